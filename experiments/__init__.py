@@ -1,0 +1,1 @@
+"""One algorithm per file: its configuration, its run(), what it reports."""

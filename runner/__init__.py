@@ -1,0 +1,1 @@
+"""Declare a Qiskit Runtime session experiment in config; run it on Aer exactly as declared."""

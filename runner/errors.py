@@ -1,0 +1,83 @@
+"""Everything the runner raises on purpose, and the exit code each ends a process with.
+
+::
+
+    RunnerError                     one line for the user; exit 1
+    ├── ConfigError                 what was declared cannot be run; exit 2
+    ├── StorageError                the disk refused; exit 5
+    ├── TrackingError               tracking.required and it could not be reached; exit 4
+    ├── NumericalError              an energy that is not a finite number; exit 1
+    └── RuntimeSessionError         the session said no
+        ├── SessionClosedError      submitting to a session that has ended
+        ├── JobFailedError          the result of a job that failed
+        ├── JobCancelledError       the result of a job that was cancelled
+        └── PlanError               the plan does not allow it (code 1352)
+    Interrupted                     SIGINT or SIGTERM was seen at a job boundary; exit 130 or 143
+"""
+
+from __future__ import annotations
+
+
+class RunnerError(Exception):
+    """A problem that is told in one line instead of a traceback."""
+
+    exit_code = 1
+
+
+class ConfigError(RunnerError, ValueError):
+    """What was declared cannot be run; `key` is the dotted path of the setting at fault."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(f"{key}: {message}" if key else message)
+        self.key = key
+
+
+class StorageError(RunnerError):
+    """The output directory cannot be written: full, read-only or gone."""
+
+    exit_code = 5
+
+
+class TrackingError(RunnerError):
+    """`tracking.required` is set and the tracking store did not take everything."""
+
+    exit_code = 4
+
+
+class NumericalError(RunnerError):
+    """An evaluation gave an energy that is not a finite number."""
+
+
+class RuntimeSessionError(RunnerError):
+    """The runtime refused or lost a job; `code` is the Runtime API's error code where it has one."""
+
+    def __init__(self, message: str, *, code: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class SessionClosedError(RuntimeSessionError):
+    """A job was submitted to a session that no longer accepts any."""
+
+
+class JobFailedError(RuntimeSessionError):
+    """The result of a job that failed was asked for."""
+
+
+class JobCancelledError(RuntimeSessionError):
+    """The result of a job that was cancelled was asked for."""
+
+
+class PlanError(RuntimeSessionError):
+    """The plan does not allow what was asked (an open plan may not open sessions)."""
+
+
+class Interrupted(BaseException):  # noqa: N818 - named like KeyboardInterrupt, which it stands in for
+    """A signal was seen at a job boundary; never caught by `except Exception`."""
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signum)
+        self.signum = signum
+        self.exit_code = 128 + signum
