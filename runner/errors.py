@@ -5,6 +5,8 @@
     RunnerError                     one line for the user; exit 1
     ├── ConfigError                 what was declared cannot be run; exit 2
     ├── StorageError                the disk refused; exit 5
+    ├── JournalError                no journal, not a journal, or another process is writing it; exit 2
+    ├── ResumeError                 the past does not repeat itself: code, config or environment changed; exit 2
     ├── TrackingError               tracking.required and it could not be reached; exit 4
     ├── NumericalError              an energy that is not a finite number; exit 1
     └── RuntimeSessionError         the session said no
@@ -38,6 +40,18 @@ class StorageError(RunnerError):
     """The output directory cannot be written: full, read-only or gone."""
 
     exit_code = 5
+
+
+class JournalError(RunnerError):
+    """A journal is missing, is not a journal, or is being written by another process."""
+
+    exit_code = 2
+
+
+class ResumeError(RunnerError):
+    """A resumed run does something else than its journal says it did."""
+
+    exit_code = 2
 
 
 class TrackingError(RunnerError):

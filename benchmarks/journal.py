@@ -1,0 +1,83 @@
+"""What one event costs: the journal of a 4-qubit, 24-parameter VQE (goal: under 50 µs on average).
+
+python benchmarks/journal.py [evaluations]
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from runner.journal import Journal, read_journal
+
+
+def record_evaluation(journal: Journal, index: int, values: np.ndarray, energy: np.float64) -> None:
+    job = f"0f2a7c1e-8d43-4b6a-9c55-{index:012x}"
+    journal.write(
+        "job.submitted",
+        {
+            "job": job,
+            "workload": "cobyla",
+            "index": index,
+            "session": "5b0c9f6e-21a7-4f0e-8a39-77d2f3c1e480",
+            "tags": ["vqe", "h2"],
+            "program": "estimator",
+            "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "pubs": [{"values": values, "precision": 0.01, "shape": []}],
+            "seed": 4_611_686_018_427_387_904 + index,
+            "time": 2.7 * index,
+        },
+    )
+    journal.write(
+        "job.completed",
+        {
+            "job": job,
+            "workload": "cobyla",
+            "index": index,
+            "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "status": "DONE",
+            "reason": None,
+            "code": None,
+            "started": 2.7 * index + 0.1,
+            "finished": 2.7 * index + 2.6,
+            "queue_seconds": 0.1,
+            "qpu_seconds": 2.5,
+            "result": [{"evs": energy, "stds": 0.0123 * abs(energy), "shots": 10_000}],
+        },
+    )
+    journal.write(
+        "evaluation",
+        {"workload": "cobyla", "index": index, "job": job, "energy": energy, "stddev": 0.01, "best": energy},
+    )
+
+
+def main() -> None:
+    evaluations = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
+    rng = np.random.default_rng(1)
+    parameters = rng.uniform(-np.pi, np.pi, (evaluations, 24))
+    energies = rng.normal(-1.1, 0.1, evaluations)
+    with tempfile.TemporaryDirectory(dir=".") as directory:
+        path = Path(directory) / "journal.jsonl"
+        with Journal.create(path) as journal:
+            start = time.perf_counter()
+            for index in range(evaluations):
+                record_evaluation(journal, index, parameters[index], energies[index])
+            seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        contents = read_journal(path)
+        reading = time.perf_counter() - start
+        size = path.stat().st_size
+    events = len(contents.events)
+    print(f"{events} events, {size / events:.0f} bytes each")
+    print(
+        f"write  {seconds / events * 1e6:6.1f} µs per event, {seconds / evaluations * 1e6:.1f} per evaluation"
+    )
+    print(f"read   {reading / events * 1e6:6.1f} µs per event")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,397 @@
+"""The journal: what is written can be read, and nothing else is ever believed."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import random
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner.errors import StorageError
+from runner.journal import Journal, JournalError, encode, follow, is_open, read_journal
+
+PAYLOADS = [
+    {"name": "h2", "config": {"seed": 1, "tags": ["a", "β"]}},
+    {"job": "j-0", "pubs": [{"values": [0.1, -0.0, 1e-310], "shots": None}]},
+    {"job": "j-0", "result": [{"evs": -1.1372838344885023, "stds": 0.0}]},
+    {"energy": -1.1372838344885023, "index": 0},
+    {"text": 'a "quoted"\nline'},
+    {},
+]
+
+
+def write_sample(path: Path) -> None:
+    """A journal of every kind of value, small enough to be broken at every byte."""
+    with Journal.create(path) as journal:
+        for number, payload in enumerate(PAYLOADS):
+            journal.write(f"kind-{number}", payload)
+
+
+def payloads(path: Path) -> list[dict]:
+    """What a journal's intact events hold, without what the journal itself adds."""
+    own = ("journal", "seq", "t", "kind")
+    return [
+        {key: item for key, item in event.items() if key not in own} for event in read_journal(path).events
+    ]
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    """Every value comes back bit for bit, numbered from 0, with nothing dropped."""
+    path = tmp_path / "journal.jsonl"
+    write_sample(path)
+
+    contents = read_journal(path)
+
+    assert contents.dropped is None
+    assert [event["seq"] for event in contents.events] == list(range(len(PAYLOADS)))
+    assert [event["kind"] for event in contents.events] == [f"kind-{n}" for n in range(len(PAYLOADS))]
+    assert payloads(path) == PAYLOADS
+    assert str(payloads(path)[1]["pubs"][0]["values"][1]) == "-0.0"
+
+
+def test_floats_round_trip_exactly(tmp_path):
+    """Random doubles of every magnitude are read back to the same bits, from numpy arrays too."""
+    values = np.random.default_rng(7).integers(0, 2**63, 2000, dtype=np.int64).view(np.float64)
+    values = values[np.isfinite(values)]
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        journal.write(
+            "values", {"values": values, "one": values[0], "count": np.int64(3), "flag": np.bool_(True)}
+        )
+
+    event = read_journal(path).events[0]
+
+    assert np.array(event["values"]).tobytes() == values.tobytes()
+    assert (event["one"], event["count"], event["flag"]) == (float(values[0]), 3, True)
+
+
+def test_non_finite_numbers_are_named():
+    """What JSON cannot say is written as text that float() understands; the line stays strict JSON."""
+    text = encode(
+        {"a": float("nan"), "b": [np.array([np.inf, 1.0])], "c": {"d": -np.inf}, "e": np.float64("nan")}
+    )
+
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "a": "nan",
+        "b": [["inf", 1.0]],
+        "c": {"d": "-inf"},
+        "e": "nan",
+    }
+
+
+def test_foreign_objects_and_reserved_names_are_refused(tmp_path):
+    """An event holds data only, and may not use the journal's own names; neither leaves a trace."""
+    with Journal.create(tmp_path / "journal.jsonl") as journal:
+        with pytest.raises(TypeError, match="cannot hold a object"):
+            journal.write("bad", {"thing": object()})
+        with pytest.raises(ValueError, match="reserved name"):
+            journal.write("bad", {"seq": 3})
+        journal.write("good", {"n": 1})
+
+    assert payloads(tmp_path / "journal.jsonl") == [{"n": 1}]
+
+
+def test_G2_truncation_at_every_byte(tmp_path):
+    """However a journal was cut off, the lines before the cut are read, and it can be continued."""
+    write_sample(tmp_path / "whole.jsonl")
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    ends = [n + 1 for n, byte in enumerate(whole) if byte == ord("\n")]
+    path = tmp_path / "cut.jsonl"
+
+    for length in range(len(whole) + 1):
+        path.write_bytes(whole[:length])
+        intact = sum(end <= length for end in ends)
+        contents = read_journal(path)
+
+        assert payloads(path) == PAYLOADS[:intact]
+        assert (contents.dropped is None) == (length in {0, *ends})
+
+        with Journal.append_to(path) as journal:
+            journal.write("more", {"again": True})
+
+        assert payloads(path) == [*PAYLOADS[:intact], {"again": True}]
+        assert read_journal(path).dropped is None
+
+
+def test_G2_every_flipped_bit_is_noticed(tmp_path):
+    """One flipped bit, anywhere: an intact prefix and a line that says so, never a wrong number."""
+    write_sample(tmp_path / "whole.jsonl")
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    path = tmp_path / "flipped.jsonl"
+
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 1 << (position % 8)
+        path.write_bytes(damaged)
+        contents = read_journal(path)
+        intact = whole.count(b"\n", 0, position)
+
+        assert payloads(path) == PAYLOADS[:intact]
+        assert contents.dropped is not None
+        assert "\n" not in contents.dropped
+
+
+def test_G2_random_damage_never_gives_a_wrong_number(tmp_path):
+    """A thousand truncations with random flips: always a prefix of the truth, and appendable or refused."""
+    write_sample(tmp_path / "whole.jsonl")
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+    path = tmp_path / "damaged.jsonl"
+
+    for seed in range(1000):
+        rng = random.Random(seed)
+        damaged = bytearray(whole[: rng.randrange(1, len(whole) + 1)])
+        for _ in range(rng.randrange(4)):
+            damaged[rng.randrange(len(damaged))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        found = payloads(path)
+
+        assert found == PAYLOADS[: len(found)], f"seed {seed}"
+
+        try:
+            Journal.append_to(path).close()
+        except JournalError as error:
+            message = str(error)
+            assert not found, f"seed {seed}: {message}"
+        else:
+            assert payloads(path) == found, f"seed {seed}"
+
+
+@pytest.mark.parametrize("change", ["drop", "repeat", "swap", "edit"])
+def test_edited_journals_are_noticed(tmp_path, change):
+    """A line dropped, repeated, swapped or edited by hand ends what is believed."""
+    path = tmp_path / "journal.jsonl"
+    write_sample(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    if change == "drop":
+        del lines[2]
+    elif change == "repeat":
+        lines.insert(2, lines[1])
+    elif change == "swap":
+        lines[2], lines[3] = lines[3], lines[2]
+    else:
+        lines[2] = lines[2].replace(b"-1.137", b"-1.237")
+    path.write_bytes(b"".join(lines))
+
+    contents = read_journal(path)
+
+    assert payloads(path) == PAYLOADS[:2]
+    assert contents.dropped == "line 3 is damaged; the 2 events before it are intact and were kept"
+
+
+def test_damaged_lines_are_set_aside(tmp_path):
+    """Continuing a damaged journal destroys nothing: the bytes that were not believed are kept beside it."""
+    path = tmp_path / "journal.jsonl"
+    write_sample(path)
+    whole = path.read_bytes()
+    start = whole.index(b"\n") + 1
+    path.write_bytes(whole[:start] + b"X" + whole[start + 1 :])
+
+    with Journal.append_to(path) as journal:
+        assert journal.contents.dropped.startswith("line 2 is damaged")
+
+    assert path.read_bytes() == whole[:start]
+    assert (tmp_path / f"journal.jsonl.dropped-{start}").read_bytes() == b"X" + whole[start + 1 :]
+
+
+def test_other_files_are_refused(tmp_path):
+    """A missing file, a directory and a file that is no journal are told apart in one line."""
+    text = tmp_path / "notes.txt"
+    text.write_text("not a journal\n")
+    write_sample(tmp_path / "journal.jsonl")
+
+    with pytest.raises(JournalError, match="there is no journal at"):
+        Journal.append_to(tmp_path / "missing.jsonl")
+    with pytest.raises(JournalError, match="no journal can be read"):
+        read_journal(tmp_path / "missing.jsonl")
+    with pytest.raises(JournalError, match="no journal can be read"):
+        read_journal(tmp_path)
+    with pytest.raises(JournalError, match="is not a journal"):
+        Journal.append_to(text)
+    with pytest.raises(JournalError, match="exists already"):
+        Journal.create(tmp_path / "journal.jsonl")
+    with pytest.raises(StorageError, match="does not exist"):
+        Journal.create(tmp_path / "nowhere" / "journal.jsonl")
+    assert text.read_text() == "not a journal\n"
+
+
+def test_one_writer_at_a_time(tmp_path):
+    """While a journal is open nobody else can write it; afterwards they can."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path):
+        assert is_open(path)
+        with pytest.raises(JournalError, match="being written by another process"):
+            Journal.append_to(path)
+
+    assert not is_open(path)
+    Journal.append_to(path).close()
+
+
+def _write_and_die(path: str) -> None:
+    journal = Journal.create(path)
+    journal.write("last", {"words": 1})
+    os.kill(os.getpid(), 9)
+
+
+def test_death_frees_the_journal_and_loses_nothing(tmp_path):
+    """After kill -9 the lock is gone and every event whose write returned is there."""
+    path = tmp_path / "journal.jsonl"
+    process = multiprocessing.get_context("fork").Process(target=_write_and_die, args=(str(path),))
+    process.start()
+    process.join()
+
+    assert process.exitcode == -9
+    assert not is_open(path)
+    assert payloads(path) == [{"words": 1}]
+
+
+def test_threads_share_a_journal(tmp_path):
+    """Events of eight threads are all there, whole, each thread's in its own order."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+
+        def work(worker: int) -> None:
+            for index in range(100):
+                journal.write("work", {"worker": worker, "index": index})
+
+        threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    events = read_journal(path).events
+
+    assert len(events) == 800
+    for worker in range(8):
+        assert [event["index"] for event in events if event["worker"] == worker] == list(range(100))
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
+def test_G12_failing_the_kth_write(tmp_path, code):
+    """Whichever write the disk refuses, half written or not: one clear error, an intact prefix, resumable."""
+    for k in range(len(PAYLOADS)):
+        for written in (0, 1, 20):
+            path = tmp_path / f"{k}-{written}.jsonl"
+            calls = iter(range(1000))
+
+            def failing(descriptor: int, data: bytes, k=k, written=written, calls=calls) -> int:
+                if next(calls) == k:
+                    os.write(descriptor, data[:written])
+                    raise OSError(code, os.strerror(code))
+                return os.write(descriptor, data)
+
+            with Journal.create(path, write=failing) as journal:
+                for payload in PAYLOADS[:k]:
+                    journal.write("kind", payload)
+                with pytest.raises(StorageError, match=f"the {k} events before it are kept") as caught:
+                    journal.write("kind", PAYLOADS[k])
+                with pytest.raises(StorageError, match="are kept"):
+                    journal.write("kind", {"after": "the gap"})
+
+            assert os.strerror(code).lower() in str(caught.value)
+            assert payloads(path) == PAYLOADS[:k]
+            assert read_journal(path).dropped is None
+            with Journal.append_to(path) as journal:
+                journal.write("kind", PAYLOADS[k])
+            assert payloads(path) == PAYLOADS[: k + 1]
+
+
+def test_short_writes_are_completed(tmp_path):
+    """An operating system that takes a few bytes at a time still gets whole lines."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path, write=lambda descriptor, data: os.write(descriptor, data[:7])) as journal:
+        for payload in PAYLOADS:
+            journal.write("kind", payload)
+
+    assert payloads(path) == PAYLOADS
+
+
+def test_an_interrupted_write_leaves_no_trace(tmp_path):
+    """Ctrl-C in the middle of a line removes the half line; the journal goes on."""
+    path = tmp_path / "journal.jsonl"
+    interrupt = iter([False, True, False])
+
+    def interrupted(descriptor: int, data: bytes) -> int:
+        if next(interrupt):
+            os.write(descriptor, data[:9])
+            raise KeyboardInterrupt
+        return os.write(descriptor, data)
+
+    with Journal.create(path, write=interrupted) as journal:
+        journal.write("kind", {"n": 0})
+        with pytest.raises(KeyboardInterrupt):
+            journal.write("kind", {"n": 1})
+        journal.write("kind", {"n": 2})
+
+    assert payloads(path) == [{"n": 0}, {"n": 2}]
+
+
+def test_a_closed_journal_takes_nothing(tmp_path):
+    """Writing after close is an error that says so; closing twice is not."""
+    journal = Journal.create(tmp_path / "journal.jsonl")
+    journal.close()
+    journal.close()
+
+    with pytest.raises(StorageError, match="the journal is closed"):
+        journal.write("late", {})
+
+
+def test_follow_sees_everything_and_ends_with_the_writer(tmp_path):
+    """A live reader gets each event once, in order, and stops when the writer has let go."""
+    path = tmp_path / "journal.jsonl"
+    journal = Journal.create(path)
+    seen: list[int] = []
+    reader = threading.Thread(target=lambda: seen.extend(event["n"] for event in follow(path, poll=0.001)))
+    reader.start()
+    for n in range(200):
+        journal.write("tick", {"n": n})
+    journal.close()
+    reader.join(10)
+
+    assert seen == list(range(200))
+
+
+def test_follow_survives_a_torn_line_that_is_replaced(tmp_path):
+    """A reader that saw half a line reads the whole line that a resumed run puts in its place."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        journal.write("tick", {"n": 0})
+    with path.open("ab") as file:
+        file.write(b'{"seq":1,"t":17')
+    with Journal.append_to(path) as journal:
+        events = follow(path, poll=0.001)
+        first = next(events)
+        journal.write("tick", {"n": 1})
+        second = next(events)
+
+    assert (first["n"], second["n"]) == (0, 1)
+
+
+def test_secrets_are_not_written(tmp_path):
+    """Tokens, account names and passwords in any field but numbers never reach the file."""
+    path = tmp_path / "journal.jsonl"
+    canary = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
+    with Journal.create(path) as journal:
+        journal.write("note", {"text": f"token={canary}", "level": canary})
+        journal.write(
+            "job.submitted", {"job": "1", "tags": [canary], "reason": f"https://me:{canary}@host/x"}
+        )
+        journal.write(
+            "run.started", {"config": {"backend": {"token": canary, "instance": f"crn:v1:{canary}::"}}}
+        )
+
+    assert canary not in path.read_text()
+    assert read_journal(path).dropped is None
+
+
+def test_the_journal_is_private_to_its_user(tmp_path):
+    """Nobody else can read it: it may hold account data."""
+    Journal.create(tmp_path / "journal.jsonl").close()
+
+    assert (tmp_path / "journal.jsonl").stat().st_mode & 0o077 == 0

@@ -1,0 +1,80 @@
+"""Redaction: what looks like a secret goes, what a physicist wrote stays."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from runner.redact import RedactingFormatter, protect, redact, redact_value
+
+CANARY = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        CANARY,
+        f"token: {CANARY}",
+        f'{{"api_key": "{CANARY[:12]}"}}',
+        f"QISKIT_IBM_TOKEN={CANARY[:20]}",
+        f"Authorization: Bearer {CANARY[:30]}",
+        f"postgresql://user:{CANARY[:9]}@host/db",
+        f"https://{CANARY[:9]}@host/path",
+        f"crn:v1:bluemix:public:quantum-computing:us-east:a/{CANARY[:9]}::",
+        f"eyJhbGciOiJIUzI1NiJ9.{CANARY[:12]}.{CANARY[12:30]}",
+        f"ghp_{CANARY[:30]}",
+    ],
+)
+def test_secrets_go(text):
+    """No shape of secret survives, and what is said around it does not change."""
+    assert CANARY[:9] not in redact(text)
+    assert redact(redact(text)) == redact(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "energy −1.1372838 Ha after 120 evaluations",
+        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "0f2a7c1e-8d43-4b6a-9c55-000000000001",
+        "sqlite:///outputs/mlflow.db",
+        "https://mlflow.example.org:5000/path?x=1",
+        "token: null",
+        "max_tokens: 40960",
+        "basic simulator with efficient_su2",
+        "python -m runner experiment=vqe hamiltonian=h2 optimizer.max_evaluations=200",
+    ],
+)
+def test_everything_else_stays(text):
+    """Numbers, digests, ids, plain addresses and commands are left alone."""
+    assert redact(text) == text
+
+
+def test_named_values_go_from_mappings():
+    """A value under a name that says secret is not shown, however harmless it looks."""
+    value = {"backend": {"token": "abc", "name": "ibm_torino", "shots": 3}, "tags": ["x", f"token={CANARY}"]}
+
+    assert redact_value(value) == {
+        "backend": {"token": "[redacted]", "name": "ibm_torino", "shots": 3},
+        "tags": ["x", "token=[redacted]"],
+    }
+
+
+def test_known_secrets_go_wherever_they_are():
+    """A token that was read from an account is never written, in any surroundings."""
+    protect("deadbeefdeadbeef42")
+
+    assert redact("job xdeadbeefdeadbeef42x failed") == "job x[redacted]x failed"
+
+
+def test_log_lines_are_redacted():
+    """The formatter redacts the message, its arguments and the traceback."""
+    try:
+        raise ValueError(f"token={CANARY}")
+    except ValueError as error:
+        record = logging.LogRecord(
+            "x", logging.ERROR, "f", 1, "at %s", (CANARY,), (ValueError, error, error.__traceback__)
+        )
+
+    assert CANARY not in RedactingFormatter().format(record)
