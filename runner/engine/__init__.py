@@ -1,0 +1,7 @@
+"""Execution of circuits: plans compiled once, evaluated ever after, on Aer or on a compiled kernel."""
+
+from runner.engine.engine import Engine
+from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
+from runner.engine.sampler import SamplerPlan
+
+__all__ = ["Engine", "EstimatorNumbers", "EstimatorPlan", "SamplerPlan"]

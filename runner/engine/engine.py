@@ -1,0 +1,127 @@
+"""The engine: turns circuits into plans, and remembers the plans."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives.containers.observables_array import ObservablesArray
+
+from runner.engine.aer import METHODS
+from runner.engine.estimator import EstimatorPlan
+from runner.engine.measurement import SimulationOptions
+from runner.engine.sampler import SamplerPlan
+from runner.errors import ConfigError
+
+ENGINES = ("auto", "aer", "kernel")
+_RECENT = 32
+
+
+class Engine:
+    """Simulates circuits on one (ideal or noisy) device.
+
+    Args:
+        target: the device's target; its durations give plans a duration. None has none.
+        noise_model: Aer's `NoiseModel`; None is ideal.
+        method: `automatic`, `statevector`, `density_matrix`, `matrix_product_state` or `stabilizer`.
+        engine: `aer`, `kernel` (the compiled state-vector kernel wherever it can run the circuit), or `auto`.
+        threads: how many one simulation may use.
+        cache_bytes: the bound on what remembered plans may take together, by estimate.
+    """
+
+    def __init__(
+        self,
+        target: Any = None,
+        noise_model: Any = None,
+        *,
+        method: str = "automatic",
+        engine: str = "auto",
+        threads: int = 1,
+        cache_bytes: int = 256 << 20,
+    ) -> None:
+        if method not in METHODS:
+            raise ConfigError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
+        if engine not in ENGINES:
+            raise ConfigError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+        if threads < 1:
+            raise ConfigError(f"threads must be at least 1, got {threads}")
+        import qiskit_aer  # noqa: F401 - first imported by a worker thread, Aer has crashed
+
+        ideal = noise_model is None or noise_model.is_ideal()
+        self.threads = threads
+        self._options = SimulationOptions(
+            method=method,
+            threads=threads,
+            noise_model=None if ideal else noise_model,
+            target=target,
+            kernel=None,
+        )
+        self._cache_bytes = cache_bytes
+        self._plans: OrderedDict[str, Any] = OrderedDict()
+        self._recent: OrderedDict[tuple[int, int], _Seen] = OrderedDict()
+        self._lock = threading.RLock()
+
+    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
+        """The plan that evaluates these observables, remembered by structure.
+
+        The same two objects again give the same plan at once, unless one of them was changed in place since.
+        """
+        return self._remembered(
+            circuit, observables, lambda: EstimatorPlan(circuit, observables, self._options)
+        )
+
+    def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
+        """The plan that samples this circuit's measurements, remembered by structure."""
+        return self._remembered(circuit, None, lambda: SamplerPlan(circuit, self._options))
+
+    def _remembered(self, circuit: QuantumCircuit, observables: Any, make: Callable[[], Any]) -> Any:
+        identity = (id(circuit), id(observables))
+        seen = self._recent.get(identity)
+        if seen is not None and seen.still(circuit, observables):
+            return seen.plan
+        with self._lock:
+            plan = make()
+            plan = self._plans.setdefault(plan.digest, plan)
+            self._plans.move_to_end(plan.digest)
+            self._recent[identity] = _Seen(circuit, observables, plan)
+            if len(self._recent) > _RECENT:
+                self._recent.popitem(last=False)
+            self._evict()
+        return plan
+
+    def _evict(self) -> None:
+        """Forget the plans used longest ago until the rest fits; the newest always stays."""
+        total = sum(plan.nbytes for plan in self._plans.values())
+        while total > self._cache_bytes and len(self._plans) > 1:
+            digest, oldest = self._plans.popitem(last=False)
+            total -= oldest.nbytes
+            for identity in [key for key, seen in self._recent.items() if seen.plan.digest == digest]:
+                del self._recent[identity]
+
+
+class _Seen:
+    """A circuit and observables as they were when their plan was made."""
+
+    __slots__ = ("_circuit", "_copy", "_observables", "_operator", "plan")
+
+    def __init__(self, circuit: QuantumCircuit, observables: Any, plan: Any) -> None:
+        self._circuit = circuit
+        self._copy = circuit.copy()
+        self._observables = observables
+        mutable = hasattr(observables, "copy") and not isinstance(observables, ObservablesArray)
+        self._operator = observables.copy() if mutable else None
+        self.plan = plan
+
+    def still(self, circuit: QuantumCircuit, observables: Any) -> bool:
+        """Are these the very objects, unchanged? (An `ObservablesArray` cannot change.)"""
+        if circuit is not self._circuit or observables is not self._observables:
+            return False
+        copy = self._copy
+        if len(circuit.cregs) != len(copy.cregs) or circuit.global_phase != copy.global_phase:
+            return False
+        if circuit.data != copy.data:
+            return False
+        return self._operator is None or bool(observables == self._operator)

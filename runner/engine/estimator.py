@@ -1,0 +1,397 @@
+"""Expectation values of one circuit and its observables, compiled once."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+
+from runner.engine.aer import AerOptions, AerProgram
+from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect
+from runner.engine.duration import scheduled_duration
+from runner.engine.measurement import Basis, Piece, SimulationOptions, basis_changes, pieces_of, stream
+from runner.engine.memory import require
+from runner.engine.noise import with_relaxation
+from runner.engine.observables import PauliTerms, measurement_bases, pauli_terms
+from runner.errors import ConfigError
+
+_TABLE_BITS = 14
+"""Up to this many measured qubits a basis keeps the observables' value of every outcome."""
+_CHUNK_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class EstimatorNumbers:
+    """Expectation values and their standard errors (of the mean); `shots` is None where they are exact."""
+
+    evs: NDArray
+    stds: NDArray
+    shots: int | None
+
+
+class EstimatorPlan:
+    """One circuit and its observables, ready to be evaluated; made by `Engine.estimator_plan`.
+
+    Final measurements of the circuit are dropped. Runs may come from several threads at once.
+    """
+
+    def __init__(self, circuit: QuantumCircuit, observables: Any, options: SimulationOptions) -> None:
+        self.terms: PauliTerms = pauli_terms(observables)
+        if self.terms.num_qubits != circuit.num_qubits:
+            raise ConfigError(
+                f"the observables act on {self.terms.num_qubits} qubits, the circuit has {circuit.num_qubits}"
+            )
+        self._options = options
+        self._lock = threading.RLock()
+        self.digest = digest_of(canonical_text(circuit), self.terms.text())
+        self.num_parameters: int = circuit.num_parameters
+        self.shape: tuple[int, ...] = self.terms.shape
+        self._parameters = list(circuit.parameters)
+        if options.noise_model is not None:
+            circuit = with_relaxation(circuit, options.noise_model)
+        self._anatomy: Anatomy = dissect(circuit)
+        self._groups = measurement_bases(self.terms.x, self.terms.z)
+        self.duration: float | None = self._duration(circuit, options.target)
+
+    def _duration(self, circuit: QuantumCircuit, target: Any) -> float | None:
+        measured = np.flatnonzero(self.terms.support.any(axis=0)).tolist()
+        return scheduled_duration(circuit, target, measured)
+
+    @property
+    def num_bases(self) -> int:
+        """How many measurement bases a device needs: the qubit-wise commuting groups of terms."""
+        return max(len(self._groups), 1)
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the plan takes."""
+        size = (
+            4096 + 2048 * len(self._anatomy.steps) + self.terms.coefficients.nbytes + 8 * self.terms.x.nbytes
+        )
+        for part in ("_kernel", "_readout"):
+            size += getattr(self.__dict__.get(part), "nbytes", 0)
+        return size
+
+    @property
+    def exact_gradient(self) -> bool:
+        """Can `gradient` be computed: no noise, and a circuit the kernel can run backwards?"""
+        return self._kernel is not None
+
+    def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
+        """Evaluate parameter sets (*batch, P), the batch broadcast against the observables' shape.
+
+        Args:
+            values: the parameters in the order of `circuit.parameters`.
+            shots: per measurement basis; None is exact.
+            seed: of the job; the set at position i of the flattened batch draws from its own stream (seed, i).
+        """
+        values = np.asarray(values, dtype=float)
+        if values.shape[-1:] != (self.num_parameters,):
+            raise ConfigError(
+                f"the circuit takes {self.num_parameters} parameters, got values of shape {values.shape}"
+            )
+        batch = values.shape[:-1]
+        rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
+        if shots is None:
+            evs = self._spread(self._exact(rows), batch)
+            return EstimatorNumbers(evs, np.zeros_like(evs), None)
+        if shots < 1:
+            raise ConfigError(f"shots must be at least 1, got {shots}")
+        means, errors = self._sampled(rows, shots, seed)
+        return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), shots)
+
+    def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
+        """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
+        kernel = self._kernel
+        if kernel is None:
+            raise ConfigError(f"no adjoint gradient: {self._no_kernel_because}")
+        values = np.asarray(values, dtype=float)
+        batch = values.shape[:-1]
+        evs, slopes = kernel.gradients(values.reshape(math.prod(values.shape[:-1]), self.num_parameters))
+        return self._spread(evs, batch), self._spread(slopes, batch)
+
+    def _spread(self, table: NDArray, batch: tuple[int, ...]) -> NDArray:
+        """(B, S, …) brought to the broadcast shape of the batch and the observables."""
+        shape = self.shape
+        rest = table.shape[2:]
+        if not shape:
+            return table[:, 0].reshape((*batch, *rest))
+        if not batch:
+            return table[0].reshape((*shape, *rest))
+        if int(np.prod(batch)) == 1 or int(np.prod(shape)) == 1:
+            return table.reshape((*np.broadcast_shapes(batch, shape), *rest))
+        try:
+            sets, elements = np.broadcast_arrays(
+                np.arange(table.shape[0]).reshape(batch), np.arange(table.shape[1]).reshape(shape)
+            )
+        except ValueError:
+            raise ConfigError(
+                f"parameter sets of shape {batch} and observables of shape {shape} do not broadcast"
+            ) from None
+        return table[sets, elements]
+
+    # exact ------------------------------------------------------------------------------------------------------
+
+    def _exact(self, rows: NDArray) -> NDArray:
+        if self._by_readout:
+            return self._exact_readout(rows)
+        if self._kernel is not None:
+            return self._kernel.energies(rows)
+        data = self._expectation_program.run(rows)[0]
+        labels = [f"o{index}" for index in range(len(self._reduced[1]))]
+        return np.array([[entry[label] for label in labels] for entry in data])
+
+    @cached_property
+    def _by_readout(self) -> bool:
+        """Exact values from outcome probabilities: noise, or a large circuit that falls into pieces."""
+        if self._options.noise_model is not None:
+            return not self._anatomy.dynamic
+        return (
+            len(self._active) > 20
+            and self._options.method in ("automatic", "statevector")
+            and not (self._anatomy.dynamic)
+        )
+
+    @cached_property
+    def _active(self) -> list[int]:
+        return sorted(self._anatomy.touched) or [0]
+
+    @cached_property
+    def _reduced(self) -> tuple[tuple[NDArray, NDArray], NDArray]:
+        """Terms on the active qubits, the others being |0⟩: ((x, z), coefficients), equal terms added up."""
+        terms, active = self.terms, self._active
+        idle = np.ones(terms.num_qubits, dtype=bool)
+        idle[active] = False
+        alive = ~terms.x[:, idle].any(axis=1)
+        both = np.concatenate([terms.x[alive][:, active], terms.z[alive][:, active]], axis=1)
+        if not len(both):
+            both = np.zeros((1, 2 * len(active)), dtype=bool)
+            coefficients = np.zeros((len(terms.coefficients), 1))
+        else:
+            both, where = np.unique(both, axis=0, return_inverse=True)
+            coefficients = np.zeros((len(terms.coefficients), len(both)))
+            np.add.at(coefficients.T, where.reshape(-1), terms.coefficients[:, alive].T)
+        return (both[:, : len(active)], both[:, len(active) :]), coefficients
+
+    @cached_property
+    def _compact(self) -> QuantumCircuit:
+        return compact(self._anatomy, self._active, classical=self._anatomy.dynamic)
+
+    @cached_property
+    def _no_kernel_because(self) -> str:
+        """Why the kernel does not run this circuit; empty if it does."""
+        options = self._options
+        if options.noise_model is not None:
+            return "the simulation is noisy"
+        if self._anatomy.dynamic:
+            return "the circuit measures, resets or branches before its end"
+        if options.method not in ("automatic", "statevector"):
+            return f"the simulation method is {options.method}"
+        if options.kernel is None:
+            return "the kernel is switched off (engine=aer) or numba is not installed"
+        if self._by_readout:
+            return f"{len(self._active)} qubits are too many for the kernel"
+        return ""
+
+    @cached_property
+    def _kernel(self) -> Any:
+        with self._lock:
+            if self._no_kernel_because:
+                return None
+            assert self._options.kernel is not None
+            (x, z), coefficients = self._reduced
+            return self._options.kernel(self._compact, self._parameters, x, z, coefficients)
+
+    @cached_property
+    def _expectation_program(self) -> AerProgram:
+        with self._lock:
+            return self._make_expectation_program()
+
+    def _make_expectation_program(self) -> AerProgram:
+        from qiskit.quantum_info import SparsePauliOp
+        from qiskit_aer.library import SaveExpectationValue
+
+        circuit = self._compact.copy()
+        size = circuit.num_qubits
+        method = self._options.method
+        if method in ("automatic", "statevector"):
+            require(16 << size, f"a state vector of {size} qubits")
+        elif method == "density_matrix":
+            require(16 << (2 * size), f"a density matrix of {size} qubits")
+        (x, z), coefficients = self._reduced
+        for index, row in enumerate(coefficients):
+            used = np.flatnonzero(row)
+            labels = [_label(x[t], z[t]) for t in used] or ["I" * size]
+            operator = SparsePauliOp(labels, row[used] if len(used) else [0.0])
+            circuit.append(SaveExpectationValue(operator, label=f"o{index}"), range(size))
+        return AerProgram([circuit], self._parameters, AerOptions(method, self._options.threads, None))
+
+    # by measuring -----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _readout(self) -> Readout:
+        with self._lock:
+            if self._anatomy.dynamic:
+                raise ConfigError(
+                    "the estimator samples unitary circuits only; this one measures, resets or branches"
+                )
+            return Readout(self._anatomy, self.terms, self._groups, self._options)
+
+    def _exact_readout(self, rows: NDArray) -> NDArray:
+        return self._readout.exact(rows)
+
+    def _sampled(self, rows: NDArray, shots: int, seed: int) -> tuple[NDArray, NDArray]:
+        return self._readout.sampled(rows, shots, seed)
+
+
+class Readout:
+    """The terms of observables read off the outcomes of measuring the circuit in a few bases."""
+
+    def __init__(
+        self, anatomy: Anatomy, terms: PauliTerms, groups: Sequence[Sequence[int]], options: SimulationOptions
+    ) -> None:
+        self._coefficients = terms.coefficients
+        self._groups = [list(group) for group in groups]
+        self._identity = [t for t in range(len(terms.labels)) if not terms.support[t].any()]
+        bases = [Basis(_letters(terms, group)) for group in self._groups]
+        rotations = basis_changes(terms.num_qubits, bases, options.target, options.noise_model)
+        self._pieces: list[Piece] = pieces_of(anatomy, bases, rotations, options)
+        self._masks = [
+            [terms.support[group][:, piece.measured[index]] for piece in self._pieces]
+            for index, group in enumerate(self._groups)
+        ]
+        self._tables: dict[int, NDArray] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the tables kept between runs."""
+        return sum(table.nbytes for table in self._tables.values())
+
+    @property
+    def _constant(self) -> NDArray:
+        return self._coefficients[:, self._identity].sum(axis=1)
+
+    def _value_table(self, index: int) -> NDArray | None:
+        """The group's contribution to each observable for every outcome, (S, 2^k), if one piece has it all."""
+        masks = [mask for mask in self._masks[index] if mask.shape[1]]
+        if len(masks) != 1 or masks[0].shape[1] > _TABLE_BITS:
+            return None
+        if index not in self._tables:
+            signs = _signs(masks[0])
+            self._tables[index] = self._coefficients[:, self._groups[index]] @ signs
+        return self._tables[index]
+
+    def exact(self, rows: NDArray) -> NDArray:
+        """The limit of infinitely many shots, (B, S)."""
+        result = np.broadcast_to(self._constant, (len(rows), len(self._coefficients))).copy()
+        tables = [piece.probabilities(rows) for piece in self._pieces]
+        for index, group in enumerate(self._groups):
+            expectation = np.ones((len(rows), len(group)))
+            for piece, masks in enumerate(self._masks[index]):
+                if masks.shape[1]:
+                    expectation *= tables[piece][index] @ _signs(masks).T
+            result += expectation @ self._coefficients[:, group].T
+        return result
+
+    def sampled(self, rows: NDArray, shots: int, seed: int) -> tuple[NDArray, NDArray]:
+        """Means and their standard errors from `shots` outcomes per basis, (B, S) each."""
+        sets = len(rows)
+        means = np.broadcast_to(self._constant, (sets, len(self._coefficients))).copy()
+        variances = np.zeros_like(means)
+        widest = max((len(m) for piece in self._pieces for m in piece.measured), default=0)
+        step = max(1, int(_CHUNK_BYTES // max(8 * len(self._groups) * (1 << min(widest, 26)), 1)))
+        for start in range(0, sets, step):
+            self._sample_chunk(rows[start : start + step], start, shots, seed, means, variances)
+        return means, np.sqrt(variances / shots)
+
+    def _sample_chunk(
+        self, rows: NDArray, start: int, shots: int, seed: int, means: NDArray, variances: NDArray
+    ) -> None:
+        tables = [piece.probabilities(rows) if piece.analytic else None for piece in self._pieces]
+        sampled = [
+            None if piece.analytic else piece.samples(rows, shots, seed, start, number)
+            for number, piece in enumerate(self._pieces)
+        ]
+        for index, group in enumerate(self._groups):
+            table = self._value_table(index)
+            weights = self._coefficients[:, group]
+            for row in range(len(rows)):
+                generator = stream(seed, start + row, 1 + index)
+                if table is not None:
+                    outcomes = self._counts(index, row, tables, sampled, shots, generator)
+                    mean = table @ outcomes / shots
+                    square = (table * table) @ outcomes / shots
+                else:
+                    values = weights @ self._term_signs(index, row, tables, sampled, shots, generator)
+                    mean = values.mean(axis=1)
+                    square = (values * values).mean(axis=1)
+                means[start + row] += mean
+                spread = np.maximum(square - mean * mean, 0.0)
+                variances[start + row] += (
+                    spread * shots / (shots - 1) if shots > 1 else np.abs(weights).sum(axis=1) ** 2
+                )
+
+    def _counts(
+        self, index: int, row: int, tables: list, sampled: list, shots: int, generator: np.random.Generator
+    ) -> NDArray:
+        """How often each outcome of the only piece with measured qubits occurred."""
+        piece = next(k for k, mask in enumerate(self._masks[index]) if mask.shape[1])
+        if tables[piece] is not None:
+            return draw_counts(tables[piece][index][row], shots, generator)
+        bits = sampled[piece][index][row]
+        outcomes = bits @ (1 << np.arange(bits.shape[1]))
+        return np.bincount(outcomes, minlength=1 << bits.shape[1])
+
+    def _term_signs(
+        self, index: int, row: int, tables: list, sampled: list, shots: int, generator: np.random.Generator
+    ) -> NDArray:
+        """Every term's ±1 in every shot, (terms, shots)."""
+        parity = np.zeros((len(self._groups[index]), shots), dtype=np.int64)
+        for piece, masks in enumerate(self._masks[index]):
+            if not masks.shape[1]:
+                continue
+            if tables[piece] is not None:
+                outcomes = draw(tables[piece][index][row], shots, generator)
+                packed = masks @ (1 << np.arange(masks.shape[1]))
+                parity += np.bitwise_count(packed[:, None] & outcomes[None, :])
+            else:
+                parity += masks.astype(np.int64) @ sampled[piece][index][row].T
+        return 1.0 - 2.0 * (parity & 1)
+
+
+def draw(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:
+    """Independent outcomes in the order they were drawn."""
+    cumulated = np.cumsum(probabilities)
+    points = generator.random(shots) * cumulated[-1]
+    return np.minimum(np.searchsorted(cumulated, points, side="right"), len(probabilities) - 1)
+
+
+def draw_counts(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:
+    """How often each outcome is drawn."""
+    if len(probabilities) <= 64:
+        return generator.multinomial(shots, probabilities)
+    return np.bincount(draw(probabilities, shots, generator), minlength=len(probabilities))
+
+
+def _signs(masks: NDArray) -> NDArray:
+    """(-1)^(parity of outcome and mask), (terms, 2^k)."""
+    packed = masks @ (1 << np.arange(masks.shape[1], dtype=np.int64))
+    outcomes = np.arange(1 << masks.shape[1], dtype=np.int64)
+    return 1.0 - 2.0 * (np.bitwise_count(packed[:, None] & outcomes[None, :]) & 1)
+
+
+def _letters(terms: PauliTerms, group: Sequence[int]) -> dict[int, str]:
+    x = terms.x[group].any(axis=0)
+    z = terms.z[group].any(axis=0)
+    return {int(q): "Y" if x[q] and z[q] else "X" if x[q] else "Z" for q in np.flatnonzero(x | z)}
+
+
+def _label(x: NDArray, z: NDArray) -> str:
+    return "".join("IXZY"[int(a) + 2 * int(b)] for a, b in zip(x[::-1], z[::-1], strict=True))

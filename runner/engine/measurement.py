@@ -1,0 +1,269 @@
+"""Measuring a circuit: independent pieces of it, outcome probabilities or samples of each, readout errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit
+
+from runner.engine.aer import AerOptions, AerProgram, bits_from_counts
+from runner.engine.circuits import Anatomy, compact, components
+from runner.engine.memory import require
+from runner.engine.noise import confusion, misread, restrict
+from runner.errors import ConfigError
+
+MAX_DENSITY_QUBITS = 8
+"""Up to this many connected qubits `automatic` evolves a noisy density matrix; beyond, it samples trajectories."""
+_LARGEST_TABLE = 26
+
+
+def stream(seed: int, index: int, *where: int) -> np.random.Generator:
+    """The random stream of parameter set `index` of a job, the same however the sets are batched."""
+    counter = [0, *where, 0, 0, 0]
+    return np.random.Generator(np.random.Philox(key=[seed, index], counter=counter[:4]))
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What is measured at once: the qubits, and the letter each is measured in."""
+
+    letters: Mapping[int, str]
+
+    @property
+    def qubits(self) -> list[int]:
+        """The measured qubits in order; outcome bit b belongs to `qubits[b]`."""
+        return sorted(self.letters)
+
+
+@dataclass(frozen=True)
+class SimulationOptions:
+    """What decides how a measured circuit is simulated."""
+
+    method: str
+    threads: int
+    noise_model: Any
+    target: Any
+    kernel: Callable[..., Any] | None = None
+    """Makes a state-vector program of the kernel, `kernel(circuit, parameters)`; None simulates on Aer."""
+
+
+class Piece:
+    """A part of a circuit that nothing entangles with the rest, and how it is measured in every basis.
+
+    Args:
+        anatomy: the whole circuit.
+        qubits: the piece's qubits.
+        bases: the bases, of the whole circuit.
+        rotations: per basis, the instructions that turn it into the computational one, on the whole circuit's qubits.
+        options: how to simulate.
+    """
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        qubits: Sequence[int],
+        bases: Sequence[Basis],
+        rotations: Sequence[QuantumCircuit],
+        options: SimulationOptions,
+    ) -> None:
+        self.qubits = list(qubits)
+        self._where = {qubit: index for index, qubit in enumerate(self.qubits)}
+        self._options = options
+        self._parameters: list[Parameter] = list(anatomy.circuit.parameters)
+        self.circuit = compact(anatomy, self.qubits)
+        self.measured = [[q for q in basis.qubits if q in self._where] for basis in bases]
+        self._rotations = [self._own(rotation) for rotation in rotations]
+        self._bases = bases
+        self.noise_model = self._restricted_noise()
+        self.analytic = self._is_analytic()
+
+    def _own(self, rotation: QuantumCircuit) -> QuantumCircuit:
+        """The part of a basis change on this piece."""
+        result = QuantumCircuit(len(self.qubits), global_phase=rotation.global_phase)
+        for item in rotation.data:
+            acted = [rotation.find_bit(bit).index for bit in item.qubits]
+            if all(qubit in self._where for qubit in acted):
+                result.append(item.operation, [self._where[qubit] for qubit in acted])
+        return result
+
+    def _restricted_noise(self) -> Any:
+        noise = self._options.noise_model
+        if noise is None:
+            return None
+        names = {item.operation.name for item in self.circuit.data} | {"measure"}
+        names |= {item.operation.name for rotation in self._rotations for item in rotation.data}
+        return restrict(noise, self.qubits, names)
+
+    def _is_analytic(self) -> bool:
+        """Are outcome probabilities computed, instead of trajectories sampled?"""
+        size = len(self.qubits)
+        method = self._options.method
+        if method in ("matrix_product_state", "stabilizer"):
+            return False
+        if self.noise_model is None or self.noise_model.is_ideal():
+            return size <= _LARGEST_TABLE
+        return method == "density_matrix" or (method == "automatic" and size <= MAX_DENSITY_QUBITS)
+
+    @property
+    def _method(self) -> str:
+        noisy = self.noise_model is not None and bool(
+            self.noise_model._local_quantum_errors or self.noise_model._default_quantum_errors
+        )
+        method = self._options.method
+        if method == "density_matrix" or (self.analytic and noisy):
+            return "density_matrix"
+        if method == "automatic" and (self.analytic or noisy):
+            return "statevector"
+        return method
+
+    def _require_memory(self) -> None:
+        size = len(self.qubits)
+        if self._method == "statevector":
+            require(16 << size, f"a state vector of {size} qubits")
+        if self._method == "density_matrix":
+            require(16 << (2 * size), f"a density matrix of {size} qubits")
+
+    @cached_property
+    def _gate_noise(self) -> Any:
+        """The noise without readout errors, which are applied to probabilities instead."""
+        noise = self.noise_model
+        if noise is None or not (noise._local_quantum_errors or noise._default_quantum_errors):
+            return None
+        names = {item.operation.name for item in self.circuit.data}
+        names |= {item.operation.name for rotation in self._rotations for item in rotation.data}
+        result = restrict(noise, range(len(self.qubits)), names)
+        result._local_readout_errors.clear()
+        result._default_readout_error = None
+        return result
+
+    @cached_property
+    def _bare(self) -> bool:
+        """Is this a qubit nothing is done to, whose outcomes need no simulation?"""
+        untouched = len(self.qubits) == 1 and not self.circuit.data
+        return untouched and (
+            self._gate_noise is None or not any(rotation.data for rotation in self._rotations)
+        )
+
+    def _bare_table(self, sets: int, index: int) -> NDArray:
+        rotated = bool(self.measured[index]) and self._bases[index].letters[self.qubits[0]] != "Z"
+        return np.tile([0.5, 0.5] if rotated else [1.0, 0.0], (sets, 1))
+
+    @cached_property
+    def _kernel(self) -> Any:
+        if self._options.kernel is None or self._method != "statevector" or self._gate_noise is not None:
+            return None
+        return self._options.kernel(self.circuit, self._parameters)
+
+    @cached_property
+    def _probability_program(self) -> AerProgram:
+        self._require_memory()
+        circuits = []
+        for rotation, measured in zip(self._rotations, self.measured, strict=True):
+            circuit = self.circuit.compose(rotation)
+            if measured:
+                circuit.save_probabilities([self._where[q] for q in measured], label="p")
+            else:
+                circuit.save_probabilities([0], label="p")
+            circuits.append(circuit)
+        options = AerOptions(self._method, self._options.threads, self._gate_noise)
+        return AerProgram(circuits, self._parameters, options)
+
+    @cached_property
+    def _sampling_program(self) -> AerProgram:
+        self._require_memory()
+        circuits = []
+        for rotation, measured in zip(self._rotations, self.measured, strict=True):
+            circuit = self.circuit.compose(rotation)
+            circuit.add_register(ClassicalRegister(max(len(measured), 1), "m"))
+            for bit, qubit in enumerate(measured):
+                circuit.measure(self._where[qubit], bit)
+            circuits.append(circuit)
+        return AerProgram(
+            circuits, self._parameters, AerOptions(self._method, self._options.threads, self.noise_model)
+        )
+
+    def probabilities(self, values: NDArray) -> list[NDArray]:
+        """Per basis, the probabilities of the outcomes as read, (B, 2^k)."""
+        if not self.analytic:
+            raise ConfigError(
+                f"exact values of a noisy circuit need method density_matrix (at most {MAX_DENSITY_QUBITS} "
+                f"connected qubits by itself, got {len(self.qubits)}); give shots or choose the method"
+            )
+        if self._bare:
+            tables = [self._bare_table(len(values), index) for index in range(len(self.measured))]
+        elif self._kernel is not None:
+            requests = [
+                [(self._where[q], basis.letters[q]) for q in measured]
+                for basis, measured in zip(self._bases, self.measured, strict=True)
+            ]
+            tables = self._kernel.probabilities(values, requests)
+        else:
+            data = self._probability_program.run(values)
+            tables = [np.stack([np.asarray(entry["p"]) for entry in rows]) for rows in data]
+        result = []
+        for measured, table in zip(self.measured, tables, strict=True):
+            if not measured:
+                result.append(np.ones((len(values), 1)))
+                continue
+            table = np.clip(table, 0.0, None)
+            if self.noise_model is not None:
+                table = misread(table, [confusion(self.noise_model, self._where[q]) for q in measured])
+            result.append(table / table.sum(axis=1, keepdims=True))
+        return result
+
+    def samples(self, values: NDArray, shots: int, seed: int, first: int, piece: int) -> list[list[NDArray]]:
+        """Per basis and parameter set, outcomes as read, (shots, k) booleans from trajectories."""
+        result: list[list[NDArray]] = [[] for _ in self.measured]
+        for index, row in enumerate(values):
+            own = stream(seed, first + index, 0, 1 + piece)
+            data = self._sampling_program.run(row[None, :], shots=shots, seed=int(own.integers(1, 1 << 31)))
+            for basis, measured in enumerate(self.measured):
+                if measured:
+                    bits = bits_from_counts(data[basis][0]["counts"], len(measured))
+                else:
+                    bits = np.zeros((shots, 0), dtype=bool)
+                result[basis].append(own.permutation(bits))
+        return result
+
+
+def pieces_of(
+    anatomy: Anatomy, bases: Sequence[Basis], rotations: Sequence[QuantumCircuit], options: SimulationOptions
+) -> list[Piece]:
+    """The independent pieces of a circuit that take part in any of the measurements."""
+    measured = {qubit for basis in bases for qubit in basis.letters}
+    groups = components(anatomy, anatomy.touched | measured)
+    return [
+        Piece(anatomy, group, bases, rotations, options)
+        for group in groups
+        if any(q in measured for q in group)
+    ]
+
+
+def basis_changes(
+    num_qubits: int, bases: Sequence[Basis], target: Any, noise_model: Any
+) -> list[QuantumCircuit]:
+    """The circuits that turn each basis into the computational one, in the device's own gates.
+
+    They are translated as `BackendEstimatorV2` does it: apart from the measured circuit, by one-qubit resynthesis.
+    """
+    circuits = []
+    for basis in bases:
+        circuit = QuantumCircuit(num_qubits)
+        for qubit, letter in sorted(basis.letters.items()):
+            if letter == "Y":
+                circuit.sdg(qubit)
+            if letter in "XY":
+                circuit.h(qubit)
+        circuits.append(circuit)
+    if noise_model is None and target is None:
+        return circuits
+    from qiskit.transpiler import PassManager
+    from qiskit.transpiler.passes import Optimize1qGatesDecomposition
+
+    names = target.operation_names if target is not None else noise_model.basis_gates
+    return PassManager([Optimize1qGatesDecomposition(basis=list(names), target=target)]).run(circuits)

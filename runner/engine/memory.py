@@ -1,0 +1,60 @@
+"""How much memory a simulation takes, and the refusal when the machine does not have it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from runner.errors import ConfigError
+
+SHARE = 0.7
+"""The part of the free memory one simulation may take."""
+
+
+def available_bytes() -> int:
+    """Free memory: the smaller of what the machine and the control group have left."""
+    free = _meminfo()
+    for limit_file, usage_file in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        limit, usage = _number(limit_file), _number(usage_file)
+        if limit is not None:
+            free = min(free, limit - (usage or 0))
+    return max(free, 0)
+
+
+def require(needed: int, what: str) -> None:
+    """Refuse a simulation that takes more than `SHARE` of the free memory."""
+    free = available_bytes()
+    if needed > SHARE * free:
+        raise ConfigError(
+            f"{what} needs {_human(needed)}, more than {SHARE:.0%} of the {_human(free)} that are free; "
+            "take fewer qubits or another simulation method"
+        )
+
+
+def _meminfo() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        import os
+
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return 1 << 62
+
+
+def _number(path: str) -> int | None:
+    try:
+        return int(Path(path).read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _human(size: float) -> str:
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"):
+        if size < 1024 or unit == "PiB":
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1024
+    raise AssertionError

@@ -1,0 +1,168 @@
+"""Observables as Pauli sums: unique terms, real coefficients, measurement bases."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.primitives.containers.observables_array import ObservablesArray
+from qiskit.quantum_info import PauliList
+
+from runner.errors import ConfigError
+
+_PROJECTORS = {
+    "0": (("I", 0.5), ("Z", 0.5)),
+    "1": (("I", 0.5), ("Z", -0.5)),
+    "+": (("I", 0.5), ("X", 0.5)),
+    "-": (("I", 0.5), ("X", -0.5)),
+    "r": (("I", 0.5), ("Y", 0.5)),
+    "l": (("I", 0.5), ("Y", -0.5)),
+}
+_MAX_PROJECTORS = 12
+
+
+@dataclass(frozen=True)
+class PauliTerms:
+    r"""Observables `O_a = \sum_t C_{at} P_t` over unique Pauli strings `P_t`."""
+
+    num_qubits: int
+    shape: tuple[int, ...]
+    labels: tuple[str, ...]
+    """The Pauli strings, sorted; qubit 0 is the last letter."""
+    coefficients: NDArray
+    """C, (number of observables, number of terms)."""
+    x: NDArray
+    """Which qubits a term flips, (terms, qubits), booleans."""
+    z: NDArray
+    """Which qubits a term signs, (terms, qubits), booleans."""
+
+    @property
+    def support(self) -> NDArray:
+        """Which qubits a term acts on, (terms, qubits)."""
+        return self.x | self.z
+
+    def text(self) -> str:
+        """The observables as canonical text: sorted labels and exact coefficients."""
+        lines = [f"observables {self.shape} {self.num_qubits}"]
+        for row in self.coefficients:
+            lines.append(" ".join(f"{self.labels[t]}:{float(row[t])!r}" for t in np.flatnonzero(row)))
+        return "\n".join(lines)
+
+
+def pauli_terms(observables: Any) -> PauliTerms:
+    """Observables of any kind the primitives take, as Pauli sums with real coefficients."""
+    array = _coerce(observables)
+    sums = [_expand(element) for element in array.ravel().tolist()]
+    labels = sorted({label for element in sums for label in element})
+    position = {label: index for index, label in enumerate(labels)}
+    coefficients = np.zeros((len(sums), len(labels)))
+    for row, element in enumerate(sums):
+        for label, coefficient in element.items():
+            coefficients[row, position[label]] = coefficient
+    letters = np.array([list(label[::-1]) for label in labels]).reshape(len(labels), -1)
+    return PauliTerms(
+        num_qubits=array.num_qubits,
+        shape=array.shape,
+        labels=tuple(labels),
+        coefficients=coefficients,
+        x=(letters == "X") | (letters == "Y"),
+        z=(letters == "Z") | (letters == "Y"),
+    )
+
+
+def _coerce(observables: Any) -> ObservablesArray:
+    if isinstance(observables, ObservablesArray):
+        return observables
+    coefficients = getattr(observables, "coeffs", None)
+    if isinstance(coefficients, np.ndarray):
+        bad = np.flatnonzero(np.abs(np.imag(coefficients.astype(complex))) > 0)
+        if len(bad):
+            raise ConfigError(
+                f"an observable must have real coefficients, got {complex(coefficients[bad[0]])} "
+                f"for {observables.paulis[int(bad[0])].to_label()}"
+            )
+    try:
+        return ObservablesArray.coerce(observables)
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"not an observable: {error}".splitlines()[0]) from error
+
+
+def _expand(element: Mapping[str, complex]) -> dict[str, float]:
+    """One observable with its projectors written out in Pauli strings."""
+    result: dict[str, float] = {}
+    for label, coefficient in element.items():
+        value = complex(coefficient)
+        if value.imag:
+            raise ConfigError(f"an observable must have real coefficients, got {value} for {label}")
+        projectors = sum(letter in _PROJECTORS for letter in label)
+        if not projectors:
+            result[label] = result.get(label, 0.0) + value.real
+            continue
+        if projectors > _MAX_PROJECTORS:
+            raise ConfigError(
+                f"an observable may have at most {_MAX_PROJECTORS} projectors in a term, got {projectors}"
+            )
+        choices = [_PROJECTORS.get(letter, ((letter, 1.0),)) for letter in label]
+        for combination in itertools.product(*choices):
+            expanded = "".join(letter for letter, _ in combination)
+            weight = float(np.prod([factor for _, factor in combination]))
+            result[expanded] = result.get(expanded, 0.0) + value.real * weight
+    return result
+
+
+def measurement_bases(x: NDArray, z: NDArray) -> list[list[int]]:
+    """Terms in as few qubit-wise commuting groups as the best of several greedy orders finds.
+
+    Never more groups than qiskit's `PauliList.group_commuting(qubit_wise=True)`: that is one of the candidates.
+    """
+    terms = [int(t) for t in np.flatnonzero((x | z).any(axis=1))]
+    if not terms:
+        return []
+    weight = {t: int((x[t] | z[t]).sum()) for t in terms}
+    lexical = {t: (tuple(x[t]), tuple(z[t])) for t in terms}
+    orders: list[Sequence[int]] = [
+        sorted(terms, key=lambda t: -weight[t]),
+        sorted(terms, key=lambda t: (-weight[t], lexical[t])),
+        sorted(terms, key=lambda t: (lexical[t], -weight[t])),
+    ]
+    candidates = [_first_fit(order, x, z) for order in orders]
+    if len(min(candidates, key=len)) > 1:
+        candidates.extend(_coloured(terms, x, z))
+    return min(candidates, key=len)
+
+
+def _first_fit(order: Sequence[int], x: NDArray, z: NDArray) -> list[list[int]]:
+    groups: list[list[int]] = []
+    bases_x = np.zeros((len(order), x.shape[1]), dtype=bool)
+    bases_z = np.zeros_like(bases_x)
+    for term in order:
+        used = len(groups)
+        both = (bases_x[:used] | bases_z[:used]) & (x[term] | z[term])
+        clash = both & ((bases_x[:used] ^ x[term]) | (bases_z[:used] ^ z[term]))
+        free = np.flatnonzero(~clash.any(axis=1))
+        group = int(free[0]) if len(free) else used
+        if group == used:
+            groups.append([])
+        groups[group].append(term)
+        bases_x[group] |= x[term]
+        bases_z[group] |= z[term]
+    return [sorted(group) for group in groups]
+
+
+def _coloured(terms: Sequence[int], x: NDArray, z: NDArray) -> list[list[list[int]]]:
+    """Groups from colouring the graph of terms that do not commute: qiskit's own way and two more strategies."""
+    import rustworkx
+
+    graph = PauliList.from_symplectic(z[terms], x[terms]).noncommutation_graph(qubit_wise=True)
+    strategy = rustworkx.ColoringStrategy
+    candidates = []
+    for choice in (strategy.Degree, strategy.Saturation, strategy.IndependentSet):
+        groups: dict[int, list[int]] = {}
+        for node, colour in sorted(rustworkx.graph_greedy_color(graph, strategy=choice).items()):
+            groups.setdefault(colour, []).append(terms[node])
+        candidates.append(list(groups.values()))
+    return candidates

@@ -1,0 +1,136 @@
+"""Samples of one measured circuit, compiled once."""
+
+from __future__ import annotations
+
+import math
+import threading
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives import BitArray
+
+from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
+from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect
+from runner.engine.duration import scheduled_duration
+from runner.engine.estimator import draw
+from runner.engine.measurement import Basis, Piece, SimulationOptions, pieces_of, stream
+from runner.engine.memory import require
+from runner.engine.noise import is_factorable, restrict, with_relaxation
+from runner.errors import ConfigError
+
+
+class SamplerPlan:
+    """One circuit with measurements, ready to be sampled; made by `Engine.sampler_plan`."""
+
+    def __init__(self, circuit: QuantumCircuit, options: SimulationOptions) -> None:
+        if not circuit.cregs:
+            raise ConfigError(
+                "the sampler needs a circuit with measurements into classical registers; this has none"
+            )
+        self.digest = digest_of("sampler", canonical_text(circuit))
+        self.num_parameters: int = circuit.num_parameters
+        self.registers: dict[str, int] = {register.name: register.size for register in circuit.cregs}
+        self.duration: float | None = scheduled_duration(circuit, options.target)
+        clbit_index = {bit: index for index, bit in enumerate(circuit.clbits)}
+        self._register_bits = {reg.name: [clbit_index[bit] for bit in reg] for reg in circuit.cregs}
+        self._num_clbits = circuit.num_clbits
+        self._options = options
+        if options.noise_model is not None:
+            circuit = with_relaxation(circuit, options.noise_model)
+        self._parameters = list(circuit.parameters)
+        self._anatomy: Anatomy = dissect(circuit)
+        self._lock = threading.RLock()
+        noise = options.noise_model
+        self._joint = self._anatomy.dynamic or (noise is not None and not is_factorable(noise))
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory the plan takes."""
+        return 4096 + 2048 * len(self._anatomy.steps)
+
+    def run(self, values: NDArray, *, shots: int, seed: int) -> dict[str, BitArray]:
+        """Sample parameter sets (*batch, P): one `BitArray` of the batch's shape per classical register."""
+        values = np.asarray(values, dtype=float)
+        if values.shape[-1:] != (self.num_parameters,):
+            raise ConfigError(
+                f"the circuit takes {self.num_parameters} parameters, got values of shape {values.shape}"
+            )
+        if shots < 1:
+            raise ConfigError(f"shots must be at least 1, got {shots}")
+        batch = values.shape[:-1]
+        rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
+        bits = self._joint_bits(rows, shots, seed) if self._joint else self._piecewise_bits(rows, shots, seed)
+        result = {}
+        for name, columns in self._register_bits.items():
+            packed = _pack(bits[:, :, columns])
+            result[name] = BitArray(packed.reshape((*batch, shots, packed.shape[-1])), len(columns))
+        return result
+
+    @cached_property
+    def _pieces(self) -> list[Piece]:
+        with self._lock:
+            measured = set(self._anatomy.final.values())
+            basis = Basis(dict.fromkeys(measured, "Z"))
+            empty = QuantumCircuit(self._anatomy.circuit.num_qubits)
+            return pieces_of(self._anatomy, [basis], [empty], self._options)
+
+    def _piecewise_bits(self, rows: NDArray, shots: int, seed: int) -> NDArray:
+        """Outcomes of all classical bits, (B, shots, bits), every independent piece sampled on its own."""
+        bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
+        clbit_of = {qubit: clbit for clbit, qubit in self._anatomy.final.items()}
+        for number, piece in enumerate(self._pieces):
+            measured = piece.measured[0]
+            columns = [clbit_of[qubit] for qubit in measured]
+            if not piece.analytic:
+                for row, outcome in enumerate(piece.samples(rows, shots, seed, 0, number)[0]):
+                    bits[row][:, columns] = outcome
+                continue
+            table = piece.probabilities(rows)[0]
+            for row in range(len(rows)):
+                if table.shape[1] == 2 and table[row, 1] == 0.0:
+                    continue
+                outcomes = draw(table[row], shots, stream(seed, row, 1 + number))
+                bits[row][:, columns] = (outcomes[:, None] >> np.arange(len(columns))) & 1
+        return bits
+
+    @cached_property
+    def _joint_program(self) -> AerProgram:
+        with self._lock:
+            return self._make_joint_program()
+
+    def _make_joint_program(self) -> AerProgram:
+        anatomy, options = self._anatomy, self._options
+        qubits = sorted(anatomy.touched | set(anatomy.final.values())) or [0]
+        circuit = compact(anatomy, qubits, classical=True)
+        where = {qubit: index for index, qubit in enumerate(qubits)}
+        for clbit, qubit in sorted(anatomy.final.items()):
+            circuit.measure(where[qubit], circuit.clbits[clbit])
+        method = options.method
+        if method in ("automatic", "statevector"):
+            require(16 << len(qubits), f"a state vector of {len(qubits)} qubits")
+        noise = options.noise_model
+        if noise is not None:
+            noise = restrict(noise, qubits, set(noise.noise_instructions) | {"measure", "reset"})
+        return AerProgram([circuit], self._parameters, AerOptions(method, options.threads, noise))
+
+    def _joint_bits(self, rows: NDArray, shots: int, seed: int) -> NDArray:
+        """Outcomes of all classical bits, (B, shots, bits), from Aer's shot-by-shot memory."""
+        result = []
+        for index, row in enumerate(rows):
+            own = int(stream(seed, index).integers(1, 1 << 31))
+            data = self._joint_program.run(row[None, :], shots=shots, seed=own, memory=True)[0][0]
+            result.append(bits_from_memory(data["memory"], self._num_clbits))
+        return np.array(result).reshape(len(rows), shots, self._num_clbits)
+
+
+def _pack(bits: NDArray) -> NDArray:
+    """(…, k) booleans, bit 0 first, as `BitArray` stores them: big-endian bytes, padded at the front."""
+    width = bits.shape[-1]
+    padding = (-width) % 8
+    ordered = bits[..., ::-1]
+    if padding:
+        ordered = np.concatenate([np.zeros((*bits.shape[:-1], padding), dtype=bool), ordered], axis=-1)
+    return np.packbits(ordered, axis=-1)
