@@ -12,9 +12,11 @@
     └── RuntimeSessionError         the session said no
         ├── SessionClosedError      submitting to a session that has ended
         ├── JobFailedError          the result of a job that failed
+        │   └── JobMaxTimeError     it ran past its own time limit (code 1305)
         ├── JobCancelledError       the result of a job that was cancelled
         └── PlanError               the plan does not allow it (code 1352)
     Interrupted                     SIGINT or SIGTERM was seen at a job boundary; exit 130 or 143
+    ConfigWarning                   runs, but probably not as it was meant (a warning)
 """
 
 from __future__ import annotations
@@ -80,6 +82,10 @@ class JobFailedError(RuntimeSessionError):
     """The result of a job that failed was asked for."""
 
 
+class JobMaxTimeError(JobFailedError):
+    """The result of a job that ran past its maximum execution time was asked for."""
+
+
 class JobCancelledError(RuntimeSessionError):
     """The result of a job that was cancelled was asked for."""
 
@@ -95,3 +101,7 @@ class Interrupted(BaseException):  # noqa: N818 - named like KeyboardInterrupt, 
         super().__init__(signum)
         self.signum = signum
         self.exit_code = 128 + signum
+
+
+class ConfigWarning(UserWarning):
+    """What was declared can be run, but probably not as it was meant."""

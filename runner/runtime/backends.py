@@ -1,0 +1,273 @@
+"""The devices of the local service: real backends' snapshots, generic ones, ideal ones, and whatever is attached."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from qiskit.circuit import QuantumCircuit
+from qiskit.providers import BackendV2, Options
+from qiskit.transpiler import Target
+
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from runner.runtime.service import LocalRuntimeService
+
+GENERIC = re.compile(r"generic_(\d+)(?:_(full|line|ring|grid))?")
+SEED_OF_GENERIC = 1
+SIMULATED_OPERATIONS = {"barrier", "delay"}
+
+
+class LocalBackend(BackendV2):
+    """A backend bound to a `LocalRuntimeService`; everything it does not know itself is asked of the wrapped one.
+
+    Args:
+        service: Where its sessions and jobs live.
+        wrapped: Any `BackendV2`; its target decides what is an ISA circuit and how long circuits take.
+        noise_model: Makes the noise model when the first circuit needs it; None for a noiseless device.
+        engine_factory: Makes the engine from (target, noise_model).
+        ideal: Takes every circuit, whatever its gates.
+    """
+
+    def __init__(
+        self,
+        service: LocalRuntimeService,
+        wrapped: BackendV2,
+        *,
+        noise_model: Callable[[], Any] | None,
+        engine_factory: Callable[[Target | None, Any], Any],
+        ideal: bool,
+    ) -> None:
+        super().__init__(name=wrapped.name, description=wrapped.description)
+        self._service = service
+        self.wrapped = wrapped
+        self.ideal = ideal
+        self._noise_model = noise_model
+        self._engine_factory = engine_factory
+        self._engine: Any = None
+        self._fitting: weakref.WeakSet[Any] = weakref.WeakSet()
+
+    @property
+    def service(self) -> LocalRuntimeService:
+        """The service this backend belongs to."""
+        return self._service
+
+    @property
+    def target(self) -> Target:
+        """The wrapped backend's target."""
+        return self.wrapped.target
+
+    @property
+    def max_circuits(self) -> int | None:
+        """No limit."""
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    @property
+    def simulator(self) -> bool:
+        """Whether this is not modelled on a device."""
+        return self.ideal
+
+    @property
+    def engine(self) -> Any:
+        """What turns plans into numbers; made when first needed."""
+        if self._engine is None:
+            noise = self._noise_model() if self._noise_model is not None else None
+            self._engine = self._engine_factory(None if self.ideal else self.target, noise)
+        return self._engine
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        """Run circuits on the wrapped backend, outside of any session."""
+        return self.wrapped.run(run_input, **options)
+
+    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> Any:
+        """Return the engine's plan for an ISA circuit and observables."""
+        return self._plan(circuit, lambda: self.engine.estimator_plan(circuit, observables))
+
+    def sampler_plan(self, circuit: QuantumCircuit) -> Any:
+        """Return the engine's plan for an ISA circuit with measurements."""
+        return self._plan(circuit, lambda: self.engine.sampler_plan(circuit))
+
+    def _plan(self, circuit: QuantumCircuit, make: Callable[[], Any]) -> Any:
+        if not isinstance(circuit, QuantumCircuit):
+            raise ConfigError(f"a PUB starts with a circuit, got {type(circuit).__name__}")
+        try:
+            plan = make()
+        except Exception:
+            self.require_isa(circuit)
+            raise
+        if plan not in self._fitting:
+            self.require_isa(circuit)
+            self._fitting.add(plan)
+        return plan
+
+    def require_isa(self, circuit: QuantumCircuit) -> None:
+        """Refuse a circuit that is not made of this device's instructions on its qubits (S11)."""
+        if self.ideal:
+            return
+        target = self.target
+        if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
+            raise ConfigError(
+                f"the circuit has {circuit.num_qubits} qubits, {self.name} has {target.num_qubits}; transpile it for a "
+                "larger backend"
+            )
+        problem = _not_supported(circuit, target, {bit: number for number, bit in enumerate(circuit.qubits)})
+        if problem:
+            raise ConfigError(
+                f"the circuit is not an ISA circuit of {self.name}: {problem}; transpile it, e.g. with "
+                "generate_preset_pass_manager(backend=backend)"
+            )
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "wrapped":
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+    def __repr__(self) -> str:
+        return f"<LocalBackend('{self.name}')>"
+
+
+def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Any, int]) -> str | None:
+    for instruction in circuit.data:
+        operation = instruction.operation
+        qubits = tuple(places[bit] for bit in instruction.qubits)
+        if operation.name in SIMULATED_OPERATIONS:
+            continue
+        if getattr(operation, "blocks", None):
+            if operation.name not in target.operation_names:
+                return f"it has no instruction {operation.name}"
+            for block in operation.blocks:
+                inner = dict(zip(block.qubits, qubits, strict=True))
+                if problem := _not_supported(block, target, inner):
+                    return problem
+        elif not target.instruction_supported(operation.name, qubits):
+            return f"it has no instruction {operation.name} on qubits {qubits}"
+    return None
+
+
+@lru_cache(maxsize=8)
+def snapshot(name: str) -> BackendV2:
+    """Return the client's snapshot of a real device, e.g. `fake_torino`."""
+    try:
+        from qiskit_ibm_runtime import fake_provider
+    except ImportError:
+        raise ConfigError(
+            f"{name!r} is a snapshot that comes with qiskit-ibm-runtime; install the extra: pip install 'runner[ibm]'"
+        ) from None
+    wanted = "Fake" + "".join(part.capitalize() for part in name.removeprefix("fake_").split("_"))
+    for candidate in dir(fake_provider):
+        if candidate in (wanted, f"{wanted}V2") or candidate.lower() == wanted.lower():
+            return getattr(fake_provider, candidate)()
+    raise ConfigError(f"no snapshot is called {name!r}")
+
+
+@lru_cache(maxsize=8)
+def snapshot_noise(name: str) -> Any:
+    """Return the noise of a snapshot as calibrated; takes seconds for large devices, once per process."""
+    from qiskit_aer.noise import NoiseModel
+
+    return NoiseModel.from_backend(snapshot(name))
+
+
+@lru_cache(maxsize=8)
+def generic(name: str) -> BackendV2:
+    """Return a made-up device `generic_<qubits>[_full|_line|_ring|_grid]` with noise and durations."""
+    from qiskit.providers.fake_provider import GenericBackendV2
+    from qiskit.transpiler import CouplingMap
+
+    match = GENERIC.fullmatch(name)
+    if match is None:
+        raise ConfigError(f"{name!r} is not a generic backend; write e.g. generic_5 or generic_16_grid")
+    qubits, shape = int(match[1]), match[2] or "full"
+    if qubits < 1:
+        raise ConfigError(f"a backend needs at least one qubit, got {name!r}")
+    side = max(1, round(qubits**0.5))
+    if shape == "grid" and qubits % side:
+        raise ConfigError(f"{qubits} qubits do not make a grid; use a square number or a multiple")
+    coupling = {
+        "full": lambda: CouplingMap.from_full(qubits),
+        "line": lambda: CouplingMap.from_line(qubits),
+        "ring": lambda: CouplingMap.from_ring(qubits),
+        "grid": lambda: CouplingMap.from_grid(side, qubits // side),
+    }[shape]()
+    backend = GenericBackendV2(qubits, coupling_map=coupling if qubits > 1 else None, seed=SEED_OF_GENERIC)
+    backend.name = name
+    return backend
+
+
+@lru_cache(maxsize=8)
+def generic_noise(name: str) -> Any:
+    """Return the noise of a generic device from its error rates and durations."""
+    from qiskit_aer.noise import NoiseModel
+
+    return NoiseModel.from_backend(generic(name))
+
+
+class _Ideal(BackendV2):
+    """Every standard gate on any qubit, without noise or durations."""
+
+    def __init__(self) -> None:
+        super().__init__(name="ideal", description="no noise, no durations, every standard gate")
+        self._target = _ideal_target()
+
+    @property
+    def target(self) -> Target:
+        return self._target
+
+    @property
+    def max_circuits(self) -> int | None:
+        return None
+
+    @classmethod
+    def _default_options(cls) -> Options:
+        return Options()
+
+    def run(self, run_input: Any, **options: Any) -> Any:
+        """Run on Aer."""
+        from qiskit_aer import AerSimulator
+
+        return AerSimulator().run(run_input, **options)
+
+
+def ideal() -> BackendV2:
+    """Return the ideal device."""
+    return _Ideal()
+
+
+def _ideal_target() -> Target:
+    from qiskit.circuit import Measure, Reset
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+
+    target = Target()
+    for name, gate in get_standard_gate_name_mapping().items():
+        if name not in ("measure", "reset", "delay", "barrier") and gate.num_qubits:
+            target.add_instruction(gate, name=name)
+    target.add_instruction(Measure())
+    target.add_instruction(Reset())
+    return target
+
+
+def noise_of(backend: BackendV2) -> Callable[[], Any] | None:
+    """Return what makes the noise model of an attached backend: its own for Aer, its error rates for a device."""
+    options = getattr(backend, "options", None)
+    if is_simulator(backend):
+        return lambda: getattr(options, "noise_model", None)
+
+    def from_rates() -> Any:
+        from qiskit_aer.noise import NoiseModel
+
+        return NoiseModel.from_backend(backend)
+
+    return from_rates
+
+
+def is_simulator(backend: BackendV2) -> bool:
+    """Whether this is an Aer simulator rather than something with a device's instruction set."""
+    return type(backend).__module__.startswith("qiskit_aer")

@@ -1,0 +1,310 @@
+"""A job as its user sees it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import JobCancelledError, JobFailedError, JobMaxTimeError, RunnerError, RuntimeSessionError
+from runner.runtime import machine
+from runner.runtime.results import record, restore
+
+if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+
+    from runner.runtime.backends import LocalBackend
+    from runner.runtime.service import LocalRuntimeService
+
+STATUS = {machine.FAILED: "ERROR"}
+FINAL = ("DONE", "ERROR", "CANCELLED")
+
+
+class RuntimeJob:
+    """What `run()` returns. Its result is simulated when somebody asks for it, and only if the job came to run.
+
+    Args:
+        service: Where it lives.
+        backend: Where it runs.
+        simulate: Makes the numbers of every PUB.
+        contain: Puts the numbers into the V2 containers.
+        describe: Makes the fields of the `job.submitted` event that only the primitive knows.
+        digest: What was asked, as a digest.
+        seed: The seed of the job.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_contain",
+        "_describe",
+        "_error",
+        "_guard",
+        "_numbers",
+        "_recorded",
+        "_service",
+        "_simulate",
+        "backend_",
+        "completion",
+        "digest",
+        "record",
+        "seed",
+        "settled",
+    )
+
+    def __init__(
+        self,
+        service: LocalRuntimeService,
+        backend: LocalBackend,
+        *,
+        simulate: Callable[[], list[dict[str, Any]]],
+        contain: Callable[[RuntimeJob, list[dict[str, Any]]], PrimitiveResult],
+        describe: Callable[[], dict[str, Any]],
+        digest: str,
+        seed: int,
+    ) -> None:
+        self._service = service
+        self.backend_ = backend
+        self._simulate = simulate
+        self._contain = contain
+        self._describe = describe
+        self.digest = digest
+        self.seed = seed
+        self.record: machine.Job
+        self.settled = False
+        self.completion: Any = None
+        self._numbers: list[dict[str, Any]] | None = None
+        self._recorded: list[dict[str, Any]] | None = None
+        self._error: Exception | None = None
+        self._answer: PrimitiveResult | None = None
+        self._guard = threading.Lock()
+
+    # -- results ------------------------------------------------------------------------------------------------
+
+    def result(self, timeout: float | None = None) -> PrimitiveResult:
+        """Wait until the job is over and return its result; `timeout` is in seconds of the session's clock."""
+        if self._answer is not None:
+            return self._answer
+        timeline = self._service.timeline
+        if not timeline.wait_for(self.record, self.resolve, timeout):
+            raise RuntimeSessionError(
+                f"job {self.job_id()} was not over after {timeout:g} s; it is {self.status()}"
+            )
+        if self.record.status == machine.DONE:
+            self.resolve()
+        timeline.deliver(self.completion)
+        if self.record.status != machine.DONE:
+            raise self._why_not()
+        with self._guard:
+            if self._answer is None:
+                assert self._numbers is not None
+                self._answer = self._contain(self, self._numbers)
+        return self._answer
+
+    def resolve(self) -> None:
+        """Find the job's numbers: recorded ones if there are any, else by simulation."""
+        if self.settled:
+            return
+        with self._guard:
+            if self.settled:
+                return
+            job = self.record
+            recall = self._service.recall
+            recorded = recall(job.workload, job.index, self.digest) if recall is not None else None
+            try:
+                if recorded is not None:
+                    self._recorded = recorded
+                    self._numbers = [restore(numbers) for numbers in recorded]
+                else:
+                    self._numbers = self._simulate()
+            except Exception as error:
+                self._error = error
+                job.status = machine.FAILED
+                job.reason = f"its simulation failed: {error}"
+            self.settled = True
+
+    def _why_not(self) -> RunnerError:
+        job = self.record
+        if self._error is not None and isinstance(self._error, RunnerError):
+            return self._error
+        assert job.finished is not None
+        when = (
+            f"{self._service.clock.date(job.finished):%Y-%m-%dT%H:%M:%SZ} ({job.finished:g} s on the clock)"
+        )
+        if job.status == machine.CANCELLED:
+            return JobCancelledError(
+                f"Unable to retrieve result for job {job.id}. Job was cancelled: {job.reason}, at {when}.",
+                code=job.code,
+            )
+        kind = JobMaxTimeError if job.code == machine.MAX_JOB_TIME_CODE else JobFailedError
+        failure = kind(
+            f"Unable to retrieve job result. Error code {job.code}; job {job.id} failed: {job.reason}, at {when}.",
+            code=job.code,
+        )
+        failure.__cause__ = self._error
+        return failure
+
+    def fields(self, kind: str) -> dict[str, Any]:
+        """Return the fields of the event `kind` of this job."""
+        job = self.record
+        common = {"job": job.id, "workload": job.workload, "index": job.index, "digest": self.digest}
+        session = job.session.id if job.session is not None else None
+        if kind == "job.submitted":
+            return {
+                **common,
+                "session": session,
+                "backend": job.device.name,
+                "tags": list(job.tags),
+                "program": job.program,
+                "seed": self.seed,
+                "time": job.submitted,
+                "qpu_estimate": job.qpu_seconds,
+                "preparation": job.preparation,
+                **self._describe(),
+            }
+        assert job.finished is not None
+        result = None
+        if job.status == machine.DONE:
+            result = self._recorded or [record(numbers) for numbers in self._numbers or ()]
+        return {
+            **common,
+            "session": session,
+            "status": job.status,
+            "reason": job.reason,
+            "code": job.code,
+            "started": job.started,
+            "finished": job.finished,
+            "time": job.finished,
+            "queue_seconds": (job.finished if job.started is None else job.started) - job.submitted,
+            "qpu_seconds": job.qpu_used,
+            "result": result,
+        }
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def job_id(self) -> str:
+        """Return the job's id."""
+        return self.record.id
+
+    def status(self) -> str:
+        """Return QUEUED, RUNNING, DONE, ERROR or CANCELLED."""
+        return self._service.timeline.act(lambda: STATUS.get(self.record.status, self.record.status))
+
+    def done(self) -> bool:
+        """Whether it ran to its end."""
+        return self.status() == "DONE"
+
+    def running(self) -> bool:
+        """Whether it is being executed."""
+        return self.status() == "RUNNING"
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.status() == "CANCELLED"
+
+    def errored(self) -> bool:
+        """Whether it failed."""
+        return self.status() == "ERROR"
+
+    def in_final_state(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return self.status() in FINAL
+
+    def wait_for_final_state(self, timeout: float | None = None) -> None:
+        """Wait until the job is over; `timeout` is in seconds of the session's clock."""
+        if not self._service.timeline.wait_for(self.record, None, timeout):
+            raise RuntimeSessionError(
+                f"job {self.job_id()} was not over after {timeout:g} s; it is {self.status()}"
+            )
+
+    def cancel(self) -> None:
+        """Cancel the job; one that is over refuses."""
+        if not self._service.timeline.act(lambda: self._service.machine.cancel_job(self.record)):
+            raise RuntimeSessionError(
+                f"Job cannot be cancelled: job {self.job_id()} is {self.status()} already."
+            )
+
+    def error_message(self) -> str | None:
+        """Return why it failed or was cancelled; None if it did not."""
+        return self.record.reason
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+        return list(self.record.tags)
+
+    def update_tags(self, new_tags: list[str]) -> list[str]:
+        """Replace its tags."""
+        self.record.tags = tuple(new_tags)
+        return self.tags
+
+    @property
+    def session_id(self) -> str | None:
+        """The id of its session or batch; None in job mode."""
+        return self.record.session.id if self.record.session is not None else None
+
+    @property
+    def workload(self) -> str:
+        """The name of the primitive that submitted it."""
+        return self.record.workload
+
+    @property
+    def index(self) -> int:
+        """How many jobs that primitive submitted before."""
+        return self.record.index
+
+    @property
+    def primitive_id(self) -> str:
+        """`estimator` or `sampler`."""
+        return self.record.program
+
+    program_id = primitive_id
+
+    @property
+    def service(self) -> LocalRuntimeService:
+        """The service it lives in."""
+        return self._service
+
+    def backend(self) -> LocalBackend:
+        """Return the backend it runs on."""
+        return self.backend_
+
+    @property
+    def creation_date(self) -> datetime:
+        """When it was submitted."""
+        return self._service.clock.date(self.record.submitted)
+
+    @property
+    def usage_estimation(self) -> dict[str, float]:
+        """What the cost model expects."""
+        return {"quantum_seconds": self.record.qpu_seconds}
+
+    def usage(self) -> float:
+        """Return the QPU seconds it used."""
+        return self.record.qpu_used
+
+    def metrics(self) -> dict[str, Any]:
+        """Return its times and its usage, as the API does."""
+        job = self.record
+        return self._service.timeline.act(
+            lambda: {
+                "timestamps": {
+                    "created": self._service.date(job.submitted),
+                    "running": self._service.date(job.started),
+                    "finished": self._service.date(job.finished if job.final else None),
+                },
+                "usage": {
+                    "qpu_charge_time_seconds": job.qpu_used,
+                    "status": "complete" if job.final else "pending",
+                },
+                "estimated_running_time_seconds": job.qpu_seconds,
+                "queue_seconds": None if job.started is None else job.started - job.submitted,
+            }
+        )
+
+    def logs(self) -> str:
+        """Return the log, which is empty."""
+        return ""
+
+    def __repr__(self) -> str:
+        return f"<RuntimeJob('{self.job_id()}', '{self.primitive_id}', '{self.record.workload}-{self.record.index}')>"

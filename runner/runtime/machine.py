@@ -1,0 +1,509 @@
+"""The rules of sessions: a state machine of devices, sessions and jobs that moves only by the times it is told.
+
+It knows no threads, no clock, no circuits: whoever drives it says what time it is. Rule numbers (S5, T2, …) are those of
+`docs/session.md`. Things that fall on the same instant happen in this order: jobs complete, maximum times are reached,
+idle timers run out, queue delays end; then free devices take jobs; then what the outside asks for.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.errors import SessionClosedError
+from runner.runtime.plan import Plan
+
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "QUEUED", "RUNNING", "DONE", "FAILED", "CANCELLED"
+OPEN, ACTIVE, INACTIVE, CLOSED = "open", "active", "inactive", "closed"
+
+SESSION_CLOSED_CODE = 1217
+EXPIRED_CODE = 4001
+MAX_JOB_TIME_CODE = 1305
+AUTO_CLOSE = 1800.0
+
+_COMPLETION, _MAX_TIME, _IDLE, _AVAILABLE = range(4)
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One job: what it asks for, then what became of it. Times are seconds on the session's clock."""
+
+    id: str
+    device: Device
+    session: SessionRecord | None
+    qpu_seconds: float
+    preparation: float = 0.0
+    delay: float = 0.0
+    priority: int = 0
+    workload: str = ""
+    index: int = 0
+    tags: tuple[str, ...] = ()
+    program: str = "estimator"
+    payload: Any = None
+    """The front's own object; the machine never looks at it."""
+    over_limit: bool = False
+    """Its own time limit ends it before its work is done."""
+    order: int = 0
+    submitted: float = 0.0
+    available: float = 0.0
+    status: str = QUEUED
+    started: float | None = None
+    qpu_started: float | None = None
+    finished: float | None = None
+    qpu_used: float = 0.0
+    reason: str | None = None
+    code: int | None = None
+    version: int = 0
+    waiters: list[Any] = field(default_factory=list)
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return self.status not in (QUEUED, RUNNING)
+
+
+@dataclass(slots=True, eq=False)
+class SessionRecord:
+    """One session or batch, as the runtime remembers it."""
+
+    id: str
+    device: Device
+    mode: str
+    max_time: float
+    interactive_timeout: float
+    opened_at: float
+    state: str = OPEN
+    accepting: bool = True
+    reason: str = "opened"
+    started_at: float | None = None
+    activated_at: float | None = None
+    closed_at: float | None = None
+    last_job_started: float | None = None
+    last_job_completed: float | None = None
+    transitions: list[tuple[str, float]] = field(default_factory=list)
+    queue: deque[Job] = field(default_factory=deque)
+    running: int = 0
+    spent: float = 0.0
+    """Usage of finished active periods (session) or finished jobs (batch) [s]."""
+    idle_version: int = 0
+
+    @property
+    def dedicated(self) -> bool:
+        """Whether it owns its device while active (S7)."""
+        return self.mode == "dedicated"
+
+    def usage(self, now: float) -> float | None:
+        """Return the seconds it is charged for so far; None before its first job (S21)."""
+        if self.started_at is None:
+            return None
+        if self.dedicated and self.state == ACTIVE:
+            assert self.activated_at is not None
+            return self.spent + now - self.activated_at
+        return self.spent
+
+
+@dataclass(slots=True, eq=False)
+class Device:
+    """One QPU: who owns it, what runs on it, who waits for it."""
+
+    name: str
+    owner: SessionRecord | None = None
+    running: list[Job] = field(default_factory=list)
+    qpu_free_at: float = 0.0
+    ready: list[tuple[int, float, int, Job]] = field(default_factory=list)
+    """Heap of job-mode jobs whose queue delay is over."""
+    sessions: list[SessionRecord] = field(default_factory=list)
+    """Sessions with queued jobs."""
+
+
+def status_text(state: str, accepting: bool) -> str:
+    """Return what `Session.status()` says, with the client's mapping (S19)."""
+    if state in (OPEN, INACTIVE):
+        return "Pending"
+    if state == "pending_inactive" or (state == ACTIVE and accepting):
+        return "In progress, accepting new jobs"
+    if state in (ACTIVE, "pending_closed"):
+        return "In progress, not accepting new jobs"
+    return state.capitalize()
+
+
+class Machine:
+    """All devices, sessions and jobs of one service.
+
+    Args:
+        plan: The limits (S3, S4).
+        lanes: Jobs of one device whose classical phases may overlap (S7).
+        on_expiry: What becomes of jobs still queued at the maximum time: failed | cancelled (S14).
+        observer: Called with (kind, object or fields) for every fact, in the order of its time (S22).
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        lanes: int = 5,
+        on_expiry: str = "failed",
+        observer: Callable[[str, Any], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.lanes = lanes
+        self.expired_status = FAILED if on_expiry == "failed" else CANCELLED
+        self.now = 0.0
+        self.devices: dict[str, Device] = {}
+        self.sessions: dict[str, SessionRecord] = {}
+        self.jobs: dict[str, Job] = {}
+        self._observe = observer or (lambda kind, what: None)
+        self._agenda: list[tuple[float, int, int, Any, int]] = []
+        self._count = 0
+
+    # -- time ---------------------------------------------------------------------------------------------------
+
+    def next_time(self) -> float | None:
+        """Return when something will happen by itself; None if nothing will."""
+        agenda = self._agenda
+        while agenda and self._stale(agenda[0]):
+            heapq.heappop(agenda)
+        return agenda[0][0] if agenda else None
+
+    def step(self) -> None:
+        """Go to the next instant at which something happens, and let it happen."""
+        instant = self.next_time()
+        assert instant is not None, "nothing will happen by itself"
+        self.now = instant
+        agenda = self._agenda
+        touched: dict[str, Device] = {}
+        while agenda and agenda[0][0] == instant:
+            entry = heapq.heappop(agenda)
+            if not self._stale(entry):
+                device = self._happen(entry)
+                touched[device.name] = device
+        for device in touched.values():
+            self._dispatch(device)
+
+    def advance(self, now: float) -> None:
+        """Let everything happen up to and including `now`."""
+        while (instant := self.next_time()) is not None and instant <= now:
+            self.step()
+        self.now = max(self.now, now)
+
+    def _schedule(self, time: float, rank: int, what: Any, version: int = 0) -> None:
+        self._count += 1
+        heapq.heappush(self._agenda, (time, rank, self._count, what, version))
+
+    def _stale(self, entry: tuple[float, int, int, Any, int]) -> bool:
+        _, rank, _, what, version = entry
+        if rank == _COMPLETION:
+            return bool(what.version != version or what.status != RUNNING)
+        if rank == _MAX_TIME:
+            return bool(what.state == CLOSED)
+        if rank == _IDLE:
+            return bool(what.idle_version != version or what.state == CLOSED)
+        return bool(what.status != QUEUED)
+
+    def _happen(self, entry: tuple[float, int, int, Any, int]) -> Device:
+        instant, rank, _, what, _ = entry
+        device: Device = what.device
+        if rank == _COMPLETION:
+            self._complete(what)
+        elif rank == _MAX_TIME:
+            self._expire(what)
+        elif rank == _IDLE:
+            self._idle(what)
+        elif what.session is None:
+            heapq.heappush(device.ready, (-what.priority, instant, what.order, what))
+        return device
+
+    # -- sessions -----------------------------------------------------------------------------------------------
+
+    def open_session(
+        self, session_id: str, device_name: str, mode: str, max_time: float, interactive_timeout: float
+    ) -> SessionRecord:
+        """Open a session (`dedicated`) or a `batch` on a device; it starts with its first job (S5)."""
+        device = self.device(device_name)
+        session = SessionRecord(session_id, device, mode, max_time, interactive_timeout, self.now)
+        self.sessions[session_id] = session
+        self._enter(session, OPEN, "opened")
+        self._start_idle_timer(session, AUTO_CLOSE)
+        return session
+
+    def close_session(self, session: SessionRecord) -> None:
+        """Stop accepting; what is submitted runs to its end, then the session closes at once (S15)."""
+        if not session.accepting:
+            return
+        session.accepting = False
+        session.reason = "closed by close()"
+        if not session.queue and not session.running:
+            self._close(session)
+        else:
+            self._tell(session)
+        self._dispatch(session.device)
+
+    def cancel_session(self, session: SessionRecord) -> None:
+        """Stop accepting and cancel what is queued; running jobs complete (S16)."""
+        if session.state == CLOSED:
+            return
+        session.accepting = False
+        session.reason = "cancelled by cancel()"
+        self._kill_queue(session, CANCELLED, None, "its session was cancelled")
+        if not session.running:
+            self._close(session)
+        else:
+            self._tell(session)
+        self._dispatch(session.device)
+
+    def _expire(self, session: SessionRecord) -> None:
+        session.accepting = False
+        session.reason = "maximum time reached"
+        why = f"its session {session.id} reached its maximum time of {session.max_time:g} s"
+        self._kill_queue(session, self.expired_status, EXPIRED_CODE, why)
+        if session.running:
+            self._tell(session)
+        else:
+            self._close(session)
+
+    def _idle(self, session: SessionRecord) -> None:
+        if session.state == ACTIVE:
+            self._end_active_period(session)
+            self._enter(session, INACTIVE, "interactive timeout")
+        else:
+            session.accepting = False
+            session.reason = "no job within 30 minutes"
+            self._close(session)
+
+    def _activate(self, session: SessionRecord) -> None:
+        again = session.started_at is not None
+        session.activated_at = self.now
+        if not again:
+            session.started_at = self.now
+            self._schedule(self.now + session.max_time, _MAX_TIME, session)
+        if session.dedicated:
+            session.device.owner = session
+        reason = (
+            session.reason
+            if not session.accepting
+            else "re-activated by a job"
+            if again
+            else "first job started"
+        )
+        self._enter(session, ACTIVE, reason)
+
+    def _end_active_period(self, session: SessionRecord) -> None:
+        if session.dedicated and session.state == ACTIVE:
+            assert session.activated_at is not None
+            session.spent += self.now - session.activated_at
+            session.device.owner = None
+
+    def _close(self, session: SessionRecord) -> None:
+        self._end_active_period(session)
+        session.closed_at = self.now
+        session.accepting = False
+        self._enter(session, CLOSED, session.reason)
+
+    def _enter(self, session: SessionRecord, state: str, reason: str) -> None:
+        session.state = state
+        session.reason = reason
+        session.transitions.append((state, self.now))
+        self._tell(session)
+
+    def _settle(self, session: SessionRecord) -> None:
+        """Close a closing session without jobs, or start the timer that makes an idle one inactive (S8, S15)."""
+        if session.queue or session.running or session.state == CLOSED:
+            return
+        if not session.accepting:
+            self._close(session)
+        elif session.state == ACTIVE:
+            self._start_idle_timer(session, session.interactive_timeout)
+        elif session.state == OPEN:
+            self._start_idle_timer(session, AUTO_CLOSE)
+
+    def _start_idle_timer(self, session: SessionRecord, seconds: float) -> None:
+        session.idle_version += 1
+        self._schedule(self.now + seconds, _IDLE, session, session.idle_version)
+
+    def _kill_queue(self, session: SessionRecord, status: str, code: int | None, why: str) -> None:
+        while session.queue:
+            self._finish(session.queue.popleft(), status, why, code)
+        if session in session.device.sessions:
+            session.device.sessions.remove(session)
+
+    # -- jobs ---------------------------------------------------------------------------------------------------
+
+    def device(self, name: str) -> Device:
+        """Return the device called `name`, making it at first use."""
+        return self.devices.setdefault(name, Device(name))
+
+    def submit(self, job: Job) -> None:
+        """Take a job into the queue; `job.delay` counts unless its session is active (T2)."""
+        session = job.session
+        if session is not None and not session.accepting:
+            raise SessionClosedError("Session has been closed.", code=SESSION_CLOSED_CODE)
+        self._count += 1
+        job.order = self._count
+        job.submitted = self.now
+        active = session is not None and session.dedicated and session.state == ACTIVE
+        job.available = self.now if active else self.now + job.delay
+        self.jobs[job.id] = job
+        self._observe("job.submitted", job)
+        if session is not None:
+            session.idle_version += 1
+            session.queue.append(job)
+            if session not in job.device.sessions:
+                job.device.sessions.append(session)
+        elif job.available <= self.now:
+            heapq.heappush(job.device.ready, (-job.priority, job.available, job.order, job))
+        if job.available > self.now:
+            self._schedule(job.available, _AVAILABLE, job)
+        self._dispatch(job.device)
+
+    def cancel_job(self, job: Job) -> bool:
+        """Cancel a job; one that is running is charged for what it used. False if it was over already."""
+        if job.final:
+            return False
+        device, session = job.device, job.session
+        if job.status == QUEUED:
+            if session is not None:
+                session.queue.remove(job)
+                if not session.queue:
+                    device.sessions.remove(session)
+            self._finish(job, CANCELLED, "it was cancelled", None)
+        else:
+            assert job.qpu_started is not None
+            job.qpu_used = min(max(0.0, self.now - job.qpu_started), job.qpu_seconds)
+            self._leave(job, CANCELLED, "it was cancelled", None)
+            self._replan(device)
+        if session is not None:
+            self._settle(session)
+        self._dispatch(device)
+        return True
+
+    def _dispatch(self, device: Device) -> None:
+        while len(device.running) < self.lanes:
+            job = self._next_job(device)
+            if job is None:
+                return
+            self._start(job)
+
+    def _next_job(self, device: Device) -> Job | None:
+        """Return who may start now (S7): the owner's next job, else the first in line whose delay is over.
+
+        In line, sessions that were closed come first (S15), then priority, then time. A session that would become the
+        owner waits until the device is empty, and everybody behind it waits too.
+        """
+        if device.owner is not None:
+            return device.owner.queue[0] if device.owner.queue else None
+        best: Job | None = None
+        best_key: tuple[Any, ...] = ()
+        while device.ready and device.ready[0][3].status != QUEUED:
+            heapq.heappop(device.ready)
+        if device.ready:
+            best = device.ready[0][3]
+            best_key = (True, *device.ready[0][:3])
+        for session in device.sessions:
+            head = session.queue[0]
+            if head.available <= self.now:
+                key = (session.accepting, -head.priority, head.available, head.order)
+                if best is None or key < best_key:
+                    best, best_key = head, key
+        if best is not None and best.session is not None and best.session.dedicated and device.running:
+            return None
+        return best
+
+    def _start(self, job: Job) -> None:
+        device, session = job.device, job.session
+        if session is None:
+            heapq.heappop(device.ready)
+        else:
+            session.queue.popleft()
+            if not session.queue:
+                device.sessions.remove(session)
+            if session.state != ACTIVE:
+                self._activate(session)
+            session.running += 1
+            session.last_job_started = self.now
+        job.status = RUNNING
+        job.started = self.now
+        device.running.append(job)
+        self._plan_qpu(job, device.qpu_free_at)
+
+    def _plan_qpu(self, job: Job, free: float) -> None:
+        assert job.started is not None
+        job.qpu_started = max(job.started + job.preparation, free)
+        job.finished = job.qpu_started + job.qpu_seconds
+        job.device.qpu_free_at = job.finished
+        job.version += 1
+        self._schedule(job.finished, _COMPLETION, job, job.version)
+
+    def _replan(self, device: Device) -> None:
+        """Move up the QPU phases that waited for a job that was cancelled."""
+        free = self.now
+        for job in device.running:
+            assert job.qpu_started is not None
+            if job.qpu_started <= self.now:
+                assert job.finished is not None
+                free = max(free, job.finished)
+            else:
+                self._plan_qpu(job, free)
+                assert job.finished is not None
+                free = job.finished
+        device.qpu_free_at = free
+
+    def _complete(self, job: Job) -> None:
+        job.qpu_used = job.qpu_seconds
+        if job.over_limit:
+            why = f"it ran longer than its maximum execution time of {job.qpu_seconds:g} s"
+            self._leave(job, FAILED, why, MAX_JOB_TIME_CODE)
+        else:
+            self._leave(job, DONE, None, None)
+        if job.session is not None:
+            self._settle(job.session)
+
+    def _leave(self, job: Job, status: str, reason: str | None, code: int | None) -> None:
+        job.device.running.remove(job)
+        session = job.session
+        if session is not None:
+            session.running -= 1
+            session.last_job_completed = self.now
+            if not session.dedicated:
+                session.spent += job.qpu_used
+        self._finish(job, status, reason, code)
+
+    def _finish(self, job: Job, status: str, reason: str | None, code: int | None) -> None:
+        job.status = status
+        job.finished = self.now
+        job.reason = reason
+        job.code = code
+        self._observe("job.completed", job)
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def find_jobs(
+        self, *, session_id: str | None = None, tags: Iterable[str] | None = None, status: str | None = None
+    ) -> list[Job]:
+        """Return jobs in submission order: of a session, bearing all of `tags`, with a status (S12)."""
+        wanted = set(tags or ())
+        return [
+            job
+            for job in self.jobs.values()
+            if (session_id is None or (job.session is not None and job.session.id == session_id))
+            and wanted <= set(job.tags)
+            and (status is None or job.status == status)
+        ]
+
+    def _tell(self, session: SessionRecord) -> None:
+        fields = {
+            "session": session.id,
+            "state": session.state,
+            "status": status_text(session.state, session.accepting),
+            "reason": session.reason,
+            "time": self.now,
+            "accepting_jobs": session.accepting,
+            "mode": session.mode,
+            "backend": session.device.name,
+            "max_time": session.max_time,
+            "interactive_timeout": session.interactive_timeout,
+            "usage_time": session.usage(self.now),
+        }
+        self._observe("session", fields)

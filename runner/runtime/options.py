@@ -1,0 +1,218 @@
+"""The options of the primitives, under the client's names; what would have no effect here is refused (P3)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from runner.errors import ConfigError
+
+DEFAULT_SHOTS = 4096
+DEFAULT_PRECISION = 1 / math.sqrt(DEFAULT_SHOTS)
+
+
+class Options:
+    """A group of options: attributes that exist, each with the values it may take.
+
+    Subclasses list their fields as `FIELDS = {name: default}` and what they have to say about a value in `_check`.
+    Values of None and "unset" defaults are the client's.
+    """
+
+    FIELDS: dict[str, Any] = {}
+    FIXED: dict[str, tuple[Any, ...]] = {}
+    """Options that exist in the client but do nothing here, with the values that say so."""
+
+    def __init__(self, path: str = "options", values: Mapping[str, Any] | None = None) -> None:
+        object.__setattr__(self, "_path", path)
+        for name, default in {**self.FIELDS, **{name: kept[0] for name, kept in self.FIXED.items()}}.items():
+            if isinstance(default, type):
+                default = default(f"{path}.{name}")
+            object.__setattr__(self, name, default)
+        self.update(**(values or {}))
+
+    def update(self, **values: Any) -> None:
+        """Set several options; groups take dictionaries."""
+        for name, value in values.items():
+            setattr(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        key = f"{self._path}.{name}"  # type: ignore[attr-defined]
+        if name not in self.FIELDS and name not in self.FIXED:
+            known = ", ".join([*self.FIELDS, *self.FIXED])
+            raise ConfigError(f"is not an option here; there are {known}", key=key)
+        present = getattr(self, name)
+        if isinstance(present, Options):
+            if isinstance(value, Mapping):
+                present.update(**value)
+            elif isinstance(value, type(present)):
+                object.__setattr__(self, name, value)
+            else:
+                raise ConfigError(f"takes a dictionary of options, got {value!r}", key=key)
+            return
+        if name in self.FIXED and value not in self.FIXED[name] and value is not None:
+            raise ConfigError(
+                f"{value!r} has no effect in the local runtime; leave it at {self.FIXED[name][0]!r}", key=key
+            )
+        self._check(name, value, key)
+        object.__setattr__(self, name, value)
+
+    def _check(self, name: str, value: Any, key: str) -> None:
+        """Refuse a value that makes no sense."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options as nested dictionaries."""
+        answer = {}
+        for name in (*self.FIELDS, *self.FIXED):
+            value = getattr(self, name)
+            answer[name] = value.to_dict() if isinstance(value, Options) else value
+        return answer
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.to_dict() == other.to_dict()  # type: ignore[attr-defined]
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in (*self.FIELDS, *self.FIXED))
+        return f"{type(self).__name__}({fields})"
+
+
+def _require_whole(value: Any, key: str, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ConfigError(f"must be a whole number of at least {least}, got {value!r}", key=key)
+
+
+class EnvironmentOptions(Options):
+    """Tags of the jobs."""
+
+    FIELDS = {"job_tags": None, "log_level": "WARNING", "private": False}
+    FIXED = {"log_level": ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL"), "private": (False,)}
+
+    def _check(self, name: str, value: Any, key: str) -> None:
+        if name == "job_tags" and value is not None:
+            if isinstance(value, str) or not all(isinstance(tag, str) and tag for tag in value):
+                raise ConfigError(f"must be a list of words, got {value!r}", key=key)
+
+
+class SimulatorOptions(Options):
+    """The seed of the simulation."""
+
+    FIELDS = {"seed_simulator": None}
+    FIXED = {"noise_model": (None,), "coupling_map": (None,), "basis_gates": (None,)}
+
+    def _check(self, name: str, value: Any, key: str) -> None:
+        if name == "seed_simulator" and value is not None:
+            _require_whole(value, key, 0)
+
+
+class ExecutionOptions(Options):
+    """The pause between executions, which costs time."""
+
+    FIELDS = {"rep_delay": None}
+    FIXED = {"init_qubits": (True,)}
+
+    def _check(self, name: str, value: Any, key: str) -> None:
+        if name == "rep_delay" and value is not None and not (value >= 0 and math.isfinite(value)):
+            raise ConfigError(f"must be at least 0 seconds, got {value!r}", key=key)
+
+
+class SamplerExecutionOptions(ExecutionOptions):
+    """The same for the Sampler; data come as classified bits only."""
+
+    FIXED = {"init_qubits": (True,), "meas_type": ("classified",)}
+
+
+class DynamicalDecouplingOptions(Options):
+    """Always off."""
+
+    FIXED = {
+        "enable": (False,),
+        "sequence_type": ("XX", "XpXm", "XY4"),
+        "extra_slack_distribution": ("middle", "edges"),
+        "scheduling_method": ("alap", "asap"),
+        "skip_reset_qubits": (False, True),
+    }
+
+
+class TwirlingOptions(Options):
+    """Always off."""
+
+    FIXED = {
+        "enable_gates": (False,),
+        "enable_measure": (False,),
+        "num_randomizations": ("auto", 1),
+        "shots_per_randomization": ("auto",),
+        "strategy": ("active-accum", "active", "active-circuit", "all"),
+    }
+
+
+class ResilienceOptions(Options):
+    """Always off."""
+
+    FIXED = {"measure_mitigation": (False,), "zne_mitigation": (False,), "pec_mitigation": (False,)}
+
+
+class EstimatorOptions(Options):
+    """Options of the Estimator. Shots and precision are two views of one number: shots = ⌈1/precision²⌉.
+
+    `default_shots = None` and `default_precision = 0` ask for exact expectation values. `seed_estimator` takes the place
+    of the service's seed; every job still gets a seed of its own (P4).
+    """
+
+    FIELDS = {
+        "default_precision": DEFAULT_PRECISION,
+        "default_shots": DEFAULT_SHOTS,
+        "seed_estimator": None,
+        "max_execution_time": None,
+        "environment": EnvironmentOptions,
+        "simulator": SimulatorOptions,
+        "execution": ExecutionOptions,
+        "dynamical_decoupling": DynamicalDecouplingOptions,
+        "twirling": TwirlingOptions,
+        "resilience": ResilienceOptions,
+    }
+    FIXED = {"resilience_level": (0,), "experimental": (None, {})}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value)
+        if name == "default_shots":
+            object.__setattr__(self, "default_precision", 1 / math.sqrt(value) if value else 0.0)
+        elif name == "default_precision":
+            object.__setattr__(self, "default_shots", shots_for(value))
+
+    def _check(self, name: str, value: Any, key: str) -> None:
+        if name == "default_precision" and not (isinstance(value, int | float) and 0 <= value < math.inf):
+            raise ConfigError(f"must be 0 (exact) or a positive number, got {value!r}", key=key)
+        if name in ("default_shots", "max_execution_time") and value is not None:
+            _require_whole(value, key, 1)
+        if name == "seed_estimator" and value is not None:
+            _require_whole(value, key, 0)
+
+
+class SamplerOptions(Options):
+    """Options of the Sampler."""
+
+    FIELDS = {
+        "default_shots": DEFAULT_SHOTS,
+        "max_execution_time": None,
+        "environment": EnvironmentOptions,
+        "simulator": SimulatorOptions,
+        "execution": SamplerExecutionOptions,
+        "dynamical_decoupling": DynamicalDecouplingOptions,
+        "twirling": TwirlingOptions,
+    }
+    FIXED = {"experimental": (None, {})}
+
+    def _check(self, name: str, value: Any, key: str) -> None:
+        if name == "default_shots":
+            _require_whole(value, key, 1)
+        if name == "max_execution_time" and value is not None:
+            _require_whole(value, key, 1)
+
+
+def shots_for(precision: float) -> int | None:
+    """Return the shots whose standard error is at most `precision`, for ±1 outcomes; None (exact) for 0."""
+    if precision == 0:
+        return None
+    return max(1, math.ceil(1 / precision**2 - 1e-9))

@@ -1,0 +1,396 @@
+"""Estimator and Sampler, version 2: PUBs in, jobs out."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives import BindingsArray
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+from qiskit.providers import BackendV2
+
+from runner.errors import ConfigError
+from runner.runtime.cost import Work
+from runner.runtime.job import RuntimeJob
+from runner.runtime.options import EstimatorOptions, Options, SamplerOptions, shots_for
+from runner.runtime.results import estimator_result, executions, gradient_result, sampler_result
+from runner.runtime.seeds import derive_seed
+from runner.runtime.service import bind
+from runner.runtime.session import Session, current_session
+from runner.runtime.spans import execution_spans
+
+if TYPE_CHECKING:
+    from runner.runtime.backends import LocalBackend
+    from runner.runtime.service import LocalRuntimeService
+
+logger = logging.getLogger(__name__)
+
+
+class _Pub:
+    """One PUB, ready to run: the plan, a copy of the values, shots and the shape of what comes out."""
+
+    __slots__ = ("circuit", "plan", "precision", "shape", "shots", "values")
+
+    def __init__(
+        self,
+        circuit: QuantumCircuit,
+        plan: Any,
+        values: NDArray[np.float64],
+        shape: tuple[int, ...],
+        shots: int | None,
+        precision: float,
+    ) -> None:
+        self.circuit = circuit
+        self.plan = plan
+        self.values = values
+        self.shape = shape
+        self.shots = shots
+        self.precision = precision
+
+
+class _Primitive:
+    """What Estimator and Sampler share: where they run, their options, and how they submit.
+
+    Args:
+        mode: A session, a batch, a backend (job mode), or None inside `with Session(...)`.
+        options: Options, or a dictionary of them.
+        workload: Whose jobs these are; seeds, ids and recall go by it. By order of creation if not given.
+    """
+
+    _kind = ""
+    _options_class: type[Options] = Options
+
+    def __init__(
+        self,
+        mode: Session | BackendV2 | None = None,
+        options: Options | dict[str, Any] | None = None,
+        *,
+        workload: str | None = None,
+    ) -> None:
+        self._session, self._backend = _where(mode)
+        self._service: LocalRuntimeService = self._backend.service
+        if isinstance(options, Options) and not isinstance(options, self._options_class):
+            raise ConfigError(
+                f"options of the {self._kind} are {self._options_class.__name__} or a dictionary"
+            )
+        self._options: Any = options if isinstance(options, Options) else self._options_class(values=options)
+        self.workload = workload or self._service.next_name(self._kind)
+
+    @property
+    def options(self) -> Any:
+        """The options; they count from the next job on."""
+        return self._options
+
+    @property
+    def mode(self) -> Session | None:
+        """The session or batch; None in job mode."""
+        return self._session
+
+    def backend(self) -> LocalBackend:
+        """Return the backend."""
+        return self._backend
+
+    def _submit(
+        self, program: str, pubs: list[_Pub], work: list[Work], simulate: Any, contain: Any, digest: bytes
+    ) -> RuntimeJob:
+        if not pubs:
+            raise ConfigError("a job needs at least one PUB")
+        session, options, service = self._session, self._options, self._service
+        if session is not None:
+            session.require_open()
+        elif current_session() is not None:
+            logger.warning(
+                "This primitive was made outside of the open session, so its job runs in job mode."
+            )
+        rep_delay = options.execution.rep_delay
+        seed = options.simulator.seed_simulator
+        if self._kind == "estimator" and options.seed_estimator is not None:
+            seed = options.seed_estimator
+
+        def make(_index: int, job_seed: int) -> RuntimeJob:
+            return RuntimeJob(
+                service,
+                self._backend,
+                simulate=lambda: simulate(job_seed),
+                contain=contain,
+                describe=lambda: {
+                    "pubs": [
+                        {
+                            "values": pub.values.tolist(),
+                            "shape": list(pub.shape),
+                            "shots": pub.shots,
+                            "precision": pub.precision,
+                        }
+                        for pub in pubs
+                    ],
+                    "work": [[part.executions, part.duration] for part in work],
+                },
+                digest=blake2b(digest + job_seed.to_bytes(8, "big"), digest_size=16).hexdigest(),
+                seed=job_seed,
+            )
+
+        return service.submit(
+            make,
+            backend=self._backend,
+            session=session.record if session is not None else None,
+            workload=self.workload,
+            qpu_seconds=service.cost.qpu_seconds(work, rep_delay=rep_delay),
+            program=program,
+            tags=options.environment.job_tags or (),
+            max_execution_time=options.max_execution_time,
+            seed=seed,
+        )
+
+
+class EstimatorV2(_Primitive):
+    """Expectation values. `precision=0`, or options without default shots, gives exact ones (P2)."""
+
+    _kind = "estimator"
+    _options_class = EstimatorOptions
+
+    def run(self, pubs: Iterable[Any], *, precision: float | None = None) -> RuntimeJob:
+        """Submit PUBs `(circuit, observables[, parameter values[, precision]])` as one job.
+
+        Args:
+            pubs: The PUBs.
+            precision: The standard error aimed at, for PUBs that say none; 0 is exact.
+        """
+        prepared = [self._prepare(pub, precision) for pub in _listed(pubs)]
+        exact_shots = self._service.cost.exact_shots
+        work = [
+            Work(
+                executions(pub.shots or exact_shots, pub.values.shape[:-1], pub.plan.num_bases),
+                pub.plan.duration,
+            )
+            for pub in prepared
+        ]
+
+        def simulate(seed: int) -> list[dict[str, Any]]:
+            answers = []
+            for number, pub in enumerate(prepared):
+                numbers = pub.plan.run(pub.values, shots=pub.shots, seed=_pub_seed(seed, number))
+                answers.append({"evs": numbers.evs, "stds": numbers.stds, "shots": pub.shots})
+            return answers
+
+        def contain(_job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
+            return estimator_result(
+                numbers, [pub.precision for pub in prepared], [pub.circuit for pub in prepared]
+            )
+
+        return self._submit("estimator", prepared, work, simulate, contain, _digest("estimator", prepared))
+
+    def run_gradient(self, pubs: Iterable[Any]) -> RuntimeJob:
+        """Submit PUBs whose exact values and gradients are wanted; a local extension.
+
+        On the device this is the parameter-shift job, so it costs 2P + 1 parameter sets of the shots of `run()`.
+        """
+        prepared = [self._prepare(pub, 0.0) for pub in _listed(pubs)]
+        shots = self._options.default_shots or self._service.cost.exact_shots
+        for pub in prepared:
+            if not pub.plan.exact_gradient:
+                raise ConfigError("exact gradients need a noiseless backend and a circuit the kernel can run")
+        work = [
+            Work(
+                executions(shots, (*pub.values.shape[:-1], 2 * pub.values.shape[-1] + 1), pub.plan.num_bases),
+                pub.plan.duration,
+            )
+            for pub in prepared
+        ]
+
+        def simulate(_seed: int) -> list[dict[str, Any]]:
+            answers = []
+            for pub in prepared:
+                evs, gradients = pub.plan.gradient(pub.values)
+                answers.append({"evs": np.asarray(evs), "gradients": np.asarray(gradients)})
+            return answers
+
+        def contain(_job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
+            return gradient_result(numbers, [pub.circuit for pub in prepared])
+
+        return self._submit("gradient", prepared, work, simulate, contain, _digest("gradient", prepared))
+
+    def _prepare(self, pub: Any, precision: float | None) -> _Pub:
+        values: Any = None
+        if isinstance(pub, EstimatorPub):
+            circuit, observables, values, own = (
+                pub.circuit,
+                pub.observables,
+                pub.parameter_values,
+                pub.precision,
+            )
+        else:
+            if isinstance(pub, QuantumCircuit) or not 2 <= len(pub) <= 4:
+                raise ConfigError(
+                    "an Estimator PUB is (circuit, observables[, parameter values[, precision]])"
+                )
+            circuit, observables = pub[0], pub[1]
+            values = pub[2] if len(pub) > 2 else None
+            own = pub[3] if len(pub) > 3 else None
+        plan = self._backend.estimator_plan(circuit, observables)
+        array = _values(values, circuit, plan.num_parameters)
+        if own is None:
+            own = precision
+        if own is None:
+            shots, own = self._options.default_shots, self._options.default_precision
+        elif not (isinstance(own, int | float | np.number) and 0 <= own < math.inf):
+            raise ConfigError(f"precision must be 0 (exact) or a positive number, got {own!r}")
+        else:
+            shots = shots_for(float(own))
+        batch = array.shape[:-1]
+        if batch == () or plan.shape == ():
+            shape = batch or plan.shape
+        else:
+            shape = _broadcast(plan.shape, batch)
+        return _Pub(circuit, plan, array, shape, shots, float(own))
+
+
+class SamplerV2(_Primitive):
+    """Measured bits."""
+
+    _kind = "sampler"
+    _options_class = SamplerOptions
+
+    def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> RuntimeJob:
+        """Submit PUBs `circuit` or `(circuit[, parameter values[, shots]])` as one job.
+
+        Args:
+            pubs: The PUBs.
+            shots: For PUBs that say none.
+        """
+        prepared = [self._prepare(pub, shots) for pub in _listed(pubs)]
+        work = [Work(executions(pub.shots or 1, pub.shape, 1), pub.plan.duration) for pub in prepared]
+        clock = self._service.clock
+
+        def simulate(seed: int) -> list[dict[str, Any]]:
+            return [
+                pub.plan.run(pub.values, shots=pub.shots, seed=_pub_seed(seed, number))
+                for number, pub in enumerate(prepared)
+            ]
+
+        def contain(job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
+            record = job.record
+            assert record.qpu_started is not None
+            assert record.finished is not None
+            spans = execution_spans(
+                clock.date(record.qpu_started),
+                clock.date(record.finished),
+                [(pub.shape, pub.shots or 1) for pub in prepared],
+            )
+            return sampler_result(numbers, [pub.circuit for pub in prepared], spans)
+
+        return self._submit("sampler", prepared, work, simulate, contain, _digest("sampler", prepared))
+
+    def _prepare(self, pub: Any, shots: int | None) -> _Pub:
+        values: Any = None
+        own: int | None = None
+        if isinstance(pub, SamplerPub):
+            circuit, values, own = pub.circuit, pub.parameter_values, pub.shots
+        elif isinstance(pub, QuantumCircuit):
+            circuit = pub
+        else:
+            if not 1 <= len(pub) <= 3:
+                raise ConfigError("a Sampler PUB is (circuit[, parameter values[, shots]])")
+            circuit = pub[0]
+            values = pub[1] if len(pub) > 1 else None
+            own = pub[2] if len(pub) > 2 else None
+        if own is None:
+            own = shots if shots is not None else self._options.default_shots
+        if isinstance(own, bool) or not isinstance(own, int | np.integer) or own < 1:
+            raise ConfigError(f"shots must be a whole number of at least 1, got {own!r}")
+        plan = self._backend.sampler_plan(circuit)
+        array = _values(values, circuit, plan.num_parameters)
+        return _Pub(circuit, plan, array, array.shape[:-1], int(own), 0.0)
+
+
+def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBackend]:
+    """Return the session (None in job mode) and the backend, with the client's rules and texts (S10)."""
+    session = current_session()
+    if isinstance(mode, Session):
+        return mode, mode._backend
+    if isinstance(mode, BackendV2):
+        backend = bind(mode)
+        if session is None:
+            return None, backend
+        logger.warning(
+            "A backend was passed in as the mode but a session context manager is open so this job will run inside this "
+            "session/batch instead of in job mode."
+        )
+        if session._backend is not backend:
+            raise ValueError(
+                "The backend passed in to the primitive is different from the session backend. Please check which backend "
+                "you intend to use or leave the mode parameter empty to use the session backend."
+            )
+        return session, backend
+    if mode is not None:
+        raise ValueError("mode must be of type Backend, Session, Batch or None")
+    if session is None:
+        raise ValueError("A backend or session must be specified.")
+    return session, session._backend
+
+
+def _listed(pubs: Iterable[Any]) -> list[Any]:
+    if isinstance(pubs, QuantumCircuit):
+        raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
+    listed = list(pubs)
+    if isinstance(pubs, tuple) and listed and isinstance(listed[0], QuantumCircuit) and len(listed) > 1:
+        if not all(isinstance(item, QuantumCircuit) for item in listed):
+            raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
+    return listed
+
+
+def _values(values: Any, circuit: QuantumCircuit, parameters: int) -> NDArray[np.float64]:
+    """Return a copy of the parameter values with the parameters along the last axis."""
+    if values is None:
+        values = ()
+    if parameters > 1 and not isinstance(values, dict | BindingsArray):
+        array = np.array(values, dtype=float)
+        if array.shape[-1:] == (parameters,):
+            return array
+        raise ConfigError(
+            f"the circuit has {parameters} parameters, but values of shape {array.shape} were given"
+        )
+    if isinstance(values, BindingsArray):
+        bindings = values
+    elif isinstance(values, dict):
+        bindings = BindingsArray(values)
+    elif parameters == 0:
+        array = np.array(values, dtype=float)
+        if array.shape[-1:] in ((), (0,)):
+            return array if array.ndim else np.zeros(0)
+        raise ConfigError(f"the circuit has no parameters, but values of shape {array.shape} were given")
+    else:
+        bindings = BindingsArray({tuple(circuit.parameters): np.array(values, dtype=float)})
+    if bindings.num_parameters != parameters:
+        raise ConfigError(
+            f"the circuit has {parameters} parameters, but {bindings.num_parameters} were given"
+        )
+    return bindings.as_array(circuit.parameters)
+
+
+def _broadcast(observables: tuple[int, ...], batch: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        return np.broadcast_shapes(observables, batch)
+    except ValueError:
+        raise ConfigError(
+            f"observables of shape {observables} and parameter values of shape {batch} do not broadcast"
+        ) from None
+
+
+def _pub_seed(seed: int, number: int) -> int:
+    return seed if number == 0 else derive_seed(seed, "pub", number)
+
+
+def _digest(program: str, pubs: list[_Pub]) -> bytes:
+    """Return a digest of what was asked: program, circuits and observables, values, shots."""
+    digest = blake2b(program.encode(), digest_size=16)
+    for pub in pubs:
+        digest.update(f"{pub.plan.digest}|{pub.values.shape}|{pub.shots}".encode())
+        digest.update(pub.values.tobytes())
+    return digest.digest()

@@ -1,0 +1,112 @@
+"""From numbers to the V2 containers and to plain, recordable values, and back."""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+import numpy as np
+from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
+
+ESTIMATOR_METADATA = {
+    "dynamical_decoupling": {
+        "enable": False,
+        "sequence_type": "XX",
+        "extra_slack_distribution": "middle",
+        "scheduling_method": "alap",
+    },
+    "twirling": {
+        "enable_gates": False,
+        "enable_measure": False,
+        "num_randomizations": "auto",
+        "shots_per_randomization": "auto",
+        "interleave_randomizations": True,
+        "strategy": "active-accum",
+    },
+    "resilience": {"measure_mitigation": False, "zne_mitigation": False, "pec_mitigation": False},
+    "version": 2,
+}
+
+
+def estimator_result(
+    numbers: list[dict[str, Any]], precisions: list[float], circuits: list[Any]
+) -> PrimitiveResult:
+    """Return what the page prints: evs, stds, ensemble_standard_error and the page's metadata."""
+    pubs = []
+    for values, precision, circuit in zip(numbers, precisions, circuits, strict=True):
+        metadata = {
+            "shots": values["shots"],
+            "target_precision": precision,
+            "circuit_metadata": dict(circuit.metadata or {}),
+            "resilience": {},
+            "num_randomizations": 1,
+        }
+        data = {"evs": values["evs"], "stds": values["stds"], "ensemble_standard_error": values["stds"]}
+        pubs.append(PubResult(DataBin(**data, shape=values["evs"].shape), metadata=metadata))
+    return PrimitiveResult(pubs, metadata={name: _copy(value) for name, value in ESTIMATOR_METADATA.items()})
+
+
+def gradient_result(numbers: list[dict[str, Any]], circuits: list[Any]) -> PrimitiveResult:
+    """Return exact values and gradients; a local extension."""
+    pubs = [
+        PubResult(
+            DataBin(evs=values["evs"], gradients=values["gradients"], shape=values["evs"].shape),
+            metadata={"target_precision": 0.0, "circuit_metadata": dict(circuit.metadata or {})},
+        )
+        for values, circuit in zip(numbers, circuits, strict=True)
+    ]
+    return PrimitiveResult(pubs, metadata={"version": 2})
+
+
+def sampler_result(numbers: list[dict[str, BitArray]], circuits: list[Any], spans: Any) -> PrimitiveResult:
+    """Return one `BitArray` per classical register, and when they were taken."""
+    pubs = []
+    for registers, circuit in zip(numbers, circuits, strict=True):
+        shape = next(iter(registers.values())).shape if registers else ()
+        metadata = {"circuit_metadata": dict(circuit.metadata or {})}
+        pubs.append(SamplerPubResult(DataBin(**registers, shape=shape), metadata=metadata))
+    return PrimitiveResult(pubs, metadata={"execution": {"execution_spans": spans}, "version": 2})
+
+
+def _copy(value: Any) -> Any:
+    return dict(value) if isinstance(value, dict) else value
+
+
+def record(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of one PUB as plain values that survive JSON to the last bit."""
+    return {name: _plain(value) for name, value in numbers.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BitArray):
+        text = base64.b64encode(np.ascontiguousarray(value.array).tobytes()).decode()
+        return {"array": text, "bits": value.num_bits, "shape": list(value.array.shape)}
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value
+
+
+def restore(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of one PUB from what `record` made of them."""
+    return {name: _restored(value) for name, value in numbers.items()}
+
+
+def _restored(value: Any) -> Any:
+    if isinstance(value, dict):
+        array = np.frombuffer(base64.b64decode(value["array"]), dtype=np.uint8).reshape(value["shape"])
+        return BitArray(array.copy(), value["bits"])
+    if isinstance(value, list | float | str):
+        return np.array(_numbers(value), dtype=float)
+    return value
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return float(value)
+
+
+def executions(shots: int, shape: tuple[int, ...], bases: int) -> int:
+    """Return shots × parameter sets × measurement bases."""
+    return shots * math.prod(shape) * max(1, bases)

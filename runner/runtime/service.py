@@ -1,0 +1,414 @@
+"""The local service: backends, sessions, jobs, one clock, one bill."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from qiskit.providers import BackendV2
+
+from runner.errors import ConfigError, PlanError, RuntimeSessionError
+from runner.runtime.backends import (
+    LocalBackend,
+    generic,
+    generic_noise,
+    ideal,
+    is_simulator,
+    noise_of,
+    snapshot,
+    snapshot_noise,
+)
+from runner.runtime.clock import VirtualClock, WallClock
+from runner.runtime.cost import CostModel, QueueDelay, as_delay
+from runner.runtime.job import STATUS, RuntimeJob
+from runner.runtime.machine import Job, Machine, SessionRecord
+from runner.runtime.plan import PLANS, Plan
+from runner.runtime.seeds import derive_id, derive_seed
+from runner.runtime.timeline import CURRENT, Timeline
+from runner.runtime.workloads import WorkloadPool
+
+OPEN_PLAN_MESSAGE = "You are not authorized to run a session when using the open plan."
+OPEN_PLAN_CODE = 1352
+LEAST_BUSY = "fake_torino"
+
+EventSink = Callable[[str, dict[str, Any]], None]
+Recall = Callable[[str, int, str], "list[dict[str, Any]] | None"]
+
+
+class LocalRuntimeService:
+    """Everything that looks like the real service to a program.
+
+    Args:
+        plan: `open`, `payg`, `flex`, `premium`, or a `Plan`.
+        clock: A `VirtualClock` (default) or `WallClock`.
+        cost: How long jobs keep the device.
+        queue_delay: What a job waits when it does not belong to an active session: seconds or a `QueueDelay`.
+        prices: USD per second of usage by plan name, in place of the plan's own.
+        seed: The run seed that seeds and ids are derived from; random if not given.
+        lanes: Jobs whose classical phases may overlap on one device.
+        on_expiry: What becomes of jobs still queued at a session's maximum time: failed | cancelled.
+        interactive_timeout: Seconds a session or batch stays active without a job; the plan's if not given.
+        on_event: Called with (kind, fields) for every fact, in the order of its time.
+        recall: Called with (workload, index, digest); what it returns answers the job without simulating.
+        engine_options: Keyword arguments of the engine.
+        engine_factory: Makes an engine from (target, noise_model, **engine_options).
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: str | Plan = "premium",
+        clock: VirtualClock | WallClock | None = None,
+        cost: CostModel | None = None,
+        queue_delay: QueueDelay | float | None = None,
+        prices: dict[str, float] | None = None,
+        seed: int | None = None,
+        lanes: int = 5,
+        on_expiry: str = "failed",
+        interactive_timeout: float | None = None,
+        on_event: EventSink | None = None,
+        recall: Recall | None = None,
+        engine_options: dict[str, Any] | None = None,
+        engine_factory: Callable[..., Any] | None = None,
+    ) -> None:
+        self.plan = _plan(plan)
+        if on_expiry not in ("failed", "cancelled"):
+            raise ConfigError(f"on_expiry must be failed or cancelled, got {on_expiry!r}")
+        if lanes < 1:
+            raise ConfigError(f"lanes must be at least 1, got {lanes!r}")
+        self.clock = clock or VirtualClock()
+        self.cost = cost or CostModel()
+        self.queue_delay = as_delay(queue_delay)
+        self.price_per_second = (prices or {}).get(self.plan.name, self.plan.price_per_second)
+        self.interactive_timeout = interactive_timeout
+        self.reproducible = seed is not None
+        self.seed = secrets.randbits(63) if seed is None else seed
+        self.recall = recall
+        self._engine_options = engine_options or {}
+        self._engine_factory = engine_factory or _make_engine
+        latency = self.clock.latency if isinstance(self.clock, VirtualClock) else as_delay(0)
+        self.timeline = Timeline(
+            self.clock, on_event, lambda job: latency.draw(self.seed, f"latency|{job.workload}", job.index)
+        )
+        self.machine = Machine(self.plan, lanes=lanes, on_expiry=on_expiry, observer=self.timeline.observe)
+        self.timeline.machine = self.machine
+        self._backends: dict[str, LocalBackend] = {}
+        self._counts: dict[str, int] = {}
+        self._primitives: dict[str, int] = {}
+        self._sessions_opened = 0
+
+    # -- backends -----------------------------------------------------------------------------------------------
+
+    def backend(self, name: str) -> LocalBackend:
+        """Return a backend by name: `ideal`, `generic_<qubits>[_line|_ring|_grid]`, a snapshot, or an attached one."""
+        if name not in self._backends:
+            if name == "ideal":
+                self._backends[name] = self._bind(ideal(), None, ideal=True)
+            elif name.startswith("generic_"):
+                self._backends[name] = self._bind(generic(name), lambda: generic_noise(name), ideal=False)
+            elif name.startswith("fake_"):
+                self._backends[name] = self._bind(snapshot(name), lambda: snapshot_noise(name), ideal=False)
+            else:
+                known = ", ".join(self._backends) or "none attached"
+                raise ConfigError(
+                    f"no backend is called {name!r}; there are ideal, generic_<n>, fake_<name> and {known}"
+                )
+        return self._backends[name]
+
+    def backends(self, name: str | None = None, **_filters: Any) -> list[LocalBackend]:
+        """Return the backends that were used or attached, with the default device first."""
+        if name is not None:
+            return [self.backend(name)]
+        return [self.least_busy(), *(one for one in self._backends.values() if one.name != LEAST_BUSY)]
+
+    def least_busy(
+        self, min_num_qubits: int | None = None, *, operational: bool = True, simulator: bool = False
+    ) -> LocalBackend:
+        """Return the device a program gets that does not care which: a 133-qubit snapshot, or a simulator."""
+        del operational  # all are
+        chosen = self.backend("ideal" if simulator else LEAST_BUSY)
+        if min_num_qubits is not None and (chosen.num_qubits or min_num_qubits) < min_num_qubits:
+            raise ConfigError(f"{chosen.name} has {chosen.num_qubits} qubits, fewer than {min_num_qubits}")
+        return chosen
+
+    def attach(self, backend: BackendV2) -> LocalBackend:
+        """Return `backend` bound to this service; it may be anything with a target, such as `AerSimulator()`."""
+        if not isinstance(backend, BackendV2):
+            raise ValueError(f"Invalid backend type {type(backend)}")
+        bound = self._bind(backend, noise_of(backend), ideal=is_simulator(backend))
+        self._backends[bound.name] = bound
+        return bound
+
+    def _bind(
+        self, backend: BackendV2, noise_model: Callable[[], Any] | None, *, ideal: bool
+    ) -> LocalBackend:
+        return LocalBackend(
+            self,
+            backend,
+            noise_model=noise_model,
+            engine_factory=lambda target, noise: self._engine_factory(target, noise, **self._engine_options),
+            ideal=ideal,
+        )
+
+    # -- sessions -----------------------------------------------------------------------------------------------
+
+    def open_session(
+        self,
+        backend: LocalBackend,
+        kind: str,
+        mode: str,
+        max_time: float | None,
+        interactive_timeout: float | None = None,
+    ) -> SessionRecord:
+        """Open a `session` or a `batch` within the plan (S3, S4); `Session` and `Batch` call this."""
+        plan = self.plan
+        if kind == "session" and not plan.sessions:
+            raise PlanError(
+                f"{OPEN_PLAN_MESSAGE} Create an instance of a different plan type or use a different execution mode.",
+                code=OPEN_PLAN_CODE,
+            )
+        limit = plan.max_time(kind)
+        if max_time is not None and max_time > limit:
+            raise ConfigError(
+                f"{max_time:g} s is longer than the {plan.name} plan's maximum of {limit:g} s",
+                key="session.max_time",
+            )
+        patience = interactive_timeout if interactive_timeout is not None else self.interactive_timeout
+        if patience is None:
+            patience = plan.interactive_timeout if kind == "session" else plan.batch_interactive_timeout
+
+        def open_it() -> SessionRecord:
+            number = self._sessions_opened
+            self._sessions_opened += 1
+            session_id = self._new_id("session", kind, number)
+            return self.machine.open_session(session_id, backend.name, mode, max_time or limit, patience)
+
+        return self.timeline.act(open_it)
+
+    def find_session(self, session_id: str) -> SessionRecord:
+        """Return what is remembered of a session or batch."""
+        if session_id not in self.machine.sessions:
+            raise ConfigError(f"Session not found: {session_id}")
+        return self.machine.sessions[session_id]
+
+    def sessions(self, *, state: str | None = None) -> list[dict[str, Any]]:
+        """Return the details of every session and batch, oldest first."""
+        records = list(self.machine.sessions.values())
+        return self.timeline.act(
+            lambda: [self.details(record) for record in records if state is None or record.state == state]
+        )
+
+    def details(self, session: SessionRecord) -> dict[str, Any]:
+        """Return the fifteen facts of `Session.details()` (S20)."""
+        return {
+            "id": session.id,
+            "backend_name": session.device.name,
+            "interactive_timeout": session.interactive_timeout,
+            "max_time": session.max_time,
+            "active_timeout": session.max_time,
+            "state": session.state,
+            "accepting_jobs": session.accepting,
+            "last_job_started": self.date(session.last_job_started),
+            "last_job_completed": self.date(session.last_job_completed),
+            "started_at": self.date(session.started_at),
+            "closed_at": self.date(session.closed_at),
+            "activated_at": self.date(session.activated_at),
+            "mode": session.mode,
+            "usage_time": session.usage(self.machine.now),
+            "timestamps": [
+                {"status": state, "timestamp": self.date(time)} for state, time in session.transitions
+            ],
+        }
+
+    def date(self, seconds: float | None) -> str | None:
+        """Return a time on the clock as ISO-8601 UTC text."""
+        if seconds is None:
+            return None
+        return self.clock.date(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    # -- jobs ---------------------------------------------------------------------------------------------------
+
+    def next_name(self, kind: str) -> str:
+        """Return the name of a primitive that was given none, by order of creation (within its workload)."""
+        participant = CURRENT.get()
+        if participant is not None and participant.timeline is self.timeline:
+            participant.primitives += 1
+            return f"{participant.name}/{kind}-{participant.primitives - 1}"
+        with self.timeline.lock:
+            number = self._primitives.get(kind, 0)
+            self._primitives[kind] = number + 1
+        return f"{kind}-{number}"
+
+    def submit(
+        self,
+        make: Callable[[int, int], RuntimeJob],
+        *,
+        backend: LocalBackend,
+        session: SessionRecord | None,
+        workload: str,
+        qpu_seconds: float,
+        program: str,
+        tags: Sequence[str] = (),
+        max_execution_time: float | None = None,
+        seed: int | None = None,
+        priority: int = 0,
+    ) -> RuntimeJob:
+        """Submit a job; `make` gets (index, seed) and returns what the user holds.
+
+        Args:
+            make: Makes the `RuntimeJob`.
+            backend: Where it runs.
+            session: Its session or batch; None in job mode.
+            workload: Whose job it is; the workload's jobs are counted across sessions.
+            qpu_seconds: What it costs on the device.
+            program: `estimator` or `sampler`.
+            tags: Its tags.
+            max_execution_time: Its own limit, in QPU seconds.
+            seed: In place of the service's.
+            priority: Higher goes first among those that wait for a free device.
+        """
+        limit = self.plan.max_job_time
+        if max_execution_time is not None:
+            if session is not None and max_execution_time > session.max_time:
+                raise ConfigError(
+                    f"{max_execution_time:g} s is longer than the session's max_time of {session.max_time:g} s",
+                    key="options.max_execution_time",
+                )
+            if max_execution_time > limit:
+                raise ConfigError(
+                    f"{max_execution_time:g} s is longer than the {self.plan.name} plan's {limit:g} s for a job",
+                    key="options.max_execution_time",
+                )
+            limit = max_execution_time
+        timeline, machine = self.timeline, self.machine
+        with timeline.lock:
+            timeline.catch_up()
+            index = self._counts.get(workload, 0)
+            job_seed = derive_seed(self.seed if seed is None else seed, workload, index)
+            job = make(index, job_seed)
+            job.record = record = Job(
+                self._new_id("job", workload, index),
+                machine.device(backend.name),
+                session,
+                min(qpu_seconds, limit),
+                self.cost.preparation,
+                self.queue_delay.draw(self.seed, workload, index),
+                priority,
+                workload,
+                index,
+                tuple(tags),
+                program,
+                job,
+                qpu_seconds > limit,
+            )
+            machine.submit(record)
+            self._counts[workload] = index + 1
+            timeline.stir()
+        timeline.deliver()
+        return job
+
+    def job(self, job_id: str) -> RuntimeJob:
+        """Return a job by id."""
+        if job_id not in self.machine.jobs:
+            raise RuntimeSessionError(f"Job not found: {job_id}")
+        return self.machine.jobs[job_id].payload
+
+    def jobs(
+        self,
+        limit: int | None = 10,
+        skip: int = 0,
+        *,
+        session_id: str | None = None,
+        job_tags: Iterable[str] | None = None,
+        status: str | None = None,
+        backend_name: str | None = None,
+        program_id: str | None = None,
+        pending: bool | None = None,
+        descending: bool = True,
+    ) -> list[RuntimeJob]:
+        """Return jobs, newest first, `limit` of them (None: all): of a session, with all these tags, a status, …"""
+
+        def search() -> list[Job]:
+            return self.machine.find_jobs(session_id=session_id, tags=job_tags)
+
+        found = [
+            job
+            for job in self.timeline.act(search)
+            if (status is None or STATUS.get(job.status, job.status) == status.upper())
+            and (backend_name is None or job.device.name == backend_name)
+            and (program_id is None or job.program == program_id)
+            and (pending is None or job.final != pending)
+        ]
+        if descending:
+            found.reverse()
+        return [job.payload for job in found[skip : None if limit is None else skip + limit]]
+
+    # -- time and money -----------------------------------------------------------------------------------------
+
+    def workloads(self, names: Sequence[str]) -> WorkloadPool:
+        """Return threads for several workloads whose timeline is the same in every run; ties go by this order."""
+        return WorkloadPool(self.timeline, names)
+
+    def now(self) -> float:
+        """Return the present time on the clock [s]."""
+        return self.timeline.now()
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass on the clock, as a program does that thinks for `seconds`."""
+        self.timeline.sleep(seconds)
+
+    def drain(self) -> None:
+        """Let time pass until every job is over and every event was delivered."""
+        self.timeline.drain()
+
+    def usage(self) -> dict[str, Any]:
+        """Return what was used and what it costs: sessions by active time, batches and jobs by QPU time (T3)."""
+
+        def add_up() -> dict[str, Any]:
+            now = self.machine.now
+            sessions = sum(session.usage(now) or 0.0 for session in self.machine.sessions.values())
+            single = sum(job.qpu_used for job in self.machine.jobs.values() if job.session is None)
+            qpu = sum(job.qpu_used for job in self.machine.jobs.values())
+            used, limit = sessions + single, self.plan.allocation
+            return {
+                "plan": self.plan.name,
+                "usage_consumed_seconds": used,
+                "usage_limit_seconds": limit,
+                "usage_remaining_seconds": None if limit is None else max(0.0, limit - used),
+                "usage_limit_reached": limit is not None and used >= limit,
+                "qpu_seconds": qpu,
+                "jobs": len(self.machine.jobs),
+                "sessions": len(self.machine.sessions),
+                "price_per_second": self.price_per_second,
+                "cost": used * self.price_per_second,
+                "currency": "USD",
+                "time": now,
+            }
+
+        return self.timeline.act(add_up)
+
+    def _new_id(self, kind: str, name: str, index: int) -> str:
+        return derive_id(self.seed, kind, name, index)
+
+    def __repr__(self) -> str:
+        return f"<LocalRuntimeService(plan='{self.plan.name}')>"
+
+
+def bind(backend: BackendV2) -> LocalBackend:
+    """Return `backend` if it belongs to a service, else bind it to a new one."""
+    return backend if isinstance(backend, LocalBackend) else LocalRuntimeService().attach(backend)
+
+
+def _plan(plan: str | Plan) -> Plan:
+    if isinstance(plan, Plan):
+        return plan
+    if plan not in PLANS:
+        raise ConfigError(f"plan must be one of {', '.join(PLANS)}, got {plan!r}")
+    return PLANS[plan]
+
+
+def _make_engine(target: Any, noise_model: Any, **options: Any) -> Any:
+    from runner.engine import Engine
+
+    return Engine(target, noise_model, **options)

@@ -1,0 +1,170 @@
+"""Sessions and batches as their user holds them: `with Session(backend, max_time="25m") as session`."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from qiskit.providers import BackendV2
+
+from runner.errors import ConfigError, SessionClosedError
+from runner.runtime.duration import parse_duration
+from runner.runtime.machine import CLOSED, status_text
+
+if TYPE_CHECKING:
+    from runner.runtime.backends import LocalBackend
+    from runner.runtime.machine import SessionRecord
+    from runner.runtime.service import LocalRuntimeService
+
+_CURRENT: ContextVar[Session | None] = ContextVar("runner_session", default=None)
+
+
+def current_session() -> Session | None:
+    """Return the session of the innermost `with Session(...)` block."""
+    return _CURRENT.get()
+
+
+class Session:
+    """Exclusive access to a backend, from the first job's start until it is closed or runs out of time.
+
+    Args:
+        backend: A backend object; one that belongs to no service gets a `LocalRuntimeService` of its own.
+        max_time: Seconds, or a string such as "25m" or "1h 30m"; the plan's maximum if not given.
+        create_new: False makes an object without a session behind it; for `from_id`.
+        strict: False reads `max_time` as carelessly as the client does.
+    """
+
+    mode: ClassVar[str] = "dedicated"
+    _kind: ClassVar[str] = "session"
+
+    def __init__(
+        self,
+        backend: BackendV2,
+        max_time: int | str | None = None,
+        *,
+        create_new: bool | None = True,
+        strict: bool = True,
+    ) -> None:
+        from runner.runtime.service import bind
+
+        if not isinstance(backend, BackendV2):
+            raise ValueError(f"Invalid backend type {type(backend)}")
+        self._backend: LocalBackend = bind(backend)
+        self._service: LocalRuntimeService = self._backend.service
+        self._active = True
+        self._record: SessionRecord | None = None
+        self._tokens: list[Token[Session | None]] = []
+        seconds = parse_duration(max_time, key="session.max_time", strict=strict)
+        if create_new:
+            self._record = self._service.open_session(self._backend, self._kind, self.mode, seconds)
+
+    @classmethod
+    def from_id(cls, session_id: str, service: LocalRuntimeService) -> Self:
+        """Return the session with this id; one that is closed takes no jobs."""
+        record = service.find_session(session_id)
+        if record.mode != cls.mode:
+            raise ConfigError(
+                f"Input ID {session_id} has execution mode {record.mode} instead of {cls.mode}."
+            )
+        session = cls(service.backend(record.device.name), create_new=False)
+        session._record = record
+        session._active = record.state != CLOSED
+        return session
+
+    # -- ending -------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take no more jobs; those submitted run to their end, then the session closes at once."""
+        self._active = False
+        if (record := self._record) is not None:
+            self._service.timeline.act(lambda: self._service.machine.close_session(record))
+
+    def cancel(self) -> None:
+        """Take no more jobs and cancel those that wait; running ones complete."""
+        self._active = False
+        if (record := self._record) is not None:
+            self._service.timeline.act(lambda: self._service.machine.cancel_session(record))
+
+    def require_open(self) -> None:
+        """Refuse what comes after `close()` or `cancel()` through this object (S17)."""
+        if not self._active:
+            raise SessionClosedError("The session is closed.")
+
+    def __enter__(self) -> Self:
+        self._tokens.append(_CURRENT.set(self))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _CURRENT.reset(self._tokens.pop())
+        self.close()
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    @property
+    def session_id(self) -> str | None:
+        """The id, in UUID form."""
+        return self._record.id if self._record is not None else None
+
+    @property
+    def service(self) -> LocalRuntimeService:
+        """The service it belongs to."""
+        return self._service
+
+    @property
+    def record(self) -> SessionRecord | None:
+        """What the runtime remembers of it."""
+        return self._record
+
+    @property
+    def accepting(self) -> bool:
+        """Whether it takes jobs now."""
+        return self._active and bool(self._look(lambda record: record.accepting))
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has ended."""
+        return bool(self._look(lambda record: record.state == CLOSED))
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in the state it is in, in words; of a closed session: why it was closed."""
+        return self._look(lambda record: record.reason)
+
+    def backend(self) -> str:
+        """Return the backend's name."""
+        return self._backend.name
+
+    def status(self) -> str | None:
+        """Return `Pending`, `In progress, accepting new jobs`, `In progress, not accepting new jobs` or `Closed`."""
+        return self._look(lambda record: status_text(record.state, record.accepting))
+
+    def usage(self) -> float | None:
+        """Return the seconds charged so far: active time of a session, QPU time of a batch; None before it started."""
+        return self._look(lambda record: record.usage(self._service.machine.now))
+
+    def cost(self) -> float:
+        """Return the price of the usage so far, in USD."""
+        return (self.usage() or 0.0) * self._service.price_per_second
+
+    def details(self) -> dict[str, Any] | None:
+        """Return the fifteen facts the service knows about it; dates are ISO-8601 UTC on the session's clock."""
+        return self._look(self._service.details)
+
+    def _look(self, question: Any) -> Any:
+        if (record := self._record) is None:
+            return None
+        return self._service.timeline.act(lambda: question(record))
+
+    def __repr__(self) -> str:
+        state = "" if self._record is None else f", {self._record.state}"
+        return f"<{type(self).__name__}('{self.session_id}', backend='{self._backend.name}'{state})>"
+
+
+class Batch(Session):
+    """Jobs that belong together without owning the device between them."""
+
+    mode = "batch"
+    _kind = "batch"

@@ -1,0 +1,404 @@
+"""Who may move the clock: the one lock around the machine, the threads that wait on it, and the facts it tells.
+
+On a virtual clock time stands still while a registered workload is thinking. When every one of them waits or has
+finished, the thread that waits drives the machine to the next instant; workloads are woken one at a time, earliest
+first and ties in the order of their registration, so that the timeline does not depend on the operating system (C2).
+A woken workload that asks for a result simulates it before its turn comes, outside the lock, so simulations overlap (C3).
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from runner.errors import RuntimeSessionError
+from runner.runtime.clock import VirtualClock, WallClock
+from runner.runtime.machine import DONE, RUNNING, Job, Machine
+
+
+class Payload(Protocol):
+    """What a front hangs on a machine job."""
+
+    settled: bool
+    """Whether it is known what the job returns."""
+
+    def resolve(self) -> None:
+        """Find out what the job returns; blocks while another thread does so."""
+
+    def fields(self, kind: str) -> dict[str, Any]:
+        """Return the fields of the event `kind`."""
+
+
+class Participant:
+    """A registered workload."""
+
+    def __init__(self, name: str, order: int, timeline: Timeline) -> None:
+        self.name = name
+        self.order = order
+        self.timeline = timeline
+        self.primitives = 0
+        self.waiter: _Waiter | None = None
+
+
+CURRENT: ContextVar[Participant | None] = ContextVar("runner_workload", default=None)
+
+
+class _Waiter:
+    """A thread that waits for a job, for a moment, or both."""
+
+    __slots__ = (
+        "blocked",
+        "condition",
+        "granted",
+        "job",
+        "order",
+        "participant",
+        "stopped",
+        "wake",
+        "worked",
+    )
+
+    def __init__(
+        self, order: int, participant: Participant | None, job: Job | None, wake: float | None
+    ) -> None:
+        self.order = order
+        self.participant = participant
+        self.job = job
+        self.wake = wake
+        self.granted = False
+        self.blocked = False
+        self.worked = False
+        self.stopped: str | None = None
+        self.condition: threading.Condition | None = None
+
+
+class _Fact:
+    __slots__ = ("delivered", "kind", "what")
+
+    def __init__(self, kind: str, what: Any) -> None:
+        self.kind = kind
+        self.what = what
+        self.delivered = False
+
+    def ready(self) -> bool:
+        return self.kind != "job.completed" or self.what.status != DONE or self.what.payload.settled
+
+
+class Timeline:
+    """The machine behind its lock.
+
+    Args:
+        clock: A `VirtualClock` or a `WallClock`.
+        on_event: Called with (kind, fields) for every fact, in the order of its time, never under the lock.
+        latency: Draws what passes between a job's completion and its caller going on; virtual clock only.
+    """
+
+    def __init__(
+        self,
+        clock: VirtualClock | WallClock,
+        on_event: Callable[[str, dict[str, Any]], None] | None,
+        latency: Callable[[Job], float],
+    ) -> None:
+        self.clock = clock
+        self.lock = threading.Lock()
+        self.machine: Machine
+        self._on_event = on_event
+        self._latency = latency
+        self._waiters: list[_Waiter] = []
+        self._holder: Participant | None = None
+        self._orders = itertools.count(1_000_000)
+        self._registrations = itertools.count()
+        self._outbox: deque[_Fact] = deque()
+        self._emitting = threading.RLock()
+        self._inside = False
+
+    # -- facts --------------------------------------------------------------------------------------------------
+
+    def observe(self, kind: str, what: Any) -> None:
+        """Take a fact from the machine."""
+        if kind == "job.completed":
+            for waiter in what.waiters:
+                waiter.wake = self._wake(what)
+            what.waiters.clear()
+        if self._on_event is not None:
+            fact = _Fact(kind, what)
+            if kind == "job.completed":
+                what.payload.completion = fact
+            self._outbox.append(fact)
+
+    def deliver(self, upto: _Fact | None = None) -> None:
+        """Tell the facts, in order; stop at the first job whose result nobody has asked for, unless `upto` is later."""
+        on_event = self._on_event
+        if on_event is None:
+            return
+        outbox = self._outbox
+        while True:
+            with self._emitting:
+                if self._inside:
+                    return
+                self._inside = True
+                try:
+                    while outbox and outbox[0].ready():
+                        fact = outbox[0]
+                        what = fact.what
+                        on_event(
+                            fact.kind, what if fact.kind == "session" else what.payload.fields(fact.kind)
+                        )
+                        fact.delivered = True
+                        outbox.popleft()
+                finally:
+                    self._inside = False
+                if upto is None or upto.delivered:
+                    return
+                blocking = outbox[0].what.payload
+            blocking.resolve()
+
+    # -- acting and looking -------------------------------------------------------------------------------------
+
+    def act(self, action: Callable[[], Any]) -> Any:
+        """Do something to the machine at the present time, and tell what came of it."""
+        with self.lock:
+            self.catch_up()
+            answer = action()
+            self.stir()
+        self.deliver()
+        return answer
+
+    def stir(self) -> None:
+        """After something was done under the lock: let those who wait look again."""
+        if not self._waiters:
+            return
+        if not self.clock.virtual:
+            self._notify_all()
+        elif self._holder is None:
+            self._notify_one()
+
+    def catch_up(self) -> None:
+        """Bring the machine to the present (a wall clock runs by itself)."""
+        if isinstance(self.clock, WallClock):
+            self.machine.advance(self.clock.now())
+
+    def now(self) -> float:
+        """Return the present time on this clock."""
+        with self.lock:
+            self.catch_up()
+            return self.machine.now
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    def wait_for(
+        self, job: Job, work: Callable[[], None] | None = None, timeout: float | None = None
+    ) -> bool:
+        """Return when `job` is over and its caller may go on; False if `timeout` seconds passed before.
+
+        `work` (the simulation) is called without the lock as soon as it is certain that the job will run.
+        """
+        with self.lock:
+            self.catch_up()
+            waiter = self._enter(job, None if timeout is None else self.machine.now + timeout)
+            try:
+                if isinstance(self.clock, WallClock):
+                    self._wait_really(waiter, self.clock, work)
+                else:
+                    self._wait_virtually(waiter, work)
+            finally:
+                self._leave(waiter)
+            return job.final
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass on this clock."""
+        with self.lock:
+            self.catch_up()
+            waiter = self._enter(None, self.machine.now + seconds)
+            try:
+                if isinstance(self.clock, WallClock):
+                    self._wait_really(waiter, self.clock, None)
+                else:
+                    self._wait_virtually(waiter, None)
+            finally:
+                self._leave(waiter)
+        self.deliver()
+
+    def drain(self) -> None:
+        """Let time pass until every job is over, then tell everything."""
+        while True:
+            with self.lock:
+                self.catch_up()
+                pending = next((job for job in self.machine.jobs.values() if not job.final), None)
+            if pending is None:
+                break
+            self.wait_for(pending)
+        self.deliver(self._outbox[-1] if self._outbox else None)
+
+    def _enter(self, job: Job | None, wake: float | None) -> _Waiter:
+        participant = CURRENT.get()
+        if participant is not None and participant.timeline is not self:
+            participant = None
+        order = next(self._orders) if participant is None else participant.order
+        waiter = _Waiter(order, participant, job, wake)
+        if job is not None:
+            if job.final:
+                waiter.wake = self._wake(job)
+            else:
+                job.waiters.append(waiter)
+        self._waiters.append(waiter)
+        if participant is not None:
+            participant.waiter = waiter
+            if self._holder is participant:
+                self._holder = None
+        return waiter
+
+    def _leave(self, waiter: _Waiter) -> None:
+        if waiter in self._waiters:
+            self._waiters.remove(waiter)
+        if waiter.job is not None and waiter in waiter.job.waiters:
+            waiter.job.waiters.remove(waiter)
+        if self._holder is None:
+            self._notify_one()
+
+    def _wake(self, job: Job) -> float:
+        """Return when somebody who waited for `job` goes on."""
+        assert job.finished is not None
+        if not self.clock.virtual:
+            return job.finished
+        return max(self.machine.now, job.finished + self._latency(job))
+
+    def _wait_virtually(self, waiter: _Waiter, work: Callable[[], None] | None) -> None:
+        while not waiter.granted:
+            self._pump(waiter)
+            if waiter.stopped:
+                raise RuntimeSessionError(waiter.stopped)
+            if waiter.granted:
+                return
+            if not self._work(waiter, work):
+                self._block(waiter, None)
+
+    def _wait_really(self, waiter: _Waiter, clock: WallClock, work: Callable[[], None] | None) -> None:
+        while True:
+            self.machine.advance(clock.now())
+            now = self.machine.now
+            if waiter.wake is not None and waiter.wake <= now:
+                return
+            if waiter.stopped:
+                raise RuntimeSessionError(waiter.stopped)
+            if self._work(waiter, work):
+                continue
+            times = [time for time in (self.machine.next_time(), waiter.wake) if time is not None]
+            self._block(waiter, (min(times) - now) / clock.scale if times else None)
+
+    def _work(self, waiter: _Waiter, work: Callable[[], None] | None) -> bool:
+        """Simulate, without the lock, a job that is certain to run; True if there was something to do."""
+        if work is None or waiter.worked or waiter.job is None or waiter.job.status not in (RUNNING, DONE):
+            return False
+        if waiter.job.over_limit:
+            return False
+        waiter.worked = True
+        self.lock.release()
+        try:
+            work()
+        finally:
+            self.lock.acquire()
+        return True
+
+    def _block(self, waiter: _Waiter, timeout: float | None) -> None:
+        if waiter.condition is None:
+            waiter.condition = threading.Condition(self.lock)
+        waiter.blocked = True
+        waiter.condition.wait(timeout)
+        waiter.blocked = False
+
+    def _pump(self, me: _Waiter | None) -> None:
+        """Move time on until somebody may go on, as long as no registered workload is thinking."""
+        machine = self.machine
+        while self._holder is None:
+            first: _Waiter | None = None
+            for waiter in self._waiters:
+                if waiter.wake is not None and (
+                    first is None or (waiter.wake, waiter.order) < (first.wake, first.order)
+                ):
+                    first = waiter
+            instant = machine.next_time()
+            if first is not None and (instant is None or first.wake < instant):  # type: ignore[operator]
+                self._grant(first, me)
+                return
+            if instant is None or not self._waiters:
+                return
+            machine.step()
+            self._notify_started(me)
+
+    def _grant(self, waiter: _Waiter, me: _Waiter | None) -> None:
+        assert waiter.wake is not None
+        self.machine.advance(waiter.wake)
+        waiter.granted = True
+        self._waiters.remove(waiter)
+        self._holder = waiter.participant
+        if waiter is not me and waiter.condition is not None:
+            waiter.condition.notify()
+
+    def _notify_started(self, me: _Waiter | None) -> None:
+        """Wake threads whose job has just become certain to run, so that they simulate it."""
+        for waiter in self._waiters:
+            if waiter is not me and waiter.condition is not None and not waiter.worked:
+                job = waiter.job
+                if job is not None and job.status in (RUNNING, DONE):
+                    waiter.condition.notify()
+
+    def _notify_one(self) -> None:
+        for waiter in self._waiters:
+            if waiter.blocked:
+                assert waiter.condition is not None
+                waiter.blocked = False
+                waiter.condition.notify()
+                return
+
+    def _notify_all(self) -> None:
+        for waiter in self._waiters:
+            if waiter.condition is not None:
+                waiter.condition.notify()
+
+    # -- registered workloads -----------------------------------------------------------------------------------
+
+    def register(self, names: list[str]) -> list[Participant]:
+        """Register workloads, in this order, from now on; each still has to `begin`."""
+        with self.lock:
+            self.catch_up()
+            participants = [Participant(name, next(self._registrations), self) for name in names]
+            for participant in participants:
+                waiter = _Waiter(participant.order, participant, None, self.machine.now)
+                participant.waiter = waiter
+                self._waiters.append(waiter)
+            return participants
+
+    def begin(self, participant: Participant) -> None:
+        """Wait for the first turn of a registered workload, in its own thread."""
+        waiter = participant.waiter
+        assert waiter is not None
+        with self.lock:
+            if isinstance(self.clock, WallClock):
+                self._waiters.remove(waiter)
+            else:
+                self._wait_virtually(waiter, None)
+
+    def end(self, participant: Participant) -> None:
+        """Let time pass without this workload from now on."""
+        with self.lock:
+            waiter = participant.waiter
+            if waiter is not None and waiter in self._waiters:
+                self._waiters.remove(waiter)
+            if self._holder is participant:
+                self._holder = None
+            self._notify_one()
+
+    def stop(self, participants: list[Participant], why: str) -> None:
+        """Make everything these workloads wait for raise a `RuntimeSessionError`."""
+        with self.lock:
+            for participant in participants:
+                waiter = participant.waiter
+                if waiter is not None and waiter in self._waiters:
+                    waiter.stopped = why
+                    if waiter.condition is not None:
+                        waiter.condition.notify()

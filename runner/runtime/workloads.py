@@ -1,0 +1,142 @@
+"""Several workloads in one session, with a timeline that does not depend on thread scheduling (C2)."""
+
+from __future__ import annotations
+
+import contextvars
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError, RuntimeSessionError
+from runner.runtime.timeline import CURRENT, Participant, Timeline
+
+if TYPE_CHECKING:
+    from runner.runtime.service import LocalRuntimeService
+
+
+class WorkloadPool:
+    """Threads for workloads that are known by name and in order before the first one starts.
+
+    ::
+
+        with Session(backend), service.workloads(["cobyla", "nelder-mead"]) as pool:
+            first = pool.submit("cobyla", minimize_with, "cobyla")
+            second = pool.submit("nelder-mead", minimize_with, "nelder-mead")
+            print(first.result(), second.result())
+
+    All start when the last one has been submitted. A workload inherits the session of the block it is submitted in (S10).
+    Workloads may wait for each other only through jobs.
+    """
+
+    def __init__(self, timeline: Timeline, names: Sequence[str]) -> None:
+        if not names or len(set(names)) != len(names):
+            raise ConfigError(f"workloads need different names, got {list(names)!r}")
+        self._timeline = timeline
+        self._names = list(names)
+        self._participants: list[Participant] = []
+        self._futures: dict[str, WorkloadFuture] = {}
+        self._calls: dict[str, Callable[[Participant], Any]] = {}
+        self._threads: list[threading.Thread] = []
+
+    def submit(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Take the workload `name`; all start, each in a thread of its own, when the last one was submitted."""
+        if name not in self._names:
+            raise ConfigError(f"no workload is called {name!r}; this pool has {', '.join(self._names)}")
+        if name in self._futures:
+            raise ConfigError(f"workload {name!r} was submitted already")
+        context = contextvars.copy_context()
+        self._calls[name] = lambda participant: context.run(_call, participant, function, args, kwargs)
+        self._futures[name] = future = WorkloadFuture(self.missing)
+        if not self.missing():
+            self._start()
+        return future
+
+    def missing(self) -> list[str]:
+        """Return the workloads that were not submitted yet."""
+        return [name for name in self._names if name not in self._futures]
+
+    def results(self) -> dict[str, Any]:
+        """Wait for every workload and return what each returned, by name; raise the first one's error."""
+        return {name: self._futures[name].result() for name in self._futures}
+
+    def _start(self) -> None:
+        names = [name for name in self._names if name in self._futures]
+        self._participants = self._timeline.register(names)
+        for participant in self._participants:
+            thread = threading.Thread(
+                target=self._run, args=(participant,), name=f"workload-{participant.name}"
+            )
+            self._threads.append(thread)
+            thread.start()
+
+    def _run(self, participant: Participant) -> None:
+        future = self._futures[participant.name]
+        future.set_running_or_notify_cancel()
+        try:
+            self._timeline.begin(participant)
+            answer = self._calls[participant.name](participant)
+        except BaseException as error:
+            self._timeline.end(participant)
+            future.set_exception(error)
+        else:
+            self._timeline.end(participant)
+            future.set_result(answer)
+
+    def __enter__(self) -> WorkloadPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            why = f"stopped, because {type(error).__name__} left the block that runs the workloads"
+            self._timeline.stop(self._participants, why)
+        elif self._futures and not self._threads:
+            self._start()
+        for thread in self._threads:
+            thread.join()
+
+
+def _call(participant: Participant, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    CURRENT.set(participant)
+    return function(*args, **kwargs)
+
+
+class WorkloadFuture(Future[Any]):
+    """A future that refuses to wait for something that cannot happen."""
+
+    def __init__(self, missing: Callable[[], list[str]]) -> None:
+        super().__init__()
+        self._missing = missing
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Return what the workload returned."""
+        if missing := self._missing():
+            raise RuntimeSessionError(f"time stands still until workload {missing[0]!r} is submitted too")
+        return super().result(timeout)
+
+
+@contextmanager
+def workload(name: str, service: LocalRuntimeService | None = None) -> Iterator[None]:
+    """Register the current thread as a workload from here to the end of the block.
+
+    It belongs to `service`, or to the service of the session the block stands in. When it joins depends on the thread that
+    calls it; several workloads that must start together go through `LocalRuntimeService.workloads`.
+    """
+    from runner.runtime.session import current_session
+
+    session = current_session()
+    if service is None and session is None:
+        raise ConfigError("workload() needs a service, or a session that it stands in")
+    timeline = service.timeline if service is not None else session.service.timeline  # type: ignore[union-attr]
+    (participant,) = timeline.register([name])
+    token = CURRENT.set(participant)
+    try:
+        timeline.begin(participant)
+        yield
+    finally:
+        CURRENT.reset(token)
+        timeline.end(participant)
