@@ -106,9 +106,10 @@ class Journal:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
         if not _RESERVED.isdisjoint(fields):
             raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
+        numbers = _NUMBERS if kind.startswith("job.") else ()
         body = encode(
             {
-                key: item if type(item) in _PLAIN or key in _NUMBERS else redact_value(item)
+                key: item if type(item) in _PLAIN or key in numbers else redact_value(item)
                 for key, item in fields.items()
             }
         )

@@ -1,0 +1,37 @@
+"""`python -m runner.tracking RUN_DIR [--follow]`: the uploader's process; by hand: `runner sync`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from io import FileIO
+from pathlib import Path
+
+from runner.errors import RunnerError
+from runner.tracking.sync import sync
+from runner.tracking.uploader import follow
+
+
+def main() -> int:
+    """Bring one run into MLflow, following it to its end with --follow."""
+    parser = argparse.ArgumentParser(prog="python -m runner.tracking", description=__doc__)
+    parser.add_argument("directory", type=Path, help="run directory")
+    parser.add_argument(
+        "--follow", action="store_true", help="go on until the run ends (configuration on stdin)"
+    )
+    arguments = parser.parse_args()
+    try:
+        if arguments.follow:
+            report = follow(arguments.directory, FileIO(sys.stdin.fileno(), closefd=False))
+        else:
+            report = sync(arguments.directory)
+    except RunnerError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    if report.message:
+        print(report.message, file=sys.stderr)
+    return 0 if report.state == "synced" else 4
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,63 @@
+"""Where runs are recorded for review."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from runner.config import require_range
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from runner.tracking.uploader import Uploader
+
+SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
+
+
+@dataclass(kw_only=True)
+class TrackingConfig:
+    """An MLflow tracking store, filled from the journal by a process of its own."""
+
+    name: str = "mlflow"
+    """Name of the choice."""
+    enabled: bool = True
+    """false: nothing but the run directory is written."""
+    uri: str = "sqlite:///outputs/mlflow.db"
+    """Address of the store: sqlite:///FILE, http(s)://HOST, postgresql://…, mysql://…, mssql://…"""
+    artifacts: str = "outputs/artifacts"
+    """Folder for files of a database store; a tracking server keeps its own."""
+    experiment: str | None = None
+    """Name of the MLflow experiment; null: the name of the experiment that runs."""
+    required: bool = False
+    """true: a run that could not be uploaded completely ends with exit code 4."""
+    timeout: float = 60.0
+    """Longest wait at the end of a run for a store that answers, in seconds."""
+    patience: float = 0.05
+    """Longest wait for a store that does not answer or takes over a second, as a share of the run's time."""
+
+    def __post_init__(self) -> None:
+        require_range("tracking.timeout", self.timeout, 0.0, 3600.0)
+        require_range("tracking.patience", self.patience, 0.0, 1.0)
+        if self.experiment is not None and not 0 < len(self.experiment) <= 500:
+            raise ConfigError("must be 1 to 500 characters, or null", key="tracking.experiment")
+        scheme = self.uri.partition(":")[0].partition("+")[0]
+        if scheme not in SCHEMES or "://" not in self.uri:
+            raise ConfigError(f"must start with one of {', '.join(SCHEMES)}, then ://", key="tracking.uri")
+        if scheme == "sqlite" and not self.uri.partition(":///")[2]:
+            raise ConfigError("must name a file, as in sqlite:///outputs/mlflow.db", key="tracking.uri")
+        if urlsplit(self.uri).password is not None:
+            raise ConfigError(
+                "must not hold a password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
+                key="tracking.uri",
+            )
+
+    def build(self, directory: str | Path) -> Uploader:
+        """The uploader of the run in `directory`; entering it starts its process."""
+        from runner.tracking.uploader import Uploader
+
+        return Uploader(directory, self)
+
+
+SCHEMAS = {"mlflow": TrackingConfig}

@@ -1,0 +1,152 @@
+"""How a run is laid out for review in MLflow: parameters, tags, tables and the description."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from runner.redact import redact, redact_value
+from runner.tracking.translation import Translation, number
+
+KEY_LENGTH = 250
+PARAMETER_LENGTH = 6000
+TAG_LENGTH = 5000
+ELLIPSIS = " … (all of it in config.yaml)"
+
+EVALUATION_COLUMNS = ("workload", "index", "energy", "stddev", "best", "job")
+JOB_COLUMNS = (
+    "workload", "index", "status", "program", "submitted", "started", "finished",
+    "queue_seconds", "qpu_seconds", "reason", "session", "job",
+)  # fmt: skip
+NOISE = ("tracking", "hydra", "run", "plugins")
+"""Parts of the configuration that say nothing about the physics."""
+
+_UNUSUAL = re.compile(r"[^\w\-. :/]")
+
+
+def parameters(config: Mapping[str, Any]) -> dict[str, str]:
+    """The configuration's values by dotted name; a choice's own name stands for the choice."""
+    found: dict[str, str] = {}
+    for path, value in _leaves({key: item for key, item in config.items() if key not in NOISE}, ()):
+        if value is None or value == [] or value == {}:
+            continue
+        if len(path) > 1 and path[-1] == "name":
+            path = path[:-1]
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        if len(text) > PARAMETER_LENGTH:
+            text = text[: PARAMETER_LENGTH - len(ELLIPSIS)] + ELLIPSIS
+        found[unused(key_of(".".join(path)), found)] = printable(redact(text)) or '""'
+    return found
+
+
+def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """(path, value) of everything that is not a mapping; lists are values."""
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _leaves(item, (*path, str(key)))
+    else:
+        yield path, redact_value({path[-1]: value})[path[-1]]
+
+
+def key_of(name: str) -> str:
+    """`name` with what MLflow does not allow in a key replaced: x[0] → x.0, E(θ) → E_θ."""
+    name = re.sub(r"\[(\w*)\]", r".\1", name)
+    name = _UNUSUAL.sub("_", name)
+    name = re.sub(r"/+", "/", re.sub(r"\.{2,}", ".", name)).strip("/. _") or "unnamed"
+    return name[:KEY_LENGTH]
+
+
+def unused(key: str, taken: Mapping[str, Any]) -> str:
+    """`key`, or with a number where two names became the same key."""
+    number_ = 2
+    fresh = key
+    while fresh in taken:
+        fresh = f"{key[: KEY_LENGTH - 4]}_{number_}"
+        number_ += 1
+    return fresh
+
+
+def printable(text: str) -> str:
+    """Text that every store takes: no NUL, no lone surrogates."""
+    return text.replace("\0", "�").encode("utf-8", "replace").decode("utf-8")
+
+
+def tags(run: Translation) -> dict[str, str]:
+    """What runs are filtered by."""
+    started = run.started
+    found: dict[str, Any] = {
+        "runner.experiment": started.get("experiment"),
+        "runner.state": run.state,
+        "runner.stop_reason": (run.ended or {}).get("stop_reason"),
+        "runner.seed": started.get("seed"),
+        "runner.threads": started.get("threads"),
+        "session.id": run.session.get("session"),
+        "session.state": run.session.get("state"),
+        "session.mode": run.session.get("mode"),
+        "session.backend": run.session.get("backend"),
+        "session.closed_because": run.session.get("reason") if run.session.get("state") == "closed" else None,
+        "git.commit": started.get("commit"),
+        "mlflow.source.git.commit": started.get("commit"),
+        "mlflow.source.name": command(started),
+        "mlflow.source.type": "LOCAL",
+        "mlflow.note.content": description(run),
+        "nonfinite_at": ", ".join(run.non_finite[:20]),
+    }
+    found |= {f"version.{name}": item for name, item in started.get("versions", {}).items()}
+    return {
+        key_of(key): printable(redact(str(item)))[:TAG_LENGTH]
+        for key, item in found.items()
+        if item is not None and item != ""
+    }
+
+
+def command(started: Mapping[str, Any]) -> str:
+    """What to type to do this again."""
+    return " ".join(["python -m runner", *map(str, started.get("overrides", ()))])
+
+
+def description(run: Translation) -> str:
+    """The run's page in Markdown: what, result against reference, session, how to do it again."""
+    started, result, config = run.started, run.result, run.started.get("config", {})
+    choices = [
+        f"{group} {config[group]['name']}"
+        for group in ("hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
+        if isinstance(config.get(group), Mapping) and config[group].get("name")
+    ]
+    lines = [f"**{started.get('experiment', 'run')}**: {', '.join(choices)}", ""]
+    lines += _result_table(result)
+    session = [
+        f"{run.session[key]}" for key in ("mode", "backend", "state") if run.session.get(key) is not None
+    ]
+    if session:
+        reason = f" ({run.session['reason']})" if run.session.get("reason") else ""
+        jobs = f"{len(run.jobs)} job{'s' if len(run.jobs) != 1 else ''}"
+        usage = number(result.get("usage_seconds"))
+        spent = f", {usage:.1f} s of usage" if usage is not None else ""
+        lines += [f"Session: {', '.join(session)}{reason}; {jobs}{spent}.", ""]
+    lines += [f"State: **{run.state}**. {(run.ended or {}).get('stop_reason') or ''}".rstrip(), ""]
+    lines += ["Again:", "", f"    {command(started)}"]
+    return redact("\n".join(lines))
+
+
+def _result_table(result: Mapping[str, Any]) -> list[str]:
+    energy, reference = number(result.get("energy")), number(result.get("reference_energy"))
+    if energy is None:
+        return []
+    stddev, error = number(result.get("stddev")), number(result.get("error"))
+    rows = [("energy", f"{energy:.6f}" + (f" ± {stddev:.6f}" if stddev else ""))]
+    if reference is not None:
+        rows.append(("exact", f"{reference:.6f}"))
+    if error is not None:
+        rows.append(("error", f"{error:+.6f} ({error * 1000:+.2f} mHa if in Hartree)"))
+    rows.append(("evaluations", str(result.get("evaluations"))))
+    return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows), ""]
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
+    """A table as MLflow's artifact viewer shows it."""
+    present = [name for name in columns if any(name in row for row in rows)] or list(columns)
+    data = [[redact_value(row.get(name)) for name in present] for row in rows]
+    return {"columns": present, "data": data}

@@ -1,0 +1,67 @@
+"""How far a run has been brought into the store: the small file the uploader keeps, and what it means."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FILE = "mlflow.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyncReport:
+    """What became of a run in the store."""
+
+    state: str
+    """synced | partial | offline | off."""
+    records_unsynced: int = 0
+    """Events of the journal that are not in the store yet."""
+    mlflow_run_id: str | None = None
+    """The MLflow run."""
+    message: str = ""
+    """One line for the user; empty when there is nothing to say."""
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """The content of `mlflow.json`: written by whoever uploads, read by the run and by the next upload."""
+
+    uri: str = ""
+    """Address of the store, with an absolute path."""
+    run_id: str | None = None
+    """The MLflow run."""
+    synced: int = 0
+    """Events at the start of the journal that are in the store."""
+    phase: str = "starting"
+    """starting | uploading | offline | failed | synced."""
+    message: str = ""
+    """Why it is offline or failed."""
+    since: float | None = None
+    """Monotonic time at which the request that is under way was sent."""
+    slowest: float = 0.0
+    """Seconds the slowest request took so far."""
+    fingerprint: str = ""
+    """Digest of the files and events of the last complete upload."""
+    uploader: int = 0
+    """Process that wrote this."""
+
+    def save(self, directory: Path) -> None:
+        """Replace the file in one step."""
+        self.uploader = os.getpid()
+        temporary = directory / f".{FILE}.{os.getpid()}.tmp"
+        descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(self)) + "\n")
+        temporary.replace(directory / FILE)
+
+    @classmethod
+    def load(cls, directory: Path) -> Progress:
+        """What the file says; a fresh start where there is none or it makes no sense."""
+        try:
+            content: dict[str, Any] = json.loads((directory / FILE).read_text(encoding="utf-8"))
+            return cls(**content)
+        except (OSError, ValueError, TypeError):
+            return cls()

@@ -1,0 +1,242 @@
+"""The MLflow store: set up once, never waited for in vain; the only place that imports MLflow."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import http.client
+import importlib
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from runner import faults
+from runner.redact import redact
+
+PROBE_TIMEOUT = 2.0
+"""Seconds a tracking server has to say that it is alive."""
+
+REQUEST_TIMEOUT = 10
+"""Seconds it has to answer a request."""
+
+ID_TAG = "runner.run_id"
+"""The tag by which a run is found again."""
+
+BATCH = 1000
+"""Metric values in one request; MLflow's own limit."""
+
+log = logging.getLogger("runner.tracking")
+
+
+class StoreError(Exception):
+    """The store did not take it; trying again later may help."""
+
+
+class Store:
+    """One experiment of an MLflow store; every call is announced to `on_request` before and after.
+
+    Args:
+        uri: address, see `absolute`.
+        artifacts: folder for files, where the store is a database.
+        experiment: name of the MLflow experiment, made if it is missing.
+        on_request: called with True before every request and with False after it.
+    """
+
+    def __init__(
+        self, uri: str, artifacts: str, experiment: str, on_request: Callable[[bool], None] = lambda _: None
+    ) -> None:
+        self._on_request = on_request
+        if is_server(uri):
+            self._call(probe, uri)
+        _calm()
+        importlib.import_module("mlflow")  # seconds that say nothing about the store's health
+        folder = Path(artifacts).absolute()
+        with _alone(uri):
+            self._client = self._call(_connect, uri, folder)
+            place = None if is_server(uri) else folder.as_uri()
+            self._experiment_id = self._call(_experiment, self._client, experiment, place)
+
+    def find_run(self, run_id: str) -> str | None:
+        """The MLflow run that carries our id, if there is one."""
+        found = self._call(
+            self._client.search_runs,
+            [self._experiment_id],
+            filter_string=f"tags.`{ID_TAG}` = '{run_id}'",
+            max_results=1,
+        )
+        return found[0].info.run_id if found else None
+
+    def create_run(self, run_id: str, name: str, started: float, tags: Mapping[str, str]) -> str:
+        """A new MLflow run that carries our id from its first moment."""
+        faults.reach("before_create_run")
+        run = self._call(
+            self._client.create_run,
+            self._experiment_id,
+            start_time=int(started * 1000),
+            tags={**tags, ID_TAG: run_id},
+            run_name=name,
+        )
+        faults.reach("after_create_run")
+        return str(run.info.run_id)
+
+    def metrics(self, mlflow_run_id: str, points: Sequence[tuple[str, float, int, int]]) -> None:
+        """Store metric values (key, value, milliseconds, step), at most `BATCH`; repeats change nothing."""
+        from mlflow.entities import Metric
+
+        faults.reach("before_sync")
+        self._call(self._client.log_batch, mlflow_run_id, metrics=[Metric(*point) for point in points])
+        faults.reach("after_sync")
+
+    def describe(self, mlflow_run_id: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Store tags, and those parameters that the run does not have yet."""
+        from mlflow.entities import Param, RunTag
+
+        known = self._call(self._client.get_run, mlflow_run_id).data.params if parameters else {}
+        fresh = [Param(key, value) for key, value in parameters.items() if key not in known]
+        labels = [RunTag(key, value) for key, value in tags.items()]
+        for start in range(0, max(len(fresh), len(labels)), 100):
+            self._call(
+                self._client.log_batch,
+                mlflow_run_id,
+                params=fresh[start : start + 100],
+                tags=labels[start : start + 100],
+            )
+
+    def artifacts(self, mlflow_run_id: str, folder: Path) -> None:
+        """Store every file in `folder`, under the same relative names."""
+        self._call(self._client.log_artifacts, mlflow_run_id, str(folder))
+
+    def set_status(self, mlflow_run_id: str, status: str, ended: float | None) -> None:
+        """Mark a run as RUNNING again, or as ended at a time."""
+        if ended is None:
+            self._call(self._client.update_run, mlflow_run_id, status=status)
+        else:
+            self._call(self._client.set_terminated, mlflow_run_id, status, int(ended * 1000))
+
+    def _call(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Make one request; whatever goes wrong with it is a StoreError of one line."""
+        self._on_request(True)
+        try:
+            return function(*args, **kwargs)
+        except StoreError:
+            raise
+        except Exception as error:
+            log.debug("request failed", exc_info=True)
+            raise StoreError(_one_line(error)) from error
+        finally:
+            self._on_request(False)
+
+
+def absolute(uri: str, base: Path | None = None) -> str:
+    """A store's address that means the same from every folder."""
+    head, separator, path = uri.partition(":///")
+    if not head.startswith("sqlite") or not separator or path.startswith("/"):
+        return uri
+    return f"{head}:///{((base or Path.cwd()) / path).absolute()}"
+
+
+def is_server(uri: str) -> bool:
+    """Whether a tracking server stands between us and the store."""
+    return uri.startswith("http")
+
+
+def probe(uri: str) -> None:
+    """Ask a tracking server whether it is alive, for two seconds at most.
+
+    Raises:
+        StoreError: it did not answer, or not with success.
+    """
+    address = urlsplit(uri)
+    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
+    host = redact(f"{address.scheme}://{address.hostname}:{address.port or ''}".rstrip(":"))
+    connection = kind(address.hostname or "", address.port, timeout=PROBE_TIMEOUT)
+    try:
+        connection.request("GET", address.path.rstrip("/") + "/health")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        raise StoreError(f"{host} does not answer ({_one_line(error)})") from error
+    finally:
+        connection.close()
+    if status >= 500:
+        raise StoreError(f"{host} answers with status {status}")
+
+
+def _calm() -> None:
+    """Keep MLflow from retrying for minutes, from calling home, and from writing to the terminal."""
+    settings = {
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_LOGGING_LEVEL": "WARNING",
+        "GIT_PYTHON_REFRESH": "quiet",
+    }
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+    for name in ("alembic", "sqlalchemy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _connect(uri: str, folder: Path) -> Any:
+    """A client; a new database gets its tables, files go to `folder` and readers do not block writers."""
+    from mlflow import MlflowClient
+
+    if uri.startswith("sqlite"):
+        path = _database(uri)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists() or path.stat().st_size == 0:
+            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+            SqlAlchemyStore(uri, folder.as_uri())
+            with contextlib.closing(sqlite3.connect(path)) as database:
+                database.execute("PRAGMA journal_mode=WAL")
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _experiment(client: Any, name: str, folder: str | None) -> str:
+    """The id of the experiment of this name, made if it is missing."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name, artifact_location=folder))
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+            found = client.get_experiment_by_name(name)
+    if found.lifecycle_stage != "active":
+        raise StoreError(f"experiment {name!r} was deleted in MLflow; restore it or set tracking.experiment")
+    return str(found.experiment_id)
+
+
+@contextlib.contextmanager
+def _alone(uri: str) -> Iterator[None]:
+    """Hold a lock beside a database file: several processes creating its tables at once would break it."""
+    if not uri.startswith("sqlite"):
+        yield
+        return
+    database = _database(uri)
+    database.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(
+        database.with_name(f".{database.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+    )
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _database(uri: str) -> Path:
+    return Path(uri.partition(":///")[2].partition("?")[0])
+
+
+def _one_line(error: BaseException) -> str:
+    """The first line of an error, without secrets."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return redact(lines[0])[:200]

@@ -1,0 +1,377 @@
+"""Bring a run into MLflow exactly once, however often and from wherever it is tried."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from runner import faults
+from runner.errors import JournalError
+from runner.journal import JournalReader, is_open
+from runner.redact import redact
+from runner.tracking.config import TrackingConfig
+from runner.tracking.presentation import (
+    EVALUATION_COLUMNS,
+    JOB_COLUMNS,
+    parameters,
+    printable,
+    table,
+    tags,
+)
+from runner.tracking.report import Progress, SyncReport
+from runner.tracking.store import BATCH, Store, StoreError, absolute
+from runner.tracking.translation import Point, Translation
+
+FILES = ("config.yaml", "session.json", "result.json", "report.html", "forecast.json")
+"""Files of a run directory that go to MLflow as they are, with everything in figures/."""
+
+TEXT = {".yaml", ".json", ".html", ".txt", ".md", ".svg", ".log", ".csv"}
+
+log = logging.getLogger("runner.tracking")
+
+
+class RunSync:
+    """One run directory on its way into one store; `advance` as the run goes on, `finish` when it has ended.
+
+    Args:
+        directory: the run directory.
+        config: which store.
+        live: the run is going on, so the store shall say that it is running.
+    """
+
+    def __init__(self, directory: Path, config: TrackingConfig, *, live: bool = False) -> None:
+        self.directory = directory
+        self.config = config
+        self.live = live
+        self.translation = Translation()
+        self.progress = Progress.load(directory)
+        uri = absolute(config.uri)
+        if self.progress.uri != uri:
+            self.progress = Progress(uri=uri)
+        self.progress.phase, self.progress.since, self.progress.message = "starting", None, ""
+        self.progress.slowest = 0.0
+        self.progress.save(directory)
+        try:
+            self._descriptor = os.open(directory / "journal.jsonl", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory") from error
+        self._reader = JournalReader(self._descriptor)
+        self._store: Store | None = None
+        self._children: dict[str, str] = {}
+        self._waiting: list[tuple[int, Point]] = []
+
+    def close(self) -> None:
+        """Let go of the journal."""
+        os.close(self._descriptor)
+
+    def advance(self) -> None:
+        """Bring in what the journal says by now.
+
+        Raises:
+            StoreError: the store did not take it; nothing is lost by trying again.
+        """
+        for event in self._reader.read():
+            self._waiting += [(event["seq"], point) for point in self.translation.feed(event)]
+        if not self.translation.started:
+            return
+        run_id = self._run()
+        while self._waiting:
+            batch = self._waiting[:BATCH]
+            self._send(run_id, [point for seq, point in batch if seq >= self.progress.synced])
+            del self._waiting[: len(batch)]
+            if self._waiting:
+                self.progress.synced = max(self.progress.synced, self._waiting[0][0])
+        self.progress.synced = max(self.progress.synced, len(self._reader.events))
+        self._say("uploading")
+
+    def finish(self) -> None:
+        """Bring in the rest, and tell the store how the run ended; repeats cost nothing.
+
+        Raises:
+            StoreError: the store did not take it.
+        """
+        self.advance()
+        if not self.translation.started:
+            self._say("synced")
+            return
+        run_id = self._run()
+        fingerprint = self._fingerprint()
+        if self.progress.fingerprint != fingerprint:
+            assert self._store is not None
+            with self._staged() as folder:
+                self._store.artifacts(run_id, folder)
+            faults.reach("after_artifacts")
+            config = self.translation.started.get("config", {})
+            shown = [{"path": name, "type": "table"} for name in ("jobs.json", "evaluations.json")]
+            described = tags(self.translation) | {"mlflow.loggedArtifacts": json.dumps(shown)}
+            self._store.describe(run_id, parameters(config), described)
+            ended = (self.translation.ended or {}).get("t", self.translation.last)
+            for workload in self.translation.children:
+                self._store.set_status(self._child(run_id, workload), self.translation.status, ended)
+            self._store.set_status(run_id, self.translation.status, ended)
+            self.progress.fingerprint = fingerprint
+        self._say("synced")
+
+    def report(self) -> SyncReport:
+        """How far it has come."""
+        return report_of(self.directory, self.progress)
+
+    def failed(self, error: StoreError) -> None:
+        """Note that the store did not take it."""
+        self.progress.since = None
+        self.progress.message = str(error)
+        self._store = None
+        self._say("offline")
+
+    def _run(self) -> str:
+        """The MLflow run, found again or made."""
+        if self._store is not None and self.progress.run_id:
+            return self.progress.run_id
+        started = self.translation.started
+        experiment = self.config.experiment or str(started.get("experiment") or "runner")
+        store = Store(self.progress.uri, self.config.artifacts, experiment, self._request)
+        run_id = store.find_run(self.identity)
+        if run_id is not None and self.live:
+            store.set_status(run_id, "RUNNING", None)
+            self.progress.fingerprint = ""
+        if run_id is None:
+            labels = {"runner.state": "running", "runner.directory": printable(str(started["run_id"]))}
+            if started.get("parent"):
+                labels["mlflow.parentRunId"] = self._parent(store, str(started["parent"]))
+            name = printable(redact(str(started.get("name") or started["run_id"])))[:250]
+            run_id = store.create_run(self.identity, name, started["t"], labels)
+        if run_id != self.progress.run_id:
+            self.progress.run_id, self.progress.synced, self.progress.fingerprint = run_id, 0, ""
+        self._store = store
+        self._say("uploading")
+        return run_id
+
+    @property
+    def identity(self) -> str:
+        """What tells this run from every other, wherever its directory is moved."""
+        return _digest(f"{self.translation.started['run_id']} {self.translation.started['t']:.6f}")
+
+    def _parent(self, store: Store, parent: str) -> str:
+        """The MLflow run of a sweep, made by whichever of its runs comes first."""
+        with locked(self.directory.absolute().parent):
+            found = store.find_run(_digest(parent))
+            if found is None:
+                started = self.translation.started["t"]
+                name = printable(redact(parent))[:250]
+                found = store.create_run(_digest(parent), name, started, {"runner.state": "sweep"})
+                store.set_status(found, "FINISHED", started)
+        return found
+
+    def _send(self, run_id: str, points: list[Point]) -> None:
+        """Store metric values where they belong: in the run, or in the child run of their workload."""
+        assert self._store is not None
+        by_owner: dict[str | None, list[tuple[str, float, int, int]]] = defaultdict(list)
+        for owner, *point in points:
+            by_owner[owner].append(tuple(point))  # type: ignore[arg-type]
+        for owner, values in by_owner.items():
+            target = run_id if owner is None else self._child(run_id, owner)
+            self._store.metrics(target, values)
+
+    def _child(self, run_id: str, workload: str) -> str:
+        """The MLflow run of one workload, below the run's own."""
+        if workload not in self._children:
+            assert self._store is not None
+            identity = _digest(f"{self.identity} {workload}")
+            name = printable(redact(workload))[:250]
+            labels = {"mlflow.parentRunId": run_id, "runner.workload": name}
+            self._children[workload] = self._store.find_run(identity) or self._store.create_run(
+                identity, name, self.translation.children[workload], labels
+            )
+        return self._children[workload]
+
+    @contextlib.contextmanager
+    def _staged(self) -> Iterator[Path]:
+        """A folder with exactly what is to be uploaded: own files and tables, no links, no secrets."""
+        with tempfile.TemporaryDirectory(prefix="runner-sync-") as name:
+            folder = Path(name)
+            for source in self._files():
+                target = folder / source.relative_to(self.directory)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if source.suffix in TEXT:
+                    text = source.read_text(encoding="utf-8", errors="replace")
+                    target.write_text(redact(text), encoding="utf-8")
+                else:
+                    shutil.copyfile(source, target)
+            tables = {
+                "jobs.json": table(list(self.translation.jobs.values()), JOB_COLUMNS),
+                "evaluations.json": table(self.translation.evaluations, EVALUATION_COLUMNS),
+            }
+            for file, content in tables.items():
+                (folder / file).write_text(json.dumps(content), encoding="utf-8")
+            yield folder
+
+    def _files(self) -> list[Path]:
+        """The run's files that are to be uploaded; what is not a plain file of this run is left alone."""
+        candidates = [self.directory / name for name in FILES]
+        candidates += sorted((self.directory / "figures").rglob("*"))
+        home = self.directory.resolve()
+        return [
+            path
+            for path in candidates
+            if path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(home)
+        ]
+
+    def _fingerprint(self) -> str:
+        """Digest of all that `finish` uploads: the same again means that there is nothing to do."""
+        digest = hashlib.sha256(f"{self._reader.crc} {len(self._reader.events)}".encode())
+        for path in self._files():
+            state = path.stat()
+            digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}".encode())
+        return digest.hexdigest()
+
+    def _request(self, begins: bool) -> None:
+        """Note when a request begins and how long it took, for the run that may be waiting."""
+        now = time.monotonic()
+        if begins:
+            self.progress.since = now
+        elif self.progress.since is not None:
+            self.progress.slowest = max(self.progress.slowest, now - self.progress.since)
+            self.progress.since = None
+        self.progress.save(self.directory)
+
+    def _say(self, phase: str) -> None:
+        self.progress.phase = phase
+        if phase != "offline":
+            self.progress.message = ""
+        self.progress.save(self.directory)
+
+
+def sync(directory: str | Path, config: TrackingConfig | None = None) -> SyncReport:
+    """Bring a run into MLflow; nothing is ever there twice, and trying again is always right.
+
+    Args:
+        directory: a run directory.
+        config: where to; None: what the run's own config.yaml says.
+
+    Raises:
+        JournalError: there is no run in the directory.
+    """
+    directory = Path(directory)
+    config = config or recorded_config(directory)
+    if not (directory / "journal.jsonl").is_file():
+        raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
+    if not config.enabled:
+        return SyncReport(state="off", message="tracking is off for this run")
+    try:
+        with locked(directory, wait=10.0):
+            run = RunSync(directory, config)
+            try:
+                if is_open(directory / "journal.jsonl"):
+                    run.advance()
+                else:
+                    run.finish()
+            except StoreError as error:
+                run.failed(error)
+            finally:
+                run.close()
+            return run.report()
+    except BlockingIOError:
+        report = report_of(directory, Progress.load(directory))
+        return replace(report, message=f"another process is uploading {directory} right now")
+
+
+@contextlib.contextmanager
+def locked(folder: Path, wait: float | None = None) -> Iterator[None]:
+    """Hold a folder's lock; the kernel frees it should we die.
+
+    Raises:
+        BlockingIOError: somebody else held it for longer than `wait` seconds.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = None if wait is None else time.monotonic() + wait
+        while deadline is not None:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
+    """Mark runs as killed whose process is gone but which MLflow still believes to be running.
+
+    Looks at the run directories below `outputs` that were uploaded in part and that nobody is writing.
+    """
+    reports = []
+    for file in sorted(Path(outputs).glob("**/mlflow.json")):
+        directory = file.parent
+        progress = Progress.load(directory)
+        if progress.run_id is None or progress.phase == "synced":
+            continue
+        with contextlib.suppress(JournalError, OSError):
+            if not is_open(directory / "journal.jsonl"):
+                reports.append(sync(directory))
+    return reports
+
+
+def recorded_config(directory: Path) -> TrackingConfig:
+    """The tracking section of a run's config.yaml; the defaults where it says nothing."""
+    import yaml
+
+    try:
+        content: Any = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError):
+        content = {}
+    section = content.get("tracking") if isinstance(content, dict) else None
+    known = {field.name for field in fields(TrackingConfig)}
+    values = {key: value for key, value in (section or {}).items() if key in known}
+    config = TrackingConfig(**values)
+    recorded = Progress.load(directory).uri
+    if recorded and absolute(config.uri) != recorded and recorded.endswith(config.uri.partition(":///")[2]):
+        config.uri = recorded  # the run was started from another folder
+    return config
+
+
+def report_of(directory: Path, progress: Progress) -> SyncReport:
+    """The user's view of an upload's progress."""
+    if progress.phase == "synced":
+        return SyncReport(state="synced", mlflow_run_id=progress.run_id)
+    unsynced = max(_count(directory) - progress.synced, 1)
+    state = "offline" if progress.phase == "offline" else "partial"
+    reason = f": {progress.message}" if progress.message else ""
+    return SyncReport(
+        state=state,
+        records_unsynced=unsynced,
+        mlflow_run_id=progress.run_id,
+        message=f"{unsynced} records unsynced{reason}; later: python -m runner sync {directory}",
+    )
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def _count(directory: Path) -> int:
+    """Events in a journal, by its lines."""
+    with (directory / "journal.jsonl").open("rb") as file:
+        return sum(chunk.count(b"\n") for chunk in _chunks(file))
+
+
+def _chunks(file: Any) -> Iterable[bytes]:
+    while chunk := file.read(1 << 20):
+        yield chunk
