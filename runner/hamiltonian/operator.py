@@ -1,0 +1,39 @@
+"""An observable that remembers the physics it stands for; imports qiskit: import it in functions only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from qiskit.quantum_info import SparsePauliOp
+
+
+@dataclass(frozen=True, kw_only=True)
+class Physics:
+    """What an ansatz may want to know about a Hamiltonian besides its matrix."""
+
+    reference_state: tuple[int, ...] | None = None
+    """A good product state, one bit per qubit, qubit 0 first: Hartree–Fock, Néel."""
+    electrons: tuple[int, int] | None = None
+    """Electrons with spin up and down; only for molecules."""
+    mapper: str | None = None
+    """Fermions to qubits: jordan_wigner | parity | bravyi_kitaev; only for molecules."""
+    parts: tuple[SparsePauliOp, ...] = ()
+    """The Hamiltonian as a sum of operators, each made of commuting terms: the layers of the HVA."""
+    ground_states: tuple[str, ...] = ()
+    """Which simple states the HVA may start from: `plus`, `singlets` or `reference`."""
+
+
+class Hamiltonian(SparsePauliOp):
+    """A SparsePauliOp with `physics`; arithmetic on it gives plain SparsePauliOps."""
+
+    def __init__(
+        self, data: Any, coeffs: Any = None, *, physics: Physics | None = None, **options: Any
+    ) -> None:
+        super().__init__(data, coeffs, **options)
+        self.physics = physics or Physics()
+
+
+def physics_of(operator: SparsePauliOp) -> Physics:
+    """What is known about an operator; nothing for one that was made elsewhere."""
+    return getattr(operator, "physics", None) or Physics()

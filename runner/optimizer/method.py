@@ -1,0 +1,301 @@
+"""What all minimizers share: limits, the best point seen, and one way to stop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runner.errors import ConfigError
+from runner.require import require_integer, require_number, require_positive
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Energy = Callable[[Any], Any]
+"""Parameters (P,) → energy, or (B, P) → energies (B,) taken in one job."""
+Gradient = Callable[[Any], tuple[float, Any]]
+"""Parameters (P,) → energy and its gradient (P,)."""
+Fidelity = Callable[[Any, Any], Any]
+"""Two sets of parameters (B, P) → |⟨ψ(a)|ψ(b)⟩|² of each pair, shape (B,)."""
+Callback = Callable[[Mapping[str, Any]], None]
+
+
+class StopOptimization(Exception):
+    """Raised by an energy function to end an optimization; `minimize` turns it into a result."""
+
+    def __init__(self, reason: str, *, resumable: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.resumable = resumable
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerResult:
+    """Where an optimization ended."""
+
+    parameters: Any
+    """Shape (P,)."""
+    energy: float
+    """Energy there, as it was measured; inf when nothing was evaluated."""
+    evaluations: int
+    """Energies asked for; an energy with its gradient counts once."""
+    iterations: int
+    """Steps of the method."""
+    success: bool
+    """The method's own criterion was met, or the target energy was reached."""
+    message: str
+    """Why it ended."""
+    resumable: bool = False
+    """It was stopped from outside and could go on."""
+
+
+class Optimizer(Protocol):
+    """Anything that minimizes an energy."""
+
+    def minimize(
+        self,
+        energy: Energy,
+        x0: np.ndarray,
+        *,
+        gradient: Gradient | None = None,
+        fidelity: Fidelity | None = None,
+        rng: np.random.Generator,
+        callback: Callback,
+    ) -> OptimizerResult:
+        """Go down from `x0`; all randomness comes from `rng`, so equal energies give equal questions."""
+        ...
+
+
+@dataclass(kw_only=True)
+class OptimizerConfig:
+    """Limits that every method has."""
+
+    name: str
+    """Name of the choice."""
+    max_evaluations: int | None = 1000
+    """Energies that may be evaluated; null: no limit but the method's own."""
+    target_energy: float | None = None
+    """Stop as soon as an energy at or below this is seen; null: never."""
+    bounds: list[float] | None = None
+    """[low, high] in radians for every parameter; null: unbounded."""
+
+    label = ""
+    uses_gradient = False
+    uses_bounds = False
+    uses_fidelity = False
+
+    def __post_init__(self) -> None:
+        if self.max_evaluations is not None:
+            require_integer("optimizer.max_evaluations", self.max_evaluations, 1)
+        if self.target_energy is not None:
+            require_number("optimizer.target_energy", self.target_energy)
+        if self.bounds is not None:
+            self._check_bounds(self.bounds)
+
+    def _check_bounds(self, bounds: list[float]) -> None:
+        key = "optimizer.bounds"
+        if not self.uses_bounds:
+            raise ConfigError(f"{self.label} does not use bounds, got {bounds}; set it to null", key=key)
+        if len(bounds) != 2:
+            raise ConfigError(f"must be [low, high], got {len(bounds)} numbers; give two", key=key)
+        for index, bound in enumerate(bounds):
+            require_number(f"{key}[{index}]", bound)
+        if bounds[0] >= bounds[1]:
+            raise ConfigError(f"low must be below high, got {bounds}; swap them", key=key)
+
+    def build(self) -> Optimizer:
+        """The minimizer."""
+        return Method(self)
+
+    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
+        """The method itself: ask `watch` for energies until done."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ending:
+    """How a method came to its own end."""
+
+    parameters: Any
+    """Where, shape (P,)."""
+    energy: float
+    """Energy there."""
+    success: bool = True
+    """Its own criterion was met."""
+    message: str = "converged"
+    """In words."""
+
+
+class Method:
+    """A declared method, ready to minimize."""
+
+    def __init__(self, config: OptimizerConfig) -> None:
+        self.config = config
+
+    def minimize(
+        self,
+        energy: Energy,
+        x0: np.ndarray,
+        *,
+        gradient: Gradient | None = None,
+        fidelity: Fidelity | None = None,
+        rng: np.random.Generator,
+        callback: Callback,
+    ) -> OptimizerResult:
+        """Go down from `x0`; see `Optimizer`.
+
+        Raises:
+            ConfigError: the method needs a fidelity and got none.
+        """
+        import numpy as np
+
+        if self.config.uses_fidelity and fidelity is None:
+            raise ConfigError(
+                f"{self.config.label} needs state overlaps, which this experiment does not provide; use spsa",
+                key="optimizer",
+            )
+        x0 = np.array(x0, dtype=float)
+        watch = Watch(
+            self.config, energy, gradient if self.config.uses_gradient else None, fidelity, callback
+        )
+        try:
+            ending = self.config.descend(watch, x0, rng)
+        except StopOptimization as stop:
+            return OptimizerResult(
+                parameters=x0 if watch.best_parameters is None else watch.best_parameters,
+                energy=watch.best_energy,
+                evaluations=watch.evaluations,
+                iterations=watch.iterations,
+                success=watch.target_reached,
+                message=stop.reason,
+                resumable=stop.resumable,
+            )
+        return OptimizerResult(
+            parameters=np.array(ending.parameters, dtype=float),
+            energy=float(ending.energy),
+            evaluations=watch.evaluations,
+            iterations=watch.iterations,
+            success=ending.success,
+            message=ending.message,
+        )
+
+
+class Watch:
+    """The energy function as a method sees it: counted, limited, and remembering the best point."""
+
+    def __init__(
+        self,
+        config: OptimizerConfig,
+        energy: Energy,
+        gradient: Gradient | None,
+        fidelity: Fidelity | None,
+        callback: Callback,
+    ) -> None:
+        self.max_evaluations = config.max_evaluations
+        self.target_energy = config.target_energy
+        self.evaluations = 0
+        self.iterations = 0
+        self.best_energy = math.inf
+        self.best_parameters: Any = None
+        self.last_energy = math.inf
+        self.has_gradient = gradient is not None
+        self._energy = energy
+        self._gradient = gradient
+        self._fidelity = fidelity
+        self._callback = callback
+
+    @property
+    def target_reached(self) -> bool:
+        """An energy at or below the target was seen."""
+        return self.target_energy is not None and self.best_energy <= self.target_energy
+
+    @property
+    def left(self) -> float:
+        """Evaluations that may still be made."""
+        return math.inf if self.max_evaluations is None else self.max_evaluations - self.evaluations
+
+    def __call__(self, parameters: np.ndarray) -> float:
+        """Energy at parameters of shape (P,).
+
+        Raises:
+            StopOptimization: the evaluations are used up or the target is reached.
+        """
+        self._admit(1)
+        energy = float(self._energy(parameters))
+        self._seen(parameters, energy)
+        return energy
+
+    def many(self, parameters: np.ndarray) -> np.ndarray:
+        """Energies at parameters of shape (B, P), as one job.
+
+        Raises:
+            StopOptimization: the evaluations are used up or the target is reached.
+        """
+        import numpy as np
+
+        self._admit(len(parameters))
+        energies = np.asarray(self._energy(parameters), dtype=float)
+        for row, energy in zip(parameters, energies.tolist(), strict=True):
+            self._seen(row, energy)
+        return energies
+
+    def value_and_gradient(self, parameters: np.ndarray, step: float) -> tuple[float, np.ndarray]:
+        """Energy and gradient at (P,): as given, else central differences of width `step` in one job.
+
+        Raises:
+            StopOptimization: the evaluations are used up or the target is reached.
+        """
+        import numpy as np
+
+        if self._gradient is None:
+            shift = step * np.eye(len(parameters))
+            energies = self.many(np.concatenate([parameters[None], parameters + shift, parameters - shift]))
+            up, down = energies[1 : len(parameters) + 1], energies[len(parameters) + 1 :]
+            self.last_energy = float(energies[0])
+            return float(energies[0]), (up - down) / (2 * step)
+        self._admit(1)
+        energy, slope = self._gradient(parameters)
+        self._seen(parameters, float(energy))
+        return float(energy), np.asarray(slope, dtype=float)
+
+    def fidelities(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        """|⟨ψ(first)|ψ(second)⟩|² of each pair of rows."""
+        import numpy as np
+
+        assert self._fidelity is not None
+        return np.asarray(self._fidelity(first, second), dtype=float)
+
+    def step(self, energy: float | None = None, **more: Any) -> None:
+        """Report one step of the method."""
+        self.iterations += 1
+        shown = self.last_energy if energy is None else energy
+        self._callback({"energy": shown, "evaluations": self.evaluations, **more})
+
+    def _admit(self, count: int) -> None:
+        if count > self.left:
+            raise StopOptimization(f"max_evaluations {self.max_evaluations} used up")
+
+    def _seen(self, parameters: np.ndarray, energy: float) -> None:
+        self.evaluations += 1
+        self.last_energy = energy
+        if energy < self.best_energy:
+            self.best_energy = energy
+            self.best_parameters = parameters.copy()
+        if self.target_energy is not None and energy <= self.target_energy:
+            raise StopOptimization(f"target energy {self.target_energy:g} reached")
+
+
+def optional_positive(config: OptimizerConfig, *names: str) -> None:
+    """Refuse settings that are given and not finite numbers above zero."""
+    for name in names:
+        if (value := getattr(config, name)) is not None:
+            require_positive(f"optimizer.{name}", value)
+
+
+def optional_count(config: OptimizerConfig, *names: str, low: int = 1) -> None:
+    """Refuse settings that are given and not integers of at least `low`."""
+    for name in names:
+        if (value := getattr(config, name)) is not None:
+            require_integer(f"optimizer.{name}", value, low)

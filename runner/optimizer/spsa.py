@@ -1,0 +1,113 @@
+"""Simultaneous perturbation: two energies per step however many parameters (Spall 1992)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.config import require_range
+from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(kw_only=True)
+class SPSA(OptimizerConfig):
+    """θₖ₊₁ = θₖ − aₖ ĝₖ,  ĝₖ = Δₖ [E(θₖ + cₖΔₖ) − E(θₖ − cₖΔₖ)] / 2cₖ,  aₖ = a/(A+k+1)^α,  cₖ = c/(k+1)^γ."""
+
+    iterations: int | None = None
+    """Steps; null: as many as max_evaluations allows, or 100."""
+    learning_rate: float | None = None
+    """a; null: calibrated so that the first step moves each angle by `first_step`."""
+    perturbation: float = 0.2
+    """c in radians."""
+    alpha: float = 0.602
+    """Decay exponent of the learning rate."""
+    gamma: float = 0.101
+    """Decay exponent of the perturbation."""
+    stability: float = 0.1
+    """A as a share of the number of steps."""
+    calibration: int = 25
+    """Random directions (two energies each, all in one job) that the calibration takes."""
+    first_step: float = 0.3
+    """Angle in radians that the first step should move each parameter by."""
+    resamplings: int = 1
+    """Directions averaged in each step."""
+    trust_radius: float | None = 1.0
+    """Longest step in radians per parameter; null: no limit."""
+    averaging: float = 0.1
+    """Share of the steps, at the end, whose points are averaged into the result."""
+
+    label = "SPSA"
+    uses_bounds = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        optional_count(self, "iterations", "calibration", "resamplings")
+        optional_positive(
+            self, "learning_rate", "perturbation", "alpha", "gamma", "first_step", "trust_radius"
+        )
+        require_range("optimizer.stability", self.stability, 0, 10)
+        require_range("optimizer.averaging", self.averaging, 0, 1)
+
+    @property
+    def energies_per_step(self) -> int:
+        """Energies that one step takes."""
+        return 2 * self.resamplings
+
+    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
+        """Calibrate, then go down for the declared number of steps and average the last points."""
+        import numpy as np
+
+        steps = self._steps(watch)
+        offset = self.stability * steps
+        rate = self.learning_rate
+        if rate is None:
+            rate = self._calibrate(watch, x0, rng) * (offset + 1) ** self.alpha
+        x, tail = x0.copy(), []
+        for k in range(steps):
+            slope = self.slope(watch, x, self.perturbation / (k + 1) ** self.gamma, rng)
+            move = rate / (offset + k + 1) ** self.alpha * self.direction(slope, k)
+            if self.trust_radius is not None:
+                move = move * min(1.0, self.trust_radius / max(np.abs(move).max(), 1e-300))
+            x = x - move
+            if self.bounds is not None:
+                x = np.clip(x, self.bounds[0], self.bounds[1])
+            if k >= steps * (1 - self.averaging):
+                tail.append(x)
+            watch.step(step=float(np.linalg.norm(move)))
+        final = np.mean(tail, axis=0) if tail else x
+        return Ending(parameters=final, energy=watch(final), message=f"{steps} steps done")
+
+    def slope(self, watch: Watch, x: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:
+        """The simultaneous-perturbation estimate of the gradient at `x`, all energies in one job."""
+        import numpy as np
+
+        signs = rng.choice([-1.0, 1.0], size=(self.resamplings, len(x)))
+        energies = watch.many(np.concatenate([x + width * signs, x - width * signs]))
+        up, down = np.split(energies, 2)
+        return np.mean((up - down)[:, None] / (2 * width) * signs, axis=0)
+
+    def direction(self, slope: np.ndarray, k: int) -> np.ndarray:
+        """What a step goes against: the slope itself."""
+        del k
+        return slope
+
+    def _steps(self, watch: Watch) -> int:
+        if self.iterations is not None:
+            return self.iterations
+        calibration = 2 * self.calibration if self.learning_rate is None else 0
+        affordable = (watch.left - calibration - 1) / self.energies_per_step
+        return 100 if affordable == float("inf") else max(1, int(affordable))
+
+    def _calibrate(self, watch: Watch, x: np.ndarray, rng: np.random.Generator) -> float:
+        """The rate at which a step along the mean slope moves each angle by `first_step`."""
+        import numpy as np
+
+        signs = rng.choice([-1.0, 1.0], size=(self.calibration, len(x)))
+        up, down = np.split(
+            watch.many(np.concatenate([x + self.perturbation * signs, x - self.perturbation * signs])), 2
+        )
+        slope = float(np.mean(np.abs(up - down))) / (2 * self.perturbation)
+        return self.first_step / max(slope, 1e-10)
