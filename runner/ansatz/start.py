@@ -36,7 +36,7 @@ class AnsatzConfig:
     initial: str = "reference"
     """Start: reference | zeros | random | small_random | hartree_fock | values | file:PATH | run:ID.
 
-    reference: the Hamiltonian's product state (Hartree–Fock, Néel) where this ansatz can prepare it, else zeros;
+    reference: the Hamiltonian's product state (Hartree–Fock, Néel) if this ansatz can prepare it, else zeros;
     displaced at random, because exactly there the gradients of hardware-efficient circuits vanish.
     """
     initial_values: list[float] = field(default_factory=list)

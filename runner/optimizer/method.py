@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from runner.errors import ConfigError
 from runner.require import require_integer, require_number, require_positive
@@ -81,10 +81,10 @@ class OptimizerConfig:
     bounds: list[float] | None = None
     """[low, high] in radians for every parameter; null: unbounded."""
 
-    label = ""
-    uses_gradient = False
-    uses_bounds = False
-    uses_fidelity = False
+    label: ClassVar[str] = ""
+    uses_gradient: ClassVar[bool] = False
+    uses_bounds: ClassVar[bool] = False
+    uses_fidelity: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.max_evaluations is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.config import require_range
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
@@ -20,10 +20,10 @@ class ScipyMethod(OptimizerConfig):
     tolerance: float | None = None
     """All thresholds of the method at once (SciPy's `tol`); null: each its own."""
 
-    scipy_name = ""
-    positive: tuple[str, ...] = ()
-    counts: tuple[str, ...] = ()
-    limit_option = ""
+    scipy_name: ClassVar[str] = ""
+    positive: ClassVar[tuple[str, ...]] = ()
+    counts: ClassVar[tuple[str, ...]] = ()
+    limit_option: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
