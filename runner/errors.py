@@ -67,15 +67,23 @@ class NumericalError(RunnerError):
 
 
 class RuntimeSessionError(RunnerError):
-    """The runtime refused or lost a job; `code` is the Runtime API's error code where it has one."""
+    """The runtime refused or lost a job; `code` is the Runtime API's error code where it has one.
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
+    `session_ended` says that the session is to blame, so that the same job may go well in another one.
+    """
+
+    session_ended = False
+
+    def __init__(self, message: str, *, code: int | None = None, session_ended: bool = False) -> None:
         super().__init__(message)
         self.code = code
+        self.session_ended = self.session_ended or session_ended
 
 
 class SessionClosedError(RuntimeSessionError):
     """A job was submitted to a session that no longer accepts any."""
+
+    session_ended = True
 
 
 class JobFailedError(RuntimeSessionError):

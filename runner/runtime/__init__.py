@@ -4,8 +4,8 @@ A library by itself: it imports neither Hydra nor MLflow, and `qiskit` only when
 
     from runner.runtime import EstimatorV2, LocalRuntimeService, SamplerV2, Session
 
-Modules, from the inside out: `machine` (the rules), `timeline` (who may move the clock), `service`, `session`,
-`primitives`; beside them `cost`, `plan`, `duration`, `retime`, which need no qiskit.
+Modules, from the inside out: `machine` (the rules), `timeline` (who may move the clock), `service`,
+`session`, `primitives`; beside them `cost`, `plan`, `duration`, `retime`, which need no qiskit.
 """
 
 from __future__ import annotations

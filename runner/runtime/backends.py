@@ -1,4 +1,6 @@
-"""The devices of the local service: real backends' snapshots, generic ones, ideal ones, and whatever is attached."""
+"""The devices of the local service: real backends' snapshots, generic ones, ideal ones, and whatever is
+attached.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ SIMULATED_OPERATIONS = {"barrier", "delay"}
 
 
 class LocalBackend(BackendV2):
-    """A backend bound to a `LocalRuntimeService`; everything it does not know itself is asked of the wrapped one.
+    """A backend bound to a `LocalRuntimeService`; everything it does not know itself is asked of the wrapped
+    one.
 
     Args:
         service: Where its sessions and jobs live.
@@ -255,7 +258,9 @@ def _ideal_target() -> Target:
 
 
 def noise_of(backend: BackendV2) -> Callable[[], Any] | None:
-    """Return what makes the noise model of an attached backend: its own for Aer, its error rates for a device."""
+    """Return what makes the noise model of an attached backend: its own for Aer, its error rates for a
+    device.
+    """
     options = getattr(backend, "options", None)
     if is_simulator(backend):
         return lambda: getattr(options, "noise_model", None)

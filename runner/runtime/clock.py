@@ -15,7 +15,8 @@ class VirtualClock:
     """Time that moves by what things cost on the emulated device; the same run gives the same times.
 
     Args:
-        latency: What passes between a job's completion and its caller going on [s]: a number or a `QueueDelay`.
+        latency: What passes between a job's completion and its caller going on [s]: a number or a
+            `QueueDelay`.
         epoch: The date at which the clock starts; a fixed one, so that dates repeat too.
     """
 

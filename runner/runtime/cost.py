@@ -25,8 +25,8 @@ class Work:
 class CostModel:
     """QPU seconds of a job: `overhead × sub-jobs + Σ executions × (rep_delay + circuit duration)`.
 
-    Without a circuit duration (an ideal simulator) an execution takes `seconds_per_execution`, so that the default is the
-    quick rule `2 + 0.00035 × executions`.
+    Without a circuit duration (an ideal simulator) an execution takes `seconds_per_execution`, so that the
+    default is the quick rule `2 + 0.00035 × executions`.
     """
 
     overhead: float = 2.0
@@ -66,7 +66,9 @@ class CostModel:
 
 @dataclass(kw_only=True)
 class QueueDelay:
-    """How long something waits: always the same, or drawn from a log-normal distribution by name and count."""
+    """How long something waits: always the same, or drawn from a log-normal distribution by name and
+    count.
+    """
 
     kind: str = "constant"
     """`constant` or `lognormal`."""

@@ -16,9 +16,9 @@ _WHOLE = re.compile(r"\s*(?:\d+[dhms]\s*)+", re.ASCII)
 def parse_duration(value: int | str | None, *, key: str | None = None, strict: bool = True) -> int | None:
     """Return `value` in seconds, or None for None.
 
-    Strict (the default) refuses whatever is not completely understood. `strict=False` reads like the client does
-    (qiskit-ibm-runtime 0.51): integers pass untouched except that 0 means "not given", and of a string every
-    `<digits><d|h|m|s>` counts while the rest is ignored, so "1.5h" is five hours there.
+    Strict (the default) refuses whatever is not completely understood. `strict=False` reads like the client
+    does (qiskit-ibm-runtime 0.51): integers pass untouched except that 0 means "not given", and of a string
+    every `<digits><d|h|m|s>` counts while the rest is ignored, so "1.5h" is five hours there.
     """
     if value is None:
         return None

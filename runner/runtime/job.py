@@ -22,7 +22,8 @@ FINAL = ("DONE", "ERROR", "CANCELLED")
 
 
 class RuntimeJob:
-    """What `run()` returns. Its result is simulated when somebody asks for it, and only if the job came to run.
+    """What `run()` returns. Its result is simulated when somebody asks for it, and only if the job came to
+    run.
 
     Args:
         service: Where it lives.
@@ -79,10 +80,12 @@ class RuntimeJob:
         self._answer: PrimitiveResult | None = None
         self._guard = threading.Lock()
 
-    # -- results ------------------------------------------------------------------------------------------------
+    # -- results ----------------------------------------------------------------------------------------
 
     def result(self, timeout: float | None = None) -> PrimitiveResult:
-        """Wait until the job is over and return its result; `timeout` is in seconds of the session's clock."""
+        """Wait until the job is over and return its result; `timeout` is in seconds of the session's
+        clock.
+        """
         if self._answer is not None:
             return self._answer
         timeline = self._service.timeline
@@ -180,7 +183,7 @@ class RuntimeJob:
             "result": result,
         }
 
-    # -- looking ------------------------------------------------------------------------------------------------
+    # -- looking ----------------------------------------------------------------------------------------
 
     def job_id(self) -> str:
         """Return the job's id."""

@@ -1,8 +1,10 @@
-"""The rules of sessions: a state machine of devices, sessions and jobs that moves only by the times it is told.
+"""The rules of sessions: a state machine of devices, sessions and jobs that moves only by the times it is
+told.
 
-It knows no threads, no clock, no circuits: whoever drives it says what time it is. Rule numbers (S5, T2, …) are those of
-`docs/session.md`. Things that fall on the same instant happen in this order: jobs complete, maximum times are reached,
-idle timers run out, queue delays end; then free devices take jobs; then what the outside asks for.
+It knows no threads, no clock, no circuits: whoever drives it says what time it is. Rule numbers (S5, T2, …)
+are those of `docs/session.md`. Things that fall on the same instant happen in this order: jobs complete,
+maximum times are reached, idle timers run out, queue delays end; then free devices take jobs; then what the
+outside asks for.
 """
 
 from __future__ import annotations
@@ -56,6 +58,8 @@ class Job:
     qpu_used: float = 0.0
     reason: str | None = None
     code: int | None = None
+    session_ended: bool = False
+    """It was killed because its session ended."""
     version: int = 0
     waiters: list[Any] = field(default_factory=list)
 
@@ -130,6 +134,10 @@ def status_text(state: str, accepting: bool) -> str:
     return state.capitalize()
 
 
+def _ignore(_kind: str, _what: Any) -> None:
+    """Listen to nothing."""
+
+
 class Machine:
     """All devices, sessions and jobs of one service.
 
@@ -155,11 +163,11 @@ class Machine:
         self.devices: dict[str, Device] = {}
         self.sessions: dict[str, SessionRecord] = {}
         self.jobs: dict[str, Job] = {}
-        self._observe = observer or (lambda kind, what: None)
+        self._observe = observer or _ignore
         self._agenda: list[tuple[float, int, int, Any, int]] = []
         self._count = 0
 
-    # -- time ---------------------------------------------------------------------------------------------------
+    # -- time -------------------------------------------------------------------------------------------
 
     def next_time(self) -> float | None:
         """Return when something will happen by itself; None if nothing will."""
@@ -216,7 +224,7 @@ class Machine:
             heapq.heappush(device.ready, (-what.priority, instant, what.order, what))
         return device
 
-    # -- sessions -----------------------------------------------------------------------------------------------
+    # -- sessions ---------------------------------------------------------------------------------------
 
     def open_session(
         self, session_id: str, device_name: str, mode: str, max_time: float, interactive_timeout: float
@@ -309,7 +317,9 @@ class Machine:
         self._tell(session)
 
     def _settle(self, session: SessionRecord) -> None:
-        """Close a closing session without jobs, or start the timer that makes an idle one inactive (S8, S15)."""
+        """Close a closing session without jobs, or start the timer that makes an idle one inactive (S8,
+        S15).
+        """
         if session.queue or session.running or session.state == CLOSED:
             return
         if not session.accepting:
@@ -325,11 +335,13 @@ class Machine:
 
     def _kill_queue(self, session: SessionRecord, status: str, code: int | None, why: str) -> None:
         while session.queue:
-            self._finish(session.queue.popleft(), status, why, code)
+            job = session.queue.popleft()
+            job.session_ended = True
+            self._finish(job, status, why, code)
         if session in session.device.sessions:
             session.device.sessions.remove(session)
 
-    # -- jobs ---------------------------------------------------------------------------------------------------
+    # -- jobs -------------------------------------------------------------------------------------------
 
     def device(self, name: str) -> Device:
         """Return the device called `name`, making it at first use."""
@@ -389,8 +401,8 @@ class Machine:
     def _next_job(self, device: Device) -> Job | None:
         """Return who may start now (S7): the owner's next job, else the first in line whose delay is over.
 
-        In line, sessions that were closed come first (S15), then priority, then time. A session that would become the
-        owner waits until the device is empty, and everybody behind it waits too.
+        In line, sessions that were closed come first (S15), then priority, then time. A session that would
+        become the owner waits until the device is empty, and everybody behind it waits too.
         """
         if device.owner is not None:
             return device.owner.queue[0] if device.owner.queue else None
@@ -477,7 +489,7 @@ class Machine:
         job.code = code
         self._observe("job.completed", job)
 
-    # -- looking ------------------------------------------------------------------------------------------------
+    # -- looking ----------------------------------------------------------------------------------------
 
     def find_jobs(
         self, *, session_id: str | None = None, tags: Iterable[str] | None = None, status: str | None = None

@@ -15,8 +15,8 @@ DEFAULT_PRECISION = 1 / math.sqrt(DEFAULT_SHOTS)
 class Options:
     """A group of options: attributes that exist, each with the values it may take.
 
-    Subclasses list their fields as `FIELDS = {name: default}` and what they have to say about a value in `_check`.
-    Values of None and "unset" defaults are the client's.
+    Subclasses list their fields as `FIELDS = {name: default}` and what they have to say about a value in
+    `_check`. Values of None and "unset" defaults are the client's.
     """
 
     FIELDS: dict[str, Any] = {}
@@ -156,8 +156,8 @@ class ResilienceOptions(Options):
 class EstimatorOptions(Options):
     """Options of the Estimator. Shots and precision are two views of one number: shots = ⌈1/precision²⌉.
 
-    `default_shots = None` and `default_precision = 0` ask for exact expectation values. `seed_estimator` takes the place
-    of the service's seed; every job still gets a seed of its own (P4).
+    `default_shots = None` and `default_precision = 0` ask for exact expectation values. `seed_estimator`
+    takes the place of the service's seed; every job still gets a seed of its own (P4).
     """
 
     FIELDS = {

@@ -189,7 +189,8 @@ class EstimatorV2(_Primitive):
     def run_gradient(self, pubs: Iterable[Any]) -> RuntimeJob:
         """Submit PUBs whose exact values and gradients are wanted; a local extension.
 
-        On the device this is the parameter-shift job, so it costs 2P + 1 parameter sets of the shots of `run()`.
+        On the device this is the parameter-shift job, so it costs 2P + 1 parameter sets of the shots of
+        `run()`.
         """
         prepared = [self._prepare(pub, 0.0) for pub in _listed(pubs)]
         shots = self._options.default_shots or self._service.cost.exact_shots

@@ -98,10 +98,12 @@ class LocalRuntimeService:
         self._primitives: dict[str, int] = {}
         self._sessions_opened = 0
 
-    # -- backends -----------------------------------------------------------------------------------------------
+    # -- backends ---------------------------------------------------------------------------------------
 
     def backend(self, name: str) -> LocalBackend:
-        """Return a backend by name: `ideal`, `generic_<qubits>[_line|_ring|_grid]`, a snapshot, or an attached one."""
+        """Return a backend by name: `ideal`, `generic_<qubits>[_line|_ring|_grid]`, a snapshot, or an
+        attached one.
+        """
         if name not in self._backends:
             if name == "ideal":
                 self._backends[name] = self._bind(ideal(), None, ideal=True)
@@ -133,7 +135,9 @@ class LocalRuntimeService:
         return chosen
 
     def attach(self, backend: BackendV2) -> LocalBackend:
-        """Return `backend` bound to this service; it may be anything with a target, such as `AerSimulator()`."""
+        """Return `backend` bound to this service; it may be anything with a target, such as
+        `AerSimulator()`.
+        """
         if not isinstance(backend, BackendV2):
             raise ValueError(f"Invalid backend type {type(backend)}")
         bound = self._bind(backend, noise_of(backend), ideal=is_simulator(backend))
@@ -151,7 +155,7 @@ class LocalRuntimeService:
             ideal=ideal,
         )
 
-    # -- sessions -----------------------------------------------------------------------------------------------
+    # -- sessions ---------------------------------------------------------------------------------------
 
     def open_session(
         self,
@@ -227,7 +231,7 @@ class LocalRuntimeService:
             return None
         return self.clock.date(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    # -- jobs ---------------------------------------------------------------------------------------------------
+    # -- jobs -------------------------------------------------------------------------------------------
 
     def next_name(self, kind: str) -> str:
         """Return the name of a primitive that was given none, by order of creation (within its workload)."""
@@ -327,7 +331,9 @@ class LocalRuntimeService:
         pending: bool | None = None,
         descending: bool = True,
     ) -> list[RuntimeJob]:
-        """Return jobs, newest first, `limit` of them (None: all): of a session, with all these tags, a status, …"""
+        """Return jobs, newest first, `limit` of them (None: all): of a session, with all these tags, a
+        status, …
+        """
 
         def search() -> list[Job]:
             return self.machine.find_jobs(session_id=session_id, tags=job_tags)
@@ -344,10 +350,12 @@ class LocalRuntimeService:
             found.reverse()
         return [job.payload for job in found[skip : None if limit is None else skip + limit]]
 
-    # -- time and money -----------------------------------------------------------------------------------------
+    # -- time and money ---------------------------------------------------------------------------------
 
     def workloads(self, names: Sequence[str]) -> WorkloadPool:
-        """Return threads for several workloads whose timeline is the same in every run; ties go by this order."""
+        """Return threads for several workloads whose timeline is the same in every run; ties go by this
+        order.
+        """
         return WorkloadPool(self.timeline, names)
 
     def now(self) -> float:
@@ -363,7 +371,9 @@ class LocalRuntimeService:
         self.timeline.drain()
 
     def usage(self) -> dict[str, Any]:
-        """Return what was used and what it costs: sessions by active time, batches and jobs by QPU time (T3)."""
+        """Return what was used and what it costs: sessions by active time, batches and jobs by QPU time
+        (T3).
+        """
 
         def add_up() -> dict[str, Any]:
             now = self.machine.now

@@ -72,7 +72,7 @@ class Session:
         session._active = record.state != CLOSED
         return session
 
-    # -- ending -------------------------------------------------------------------------------------------------
+    # -- ending -----------------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Take no more jobs; those submitted run to their end, then the session closes at once."""
@@ -101,7 +101,7 @@ class Session:
         _CURRENT.reset(self._tokens.pop())
         self.close()
 
-    # -- looking ------------------------------------------------------------------------------------------------
+    # -- looking ----------------------------------------------------------------------------------------
 
     @property
     def session_id(self) -> str | None:
@@ -138,11 +138,15 @@ class Session:
         return self._backend.name
 
     def status(self) -> str | None:
-        """Return `Pending`, `In progress, accepting new jobs`, `In progress, not accepting new jobs` or `Closed`."""
+        """Return `Pending`, `In progress, accepting new jobs`, `In progress, not accepting new jobs` or
+        `Closed`.
+        """
         return self._look(lambda record: status_text(record.state, record.accepting))
 
     def usage(self) -> float | None:
-        """Return the seconds charged so far: active time of a session, QPU time of a batch; None before it started."""
+        """Return the seconds charged so far: active time of a session, QPU time of a batch; None before it
+        started.
+        """
         return self._look(lambda record: record.usage(self._service.machine.now))
 
     def cost(self) -> float:
@@ -150,7 +154,9 @@ class Session:
         return (self.usage() or 0.0) * self._service.price_per_second
 
     def details(self) -> dict[str, Any] | None:
-        """Return the fifteen facts the service knows about it; dates are ISO-8601 UTC on the session's clock."""
+        """Return the fifteen facts the service knows about it; dates are ISO-8601 UTC on the session's
+        clock.
+        """
         return self._look(self._service.details)
 
     def _look(self, question: Any) -> Any:

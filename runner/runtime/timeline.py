@@ -1,9 +1,11 @@
-"""Who may move the clock: the one lock around the machine, the threads that wait on it, and the facts it tells.
+"""Who may move the clock: the one lock around the machine, the threads that wait on it, and the facts it
+tells.
 
-On a virtual clock time stands still while a registered workload is thinking. When every one of them waits or has
-finished, the thread that waits drives the machine to the next instant; workloads are woken one at a time, earliest
-first and ties in the order of their registration, so that the timeline does not depend on the operating system (C2).
-A woken workload that asks for a result simulates it before its turn comes, outside the lock, so simulations overlap (C3).
+On a virtual clock time stands still while a registered workload is thinking. When every one of them waits or
+has finished, the thread that waits drives the machine to the next instant; workloads are woken one at a
+time, earliest first and ties in the order of their registration, so that the timeline does not depend on the
+operating system (C2). A woken workload that asks for a result simulates it before its turn comes, outside
+the lock, so simulations overlap (C3).
 """
 
 from __future__ import annotations
@@ -116,7 +118,7 @@ class Timeline:
         self._emitting = threading.RLock()
         self._inside = False
 
-    # -- facts --------------------------------------------------------------------------------------------------
+    # -- facts ------------------------------------------------------------------------------------------
 
     def observe(self, kind: str, what: Any) -> None:
         """Take a fact from the machine."""
@@ -131,7 +133,9 @@ class Timeline:
             self._outbox.append(fact)
 
     def deliver(self, upto: _Fact | None = None) -> None:
-        """Tell the facts, in order; stop at the first job whose result nobody has asked for, unless `upto` is later."""
+        """Tell the facts, in order; stop at the first job whose result nobody has asked for, unless `upto`
+        is later.
+        """
         on_event = self._on_event
         if on_event is None:
             return
@@ -157,7 +161,7 @@ class Timeline:
                 blocking = outbox[0].what.payload
             blocking.resolve()
 
-    # -- acting and looking -------------------------------------------------------------------------------------
+    # -- acting and looking -----------------------------------------------------------------------------
 
     def act(self, action: Callable[[], Any]) -> Any:
         """Do something to the machine at the present time, and tell what came of it."""
@@ -188,7 +192,7 @@ class Timeline:
             self.catch_up()
             return self.machine.now
 
-    # -- waiting ------------------------------------------------------------------------------------------------
+    # -- waiting ----------------------------------------------------------------------------------------
 
     def wait_for(
         self, job: Job, work: Callable[[], None] | None = None, timeout: float | None = None
@@ -360,7 +364,7 @@ class Timeline:
             if waiter.condition is not None:
                 waiter.condition.notify()
 
-    # -- registered workloads -----------------------------------------------------------------------------------
+    # -- registered workloads ---------------------------------------------------------------------------
 
     def register(self, names: list[str]) -> list[Participant]:
         """Register workloads, in this order, from now on; each still has to `begin`."""

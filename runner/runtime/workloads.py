@@ -27,8 +27,8 @@ class WorkloadPool:
             second = pool.submit("nelder-mead", minimize_with, "nelder-mead")
             print(first.result(), second.result())
 
-    All start when the last one has been submitted. A workload inherits the session of the block it is submitted in (S10).
-    Workloads may wait for each other only through jobs.
+    All start when the last one has been submitted. A workload inherits the session of the block it is
+    submitted in (S10). Workloads may wait for each other only through jobs.
     """
 
     def __init__(self, timeline: Timeline, names: Sequence[str]) -> None:
@@ -42,7 +42,9 @@ class WorkloadPool:
         self._threads: list[threading.Thread] = []
 
     def submit(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Take the workload `name`; all start, each in a thread of its own, when the last one was submitted."""
+        """Take the workload `name`; all start, each in a thread of its own, when the last one was
+        submitted.
+        """
         if name not in self._names:
             raise ConfigError(f"no workload is called {name!r}; this pool has {', '.join(self._names)}")
         if name in self._futures:
@@ -123,8 +125,9 @@ class WorkloadFuture(Future[Any]):
 def workload(name: str, service: LocalRuntimeService | None = None) -> Iterator[None]:
     """Register the current thread as a workload from here to the end of the block.
 
-    It belongs to `service`, or to the service of the session the block stands in. When it joins depends on the thread that
-    calls it; several workloads that must start together go through `LocalRuntimeService.workloads`.
+    It belongs to `service`, or to the service of the session the block stands in. When it joins depends on
+    the thread that calls it; several workloads that must start together go through
+    `LocalRuntimeService.workloads`.
     """
     from runner.runtime.session import current_session
 
