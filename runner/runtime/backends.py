@@ -118,8 +118,8 @@ class LocalBackend(BackendV2):
         target = self.target
         if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
             raise ConfigError(
-                f"the circuit has {circuit.num_qubits} qubits, {self.name} has {target.num_qubits}; transpile it for a "
-                "larger backend"
+                f"the circuit has {circuit.num_qubits} qubits, {self.name} has {target.num_qubits}; transpile "
+                "it for a larger backend"
             )
         problem = _not_supported(circuit, target, {bit: number for number, bit in enumerate(circuit.qubits)})
         if problem:
@@ -162,7 +162,7 @@ def snapshot(name: str) -> BackendV2:
         from qiskit_ibm_runtime import fake_provider
     except ImportError:
         raise ConfigError(
-            f"{name!r} is a snapshot that comes with qiskit-ibm-runtime; install the extra: pip install 'runner[ibm]'"
+            f"{name!r} is a snapshot that comes with qiskit-ibm-runtime: pip install 'runner[ibm]'"
         ) from None
     wanted = "Fake" + "".join(part.capitalize() for part in name.removeprefix("fake_").split("_"))
     for candidate in dir(fake_provider):

@@ -90,9 +90,7 @@ class RuntimeJob:
             return self._answer
         timeline = self._service.timeline
         if not timeline.wait_for(self.record, self.resolve, timeout):
-            raise RuntimeSessionError(
-                f"job {self.job_id()} was not over after {timeout:g} s; it is {self.status()}"
-            )
+            raise self._too_late(timeout)
         if self.record.status == machine.DONE:
             self.resolve()
         timeline.deliver(self.completion)
@@ -126,6 +124,11 @@ class RuntimeJob:
                 job.reason = f"its simulation failed: {error}"
             self.settled = True
 
+    def _too_late(self, timeout: float | None) -> RuntimeSessionError:
+        return RuntimeSessionError(
+            f"job {self.job_id()} was not over after {timeout or 0:g} s; it is {self.status()}"
+        )
+
     def _why_not(self) -> RunnerError:
         job = self.record
         if self._error is not None and isinstance(self._error, RunnerError):
@@ -138,11 +141,14 @@ class RuntimeJob:
             return JobCancelledError(
                 f"Unable to retrieve result for job {job.id}. Job was cancelled: {job.reason}, at {when}.",
                 code=job.code,
+                session_ended=job.session_ended,
             )
         kind = JobMaxTimeError if job.code == machine.MAX_JOB_TIME_CODE else JobFailedError
         failure = kind(
-            f"Unable to retrieve job result. Error code {job.code}; job {job.id} failed: {job.reason}, at {when}.",
+            f"Unable to retrieve job result. Error code {job.code}; "
+            f"job {job.id} failed: {job.reason}, at {when}.",
             code=job.code,
+            session_ended=job.session_ended,
         )
         failure.__cause__ = self._error
         return failure
@@ -216,9 +222,7 @@ class RuntimeJob:
     def wait_for_final_state(self, timeout: float | None = None) -> None:
         """Wait until the job is over; `timeout` is in seconds of the session's clock."""
         if not self._service.timeline.wait_for(self.record, None, timeout):
-            raise RuntimeSessionError(
-                f"job {self.job_id()} was not over after {timeout:g} s; it is {self.status()}"
-            )
+            raise self._too_late(timeout)
 
     def cancel(self) -> None:
         """Cancel the job; one that is over refuses."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from runner.errors import ConfigError
 
@@ -19,9 +19,11 @@ class Options:
     `_check`. Values of None and "unset" defaults are the client's.
     """
 
-    FIELDS: dict[str, Any] = {}
-    FIXED: dict[str, tuple[Any, ...]] = {}
+    FIELDS: ClassVar[dict[str, Any]] = {}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Options that exist in the client but do nothing here, with the values that say so."""
+
+    _path: str
 
     def __init__(self, path: str = "options", values: Mapping[str, Any] | None = None) -> None:
         object.__setattr__(self, "_path", path)
@@ -37,7 +39,7 @@ class Options:
             setattr(self, name, value)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        key = f"{self._path}.{name}"  # type: ignore[attr-defined]
+        key = f"{self._path}.{name}"
         if name not in self.FIELDS and name not in self.FIXED:
             known = ", ".join([*self.FIELDS, *self.FIXED])
             raise ConfigError(f"is not an option here; there are {known}", key=key)
@@ -69,7 +71,7 @@ class Options:
         return answer
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.to_dict() == other.to_dict()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.to_dict() == other.to_dict()
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -86,20 +88,28 @@ def _require_whole(value: Any, key: str, least: int) -> None:
 class EnvironmentOptions(Options):
     """Tags of the jobs."""
 
-    FIELDS = {"job_tags": None, "log_level": "WARNING", "private": False}
-    FIXED = {"log_level": ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL"), "private": (False,)}
+    FIELDS: ClassVar[dict[str, Any]] = {"job_tags": None, "log_level": "WARNING", "private": False}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "log_level": ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL"),
+        "private": (False,),
+    }
 
     def _check(self, name: str, value: Any, key: str) -> None:
-        if name == "job_tags" and value is not None:
-            if isinstance(value, str) or not all(isinstance(tag, str) and tag for tag in value):
-                raise ConfigError(f"must be a list of words, got {value!r}", key=key)
+        if name != "job_tags" or value is None:
+            return
+        if isinstance(value, str) or not all(isinstance(tag, str) and tag for tag in value):
+            raise ConfigError(f"must be a list of words, got {value!r}", key=key)
 
 
 class SimulatorOptions(Options):
     """The seed of the simulation."""
 
-    FIELDS = {"seed_simulator": None}
-    FIXED = {"noise_model": (None,), "coupling_map": (None,), "basis_gates": (None,)}
+    FIELDS: ClassVar[dict[str, Any]] = {"seed_simulator": None}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "noise_model": (None,),
+        "coupling_map": (None,),
+        "basis_gates": (None,),
+    }
 
     def _check(self, name: str, value: Any, key: str) -> None:
         if name == "seed_simulator" and value is not None:
@@ -109,8 +119,8 @@ class SimulatorOptions(Options):
 class ExecutionOptions(Options):
     """The pause between executions, which costs time."""
 
-    FIELDS = {"rep_delay": None}
-    FIXED = {"init_qubits": (True,)}
+    FIELDS: ClassVar[dict[str, Any]] = {"rep_delay": None}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"init_qubits": (True,)}
 
     def _check(self, name: str, value: Any, key: str) -> None:
         if name == "rep_delay" and value is not None and not (value >= 0 and math.isfinite(value)):
@@ -120,13 +130,13 @@ class ExecutionOptions(Options):
 class SamplerExecutionOptions(ExecutionOptions):
     """The same for the Sampler; data come as classified bits only."""
 
-    FIXED = {"init_qubits": (True,), "meas_type": ("classified",)}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"init_qubits": (True,), "meas_type": ("classified",)}
 
 
 class DynamicalDecouplingOptions(Options):
     """Always off."""
 
-    FIXED = {
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
         "enable": (False,),
         "sequence_type": ("XX", "XpXm", "XY4"),
         "extra_slack_distribution": ("middle", "edges"),
@@ -138,7 +148,7 @@ class DynamicalDecouplingOptions(Options):
 class TwirlingOptions(Options):
     """Always off."""
 
-    FIXED = {
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
         "enable_gates": (False,),
         "enable_measure": (False,),
         "num_randomizations": ("auto", 1),
@@ -150,7 +160,11 @@ class TwirlingOptions(Options):
 class ResilienceOptions(Options):
     """Always off."""
 
-    FIXED = {"measure_mitigation": (False,), "zne_mitigation": (False,), "pec_mitigation": (False,)}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "measure_mitigation": (False,),
+        "zne_mitigation": (False,),
+        "pec_mitigation": (False,),
+    }
 
 
 class EstimatorOptions(Options):
@@ -160,7 +174,7 @@ class EstimatorOptions(Options):
     takes the place of the service's seed; every job still gets a seed of its own (P4).
     """
 
-    FIELDS = {
+    FIELDS: ClassVar[dict[str, Any]] = {
         "default_precision": DEFAULT_PRECISION,
         "default_shots": DEFAULT_SHOTS,
         "seed_estimator": None,
@@ -172,7 +186,7 @@ class EstimatorOptions(Options):
         "twirling": TwirlingOptions,
         "resilience": ResilienceOptions,
     }
-    FIXED = {"resilience_level": (0,), "experimental": (None, {})}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"resilience_level": (0,), "experimental": (None, {})}
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)
@@ -193,7 +207,7 @@ class EstimatorOptions(Options):
 class SamplerOptions(Options):
     """Options of the Sampler."""
 
-    FIELDS = {
+    FIELDS: ClassVar[dict[str, Any]] = {
         "default_shots": DEFAULT_SHOTS,
         "max_execution_time": None,
         "environment": EnvironmentOptions,
@@ -202,7 +216,7 @@ class SamplerOptions(Options):
         "dynamical_decoupling": DynamicalDecouplingOptions,
         "twirling": TwirlingOptions,
     }
-    FIXED = {"experimental": (None, {})}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"experimental": (None, {})}
 
     def _check(self, name: str, value: Any, key: str) -> None:
         if name == "default_shots":

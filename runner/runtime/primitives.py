@@ -245,10 +245,7 @@ class EstimatorV2(_Primitive):
         else:
             shots = shots_for(float(own))
         batch = array.shape[:-1]
-        if batch == () or plan.shape == ():
-            shape = batch or plan.shape
-        else:
-            shape = _broadcast(plan.shape, batch)
+        shape = _broadcast(plan.shape, batch) if batch and plan.shape else batch or plan.shape
         return _Pub(circuit, plan, array, shape, shots, float(own))
 
 
@@ -325,8 +322,8 @@ def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBacke
         )
         if session._backend is not backend:
             raise ValueError(
-                "The backend passed in to the primitive is different from the session backend. Please check which backend "
-                "you intend to use or leave the mode parameter empty to use the session backend."
+                "The backend passed in to the primitive is different from the session backend. Please check "
+                "which backend you intend to use or leave the mode parameter empty to use the session backend."
             )
         return session, backend
     if mode is not None:
@@ -340,9 +337,9 @@ def _listed(pubs: Iterable[Any]) -> list[Any]:
     if isinstance(pubs, QuantumCircuit):
         raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     listed = list(pubs)
-    if isinstance(pubs, tuple) and listed and isinstance(listed[0], QuantumCircuit) and len(listed) > 1:
-        if not all(isinstance(item, QuantumCircuit) for item in listed):
-            raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
+    circuits = [isinstance(item, QuantumCircuit) for item in listed]
+    if circuits and circuits[0] and not all(circuits):
+        raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     return listed
 
 

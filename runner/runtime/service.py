@@ -29,6 +29,7 @@ from runner.runtime.timeline import CURRENT, Timeline
 from runner.runtime.workloads import WorkloadPool
 
 OPEN_PLAN_MESSAGE = "You are not authorized to run a session when using the open plan."
+OPEN_PLAN_SOLUTION = "Create an instance of a different plan type or use a different execution mode."
 OPEN_PLAN_CODE = 1352
 LEAST_BUSY = "fake_torino"
 
@@ -169,7 +170,7 @@ class LocalRuntimeService:
         plan = self.plan
         if kind == "session" and not plan.sessions:
             raise PlanError(
-                f"{OPEN_PLAN_MESSAGE} Create an instance of a different plan type or use a different execution mode.",
+                f"{OPEN_PLAN_MESSAGE} {OPEN_PLAN_SOLUTION}",
                 code=OPEN_PLAN_CODE,
             )
         limit = plan.max_time(kind)
@@ -276,12 +277,12 @@ class LocalRuntimeService:
         if max_execution_time is not None:
             if session is not None and max_execution_time > session.max_time:
                 raise ConfigError(
-                    f"{max_execution_time:g} s is longer than the session's max_time of {session.max_time:g} s",
+                    f"{max_execution_time:g} s is longer than the session's {session.max_time:g} s",
                     key="options.max_execution_time",
                 )
             if max_execution_time > limit:
                 raise ConfigError(
-                    f"{max_execution_time:g} s is longer than the {self.plan.name} plan's {limit:g} s for a job",
+                    f"{max_execution_time:g} s is longer than the {self.plan.name} plan's {limit:g} s",
                     key="options.max_execution_time",
                 )
             limit = max_execution_time

@@ -44,7 +44,9 @@ class DoubleSliceSpan:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"DoubleSliceSpan(<start='{self.start:%Y-%m-%d %H:%M:%S}', stop='{self.stop:%Y-%m-%d %H:%M:%S}', size={self.size}>)"
+        form = "%Y-%m-%d %H:%M:%S"
+        start, stop = self.start.strftime(form), self.stop.strftime(form)
+        return f"DoubleSliceSpan(<start='{start}', stop='{stop}', size={self.size}>)"
 
 
 class ExecutionSpans(list[DoubleSliceSpan]):
