@@ -52,10 +52,9 @@ def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...]
 
 def key_of(name: str) -> str:
     """`name` with what MLflow does not allow in a key replaced: x[0] → x.0, E(θ) → E_θ."""
-    name = re.sub(r"\[(\w*)\]", r".\1", name)
-    name = _UNUSUAL.sub("_", name)
-    name = re.sub(r"/+", "/", re.sub(r"\.{2,}", ".", name)).strip("/. _") or "unnamed"
-    return name[:KEY_LENGTH]
+    name = _UNUSUAL.sub("_", re.sub(r"\[(\w*)\]", r".\1", name))
+    parts = [re.sub(r"\.{2,}", ".", part).strip(". _") for part in name.split("/")]
+    return "/".join(filter(None, parts))[:KEY_LENGTH].rstrip("/. ") or "unnamed"
 
 
 def unused(key: str, taken: Mapping[str, Any]) -> str:

@@ -72,7 +72,6 @@ class Store:
 
     def create_run(self, run_id: str, name: str, started: float, tags: Mapping[str, str]) -> str:
         """A new MLflow run that carries our id from its first moment."""
-        faults.reach("before_create_run")
         run = self._call(
             self._client.create_run,
             self._experiment_id,
@@ -80,16 +79,13 @@ class Store:
             tags={**tags, ID_TAG: run_id},
             run_name=name,
         )
-        faults.reach("after_create_run")
         return str(run.info.run_id)
 
     def metrics(self, mlflow_run_id: str, points: Sequence[tuple[str, float, int, int]]) -> None:
         """Store metric values (key, value, milliseconds, step), at most `BATCH`; repeats change nothing."""
         from mlflow.entities import Metric
 
-        faults.reach("before_sync")
         self._call(self._client.log_batch, mlflow_run_id, metrics=[Metric(*point) for point in points])
-        faults.reach("after_sync")
 
     def describe(self, mlflow_run_id: str, parameters: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Store tags, and those parameters that the run does not have yet."""
@@ -121,7 +117,10 @@ class Store:
         """Make one request; whatever goes wrong with it is a StoreError of one line."""
         self._on_request(True)
         try:
-            return function(*args, **kwargs)
+            faults.reach("before_request")
+            answer = function(*args, **kwargs)
+            faults.reach("after_request")
+            return answer
         except StoreError:
             raise
         except Exception as error:

@@ -17,7 +17,6 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from runner import faults
 from runner.errors import JournalError
 from runner.journal import JournalReader, is_open
 from runner.redact import redact
@@ -112,7 +111,6 @@ class RunSync:
             assert self._store is not None
             with self._staged() as folder:
                 self._store.artifacts(run_id, folder)
-            faults.reach("after_artifacts")
             config = self.translation.started.get("config", {})
             shown = [{"path": name, "type": "table"} for name in ("jobs.json", "evaluations.json")]
             described = tags(self.translation) | {"mlflow.loggedArtifacts": json.dumps(shown)}

@@ -22,7 +22,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from runner import faults
 from runner.redact import RedactingFormatter
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
@@ -163,8 +162,6 @@ def _accompany(run: RunSync, control: RawIOBase) -> None:
     failures = 0
     pause = 0.0
     while not _told(control, pause):
-        if faults.ACTIVE:
-            faults.reach("in_sync")
         try:
             run.advance()
         except StoreError as error:

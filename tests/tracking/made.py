@@ -68,7 +68,12 @@ def evaluate(journal: Journal, indices: Sequence[int], workload: str = "vqe") ->
         asked = {"session": "s-1", "tags": [], "program": "estimator", "digest": "d", "seed": 1}
         pubs = [{"values": [0.1] * 8, "shots": 10_000, "shape": []}]
         journal.write("job.submitted", {**job, **asked, "pubs": pubs, "time": 3.0 * index})
-        times = {"started": 3.0 * index, "finished": 3.0 * index + 2.5, "queue_seconds": 0.0, "qpu_seconds": 2.5}
+        times = {
+            "started": 3.0 * index,
+            "finished": 3.0 * index + 2.5,
+            "queue_seconds": 0.0,
+            "qpu_seconds": 2.5,
+        }
         result = [{"evs": energy(index), "stds": 0.01, "shots": 10_000}]
         ended = {"status": "DONE", "reason": None, "code": None, "digest": "d"}
         journal.write("job.completed", {**job, **ended, **times, "result": result})
@@ -81,8 +86,9 @@ def end(directory: Path, journal: Journal, evaluations: int, status: str = "fini
     journal.write("session", session("closed", 3.0 * evaluations, "closed by the program"))
     result = {
         "experiment": "vqe", "status": status, "energy": energy(evaluations - 1), "stddev": 0.01,
-        "reference_energy": REFERENCE, "error": energy(evaluations - 1) - REFERENCE, "evaluations": evaluations,
-        "iterations": evaluations, "usage_seconds": 2.5 * evaluations, "wall_seconds": 1.0, "mlflow_run_id": None,
+        "reference_energy": REFERENCE, "error": energy(evaluations - 1) - REFERENCE,
+        "evaluations": evaluations, "iterations": evaluations, "usage_seconds": 2.5 * evaluations,
+        "wall_seconds": 1.0, "mlflow_run_id": None,
     }  # fmt: skip
     (directory / "session.json").write_text(json.dumps({"sessions": [session("closed", 0.0)]}))
     (directory / "figures" / "convergence.png").write_bytes(b"\x89PNG\r\n\x1a\n")

@@ -1,0 +1,272 @@
+"""A run comes into MLflow exactly once, however often and however interruptedly it is brought there."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from runner import faults
+from runner.errors import JournalError
+from runner.journal import Journal
+from runner.tracking import TrackingConfig, reconcile, sync
+from runner.tracking.sync import recorded_config
+from tests.tracking import made
+
+EVALUATIONS = 20
+TRACE = [(k, made.energy(k)) for k in range(EVALUATIONS)]
+METRICS = ("energy/value", "energy/stddev", "energy/best", "energy/error", "session/usage_seconds")
+
+
+@pytest.fixture(autouse=True)
+def no_faults():
+    """Whatever a test plans to break works again after it."""
+    yield
+    faults.plan("")
+
+
+def assert_complete(tracked, directory: Path) -> None:
+    """The store holds this run once, with every value of every metric once, and all its files."""
+    (run,) = tracked.of(directory)
+
+    assert tracked.history(run, "energy/value") == TRACE
+    assert all(len(tracked.history(run, key)) == EVALUATIONS for key in METRICS)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["runner.state"] == "finished"
+    assert run.data.params["optimizer"] == "cobyla"
+    assert tracked.files(run) == {
+        "config.yaml", "session.json", "result.json", "jobs.json", "evaluations.json",
+        "figures/convergence.png",
+    }  # fmt: skip
+
+
+def test_everything_arrives(tracked, tmp_path, request):
+    """Metrics, parameters, tags, tables, description, files and times, under the names people look for."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place)
+    report = sync(directory)
+
+    assert_complete(tracked, directory)
+    (run,) = tracked.of(directory)
+    tags = run.data.tags
+    assert (report.state, report.records_unsynced, report.mlflow_run_id) == ("synced", 0, run.info.run_id)
+    assert tags["session.id"] == "s-1"
+    assert tags["session.state"] == "closed"
+    assert tags["session.closed_because"] == "closed by the program"
+    assert tags["git.commit"] == "0123abc"
+    assert tags["version.qiskit"] == "2.6.2"
+    assert tags["mlflow.note.content"].startswith("**vqe**")
+    assert run.info.run_name == "h2,cobyla"
+    assert run.data.metrics["result/energy"] == made.energy(19)
+    shown = {table["path"] for table in json.loads(tags["mlflow.loggedArtifacts"])}
+    assert shown == {"jobs.json", "evaluations.json"}
+
+
+def test_again_changes_nothing(tracked, tmp_path, request):
+    """Repeating a sync, even having forgotten that there was one, adds no run and no value."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place)
+    first = sync(directory)
+    second = sync(directory)
+    (directory / "mlflow.json").unlink()
+    third = sync(directory)
+
+    assert first == second == third
+    assert_complete(tracked, directory)
+
+
+@pytest.mark.parametrize("point", ["before_request", "after_request"])
+def test_interrupted_at_every_request(tracked, tmp_path, request, point):
+    """Whichever request fails, or succeeds without its answer arriving, the next sync completes the run."""
+    directory = made.whole(tmp_path / request.node.name.strip("[]"), *tracked.place)
+    failures = 0
+    for k in range(1, 50):
+        faults.plan(f"{point}:{k}:eio")
+        report = sync(directory)
+        if report.state == "synced":
+            break
+        failures += 1
+        assert report.records_unsynced > 0
+        assert "nput/output error; later: python -m runner sync" in report.message
+        (directory / "mlflow.json").unlink(missing_ok=True)
+
+    assert failures > 5
+    assert_complete(tracked, directory)
+
+
+def test_a_killed_run_is_reconciled_then_resumed(tracked, tmp_path, request):
+    """G14: a run whose process died is KILLED at the next look; the same run is FINISHED once resumed."""
+    directory = tmp_path / request.node.name
+    journal = made.start(directory, *tracked.place)
+    made.evaluate(journal, range(7))
+    sync(directory)
+
+    assert [run.info.status for run in tracked.of(directory)] == ["RUNNING"]
+    assert reconcile(tmp_path) == []
+
+    journal.close()
+    (report,) = reconcile(tmp_path)
+
+    assert report.state == "synced"
+    (run,) = tracked.of(directory)
+    assert (run.info.status, run.data.tags["runner.state"]) == ("KILLED", "interrupted")
+    assert tracked.history(run, "energy/value") == TRACE[:7]
+    assert reconcile(tmp_path) == []
+
+    journal = Journal.append_to(directory / "journal.jsonl")
+    journal.write("run.resumed", {"pid": 2})
+    made.evaluate(journal, range(7, EVALUATIONS))
+    made.end(directory, journal, EVALUATIONS)
+    sync(directory)
+
+    assert_complete(tracked, directory)
+
+
+def test_a_new_run_in_an_old_place_is_another_run(tracked, tmp_path, request):
+    """Two runs whose directories have the same name are two runs."""
+    directory = made.whole(tmp_path / "one" / request.node.name, *tracked.place)
+    other = made.whole(tmp_path / "two" / request.node.name, *tracked.place)
+
+    assert sync(directory).mlflow_run_id != sync(other).mlflow_run_id
+
+
+def test_a_lost_store_is_filled_again(tmp_path):
+    """Another store, or one that was deleted, gets the whole run again."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    directory = made.whole(tmp_path / "run", uri, tmp_path / "artifacts")
+    first = sync(directory)
+    elsewhere = TrackingConfig(uri=f"sqlite:///{tmp_path}/other/mlflow.db", artifacts=str(tmp_path / "other"))
+    second = sync(directory, elsewhere)
+
+    assert first.state == second.state == "synced"
+    for database in (tmp_path / "mlflow.db", tmp_path / "other" / "mlflow.db"):
+        with sqlite3.connect(database) as connection:
+            (count,) = connection.execute(
+                "SELECT count(*) FROM metrics WHERE key = 'energy/value'"
+            ).fetchone()
+            (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
+        assert (count, mode) == (EVALUATIONS, "wal")
+
+
+def test_sweeps_and_workloads_are_parents_and_children(tracked, tmp_path, request):
+    """Runs of a sweep hang below one parent run, workloads below their run, repeated or not."""
+    name = request.node.name
+    for number in range(2):
+        directory = tmp_path / name / str(number)
+        journal = made.start(directory, *tracked.place, run_id=f"{name}-{number}", parent=name)
+        made.evaluate(journal, range(3), "cobyla")
+        made.evaluate(journal, range(3), "spsa")
+        made.end(directory, journal, 3)
+        sync(directory)
+        (directory / "mlflow.json").unlink()
+        sync(directory)
+
+    (parent,) = tracked.runs(f"attributes.run_name = '{name}'")
+    runs = tracked.runs(f"tags.`mlflow.parentRunId` = '{parent.info.run_id}'")
+    assert len(runs) == 2
+    for run in runs:
+        children = tracked.runs(f"tags.`mlflow.parentRunId` = '{run.info.run_id}'")
+        assert sorted(child.info.run_name for child in children) == ["cobyla", "spsa"]
+        assert {child.info.status for child in children} == {"FINISHED"}
+        for child in children:
+            assert tracked.history(child, "energy/value") == TRACE[:3]
+
+
+def test_long_traces_go_in_batches(tracked, tmp_path, request):
+    """More values than MLflow takes in one request arrive all the same."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place, evaluations=700)
+    sync(directory)
+    (run,) = tracked.of(directory)
+
+    assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(700)]
+
+
+def test_G15_secrets_stay_out_of_the_store(tracked, tmp_path, request):
+    """A canary in config, overrides, tags, reasons, results and files is nowhere in the store's bytes."""
+    canary = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
+    directory = tmp_path / request.node.name
+    journal = made.start(
+        directory, *tracked.place,
+        config={"backend": {"token": canary, "instance": f"crn:v1:{canary}"}, "list": [canary]},
+        overrides=[f"+backend.token={canary}"], name=f"token={canary}", commit=canary, versions={"x": canary},
+    )  # fmt: skip
+    journal.write("session", made.session("closed", 1.0, f"Bearer {canary}"))
+    made.end(directory, journal, 1)
+    (directory / "report.html").write_text(f"<a href='https://me:{canary}@host'>{canary}</a>")
+    (directory / "session.json").write_text(json.dumps({"token": canary}))
+    sync(directory)
+
+    store = Path(tracked.place[1]).parent
+    written = [path for path in [*store.rglob("*"), directory / "mlflow.json"] if path.is_file()]
+    assert len(written) > 5
+    assert not [path for path in written if canary.encode() in path.read_bytes()]
+
+
+def test_only_files_of_the_run_are_uploaded(tracked, tmp_path, request):
+    """A link out of the run directory is not followed."""
+    (tmp_path / "private.txt").write_text("mine")
+    directory = made.whole(tmp_path / request.node.name, *tracked.place)
+    (directory / "figures" / "stolen.txt").symlink_to(tmp_path / "private.txt")
+    (directory / "figures" / "folder").symlink_to(tmp_path)
+    sync(directory)
+
+    assert_complete(tracked, directory)
+
+
+def test_odd_names_are_no_problem(tracked, tmp_path, request):
+    """Quotes, slashes and path tricks in names end up as text, never as a path."""
+    odd = "../../'; DROP TABLE runs; --\0<script>"
+    directory = tmp_path / request.node.name
+    journal = made.start(directory, *tracked.place, name=odd, config={"../x": {odd: 1}})
+    made.evaluate(journal, range(2), odd)
+    made.end(directory, journal, 2)
+
+    assert sync(directory).state == "synced"
+    (run,) = tracked.of(directory)
+    assert "DROP TABLE" in run.info.run_name
+    assert not [path for path in tmp_path.iterdir() if path != directory]
+
+
+def test_nothing_lies_about(tmp_path):
+    """Only the store, its artifacts and the run directory are written, wherever the sync is called from."""
+    before = set(os.listdir())
+    directory = made.whole(tmp_path / "run", f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts", 2)
+    sync(directory)
+
+    assert set(os.listdir()) == before
+    assert {path.name.partition(".db-")[0] for path in tmp_path.iterdir()} == {
+        "run", "mlflow.db", ".mlflow.db.lock", "artifacts", "mlflow",
+    }  # fmt: skip
+
+
+def test_directories_without_a_run_are_refused(tmp_path):
+    """One line, no files."""
+    with pytest.raises(JournalError, match="holds no journal"):
+        sync(tmp_path, TrackingConfig())
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_absent_server_costs_nothing_and_says_so(tmp_path):
+    """A refused connection is told in one line with what to do later."""
+    directory = made.whole(tmp_path / "run", "http://127.0.0.1:9", tmp_path / "artifacts")
+    report = sync(directory)
+
+    assert report.state == "offline"
+    assert report.mlflow_run_id is None
+    assert report.message.startswith("65 records unsynced: http://127.0.0.1:9 does not answer")
+    assert "\n" not in report.message
+
+
+def test_the_store_is_found_from_another_folder(tmp_path, monkeypatch):
+    """A relative address means the folder the run was started in, also later and from elsewhere."""
+    monkeypatch.chdir(tmp_path)
+    directory = made.whole(tmp_path / "run", "sqlite:///outputs/mlflow.db", Path("outputs/artifacts"), 2)
+    sync(directory)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert recorded_config(directory).uri == f"sqlite:///{tmp_path}/outputs/mlflow.db"
+    assert sync(directory).state == "synced"
+    assert list((tmp_path / "elsewhere").iterdir()) == []
