@@ -32,11 +32,10 @@ class ScipyMethod(OptimizerConfig):
 
     def options(self, watch: Watch, x0: np.ndarray) -> dict[str, Any]:
         """SciPy's options: those declared, and the limit where the method has one."""
-        del x0  # for methods that lay something out around it
         names = (*self.positive, *self.counts)
         options = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         if self.limit_option and watch.max_evaluations is not None:
-            options[self.limit_option] = watch.max_evaluations
+            options[self.limit_option] = max(watch.max_evaluations, len(x0) + 2)  # COBYLA takes no less
         return options
 
     def functions(self, watch: Watch) -> dict[str, Any]:
