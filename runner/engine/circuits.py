@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,8 +47,11 @@ class Anatomy:
         return {qubit for step in self.steps for qubit in step.qubits}
 
 
-def dissect(circuit: QuantumCircuit) -> Anatomy:
-    """Split off the final measurements, drop the barriers, number the bits."""
+def dissect(circuit: QuantumCircuit, *, drop_measurements: bool = False) -> Anatomy:
+    """Split off the final measurements, drop the barriers, number the bits.
+
+    `drop_measurements` also drops a measurement that nothing but further measurements of its qubit follows.
+    """
     qubit_index = {bit: index for index, bit in enumerate(circuit.qubits)}
     clbit_index = {bit: index for index, bit in enumerate(circuit.clbits)}
     everything = [
@@ -64,6 +67,8 @@ def dissect(circuit: QuantumCircuit) -> Anatomy:
     kept: list[Step] = []
     busy_qubits: set[int] = set()
     busy_clbits: set[int] = set()
+    used_qubits: set[int] = set()
+    used_clbits: set[int] = set()
     has_variables = circuit.num_vars > 0
     for step in reversed(everything):
         is_final = (
@@ -72,16 +77,25 @@ def dissect(circuit: QuantumCircuit) -> Anatomy:
             and step.qubits[0] not in busy_qubits
             and step.clbits[0] not in busy_clbits
         )
+        measures_again = (
+            step.operation.name == "measure"
+            and not has_variables
+            and step.qubits[0] not in used_qubits
+            and step.clbits[0] not in used_clbits
+        )
         if is_final:
             final[step.clbits[0]] = step.qubits[0]
             busy_clbits.add(step.clbits[0])
             busy_qubits.add(step.qubits[0])
-        else:
+        elif not (measures_again and drop_measurements):
             kept.append(step)
+            used_qubits.update(step.qubits)
+            used_clbits.update(step.clbits)
             busy_qubits.update(step.qubits)
             busy_clbits.update(step.clbits)
             if isinstance(step.operation, ControlFlowOp):
                 busy_clbits.update(range(circuit.num_clbits))
+                used_clbits.update(range(circuit.num_clbits))
     kept.reverse()
     dynamic = has_variables or any(_is_dynamic(step) for step in kept)
     return Anatomy(circuit, tuple(kept), final, dynamic)
@@ -93,6 +107,38 @@ def _is_dynamic(step: Step) -> bool:
         return True
     name = operation.name
     return name in {"measure", "reset", "initialize", "store", "kraus", "superop", "quantum_channel"}
+
+
+def split_dynamic(anatomy: Anatomy) -> tuple[Anatomy, Anatomy]:
+    """The part without and the part with measurements, resets and branches on the way, as circuits apart.
+
+    What is connected by a gate or by a classical bit stays together; run-time variables connect everything.
+    """
+    if not anatomy.dynamic:
+        return anatomy, replace(anatomy, steps=(), final={}, dynamic=False)
+    if anatomy.circuit.num_vars:
+        return replace(anatomy, steps=(), final={}, dynamic=False), anatomy
+    links = [(step.qubits, step.clbits) for step in anatomy.steps]
+    links += [((qubit,), (clbit,)) for clbit, qubit in anatomy.final.items()]
+    parent: dict[int, int] = {}  # bits are numbered below zero: clbit c is −1−c
+
+    def root(node: int) -> int:
+        while parent.setdefault(node, node) != node:
+            node = parent[node]
+        return node
+
+    for qubits, clbits in links:
+        nodes = [*qubits, *(-1 - clbit for clbit in clbits)]
+        for other in nodes[1:]:
+            parent[root(other)] = root(nodes[0])
+    roots = {root(qubit) for step in anatomy.steps if _is_dynamic(step) for qubit in step.qubits}
+
+    def part(dynamic: bool) -> Anatomy:
+        steps = tuple(s for s in anatomy.steps if s.qubits and (root(s.qubits[0]) in roots) == dynamic)
+        final = {clbit: qubit for clbit, qubit in anatomy.final.items() if (root(qubit) in roots) == dynamic}
+        return replace(anatomy, steps=steps, final=final, dynamic=dynamic)
+
+    return part(False), part(True)
 
 
 def compact(anatomy: Anatomy, qubits: Iterable[int], *, classical: bool = False) -> QuantumCircuit:

@@ -56,7 +56,7 @@ class EstimatorPlan:
         self._parameters = list(circuit.parameters)
         if options.noise_model is not None:
             circuit = with_relaxation(circuit, options.noise_model)
-        self._anatomy: Anatomy = dissect(circuit)
+        self._anatomy: Anatomy = dissect(circuit, drop_measurements=True)
         self._groups = measurement_bases(self.terms.x, self.terms.z)
         self.duration: float | None = self._duration(circuit, options.target)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray
 
 from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
-from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect
+from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect, split_dynamic
 from runner.engine.duration import scheduled_duration
 from runner.engine.estimator import draw
 from runner.engine.measurement import Basis, Piece, SimulationOptions, pieces_of, stream
@@ -44,7 +44,11 @@ class SamplerPlan:
         self._anatomy: Anatomy = dissect(circuit)
         self._lock = threading.RLock()
         noise = options.noise_model
-        self._joint = self._anatomy.dynamic or (noise is not None and not is_factorable(noise))
+        if noise is not None and not is_factorable(noise):
+            self._joint = self._anatomy
+            self._apart = replace(self._anatomy, steps=(), final={}, dynamic=False)
+        else:
+            self._apart, self._joint = split_dynamic(self._anatomy)
 
     @property
     def nbytes(self) -> int:
@@ -62,7 +66,9 @@ class SamplerPlan:
             raise ConfigError(f"shots must be at least 1, got {shots}")
         batch = values.shape[:-1]
         rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
-        bits = self._joint_bits(rows, shots, seed) if self._joint else self._piecewise_bits(rows, shots, seed)
+        bits = self._piecewise_bits(rows, shots, seed)
+        if self._joint.steps or self._joint.final:
+            bits |= self._joint_bits(rows, shots, seed)  # each of the two leaves the other's bits at 0
         result = {}
         for name, columns in self._register_bits.items():
             packed = _pack(bits[:, :, columns])
@@ -72,15 +78,15 @@ class SamplerPlan:
     @cached_property
     def _pieces(self) -> list[Piece]:
         with self._lock:
-            measured = set(self._anatomy.final.values())
+            measured = set(self._apart.final.values())
             basis = Basis(dict.fromkeys(measured, "Z"))
             empty = QuantumCircuit(self._anatomy.circuit.num_qubits)
-            return pieces_of(self._anatomy, [basis], [empty], self._options)
+            return pieces_of(self._apart, [basis], [empty], self._options)
 
     def _piecewise_bits(self, rows: NDArray, shots: int, seed: int) -> NDArray:
         """Outcomes of all classical bits, (B, shots, bits), every independent piece sampled on its own."""
         bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
-        clbit_of = {qubit: clbit for clbit, qubit in self._anatomy.final.items()}
+        clbit_of = {qubit: clbit for clbit, qubit in self._apart.final.items()}
         for number, piece in enumerate(self._pieces):
             measured = piece.measured[0]
             columns = [clbit_of[qubit] for qubit in measured]
@@ -102,7 +108,7 @@ class SamplerPlan:
             return self._make_joint_program()
 
     def _make_joint_program(self) -> AerProgram:
-        anatomy, options = self._anatomy, self._options
+        anatomy, options = self._joint, self._options
         qubits = sorted(anatomy.touched | set(anatomy.final.values())) or [0]
         circuit = compact(anatomy, qubits, classical=True)
         where = {qubit: index for index, qubit in enumerate(qubits)}
