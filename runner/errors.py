@@ -102,7 +102,7 @@ class PlanError(RuntimeSessionError):
     """The plan does not allow what was asked (an open plan may not open sessions)."""
 
 
-class Interrupted(BaseException):  # noqa: N818 - named like KeyboardInterrupt, which it stands in for
+class Interrupted(BaseException):
     """A signal was seen at a job boundary; never caught by `except Exception`."""
 
     def __init__(self, signum: int) -> None:

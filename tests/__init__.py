@@ -1,0 +1,1 @@
+"""Tests of the runner, one file per module."""

@@ -1,0 +1,37 @@
+"""The variational quantum eigensolver: minimize ⟨ψ(θ)|H|ψ(θ)⟩ over θ (Peruzzo et al., Nat. Commun. 5, 4213 (2014))."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.results import Outcome
+
+if TYPE_CHECKING:
+    from runner.lab import Lab
+
+
+@dataclass(kw_only=True)
+class Vqe:
+    """One ansatz, one optimizer, one workload."""
+
+    name: str = "vqe"
+    """Name of the experiment."""
+
+    needs_problem = True
+
+    def run(self, lab: Lab) -> Outcome:
+        """Minimize the energy; report it, measured afresh, at the best parameters seen."""
+        workload = lab.workload("vqe")
+        found = lab.minimize(workload, lab.config.optimizer)
+        energy, stddev = lab.confirm(workload)
+        return Outcome(
+            energy=energy,
+            stddev=stddev,
+            parameters=workload.best.parameters,
+            reference_energy=lab.problem.reference_energy,
+            evaluations=workload.evaluations,
+            iterations=workload.iterations,
+            stop_reason=found.message,
+            resumable=found.resumable,
+        )

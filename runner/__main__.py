@@ -1,0 +1,166 @@
+"""The command line: `python -m runner [VERB] [overrides]`; one line and an exit code for everything that goes wrong."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from runner.errors import ConfigError, Interrupted, RunnerError
+
+VERBS = {
+    "run": "run one experiment (the default)",
+    "resume": "DIR: continue an unfinished run from its journal",
+    "sync": "DIR…: bring runs into MLflow that were recorded while it was away",
+}
+
+FLAGS = {
+    "-h": "help", "--help": "help", "-m": "multirun", "--multirun": "multirun", "-c": "cfg", "--cfg": "cfg",
+    "-cd": "config_dir", "--config-dir": "config_dir", "-sc": "completion", "--shell-completion": "completion",
+    "--version": "version",
+}  # fmt: skip
+TAKES_VALUE = {"cfg", "config_dir"}
+
+
+@dataclass
+class CommandLine:
+    """What was typed, sorted."""
+
+    verb: str = "run"
+    flags: set[str] = field(default_factory=set)
+    config_dirs: list[str] = field(default_factory=list)
+    arguments: list[str] = field(default_factory=list)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Carry out a command line and return the process's exit code."""
+    try:
+        return _dispatch(read(list(sys.argv[1:] if arguments is None else arguments)))
+    except Interrupted as error:
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except RunnerError as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        return error.exit_code
+
+
+def read(arguments: list[str]) -> CommandLine:
+    """Sort flags, verb and overrides.
+
+    Raises:
+        ConfigError: an unknown flag or verb, with the nearest valid one.
+    """
+    from runner.refusal import nearest
+
+    line = CommandLine()
+    rest = iter(arguments)
+    words: list[str] = []
+    for word in rest:
+        name, _, value = word.partition("=")
+        if name in FLAGS and (flag := FLAGS[name]) in TAKES_VALUE:
+            value = value or next(rest, "")
+            if not value:
+                raise ConfigError("needs a value", key=name)
+            if flag == "config_dir":
+                line.config_dirs.append(value)
+            elif value != "job":
+                raise ConfigError(f"only `--cfg job` is known, got {value!r}", key=name)
+            else:
+                line.flags.add(flag)
+        elif word in FLAGS:
+            line.flags.add(FLAGS[word])
+        elif word.startswith("-"):
+            raise ConfigError(
+                f"unknown flag{nearest(word, [flag for flag in FLAGS if flag.startswith('--')])}", key=word
+            )
+        else:
+            words.append(word)
+    if words and "=" not in words[0] and not words[0].startswith("~") and "help" not in line.flags:
+        line.verb = words.pop(0)
+        if line.verb not in VERBS:
+            raise ConfigError(f"unknown verb{nearest(line.verb, VERBS)}", key=line.verb)
+    line.arguments = words
+    return line
+
+
+def _dispatch(line: CommandLine) -> int:
+    if "version" in line.flags:
+        from importlib.metadata import version
+
+        print(f"runner {version('runner')}")
+        return 0
+    if "help" in line.flags:
+        return _help(line.arguments)
+    if "completion" in line.flags:
+        from runner.completion import complete
+
+        return complete(line.arguments)
+    handlers: dict[str, Callable[[CommandLine], int]] = {"run": _run, "resume": _resume, "sync": _sync}
+    return handlers[line.verb](line)
+
+
+def _help(words: list[str]) -> int:
+    from runner.config import GROUPS, require_choice
+    from runner.manual import manual
+
+    group = words[0].partition("=")[0] if words else None
+    if group is not None:
+        require_choice("--help", group, GROUPS)
+    print(manual(VERBS, group))
+    return 0
+
+
+def _run(line: CommandLine) -> int:
+    from runner.config import declare
+
+    if "multirun" in line.flags:
+        from runner.sweep import sweep
+
+        return sweep(line.arguments, config_dirs=line.config_dirs)
+    declaration = declare(line.arguments, config_dirs=line.config_dirs)
+    if "cfg" in line.flags:
+        from runner.run import to_yaml
+
+        print(to_yaml(declaration.values), end="")
+        return 0
+    from runner.run import resume, run
+
+    if declaration.config.run.resume == "auto":
+        from runner.resume import unfinished
+
+        earlier = unfinished(declaration.values)
+        if earlier is not None:
+            print(f"continuing {earlier.path}", file=sys.stderr)
+            return resume(earlier.path, quiet=False).exit_code
+    return run(declaration, quiet=False).exit_code
+
+
+def _resume(line: CommandLine) -> int:
+    from runner.run import resume
+
+    if not line.arguments:
+        raise ConfigError("needs the run directory: python -m runner resume outputs/runs/…", key="resume")
+    return resume(line.arguments[0], overrides=line.arguments[1:], quiet=False).exit_code
+
+
+def _sync(line: CommandLine) -> int:
+    from runner.tracking import sync
+
+    if not line.arguments:
+        raise ConfigError("needs run directories: python -m runner sync outputs/runs/…", key="sync")
+    unsynced = 0
+    for directory in line.arguments:
+        report = sync(directory)
+        print(f"{directory}: {report.message}")
+        unsynced += report.records_unsynced
+    return 4 if unsynced else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

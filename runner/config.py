@@ -1,0 +1,254 @@
+"""What a run is declared to be: the typed configuration, and how Hydra composes it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+
+GROUPS = ("experiment", "backend", "session", "hamiltonian", "ansatz", "optimizer", "estimator", "tracking")
+"""The choices that make up a run; each is a folder of conf/ and a module of runner/ (or experiments/)."""
+
+GRADIENTS = ("auto", "none", "parameter_shift", "adjoint", "spsa")
+RESUME = ("never", "auto")
+
+
+@dataclass(kw_only=True)
+class RunOptions:
+    """How this process goes about the run; nothing here changes a result."""
+
+    resume: str = "never"
+    """`auto` continues an unfinished run of the same configuration; `never` starts a new one."""
+
+    allow_environment_change: bool = False
+    """Resume although packages, threads or the processor changed; numbers may then differ in their last bits."""
+
+    def __post_init__(self) -> None:
+        require_choice("run.resume", self.resume, RESUME)
+
+
+@dataclass(kw_only=True)
+class RunConfig:
+    """Everything a run is declared to be; behind `compose` nothing reads OmegaConf any more."""
+
+    seed: int = 1
+    """Seed of the run, 0 ≤ seed < 2**63; every job derives its own from it."""
+    name: str | None = None
+    """Name of the run; null names it by what differs from the defaults."""
+    gradient: str = "auto"
+    """auto | none | parameter_shift | adjoint | spsa; auto picks parameter_shift for methods that use a gradient."""
+    plugins: list[str] = field(default_factory=list)
+    """Installed Python modules that register further choices."""
+    run: RunOptions = field(default_factory=RunOptions)
+    """How this process goes about the run."""
+    experiment: Any = "???"
+    """The algorithm."""
+    backend: Any = "???"
+    """What executes the circuits."""
+    session: Any = "???"
+    """Mode, plan, limits and clock of the session."""
+    hamiltonian: Any = "???"
+    """The observable whose energy is sought."""
+    ansatz: Any = "???"
+    """The parametrized circuit and where its parameters start."""
+    optimizer: Any = "???"
+    """The classical minimizer."""
+    estimator: Any = "???"
+    """How expectation values are obtained."""
+    tracking: Any = "???"
+    """Where the run is recorded for review."""
+
+    def __post_init__(self) -> None:
+        require_range("seed", self.seed, 0, 2**63 - 1)
+        require_choice("gradient", self.gradient, GRADIENTS)
+        if self.name is not None and not re.fullmatch(r"[\w.,=+\- ]{1,120}", self.name):
+            raise ConfigError(
+                f"{self.name!r} is not usable as a name; use 1 to 120 letters, digits or any of . , = + - _",
+                key="name",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """A configuration together with what is needed to write it down and read it back."""
+
+    config: RunConfig
+    overrides: tuple[str, ...]
+    """What was typed, as typed."""
+    values: dict[str, Any]
+    """The resolved configuration as plain containers: the content of config.yaml."""
+    schemas: dict[str, str]
+    """Group → name of the schema its values belong to."""
+    directory: str | None = None
+    """`hydra.run.dir` where it was set."""
+
+    @property
+    def name(self) -> str:
+        """The run's name: what was declared, or the overrides that make it differ from the defaults."""
+        if self.config.name:
+            return self.config.name
+        parts = [str(self.config.experiment.name)]
+        for override in self.overrides:
+            key, _, value = override.lstrip("+~").partition("=")
+            if key in {"experiment", "name", "plugins"} or key.startswith(("hydra.", "tracking", "run.")):
+                continue
+            parts.append(value if key in GROUPS else f"{key.rpartition('.')[2]}={value}")
+        return re.sub(r"[^\w.=+-]+", "-", ",".join(parts).replace(",", "_")).strip("-_.")[:80]
+
+
+def require_range(key: str, value: float, low: float | None = None, high: float | None = None) -> None:
+    """Refuse a number outside [low, high]; `key` is the setting's dotted path."""
+    if low is not None and value < low:
+        raise ConfigError(f"must be at least {low:g}, got {value}; raise it", key=key)
+    if high is not None and value > high:
+        shown = f"{high:g}" if high < 2**53 else f"2**63 - 1 = {high}"
+        raise ConfigError(f"must be at most {shown}, got {value}; lower it", key=key)
+
+
+def require_choice(key: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a word that is not one of `choices`, naming the nearest one."""
+    if value not in choices:
+        from runner.refusal import nearest
+
+        raise ConfigError(f"unknown choice {value!r}{nearest(value, choices)}", key=key)
+
+
+def compose(*overrides: str, config_dirs: Sequence[str] = ()) -> RunConfig:
+    """Compose and check a configuration exactly as the command line would.
+
+    Args:
+        overrides: Hydra overrides, e.g. `"hamiltonian=h2"`, `"optimizer.max_evaluations=50"`.
+        config_dirs: further folders with config groups, searched first.
+
+    Raises:
+        ConfigError: one line that says which key is wrong, why, and what to type instead.
+    """
+    return declare(overrides, config_dirs=config_dirs).config
+
+
+def declare(overrides: Sequence[str], *, config_dirs: Sequence[str] = ()) -> Declaration:
+    """Compose, resolve and check a configuration; like `compose`, and keeps what resume needs.
+
+    Raises:
+        ConfigError: see `compose`.
+    """
+    from runner import refusal
+
+    refusal.check_overrides(overrides)
+    with hydra_session(config_dirs, overrides):
+        from hydra import compose as hydra_compose
+
+        refusal.check_choices(overrides)
+        with refusal.translated():
+            composed = hydra_compose("config", list(overrides), return_hydra_config=True)
+        return declaration(composed, overrides)
+
+
+def declaration(composed: DictConfig, overrides: Sequence[str]) -> Declaration:
+    """Turn a composed Hydra configuration into plain, checked Python."""
+    from omegaconf import OmegaConf, open_dict
+
+    from runner import refusal
+
+    directory = None
+    composed = composed.copy()
+    if "hydra" in composed:
+        if any(override.lstrip("+").startswith("hydra.run.dir=") for override in overrides):
+            directory = str(composed.hydra.run.dir)
+        with open_dict(composed):
+            del composed["hydra"]
+    refusal.check_resolvable(composed)
+    refusal.check_complete(composed)
+    with refusal.translated():
+        values = OmegaConf.to_container(composed, resolve=True)
+        config = OmegaConf.to_object(composed)
+    assert isinstance(config, RunConfig)
+    assert isinstance(values, dict)
+    return Declaration(
+        config=config,
+        overrides=tuple(overrides),
+        values={str(key): value for key, value in values.items()},
+        schemas=schema_names(config),
+        directory=directory,
+    )
+
+
+def schema_names(config: RunConfig) -> dict[str, str]:
+    """Which registered schema each group's dataclass is."""
+    from runner.schema import registered
+
+    names = {}
+    for group, schemas in registered().items():
+        value = getattr(config, group)
+        names[group] = next(name for name, cls in schemas.items() if type(value) is cls)
+    return names
+
+
+def restore(values: dict[str, Any], schemas: dict[str, str], overrides: Sequence[str] = ()) -> Declaration:
+    """Rebuild a declaration from a run directory's config.yaml and the schema names in its journal.
+
+    Raises:
+        ConfigError: the values no longer fit the schemas of this version.
+    """
+    from omegaconf import OmegaConf
+
+    from runner import refusal
+    from runner.schema import registered
+
+    known = registered()
+    with refusal.translated():
+        root = OmegaConf.structured(RunConfig)
+        for group, name in schemas.items():
+            if name not in known.get(group, {}):
+                raise ConfigError(f"its schema {name!r} is not known to this version", key=group)
+            root[group] = OmegaConf.structured(known[group][name])
+        merged = OmegaConf.merge(root, values)
+    assert OmegaConf.is_dict(merged)
+    return declaration(merged, overrides)  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def hydra_session(config_dirs: Sequence[str] = (), overrides: Sequence[str] = ()) -> Iterator[None]:
+    """Hydra initialized on conf/ (and further folders), cleared again afterwards."""
+    from hydra import version
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.global_hydra import GlobalHydra
+
+    from runner import refusal
+    from runner.schema import register
+
+    register(refusal.plugins_in(overrides))
+    search_path = create_config_search_path(str(CONF))
+    for directory in config_dirs:
+        refusal.check_config_dir(directory)
+        search_path.prepend("command-line", f"file://{Path(directory).resolve()}")
+    version.setbase("1.3")
+    GlobalHydra.instance().clear()
+    Hydra.create_main_hydra2(task_name="runner", config_search_path=search_path)
+    try:
+        yield
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted keys of nested containers or dataclasses, in declaration order."""
+    if is_dataclass(values) and not isinstance(values, type):
+        values = {item.name: getattr(values, item.name) for item in fields(values)}
+    if not isinstance(values, dict):
+        return {prefix: values}
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat.update(flatten(value, f"{prefix}.{key}" if prefix else str(key)))
+    return flat

@@ -1,0 +1,112 @@
+"""The run directory: one per run, complete by itself, never shared."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from runner.errors import ConfigError, StorageError
+
+OUTPUTS = Path("outputs")
+"""Everything the runner writes, relative to the current folder."""
+
+
+class RunDirectory:
+    """Paths and small files of one run; see docs/run-directory.md for the contract."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.journal = path / "journal.jsonl"
+        self.config = path / "config.yaml"
+        self.session = path / "session.json"
+        self.result = path / "result.json"
+        self.log = path / "runner.log"
+        self.figures = path / "figures"
+
+    @classmethod
+    def create(cls, name: str, chosen: str | None = None) -> RunDirectory:
+        """Make a directory nobody else has: `outputs/runs/<date>_<time>_<name>`, or exactly `chosen`.
+
+        Raises:
+            ConfigError: `chosen` holds a run already.
+            StorageError: it cannot be written.
+        """
+        try:
+            if chosen is not None:
+                path = Path(chosen)
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if (path / "journal.jsonl").exists():
+                    raise ConfigError(
+                        f"{path} holds a run already; choose another, or `python -m runner resume {path}`",
+                        key="hydra.run.dir",
+                    )
+            else:
+                path = _fresh(OUTPUTS / "runs" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}")
+            directory = cls(path)
+            directory.figures.mkdir(exist_ok=True)
+        except OSError as error:
+            place = error.filename or chosen or OUTPUTS
+            raise StorageError(
+                f"cannot write to {place}: {(error.strerror or str(error)).lower()}"
+            ) from error
+        return directory
+
+    @classmethod
+    def create_sweep(cls, wanted: Path) -> RunDirectory:
+        """Make the directory of a sweep; a number is added where the name is taken."""
+        try:
+            return cls(_fresh(wanted))
+        except OSError as error:
+            raise StorageError(
+                f"cannot write to {wanted}: {(error.strerror or str(error)).lower()}"
+            ) from error
+
+    @classmethod
+    def existing(cls, path: str | Path) -> RunDirectory:
+        """An earlier run's directory.
+
+        Raises:
+            ConfigError: there is no run in it.
+        """
+        directory = cls(Path(path))
+        if not directory.path.is_dir():
+            raise ConfigError(f"{path} is no directory; give the run directory to resume", key="resume")
+        if not directory.journal.is_file():
+            raise ConfigError(f"{path} holds no journal.jsonl, so it is not a run directory", key="resume")
+        return directory
+
+    def write(self, path: Path, text: str) -> None:
+        """Replace a file in one step, so that a reader never sees half of it.
+
+        Raises:
+            StorageError: the disk refused; the old content is untouched.
+        """
+        temporary = path.with_name(f".{path.name}.tmp")
+        try:
+            descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(text)
+            temporary.replace(path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+    def write_json(self, path: Path, content: Any) -> None:
+        """Replace a file by `content` as indented JSON."""
+        self.write(path, json.dumps(content, indent=2, default=str) + "\n")
+
+
+def _fresh(wanted: Path) -> Path:
+    wanted.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    number = 1
+    while True:
+        path = wanted if number == 1 else wanted.with_name(f"{wanted.name}-{number}")
+        try:
+            path.mkdir(mode=0o700)
+        except FileExistsError:
+            number += 1
+        else:
+            return path

@@ -1,0 +1,236 @@
+"""What an experiment works with: the problem, the optimizer, and workloads in the one open session."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from runner.config import RunConfig
+from runner.errors import RuntimeSessionError, StorageError
+from runner.optimizer import OptimizerResult, StopOptimization
+from runner.problem import Problem
+from runner.record import Record
+from runner.results import Outcome
+from runner.signals import StopFlag
+from runner.workload import Best, Objective, Workload
+
+if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+    from qiskit.providers import BackendV2
+
+    from runner.runtime import LocalRuntimeService
+
+
+class Lab:
+    """The session, and everything an experiment may do in it.
+
+    Entering the lab opens the session; leaving it closes it, whatever happened. Primitives are made here so that an
+    experiment cannot get at limits, modes or seeds; when the session ends early, `session.on_expiry` decides here.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        service: LocalRuntimeService,
+        backend: BackendV2,
+        problem: Problem | None,
+        record: Record,
+        stop: StopFlag,
+    ) -> None:
+        self.config = config
+        self.record = record
+        self.sessions: list[Any] = []
+        """Every session opened, in order; more than one only where `session.on_expiry=reopen`."""
+        self._problem = problem
+        self._service = service
+        self._backend = backend
+        self._stop = stop
+        self._lock = threading.Lock()
+        self._primitives: dict[tuple[str, str, int], Any] = {}
+        self._workloads: list[Workload] = []
+
+    @property
+    def problem(self) -> Problem:
+        """Hamiltonian, ansatz and starting point, fitted to the backend."""
+        assert self._problem is not None, "this experiment declares no problem"
+        return self._problem
+
+    def __enter__(self) -> Lab:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None and not isinstance(error, StorageError):
+            # what closing adds to the journal is this process's doing; a resumed run goes on without it
+            self.record("run.interrupted", {"reason": str(error) or type(error).__name__})
+        for session in self.sessions[-1:]:
+            if self.config.session.mode != "job":
+                session.close()
+
+    def workload(self, name: str) -> Workload:
+        """A new stream of jobs; its random numbers depend on the run's seed and this name only."""
+        import numpy as np
+
+        from runner.runtime import derive_seed
+
+        rng = np.random.default_rng(derive_seed(self.config.seed, f"{name}/classical", 0))
+        workload = Workload(self, name, rng)
+        self._workloads.append(workload)
+        return workload
+
+    def so_far(self, reason: str) -> Outcome:
+        """What is known when the experiment did not get to its end: the best evaluation of any workload."""
+        best = min(
+            (workload.best for workload in self._workloads), key=lambda best: best.energy, default=Best()
+        )
+        seen = best.evaluation >= 0
+        return Outcome(
+            energy=best.energy if seen else None,
+            stddev=best.stddev if seen else None,
+            parameters=best.parameters,
+            reference_energy=self._problem.reference_energy if self._problem else None,
+            evaluations=sum(workload.evaluations for workload in self._workloads),
+            iterations=sum(workload.iterations for workload in self._workloads),
+            stop_reason=reason,
+        )
+
+    def describe_sessions(self) -> dict[str, Any]:
+        """The content of session.json: details, status and usage of every session, and the job ledger."""
+        jobs = [_ledger_line(job) for job in self._service.jobs(limit=None, descending=False)]
+        if self.config.session.mode == "job":
+            sessions = []
+            usage = sum(job["qpu_seconds"] for job in jobs)
+        else:
+            sessions = [
+                {
+                    "id": session.session_id,
+                    "status": session.status(),
+                    "state": session.details()["state"],
+                    "reason": session.reason,
+                    "usage_seconds": session.usage() or 0.0,
+                    "details": session.details(),
+                }
+                for session in self.sessions
+            ]
+            usage = sum(session["usage_seconds"] for session in sessions)
+        return {
+            "mode": self.config.session.mode,
+            "plan": self.config.session.plan,
+            "usage_seconds": usage,
+            "cost": usage * self._service.price_per_second,
+            "sessions": sessions,
+            "jobs": jobs,
+        }
+
+    def minimize(self, workload: Workload, optimizer: Any) -> OptimizerResult:
+        """Minimize the problem's energy with a declared optimizer, every evaluation being a job of `workload`."""
+        gradient = self.config.gradient
+        if gradient == "auto":
+            gradient = "parameter_shift" if optimizer.uses_gradient else "none"
+        energy = Objective(workload, self.problem.circuit, self.problem.observable, gradient=gradient)
+        return optimizer.build().minimize(
+            energy,
+            self.problem.initial_point,
+            gradient=energy.value_and_gradient,
+            rng=workload.rng,
+            callback=workload.iteration,
+        )
+
+    def confirm(self, workload: Workload) -> tuple[float, float]:
+        """Energy and standard error at the workload's best parameters.
+
+        The lowest of many noisy numbers is biased low, so a sampled energy is measured once more at that point; an
+        exact one is what it is. When the session is over by then, the number seen first has to do.
+        """
+        best = workload.best
+        if best.stddev == 0 or self.config.estimator.precision == 0:
+            return best.energy, best.stddev
+        pub = (self.problem.circuit, self.problem.observable, best.parameters)
+        try:
+            data = workload.estimate(pub)[0].data
+        except StopOptimization:
+            return best.energy, best.stddev
+        energy, stddev = float(data.evs), float(data.stds)
+        self.record("estimate", {"workload": workload.name, "energy": energy, "stddev": stddev})
+        return energy, stddev
+
+    @contextmanager
+    def together(self, names: Sequence[str]) -> Iterator[Callable[..., Future[Any]]]:
+        """Run workloads of these names at the same time: yields `submit(name, function, *args)` → future.
+
+        The timeline does not depend on how the operating system schedules the threads.
+        """
+        with self._service.workloads(list(names)) as pool:
+            yield pool.submit
+
+    def execute(
+        self, workload: str, kind: str, submit: Callable[[Any, dict[str, Any]], Any]
+    ) -> PrimitiveResult[Any]:
+        """Submit one job and wait for its result; the only door between experiments and the session.
+
+        Raises:
+            Interrupted: a signal arrived; no further job is submitted.
+            StopOptimization: the session has ended and `session.on_expiry` is stop.
+            RuntimeSessionError: it has ended and `session.on_expiry` is fail, or a job failed by itself.
+        """
+        while True:
+            self._stop.check()
+            attempt = len(self.sessions)
+            primitive = self._primitive(workload, kind, attempt)
+            precision = self.config.estimator.precision
+            options = {} if kind == "sampler" or precision is None else {"precision": precision}
+            try:
+                return submit(primitive, options).result()
+            except RuntimeSessionError as error:
+                self._after_expiry(attempt, error)
+
+    def _after_expiry(self, attempt: int, error: RuntimeSessionError) -> None:
+        """Stop, fail or reopen; returns only when there is a session to try again in."""
+        session = self.sessions[attempt - 1]
+        if getattr(session, "accepting", True) or self.config.session.on_expiry == "fail":
+            raise error
+        if self.config.session.on_expiry == "stop":
+            raise StopOptimization(f"session ended: {error}", resumable=True) from error
+        with self._lock:
+            if len(self.sessions) == attempt:
+                self._open()
+
+    def _open(self) -> None:
+        self.sessions.append(self.config.session.open(self._backend))
+
+    def _primitive(self, workload: str, kind: str, attempt: int) -> Any:
+        from runner.runtime import EstimatorV2, SamplerV2
+
+        key = (workload, kind, attempt)
+        if key not in self._primitives:
+            primitive = EstimatorV2 if kind == "estimator" else SamplerV2
+            options = dict(self.config.estimator.options)
+            options["environment"] = {"job_tags": [workload]}
+            mode = self.sessions[attempt - 1]
+            self._primitives[key] = primitive(mode=mode, options=options, workload=f"{workload}")
+        return self._primitives[key]
+
+
+def _ledger_line(job: Any) -> dict[str, Any]:
+    """One job as session.json lists it; times in seconds on the session's clock."""
+    record = job.record
+    return {
+        "id": job.job_id(),
+        "workload": job.workload,
+        "index": job.index,
+        "session": job.session_id,
+        "tags": job.tags,
+        "program": job.program_id,
+        "status": job.status(),
+        "reason": job.error_message(),
+        "submitted": record.submitted,
+        "started": record.started,
+        "finished": record.finished,
+        "qpu_seconds": job.usage(),
+    }

@@ -1,0 +1,124 @@
+"""What the terminal shows while a run goes on, and the summary at its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from runner.results import RunResult
+
+REFRESH = 0.1
+"""Seconds between two updates of the progress line."""
+PLAIN_INTERVAL = 5.0
+"""Seconds between two lines where the output is not a terminal."""
+
+
+class Progress:
+    """A line that follows the events: evaluation, best energy, session clock, time left where it can be known."""
+
+    def __init__(self, max_evaluations: int | None, *, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._limit = max_evaluations
+        self._evaluations = 0
+        self._best: dict[str, float] = {}
+        self._clock = 0.0
+        self._started = time.monotonic()
+        self._shown = self._started
+        self._live: Live | None = None
+
+    def __enter__(self) -> Progress:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *exit_details: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Take note of one event; draws at most every 0.1 s (a line every 5 s where it is not a terminal)."""
+        if kind == "job.completed":
+            self._clock = max(self._clock, float(fields.get("finished") or 0.0))
+        if kind != "evaluation":
+            return
+        if not self._evaluations:
+            self._started = time.monotonic()
+        self._evaluations += 1
+        self._best[fields["workload"]] = fields["best"]
+        now = time.monotonic()
+        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
+            return
+        self._shown = now
+        if self._live is not None:
+            self._live.update(Text(self.line(now)), refresh=True)
+        else:
+            self._console.print(self.line(now), highlight=False, soft_wrap=True)
+
+    def line(self, now: float) -> str:
+        """The progress line at a moment of the monotonic clock."""
+        of = f"/{self._limit}" if self._limit else ""
+        best = "  ".join(
+            f"best {energy:.6f}" if len(self._best) == 1 else f"{name} {energy:.6f}"
+            for name, energy in self._best.items()
+        )
+        text = f"evaluation {self._evaluations}{of}  {best}  session {clock(self._clock)}"
+        if self._limit and self._evaluations > 1:
+            left = (now - self._started) / self._evaluations * (self._limit - self._evaluations)
+            text += f"  at most {clock(max(left, 0))} left"
+        return text
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them: 41.2 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def summary(result: RunResult, sessions: Sequence[Mapping[str, Any]], tracking: str) -> None:
+    """Print the table at the end: what was found, how far from the truth, what it cost, where it lies."""
+    console = Console(file=sys.stdout)
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("experiment", f"{result.experiment}: {result.status} ({result.stop_reason})")
+    if result.energy is not None:
+        spread = f" ± {result.stddev:.2g}" if result.stddev else ""
+        table.add_row("energy", f"{result.energy:.6f}{spread}")
+    if result.reference_energy is not None:
+        table.add_row("exact", f"{result.reference_energy:.6f}")
+    if result.error is not None:
+        table.add_row("error", f"{1000 * result.error:+.3f} mHa")
+    table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
+    for session in sessions:
+        table.add_row("session", f"{session['id']}  {session['status'].lower()}: {session['reason']}")
+    cost = f", {result.cost:.2f} USD on the declared plan" if result.cost is not None else ""
+    table.add_row("usage", f"{clock(result.usage_seconds)} of the session's clock{cost}")
+    table.add_row("took", clock(result.wall_seconds))
+    table.add_row("files", str(result.directory))
+    if tracking:
+        table.add_row("tracking", tracking)
+    console.print(table)
+    if result.table:
+        console.print(rows(result.table))
+
+
+def rows(content: list[dict[str, Any]]) -> Table:
+    """A table of dictionaries with the same keys."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in content[0]:
+        table.add_column(str(name), justify="right" if isinstance(content[0][name], int | float) else "left")
+    for row in content:
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()))
+    return table

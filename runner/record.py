@@ -1,0 +1,111 @@
+"""Every fact of a run on its way into the journal; on resume, the check that the past repeats itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from runner.errors import ResumeError
+from runner.journal import Journal, encode
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+
+REPLAYED = ("session", "job.submitted", "job.completed", "evaluation", "iteration", "estimate", "checkpoint")
+"""Kinds that a resumed run produces again; the others speak of one process."""
+
+_NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
+_BOUNDARIES = ("run.interrupted", "run.resumed")
+
+
+class Record:
+    """Writes events to the journal before anybody acts on them, and tells the listeners.
+
+    On resume it holds the events of the run so far. The run starts over and produces the same facts again; each is
+    compared with what was recorded and not written twice. Facts are compared stream by stream (one kind of one
+    workload), because between threads only the order within a stream is fixed.
+    """
+
+    def __init__(self, journal: Journal, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._past: defaultdict[tuple[str, str], deque[Mapping[str, Any]]] = defaultdict(deque)
+        self._results: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._listeners: list[Listener] = []
+        self.recalled = 0
+        """Jobs answered from the journal so far."""
+        for event in lasting(recorded):
+            self._past[_stream(event["kind"], event)].append(event)
+            if event["kind"] == "job.completed" and event["status"] == "DONE":
+                self._results[event["workload"], event["index"]] = event
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener(kind, fields)` for every fact from now on, replayed ones included."""
+        self._listeners.append(listener)
+
+    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Record one fact.
+
+        Raises:
+            ResumeError: the journal says that something else happened at this point.
+            StorageError: the disk refused.
+        """
+        with self._lock:
+            past = self._past.get(_stream(kind, fields)) if self._past else None
+            expected = past.popleft() if past else None
+        if expected is None:
+            self._journal.write(kind, fields)
+        else:
+            _compare(kind, expected, fields)
+        for listener in self._listeners:
+            listener(kind, fields)
+
+    def recall(self, workload: str, index: int, digest: str) -> Any:
+        """What the journal holds as the result of this job; None where it was not executed yet.
+
+        Raises:
+            ResumeError: the job at this place asked for something else.
+        """
+        event = self._results.get((workload, index))
+        if event is None:
+            return None
+        if event["digest"] != digest:
+            raise ResumeError(
+                f"job {index} of workload {workload!r} differs from the recorded one "
+                f"(PUB digest {digest[:12]}, recorded {str(event['digest'])[:12]}); the code or its inputs changed"
+            )
+        self.recalled += 1
+        return event["result"]
+
+
+def lasting(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The replayable events, without those of shutting down an interrupted process."""
+    kept: list[Mapping[str, Any]] = []
+    shutting_down = False
+    for event in events:
+        if event["kind"] in _BOUNDARIES:
+            shutting_down = event["kind"] == "run.interrupted"
+        elif event["kind"] in REPLAYED and not shutting_down:
+            kept.append(event)
+    return kept
+
+
+def _stream(kind: str, fields: Mapping[str, Any]) -> tuple[str, str]:
+    return kind, str(fields.get("session" if kind == "session" else "workload", ""))
+
+
+def _compare(kind: str, expected: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+    found = json.loads(encode(fields))
+    for key in expected.keys() | found.keys():
+        if key not in _NOT_COMPARED and expected.get(key) != found.get(key):
+            raise ResumeError(
+                f"{kind} differs from the journal at {key!r}: recorded {_short(expected.get(key))}, "
+                f"now {_short(found.get(key))}; the code, its inputs or the environment changed"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:39] + "…"

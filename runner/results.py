@@ -1,0 +1,108 @@
+"""What a run gives back: small frozen dataclasses, and result.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What an experiment found; energies in the Hamiltonian's unit."""
+
+    energy: float | None
+    """Lowest energy found (or the experiment's main number)."""
+    stddev: float | None = None
+    """Standard error of that energy."""
+    parameters: list[float] = field(default_factory=list)
+    """Parameter values it was found at."""
+    reference_energy: float | None = None
+    """What it should have been."""
+    evaluations: int = 0
+    """Energies evaluated."""
+    iterations: int = 0
+    """Steps of the optimizer."""
+    stop_reason: str = "done"
+    """Why it ended."""
+    resumable: bool = False
+    """The session ended under it: the same run can be continued."""
+    table: list[dict[str, Any]] = field(default_factory=list)
+    """One row per workload, state, point…: what the experiment reports beyond one energy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """The content of result.json, and where it lies."""
+
+    experiment: str
+    """Name of the algorithm."""
+    status: str
+    """finished | stopped | interrupted | failed."""
+    energy: float | None
+    """Lowest energy found."""
+    stddev: float | None
+    """Standard error of that energy."""
+    reference_energy: float | None
+    """Exact ground-state energy where it is known."""
+    error: float | None
+    """energy - reference_energy."""
+    evaluations: int
+    """Energies evaluated."""
+    iterations: int
+    """Steps of the optimizer."""
+    parameters: list[float]
+    """Parameter values of the lowest energy."""
+    stop_reason: str
+    """Why the run ended."""
+    usage_seconds: float
+    """Usage of all sessions in seconds."""
+    cost: float | None
+    """Price of that usage in USD; None where the plan has no price."""
+    session_ids: list[str]
+    """Ids of the sessions opened."""
+    mlflow_run_id: str | None
+    """Id of the MLflow run; None when tracking is off or the store was not reached."""
+    seed: int
+    """Seed of the run."""
+    wall_seconds: float
+    """Real seconds the run took in this process."""
+    versions: dict[str, str]
+    """Package → version."""
+    table: list[dict[str, Any]] = field(default_factory=list)
+    """What the experiment reports beyond one energy."""
+    exit_code: int = 0
+    """What the process ends with."""
+    directory: Path = field(default=Path())
+    """The run directory."""
+
+    def to_json(self) -> str:
+        """The text of result.json."""
+        content = asdict(self)
+        del content["directory"]
+        return json.dumps(content, indent=2) + "\n"
+
+    def to_frame(self) -> pandas.DataFrame:
+        """One row per evaluation: workload, index, energy, stddev, best."""
+        import pandas
+
+        from runner.journal import read_journal
+
+        events = read_journal(self.directory / "journal.jsonl").events
+        columns = ["workload", "index", "energy", "stddev", "best"]
+        rows = [
+            {name: event.get(name) for name in columns} for event in events if event["kind"] == "evaluation"
+        ]
+        return pandas.DataFrame(rows, columns=columns)
+
+    def plot(self) -> Figure:
+        """The convergence figure."""
+        from runner.figures import convergence
+        from runner.journal import read_journal
+
+        return convergence(read_journal(self.directory / "journal.jsonl").events, self.reference_energy)

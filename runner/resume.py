@@ -1,0 +1,109 @@
+"""Picking up an unfinished run: reading back what was declared, and refusing what would give other numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from runner.config import Declaration, RunConfig, flatten, restore
+from runner.directory import OUTPUTS, RunDirectory
+from runner.errors import ConfigError, JournalError, ResumeError
+from runner.journal import Journal, is_open, read_journal
+from runner.refusal import parse
+
+
+def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ()) -> Declaration:
+    """The declaration of the run in `files`, ready to be continued.
+
+    Raises:
+        ConfigError: the run is finished.
+        ResumeError: config.yaml, a package or the machine is not what it was.
+    """
+    events = journal.contents.events
+    started = next((event for event in events if event["kind"] == "run.started"), None)
+    if started is None:
+        raise ConfigError(f"{files.path} stopped before anything was recorded; start it again", key="resume")
+    ended = next((event for event in reversed(events) if event["kind"] == "run.ended"), None)
+    if ended is not None and ended["status"] == "finished":
+        raise ConfigError(f"{files.path} is finished; there is nothing to resume", key="resume")
+    _same_config(files, started["config"])
+    values = {**started["config"], "run": {**started["config"]["run"], **_run_options(overrides)}}
+    declaration = restore(values, started["schemas"], started["overrides"])
+    _same_environment(started, declaration.config)
+    if ended is not None and ended["status"] == "stopped":
+        # its session has ended: going on means another session
+        declaration.config.session.on_expiry = "reopen"
+    return replace(declaration, directory=str(files.path))
+
+
+def _run_options(overrides: Sequence[str]) -> dict[str, Any]:
+    options = {}
+    for override in parse(overrides):
+        group, _, name = override.key_or_group.partition(".")
+        if group != "run":
+            raise ConfigError(
+                "cannot be changed in a resumed run; start a new one", key=override.key_or_group
+            )
+        options[name] = override.value()
+    return options
+
+
+def unfinished(values: Mapping[str, Any]) -> RunDirectory | None:
+    """The newest run of exactly this configuration that has not finished and that no process is writing."""
+    for path in sorted((OUTPUTS / "runs").glob("*/journal.jsonl"), reverse=True):
+        try:
+            events = read_journal(path).events
+        except JournalError:
+            continue
+        if not events or events[0]["kind"] != "run.started" or not _equal(events[0]["config"], values):
+            continue
+        finished = any(event["kind"] == "run.ended" and event["status"] == "finished" for event in events)
+        if not finished and not is_open(path):
+            return RunDirectory(path.parent)
+    return None
+
+
+def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    def relevant(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: value
+            for key, value in flatten(dict(values)).items()
+            if not key.startswith(("run.", "tracking."))
+        }
+
+    return relevant(one) == relevant(other)
+
+
+def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
+    import yaml
+
+    try:
+        current = yaml.safe_load(files.config.read_text(encoding="utf-8"))
+    except OSError:
+        return  # the journal holds it too
+    except yaml.YAMLError as error:
+        raise ResumeError(f"{files.config} is no valid YAML any more; restore it or delete it") from error
+    before, now = flatten(dict(recorded)), flatten(current if isinstance(current, dict) else {})
+    for key in before.keys() | now.keys():
+        if before.get(key) != now.get(key):
+            raise ResumeError(
+                f"{files.config}: {key} is {now.get(key)!r}, the run was started with {before.get(key)!r}; "
+                "undo the change, or start a new run"
+            )
+
+
+def _same_environment(started: Mapping[str, Any], config: RunConfig) -> None:
+    from runner.run import environment
+
+    if config.run.allow_environment_change:
+        return
+    now = environment(config)
+    before = {**started["versions"], "threads": started["threads"], "processor": started["processor"]}
+    current = {**now["versions"], "threads": now["threads"], "processor": now["processor"]}
+    for key, value in before.items():
+        if current.get(key) != value:
+            raise ResumeError(
+                f"{key} is {current.get(key)!r} now and was {value!r}, so numbers could differ in their last bits; "
+                "go back to it, or add run.allow_environment_change=true"
+            )

@@ -1,0 +1,312 @@
+"""A declared run from start to end: journal, tracker, one session, the experiment, and closing in reverse."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.config import Declaration, RunConfig, schema_names
+from runner.directory import RunDirectory
+from runner.errors import Interrupted, RunnerError, TrackingError
+from runner.journal import Journal, read_journal
+from runner.record import Record
+from runner.results import Outcome, RunResult
+from runner.signals import StopFlag
+
+if TYPE_CHECKING:
+    from runner.lab import Lab
+    from runner.problem import Problem
+
+log = logging.getLogger("runner")
+
+PACKAGES = ("qiskit", "qiskit-aer", "numpy", "scipy", "hydra-core", "mlflow", "numba", "runner")
+
+
+def run(declared: RunConfig | Declaration, *, directory: str | None = None, quiet: bool = True) -> RunResult:
+    """Carry out a declared run.
+
+    Args:
+        declared: from `compose` or `declare`.
+        directory: where to put everything; None: `outputs/runs/<date>_<time>_<name>`.
+        quiet: no progress line.
+
+    Returns:
+        The result; a run that stopped early or failed is told by its `status` and `exit_code`, not by an exception.
+
+    Raises:
+        ConfigError: the parts of the declaration do not fit together; nothing was created.
+        StorageError: the run directory cannot be written.
+    """
+    declaration = declared if isinstance(declared, Declaration) else plain(declared)
+    with StopFlag() as stop:
+        preparation = Preparation(declaration.config)
+        files = RunDirectory.create(declaration.name, directory or declaration.directory)
+        files.write(files.config, to_yaml(declaration.values))
+        with Journal.create(files.journal) as journal:
+            started = {
+                "run_id": files.path.name,
+                "name": declaration.name,
+                "experiment": declaration.config.experiment.name,
+                "config": declaration.values,
+                "schemas": declaration.schemas,
+                "overrides": list(declaration.overrides),
+                "seed": declaration.config.seed,
+                **environment(declaration.config),
+            }
+            journal.write("run.started", started)
+            return _Execution(declaration, files, journal, stop, quiet).carry_out(preparation)
+
+
+def resume(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = True) -> RunResult:
+    """Continue an unfinished run where its journal ends; the result is what it would have been without the break.
+
+    Args:
+        path: the run directory.
+        overrides: `run.*` settings only: what was declared cannot be changed.
+        quiet: no progress line.
+
+    Raises:
+        ConfigError: there is no run to resume, or it is finished.
+        JournalError: another process is writing it.
+        ResumeError: code, configuration or environment changed, with the first difference.
+    """
+    from runner.resume import reopen
+
+    files = RunDirectory.existing(path)
+    with StopFlag() as stop, Journal.append_to(files.journal) as journal:
+        declaration = reopen(files, journal, overrides)
+        preparation = Preparation(declaration.config)
+        if journal.contents.dropped:
+            journal.write("note", {"level": "warning", "text": f"journal: {journal.contents.dropped}"})
+            log.warning("journal: %s", journal.contents.dropped)
+        journal.write("run.resumed", {"pid": os.getpid()})
+        return _Execution(declaration, files, journal, stop, quiet).carry_out(preparation)
+
+
+class Preparation:
+    """Everything that can be found wrong before anything is created: the problem built against the backend."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self._record: Record | None = None
+        self.service = config.session.build(
+            seed=config.seed,
+            on_event=lambda kind, fields: self._record and self._record(kind, fields),
+            recall=lambda workload, index, digest: (
+                self._record and self._record.recall(workload, index, digest)
+            ),
+            engine_options=config.backend.engine_options,
+        )
+        self.backend = config.backend.build(self.service)
+        self.problem: Problem | None = None
+        if config.experiment.needs_problem:
+            from runner.problem import Problem
+
+            self.problem = Problem.build(config, self.backend)
+
+    def lab(self, record: Record, stop: StopFlag) -> Lab:
+        """The lab in which the experiment will run; from now on every fact goes to `record`."""
+        from runner.lab import Lab
+
+        self._record = record
+        return Lab(self.config, self.service, self.backend, self.problem, record, stop)
+
+
+class _Execution:
+    """One process's part of a run: a new one, or the continuation of an earlier one."""
+
+    def __init__(
+        self, declaration: Declaration, files: RunDirectory, journal: Journal, stop: StopFlag, quiet: bool
+    ) -> None:
+        self.config = declaration.config
+        self.files = files
+        self.journal = journal
+        self.record = Record(journal, journal.contents.events)
+        self.stop = stop
+        self.quiet = quiet
+        self.started = time.monotonic()
+
+    def carry_out(self, preparation: Preparation) -> RunResult:
+        """Run the experiment in its session and write down how it ended, on every way out."""
+        with log_file(self.files.log), self.config.tracking.build(self.files.path) as uploader:
+            lab = preparation.lab(self.record, self.stop)
+            ending = self._experiment(lab)
+            sessions = lab.describe_sessions()
+            self.files.write_json(self.files.session, sessions)
+            self._draw(ending.outcome)
+            result = self._result(ending, sessions, uploader.run_id())
+            self.files.write(self.files.result, result.to_json())
+            self.journal.write("result", {"result": json.loads(result.to_json())})
+            self.journal.write(
+                "run.ended",
+                {"status": result.status, "stop_reason": result.stop_reason, "exit_code": result.exit_code},
+            )
+            self.journal.close()
+            report = uploader.finish()
+        if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
+            result = replace(result, exit_code=TrackingError.exit_code)
+        if report.mlflow_run_id != result.mlflow_run_id or result.exit_code == TrackingError.exit_code:
+            result = replace(result, mlflow_run_id=report.mlflow_run_id)
+            self.files.write(self.files.result, result.to_json())
+        if not self.quiet:
+            from runner.progress import summary
+
+            summary(result, sessions["sessions"], report.message)
+        return result
+
+    def _experiment(self, lab: Lab) -> _Ending:
+        progress: Any = contextlib.nullcontext()
+        if not self.quiet:
+            from runner.progress import Progress
+
+            progress = Progress(getattr(self.config.optimizer, "max_evaluations", None))
+            self.record.listen(progress)
+        try:
+            with progress, lab:
+                outcome = self.config.experiment.run(lab)
+        except Interrupted as error:
+            reason = f"{signal.Signals(error.signum).name}; continue with: {resume_command(self.files)}"
+            return _Ending(lab.so_far(reason), "interrupted", error.exit_code)
+        except RunnerError as error:
+            log.error("%s", error)
+            return _Ending(lab.so_far(str(error)), "failed", error.exit_code)
+        except Exception as error:
+            log.exception("the experiment failed")
+            return _Ending(lab.so_far(f"{type(error).__name__}: {error}"), "failed", 1)
+        return _Ending(outcome, "stopped", 3) if outcome.resumable else _Ending(outcome, "finished", 0)
+
+    def _draw(self, outcome: Outcome) -> None:
+        from runner.figures import convergence, save
+
+        events = read_journal(self.files.journal).events
+        save(convergence(events, outcome.reference_energy), self.files.figures / "convergence.png")
+
+    def _result(self, ending: _Ending, sessions: Mapping[str, Any], run_id: str | None) -> RunResult:
+        outcome = ending.outcome
+        error = None
+        if outcome.energy is not None and outcome.reference_energy is not None:
+            error = outcome.energy - outcome.reference_energy
+        return RunResult(
+            experiment=self.config.experiment.name,
+            status=ending.status,
+            energy=outcome.energy,
+            stddev=outcome.stddev,
+            reference_energy=outcome.reference_energy,
+            error=error,
+            evaluations=outcome.evaluations,
+            iterations=outcome.iterations,
+            parameters=outcome.parameters,
+            stop_reason=outcome.stop_reason,
+            usage_seconds=sessions["usage_seconds"],
+            cost=sessions["cost"],
+            session_ids=[session["id"] for session in sessions["sessions"]],
+            mlflow_run_id=run_id,
+            seed=self.config.seed,
+            wall_seconds=time.monotonic() - self.started,
+            versions=versions(),
+            table=outcome.table,
+            exit_code=ending.exit_code,
+            directory=self.files.path,
+        )
+
+
+@dataclass(frozen=True)
+class _Ending:
+    outcome: Outcome
+    status: str
+    exit_code: int
+
+
+def plain(config: RunConfig) -> Declaration:
+    """The declaration of a configuration that was composed in Python."""
+    return Declaration(config=config, overrides=(), values=asdict(config), schemas=schema_names(config))
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """The text of config.yaml."""
+    import yaml
+
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+
+
+def resume_command(files: RunDirectory) -> str:
+    """What to type to continue a run."""
+    return f"python -m runner resume {files.path}"
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide about numbers."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
+
+
+def environment(config: RunConfig) -> dict[str, Any]:
+    """What else may change a number: versions, threads, processor; and the commit the code is at."""
+    return {
+        "versions": versions(),
+        "threads": config.backend.threads,
+        "processor": processor(),
+        "commit": commit(),
+        "pid": os.getpid(),
+    }
+
+
+def processor() -> str:
+    """The processor's model name."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def commit() -> str | None:
+    """The git commit of the current folder, with a + when there are changes; None outside a repository."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip() or None
+
+
+@contextlib.contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Everything that is logged or warned goes to the run's log file; the terminal stays ours."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    level, others = root.level, list(root.handlers)
+    for other in others:
+        root.removeHandler(other)
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(handler)
+        root.setLevel(level)
+        for other in others:
+            root.addHandler(other)
+        handler.close()

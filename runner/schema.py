@@ -1,0 +1,78 @@
+"""The one list of everything that can be declared: which dataclass checks which choice."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from importlib.metadata import entry_points
+from typing import Any
+
+from runner.errors import ConfigError
+
+MODULES = {
+    "experiment": "experiments",
+    "backend": "runner.backend",
+    "session": "runner.session",
+    "hamiltonian": "runner.hamiltonian",
+    "ansatz": "runner.ansatz",
+    "optimizer": "runner.optimizer",
+    "estimator": "runner.estimator",
+    "tracking": "runner.tracking",
+}
+"""Config group → the module that carries it out and exports `SCHEMAS`."""
+
+ENTRY_POINTS = "runner.plugins"
+"""Entry-point group through which an installed package adds its own choices."""
+
+_plugins: dict[str, dict[str, type[Any]]] = {}
+
+
+def registered() -> dict[str, dict[str, type[Any]]]:
+    """Group → schema name → dataclass, the house's own and those of plug-ins."""
+    return {
+        group: {**importlib.import_module(module).SCHEMAS, **_plugins.get(group, {})}
+        for group, module in MODULES.items()
+    }
+
+
+def register(plugins: Sequence[str] = ()) -> None:
+    """Put every schema into Hydra's ConfigStore, after loading the plug-ins that add to them.
+
+    A plug-in is a module with `SCHEMAS = {"ansatz": {"my_ansatz": MyAnsatz}, …}`; every schema of it also
+    becomes a choice of that name, with the dataclass's defaults as its values.
+
+    Raises:
+        ConfigError: a plug-in module is not installed or registers something that is not a config group.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    from runner.config import RunConfig
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="run", node=RunConfig, package="_global_")
+    for point in entry_points(group=ENTRY_POINTS):
+        _adopt(point.load(), point.value)
+    for name in plugins:
+        try:
+            module = importlib.import_module(name)
+        except ImportError as error:
+            raise ConfigError(
+                f"module {name!r} cannot be imported ({error}); install it", key="plugins"
+            ) from error
+        _adopt(module, name)
+    for group, schemas in registered().items():
+        for name, cls in schemas.items():
+            store.store(group=f"schema/{group}", name=name, node=cls)
+    for group, schemas in _plugins.items():
+        for name, cls in schemas.items():
+            store.store(group=group, name=name, node=cls(name=name))
+
+
+def _adopt(module: Any, origin: str) -> None:
+    schemas = getattr(module, "SCHEMAS", None)
+    if not isinstance(schemas, dict):
+        raise ConfigError(f"{origin!r} has no SCHEMAS dictionary; see docs/extend.md", key="plugins")
+    for group, classes in schemas.items():
+        if group not in MODULES:
+            raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
+        _plugins.setdefault(group, {}).update(classes)

@@ -1,0 +1,56 @@
+"""Ctrl-C and SIGTERM: a flag that is looked at between jobs, never an exception in the middle of one.
+
+An exception raised by a signal handler lands anywhere, also inside thread start-up or a database write, and hangs
+the process about half of the time. A flag polled at job boundaries never does. The second signal ends the process
+at once: the journal is already on disk, so even then nothing is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from runner.errors import Interrupted
+
+STDERR = 2
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopFlag:
+    """Remembers the first SIGINT or SIGTERM while it is entered; entering it off the main thread does nothing."""
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def check(self) -> None:
+        """Called between jobs.
+
+        Raises:
+            Interrupted: a signal has arrived.
+        """
+        if self.signum is not None:
+            raise Interrupted(self.signum)
+
+    def __enter__(self) -> Self:
+        try:
+            for signum in SIGNALS:
+                self._previous[signum] = signal.signal(signum, self._handle)
+        except ValueError:  # not the main thread: whoever owns it owns the signals
+            self._previous.clear()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        if self.signum is not None:
+            os._exit(128 + signum)
+        self.signum = signum
+        word = "interrupt" if signum == signal.SIGINT else "termination request"
+        os.write(STDERR, f"\n{word}: the current job completes first\n".encode())

@@ -1,0 +1,107 @@
+"""The house rules of docs/architecture.md, as tests."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HOUSE = sorted((ROOT / "runner").rglob("*.py"))
+EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
+
+
+def imports(path: Path, *, inside_functions: bool = True) -> set[str]:
+    """Names of the modules a file imports; type-checking blocks do not count."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found: set[str] = set()
+
+    def visit(node: ast.AST) -> None:
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            return
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not inside_functions:
+            return
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found.add(node.module)
+        for child in ast.iter_child_nodes(node):
+            visit(child)
+
+    visit(tree)
+    return found
+
+
+def uses(path: Path, package: str, **options: bool) -> bool:
+    """Whether a file imports a package or anything in it."""
+    return any(name.partition(".")[0] == package for name in imports(path, **options))
+
+
+@pytest.mark.parametrize("path", HOUSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_house_does_not_import_experiments(path: Path) -> None:
+    """Imports go experiments → runner; only the registry knows the name of the package."""
+    assert not uses(path, "experiments")
+
+
+@pytest.mark.parametrize("path", [p for p in HOUSE if "runtime" in p.parts], ids=lambda path: path.name)
+def test_the_runtime_is_a_library(path: Path) -> None:
+    """runner/runtime imports neither Hydra nor OmegaConf nor MLflow."""
+    assert not any(uses(path, package) for package in ("hydra", "omegaconf", "mlflow"))
+
+
+def test_mlflow_is_imported_in_one_place() -> None:
+    """MLflow is the tracker's business alone."""
+    users = {path.relative_to(ROOT / "runner").parts[0] for path in HOUSE if uses(path, "mlflow")}
+
+    assert {name.removesuffix(".py") for name in users} == {"tracking"}
+
+
+def test_omegaconf_ends_at_composition() -> None:
+    """Behind the composed configuration there are plain dataclasses only."""
+    users = {path.relative_to(ROOT / "runner").as_posix() for path in HOUSE if uses(path, "omegaconf")}
+
+    assert users <= {"config.py", "refusal.py", "schema.py", "sweep.py"}
+
+
+def test_instantiate_is_never_called() -> None:
+    """No configuration can name a Python object."""
+    for path in HOUSE + EXPERIMENTS:
+        names = {
+            node.id for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Name)
+        }
+        names |= {
+            node.attr
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.Attribute)
+        }
+
+        assert "instantiate" not in names
+
+
+def test_experiments_do_not_touch_primitives_files_or_tracking() -> None:
+    """An experiment sees the lab and what the lab gives it."""
+    for path in EXPERIMENTS:
+        assert not any(
+            uses(path, package) for package in ("mlflow", "hydra", "omegaconf", "qiskit_aer", "pathlib")
+        )
+        assert not any(name.startswith("runner.runtime") for name in imports(path))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--help", "optimizer"], ["optimizer=coblya"], ["seed=abc"], ["-sc", "query=bash"]],
+)
+def test_heavy_packages_stay_out_of_help_and_config_errors(arguments: list[str]) -> None:
+    """`--help`, completion and bad input import neither qiskit, Aer, SciPy nor MLflow."""
+    program = (
+        "import sys; from runner.__main__ import main; main(sys.argv[1:]); "
+        "print(','.join(m for m in ('qiskit', 'qiskit_aer', 'scipy', 'mlflow', 'numba') if m in sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+
+    assert done.stdout.splitlines()[-1] == ""
