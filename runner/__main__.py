@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.errors import ConfigError, Interrupted, RunnerError
 
+# each verb is a module of runner/verbs with main(line) -> exit code
 VERBS = {
     "run": "run one experiment (the default)",
     "resume": "DIR: continue an unfinished run from its journal",
@@ -101,8 +103,7 @@ def _dispatch(line: CommandLine) -> int:
         from runner.completion import complete
 
         return complete(line.arguments)
-    handlers: dict[str, Callable[[CommandLine], int]] = {"run": _run, "resume": _resume, "sync": _sync}
-    return handlers[line.verb](line)
+    return int(importlib.import_module(f"runner.verbs.{line.verb}").main(line))
 
 
 def _help(words: list[str]) -> int:
@@ -114,52 +115,6 @@ def _help(words: list[str]) -> int:
         require_choice("--help", group, GROUPS)
     print(manual(VERBS, group))
     return 0
-
-
-def _run(line: CommandLine) -> int:
-    from runner.config import declare
-
-    if "multirun" in line.flags:
-        from runner.sweep import sweep
-
-        return sweep(line.arguments, config_dirs=line.config_dirs)
-    declaration = declare(line.arguments, config_dirs=line.config_dirs)
-    if "cfg" in line.flags:
-        from runner.run import to_yaml
-
-        print(to_yaml(declaration.values), end="")
-        return 0
-    from runner.run import resume, run
-
-    if declaration.config.run.resume == "auto":
-        from runner.resume import unfinished
-
-        earlier = unfinished(declaration.values)
-        if earlier is not None:
-            print(f"continuing {earlier.path}", file=sys.stderr)
-            return resume(earlier.path, quiet=False).exit_code
-    return run(declaration, quiet=False).exit_code
-
-
-def _resume(line: CommandLine) -> int:
-    from runner.run import resume
-
-    if not line.arguments:
-        raise ConfigError("needs the run directory: python -m runner resume outputs/runs/…", key="resume")
-    return resume(line.arguments[0], overrides=line.arguments[1:], quiet=False).exit_code
-
-
-def _sync(line: CommandLine) -> int:
-    from runner.tracking import sync
-
-    if not line.arguments:
-        raise ConfigError("needs run directories: python -m runner sync outputs/runs/…", key="sync")
-    unsynced = 0
-    for directory in line.arguments:
-        report = sync(directory)
-        print(f"{directory}: {report.message}")
-        unsynced += report.records_unsynced
-    return 4 if unsynced else 0
 
 
 if __name__ == "__main__":

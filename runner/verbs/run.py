@@ -1,0 +1,33 @@
+"""`run`: one experiment, or with -m one per combination of the swept values."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from runner.config import declare
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+
+
+def main(line: CommandLine) -> int:
+    """Run what is declared and return the exit code."""
+    if "multirun" in line.flags:
+        from runner.sweep import sweep
+
+        return sweep(line.arguments, config_dirs=line.config_dirs)
+    declaration = declare(line.arguments, config_dirs=line.config_dirs)
+    from runner.run import resume, run, to_yaml
+
+    if "cfg" in line.flags:
+        print(to_yaml(declaration.values), end="")
+        return 0
+    if declaration.config.run.resume == "auto":
+        from runner.resume import unfinished
+
+        earlier = unfinished(declaration.values)
+        if earlier is not None:
+            print(f"continuing {earlier.path}", file=sys.stderr)
+            return resume(earlier.path, quiet=False).exit_code
+    return run(declaration, quiet=False).exit_code
