@@ -118,8 +118,8 @@ class LocalBackend(BackendV2):
         target = self.target
         if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
             raise ConfigError(
-                f"the circuit has {circuit.num_qubits} qubits, {self.name} has {target.num_qubits}; transpile "
-                "it for a larger backend"
+                f"the circuit has {circuit.num_qubits} qubits, {self.name} has {target.num_qubits}; "
+                "transpile it for a larger backend"
             )
         problem = _not_supported(circuit, target, {bit: number for number, bit in enumerate(circuit.qubits)})
         if problem:

@@ -314,4 +314,5 @@ class RuntimeJob:
         return ""
 
     def __repr__(self) -> str:
-        return f"<RuntimeJob('{self.job_id()}', '{self.primitive_id}', '{self.record.workload}-{self.record.index}')>"
+        job = self.record
+        return f"<RuntimeJob('{job.id}', '{job.program}', '{job.workload}-{job.index}')>"

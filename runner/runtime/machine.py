@@ -15,16 +15,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.errors import SessionClosedError
+from runner.errors import ConfigError, PlanError, SessionClosedError
 from runner.runtime.plan import Plan
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "QUEUED", "RUNNING", "DONE", "FAILED", "CANCELLED"
+DEDICATED, BATCH = "dedicated", "batch"
 OPEN, ACTIVE, INACTIVE, CLOSED = "open", "active", "inactive", "closed"
 
 SESSION_CLOSED_CODE = 1217
 EXPIRED_CODE = 4001
 MAX_JOB_TIME_CODE = 1305
-AUTO_CLOSE = 1800.0
+OPEN_PLAN_MESSAGE = "You are not authorized to run a session when using the open plan."
+OPEN_PLAN_SOLUTION = "Create an instance of a different plan type or use a different execution mode."
+OPEN_PLAN_CODE = 1352
 
 _COMPLETION, _MAX_TIME, _IDLE, _AVAILABLE = range(4)
 
@@ -97,7 +100,7 @@ class SessionRecord:
     @property
     def dedicated(self) -> bool:
         """Whether it owns its device while active (S7)."""
-        return self.mode == "dedicated"
+        return self.mode == DEDICATED
 
     def usage(self, now: float) -> float | None:
         """Return the seconds it is charged for so far; None before its first job (S21)."""
@@ -227,14 +230,36 @@ class Machine:
     # -- sessions ---------------------------------------------------------------------------------------
 
     def open_session(
-        self, session_id: str, device_name: str, mode: str, max_time: float, interactive_timeout: float
+        self,
+        session_id: str,
+        device_name: str,
+        mode: str,
+        max_time: float | None = None,
+        interactive_timeout: float | None = None,
     ) -> SessionRecord:
-        """Open a session (`dedicated`) or a `batch` on a device; it starts with its first job (S5)."""
+        """Open a session (`dedicated`) or a `batch` on a device, within the plan; its first job starts it (S5).
+
+        Raises:
+            PlanError: the plan has no sessions (S4).
+            ConfigError: `max_time` is above the plan's maximum (S3).
+        """
+        plan = self.plan
+        if mode == DEDICATED and not plan.sessions:
+            raise PlanError(f"{OPEN_PLAN_MESSAGE} {OPEN_PLAN_SOLUTION}", code=OPEN_PLAN_CODE)
+        limit = plan.max_time(mode)
+        if max_time is not None and max_time > limit:
+            raise ConfigError(
+                f"{max_time:g} s is longer than the {plan.name} plan's maximum of {limit:g} s",
+                key="session.max_time",
+            )
+        patience = plan.interactive(mode) if interactive_timeout is None else interactive_timeout
         device = self.device(device_name)
-        session = SessionRecord(session_id, device, mode, max_time, interactive_timeout, self.now)
+        session = SessionRecord(
+            session_id, device, mode, limit if max_time is None else max_time, patience, self.now
+        )
         self.sessions[session_id] = session
         self._enter(session, OPEN, "opened")
-        self._start_idle_timer(session, AUTO_CLOSE)
+        self._start_idle_timer(session, plan.auto_close)
         return session
 
     def close_session(self, session: SessionRecord) -> None:
@@ -278,7 +303,7 @@ class Machine:
             self._enter(session, INACTIVE, "interactive timeout")
         else:
             session.accepting = False
-            session.reason = "no job within 30 minutes"
+            session.reason = f"no job within {self.plan.auto_close / 60:g} minutes"
             self._close(session)
 
     def _activate(self, session: SessionRecord) -> None:
@@ -327,7 +352,7 @@ class Machine:
         elif session.state == ACTIVE:
             self._start_idle_timer(session, session.interactive_timeout)
         elif session.state == OPEN:
-            self._start_idle_timer(session, AUTO_CLOSE)
+            self._start_idle_timer(session, self.plan.auto_close)
 
     def _start_idle_timer(self, session: SessionRecord, seconds: float) -> None:
         session.idle_version += 1

@@ -23,14 +23,20 @@ class Plan:
     """How long a batch stays active without a job [s]."""
     max_job_time: float = 10800
     """Longest job, in QPU time [s]."""
+    auto_close: float = 1800
+    """How long a session without a job stays open before its first one [s]."""
     allocation: float | None = None
     """QPU time per 28 days [s]; shown in `usage()`, not enforced."""
     price_per_second: float = 0.0
     """USD per second of usage. Compiled by third parties in 2026-05; replace it by your contract's."""
 
     def max_time(self, mode: str) -> float:
-        """Return the longest life of a `session`, a `batch` or a `job` [s]."""
+        """Return the longest life of a `session` (or `dedicated`), a `batch` or a `job` [s]."""
         return {"batch": self.max_batch_time, "job": self.max_job_time}.get(mode, self.max_session_time)
+
+    def interactive(self, mode: str) -> float:
+        """Return how long a `session` (or `dedicated`) or a `batch` stays active without a job [s]."""
+        return self.batch_interactive_timeout if mode == "batch" else self.interactive_timeout
 
 
 PLANS = {

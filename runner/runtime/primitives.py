@@ -317,13 +317,14 @@ def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBacke
         if session is None:
             return None, backend
         logger.warning(
-            "A backend was passed in as the mode but a session context manager is open so this job will run inside this "
-            "session/batch instead of in job mode."
+            "A backend was passed in as the mode but a session context manager is open so this job will run "
+            "inside this session/batch instead of in job mode."
         )
         if session._backend is not backend:
             raise ValueError(
-                "The backend passed in to the primitive is different from the session backend. Please check "
-                "which backend you intend to use or leave the mode parameter empty to use the session backend."
+                "The backend passed in to the primitive is different from the session backend. "
+                "Please check which backend you intend to use or leave the mode parameter "
+                "empty to use the session backend."
             )
         return session, backend
     if mode is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from qiskit.providers import BackendV2
 
-from runner.errors import ConfigError, PlanError, RuntimeSessionError
+from runner.errors import ConfigError, RuntimeSessionError
 from runner.runtime.backends import (
     LocalBackend,
     generic,
@@ -28,9 +28,6 @@ from runner.runtime.seeds import derive_id, derive_seed
 from runner.runtime.timeline import CURRENT, Timeline
 from runner.runtime.workloads import WorkloadPool
 
-OPEN_PLAN_MESSAGE = "You are not authorized to run a session when using the open plan."
-OPEN_PLAN_SOLUTION = "Create an instance of a different plan type or use a different execution mode."
-OPEN_PLAN_CODE = 1352
 LEAST_BUSY = "fake_torino"
 
 EventSink = Callable[[str, dict[str, Any]], None]
@@ -161,33 +158,18 @@ class LocalRuntimeService:
     def open_session(
         self,
         backend: LocalBackend,
-        kind: str,
         mode: str,
-        max_time: float | None,
+        max_time: float | None = None,
         interactive_timeout: float | None = None,
     ) -> SessionRecord:
-        """Open a `session` or a `batch` within the plan (S3, S4); `Session` and `Batch` call this."""
-        plan = self.plan
-        if kind == "session" and not plan.sessions:
-            raise PlanError(
-                f"{OPEN_PLAN_MESSAGE} {OPEN_PLAN_SOLUTION}",
-                code=OPEN_PLAN_CODE,
-            )
-        limit = plan.max_time(kind)
-        if max_time is not None and max_time > limit:
-            raise ConfigError(
-                f"{max_time:g} s is longer than the {plan.name} plan's maximum of {limit:g} s",
-                key="session.max_time",
-            )
-        patience = interactive_timeout if interactive_timeout is not None else self.interactive_timeout
-        if patience is None:
-            patience = plan.interactive_timeout if kind == "session" else plan.batch_interactive_timeout
+        """Open a `dedicated` session or a `batch` within the plan; `Session` and `Batch` call this."""
+        patience = self.interactive_timeout if interactive_timeout is None else interactive_timeout
 
         def open_it() -> SessionRecord:
-            number = self._sessions_opened
+            session_id = derive_id(self.seed, "session", mode, self._sessions_opened)
+            session = self.machine.open_session(session_id, backend.name, mode, max_time, patience)
             self._sessions_opened += 1
-            session_id = self._new_id("session", kind, number)
-            return self.machine.open_session(session_id, backend.name, mode, max_time or limit, patience)
+            return session
 
         return self.timeline.act(open_it)
 
@@ -293,7 +275,7 @@ class LocalRuntimeService:
             job_seed = derive_seed(self.seed if seed is None else seed, workload, index)
             job = make(index, job_seed)
             job.record = record = Job(
-                self._new_id("job", workload, index),
+                derive_id(self.seed, "job", workload, index),
                 machine.device(backend.name),
                 session,
                 min(qpu_seconds, limit),
@@ -398,9 +380,6 @@ class LocalRuntimeService:
             }
 
         return self.timeline.act(add_up)
-
-    def _new_id(self, kind: str, name: str, index: int) -> str:
-        return derive_id(self.seed, kind, name, index)
 
     def __repr__(self) -> str:
         return f"<LocalRuntimeService(plan='{self.plan.name}')>"

@@ -36,7 +36,6 @@ class Session:
     """
 
     mode: ClassVar[str] = "dedicated"
-    _kind: ClassVar[str] = "session"
 
     def __init__(
         self,
@@ -57,7 +56,7 @@ class Session:
         self._tokens: list[Token[Session | None]] = []
         seconds = parse_duration(max_time, key="session.max_time", strict=strict)
         if create_new:
-            self._record = self._service.open_session(self._backend, self._kind, self.mode, seconds)
+            self._record = self._service.open_session(self._backend, self.mode, seconds)
 
     @classmethod
     def from_id(cls, session_id: str, service: LocalRuntimeService) -> Self:
@@ -173,4 +172,3 @@ class Batch(Session):
     """Jobs that belong together without owning the device between them."""
 
     mode = "batch"
-    _kind = "batch"
