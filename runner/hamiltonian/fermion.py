@@ -2,28 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit.quantum_info import SparsePauliOp
+
+MAPPERS = ("jordan_wigner", "parity", "bravyi_kitaev")
 
 
 def hartree_fock_state(qubits: int, electrons: tuple[int, int], mapper: str) -> tuple[int, ...]:
-    """Bits of the Hartree–Fock determinant: the lowest orbitals of each spin filled, then mapped to qubits.
-
-    Parity with two qubits fewer than spin orbitals is the two-qubit reduction; the caller gives the number of
-    qubits that is left.
-    """
+    """Bits of the Hartree–Fock determinant: the lowest orbitals of each spin filled, then mapped to qubits."""
     up, down = electrons
     half = qubits // 2
     occupied = [int(orbital < up) for orbital in range(half)] + [
         int(orbital < down) for orbital in range(half)
     ]
+    return tuple(sum(occupied[orbital] for orbital in stored(qubit, mapper)) % 2 for qubit in range(qubits))
+
+
+def stored(qubit: int, mapper: str) -> Sequence[int]:
+    """The orbitals whose occupations qubit `qubit` holds the sum of, modulo 2."""
     if mapper == "jordan_wigner":
-        return tuple(occupied)
+        return (qubit,)
     if mapper == "parity":
-        return tuple(sum(occupied[: index + 1]) % 2 for index in range(qubits))
-    return tuple(sum(occupied[j] for j in _bravyi_kitaev_set(index)) % 2 for index in range(qubits))
-
-
-def _bravyi_kitaev_set(index: int) -> Sequence[int]:
-    """Orbitals whose occupations qubit `index` sums in the Bravyi–Kitaev (Fenwick tree) encoding."""
-    number = index + 1
+        return range(qubit + 1)
+    number = qubit + 1  # Bravyi–Kitaev: a Fenwick tree
     return range(number - (number & -number), number)
+
+
+def ladder(orbital: int, qubits: int, *, creates: bool) -> SparsePauliOp:
+    """a† or a of one orbital in the Jordan–Wigner mapping: Z…Z (X ∓ iY)/2."""
+    from qiskit.quantum_info import SparsePauliOp
+
+    string = "Z" * orbital
+    rest = "I" * (qubits - orbital - 1)
+    sign = -0.5j if creates else 0.5j
+    return SparsePauliOp([f"{rest}X{string}", f"{rest}Y{string}"], [0.5, sign])
+
+
+def product(operators: Iterable[tuple[int, bool]], qubits: int) -> SparsePauliOp:
+    """A product of (orbital, creates) ladder operators, Jordan–Wigner, leftmost first."""
+    from qiskit.quantum_info import SparsePauliOp
+
+    result = SparsePauliOp("I" * qubits)
+    for orbital, creates in operators:
+        result = (result @ ladder(orbital, qubits, creates=creates)).simplify()
+    return result
+
+
+def remap(operator: SparsePauliOp, mapper: str) -> SparsePauliOp:
+    """A Jordan–Wigner operator in another mapping: conjugated by the CX circuit that re-encodes occupations."""
+    if mapper == "jordan_wigner":
+        return operator
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+    count = operator.num_qubits
+    circuit = QuantumCircuit(count)
+    for qubit in reversed(range(count)):
+        for orbital in stored(qubit, mapper):
+            if orbital != qubit:
+                circuit.cx(orbital, qubit)
+    paulis = operator.paulis.evolve(circuit, frame="s")
+    return SparsePauliOp(paulis, operator.coeffs)
+
+
+def electronic(one_body: np.ndarray, two_body: np.ndarray, constant: float) -> SparsePauliOp:
+    """H = constant + Σ h_pq a†_pσ a_qσ + ½ Σ (pq|rs) a†_pσ a†_rτ a_sτ a_qσ, Jordan–Wigner.
+
+    Args:
+        one_body: h_pq over spatial orbitals, shape (n, n).
+        two_body: (pq|rs) in chemists' order, shape (n, n, n, n).
+        constant: nuclear repulsion and whatever else is fixed.
+    """
+    import itertools
+
+    from qiskit.quantum_info import SparsePauliOp
+
+    count = len(one_body)
+    qubits = 2 * count
+    hops = {
+        (p, q, spin): product([(p + spin * count, True), (q + spin * count, False)], qubits)
+        for p, q, spin in itertools.product(range(count), range(count), (0, 1))
+    }
+    parts = [constant * SparsePauliOp("I" * qubits)]
+    for p, q, spin in hops:
+        # a†p a†r as aq = (a†p aq)(a†r as) − δ(q,r) a†p as, the delta collected into the one-body part
+        weight = one_body[p, q] - 0.5 * sum(two_body[p, r, r, q] for r in range(count))
+        parts.append(weight * hops[p, q, spin])
+    for (p, q, spin), (r, s, other) in itertools.product(hops, hops):
+        if abs(two_body[p, q, r, s]) > 1e-12:
+            parts.append(0.5 * two_body[p, q, r, s] * (hops[p, q, spin] @ hops[r, s, other]))
+    total = SparsePauliOp.sum(parts).simplify(atol=1e-12)
+    return SparsePauliOp(total.paulis, total.coeffs.real)
+
+
+def sector_energy(operator: SparsePauliOp, electrons: tuple[int, int], mapper: str) -> float:
+    """Lowest energy among states with these numbers of electrons: full configuration interaction."""
+    import numpy as np
+    from scipy.sparse.linalg import eigsh
+
+    count = operator.num_qubits
+    half = count // 2
+    states = np.arange(2**count)
+    occupied = np.zeros((count, len(states)), dtype=int)
+    bits = np.array([(states >> qubit) & 1 for qubit in range(count)])
+    for qubit in range(count):  # qubit = sum of stored occupations, the last of which is its own
+        occupied[qubit] = (bits[qubit] + sum(occupied[o] for o in stored(qubit, mapper) if o != qubit)) % 2
+    inside = (occupied[:half].sum(0) == electrons[0]) & (occupied[half:].sum(0) == electrons[1])
+    matrix = operator.to_matrix(sparse=True)[inside][:, inside]
+    if matrix.shape[0] <= 512:
+        return float(np.linalg.eigvalsh(matrix.toarray())[0])
+    start = np.random.default_rng(1).normal(size=matrix.shape[0])
+    return float(eigsh(matrix, k=1, which="SA", v0=start, return_eigenvectors=False)[0])

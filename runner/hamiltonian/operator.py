@@ -5,23 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
 
 @dataclass(frozen=True, kw_only=True)
 class Physics:
-    """What an ansatz may want to know about a Hamiltonian besides its matrix."""
+    """What an ansatz or an experiment may want to know about a Hamiltonian besides its matrix."""
 
     reference_state: tuple[int, ...] | None = None
     """A good product state, one bit per qubit, qubit 0 first: Hartree–Fock, Néel."""
+    reference_energy: float | None = None
+    """The energy to compare with where it is not the lowest eigenvalue: FCI for a given number of electrons."""
     electrons: tuple[int, int] | None = None
-    """Electrons with spin up and down; only for molecules."""
+    """Electrons with spin up and down; only for molecules and the Hubbard model."""
     mapper: str | None = None
-    """Fermions to qubits: jordan_wigner | parity | bravyi_kitaev; only for molecules."""
+    """Fermions to qubits: jordan_wigner | parity | bravyi_kitaev; only for fermions."""
     parts: tuple[SparsePauliOp, ...] = ()
-    """The Hamiltonian as a sum of operators, each made of commuting terms: the layers of the HVA."""
-    ground_states: tuple[str, ...] = ()
-    """Which simple states the HVA may start from: `plus`, `singlets` or `reference`."""
+    """The Hamiltonian as a sum of operators of commuting terms, in the order the HVA applies them."""
+    preparation: QuantumCircuit | None = None
+    """What the HVA starts from: a simple state that is the ground state of one of the parts."""
 
 
 class Hamiltonian(SparsePauliOp):

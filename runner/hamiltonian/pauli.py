@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.config import require_choice
 from runner.errors import ConfigError, ConfigWarning
+from runner.hamiltonian.fermion import MAPPERS, hartree_fock_state
 from runner.require import require_integer, require_number
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 MAX_QUBITS = 1000
 """Largest number of qubits a Hamiltonian may be declared on."""
-MAPPERS = ("jordan_wigner", "parity", "bravyi_kitaev")
 
 
 @dataclass(kw_only=True)
@@ -46,7 +46,7 @@ class PauliTerms:
 
 
 @dataclass(kw_only=True)
-class Molecule(PauliTerms):
+class MoleculeTerms(PauliTerms):
     """A molecule's Hamiltonian in Hartree, nuclear repulsion and frozen core in the identity term."""
 
     electrons: list[int] = field(default_factory=lambda: [1, 1])
@@ -72,7 +72,6 @@ class Molecule(PauliTerms):
 
     def build(self) -> Hamiltonian:
         """The operator, with the Hartree–Fock state as its reference."""
-        from runner.hamiltonian.fermion import hartree_fock_state
         from runner.hamiltonian.operator import Hamiltonian, Physics
 
         operator = super().build()

@@ -1,0 +1,284 @@
+"""Spins and electrons on chains and square lattices, with open or periodic ends and seeded disorder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runner.errors import ConfigError
+from runner.require import require_integer, require_number
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+    from runner.hamiltonian.operator import Hamiltonian
+
+MAX_SITES = 1000
+
+Bond = tuple[int, int]
+Term = tuple[str, list[int], float]
+
+
+@dataclass(kw_only=True)
+class Lattice:
+    """Sites in rows, joined to their nearest neighbours."""
+
+    name: str
+    """Name of the choice."""
+    shape: list[int] = field(default_factory=lambda: [8])
+    """Sites in each direction: [8] is a chain, [3, 4] a square lattice of three rows."""
+    periodic: bool = False
+    """Join the ends of every row and column."""
+    reference_energy: float | None = None
+    """Energy to compare results with; null: the lowest eigenvalue, computed up to 14 qubits."""
+
+    def __post_init__(self) -> None:
+        key = "hamiltonian.shape"
+        if len(self.shape) not in (1, 2):
+            raise ConfigError(
+                f"must be [sites] or [rows, columns], got {self.shape}; give one or two", key=key
+            )
+        for index, length in enumerate(self.shape):
+            require_integer(f"{key}[{index}]", length, 1, MAX_SITES)
+        if not 2 <= self.sites <= MAX_SITES:
+            raise ConfigError(f"makes {self.sites} sites; give 2 to {MAX_SITES}", key=key)
+
+    @property
+    def sites(self) -> int:
+        """Number of sites."""
+        return self.shape[0] * (self.shape[1] if len(self.shape) == 2 else 1)
+
+    def bonds(self) -> list[list[Bond]]:
+        """Pairs of neighbours in groups that share no site: even then odd bonds of each direction."""
+        rows, columns = (1, self.shape[0]) if len(self.shape) == 1 else self.shape
+        groups: dict[tuple[int, int], list[Bond]] = {}
+        for direction, length, lines in ((0, columns, rows), (1, rows, columns)):
+            for start, end in _steps(length, self.periodic):
+                colour = 2 if start == length - 1 and length % 2 else start % 2
+                for line in range(lines):
+                    pair = (line * columns + start, line * columns + end)
+                    if direction == 1:
+                        pair = (start * columns + line, end * columns + line)
+                    groups.setdefault((direction, colour), []).append(pair)
+        return list(groups.values())
+
+
+def _steps(length: int, periodic: bool) -> Iterator[Bond]:
+    for start in range(length - 1):
+        yield start, start + 1
+    if periodic and length > 2:
+        yield length - 1, 0
+
+
+@dataclass(kw_only=True)
+class SpinLattice(Lattice):
+    """Spins ½ written with Pauli matrices (not S = σ/2)."""
+
+    coupling: float = 1.0
+    """J, in the unit of energy."""
+    field: float = 0.0
+    """h, in the unit of energy."""
+    coupling_disorder: float = 0.0
+    """Every bond's J is drawn uniformly from J ± this."""
+    field_disorder: float = 0.0
+    """Every site's h is drawn uniformly from h ± this."""
+    disorder_seed: int = 1
+    """Seed of the disorder, independent of the run's."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("coupling", "field", "coupling_disorder", "field_disorder"):
+            require_number(f"hamiltonian.{name}", getattr(self, name))
+        for name in ("coupling_disorder", "field_disorder"):
+            if getattr(self, name) < 0:
+                raise ConfigError(
+                    f"must be at least 0, got {getattr(self, name)}; raise it", key=f"hamiltonian.{name}"
+                )
+        require_integer("hamiltonian.disorder_seed", self.disorder_seed, 0, 2**63 - 1)
+
+    def couplings(self) -> list[dict[Bond, float]]:
+        """J of every bond, grouped like `bonds`."""
+        import numpy as np
+
+        rng = np.random.default_rng([self.disorder_seed, 0])
+        spread = self.coupling_disorder
+        return [
+            {bond: self.coupling + rng.uniform(-spread, spread) for bond in group} for group in self.bonds()
+        ]
+
+    def fields(self) -> list[float]:
+        """Field of every site."""
+        import numpy as np
+
+        rng = np.random.default_rng([self.disorder_seed, 1])
+        spread = self.field_disorder
+        return [self.field + rng.uniform(-spread, spread) for _ in range(self.sites)]
+
+
+@dataclass(kw_only=True)
+class Heisenberg(SpinLattice):
+    """H = Σ J (XX + YY + ZZ) + Σ h Z; J > 0 is the antiferromagnet."""
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each two-site product relative to J."""
+        return {"ZZ": 1.0, "YY": 1.0, "XX": 1.0}
+
+    def build(self) -> Hamiltonian:
+        """The operator; the HVA starts from singlets on every second bond (Wiersema et al. 2020)."""
+        layers: list[list[Term]] = []
+        for group in self.couplings():
+            for label, weight in self.weights.items():
+                layers.append([(label, list(bond), coupling * weight) for bond, coupling in group.items()])
+        # the start is the ground state of the first group of bonds, so its layers come last
+        first = len(self.weights)
+        layers = [
+            *layers[first:],
+            *layers[:first],
+            [("Z", [site], h) for site, h in enumerate(self.fields())],
+        ]
+        neel = tuple(self._sublattice(site) for site in range(self.sites))
+        return assemble(layers, self.sites, reference_state=neel, preparation=self._singlets())
+
+    def _sublattice(self, site: int) -> int:
+        columns = self.shape[-1]
+        return (site // columns + site % columns) % 2
+
+    def _singlets(self) -> QuantumCircuit:
+        """(|01⟩ − |10⟩)/√2 on the first group of bonds."""
+        from qiskit import QuantumCircuit
+
+        circuit = QuantumCircuit(self.sites)
+        for a, b in self.bonds()[0]:
+            circuit.x([a, b])
+            circuit.h(a)
+            circuit.cx(a, b)
+        return circuit
+
+
+@dataclass(kw_only=True)
+class XXZ(Heisenberg):
+    """H = Σ J (XX + YY + Δ ZZ) + Σ h Z."""
+
+    anisotropy: float = 1.0
+    """Δ; 1 is the Heisenberg model, 0 the XY model."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_number("hamiltonian.anisotropy", self.anisotropy)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight of each two-site product relative to J."""
+        return {"ZZ": self.anisotropy, "YY": 1.0, "XX": 1.0}
+
+
+@dataclass(kw_only=True)
+class TransverseIsing(SpinLattice):
+    """H = −Σ J ZZ − Σ h X − g Σ Z; the chain is critical at h = J."""
+
+    longitudinal: float = 0.0
+    """g, in the unit of energy; lifts the degeneracy of the ordered phase."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_number("hamiltonian.longitudinal", self.longitudinal)
+
+    def build(self) -> Hamiltonian:
+        """The operator; the HVA starts from the ground state of the transverse field."""
+        from qiskit import QuantumCircuit
+
+        fields = self.fields()
+        ising: list[Term] = [
+            ("ZZ", list(bond), -coupling) for group in self.couplings() for bond, coupling in group.items()
+        ]
+        ising += [("Z", [site], -self.longitudinal) for site in range(self.sites)]
+        transverse: list[Term] = [("X", [site], -h) for site, h in enumerate(fields)]
+        start = QuantumCircuit(self.sites)
+        for site, h in enumerate(fields):
+            if h < 0:
+                start.x(site)
+            start.h(site)
+        return assemble([ising, transverse], self.sites, reference_state=(0,) * self.sites, preparation=start)
+
+
+@dataclass(kw_only=True)
+class Hubbard(Lattice):
+    """H = −t Σ (c†ᵢσ cⱼσ + h.c.) + U Σ n↑n↓ − µ Σ n; Jordan–Wigner, 2 qubits per site, spin up first."""
+
+    hopping: float = 1.0
+    """t, in the unit of energy."""
+    interaction: float = 4.0
+    """U, in the unit of energy."""
+    chemical_potential: float | None = None
+    """µ, in the unit of energy; null: U/2, half filling."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("hopping", "interaction"):
+            require_number(f"hamiltonian.{name}", getattr(self, name))
+        if self.chemical_potential is not None:
+            require_number("hamiltonian.chemical_potential", self.chemical_potential)
+
+    def build(self) -> Hamiltonian:
+        """The operator; the HVA starts from one electron per site, spins alternating."""
+        from qiskit import QuantumCircuit
+
+        qubits = 2 * self.sites
+        mu = self.interaction / 2 if self.chemical_potential is None else self.chemical_potential
+        layers: list[list[Term]] = []
+        for group in self.bonds():
+            layers.append([term for spin in (0, 1) for bond in group for term in self._hop(bond, spin)])
+        onsite: list[Term] = []
+        for site in range(self.sites):
+            up, down = site, site + self.sites
+            onsite += [("ZZ", [up, down], self.interaction / 4)]
+            onsite += [("Z", [place], mu / 2 - self.interaction / 4) for place in (up, down)]
+        layers.append([*onsite, ("I", [0], self.sites * (self.interaction / 4 - mu))])
+        alternating = [(site // self.shape[-1] + site % self.shape[-1]) % 2 for site in range(self.sites)]
+        state = tuple([1 - bit for bit in alternating] + alternating)
+        start = QuantumCircuit(qubits)
+        for qubit, bit in enumerate(state):
+            if bit:
+                start.x(qubit)
+        electrons = (state[: self.sites].count(1), state[self.sites :].count(1))
+        return assemble(layers, qubits, reference_state=state, preparation=start, electrons=electrons)
+
+    def _hop(self, bond: Bond, spin: int) -> Iterator[Term]:
+        """−t (c†ₐ c_b + h.c.) = −t/2 (X Z…Z X + Y Z…Z Y)."""
+        low, high = sorted(place + spin * self.sites for place in bond)
+        between = list(range(low + 1, high))
+        for letter in "XY":
+            yield letter + "Z" * len(between) + letter, [low, *between, high], -self.hopping / 2
+
+
+def assemble(
+    layers: list[list[Term]],
+    qubits: int,
+    *,
+    reference_state: tuple[int, ...],
+    preparation: QuantumCircuit,
+    electrons: tuple[int, int] | None = None,
+) -> Hamiltonian:
+    """The sum of all layers; those that are not zero become the parts the HVA alternates between."""
+    from qiskit.quantum_info import SparsePauliOp
+
+    from runner.hamiltonian.operator import Hamiltonian, Physics
+
+    parts: list[SparsePauliOp] = []
+    for layer in layers:
+        if terms := [term for term in layer if term[2]]:
+            parts.append(SparsePauliOp.from_sparse_list(terms, qubits).simplify())
+    if not parts:
+        raise ConfigError("is zero; give a coupling or a field", key="hamiltonian")
+    physics = Physics(
+        reference_state=reference_state,
+        preparation=preparation,
+        parts=tuple(part for part in parts if set(str(part.paulis[0])) != {"I"} or len(part) > 1),
+        electrons=electrons,
+        mapper="jordan_wigner" if electrons else None,
+    )
+    total = SparsePauliOp.sum(parts).simplify()
+    return Hamiltonian(total.paulis, total.coeffs.real, physics=physics)
