@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import logging
+import signal
 import sys
 from io import FileIO
 from pathlib import Path
 
 from runner.errors import RunnerError
+from runner.redact import RedactingFormatter
 from runner.tracking.sync import sync
 from runner.tracking.uploader import follow
 
@@ -22,6 +25,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         if arguments.follow:
+            _detach()
             report = follow(arguments.directory, FileIO(sys.stdin.fileno(), closefd=False))
         else:
             report = sync(arguments.directory)
@@ -31,6 +35,17 @@ def main() -> int:
     if report.message:
         print(report.message, file=sys.stderr)
     return 0 if report.state == "synced" else 4
+
+
+def _detach() -> None:
+    """Leave signals to the run, whose end is ours, and write a clean log."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log = logging.getLogger("runner.tracking")
+    log.addHandler(handler)
+    log.propagate = False
 
 
 if __name__ == "__main__":

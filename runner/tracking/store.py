@@ -17,11 +17,8 @@ from urllib.parse import urlsplit
 from runner import faults
 from runner.redact import redact
 
-PROBE_TIMEOUT = 2.0
-"""Seconds a tracking server has to say that it is alive."""
-
 REQUEST_TIMEOUT = 10
-"""Seconds it has to answer a request."""
+"""Seconds a tracking server has to answer; a run waits much shorter for the process that asks."""
 
 ID_TAG = "runner.run_id"
 """The tag by which a run is found again."""
@@ -144,7 +141,7 @@ def is_server(uri: str) -> bool:
 
 
 def probe(uri: str) -> None:
-    """Ask a tracking server whether it is alive, for two seconds at most.
+    """Ask a tracking server whether it is alive, before MLflow is imported.
 
     Raises:
         StoreError: it did not answer, or not with success.
@@ -152,7 +149,8 @@ def probe(uri: str) -> None:
     address = urlsplit(uri)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     host = redact(f"{address.scheme}://{address.hostname}:{address.port or ''}".rstrip(":"))
-    connection = kind(address.hostname or "", address.port, timeout=PROBE_TIMEOUT)
+    seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", REQUEST_TIMEOUT))
+    connection = kind(address.hostname or "", address.port, timeout=seconds)
     try:
         connection.request("GET", address.path.rstrip("/") + "/health")
         status = connection.getresponse().status
@@ -171,6 +169,7 @@ def _calm() -> None:
         "MLFLOW_HTTP_REQUEST_TIMEOUT": str(REQUEST_TIMEOUT),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         "MLFLOW_LOGGING_LEVEL": "WARNING",
         "GIT_PYTHON_REFRESH": "quiet",
     }
@@ -236,6 +235,12 @@ def _database(uri: str) -> Path:
 
 
 def _one_line(error: BaseException) -> str:
-    """The first line of an error, without secrets."""
+    """The first line of an error, without secrets and without the retry machinery's view of it."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
+    if "HTTPConnectionPool" in lines[0] or "HTTPSConnectionPool" in lines[0]:
+        return (
+            "the server does not answer any more"
+            if "timed out" not in lines[0]
+            else "the server takes too long"
+        )
     return redact(lines[0])[:200]

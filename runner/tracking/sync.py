@@ -33,7 +33,7 @@ from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import BATCH, Store, StoreError, absolute
 from runner.tracking.translation import Point, Translation
 
-FILES = ("config.yaml", "session.json", "result.json", "report.html", "forecast.json")
+FILES = ("config.yaml", "session.json", "result.json", "runner.log", "report.html", "forecast.json")
 """Files of a run directory that go to MLflow as they are, with everything in figures/."""
 
 TEXT = {".yaml", ".json", ".html", ".txt", ".md", ".svg", ".log", ".csv"}
@@ -350,13 +350,15 @@ def report_of(directory: Path, progress: Progress) -> SyncReport:
     if progress.phase == "synced":
         return SyncReport(state="synced", mlflow_run_id=progress.run_id)
     unsynced = max(_count(directory) - progress.synced, 1)
-    state = "offline" if progress.phase == "offline" else "partial"
-    reason = f": {progress.message}" if progress.message else ""
+    if progress.phase == "offline":
+        state, reason = "offline", progress.message
+    else:
+        state, reason = "partial", "the upload goes on by itself as long as the store answers"
     return SyncReport(
         state=state,
         records_unsynced=unsynced,
         mlflow_run_id=progress.run_id,
-        message=f"{unsynced} records unsynced{reason}; later: python -m runner sync {directory}",
+        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {directory}",
     )
 
 

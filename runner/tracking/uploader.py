@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -22,7 +21,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from runner.redact import RedactingFormatter
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError, is_server
@@ -140,12 +138,6 @@ def follow(directory: Path, control: RawIOBase) -> SyncReport:
 
     The first line of `control` (unbuffered, so that `select` sees what comes) is the tracking configuration.
     """
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)  # they are meant for the run, whose end is ours
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log.addHandler(handler)
-    log.propagate = False
     config = TrackingConfig(**json.loads(control.readline()))
     with locked(directory):
         run = RunSync(directory, config, live=True)

@@ -1,0 +1,58 @@
+"""A real `mlflow server`, for as long as a `with` block."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.tracking.store import StoreError, probe
+
+
+@contextmanager
+def mlflow_server(home: Path) -> Iterator[int]:
+    """Start a tracking server that keeps everything below `home`; yields its port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    store = [
+        "--backend-store-uri",
+        f"sqlite:///{home}/server.db",
+        "--artifacts-destination",
+        str(home / "artifacts"),
+    ]
+    place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    with (home / "server.log").open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "server", *store, *place],
+            stdout=output,
+            stderr=output,
+            cwd=home,
+            start_new_session=True,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+        )
+    try:
+        _await(port, process, home / "server.log")
+        yield port
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _await(port: int, process: subprocess.Popen[bytes], output: Path) -> None:
+    """Wait until the server answers."""
+    for _ in range(600):
+        try:
+            probe(f"http://127.0.0.1:{port}")
+        except StoreError:
+            if process.poll() is not None:
+                break
+            time.sleep(0.1)
+        else:
+            return
+    raise RuntimeError(f"mlflow server did not start:\n{output.read_text()}")

@@ -1,0 +1,117 @@
+"""G4: a real tracking server behind a proxy that breaks, stalls and dies; nothing is lost and nothing doubled."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pytest
+
+from runner.tracking import SyncReport, TrackingConfig, sync
+from runner.tracking.uploader import follow
+from tests.faults.proxy import FaultyProxy
+from tests.faults.server import mlflow_server
+from tests.tracking import made
+
+EVALUATIONS = 60
+TRACE = [(k, made.energy(k)) for k in range(EVALUATIONS)]
+
+
+@dataclass(frozen=True)
+class Outage:
+    """What the network does during a run."""
+
+    name: str
+    before: str = "pass"
+    """Mode of the proxy until half of the run."""
+    after: str = "pass"
+    """Mode from then on."""
+    dies_after: int | None = None
+    """Requests after which the server is gone."""
+
+
+OUTAGES = (
+    Outage("late", before="down", after="pass"),
+    Outage("dies", dies_after=7),
+    Outage("errors", after="error"),
+    Outage("slow", before="slow", after="slow"),
+)
+MORE_OUTAGES = (
+    *OUTAGES,
+    Outage("healthy"),
+    Outage("absent", before="down", after="down"),
+    Outage("silent", after="hole"),
+    Outage("silent-at-first", before="hole", after="pass"),
+    *(Outage(f"dies-{k}", dies_after=k) for k in range(1, 18)),
+)
+
+
+def run_during(outage: Outage, port: int, home: Path) -> SyncReport:
+    """One run with its uploader (in a thread of this process), then, once the network is well again, a sync."""
+    directory = home / outage.name
+    with FaultyProxy(port, outage.before, delay=0.3, dies_after=outage.dies_after) as proxy:
+        config = TrackingConfig(uri=proxy.uri, artifacts=str(home / "unused"))
+        journal = made.start(directory, proxy.uri, home / "unused")
+        read, write = os.pipe()
+        os.write(write, json.dumps(asdict(config)).encode() + b"\n")
+        with open(read, "rb", buffering=0) as control:
+            reports: list[SyncReport] = []
+            uploader = threading.Thread(target=lambda: reports.append(follow(directory, control)))
+            uploader.start()
+            made.evaluate(journal, range(EVALUATIONS // 2))
+            time.sleep(0.5)
+            proxy.mode = outage.after
+            made.evaluate(journal, range(EVALUATIONS // 2, EVALUATIONS))
+            made.end(directory, journal, EVALUATIONS)
+            os.close(write)
+            uploader.join()
+        proxy.mode, proxy.dies_after = "pass", None
+        synced = any(sync(directory).state == "synced" for _ in range(5))
+    assert synced, outage
+    return reports[0]
+
+
+def assert_nothing_is_lost(outages: Sequence[Outage], home: Path) -> list[SyncReport]:
+    """Runs through all these outages are in the store completely, and once; their reports before any sync."""
+    with mlflow_server(home) as port:
+        with ThreadPoolExecutor(2) as pool:
+            reports = list(pool.map(lambda outage: run_during(outage, port, home), outages))
+        from mlflow import MlflowClient
+
+        client = MlflowClient(f"http://127.0.0.1:{port}")
+        (experiment,) = [found for found in client.search_experiments() if found.name == "vqe"]
+        runs = client.search_runs([experiment.experiment_id])
+        traces = {
+            run.data.tags["runner.directory"]: sorted(
+                (metric.step, metric.value)
+                for metric in client.get_metric_history(run.info.run_id, "energy/value")
+            )
+            for run in runs
+        }
+
+    assert len(runs) == len(outages)
+    assert traces == {outage.name: TRACE for outage in outages}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    return reports
+
+
+def test_G4_outages_lose_nothing(tmp_path):
+    """Late, dying, failing and slow servers: every run is complete after a sync, exactly once."""
+    reports = dict(zip([o.name for o in OUTAGES], assert_nothing_is_lost(OUTAGES, tmp_path), strict=True))
+
+    assert reports["errors"].state == "offline"
+    assert reports["errors"].records_unsynced > 0
+
+
+@pytest.mark.nightly
+def test_G4_every_outage(tmp_path, monkeypatch):
+    """The same with silent servers and with one that dies at any request."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")
+
+    assert_nothing_is_lost(MORE_OUTAGES, tmp_path)

@@ -1,0 +1,143 @@
+"""The uploader's process: it accompanies a run, survives its death, and is never waited for in vain."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.tracking import TrackingConfig, sync
+from runner.tracking.report import Progress
+from tests.faults.proxy import FaultyProxy
+from tests.tracking import made
+
+TRACE = [(k, made.energy(k)) for k in range(20)]
+
+
+def wait_until(condition, seconds: float = 60.0) -> None:
+    """Wait for something that another process does."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "nothing happened"
+        time.sleep(0.02)
+
+
+def test_a_run_is_in_the_store_when_it_ends(tmp_path):
+    """The id is known during the run, finish waits for everything, and the process is gone."""
+    config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts"))
+    directory = tmp_path / "run"
+    journal = made.start(directory, config.uri, tmp_path / "artifacts")
+    with config.build(directory) as uploader:
+        made.evaluate(journal, range(20))
+        run_id = uploader.run_id()
+        made.end(directory, journal, 20)
+        report = uploader.finish()
+
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:
+        runs = store.execute("SELECT run_uuid, status FROM runs").fetchall()
+        trace = store.execute("SELECT step, value FROM metrics WHERE key = 'energy/value'").fetchall()
+    assert (report.state, report.mlflow_run_id, report.message) == ("synced", run_id, "")
+    assert runs == [(run_id, "FINISHED")]
+    assert sorted(trace) == TRACE
+    assert (directory / "runner.log").read_text() == ""
+
+
+def test_tracking_can_be_off(tmp_path):
+    """No process, no file, no waiting."""
+    with TrackingConfig(enabled=False).build(tmp_path) as uploader:
+        assert uploader.run_id() is None
+        assert uploader.finish().state == "off"
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def _run_that_is_killed(directory: str, config: TrackingConfig) -> None:
+    journal = made.start(Path(directory), config.uri, Path(config.artifacts))
+    uploader = config.build(directory)
+    uploader.start()
+    made.evaluate(journal, range(20))
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_G14_a_killed_run_does_not_stay_running(tmp_path):
+    """After kill -9 of the run its uploader brings in what the journal holds, marks the run KILLED and goes."""
+    config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts"))
+    directory = tmp_path / "run"
+    process = multiprocessing.get_context("fork").Process(
+        target=_run_that_is_killed, args=(str(directory), config)
+    )
+    process.start()
+    process.join()
+    wait_until(lambda: Progress.load(directory).phase == "synced")
+
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:
+        assert store.execute("SELECT status FROM runs").fetchall() == [("KILLED",)]
+        trace = store.execute("SELECT step, value FROM metrics WHERE key = 'energy/value'").fetchall()
+    assert sorted(trace) == TRACE
+
+
+@pytest.mark.parametrize("mode", ["down", "error", "hole"])
+def test_G4_a_server_that_is_not_there_is_not_waited_for(tmp_path, mode):
+    """Absent, broken or silent: the end of the run takes a small share of its time, and says what is missing."""
+    directory = tmp_path / "run"
+    with FaultyProxy(0, mode) as proxy:
+        config = TrackingConfig(uri=proxy.uri, artifacts=str(tmp_path / "artifacts"))
+        journal = made.start(directory, proxy.uri, tmp_path / "artifacts")
+        with config.build(directory) as uploader:
+            made.evaluate(journal, range(20))
+            wait_until(lambda: proxy.requests > 0 or Progress.load(directory).message)
+            began = time.monotonic()
+            assert uploader.run_id() is None
+            made.end(directory, journal, 20)
+            report = uploader.finish()
+            waited = time.monotonic() - began
+
+    assert report.state in {"offline", "partial"}
+    assert report.records_unsynced == 65
+    assert report.message.startswith("65 records unsynced: ")
+    assert report.message.endswith(f"python -m runner sync {directory}")
+    assert waited < config.timeout / 4  # not a speed: it did not sit out the time-out for healthy stores
+
+
+def _cold_start(number: int, home: str, barrier) -> None:
+    config = TrackingConfig(uri=f"sqlite:///{home}/mlflow.db", artifacts=f"{home}/artifacts")
+    directory = made.whole(Path(home) / f"run-{number}", config.uri, Path(config.artifacts), 125)
+    barrier.wait()
+    assert sync(directory, config).state == "synced"
+
+
+def test_G5_eight_processes_meet_at_a_fresh_store(tmp_path):
+    """Eight cold starts on one new database: eight runs, no value lost, the database intact (naive: one of eight)."""
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - imported once here, not eight times in the children
+
+    context = multiprocessing.get_context("fork")
+    barrier = context.Barrier(8)
+    processes = [context.Process(target=_cold_start, args=(n, str(tmp_path), barrier)) for n in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+
+    assert [process.exitcode for process in processes] == [0] * 8
+    with sqlite3.connect(tmp_path / "mlflow.db") as store:
+        assert store.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (8,)
+        assert store.execute("SELECT count(*) FROM metrics WHERE key LIKE 'energy/%'").fetchone() == (
+            8 * 125 * 4,
+        )
+        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_the_command_says_what_it_did(tmp_path):
+    """By hand: one line and an exit code when there is no run."""
+    command = [sys.executable, "-m", "runner.tracking", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == f"{tmp_path} holds no journal.jsonl, so it is not a run directory\n"
