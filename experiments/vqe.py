@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.experiment import Experiment
 from runner.results import Outcome
 
 if TYPE_CHECKING:
@@ -12,13 +13,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Vqe:
+class Vqe(Experiment):
     """One ansatz, one optimizer, one workload."""
 
     name: str = "vqe"
     """Name of the experiment."""
-
-    needs_problem = True
 
     def run(self, lab: Lab) -> Outcome:
         """Minimize the energy; report it, measured afresh, at the best parameters seen."""

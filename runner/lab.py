@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any
 from runner.config import RunConfig
 from runner.errors import RuntimeSessionError, StorageError
 from runner.optimizer import OptimizerResult, StopOptimization
-from runner.problem import Problem
+from runner.overlap import Overlap
+from runner.problem import Problem, fit
 from runner.record import Record
 from runner.results import Outcome
 from runner.signals import StopFlag
-from runner.workload import Best, Objective, Workload
+from runner.workload import Best, Objective, Term, Workload
 
 if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
     from qiskit.primitives import PrimitiveResult
     from qiskit.providers import BackendV2
 
@@ -40,11 +43,16 @@ class Lab:
         problem: Problem | None,
         record: Record,
         stop: StopFlag,
+        prepared: Any = None,
     ) -> None:
         self.config = config
         self.record = record
         self.sessions: list[Any] = []
         """Every session opened, in order; more than one only where `session.on_expiry=reopen`."""
+        self.prepared = prepared
+        """What the experiment's `prepare` gave."""
+        self.table: list[dict[str, Any]] = []
+        """The rows reported so far."""
         self._problem = problem
         self._service = service
         self._backend = backend
@@ -84,6 +92,15 @@ class Lab:
         self._workloads.append(workload)
         return workload
 
+    def row(self, **fields: Any) -> None:
+        """Report one row of the result's table; what is reported survives whatever happens later."""
+        self.record("checkpoint", {"row": len(self.table), **fields})
+        self.table.append(fields)
+
+    def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """The ISA circuit of a circuit that only the run itself could make."""
+        return fit(circuit, self._backend, self.config)
+
     def so_far(self, reason: str) -> Outcome:
         """What is known when the experiment did not get to its end: the best evaluation of any workload."""
         best = min(
@@ -98,6 +115,7 @@ class Lab:
             evaluations=sum(workload.evaluations for workload in self._workloads),
             iterations=sum(workload.iterations for workload in self._workloads),
             stop_reason=reason,
+            table=self.table,
         )
 
     def describe_sessions(self) -> dict[str, Any]:
@@ -128,32 +146,70 @@ class Lab:
             "jobs": jobs,
         }
 
-    def minimize(self, workload: Workload, optimizer: Any) -> OptimizerResult:
-        """Minimize the problem's energy with a declared optimizer, every evaluation being a job of `workload`."""
+    def objective(self, workload: Workload, *terms: Term, optimizer: Any = None) -> Objective:
+        """The energy that jobs of `workload` evaluate: the problem's, or a weighted sum of expectation values.
+
+        Args:
+            workload: whose jobs these are.
+            terms: ISA circuits with observables and weights; none: the problem's circuit and Hamiltonian.
+            optimizer: what will minimize it; tells whether `gradient=auto` means one. None: the declared one.
+        """
         gradient = self.config.gradient
         if gradient == "auto":
-            gradient = "parameter_shift" if optimizer.uses_gradient else "none"
-        energy = Objective(workload, self.problem.circuit, self.problem.observable, gradient=gradient)
+            wanted = (optimizer or self.config.optimizer).uses_gradient
+            gradient = "parameter_shift" if wanted else "none"
+        terms = terms or (Term(self.problem.circuit, self.problem.observable),)
+        return Objective(workload, *terms, gradient=gradient)
+
+    def minimize(
+        self,
+        workload: Workload,
+        optimizer: Any,
+        *,
+        energy: Objective | None = None,
+        start: np.ndarray | None = None,
+        fidelity: Callable[[Any, Any], Any] | None = None,
+    ) -> OptimizerResult:
+        """Minimize an energy with a declared optimizer, every evaluation being a job of `workload`.
+
+        Args:
+            workload: whose jobs these are, and whose random numbers the optimizer draws.
+            optimizer: the declaration.
+            energy: what is minimized; None: the problem's energy.
+            start: initial parameters, shape (P,); None: the problem's.
+            fidelity: overlap of two states of the circuit, for methods that use it; None: the problem's.
+        """
+        energy = energy or self.objective(workload, optimizer=optimizer)
+        if fidelity is None and optimizer.uses_fidelity:
+            fidelity = Overlap.of(self.problem.ansatz, self, workload)
         return optimizer.build().minimize(
             energy,
-            self.problem.initial_point,
+            self.problem.initial_point if start is None else start,
             gradient=energy.value_and_gradient,
+            fidelity=fidelity,
             rng=workload.rng,
             callback=workload.iteration,
         )
 
-    def confirm(self, workload: Workload) -> tuple[float, float]:
+    def confirm(self, workload: Workload, circuit: Any = None, observable: Any = None) -> tuple[float, float]:
         """Energy and standard error at the workload's best parameters.
 
         The lowest of many noisy numbers is biased low, so a sampled energy is measured once more at that point; an
         exact one is what it is. When the session is over by then, the number seen first has to do.
+
+        Args:
+            workload: whose best parameters are meant.
+            circuit: ISA circuit; None: the problem's.
+            observable: in its layout; None: the problem's Hamiltonian.
         """
         best = workload.best
-        if best.stddev == 0 or self.config.estimator.precision == 0:
+        exact = best.stddev == 0 or self.config.estimator.precision == 0
+        if best.evaluation < 0 or (circuit is None and exact):
             return best.energy, best.stddev
-        pub = (self.problem.circuit, self.problem.observable, best.parameters)
+        if circuit is None:
+            circuit, observable = self.problem.circuit, self.problem.observable
         try:
-            data = workload.estimate(pub)[0].data
+            data = workload.estimate((circuit, observable, best.parameters))[0].data
         except StopOptimization:
             return best.energy, best.stddev
         energy, stddev = float(data.evs), float(data.stds)

@@ -6,20 +6,19 @@ import contextlib
 import json
 import logging
 import os
-import platform
 import signal
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config import Declaration, RunConfig, schema_names
 from runner.directory import RunDirectory
+from runner.environment import environment, versions
 from runner.errors import Interrupted, RunnerError, TrackingError
 from runner.journal import Journal, read_journal
+from runner.optimizer import StopOptimization
 from runner.record import Record
 from runner.results import Outcome, RunResult
 from runner.signals import StopFlag
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from runner.problem import Problem
 
 log = logging.getLogger("runner")
-
-PACKAGES = ("qiskit", "qiskit-aer", "numpy", "scipy", "hydra-core", "mlflow", "numba", "runner")
 
 
 def run(declared: RunConfig | Declaration, *, directory: str | None = None, quiet: bool = True) -> RunResult:
@@ -114,13 +111,14 @@ class Preparation:
             from runner.problem import Problem
 
             self.problem = Problem.build(config, self.backend)
+        self.prepared = config.experiment.prepare(config, self.backend, self.problem)
 
     def lab(self, record: Record, stop: StopFlag) -> Lab:
         """The lab in which the experiment will run; from now on every fact goes to `record`."""
         from runner.lab import Lab
 
         self._record = record
-        return Lab(self.config, self.service, self.backend, self.problem, record, stop)
+        return Lab(self.config, self.service, self.backend, self.problem, record, stop, self.prepared)
 
 
 class _Execution:
@@ -178,6 +176,8 @@ class _Execution:
         except Interrupted as error:
             reason = f"{signal.Signals(error.signum).name}; continue with: {resume_command(self.files)}"
             return _Ending(lab.so_far(reason), "interrupted", error.exit_code)
+        except StopOptimization as stop:
+            return _Ending(lab.so_far(stop.reason), "stopped", 3)
         except RunnerError as error:
             log.error("%s", error)
             return _Ending(lab.so_far(str(error)), "failed", error.exit_code)
@@ -243,50 +243,6 @@ def to_yaml(values: Mapping[str, Any]) -> str:
 def resume_command(files: RunDirectory) -> str:
     """What to type to continue a run."""
     return f"python -m runner resume {files.path}"
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that decide about numbers."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
-
-
-def environment(config: RunConfig) -> dict[str, Any]:
-    """What else may change a number: versions, threads, processor; and the commit the code is at."""
-    return {
-        "versions": versions(),
-        "threads": config.backend.threads,
-        "processor": processor(),
-        "commit": commit(),
-        "pid": os.getpid(),
-    }
-
-
-def processor() -> str:
-    """The processor's model name."""
-    with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def commit() -> str | None:
-    """The git commit of the current folder, with a + when there are changes; None outside a repository."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip() or None
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -87,28 +87,33 @@ class Workload:
             raise NumericalError(f"evaluation {number} of {self.name!r} gave the energy {energy}")
 
 
+@dataclass(frozen=True)
+class Term:
+    """One part of an objective: weight · ⟨observable⟩."""
+
+    circuit: QuantumCircuit
+    """ISA circuit; every term of an objective has the same parameters."""
+    observable: Any
+    """In the circuit's layout."""
+    weight: float = 1.0
+    """In the Hamiltonian's unit, where the observable has none."""
+
+
 class Objective:
-    """The energy of a circuit as a function of its parameters: one Estimator job per call.
+    """Σ weight · ⟨observable⟩ as a function of the parameters: one Estimator job per call, one PUB per term.
 
     Args:
         workload: whose jobs these are.
-        circuit: ISA circuit.
-        hamiltonian: observable in the circuit's layout.
+        terms: what is summed.
         gradient: none | parameter_shift | adjoint | spsa.
     """
 
-    def __init__(
-        self,
-        workload: Workload,
-        circuit: QuantumCircuit,
-        hamiltonian: Any,
-        *,
-        gradient: str = "none",
-    ) -> None:
+    def __init__(self, workload: Workload, *terms: Term, gradient: str = "none") -> None:
         self.workload = workload
-        self._circuit = circuit
-        self._hamiltonian = hamiltonian
-        self._shift = ParameterShift.of(circuit) if gradient == "parameter_shift" else None
+        self._terms = terms
+        self._shifts: list[ParameterShift] = []
+        if gradient == "parameter_shift":
+            self._shifts = [ParameterShift.of(term.circuit) for term in terms]
         gradients: dict[str, Callable[[np.ndarray], tuple[float, np.ndarray]]] = {
             "parameter_shift": self._parameter_shift,
             "adjoint": self._adjoint,
@@ -125,33 +130,71 @@ class Objective:
             NumericalError: an energy is not a finite number.
         """
         rows = parameters[None, :] if parameters.ndim == 1 else parameters
-        data = self.workload.estimate((self._circuit, self._hamiltonian, parameters))[0].data
-        energies = data.evs.reshape(-1)
-        for row, energy, stddev in zip(rows, energies.tolist(), data.stds.reshape(-1).tolist(), strict=True):
+        energies, stddevs = self._evaluate(parameters)
+        energies = energies.reshape(-1)
+        for row, energy, stddev in zip(rows, energies.tolist(), stddevs.reshape(-1).tolist(), strict=True):
             self.workload.observe(energy, stddev, row)
         return float(energies[0]) if parameters.ndim == 1 else energies
 
+    def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        result = self.workload.estimate(
+            *((term.circuit, term.observable, parameters) for term in self._terms)
+        )
+        return self._sum([pub.data for pub in result])
+
+    def _sum(self, parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+        """Values and their standard errors; the terms' errors are independent."""
+        import numpy as np
+
+        if len(parts) == 1 and self._terms[0].weight == 1:
+            return parts[0].evs, parts[0].stds
+        weights = [term.weight for term in self._terms]
+        values = sum(weight * part.evs for weight, part in zip(weights, parts, strict=True))
+        variances = sum((weight * part.stds) ** 2 for weight, part in zip(weights, parts, strict=True))
+        return np.asarray(values), np.sqrt(variances)
+
     def _parameter_shift(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        assert self._shift is not None
-        data = self.workload.estimate(
-            (self._shift.circuit, self._hamiltonian, self._shift.angles(parameters))
-        )[0].data
-        return self._with_gradient(parameters, data, self._shift.gradient(data.evs))
+        import numpy as np
+
+        pairs = list(zip(self._shifts, self._terms, strict=True))
+        result = self.workload.estimate(
+            *((shift.circuit, term.observable, shift.angles(parameters)) for shift, term in pairs)
+        )
+        energy = sum(
+            term.weight * float(pub.data.evs[0]) for (_, term), pub in zip(pairs, result, strict=True)
+        )
+        variance = sum(
+            (term.weight * float(pub.data.stds[0])) ** 2 for (_, term), pub in zip(pairs, result, strict=True)
+        )
+        gradient = sum(
+            term.weight * shift.gradient(pub.data.evs)
+            for (shift, term), pub in zip(pairs, result, strict=True)
+        )
+        return self._with_gradient(parameters, energy, variance**0.5, np.asarray(gradient))
 
     def _adjoint(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        data = self.workload.estimate_gradient((self._circuit, self._hamiltonian, parameters))[0].data
-        return self._with_gradient(parameters, data, data.gradients.reshape(-1))
+        import numpy as np
+
+        result = self.workload.estimate_gradient(
+            *((term.circuit, term.observable, parameters) for term in self._terms)
+        )
+        energy = sum(term.weight * float(pub.data.evs) for term, pub in zip(self._terms, result, strict=True))
+        gradient = sum(
+            term.weight * pub.data.gradients.reshape(-1)
+            for term, pub in zip(self._terms, result, strict=True)
+        )
+        return self._with_gradient(parameters, energy, 0.0, np.asarray(gradient))
 
     def _spsa(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         points, direction = spsa_points(parameters, self.workload.rng)
-        data = self.workload.estimate((self._circuit, self._hamiltonian, points))[0].data
-        return self._with_gradient(parameters, data, spsa_gradient(data.evs, direction))
+        energies, stddevs = self._evaluate(points)
+        gradient = spsa_gradient(energies, direction)
+        return self._with_gradient(parameters, float(energies[0]), float(stddevs[0]), gradient)
 
     def _with_gradient(
-        self, parameters: np.ndarray, data: Any, gradient: np.ndarray
+        self, parameters: np.ndarray, energy: float, stddev: float, gradient: np.ndarray
     ) -> tuple[float, np.ndarray]:
         import numpy as np
 
-        energy, stddev = float(data.evs.reshape(-1)[0]), float(data.stds.reshape(-1)[0])
         self.workload.observe(energy, stddev, parameters, gradient_norm=float(np.linalg.norm(gradient)))
         return energy, gradient

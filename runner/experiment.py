@@ -1,0 +1,39 @@
+"""What every algorithm is: a few settings, what it gets ready before the session opens, and its run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+
+    from runner.config import RunConfig
+    from runner.lab import Lab
+    from runner.problem import Problem
+    from runner.results import Outcome
+
+
+@dataclass(kw_only=True)
+class Experiment:
+    """Base of everything in experiments/ and of experiments that plug-ins add."""
+
+    name: str
+    """Name of the experiment."""
+
+    needs_problem: ClassVar[bool] = True
+    """Build `lab.problem` from the declared hamiltonian and ansatz."""
+
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Any:  # noqa: ARG002
+        """Check what can be checked and build what the run needs; given back by `lab.prepared`.
+
+        Called before anything is created, so that what does not fit is told in one line.
+
+        Raises:
+            ConfigError: the parts of the declaration do not fit together.
+        """
+        return None
+
+    def run(self, lab: Lab) -> Outcome:
+        """The algorithm."""
+        raise NotImplementedError
