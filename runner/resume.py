@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.config import Declaration, RunConfig, flatten, restore
 from runner.directory import OUTPUTS, RunDirectory
+from runner.environment import environment
 from runner.errors import ConfigError, JournalError, ResumeError
 from runner.journal import Journal, is_open, read_journal
 from runner.refusal import parse
@@ -94,8 +95,6 @@ def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
 
 
 def _same_environment(started: Mapping[str, Any], config: RunConfig) -> None:
-    from runner.run import environment
-
     if config.run.allow_environment_change:
         return
     now = environment(config)

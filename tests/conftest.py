@@ -1,0 +1,18 @@
+"""What every test may use: a folder of its own, and runs small enough to wait for."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist runs one worker per core already
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder for the time of a test."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

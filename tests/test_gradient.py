@@ -1,0 +1,98 @@
+"""Gradients of the hardware's kind, against finite differences and closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.circuit.library import efficient_su2
+from qiskit.primitives import StatevectorEstimator
+from qiskit.quantum_info import SparsePauliOp
+
+from runner.errors import ConfigError
+from runner.gradient import ParameterShift, spsa_gradient, spsa_points
+
+
+def energies(circuit: QuantumCircuit, observable: SparsePauliOp, values: np.ndarray) -> np.ndarray:
+    """Exact expectation values by Qiskit's reference estimator."""
+    return np.asarray(StatevectorEstimator().run([(circuit, observable, values)]).result()[0].data.evs)
+
+
+def numerical(circuit: QuantumCircuit, observable: SparsePauliOp, point: np.ndarray) -> np.ndarray:
+    """Central finite differences."""
+    step = 1e-5 * np.eye(len(point))
+    return (energies(circuit, observable, point + step) - energies(circuit, observable, point - step)) / 2e-5
+
+
+def test_parameter_shift_of_one_rotation_is_the_derivative_of_a_cosine() -> None:
+    """⟨Z⟩ after ry(θ) is cos θ, its derivative -sin θ."""
+    circuit = QuantumCircuit(1)
+    circuit.ry(Parameter("θ"), 0)
+    shift = ParameterShift.of(circuit)
+
+    evs = energies(shift.circuit, SparsePauliOp("Z"), shift.angles(np.array([0.3])))
+
+    assert evs[0] == pytest.approx(np.cos(0.3))
+    assert shift.gradient(evs) == pytest.approx([-np.sin(0.3)])
+
+
+def test_parameter_shift_of_an_ansatz_agrees_with_finite_differences() -> None:
+    """Every parameter of efficient_su2 on three qubits."""
+    circuit = efficient_su2(3, reps=1)
+    observable = SparsePauliOp(["XXI", "ZIZ", "IYY"], [0.5, -1.0, 0.25])
+    point = np.random.default_rng(3).uniform(-np.pi, np.pi, circuit.num_parameters)
+    shift = ParameterShift.of(circuit)
+
+    gradient = shift.gradient(energies(shift.circuit, observable, shift.angles(point)))
+
+    assert gradient == pytest.approx(numerical(circuit, observable, point), abs=1e-8)
+
+
+def test_parameter_shift_follows_repeated_parameters_and_expressions() -> None:
+    """One parameter in several gates, with factors and offsets: the chain rule puts it together."""
+    a, b = Parameter("a"), Parameter("b")
+    circuit = QuantumCircuit(2, global_phase=a)
+    circuit.h(0)
+    circuit.rzz(2 * a + 0.1, 0, 1)
+    circuit.rx(a - b, 0)
+    circuit.ry(b / 3, 1)
+    circuit.p(a, 1)
+    observable = SparsePauliOp(["XY", "ZZ", "YI"], [1.0, 0.7, -0.4])
+    point = np.array([0.4, -1.1])
+    shift = ParameterShift.of(circuit)
+
+    gradient = shift.gradient(energies(shift.circuit, observable, shift.angles(point)))
+
+    assert gradient == pytest.approx(numerical(circuit, observable, point), abs=1e-8)
+
+
+def test_gates_without_a_two_term_rule_are_refused() -> None:
+    """A controlled rotation has three eigenvalues."""
+    circuit = QuantumCircuit(2)
+    circuit.crx(Parameter("a"), 0, 1)
+
+    with pytest.raises(ConfigError, match="gradient: parameter_shift has no rule for the gate 'crx'"):
+        ParameterShift.of(circuit)
+
+
+def test_angles_that_are_not_linear_are_refused() -> None:
+    """sin(a) has no constant slope."""
+    circuit = QuantumCircuit(1)
+    circuit.rx(Parameter("a").sin(), 0)
+
+    with pytest.raises(ConfigError, match="gradient: parameter_shift needs angles that are linear"):
+        ParameterShift.of(circuit)
+
+
+def test_spsa_is_the_gradient_on_average() -> None:
+    """Of a linear function every direction gives an unbiased estimate."""
+    slope = np.array([1.0, -2.0, 0.5])
+    rng = np.random.default_rng(5)
+
+    estimates = []
+    for _ in range(4000):
+        points, direction = spsa_points(np.zeros(3), rng)
+        estimates.append(spsa_gradient(points @ slope, direction))
+
+    assert np.mean(estimates, axis=0) == pytest.approx(slope, abs=0.15)

@@ -1,0 +1,110 @@
+"""The record: facts reach the journal first, and a resumed run must repeat them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner.errors import ResumeError
+from runner.journal import Journal, read_journal
+from runner.record import Record, lasting
+
+
+def evaluation(index: int, energy: float, workload: str = "vqe") -> dict[str, Any]:
+    """The fields of an evaluation event."""
+    return {"workload": workload, "index": index, "energy": energy}
+
+
+def completed(index: int, digest: str = "d", status: str = "DONE") -> dict[str, Any]:
+    """The fields of a job.completed event."""
+    return {"workload": "vqe", "index": index, "digest": digest, "status": status, "result": [{"evs": index}]}
+
+
+def journal_with(path: Path, *events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The events as a journal gives them back."""
+    with Journal.create(path) as journal:
+        for kind, fields in events:
+            journal.write(kind, fields)
+    return read_journal(path).events
+
+
+def test_facts_are_on_disk_before_listeners_hear_of_them(tmp_path: Path) -> None:
+    """A listener finds the event it is told about in the journal already."""
+    seen: list[int] = []
+    with Journal.create(tmp_path / "j") as journal:
+        record = Record(journal)
+        record.listen(lambda _kind, _fields: seen.append(len(read_journal(tmp_path / "j").events)))
+        record("evaluation", evaluation(0, -1.0))
+        record("evaluation", evaluation(1, -1.1))
+
+    assert seen == [1, 2]
+
+
+def test_replayed_facts_are_not_written_twice(tmp_path: Path) -> None:
+    """The past is compared, the future appended."""
+    events = journal_with(tmp_path / "j", ("evaluation", evaluation(0, -1.0)))
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        record = Record(journal, events)
+        record("evaluation", evaluation(0, -1.0))
+        record("evaluation", evaluation(1, -1.1))
+
+    assert [event["index"] for event in read_journal(tmp_path / "j").events] == [0, 1]
+
+
+def test_workloads_may_be_interleaved_differently(tmp_path: Path) -> None:
+    """Only the order within a workload is fixed."""
+    events = journal_with(
+        tmp_path / "j", ("evaluation", evaluation(0, -1.0, "a")), ("evaluation", evaluation(0, -2.0, "b"))
+    )
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        record = Record(journal, events)
+        record("evaluation", evaluation(0, -2.0, "b"))
+        record("evaluation", evaluation(0, -1.0, "a"))
+
+    assert len(read_journal(tmp_path / "j").events) == 2
+
+
+def test_the_first_difference_is_named(tmp_path: Path) -> None:
+    """Another energy than the recorded one stops the run and says which field differs."""
+    events = journal_with(tmp_path / "j", ("evaluation", evaluation(0, -1.0)))
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        record = Record(journal, events)
+        with pytest.raises(ResumeError, match=r"evaluation differs .* 'energy': recorded -1.0, now -1.5"):
+            record("evaluation", evaluation(0, -1.5))
+
+
+def test_recall_answers_done_jobs_only(tmp_path: Path) -> None:
+    """Killed jobs were never executed, so there is nothing to recall."""
+    events = journal_with(
+        tmp_path / "j", ("job.completed", completed(0)), ("job.completed", completed(1, status="FAILED"))
+    )
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        record = Record(journal, events)
+
+        assert record.recall("vqe", 0, "d") == [{"evs": 0}]
+        assert record.recall("vqe", 1, "d") is None
+        assert record.recall("vqe", 2, "d") is None
+        assert record.recalled == 1
+
+
+def test_recall_refuses_another_question(tmp_path: Path) -> None:
+    """The same place in the workload, but other PUBs: the code or its inputs changed."""
+    events = journal_with(tmp_path / "j", ("job.completed", completed(0, digest="abc")))
+
+    with Journal.append_to(tmp_path / "j") as journal, pytest.raises(ResumeError, match="PUB digest xyz"):
+        Record(journal, events).recall("vqe", 0, "xyz")
+
+
+def test_shutting_down_is_not_part_of_the_experiment() -> None:
+    """What closing an interrupted session wrote is left out; what a resumed run added counts."""
+    kinds = ["run.started", "session", "run.interrupted", "session", "run.ended", "run.resumed", "evaluation"]
+
+    kept = lasting([{"kind": kind, "number": number} for number, kind in enumerate(kinds)])
+
+    assert [event["number"] for event in kept] == [1, 6]

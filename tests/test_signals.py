@@ -1,0 +1,66 @@
+"""Signals are remembered, not raised."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from runner.errors import Interrupted
+from runner.signals import StopFlag
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_for_the_next_check(signum: int) -> None:
+    """Nothing is raised when it arrives; the next check says which it was."""
+    with StopFlag() as stop:
+        stop.check()
+        os.kill(os.getpid(), signum)
+
+        with pytest.raises(Interrupted) as caught:
+            stop.check()
+
+    assert caught.value.exit_code == 128 + signum
+
+
+def test_handlers_are_put_back() -> None:
+    """After the run, Ctrl-C is what it was."""
+    before = signal.getsignal(signal.SIGINT)
+    with StopFlag():
+        assert signal.getsignal(signal.SIGINT) != before
+
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_other_threads_leave_signals_alone() -> None:
+    """A run in a worker thread does not touch what the main thread has set up."""
+    before = signal.getsignal(signal.SIGINT)
+    seen = []
+
+    def enter() -> None:
+        with StopFlag():
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join()
+
+    assert seen == [before]
+
+
+def test_the_second_signal_ends_the_process() -> None:
+    """Even when nothing checks the flag any more."""
+    program = (
+        "import os, signal\nfrom runner.signals import StopFlag\n"
+        "with StopFlag():\n    os.kill(os.getpid(), signal.SIGINT)\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('still here')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 130
+    assert done.stdout == ""
+    assert "the current job completes first" in done.stderr
