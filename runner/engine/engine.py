@@ -102,6 +102,29 @@ class Engine:
                 del self._recent[identity]
 
 
+def _kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
+    """What makes a kernel of a circuit, giving None for circuits it cannot run."""
+    if engine == "aer":
+        return None
+    from runner.engine import kernel
+
+    if not kernel.available():
+        if engine == "kernel":
+            raise ConfigError("engine=kernel needs numba, which is not installed; take engine=aer")
+        return None
+
+    def make(circuit: QuantumCircuit, parameters: Any, *observable: Any) -> Any:
+        from runner.engine.kernel.program import Unsupported
+        from runner.engine.kernel.state_vector import StateVectorKernel
+
+        try:
+            return StateVectorKernel(circuit, parameters, *observable, threads=threads)
+        except Unsupported:
+            return None
+
+    return make
+
+
 class _Seen:
     """A circuit and observables as they were when their plan was made."""
 

@@ -16,7 +16,16 @@ from qiskit.circuit import QuantumCircuit
 from runner.engine.aer import AerOptions, AerProgram
 from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect
 from runner.engine.duration import scheduled_duration
-from runner.engine.measurement import Basis, Piece, SimulationOptions, basis_changes, pieces_of, stream
+from runner.engine.measurement import (
+    Basis,
+    Piece,
+    SimulationOptions,
+    basis_changes,
+    draw,
+    draw_counts,
+    pieces_of,
+    stream,
+)
 from runner.engine.memory import require
 from runner.engine.noise import with_relaxation
 from runner.engine.observables import PauliTerms, measurement_bases, pauli_terms
@@ -92,11 +101,7 @@ class EstimatorPlan:
             shots: per measurement basis; None is exact.
             seed: of the job; the set at position i of the flattened batch draws from its own stream (seed, i).
         """
-        values = np.asarray(values, dtype=float)
-        if values.shape[-1:] != (self.num_parameters,):
-            raise ConfigError(
-                f"the circuit takes {self.num_parameters} parameters, got values of shape {values.shape}"
-            )
+        values = self._checked(values)
         batch = values.shape[:-1]
         rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
         if shots is None:
@@ -107,12 +112,21 @@ class EstimatorPlan:
         means, errors = self._sampled(rows, shots, seed)
         return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), shots)
 
+    def _checked(self, values: NDArray) -> NDArray:
+        values = np.asarray(values, dtype=float)
+        if values.shape[-1:] != (self.num_parameters,):
+            raise ConfigError(
+                f"the circuit takes {self.num_parameters} parameters, got values of shape {values.shape}"
+            )
+        return values
+
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
         kernel = self._kernel
         if kernel is None:
-            raise ConfigError(f"no adjoint gradient: {self._no_kernel_because}")
-        values = np.asarray(values, dtype=float)
+            reason = self._no_kernel_because or "the circuit has an instruction the kernel does not know"
+            raise ConfigError(f"no adjoint gradient: {reason}")
+        values = self._checked(values)
         batch = values.shape[:-1]
         evs, slopes = kernel.gradients(values.reshape(math.prod(values.shape[:-1]), self.num_parameters))
         return self._spread(evs, batch), self._spread(slopes, batch)
@@ -364,20 +378,6 @@ class Readout:
             else:
                 parity += masks.astype(np.int64) @ sampled[piece][index][row].T
         return 1.0 - 2.0 * (parity & 1)
-
-
-def draw(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:
-    """Independent outcomes in the order they were drawn."""
-    cumulated = np.cumsum(probabilities)
-    points = generator.random(shots) * cumulated[-1]
-    return np.minimum(np.searchsorted(cumulated, points, side="right"), len(probabilities) - 1)
-
-
-def draw_counts(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:
-    """How often each outcome is drawn."""
-    if len(probabilities) <= 64:
-        return generator.multinomial(shots, probabilities)
-    return np.bincount(draw(probabilities, shots, generator), minlength=len(probabilities))
 
 
 def _signs(masks: NDArray) -> NDArray:

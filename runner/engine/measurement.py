@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit
 
+from runner.engine import kernel
 from runner.engine.aer import AerOptions, AerProgram, bits_from_counts
 from runner.engine.circuits import Anatomy, compact, components
 from runner.engine.memory import require
@@ -267,3 +268,21 @@ def basis_changes(
 
     names = target.operation_names if target is not None else noise_model.basis_gates
     return PassManager([Optimize1qGatesDecomposition(basis=list(names), target=target)]).run(circuits)
+
+
+def draw(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:
+    """Independent outcomes in the order they were drawn."""
+    cumulated = np.cumsum(probabilities)
+    points = generator.random(shots) * cumulated[-1]
+    if kernel.available():
+        outcomes = np.empty(shots, dtype=np.int64)
+        kernel.load().draw(cumulated, points, outcomes)
+        return outcomes
+    return np.minimum(np.searchsorted(cumulated, points, side="right"), len(probabilities) - 1)
+
+
+def draw_counts(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:
+    """How often each outcome is drawn."""
+    if len(probabilities) <= 64:
+        return generator.multinomial(shots, probabilities)
+    return np.bincount(draw(probabilities, shots, generator), minlength=len(probabilities))

@@ -15,8 +15,7 @@ from qiskit.primitives import BitArray
 from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
 from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect, split_dynamic
 from runner.engine.duration import scheduled_duration
-from runner.engine.estimator import draw
-from runner.engine.measurement import Basis, Piece, SimulationOptions, pieces_of, stream
+from runner.engine.measurement import Basis, Piece, SimulationOptions, draw, pieces_of, stream
 from runner.engine.memory import require
 from runner.engine.noise import is_factorable, restrict, with_relaxation
 from runner.errors import ConfigError

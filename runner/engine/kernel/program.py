@@ -1,0 +1,465 @@
+r"""A circuit rewritten for the kernel: layers of real rotations and, between them, phases and one permutation.
+
+Every gate becomes rotations about y (real 2×2 matrices), rotations about z and zz (phases by the parity of some bits)
+and CX, X, SWAP (an affine map of the bits). A stage is one y rotation per qubit at most, followed by
+
+    |x⟩ → \prod_k exp(-i θ_k/2 (-1)^{m_k·x + t_k}) |M x + b⟩
+
+so that a circuit of any depth costs one pass per stage for everything that is not a y rotation. Global phases are dropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import Parameter, ParameterExpression, QuantumCircuit
+
+Angle = Any
+"""A number or a ParameterExpression."""
+_HALF = math.pi / 2
+_EPSILON = 1e-14
+_IGNORED = {"barrier", "delay", "id", "global_phase"}
+
+
+class Unsupported(Exception):
+    """The circuit has an instruction the kernel cannot express."""
+
+
+@dataclass
+class Stage:
+    """One layer of y rotations, then phases and a permutation."""
+
+    num_qubits: int
+    rotations: dict[int, Angle] = field(default_factory=dict)
+    phases: list[tuple[int, int, Angle]] = field(default_factory=list)
+    """(mask of bits, constant added to their parity, angle)."""
+    rows: list[int] = field(init=False)
+    """Bit q after the stage is the parity of the bits in `rows[q]` before it …"""
+    shift: list[int] = field(init=False)
+    """… plus this."""
+
+    def __post_init__(self) -> None:
+        self.rows = [1 << q for q in range(self.num_qubits)]
+        self.shift = [0] * self.num_qubits
+
+    @property
+    def permutes(self) -> bool:
+        """Is the affine map anything but the identity?"""
+        return any(self.shift) or any(row != 1 << q for q, row in enumerate(self.rows))
+
+
+class StageBuilder:
+    """Places gates into the earliest stage their order allows."""
+
+    def __init__(self, num_qubits: int) -> None:
+        self.num_qubits = num_qubits
+        self.stages = [Stage(num_qubits)]
+        self._level = [0] * num_qubits
+        self._closed = [False] * num_qubits
+        self._fresh = [True] * num_qubits
+        self._pending: list[list[tuple[str, Angle]]] = [[] for _ in range(num_qubits)]
+
+    def single(self, qubit: int, *items: tuple[str, Angle]) -> None:
+        """Append y and z rotations on one qubit, in order of time."""
+        self._pending[qubit].extend(items)
+
+    def cx(self, control: int, target: int) -> None:
+        """Append a CX."""
+        stage = self._meet(control, target)
+        stage.rows[target] ^= stage.rows[control]
+        stage.shift[target] ^= stage.shift[control]
+
+    def swap(self, first: int, second: int) -> None:
+        """Append a SWAP."""
+        stage = self._meet(first, second)
+        for table in (stage.rows, stage.shift):
+            table[first], table[second] = table[second], table[first]
+
+    def zz(self, first: int, second: int, angle: Angle) -> None:
+        """Append exp(-i angle/2 ZZ)."""
+        stage = self._meet(first, second)
+        mask = stage.rows[first] ^ stage.rows[second]
+        stage.phases.append((mask, stage.shift[first] ^ stage.shift[second], angle))
+
+    def finish(self) -> list[Stage]:
+        """Every stage, all gates placed."""
+        for qubit in range(self.num_qubits):
+            self._flush(qubit)
+        return self.stages
+
+    def _meet(self, first: int, second: int) -> Stage:
+        self._flush(first)
+        self._flush(second)
+        level = max(self._level[first], self._level[second])
+        for qubit in (first, second):
+            self._level[qubit] = level
+            self._closed[qubit] = True
+            self._fresh[qubit] = False
+        return self.stages[level]
+
+    def _flush(self, qubit: int) -> None:
+        items, self._pending[qubit] = self._pending[qubit], []
+        for kind, angle in simplified(items):
+            if kind == "y":
+                self._rotate(qubit, angle)
+            elif kind == "x":
+                self.stages[self._level[qubit]].shift[qubit] ^= 1
+                self._closed[qubit] = True
+                self._fresh[qubit] = False
+            elif not self._fresh[qubit]:  # a phase on |0⟩ is a global one
+                stage = self.stages[self._level[qubit]]
+                stage.phases.append((stage.rows[qubit], stage.shift[qubit], angle))
+                self._closed[qubit] = True
+
+    def _rotate(self, qubit: int, angle: Angle) -> None:
+        if self._closed[qubit]:
+            self._level[qubit] += 1
+            if self._level[qubit] == len(self.stages):
+                self.stages.append(Stage(self.num_qubits))
+        self.stages[self._level[qubit]].rotations[qubit] = angle
+        self._closed[qubit] = True
+        self._fresh[qubit] = False
+
+
+def simplified(items: Sequence[tuple[str, Angle]]) -> list[tuple[str, Angle]]:
+    """The same one-qubit operation, up to a phase, with as few y rotations as the rules below find."""
+    result = _merged(items)
+    changed = True
+    while changed:
+        changed = False
+        for start in range(len(result) - 2):
+            replacement = _conjugated(result[start : start + 3])
+            if replacement is not None:
+                result = _merged(result[:start] + replacement + result[start + 3 :])
+                changed = True
+                break
+    return [part for item in result for part in _flipped(item)]
+
+
+def _merged(items: Sequence[tuple[str, Angle]]) -> list[tuple[str, Angle]]:
+    """Runs of constant rotations become at most z y z; neighbouring rotations about the same axis are added."""
+    result: list[tuple[str, Angle]] = []
+    matrix: NDArray | None = None
+    for kind, angle in [*items, ("end", None)]:
+        if kind != "end" and _constant(angle):
+            matrix = _matrix(kind, float(angle)) @ (np.eye(2) if matrix is None else matrix)
+            continue
+        if matrix is not None:
+            result.extend(_zyz(matrix))
+            matrix = None
+        if kind != "end":
+            result.append((kind, angle))
+    added: list[tuple[str, Angle]] = []
+    for kind, angle in result:
+        if added and added[-1][0] == kind and kind in "yz":
+            added[-1] = (kind, added[-1][1] + angle)
+        else:
+            added.append((kind, angle))
+    return added
+
+
+def _conjugated(items: Sequence[tuple[str, Angle]]) -> list[tuple[str, Angle]] | None:
+    """y(±π/2) z(β) y(±π/2) with one y rotation: an x rotation by ±β, after a half turn if the signs agree."""
+    (first, a), (middle, beta), (last, b) = items
+    if (first, middle, last) != ("y", "z", "y") or _constant(beta) or not (_constant(a) and _constant(b)):
+        return None
+    if any(abs(abs(float(angle)) - _HALF) > _EPSILON for angle in (a, b)):
+        return None
+    turned = [("z", _HALF), ("y", beta if float(b) > 0 else -beta), ("z", -_HALF)]
+    return [("y", math.pi), *turned] if (float(a) > 0) == (float(b) > 0) else turned
+
+
+def _flipped(item: tuple[str, Angle]) -> list[tuple[str, Angle]]:
+    """A constant half turn about y is Z, then X; no turn is nothing."""
+    kind, angle = item
+    if not _constant(angle):
+        return [item]
+    rest = math.remainder(float(angle), 2 * math.pi)
+    if abs(rest) < _EPSILON:
+        return []
+    if kind == "y" and abs(abs(rest) - math.pi) < _EPSILON:
+        return [("z", math.pi), ("x", 0.0)]
+    return [(kind, rest)]
+
+
+def _constant(angle: Angle) -> bool:
+    return not isinstance(angle, ParameterExpression) or not angle.parameters
+
+
+def _matrix(kind: str, angle: float) -> NDArray:
+    c, s = math.cos(angle / 2), math.sin(angle / 2)
+    if kind == "y":
+        return np.array([[c, -s], [s, c]], dtype=complex)
+    if kind == "x":
+        return np.array([[0, 1], [1, 0]], dtype=complex)
+    return np.diag([c - 1j * s, c + 1j * s])
+
+
+def _zyz(matrix: NDArray) -> list[tuple[str, Angle]]:
+    """A unitary as z, y, z in order of time, up to a phase."""
+    (a, b), (c, d) = matrix
+    theta = 2 * math.atan2(abs(c), abs(a))
+    if abs(a) < _EPSILON:
+        phi, lam = float(np.angle(-c / b)), 0.0
+    elif abs(c) < _EPSILON:
+        phi, lam = float(np.angle(d / a)), 0.0
+    else:
+        phi, lam = float(np.angle(c / a)), float(np.angle(-b / a))
+    candidates = [("z", lam), ("y", theta), ("z", phi)]
+    return [item for item in candidates if abs(item[1]) > _EPSILON]
+
+
+def _x_rotation(angle: Angle) -> list[tuple[str, Angle]]:
+    return [("z", _HALF), ("y", angle), ("z", -_HALF)]
+
+
+_HADAMARD: list[tuple[str, Angle]] = [("z", math.pi), ("y", _HALF)]
+_ONE_QUBIT: dict[str, Callable[..., list[tuple[str, Angle]]]] = {
+    "rx": _x_rotation,
+    "ry": lambda theta: [("y", theta)],
+    "rz": lambda phi: [("z", phi)],
+    "p": lambda phi: [("z", phi)],
+    "u1": lambda phi: [("z", phi)],
+    "u": lambda theta, phi, lam: [("z", lam), ("y", theta), ("z", phi)],
+    "u3": lambda theta, phi, lam: [("z", lam), ("y", theta), ("z", phi)],
+    "u2": lambda phi, lam: [("z", lam), ("y", _HALF), ("z", phi)],
+    "r": lambda theta, phi: [("z", -phi), *_x_rotation(theta), ("z", phi)],
+    "h": lambda: _HADAMARD,
+    "x": lambda: [("x", 0.0)],
+    "y": lambda: [("z", math.pi), ("x", 0.0)],
+    "z": lambda: [("z", math.pi)],
+    "s": lambda: [("z", _HALF)],
+    "sdg": lambda: [("z", -_HALF)],
+    "t": lambda: [("z", _HALF / 2)],
+    "tdg": lambda: [("z", -_HALF / 2)],
+    "sx": lambda: _x_rotation(_HALF),
+    "sxdg": lambda: _x_rotation(-_HALF),
+}
+
+
+def _conjugate(
+    builder: StageBuilder, qubits: Sequence[int], before: Any, after: Any, inner: Callable
+) -> None:
+    for qubit in qubits:
+        builder.single(qubit, *before)
+    inner()
+    for qubit in qubits:
+        builder.single(qubit, *after)
+
+
+def _controlled_z_rotation(builder: StageBuilder, control: int, target: int, theta: Angle) -> None:
+    builder.single(target, ("z", theta / 2))
+    builder.zz(control, target, -theta / 2)
+
+
+def _controlled_phase(builder: StageBuilder, first: int, second: int, phi: Angle) -> None:
+    builder.single(first, ("z", phi / 2))
+    builder.single(second, ("z", phi / 2))
+    builder.zz(first, second, -phi / 2)
+
+
+def _two_qubit(builder: StageBuilder, name: str, a: int, b: int, params: Sequence[Angle]) -> bool:
+    """Append a two-qubit gate if it is one of those known here."""
+    to_y, from_y = _x_rotation(_HALF), _x_rotation(-_HALF)
+    match name:
+        case "cx":
+            builder.cx(a, b)
+        case "swap":
+            builder.swap(a, b)
+        case "cz":
+            _controlled_phase(builder, a, b, math.pi)
+        case "cp" | "cu1":
+            _controlled_phase(builder, a, b, params[0])
+        case "crz":
+            _controlled_z_rotation(builder, a, b, params[0])
+        case "crx":
+            _conjugate(
+                builder, [b], _HADAMARD, _HADAMARD, lambda: _controlled_z_rotation(builder, a, b, params[0])
+            )
+        case "cry":
+            _conjugate(builder, [b], to_y, from_y, lambda: _controlled_z_rotation(builder, a, b, params[0]))
+        case "cy":
+            _conjugate(builder, [b], [("z", -_HALF)], [("z", _HALF)], lambda: builder.cx(a, b))
+        case "rzz":
+            builder.zz(a, b, params[0])
+        case "rxx":
+            _conjugate(builder, [a, b], _HADAMARD, _HADAMARD, lambda: builder.zz(a, b, params[0]))
+        case "ryy":
+            _conjugate(builder, [a, b], to_y, from_y, lambda: builder.zz(a, b, params[0]))
+        case "rzx":
+            _conjugate(builder, [b], _HADAMARD, _HADAMARD, lambda: builder.zz(a, b, params[0]))
+        case _:
+            return False
+    return True
+
+
+def _append(builder: StageBuilder, operation: Any, qubits: Sequence[int], depth: int = 0) -> None:
+    name, params = operation.name, operation.params
+    if name in _IGNORED:
+        return
+    if name in _ONE_QUBIT and len(qubits) == 1:
+        builder.single(qubits[0], *_ONE_QUBIT[name](*params))
+        return
+    if len(qubits) == 2 and _two_qubit(builder, name, qubits[0], qubits[1], params):
+        return
+    if len(qubits) == 1 and all(_constant(value) for value in params if not isinstance(value, np.ndarray)):
+        matrix = _to_matrix(operation)
+        if matrix is not None:
+            builder.single(qubits[0], *_zyz(matrix))
+            return
+    definition = operation.definition if depth < 30 else None
+    if definition is None:
+        raise Unsupported(name)
+    for item in definition.data:
+        inner = [qubits[definition.find_bit(bit).index] for bit in item.qubits]
+        _append(builder, item.operation, inner, depth + 1)
+
+
+def _to_matrix(operation: Any) -> NDArray | None:
+    try:
+        return np.asarray(operation.to_matrix())
+    except Exception as error:
+        del error
+        return None
+
+
+@dataclass(frozen=True)
+class Program:
+    """Stages as the flat arrays the kernel reads, and the angles they refer to."""
+
+    num_qubits: int
+    num_stages: int
+    expressions: tuple[Angle, ...]
+    """One per rotation or phase; the arrays refer to them by position ("slot")."""
+    rotation_start: NDArray
+    rotation_qubit: NDArray
+    rotation_slot: NDArray
+    single_start: NDArray
+    single_qubit: NDArray
+    single_sign: NDArray
+    single_slot: NDArray
+    parity_start: NDArray
+    parity_mask: NDArray
+    parity_sign: NDArray
+    parity_slot: NDArray
+    permutes: NDArray
+    forward_high: NDArray
+    """(stages, 2^h): where x goes is `forward_high[x >> l] ^ forward_low[x & (2^l - 1)]`."""
+    forward_low: NDArray
+    backward_high: NDArray
+    backward_low: NDArray
+
+
+def compile_program(circuit: QuantumCircuit) -> Program:
+    """The kernel's program of a unitary circuit; `Unsupported` if it has none."""
+    size = max(circuit.num_qubits, MIN_QUBITS)
+    builder = StageBuilder(size)
+    for item in circuit.data:
+        _append(builder, item.operation, [circuit.find_bit(bit).index for bit in item.qubits])
+    return _flatten(size, builder.finish())
+
+
+MIN_QUBITS = 4
+"""Smaller circuits get idle qubits: the kernel moves sixteen numbers at a time."""
+
+
+def split_bits(num_qubits: int) -> tuple[int, int]:
+    """How many low and high bits an index is split into."""
+    low = (num_qubits + 1) // 2
+    return low, num_qubits - low
+
+
+def _flatten(size: int, stages: list[Stage]) -> Program:
+    expressions: list[Angle] = []
+    columns: dict[str, list] = {key: [] for key in ("rq", "rs", "sq", "ss", "sk", "pm", "ps", "pk")}
+    starts: dict[str, list[int]] = {"r": [0], "s": [0], "p": [0]}
+    for stage in stages:
+        for qubit in sorted(stage.rotations):
+            columns["rq"].append(qubit)
+            columns["rs"].append(len(expressions))
+            expressions.append(stage.rotations[qubit])
+        for mask, shift, angle in stage.phases:
+            sign = -1.0 if shift else 1.0
+            kind = ("sq", "ss", "sk") if mask.bit_count() == 1 else ("pm", "ps", "pk")
+            where = mask.bit_length() - 1 if mask.bit_count() == 1 else mask
+            for key, value in zip(kind, (where, sign, len(expressions)), strict=True):
+                columns[key].append(value)
+            expressions.append(angle)
+        starts["r"].append(len(columns["rq"]))
+        starts["s"].append(len(columns["sq"]))
+        starts["p"].append(len(columns["pm"]))
+    low, high = split_bits(size)
+    forward = np.array([_images(stage.rows, stage.shift, low, high) for stage in stages], dtype=object)
+    backward = np.array([_images(*_inverse(stage), low, high) for stage in stages], dtype=object)
+
+    def integers(key: str) -> NDArray:
+        return np.array(columns[key], dtype=np.int64)
+
+    def floats(key: str) -> NDArray:
+        return np.array(columns[key], dtype=np.float64)
+
+    def table(rows: NDArray, part: int) -> NDArray:
+        return np.array([row[part] for row in rows], dtype=np.int64)
+
+    return Program(
+        num_qubits=size,
+        num_stages=len(stages),
+        expressions=tuple(expressions),
+        rotation_start=np.array(starts["r"], dtype=np.int64),
+        rotation_qubit=integers("rq"),
+        rotation_slot=integers("rs"),
+        single_start=np.array(starts["s"], dtype=np.int64),
+        single_qubit=integers("sq"),
+        single_sign=floats("ss"),
+        single_slot=integers("sk"),
+        parity_start=np.array(starts["p"], dtype=np.int64),
+        parity_mask=integers("pm"),
+        parity_sign=floats("ps"),
+        parity_slot=integers("pk"),
+        permutes=np.array([stage.permutes for stage in stages], dtype=np.bool_),
+        forward_high=table(forward, 1),
+        forward_low=table(forward, 0),
+        backward_high=table(backward, 1),
+        backward_low=table(backward, 0),
+    )
+
+
+def _images(rows: Sequence[int], shift: Sequence[int], low: int, high: int) -> tuple[NDArray, NDArray]:
+    """Where the low and the high part of an index go; the XOR of both is where the index goes."""
+    size = low + high
+    columns = [sum(((rows[q] >> bit) & 1) << q for q in range(size)) for bit in range(size)]
+    constant = sum(value << q for q, value in enumerate(shift))
+    return _spanned(columns[:low], constant), _spanned(columns[low:], 0)
+
+
+def _spanned(columns: Sequence[int], constant: int) -> NDArray:
+    table = np.array([constant], dtype=np.int64)
+    for column in columns:
+        table = np.concatenate([table, table ^ column])
+    return table
+
+
+def _inverse(stage: Stage) -> tuple[list[int], list[int]]:
+    """The affine map that undoes a stage's: x = M⁻¹ y + M⁻¹ b."""
+    size = stage.num_qubits
+    left, right = list(stage.rows), [1 << q for q in range(size)]
+    for pivot in range(size):
+        found = next(row for row in range(pivot, size) if left[row] >> pivot & 1)
+        for table in (left, right):
+            table[pivot], table[found] = table[found], table[pivot]
+        for row in range(size):
+            if row != pivot and left[row] >> pivot & 1:
+                left[row] ^= left[pivot]
+                right[row] ^= right[pivot]
+    constant = sum(value << q for q, value in enumerate(stage.shift))
+    return right, [(row & constant).bit_count() & 1 for row in right]
+
+
+def parameters_of(circuit: QuantumCircuit) -> list[Parameter]:
+    """The circuit's parameters in qiskit's order."""
+    return list(circuit.parameters)

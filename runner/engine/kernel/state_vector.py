@@ -1,0 +1,300 @@
+"""The kernel from the outside: a circuit and observables compiled to packed arrays, evaluated by the loops."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import Parameter, QuantumCircuit
+
+from runner.engine import kernel
+from runner.engine.expressions import Angles
+from runner.engine.kernel.program import Program, compile_program, split_bits
+from runner.engine.memory import require
+
+_TABLE_BYTES = 8 << 20
+"""Weights of observables are tabulated up to this size; beyond, signs are worked out on the fly."""
+_FEW_TERMS = 2
+"""Passes with at most so many terms are not tabulated from 2^14 amplitudes on: reading would cost more."""
+
+
+class StateVectorKernel:
+    """Exact expectation values, gradients and outcome probabilities of one noiseless circuit.
+
+    Args:
+        circuit: unitary, without measurements.
+        parameters: the order of the values given.
+        x: which qubits each term flips, (terms, qubits).
+        z: which qubits each term signs, (terms, qubits).
+        coefficients: of the terms in each observable, (observables, terms).
+        threads: how many may work on a batch of parameter sets.
+    """
+
+    def __init__(
+        self,
+        circuit: QuantumCircuit,
+        parameters: Sequence[Parameter],
+        x: NDArray | None = None,
+        z: NDArray | None = None,
+        coefficients: NDArray | None = None,
+        *,
+        threads: int = 1,
+    ) -> None:
+        program = compile_program(circuit)
+        self.num_qubits = program.num_qubits
+        require(32 << self.num_qubits, f"a state vector of {self.num_qubits} qubits and its copy")
+        self._circuit_qubits = circuit.num_qubits
+        self._angles = Angles(parameters, program.expressions)
+        self._direct = self._angles.simple
+        self._integers, self._reals = _packed_program(program, self._angles)
+        self._num_observables = 0 if coefficients is None else len(coefficients)
+        if coefficients is not None:
+            assert x is not None
+            assert z is not None
+            self._passes, self._weights = _packed_observables(self.num_qubits, x, z, coefficients)
+        self._local = threading.local()
+        self._threads = threads
+
+    @property
+    def nbytes(self) -> int:
+        """The memory of the packed arrays."""
+        arrays = [self._integers, self._reals]
+        if self._num_observables:
+            arrays += [self._passes, self._weights]
+        return sum(array.nbytes for array in arrays)
+
+    def energies(self, values: NDArray) -> NDArray:
+        """Expectation values, (B, S), of parameter sets (B, P)."""
+        loops = kernel.load()
+        result = np.empty((len(values), self._num_observables))
+        inputs = values if self._direct else self._angles(values)
+
+        def work(start: int, stop: int) -> None:
+            first, second, scratch, _ = self._buffers(1)
+            loops.energies(
+                self._integers,
+                self._reals,
+                self._passes,
+                self._weights,
+                inputs[start:stop],
+                first,
+                second,
+                scratch,
+                result[start:stop],
+            )
+
+        self._in_threads(work, len(values))
+        return result
+
+    def gradients(self, values: NDArray) -> tuple[NDArray, NDArray]:
+        """Expectation values (B, S) and their derivatives by every parameter (B, S, P)."""
+        loops = kernel.load()
+        sets, elements = len(values), self._num_observables
+        result = np.empty((sets, elements))
+        slopes = np.zeros((sets, elements, self._angles.size))
+        inputs = values if self._direct else self._angles(values)
+
+        def work(start: int, stop: int) -> None:
+            first, second, scratch, parts = self._buffers(2)
+            loops.gradients(
+                self._integers,
+                self._reals,
+                self._passes,
+                self._weights,
+                inputs[start:stop],
+                first,
+                second,
+                scratch,
+                parts,
+                result[start:stop],
+                slopes[start:stop],
+            )
+
+        self._in_threads(work, sets)
+        flat = slopes.reshape(sets * elements, -1)
+        by_parameter = self._angles.pull_back(np.repeat(values, elements, axis=0), flat)
+        return result, by_parameter.reshape(sets, elements, -1)
+
+    def probabilities(self, values: NDArray, bases: Sequence[Sequence[tuple[int, str]]]) -> list[NDArray]:
+        """Per basis, given as (qubit, letter) pairs, the probabilities (B, 2^k) of outcomes of those qubits."""
+        loops = kernel.load()
+        letters = np.zeros((len(bases), self.num_qubits), dtype=np.int64)
+        for row, basis in enumerate(bases):
+            for qubit, letter in basis:
+                letters[row, qubit] = "ZXY".index(letter)
+        inputs = values if self._direct else self._angles(values)
+        table = np.empty((len(values), len(bases), 1 << self.num_qubits))
+
+        def work(start: int, stop: int) -> None:
+            first, second, scratch, _ = self._buffers(1)
+            loops.basis_probabilities(
+                self._integers,
+                self._reals,
+                inputs[start:stop],
+                letters,
+                first,
+                second,
+                scratch,
+                table[start:stop],
+            )
+
+        self._in_threads(work, len(values))
+        return [self._marginal(table[:, row], [q for q, _ in basis]) for row, basis in enumerate(bases)]
+
+    def _marginal(self, table: NDArray, kept: Sequence[int]) -> NDArray:
+        """Summed over the qubits that are not kept; `kept` is in ascending order."""
+        size = self.num_qubits
+        if len(kept) == size:
+            return table
+        others = tuple(size - q for q in range(size) if q not in kept)  # axis 0 is the set
+        return table.reshape(-1, *(2,) * size).sum(axis=others).reshape(len(table), -1)
+
+    def _in_threads(self, work: Callable[[int, int], None], sets: int) -> None:
+        workers = min(self._threads, sets)
+        if workers <= 1:
+            work(0, sets)
+            return
+        edges = np.linspace(0, sets, workers + 1).astype(int)
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(work, edges[:-1], edges[1:]))
+
+    def _buffers(self, states: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Working memory of this thread."""
+        held: dict[int, Any] = self._local.__dict__
+        if states not in held:
+            if states == 2:
+                require(72 << self.num_qubits, f"an adjoint gradient of {self.num_qubits} qubits")
+            size = states * (2 << self.num_qubits)
+            low, high = split_bits(self.num_qubits)
+            held[states] = (
+                np.empty(size),
+                np.empty(size),
+                np.empty(256 + (2 << low) + (2 << high)),
+                np.empty(1 << self.num_qubits if states == 2 else 0),
+            )
+        return held[states]
+
+
+def _packed(parts: Sequence[NDArray], kind: Any, header: bool) -> tuple[NDArray, NDArray]:
+    """Arrays laid end to end, and where each starts (counting the header if it goes in front)."""
+    sizes = [len(part) for part in parts]
+    first = len(parts) + 1 if header else 0
+    starts = np.array([first, *(first + np.cumsum(sizes))], dtype=np.int64)
+    flat = np.concatenate([starts, *parts]) if header else np.concatenate([np.zeros(0), *parts])
+    return np.ascontiguousarray(flat, dtype=kind), starts
+
+
+def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]:
+    size, (low, _) = program.num_qubits, split_bits(program.num_qubits)
+    if angles.simple:
+        index, scale, offset = angles.index, angles.scale, angles.offsets
+    else:  # the angles themselves are the inputs; all may depend on parameters
+        index, scale, offset = np.arange(angles.size), np.ones(angles.size), np.zeros(angles.size)
+    reals, real_starts = _packed(
+        [scale, offset, program.single_sign, program.parity_sign, _patterns().ravel()], np.float64, False
+    )
+    integers, _ = _packed(
+        [
+            real_starts,
+            np.array([size, program.num_stages, low], dtype=np.int64),
+            index,
+            program.rotation_start,
+            program.rotation_qubit,
+            program.rotation_slot,
+            program.single_start,
+            program.single_qubit,
+            program.single_slot,
+            program.parity_start,
+            program.parity_mask,
+            program.parity_slot,
+            program.permutes.astype(np.int64),
+            program.forward_high.ravel(),
+            program.forward_low.ravel(),
+            program.backward_high.ravel(),
+            program.backward_low.ravel(),
+        ],
+        np.int64,
+        True,
+    )
+    return integers, reals
+
+
+def _patterns() -> NDArray:
+    """(-1)^parity(m & i) for all masks m and indices i of four bits."""
+    index = np.arange(16)
+    return 1.0 - 2.0 * (np.bitwise_count(index[:, None] & index[None, :]) & 1)
+
+
+def _packed_observables(size: int, x: NDArray, z: NDArray, coefficients: NDArray) -> tuple[NDArray, NDArray]:
+    r"""Passes over the state, one per observable and set of flipped bits.
+
+    A term flips the bits x, signs by z and has y = |x & z| letters Y, so with p = conj(ψ[i^x]) ψ[i] it contributes
+    (-1)^{z·i} (-1)^{y/2} Re p for even y and (-1)^{z·i} (-1)^{(y+1)/2} Im p for odd y.
+    """
+    bits = 1 << np.arange(x.shape[1], dtype=np.int64)
+    flips, signs = x @ bits, z @ bits
+    ys = (x & z).sum(axis=1)
+    sign_of_y = 1.0 - 2.0 * (((ys + 1) // 2) & 1)
+    constants, starts = [], [0]
+    passes: list[tuple[int, int, int, int, int]] = []
+    tables: list[NDArray] = []
+    table_size = 0
+    terms: list[NDArray] = []
+    weights: list[NDArray] = []
+    num_terms = 0
+    for row in coefficients:
+        constant = float(row[(flips == 0) & (signs == 0)].sum())
+        constants.append(constant)
+        used = np.flatnonzero((row != 0) & ((flips != 0) | (signs != 0)))
+        keys = sorted({(int(flips[t]), int(ys[t] & 1)) for t in used})
+        for mask, imaginary in keys:
+            chosen = used[(flips[used] == mask) & ((ys[used] & 1) == imaginary)]
+            factors = row[chosen] * sign_of_y[chosen]
+            length = 1 << (size if mask < 16 else size - 1)
+            keep = len(chosen) > _FEW_TERMS or size < 14
+            if keep and 8 * (table_size + length) <= _TABLE_BYTES:
+                tables.append(_table(size, mask, signs[chosen], factors))
+                passes.append((mask, imaginary, table_size, 0, 0))
+                table_size += length
+            else:
+                passes.append((mask, imaginary, -1, num_terms, num_terms + len(chosen)))
+                terms.append(signs[chosen])
+                weights.append(factors)
+                num_terms += len(chosen)
+        starts.append(len(passes))
+    reals, real_starts = _packed(
+        [
+            np.array(constants),
+            np.concatenate([np.zeros(0), *tables]),
+            np.concatenate([np.zeros(0), *weights]),
+        ],
+        np.float64,
+        False,
+    )
+    integers, _ = _packed(
+        [
+            real_starts,
+            np.array(starts, dtype=np.int64),
+            np.array(passes, dtype=np.int64).ravel(),
+            np.concatenate([np.zeros(0, dtype=np.int64), *terms]),
+        ],
+        np.int64,
+        True,
+    )
+    return integers, reals
+
+
+def _table(size: int, mask: int, signs: NDArray, factors: NDArray) -> NDArray:
+    """The weights of one pass in the order the loops read them: without the partners of what came before."""
+    index = np.arange(1 << size, dtype=np.int64)
+    if mask >= 16:
+        pivot = mask.bit_length() - 1
+        index = index[(index >> pivot) & 1 == 0]
+    result = np.zeros(len(index))
+    for sign, factor in zip(signs, factors, strict=True):
+        result += factor * (1.0 - 2.0 * (np.bitwise_count(index & sign) & 1))
+    return result
