@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from runner.ansatz.start import AnsatzConfig, reference_bits
+from runner.ansatz.start import MAX_QUBITS, AnsatzConfig, reference_bits
 from runner.config import require_choice
 from runner.errors import ConfigError
 from runner.require import require_integer
@@ -17,6 +18,24 @@ if TYPE_CHECKING:
 
 ENTANGLEMENTS = ("full", "linear", "reverse_linear", "pairwise", "circular", "sca")
 SU2_GATES = ("rx", "ry", "rz", "p", "h", "x", "y", "z", "s", "sdg", "t", "tdg", "sx")
+TWO_QUBIT_GATES = (
+    "cx",
+    "cy",
+    "cz",
+    "ch",
+    "crx",
+    "cry",
+    "crz",
+    "cp",
+    "rxx",
+    "ryy",
+    "rzz",
+    "rzx",
+    "swap",
+    "iswap",
+    "ecr",
+    "dcx",
+)
 PARAMETRIZED = ("rx", "ry", "rz", "p")
 FLIPPING = ("ry", "rx")
 """Rotations that turn |0⟩ into |1⟩ at an angle of π."""
@@ -31,6 +50,8 @@ class LayeredAnsatz(AnsatzConfig):
     """Number of entangling layers, each between two layers of rotations."""
     entanglement: str = "reverse_linear"
     """Which qubits are entangled: full | linear | reverse_linear | pairwise | circular | sca."""
+    pairs: list[Any] = field(default_factory=list)
+    """[control, target] pairs of every layer instead of entanglement; empty: as entanglement says."""
     skip_final_rotation_layer: bool = False
     """Leave out the rotations after the last entangling layer."""
     skip_unentangled_qubits: bool = False
@@ -40,6 +61,37 @@ class LayeredAnsatz(AnsatzConfig):
         super().__post_init__()
         require_integer("ansatz.reps", self.reps, 0, MAX_REPS)
         require_choice("ansatz.entanglement", self.entanglement, ENTANGLEMENTS)
+        for index, pair in enumerate(self.pairs):
+            key = f"ansatz.pairs[{index}]"
+            if (
+                isinstance(pair, str)
+                or not isinstance(pair, Sequence)
+                or len(pair) != 2
+                or pair[0] == pair[1]
+            ):
+                raise ConfigError(f"must be two different qubits, got {pair!r}; write e.g. [0, 1]", key=key)
+            for qubit in pair:
+                require_integer(key, qubit, 0, (self.qubits or MAX_QUBITS) - 1)
+
+    def options(self, hamiltonian: SparsePauliOp | None) -> dict[str, Any]:
+        """What all of qiskit's layered circuits take.
+
+        Raises:
+            ConfigError: a pair names a qubit that the circuit does not have.
+        """
+        size = self.size(hamiltonian)
+        for index, pair in enumerate(self.pairs):
+            if max(pair) >= size:
+                raise ConfigError(
+                    f"{list(pair)} does not fit {size} qubits; renumber", key=f"ansatz.pairs[{index}]"
+                )
+        return {
+            "num_qubits": size,
+            "entanglement": [tuple(pair) for pair in self.pairs] or self.entanglement,
+            "reps": self.reps,
+            "skip_final_rotation_layer": self.skip_final_rotation_layer,
+            "skip_unentangled_qubits": self.skip_unentangled_qubits,
+        }
 
     @property
     def rotations(self) -> list[str]:
@@ -112,14 +164,7 @@ class EfficientSU2(LayeredAnsatz):
         """The circuit, logical and without measurements."""
         from qiskit.circuit.library import efficient_su2
 
-        return efficient_su2(
-            self.size(hamiltonian),
-            su2_gates=list(self.su2_gates),
-            entanglement=self.entanglement,
-            reps=self.reps,
-            skip_final_rotation_layer=self.skip_final_rotation_layer,
-            skip_unentangled_qubits=self.skip_unentangled_qubits,
-        )
+        return efficient_su2(su2_gates=list(self.su2_gates), **self.options(hamiltonian))
 
 
 @dataclass(kw_only=True)
@@ -135,10 +180,44 @@ class RealAmplitudes(LayeredAnsatz):
         """The circuit, logical and without measurements."""
         from qiskit.circuit.library import real_amplitudes
 
-        return real_amplitudes(
-            self.size(hamiltonian),
-            entanglement=self.entanglement,
-            reps=self.reps,
-            skip_final_rotation_layer=self.skip_final_rotation_layer,
-            skip_unentangled_qubits=self.skip_unentangled_qubits,
+        return real_amplitudes(**self.options(hamiltonian))
+
+
+@dataclass(kw_only=True)
+class NLocal(LayeredAnsatz):
+    """Layers of any single-qubit gates with any entangling gates between them."""
+
+    rotation_blocks: list[str] = field(default_factory=lambda: ["ry"])
+    """Single-qubit gates of one layer, in order."""
+    entanglement_blocks: list[str] = field(default_factory=lambda: ["cx"])
+    """Two-qubit gates between layers, in order."""
+    overwrite_block_parameters: bool = True
+    """Give every gate an angle of its own; false lets all gates of one kind share one."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, known in (("rotation_blocks", SU2_GATES), ("entanglement_blocks", TWO_QUBIT_GATES)):
+            if not getattr(self, name):
+                raise ConfigError("is empty; name at least one gate", key=f"ansatz.{name}")
+            for index, gate in enumerate(getattr(self, name)):
+                require_choice(f"ansatz.{name}[{index}]", gate, known)
+
+    @property
+    def rotations(self) -> list[str]:
+        """Names of the single-qubit gates of one layer."""
+        return self.rotation_blocks
+
+    def _flips(self) -> int | None:
+        free = set(self.entanglement_blocks) <= {"cx", "cz", "cy", "ch"} and self.overwrite_block_parameters
+        return super()._flips() if free else None
+
+    def build(self, hamiltonian: SparsePauliOp | None = None) -> QuantumCircuit:
+        """The circuit, logical and without measurements."""
+        from qiskit.circuit.library import n_local
+
+        return n_local(
+            rotation_blocks=list(self.rotation_blocks),
+            entanglement_blocks=list(self.entanglement_blocks),
+            overwrite_block_parameters=self.overwrite_block_parameters,
+            **self.options(hamiltonian),
         )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.config import require_choice
 from runner.errors import ConfigError
+from runner.hamiltonian.file import read_text
 from runner.require import require_integer, require_number
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ SPREADS = {"reference": 0.5, "random": math.pi, "small_random": 0.1}
 """Half-width in radians of the random displacement, where none is declared; 0 for the rest."""
 MAX_QUBITS = 1000
 """Largest circuit that may be declared."""
-MAX_FILE_BYTES = 50_000_000
 
 
 @dataclass(kw_only=True)
@@ -203,24 +203,6 @@ def parameters_of_run(run: str, runs: Path) -> list[Any]:
     if not values:
         raise ConfigError(f"run {run!r} has no parameters; name a finished run", key="ansatz.initial")
     return list(values)
-
-
-def read_text(path: Path, key: str) -> str:
-    """The text of a file the user named.
-
-    Raises:
-        ConfigError: it is missing, too large, or not text.
-    """
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_FILE_BYTES} bytes; give a smaller file", key=key)
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read ({error.strerror}); give an existing file", key=key
-        ) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not a text file; give UTF-8 text", key=key) from error
 
 
 def _checked(values: list[Any], count: int, key: str) -> np.ndarray:
