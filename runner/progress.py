@@ -88,7 +88,7 @@ def clock(seconds: float) -> str:
 
 def summary(result: RunResult, sessions: Sequence[Mapping[str, Any]], tracking: str) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies."""
-    console = Console(file=sys.stdout)
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")

@@ -17,7 +17,7 @@ from runner.config import Declaration, RunConfig, schema_names
 from runner.directory import RunDirectory
 from runner.environment import environment, versions
 from runner.errors import Interrupted, RunnerError, TrackingError
-from runner.journal import Journal, read_journal
+from runner.journal import Journal
 from runner.optimizer import StopOptimization
 from runner.record import Record
 from runner.results import Outcome, RunResult
@@ -142,8 +142,7 @@ class _Execution:
             ending = self._experiment(lab)
             sessions = lab.describe_sessions()
             self.files.write_json(self.files.session, sessions)
-            self._draw(ending.outcome)
-            result = self._result(ending, sessions, uploader.run_id())
+            result = self._result(ending, sessions)
             self.files.write(self.files.result, result.to_json())
             self.journal.write("result", {"result": json.loads(result.to_json())})
             self.journal.write(
@@ -151,11 +150,12 @@ class _Execution:
                 {"status": result.status, "stop_reason": result.stop_reason, "exit_code": result.exit_code},
             )
             self.journal.close()
+            self._illustrate(result)
+            result = replace(result, mlflow_run_id=uploader.run_id())
+            self.files.write(self.files.result, result.to_json())
             report = uploader.finish()
         if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
             result = replace(result, exit_code=TrackingError.exit_code)
-        if report.mlflow_run_id != result.mlflow_run_id or result.exit_code == TrackingError.exit_code:
-            result = replace(result, mlflow_run_id=report.mlflow_run_id)
             self.files.write(self.files.result, result.to_json())
         if not self.quiet:
             from runner.progress import summary
@@ -186,13 +186,16 @@ class _Execution:
             return _Ending(lab.so_far(f"{type(error).__name__}: {error}"), "failed", 1)
         return _Ending(outcome, "stopped", 3) if outcome.resumable else _Ending(outcome, "finished", 0)
 
-    def _draw(self, outcome: Outcome) -> None:
-        from runner.figures import convergence, save
+    def _illustrate(self, result: RunResult) -> None:
+        """Draw the figures; everything is on disk by now, and a picture that fails takes nothing with it."""
+        from runner.figures import save
 
-        events = read_journal(self.files.journal).events
-        save(convergence(events, outcome.reference_energy), self.files.figures / "convergence.png")
+        try:
+            save(result.plot(), self.files.figures / "convergence.png")
+        except Exception:
+            log.exception("a figure could not be drawn; the numbers are complete")
 
-    def _result(self, ending: _Ending, sessions: Mapping[str, Any], run_id: str | None) -> RunResult:
+    def _result(self, ending: _Ending, sessions: Mapping[str, Any]) -> RunResult:
         outcome = ending.outcome
         error = None
         if outcome.energy is not None and outcome.reference_energy is not None:
@@ -211,7 +214,7 @@ class _Execution:
             usage_seconds=sessions["usage_seconds"],
             cost=sessions["cost"],
             session_ids=[session["id"] for session in sessions["sessions"]],
-            mlflow_run_id=run_id,
+            mlflow_run_id=None,
             seed=self.config.seed,
             wall_seconds=time.monotonic() - self.started,
             versions=versions(),

@@ -1,0 +1,175 @@
+"""The command line as a person meets it: a real process, a real store, a real Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runner.__main__ import VERBS, main, read
+from runner.errors import ConfigError
+from runner.journal import read_journal
+
+
+def runner(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run `python -m runner` in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "runner", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_main_job(tmp_path: Path) -> None:
+    """`python -m runner experiment=vqe`: summary, run directory, and a finished MLflow run with its metrics."""
+    done = runner(
+        "experiment=vqe", "optimizer.max_evaluations=15", "hydra.run.dir=outputs/runs/mine", folder=tmp_path
+    )
+
+    assert done.returncode == 0, done.stderr
+    for word in ("energy", "exact", "error", "usage", "outputs/runs/mine", "mlflow ui"):
+        assert word in done.stdout, done.stdout
+    result = json.loads((tmp_path / "outputs/runs/mine/result.json").read_text())
+    assert [path.name for path in tmp_path.iterdir()] == ["outputs"]
+    with sqlite3.connect(tmp_path / "outputs" / "mlflow.db") as database:
+        (status,) = database.execute(
+            "select status from runs where run_uuid=?", [result["mlflow_run_id"]]
+        ).fetchone()
+        (steps,) = database.execute("select count(*) from metrics where key='energy/value'").fetchone()
+    assert status == "FINISHED"
+    assert steps == result["evaluations"] == 15
+
+
+def wait_for_jobs(journal: Path, count: int) -> None:
+    """Wait until a running experiment has completed some jobs."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (
+            journal.is_file()
+            and sum(e["kind"] == "job.completed" for e in read_journal(journal).events) >= count
+        ):
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"{journal} did not come to {count} jobs in a minute")
+
+
+@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_resumably(tmp_path: Path, signum: int, code: int) -> None:
+    """Ctrl-C in the middle: one line, the session closed, and resume goes on to the same end."""
+    declared = ["tracking=off", "hamiltonian=h2", "optimizer.max_evaluations=400", "optimizer.tolerance=1e-9"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", *declared, "hydra.run.dir=run"],
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    wait_for_jobs(tmp_path / "run" / "journal.jsonl", 5)
+    os.kill(process.pid, signum)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == code, err
+    assert "the current job completes first" in err
+    assert "Traceback" not in err
+    assert "python -m runner resume run" in " ".join(out.split())
+    assert json.loads((tmp_path / "run/session.json").read_text())["sessions"][0]["status"] == "Closed"
+
+    again = runner("resume", "run", folder=tmp_path)
+
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "run/result.json").read_text())["status"] == "finished"
+
+
+def test_two_runs_in_the_same_second_have_their_own_directories(workdir: Path) -> None:
+    """Nothing is shared, nothing overwritten."""
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "runner", "tracking=off", "optimizer.max_evaluations=3"],
+            stdout=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert len(list((workdir / "outputs/runs").iterdir())) == 2
+
+
+def test_help_names_every_group_and_field(capsys: pytest.CaptureFixture[str]) -> None:
+    """--help is the manual: verbs, groups, choices, fields with their meaning."""
+    assert main(["--help"]) == 0
+
+    text = capsys.readouterr().out
+    for word in ("experiment=…", "optimizer=…", "cobyla", "session.max_time=null", "Exit codes", *VERBS):
+        assert word in text
+    assert all(len(line) <= 120 for line in text.splitlines())
+
+
+def test_help_of_a_group_lists_every_choice(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help optimizer` has the fields of each method."""
+    assert main(["--help", "optimizer"]) == 0
+
+    text = capsys.readouterr().out
+    assert "optimizer.rhobeg" in text
+    assert "fields of spsa" in text
+
+
+def test_the_composed_configuration_can_be_printed(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`-c job` shows what would run, and runs nothing."""
+    assert main(["-c", "job", "seed=9"]) == 0
+
+    assert "seed: 9" in capsys.readouterr().out
+    assert list(workdir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("python -m runner optimizer=cob", {"optimizer=cobyla", "optimizer=cobyqa"}),
+        ("python -m runner session.max_t", {"session.max_time="}),
+        ("python -m runner res", {"resume"}),
+        ("runner experiment=vq", {"experiment=vqe"}),
+    ],
+)
+def test_completion(
+    line: str, expected: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The shell asks with COMP_LINE and gets choices, keys and verbs."""
+    monkeypatch.setenv("COMP_LINE", line)
+
+    assert main(["-sc", "query=bash"]) == 0
+    assert expected <= set(capsys.readouterr().out.split())
+
+
+def test_completion_works_in_a_real_shell(tmp_path: Path) -> None:
+    """`eval "$(python -m runner -sc install=bash)"`, then a tab."""
+    script = (
+        f'PATH="{Path(sys.executable).parent}:$PATH"; eval "$(python -m runner -sc install=bash)"\n'
+        "COMP_LINE='python -m runner optimizer=cob' COMP_POINT=30\n"
+        "COMP_WORDS=(python -m runner optimizer=cob) COMP_CWORD=3\n"
+        '_runner_completion; echo "${COMPREPLY[@]}"; complete -p python runner\n'
+    )
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert "optimizer=cobyla" in done.stdout
+    assert done.stdout.count("-F _runner_completion") == 2
+
+
+def test_flags_may_stand_anywhere() -> None:
+    """As people type them."""
+    line = read(["seed=1", "-m", "--config-dir", "here", "experiment=vqe"])
+
+    assert (line.verb, line.flags, line.config_dirs) == ("run", {"multirun"}, ["here"])
+    assert line.arguments == ["seed=1", "experiment=vqe"]
+
+
+def test_an_unknown_verb_is_told_the_nearest() -> None:
+    """`resum` is probably `resume`."""
+    with pytest.raises(ConfigError, match="did you mean 'resume'"):
+        read(["resum", "outputs/runs/x"])
