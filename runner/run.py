@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import signal
 import time
@@ -184,6 +185,12 @@ class _Execution:
         except Exception as error:
             log.exception("the experiment failed")
             return _Ending(lab.so_far(f"{type(error).__name__}: {error}"), "failed", 1)
+        if outcome.energy is not None and not math.isfinite(outcome.energy):
+            outcome = replace(outcome, energy=None, stddev=None)
+            if not outcome.resumable:
+                return _Ending(
+                    replace(outcome, stop_reason=f"nothing was evaluated: {outcome.stop_reason}"), "failed", 1
+                )
         return _Ending(outcome, "stopped", 3) if outcome.resumable else _Ending(outcome, "finished", 0)
 
     def _illustrate(self, result: RunResult) -> None:

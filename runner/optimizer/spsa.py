@@ -29,7 +29,7 @@ class SPSA(OptimizerConfig):
     stability: float = 0.1
     """A as a share of the number of steps."""
     calibration: int = 25
-    """Random directions (two energies each, all in one job) that the calibration takes."""
+    """Random directions (two energies each, all in one job) of the calibration; at most half of the budget."""
     first_step: float = 0.3
     """Angle in radians that the first step should move each parameter by."""
     resamplings: int = 1
@@ -97,15 +97,19 @@ class SPSA(OptimizerConfig):
     def _steps(self, watch: Watch) -> int:
         if self.iterations is not None:
             return self.iterations
-        calibration = 2 * self.calibration if self.learning_rate is None else 0
+        calibration = 2 * self._directions(watch) if self.learning_rate is None else 0
         affordable = (watch.left - calibration - 1) / self.energies_per_step
         return 100 if affordable == float("inf") else max(1, int(affordable))
+
+    def _directions(self, watch: Watch) -> int:
+        """Calibration directions: as declared, but no more than half of the evaluations that are left."""
+        return int(min(self.calibration, max(1, watch.left // 4)))
 
     def _calibrate(self, watch: Watch, x: np.ndarray, rng: np.random.Generator) -> float:
         """The rate at which a step along the mean slope moves each angle by `first_step`."""
         import numpy as np
 
-        signs = rng.choice([-1.0, 1.0], size=(self.calibration, len(x)))
+        signs = rng.choice([-1.0, 1.0], size=(self._directions(watch), len(x)))
         up, down = np.split(
             watch.many(np.concatenate([x + self.perturbation * signs, x - self.perturbation * signs])), 2
         )
