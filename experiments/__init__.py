@@ -1,5 +1,6 @@
 """One algorithm per file: its configuration, its run(), what it reports."""
 
 from experiments.vqe import Vqe
+from experiments.vqe_race import VqeRace
 
-SCHEMAS = {"vqe": Vqe}
+SCHEMAS = {"vqe": Vqe, "vqe_race": VqeRace}

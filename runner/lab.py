@@ -58,6 +58,7 @@ class Lab:
         self._backend = backend
         self._stop = stop
         self._lock = threading.Lock()
+        self._expired = False
         self._primitives: dict[tuple[str, str, int], Any] = {}
         self._workloads: list[Workload] = []
 
@@ -93,8 +94,12 @@ class Lab:
         return workload
 
     def row(self, **fields: Any) -> None:
-        """Report one row of the result's table; what is reported survives whatever happens later."""
-        self.record("checkpoint", {"row": len(self.table), **fields})
+        """Report one row of the result's table; what is reported survives whatever happens later.
+
+        Once the session has ended under the experiment, rows tell of unfinished work: a resumed run reports others.
+        """
+        if not self._expired:
+            self.record("checkpoint", {"row": len(self.table), **fields})
         self.table.append(fields)
 
     def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
@@ -252,6 +257,7 @@ class Lab:
         if getattr(session, "accepting", True) or self.config.session.on_expiry == "fail":
             raise error
         if self.config.session.on_expiry == "stop":
+            self._expired = True
             raise StopOptimization(f"session ended: {error}", resumable=True) from error
         with self._lock:
             if len(self.sessions) == attempt:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runner.ansatz.overlap import overlap_circuit
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Bench(Protocol):
 
 @dataclass(frozen=True)
 class Overlap:
-    """|⟨ψ(a)|ψ(b)⟩|² = probability of all zeros after U(b) and the inverse of U(a) (compute–uncompute)."""
+    """|⟨ψ(b)|ψ(a)⟩|² = probability of all zeros after U(a) and the inverse of U(b) (compute–uncompute)."""
 
     measure: Callable[[np.ndarray], np.ndarray]
     """Parameters a and b side by side, shape (B, 2P), to probabilities, shape (B,)."""
@@ -42,7 +43,7 @@ class Overlap:
 
         From Sampler shots where energies are sampled too; where they are exact, so is this.
         """
-        both = compute_uncompute(circuit)
+        both = overlap_circuit(circuit)
         if bench.config.estimator.precision == 0 and circuit.num_qubits <= MAX_PROJECTED_QUBITS:
             fitted = bench.fit(both)
             kept = _kept(both, fitted)
@@ -70,14 +71,9 @@ def _kept(before: QuantumCircuit, after: QuantumCircuit) -> list[int]:
     return [places[parameter] for parameter in after.parameters]
 
 
-def compute_uncompute(circuit: QuantumCircuit, known: Any = None) -> QuantumCircuit:
-    """U(known)† U(θ); with nothing known U(a)† U(b), whose parameters are those of a, then those of b."""
-    from qiskit.circuit import ParameterVector
-
-    if known is not None:
-        return circuit.compose(circuit.assign_parameters(known).inverse())
-    first, second = (ParameterVector(name, circuit.num_parameters) for name in ("a", "b"))
-    return circuit.assign_parameters(second).compose(circuit.assign_parameters(first).inverse())
+def undone(circuit: QuantumCircuit, known: Any) -> QuantumCircuit:
+    """U(known)† U(θ): the probability of all zeros is |⟨ψ(known)|ψ(θ)⟩|²."""
+    return circuit.compose(circuit.assign_parameters(known).inverse())
 
 
 def all_zeros(circuit: QuantumCircuit, qubits: int) -> Any:

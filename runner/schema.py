@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -66,6 +67,53 @@ def register(plugins: Sequence[str] = ()) -> None:
     for group, schemas in _plugins.items():
         for name, cls in schemas.items():
             store.store(group=group, name=name, node=cls(name=name))
+
+
+def choice(group: str, name: str, changes: Mapping[str, Any], *, key: str) -> Any:
+    """The declaration of a choice by its name alone, with some of its values changed.
+
+    For settings that name several choices of one group at once; Hydra composes the others.
+
+    Args:
+        group: config group.
+        name: a choice of conf/ or of a plug-in.
+        changes: what differs from the choice's values.
+        key: dotted path of the setting that holds the changes, for messages.
+
+    Raises:
+        ConfigError: no such choice, or it does not have a setting that is changed.
+    """
+    import yaml
+
+    from runner.config import CONF
+    from runner.refusal import nearest
+
+    values: dict[str, Any] = {}
+    schema = name
+    file = CONF / group / f"{name}.yaml"
+    if file.is_file():
+        values = yaml.safe_load(file.read_text(encoding="utf-8"))
+        schema = values.pop("defaults")[0].removeprefix(f"/schema/{group}/").partition("@")[0]
+    cls = registered()[group][schema]
+    known = [item.name for item in fields(cls) if item.name != "name"]
+    for setting in changes:
+        if setting not in known:
+            raise ConfigError(f"unknown key{nearest(str(setting), known)}", key=f"{key}.{setting}")
+    try:
+        return cls(**{"name": name, **values, **changes})
+    except ConfigError as error:
+        where = f"{group}."
+        if error.key is None or not error.key.startswith(where):
+            raise
+        text = str(error).removeprefix(f"{error.key}: ")
+        raise ConfigError(text, key=f"{key}.{error.key.removeprefix(where)}") from error
+
+
+def choices(group: str) -> list[str]:
+    """The names `choice` takes: those of conf/, and what plug-ins add."""
+    from runner.config import CONF
+
+    return sorted({path.stem for path in (CONF / group).glob("*.yaml")} | set(_plugins.get(group, {})))
 
 
 def _adopt(module: Any, origin: str) -> None:

@@ -1,0 +1,126 @@
+"""Several optimizers after the same ground state, at the same time, in one session: which is there first?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from runner.config import require_choice
+from runner.errors import ConfigError
+from runner.experiment import Experiment
+from runner.optimizer import OptimizerConfig
+from runner.results import Outcome
+from runner.schema import choice, choices
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+
+    from runner.config import RunConfig
+    from runner.lab import Lab
+    from runner.optimizer import OptimizerResult
+    from runner.problem import Problem
+    from runner.workload import Workload
+
+MAX_RACERS = 20
+
+
+@dataclass(kw_only=True)
+class VqeRace(Experiment):
+    """One VQE per optimizer; every one has its own workload, job tag and random numbers."""
+
+    name: str = "vqe_race"
+    """Name of the experiment."""
+    optimizers: list[Any] = field(default_factory=lambda: ["cobyla", "nelder_mead"])
+    """Choices of the group optimizer, each a name or, with settings of its own, {name: {setting: value}}.
+
+    Limits (max_evaluations, target_energy) are those of `optimizer`; the racer of its name is `optimizer` itself.
+    """
+
+    def __post_init__(self) -> None:
+        key = "experiment.optimizers"
+        if not 1 <= len(self.optimizers) <= MAX_RACERS:
+            raise ConfigError(f"takes 1 to {MAX_RACERS}, got {len(self.optimizers)}; name some", key=key)
+        names = [name for name, _ in self._entries()]
+        for index, (name, changes) in enumerate(self._entries()):
+            require_choice(f"{key}[{index}]", name, choices("optimizer"))
+            if name in names[:index]:
+                raise ConfigError(f"{name!r} stands twice; name each once", key=f"{key}[{index}]")
+            choice("optimizer", name, changes, key=f"{key}[{index}]")
+
+    def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Name and settings of every racer."""
+        for index, entry in enumerate(self.optimizers):
+            if isinstance(entry, dict) and len(entry) == 1:
+                ((name, changes),) = entry.items()
+                if isinstance(changes, dict):
+                    yield str(name), changes
+                    continue
+            elif isinstance(entry, str):
+                yield entry, {}
+                continue
+            raise ConfigError(
+                f"must be a name or {{name: {{setting: value}}}}, got {entry!r}; write e.g. cobyla",
+                key=f"experiment.optimizers[{index}]",
+            )
+
+    def racers(self, config: RunConfig) -> list[OptimizerConfig]:
+        """The optimizers: the declared one as declared, the others as their choices say, with its limits."""
+        declared = config.optimizer
+        limits = {"max_evaluations": declared.max_evaluations, "target_energy": declared.target_energy}
+        return [
+            replace(declared, **changes)
+            if name == declared.name
+            else choice("optimizer", name, {**limits, **changes}, key=f"experiment.optimizers[{index}]")
+            for index, (name, changes) in enumerate(self._entries())
+        ]
+
+    def prepare(
+        self,
+        config: RunConfig,
+        backend: BackendV2,  # noqa: ARG002 - for those that need it
+        problem: Problem | None,  # noqa: ARG002
+    ) -> list[OptimizerConfig]:
+        """The optimizers, checked together with the declared limits."""
+        return self.racers(config)
+
+    def run(self, lab: Lab) -> Outcome:
+        """Let all start at once; report them side by side and the best of them as the result."""
+        racers: list[OptimizerConfig] = lab.prepared
+        workloads = [lab.workload(racer.name) for racer in racers]
+        with lab.together([racer.name for racer in racers]) as submit:
+            running = [
+                submit(racer.name, self.race, lab, workload, racer)
+                for racer, workload in zip(racers, workloads, strict=True)
+            ]
+            finishes = [future.result() for future in running]
+        for workload, (found, energy, stddev) in zip(workloads, finishes, strict=True):
+            lab.row(
+                optimizer=workload.name,
+                energy=energy,
+                stddev=stddev,
+                evaluations=workload.evaluations,
+                best_at=workload.best.evaluation + 1,
+                iterations=workload.iterations,
+                converged=found.success,
+            )
+        winner = min(range(len(racers)), key=lambda place: finishes[place][1])
+        _, energy, stddev = finishes[winner]
+        return Outcome(
+            energy=energy,
+            stddev=stddev,
+            parameters=workloads[winner].best.parameters,
+            reference_energy=lab.problem.reference_energy,
+            evaluations=sum(workload.evaluations for workload in workloads),
+            iterations=sum(workload.iterations for workload in workloads),
+            stop_reason=f"lowest energy by {racers[winner].name}",
+            resumable=any(found.resumable for found, _, _ in finishes),
+            table=lab.table,
+        )
+
+    def race(
+        self, lab: Lab, workload: Workload, optimizer: OptimizerConfig
+    ) -> tuple[OptimizerResult, float, float]:
+        """One racer's way down, and its energy measured afresh at the end."""
+        found = lab.minimize(workload, optimizer)
+        return found, *lab.confirm(workload)

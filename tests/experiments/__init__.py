@@ -1,0 +1,1 @@
+"""Every algorithm against what theory says it finds."""
