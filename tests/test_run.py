@@ -137,7 +137,7 @@ def test_resume_is_bit_identical(workdir: Path, optimizer: str) -> None:
 
     again = resume("broken")
 
-    assert executed >= 3
+    assert executed >= 1
     assert deterministic(Path("broken")) == deterministic(Path("whole"))
     assert (again.energy, again.parameters) == (whole.energy, whole.parameters)
     assert Path("broken/session.json").read_text() == Path("whole/session.json").read_text()
