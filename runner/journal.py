@@ -152,6 +152,8 @@ class Journal:
             while written < len(line):
                 written += self._write(self._descriptor, line[written:])
             self._size += len(line)
+            if faults.ACTIVE:
+                faults.reach("after_journal")
             if time.monotonic() - self._synced > SYNC_INTERVAL:
                 self._sync()
         except OSError as error:
@@ -163,7 +165,7 @@ class Journal:
             raise
 
     def _break_here(self, line: bytes) -> None:
-        """The fault points of a write: `before_journal`, and `mid_write` with half of the line written."""
+        """The fault points before a line: `before_journal`, and `mid_write` with half of it written."""
         faults.reach("before_journal")
         action = faults.due("mid_write")
         if action:

@@ -251,12 +251,13 @@ class RunSync:
         self.progress.save(self.directory)
 
 
-def sync(directory: str | Path, config: TrackingConfig | None = None) -> SyncReport:
+def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: float = 10.0) -> SyncReport:
     """Bring a run into MLflow; nothing is ever there twice, and trying again is always right.
 
     Args:
-        directory: a run directory.
+        directory: a run directory; one that was recorded with tracking off is brought in all the same.
         config: where to; None: what the run's own config.yaml says.
+        wait: seconds to wait for another process that is uploading this run.
 
     Raises:
         JournalError: there is no run in the directory.
@@ -265,10 +266,8 @@ def sync(directory: str | Path, config: TrackingConfig | None = None) -> SyncRep
     config = config or recorded_config(directory)
     if not (directory / "journal.jsonl").is_file():
         raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
-    if not config.enabled:
-        return SyncReport(state="off", message="tracking is off for this run")
     try:
-        with locked(directory, wait=10.0):
+        with locked(directory, wait=wait):
             run = RunSync(directory, config)
             try:
                 if is_open(directory / "journal.jsonl"):
@@ -323,7 +322,7 @@ def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
             continue
         with contextlib.suppress(JournalError, OSError):
             if not is_open(directory / "journal.jsonl"):
-                reports.append(sync(directory))
+                reports.append(sync(directory, wait=0.0))
     return reports
 
 

@@ -24,7 +24,7 @@ from typing import Self
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError, is_server
-from runner.tracking.sync import RunSync, locked, report_of
+from runner.tracking.sync import RunSync, locked, reconcile, report_of
 
 INTERVAL = 0.5
 """Seconds between two looks at the journal."""
@@ -78,11 +78,8 @@ class Uploader:
         """
         if self._process is None:
             return SyncReport(state="off")
-        process = self._process
         self._tell("finish")
-        self._wait(lambda: process.poll() is not None)
-        if process.stdin is not None and not process.stdin.closed:
-            process.stdin.close()
+        self._wait(lambda: self._progress().phase == "synced")
         return report_of(self.directory, self._progress())
 
     def _tell(self, line: str) -> None:
@@ -146,7 +143,8 @@ def follow(directory: Path, control: RawIOBase) -> SyncReport:
             _complete(run)
         finally:
             run.close()
-        return run.report()
+    reconcile(directory.parent)  # whoever starts a run also puts its dead neighbours to rest
+    return run.report()
 
 
 def _accompany(run: RunSync, control: RawIOBase) -> None:
