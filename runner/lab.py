@@ -253,8 +253,7 @@ class Lab:
 
     def _after_expiry(self, attempt: int, error: RuntimeSessionError) -> None:
         """Stop, fail or reopen; returns only when there is a session to try again in."""
-        session = self.sessions[attempt - 1]
-        if getattr(session, "accepting", True) or self.config.session.on_expiry == "fail":
+        if not error.session_ended or self.config.session.on_expiry == "fail":
             raise error
         if self.config.session.on_expiry == "stop":
             self._expired = True
