@@ -14,13 +14,15 @@ from runner.errors import ConfigError, Interrupted, RunnerError
 VERBS = {
     "run": "run one experiment (the default)",
     "resume": "DIR: continue an unfinished run from its journal",
+    "report": "DIR…: draw the figures and write report.html of a run or sweep",
+    "serve": "[port=8777 …]: the local runtime for the unmodified qiskit-ibm-runtime client",
     "sync": "DIR…: bring runs into MLflow that were recorded while it was away",
 }
 
 FLAGS = {
     "-h": "help", "--help": "help", "-m": "multirun", "--multirun": "multirun", "-c": "cfg", "--cfg": "cfg",
     "-cd": "config_dir", "--config-dir": "config_dir", "-sc": "completion", "--shell-completion": "completion",
-    "--version": "version",
+    "--version": "version", "--env": "env",
 }  # fmt: skip
 TAKES_VALUE = {"cfg", "config_dir"}
 
@@ -103,6 +105,8 @@ def _dispatch(line: CommandLine) -> int:
         from runner.completion import complete
 
         return complete(line.arguments)
+    if "env" in line.flags and line.verb != "serve":
+        raise ConfigError("only `serve` has an environment to print", key="--env")
     return int(importlib.import_module(f"runner.verbs.{line.verb}").main(line))
 
 

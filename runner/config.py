@@ -33,6 +33,9 @@ class RunOptions:
     allow_environment_change: bool = False
     """Resume although packages, threads or the processor changed; numbers may then differ in their last bits."""
 
+    figures: bool = True
+    """Draw figures and write report.html at the end; `python -m runner report DIR` can do it later."""
+
     def __post_init__(self) -> None:
         require_choice("run.resume", self.resume, RESUME)
 

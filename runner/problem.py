@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 MAX_EXACT_QUBITS = 14
 """Largest Hamiltonian that is diagonalized for the reference energy."""
+MAX_WRITTEN_GATES = 5000
+"""Largest circuit that is written into the journal."""
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,45 @@ class Problem:
         )
 
     def describe(self) -> dict[str, Any]:
-        """Sizes worth recording."""
+        """What the journal keeps of it: sizes, the exact energy, and both circuits before and after transpiling."""
         return {
             "qubits": self.hamiltonian.num_qubits,
             "terms": len(self.hamiltonian),
             "parameters": self.ansatz.num_parameters,
-            "depth": self.circuit.depth(),
-            "two_qubit_gates": self.circuit.num_nonlocal_gates(),
+            "reference_energy": self.reference_energy,
+            "circuits": {"declared": _describe(self.ansatz), "device": _describe(self.circuit)},
         }
+
+
+def _describe(circuit: QuantumCircuit) -> dict[str, Any]:
+    """Depth and gate counts, and the circuit itself in OpenQASM 3 unless it is very long."""
+    from qiskit import qasm3
+
+    return {
+        "depth": circuit.depth(),
+        "two_qubit_gates": circuit.num_nonlocal_gates(),
+        "gates": circuit.size(),
+        "qasm": qasm3.dumps(circuit) if circuit.size() <= MAX_WRITTEN_GATES else None,
+    }
+
+
+def declared_circuit(config: RunConfig, *, measured: bool = False) -> tuple[QuantumCircuit, np.ndarray]:
+    """The ansatz as a circuit of its own, and its initial parameters, shape (P,), for experiments without a problem.
+
+    Args:
+        config: the declaration; the hamiltonian is built where the ansatz takes its size or shape from it.
+        measured: keep the measurements of a circuit that comes from a file.
+
+    Raises:
+        ConfigError: see the ansatz.
+    """
+    as_written = getattr(config.ansatz, "as_written", None)
+    if measured and as_written is not None:
+        hamiltonian, circuit = None, as_written()
+    else:
+        hamiltonian = config.hamiltonian.build()
+        circuit = config.ansatz.build(hamiltonian)
+    return circuit, config.ansatz.initial_point(circuit, hamiltonian, _rng(config))
 
 
 def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> QuantumCircuit:

@@ -140,6 +140,7 @@ class _Execution:
         """Run the experiment in its session and write down how it ended, on every way out."""
         with log_file(self.files.log), self.config.tracking.build(self.files.path) as uploader:
             lab = preparation.lab(self.record, self.stop)
+            self._describe(preparation.problem)
             ending = self._experiment(lab)
             sessions = lab.describe_sessions()
             self.files.write_json(self.files.session, sessions)
@@ -151,7 +152,7 @@ class _Execution:
                 {"status": result.status, "stop_reason": result.stop_reason, "exit_code": result.exit_code},
             )
             self.journal.close()
-            self._illustrate(result)
+            self._illustrate(preparation.problem)
             result = replace(result, mlflow_run_id=uploader.run_id())
             self.files.write(self.files.result, result.to_json())
             report = uploader.finish()
@@ -193,12 +194,19 @@ class _Execution:
                 )
         return _Ending(outcome, "stopped", 3) if outcome.resumable else _Ending(outcome, "finished", 0)
 
-    def _illustrate(self, result: RunResult) -> None:
-        """Draw the figures; everything is on disk by now, and a picture that fails takes nothing with it."""
-        from runner.figures import save
+    def _describe(self, problem: Problem | None) -> None:
+        """Put sizes and circuits into the journal, once."""
+        if problem is not None and all(e["kind"] != "problem" for e in self.journal.contents.events):
+            self.journal.write("problem", problem.describe())
 
+    def _illustrate(self, problem: Problem | None) -> None:
+        """Draw the figures; everything is on disk by now, and a picture that fails takes nothing with it."""
+        from runner.report import illustrate
+
+        if not self.config.run.figures:
+            return
         try:
-            save(result.plot(), self.files.figures / "convergence.png")
+            illustrate(self.files, problem)
         except Exception:
             log.exception("a figure could not be drawn; the numbers are complete")
 

@@ -1,0 +1,71 @@
+"""What all figures share: size, colours, units, and how they are written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
+)  # fmt: skip
+COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+"""Okabe and Ito's palette, distinguishable with any colour vision."""
+GREY = "#8A8A8A"
+
+DPI = 120
+SIZE = (8.0, 4.5)
+
+MOLECULES = ("molecule_terms", "molecule", "hydrogen")
+"""Hamiltonian schemas whose energies are in Hartree."""
+
+CHEMICAL_ACCURACY = 1.6e-3
+"""1 kcal/mol in Hartree."""
+
+
+def canvas(width: float = SIZE[0], height: float = SIZE[1]) -> Figure:
+    """An empty figure, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+
+
+def plain(axes: Axes) -> Axes:
+    """Axes without a box around them, with a faint grid."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25)
+    return axes
+
+
+def save(figure: Figure, path: Any) -> None:
+    """Write a figure as PNG, or as whatever the file's ending says."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    figure.savefig(path)
+
+
+def started(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The event a run begins with; empty where there is none."""
+    return next((event for event in events if event["kind"] == "run.started"), {})
+
+
+def unit(events: Sequence[Mapping[str, Any]]) -> str:
+    """The unit of a run's energies as its axes say it."""
+    schema = started(events).get("schemas", {}).get("hamiltonian")
+    return "Hartree" if schema in MOLECULES else "units of H"
+
+
+def number(value: Any) -> float | None:
+    """A finite number of the journal; None for anything else."""
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def time_scale(longest: float) -> tuple[float, str]:
+    """Seconds per unit, and the unit, in which a span of time is read best."""
+    if longest <= 180:
+        return 1.0, "s"
+    return (60.0, "min") if longest <= 3 * 3600 else (3600.0, "h")

@@ -1,0 +1,29 @@
+"""`report DIR…`: draw figures and write report.html anew."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.directory import RunDirectory
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+
+
+def main(line: CommandLine) -> int:
+    """Write the page of every run or sweep that is named, and say where it is."""
+    from runner.report import illustrate, sweep_page
+
+    if not line.arguments:
+        raise ConfigError(
+            "needs the directory of a run or sweep: python -m runner report outputs/runs/…", key="report"
+        )
+    for argument in line.arguments:
+        directory = Path(argument)
+        if (directory / "sweep.csv").is_file():
+            print(sweep_page(directory))
+        else:
+            print(illustrate(RunDirectory.existing(directory)))
+    return 0
