@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from datetime import datetime
@@ -91,7 +92,8 @@ class RunDirectory:
                 file.write(text)
             temporary.replace(path)
         except OSError as error:
-            temporary.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
             raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
     def write_json(self, path: Path, content: Any) -> None:

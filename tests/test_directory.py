@@ -1,0 +1,77 @@
+"""Run directories: one per run, private, never half-written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from runner.directory import RunDirectory
+from runner.errors import ConfigError, StorageError
+
+
+def test_sixty_four_starts_in_one_second_get_sixty_four_directories(workdir: Path) -> None:
+    """G6: whoever comes second gets a number."""
+    with ThreadPoolExecutor(16) as pool:
+        paths = list(pool.map(lambda _: RunDirectory.create("same").path, range(64)))
+
+    assert len(set(paths)) == 64
+    assert all(path.is_dir() for path in paths)
+
+
+def test_files_are_private(workdir: Path) -> None:
+    """Nobody else on the machine can read a run."""
+    directory = RunDirectory.create("private")
+    directory.write(directory.result, "{}")
+
+    assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
+    assert stat.S_IMODE(directory.result.stat().st_mode) == 0o600
+
+
+def test_a_file_is_replaced_in_one_step(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failing write leaves the old content and no temporary file."""
+    directory = RunDirectory.create("whole")
+    directory.write(directory.result, "old")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "replace", full)
+
+    with pytest.raises(StorageError, match=r"cannot write .*result\.json: no space left"):
+        directory.write(directory.result, "new")
+
+    assert directory.result.read_text() == "old"
+    assert sorted(path.name for path in directory.path.iterdir()) == ["figures", "result.json"]
+
+
+def test_a_link_is_not_followed(workdir: Path) -> None:
+    """Somebody who plants a link cannot make us overwrite another file."""
+    directory = RunDirectory.create("link")
+    victim = workdir / "victim"
+    victim.write_text("precious")
+    (directory.path / ".result.json.tmp").symlink_to(victim)
+
+    with pytest.raises(StorageError):
+        directory.write(directory.result, "new")
+
+    assert victim.read_text() == "precious"
+
+
+def test_a_folder_without_a_journal_is_no_run(workdir: Path) -> None:
+    """What cannot be resumed is said before anything is opened."""
+    with pytest.raises(ConfigError, match=r"holds no journal\.jsonl"):
+        RunDirectory.existing(workdir)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_outputs_that_cannot_be_written_are_one_line(workdir: Path) -> None:
+    """Read-only outputs: a storage error, not a traceback."""
+    (workdir / "outputs").mkdir(mode=0o500)
+
+    with pytest.raises(StorageError, match=r"cannot write to .*: permission denied"):
+        RunDirectory.create("x")
