@@ -3,6 +3,7 @@
 from runner.ansatz.alternating import QAOA, HamiltonianVariational
 from runner.ansatz.excitations import ExcitationAnsatz
 from runner.ansatz.file import CircuitFile
+from runner.ansatz.gates import GateList
 from runner.ansatz.layered import EfficientSU2, NLocal, RealAmplitudes
 from runner.ansatz.start import AnsatzConfig
 
@@ -13,6 +14,7 @@ SCHEMAS: dict[str, type[AnsatzConfig]] = {
     "excitations": ExcitationAnsatz,
     "hva": HamiltonianVariational,
     "qaoa": QAOA,
+    "gates": GateList,
     "circuit_file": CircuitFile,
 }
 """Schema name → declaration."""

@@ -1,0 +1,65 @@
+"""Measured bits of any circuit, as one Sampler job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from runner.errors import ConfigError
+from runner.estimator import MAX_SHOTS
+from runner.experiment import Experiment
+from runner.problem import declared_circuit, fit
+from runner.require import require_integer
+from runner.results import Outcome
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+
+    from runner.config import RunConfig
+    from runner.lab import Lab
+    from runner.problem import Problem
+
+
+@dataclass(kw_only=True)
+class Sampling(Experiment):
+    """The ansatz at its initial point, measured; a circuit from a file keeps its own measurements."""
+
+    name: str = "sampling"
+    """Name of the experiment."""
+    shots: int | None = None
+    """Number of shots; null: the estimator's default_shots."""
+    top: int = 64
+    """Most bitstrings per register that are listed in the result; all are in the journal."""
+
+    needs_problem: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if self.shots is not None:
+            require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
+        require_integer("experiment.top", self.top, 1, 100_000)
+
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Any:  # noqa: ARG002
+        """The PUB: ISA circuit with measurements, and parameters.
+
+        Raises:
+            ConfigError: nothing is measured, or the circuit does not fit the backend.
+        """
+        circuit, values = declared_circuit(config, measured=True)
+        if not circuit.num_clbits:
+            circuit.measure_all()
+        if not circuit.count_ops().get("measure"):
+            raise ConfigError("measures nothing; add measurements to the circuit", key="ansatz")
+        return fit(circuit.assign_parameters(values), backend, config)
+
+    def run(self, lab: Lab) -> Outcome:
+        """One job; one row per bitstring of every register, the most frequent first."""
+        workload = lab.workload("sampling")
+        data = workload.sample((lab.prepared,), shots=self.shots)[0].data
+        for register, bits in data.items():
+            counts = bits.get_counts()
+            ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            for bitstring, count in ranked[: self.top]:
+                lab.row(
+                    register=register, bitstring=bitstring, count=count, probability=count / bits.num_shots
+                )
+        return Outcome(energy=None, evaluations=1, stop_reason="one job", table=lab.table)
