@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,11 @@ PACKAGES = ("qiskit", "qiskit-aer", "numpy", "scipy", "hydra-core", "mlflow", "n
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide about numbers."""
+    return dict(_installed())
+
+
+@cache
+def _installed() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         with contextlib.suppress(PackageNotFoundError):
@@ -35,6 +41,7 @@ def environment(config: RunConfig) -> dict[str, Any]:
     }
 
 
+@cache
 def processor() -> str:
     """The processor's model name."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:

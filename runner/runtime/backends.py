@@ -52,6 +52,7 @@ class LocalBackend(BackendV2):
         self._noise_model = noise_model
         self._engine_factory = engine_factory
         self._engine: Any = None
+        self._target: Target | None = None
         self._fitting: weakref.WeakSet[Any] = weakref.WeakSet()
 
     @property
@@ -61,8 +62,10 @@ class LocalBackend(BackendV2):
 
     @property
     def target(self) -> Target:
-        """The wrapped backend's target."""
-        return self.wrapped.target
+        """The wrapped backend's target as it was when first asked for: Aer builds a new one every time."""
+        if self._target is None:
+            self._target = self.wrapped.target
+        return self._target
 
     @property
     def max_circuits(self) -> int | None:
