@@ -2,13 +2,16 @@
 
 All functions release the GIL and are cached on disk. A "span" is an index range of the flat array; rotations do not
 care that its upper half is the imaginary part, nor that a second state may follow: they are real.
+
+The program and the observables come as two flat arrays each (integers, reals). `integers[k]` is where segment k of the
+integers starts, and `integers[integers[0] + k]` where segment k of the reals does; `state_vector.py` packs them. Slicing
+would read better, but costs seconds of compilation.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
 from numba import njit
 
 from runner.engine.kernel.vector import (
@@ -31,14 +34,37 @@ _BLOCK_BITS = 11
 """Rotations of lower bits are done in blocks of 2^11 doubles (16 KiB), inside the first-level cache."""
 _MIDDLE_BITS = 15
 """… and those of the next bits in blocks of 2^15 doubles (256 KiB), inside the second-level cache."""
+_SUM_BITS = 10
+"""Sums over two states at once use blocks of this many bits."""
+
+# segments of the program: integers …
+META, INDEX = 1, 2  # META: qubits, stages, low bits, angles
+ROTATION_START, ROTATION_QUBIT, ROTATION_SLOT = 3, 4, 5
+SINGLE_START, SINGLE_QUBIT, SINGLE_SLOT = 6, 7, 8
+PARITY_START, PARITY_MASK, PARITY_SLOT = 9, 10, 11
+PERMUTES, FORWARD_HIGH, FORWARD_LOW, BACKWARD_HIGH, BACKWARD_LOW = 12, 13, 14, 15, 16
+# … and reals
+SCALE, OFFSET, SINGLE_SIGN, PARITY_SIGN, PATTERNS = 0, 1, 2, 3, 4
+# segments of the observables: integers …
+STARTS, PASSES, TERMS = 1, 2, 3  # STARTS has one more entry than there are observables
+# … and reals
+CONSTANTS, TABLES, COEFFICIENTS = 0, 1, 2
+# places in the working memory
+COSINE, SINE, BIT_ANGLES, SUMS, PHASES = 0, 64, 128, 192, 256
+
+
+@_inlined
+def reals_at(integers, segment):
+    """Where a segment of the reals starts."""
+    return integers[integers[0] + segment]
 
 
 @_jit
-def rotate_low(state, start, stop, c, s):
+def rotate_low(state, start, stop, scratch):
     """Rotate bits 0 to 3 of the span by the (cos, sin) of each."""
-    c0, c1, c2, c3 = splat(c[0]), splat(c[1]), splat(c[2]), splat(c[3])
-    s0, s1 = alternating(s[0], 1), alternating(s[1], 2)
-    s2, s3 = splat(s[2]), splat(s[3])
+    c0, c1, c2, c3 = splat(scratch[0]), splat(scratch[1]), splat(scratch[2]), splat(scratch[3])
+    s0, s1 = alternating(scratch[SINE], 1), alternating(scratch[SINE + 1], 2)
+    s2, s3 = splat(scratch[SINE + 2]), splat(scratch[SINE + 3])
     for i in range(start, stop, 16):
         x0 = load(state, i)
         x1 = load(state, i + 4)
@@ -98,98 +124,116 @@ def rotate_two(state, start, stop, p, q, cp, sp, cq, sq):
 
 
 @_jit
-def rotate_bits(state, start, stop, first, last, active, c, s):
-    """Rotate the active bits of [first, last) of the span, two at a time; `first` is 4 or higher."""
+def rotate_bits(state, start, stop, first, last, flags, scratch):
+    """Rotate the flagged bits of [first, last) of the span, two at a time; `first` is 4 or higher."""
     held = -1
     for bit in range(first, last):
-        if not active[bit]:
-            continue
-        if held < 0:
-            held = bit
-        else:
-            rotate_two(state, start, stop, held, bit, c[held], s[held], c[bit], s[bit])
-            held = -1
+        if flags[bit]:
+            if held < 0:
+                held = bit
+            else:
+                c, s = scratch[held], scratch[SINE + held]
+                rotate_two(state, start, stop, held, bit, c, s, scratch[bit], scratch[SINE + bit])
+                held = -1
     if held >= 0:
-        rotate_one(state, start, stop, held, c[held], s[held])
+        rotate_one(state, start, stop, held, scratch[held], scratch[SINE + held])
 
 
 @_jit
-def rotate(state, length, num_qubits, active, c, s):
-    """Rotate the active bits by their (cos, sin): the bits outside a block first, then block by block."""
+def rotate(state, length, num_qubits, flags, scratch):
+    """Rotate the flagged bits by their (cos, sin): the bits outside a block first, then block by block."""
     block = min(_BLOCK_BITS, num_qubits)
     middle = min(_MIDDLE_BITS, num_qubits)
-    rotate_bits(state, 0, length, middle, num_qubits, active, c, s)
-    low = active[0] or active[1] or active[2] or active[3]
-    step = length if num_qubits <= _MIDDLE_BITS and length <= (2 << _MIDDLE_BITS) else 1 << middle
-    for start in range(0, length, step):
-        rotate_bits(state, start, start + step, block, middle, active, c, s)
-        small = step if num_qubits <= _BLOCK_BITS and step <= (2 << _BLOCK_BITS) else 1 << block
-        for inner in range(start, start + step, small):
+    rotate_bits(state, 0, length, middle, num_qubits, flags, scratch)
+    low = flags[0] + flags[1] + flags[2] + flags[3]
+    step = 1 << middle
+    if num_qubits <= _MIDDLE_BITS and length <= (2 << _MIDDLE_BITS):
+        step = length
+    small = 1 << block
+    if num_qubits <= _BLOCK_BITS and step <= (2 << _BLOCK_BITS):
+        small = step
+    start = 0
+    while start < length:
+        rotate_bits(state, start, start + step, block, middle, flags, scratch)
+        inner = start
+        start += step
+        while inner < start:
             if low:
-                rotate_low(state, inner, inner + small, c, s)
-            rotate_bits(state, inner, inner + small, 4, block, active, c, s)
+                rotate_low(state, inner, inner + small, scratch)
+            rotate_bits(state, inner, inner + small, 4, block, flags, scratch)
+            inner += small
 
 
 @_jit
-def product_state(state, num_qubits, c, s):
-    """The state whose qubit q is (c[q], s[q])."""
+def product_state(state, num_qubits, scratch):
+    """The state whose qubit q is (cos, sin) of its rotation."""
     size = 1 << num_qubits
     state[0] = 1.0
     for bit in range(num_qubits):
         half = 1 << bit
-        cosine, sine = c[bit], s[bit]
+        cosine, sine = scratch[bit], scratch[SINE + bit]
         for i in range(half):
             value = state[i]
             state[i] = cosine * value
             state[i + half] = sine * value
-    state[size : 2 * size] = 0.0
+    for i in range(size, 2 * size):
+        state[i] = 0.0
 
 
 @_jit
-def phase_table(angles, first, count, table):
-    """exp(i Σ angles of the bits that are set) for `count` bits, real parts first."""
+def phase_table(scratch, first, count, table):
+    """Put exp(i Σ angles of the bits that are set) of `count` bits at `table`, real parts first."""
     size = 1 << count
-    table[0] = 1.0
-    table[size] = 0.0
+    scratch[table] = 1.0
+    scratch[table + size] = 0.0
     for bit in range(count):
         half = 1 << bit
-        angle = angles[first + bit]
+        angle = scratch[BIT_ANGLES + first + bit]
         c, s = math.cos(angle), math.sin(angle)
-        for i in range(half):
-            re, im = table[i], table[size + i]
-            table[i + half] = c * re - s * im
-            table[size + i + half] = s * re + c * im
+        for i in range(table, table + half):
+            re, im = scratch[i], scratch[size + i]
+            scratch[i + half] = c * re - s * im
+            scratch[size + i + half] = s * re + c * im
+
+
+@_inlined
+def multiply_four(state, where, size, pr, pi):
+    """Multiply four amplitudes by phases."""
+    re, im = load(state, where), load(state, where + size)
+    store(state, where, sub(mul(re, pr), mul(im, pi)))
+    store(state, where + size, add(mul(re, pi), mul(im, pr)))
 
 
 @_jit
-def multiply_phases(state, offset, num_qubits, low_bits, low, high, sign):
-    """Multiply one state by the phases of its bits (or, with sign -1, by their conjugates)."""
+def multiply_phases(state, states, num_qubits, low_bits, scratch, sign):
+    """Multiply one or two states by the phases of their bits (or, with sign -1, by the conjugates)."""
     size = 1 << num_qubits
     width = 1 << low_bits
     rows = 1 << (num_qubits - low_bits)
+    high = PHASES + 2 * width
+    flipped = splat(sign)
     for row in range(rows):
-        hr, hi = splat(high[row]), splat(sign * high[rows + row])
-        flipped = splat(sign)
+        hr, hi = splat(scratch[high + row]), splat(sign * scratch[high + rows + row])
         for i in range(0, width, 4):
-            lr, li = load(low, i), mul(flipped, load(low, width + i))
+            lr = load(scratch, PHASES + i)
+            li = mul(flipped, load(scratch, PHASES + width + i))
             pr = sub(mul(hr, lr), mul(hi, li))
             pi = add(mul(hr, li), mul(hi, lr))
-            where = offset + row * width + i
-            re, im = load(state, where), load(state, where + size)
-            store(state, where, sub(mul(re, pr), mul(im, pi)))
-            store(state, where + size, add(mul(re, pi), mul(im, pr)))
+            multiply_four(state, row * width + i, size, pr, pi)
+            if states == 2:
+                multiply_four(state, 2 * size + row * width + i, size, pr, pi)
 
 
 @_jit
-def multiply_parity(state, offset, num_qubits, mask, cosine, sine, patterns):
+def multiply_parity(state, offset, num_qubits, mask, cosine, sine, reals, patterns):
     """Multiply one state by exp(-iθ/2 (-1)^parity), cos and sin of θ/2 given."""
     size = 1 << num_qubits
     c = splat(cosine)
-    row = 16 * (mask & 15)
+    row = patterns + 16 * (mask & 15)
     for base in range(0, size, 16):
         signed = splat(sine - 2.0 * sine * parity(mask & base & ~15))
         for i in range(0, 16, 4):
-            s = mul(signed, load(patterns, row + i))
+            s = mul(signed, load(reals, row + i))
             where = offset + base + i
             re, im = load(state, where), load(state, where + size)
             store(state, where, add(mul(c, re), mul(s, im)))
@@ -197,18 +241,18 @@ def multiply_parity(state, offset, num_qubits, mask, cosine, sine, patterns):
 
 
 @_jit
-def permute(target, source, offset, num_qubits, low_bits, low, high):
-    """target[y] = source[low[y low] ^ high[y high]] for one state; both tables are linear in their index."""
+def permute(target, source, offset, num_qubits, low_bits, tables, low, high):
+    """target[y] = source[L[y low] ^ H[y high]] for one state; the tables L and H are linear in their index."""
     size = 1 << num_qubits
     width = 1 << low_bits
     rows = 1 << (num_qubits - low_bits)
-    one, two = low[0] ^ low[1], low[0] ^ low[2]
+    one, two = tables[low] ^ tables[low + 1], tables[low] ^ tables[low + 2]
     three = one ^ two
     for row in range(rows):
-        base = high[row]
+        base = tables[high + row]
         out = offset + row * width
         for i in range(0, width, 4):
-            a = base ^ low[i]
+            a = base ^ tables[low + i]
             b, c, d = offset + (a ^ one), offset + (a ^ two), offset + (a ^ three)
             a += offset
             store(target, out + i, gather(source, a, b, c, d))
@@ -226,18 +270,18 @@ def lanes_of(value, mask):
 
 
 @_inlined
-def term_weights(first, last, terms, coefficients, patterns, base):
+def term_weights(first, last, passes, terms, weights, coefficients, reals, patterns, base):
     """Weights of sixteen indices, summed over the terms of a pass."""
     w0, w1, w2, w3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
     for term in range(first, last):
-        mask = terms[term]
-        coefficient = coefficients[term]
+        mask = passes[terms + term]
+        coefficient = weights[coefficients + term]
         signed = splat(coefficient - 2.0 * coefficient * parity(mask & base & ~15))
-        row = 16 * (mask & 15)
-        w0 = add(w0, mul(signed, load(patterns, row)))
-        w1 = add(w1, mul(signed, load(patterns, row + 4)))
-        w2 = add(w2, mul(signed, load(patterns, row + 8)))
-        w3 = add(w3, mul(signed, load(patterns, row + 12)))
+        row = patterns + 16 * (mask & 15)
+        w0 = add(w0, mul(signed, load(reals, row)))
+        w1 = add(w1, mul(signed, load(reals, row + 4)))
+        w2 = add(w2, mul(signed, load(reals, row + 8)))
+        w3 = add(w3, mul(signed, load(reals, row + 12)))
     return w0, w1, w2, w3
 
 
@@ -278,7 +322,9 @@ def energy_table(state, size, mask, imaginary, weights, table):
 
 
 @_jit
-def energy_terms(state, size, mask, imaginary, first, last, terms, coefficients, patterns):
+def energy_terms(
+    state, size, mask, imaginary, first, last, passes, terms, weights, coefficients, reals, patterns
+):
     """One pass with weights summed over terms on the fly."""
     lanes, upper = mask & 3, mask & ~3
     u, v = (size, 0) if imaginary else (0, size)
@@ -287,7 +333,9 @@ def energy_terms(state, size, mask, imaginary, first, last, terms, coefficients,
     half = 1 << top_bit(mask) if mask >= 16 else size
     for outer in range(0, size, 2 * half):
         for i in range(outer, outer + half, 16):
-            w0, w1, w2, w3 = term_weights(first, last, terms, coefficients, patterns, i)
+            w0, w1, w2, w3 = term_weights(
+                first, last, passes, terms, weights, coefficients, reals, patterns, i
+            )
             acc = add(acc, mul(w0, pair_product(state, i, u, v, sign, i ^ upper, size, lanes)))
             more = add(more, mul(w1, pair_product(state, i + 4, u, v, sign, (i + 4) ^ upper, size, lanes)))
             acc = add(acc, mul(w2, pair_product(state, i + 8, u, v, sign, (i + 8) ^ upper, size, lanes)))
@@ -297,18 +345,33 @@ def energy_terms(state, size, mask, imaginary, first, last, terms, coefficients,
 
 
 @_jit
-def energy(state, num_qubits, first_pass, last_pass, passes, weights, terms, coefficients, patterns):
-    """⟨ψ|O|ψ⟩ without the constant term; one pass per set of flipped bits."""
+def energy(state, num_qubits, index, passes, weights, reals, patterns):
+    """⟨ψ|O|ψ⟩ of one observable; one pass per set of flipped bits."""
     size = 1 << num_qubits
-    result = 0.0
-    for index in range(first_pass, last_pass):
-        row = 5 * index
+    result = weights[reals_at(passes, CONSTANTS) + index]
+    terms, coefficients = passes[TERMS], reals_at(passes, COEFFICIENTS)
+    tables = reals_at(passes, TABLES)
+    for number in range(passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]):
+        row = passes[PASSES] + 5 * number
         mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
         if table >= 0:
-            result += energy_table(state, size, mask, imaginary, weights, table)
+            result += energy_table(state, size, mask, imaginary, weights, tables + table)
         else:
             first, last = passes[row + 3], passes[row + 4]
-            result += energy_terms(state, size, mask, imaginary, first, last, terms, coefficients, patterns)
+            result += energy_terms(
+                state,
+                size,
+                mask,
+                imaginary,
+                first,
+                last,
+                passes,
+                terms,
+                weights,
+                coefficients,
+                reals,
+                patterns,
+            )
     return result
 
 
@@ -343,7 +406,9 @@ def apply_table(state, bra, size, mask, imaginary, weights, table):
 
 
 @_jit
-def apply_terms(state, bra, size, mask, imaginary, first, last, terms, coefficients, patterns):
+def apply_terms(
+    state, bra, size, mask, imaginary, first, last, passes, terms, weights, coefficients, reals, patterns
+):
     """Add one pass with weights summed on the fly to the bra."""
     lanes, upper = mask & 3, mask & ~3
     to_re, to_im = (size, 0) if imaginary else (0, size)
@@ -352,7 +417,9 @@ def apply_terms(state, bra, size, mask, imaginary, first, last, terms, coefficie
     half = 1 << top_bit(mask) if both else size
     for outer in range(0, size, 2 * half):
         for i in range(outer, outer + half, 16):
-            w0, w1, w2, w3 = term_weights(first, last, terms, coefficients, patterns, i)
+            w0, w1, w2, w3 = term_weights(
+                first, last, passes, terms, weights, coefficients, reals, patterns, i
+            )
             j = i ^ upper
             apply_four(state, bra, size, i, j, lanes, to_re, to_im, sign, w0, both)
             apply_four(state, bra, size, i + 4, j ^ 4, lanes, to_re, to_im, sign, w1, both)
@@ -361,26 +428,40 @@ def apply_terms(state, bra, size, mask, imaginary, first, last, terms, coefficie
 
 
 @_jit
-def apply_observable(
-    state, num_qubits, first_pass, last_pass, passes, weights, terms, coefficients, patterns
-):
+def apply_observable(state, num_qubits, index, passes, weights, reals, patterns):
     """Write O|ψ⟩ (without the constant term) behind the state and return ⟨ψ|O|ψ⟩."""
     size = 1 << num_qubits
     bra = 2 * size
+    terms, coefficients = passes[TERMS], reals_at(passes, COEFFICIENTS)
+    tables = reals_at(passes, TABLES)
     for i in range(bra, 2 * bra, 4):
         store(state, i, splat(0.0))
-    for index in range(first_pass, last_pass):
-        row = 5 * index
+    for number in range(passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]):
+        row = passes[PASSES] + 5 * number
         mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
         if table >= 0:
-            apply_table(state, bra, size, mask, imaginary, weights, table)
+            apply_table(state, bra, size, mask, imaginary, weights, tables + table)
         else:
             first, last = passes[row + 3], passes[row + 4]
-            apply_terms(state, bra, size, mask, imaginary, first, last, terms, coefficients, patterns)
+            apply_terms(
+                state,
+                bra,
+                size,
+                mask,
+                imaginary,
+                first,
+                last,
+                passes,
+                terms,
+                weights,
+                coefficients,
+                reals,
+                patterns,
+            )
     acc = splat(0.0)
     for i in range(0, bra, 4):
         acc = add(acc, mul(load(state, i), load(state, bra + i)))
-    return total(acc)
+    return total(acc) + weights[reals_at(passes, CONSTANTS) + index]
 
 
 @_jit
@@ -394,23 +475,23 @@ def overlap_parts(state, num_qubits, target):
 
 
 @_jit
-def parity_sum(parts, num_qubits, mask, patterns):
+def parity_sum(parts, num_qubits, mask, reals, patterns):
     """Σ (-1)^parity(mask & x) parts[x]."""
     acc = splat(0.0)
-    row = 16 * (mask & 15)
+    row = patterns + 16 * (mask & 15)
     for base in range(0, 1 << num_qubits, 16):
         signed = splat(1.0 - 2.0 * parity(mask & base & ~15))
-        inner = mul(load(parts, base), load(patterns, row))
-        inner = add(inner, mul(load(parts, base + 4), load(patterns, row + 4)))
-        inner = add(inner, mul(load(parts, base + 8), load(patterns, row + 8)))
-        inner = add(inner, mul(load(parts, base + 12), load(patterns, row + 12)))
+        inner = mul(load(parts, base), load(reals, row))
+        inner = add(inner, mul(load(parts, base + 4), load(reals, row + 4)))
+        inner = add(inner, mul(load(parts, base + 8), load(reals, row + 8)))
+        inner = add(inner, mul(load(parts, base + 12), load(reals, row + 12)))
         acc = add(acc, mul(signed, inner))
     return total(acc)
 
 
 @_jit
-def bit_sums(parts, num_qubits, sums):
-    """sums[q] = Σ (-1)^(bit q of x) parts[x] for all bits at once; `parts` is folded up on the way."""
+def bit_sums(parts, num_qubits, scratch):
+    """Put Σ (-1)^(bit q of x) parts[x] of every bit at SUMS; `parts` is folded up on the way."""
     for bit in range(num_qubits - 1, 1, -1):
         half = 1 << bit
         acc = splat(0.0)
@@ -418,295 +499,317 @@ def bit_sums(parts, num_qubits, sums):
             low, high = load(parts, i), load(parts, i + half)
             acc = add(acc, sub(low, high))
             store(parts, i, add(low, high))
-        sums[bit] = total(acc)
+        scratch[SUMS + bit] = total(acc)
     a, b, c, d = parts[0], parts[1], parts[2], parts[3]
-    sums[0] = (a - b) + (c - d)
-    sums[1] = (a + b) - (c + d)
+    scratch[SUMS] = (a - b) + (c - d)
+    scratch[SUMS + 1] = (a + b) - (c + d)
 
 
 @_jit
-def rotation_sum(state, num_qubits, bit):
-    """Σ over pairs of Re(conj(λ1) ψ0 - conj(λ0) ψ1): the derivative by the angle of a y rotation of this bit."""
+def low_rotation_sums(state, start, stop, length, scratch):
+    """Add to SUMS of bits 0 to 3 what `rotation_sums` says, for one span of the first state."""
+    a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+    for i in range(start, stop, 16):
+        j = i + length
+        k0, k1, k2, k3 = load(state, i), load(state, i + 4), load(state, i + 8), load(state, i + 12)
+        b0, b1, b2, b3 = load(state, j), load(state, j + 4), load(state, j + 8), load(state, j + 12)
+        a0 = add(add(a0, mul(b0, flip(k0, 1))), mul(b1, flip(k1, 1)))
+        a0 = add(add(a0, mul(b2, flip(k2, 1))), mul(b3, flip(k3, 1)))
+        a1 = add(add(a1, mul(b0, flip(k0, 2))), mul(b1, flip(k1, 2)))
+        a1 = add(add(a1, mul(b2, flip(k2, 2))), mul(b3, flip(k3, 2)))
+        a2 = sub(add(a2, mul(b1, k0)), mul(b0, k1))
+        a2 = sub(add(a2, mul(b3, k2)), mul(b2, k3))
+        a3 = sub(add(a3, mul(b2, k0)), mul(b0, k2))
+        a3 = sub(add(a3, mul(b3, k1)), mul(b1, k3))
+    scratch[SUMS] += total(mul(a0, alternating(1.0, 1)))
+    scratch[SUMS + 1] += total(mul(a1, alternating(1.0, 2)))
+    scratch[SUMS + 2] += total(a2)
+    scratch[SUMS + 3] += total(a3)
+
+
+@_jit
+def pair_rotation_sums(state, start, stop, length, p, q, scratch):
+    """The same for bits p < q, 4 or higher; p = q is one bit alone."""
+    step_p, step_q = 1 << p, 1 << q
+    ap, aq = splat(0.0), splat(0.0)
+    outer = start
+    while outer < stop:
+        inner = outer
+        outer += 2 * step_q
+        end = inner + step_q
+        while inner < end:
+            for i in range(inner, inner + step_p, 4):
+                j = i + length
+                k0, k2 = load(state, i), load(state, i + step_q)
+                b0, b2 = load(state, j), load(state, j + step_q)
+                aq = sub(add(aq, mul(b2, k0)), mul(b0, k2))
+                if p != q:
+                    k1, k3 = load(state, i + step_p), load(state, i + step_p + step_q)
+                    b1, b3 = load(state, j + step_p), load(state, j + step_p + step_q)
+                    aq = sub(add(aq, mul(b3, k1)), mul(b1, k3))
+                    ap = sub(add(ap, mul(b1, k0)), mul(b0, k1))
+                    ap = sub(add(ap, mul(b3, k2)), mul(b2, k3))
+            inner += step_p if p == q else 2 * step_p
+    scratch[SUMS + q] += total(aq)
+    if p != q:
+        scratch[SUMS + p] += total(ap)
+
+
+@_jit
+def span_rotation_sums(state, start, stop, length, first, last, flags, scratch):
+    """The same for the flagged bits of [first, last), two at a time."""
+    held = -1
+    for bit in range(first, last):
+        if flags[bit]:
+            if held < 0:
+                held = bit
+            else:
+                pair_rotation_sums(state, start, stop, length, held, bit, scratch)
+                held = -1
+    if held >= 0:
+        pair_rotation_sums(state, start, stop, length, held, held, scratch)
+
+
+@_jit
+def rotation_sums(state, num_qubits, flags, scratch):
+    """Put Σ Re(conj(λ1) ψ0 - conj(λ0) ψ1) over pairs at SUMS: the derivatives by the y rotations' angles."""
     length = 2 << num_qubits
-    acc = splat(0.0)
-    if bit == 0:
-        for i in range(0, length, 4):
-            acc = add(acc, mul(load(state, length + i), flip(load(state, i), 1)))
-        return total(mul(acc, alternating(1.0, 1)))
-    if bit == 1:
-        for i in range(0, length, 4):
-            acc = add(acc, mul(load(state, length + i), flip(load(state, i), 2)))
-        return total(mul(acc, alternating(1.0, 2)))
-    half = 1 << bit
-    for base in range(0, length, 2 * half):
-        for i in range(base, base + half, 4):
-            acc = add(acc, mul(load(state, length + i + half), load(state, i)))
-            acc = sub(acc, mul(load(state, length + i), load(state, i + half)))
-    return total(acc)
-
-
-@_inlined
-def part(integers, which):
-    """Segment `which` of the packed integers; the first entries are where each starts."""
-    return integers[integers[which] : integers[which + 1]]
-
-
-@_inlined
-def real_part(integers, reals, which):
-    """Segment `which` of the packed reals; where each starts is segment 0 of the integers."""
-    starts = part(integers, 0)
-    return reals[starts[which] : starts[which + 1]]
+    for bit in range(num_qubits):
+        scratch[SUMS + bit] = 0.0
+    block = min(_SUM_BITS, num_qubits)
+    span_rotation_sums(state, 0, length, length, block, num_qubits, flags, scratch)
+    low = flags[0] + flags[1] + flags[2] + flags[3]
+    start = 0
+    while start < length:
+        stop = start + (1 << block)
+        if low:
+            low_rotation_sums(state, start, stop, length, scratch)
+        span_rotation_sums(state, start, stop, length, 4, block, flags, scratch)
+        start = stop
 
 
 @_jit
-def bind(integers, reals, values, angles):
-    """Every angle from one parameter set."""
-    index, scale, offset = part(integers, 2), real_part(integers, reals, 0), real_part(integers, reals, 1)
-    for slot in range(len(index)):
-        angles[slot] = (
-            scale[slot] * values[index[slot]] + offset[slot] if scale[slot] != 0.0 else offset[slot]
-        )
+def bind(integers, reals, values, row, scratch):
+    """Put every angle of one parameter set behind the tables."""
+    index, scale, offset = integers[INDEX], reals_at(integers, SCALE), reals_at(integers, OFFSET)
+    angles = integers[integers[META] + 4]
+    for slot in range(integers[integers[META] + 3]):
+        factor = reals[scale + slot]
+        angle = reals[offset + slot]
+        if factor != 0.0:
+            angle += factor * values[row, integers[index + slot]]
+        scratch[angles + slot] = angle
 
 
 @_jit
-def stage_rotations(integers, stage, angles, direction, active, c, s):
-    """(cos, sin) of the half angles of one stage, 1 and 0 for the other bits."""
-    start, qubits, slots = part(integers, 3), part(integers, 4), part(integers, 5)
-    active[:] = False
-    c[:] = 1.0
-    s[:] = 0.0
-    for entry in range(start[stage], start[stage + 1]):
-        qubit = qubits[entry]
-        half = 0.5 * angles[slots[entry]]
-        active[qubit] = True
-        c[qubit] = math.cos(half)
-        s[qubit] = direction * math.sin(half)
+def stage_rotations(integers, stage, direction, flags, scratch):
+    """Flag the bits one stage rotates and put the (cos, sin) of their half angles in place, 1 and 0 for the others."""
+    angles = integers[integers[META] + 4]
+    for bit in range(integers[integers[META]]):
+        flags[bit] = 0
+        scratch[bit] = 1.0
+        scratch[SINE + bit] = 0.0
+    start, qubits, slots = integers[ROTATION_START], integers[ROTATION_QUBIT], integers[ROTATION_SLOT]
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        qubit = integers[qubits + entry]
+        half = 0.5 * scratch[angles + integers[slots + entry]]
+        flags[qubit] = 1
+        scratch[qubit] = math.cos(half)
+        scratch[SINE + qubit] = direction * math.sin(half)
 
 
 @_jit
-def stage_phases(integers, reals, stage, angles, state, states, low, high, sign, bit_angles):
+def stage_phases(integers, reals, stage, state, states, sign, scratch):
     """Apply (or, with sign -1, undo) the phases of one stage on one or two states."""
-    meta = part(integers, 1)
-    num_qubits, low_bits = meta[0], meta[2]
-    start, qubits, slots = part(integers, 6), part(integers, 7), part(integers, 8)
-    signs = real_part(integers, reals, 2)
-    patterns = real_part(integers, reals, 4)
-    if start[stage + 1] > start[stage]:
-        bit_angles[:] = 0.0
-        for entry in range(start[stage], start[stage + 1]):
-            bit_angles[qubits[entry]] += signs[entry] * angles[slots[entry]]
-        phase_table(bit_angles, 0, low_bits, low)
-        phase_table(bit_angles, low_bits, num_qubits - low_bits, high)
-        for which in range(states):
-            multiply_phases(state, which * (2 << num_qubits), num_qubits, low_bits, low, high, sign)
-    start, masks, slots = part(integers, 9), part(integers, 10), part(integers, 11)
-    signs = real_part(integers, reals, 3)
-    for entry in range(start[stage], start[stage + 1]):
-        half = 0.5 * signs[entry] * angles[slots[entry]]
+    meta = integers[META]
+    num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
+    start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
+    signs = reals_at(integers, SINGLE_SIGN)
+    first, last = integers[start + stage], integers[start + stage + 1]
+    if last > first:
+        for bit in range(num_qubits):
+            scratch[BIT_ANGLES + bit] = 0.0
+        for entry in range(first, last):
+            angle = scratch[angles + integers[slots + entry]]
+            scratch[BIT_ANGLES + integers[qubits + entry]] += reals[signs + entry] * angle
+        phase_table(scratch, 0, low_bits, PHASES)
+        phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
+        multiply_phases(state, states, num_qubits, low_bits, scratch, sign)
+    start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
+    signs, patterns = reals_at(integers, PARITY_SIGN), reals_at(integers, PATTERNS)
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        half = 0.5 * reals[signs + entry] * scratch[angles + integers[slots + entry]]
         c, s = math.cos(half), sign * math.sin(half)
         for which in range(states):
-            multiply_parity(state, which * (2 << num_qubits), num_qubits, masks[entry], c, s, patterns)
+            offset = which * (2 << num_qubits)
+            multiply_parity(state, offset, num_qubits, integers[masks + entry], c, s, reals, patterns)
 
 
 @_jit
-def prepare(integers, reals, angles, first, second, scratch):
-    """Run the program on |0…0⟩; the state ends up in `first` (True) or `second`, whichever the permutations left."""
-    meta = part(integers, 1)
-    num_qubits, stages, low_bits = meta[0], meta[1], meta[2]
-    low_size, high_size = 1 << low_bits, 1 << (num_qubits - low_bits)
-    c, s = scratch[0:num_qubits], scratch[64 : 64 + num_qubits]
-    bit_angles = scratch[128 : 128 + num_qubits]
-    low = scratch[256 : 256 + 2 * low_size]
-    high = scratch[256 + 2 * low_size : 256 + 2 * low_size + 2 * high_size]
-    active = np.zeros(num_qubits, dtype=np.bool_)
-    permutes, to_high, to_low = part(integers, 12), part(integers, 15), part(integers, 16)
+def stage_permutation(integers, stage, target, source, states, low, high):
+    """Permute one or two states by the tables of one stage at `low` and `high`."""
+    meta = integers[META]
+    num_qubits, low_bits = integers[meta], integers[meta + 2]
+    low += stage << low_bits
+    high += stage << (num_qubits - low_bits)
+    for which in range(states):
+        permute(target, source, which * (2 << num_qubits), num_qubits, low_bits, integers, low, high)
+
+
+@_jit
+def prepare(integers, reals, first, second, flags, scratch):
+    """Run the program on |0…0⟩; says whether the permutations left the state in `first` or in `second`."""
+    meta = integers[META]
+    num_qubits = integers[meta]
     in_first = True
-    for stage in range(stages):
-        state = first if in_first else second
-        other = second if in_first else first
-        stage_rotations(integers, stage, angles, 1.0, active, c, s)
+    for stage in range(integers[meta + 1]):
+        state, other = (first, second) if in_first else (second, first)
+        stage_rotations(integers, stage, 1.0, flags, scratch)
         if stage == 0:
-            product_state(state, num_qubits, c, s)
+            product_state(state, num_qubits, scratch)
         else:
-            rotate(state, 2 << num_qubits, num_qubits, active, c, s)
-        stage_phases(integers, reals, stage, angles, state, 1, low, high, 1.0, bit_angles)
-        if permutes[stage]:
-            permute(
-                other,
-                state,
-                0,
-                num_qubits,
-                low_bits,
-                to_low[stage * low_size : (stage + 1) * low_size],
-                to_high[stage * high_size : (stage + 1) * high_size],
-            )
+            rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
+        stage_phases(integers, reals, stage, state, 1, 1.0, scratch)
+        if integers[integers[PERMUTES] + stage]:
+            low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
+            stage_permutation(integers, stage, other, state, 1, low, high)
             in_first = not in_first
     return in_first
 
 
 @_jit
-def energies(integers, reals, passes, weights, values, first, second, scratch, result):
+def energies(integers, reals, passes, weights, values, first, second, flags, scratch, result):
     """Expectation values of every observable for every parameter set."""
-    num_qubits = part(integers, 1)[0]
-    angles = np.empty(len(part(integers, 2)))
-    starts, table, terms = part(passes, 1), part(passes, 2), part(passes, 3)
-    constants, tables = real_part(passes, weights, 0), real_part(passes, weights, 1)
-    coefficients = real_part(passes, weights, 2)
-    patterns = real_part(integers, reals, 4)
-    for row in range(len(values)):
-        bind(integers, reals, values[row], angles)
-        state = first if prepare(integers, reals, angles, first, second, scratch) else second
-        for index in range(len(starts) - 1):
-            result[row, index] = constants[index] + energy(
-                state,
-                num_qubits,
-                starts[index],
-                starts[index + 1],
-                table,
-                tables,
-                terms,
-                coefficients,
-                patterns,
-            )
+    num_qubits, patterns = integers[integers[META]], reals_at(integers, PATTERNS)
+    for row in range(values.shape[0]):
+        bind(integers, reals, values, row, scratch)
+        state = first if prepare(integers, reals, first, second, flags, scratch) else second
+        for index in range(result.shape[1]):
+            result[row, index] = energy(state, num_qubits, index, passes, weights, reals, patterns)
 
 
 @_jit
-def gradients(integers, reals, passes, weights, values, first, second, scratch, parts, result, slopes):
+def phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index):
+    """Derivatives by the angles of one stage's phases: Im ⟨λ|(-1)^parity|ψ⟩."""
+    num_qubits = integers[integers[META]]
+    scale, patterns = reals_at(integers, SCALE), reals_at(integers, PATTERNS)
+    start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
+    signs = reals_at(integers, SINGLE_SIGN)
+    parity_start, masks, parity_slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
+    parity_signs = reals_at(integers, PARITY_SIGN)
+    needed = 0
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        needed |= 1 if reals[scale + integers[slots + entry]] != 0.0 else 0
+    for entry in range(integers[parity_start + stage], integers[parity_start + stage + 1]):
+        needed |= 2 if reals[scale + integers[parity_slots + entry]] != 0.0 else 0
+    if needed:
+        overlap_parts(state, num_qubits, parts)
+    if needed & 2:
+        for entry in range(integers[parity_start + stage], integers[parity_start + stage + 1]):
+            slot = integers[parity_slots + entry]
+            if reals[scale + slot] != 0.0:
+                found = parity_sum(parts, num_qubits, integers[masks + entry], reals, patterns)
+                slopes[row, index, slot] = reals[parity_signs + entry] * found
+    if needed & 1:
+        bit_sums(parts, num_qubits, scratch)
+        for entry in range(integers[start + stage], integers[start + stage + 1]):
+            found = scratch[SUMS + integers[qubits + entry]]
+            slopes[row, index, integers[slots + entry]] = reals[signs + entry] * found
+
+
+@_jit
+def rotation_slopes(integers, reals, stage, state, flags, scratch, slopes, row, index):
+    """Derivatives by the angles of one stage's rotations."""
+    scale = reals_at(integers, SCALE)
+    start, qubits, slots = integers[ROTATION_START], integers[ROTATION_QUBIT], integers[ROTATION_SLOT]
+    num_qubits = integers[integers[META]]
+    for bit in range(num_qubits):
+        flags[bit] = 0
+    needed = False
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        if reals[scale + integers[slots + entry]] != 0.0:
+            flags[integers[qubits + entry]] = 1
+            needed = True
+    if needed:
+        rotation_sums(state, num_qubits, flags, scratch)
+        for entry in range(integers[start + stage], integers[start + stage + 1]):
+            slopes[row, index, integers[slots + entry]] = scratch[SUMS + integers[qubits + entry]]
+
+
+@_jit
+def gradients(integers, reals, passes, weights, values, first, second, flags, scratch, parts, result, slopes):
     """Expectation values, and their derivatives by every angle, by running the circuit backwards.
 
     `first` and `second` hold two states each: |ψ⟩ and O|ψ⟩.
     """
-    meta = part(integers, 1)
-    num_qubits, stages, low_bits = meta[0], meta[1], meta[2]
-    low_size, high_size = 1 << low_bits, 1 << (num_qubits - low_bits)
-    size = 1 << num_qubits
-    c, s = scratch[0:num_qubits], scratch[64 : 64 + num_qubits]
-    bit_angles = scratch[128 : 128 + num_qubits]
-    low = scratch[256 : 256 + 2 * low_size]
-    high = scratch[256 + 2 * low_size : 256 + 2 * low_size + 2 * high_size]
-    active = np.zeros(num_qubits, dtype=np.bool_)
-    angles = np.empty(len(part(integers, 2)))
-    scale = real_part(integers, reals, 0)
-    patterns = real_part(integers, reals, 4)
-    starts, table, terms = part(passes, 1), part(passes, 2), part(passes, 3)
-    constants, tables = real_part(passes, weights, 0), real_part(passes, weights, 1)
-    coefficients = real_part(passes, weights, 2)
-    rotation_start, rotation_qubit, rotation_slot = part(integers, 3), part(integers, 4), part(integers, 5)
-    single_start, single_qubit, single_slot = part(integers, 6), part(integers, 7), part(integers, 8)
-    parity_start, parity_mask, parity_slot = part(integers, 9), part(integers, 10), part(integers, 11)
-    single_sign, parity_sign = real_part(integers, reals, 2), real_part(integers, reals, 3)
-    permutes, to_high, to_low = part(integers, 12), part(integers, 13), part(integers, 14)
-    for row in range(len(values)):
-        bind(integers, reals, values[row], angles)
-        for index in range(len(starts) - 1):
-            in_first = prepare(integers, reals, angles, first, second, scratch)
+    meta = integers[META]
+    num_qubits, patterns = integers[meta], reals_at(integers, PATTERNS)
+    for row in range(values.shape[0]):
+        bind(integers, reals, values, row, scratch)
+        for index in range(result.shape[1]):
+            in_first = prepare(integers, reals, first, second, flags, scratch)
             state = first if in_first else second
-            result[row, index] = constants[index] + apply_observable(
-                state,
-                num_qubits,
-                starts[index],
-                starts[index + 1],
-                table,
-                tables,
-                terms,
-                coefficients,
-                patterns,
-            )
-            for stage in range(stages - 1, -1, -1):
-                if permutes[stage]:
-                    state = first if in_first else second
-                    other = second if in_first else first
-                    for which in range(2):
-                        permute(
-                            other,
-                            state,
-                            which * 2 * size,
-                            num_qubits,
-                            low_bits,
-                            to_low[stage * low_size : (stage + 1) * low_size],
-                            to_high[stage * high_size : (stage + 1) * high_size],
-                        )
+            result[row, index] = apply_observable(state, num_qubits, index, passes, weights, reals, patterns)
+            for stage in range(integers[meta + 1] - 1, -1, -1):
+                if integers[integers[PERMUTES] + stage]:
+                    state, other = (first, second) if in_first else (second, first)
+                    low, high = integers[FORWARD_LOW], integers[FORWARD_HIGH]
+                    stage_permutation(integers, stage, other, state, 2, low, high)
                     in_first = not in_first
                 state = first if in_first else second
-                wanted_bits = False
-                wanted = False
-                for entry in range(single_start[stage], single_start[stage + 1]):
-                    wanted_bits = wanted_bits or scale[single_slot[entry]] != 0.0
-                for entry in range(parity_start[stage], parity_start[stage + 1]):
-                    wanted = wanted or scale[parity_slot[entry]] != 0.0
-                if wanted or wanted_bits:
-                    overlap_parts(state, num_qubits, parts)
-                for entry in range(parity_start[stage], parity_start[stage + 1]):
-                    slot = parity_slot[entry]
-                    if scale[slot] != 0.0:
-                        found = parity_sum(parts, num_qubits, parity_mask[entry], patterns)
-                        slopes[row, index, slot] = parity_sign[entry] * found
-                if wanted_bits:
-                    bit_sums(parts, num_qubits, bit_angles)
-                    for entry in range(single_start[stage], single_start[stage + 1]):
-                        found = single_sign[entry] * bit_angles[single_qubit[entry]]
-                        slopes[row, index, single_slot[entry]] = found
-                stage_phases(integers, reals, stage, angles, state, 2, low, high, -1.0, bit_angles)
-                for entry in range(rotation_start[stage], rotation_start[stage + 1]):
-                    slot = rotation_slot[entry]
-                    if scale[slot] != 0.0:
-                        slopes[row, index, slot] = rotation_sum(state, num_qubits, rotation_qubit[entry])
+                phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index)
+                stage_phases(integers, reals, stage, state, 2, -1.0, scratch)
+                rotation_slopes(integers, reals, stage, state, flags, scratch, slopes, row, index)
                 if stage:
-                    stage_rotations(integers, stage, angles, -1.0, active, c, s)
-                    rotate(state, 4 * size, num_qubits, active, c, s)
+                    stage_rotations(integers, stage, -1.0, flags, scratch)
+                    rotate(state, 4 << num_qubits, num_qubits, flags, scratch)
 
 
 @_jit
-def basis_probabilities(integers, reals, values, letters, first, second, scratch, result):
+def basis_probabilities(integers, reals, values, letters, first, second, flags, scratch, result):
     """|amplitude|² of all outcomes, (sets, bases, 2^n); `letters[b, q]` is 0 for z or nothing, 1 for x, 2 for y."""
-    meta = part(integers, 1)
-    num_qubits, low_bits = meta[0], meta[2]
+    meta = integers[META]
+    num_qubits, low_bits = integers[meta], integers[meta + 2]
     size = 1 << num_qubits
-    low_size, high_size = 1 << low_bits, 1 << (num_qubits - low_bits)
-    angles = np.empty(len(part(integers, 2)))
-    active = np.zeros(num_qubits, dtype=np.bool_)
-    c, s = np.ones(num_qubits), np.zeros(num_qubits)
-    bit_angles = np.zeros(num_qubits)
-    low, high = np.empty(2 * low_size), np.empty(2 * high_size)
-    for row in range(len(values)):
-        bind(integers, reals, values[row], angles)
-        in_first = prepare(integers, reals, angles, first, second, scratch)
-        state = first if in_first else second
-        rotated = second if in_first else first
-        for basis in range(len(letters)):
+    half = math.sqrt(0.5)
+    for row in range(values.shape[0]):
+        bind(integers, reals, values, row, scratch)
+        in_first = prepare(integers, reals, first, second, flags, scratch)
+        state, rotated = (first, second) if in_first else (second, first)
+        for basis in range(letters.shape[0]):
             any_y = False
             for qubit in range(num_qubits):
                 letter = letters[basis, qubit]
-                active[qubit] = letter != 0
-                c[qubit] = math.sqrt(0.5) if letter else 1.0
-                s[qubit] = -math.sqrt(0.5) if letter else 0.0
-                bit_angles[qubit] = -0.5 * math.pi if letter == 2 else 0.0
+                flags[qubit] = 1 if letter else 0
+                scratch[qubit] = half if letter else 1.0
+                scratch[SINE + qubit] = -half if letter else 0.0
+                scratch[BIT_ANGLES + qubit] = -0.5 * math.pi if letter == 2 else 0.0
                 any_y = any_y or letter == 2
-            rotated[:] = state
+            for i in range(0, 2 * size, 4):
+                store(rotated, i, load(state, i))
             if any_y:
-                phase_table(bit_angles, 0, low_bits, low)
-                phase_table(bit_angles, low_bits, num_qubits - low_bits, high)
-                multiply_phases(rotated, 0, num_qubits, low_bits, low, high, 1.0)
-            rotate(rotated, 2 * size, num_qubits, active, c, s)
+                phase_table(scratch, 0, low_bits, PHASES)
+                phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
+                multiply_phases(rotated, 1, num_qubits, low_bits, scratch, 1.0)
+            rotate(rotated, 2 * size, num_qubits, flags, scratch)
             for i in range(size):
                 result[row, basis, i] = rotated[i] * rotated[i] + rotated[i + size] * rotated[i + size]
 
 
 @_jit
-def draw(cumulated, points, outcomes):
+def draw(cumulated, points, guide, outcomes):
     """For each point the first index whose cumulated weight exceeds it, like `searchsorted(…, side="right")`."""
-    count = len(cumulated)
-    total_weight = cumulated[count - 1]
-    guide = np.empty(count, dtype=np.int64)
+    count = cumulated.shape[0]
+    weight = cumulated[count - 1]
     index = 0
     for cell in range(count):
-        edge = cell * (total_weight / count)
+        edge = cell * (weight / count)
         while index < count - 1 and cumulated[index] <= edge:
             index += 1
         guide[cell] = index
-    for shot in range(len(points)):
+    for shot in range(points.shape[0]):
         point = points[shot]
-        index = guide[min(int(point / total_weight * count), count - 1)]
+        index = guide[min(int(point / weight * count), count - 1)]
         while index > 0 and cumulated[index - 1] > point:
             index -= 1
         while index < count - 1 and cumulated[index] <= point:

@@ -74,7 +74,7 @@ class StateVectorKernel:
         inputs = values if self._direct else self._angles(values)
 
         def work(start: int, stop: int) -> None:
-            first, second, scratch, _ = self._buffers(1)
+            first, second, flags, scratch, _ = self._buffers(1)
             loops.energies(
                 self._integers,
                 self._reals,
@@ -83,6 +83,7 @@ class StateVectorKernel:
                 inputs[start:stop],
                 first,
                 second,
+                flags,
                 scratch,
                 result[start:stop],
             )
@@ -99,7 +100,7 @@ class StateVectorKernel:
         inputs = values if self._direct else self._angles(values)
 
         def work(start: int, stop: int) -> None:
-            first, second, scratch, parts = self._buffers(2)
+            first, second, flags, scratch, parts = self._buffers(2)
             loops.gradients(
                 self._integers,
                 self._reals,
@@ -108,6 +109,7 @@ class StateVectorKernel:
                 inputs[start:stop],
                 first,
                 second,
+                flags,
                 scratch,
                 parts,
                 result[start:stop],
@@ -130,7 +132,7 @@ class StateVectorKernel:
         table = np.empty((len(values), len(bases), 1 << self.num_qubits))
 
         def work(start: int, stop: int) -> None:
-            first, second, scratch, _ = self._buffers(1)
+            first, second, flags, scratch, _ = self._buffers(1)
             loops.basis_probabilities(
                 self._integers,
                 self._reals,
@@ -138,6 +140,7 @@ class StateVectorKernel:
                 letters,
                 first,
                 second,
+                flags,
                 scratch,
                 table[start:stop],
             )
@@ -162,7 +165,7 @@ class StateVectorKernel:
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(work, edges[:-1], edges[1:]))
 
-    def _buffers(self, states: int) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    def _buffers(self, states: int) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
         """Working memory of this thread."""
         held: dict[int, Any] = self._local.__dict__
         if states not in held:
@@ -173,7 +176,8 @@ class StateVectorKernel:
             held[states] = (
                 np.empty(size),
                 np.empty(size),
-                np.empty(256 + (2 << low) + (2 << high)),
+                np.zeros(64, dtype=np.int64),
+                np.empty(256 + (2 << low) + (2 << high) + self._angles.size),
                 np.empty(1 << self.num_qubits if states == 2 else 0),
             )
         return held[states]
@@ -189,7 +193,7 @@ def _packed(parts: Sequence[NDArray], kind: Any, header: bool) -> tuple[NDArray,
 
 
 def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]:
-    size, (low, _) = program.num_qubits, split_bits(program.num_qubits)
+    size, (low, high) = program.num_qubits, split_bits(program.num_qubits)
     if angles.simple:
         index, scale, offset = angles.index, angles.scale, angles.offsets
     else:  # the angles themselves are the inputs; all may depend on parameters
@@ -200,7 +204,9 @@ def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]
     integers, _ = _packed(
         [
             real_starts,
-            np.array([size, program.num_stages, low], dtype=np.int64),
+            np.array(
+                [size, program.num_stages, low, angles.size, 256 + (2 << low) + (2 << high)], dtype=np.int64
+            ),
             index,
             program.rotation_start,
             program.rotation_qubit,
