@@ -14,6 +14,7 @@ from runner.errors import ConfigError, Interrupted, RunnerError
 VERBS = {
     "run": "run one experiment (the default)",
     "resume": "DIR: continue an unfinished run from its journal",
+    "forecast": "like run: what it would take in jobs, time and money, without running it",
     "report": "DIR…: draw the figures and write report.html of a run or sweep",
     "serve": "[port=8777 …]: the local runtime for the unmodified qiskit-ibm-runtime client",
     "sync": "DIR…: bring runs into MLflow that were recorded while it was away",
@@ -22,7 +23,7 @@ VERBS = {
 FLAGS = {
     "-h": "help", "--help": "help", "-m": "multirun", "--multirun": "multirun", "-c": "cfg", "--cfg": "cfg",
     "-cd": "config_dir", "--config-dir": "config_dir", "-sc": "completion", "--shell-completion": "completion",
-    "--version": "version", "--env": "env",
+    "--version": "version", "--fork": "fork", "--env": "env",
 }  # fmt: skip
 TAKES_VALUE = {"cfg", "config_dir"}
 

@@ -94,6 +94,8 @@ class Declaration:
     """Group → name of the schema its values belong to."""
     directory: str | None = None
     """`hydra.run.dir` where it was set."""
+    forked_from: str | None = None
+    """The run whose best parameters this one starts from."""
 
     @property
     def name(self) -> str:

@@ -28,6 +28,7 @@ flags:
   -c, --cfg job            print the composed configuration and do nothing
   -cd, --config-dir DIR    a folder with config groups of your own
   -sc, --shell-completion  eval "$(python -m runner -sc install=bash)"
+  --fork                   with resume: a new run from the best parameters of DIR; overrides are allowed
   --version                the version
 """
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from runner.config import Declaration, RunConfig, flatten, restore
+from runner.config import Declaration, RunConfig, declare, flatten, restore
 from runner.directory import OUTPUTS, RunDirectory
 from runner.environment import environment
 from runner.errors import ConfigError, JournalError, ResumeError
@@ -63,6 +64,33 @@ def unfinished(values: Mapping[str, Any]) -> RunDirectory | None:
         if not finished and not is_open(path):
             return RunDirectory(path.parent)
     return None
+
+
+def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> Declaration:
+    """The declaration of a new run that starts at the best parameters an earlier one found.
+
+    Args:
+        path: directory of the earlier run, finished or not; it is only read.
+        overrides: what is to be different.
+        config_dirs: folders with config groups, as the earlier run had them.
+
+    Raises:
+        ConfigError: the earlier run evaluated nothing, or the parts do not fit together.
+    """
+    events = read_journal(RunDirectory.existing(path).journal).events
+    started = next((event for event in events if event["kind"] == "run.started"), None)
+    found = [event for event in events if event["kind"] == "evaluation" and "parameters" in event]
+    if started is None or not found:
+        raise ConfigError(f"{path} evaluated nothing yet, so there is nothing to start from", key="--fork")
+    best = min(found, key=lambda event: event["energy"])
+    start = [
+        "ansatz.initial=values",
+        f"ansatz.initial_values={best['parameters']}",
+        "ansatz.initial_spread=0",
+    ]
+    kept = [override for override in started["overrides"] if not override.startswith("hydra.")]
+    declaration = declare([*kept, *start, *overrides], config_dirs=config_dirs)
+    return replace(declaration, overrides=(*kept, *overrides), forked_from=started["run_id"])
 
 
 def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

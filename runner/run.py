@@ -27,17 +27,35 @@ from runner.signals import StopFlag
 if TYPE_CHECKING:
     from runner.lab import Lab
     from runner.problem import Problem
+    from runner.tracking import Uploader
 
 log = logging.getLogger("runner")
 
 
-def run(declared: RunConfig | Declaration, *, directory: str | None = None, quiet: bool = True) -> RunResult:
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The sweep a run belongs to: it stops with it, and is uploaded by it."""
+
+    name: str
+    """The sweep's directory, told apart from every other."""
+    stop: StopFlag
+    """Its stop flag."""
+
+
+def run(
+    declared: RunConfig | Declaration,
+    *,
+    directory: str | None = None,
+    quiet: bool = True,
+    sweep: Sweep | None = None,
+) -> RunResult:
     """Carry out a declared run.
 
     Args:
         declared: from `compose` or `declare`.
         directory: where to put everything; None: `outputs/runs/<date>_<time>_<name>`.
         quiet: no progress line.
+        sweep: what it is one of many of.
 
     Returns:
         The result; a run that stopped early or failed is told by its `status` and `exit_code`, not by an exception.
@@ -47,7 +65,7 @@ def run(declared: RunConfig | Declaration, *, directory: str | None = None, quie
         StorageError: the run directory cannot be written.
     """
     declaration = declared if isinstance(declared, Declaration) else plain(declared)
-    with StopFlag() as stop:
+    with _stop_flag(sweep) as stop:
         preparation = Preparation(declaration.config)
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
         files.write(files.config, to_yaml(declaration.values))
@@ -60,19 +78,26 @@ def run(declared: RunConfig | Declaration, *, directory: str | None = None, quie
                 "schemas": declaration.schemas,
                 "overrides": list(declaration.overrides),
                 "seed": declaration.config.seed,
+                "forked_from": declaration.forked_from,
                 **environment(declaration.config),
             }
+            if sweep is not None:
+                started["parent"] = sweep.name
             journal.write("run.started", started)
-            return _Execution(declaration, files, journal, stop, quiet).carry_out(preparation)
+            execution = _Execution(declaration, files, journal, stop, quiet, sweep)
+            return execution.carry_out(preparation)
 
 
-def resume(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = True) -> RunResult:
+def resume(
+    path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = True, sweep: Sweep | None = None
+) -> RunResult:
     """Continue an unfinished run where its journal ends; the result is what it would have been without the break.
 
     Args:
         path: the run directory.
         overrides: `run.*` settings only: what was declared cannot be changed.
         quiet: no progress line.
+        sweep: what it is one of many of.
 
     Raises:
         ConfigError: there is no run to resume, or it is finished.
@@ -82,20 +107,25 @@ def resume(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = Tru
     from runner.resume import reopen
 
     files = RunDirectory.existing(path)
-    with StopFlag() as stop, Journal.append_to(files.journal) as journal:
+    with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
         declaration = reopen(files, journal, overrides)
         preparation = Preparation(declaration.config)
         if journal.contents.dropped:
             journal.write("note", {"level": "warning", "text": f"journal: {journal.contents.dropped}"})
             log.warning("journal: %s", journal.contents.dropped)
         journal.write("run.resumed", {"pid": os.getpid()})
-        return _Execution(declaration, files, journal, stop, quiet).carry_out(preparation)
+        execution = _Execution(declaration, files, journal, stop, quiet, sweep)
+        return execution.carry_out(preparation)
+
+
+def _stop_flag(sweep: Sweep | None) -> contextlib.AbstractContextManager[StopFlag]:
+    return StopFlag() if sweep is None else contextlib.nullcontext(sweep.stop)
 
 
 class Preparation:
     """Everything that can be found wrong before anything is created: the problem built against the backend."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, **live: Any) -> None:
         self.config = config
         self._record: Record | None = None
         self.service = config.session.build(
@@ -105,6 +135,7 @@ class Preparation:
                 self._record and self._record.recall(workload, index, digest)
             ),
             engine_options=config.backend.engine_options,
+            **live,
         )
         self.backend = config.backend.build(self.service)
         self.problem: Problem | None = None
@@ -126,7 +157,13 @@ class _Execution:
     """One process's part of a run: a new one, or the continuation of an earlier one."""
 
     def __init__(
-        self, declaration: Declaration, files: RunDirectory, journal: Journal, stop: StopFlag, quiet: bool
+        self,
+        declaration: Declaration,
+        files: RunDirectory,
+        journal: Journal,
+        stop: StopFlag,
+        quiet: bool,
+        sweep: Sweep | None,
     ) -> None:
         self.config = declaration.config
         self.files = files
@@ -134,11 +171,12 @@ class _Execution:
         self.record = Record(journal, journal.contents.events)
         self.stop = stop
         self.quiet = quiet
+        self.sweep = sweep
         self.started = time.monotonic()
 
     def carry_out(self, preparation: Preparation) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
-        with log_file(self.files.log), self.config.tracking.build(self.files.path) as uploader:
+        with log_file(self.files.log), self._uploader() as uploader:
             lab = preparation.lab(self.record, self.stop)
             self._describe(preparation.problem)
             ending = self._experiment(lab)
@@ -164,6 +202,13 @@ class _Execution:
 
             summary(result, sessions["sessions"], report.message)
         return result
+
+    def _uploader(self) -> Uploader:
+        """What brings the run into MLflow; a sweep has one for all of its runs."""
+        tracking = self.config.tracking
+        if self.sweep is not None:
+            tracking = replace(tracking, enabled=False)
+        return tracking.build(self.files.path)  # type: ignore[no-any-return]
 
     def _experiment(self, lab: Lab) -> _Ending:
         progress: Any = contextlib.nullcontext()
@@ -255,7 +300,8 @@ def to_yaml(values: Mapping[str, Any]) -> str:
     """The text of config.yaml."""
     import yaml
 
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(dict(values), Dumper=dumper, sort_keys=False, allow_unicode=True))
 
 
 def resume_command(files: RunDirectory) -> str:

@@ -76,6 +76,7 @@ class Workload:
         self.evaluations += 1
         if math.isfinite(energy) and energy < self.best.energy:
             self.best = Best(energy, stddev, [float(value) for value in parameters], number)
+            more["parameters"] = self.best.parameters
         self._lab.record(
             "evaluation",
             {

@@ -16,6 +16,7 @@ from runner import RunResult, compose, resume, run
 from runner.errors import ConfigError, JournalError, ResumeError
 from runner.journal import Journal, read_journal
 from runner.lab import Lab
+from runner.resume import fork
 
 SMALL = ("tracking=off", "optimizer.max_evaluations=12")
 TWO_QUBIT_GROUND_STATE = -0.7029303944595313
@@ -181,6 +182,21 @@ def test_another_machine_is_refused_unless_allowed(workdir: Path, monkeypatch: p
         resume("moved")
 
     assert resume("moved", overrides=["run.allow_environment_change=true"]).status == "finished"
+
+
+def test_a_fork_starts_from_the_best_parameters(workdir: Path) -> None:
+    """A new run, differently declared, that begins where the earlier one was best; the earlier one is untouched."""
+    first = run(compose(*SMALL), directory="first")
+    before = Path("first/journal.jsonl").read_bytes()
+
+    forked = run(fork("first", ["optimizer=nelder_mead", "tracking=off", "optimizer.max_evaluations=5"]))
+
+    started = events(forked, "run.started")[0]
+    submitted = events(forked, "job.submitted")[0]
+    assert submitted["pubs"][0]["values"] == pytest.approx(first.parameters)
+    assert started["forked_from"] == "first"
+    assert forked.directory != first.directory
+    assert Path("first/journal.jsonl").read_bytes() == before
 
 
 def test_a_signal_stops_between_jobs_and_the_run_can_go_on(

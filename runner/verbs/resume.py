@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
-from runner.run import resume
+from runner.resume import fork
+from runner.run import resume, run
 
 if TYPE_CHECKING:
     from runner.__main__ import CommandLine
 
 
 def main(line: CommandLine) -> int:
-    """Continue the run in the first argument; further ones are `run.*` settings."""
+    """Continue the run in the first argument, or with --fork start a new one from its best parameters."""
     if not line.arguments:
         raise ConfigError("needs the run directory: python -m runner resume outputs/runs/…", key="resume")
+    if "fork" in line.flags:
+        declaration = fork(line.arguments[0], line.arguments[1:], config_dirs=line.config_dirs)
+        return run(declaration, quiet=False).exit_code
     return resume(line.arguments[0], overrides=line.arguments[1:], quiet=False).exit_code
