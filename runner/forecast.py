@@ -1,0 +1,263 @@
+"""What a run would take, before anything runs: the declared program rehearsed on made-up numbers.
+
+The rehearsal is the run itself (the same experiment, optimizer, session machine, cost model and virtual clock) with
+every simulation replaced by a smooth function of the parameters that costs nothing. An optimizer that is satisfied
+early is started again until its budget is used up, so a forecast says what the whole budget takes; a run that
+converges before takes less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from runner.config import Declaration, RunConfig
+from runner.errors import RunnerError
+from runner.runtime.plan import PLANS
+
+if TYPE_CHECKING:
+    from runner.run import Preparation
+
+UNLIMITED = 10**12
+"""Seconds that stand for no limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """Something that may end a run before its budget is used up."""
+
+    name: str
+    """Its key, or the plan's limit in words."""
+    allowed: float
+    """What it allows, in its unit."""
+    needed: float
+    """What the whole budget needs."""
+    unit: str
+    """Unit of both."""
+
+    @property
+    def fits(self) -> bool:
+        """It is not reached."""
+        return self.needed <= self.allowed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What the declared program takes when it uses its whole budget; times on the session's clock."""
+
+    usage_seconds: float
+    """Charged seconds: of a session its active time, of a batch or jobs their QPU time."""
+    wall_seconds: float
+    """From opening to the last event, queueing included."""
+    qpu_seconds: float
+    """Time of all jobs on the QPU."""
+    cost: float
+    """USD on the declared plan."""
+    jobs: int
+    """Jobs submitted."""
+    shots: int
+    """Executions of a circuit on the device: shots × parameter sets × measurement bases of all jobs."""
+    evaluations: int
+    """Energies evaluated."""
+    fits: bool
+    """Nothing ends the run before its budget is used up."""
+    breaks_first: str | None
+    """The limit that does, and when; None where everything fits."""
+    bounded: bool
+    """The optimizer has a budget; without one the numbers are those of one made-up optimization."""
+    costs: dict[str, float | None] = field(default_factory=dict)
+    """Plan → USD; None where the plan does not allow this mode."""
+    limits: list[Limit] = field(default_factory=list)
+    """Every limit with what is needed of it."""
+    circuit: dict[str, Any] = field(default_factory=dict)
+    """Qubits, parameters, depth, two-qubit gates and duration in seconds of the transpiled ansatz."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of forecast.json."""
+        content = asdict(self)
+        for limit, shown in zip(self.limits, content["limits"], strict=True):
+            shown["fits"] = limit.fits
+        return content
+
+
+def forecast(declared: RunConfig | Declaration) -> Forecast:
+    """Rehearse a declared run.
+
+    Raises:
+        ConfigError: the parts of the declaration do not fit together.
+        RunnerError: the experiment cannot work with made-up numbers.
+    """
+    config = declared.config if isinstance(declared, Declaration) else declared
+    as_declared = _Rehearsal(config)
+    whole = as_declared if as_declared.stopped is None else _Rehearsal(config, limited=False)
+    if whole.stopped is not None and whole is not as_declared:
+        whole = as_declared  # it is not the session's end that stops it
+    breaks = None
+    if as_declared.stopped is not None:
+        breaks = f"{as_declared.stopped}, after {as_declared.evaluations} of {whole.evaluations} evaluations"
+    sessions = whole.sessions
+    usage = sessions["usage_seconds"]
+    limits = _limits(config, whole, usage)
+    return Forecast(
+        usage_seconds=usage,
+        wall_seconds=whole.end,
+        qpu_seconds=whole.qpu_seconds,
+        cost=sessions["cost"],
+        jobs=whole.jobs,
+        shots=whole.executions,
+        evaluations=whole.evaluations,
+        fits=breaks is None and all(limit.fits for limit in limits),
+        breaks_first=breaks or next((_words(limit) for limit in limits if not limit.fits), None),
+        bounded=whole.bounded,
+        costs=_costs(config, usage),
+        limits=limits,
+        circuit=whole.circuit,
+    )
+
+
+class _Rehearsal:
+    """One pass through the program on made-up numbers, with the session's limits or without."""
+
+    def __init__(self, config: RunConfig, *, limited: bool = True) -> None:
+        from runner.optimizer import StopOptimization
+        from runner.rehearsal import Notes, RehearsalLab, Stage
+        from runner.run import Preparation
+        from runner.signals import StopFlag
+
+        session = replace(config.session, clock="virtual")
+        if not limited:
+            session = replace(session, max_time=None)
+        config = replace(config, session=session)
+        preparation = Preparation(config, engine_factory=Stage)
+        service = preparation.service
+        if not limited:
+            service.plan = replace(service.plan, max_session_time=UNLIMITED, max_batch_time=UNLIMITED)
+            service.machine.plan = service.plan
+        notes = Notes()
+        self.circuit = _circuit(preparation)
+        with StopFlag() as stop:
+            preparation.lab(notes, stop)  # from now on every fact goes to the notes
+            lab = RehearsalLab(
+                config, service, preparation.backend, preparation.problem, notes, stop, preparation.prepared
+            )
+            self.stopped: str | None = None
+            try:
+                with lab:
+                    outcome = config.experiment.run(lab)
+                if outcome.resumable:
+                    self.stopped = outcome.stop_reason
+            except StopOptimization as reason:
+                self.stopped = reason.reason
+            except RunnerError as error:
+                self.stopped = str(error)
+            except Exception as error:
+                raise RunnerError(
+                    f"{config.experiment.name} cannot be forecast: {type(error).__name__}: {error}"
+                ) from error
+        self.sessions = lab.describe_sessions()
+        self.bounded = lab.bounded
+        self.end = notes.end
+        self.qpu_seconds = notes.qpu_seconds
+        self.jobs = notes.jobs
+        self.executions = notes.executions
+        self.evaluations = notes.evaluations
+        self.longest_job = notes.longest_job
+        self.longest_session = notes.longest_session
+
+
+def _circuit(preparation: Preparation) -> dict[str, Any]:
+    problem = preparation.problem
+    if problem is None:
+        return {}
+    plan = preparation.backend.estimator_plan(problem.circuit, problem.observable)
+    return {
+        "qubits": problem.hamiltonian.num_qubits,
+        "parameters": problem.ansatz.num_parameters,
+        "depth": problem.circuit.depth(),
+        "two_qubit_gates": problem.circuit.num_nonlocal_gates(),
+        "measurement_bases": plan.num_bases,
+        "duration_seconds": plan.duration,
+    }
+
+
+def _limits(config: RunConfig, whole: _Rehearsal, usage: float) -> list[Limit]:
+    session, plan = config.session, PLANS[config.session.plan]
+    limits = []
+    job_limit = getattr(config.estimator, "max_execution_time", None)
+    name = "estimator.max_execution_time" if job_limit else f"longest job of the {plan.name} plan"
+    limits.append(
+        Limit(
+            name=name, allowed=job_limit or plan.max_job_time, needed=whole.longest_job, unit="s of QPU time"
+        )
+    )
+    if session.mode != "job" and session.on_expiry != "reopen":
+        declared = session.max_time_seconds
+        name = "session.max_time" if declared else f"longest {session.mode} of the {plan.name} plan"
+        limits.append(
+            Limit(name=name, allowed=declared or session.longest, needed=whole.longest_session, unit="s")
+        )
+    if plan.allocation is not None:
+        limits.append(
+            Limit(
+                name=f"allocation of the {plan.name} plan per 28 days",
+                allowed=plan.allocation,
+                needed=usage,
+                unit="s of usage",
+            )
+        )
+    return limits
+
+
+def _words(limit: Limit) -> str:
+    return f"{limit.name}: {limit.needed:.0f} {limit.unit} needed, {limit.allowed:.0f} allowed"
+
+
+def _costs(config: RunConfig, usage: float) -> dict[str, float | None]:
+    """Price of the usage on every plan; what was declared overrides the declared plan's."""
+    costs: dict[str, float | None] = {}
+    for name, plan in PLANS.items():
+        price = plan.price_per_second
+        if name == config.session.plan and config.session.price_per_second is not None:
+            price = config.session.price_per_second
+        costs[name] = usage * price if plan.sessions or config.session.mode != "session" else None
+    return costs
+
+
+def table(found: Forecast) -> list[tuple[str, str]]:
+    """What is printed: name and value of every line."""
+    from runner.progress import clock
+
+    rows = []
+    if found.circuit:
+        duration = found.circuit["duration_seconds"]
+        length = f", {duration * 1e6:.2f} µs long" if duration is not None else ""
+        rows.append(
+            (
+                "circuit",
+                f"{found.circuit['qubits']} qubits, {found.circuit['parameters']} parameters, "
+                f"depth {found.circuit['depth']}, {found.circuit['two_qubit_gates']} two-qubit gates{length}",
+            )
+        )
+        rows.append(("measurement bases", str(found.circuit["measurement_bases"])))
+    rows += [
+        ("evaluations", f"{found.evaluations}" + ("" if found.bounded else " (no budget declared: a guess)")),
+        ("jobs", str(found.jobs)),
+        ("shots", f"{found.shots:,}".replace(",", " ")),
+        ("QPU time", clock(found.qpu_seconds)),
+        ("session clock", clock(found.wall_seconds)),
+        ("usage", clock(found.usage_seconds)),
+        ("cost", f"{found.cost:.2f} USD on the declared plan"),
+    ]
+    rows += [
+        (f"  on {plan}", "not possible" if cost is None else f"{cost:.2f} USD")
+        for plan, cost in found.costs.items()
+    ]
+    rows += [
+        (
+            limit.name,
+            f"{limit.needed:.1f} of {limit.allowed:g} {limit.unit}: {'fits' if limit.fits else 'too little'}",
+        )
+        for limit in found.limits
+    ]
+    rows.append(("fits", "yes" if found.fits else f"no: {found.breaks_first}"))
+    return rows
