@@ -1,0 +1,356 @@
+"""The routes: HTTP on one side, the served runtime on the other."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from runner.serve.config import BASE, HOST
+from runner.serve.ledger import Entry
+from runner.serve.runtime import CRN, Runtime
+from runner.serve.wire import ApiError, field, parse, tags
+
+log = logging.getLogger("runner.serve")
+
+HOLD = 1.0
+"""Longest time a question about a job is held [s]."""
+METRICS_CHANGED = "2026-03-15"
+"""API version from which metrics have their present form."""
+TOKEN_SECONDS = 3600
+MAX_PAGE = 200
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def application(runtime: Runtime, *, max_bytes: int) -> Starlette:
+    """The web application in front of a runtime."""
+    routes = Routes(runtime, max_bytes)
+    api = routes.api()
+    return Starlette(
+        routes=[
+            Mount(BASE, routes=api),
+            Mount("/api/v1", routes=api),
+            Route("/identity/token", routes.token, methods=["POST"]),
+            Route("/v3/resources/search", routes.search, methods=["POST"]),
+            Route("/{plan}", routes.plan),
+        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+        exception_handlers={
+            ApiError: _api_error,
+            HTTPException: _http_error,
+            ClientDisconnect: _gone,
+            Exception: _unexpected,
+        },
+    )
+
+
+class Routes:
+    """One method per route; everything that may wait for the state machine runs in a thread."""
+
+    def __init__(self, runtime: Runtime, max_bytes: int) -> None:
+        self.runtime = runtime
+        self._max_bytes = max_bytes
+
+    def api(self) -> list[Route]:
+        """The routes of the Runtime API."""
+        paths: list[tuple[str, str, Handler]] = [
+            ("GET", "/backends", self.backends),
+            ("GET", "/backends/{name}/configuration", self.configuration),
+            ("GET", "/backends/{name}/properties", self.properties),
+            ("GET", "/backends/{name}/status", self.status),
+            ("GET", "/instances/usage", self.usage),
+            ("POST", "/sessions", self.open_session),
+            ("GET", "/sessions/{id}", self.session),
+            ("PATCH", "/sessions/{id}", self.close_session),
+            ("DELETE", "/sessions/{id}/close", self.cancel_session),
+            ("POST", "/jobs", self.submit),
+            ("GET", "/jobs", self.jobs),
+            ("GET", "/jobs/{id}", self.job),
+            ("DELETE", "/jobs/{id}", self.delete),
+            ("GET", "/jobs/{id}/results", self.results),
+            ("GET", "/jobs/{id}/metrics", self.metrics),
+            ("GET", "/jobs/{id}/logs", self.logs),
+            ("PUT", "/jobs/{id}/tags", self.retag),
+            ("POST", "/jobs/{id}/cancel", self.cancel),
+        ]
+        return [Route(path, _authorized(handler), methods=[method]) for method, path, handler in paths]
+
+    # -- account ----------------------------------------------------------------------------------------
+
+    async def token(self, _request: Request) -> Response:
+        """Give out a token; any key will do, nothing is secret here."""
+        now = int(time.time())
+        claims = {"iss": "runner", "iat": now, "exp": now + TOKEN_SECONDS}
+        parts = [{"alg": "HS256", "typ": "JWT"}, claims]
+        token = ".".join([*(_base64(json.dumps(part).encode()) for part in parts), _base64(b"local")])
+        return JSONResponse(
+            {
+                "access_token": token,
+                "refresh_token": "not_supported",
+                "token_type": "Bearer",
+                "expires_in": TOKEN_SECONDS,
+                "expiration": now + TOKEN_SECONDS,
+            }
+        )
+
+    async def search(self, _request: Request) -> Response:
+        """List the one instance there is."""
+        item = {
+            "crn": CRN,
+            "name": "runner",
+            "tags": [],
+            "service_plan_unique_id": self.runtime.plan.name,
+            "doc": {"extensions": [{"backends": [self.runtime.device.name]}]},
+        }
+        return JSONResponse({"items": [item], "limit": 100})
+
+    async def plan(self, request: Request) -> Response:
+        """Describe the plan of the instance."""
+        name = self.runtime.plan.name
+        if request.path_params["plan"] != name:
+            raise HTTPException(404)
+        pricing = {"open": "free", "payg": "paygo"}.get(name, "subscription")
+        return JSONResponse(
+            {"overview_ui": {"en": {"display_name": name}}, "metadata": {"pricing": {"type": pricing}}}
+        )
+
+    # -- backends ---------------------------------------------------------------------------------------
+
+    async def backends(self, _request: Request) -> Response:
+        """GET /backends."""
+        device = self.runtime.device
+        described = {
+            "name": device.name,
+            "status": {"name": "online", "reason": "available"},
+            "queue_length": self.runtime.waiting(),
+            "qubits": device.qubits,
+            "is_simulator": False,
+        }
+        return JSONResponse({"devices": [described]})
+
+    async def configuration(self, request: Request) -> Response:
+        """GET /backends/{name}/configuration."""
+        return JSONResponse(self.runtime.require_device(request.path_params["name"]).configuration)
+
+    async def properties(self, request: Request) -> Response:
+        """GET /backends/{name}/properties."""
+        return JSONResponse(self.runtime.require_device(request.path_params["name"]).properties)
+
+    async def status(self, request: Request) -> Response:
+        """GET /backends/{name}/status."""
+        device = self.runtime.require_device(request.path_params["name"])
+        return JSONResponse(
+            {
+                "state": True,
+                "status": "active",
+                "message": "available",
+                "length_queue": self.runtime.waiting(),
+                "backend_version": device.configuration["backend_version"],
+            }
+        )
+
+    async def usage(self, _request: Request) -> Response:
+        """GET /instances/usage."""
+        return JSONResponse(await run_in_threadpool(self.runtime.usage))
+
+    # -- sessions ---------------------------------------------------------------------------------------
+
+    async def open_session(self, request: Request) -> Response:
+        """POST /sessions."""
+        body = parse(await self._body(request))
+        return JSONResponse(await run_in_threadpool(self.runtime.open_session, body))
+
+    async def session(self, request: Request) -> Response:
+        """GET /sessions/{id}."""
+        return JSONResponse(await run_in_threadpool(self.runtime.session, request.path_params["id"]))
+
+    async def close_session(self, request: Request) -> Response:
+        """PATCH /sessions/{id}: the only change there is, is to accept no more jobs."""
+        accepting = field(parse(await self._body(request)), "accepting_jobs", bool, required=True)
+        if accepting:
+            raise ApiError(400, "A session that was closed cannot be opened again.")
+        await run_in_threadpool(self.runtime.close_session, request.path_params["id"])
+        return Response(status_code=204)
+
+    async def cancel_session(self, request: Request) -> Response:
+        """DELETE /sessions/{id}/close."""
+        await run_in_threadpool(lambda: self.runtime.close_session(request.path_params["id"], cancel=True))
+        return Response(status_code=204)
+
+    # -- jobs -------------------------------------------------------------------------------------------
+
+    async def submit(self, request: Request) -> Response:
+        """POST /jobs."""
+        body = await self._body(request)
+        entry = await run_in_threadpool(lambda: self.runtime.submit(parse(body)))
+        return JSONResponse({"id": entry.id, "backend": entry.backend, "session_id": entry.session})
+
+    async def jobs(self, request: Request) -> Response:
+        """GET /jobs."""
+        page, count, limit, offset = self._select(request)
+        found = [self.runtime.describe(entry) for entry in page]
+        return JSONResponse({"jobs": found, "count": count, "limit": limit, "offset": offset})
+
+    async def job(self, request: Request) -> Response:
+        """GET /jobs/{id}; held for a moment when the job is about to be over."""
+        entry = self._entry(request)
+        if self.runtime.soon(entry):
+            await self._until_over(entry)
+        answer = self.runtime.describe(entry)
+        if request.query_params.get("exclude_params") != "true":
+            answer["params"] = await run_in_threadpool(self.runtime.ledger.params, entry)
+        return JSONResponse(answer)
+
+    async def results(self, request: Request) -> Response:
+        """GET /jobs/{id}/results; empty as long as there are none."""
+        entry = self._entry(request)
+        if entry.pending:
+            return Response(status_code=204)
+        content = await run_in_threadpool(self.runtime.ledger.result, entry)
+        return Response(content if content is not None else entry.reason or "", media_type="application/json")
+
+    async def metrics(self, request: Request) -> Response:
+        """GET /jobs/{id}/metrics, in the form of the client's API version."""
+        old = request.headers.get("ibm-api-version", METRICS_CHANGED) < METRICS_CHANGED
+        return JSONResponse(self.runtime.metrics(self._entry(request), old=old))
+
+    async def logs(self, request: Request) -> Response:
+        """GET /jobs/{id}/logs."""
+        return Response(self.runtime.log_of(self._entry(request)), media_type="text/plain")
+
+    async def retag(self, request: Request) -> Response:
+        """PUT /jobs/{id}/tags."""
+        entry = self._entry(request)
+        wanted = tags(parse(await self._body(request)).get("tags"))
+        await run_in_threadpool(self.runtime.ledger.retag, entry, wanted)
+        return Response(status_code=204)
+
+    async def cancel(self, request: Request) -> Response:
+        """POST /jobs/{id}/cancel."""
+        await run_in_threadpool(self.runtime.cancel, self._entry(request))
+        return Response(status_code=204)
+
+    async def delete(self, request: Request) -> Response:
+        """DELETE /jobs/{id}."""
+        await run_in_threadpool(self.runtime.delete, self._entry(request))
+        return Response(status_code=204)
+
+    def _entry(self, request: Request) -> Entry:
+        return self.runtime.entry(request.path_params["id"])
+
+    async def _until_over(self, entry: Entry) -> None:
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+
+        def listener() -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(over.set)
+
+        self.runtime.when_over(entry, listener)
+        try:
+            await asyncio.wait_for(over.wait(), HOLD)
+        except TimeoutError:
+            pass  # it takes longer than expected; the client asks again
+        finally:
+            self.runtime.stop_listening(entry, listener)
+
+    def _select(self, request: Request) -> tuple[list[Entry], int, int, int]:
+        """Jobs that fit the query, newest first: one page, how many there are, limit and offset."""
+        query = request.query_params
+        limit, offset = _number(query.get("limit"), "limit", 10), _number(query.get("offset"), "offset", 0)
+        limit = min(limit, MAX_PAGE)
+        wanted = set(query.getlist("tags"))
+        pending = {"true": True, "false": False}.get(query.get("pending", ""))
+        after, before = _date(query.get("created_after")), _date(query.get("created_before"))
+        found = [
+            entry
+            for entry in self.runtime.ledger.newest()
+            if query.get("session_id", entry.session) == entry.session
+            and query.get("backend", entry.backend) == entry.backend
+            and query.get("program", entry.program) == entry.program
+            and wanted <= set(entry.tags)
+            and (pending is None or entry.pending == pending)
+            and (after is None or datetime.fromisoformat(entry.created) >= after)
+            and (before is None or datetime.fromisoformat(entry.created) <= before)
+        ]
+        if query.get("sort") == "ASC":
+            found.reverse()
+        return found[offset : offset + limit], len(found), limit, offset
+
+    async def _body(self, request: Request) -> bytes:
+        """Read a request's body, as long as it is not too long."""
+        chunks, size = [], 0
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise ApiError(413, f"The request is larger than {self._max_bytes} bytes.")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def _authorized(handler: Handler) -> Handler:
+    """Ask for a bearer token, whatever it says: a web page cannot send one to this address unasked."""
+
+    async def checked(request: Request) -> Response:
+        if not request.headers.get("authorization", "").lower().startswith(("bearer ", "apikey ")):
+            raise ApiError(401, "The request has no bearer token.", code=1402, solution="Log in.")
+        return await handler(request)
+
+    return checked
+
+
+async def _api_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    headers = {"connection": "close"} if error.status == 413 else None
+    return JSONResponse(error.body, status_code=error.status, headers=headers)
+
+
+async def _http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse(ApiError(error.status_code, str(error.detail)).body, status_code=error.status_code)
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=499)  # nobody reads this
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    body = ApiError(500, "The local runtime failed; see its log.", code=9707).body
+    return JSONResponse(body, status_code=500)
+
+
+def _number(text: str | None, name: str, default: int) -> int:
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ApiError(400, f"'{name}' must be a whole number, not {text!r}.")
+    return int(text)
+
+
+def _date(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        date = datetime.fromisoformat(text)
+    except ValueError:
+        raise ApiError(400, f"{text!r} is not an ISO-8601 date.") from None
+    return date if date.tzinfo else date.astimezone()
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

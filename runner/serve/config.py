@@ -1,0 +1,108 @@
+"""What `python -m runner serve` can be told, and the environment it gives to the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from runner.config import RunConfig, declare, require_range
+from runner.errors import ConfigError
+
+HOST = "127.0.0.1"
+BASE = "/experimental"
+"""Path of the API; the client takes a URL with this word in it as it is, port included."""
+
+DEFAULTS = ("session=premium", "backend=fake_torino", "session.clock=wall", "session.clock_scale=60")
+GROUPS = ("session", "backend", "seed", "plugins")
+MEGABYTE = 1 << 20
+
+
+@dataclass(kw_only=True)
+class ServeConfig:
+    """One server: where it listens, what it keeps, and the runtime it serves."""
+
+    run: RunConfig
+    """Its `backend`, `session` and `seed` are the ones served; the rest is not looked at."""
+    port: int = 8777
+    """TCP port on 127.0.0.1; 0 takes a free one."""
+    dir: str = "outputs/serve"
+    """Folder in which jobs, results and sessions survive a restart."""
+    max_body: int = 64
+    """Largest request [MiB]."""
+    workers: int = 2
+    """Jobs that are simulated at the same time."""
+    overrides: Sequence[str] = field(default_factory=tuple)
+    """What was typed for the runtime."""
+
+    def __post_init__(self) -> None:
+        require_range("port", self.port, 0, 65535)
+        require_range("max_body", self.max_body, 1, 4096)
+        require_range("workers", self.workers, 1, 64)
+        if not self.dir:
+            raise ConfigError("needs a folder", key="dir")
+
+    @property
+    def directory(self) -> Path:
+        """The folder as a path."""
+        return Path(self.dir)
+
+    @property
+    def address(self) -> Path:
+        """The file that tells on which port the server of this folder listens."""
+        return self.directory / "server.json"
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest request in bytes."""
+        return self.max_body * MEGABYTE
+
+
+def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeConfig:
+    """Sort `key=value` words into the server's own settings and those of the runtime, and check them.
+
+    `session=open` gives a server on the Open plan, which refuses sessions as the real service does.
+
+    Raises:
+        ConfigError: a setting is unknown, out of range, or not one that a server has.
+    """
+    own: dict[str, Any] = {}
+    overrides: list[str] = []
+    for word in arguments:
+        key, equals, value = word.partition("=")
+        if equals and key in ("port", "max_body", "workers"):
+            own[key] = _whole(key, value)
+        elif equals and key == "dir":
+            own[key] = value
+        else:
+            group = key.lstrip("+~").partition(".")[0]
+            if equals and group not in GROUPS:
+                from runner.refusal import nearest
+
+                known = (*GROUPS, "port", "dir", "max_body", "workers")
+                raise ConfigError(f"a server has no such setting{nearest(group, known)}", key=key)
+            overrides.extend(["session=batch", "session.plan=open"] if word == "session=open" else [word])
+    given = {word.partition("=")[0] for word in overrides}
+    defaults = [word for word in DEFAULTS if word.partition("=")[0] not in given]
+    declared = declare([*defaults, *overrides, "tracking=off"], config_dirs=config_dirs)
+    return ServeConfig(run=declared.config, overrides=tuple(overrides), **own)
+
+
+def _whole(key: str, value: str) -> int:
+    try:
+        return int(value)
+    except ValueError:
+        raise ConfigError(f"must be a whole number, got {value!r}", key=key) from None
+
+
+def environment(port: int) -> Mapping[str, str]:
+    """The five variables with which the unmodified client finds the server."""
+    root = f"http://{HOST}:{port}"
+    return {
+        "QISKIT_IBM_TOKEN": "local",
+        "QISKIT_IBM_URL": root + BASE,
+        "IAM_URL": root,
+        "GLOBAL_SEARCH_URL": root,
+        "GLOBAL_CATALOG_URL": root,
+    }

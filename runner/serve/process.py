@@ -1,0 +1,57 @@
+"""The HTTP server proper: uvicorn, which leaves it to its caller how the process ends after a signal."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.applications import Starlette
+
+from runner.signals import SIGNALS
+
+GRACE = 3
+"""Seconds that requests get to end when the server is stopped."""
+
+
+def run(application: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Answer requests until a signal arrives; `ready` is called when the first can be taken."""
+    server(application, ready).run(sockets=[listener])
+
+
+def server(application: Starlette, ready: Callable[[], None]) -> uvicorn.Server:
+    """Make a server; off the main thread, only its `should_exit` ends it."""
+    settings = uvicorn.Config(
+        application,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=GRACE,
+    )
+    return _Server(settings, ready)
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, but the signal that ends it is not raised a second time."""
+
+    def __init__(self, settings: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(settings)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        signums = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+        before = {signum: signal.signal(signum, self.handle_exit) for signum in signums}
+        try:
+            yield
+        finally:
+            for signum, handler in before.items():
+                signal.signal(signum, handler)

@@ -1,0 +1,255 @@
+"""The programs a client can run: the service-side estimator and sampler, and the executor of client-side primitives."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from runner.errors import ConfigError
+from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
+from runner.serve.wire import ApiError, Decoder
+
+SCHEMA = "v2.0"
+HONOURED = {
+    "default_shots", "default_precision", "seed_estimator", "simulator.seed_simulator", "execution.rep_delay",
+}  # fmt: skip
+HARMLESS = {
+    "execution.init_qubits": (True,),
+    "execution.meas_type": ("classified",),
+    "dynamical_decoupling.enable": (False,),
+    "twirling.enable_gates": (False,),
+    "twirling.enable_measure": (False,),
+    "resilience.measure_mitigation": (False,),
+    "resilience.zne_mitigation": (False,),
+    "resilience.pec_mitigation": (False,),
+    "resilience_level": (0,),
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What POST /jobs asks for, beside the program's own parameters."""
+
+    mode: Session | LocalBackend
+    """Where it runs."""
+    tags: list[str]
+    """Its tags."""
+    limit: int | None
+    """Its own limit in QPU seconds."""
+    workload: str
+    """Whose seeds it gets."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A job on its way."""
+
+    job: RuntimeJob
+    """The runtime's job."""
+    encode: Callable[[], str]
+    """Makes the result as the client reads it, once the job is done."""
+    notes: list[str]
+    """What its log will say."""
+
+
+class Programs:
+    """Reads a program's parameters, submits it to the runtime, and writes its result.
+
+    Args:
+        decoder: Reads typed JSON.
+        seed: Of the randomizations of executor programs.
+    """
+
+    def __init__(self, decoder: Decoder, seed: int) -> None:
+        self._decode = decoder
+        self._seed = seed
+        self._samplings = 0
+        self._run = {"estimator": self._estimator, "sampler": self._sampler, "executor": self._executor}
+
+    def names(self) -> list[str]:
+        """The programs there are."""
+        return list(self._run)
+
+    def submit(self, program: str, params: dict[str, Any], request: Request) -> Submission:
+        """Submit a job.
+
+        Raises:
+            ApiError: the parameters cannot be read.
+            RunnerError: the runtime refuses the job.
+        """
+        return self._run[program](params, request)
+
+    # -- service-side primitives ------------------------------------------------------------------------
+
+    def _estimator(self, params: dict[str, Any], request: Request) -> Submission:
+        options, notes = self._options(params, request, EstimatorV2)
+        primitive = EstimatorV2(mode=request.mode, options=options, workload=request.workload)
+        return _legacy(primitive.run(self._pubs(params, 4)), notes)
+
+    def _sampler(self, params: dict[str, Any], request: Request) -> Submission:
+        options, notes = self._options(params, request, SamplerV2)
+        primitive = SamplerV2(mode=request.mode, options=options, workload=request.workload)
+        return _legacy(primitive.run(self._pubs(params, 3)), notes)
+
+    def _pubs(self, params: dict[str, Any], longest: int) -> list[tuple[Any, ...]]:
+        pubs = self._decode(params.get("pubs"))
+        if not isinstance(pubs, list) or not pubs:
+            raise ApiError(400, "'params.pubs' must be a list of at least one PUB.")
+        for number, pub in enumerate(pubs):
+            if not isinstance(pub, list) or not 1 <= len(pub) <= longest:
+                raise ApiError(400, f"'params.pubs[{number}]' is not a PUB.")
+        return [tuple(pub) for pub in pubs]
+
+    def _options(
+        self, params: dict[str, Any], request: Request, primitive: type
+    ) -> tuple[dict[str, Any], list[str]]:
+        """The runtime's options, and a note for each of the client's that has no effect here."""
+        given = params.get("options") or {}
+        if not isinstance(given, dict):
+            raise ApiError(400, "'params.options' must be an object.")
+        flat = _flatten(self._decode(given))
+        if params.get("resilience_level") is not None:
+            flat["resilience_level"] = params["resilience_level"]
+        options: dict[str, Any] = {"environment": {"job_tags": request.tags or None}}
+        if request.limit is not None:
+            options["max_execution_time"] = request.limit
+        notes = []
+        for key, value in flat.items():
+            if value is None:
+                continue
+            if key not in HONOURED or (primitive is SamplerV2 and key == "seed_estimator"):
+                if value not in HARMLESS.get(key, ()):
+                    notes.append(f"WARNING option {key}={value!r} has no effect in the local runtime")
+            elif "." in key:
+                group, _, name = key.partition(".")
+                options.setdefault(group, {})[name] = value
+            elif key != "default_precision" or flat.get("default_shots") is None:
+                options[key] = value
+        return options, notes
+
+    # -- client-side primitives -------------------------------------------------------------------------
+
+    def _executor(self, params: dict[str, Any], request: Request) -> Submission:
+        from pydantic import ValidationError
+        from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
+
+        version = params.get("schema_version")
+        if version != SCHEMA:
+            raise ApiError(400, f"The executor reads schema {SCHEMA}, not {version!r}.")
+        self._measure(params)
+        converter = QUANTUM_PROGRAM_PARAMS_CONVERTERS[SCHEMA]
+        try:
+            model = converter.model.model_validate(params)
+            program, options = converter.decoder(model)
+        except (ValidationError, ValueError, TypeError, KeyError) as error:
+            raise ApiError(400, f"The quantum program cannot be read: {_first_line(error)}") from error
+        if program.meas_level != "classified":
+            raise ApiError(400, f"meas_level {program.meas_level!r} cannot be simulated; use 'classified'.")
+        pubs, extras = self._items(program)
+        settings: dict[str, Any] = {"environment": {"job_tags": request.tags or None}}
+        if options.execution.rep_delay is not None:
+            settings["execution"] = {"rep_delay": options.execution.rep_delay}
+        if request.limit is not None:
+            settings["max_execution_time"] = request.limit
+        sampler = SamplerV2(mode=request.mode, options=settings, workload=request.workload)
+        job = sampler.run(pubs)
+        quantum_program = model.quantum_program
+        return Submission(job, lambda: _program_result(job, quantum_program, extras), [])
+
+    def _measure(self, params: dict[str, Any]) -> None:
+        """Refuse data that would be too large when unpacked, before the models unpack it."""
+        waiting: list[Any] = [params]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, list):
+                waiting.extend(item for item in value if isinstance(item, list | dict))
+            elif isinstance(value, dict):
+                for key in ("b64_data", "data"):
+                    if isinstance(value.get(key), str) and ("dtype" in value or "qpy_version" in value):
+                        self._decode.inflate(value[key])
+                waiting.extend(item for item in value.values() if isinstance(item, list | dict))
+
+    def _items(self, program: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
+        """A Sampler PUB for each item, and what its samplex drew beside the circuit's parameters."""
+        from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
+        from samplomatic.quantum_program import SamplexItem
+
+        self._samplings += 1
+        rng = np.random.default_rng(derive_seed(self._seed, "samplex", self._samplings))
+        pubs: list[tuple[Any, ...]] = []
+        extras: list[dict[str, Any]] = []
+        for item in program.items:
+            drawn: dict[str, Any] = {}
+            if isinstance(item, SamplexItem):
+                item.samplex.finalize()
+                drawn = broadcast_sample(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
+                values = drawn.pop("parameter_values", None)
+            else:
+                values = item.circuit_arguments
+            if values is None or (values.size == 0 and not item.circuit.num_parameters):
+                shape = () if values is None else values.shape[:-1]
+                values = np.zeros((*shape, 0))
+            pubs.append((item.circuit, values, program.shots))
+            extras.append(drawn)
+        return pubs, extras
+
+
+def _legacy(job: RuntimeJob, notes: list[str]) -> Submission:
+    from qiskit_ibm_runtime import RuntimeEncoder
+
+    return Submission(job, lambda: json.dumps(job.contained(), cls=RuntimeEncoder), notes)
+
+
+def _program_result(job: RuntimeJob, program: Any, extras: list[dict[str, Any]]) -> str:
+    from ibm_quantum_schemas.common import CompressedTensorModel
+    from ibm_quantum_schemas.executor import version_2_0 as models
+
+    result = job.contained()
+    data, parts = [], []
+    for number, (pub, drawn) in enumerate(zip(result, extras, strict=True)):
+        arrays = {**drawn, **{name: bits.to_bool_array(order="little") for name, bits in pub.data.items()}}
+        data.append(
+            models.QuantumProgramResultItemModel(
+                results={name: CompressedTensorModel.from_numpy(array) for name, array in arrays.items()},
+                metadata=models.ItemMetadataModel(),
+            )
+        )
+        shape = pub.data.shape
+        size = math.prod(shape)
+        parts.append(
+            models.ChunkPart(
+                idx_item=number, size=size, permutation=list(range(len(shape))), element_range=(0, size, 1)
+            )
+        )
+    record, clock = job.record, job.service.clock
+    assert record.qpu_started is not None
+    assert record.finished is not None
+    span = models.ChunkSpan(
+        start=clock.date(record.qpu_started), stop=clock.date(record.finished), parts=parts
+    )
+    return models.QuantumProgramResultModel(
+        data=data,
+        metadata=models.MetadataModel(chunk_timing=[span]),
+        passthrough_data=program.passthrough_data,
+        semantic_role=program.semantic_role,
+    ).model_dump_json()
+
+
+def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.split())[:300]

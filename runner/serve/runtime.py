@@ -1,0 +1,438 @@
+"""The served runtime: state machine, clock, ledger, programs and one device, as the routes use them."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from importlib.metadata import version
+from types import TracebackType
+from typing import Any, Self
+
+from runner.errors import RunnerError, SessionClosedError, StorageError
+from runner.runtime import Batch, LocalBackend, Session, derive_seed
+from runner.runtime.machine import (
+    BATCH,
+    CANCELLED,
+    DEDICATED,
+    DONE,
+    FAILED,
+    MAX_JOB_TIME_CODE,
+    SESSION_CLOSED_CODE,
+    Job,
+)
+from runner.serve import ledger as ledgers
+from runner.serve.config import ServeConfig
+from runner.serve.devices import Device, describe
+from runner.serve.ledger import Entry, Ledger
+from runner.serve.pace import Pace, PacedClock, StandingClock
+from runner.serve.programs import Programs, Request
+from runner.serve.wire import ApiError, Decoder, field, not_found, refused, tags
+
+log = logging.getLogger("runner.serve")
+
+CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/local:runner::"
+STATES = {DONE: ledgers.COMPLETED, FAILED: ledgers.FAILED, CANCELLED: ledgers.CANCELLED}
+MAX_JOB_SECONDS = 10_800
+SOON = 0.2
+"""Real seconds: a question about a job that is over sooner than this waits for it."""
+
+
+class Runtime:
+    """One local runtime that outlives its process.
+
+    Enter it to start its clock; leaving it ends all simulation and lets go of the folder.
+    """
+
+    def __init__(self, config: ServeConfig) -> None:
+        session = config.run.session
+        self.ledger = Ledger(config.directory)
+        seed = config.run.seed
+        if self.ledger.lives:
+            seed = derive_seed(seed, "serve", self.ledger.lives)  # ids of an earlier life are taken
+        self.service = session.build(
+            seed=seed, on_event=self._happened, engine_options=config.run.backend.engine_options
+        )
+        self.pace = Pace(self.service, self._clock(session), workers=config.workers)
+        self.device: Device = describe(config.run.backend.build(self.service), config.run.backend)
+        self.plan = self.service.plan
+        self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
+        self._programs = Programs(Decoder(4 * config.max_bytes), seed)
+        self._encoders: dict[str, Callable[[], str]] = {}
+        self._listeners: dict[str, list[Callable[[], None]]] = {}
+        self._ending = threading.RLock()
+        self._warm: Future[None] = Future()
+
+    def _clock(self, session: Any) -> PacedClock:
+        epoch = datetime.now(UTC)
+        if self.ledger.latest is not None:
+            epoch = max(epoch, datetime.fromisoformat(self.ledger.latest))
+        if session.clock == "virtual":
+            return StandingClock(epoch=epoch)
+        return PacedClock(scale=session.clock_scale, epoch=epoch)
+
+    def __enter__(self) -> Self:
+        self.pace.__enter__()
+        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+        return self
+
+    def _warm_up(self) -> None:
+        """Make the engine and its noise model, which takes seconds for a large device; jobs wait for it."""
+        try:
+            _ = self.device.backend.engine
+        except Exception as error:
+            self._warm.set_exception(error)
+        else:
+            self._warm.set_result(None)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pace.__exit__(kind, error, trace)
+        self.ledger.close()
+
+    # -- what the state machine tells -------------------------------------------------------------------
+
+    def _happened(self, kind: str, fields: dict[str, Any]) -> None:
+        if kind == "session":
+            record = self.service.find_session(fields["session"])
+            try:
+                self.ledger.session(self.service.details(record), record.reason)
+            except StorageError:
+                log.exception("session %s is not on record", record.id)
+        elif kind == "job.completed":
+            self._ended(fields["job"])
+
+    def _ended(self, job_id: str) -> None:
+        with self._ending:
+            entry, job = self.ledger.entries.get(job_id), self.ledger.live.get(job_id)
+            if entry is None or job is None:  # not on record yet: `submit` does this; or done already
+                return
+            status, result = self._outcome(entry, job)
+            try:
+                self.ledger.finished(entry, status, result)
+            except StorageError as error:
+                log.exception("job %s is not on record", job_id)
+                self.ledger.lost(entry, f"its result could not be stored: {error}")
+            self.pace.machine.forget(job)
+        for listener in self._listeners.pop(job_id, ()):
+            listener()
+
+    def _outcome(self, entry: Entry, job: Job) -> tuple[str, str | None]:
+        """Fill in what became of a job; return the API's status and the result."""
+        encode = self._encoders.pop(entry.id)
+        result = None
+        if job.status == DONE:
+            try:
+                result = encode()
+            except RunnerError:
+                pass  # the simulation failed, and the job knows it now
+            except Exception as error:
+                log.exception("the result of job %s cannot be written", entry.id)
+                job.status, job.code = FAILED, ledgers.INTERNAL_CODE
+                job.reason = f"its result cannot be written: {error}"
+        entry.reason, entry.code, entry.usage = job.reason, job.code, job.qpu_used
+        entry.running, entry.finished = self.service.date(job.started), self.service.date(job.finished)
+        if entry.code == MAX_JOB_TIME_CODE:
+            return ledgers.CANCELLED, None  # so the service says it; the client makes an error of it
+        return STATES[job.status], result
+
+    # -- jobs -------------------------------------------------------------------------------------------
+
+    def submit(self, body: dict[str, Any]) -> Entry:
+        """Carry out POST /jobs.
+
+        Raises:
+            ApiError: the request is wrong, or the runtime refuses the job.
+        """
+        program = field(body, "program_id", str, required=True)
+        if program not in self._programs.names():
+            raise ApiError(404, f"Program not found: {program}", solution=f"Use {self._programs.names()}.")
+        params = field(body, "params", dict, required=True)
+        limit = field(body, "cost", int)
+        if limit is not None and not 1 <= limit <= MAX_JOB_SECONDS:
+            raise ApiError(400, f"'cost' must be 1 to {MAX_JOB_SECONDS} seconds, not {limit}.")
+        private = bool(field(body, "private", bool))
+        session_id = field(body, "session_id", str)
+        mode = self._mode(session_id, field(body, "backend", str))
+        request = Request(mode, tags(body.get("tags")), limit, program)
+        try:
+            with self.pace.preparing():
+                self._warm.result()
+                submission = self._programs.submit(program, params, request)
+        except RunnerError as error:
+            raise refused(error) from error
+        job = submission.job.record
+        entry = Entry(
+            id=job.id,
+            program=program,
+            backend=self.device.name,
+            session=session_id,
+            tags=request.tags,
+            created=self.service.date(job.submitted) or "",
+            estimate=job.qpu_seconds,
+            cost=limit,
+            private=private,
+            notes=submission.notes,
+        )
+        self._encoders[job.id] = submission.encode
+        try:
+            self.ledger.submitted(entry, job, None if private else json.dumps(params).encode())
+        except StorageError as error:
+            self.service.timeline.act(lambda: self.service.machine.cancel_job(job))
+            self.ledger.lost(entry, str(error))
+            raise ApiError(507, f"The job cannot be recorded: {error}", code=ledgers.INTERNAL_CODE) from error
+        if job.final:
+            self._ended(job.id)
+        self.pace.nudge()
+        return entry
+
+    def _mode(self, session_id: str | None, backend: str | None) -> Session | LocalBackend:
+        if backend is not None:
+            self.require_device(backend, status=400)
+        if session_id is None:
+            if backend is None:
+                raise ApiError(400, "'backend' is required.")
+            return self.device.backend
+        if session_id not in self.service.machine.sessions:
+            if session_id in self.ledger.sessions:
+                raise refused(_closed())
+            raise ApiError(400, f"Session not found: {session_id}")
+        record = self.service.find_session(session_id)
+        if not record.accepting:
+            raise refused(_closed())
+        return (Batch if record.mode == BATCH else Session).from_id(session_id, self.service)
+
+    def entry(self, job_id: str) -> Entry:
+        """Return a job.
+
+        Raises:
+            ApiError: nobody knows it.
+        """
+        if job_id not in self.ledger.entries:
+            raise not_found("Job", job_id)
+        return self.ledger.entries[job_id]
+
+    def describe(self, entry: Entry) -> dict[str, Any]:
+        """A job as GET /jobs tells of it."""
+        state: dict[str, Any] = {"status": self.ledger.state(entry)}
+        if entry.reason is not None and not entry.pending:
+            state["reason"] = entry.reason
+            if entry.code is not None:
+                state["reason_code"] = entry.code
+        answer: dict[str, Any] = {
+            "id": entry.id,
+            "backend": entry.backend,
+            "state": state,
+            "status": state["status"],
+            "created": entry.created,
+            "ended": entry.finished,
+            "program": {"id": entry.program},
+            "runtime": "",
+            "tags": entry.tags,
+            "private": entry.private,
+            "cost": entry.cost or MAX_JOB_SECONDS,
+            "estimated_running_time_seconds": entry.estimate,
+            "usage": {"seconds": entry.usage, "quantum_seconds": entry.usage},
+        }
+        if entry.session is not None:
+            answer["session_id"] = entry.session
+        return answer
+
+    def metrics(self, entry: Entry, *, old: bool = False) -> dict[str, Any]:
+        """Times and usage of a job; `old` is the form before API version 2026-03-15."""
+        job = self.ledger.live.get(entry.id)
+        running = entry.running if job is None else self.service.date(job.started)
+        answer = {
+            "timestamps": {"created": entry.created, "running": running, "finished": entry.finished},
+            "usage": {
+                "qpu_charge_time_seconds": entry.usage,
+                "status": "pending" if entry.pending else "complete",
+            },
+            "circuits_execution_time_ns": round(entry.usage * 1e9),
+            "estimated_running_time_seconds": entry.estimate,
+            "qiskit_version": version("qiskit"),
+            "caller": f"qiskit_ibm_runtime~{entry.program}.py",
+        }
+        if old:
+            answer["usage"] = {"quantum_seconds": entry.usage, "seconds": entry.usage}
+            answer["bss"] = {"seconds": entry.usage}
+        return answer
+
+    def log_of(self, entry: Entry) -> str:
+        """The log of a job: the options that had no effect, and why it did not succeed."""
+        lines = [*entry.notes, *([f"ERROR {entry.reason}"] if entry.reason and not entry.pending else [])]
+        return "".join(f"{line}\n" for line in lines)
+
+    def cancel(self, entry: Entry) -> None:
+        """Cancel a job.
+
+        Raises:
+            ApiError: it is over already.
+        """
+        job = self.ledger.live.get(entry.id)
+        if job is None or not self.service.timeline.act(lambda: self.service.machine.cancel_job(job)):
+            raise ApiError(
+                409,
+                f"Job {entry.id} is {self.ledger.state(entry)} already.",
+                code=1215,
+                solution="None needed.",
+            )
+        self.pace.nudge()
+
+    def delete(self, entry: Entry) -> None:
+        """Forget a job.
+
+        Raises:
+            ApiError: it is not over.
+        """
+        if entry.pending:
+            raise ApiError(409, f"Job {entry.id} is not over yet; cancel it first.", code=1215)
+        self.ledger.delete(entry)
+
+    def soon(self, entry: Entry) -> bool:
+        """Whether a job is about to be over, so that waiting for it is cheaper than asking again."""
+        job = self.ledger.live.get(entry.id)
+        left = None if job is None else self.pace.seconds_left(job)
+        return entry.pending and left is not None and left < SOON
+
+    def when_over(self, entry: Entry, listener: Callable[[], None]) -> None:
+        """Call `listener` once, from any thread, when a job is over."""
+        self._listeners.setdefault(entry.id, []).append(listener)
+        if not entry.pending:
+            listener()
+
+    def stop_listening(self, entry: Entry, listener: Callable[[], None]) -> None:
+        """Do not call `listener` any more."""
+        listeners = self._listeners.get(entry.id, [])
+        if listener in listeners:
+            listeners.remove(listener)
+            if not listeners:
+                self._listeners.pop(entry.id, None)
+
+    # -- sessions ---------------------------------------------------------------------------------------
+
+    def open_session(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Carry out POST /sessions.
+
+        Raises:
+            ApiError: the request is wrong, or the plan has no such session.
+        """
+        mode = field(body, "mode", str) or DEDICATED
+        if mode not in (DEDICATED, BATCH):
+            raise ApiError(400, f"'mode' must be {DEDICATED} or {BATCH}, not {mode!r}.")
+        if (backend := field(body, "backend", str)) is not None:
+            self.require_device(backend, status=400)
+        seconds = field(body, "max_ttl", int)
+        if seconds is not None and seconds < 1:
+            raise ApiError(400, f"'max_ttl' must be at least 1 second, not {seconds}.")
+        patience = field(body, "interactive_ttl", int)
+        try:
+            record = self.service.open_session(self.device.backend, mode, seconds, patience)
+        except RunnerError as error:
+            raise refused(error) from error
+        self.pace.nudge()
+        return self.session(record.id)
+
+    def session(self, session_id: str) -> dict[str, Any]:
+        """A session as the API tells of it.
+
+        Raises:
+            ApiError: nobody knows it.
+        """
+        if session_id in self.service.machine.sessions:
+            record = self.service.find_session(session_id)
+            details = self.service.timeline.act(lambda: self.service.details(record))
+            reason = record.reason
+        elif session_id in self.ledger.sessions:
+            details = self.ledger.sessions[session_id]
+            reason = details["state_reason"]
+        else:
+            raise not_found("Session", session_id)
+        return {
+            "id": details["id"],
+            "backend_name": self.device.name,
+            "interactive_ttl": _whole(details["interactive_timeout"]),
+            "max_ttl": _whole(details["max_time"]),
+            "active_ttl": _whole(details["active_timeout"]),
+            "state": details["state"],
+            "state_reason": reason,
+            "accepting_jobs": details["accepting_jobs"],
+            "last_job_started": details["last_job_started"],
+            "last_job_completed": details["last_job_completed"],
+            "started_at": details["started_at"],
+            "closed_at": details["closed_at"],
+            "activated_at": details["activated_at"],
+            "mode": details["mode"],
+            "elapsed_time": details["usage_time"],
+            "timestamps": details["timestamps"],
+        }
+
+    def close_session(self, session_id: str, *, cancel: bool = False) -> None:
+        """Let a session take no more jobs; `cancel` also drops those that wait. Closed ones stay closed.
+
+        Raises:
+            ApiError: nobody knows it.
+        """
+        machine = self.service.machine
+        if session_id in machine.sessions:
+            record = self.service.find_session(session_id)
+            end = machine.cancel_session if cancel else machine.close_session
+            self.service.timeline.act(lambda: end(record))
+            self.pace.nudge()
+        elif session_id not in self.ledger.sessions:
+            raise not_found("Session", session_id)
+
+    # -- the instance -----------------------------------------------------------------------------------
+
+    def usage(self) -> dict[str, Any]:
+        """What the instance has used, in all its lives: sessions by active time, everything else by QPU time."""
+        machine = self.service.machine
+
+        def active() -> float:
+            return sum(session.usage(machine.now) or 0.0 for session in machine.sessions.values())
+
+        live = self.service.timeline.act(active)
+        used, limit = live + self._past_usage + self.ledger.job_usage, self.plan.allocation
+        answer: dict[str, Any] = {
+            "instance_id": CRN,
+            "plan_id": self.plan.name,
+            "usage_consumed_seconds": used,
+            "usage_limit_reached": limit is not None and used >= limit,
+        }
+        if limit is not None:
+            answer |= {"usage_limit_seconds": limit, "usage_allocation_seconds": limit}
+        return answer
+
+    def require_device(self, name: str, *, status: int = 404) -> Device:
+        """Return the device called `name`.
+
+        Raises:
+            ApiError: there is none.
+        """
+        if name != self.device.name:
+            raise ApiError(
+                status,
+                f"Backend {name!r} not found; there is {self.device.name}.",
+                code=NO_BACKEND_CODE,
+                solution="Use a backend of this instance.",
+            )
+        return self.device
+
+    def waiting(self) -> int:
+        """How many jobs are not over."""
+        return len(self.ledger.live)
+
+
+NO_BACKEND_CODE = 1216
+
+
+def _whole(seconds: float) -> int | float:
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+def _closed() -> RunnerError:
+    return SessionClosedError("Session has been closed.", code=SESSION_CLOSED_CODE)

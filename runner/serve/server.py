@@ -1,0 +1,79 @@
+"""The process that serves: takes the port, tells where it is, and ends cleanly on SIGINT and SIGTERM."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import socket
+from collections.abc import Callable, Iterator
+
+from runner.errors import ConfigError
+from runner.serve.config import HOST, ServeConfig
+
+
+def serve(config: ServeConfig, ready: Callable[[int], None]) -> int:
+    """Serve until SIGINT or SIGTERM; `ready` is called with the port as soon as requests are taken.
+
+    Raises:
+        ConfigError: the port is taken.
+        JournalError: another server uses the folder.
+        StorageError: the folder cannot be written.
+    """
+    listener = listen(config.port)
+    port = listener.getsockname()[1]
+    with listener:
+        from runner.serve.api import application
+        from runner.serve.process import run
+        from runner.serve.runtime import Runtime
+
+        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        with Runtime(config) as runtime, address_file(config, port):
+            app = application(runtime, max_bytes=config.max_bytes)
+            run(app, listener, ready=lambda: ready(port))
+    return 0
+
+
+def listen(port: int) -> socket.socket:
+    """Take a port on 127.0.0.1.
+
+    Raises:
+        ConfigError: somebody else has it.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    try:
+        listener.bind((HOST, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        why = (error.strerror or str(error)).lower()
+        raise ConfigError(f"cannot listen on {HOST}:{port}: {why}; choose another", key="port") from error
+    return listener
+
+
+@contextlib.contextmanager
+def address_file(config: ServeConfig, port: int) -> Iterator[None]:
+    """Say in the folder where its server listens, as long as it does."""
+    config.address.write_text(json.dumps({"port": port, "pid": os.getpid()}), encoding="utf-8")
+    try:
+        yield
+    finally:
+        config.address.unlink(missing_ok=True)
+
+
+def port_of(config: ServeConfig) -> int:
+    """The port of the server that runs in this folder; else the one that is configured.
+
+    Raises:
+        ConfigError: the port is to be a free one, and no server runs that could tell which.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        known = json.loads(config.address.read_text(encoding="utf-8"))
+        os.kill(int(known["pid"]), 0)
+        return int(known["port"])
+    if config.port == 0:
+        raise ConfigError(f"no server runs in {config.dir}, so its port is not known; start it", key="port")
+    return config.port

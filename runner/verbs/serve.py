@@ -1,0 +1,33 @@
+"""`serve`: the local runtime behind the Runtime API, for the unmodified client."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+
+
+def main(line: CommandLine) -> int:
+    """Serve until stopped; with --env only print the shell exports of the server in `dir`, or of `port`."""
+    from runner.serve.config import environment, read
+    from runner.serve.server import port_of, serve
+
+    config = read(line.arguments, config_dirs=line.config_dirs)
+    if "env" in line.flags:
+        for name, value in environment(port_of(config)).items():
+            print(f"export {name}={value}")
+        return 0
+
+    def ready(port: int) -> None:
+        session = config.run.session
+        pace = "virtual clock" if session.clock == "virtual" else f"{session.clock_scale:g} s per second"
+        print(
+            f"serving {config.run.backend.name} on the {session.plan} plan, {pace}; stop with Ctrl-C",
+            file=sys.stderr,
+        )
+        for name, value in environment(port).items():
+            print(f"{name}={value}", flush=True)
+
+    return serve(config, ready)
