@@ -1,13 +1,23 @@
 """One algorithm per file: its configuration, its run(), what it reports."""
 
+from experiments.adapt_vqe import AdaptVqe
+from experiments.dissociation_curve import DissociationCurve
+from experiments.dynamics import Dynamics
 from experiments.estimation import Estimation
+from experiments.qaoa import Qaoa
 from experiments.sampling import Sampling
+from experiments.vqd import Vqd
 from experiments.vqe import Vqe
 from experiments.vqe_race import VqeRace
 
 SCHEMAS = {
-    "estimation": Estimation,
-    "sampling": Sampling,
     "vqe": Vqe,
     "vqe_race": VqeRace,
+    "vqd": Vqd,
+    "adapt_vqe": AdaptVqe,
+    "dissociation_curve": DissociationCurve,
+    "qaoa": Qaoa,
+    "dynamics": Dynamics,
+    "estimation": Estimation,
+    "sampling": Sampling,
 }

@@ -17,7 +17,7 @@ from runner.problem import Problem, fit
 from runner.record import Record
 from runner.results import Outcome
 from runner.signals import StopFlag
-from runner.workload import Best, Objective, Term, Workload
+from runner.workload import Best, EnergyFunction, Objective, Term, Workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,7 +171,7 @@ class Lab:
         workload: Workload,
         optimizer: Any,
         *,
-        energy: Objective | None = None,
+        energy: EnergyFunction | None = None,
         start: np.ndarray | None = None,
         fidelity: Callable[[Any, Any], Any] | None = None,
     ) -> OptimizerResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import NumericalError
 from runner.gradient import ParameterShift, spsa_gradient, spsa_points
@@ -98,6 +98,17 @@ class Term:
     """In the circuit's layout."""
     weight: float = 1.0
     """In the Hamiltonian's unit, where the observable has none."""
+
+
+class EnergyFunction(Protocol):
+    """What can be minimized."""
+
+    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]] | None
+    """Parameters of shape (P,) → value and gradient of shape (P,); None: there is none."""
+
+    def __call__(self, parameters: np.ndarray) -> Any:
+        """Value at parameters of shape (P,), or values of shape (B,) at parameters of shape (B, P)."""
+        ...
 
 
 class Objective:

@@ -1,0 +1,146 @@
+"""ADAPT-VQE: the ansatz grows by the excitation that lowers the energy most (Grimsley et al. 2019)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from runner.config import require_choice
+from runner.errors import ConfigError
+from runner.experiment import Experiment
+from runner.problem import fit, reference_energy
+from runner.require import require_integer, require_positive
+from runner.results import Outcome
+from runner.workload import Term
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit.providers import BackendV2
+    from qiskit.quantum_info import SparsePauliOp
+
+    from runner.config import RunConfig
+    from runner.lab import Lab
+    from runner.problem import Problem
+    from runner.workload import Workload
+
+POOLS = ("s", "d", "sd", "pairs")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the ansatz may grow by."""
+
+    hamiltonian: SparsePauliOp
+    """The observable on logical qubits."""
+    generators: dict[str, SparsePauliOp]
+    """Label → Hermitian G; the ansatz grows by exp(−iθG)."""
+    slopes: list[SparsePauliOp]
+    """i[G, H] of every generator: its expectation value is ∂E/∂θ at θ = 0."""
+    reference_energy: float | None
+    """Exact energy where it is known."""
+
+
+@dataclass(kw_only=True)
+class AdaptVqe(Experiment):
+    """Chooses from all excitations of the Hartree–Fock state, one per step; `ansatz` does not matter."""
+
+    name: str = "adapt_vqe"
+    """Name of the experiment."""
+    pool: str = "sd"
+    """Excitations to choose from: s (singles) | d (doubles) | sd | pairs."""
+    max_operators: int = 30
+    """Most operators the ansatz may have."""
+    threshold: float = 1e-3
+    """Stop when no gradient of the pool is larger than this, in the Hamiltonian's unit per radian."""
+
+    needs_problem: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        require_choice("experiment.pool", self.pool, POOLS)
+        require_integer("experiment.max_operators", self.max_operators, 1, 1000)
+        require_positive("experiment.threshold", self.threshold)
+
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Pool:  # noqa: ARG002
+        """The pool and its gradient observables.
+
+        Raises:
+            ConfigError: the Hamiltonian is not one of electrons.
+        """
+        from runner.ansatz.excitations import evolved, excitation_pool
+
+        hamiltonian = config.hamiltonian.build()
+        generators = excitation_pool(hamiltonian, self.pool)
+        if not generators:
+            raise ConfigError(
+                f"{self.pool} has no excitation for this molecule; use sd", key="experiment.pool"
+            )
+        fit(evolved(hamiltonian, []), backend, config)  # says whether the backend is large enough
+        slopes = [
+            (1j * (generator @ hamiltonian - hamiltonian @ generator)).simplify()
+            for generator in generators.values()
+        ]
+        return Pool(hamiltonian, generators, slopes, reference_energy(config.hamiltonian, hamiltonian))
+
+    def run(self, lab: Lab) -> Outcome:
+        """Grow, minimize from where the last minimum was, and look at the pool's gradients again."""
+        import numpy as np
+
+        pool: Pool = lab.prepared
+        workload = lab.workload("adapt")
+        labels = list(pool.generators)
+        chosen: list[str] = []
+        point = np.zeros(0)
+        terms = [self.term(lab, pool, chosen)]
+        message, resumable = f"{self.max_operators} operators", False
+        while len(chosen) < self.max_operators and not resumable:
+            gradients = self.gradients(workload, pool, terms[-1], point)
+            strongest = int(np.argmax(np.abs(gradients)))
+            if abs(gradients[strongest]) < self.threshold:
+                message = f"largest gradient {abs(gradients[strongest]):.2g}"
+                break
+            chosen.append(labels[strongest])
+            terms.append(self.term(lab, pool, chosen))
+            objective = lab.objective(workload, terms[-1])
+            start = np.append(point, 0.0)
+            found = lab.minimize(workload, lab.config.optimizer, energy=objective, start=start)
+            point, resumable = np.asarray(found.parameters), found.resumable
+            if resumable:
+                message = found.message
+            exact = pool.reference_energy
+            lab.row(
+                operators=len(chosen), added=chosen[-1], gradient=float(abs(gradients[strongest])),
+                energy=float(found.energy), exact=exact, error=None if exact is None else found.energy - exact,
+                evaluations=workload.evaluations,
+            )  # fmt: skip
+        best = terms[len(workload.best.parameters)]
+        energy, stddev = lab.confirm(workload, best.circuit, best.observable) if chosen else (math.nan, 0.0)
+        return Outcome(
+            energy=energy,
+            stddev=stddev,
+            parameters=workload.best.parameters,
+            reference_energy=pool.reference_energy,
+            evaluations=workload.evaluations,
+            iterations=workload.iterations,
+            stop_reason=message,
+            resumable=resumable,
+            table=lab.table,
+        )
+
+    def term(self, lab: Lab, pool: Pool, chosen: list[str]) -> Term:
+        """The energy in the ansatz grown so far."""
+        from runner.ansatz.excitations import evolved
+
+        circuit = lab.fit(evolved(pool.hamiltonian, [pool.generators[label] for label in chosen]))
+        return Term(circuit, _placed(pool.hamiltonian, circuit))
+
+    def gradients(self, workload: Workload, pool: Pool, term: Term, point: np.ndarray) -> np.ndarray:
+        """∂E/∂θ at θ = 0 of every operator of the pool appended to the ansatz, as one job."""
+        observables = [_placed(slope, term.circuit) for slope in pool.slopes]
+        data = workload.estimate((term.circuit, observables, point))[0].data
+        gradients: np.ndarray = data.evs
+        return gradients
+
+
+def _placed(observable: SparsePauliOp, circuit: Any) -> Any:
+    return observable.apply_layout(circuit.layout) if circuit.layout else observable

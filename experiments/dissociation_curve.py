@@ -1,0 +1,99 @@
+"""The energy of a molecule as its atoms move apart: one session, every point started where the last one ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, ClassVar
+
+from runner.errors import ConfigError
+from runner.experiment import Experiment
+from runner.problem import Problem
+from runner.refusal import nearest
+from runner.require import require_number
+from runner.results import Outcome
+from runner.workload import Term
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+
+    from runner.config import RunConfig
+    from runner.lab import Lab
+    from runner.workload import Workload
+
+MAX_POINTS = 1000
+
+
+@dataclass(kw_only=True)
+class DissociationCurve(Experiment):
+    """A VQE at every value of one setting of the Hamiltonian, in the order declared."""
+
+    name: str = "dissociation_curve"
+    """Name of the experiment."""
+    parameter: str = "bond_length"
+    """The setting of `hamiltonian` that changes from point to point, a number."""
+    values: list[float] = field(default_factory=lambda: [0.5, 0.735, 1.0, 1.5, 2.0, 2.5])
+    """Its values, in its own unit."""
+    warm_start: bool = True
+    """Start every point at the previous one's best parameters; false: at the ansatz's initial point."""
+
+    needs_problem: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.values) <= MAX_POINTS:
+            raise ConfigError(
+                f"takes 1 to {MAX_POINTS}, got {len(self.values)}; give some", key="experiment.values"
+            )
+        for index, value in enumerate(self.values):
+            require_number(f"experiment.values[{index}]", value)
+
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> list[Problem]:  # noqa: ARG002
+        """The problem at every point.
+
+        Raises:
+            ConfigError: the Hamiltonian has no such setting, or does not take one of the values.
+        """
+        known = [item.name for item in fields(config.hamiltonian)]
+        if self.parameter not in known:
+            raise ConfigError(
+                f"{config.hamiltonian.name!r} has no {self.parameter!r}{nearest(self.parameter, known)}",
+                key="experiment.parameter",
+            )
+        return [
+            Problem.build(
+                replace(config, hamiltonian=replace(config.hamiltonian, **{self.parameter: value})), backend
+            )
+            for value in self.values
+        ]
+
+    def run(self, lab: Lab) -> Outcome:
+        """One VQE after the other; the result is the lowest point of the curve."""
+        problems: list[Problem] = lab.prepared
+        points: list[tuple[float, float, float | None, Workload]] = []
+        start = problems[0].initial_point
+        for value, problem in zip(self.values, problems, strict=True):
+            workload = lab.workload(f"{self.parameter}={value:g}")
+            energy = lab.objective(workload, Term(problem.circuit, problem.observable))
+            start = start if self.warm_start else problem.initial_point
+            found = lab.minimize(workload, lab.config.optimizer, energy=energy, start=start)
+            start = found.parameters
+            measured, stddev = lab.confirm(workload, problem.circuit, problem.observable)
+            exact = problem.reference_energy
+            points.append((measured, stddev, exact, workload))
+            lab.row(
+                **{self.parameter: value}, energy=measured, stddev=stddev, exact=exact,
+                error=None if exact is None else measured - exact, evaluations=workload.evaluations,
+            )  # fmt: skip
+            if found.resumable:
+                break
+        measured, stddev, exact, lowest = min(points, key=lambda point: point[0])
+        return Outcome(
+            energy=measured,
+            stddev=stddev,
+            parameters=lowest.best.parameters,
+            reference_energy=exact,
+            evaluations=sum(point[3].evaluations for point in points),
+            iterations=sum(point[3].iterations for point in points),
+            stop_reason=f"lowest at {lowest.name}" if not found.resumable else found.message,
+            resumable=found.resumable,
+            table=lab.table,
+        )

@@ -1,0 +1,213 @@
+"""The quantum approximate optimization algorithm: sample ever better bitstrings (Farhi, Goldstone & Gutmann 2014)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+from runner.estimator import MAX_SHOTS
+from runner.experiment import Experiment
+from runner.problem import fit
+from runner.require import require_integer, require_positive
+from runner.results import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.providers import BackendV2
+    from qiskit.quantum_info import SparsePauliOp
+
+    from runner.config import RunConfig
+    from runner.lab import Lab
+    from runner.problem import Problem
+    from runner.workload import Workload
+
+MAX_ENUMERATED = 20
+"""Largest number of spins whose best and worst bitstrings are found by looking at all."""
+LISTED = 16
+"""Bitstrings in the result's table."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A diagonal Hamiltonian as a function of bitstrings: C(x) = Σₖ cₖ (−1)^(number of ones of x in zₖ)."""
+
+    signs: np.ndarray
+    """Which qubits a term looks at, shape (K, n), 0 or 1."""
+    coefficients: np.ndarray
+    """Shape (K,)."""
+
+    @classmethod
+    def of(cls, hamiltonian: SparsePauliOp) -> Cost:
+        """The cost of a Hamiltonian of Z and I only.
+
+        Raises:
+            ConfigError: it has an X or Y somewhere.
+        """
+        if hamiltonian.paulis.x.any():
+            term = next(str(pauli) for pauli in hamiltonian.paulis if pauli.x.any())
+            raise ConfigError(f"qaoa needs terms of Z and I only, got {term}; choose maxcut, qubo or sk",
+                              key="hamiltonian")  # fmt: skip
+        return cls(hamiltonian.paulis.z.astype(int), hamiltonian.coeffs.real)
+
+    def __call__(self, bits: np.ndarray) -> np.ndarray:
+        """Costs of bitstrings, shape (S, n) with qubit 0 first → (S,)."""
+        parity = (bits.astype(int) @ self.signs.T) % 2
+        return (1 - 2 * parity) @ self.coefficients
+
+    def extremes(self) -> tuple[float, float] | None:
+        """Lowest and highest cost of all bitstrings; None where there are too many."""
+        import numpy as np
+
+        count = self.signs.shape[1]
+        if count > MAX_ENUMERATED:
+            return None
+        costs = self((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+        return float(costs.min()), float(costs.max())
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is sampled, and what a bitstring costs."""
+
+    circuit: QuantumCircuit
+    """Measured ISA circuit."""
+    cost: Cost
+    """The Hamiltonian."""
+
+
+@dataclass(kw_only=True)
+class Qaoa(Experiment):
+    """Minimizes the mean cost of the sampled bitstrings, or of the best share of them (CVaR)."""
+
+    name: str = "qaoa"
+    """Name of the experiment."""
+    cvar: float = 1.0
+    """Share of the best shots whose mean cost is minimized; 1: all of them (Barkoutsos et al. 2020: 0.1 to 0.25)."""
+    shots: int | None = None
+    """Shots of one evaluation; null: the estimator's default_shots."""
+
+    def __post_init__(self) -> None:
+        require_positive("experiment.cvar", self.cvar)
+        if self.cvar > 1:
+            raise ConfigError(f"must be in (0, 1], got {self.cvar}; lower it", key="experiment.cvar")
+        if self.shots is not None:
+            require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
+
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Task:
+        """The measured circuit and the cost function.
+
+        Raises:
+            ConfigError: the Hamiltonian is not diagonal, or a gradient is asked of samples.
+        """
+        assert problem is not None
+        if config.gradient not in ("auto", "none"):
+            raise ConfigError(
+                f"qaoa samples bitstrings and has no {config.gradient} gradient; use auto", key="gradient"
+            )
+        cost = Cost.of(problem.hamiltonian)
+        return Task(fit(problem.ansatz.measure_all(inplace=False), backend, config), cost)
+
+    def run(self, lab: Lab) -> Outcome:
+        """Minimize the cost, then sample once more at the best angles and report what was measured there."""
+        task: Task = lab.prepared
+        workload = lab.workload("qaoa")
+        search = Search(task, workload, self.cvar, self.shots)
+        found = lab.minimize(workload, lab.config.optimizer, energy=search)
+        bits, costs = search.sample(_array(workload.best.parameters))
+        bits, costs = bits[0], costs[0]
+        mean, stddev = float(costs.mean()), float(costs.std() / math.sqrt(len(costs)))
+        lab.record("estimate", {"workload": workload.name, "energy": mean, "stddev": stddev})
+        extremes = task.cost.extremes()
+        best = float(min(search.lowest, costs.min()))
+        for bitstring, count, energy in tally(bits, costs)[:LISTED]:
+            lab.row(
+                bitstring=bitstring, cost=energy, count=count, probability=count / len(costs),
+                ratio=ratio(energy, extremes), mean_ratio=ratio(mean, extremes),
+            )  # fmt: skip
+        return Outcome(
+            energy=mean,
+            stddev=stddev,
+            parameters=workload.best.parameters,
+            reference_energy=extremes[0] if extremes else lab.problem.reference_energy,
+            evaluations=workload.evaluations,
+            iterations=workload.iterations,
+            stop_reason=f"{found.message}; best bitstring has cost {best:g}",
+            resumable=found.resumable,
+            table=lab.table,
+        )
+
+
+class Search:
+    """Mean (or CVaR) of the sampled costs as a function of the angles; one Sampler job per call."""
+
+    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]] | None = None
+    """Samples have no gradient."""
+
+    def __init__(self, task: Task, workload: Workload, cvar: float, shots: int | None) -> None:
+        self.lowest = math.inf
+        """Lowest cost of any bitstring seen."""
+        self._task = task
+        self._workload = workload
+        self._cvar = cvar
+        self._shots = shots
+
+    def sample(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bits (B, S, n), qubit 0 first, and their costs (B, S), at parameters of shape (P,) or (B, P)."""
+        import numpy as np
+
+        rows = np.atleast_2d(parameters)
+        data = self._workload.sample((self._task.circuit, rows), shots=self._shots)[0].data.meas
+        packed = data.array.reshape(len(rows), data.num_shots, -1)
+        bits = np.unpackbits(packed, axis=-1)[..., ::-1][..., : data.num_bits]
+        costs = self._task.cost(bits.reshape(-1, data.num_bits)).reshape(bits.shape[:2])
+        self.lowest = min(self.lowest, float(costs.min()))
+        return bits, costs
+
+    def __call__(self, parameters: np.ndarray) -> Any:
+        """What is minimized, at parameters of shape (P,), or (B, P) for values of shape (B,)."""
+        _, costs = self.sample(parameters)
+        values = []
+        for row, own in zip(_array(parameters).reshape(len(costs), -1), costs, strict=True):
+            value, stddev = conditional_value_at_risk(own, self._cvar)
+            self._workload.observe(value, stddev, row, mean=float(own.mean()), lowest=float(own.min()))
+            values.append(value)
+        return values[0] if parameters.ndim == 1 else _array(values)
+
+
+def conditional_value_at_risk(costs: np.ndarray, share: float) -> tuple[float, float]:
+    """Mean of the lowest `share` of the costs, and its standard error."""
+    import numpy as np
+
+    kept = np.sort(costs)[: max(1, math.ceil(share * len(costs)))]
+    return float(kept.mean()), float(kept.std() / math.sqrt(len(kept)))
+
+
+def tally(bits: np.ndarray, costs: np.ndarray) -> list[tuple[str, int, float]]:
+    """Bitstrings (qubit 0 rightmost), counts and costs: the cheapest first, equal ones by frequency."""
+    counts: dict[str, int] = {}
+    prices: dict[str, float] = {}
+    for row, cost in zip(bits, costs.tolist(), strict=True):
+        word = "".join("1" if bit else "0" for bit in row[::-1])
+        counts[word] = counts.get(word, 0) + 1
+        prices[word] = cost
+    return sorted(
+        ((word, counts[word], prices[word]) for word in counts),
+        key=lambda item: (round(item[2], 9), -item[1], item[0]),
+    )
+
+
+def ratio(cost: float, extremes: tuple[float, float] | None) -> float | None:
+    """Approximation ratio (C_max − C) / (C_max − C_min): 1 for the best bitstring, 0 for the worst."""
+    if extremes is None or extremes[0] == extremes[1]:
+        return None
+    return (extremes[1] - cost) / (extremes[1] - extremes[0])
+
+
+def _array(values: Any) -> np.ndarray:
+    import numpy as np
+
+    return np.asarray(values, dtype=float)
