@@ -74,10 +74,25 @@ class RunConfig:
     def __post_init__(self) -> None:
         require_range("seed", self.seed, 0, 2**63 - 1)
         require_choice("gradient", self.gradient, GRADIENTS)
+        self._check_gradient()
         if self.name is not None and not re.fullmatch(r"[\w.,=+\- ]{1,120}", self.name):
             raise ConfigError(
                 f"{self.name!r} is not usable as a name; use 1 to 120 letters, digits or any of . , = + - _",
                 key="name",
+            )
+
+    def _check_gradient(self) -> None:
+        if self.gradient in ("auto", "none"):
+            return
+        if not getattr(self.optimizer, "uses_gradient", True):
+            raise ConfigError(
+                f"{self.optimizer.name!r} does not use gradients; choose another optimizer or leave gradient=auto",
+                key="gradient",
+            )
+        if self.gradient == "adjoint" and getattr(self.estimator, "precision", 0.0) != 0.0:
+            raise ConfigError(
+                "adjoint is exact and the estimator samples; use estimator=exact, or gradient=parameter_shift",
+                key="gradient",
             )
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,9 @@ from runner.directory import RunDirectory
 from runner.environment import environment, versions
 from runner.errors import Interrupted, RunnerError, TrackingError
 from runner.journal import Journal
+from runner.log import log_file
 from runner.optimizer import StopOptimization
+from runner.preparation import Preparation
 from runner.record import Record
 from runner.results import Outcome, RunResult
 from runner.signals import StopFlag
@@ -120,37 +122,6 @@ def resume(
 
 def _stop_flag(sweep: Sweep | None) -> contextlib.AbstractContextManager[StopFlag]:
     return StopFlag() if sweep is None else contextlib.nullcontext(sweep.stop)
-
-
-class Preparation:
-    """Everything that can be found wrong before anything is created: the problem built against the backend."""
-
-    def __init__(self, config: RunConfig, **live: Any) -> None:
-        self.config = config
-        self._record: Record | None = None
-        self.service = config.session.build(
-            seed=config.seed,
-            on_event=lambda kind, fields: self._record and self._record(kind, fields),
-            recall=lambda workload, index, digest: (
-                self._record and self._record.recall(workload, index, digest)
-            ),
-            engine_options=config.backend.engine_options,
-            **live,
-        )
-        self.backend = config.backend.build(self.service)
-        self.problem: Problem | None = None
-        if config.experiment.needs_problem:
-            from runner.problem import Problem
-
-            self.problem = Problem.build(config, self.backend)
-        self.prepared = config.experiment.prepare(config, self.backend, self.problem)
-
-    def lab(self, record: Record, stop: StopFlag) -> Lab:
-        """The lab in which the experiment will run; from now on every fact goes to `record`."""
-        from runner.lab import Lab
-
-        self._record = record
-        return Lab(self.config, self.service, self.backend, self.problem, record, stop, self.prepared)
 
 
 class _Execution:
@@ -307,26 +278,3 @@ def to_yaml(values: Mapping[str, Any]) -> str:
 def resume_command(files: RunDirectory) -> str:
     """What to type to continue a run."""
     return f"python -m runner resume {files.path}"
-
-
-@contextlib.contextmanager
-def log_file(path: Path) -> Iterator[None]:
-    """Everything that is logged or warned goes to the run's log file; the terminal stays ours."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
-    level, others = root.level, list(root.handlers)
-    for other in others:
-        root.removeHandler(other)
-    root.addHandler(handler)
-    root.setLevel(logging.INFO)
-    logging.captureWarnings(True)
-    try:
-        yield
-    finally:
-        logging.captureWarnings(False)
-        root.removeHandler(handler)
-        root.setLevel(level)
-        for other in others:
-            root.addHandler(other)
-        handler.close()

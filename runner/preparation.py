@@ -1,0 +1,61 @@
+"""Everything that can be found wrong before anything is created: the problem built against the backend."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from runner.config import RunConfig
+from runner.errors import ConfigError
+from runner.record import Record
+from runner.signals import StopFlag
+
+if TYPE_CHECKING:
+    from runner.lab import Lab
+    from runner.problem import Problem
+
+
+class Preparation:
+    """Everything that can be found wrong before anything is created: the problem built against the backend."""
+
+    def __init__(self, config: RunConfig, **live: Any) -> None:
+        self.config = config
+        self._record: Record | None = None
+        self.service = config.session.build(
+            seed=config.seed,
+            on_event=lambda kind, fields: self._record and self._record(kind, fields),
+            recall=lambda workload, index, digest: (
+                self._record and self._record.recall(workload, index, digest)
+            ),
+            engine_options=config.backend.engine_options,
+            **live,
+        )
+        self.backend = config.backend.build(self.service)
+        self.problem: Problem | None = None
+        if config.experiment.needs_problem:
+            from runner.problem import Problem
+
+            self.problem = Problem.build(config, self.backend)
+            self._check_plan(self.problem)
+        self.prepared = config.experiment.prepare(config, self.backend, self.problem)
+
+    def lab(self, record: Record, stop: StopFlag) -> Lab:
+        """The lab in which the experiment will run; from now on every fact goes to `record`."""
+        from runner.lab import Lab
+
+        self._record = record
+        return Lab(self.config, self.service, self.backend, self.problem, record, stop, self.prepared)
+
+    def _check_plan(self, problem: Problem) -> None:
+        """Compile what will be evaluated: too much memory, circuits the backend cannot run, no exact gradient.
+
+        The plan is cached, so the first job finds it ready. A backend that is not simulated here has no plans.
+        """
+        make_plan = getattr(self.backend, "estimator_plan", None)
+        if make_plan is None:
+            return
+        plan = make_plan(problem.circuit, problem.observable)
+        if self.config.gradient == "adjoint" and not plan.exact_gradient:
+            raise ConfigError(
+                "adjoint needs an exact simulation without noise; use backend=ideal, or gradient=parameter_shift",
+                key="gradient",
+            )
