@@ -29,7 +29,6 @@ _HOMES = {
     "WallClock": "clock",
     "derive_seed": "seeds",
     "parse_duration": "duration",
-    "retime": "retime",
     "workload": "workloads",
 }
 

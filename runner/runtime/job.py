@@ -45,6 +45,7 @@ class RuntimeJob:
         "_recorded",
         "_service",
         "_simulate",
+        "after",
         "backend_",
         "completion",
         "digest",
@@ -73,6 +74,7 @@ class RuntimeJob:
         self.seed = seed
         self.record: machine.Job
         self.settled = False
+        self.after: str | None = None
         self.completion: Any = None
         self._numbers: list[dict[str, Any]] | None = None
         self._recorded: list[dict[str, Any]] | None = None
@@ -190,6 +192,7 @@ class RuntimeJob:
                 "tags": list(job.tags),
                 "program": job.program,
                 "seed": self.seed,
+                "after": self.after,
                 "time": job.submitted,
                 "qpu_estimate": job.qpu_seconds,
                 "preparation": job.preparation,
@@ -205,6 +208,7 @@ class RuntimeJob:
             "status": job.status,
             "reason": job.reason,
             "code": job.code,
+            "session_ended": job.session_ended,
             "started": job.started,
             "finished": job.finished,
             "time": job.finished,

@@ -170,6 +170,10 @@ class Machine:
         self._agenda: list[tuple[float, int, int, Any, int]] = []
         self._count = 0
 
+    def listen(self, observer: Callable[[str, Any], None]) -> None:
+        """Tell facts to `observer` from now on."""
+        self._observe = observer
+
     # -- time -------------------------------------------------------------------------------------------
 
     def next_time(self) -> float | None:

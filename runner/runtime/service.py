@@ -274,6 +274,7 @@ class LocalRuntimeService:
             index = self._counts.get(workload, 0)
             job_seed = derive_seed(self.seed if seed is None else seed, workload, index)
             job = make(index, job_seed)
+            job.after = timeline.seen.id if timeline.seen is not None else None
             job.record = record = Job(
                 derive_id(self.seed, "job", workload, index),
                 machine.device(backend.name),

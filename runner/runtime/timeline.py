@@ -117,6 +117,20 @@ class Timeline:
         self._outbox: deque[_Fact] = deque()
         self._emitting = threading.RLock()
         self._inside = False
+        self._threads = threading.local()
+
+    # -- what a thread does follows from what it saw ------------------------------------------------------
+
+    @property
+    def seen(self) -> Job | None:
+        """The job whose end this thread has waited for last."""
+        return getattr(self._threads, "seen", None)
+
+    def see(self, job: Job | None) -> None:
+        """Remember that this thread has waited for `job`, unless it has seen a later one."""
+        before = self.seen
+        if job is not None and (before is None or (job.finished or 0) >= (before.finished or 0)):
+            self._threads.seen = job
 
     # -- facts ------------------------------------------------------------------------------------------
 
@@ -211,6 +225,8 @@ class Timeline:
                     self._wait_virtually(waiter, work)
             finally:
                 self._leave(waiter)
+            if job.final:
+                self.see(job)
             return job.final
 
     def sleep(self, seconds: float) -> None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, RuntimeSessionError
+from runner.runtime.machine import Job
 from runner.runtime.timeline import CURRENT, Participant, Timeline
 
 if TYPE_CHECKING:
@@ -50,8 +51,11 @@ class WorkloadPool:
         if name in self._futures:
             raise ConfigError(f"workload {name!r} was submitted already")
         context = contextvars.copy_context()
-        self._calls[name] = lambda participant: context.run(_call, participant, function, args, kwargs)
-        self._futures[name] = future = WorkloadFuture(self.missing)
+        seen = self._timeline.seen
+        self._calls[name] = lambda participant: context.run(
+            self._call, participant, seen, function, args, kwargs
+        )
+        self._futures[name] = future = WorkloadFuture(self._timeline, self.missing)
         if not self.missing():
             self._start()
         return future
@@ -81,11 +85,20 @@ class WorkloadPool:
             self._timeline.begin(participant)
             answer = self._calls[participant.name](participant)
         except BaseException as error:
+            future.seen = self._timeline.seen
             self._timeline.end(participant)
             future.set_exception(error)
         else:
+            future.seen = self._timeline.seen
             self._timeline.end(participant)
             future.set_result(answer)
+
+    def _call(
+        self, participant: Participant, seen: Job | None, function: Callable[..., Any], args: Any, kwargs: Any
+    ) -> Any:
+        CURRENT.set(participant)
+        self._timeline.see(seen)
+        return function(*args, **kwargs)
 
     def __enter__(self) -> WorkloadPool:
         return self
@@ -102,23 +115,24 @@ class WorkloadPool:
             thread.join()
 
 
-def _call(participant: Participant, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    CURRENT.set(participant)
-    return function(*args, **kwargs)
-
-
 class WorkloadFuture(Future[Any]):
     """A future that refuses to wait for something that cannot happen."""
 
-    def __init__(self, missing: Callable[[], list[str]]) -> None:
+    def __init__(self, timeline: Timeline, missing: Callable[[], list[str]]) -> None:
         super().__init__()
+        self._timeline = timeline
         self._missing = missing
+        self.seen: Job | None = None
 
     def result(self, timeout: float | None = None) -> Any:
         """Return what the workload returned."""
         if missing := self._missing():
             raise RuntimeSessionError(f"time stands still until workload {missing[0]!r} is submitted too")
-        return super().result(timeout)
+        try:
+            return super().result(timeout)
+        finally:
+            if self.done():
+                self._timeline.see(self.seen)
 
 
 @contextmanager

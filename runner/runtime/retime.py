@@ -1,0 +1,312 @@
+"""What a recorded run would have cost under another mode, plan, limit or queue, without simulating again
+(M1).
+
+What a job returned does not depend on when it ran, so the recorded jobs are put through the state machine
+once more: each is submitted as long after the job it followed on as it was in the recorded run, and costs
+the recorded QPU seconds.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.errors import ConfigError
+from runner.runtime.cost import CostModel, QueueDelay, Work, as_delay
+from runner.runtime.duration import parse_duration
+from runner.runtime.machine import BATCH, CLOSED, DEDICATED, DONE, Job, Machine, SessionRecord
+from runner.runtime.plan import PLANS, Plan
+
+MODES = {"session": DEDICATED, "dedicated": DEDICATED, "batch": BATCH, "job": None}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetimedJob:
+    """When one recorded job would have run."""
+
+    workload: str
+    index: int
+    submitted: float
+    started: float | None
+    finished: float | None
+    status: str
+    session: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retimed:
+    """A run under other conditions."""
+
+    mode: str
+    plan: str
+    complete: bool
+    """Whether every recorded job was done."""
+    jobs: tuple[RetimedJob, ...]
+    lost: int
+    """Jobs that were killed by the end of a session, or never submitted because of it."""
+    sessions: int
+    """Sessions or batches that were opened."""
+    duration: float
+    """From the beginning to the end of the last job [s]."""
+    qpu_seconds: float
+    queue_seconds: float
+    """Waiting between submission and start, over all jobs [s]."""
+    usage_seconds: float
+    """What is charged: active time of sessions, QPU time of batches and jobs [s]."""
+    cost: float
+    """`usage_seconds` at the plan's price [USD]."""
+    events: tuple[tuple[str, dict[str, Any]], ...] = field(repr=False, default=())
+    """The session transitions, for drawing the timeline."""
+
+
+@dataclass
+class _Recorded:
+    """One job of the recorded run."""
+
+    id: str
+    workload: str
+    index: int
+    device: str
+    submitted: float
+    gap: float
+    """From the end of the job it followed to its submission [s]."""
+    qpu_seconds: float
+    preparation: float
+    tags: tuple[str, ...]
+    followers: list[_Recorded] = field(default_factory=list)
+    order: int = 0
+
+
+def retime(
+    events: Iterable[Mapping[str, Any] | tuple[str, Mapping[str, Any]]],
+    *,
+    mode: str = "session",
+    plan: str | Plan = "premium",
+    max_time: int | str | None = None,
+    interactive_timeout: float | None = None,
+    queue_delay: QueueDelay | float | None = None,
+    latency: float | None = None,
+    cost: CostModel | None = None,
+    lanes: int = 5,
+    on_expiry: str = "stop",
+    seed: int = 0,
+    price_per_second: float | None = None,
+) -> Retimed:
+    """Put a recorded run through the state machine under other conditions.
+
+    Args:
+        events: The run's events: (kind, fields), or mappings with the kind under "kind".
+        mode: session | batch | job.
+        plan: The plan's name, or a `Plan`.
+        max_time: The sessions' limit; the plan's if not given.
+        interactive_timeout: Seconds a session stays active without a job; the plan's if not given.
+        queue_delay: What a job waits that does not belong to an active session.
+        latency: Seconds between a job's end and the next submission; as recorded if not given.
+        cost: Recomputes QPU seconds by another model; as recorded if not given.
+        lanes: Jobs whose classical phases may overlap.
+        on_expiry: What the program does when its session ends: stop | reopen.
+        seed: Seeds the queue delays, as a service of that seed draws them.
+        price_per_second: USD; the plan's if not given.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"mode must be session, batch or job, got {mode!r}")
+    if on_expiry not in ("stop", "reopen"):
+        raise ConfigError(f"on_expiry must be stop or reopen, got {on_expiry!r}")
+    if isinstance(plan, str) and plan not in PLANS:
+        raise ConfigError(f"plan must be one of {', '.join(PLANS)}, got {plan!r}")
+    chosen = plan if isinstance(plan, Plan) else PLANS[plan]
+    first, closing_gap, total = _read(list(events), cost, latency)
+    replay = _Replay(
+        Machine(chosen, lanes=lanes),
+        MODES[mode],
+        parse_duration(max_time),
+        interactive_timeout,
+        as_delay(queue_delay),
+        seed,
+        on_expiry == "reopen",
+    )
+    replay.run(first, closing_gap)
+    jobs = list(replay.machine.jobs.values())
+    done = sum(job.status == DONE for job in jobs)
+    now = replay.machine.now
+    usage = sum(session.usage(now) or 0.0 for session in replay.machine.sessions.values())
+    usage += sum(job.qpu_used for job in jobs if job.session is None)
+    return Retimed(
+        mode=mode,
+        plan=chosen.name,
+        complete=done == total,
+        jobs=tuple(_retimed(job) for job in jobs),
+        lost=total - done,
+        sessions=len(replay.machine.sessions),
+        duration=max((job.finished for job in jobs if job.finished is not None), default=0.0),
+        qpu_seconds=sum(job.qpu_used for job in jobs),
+        queue_seconds=sum(job.started - job.submitted for job in jobs if job.started is not None),
+        usage_seconds=usage,
+        cost=usage * (chosen.price_per_second if price_per_second is None else price_per_second),
+        events=tuple(replay.events),
+    )
+
+
+def _retimed(job: Job) -> RetimedJob:
+    return RetimedJob(
+        workload=job.workload,
+        index=job.index,
+        submitted=job.submitted,
+        started=job.started,
+        finished=job.finished,
+        status=job.status,
+        session=job.session.id if job.session is not None else None,
+    )
+
+
+def _read(
+    events: list[Any], cost: CostModel | None, latency: float | None
+) -> tuple[list[_Recorded], float, int]:
+    """Return the jobs that followed on no other, what passed between the last job and `close()`, and the
+    count.
+    """
+    facts = [(event["kind"], event) if isinstance(event, Mapping) else event for event in events]
+    ended = {fields["job"]: fields for kind, fields in facts if kind == "job.completed"}
+    jobs: dict[str, _Recorded] = {}
+    replaced: dict[str, tuple[str | None, float]] = {}
+    first: list[_Recorded] = []
+    for kind, fields in facts:
+        if kind != "job.submitted":
+            continue
+        after, submitted = fields.get("after"), fields["time"]
+        gap = submitted - (ended[after]["finished"] if after in ended else 0.0)
+        while after in replaced:  # it followed on a job that was lost with its session: take that one's place
+            after, gap = replaced[after]
+        if latency is not None and after is not None:
+            gap = latency
+        end = ended.get(fields["job"])
+        if end is not None and end.get("session_ended"):
+            replaced[fields["job"]] = (after, gap)
+            continue
+        qpu = end["qpu_seconds"] if end is not None and end["status"] == DONE else fields["qpu_estimate"]
+        if cost is not None:
+            qpu = cost.qpu_seconds([Work(*part) for part in fields["work"]])
+        job = _Recorded(
+            fields["job"],
+            fields["workload"],
+            fields["index"],
+            fields["backend"],
+            submitted,
+            gap,
+            qpu,
+            fields["preparation"] if cost is None else cost.preparation,
+            tuple(fields["tags"]),
+            order=len(jobs),
+        )
+        jobs[job.id] = job
+        (jobs[after].followers if after in jobs else first).append(job)
+    return first, _closing_gap(facts, ended), len(jobs)
+
+
+def _closing_gap(facts: list[Any], ended: Mapping[str, Any]) -> float:
+    last = max((fields["finished"] for fields in ended.values()), default=0.0)
+    for kind, fields in reversed(facts):
+        if kind == "session" and fields["state"] == CLOSED:
+            return max(0.0, fields["time"] - last) if fields["reason"].startswith("closed") else 0.0
+    return 0.0
+
+
+class _Replay:
+    """The program of the recorded run, as far as the machine sees it."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        mode: str | None,
+        max_time: float | None,
+        interactive_timeout: float | None,
+        queue_delay: QueueDelay,
+        seed: int,
+        reopen: bool,
+    ) -> None:
+        self.machine = machine
+        self.events: list[tuple[str, dict[str, Any]]] = []
+        self._mode = mode
+        self._max_time = max_time
+        self._interactive_timeout = interactive_timeout
+        self._queue_delay = queue_delay
+        self._seed = seed
+        self._reopen = reopen
+        self._sessions: dict[str, SessionRecord] = {}
+        self._agenda: list[tuple[float, int, _Recorded]] = []
+        self._ended: list[Job] = []
+        machine.listen(self._observe)
+
+    def run(self, first: list[_Recorded], closing_gap: float) -> None:
+        """Submit everything in its turn, until nothing is left to happen."""
+        for job in first:
+            self._later(job, job.gap)
+        machine = self.machine
+        while self._agenda or any(not job.final for job in machine.jobs.values()):
+            instant = machine.next_time()
+            if instant is not None and (not self._agenda or instant <= self._agenda[0][0]):
+                machine.step()
+            else:
+                time, _, job = heapq.heappop(self._agenda)
+                machine.advance(time)
+                self._submit(job)
+            self._follow()
+        machine.advance(machine.now + closing_gap)
+        for session in self._sessions.values():
+            machine.close_session(session)
+
+    def _later(self, job: _Recorded, time: float) -> None:
+        heapq.heappush(self._agenda, (time, job.order, job))
+
+    def _observe(self, kind: str, what: Any) -> None:
+        if kind == "session":
+            self.events.append((kind, what))
+        elif kind == "job.completed":
+            self._ended.append(what)
+
+    def _follow(self) -> None:
+        """Let the program go on that waited for the jobs that have just ended."""
+        ended, self._ended = self._ended, []
+        for job in ended:
+            recorded: _Recorded = job.payload
+            if job.status == DONE:
+                for follower in recorded.followers:
+                    self._later(follower, self.machine.now + follower.gap)
+            elif self._reopen and job.session_ended:
+                self._later(recorded, self.machine.now)
+
+    def _submit(self, recorded: _Recorded) -> None:
+        machine = self.machine
+        session = self._session(recorded.device)
+        if session is not None and not session.accepting:
+            return
+        machine.submit(
+            Job(
+                f"{recorded.id}/{len(machine.jobs)}",
+                machine.device(recorded.device),
+                session,
+                recorded.qpu_seconds,
+                recorded.preparation,
+                self._queue_delay.draw(self._seed, recorded.workload, recorded.index),
+                0,
+                recorded.workload,
+                recorded.index,
+                recorded.tags,
+                payload=recorded,
+            )
+        )
+
+    def _session(self, device: str) -> SessionRecord | None:
+        """Return the present session on a device, opening one if there is none, or none that takes jobs."""
+        if self._mode is None:
+            return None
+        session = self._sessions.get(device)
+        if session is None or (self._reopen and not session.accepting):
+            name = f"session-{len(self.machine.sessions)}"
+            session = self.machine.open_session(
+                name, device, self._mode, self._max_time, self._interactive_timeout
+            )
+            self._sessions[device] = session
+        return session
