@@ -22,9 +22,13 @@ PREPARATIONS = ("auto", "zeros", "plus", "reference")
 class HamiltonianVariational(AnsatzConfig):
     """|ψ(θ)⟩ = Πᵣ Πₖ exp(−iθᵣₖ Hₖ) |start⟩ with H = Σ Hₖ (Wecker, Hastings & Troyer 2015; Wiersema et al. 2020)."""
 
-    initial: str = "small_random"
-    """Start: zeros | random | small_random | values | file:PATH | run:ID."""
-    reps: int = 4
+    initial: str = "reference"
+    """Start: reference (a ramp, like annealing) | zeros | random | small_random | values | file:PATH | run:ID."""
+    initial_spread: float | None = 0.05
+    """Random displacement of the start, ± rad; null: as for other ansätze."""
+    ramp: float = 0.3
+    """Time step of the ramp in 1/energy: parts that the preparation does not solve are turned on over the layers."""
+    reps: int = 8
     """Number of layers; each has one angle per part of the Hamiltonian."""
     preparation: str = "auto"
     """State before the first layer: zeros | plus | reference | auto (what suits the Hamiltonian)."""
@@ -33,6 +37,7 @@ class HamiltonianVariational(AnsatzConfig):
         super().__post_init__()
         require_integer("ansatz.reps", self.reps, 1, 1000)
         require_choice("ansatz.preparation", self.preparation, PREPARATIONS)
+        require_positive("ansatz.ramp", self.ramp)
 
     def build(self, hamiltonian: SparsePauliOp | None = None) -> QuantumCircuit:
         """The circuit, logical and without measurements.
@@ -51,6 +56,30 @@ class HamiltonianVariational(AnsatzConfig):
         circuit.compose(hamiltonian_variational_ansatz(parts, reps=self.reps), inplace=True)
         return circuit
 
+    def prepares_reference(self, hamiltonian: SparsePauliOp | None) -> bool:
+        """The parts and what solves them are known."""
+        from runner.hamiltonian.operator import physics_of
+
+        return hamiltonian is not None and bool(physics_of(hamiltonian).prepared)
+
+    def reference_point(self, circuit: QuantumCircuit, hamiltonian: SparsePauliOp | None) -> np.ndarray:
+        """The ramp: a coarse annealing from the parts whose ground state is prepared to all of them.
+
+        Raises:
+            ConfigError: the Hamiltonian does not say which parts those are.
+        """
+        import numpy as np
+
+        from runner.hamiltonian.operator import physics_of
+
+        if hamiltonian is None or not self.prepares_reference(hamiltonian):
+            return super().reference_point(circuit, hamiltonian)
+        time = (np.arange(self.reps) + 0.5) / self.reps
+        held = physics_of(hamiltonian).prepared
+        return self.ramp * np.stack(
+            [np.ones(self.reps) if is_held else time for is_held in held], axis=1
+        ).reshape(-1)
+
     def _prepared(self, hamiltonian: SparsePauliOp) -> QuantumCircuit:
         from qiskit import QuantumCircuit
 
@@ -66,10 +95,9 @@ class HamiltonianVariational(AnsatzConfig):
         if kind == "plus":
             circuit.h(range(hamiltonian.num_qubits))
         if kind == "reference":
-            occupied = [
-                qubit for qubit, bit in enumerate(reference_bits(hamiltonian, "ansatz.preparation")) if bit
-            ]
-            circuit.x(occupied)
+            for qubit, bit in enumerate(reference_bits(hamiltonian, "ansatz.preparation")):
+                if bit:
+                    circuit.x(qubit)
         return circuit
 
 

@@ -144,7 +144,7 @@ def excitations(hamiltonian: SparsePauliOp | None, orders: str = "sd") -> list[M
 
 
 def generator(hamiltonian: SparsePauliOp | None, move: Move) -> SparsePauliOp:
-    """The Hermitian i (T − T†) of one excitation, in the mapping of the Hamiltonian; exp(−iθ·generator) carries it out."""
+    """The Hermitian i (T − T†) of one excitation in the Hamiltonian's mapping; exp(−iθ·generator) carries it out."""
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.hamiltonian.fermion import product, remap

@@ -140,7 +140,8 @@ class Heisenberg(SpinLattice):
             [("Z", [site], h) for site, h in enumerate(self.fields())],
         ]
         neel = tuple(self._sublattice(site) for site in range(self.sites))
-        return assemble(layers, self.sites, reference_state=neel, preparation=self._singlets())
+        prepared = [index >= len(layers) - first - 1 for index in range(len(layers))]
+        return assemble(layers, prepared, self.sites, reference_state=neel, preparation=self._singlets())
 
     def _sublattice(self, site: int) -> int:
         columns = self.shape[-1]
@@ -201,7 +202,13 @@ class TransverseIsing(SpinLattice):
             if h < 0:
                 start.x(site)
             start.h(site)
-        return assemble([ising, transverse], self.sites, reference_state=(0,) * self.sites, preparation=start)
+        return assemble(
+            [ising, transverse],
+            [False, True],
+            self.sites,
+            reference_state=(0,) * self.sites,
+            preparation=start,
+        )
 
 
 @dataclass(kw_only=True)
@@ -223,9 +230,7 @@ class Hubbard(Lattice):
             require_number("hamiltonian.chemical_potential", self.chemical_potential)
 
     def build(self) -> Hamiltonian:
-        """The operator; the HVA starts from one electron per site, spins alternating."""
-        from qiskit import QuantumCircuit
-
+        """The operator; the HVA starts from one electron per site, neighbours paired to singlets."""
         qubits = 2 * self.sites
         mu = self.interaction / 2 if self.chemical_potential is None else self.chemical_potential
         layers: list[list[Term]] = []
@@ -237,14 +242,35 @@ class Hubbard(Lattice):
             onsite += [("ZZ", [up, down], self.interaction / 4)]
             onsite += [("Z", [place], mu / 2 - self.interaction / 4) for place in (up, down)]
         layers.append([*onsite, ("I", [0], self.sites * (self.interaction / 4 - mu))])
+        prepared = [False] * (len(layers) - 1) + [True]
         alternating = [(site // self.shape[-1] + site % self.shape[-1]) % 2 for site in range(self.sites)]
         state = tuple([1 - bit for bit in alternating] + alternating)
-        start = QuantumCircuit(qubits)
-        for qubit, bit in enumerate(state):
-            if bit:
-                start.x(qubit)
         electrons = (state[: self.sites].count(1), state[self.sites :].count(1))
-        return assemble(layers, qubits, reference_state=state, preparation=start, electrons=electrons)
+        return assemble(
+            layers,
+            prepared,
+            qubits,
+            reference_state=state,
+            preparation=self._singlets(state),
+            electrons=electrons,
+        )
+
+    def _singlets(self, state: tuple[int, ...]) -> QuantumCircuit:
+        """(c†ₐ↑c†_b↓ + c†_b↑c†ₐ↓)/√2 on the first group of bonds, `state` on sites left over."""
+        from qiskit import QuantumCircuit
+
+        circuit = QuantumCircuit(len(state))
+        for a, b in self.bonds()[0]:
+            circuit.h(a)
+            for qubit, opposite in ((b, True), (a + self.sites, True), (b + self.sites, False)):
+                circuit.cx(a, qubit)
+                if opposite:
+                    circuit.x(qubit)
+        paired = {site for bond in self.bonds()[0] for site in bond}
+        for qubit, bit in enumerate(state):
+            if bit and qubit % self.sites not in paired:
+                circuit.x(qubit)
+        return circuit
 
     def _hop(self, bond: Bond, spin: int) -> Iterator[Term]:
         """−t (c†ₐ c_b + h.c.) = −t/2 (X Z…Z X + Y Z…Z Y)."""
@@ -256,6 +282,7 @@ class Hubbard(Lattice):
 
 def assemble(
     layers: list[list[Term]],
+    prepared: list[bool],
     qubits: int,
     *,
     reference_state: tuple[int, ...],
@@ -268,15 +295,18 @@ def assemble(
     from runner.hamiltonian.operator import Hamiltonian, Physics
 
     parts: list[SparsePauliOp] = []
-    for layer in layers:
+    held: list[bool] = []
+    for layer, is_prepared in zip(layers, prepared, strict=True):
         if terms := [term for term in layer if term[2]]:
             parts.append(SparsePauliOp.from_sparse_list(terms, qubits).simplify())
+            held.append(is_prepared)
     if not parts:
         raise ConfigError("is zero; give a coupling or a field", key="hamiltonian")
     physics = Physics(
         reference_state=reference_state,
         preparation=preparation,
-        parts=tuple(part for part in parts if set(str(part.paulis[0])) != {"I"} or len(part) > 1),
+        parts=tuple(parts),
+        prepared=tuple(held),
         electrons=electrons,
         mapper="jordan_wigner" if electrons else None,
     )

@@ -78,7 +78,7 @@ class MoleculeGeometry:
             from qiskit_nature.units import DistanceUnit
         except ImportError as error:
             raise ConfigError(
-                "needs qiskit-nature and pyscf; pip install 'runner[chemistry]', or choose h2, lih, beh2, h2o, hydrogen",
+                "needs qiskit-nature and pyscf; pip install 'runner[chemistry]', or choose h2, lih, hydrogen",
                 key="hamiltonian",
             ) from error
         atoms = self.geometry or xyz_atoms(Path(self.xyz_file))

@@ -24,7 +24,9 @@ class Physics:
     parts: tuple[SparsePauliOp, ...] = ()
     """The Hamiltonian as a sum of operators of commuting terms, in the order the HVA applies them."""
     preparation: QuantumCircuit | None = None
-    """What the HVA starts from: a simple state that is the ground state of one of the parts."""
+    """What the HVA starts from: a simple state that is the ground state of some of the parts."""
+    prepared: tuple[bool, ...] = ()
+    """For each part, whether `preparation` is its ground state."""
 
 
 class Hamiltonian(SparsePauliOp):
