@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from runner.errors import ConfigError, PlanError, SessionClosedError
 from runner.runtime.machine import Job, Machine, status_text
 from runner.runtime.plan import Plan
-from tests.runtime.reference import RefJob, Reference
+from tests.runtime.reference import Reference, RefJob
 
 DEVICES = ("torino", "torino", "torino", "kyiv")
 PLANS = {
