@@ -111,18 +111,21 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
     """The ISA circuit for a backend: transpiled unless the declaration says that it is one already.
 
     Raises:
-        ConfigError: the backend has too few qubits.
+        ConfigError: the backend has too few qubits, or it is not to be transpiled and no ISA circuit.
     """
     from qiskit.transpiler import generate_preset_pass_manager
 
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
+        if getattr(backend, "ideal", False):
+            _require_memory(circuit.num_qubits)
         raise ConfigError(
             f"{config.backend.name!r} has {available} qubits, the circuit needs {circuit.num_qubits}; "
             "choose a larger backend",
             key="backend",
         )
     if not config.backend.transpile:
+        _require_isa(circuit, backend)
         return circuit
     manager = generate_preset_pass_manager(
         optimization_level=config.backend.optimization_level,
@@ -130,6 +133,25 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
         seed_transpiler=config.seed % 2**31,
     )
     return manager.run(circuit)
+
+
+def _require_memory(num_qubits: int) -> None:
+    from runner.engine import memory
+
+    try:
+        memory.require(16 << num_qubits, f"a state vector of {num_qubits} qubits")
+    except ConfigError as error:
+        raise ConfigError(str(error), key="backend.method") from error
+
+
+def _require_isa(circuit: QuantumCircuit, backend: BackendV2) -> None:
+    require = getattr(backend, "require_isa", None)
+    try:
+        if require is not None:
+            require(circuit)
+    except ConfigError as error:
+        problem = str(error).partition(";")[0]
+        raise ConfigError(f"is false, but {problem}; set it to true", key="backend.transpile") from error
 
 
 def reference_energy(declared: Any, hamiltonian: SparsePauliOp) -> float | None:
