@@ -5,8 +5,10 @@ import pytest
 
 from runner.errors import ConfigError
 from runner.optimizer import StopOptimization
+from runner.optimizer.nft import lowest_of_wave
 from tests.choices import choice, choices
 
+pytest.importorskip("cma")
 OPTIMIZERS = choices("optimizer")
 START = np.array([0.9, -0.4, 0.3])
 
@@ -34,6 +36,10 @@ class Bowl:
         values = np.array([self.value(row) for row in rows])
         return float(values[0]) if points.ndim == 1 else values
 
+    def fidelity(self, first, second):
+        """Overlap of product states of one qubit per parameter."""
+        return np.prod(np.cos((first - second) / 2) ** 2, axis=1)
+
     def gradient(self, x):
         """Energy and exact gradient."""
         slope = np.sin(x - np.arange(len(x)) / 10)
@@ -58,6 +64,7 @@ def run(name, bowl, gradient=False, seed=1, **changes):
         bowl,
         START,
         gradient=bowl.gradient if gradient else None,
+        fidelity=bowl.fidelity,
         rng=np.random.default_rng(seed),
         callback=steps.append,
     )
@@ -110,7 +117,7 @@ def test_other_errors_pass_through(name):
 
     with pytest.raises(ArithmeticError, match="no energy at"):
         choice("optimizer", name).build().minimize(
-            broken, START, rng=np.random.default_rng(1), callback=ignore
+            broken, START, fidelity=Bowl().fidelity, rng=np.random.default_rng(1), callback=ignore
         )
 
 
@@ -144,6 +151,7 @@ def test_bounds_are_kept(name):
         bowl,
         np.array([0.9, 0.8, 0.7]),
         gradient=bowl.gradient,
+        fidelity=bowl.fidelity,
         rng=np.random.default_rng(1),
         callback=ignore,
     )
@@ -204,6 +212,39 @@ def test_spsa_takes_both_energies_of_a_step_in_one_job():
     )
 
     assert sizes == [50, 4, 4, 4, 1]
+
+
+@pytest.mark.parametrize("harmonics", [1, 2, 3])
+def test_nft_finds_the_lowest_point_of_a_wave(harmonics):
+    """The minimum of a random trigonometric polynomial from 2R + 1 of its values, against a fine grid."""
+    rng = np.random.default_rng(harmonics)
+    order = np.arange(1, harmonics + 1)
+    amplitudes, phases = rng.normal(size=(2, harmonics))
+
+    def wave(angle):
+        return 0.3 + (amplitudes * np.cos(np.multiply.outer(angle, order) + phases)).sum(-1)
+
+    count = 2 * harmonics + 1
+    angle, value = lowest_of_wave(wave(2 * np.pi * np.arange(count) / count))
+
+    assert value == pytest.approx(wave(np.linspace(0, 2 * np.pi, 20001)).min(), abs=1e-6)
+    assert wave(angle) == pytest.approx(value, abs=1e-9)
+
+
+def test_cma_leaves_the_global_generator_alone():
+    """All randomness comes from the generator given."""
+    before = np.random.get_state()[1].copy()
+    run("cma_es", Bowl(), max_evaluations=50)
+
+    assert np.array_equal(np.random.get_state()[1], before)
+
+
+def test_qn_spsa_without_overlaps_is_refused():
+    """An experiment that cannot measure overlaps says so instead of running plain SPSA."""
+    with pytest.raises(ConfigError, match="QN-SPSA needs state overlaps"):
+        choice("optimizer", "qn_spsa").build().minimize(
+            Bowl(), START, rng=np.random.default_rng(1), callback=ignore
+        )
 
 
 def test_differences_are_taken_in_one_job():

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runner.config import require_range
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
 
 if TYPE_CHECKING:
     import numpy as np
+
+Direction = Callable[[Any, Any, int], Any]
 
 
 @dataclass(kw_only=True)
@@ -65,10 +68,11 @@ class SPSA(OptimizerConfig):
         rate = self.learning_rate
         if rate is None:
             rate = self._calibrate(watch, x0, rng) * (offset + 1) ** self.alpha
+        direction = self.direction(watch, rng)
         x, tail = x0.copy(), []
         for k in range(steps):
             slope = self.slope(watch, x, self.perturbation / (k + 1) ** self.gamma, rng)
-            move = rate / (offset + k + 1) ** self.alpha * self.direction(slope, k)
+            move = rate / (offset + k + 1) ** self.alpha * direction(x, slope, k)
             if self.trust_radius is not None:
                 move = move * min(1.0, self.trust_radius / max(np.abs(move).max(), 1e-300))
             x = x - move
@@ -89,10 +93,9 @@ class SPSA(OptimizerConfig):
         up, down = np.split(energies, 2)
         return np.mean((up - down)[:, None] / (2 * width) * signs, axis=0)
 
-    def direction(self, slope: np.ndarray, k: int) -> np.ndarray:
-        """What a step goes against: the slope itself."""
-        del k
-        return slope
+    def direction(self, watch: Watch, rng: np.random.Generator) -> Direction:  # noqa: ARG002 - for QN-SPSA
+        """Parameters, slope and number of the step → what the step goes against: here the slope itself."""
+        return lambda x, slope, k: slope  # noqa: ARG005
 
     def _steps(self, watch: Watch) -> int:
         if self.iterations is not None:
@@ -115,3 +118,53 @@ class SPSA(OptimizerConfig):
         )
         slope = float(np.mean(np.abs(up - down))) / (2 * self.perturbation)
         return self.first_step / max(slope, 1e-10)
+
+
+@dataclass(kw_only=True)
+class QNSPSA(SPSA):
+    """SPSA along the natural gradient g⁻¹∇E, the metric g estimated from four overlaps per step (Gacon et al. 2021)."""
+
+    learning_rate: float | None = 0.1
+    """a; the natural gradient needs no calibration by the slope."""
+    regularization: float = 0.01
+    """Added to the metric before it is inverted."""
+    metric_samples: int = 1
+    """Metrics averaged in each step, four overlaps each."""
+
+    label = "QN-SPSA"
+    uses_fidelity = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        optional_positive(self, "regularization")
+        optional_count(self, "metric_samples")
+
+    def direction(self, watch: Watch, rng: np.random.Generator) -> Direction:
+        """The slope divided by the metric, which is the running mean of all estimates so far."""
+        import numpy as np
+
+        mean: Any = 0.0
+
+        def natural(x: np.ndarray, slope: np.ndarray, k: int) -> np.ndarray:
+            nonlocal mean
+            before = np.eye(len(x)) if k == 0 else mean
+            mean = ((k + 1) * before + self._metric(watch, x, rng)) / (k + 2)
+            values, vectors = np.linalg.eigh(mean)
+            inverse = vectors @ np.diag(1 / (np.abs(values) + self.regularization)) @ vectors.T
+            return inverse @ slope
+
+        return natural
+
+    def _metric(self, watch: Watch, x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The metric −½ ∂²F: a mixed second difference of the overlap F along two random directions."""
+        import numpy as np
+
+        width, count = self.perturbation, len(x)
+        total = np.zeros((count, count))
+        for _ in range(self.metric_samples):
+            first, second = rng.choice([-1.0, 1.0], size=(2, count))
+            shifts = width * np.array([first + second, first, -first + second, -first])
+            overlaps = watch.fidelities(np.tile(x, (4, 1)), x + shifts)
+            curvature = (overlaps[0] - overlaps[1] - overlaps[2] + overlaps[3]) / (2 * width**2)
+            total -= curvature * (np.outer(first, second) + np.outer(second, first)) / 4
+        return total / self.metric_samples
