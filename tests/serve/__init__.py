@@ -1,0 +1,1 @@
+"""Tests of runner/serve: the unmodified client against our server."""
