@@ -43,6 +43,7 @@ class Participant:
         self.order = order
         self.timeline = timeline
         self.primitives = 0
+        self.stopped: str | None = None
         self.waiter: _Waiter | None = None
 
 
@@ -59,7 +60,6 @@ class _Waiter:
         "job",
         "order",
         "participant",
-        "stopped",
         "wake",
         "worked",
     )
@@ -74,7 +74,6 @@ class _Waiter:
         self.granted = False
         self.blocked = False
         self.worked = False
-        self.stopped: str | None = None
         self.condition: threading.Condition | None = None
 
 
@@ -258,6 +257,8 @@ class Timeline:
         participant = CURRENT.get()
         if participant is not None and participant.timeline is not self:
             participant = None
+        if participant is not None and participant.stopped is not None:
+            raise RuntimeSessionError(participant.stopped)
         order = next(self._orders) if participant is None else participant.order
         waiter = _Waiter(order, participant, job, wake)
         if job is not None:
@@ -271,6 +272,12 @@ class Timeline:
             if self._holder is participant:
                 self._holder = None
         return waiter
+
+    @staticmethod
+    def _check(waiter: _Waiter) -> None:
+        """Raise in a workload that was stopped."""
+        if waiter.participant is not None and waiter.participant.stopped is not None:
+            raise RuntimeSessionError(waiter.participant.stopped)
 
     def _leave(self, waiter: _Waiter) -> None:
         if waiter in self._waiters:
@@ -290,8 +297,7 @@ class Timeline:
     def _wait_virtually(self, waiter: _Waiter, work: Callable[[], None] | None) -> None:
         while not waiter.granted:
             self._pump(waiter)
-            if waiter.stopped:
-                raise RuntimeSessionError(waiter.stopped)
+            self._check(waiter)
             if waiter.granted:
                 return
             if not self._work(waiter, work):
@@ -303,8 +309,7 @@ class Timeline:
             now = self.machine.now
             if waiter.wake is not None and waiter.wake <= now:
                 return
-            if waiter.stopped:
-                raise RuntimeSessionError(waiter.stopped)
+            self._check(waiter)
             if self._work(waiter, work):
                 continue
             times = [time for time in (self.machine.next_time(), waiter.wake) if time is not None]
@@ -417,8 +422,7 @@ class Timeline:
         """Make everything these workloads wait for raise a `RuntimeSessionError`."""
         with self.lock:
             for participant in participants:
+                participant.stopped = why
                 waiter = participant.waiter
-                if waiter is not None and waiter in self._waiters:
-                    waiter.stopped = why
-                    if waiter.condition is not None:
-                        waiter.condition.notify()
+                if waiter is not None and waiter.condition is not None:
+                    waiter.condition.notify()

@@ -61,7 +61,9 @@ class WorkloadPool:
         return future
 
     def missing(self) -> list[str]:
-        """Return the workloads that were not submitted yet."""
+        """Return the workloads that the others still wait for."""
+        if self._threads:
+            return []
         return [name for name in self._names if name not in self._futures]
 
     def results(self) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from types import SimpleNamespace
 from typing import Any
 
@@ -18,12 +17,12 @@ class FakeEngine:
 
     runs: list[int]
 
-    def __init__(self, target: Any = None, noise_model: Any = None, **options: Any) -> None:
-        self.runs, self.options = [], options
-        self.overlap, self._inside, self._lock = 0, 0, threading.Lock()
+    def __init__(self, target: Any, noise_model: Any, **options: Any) -> None:
+        self.runs = []
+        self.made_with = (target, noise_model, options)
         self._plans: dict[int, Any] = {}
 
-    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> Any:
+    def estimator_plan(self, circuit: QuantumCircuit, _observables: Any) -> Any:
         """A plan per circuit object; two measurement bases."""
         return self._plans.setdefault(id(circuit), _Plan(self, circuit, bases=2))
 

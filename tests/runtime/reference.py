@@ -139,13 +139,14 @@ class Reference:
                     session.last_completed = self.now
                     self._after_job(session)
         for session in self.sessions.values():
-            if session.state != "closed" and session.started_at is not None:
-                if self.now == session.started_at + session.max_time:
-                    session.accepting = False
-                    for job in self._jobs(session, "QUEUED"):
-                        self._end(job, self.expired)
-                        job.code = 4001
-                    self._close_if_done(session)
+            if session.state == "closed" or session.started_at is None:
+                continue
+            if self.now == session.started_at + session.max_time:
+                session.accepting = False
+                for job in self._jobs(session, "QUEUED"):
+                    self._end(job, self.expired)
+                    job.code = 4001
+                self._close_if_done(session)
         for session in self.sessions.values():
             idle = self.now - session.jobless_since
             if self._jobs(session, "QUEUED", "RUNNING"):

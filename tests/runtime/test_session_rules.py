@@ -448,7 +448,7 @@ def test_S15_closed_sessions_go_first_in_line(service: LocalRuntimeService) -> N
 
 def test_S15_an_exception_closes_the_session_too(service: LocalRuntimeService, backend: Any) -> None:
     """Leaving the block by an error does what `close()` does."""
-    with pytest.raises(KeyError), Session(backend) as session:
+    with pytest.raises(KeyError), Session(backend) as session:  # noqa: PT012 - it is about the block
         job = EstimatorV2().run([PUB])
         raise KeyError
 
