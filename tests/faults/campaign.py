@@ -29,6 +29,9 @@ CASES: dict[str, tuple[str, ...]] = {
         "session.on_expiry=reopen",
     ),
 }
+WORKLOADS = {"race": 2}
+"""Jobs that may be under way at one moment, where it is more than one: so many may be lost with a kill."""
+
 DEFAULT_CASES = ("cobyla", "spsa", "race")
 
 
@@ -84,7 +87,6 @@ class Campaign:
         directory = self.home / f"killed-{case}-{number}"
         executed = directory.with_suffix(".executed")
         output = directory.with_suffix(".txt")
-        begun = trial.start((*SMALL, *CASES[case]), directory, executed=executed)
         hits = 0
         for _ in range(kills):
             point, k = rng.choice(trial.POINTS), rng.randint(1, events)
@@ -101,10 +103,10 @@ class Campaign:
         if trial.status(directory) not in ("finished", "stopped"):
             ended = trial.in_a_process(self._continue(case, directory, executed, ""), output)
             assert ended.code in (0, 3), ended.output
-        del begun
         self._same(directory, expected)
         recomputed = executed.stat().st_size - jobs
-        assert 0 <= recomputed <= hits, f"{recomputed} evaluations recomputed after {hits} kills"
+        allowed = hits * WORKLOADS.get(case, 1)
+        assert 0 <= recomputed <= allowed, f"{recomputed} evaluations recomputed after {hits} kills"
         _forget(directory)
         return f"{hits} kills, {recomputed} recomputed"
 
