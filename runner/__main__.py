@@ -14,7 +14,12 @@ from runner.errors import ConfigError, Interrupted, RunnerError
 VERBS = {
     "run": "run one experiment (the default)",
     "resume": "DIR: continue an unfinished run from its journal",
+    "list": "the runs below outputs/, newest first",
+    "compare": "DIR DIR…: runs side by side, what was declared differently above what came out",
+    "watch": "[DIR]: follow a run live from its journal, from any terminal",
+    "ui": "MLflow's pages on the store that runs are recorded in",
     "forecast": "like run: what it would take in jobs, time and money, without running it",
+    "retime": "DIR session=batch …: a recorded run under other modes, limits, plans and queues",
     "report": "DIR…: draw the figures and write report.html of a run or sweep",
     "serve": "[port=8777 …]: the local runtime for the unmodified qiskit-ibm-runtime client",
     "sync": "DIR…: bring runs into MLflow that were recorded while it was away",

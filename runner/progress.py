@@ -50,7 +50,8 @@ class Progress:
         if kind != "evaluation":
             return
         if not self._evaluations:
-            self._started = time.monotonic()
+            # an event that was read from a journal says itself when it was
+            self._started = time.monotonic() - (max(time.time() - fields["t"], 0.0) if "t" in fields else 0.0)
         self._evaluations += 1
         self._best[fields["workload"]] = fields["best"]
         now = time.monotonic()
@@ -61,6 +62,14 @@ class Progress:
             self._live.update(Text(self.line(now)), refresh=True)
         else:
             self._console.print(self.line(now), highlight=False, soft_wrap=True)
+
+    def expect(self, max_evaluations: int | None) -> None:
+        """Say how many evaluations there will be at most."""
+        self._limit = max_evaluations
+
+    def say(self, text: str) -> None:
+        """Print a line above the progress line."""
+        self._console.print(text, highlight=False, soft_wrap=True)
 
     def line(self, now: float) -> str:
         """The progress line at a moment of the monotonic clock."""
@@ -86,9 +95,14 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def terminal() -> Console:
+    """Standard output; where it is not a terminal, lines are 160 characters wide."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
+
+
 def summary(result: RunResult, sessions: Sequence[Mapping[str, Any]], tracking: str) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies."""
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
+    console = terminal()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")

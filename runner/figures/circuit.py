@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from runner.figures.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, canvas
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from qiskit import QuantumCircuit
 
-MOST_COLUMNS = 44
+MOST_COLUMNS = 48
 MOST_WIRES = 20
-WRAP = 22
+WRAP = 16
 """Columns side by side before the drawing continues below."""
 
 _CONTROLLED = {
@@ -192,6 +193,6 @@ def _angle(operation: Any) -> str:
     for value in operation.params[:2]:
         if not isinstance(value, int | float) and not hasattr(value, "parameters"):
             continue
-        text = f"{value:.3g}" if isinstance(value, int | float) else str(value)
+        text = re.sub(r"\d+\.\d{3,}", lambda digits: f"{float(digits[0]):.3g}", str(value)).replace("-", "−")
         parts.append(text if len(text) <= 11 else text[:10] + "…")
     return ", ".join(parts)

@@ -125,6 +125,8 @@ def _finish_distances(axes: Axes, energy_unit: str) -> None:
 
     axes.set_yscale("log")
     low, high = axes.dataLim.intervaly
+    if energy_unit == "Hartree":
+        low, high = min(low, CHEMICAL_ACCURACY), max(high, CHEMICAL_ACCURACY)
     if 0 < low < high:
         # whole decades, so that at least two ticks carry a number
         axes.set_ylim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))

@@ -19,10 +19,10 @@ def main(line: CommandLine) -> int:
     A run that is then started with the same `hydra.run.dir` takes the file along into MLflow.
     """
     declaration = declare(line.arguments, config_dirs=line.config_dirs)
-    from rich.console import Console
     from rich.table import Table
 
     from runner.forecast import forecast, table
+    from runner.progress import terminal
 
     found = forecast(declaration)
     shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -30,7 +30,7 @@ def main(line: CommandLine) -> int:
     shown.add_column(overflow="fold")
     for row in table(found):
         shown.add_row(*row)
-    Console().print(shown)
+    terminal().print(shown)
     if declaration.directory is not None:
         folder = Path(declaration.directory)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
