@@ -57,7 +57,7 @@ class Engine:
             threads=threads,
             noise_model=None if ideal else noise_model,
             target=target,
-            kernel=None,
+            kernel=_kernel_maker(engine, threads),
         )
         self._cache_bytes = cache_bytes
         self._plans: OrderedDict[str, Any] = OrderedDict()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
 from runner.engine.aer import AerOptions, AerProgram
-from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect
+from runner.engine.circuits import Anatomy, canonical_text, compact, components, digest_of, dissect
 from runner.engine.duration import scheduled_duration
 from runner.engine.measurement import (
     Basis,
@@ -33,6 +33,8 @@ from runner.errors import ConfigError
 
 _TABLE_BITS = 14
 """Up to this many measured qubits a basis keeps the observables' value of every outcome."""
+_SPLIT_FROM = 20
+"""Circuits of more active qubits than this are simulated piece by piece, if nothing connects the pieces."""
 _CHUNK_BYTES = 64 << 20
 
 
@@ -167,11 +169,9 @@ class EstimatorPlan:
         """Exact values from outcome probabilities: noise, or a large circuit that falls into pieces."""
         if self._options.noise_model is not None:
             return not self._anatomy.dynamic
-        return (
-            len(self._active) > 20
-            and self._options.method in ("automatic", "statevector")
-            and not (self._anatomy.dynamic)
-        )
+        if self._anatomy.dynamic or self._options.method not in ("automatic", "statevector"):
+            return False
+        return len(self._active) > _SPLIT_FROM and len(components(self._anatomy, self._active)) > 1
 
     @cached_property
     def _active(self) -> list[int]:

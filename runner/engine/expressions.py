@@ -22,6 +22,7 @@ _FUNCTIONS: dict[str, Callable] = {
     "abs": np.abs,
     "sign": np.sign,
 }
+_DENSE_ENTRIES = 1 << 16
 _NODES = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Load, ast.Constant)
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.USub, ast.UAdd)
 
@@ -64,6 +65,10 @@ class Angles:
         self._rows = np.array(rows, dtype=np.int64)
         self._columns = np.array(columns, dtype=np.int64)
         self._weights = np.array(weights)
+        self._matrix: NDArray | None = None
+        if self.size * self.num_parameters <= _DENSE_ENTRIES:
+            self._matrix = np.zeros((self.size, self.num_parameters))
+            np.add.at(self._matrix, (self._rows, self._columns), self._weights)
         self.simple = not self._nonlinear and len(rows) == len(set(rows))
         """Every angle is `scale * parameter[index] + offset` of one parameter (or constant: scale 0)."""
         self.index = np.zeros(self.size, dtype=np.int64)
@@ -78,16 +83,22 @@ class Angles:
             return np.broadcast_to(self.offsets, (len(values), self.size))
         if self.simple:
             return values[:, self.index] * self.scale + self.offsets
-        angles = np.broadcast_to(self.offsets, (len(values), self.size)).copy()
-        np.add.at(angles.T, self._rows, values[:, self._columns].T * self._weights[:, None])
+        if self._matrix is not None:
+            angles = values @ self._matrix.T + self.offsets
+        else:
+            angles = np.broadcast_to(self.offsets, (len(values), self.size)).copy()
+            np.add.at(angles.T, self._rows, values[:, self._columns].T * self._weights[:, None])
         for row, function, _ in self._nonlinear:
             angles[:, row] = function(values.T)
         return angles
 
     def pull_back(self, values: NDArray, slopes: NDArray) -> NDArray:
         """Chain rule: derivatives by angle, (B, K), turned into derivatives by parameter, (B, P)."""
-        result = np.zeros((len(values), self.num_parameters))
-        np.add.at(result.T, self._columns, (slopes[:, self._rows] * self._weights).T)
+        if self._matrix is not None:
+            result = slopes @ self._matrix
+        else:
+            result = np.zeros((len(values), self.num_parameters))
+            np.add.at(result.T, self._columns, (slopes[:, self._rows] * self._weights).T)
         for row, _, partials in self._nonlinear:
             for column, function in partials:
                 result[:, column] += slopes[:, row] * function(values.T)

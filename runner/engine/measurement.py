@@ -191,6 +191,7 @@ class Piece:
     def probabilities(self, values: NDArray) -> list[NDArray]:
         """Per basis, the probabilities of the outcomes as read, (B, 2^k)."""
         if not self.analytic:
+            self._require_memory()
             raise ConfigError(
                 f"exact values of a noisy circuit need method density_matrix (at most {MAX_DENSITY_QUBITS} "
                 f"connected qubits by itself, got {len(self.qubits)}); give shots or choose the method"

@@ -204,12 +204,14 @@ def _zyz(matrix: NDArray) -> list[tuple[str, Angle]]:
     """A unitary as z, y, z in order of time, up to a phase."""
     (a, b), (c, d) = matrix
     theta = 2 * math.atan2(abs(c), abs(a))
-    if abs(a) < _EPSILON:
-        phi, lam = float(np.angle(-c / b)), 0.0
-    elif abs(c) < _EPSILON:
-        phi, lam = float(np.angle(d / a)), 0.0
+    if abs(a) >= abs(
+        c
+    ):  # the larger entries fix the sum (or the difference) of the angles, however small the others
+        phi = float(np.angle(c / a)) if abs(c) > _EPSILON else 0.0
+        lam = float(np.angle(d / a)) - phi
     else:
-        phi, lam = float(np.angle(c / a)), float(np.angle(-b / a))
+        lam = float(np.angle(-b / a)) if abs(a) > _EPSILON else 0.0
+        phi = float(np.angle(-c / b)) + lam
     candidates = [("z", lam), ("y", theta), ("z", phi)]
     return [item for item in candidates if abs(item[1]) > _EPSILON]
 

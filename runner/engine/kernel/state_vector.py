@@ -118,7 +118,8 @@ class StateVectorKernel:
 
         self._in_threads(work, sets)
         flat = slopes.reshape(sets * elements, -1)
-        by_parameter = self._angles.pull_back(np.repeat(values, elements, axis=0), flat)
+        repeated = values if elements == 1 else np.repeat(values, elements, axis=0)
+        by_parameter = self._angles.pull_back(repeated, flat)
         return result, by_parameter.reshape(sets, elements, -1)
 
     def probabilities(self, values: NDArray, bases: Sequence[Sequence[tuple[int, str]]]) -> list[NDArray]:
