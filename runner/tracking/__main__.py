@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.errors import RunnerError
 from runner.redact import RedactingFormatter
+from runner.tracking.sweep import follow_sweep
 from runner.tracking.sync import sync
 from runner.tracking.uploader import follow
 
@@ -22,11 +23,13 @@ def main() -> int:
     parser.add_argument(
         "--follow", action="store_true", help="go on until the run ends (configuration on stdin)"
     )
+    parser.add_argument("--sweep", action="store_true", help="the same for all runs of a sweep directory")
     arguments = parser.parse_args()
     try:
-        if arguments.follow:
+        if arguments.follow or arguments.sweep:
             _detach()
-            report = follow(arguments.directory, FileIO(sys.stdin.fileno(), closefd=False))
+            accompany = follow_sweep if arguments.sweep else follow
+            report = accompany(arguments.directory, FileIO(sys.stdin.fileno(), closefd=False))
         else:
             report = sync(arguments.directory)
     except RunnerError as error:

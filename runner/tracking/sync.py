@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,19 @@ class RunSync:
         directory: the run directory.
         config: which store.
         live: the run is going on, so the store shall say that it is running.
+        announce: told about every change of `progress`.
     """
 
-    def __init__(self, directory: Path, config: TrackingConfig, *, live: bool = False) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        config: TrackingConfig,
+        *,
+        live: bool = False,
+        announce: Callable[[Progress], None] = lambda _: None,
+    ) -> None:
         self.directory = directory
+        self._announce = announce
         self.config = config
         self.live = live
         self.translation = Translation()
@@ -61,7 +70,7 @@ class RunSync:
             self.progress = Progress(uri=uri)
         self.progress.phase, self.progress.since, self.progress.message = "starting", None, ""
         self.progress.slowest = 0.0
-        self.progress.save(directory)
+        self._save()
         try:
             self._descriptor = os.open(directory / "journal.jsonl", os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
@@ -106,7 +115,7 @@ class RunSync:
             self._say("synced")
             return
         run_id = self._run()
-        fingerprint = self._fingerprint()
+        fingerprint = self.fingerprint()
         if self.progress.fingerprint != fingerprint:
             assert self._store is not None
             with self._staged() as folder:
@@ -121,6 +130,14 @@ class RunSync:
             self._store.set_status(run_id, self.translation.status, ended)
             self.progress.fingerprint = fingerprint
         self._say("synced")
+
+    def fingerprint(self) -> str:
+        """Digest of all that `finish` uploads: the same again means that there is nothing to do."""
+        digest = hashlib.sha256(f"{self._reader.crc} {len(self._reader.events)}".encode())
+        for path in files_of(self.directory):
+            state = path.stat()
+            digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}".encode())
+        return digest.hexdigest()
 
     def report(self) -> SyncReport:
         """How far it has come."""
@@ -167,7 +184,7 @@ class RunSync:
             found = store.find_run(_digest(parent))
             if found is None:
                 started = self.translation.started["t"]
-                name = printable(redact(parent))[:250]
+                name = printable(redact(self.directory.absolute().parent.name))[:250]
                 found = store.create_run(_digest(parent), name, started, {"runner.state": "sweep"})
                 store.set_status(found, "FINISHED", started)
         return found
@@ -199,7 +216,7 @@ class RunSync:
         """A folder with exactly what is to be uploaded: own files and tables, no links, no secrets."""
         with tempfile.TemporaryDirectory(prefix="runner-sync-") as name:
             folder = Path(name)
-            for source in self._files():
+            for source in files_of(self.directory):
                 target = folder / source.relative_to(self.directory)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 if source.suffix in TEXT:
@@ -215,25 +232,6 @@ class RunSync:
                 (folder / file).write_text(json.dumps(content), encoding="utf-8")
             yield folder
 
-    def _files(self) -> list[Path]:
-        """The run's files that are to be uploaded; what is not a plain file of this run is left alone."""
-        candidates = [self.directory / name for name in FILES]
-        candidates += sorted((self.directory / "figures").rglob("*"))
-        home = self.directory.resolve()
-        return [
-            path
-            for path in candidates
-            if path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(home)
-        ]
-
-    def _fingerprint(self) -> str:
-        """Digest of all that `finish` uploads: the same again means that there is nothing to do."""
-        digest = hashlib.sha256(f"{self._reader.crc} {len(self._reader.events)}".encode())
-        for path in self._files():
-            state = path.stat()
-            digest.update(f"{path.name} {state.st_size} {state.st_mtime_ns}".encode())
-        return digest.hexdigest()
-
     def _request(self, begins: bool) -> None:
         """Note when a request begins and how long it took, for the run that may be waiting."""
         now = time.monotonic()
@@ -242,20 +240,24 @@ class RunSync:
         elif self.progress.since is not None:
             self.progress.slowest = max(self.progress.slowest, now - self.progress.since)
             self.progress.since = None
+        self._save()
+
+    def _save(self) -> None:
         self.progress.save(self.directory)
+        self._announce(self.progress)
 
     def _say(self, phase: str) -> None:
         self.progress.phase = phase
         if phase != "offline":
             self.progress.message = ""
-        self.progress.save(self.directory)
+        self._save()
 
 
 def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: float = 10.0) -> SyncReport:
     """Bring a run into MLflow; nothing is ever there twice, and trying again is always right.
 
     Args:
-        directory: a run directory; one that was recorded with tracking off is brought in all the same.
+        directory: a run directory or a sweep's; one that was recorded with tracking off is brought in too.
         config: where to; None: what the run's own config.yaml says.
         wait: seconds to wait for another process that is uploading this run.
 
@@ -263,9 +265,12 @@ def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: f
         JournalError: there is no run in the directory.
     """
     directory = Path(directory)
-    config = config or recorded_config(directory)
     if not (directory / "journal.jsonl").is_file():
-        raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
+        runs = runs_of(directory)
+        if not runs:
+            raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
+        return together(directory, [sync(run, config, wait=wait) for run in runs])
+    config = config or recorded_config(directory)
     try:
         with locked(directory, wait=wait):
             run = RunSync(directory, config)
@@ -358,6 +363,40 @@ def report_of(directory: Path, progress: Progress) -> SyncReport:
         records_unsynced=unsynced,
         mlflow_run_id=progress.run_id,
         message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {directory}",
+    )
+
+
+def files_of(directory: Path) -> list[Path]:
+    """The files of a run that are uploaded; what is not a plain file of this run is left alone."""
+    candidates = [directory / name for name in FILES]
+    candidates += sorted((directory / "figures").rglob("*"))
+    home = directory.resolve()
+    return [
+        path
+        for path in candidates
+        if path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(home)
+    ]
+
+
+def runs_of(sweep: Path) -> list[Path]:
+    """The run directories of a sweep, in the order of their numbers."""
+    found = [journal.parent for journal in sweep.glob("*/journal.jsonl")]
+    return sorted(found, key=lambda run: (len(run.name), run.name))
+
+
+def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
+    """One report on all runs of a sweep."""
+    unsynced = sum(report.records_unsynced for report in reports)
+    states = {report.state for report in reports}
+    if not unsynced:
+        return SyncReport(state="synced")
+    reason = (
+        next(report.message for report in reports if report.message).split(": ", 1)[-1].split("; later")[0]
+    )
+    return SyncReport(
+        state="offline" if "offline" in states else "partial",
+        records_unsynced=unsynced,
+        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {sweep}",
     )
 
 

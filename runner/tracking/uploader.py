@@ -41,6 +41,9 @@ log = logging.getLogger("runner.tracking")
 class Uploader:
     """The run's end: start the process, ask for the MLflow run's id, and let it finish."""
 
+    verb = "--follow"
+    """What the process is asked to do."""
+
     def __init__(self, directory: str | Path, config: TrackingConfig) -> None:
         self.directory = Path(directory)
         self.config = config
@@ -54,7 +57,7 @@ class Uploader:
         self._started = time.monotonic()
         with (self.directory / "runner.log").open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "runner.tracking", str(self.directory), "--follow"],
+                [sys.executable, "-m", "runner.tracking", str(self.directory), self.verb],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
@@ -80,6 +83,10 @@ class Uploader:
             return SyncReport(state="off")
         self._tell("finish")
         self._wait(lambda: self._progress().phase == "synced")
+        return self.report()
+
+    def report(self) -> SyncReport:
+        """How far it has come."""
         return report_of(self.directory, self._progress())
 
     def _tell(self, line: str) -> None:
@@ -151,7 +158,7 @@ def _accompany(run: RunSync, control: RawIOBase) -> None:
     """Advance while the run goes on; a store that fails is left alone for a while."""
     failures = 0
     pause = 0.0
-    while not _told(control, pause):
+    while not told(control, pause):
         try:
             run.advance()
         except StoreError as error:
@@ -180,7 +187,7 @@ def _complete(run: RunSync) -> None:
             return
 
 
-def _told(control: RawIOBase, seconds: float) -> bool:
+def told(control: RawIOBase, seconds: float) -> bool:
     """Whether the run has said finish, or has gone, within some seconds."""
     ready, _, _ = select.select([control], [], [], seconds)
     return bool(ready)

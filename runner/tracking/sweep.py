@@ -1,0 +1,145 @@
+"""One uploader for all runs of a sweep: MLflow is started once, the runs hang below one parent run."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from contextlib import ExitStack
+from io import RawIOBase
+from pathlib import Path
+
+from runner.tracking.config import TrackingConfig
+from runner.tracking.report import Progress, SyncReport
+from runner.tracking.store import StoreError
+from runner.tracking.sync import RunSync, files_of, locked, report_of, runs_of, together
+from runner.tracking.uploader import INTERVAL, RETRIES, Uploader, told
+
+SETTLED = 5.0
+"""Seconds after the end of a run in which its figures and report are drawn."""
+
+log = logging.getLogger("runner.tracking")
+
+
+class SweepUploader(Uploader):
+    """The sweep's end of the line to the process that brings its runs into MLflow."""
+
+    verb = "--sweep"
+
+    def report(self) -> SyncReport:
+        """How far all runs together have come."""
+        if self._progress().phase == "synced":
+            return SyncReport(state="synced")
+        runs = runs_of(self.directory)
+        return together(self.directory, [report_of(run, Progress.load(run)) for run in runs])
+
+
+class SweepSync:
+    """All runs of a sweep on their way into the store; runs are found as their directories appear."""
+
+    def __init__(self, directory: Path, config: TrackingConfig) -> None:
+        self.directory = directory
+        self.config = config
+        self.progress = Progress(uri=config.uri)
+        self.progress.save(directory)
+        self._open: dict[Path, tuple[RunSync, ExitStack]] = {}
+        self._done: dict[Path, float] = {}
+
+    def advance(self, *, last: bool = False) -> None:
+        """Bring in what all journals say by now, and finish the runs that have ended; with `last`, all.
+
+        Raises:
+            StoreError: the store did not take it; nothing is lost by trying again.
+        """
+        for directory in runs_of(self.directory):
+            if directory in self._done and not (last and self._changed(directory)):
+                continue
+            run = self._run(directory)
+            if run is None:
+                continue
+            try:
+                run.advance()
+                if last or self._settled(run):
+                    run.finish()
+                    self._close(directory)
+            except StoreError as error:
+                run.failed(error)
+                raise
+        self._say("synced" if last else "uploading")
+
+    def failed(self, error: StoreError) -> None:
+        """Note that the store did not take it."""
+        self.progress.message = str(error)
+        self.progress.since = None
+        self._say("offline")
+
+    def close(self) -> None:
+        """Let go of every run."""
+        for directory in list(self._open):
+            self._close(directory)
+
+    def _settled(self, run: RunSync) -> bool:
+        """Whether a run has ended and all its files are there."""
+        ended = run.translation.ended
+        return ended is not None and time.time() - ended["t"] > SETTLED
+
+    def _changed(self, directory: Path) -> bool:
+        """Whether files of a finished run were written after it was uploaded."""
+        return any(path.stat().st_mtime > self._done[directory] for path in files_of(directory))
+
+    def _run(self, directory: Path) -> RunSync | None:
+        """The run's upload, begun if need be; None while another process is at it."""
+        if directory not in self._open:
+            with ExitStack() as stack:
+                try:
+                    stack.enter_context(locked(directory, wait=0.0))
+                except BlockingIOError:
+                    return None
+                run = RunSync(directory, self.config, live=directory not in self._done, announce=self._hear)
+                stack.callback(run.close)
+                self._open[directory] = run, stack.pop_all()
+        return self._open[directory][0]
+
+    def _close(self, directory: Path) -> None:
+        _, stack = self._open.pop(directory)
+        stack.close()
+        self._done[directory] = time.time()
+
+    def _hear(self, progress: Progress) -> None:
+        """Pass on how the store is doing; the sweep looks at one file only."""
+        self.progress.since = progress.since
+        self.progress.slowest = max(self.progress.slowest, progress.slowest)
+        self.progress.save(self.directory)
+
+    def _say(self, phase: str) -> None:
+        self.progress.phase = phase
+        self.progress.save(self.directory)
+
+
+def follow_sweep(directory: Path, control: RawIOBase) -> SyncReport:
+    """The uploader's process of a sweep: bring in its runs as they go on, until `control` says finish or closes."""
+    config = TrackingConfig(**json.loads(control.readline()))
+    sweep = SweepSync(directory, config)
+    failures = 0
+    try:
+        pause = 0.0
+        while not told(control, pause):
+            try:
+                sweep.advance()
+            except StoreError as error:
+                sweep.failed(error)
+                pause = RETRIES[min(failures, len(RETRIES) - 1)]
+                failures += 1
+            else:
+                failures, pause = 0, INTERVAL
+        for pause in (*RETRIES[:2], 0.0):
+            try:
+                sweep.advance(last=True)
+                break
+            except StoreError as error:
+                sweep.failed(error)
+                log.warning("%s", error)
+                time.sleep(pause)
+    finally:
+        sweep.close()
+    return together(directory, [report_of(run, Progress.load(run)) for run in runs_of(directory)])

@@ -1,0 +1,70 @@
+"""A sweep's uploader: one process, all runs, one parent."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from runner.tracking import SweepUploader, TrackingConfig, sync
+from runner.tracking.sweep import SweepSync, follow_sweep
+from tests.tracking import made
+
+TRACE = [(k, made.energy(k)) for k in range(5)]
+
+
+def test_runs_of_a_sweep_arrive_together(tracked, tmp_path, request):
+    """Runs that appear one after the other, also one that was killed, hang below one parent, each once."""
+    sweep = tmp_path / request.node.name
+    sweep.mkdir()
+    read, write = os.pipe()
+    os.write(write, json.dumps(tracked.config.__dict__).encode() + b"\nfinish\n")
+    parent = {"parent": f"{sweep.name} 1"}
+    upload = SweepSync(sweep, tracked.config)
+    journal = made.start(sweep / "0", *tracked.place, run_id=f"{sweep.name}-0", **parent)
+    made.evaluate(journal, range(5))
+    upload.advance()
+    made.end(sweep / "0", journal, 5)
+    killed = made.start(sweep / "1", *tracked.place, run_id=f"{sweep.name}-1", **parent)
+    made.evaluate(killed, range(5))
+    killed.close()
+    upload.advance()
+    upload.close()
+    with open(read, "rb", buffering=0) as control:
+        report = follow_sweep(sweep, control)
+    os.close(write)
+
+    (top,) = tracked.runs(f"attributes.run_name = '{sweep.name}'")
+    runs = tracked.runs(f"tags.`mlflow.parentRunId` = '{top.info.run_id}'")
+    assert report.state == "synced"
+    assert sorted(run.info.status for run in runs) == ["FINISHED", "KILLED"]
+    assert [tracked.history(run, "energy/value") for run in runs] == [TRACE, TRACE]
+    assert sync(sweep, tracked.config).state == "synced"
+    assert len(tracked.runs(f"tags.`mlflow.parentRunId` = '{top.info.run_id}'")) == 2
+
+
+def test_files_written_after_the_end_are_not_forgotten(tracked, tmp_path, request):
+    """A report that was drawn after a run had been uploaded is there at the end of the sweep."""
+    sweep = tmp_path / request.node.name
+    made.whole(sweep / "0", *tracked.place, 3, run_id=request.node.name)
+    upload = SweepSync(sweep, tracked.config)
+    upload.advance(last=True)
+    (sweep / "0" / "report.html").write_text("<h1>late</h1>")
+    os.utime(sweep / "0" / "report.html", (2e9, 2e9))
+    upload.advance(last=True)
+    upload.close()
+
+    (run,) = tracked.runs(f"tags.`runner.directory` = '{request.node.name}'")
+    assert "report.html" in tracked.files(run)
+    assert run.info.status == "FINISHED"
+
+
+def test_an_absent_server_is_told_once(tmp_path):
+    """All runs' records are counted in one line with one command to bring them in later."""
+    config = TrackingConfig(uri="http://127.0.0.1:9", timeout=10.0)
+    for number in range(2):
+        made.whole(tmp_path / str(number), config.uri, tmp_path / "artifacts", 3)
+    with SweepUploader(tmp_path, config) as uploader:
+        report = uploader.finish()
+
+    assert report.records_unsynced == 2 * 14
+    assert report.message.endswith(f"later: python -m runner sync {tmp_path}")
