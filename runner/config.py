@@ -109,6 +109,8 @@ class Declaration:
     """Group → name of the schema its values belong to."""
     directory: str | None = None
     """`hydra.run.dir` where it was set."""
+    multirun: bool = False
+    """The chosen experiment is a sweep by itself: it sets `hydra.mode` to MULTIRUN."""
     forked_from: str | None = None
     """The run whose best parameters this one starts from."""
 
@@ -181,8 +183,10 @@ def declaration(composed: DictConfig, overrides: Sequence[str]) -> Declaration:
     from runner import refusal
 
     directory = None
+    multirun = False
     composed = composed.copy()
     if "hydra" in composed:
+        multirun = getattr(composed.hydra.mode, "name", None) == "MULTIRUN"
         if any(override.lstrip("+").startswith("hydra.run.dir=") for override in overrides):
             directory = str(composed.hydra.run.dir)
         with open_dict(composed):
@@ -200,6 +204,7 @@ def declaration(composed: DictConfig, overrides: Sequence[str]) -> Declaration:
         values={str(key): value for key, value in values.items()},
         schemas=schema_names(config),
         directory=directory,
+        multirun=multirun,
     )
 
 

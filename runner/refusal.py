@@ -26,7 +26,7 @@ SECRET = re.compile(
 )
 CODE_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 HYDRA_KEYS = (
-    "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir", "hydra.mode", "hydra.verbose",
+    "hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "hydra.verbose",
     "hydra.launcher", "hydra.sweeper", "hydra/launcher", "hydra/sweeper",
 )  # fmt: skip
 """The only parts of Hydra's own configuration that may be overridden: the rest can run code or write anywhere."""
@@ -98,8 +98,8 @@ def check_overrides(overrides: Sequence[str]) -> None:
                 "several values given; add -m for a sweep, or write key=[a,b] for a list",
                 key=override.key_or_group,
             )
-        if override.key_or_group == "hydra.run.dir":
-            check_directory(str(override.value()))
+        if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
+            check_directory(str(override.value()), override.key_or_group)
 
 
 def check_key(key: str) -> None:
@@ -115,14 +115,14 @@ def check_key(key: str) -> None:
         raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
 
 
-def check_directory(directory: str) -> None:
+def check_directory(directory: str, key: str = "hydra.run.dir") -> None:
     """Refuse a run directory that climbs out of the current folder; an absolute path is taken as meant."""
     if "\0" in directory or not directory.strip():
-        raise ConfigError("is not a directory name; give a path", key="hydra.run.dir")
+        raise ConfigError("is not a directory name; give a path", key=key)
     if not Path(directory).is_absolute() and not Path(directory).resolve().is_relative_to(Path.cwd()):
         raise ConfigError(
             f"{directory!r} leaves the current folder; use a path below it or an absolute one",
-            key="hydra.run.dir",
+            key=key,
         )
 
 
@@ -218,7 +218,7 @@ def check_choices(overrides: Sequence[str]) -> None:
 
     for override in parse(overrides):
         group = override.key_or_group
-        if group not in GROUPS:
+        if group not in (*GROUPS, "hydra/launcher", "hydra/sweeper"):
             continue
         if override.is_delete():
             raise ConfigError("required, cannot be removed; choose one instead", key=group)

@@ -49,6 +49,9 @@ def register(plugins: Sequence[str] = ()) -> None:
 
     from runner.config import RunConfig
 
+    from runner.sweep.launcher import LAUNCHERS
+    from runner.sweep.optuna import SWEEPERS
+
     store = ConfigStore.instance()
     store.store(group="schema", name="run", node=RunConfig, package="_global_")
     for point in entry_points(group=ENTRY_POINTS):
@@ -61,7 +64,8 @@ def register(plugins: Sequence[str] = ()) -> None:
                 f"module {name!r} cannot be imported ({error}); install it", key="plugins"
             ) from error
         _adopt(module, name)
-    for group, schemas in registered().items():
+    more: dict[str, dict[str, type[Any]]] = {"launcher": LAUNCHERS, "sweeper": SWEEPERS}
+    for group, schemas in (registered() | more).items():
         for name, cls in schemas.items():
             store.store(group=f"schema/{group}", name=name, node=cls)
     for group, schemas in _plugins.items():

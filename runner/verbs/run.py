@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 def main(line: CommandLine) -> int:
     """Run what is declared and return the exit code."""
-    if "multirun" in line.flags:
-        from runner.sweep import sweep
+    declaration = None if "multirun" in line.flags else declare(line.arguments, config_dirs=line.config_dirs)
+    if declaration is None or (declaration.multirun and "cfg" not in line.flags):
+        from runner.sweep.conductor import sweep
 
         return sweep(line.arguments, config_dirs=line.config_dirs)
-    declaration = declare(line.arguments, config_dirs=line.config_dirs)
     from runner.run import resume, run, to_yaml
 
     if "cfg" in line.flags:

@@ -1,0 +1,367 @@
+"""`-m` from the command line to the exit code: plan, check everything, carry out, tabulate; and once more on resume."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from runner.config import Declaration, restore
+from runner.directory import OUTPUTS
+from runner.environment import commit, versions
+from runner.errors import ConfigError, RunnerError, TrackingError
+from runner.signals import STDERR, StopFlag
+from runner.sweep.compose import Combination, Composer, Settings, distinct, named
+from runner.sweep.directory import SweepDirectory
+from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher
+from runner.sweep.member import Row, Task
+from runner.sweep.progress import SweepProgress, report
+
+TABLE_INTERVAL = 2.0
+"""Seconds between two updates of sweep.csv while runs come in."""
+
+MOST_RUNS_ON_A_PAGE = 2000
+"""Runs up to which report.html is written by itself."""
+
+EXTRA = "run.figures=false"
+"""Drawing a run's figures takes longer than many a run; `python -m runner report DIR` draws them later."""
+
+
+def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: bool = False) -> int:
+    """Carry out every combination of the given values, or a search; a run that fails does not stop the others.
+
+    Returns:
+        0 when every run finished; otherwise the exit code of the first that failed, 3 when the only trouble is
+        sessions that ended too early, 130 or 143 after a signal.
+
+    Raises:
+        ConfigError: one of the combinations is bad input; nothing was run.
+    """
+    with Composer(overrides, config_dirs) as composer:
+        settings = composer.settings()
+        _refuse_swept_tracking(settings)
+        if settings.sweeper is not None:
+            from runner.sweep.search import search
+
+            return search(composer, settings, overrides, config_dirs=config_dirs, quiet=quiet)
+        combinations = composer.combinations(settings.swept)
+        declared = declare_all(composer, combinations, settings)
+    check_together(declared, combinations)
+    directory = SweepDirectory.create(
+        wanted(settings, declared[0], combinations[0].label), header(settings, overrides, declared[0])
+    )
+    tasks = [
+        directory.task(number, item.overrides, choice.label, item.values, item.schemas, item.config)
+        for number, (item, choice) in enumerate(zip(declared, combinations, strict=True))
+    ]
+    directory.plan(tasks)
+    batch = settings.batch or len(tasks)
+    with Conductor(directory, settings.launcher, declared[0], total=len(tasks), quiet=quiet) as conductor:
+        for start in range(0, len(tasks), batch):
+            conductor.carry_out(tasks[start : start + batch])
+    return conductor.exit_code
+
+
+def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = False) -> int:
+    """Carry out what has not finished in a sweep, and continue what was interrupted.
+
+    Args:
+        path: the sweep's directory.
+        overrides: another `hydra/launcher`, and its settings.
+        quiet: nothing on the terminal but errors.
+
+    Raises:
+        ConfigError: there is no sweep, or nothing is left to do.
+        JournalError: another process is carrying it out.
+    """
+    directory = SweepDirectory.existing(path)
+    launcher = _recorded_launcher(directory, overrides)
+    with _inside(directory):
+        if directory.header.get("sweeper"):
+            from runner.sweep.search import resume_search
+
+            return resume_search(directory, launcher, quiet=quiet)
+        tasks = directory.tasks()
+        known = {task.number: directory.look(task) for task in tasks}
+        left = [task for task in tasks if known[task.number]["status"] != "finished"]
+        if not left:
+            raise ConfigError(f"{path} is finished; there is nothing to resume", key="resume")
+        conductor = Conductor(directory, launcher, base_of(directory), total=len(tasks), quiet=quiet)
+        with conductor:
+            conductor.know(row for row in known.values() if row["status"] == "finished")
+            conductor.carry_out(left)
+    return conductor.exit_code
+
+
+class SweepFlag(StopFlag):
+    """The stop flag of the whole sweep; raising it also tells the runs in other processes."""
+
+    def __init__(self, directory: SweepDirectory) -> None:
+        super().__init__()
+        self._directory = directory
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        if self.signum is not None:
+            os._exit(128 + signum)
+        self.signum = signum
+        self._directory.stop(signum)
+        word = "interrupt" if signum == signal.SIGINT else "termination request"
+        os.write(STDERR, f"\n{word}: the current jobs complete first\n".encode())
+
+
+class Conductor:
+    """One process's part of a sweep: holds it, hands runs to the launcher, keeps the table, and closes everything.
+
+    Args:
+        directory: the sweep.
+        launcher: where runs are carried out; None: here.
+        declared: any of the runs; what it says about tracking goes for the sweep.
+        total: runs that the sweep will have.
+        quiet: nothing on the terminal.
+    """
+
+    def __init__(
+        self,
+        directory: SweepDirectory,
+        launcher: Launcher | None,
+        declared: Declaration,
+        *,
+        total: int,
+        quiet: bool = False,
+    ) -> None:
+        self.directory = directory
+        self.exit_code = 0
+        self._launcher = launcher or BasicLauncher()
+        self._tracking = declared.config.tracking
+        self._quiet = quiet
+        self._rows: dict[int, Row] = {}
+        self._swept: list[str] = []
+        self._notes: list[str] = []
+        self._stack = ExitStack()
+        self.stop = SweepFlag(directory)
+        self._progress = None if quiet else SweepProgress(total)
+        self._written = time.monotonic()
+
+    def note(self, line: str) -> None:
+        """Add a line to what is printed at the end."""
+        self._notes.append(line)
+
+    @property
+    def table(self) -> list[Row]:
+        """One row per run that anything is known about, in order."""
+        return [self._rows[number] for number in sorted(self._rows)]
+
+    def know(self, rows: Iterable[Row]) -> None:
+        """Take in runs that were over before."""
+        for row in rows:
+            self._rows[row["number"]] = row
+            if self._progress is not None:
+                self._progress.skip()
+
+    def carry_out(self, tasks: Sequence[Task]) -> list[Row]:
+        """Carry out some runs and return their rows, in the order of the tasks."""
+        self._swept = list(tasks[0].label) if tasks else self._swept
+        if self.stop.signum is None:
+            for row in self._launcher.launch(tasks, self.directory, self.stop):
+                self._rows[row["number"]] = row
+                if self._progress is not None:
+                    self._progress(row)
+                if time.monotonic() - self._written > TABLE_INTERVAL:
+                    self.directory.write_table(self.table)
+                    self._written = time.monotonic()
+        for task in tasks:
+            self._rows.setdefault(task.number, self.directory.look(task))
+        return [self._rows[task.number] for task in tasks]
+
+    def __enter__(self) -> Self:
+        from runner.tracking import SweepUploader
+
+        self._stack.enter_context(self.directory.alone())
+        self._stack.enter_context(self.stop)
+        self._uploader = self._stack.enter_context(SweepUploader(self.directory.path, self._tracking))
+        if self._progress is not None:
+            self._stack.enter_context(self._progress)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.__exit__()
+        with self._stack:
+            if kind is None:
+                self._close()
+
+    def _close(self) -> None:
+        """Tables, figure, upload, ranking and exit code."""
+        table = self.table
+        self.directory.write_table(table)
+        self.directory.write_parquet(table)
+        draw(self.directory, table, self._swept)
+        synced = self._uploader.finish()
+        self.exit_code = exit_code(table, self.stop.signum)
+        if synced.records_unsynced and self._tracking.required and self.exit_code == 0:
+            self.exit_code = TrackingError.exit_code
+        if not self._quiet:
+            notes = [*self._notes, *([f"tracking  {synced.message}"] if synced.message else [])]
+            if any(row["status"] != "finished" for row in table):
+                notes.append(f"continue with: python -m runner resume {shown(self.directory.path)}")
+            report(table, self._swept, shown(self.directory.path), notes)
+
+
+def exit_code(table: Sequence[Row], signum: int | None) -> int:
+    """What a sweep's process ends with."""
+    if signum is not None:
+        return 128 + signum
+    trouble = [int(row.get("exit_code") or 1) for row in table if row["status"] != "finished"]
+    return next((code for code in trouble if code != 3), 3 if trouble else 0)
+
+
+def declare_all(
+    composer: Composer, combinations: Sequence[Combination], settings: Settings
+) -> list[Declaration]:
+    """Compose and check every combination.
+
+    Raises:
+        ConfigError: the first that is bad input, with its values.
+    """
+    declared = []
+    for combination in combinations:
+        with named(combination.label):
+            declared.append(composer.declare((*combination.overrides, *extras(settings))))
+    return declared
+
+
+def extras(settings: Settings) -> tuple[str, ...]:
+    """Overrides that every run of a sweep gets: no figures unless they were asked for, and no sweep of its own."""
+    asked = any(item.key_or_group == "run.figures" for item in settings.swept)
+    return (() if asked else (EXTRA,)) + (("hydra.mode=RUN",) if settings.preset else ())
+
+
+def check_together(declared: Sequence[Declaration], combinations: Sequence[Combination]) -> None:
+    """Build the problem of every kind of run against its backend, so that no run finds out later.
+
+    Raises:
+        ConfigError: parts of a combination do not fit each other.
+    """
+    from runner.run import Preparation
+
+    for position, item in distinct(declared):
+        with named(combinations[position].label):
+            Preparation(item.config)
+
+
+def header(
+    settings: Settings, overrides: Sequence[str], declared: Declaration, **more: Any
+) -> dict[str, Any]:
+    """The content of sweep.json."""
+    return {
+        "overrides": list(overrides),
+        "launcher": _recorded(settings.launcher, LAUNCHERS),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "versions": versions(),
+        "commit": commit(),
+        **more,
+        "schemas": declared.schemas,
+        "values": declared.values,
+    }
+
+
+def wanted(settings: Settings, declared: Declaration, label: Iterable[str]) -> Path:
+    """Where a sweep goes: as told, or named by what is run and what is swept."""
+    if settings.directory:
+        return Path(settings.directory)
+    given = {item.key_or_group: str(item.value()) for item in settings.swept if not item.is_sweep_override()}
+    first = given.get("experiment", declared.config.experiment.name)
+    fixed = [given[group] for group in ("hamiltonian", "ansatz", "backend") if group in given]
+    name = "_".join([declared.config.name or first, *fixed, *(key.rpartition(".")[2] for key in label)])
+    name = re.sub(r"[^\w.=+-]+", "-", name)[:80]
+    return OUTPUTS / "sweeps" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}"
+
+
+def base_of(directory: SweepDirectory) -> Declaration:
+    """The configuration that the runs of an earlier sweep start from."""
+    return restore(dict(directory.header["values"]), dict(directory.header["schemas"]))
+
+
+def draw(directory: SweepDirectory, table: Sequence[Row], swept: Sequence[str]) -> None:
+    """Draw the figure and write the page; the numbers are on disk by now, and a picture that fails costs nothing."""
+    from runner.report import sweep_page
+
+    if not any(row.get("energy") is not None for row in table) or len(table) > MOST_RUNS_ON_A_PAGE:
+        return
+    try:
+        sweep_page(directory.path, **axes(table, swept))
+    except (RunnerError, ValueError, TypeError, KeyError, OSError) as error:
+        print(f"the figure could not be drawn: {error}", file=sys.stderr)
+
+
+def axes(table: Sequence[Row], swept: Sequence[str]) -> dict[str, Any]:
+    """What the figure shows against what: the swept key with most values along x, the next one in colours."""
+    counts = {key: len({row.get(key) for row in table}) for key in swept}
+    chosen = sorted((key for key in counts if counts[key] > 1), key=lambda key: (key == "seed", -counts[key]))
+    colours = [key for key in chosen[1:] if counts[key] <= 7]
+    references = {row.get("reference_energy") for row in table if row.get("energy") is not None}
+    known = None not in references
+    return {
+        "x": chosen[0] if chosen else None,
+        "group": colours[0] if colours else None,
+        "y": "error" if known and len(references) > 1 else "energy",
+        "reference": references.pop() if known and len(references) == 1 else None,
+    }
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be typed."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _refuse_swept_tracking(settings: Settings) -> None:
+    for item in settings.swept:
+        if item.is_sweep_override() and item.key_or_group.partition(".")[0] in ("tracking", "plugins"):
+            raise ConfigError("is the same for all runs of a sweep; give one value", key=item.key_or_group)
+
+
+def _recorded(live: Any, known: dict[str, type[Any]]) -> dict[str, Any] | None:
+    """A launcher or sweeper as sweep.json holds it."""
+    if live is None:
+        return None
+    name = next(name for name, cls in known.items() if type(live) is cls)
+    return {"name": name, "values": asdict(live)}
+
+
+def _recorded_launcher(directory: SweepDirectory, overrides: Sequence[str]) -> Launcher | None:
+    for text in overrides:
+        if not text.startswith(("hydra/launcher=", "hydra.launcher.")):
+            raise ConfigError(
+                "cannot be changed in a resumed sweep; only hydra/launcher and its keys can",
+                key=text.partition("=")[0],
+            )
+    if overrides:
+        with Composer(overrides) as composer:
+            launcher: Launcher | None = composer.settings().launcher
+        return launcher
+    recorded = directory.header.get("launcher")
+    return LAUNCHERS[recorded["name"]](**recorded["values"]) if recorded else None
+
+
+@contextlib.contextmanager
+def _inside(directory: SweepDirectory) -> Iterator[None]:
+    """The folder a sweep was started from, where relative paths of its configuration begin, if it is still there."""
+    folder = Path(directory.header["folder"])
+    if not folder.is_dir():
+        directory.header["folder"] = os.getcwd()
+        yield
+        return
+    with contextlib.chdir(folder):
+        yield

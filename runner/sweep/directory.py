@@ -1,0 +1,221 @@
+"""The sweep directory: what was planned, how far every run has come, and the tables made of it."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from runner.directory import RunDirectory
+from runner.errors import ConfigError, JournalError
+from runner.journal import is_open
+from runner.sweep.member import RESULT, STOP_FILE, Row, Task
+
+_TAIL = 4096
+"""Bytes at the end of a journal among which its last event is looked for."""
+
+
+class SweepDirectory:
+    """One sweep on disk; each run has a directory of its own in it, named by its number.
+
+    ::
+
+        sweep.json     how the sweep was declared, and the configuration its runs start from
+        runs.jsonl     one line per planned run: number, overrides, and where its configuration differs
+        0/ 1/ 2/ …     run directories
+        sweep.csv      the table of results (and sweep.parquet), figures/, report.html
+        stop           while it is there, no run goes on
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header: dict[str, Any] = {}
+        self.table = path / "sweep.csv"
+        self._plan = path / "runs.jsonl"
+
+    @classmethod
+    def create(cls, wanted: Path, header: dict[str, Any]) -> SweepDirectory:
+        """Make a directory nobody else has, and write down what the sweep is."""
+        directory = cls(RunDirectory.create_sweep(wanted).path.absolute())
+        directory.header = {"id": os.urandom(6).hex(), "folder": os.getcwd(), **header}
+        RunDirectory(directory.path).write_json(directory.path / "sweep.json", directory.header)
+        return directory
+
+    @classmethod
+    def existing(cls, path: str | Path) -> SweepDirectory:
+        """An earlier sweep.
+
+        Raises:
+            ConfigError: there is none, or what it was declared to be cannot be read.
+        """
+        directory = cls(Path(path).absolute())
+        try:
+            directory.header = json.loads((directory.path / "sweep.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"{path} holds no readable sweep.json, so it is not a sweep", key="resume"
+            ) from error
+        return directory
+
+    @property
+    def name(self) -> str:
+        """Its last component."""
+        return self.path.name
+
+    @property
+    def identity(self) -> str:
+        """What tells it from every other sweep, also from one of the same name elsewhere."""
+        return f"{self.name} {self.header['id']}"
+
+    def plan(self, tasks: Sequence[Task], **more: Any) -> None:
+        """Write down what is going to be run, before it is."""
+        base = self.header["values"]
+        with self._plan.open("a", encoding="utf-8") as file:
+            for task in tasks:
+                line = {
+                    "number": task.number,
+                    "overrides": task.overrides,
+                    "label": task.label,
+                    "changes": {key: value for key, value in task.values.items() if base.get(key) != value},
+                    "schemas": {
+                        key: name
+                        for key, name in task.schemas.items()
+                        if self.header["schemas"].get(key) != name
+                    },
+                    **more,
+                }
+                file.write(json.dumps(line) + "\n")
+
+    def tasks(self) -> list[Task]:
+        """What was planned; a line that was cut off by a kill was not planned."""
+        found = []
+        text = self._plan.read_text(encoding="utf-8") if self._plan.exists() else ""
+        for line in text.splitlines():
+            with suppress(ValueError):
+                content = json.loads(line)
+                found.append(
+                    self.task(
+                        content["number"],
+                        content["overrides"],
+                        content["label"],
+                        {**self.header["values"], **content["changes"]},
+                        {**self.header["schemas"], **content["schemas"]},
+                    )
+                )
+        return found
+
+    def task(
+        self,
+        number: int,
+        overrides: Iterable[str],
+        label: dict[str, str],
+        values: dict[str, Any],
+        schemas: dict[str, str],
+        config: Any = None,
+    ) -> Task:
+        """One run of this sweep."""
+        return Task(
+            number=number,
+            overrides=tuple(overrides),
+            label=label,
+            values=values,
+            schemas=schemas,
+            config=config,
+            sweep=str(self.path),
+            parent=self.identity,
+            folder=self.header["folder"],
+        )
+
+    def look(self, task: Task) -> Row:
+        """How far a run has come, from its directory alone."""
+        with suppress(OSError, ValueError):
+            return task.row(**json.loads(task.failure.read_text(encoding="utf-8")))
+        journal = task.directory / "journal.jsonl"
+        if not journal.is_file():
+            return task.row(status="waiting")
+        if is_open(journal):
+            return task.row(status="running")
+        try:
+            result = json.loads((task.directory / "result.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            result = {}
+        if not result or not ended(journal):
+            return task.row(status="interrupted", exit_code=137, reason="the process was killed")
+        return task.row(**{name: result.get(name) for name in RESULT}, reason=result["stop_reason"])
+
+    def stop(self, signum: int) -> None:
+        """Tell every run, wherever it is, to end at its next job."""
+        with suppress(OSError):
+            (self.path / STOP_FILE).write_text(str(signum), encoding="utf-8")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the sweep against a second `resume`; the kernel frees it should we die.
+
+        Raises:
+            JournalError: another process is carrying it out.
+        """
+        descriptor = os.open(self.path / "sweep.json", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise JournalError(f"{self.path} is being carried out by another process") from error
+            (self.path / STOP_FILE).unlink(missing_ok=True)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def write_table(self, rows: Sequence[Row]) -> None:
+        """Replace sweep.csv: one line per run in order, whatever became of it."""
+        names = columns(rows)
+        temporary = self.table.with_name(".sweep.csv.tmp")
+        with temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        temporary.replace(self.table)
+
+    def write_parquet(self, rows: Sequence[Row]) -> None:
+        """Write sweep.parquet, with numbers as numbers; nothing where pyarrow is not installed."""
+        with suppress(ImportError):
+            import pyarrow
+            from pyarrow import parquet
+
+            names = columns(rows)
+            content = {name: [_number(row.get(name)) for row in rows] for name in names}
+            for name, values in content.items():
+                if len({type(value) for value in values if value is not None} - {int, float}) > 0:
+                    content[name] = [None if value is None else str(value) for value in values]
+            parquet.write_table(pyarrow.table(content), self.path / "sweep.parquet")
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """Every column that any row has: number, name and swept values, then results, then why and where."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    last = [name for name in ("reason", "directory", "mlflow_run_id") if name in names]
+    results = [name for name in RESULT if name in names]
+    return [name for name in names if name not in {*last, *results}] + results + last
+
+
+def ended(journal: Path) -> bool:
+    """Whether a journal's last event says how the run ended."""
+    with journal.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+        lines = file.read().splitlines()
+    return bool(lines) and b'"kind":"run.ended"' in lines[-1]
+
+
+def _number(value: Any) -> Any:
+    """A number where a word of the command line is one."""
+    if not isinstance(value, str):
+        return value
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(value)
+    return value

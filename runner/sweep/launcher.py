@@ -1,0 +1,424 @@
+"""Where the runs of a sweep are carried out: here, in processes of this machine, on SLURM or on Ray.
+
+The engines are driven directly. Hydra's own launcher plug-ins compose every run again in the worker, need a
+second or two of start-up per SLURM job, report the first failure only and cannot continue a killed sweep; the keys
+below are theirs, so their documentation holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runner.config import require_range
+from runner.errors import ConfigError
+from runner.sweep.member import Row, Task, carry_out
+
+if TYPE_CHECKING:
+    from runner.signals import StopFlag
+    from runner.sweep.directory import SweepDirectory
+
+POLL = 0.2
+"""Seconds between two looks at jobs on a cluster."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+class Launcher(Protocol):
+    """Carries out runs; yields a line of the table for each as it ends, in whatever order."""
+
+    def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
+        """Carry out every task; when `stop` is up, the directory's stop file tells the runs."""
+        ...
+
+
+@dataclass(kw_only=True)
+class BasicLauncher:
+    """One run after the other in this process."""
+
+    def launch(
+        self,
+        tasks: Sequence[Task],
+        directory: SweepDirectory,  # noqa: ARG002 - what launchers of other processes look at
+        stop: StopFlag,
+    ) -> Iterator[Row]:
+        """Carry out every task here."""
+        for task in tasks:
+            yield carry_out(task, stop)
+
+
+@dataclass(kw_only=True)
+class JoblibLauncher:
+    """Worker processes on this machine (joblib's loky): started once, then given one run after the other."""
+
+    n_jobs: int = -1
+    """Worker processes; -1: as many as there are cores for the threads of one run, -2: one less, …"""
+    backend: str | None = None
+    """loky (also null): a run needs a process of its own for its signals and threads."""
+    prefer: str | None = "processes"
+    """processes."""
+    require: str | None = None
+    """null: sharedmem would mean threads."""
+    verbose: int = 0
+    """Joblib's own progress messages, 0 to 100."""
+    timeout: float | None = None
+    """Longest wait for a run in seconds; null: for ever."""
+    pre_dispatch: str = "2*n_jobs"
+    """Runs handed to the workers ahead of time."""
+    batch_size: str = "auto"
+    """Runs handed to a worker at once; auto groups runs that take less than a fifth of a second."""
+    temp_folder: str | None = None
+    """Folder for large arrays; runs have none."""
+    max_nbytes: str | None = None
+    """Size from which arrays are memory-mapped; null: never."""
+    mmap_mode: str = "r"
+    """How arrays are memory-mapped."""
+
+    def __post_init__(self) -> None:
+        if self.n_jobs == 0:
+            raise ConfigError("must not be 0; use -1 for all cores", key="hydra.launcher.n_jobs")
+        if self.backend not in (None, "loky") or self.prefer not in (None, "processes") or self.require:
+            raise ConfigError(
+                "runs need processes of their own, started afresh; leave backend, prefer and require as they are",
+                key="hydra.launcher.backend",
+            )
+        if self.batch_size != "auto" and not (self.batch_size.isdigit() and int(self.batch_size) > 0):
+            raise ConfigError("must be auto or a number of runs", key="hydra.launcher.batch_size")
+
+    def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
+        """Carry out every task; a worker that dies takes its own run with it and no other."""
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        threads = threads_of(tasks)
+        workers = self._workers(threads)
+        if workers == 1 or len(tasks) == 1:
+            yield from BasicLauncher().launch(tasks, directory, stop)
+            return
+        waiting = {task.number: task for task in tasks}
+        with environment(worker_environment(threads)):
+            while waiting and stop.signum is None:
+                try:
+                    for row in self._parallel(workers, list(waiting.values())):
+                        del waiting[row["number"]]
+                        yield row
+                except BrokenProcessPool:
+                    yield from _after_a_death(waiting, directory)
+        yield from (directory.look(task) for task in waiting.values())
+
+    def _parallel(self, workers: int, tasks: Sequence[Task]) -> Iterator[Row]:
+        import joblib
+
+        parallel = joblib.Parallel(
+            n_jobs=min(workers, len(tasks)),
+            backend="loky",
+            return_as="generator_unordered",
+            verbose=self.verbose,
+            timeout=self.timeout,
+            pre_dispatch=self.pre_dispatch,
+            batch_size="auto" if self.batch_size == "auto" else int(self.batch_size),
+            temp_folder=self.temp_folder,
+            max_nbytes=self.max_nbytes,
+            mmap_mode=self.mmap_mode,
+        )
+        yield from parallel(joblib.delayed(carry_out)(task) for task in tasks)
+
+    def _workers(self, threads: int) -> int:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        fitting = max(cores // threads, 1)
+        return self.n_jobs if self.n_jobs > 0 else max(fitting + 1 + self.n_jobs, 1)
+
+
+def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Iterator[Row]:
+    """A worker died, and joblib ended the others: continue one by one those it may have died of."""
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    for task in list(waiting.values()):
+        known = directory.look(task)
+        if known["status"] == "waiting":
+            continue
+        row = known
+        if known["status"] == "interrupted":
+            try:
+                row = get_reusable_executor(max_workers=1).submit(carry_out, task).result()
+            except BrokenProcessPool as error:
+                row = task.fail(f"its worker process died twice: {_last_line(error)}", exit_code=137)
+        del waiting[task.number]
+        yield row
+
+
+@dataclass(kw_only=True)
+class SubmititLauncher:
+    """Jobs of submitit, each working through a share of the runs."""
+
+    submitit_folder: str = ".submitit"
+    """Folder for the logs and scripts of the jobs, below the sweep's directory."""
+    timeout_min: int = 60
+    """Longest time of a job in minutes."""
+    cpus_per_task: int | None = None
+    """Cores of a job; null: the threads of one run."""
+    gpus_per_node: int | None = None
+    """GPUs of a job."""
+    tasks_per_node: int = 1
+    """1: a job is one process."""
+    mem_gb: int | None = None
+    """Memory of a job in GiB."""
+    nodes: int = 1
+    """1: a job is on one node."""
+    name: str = "runner"
+    """Name of the jobs."""
+    stderr_to_stdout: bool = False
+    """Write errors of a job into its ordinary log."""
+    runs_per_job: int | None = None
+    """Runs that one job works through, so that its start-up is paid once; null: evenly among the jobs."""
+    array_parallelism: int = 0
+    """Jobs at the same time; 0: as many as this machine has cores for."""
+
+    def __post_init__(self) -> None:
+        require_range("hydra.launcher.timeout_min", self.timeout_min, 1)
+        if self.tasks_per_node != 1 or self.nodes != 1:
+            raise ConfigError("a run is one process on one node; leave it at 1", key="hydra.launcher.nodes")
+        if self.runs_per_job is not None:
+            require_range("hydra.launcher.runs_per_job", self.runs_per_job, 1)
+
+    cluster = "local"
+
+    def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
+        """Submit the jobs and report runs as they end, read from the shared file system."""
+        submitit = required("submitit", "slurm")
+        threads = threads_of(tasks)
+        folder = str(directory.path / self.submitit_folder)
+        executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster, **self.constructor())
+        executor.update_parameters(**self.parameters(threads))
+        with environment(worker_environment(threads)):
+            jobs = [(executor.submit(Share(), share), share) for share in self._shares(tasks, threads)]
+        waiting = {task.number: task for task in tasks}
+        while waiting:
+            time.sleep(POLL)
+            over = {task.number: job for job, share in jobs if job.done() for task in share}
+            for task in list(waiting.values()):
+                row = directory.look(task)
+                if task.number in over:
+                    row = _fate(task, over[task.number], row)
+                elif row["status"] in ("waiting", "interrupted", "running"):
+                    continue
+                del waiting[task.number]
+                yield row
+            if stop.signum is not None and not any(
+                directory.look(task)["status"] == "running" for task in waiting.values()
+            ):
+                for job, _ in jobs:
+                    job.cancel()
+                yield from (directory.look(task) for task in waiting.values())
+                return
+
+    def constructor(self) -> dict[str, Any]:
+        """What submitit's executor is made with."""
+        return {}
+
+    def parameters(self, threads: int) -> dict[str, Any]:
+        """What submitit is told."""
+        return {
+            "timeout_min": self.timeout_min,
+            "cpus_per_task": self.cpus_per_task or threads,
+            "name": self.name,
+            "nodes": self.nodes,
+            "tasks_per_node": self.tasks_per_node,
+            "stderr_to_stdout": self.stderr_to_stdout,
+            **({"gpus_per_node": self.gpus_per_node} if self.gpus_per_node is not None else {}),
+            **({"mem_gb": self.mem_gb} if self.mem_gb is not None else {}),
+        }
+
+    def _shares(self, tasks: Sequence[Task], threads: int) -> list[list[Task]]:
+        cores = os.cpu_count() or 1
+        jobs = self.array_parallelism or max(cores // (self.cpus_per_task or threads), 1)
+        if self.runs_per_job is not None:
+            jobs = -(-len(tasks) // self.runs_per_job)
+        jobs = min(jobs, len(tasks))
+        return [list(tasks[start::jobs]) for start in range(jobs)]
+
+
+@dataclass(kw_only=True)
+class SlurmLauncher(SubmititLauncher):
+    """An array of SLURM jobs."""
+
+    partition: str | None = None
+    """SLURM's --partition."""
+    qos: str | None = None
+    """SLURM's --qos."""
+    comment: str | None = None
+    """SLURM's --comment."""
+    constraint: str | None = None
+    """SLURM's --constraint."""
+    exclude: str | None = None
+    """SLURM's --exclude."""
+    gres: str | None = None
+    """SLURM's --gres."""
+    cpus_per_gpu: int | None = None
+    """SLURM's --cpus-per-gpu."""
+    gpus_per_task: int | None = None
+    """SLURM's --gpus-per-task."""
+    mem_per_gpu: str | None = None
+    """SLURM's --mem-per-gpu."""
+    mem_per_cpu: str | None = None
+    """SLURM's --mem-per-cpu."""
+    account: str | None = None
+    """SLURM's --account."""
+    signal_delay_s: int = 120
+    """Seconds between SLURM's signal and the end of a job that ran out of time."""
+    max_num_timeout: int = 0
+    """Times a job that ran out of time is queued again."""
+    additional_parameters: dict[str, Any] = field(default_factory=dict)
+    """Further #SBATCH parameters."""
+    array_parallelism: int = 256
+    """Jobs at the same time."""
+    setup: list[str] | None = None
+    """Shell lines before each job, e.g. module load."""
+
+    cluster = "slurm"
+
+    def constructor(self) -> dict[str, Any]:
+        """What submitit's executor is made with."""
+        return {"slurm_max_num_timeout": self.max_num_timeout}
+
+    def parameters(self, threads: int) -> dict[str, Any]:
+        """What submitit is told."""
+        mine = (
+            "partition", "qos", "comment", "constraint", "exclude", "gres", "cpus_per_gpu", "gpus_per_task",
+            "mem_per_gpu", "mem_per_cpu", "account", "signal_delay_s", "additional_parameters",
+            "array_parallelism", "setup",
+        )  # fmt: skip
+        values = {name: getattr(self, name) for name in mine}
+        given = {f"slurm_{name}": value for name, value in values.items() if value not in (None, {})}
+        return super().parameters(threads) | given
+
+
+class Share:
+    """What one job of a cluster does: its runs, one after the other; how they went is in their directories."""
+
+    def __call__(self, tasks: Sequence[Task]) -> int:
+        """Carry out or continue every run; returns how many are finished."""
+        return sum(carry_out(task)["status"] == "finished" for task in tasks)
+
+    def checkpoint(self, tasks: Sequence[Task]) -> Any:
+        """What SLURM shall queue when it takes the node away: the same, which goes on where the journals end."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, tasks)
+
+
+def _fate(task: Task, job: Any, row: Row) -> Row:
+    """The line of a run whose job is over although the run is not."""
+    if row["status"] not in ("waiting", "interrupted", "running") or "energy" in row:
+        return row
+    error = job.exception()
+    return row if error is None else task.fail(f"its job died: {_last_line(error)}")
+
+
+@dataclass(kw_only=True)
+class RayLauncher:
+    """Tasks of Ray, on a local cluster or an existing one."""
+
+    ray: dict[str, Any] = field(default_factory=lambda: {"init": {}, "remote": {}})
+    """init: arguments of ray.init, e.g. address: auto; remote: options of every task, e.g. num_cpus: 1."""
+
+    def __post_init__(self) -> None:
+        if unknown := set(self.ray) - {"init", "remote"}:
+            raise ConfigError(f"knows init and remote, got {sorted(unknown)}", key="hydra.launcher.ray")
+
+    def launch(
+        self,
+        tasks: Sequence[Task],
+        directory: SweepDirectory,  # noqa: ARG002 - Ray brings the rows back itself
+        stop: StopFlag,  # noqa: ARG002 - the runs look at the stop file and end by themselves
+    ) -> Iterator[Row]:
+        """Carry out every task on the cluster."""
+        ray = required("ray", "ray")
+        threads = threads_of(tasks)
+        ours = not ray.is_initialized()
+        if ours:
+            init: dict[str, Any] = {
+                "include_dashboard": False,
+                "log_to_driver": False,
+                "runtime_env": {"env_vars": worker_environment(threads)},
+            }
+            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+            ray.init(**{**init, **(self.ray.get("init") or {})})
+        options = {"num_cpus": threads, "max_retries": 1, **(self.ray.get("remote") or {})}
+        remote = ray.remote(carry_out).options(**options)
+        try:
+            waiting = {remote.remote(task): task for task in tasks}
+            while waiting:
+                done, _ = ray.wait(list(waiting), num_returns=1, timeout=POLL)
+                for reference in done:
+                    yield _collect(ray, reference, waiting.pop(reference))
+        finally:
+            if ours:
+                ray.shutdown()
+
+
+def _collect(ray: Any, reference: Any, task: Task) -> Row:
+    """The line of a Ray task, or why there is none."""
+    try:
+        row: Row = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        return task.fail(f"its Ray task died: {_last_line(error)}")
+    return row
+
+
+def threads_of(tasks: Sequence[Task]) -> int:
+    """Threads that the most demanding of the runs was declared with."""
+    return max(int(task.values["backend"]["threads"]) for task in tasks)
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """The variables by which every worker uses as many threads as its run declares, and no more.
+
+    Linear algebra gets one thread, here and in single runs: its results depend on the number in their last bits.
+    """
+    return dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict.fromkeys(BLAS_VARIABLES, "1")
+
+
+@contextlib.contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def required(module: str, extra: str, key: str = "hydra/launcher") -> Any:
+    """An optional engine.
+
+    Raises:
+        ConfigError: it is not installed, with the command that installs it.
+    """
+    if find_spec(module) is None:
+        raise ConfigError(f"needs {module}; pip install 'runner[{extra}]'", key=key)
+    return __import__(module)
+
+
+def _last_line(error: BaseException) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    return (lines[-1] if lines else type(error).__name__).strip()[:300]
+
+
+LAUNCHERS = {
+    "joblib": JoblibLauncher,
+    "submitit_local": SubmititLauncher,
+    "submitit_slurm": SlurmLauncher,
+    "ray": RayLauncher,
+}

@@ -1,0 +1,185 @@
+"""One run of a sweep, carried out in whatever process it is given to."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Self
+
+from runner.config import Declaration, RunConfig, restore
+from runner.errors import Interrupted, JournalError, RunnerError
+from runner.signals import StopFlag
+
+STOP_FILE = "stop"
+"""While this file lies in a sweep's directory, none of its runs goes on."""
+
+LOOK = 0.1
+"""Seconds between two looks at the stop file."""
+
+RESULT = (
+    "status", "energy", "stddev", "reference_energy", "error", "evaluations", "iterations", "usage_seconds",
+    "cost", "wall_seconds", "exit_code",
+)  # fmt: skip
+"""What a sweep's table shows of result.json."""
+
+Row = dict[str, Any]
+"""One line of a sweep's table."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """All that another process needs to carry out one run."""
+
+    number: int
+    """Its place in the sweep, and the name of its directory."""
+    overrides: tuple[str, ...]
+    """What would be typed to run it alone."""
+    label: Mapping[str, str]
+    """Swept key → value."""
+    values: Mapping[str, Any]
+    """Its configuration."""
+    schemas: Mapping[str, str]
+    """Group → name of the schema."""
+    config: RunConfig | None = None
+    """The same as live objects; None: made from the values where it runs."""
+    sweep: str
+    """Absolute path of the sweep's directory."""
+    parent: str
+    """The sweep's identity for the tracking store."""
+    folder: str
+    """Where the sweep was started; relative paths in the configuration start there."""
+
+    @property
+    def directory(self) -> Path:
+        """The run directory."""
+        return Path(self.sweep) / str(self.number)
+
+    @property
+    def name(self) -> str:
+        """What tells the run from its siblings."""
+        return ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.label.items()) or str(
+            self.number
+        )
+
+    def declaration(self) -> Declaration:
+        """What is to be run."""
+        if self.config is None:
+            return restore(dict(self.values), dict(self.schemas), self.overrides)
+        return Declaration(
+            config=self.config,
+            overrides=self.overrides,
+            values=dict(self.values),
+            schemas=dict(self.schemas),
+        )
+
+    @property
+    def failure(self) -> Path:
+        """Why it could not be started or continued; absent where its own journal tells."""
+        return self.directory / "failure.json"
+
+    def fail(self, reason: str, exit_code: int = 1) -> Row:
+        """Note that it could not be carried out."""
+        facts = {"status": "failed", "exit_code": exit_code, "reason": reason}
+        with suppress(OSError):
+            self.directory.mkdir(mode=0o700, exist_ok=True)
+            self.failure.write_text(json.dumps(facts), encoding="utf-8")
+        return self.row(**facts)
+
+    def row(self, **facts: Any) -> Row:
+        """A line of the table: which run, what was swept, and what is known."""
+        where = {"number": self.number, "run": self.name, **self.label}
+        return {**where, **facts, "directory": str(self.number)}
+
+
+class MemberStop(StopFlag):
+    """The stop flag of one run in a process of its own: also up when the sweep stops or its process is gone.
+
+    Ctrl-C reaches every process of the terminal; here it is left to the sweep, which tells all of its runs
+    through the stop file, on other machines too.
+    """
+
+    def __init__(self, sweep: Path) -> None:
+        super().__init__()
+        self._file = sweep / STOP_FILE
+        self._parent = os.getppid()
+        self._looked = 0.0
+
+    def check(self) -> None:
+        """Called between jobs.
+
+        Raises:
+            Interrupted: the sweep stops.
+        """
+        if time.monotonic() - self._looked > LOOK:
+            self._looked = time.monotonic()
+            if os.getppid() != self._parent:
+                self.signum = signal.SIGTERM
+            self.signum = self.signum or stopped(self._file.parent)
+        super().check()
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        with suppress(ValueError):  # only the main thread owns the signals
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            self._previous[signal.SIGINT] = signal.SIG_IGN
+        return self
+
+    def _handle(self, signum: int, _frame: FrameType | None) -> None:
+        self.signum = signum
+
+
+def stopped(sweep: Path) -> int | None:
+    """The signal a sweep was stopped with; None while it may go on."""
+    try:
+        return int((sweep / STOP_FILE).read_text(encoding="utf-8") or signal.SIGINT)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def carry_out(task: Task, stop: StopFlag | None = None) -> Row:
+    """Start or continue one run; whatever happens to it becomes a line of the table.
+
+    Args:
+        task: which run.
+        stop: the sweep's own flag where the run shares its process.
+    """
+    if stop is not None:
+        return _carry_out(task, stop)
+    if os.getcwd() != task.folder:
+        os.chdir(task.folder)
+    with MemberStop(Path(task.sweep)) as flag:
+        return _carry_out(task, flag)
+
+
+def _carry_out(task: Task, stop: StopFlag) -> Row:
+    from runner.run import Sweep, resume, run
+
+    sweep = Sweep(name=task.parent, stop=stop)
+    try:
+        stop.check()
+        task.failure.unlink(missing_ok=True)
+        if task.config is not None and task.config.plugins:
+            from runner.schema import register
+
+            register(task.config.plugins)
+        if (task.directory / "journal.jsonl").is_file():
+            result = resume(task.directory, sweep=sweep)
+        else:
+            result = run(task.declaration(), directory=str(task.directory), sweep=sweep)
+    except Interrupted:
+        return task.row(status="waiting", reason="the sweep was stopped before this run began")
+    except JournalError as error:
+        return task.row(status="running", exit_code=error.exit_code, reason=str(error))
+    except RunnerError as error:
+        return task.fail(str(error), error.exit_code)
+    except Exception as error:
+        return task.fail(f"{type(error).__name__}: {error}")
+    facts = {name: getattr(result, name) for name in RESULT}
+    return task.row(**facts, reason=result.stop_reason)

@@ -1,0 +1,151 @@
+"""What the terminal shows of a sweep: one line while it goes on, ranking and failures at its end."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from runner.progress import PLAIN_INTERVAL, REFRESH, clock, rows
+from runner.sweep.member import Row
+
+RANKED = 10
+"""Runs that the ranking shows."""
+SHOWN_FAILURES = 20
+"""Failures that the terminal shows; sweep.csv has every one."""
+
+
+class SweepProgress:
+    """A line over the whole sweep: how many runs are over, how fast, how long it will take."""
+
+    def __init__(self, total: int, done: int = 0, *, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        self._total = total
+        self._before = done
+        self._counts: Counter[str] = Counter()
+        self._best: float | None = None
+        self._started = self._shown = time.monotonic()
+        self._live: Live | None = None
+
+    def __enter__(self) -> SweepProgress:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *exit_details: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def skip(self) -> None:
+        """Count a run that was over before."""
+        self._before += 1
+
+    def __call__(self, row: Row) -> None:
+        """Take note of one run that is over."""
+        self._counts[str(row["status"])] += 1
+        distance = merit(row)
+        if distance is not None:
+            self._best = distance if self._best is None else min(self._best, distance)
+        now = time.monotonic()
+        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
+            return
+        self._shown = now
+        if self._live is not None:
+            self._live.update(Text(self.line(now)), refresh=True)
+        else:
+            self._console.print(self.line(now), highlight=False, soft_wrap=True)
+
+    def line(self, now: float) -> str:
+        """The progress line at a moment of the monotonic clock."""
+        over = sum(self._counts.values())
+        others = "".join(
+            f", {count} {status}" for status, count in self._counts.items() if status != "finished"
+        )
+        text = f"run {self._before + over}/{self._total}{others}"
+        if self._best is not None:
+            text += f"  best {self._best:.3g}"
+        elapsed = now - self._started
+        if over and elapsed > 0:
+            left = elapsed / over * (self._total - self._before - over)
+            text += f"  {over / elapsed:.2g} runs/s  about {clock(max(left, 0))} left"
+        return text
+
+
+def merit(row: Row) -> float | None:
+    """What runs are ranked by: distance from the exact energy, or the energy where nobody knows that."""
+    for name, value in (("error", row.get("error")), ("energy", row.get("energy"))):
+        if isinstance(value, int | float):
+            return abs(value) if name == "error" else value
+    return None
+
+
+def ranking(table: Sequence[Row], swept: Sequence[str]) -> list[dict[str, Any]]:
+    """The best runs, best first; with several seeds, the best settings by the median over their seeds."""
+    judged = [(row, value) for row in table if (value := merit(row)) is not None]
+    if "seed" in swept and len(swept) > 1:
+        return _by_setting(judged, [key for key in swept if key != "seed"])
+    judged.sort(key=lambda pair: (pair[1], pair[0]["number"]))
+    names = ("energy", "error", "evaluations", "usage_seconds", "cost")
+    return [
+        {"": place, "run": row["run"], **{name: row[name] for name in names if row.get(name) is not None}}
+        for place, (row, _) in enumerate(judged[:RANKED], 1)
+    ]
+
+
+def _by_setting(judged: Sequence[tuple[Row, float]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    groups: dict[tuple[str, ...], list[tuple[Row, float]]] = {}
+    for row, value in judged:
+        groups.setdefault(tuple(str(row.get(key)) for key in keys), []).append((row, value))
+    lines = []
+    for setting, members in groups.items():
+        values = [value for _, value in members]
+        line: dict[str, Any] = dict(zip(keys, setting, strict=True))
+        line |= {
+            "runs": len(members),
+            "median": statistics.median(values),
+            "best": min(values),
+            "worst": max(values),
+            "best run": min(members, key=lambda pair: pair[1])[0]["number"],
+        }
+        lines.append(line)
+    lines.sort(key=lambda line: line["median"])
+    return [{"": place, **line} for place, line in enumerate(lines[:RANKED], 1)]
+
+
+def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: Sequence[str] = ()) -> None:
+    """Print the ranking, every failure with its reason, and where everything lies."""
+    console = Console(file=sys.stdout)
+    ranked = ranking(table, swept)
+    if ranked:
+        by = "|energy − exact|" if any(row.get("error") is not None for row in table) else "energy"
+        console.print(Text(f"ranking by {by}", style="bold"))
+        console.print(rows(ranked))
+    failed = [row for row in table if row["status"] != "finished"]
+    for row in failed[:SHOWN_FAILURES]:
+        console.print(
+            f"run {row['number']} ({row['run']}) {row['status']}: {row.get('reason') or ''}",
+            style="red" if row["status"] == "failed" else "yellow",
+            markup=False,
+            highlight=False,
+        )
+    if len(failed) > SHOWN_FAILURES:
+        console.print(f"… and {len(failed) - SHOWN_FAILURES} more, see sweep.csv")
+    console.print(counted(table), highlight=False)
+    console.print(f"files     {directory}", highlight=False, soft_wrap=True)
+    for note in notes:
+        console.print(note, highlight=False, soft_wrap=True)
+
+
+def counted(table: Sequence[Mapping[str, Any]]) -> str:
+    """`18 finished, 2 failed of 20 runs`."""
+    counts = Counter(str(row["status"]) for row in table)
+    return ", ".join(f"{count} {status}" for status, count in counts.most_common()) + f" of {len(table)} runs"
