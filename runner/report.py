@@ -108,8 +108,12 @@ def run_page(events: Events, figures: Path) -> str:
     )
 
 
-def sweep_page(directory: Path) -> Path:
+def sweep_page(directory: Path, **axes: Any) -> Path:
     """Draw the overview of a sweep from its sweep.csv and write report.html there; returns the page.
+
+    Args:
+        directory: the sweep's directory.
+        axes: what `sweep_overview` shall draw against what.
 
     Raises:
         ConfigError: there is no sweep.csv.
@@ -119,7 +123,7 @@ def sweep_page(directory: Path) -> Path:
     rows = read_table(directory / "sweep.csv")
     files = RunDirectory(directory)
     files.figures.mkdir(exist_ok=True)
-    save(sweep_overview(rows), files.figures / "sweep.png")
+    save(sweep_overview(rows, **axes), files.figures / "sweep.png")
     states = [str(row.get("status")) for row in rows]
     finished = states.count("finished")
     page = directory / "report.html"

@@ -179,7 +179,7 @@ class _Execution:
         tracking = self.config.tracking
         if self.sweep is not None:
             tracking = replace(tracking, enabled=False)
-        return tracking.build(self.files.path)  # type: ignore[no-any-return]
+        return tracking.build(self.files.path)
 
     def _experiment(self, lab: Lab) -> _Ending:
         progress: Any = contextlib.nullcontext()

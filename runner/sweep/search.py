@@ -153,7 +153,7 @@ class _Search:
         study = optuna.create_study(
             storage=None if address is None else _database(address, self._declared.config.tracking),
             study_name=self._sweeper.study_name or self._directory.identity,
-            directions=list(self._sweeper.directions),
+            directions=[*self._sweeper.directions],  # type: ignore[list-item]
             load_if_exists=True,
         )
         with contextlib.suppress(ValueError):
