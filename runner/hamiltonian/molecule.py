@@ -43,6 +43,8 @@ class MoleculeGeometry:
     """Keep core electrons doubly occupied."""
     active_space: list[int] = field(default_factory=list)
     """[electrons, orbitals] that stay active around the Fermi level; empty: all."""
+    active_orbitals: list[int] = field(default_factory=list)
+    """Which orbitals active_space means, counted from 0; empty: those around the Fermi level."""
     mapper: str = "jordan_wigner"
     """jordan_wigner | parity | bravyi_kitaev."""
 
@@ -62,6 +64,13 @@ class MoleculeGeometry:
             )
         for index, count in enumerate(self.active_space):
             require_integer(f"hamiltonian.active_space[{index}]", count, 1, 1000)
+        if self.active_orbitals and [len(self.active_orbitals)] != self.active_space[1:]:
+            raise ConfigError(
+                f"has {len(self.active_orbitals)} orbitals, active_space is {self.active_space}; make them equal",
+                key="hamiltonian.active_orbitals",
+            )
+        for index, orbital in enumerate(self.active_orbitals):
+            require_integer(f"hamiltonian.active_orbitals[{index}]", orbital, 0, 1000)
         if self.geometry:
             atoms_of(self.geometry, "hamiltonian.geometry")
 
@@ -90,7 +99,9 @@ class MoleculeGeometry:
             if self.frozen_core:
                 problem = FreezeCoreTransformer().transform(problem)
             if self.active_space:
-                problem = ActiveSpaceTransformer(*self.active_space).transform(problem)
+                problem = ActiveSpaceTransformer(*self.active_space, self.active_orbitals or None).transform(
+                    problem
+                )
         except Exception as error:  # PySCF and qiskit-nature raise whatever they like on impossible molecules
             reason = " ".join(str(error).split())[:100]
             raise ConfigError(

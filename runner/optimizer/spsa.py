@@ -33,7 +33,7 @@ class SPSA(OptimizerConfig):
     """A as a share of the number of steps."""
     calibration: int = 25
     """Random directions (two energies each, all in one job) of the calibration; at most half of the budget."""
-    first_step: float = 0.3
+    first_step: float = 0.15
     """Angle in radians that the first step should move each parameter by."""
     resamplings: int = 1
     """Directions averaged in each step."""

@@ -1,0 +1,173 @@
+"""Molecules: fermions as qubits, hydrogen chains in closed form, and PySCF where it is installed."""
+
+import numpy as np
+import pytest
+from qiskit.quantum_info import SparsePauliOp
+
+from runner.errors import ConfigError
+from runner.hamiltonian.fermion import MAPPERS, ladder, product, remap, sector_energy
+from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
+from tests.choices import choice
+from tests.test_hamiltonian import bits_state, lowest
+
+
+def test_ladder_operators_anticommute():
+    """{a_p, a†_q} = δ_pq and {a_p, a_q} = 0 on four orbitals."""
+    for p in range(4):
+        for q in range(4):
+            down, up = product([(p, False)], 4), product([(q, True)], 4)
+            expected = SparsePauliOp("IIII", float(p == q))
+            assert ((down @ up) + (up @ down) - expected).simplify().coeffs == pytest.approx([0])
+            other = ladder(q, 4, creates=False)
+            assert ((down @ other) + (other @ down)).simplify().coeffs == pytest.approx([0])
+
+
+def test_hydrogen_at_equilibrium():
+    """The integrals computed here give the shipped H2, digit by digit."""
+    computed = HydrogenChain(name="h", bond_length=0.735).build()
+    shipped = choice("hamiltonian", "h2")
+
+    assert computed.physics.reference_energy == pytest.approx(shipped.reference_energy, abs=1e-9)
+    energy = bits_state(computed.physics.reference_state).expectation_value(computed).real
+    assert energy == pytest.approx(shipped.hartree_fock_energy, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("atoms", "distance", "fci"),
+    [(2, 0.4, -0.9141497), (2, 1.5, -0.9981494), (2, 2.5, -0.9360549), (4, 0.9, -2.1803166)],
+)
+def test_hydrogen_chains_have_the_fci_energies_of_pyscf(atoms, distance, fci):
+    """Reference values from PySCF 2.14."""
+    assert HydrogenChain(
+        name="h", atoms=atoms, bond_length=distance
+    ).build().physics.reference_energy == pytest.approx(fci, abs=1e-6)
+
+
+def test_stretched_hydrogen_falls_apart_into_atoms():
+    """Far apart, H2 has twice the energy of the sto-3g atom, −0.46658 Ha."""
+    energy = HydrogenChain(name="h", bond_length=20.0).build().physics.reference_energy
+
+    assert energy == pytest.approx(2 * -0.46658, abs=1e-4)
+
+
+@pytest.mark.parametrize("mapper", MAPPERS)
+def test_mappings_share_the_spectrum(mapper):
+    """Energies, the Hartree–Fock state and the FCI sector do not depend on the mapping."""
+    reference = HydrogenChain(name="h").build()
+    mapped = HydrogenChain(name="h", mapper=mapper).build()
+
+    spectra = [np.linalg.eigvalsh(operator.to_matrix()) for operator in (reference, mapped)]
+    assert spectra[0] == pytest.approx(spectra[1])
+    assert sector_energy(mapped, (1, 1), mapper) == pytest.approx(lowest(reference))
+    energy = bits_state(mapped.physics.reference_state).expectation_value(mapped).real
+    assert energy == pytest.approx(choice("hamiltonian", "h2").hartree_fock_energy)
+
+
+def test_mappings_agree_with_qiskit_nature():
+    """Parity and Bravyi–Kitaev of a†₀a₃ + h.c. equal qiskit-nature's, where that is installed."""
+    mappers = pytest.importorskip("qiskit_nature.second_q.mappers")
+    fermions = pytest.importorskip("qiskit_nature.second_q.operators")
+    theirs = fermions.FermionicOp({"+_0 -_3": 1.0, "+_3 -_0": 1.0}, num_spin_orbitals=6)
+    ours = product([(0, True), (3, False)], 6) + product([(3, True), (0, False)], 6)
+
+    assert remap(ours, "parity").equiv(mappers.ParityMapper().map(theirs))
+    assert remap(ours, "bravyi_kitaev").equiv(mappers.BravyiKitaevMapper().map(theirs))
+
+
+def test_sector_energy_counts_electrons():
+    """The sector without electrons has the nuclear repulsion alone."""
+    operator = choice("hamiltonian", "h2").build()
+
+    assert sector_energy(operator, (0, 0), "jordan_wigner") == pytest.approx(0.7199689944)
+    assert sector_energy(operator, (1, 1), "jordan_wigner") == pytest.approx(-1.137306, abs=1e-6)
+
+
+GEOMETRIES = {
+    "h2": {"geometry": "H 0 0 0; H 0 0 0.735"},
+    "h4": {"geometry": "H 0 0 0; H 0 0 0.9; H 0 0 1.8; H 0 0 2.7"},
+    "lih": {"geometry": "Li 0 0 0; H 0 0 1.6", "frozen_core": True},
+    "beh2": {
+        "geometry": "H 0 0 -1.33; Be 0 0 0; H 0 0 1.33",
+        "active_space": [4, 4],
+        "active_orbitals": [1, 2, 5, 6],
+    },
+    "h2o": {"geometry": "O 0 0 0; H 0 0.757797 0.586749; H 0 -0.757797 0.586749", "active_space": [4, 4]},
+}
+
+
+@pytest.mark.parametrize("name", list(GEOMETRIES))
+def test_shipped_coefficients_are_those_of_pyscf(name):
+    """The spectrum's bottom, the Hartree–Fock energy and the sizes of terms agree with a fresh calculation."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("qiskit_nature")
+    shipped = choice("hamiltonian", name)
+    computed = MoleculeGeometry(name="molecule", **GEOMETRIES[name]).build()
+
+    assert computed.physics.reference_energy == pytest.approx(shipped.reference_energy, abs=1e-6)
+    sizes = [np.sort(np.abs(operator.coeffs)) for operator in (computed, shipped.build())]
+    assert sizes[0] == pytest.approx(sizes[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("mapper", MAPPERS)
+def test_molecules_come_in_every_mapping(mapper):
+    """The reference state has the Hartree–Fock energy whatever the mapping of qiskit-nature."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("qiskit_nature")
+    operator = MoleculeGeometry(name="molecule", mapper=mapper, **GEOMETRIES["h2"]).build()
+
+    energy = bits_state(operator.physics.reference_state).expectation_value(operator).real
+    assert energy == pytest.approx(choice("hamiltonian", "h2").hartree_fock_energy, abs=1e-8)
+    assert operator.physics.reference_energy == pytest.approx(-1.137306, abs=1e-6)
+
+
+def test_an_xyz_file_is_a_geometry(tmp_path):
+    """Number of atoms, a comment, and a line for each."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("qiskit_nature")
+    (tmp_path / "h2.xyz").write_text("2\nhydrogen\nH 0 0 0\nH 0 0 0.735\n")
+    operator = MoleculeGeometry(name="molecule", xyz_file=str(tmp_path / "h2.xyz")).build()
+
+    assert operator.physics.reference_energy == pytest.approx(-1.137306, abs=1e-6)
+
+
+def test_without_the_extra_the_remedy_is_told(monkeypatch):
+    """What to install, and what to choose instead."""
+    monkeypatch.setitem(__import__("sys").modules, "qiskit_nature", None)
+    monkeypatch.setitem(__import__("sys").modules, "qiskit_nature.second_q.drivers", None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'runner\[chemistry\]', or choose h2"):
+        choice("hamiltonian", "molecule").build()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"geometry": ""}, "hamiltonian.geometry: give either geometry or xyz_file"),
+        ({"geometry": "H 0 0; H 0 0 1"}, "hamiltonian.geometry: atom 1 is 'H 0 0'"),
+        ({"geometry": "H 0 0 zero"}, "atom 1 is 'H 0 0 zero'"),
+        ({"unit": "meter"}, "hamiltonian.unit: unknown choice 'meter'"),
+        ({"mapper": "jordan"}, "hamiltonian.mapper: .*did you mean 'jordan_wigner'"),
+        ({"spin": -1}, "hamiltonian.spin: must be at least 0"),
+        ({"active_space": [2]}, "hamiltonian.active_space: must be"),
+        ({"active_space": [2, 2], "active_orbitals": [0]}, "hamiltonian.active_orbitals: has 1 orbitals"),
+        ({"active_space": [2, 0]}, r"hamiltonian.active_space\[1\]: must be at least 1"),
+    ],
+)
+def test_bad_molecules_are_refused(changes, message):
+    """Each mistake is told in one line that names the key."""
+    with pytest.raises(ConfigError, match=message):
+        choice("hamiltonian", "molecule", **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"atoms": 3}, "hamiltonian.atoms: must be even, got 3"),
+        ({"bond_length": 0.0}, "hamiltonian.bond_length: must be above 0"),
+        ({"bond_length": 1e3}, "hamiltonian.bond_length: must be 0.1 to 100 Å"),
+    ],
+)
+def test_bad_chains_are_refused(changes, message):
+    """Each mistake is told in one line that names the key."""
+    with pytest.raises(ConfigError, match=message):
+        choice("hamiltonian", "hydrogen", **changes)
