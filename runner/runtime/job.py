@@ -67,9 +67,10 @@ class RuntimeJob:
     ) -> None:
         self._service = service
         self.backend_ = backend
-        self._simulate = simulate
-        self._contain = contain
-        self._describe = describe
+        # each is let go of as soon as it has served: what is kept for a million jobs should be little
+        self._simulate: Callable[[], list[dict[str, Any]]] | None = simulate
+        self._contain: Callable[[RuntimeJob, list[dict[str, Any]]], PrimitiveResult] | None = contain
+        self._describe: Callable[[], dict[str, Any]] | None = describe
         self.digest = digest
         self.seed = seed
         self.record: machine.Job
@@ -93,20 +94,13 @@ class RuntimeJob:
         timeline = self._service.timeline
         if not timeline.wait_for(self.record, self.resolve, timeout):
             raise self._too_late(timeout)
-        if self.record.status == machine.DONE:
-            self.resolve()
+        self.resolve()
         timeline.deliver(self.completion)
-        if self.record.status != machine.DONE:
-            raise self._why_not()
-        with self._guard:
-            if self._answer is None:
-                assert self._numbers is not None
-                self._answer = self._contain(self, self._numbers)
-        return self._answer
+        return self.contained()
 
     def resolve(self) -> None:
-        """Find the job's numbers: recorded ones if there are any, else by simulation."""
-        if self.settled:
+        """Find the job's numbers, if it came to run: recorded ones if there are any, else by simulation."""
+        if self.settled or self.record.status not in (machine.RUNNING, machine.DONE):
             return
         with self._guard:
             if self.settled:
@@ -119,36 +113,51 @@ class RuntimeJob:
                     self._recorded = recorded
                     self._numbers = [restore(numbers) for numbers in recorded]
                 else:
+                    assert self._simulate is not None
                     self._numbers = self._simulate()
             except Exception as error:
                 self._error = error
                 job.status = machine.FAILED
                 job.reason = f"its simulation failed: {error}"
+            self._simulate = None
             self.settled = True
 
     def simulate_ahead(self) -> None:
         """Simulate now and keep what comes of it; `resolve`, which alone decides about the job, then has it
         at once.
         """
+        simulate = self._simulate
+        if simulate is None:
+            return
         try:
-            numbers = self._simulate()
+            numbers = simulate()
         except Exception as error:
             failure = error
 
-            def fail() -> list[dict[str, Any]]:
+            def again() -> list[dict[str, Any]]:
                 raise failure
-
-            self._simulate = fail
         else:
-            self._simulate = lambda: numbers
+
+            def again() -> list[dict[str, Any]]:
+                return numbers
+
+        with self._guard:
+            if not self.settled:
+                self._simulate = again
 
     def contained(self) -> PrimitiveResult:
         """Return the result of a job that is done, without waiting and without telling anybody."""
         self.resolve()
         if self.record.status != machine.DONE:
             raise self._why_not()
-        assert self._numbers is not None
-        return self._contain(self, self._numbers)
+        with self._guard:
+            if self._answer is None:
+                assert self._numbers is not None
+                assert self._contain is not None
+                self._answer = self._contain(self, self._numbers)
+                self._contain = None
+                self._describe = None
+            return self._answer
 
     def _too_late(self, timeout: float | None) -> RuntimeSessionError:
         return RuntimeSessionError(
@@ -185,6 +194,7 @@ class RuntimeJob:
         common = {"job": job.id, "workload": job.workload, "index": job.index, "digest": self.digest}
         session = job.session.id if job.session is not None else None
         if kind == "job.submitted":
+            assert self._describe is not None
             return {
                 **common,
                 "session": session,

@@ -214,6 +214,24 @@ class LocalRuntimeService:
             return None
         return self.clock.date(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
+    # -- what a run needs -------------------------------------------------------------------------------
+
+    def open(self, backend: LocalBackend, mode: str, max_time: int | str | None = None) -> Any:
+        """Open a `session` or a `batch`; in `job` mode the backend itself is what jobs are submitted to."""
+        from runner.runtime.session import Batch, Session
+
+        if mode == "job":
+            return backend
+        return (Session if mode == "session" else Batch)(backend=backend, max_time=max_time)
+
+    def primitive(self, kind: str, mode: Any, options: dict[str, Any], workload: str) -> Any:
+        """Make an `estimator` or a `sampler` for the jobs of a workload."""
+        from runner.runtime.primitives import EstimatorV2, SamplerV2
+
+        return (EstimatorV2 if kind == "estimator" else SamplerV2)(
+            mode=mode, options=options, workload=workload
+        )
+
     # -- jobs -------------------------------------------------------------------------------------------
 
     def next_name(self, kind: str) -> str:
