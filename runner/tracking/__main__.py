@@ -1,4 +1,4 @@
-"""`python -m runner.tracking RUN_DIR [--follow]`: the uploader's process; by hand: `runner sync`."""
+"""`python -m runner.tracking --follow|--sweep`: the uploader's process; by hand: `python -m runner sync DIR`."""
 
 from __future__ import annotations
 
@@ -6,49 +6,31 @@ import argparse
 import logging
 import signal
 import sys
+import traceback
 from io import FileIO
-from pathlib import Path
 
-from runner.errors import RunnerError
-from runner.redact import RedactingFormatter
 from runner.tracking.sweep import follow_sweep
-from runner.tracking.sync import sync
 from runner.tracking.uploader import follow
 
 
 def main() -> int:
-    """Bring one run into MLflow, following it to its end with --follow."""
+    """Accompany a run, or all runs of a sweep, to the end; what to do comes on stdin."""
     parser = argparse.ArgumentParser(prog="python -m runner.tracking", description=__doc__)
-    parser.add_argument("directory", type=Path, help="run directory")
-    parser.add_argument(
-        "--follow", action="store_true", help="go on until the run ends (configuration on stdin)"
-    )
-    parser.add_argument("--sweep", action="store_true", help="the same for all runs of a sweep directory")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--follow", action="store_true", help="one run")
+    what.add_argument("--sweep", action="store_true", help="all runs of a sweep")
     arguments = parser.parse_args()
-    try:
-        if arguments.follow or arguments.sweep:
-            _detach()
-            accompany = follow_sweep if arguments.sweep else follow
-            report = accompany(arguments.directory, FileIO(sys.stdin.fileno(), closefd=False))
-        else:
-            report = sync(arguments.directory)
-    except RunnerError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    if report.message:
-        print(report.message, file=sys.stderr)
-    return 0 if report.state == "synced" else 4
-
-
-def _detach() -> None:
-    """Leave signals to the run, whose end is ours, and write a clean log."""
     for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, signal.SIG_IGN)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        signal.signal(signum, signal.SIG_IGN)  # they are meant for the run, whose end is ours
     log = logging.getLogger("runner.tracking")
-    log.addHandler(handler)
     log.propagate = False
+    accompany = follow_sweep if arguments.sweep else follow
+    try:
+        accompany(FileIO(sys.stdin.fileno(), closefd=False))
+    except Exception:
+        log.error("the upload failed: %s", traceback.format_exc())
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

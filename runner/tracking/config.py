@@ -53,8 +53,8 @@ class TrackingConfig:
                 key="tracking.uri",
             )
 
-    def build(self, directory: str | Path) -> Uploader:
-        """The uploader of the run in `directory`; entering it starts its process."""
+    def build(self, directory: str | Path | None = None) -> Uploader:
+        """The uploader of the run in `directory`, which `start` may also tell it later."""
         from runner.tracking.uploader import Uploader
 
         return Uploader(directory, self)

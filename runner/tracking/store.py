@@ -23,6 +23,9 @@ REQUEST_TIMEOUT = 10
 ID_TAG = "runner.run_id"
 """The tag by which a run is found again."""
 
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+"""Tells MLflow's pages to show runs with metrics, not traces of language models."""
+
 BATCH = 1000
 """Metric values in one request; MLflow's own limit."""
 
@@ -49,8 +52,7 @@ class Store:
         self._on_request = on_request
         if is_server(uri):
             self._call(probe, uri)
-        _calm()
-        importlib.import_module("mlflow")  # seconds that say nothing about the store's health
+        load(uri)  # seconds that say nothing about the store's health
         folder = Path(artifacts).absolute()
         with _alone(uri):
             self._client = self._call(_connect, uri, folder)
@@ -162,6 +164,12 @@ def probe(uri: str) -> None:
         raise StoreError(f"{host} answers with status {status}")
 
 
+def load(uri: str) -> None:
+    """Import what a store at this address needs, which takes seconds the first time."""
+    _calm()
+    importlib.import_module("mlflow" if is_server(uri) else "mlflow.store.tracking.sqlalchemy_store")
+
+
 def _calm() -> None:
     """Keep MLflow from retrying for minutes, from calling home, and from writing to the terminal."""
     settings = {
@@ -202,7 +210,7 @@ def _experiment(client: Any, name: str, folder: str | None) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=folder))
+            return str(client.create_experiment(name, artifact_location=folder, tags=EXPERIMENT_TAGS))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from contextlib import ExitStack
@@ -13,7 +12,7 @@ from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError
 from runner.tracking.sync import RunSync, files_of, locked, report_of, runs_of, together
-from runner.tracking.uploader import INTERVAL, RETRIES, Uploader, told
+from runner.tracking.uploader import INTERVAL, RETRIES, Uploader, instructions, told
 
 SETTLED = 5.0
 """Seconds after the end of a run in which its figures and report are drawn."""
@@ -30,8 +29,8 @@ class SweepUploader(Uploader):
         """How far all runs together have come."""
         if self._progress().phase == "synced":
             return SyncReport(state="synced")
-        runs = runs_of(self.directory)
-        return together(self.directory, [report_of(run, Progress.load(run)) for run in runs])
+        runs = runs_of(self._home)
+        return together(self._home, [report_of(run, Progress.load(run)) for run in runs])
 
 
 class SweepSync:
@@ -116,9 +115,12 @@ class SweepSync:
         self.progress.save(self.directory)
 
 
-def follow_sweep(directory: Path, control: RawIOBase) -> SyncReport:
+def follow_sweep(control: RawIOBase) -> SyncReport | None:
     """The uploader's process of a sweep: bring in its runs as they go on, until `control` says finish or closes."""
-    config = TrackingConfig(**json.loads(control.readline()))
+    task = instructions(control)
+    if task is None:
+        return None
+    config, directory = task
     sweep = SweepSync(directory, config)
     failures = 0
     try:

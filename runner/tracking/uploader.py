@@ -21,9 +21,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from runner.redact import RedactingFormatter
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
-from runner.tracking.store import StoreError, is_server
+from runner.tracking.store import StoreError, is_server, load
 from runner.tracking.sync import RunSync, locked, reconcile, report_of
 
 INTERVAL = 0.5
@@ -39,32 +40,46 @@ log = logging.getLogger("runner.tracking")
 
 
 class Uploader:
-    """The run's end: start the process, ask for the MLflow run's id, and let it finish."""
+    """The run's end: start the process, ask for the MLflow run's id, and let it finish.
+
+    Entered with a directory it starts; entered without one it only warms up, and `start` tells it where.
+    """
 
     verb = "--follow"
     """What the process is asked to do."""
 
-    def __init__(self, directory: str | Path, config: TrackingConfig) -> None:
-        self.directory = Path(directory)
+    def __init__(self, directory: str | Path | None, config: TrackingConfig) -> None:
+        self.directory = None if directory is None else Path(directory)
         self.config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._started = time.monotonic()
 
-    def start(self) -> None:
-        """Start the process; with tracking off, nothing."""
-        if not self.config.enabled:
+    def warm(self) -> None:
+        """Start the process, which imports MLflow (seconds) while the run is still being prepared."""
+        if not self.config.enabled or self._process is not None:
             return
-        self._started = time.monotonic()
-        with (self.directory / "runner.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "runner.tracking", str(self.directory), self.verb],
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "runner.tracking", self.verb],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
         self._tell(json.dumps(asdict(self.config)))
+
+    def start(self, directory: str | Path | None = None) -> None:
+        """Bring in the run in `directory` from now on; with tracking off, do nothing."""
+        self.directory = Path(directory) if directory is not None else self.directory
+        self._started = time.monotonic()
+        self.warm()
+        if self._process is not None:
+            self._tell(str(self._home))
+
+    @property
+    def _home(self) -> Path:
+        assert self.directory is not None, "start(directory) comes first"
+        return self.directory
 
     def run_id(self) -> str | None:
         """The MLflow run's id; waits for it as `finish` does."""
@@ -87,7 +102,7 @@ class Uploader:
 
     def report(self) -> SyncReport:
         """How far it has come."""
-        return report_of(self.directory, self._progress())
+        return report_of(self._home, self._progress())
 
     def _tell(self, line: str) -> None:
         assert self._process is not None
@@ -96,12 +111,12 @@ class Uploader:
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            log.warning("the uploader has ended early; see %s", self.directory / "runner.log")
+            log.warning("the uploader has ended early; later: python -m runner sync %s", self.directory)
 
     def _progress(self) -> Progress:
         """What our uploader wrote; an earlier one's words about its health do not count."""
         assert self._process is not None
-        progress = Progress.load(self.directory)
+        progress = Progress.load(self._home)
         if progress.uploader == self._process.pid:
             return progress
         return Progress(synced=progress.synced)
@@ -127,22 +142,33 @@ class Uploader:
         return not is_server(self.config.uri) or max(progress.slowest, under_way) < SLOW
 
     def __enter__(self) -> Self:
-        self.start()
+        if self.directory is None:
+            self.warm()
+        else:
+            self.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.close()
+        if self._process is None or self._process.stdin is None:
+            return
+        self._process.stdin.close()
+        if self.directory is None:  # there was no run after all
+            self._process.kill()
+            self._process.wait()
 
 
-def follow(directory: Path, control: RawIOBase) -> SyncReport:
-    """The uploader's process: bring in the run as it goes on, until `control` says finish or closes.
+def follow(control: RawIOBase) -> SyncReport | None:
+    """The uploader's process: bring in a run as it goes on, until `control` says finish or closes.
 
-    The first line of `control` (unbuffered, so that `select` sees what comes) is the tracking configuration.
+    The first line of `control` (unbuffered, so that `select` sees what comes) is the tracking configuration, the
+    second the run directory; None when there never was one.
     """
-    config = TrackingConfig(**json.loads(control.readline()))
+    task = instructions(control)
+    if task is None:
+        return None
+    config, directory = task
     with locked(directory):
         run = RunSync(directory, config, live=True)
         try:
@@ -152,6 +178,21 @@ def follow(directory: Path, control: RawIOBase) -> SyncReport:
             run.close()
     reconcile(directory.parent)  # whoever starts a run also puts its dead neighbours to rest
     return run.report()
+
+
+def instructions(control: RawIOBase) -> tuple[TrackingConfig, Path] | None:
+    """What to do, read while MLflow is being imported; None when there is nothing to do after all."""
+    config = TrackingConfig(**json.loads(control.readline()))
+    if not is_server(config.uri):
+        load(config.uri)
+    line = control.readline().decode().rstrip("\n")
+    if not line:
+        return None
+    directory = Path(line)
+    handler = logging.FileHandler(directory / "runner.log", delay=True)
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    log.addHandler(handler)
+    return config, directory
 
 
 def _accompany(run: RunSync, control: RawIOBase) -> None:

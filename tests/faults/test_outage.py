@@ -59,10 +59,10 @@ def run_during(outage: Outage, port: int, home: Path) -> SyncReport:
         config = TrackingConfig(uri=proxy.uri, artifacts=str(home / "unused"))
         journal = made.start(directory, proxy.uri, home / "unused")
         read, write = os.pipe()
-        os.write(write, json.dumps(asdict(config)).encode() + b"\n")
+        os.write(write, f"{json.dumps(asdict(config))}\n{directory}\n".encode())
         with open(read, "rb", buffering=0) as control:
             reports: list[SyncReport] = []
-            uploader = threading.Thread(target=lambda: reports.append(follow(directory, control)))
+            uploader = threading.Thread(target=lambda: reports.append(follow(control)))
             uploader.start()
             made.evaluate(journal, range(EVALUATIONS // 2))
             time.sleep(0.5)

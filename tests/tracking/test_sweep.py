@@ -17,7 +17,7 @@ def test_runs_of_a_sweep_arrive_together(tracked, tmp_path, request):
     sweep = tmp_path / request.node.name
     sweep.mkdir()
     read, write = os.pipe()
-    os.write(write, json.dumps(tracked.config.__dict__).encode() + b"\nfinish\n")
+    os.write(write, f"{json.dumps(tracked.config.__dict__)}\n{sweep}\nfinish\n".encode())
     parent = {"parent": f"{sweep.name} 1"}
     upload = SweepSync(sweep, tracked.config)
     journal = made.start(sweep / "0", *tracked.place, run_id=f"{sweep.name}-0", **parent)
@@ -30,7 +30,7 @@ def test_runs_of_a_sweep_arrive_together(tracked, tmp_path, request):
     upload.advance()
     upload.close()
     with open(read, "rb", buffering=0) as control:
-        report = follow_sweep(sweep, control)
+        report = follow_sweep(control)
     os.close(write)
 
     (top,) = tracked.runs(f"attributes.run_name = '{sweep.name}'")
