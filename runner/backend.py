@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from runner.config import require_choice, require_range
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit_aer.noise import NoiseModel
 
+    from runner.config import RunConfig
+    from runner.record import Record
     from runner.runtime import LocalRuntimeService
 
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
@@ -47,6 +49,13 @@ class BackendConfig:
     def engine_options(self) -> dict[str, Any]:
         """Keyword arguments for the engine."""
         return {"engine": self.engine, "method": self.method, "threads": self.threads}
+
+    def service(self, config: RunConfig, **live: Any) -> LocalRuntimeService:
+        """The service that runs the jobs: the local runtime, on the declared session's clock."""
+        return config.session.build(engine_options=self.engine_options, **live)
+
+    def continue_from(self, service: LocalRuntimeService, record: Record) -> None:
+        """Tell the service what was recorded before; the local runtime repeats its past by itself."""
 
     def build(self, service: LocalRuntimeService) -> BackendV2:
         """The backend, bound to `service`."""
@@ -216,4 +225,78 @@ def snapshots() -> list[str]:
     return sorted(f"fake_{name}" for name in names)
 
 
-SCHEMAS = {"ideal": IdealBackend, "noisy": NoisyBackend, "device": DeviceBackend, "generic": GenericBackend}
+@dataclass(kw_only=True)
+class IbmBackend(BackendConfig):
+    """A real machine, through qiskit-ibm-runtime and the account that it finds by itself (extra `[ibm]`)."""
+
+    resilience_level: int | None = None
+    """Error mitigation of the Estimator, 0 to 2; null: the service's default."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resilience_level is not None:
+            require_range("backend.resilience_level", self.resilience_level, 0, 2)
+        for item in fields(BackendConfig):
+            if item.name in ("method", "engine", "threads") and getattr(self, item.name) != item.default:
+                raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
+
+    def service(self, config: RunConfig, **live: Any) -> Any:
+        """The real service; for a forecast, which must not cost anything, the local runtime."""
+        if "engine_factory" in live:
+            return super().service(config, **live)
+        from runner.ibm import IbmService, connect
+
+        self._check(config)
+        options = {} if self.resilience_level is None else {"resilience_level": self.resilience_level}
+        return IbmService(
+            connect(),
+            on_event=live["on_event"],
+            price_per_second=config.session.price,
+            options=options,
+        )
+
+    def continue_from(self, service: Any, record: Record) -> None:
+        """Hand over the ids of the jobs and sessions of an earlier process."""
+        release = getattr(service, "continue_from", None)
+        if release is not None:
+            release(record.release(("ibm", "session", "job.submitted", "job.completed")))
+
+    def build(self, service: Any) -> BackendV2:
+        """The machine; for a forecast, its likeness in the local runtime."""
+        from runner.ibm import IbmService, connect
+
+        if isinstance(service, IbmService):
+            return service.backend(self.name)
+        return service.attach(connect().backend(self.name))
+
+    def _check(self, config: RunConfig) -> None:
+        """Refuse what only a simulation can do, and what the real service decides by itself.
+
+        Raises:
+            ConfigError: such a setting was declared.
+        """
+        if config.estimator.precision == 0:
+            raise ConfigError(
+                "a real machine has no exact expectation values; use estimator=shots", key="estimator"
+            )
+        if config.gradient == "adjoint":
+            raise ConfigError("adjoint needs a simulator; use gradient=parameter_shift", key="gradient")
+        usual = type(config.session)(name=config.session.name)
+        for name in DECIDED_BY_THE_SERVICE:
+            if getattr(config.session, name) != getattr(usual, name):
+                raise ConfigError("the real service decides this; remove it", key=f"session.{name}")
+
+
+DECIDED_BY_THE_SERVICE = (
+    "interactive_timeout", "expired_jobs", "clock", "clock_scale", "latency", "lanes", "queue_delay",
+    "overhead", "rep_delay",
+)  # fmt: skip
+
+
+SCHEMAS = {
+    "ideal": IdealBackend,
+    "noisy": NoisyBackend,
+    "device": DeviceBackend,
+    "generic": GenericBackend,
+    "ibm": IbmBackend,
+}

@@ -263,18 +263,15 @@ class Lab:
                 self._open()
 
     def _open(self) -> None:
-        self.sessions.append(self.config.session.open(self._backend))
+        self.sessions.append(self.config.session.open(self._service, self._backend))
 
     def _primitive(self, workload: str, kind: str, attempt: int) -> Any:
-        from runner.runtime import EstimatorV2, SamplerV2
-
         key = (workload, kind, attempt)
         if key not in self._primitives:
-            primitive = EstimatorV2 if kind == "estimator" else SamplerV2
             options = dict(self.config.estimator.options)
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
-            self._primitives[key] = primitive(mode=mode, options=options, workload=f"{workload}")
+            self._primitives[key] = self._service.primitive(kind, mode, options, workload)
         return self._primitives[key]
 
 

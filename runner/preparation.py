@@ -20,13 +20,13 @@ class Preparation:
     def __init__(self, config: RunConfig, **live: Any) -> None:
         self.config = config
         self._record: Record | None = None
-        self.service = config.session.build(
+        self.service = config.backend.service(
+            config,
             seed=config.seed,
             on_event=lambda kind, fields: self._record and self._record(kind, fields),
             recall=lambda workload, index, digest: (
                 self._record and self._record.recall(workload, index, digest)
             ),
-            engine_options=config.backend.engine_options,
             **live,
         )
         self.backend = config.backend.build(self.service)
@@ -43,6 +43,7 @@ class Preparation:
         from runner.lab import Lab
 
         self._record = record
+        self.config.backend.continue_from(self.service, record)
         return Lab(self.config, self.service, self.backend, self.problem, record, stop, self.prepared)
 
     def _check_plan(self, problem: Problem) -> None:

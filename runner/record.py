@@ -36,7 +36,8 @@ class Record:
         self._listeners: list[Listener] = []
         self.recalled = 0
         """Jobs answered from the journal so far."""
-        for event in lasting(recorded):
+        self._recorded = list(recorded)
+        for event in lasting(self._recorded):
             self._past[_stream(event["kind"], event)].append(event)
             if event["kind"] == "job.completed" and event["status"] == "DONE":
                 self._results[event["workload"], event["index"]] = event
@@ -44,6 +45,16 @@ class Record:
     def listen(self, listener: Listener) -> None:
         """Call `listener(kind, fields)` for every fact from now on, replayed ones included."""
         self._listeners.append(listener)
+
+    def release(self, kinds: Iterable[str]) -> list[Mapping[str, Any]]:
+        """Everything recorded of these kinds, which from now on are written as they come and compared no more.
+
+        For a service that cannot repeat its past, but remembers it.
+        """
+        chosen = set(kinds)
+        for stream in [stream for stream in self._past if stream[0] in chosen]:
+            del self._past[stream]
+        return [event for event in self._recorded if event["kind"] in chosen]
 
     def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Record one fact.

@@ -116,6 +116,11 @@ class SessionConfig:
         plan = PLANS[self.plan]
         return plan.max_batch_time if self.mode == "batch" else plan.max_session_time
 
+    @property
+    def price(self) -> float:
+        """USD per second of usage."""
+        return PLANS[self.plan].price_per_second if self.price_per_second is None else self.price_per_second
+
     def build(self, **live: Any) -> LocalRuntimeService:
         """The local runtime service with this clock, plan, cost model and queue.
 
@@ -146,13 +151,9 @@ class SessionConfig:
             **live,
         )
 
-    def open(self, backend: BackendV2) -> Any:
+    def open(self, service: LocalRuntimeService, backend: BackendV2) -> Any:
         """Open what jobs are submitted to: a session or a batch; in job mode the backend itself."""
-        from runner.runtime import Batch, Session
-
-        if self.mode == "job":
-            return backend
-        return (Session if self.mode == "session" else Batch)(backend=backend, max_time=self.max_time)
+        return service.open(backend, self.mode, self.max_time)
 
 
 SCHEMAS = {"session": SessionConfig}

@@ -59,7 +59,7 @@ def test_opening_gives_what_jobs_are_submitted_to(choice: str, kind: type) -> No
     """A session or a batch with the declared limit."""
     config = compose(f"session={choice}", "session.max_time=25m")
     service = config.session.build(seed=1)
-    opened = config.session.open(config.backend.build(service))
+    opened = config.session.open(service, config.backend.build(service))
 
     assert type(opened) is kind
     assert opened.details()["max_time"] == 1500
@@ -68,9 +68,10 @@ def test_opening_gives_what_jobs_are_submitted_to(choice: str, kind: type) -> No
 def test_job_mode_opens_nothing() -> None:
     """Jobs go to the backend itself."""
     config = compose("session=job")
-    backend = config.backend.build(config.session.build(seed=1))
+    service = config.session.build(seed=1)
+    backend = config.backend.build(service)
 
-    assert config.session.open(backend) is backend
+    assert config.session.open(service, backend) is backend
 
 
 @pytest.mark.parametrize(
