@@ -67,7 +67,7 @@ def run(
         StorageError: the run directory cannot be written.
     """
     declaration = declared if isinstance(declared, Declaration) else plain(declared)
-    with _stop_flag(sweep) as stop:
+    with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
         preparation = Preparation(declaration.config)
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
         files.write(files.config, to_yaml(declaration.values))
@@ -86,7 +86,7 @@ def run(
             if sweep is not None:
                 started["parent"] = sweep.name
             journal.write("run.started", started)
-            execution = _Execution(declaration, files, journal, stop, quiet, sweep)
+            execution = _Execution(declaration, files, journal, stop, uploader, quiet)
             return execution.carry_out(preparation)
 
 
@@ -111,17 +111,24 @@ def resume(
     files = RunDirectory.existing(path)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
         declaration = reopen(files, journal, overrides)
-        preparation = Preparation(declaration.config)
-        if journal.contents.dropped:
-            journal.write("note", {"level": "warning", "text": f"journal: {journal.contents.dropped}"})
-            log.warning("journal: %s", journal.contents.dropped)
-        journal.write("run.resumed", {"pid": os.getpid()})
-        execution = _Execution(declaration, files, journal, stop, quiet, sweep)
-        return execution.carry_out(preparation)
+        with _uploader(declaration.config, sweep) as uploader:
+            preparation = Preparation(declaration.config)
+            if journal.contents.dropped:
+                journal.write("note", {"level": "warning", "text": f"journal: {journal.contents.dropped}"})
+                log.warning("journal: %s", journal.contents.dropped)
+            journal.write("run.resumed", {"pid": os.getpid()})
+            execution = _Execution(declaration, files, journal, stop, uploader, quiet)
+            return execution.carry_out(preparation)
 
 
 def _stop_flag(sweep: Sweep | None) -> contextlib.AbstractContextManager[StopFlag]:
     return StopFlag() if sweep is None else contextlib.nullcontext(sweep.stop)
+
+
+def _uploader(config: RunConfig, sweep: Sweep | None) -> Uploader:
+    """What brings the run into MLflow, warming up as soon as it is entered; a sweep has one for all of its runs."""
+    tracking = config.tracking if sweep is None else replace(config.tracking, enabled=False)
+    return tracking.build()
 
 
 class _Execution:
@@ -133,21 +140,22 @@ class _Execution:
         files: RunDirectory,
         journal: Journal,
         stop: StopFlag,
+        uploader: Uploader,
         quiet: bool,
-        sweep: Sweep | None,
     ) -> None:
         self.config = declaration.config
         self.files = files
         self.journal = journal
         self.record = Record(journal, journal.contents.events)
         self.stop = stop
+        self.uploader = uploader
         self.quiet = quiet
-        self.sweep = sweep
         self.started = time.monotonic()
 
     def carry_out(self, preparation: Preparation) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
-        with log_file(self.files.log), self._uploader() as uploader:
+        with log_file(self.files.log):
+            self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
             self._describe(preparation.problem)
             ending = self._experiment(lab)
@@ -162,9 +170,9 @@ class _Execution:
             )
             self.journal.close()
             self._illustrate(preparation.problem)
-            result = replace(result, mlflow_run_id=uploader.run_id())
+            result = replace(result, mlflow_run_id=self.uploader.run_id())
             self.files.write(self.files.result, result.to_json())
-            report = uploader.finish()
+            report = self.uploader.finish()
         if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
             result = replace(result, exit_code=TrackingError.exit_code)
             self.files.write(self.files.result, result.to_json())
@@ -173,13 +181,6 @@ class _Execution:
 
             summary(result, sessions["sessions"], report.message)
         return result
-
-    def _uploader(self) -> Uploader:
-        """What brings the run into MLflow; a sweep has one for all of its runs."""
-        tracking = self.config.tracking
-        if self.sweep is not None:
-            tracking = replace(tracking, enabled=False)
-        return tracking.build(self.files.path)
 
     def _experiment(self, lab: Lab) -> _Ending:
         progress: Any = contextlib.nullcontext()
