@@ -106,7 +106,7 @@ def resume(
         JournalError: another process is writing it.
         ResumeError: code, configuration or environment changed, with the first difference.
     """
-    from runner.resume import reopen
+    from runner.continuation import reopen
 
     files = RunDirectory.existing(path)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:

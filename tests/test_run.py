@@ -16,7 +16,7 @@ from runner import RunResult, compose, resume, run
 from runner.errors import ConfigError, JournalError, ResumeError
 from runner.journal import Journal, read_journal
 from runner.lab import Lab
-from runner.resume import fork
+from runner.continuation import fork
 
 SMALL = ("tracking=off", "optimizer.max_evaluations=12")
 TWO_QUBIT_GROUND_STATE = -0.7029303944595313

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
-from runner.resume import fork
+from runner.continuation import fork
 from runner.run import resume, run
 
 if TYPE_CHECKING:

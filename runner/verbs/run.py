@@ -24,7 +24,7 @@ def main(line: CommandLine) -> int:
         print(to_yaml(declaration.values), end="")
         return 0
     if declaration.config.run.resume == "auto":
-        from runner.resume import unfinished
+        from runner.continuation import unfinished
 
         earlier = unfinished(declaration.values)
         if earlier is not None:
