@@ -15,7 +15,7 @@ from runner.engine import kernel
 from runner.engine.aer import AerOptions, AerProgram, bits_from_counts
 from runner.engine.circuits import Anatomy, compact, components
 from runner.engine.memory import require
-from runner.engine.noise import confusion, misread, restrict
+from runner.engine.noise import as_channels, confusion, misread, restrict
 from runner.errors import ConfigError
 
 MAX_DENSITY_QUBITS = 8
@@ -166,13 +166,14 @@ class Piece:
         circuits = []
         for rotation, measured in zip(self._rotations, self.measured, strict=True):
             circuit = self.circuit.compose(rotation)
+            if self._gate_noise is not None:
+                circuit = as_channels(circuit, self._gate_noise)
             if measured:
                 circuit.save_probabilities([self._where[q] for q in measured], label="p")
             else:
                 circuit.save_probabilities([0], label="p")
             circuits.append(circuit)
-        options = AerOptions(self._method, self._options.threads, self._gate_noise)
-        return AerProgram(circuits, self._parameters, options)
+        return AerProgram(circuits, self._parameters, AerOptions(self._method, self._options.threads))
 
     @cached_property
     def _sampling_program(self) -> AerProgram:

@@ -42,6 +42,42 @@ def restrict(noise_model: Any, qubits: Sequence[int], names: Iterable[str]) -> A
     return result
 
 
+def as_channels(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:
+    """The circuit with every gate's noise written out as a channel behind it, for density matrices.
+
+    Aer would turn a noise model into the same channels, but anew in every execution: most of the time of small ones.
+    """
+    from qiskit.quantum_info import SuperOp
+
+    channels: dict[int, Any] = {}
+
+    def channel(error: Any) -> Any:
+        if id(error) not in channels:
+            channels[id(error)] = (error, SuperOp(error).to_instruction())  # the error is kept so its id is not reused
+        return channels[id(error)][1]
+
+    result = circuit.copy_empty_like()
+    for item in circuit.data:
+        operation = item.operation
+        inner = getattr(operation, "_quantum_error", None)
+        if inner is not None:
+            result.append(channel(inner), item.qubits)
+            continue
+        result._append(operation, item.qubits, item.clbits)
+        acted = tuple(circuit.find_bit(bit).index for bit in item.qubits)
+        error = _error_of(noise_model, operation.label or operation.name, acted)
+        if error is None and operation.label:
+            error = _error_of(noise_model, operation.name, acted)
+        if error is not None:
+            result.append(channel(error), item.qubits)
+    return result
+
+
+def _error_of(noise_model: Any, name: str, qubits: tuple[int, ...]) -> Any:
+    local = noise_model._local_quantum_errors.get(name, {}).get(qubits)
+    return local if local is not None else noise_model._default_quantum_errors.get(name)
+
+
 def is_factorable(noise_model: Any) -> bool:
     """Does measuring mean reading each qubit on its own, with a confusion matrix and nothing else?"""
     names = set(noise_model._default_quantum_errors) | set(noise_model._local_quantum_errors)
