@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from runner.engine import Engine
 from runner.errors import ConfigError
 from runner.optimizer import StopOptimization
 from runner.optimizer.nft import lowest_of_wave
@@ -262,33 +263,31 @@ def test_differences_are_taken_in_one_job():
     assert set(sizes) == {(7, 3)}
 
 
-def test_cobyla_reaches_chemical_accuracy_on_h2():
-    """Default ansatz, start and optimizer: within 1.6 mHa of FCI from the default seed."""
+def h2_error(seed, optimizer="cobyla"):
+    """Error in Hartree of the default ansatz, start and optimizer on H2 with exact energies."""
     declared = choice("hamiltonian", "h2")
     operator = declared.build()
     ansatz = choice("ansatz", "efficient_su2")
-    result = (
-        choice("optimizer", "cobyla")
-        .build()
-        .minimize(
-            exact_energy(ansatz.build(operator), operator),
-            ansatz.initial_point(ansatz.build(operator), operator, np.random.default_rng([1, 0x1A1])),
-            rng=np.random.default_rng(1),
-            callback=ignore,
-        )
-    )
+    circuit = ansatz.build(operator)
+    plan = Engine().estimator_plan(circuit, operator)
 
-    assert result.energy - declared.reference_energy < 1.6e-3
+    def energy(points):
+        values = plan.run(points, shots=None, seed=1).evs
+        return float(values) if points.ndim == 1 else values
+
+    start = ansatz.initial_point(circuit, operator, np.random.default_rng([seed, 0x1A1]))
+    method = choice("optimizer", optimizer).build()
+    result = method.minimize(energy, start, rng=np.random.default_rng(seed), callback=ignore)
+    return result.energy - declared.reference_energy
 
 
-def exact_energy(circuit, operator):
-    """⟨ψ(θ)|H|ψ(θ)⟩ by qiskit's own simulator."""
-    from qiskit.quantum_info import Statevector
+def test_cobyla_reaches_chemical_accuracy_on_h2():
+    """Within 1.6 mHa of FCI from the default seed."""
+    assert h2_error(1) < 1.6e-3
 
-    matrix = operator.to_matrix()
 
-    def energy(x):
-        state = Statevector(circuit.assign_parameters(x)).data
-        return float(np.vdot(state, matrix @ state).real)
-
-    return energy
+@pytest.mark.nightly
+@pytest.mark.parametrize("optimizer", ["cobyla", "nelder_mead", "nft", "spsa"])
+def test_chemical_accuracy_does_not_depend_on_luck(optimizer):
+    """At least 9 of the 10 seeds 0..9 end within 1.6 mHa of FCI."""
+    assert sum(h2_error(seed, optimizer) < 1.6e-3 for seed in range(10)) >= 9

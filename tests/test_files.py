@@ -1,0 +1,182 @@
+"""Circuits and Hamiltonians from files: what is read, what is refused, and that nothing else is opened."""
+
+import json
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import Parameter
+from qiskit.circuit.library import PauliEvolutionGate
+from qiskit.quantum_info import SparsePauliOp
+
+from runner.errors import ConfigError, ConfigWarning
+from tests.choices import choice
+
+QASM2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\nh q[0];\ncx q[0],q[1];\n'
+QASM3 = 'OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float[64] theta;\nqubit[2] q;\nry(theta) q[0];\ncx q[0], q[1];\n'
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write a file and give its path."""
+
+    def write(name, content):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def circuit_of(path, **changes):
+    """The circuit of a declared file."""
+    return choice("ansatz", "file", path=path, **changes).build()
+
+
+def test_openqasm_2(written):
+    """A Bell pair."""
+    expected = QuantumCircuit(2)
+    expected.h(0)
+    expected.cx(0, 1)
+
+    assert dict(circuit_of(written("bell.qasm", QASM2)).count_ops()) == {"h": 1, "cx": 1}
+
+
+def test_openqasm_3_has_parameters(written):
+    """Its inputs are what is optimized."""
+    pytest.importorskip("qiskit_qasm3_import")
+    circuit = circuit_of(written("one.qasm", QASM3))
+
+    assert [parameter.name for parameter in circuit.parameters] == ["theta"]
+
+
+def test_qpy(tmp_path):
+    """One circuit comes back as it was stored."""
+    circuit = QuantumCircuit(2)
+    circuit.rx(Parameter("x"), 0)
+    with (tmp_path / "c.qpy").open("wb") as file:
+        qpy.dump(circuit, file)
+
+    assert circuit_of(str(tmp_path / "c.qpy")) == circuit
+
+
+def test_final_measurements_are_left_out_with_a_warning(written):
+    """An Estimator has no use for them; the Sampler gets the circuit as written."""
+    path = written("m.qasm", QASM2 + "creg c[2];\nmeasure q -> c;\n")
+    with pytest.warns(ConfigWarning, match="final measurements are left out"):
+        circuit = circuit_of(path)
+
+    assert "measure" not in circuit.count_ops()
+    assert choice("ansatz", "file", path=path).as_written().count_ops()["measure"] == 2
+
+
+def test_measuring_on_the_way_is_refused(written):
+    """There is no expectation value of a circuit that measures before its end."""
+    path = written("m.qasm", QASM2 + "creg c[2];\nmeasure q[0] -> c[0];\nx q[0];\n")
+    with pytest.warns(ConfigWarning), pytest.raises(ConfigError, match="measures in the middle"):
+        circuit_of(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (QASM2 + "nogate q[0];\n", r"bad.qasm:6:1: .*nogate"),
+        ("OPENQASM 2.0;\nqreg q[2", r"bad.qasm:2:"),
+        ("", "has no qubits"),
+        ("// nothing\n", "has no qubits"),
+        ("OPENQASM 2.0;\n", "has no qubits"),
+        (
+            'OPENQASM 2.0;\ninclude "/etc/passwd";\nqreg q[1];\n',
+            r'bad.qasm:2: includes "/etc/passwd"; only qelib1.inc',
+        ),
+        ('OPENQASM 3.0;\ninclude "../secret.inc";\nqubit q;\n', r'bad.qasm:2: includes "../secret.inc"'),
+        ('OPENQASM 2.0;\n/* */ include\n"/etc/passwd";\n', r"bad.qasm:2: includes"),
+        ("OPENQASM 2.0;\nqreg q[100000];\n", "has 100000 qubits, more than 1000"),
+        ("OPENQASM 3.0;\nqubit[100000] q;\n", "has 100000 qubits, more than 1000"),
+        (b"\xff\xfe\x00\x01", "is not text"),
+    ],
+)
+def test_bad_openqasm_is_refused(written, content, message):
+    """One line with file, line and column; no file but qiskit's own is ever opened."""
+    with pytest.raises(ConfigError, match=message):
+        circuit_of(written("bad.qasm", content))
+
+
+def test_bad_openqasm_3_is_refused(written):
+    """Errors of the importer keep their place."""
+    pytest.importorskip("qiskit_qasm3_import")
+    with pytest.raises(ConfigError, match=r"bad.qasm:5:|ansatz.path: "):
+        circuit_of(written("bad.qasm", QASM3.replace("ry(theta)", "nogate")))
+
+
+def test_files_that_are_not_there_are_refused(tmp_path):
+    """The path is named, and so is a kind of file that is unknown."""
+    with pytest.raises(ConfigError, match=r"ansatz.path: .*missing.qasm cannot be read"):
+        circuit_of(str(tmp_path / "missing.qasm"))
+    with pytest.raises(ConfigError, match=r"ansatz.path: .* is of no known kind"):
+        circuit_of("circuit.py")
+
+
+def test_the_declared_size_must_be_the_files(written):
+    """ansatz.qubits says 3, the file has 2."""
+    with pytest.raises(ConfigError, match=r"ansatz.qubits: is 3, .* has 2"):
+        circuit_of(written("bell.qasm", QASM2), qubits=3)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no qpy", "is no QPY file"),
+        (b"QISKIT\x0c" + bytes(40), "has QPY version 12, and older than 13 can run code"),
+        (b"QISKIT\x0d" + bytes(40), "is damaged"),
+    ],
+)
+def test_bad_qpy_is_refused(written, content, message):
+    """Foreign, old and damaged files."""
+    with pytest.raises(ConfigError, match=message):
+        circuit_of(written("c.qpy", content))
+
+
+def test_hamiltonians_from_files(written, tmp_path):
+    """JSON, CSV and a PauliEvolutionGate in QPY give the same operator."""
+    operator = SparsePauliOp(["ZZ", "XI"], [1.0, -0.5])
+    circuit = QuantumCircuit(2)
+    circuit.append(PauliEvolutionGate(operator), [0, 1])
+    with (tmp_path / "h.qpy").open("wb") as file:
+        qpy.dump(circuit, file)
+    paths = [
+        written("h.json", json.dumps([["ZZ", 1.0], ["XI", -0.5]])),
+        written("h.csv", "label,coefficient\nZZ,1.0\nXI,-0.5\n"),
+        written("h.txt", "ZZ 1\nXI -0.5\n"),
+        str(tmp_path / "h.qpy"),
+    ]
+
+    for path in paths:
+        built = choice("hamiltonian", "file", path=path).build()
+        assert np.allclose(built.to_matrix(), operator.to_matrix())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("h.json", "[[", "is not JSON"),
+        ("h.json", "3", "holds no list"),
+        ("h.json", '[["ZZ", "1"]]', r"hamiltonian.path\[0\]\[1\]: must be a real number"),
+        ("h.csv", "ZZ,1\nZ,1\n", r"hamiltonian.path\[1\]: 'Z' has 1 qubit, others 2"),
+        ("h.csv", "", "hamiltonian.path: is empty"),
+        ("h.qpy", b"QISKIT\x0c" + bytes(40), "QPY version 12"),
+    ],
+)
+def test_bad_hamiltonian_files_are_refused(written, name, content, message):
+    """Each mistake is told in one line that names the row."""
+    with pytest.raises(ConfigError, match=message):
+        choice("hamiltonian", "file", path=written(name, content)).build()
+
+
+def test_a_circuit_is_no_hamiltonian(tmp_path):
+    """A QPY file must hold exactly one evolution gate."""
+    with (tmp_path / "h.qpy").open("wb") as file:
+        qpy.dump(QuantumCircuit(1), file)
+
+    with pytest.raises(ConfigError, match="holds 0 PauliEvolutionGates"):
+        choice("hamiltonian", "file", path=str(tmp_path / "h.qpy")).build()
