@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 GENERIC = re.compile(r"generic_(\d+)(?:_(full|line|ring|grid))?")
 SEED_OF_GENERIC = 1
+IDEAL_QUBITS = 1000
+"""More than can be simulated; what is too large is refused when its memory is known."""
 SIMULATED_OPERATIONS = {"barrier", "delay"}
 
 
@@ -203,7 +205,10 @@ def generic(name: str) -> BackendV2:
         "ring": lambda: CouplingMap.from_ring(qubits),
         "grid": lambda: CouplingMap.from_grid(side, qubits // side),
     }[shape]()
-    backend = GenericBackendV2(qubits, coupling_map=coupling if qubits > 1 else None, seed=SEED_OF_GENERIC)
+    if qubits == 1:
+        backend = GenericBackendV2(1, basis_gates=["id", "rz", "sx", "x"], seed=SEED_OF_GENERIC)
+    else:
+        backend = GenericBackendV2(qubits, coupling_map=coupling, seed=SEED_OF_GENERIC)
     backend.name = name
     return backend
 
@@ -251,7 +256,7 @@ def _ideal_target() -> Target:
     from qiskit.circuit import Measure, Reset
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
-    target = Target()
+    target = Target(num_qubits=IDEAL_QUBITS)
     for name, gate in get_standard_gate_name_mapping().items():
         if name not in ("measure", "reset", "delay", "barrier") and gate.num_qubits:
             target.add_instruction(gate, name=name)

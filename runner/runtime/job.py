@@ -178,10 +178,10 @@ class RuntimeJob:
                 code=job.code,
                 session_ended=job.session_ended,
             )
+        code = "" if job.code is None else f"Error code {job.code}; "
         kind = JobMaxTimeError if job.code == machine.MAX_JOB_TIME_CODE else JobFailedError
         failure = kind(
-            f"Unable to retrieve job result. Error code {job.code}; "
-            f"job {job.id} failed: {job.reason}, at {when}.",
+            f"Unable to retrieve job result. {code}job {job.id} failed: {job.reason}, at {when}.",
             code=job.code,
             session_ended=job.session_ended,
         )

@@ -339,7 +339,7 @@ def _listed(pubs: Iterable[Any]) -> list[Any]:
         raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     listed = list(pubs)
     circuits = [isinstance(item, QuantumCircuit) for item in listed]
-    if circuits and circuits[0] and not all(circuits):
+    if isinstance(pubs, tuple) and circuits and circuits[0] and not all(circuits):
         raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     return listed
 
@@ -347,7 +347,9 @@ def _listed(pubs: Iterable[Any]) -> list[Any]:
 def _values(values: Any, circuit: QuantumCircuit, parameters: int) -> NDArray[np.float64]:
     """Return a copy of the parameter values with the parameters along the last axis."""
     if values is None:
-        values = ()
+        if parameters:
+            raise ConfigError(f"the circuit has {parameters} parameters, but no values were given")
+        return np.zeros(0)
     if parameters > 1 and not isinstance(values, dict | BindingsArray):
         array = np.array(values, dtype=float)
         if array.shape[-1:] == (parameters,):

@@ -1,6 +1,8 @@
-"""The rules of sessions once more, as plainly as they can be written: every second is lived through, one by one.
+"""The rules of sessions once more, as plainly as they can be written: every second is lived through, one by
+one.
 
-Written from `docs/session.md`, not from the machine: no agenda, no events, no versions. All times are whole seconds.
+Written from `docs/session.md`, not from the machine: no agenda, no events, no versions. All times are whole
+seconds.
 """
 
 from __future__ import annotations
@@ -202,7 +204,9 @@ class Reference:
         return True
 
     def _first_in_line(self, waiting: list[RefJob]) -> RefJob | None:
-        """Of every session only its first job is in line; closing sessions go first, then priority, then time."""
+        """Of every session only its first job is in line; closing sessions go first, then priority, then
+        time.
+        """
         seen: set[str] = set()
         line = []
         for place, job in enumerate(waiting):

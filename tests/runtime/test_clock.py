@@ -41,7 +41,9 @@ def test_C1_virtual_time_moves_by_cost_and_latency() -> None:
 
 
 def test_C1_wall_time_is_scaled() -> None:
-    """At scale 600 a session of eight hours that has become idle is over within 48 s; here 20 minutes in 2 s."""
+    """At scale 600 a session of eight hours that has become idle is over within 48 s; here 20 minutes in 2
+    s.
+    """
     service = fake_service(clock=WallClock(scale=600))
     session = Session(service.backend("ideal"), max_time="20m")
     EstimatorV2(session).run([PUB]).result()
@@ -88,7 +90,9 @@ def test_C1_a_clock_needs_a_positive_scale(wrong: float) -> None:
 
 
 def optimize(service: Any, jobs: int, rng: random.Random | None, seen: list[Any]) -> float:
-    """Run some jobs in a row, every one starting from the last one's result, with pauses that nobody planned."""
+    """Run some jobs in a row, every one starting from the last one's result, with pauses that nobody
+    planned.
+    """
     estimator = EstimatorV2()
     value = 0.5
     for number in range(jobs):

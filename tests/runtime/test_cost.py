@@ -54,7 +54,9 @@ def two_qubits() -> QuantumCircuit:
 
 
 def test_T1_executions_and_duration_come_from_circuit_and_target() -> None:
-    """Shots × parameter sets × bases, and the scheduled length by the target's durations, added up by hand."""
+    """Shots × parameter sets × bases, and the scheduled length by the target's durations, added up by
+    hand.
+    """
     service = LocalRuntimeService(seed=1)
     backend = service.backend("generic_2")
     target = backend.target

@@ -276,7 +276,9 @@ def test_S10_primitives_take_the_session_they_stand_in(service: LocalRuntimeServ
 def test_S10_a_backend_inside_a_block_joins_the_session(
     service: LocalRuntimeService, backend: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """With a warning; another backend is refused; a primitive from outside stays in job mode, with a warning."""
+    """With a warning; another backend is refused; a primitive from outside stays in job mode, with a
+    warning.
+    """
     outside = EstimatorV2(backend)
     with caplog.at_level(logging.WARNING), Session(backend) as session:
         assert EstimatorV2(backend).mode is session
@@ -648,7 +650,9 @@ def test_S21_usage_is_active_time_of_sessions_and_qpu_time_of_batches(
 def test_S22_every_transition_is_an_event(
     service: LocalRuntimeService, backend: Any, events: list[tuple[str, dict[str, Any]]]
 ) -> None:
-    """With time, state, status and reason, in order of time, so that the timeline can be drawn from events alone."""
+    """With time, state, status and reason, in order of time, so that the timeline can be drawn from events
+    alone.
+    """
     session = Session(backend, max_time=100)
     estimator = EstimatorV2(session)
     estimator.run([PUB]).result()

@@ -1,0 +1,199 @@
+"""The devices of the local service."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from qiskit.circuit import QuantumCircuit
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.transpiler import generate_preset_pass_manager
+
+from runner.errors import ConfigError
+from runner.runtime import EstimatorV2, LocalRuntimeService, SamplerV2
+from tests.runtime.fakes import FakeEngine, fake_service
+
+
+def test_the_least_busy_device_is_a_real_one() -> None:
+    """133 qubits with coupling map, durations and noise."""
+    pytest.importorskip("qiskit_ibm_runtime")
+    service = fake_service()
+    backend = service.least_busy(operational=True, simulator=False)
+
+    assert (backend.name, backend.num_qubits, backend.simulator) == ("fake_torino", 133, False)
+    assert len(backend.coupling_map.get_edges()) == 300
+    assert backend.target["cz"][(0, 1)].duration > 0
+    assert service.least_busy() is backend
+    assert service.least_busy(simulator=True).name == "ideal"
+    assert service.backends()[0] is backend
+    assert service.backends("ideal")[0].name == "ideal"
+    with pytest.raises(ConfigError, match="133 qubits, fewer than 134"):
+        service.least_busy(min_num_qubits=134)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("fake_nowhere", "no snapshot is called 'fake_nowhere'"),
+        ("generic_x", "write e.g. generic_5 or generic_16_grid"),
+        ("generic_0", "at least one qubit"),
+        ("generic_7_grid", "do not make a grid"),
+        (
+            "ibm_torino",
+            "no backend is called 'ibm_torino'; there are ideal, generic_<n>, fake_<name> and none attached",
+        ),
+    ],
+)
+def test_unknown_backends_are_refused(name: str, words: str) -> None:
+    """In one line."""
+    with pytest.raises(ConfigError, match=words):
+        fake_service().backend(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "qubits", "edges"),
+    [
+        ("generic_1", 1, 0),
+        ("generic_3", 3, 6),
+        ("generic_4_line", 4, 6),
+        ("generic_4_ring", 4, 8),
+        ("generic_6_grid", 6, 14),
+    ],
+)
+def test_generic_backends(name: str, qubits: int, edges: int) -> None:
+    """By number of qubits and shape of the couplings, in both directions; the same in every process."""
+    backend = fake_service().backend(name)
+
+    assert (backend.name, backend.num_qubits) == (name, qubits)
+    assert len(backend.coupling_map.get_edges() if backend.coupling_map else []) == edges
+    assert backend.target["sx"][(0,)].duration > 0
+
+
+def test_the_engine_is_made_of_target_and_noise() -> None:
+    """A device's for a device, neither for a simulator; options are passed on; once."""
+    service = fake_service(engine_options={"threads": 2})
+    device, ideal = service.backend("generic_2"), service.backend("ideal")
+    target, noise, options = device.engine.made_with
+
+    assert target is device.target
+    assert "measure" in noise.noise_instructions
+    assert options == {"threads": 2}
+    assert ideal.engine.made_with == (None, None, {"threads": 2})
+    assert device.engine is device.engine
+
+
+def test_attached_backends_keep_their_noise_and_their_methods() -> None:
+    """Aer's own noise model; a device's from its error rates; whatever else is asked goes to the backend
+    itself.
+    """
+    from qiskit_aer import AerSimulator
+    from qiskit_aer.noise import NoiseModel
+
+    service = fake_service()
+    model = NoiseModel()
+    simulator = service.attach(AerSimulator(noise_model=model))
+    device = service.attach(GenericBackendV2(2, seed=1))
+
+    assert service.backend("generic_backend_2q") is device
+    assert isinstance(device.engine.made_with[1], NoiseModel)
+    assert simulator.engine.made_with[0] is None
+    assert simulator.configuration().backend_name.startswith("aer_simulator")
+    assert repr(device) == "<LocalBackend('generic_backend_2q')>"
+    with pytest.raises(ValueError, match="Invalid backend type"):
+        service.attach("aer")  # type: ignore[arg-type]
+    with pytest.raises(AttributeError):
+        device.nothing  # noqa: B018
+    made = QuantumCircuit(1)
+    made.measure_all()
+    assert device.run(made).result().success
+    assert fake_service().backend("ideal").run(made).result().success
+
+
+def test_circuits_pass_the_transpiler_for_every_kind() -> None:
+    """What `generate_preset_pass_manager(backend=…)` makes is accepted; noise shows on the device only."""
+    made = QuantumCircuit(2)
+    made.h(0)
+    made.cx(0, 1)
+    made.measure_all()
+    service = LocalRuntimeService(seed=1)
+    errors = {}
+    for name in ("ideal", "generic_2"):
+        backend = service.backend(name)
+        ready = generate_preset_pass_manager(backend=backend, optimization_level=1).run(made)
+        counts = SamplerV2(backend).run([ready], shots=20_000).result()[0].data.meas.get_counts()
+        errors[name] = counts.get("01", 0) + counts.get("10", 0)
+        evs = EstimatorV2(backend).run([(ready, "ZZ")], precision=0).result()[0].data.evs
+        assert evs == pytest.approx(1.0, abs=0.2)
+
+    assert errors["ideal"] == 0
+    assert errors["generic_2"] > 100
+
+
+def run_python(code: str) -> str:
+    """Run code in a fresh interpreter and return what it printed."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
+
+
+def test_the_client_is_needed_for_snapshots_only() -> None:
+    """Without qiskit-ibm-runtime everything else works, and snapshots are refused by the extra's name."""
+    code = """
+import sys
+sys.modules["qiskit_ibm_runtime"] = None
+from qiskit.circuit import QuantumCircuit
+from runner.runtime import EstimatorV2, LocalRuntimeService, SamplerV2, Session
+service = LocalRuntimeService()
+made = QuantumCircuit(1); made.x(0); made.measure_all()
+with Session(service.backend("ideal")):
+    print(SamplerV2().run([made], shots=9).result())
+try:
+    service.least_busy()
+except Exception as error:
+    print(error)
+"""
+    printed = run_python(code)
+
+    assert "ExecutionSpans([DoubleSliceSpan(<start='2026-01-01 00:00:00'" in printed
+    assert "comes with qiskit-ibm-runtime: pip install 'runner[ibm]'" in printed
+
+
+def test_the_library_imports_neither_hydra_nor_mlflow() -> None:
+    """Importing everything public loads none of them; importing the package not even qiskit."""
+    code = """
+import sys
+import runner.runtime.duration, runner.runtime.plan, runner.runtime.cost
+import runner.runtime.machine, runner.runtime.timeline, runner.runtime.retime
+first = [name for name in ("qiskit", "qiskit_aer", "numba", "numpy") if name in sys.modules]
+for name in dir(runner.runtime):
+    getattr(runner.runtime, name)
+print(first, [name for name in ("hydra", "omegaconf", "mlflow", "qiskit_aer", "numba", "qiskit_ibm_runtime")
+              if name in sys.modules])
+"""
+    assert run_python(code).strip() == "[] []"
+
+
+def test_services_refuse_what_they_do_not_know() -> None:
+    """Plans, switches and counts."""
+    for arguments, words in (
+        ({"plan": "gold"}, "plan must be one of open, payg, flex, premium"),
+        ({"on_expiry": "ignore"}, "on_expiry must be failed or cancelled"),
+        ({"lanes": 0}, "lanes must be at least 1"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            fake_service(**arguments)
+    assert repr(fake_service()) == "<LocalRuntimeService(plan='premium')>"
+    assert fake_service(engine_factory=FakeEngine).backend("ideal").engine.runs == []
+
+
+def test_a_service_without_a_seed_is_random() -> None:
+    """Ids differ between services."""
+
+    def first_id(**arguments: Any) -> str:
+        service = LocalRuntimeService(engine_factory=FakeEngine, **arguments)
+        return EstimatorV2(service.backend("ideal")).run([(QuantumCircuit(1), "Z")]).job_id()
+
+    assert first_id() != first_id()
+    assert first_id(seed=1) == first_id(seed=1)
+    assert first_id()[14] == "4"
