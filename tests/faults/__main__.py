@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import os
 import sys
 import tempfile
@@ -58,6 +60,20 @@ def main() -> int:
                 f"{action} at a write, {case}",
                 (lambda k=k, action=action: campaign.disk(case, k, action) for k in every),
             )
+        campaign.row(
+            f"energy nan or infinite, {case}",
+            (
+                lambda k=k, value=value: campaign.not_a_number(case, k, value)
+                for k, value in itertools.product(
+                    range(1, 13, 1 if arguments.nightly else 8), (math.nan, math.inf)
+                )
+            ),
+        )
+        if arguments.nightly:
+            campaign.row(
+                f"tracked and killed, {case}", (lambda n=n: campaign.tracked(case, n) for n in range(20))
+            )
+            campaign.row(f"sync killed at every request, {case}", iter([lambda: campaign.sync(case)]))
     print(table(campaign.rows))
     print(f"\nseed {arguments.seed}, {time.monotonic() - began:.0f} s")
     lost = [text for row in campaign.rows for text in row.lost]
@@ -78,15 +94,11 @@ def warm_up(home: Path) -> None:
     from runner.__main__ import main as command
     from tests.faults.campaign import SMALL
 
+    place = home / "warm-up"
+    run = [*SMALL, "experiment=vqe_race", "optimizer.max_evaluations=3", f"hydra.run.dir={place}"]
     with (home / "warm-up.txt").open("w") as output, redirect_stdout(output), redirect_stderr(output):
-        command(
-            [
-                *SMALL,
-                "experiment=vqe_race",
-                "optimizer.max_evaluations=3",
-                f"hydra.run.dir={home / 'warm-up'}",
-            ]
-        )
+        command(run)
+        command(["resume", str(place)])
     threads = len(os.listdir("/proc/self/task"))
     assert threads == 1, f"{threads - 1} threads are left that forked processes would miss"
 

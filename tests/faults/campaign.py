@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import math
 import random
 import shutil
 import signal
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+
+from runner import faults
+from runner.tracking import TrackingConfig, sync
+from runner.tracking.sync import locked
 from tests.faults import trial
 
 SMALL = ("tracking=off", "seed=11")
@@ -29,6 +37,9 @@ CASES: dict[str, tuple[str, ...]] = {
         "session.on_expiry=reopen",
     ),
 }
+ENDED = ("finished", "stopped")
+"""Runs of which nothing is left to do, unless their session is to be followed by another."""
+
 WORKLOADS = {"race": 2}
 """Jobs that may be under way at one moment, where it is more than one: so many may be lost with a kill."""
 
@@ -98,9 +109,9 @@ class Campaign:
             ended = trial.in_a_process(work, output, signals)
             assert ended.code in (0, 3, -signal.SIGKILL), ended.output
             hits += ended.code == -signal.SIGKILL
-            if ended.code in (0, 3):
+            if trial.status(directory) in ENDED:
                 break
-        if trial.status(directory) not in ("finished", "stopped"):
+        if trial.status(directory) not in ENDED:
             ended = trial.in_a_process(self._continue(case, directory, executed, ""), output)
             assert ended.code in (0, 3), ended.output
         self._same(directory, expected)
@@ -122,7 +133,7 @@ class Campaign:
             signals.append((rng.uniform(0, 0.02), int(which)))
         ended = trial.in_a_process(trial.start((*SMALL, *CASES[case]), directory), output, signals)
         assert ended.code in (0, 3, 128 + which, -which), f"exit {ended.code}: {ended.output}"
-        if trial.status(directory) not in ("finished", "stopped"):
+        if trial.status(directory) not in ENDED:
             again = trial.in_a_process(self._continue(case, directory, None, ""), output)
             assert again.code in (0, 3), again.output
         self._same(directory, expected)
@@ -144,6 +155,64 @@ class Campaign:
         _forget(directory)
         return "1 refused"
 
+    def not_a_number(self, case: str, k: int, value: float) -> str:
+        """G11: the k-th estimate is nan or infinite; the run fails, names it, and it is never the best."""
+        directory = self.home / f"nan-{case}-{k}-{value}"
+        output = directory.with_suffix(".txt")
+
+        def work() -> int:
+            trial.spoil(k, lambda numbers: replace(numbers, evs=np.full_like(numbers.evs, value)))
+            return trial.start((*SMALL, *CASES[case]), directory)()
+
+        ended = trial.in_a_process(work, output)
+        result = json.loads((directory / "result.json").read_text())
+        assert (ended.code, result["status"]) == (1, "failed"), ended.output
+        assert f"gave the energy {value}" in result["stop_reason"], result["stop_reason"]
+        assert result["energy"] is None or math.isfinite(result["energy"])
+        _forget(directory)
+        return "1 failed"
+
+    def tracked(self, case: str, number: int) -> str:
+        """G14: a tracked run is killed, resumed and finished; MLflow holds it once, complete and FINISHED."""
+        rng = random.Random(f"{self.seed} tracked {case} {number}")
+        _, events, _ = self.reference(case)
+        directory = self.home / f"tracked-{case}-{number}"
+        output = directory.with_suffix(".txt")
+        place = (f"tracking.uri=sqlite:///{self.home}/mlflow.db", f"tracking.artifacts={self.home}/artifacts")
+        overrides = ("seed=11", *CASES[case], *place)
+        fault = f"{rng.choice(trial.POINTS)}:{rng.randint(3, events)}:kill9"
+        killed = trial.in_a_process(trial.start(overrides, directory, fault), output)
+        if killed.code == -signal.SIGKILL and trial.status(directory) not in ENDED:
+            again = trial.in_a_process(trial.resume(directory), output)
+            assert again.code in (0, 3), again.output
+        evaluations = json.loads((directory / "result.json").read_text())["evaluations"]
+        with locked(directory):  # the uploader is done
+            found = [row for row in trial.stored(self.home / "mlflow.db") if row[0] == directory.name]
+        assert found == [(directory.name, "FINISHED", evaluations)], f"{found}, {evaluations} evaluations"
+        _forget(directory)
+        return f"{int(killed.code == -signal.SIGKILL)} kills"
+
+    def sync(self, case: str) -> str:
+        """Kill a sync at its every request, one after the other; in the end MLflow holds the run once."""
+        self.reference(case)
+        directory = self.home / f"reference-{case}"
+        config = TrackingConfig(uri=f"sqlite:///{self.home}/sync.db", artifacts=str(self.home / "artifacts"))
+        kills = 0
+        for point in ("before_request", "after_request"):
+            for k in itertools.count(1):
+                (directory / "mlflow.json").unlink(missing_ok=True)
+                ended = trial.in_a_process(
+                    _syncing(directory, config, f"{point}:{k}:kill9"), self.home / "sync.txt"
+                )
+                if ended.code == 0:
+                    break
+                assert ended.code == -signal.SIGKILL, ended.output
+                kills += 1
+        evaluations = json.loads((directory / "result.json").read_text())["evaluations"]
+        found = trial.stored(self.home / "sync.db")
+        assert found == [(directory.name, "FINISHED", evaluations)], found
+        return f"{kills} kills"
+
     def _continue(self, case: str, directory: Path, executed: Path | None, fault: str) -> Callable[[], int]:
         """Resume what there is; where nothing was recorded yet, start."""
         journal = directory / "journal.jsonl"
@@ -157,6 +226,14 @@ class Campaign:
         different = [name for name in expected if found[name] != expected[name]]
         assert not different, f"{', '.join(different)} differ from the unbroken run in {directory}"
         assert not trial.repeated_jobs(directory)
+
+
+def _syncing(directory: Path, config: TrackingConfig, fault: str) -> Callable[[], int]:
+    def work() -> int:
+        faults.plan(fault)
+        return 0 if sync(directory, config).state == "synced" else 1
+
+    return work
 
 
 def _forget(directory: Path) -> None:

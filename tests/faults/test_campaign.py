@@ -21,7 +21,7 @@ def test_G1_G3_G12_whatever_breaks_the_run_ends_the_same():
     """20 kills, 6 signals, full and failing disks: every resumed run is bit-identical to the unbroken one."""
     table = campaign("--seed", "1")
 
-    assert table.count("nothing |") == 8
+    assert table.count("nothing |") == 9
 
 
 @pytest.mark.nightly

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import itertools
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
 from collections import Counter
@@ -122,6 +125,30 @@ def count_executions(file: Path) -> None:
     for plan, names in ((EstimatorPlan, ("run", "gradient")), (SamplerPlan, ("run",))):
         for name in names:
             setattr(plan, name, counted(getattr(plan, name)))
+
+
+def spoil(k: int, spoiled: Callable[[Any], Any]) -> None:
+    """Let the k-th estimate (from 1) be `spoiled(estimate)`."""
+    from runner.engine.estimator import EstimatorPlan
+
+    honest = EstimatorPlan.run
+    calls = itertools.count(1)
+
+    def run(*args: Any, **kwargs: Any) -> Any:
+        numbers = honest(*args, **kwargs)
+        return spoiled(numbers) if next(calls) == k else numbers
+
+    EstimatorPlan.run = run  # type: ignore[method-assign]
+
+
+def stored(database: Path) -> list[tuple[str, str, int]]:
+    """(directory, status, values of energy/value) of every run in an MLflow database."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute(
+            "SELECT tags.value, runs.status, (SELECT count(*) FROM metrics"
+            " WHERE metrics.run_uuid = runs.run_uuid AND key = 'energy/value')"
+            " FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'runner.directory'"
+        ).fetchall()
 
 
 def status(directory: Path) -> str | None:
