@@ -279,8 +279,6 @@ class IbmBackend(BackendConfig):
             raise ConfigError(
                 "a real machine has no exact expectation values; use estimator=shots", key="estimator"
             )
-        if config.gradient == "adjoint":
-            raise ConfigError("adjoint needs a simulator; use gradient=parameter_shift", key="gradient")
         usual = type(config.session)(name=config.session.name)
         for name in DECIDED_BY_THE_SERVICE:
             if getattr(config.session, name) != getattr(usual, name):

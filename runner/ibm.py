@@ -62,6 +62,8 @@ def connect() -> Any:
         raise ConfigError(
             "real machines need qiskit-ibm-runtime; pip install 'runner[ibm]'", key="backend"
         ) from None
+    logger = logging.getLogger("qiskit_ibm_runtime")
+    logger.setLevel(max(logger.level, logging.WARNING))  # it would tell of every request on the terminal
     try:
         return QiskitRuntimeService()
     except (IBMError, ValueError) as error:
@@ -119,6 +121,8 @@ class IbmService:
         self.resumed = False
         self._announced = False
         self.started = datetime.now(UTC)
+        self._zero = self.started
+        self._latest = 0.0
 
     # -- the past ---------------------------------------------------------------------------------------
 
@@ -129,7 +133,7 @@ class IbmService:
             kind = event["kind"]
             if kind == "ibm":
                 self.token = event["token"]
-                self.started = datetime.fromisoformat(event["started"])
+                self.started = self._zero = datetime.fromisoformat(event["started"])
                 self._announced = True
             elif kind == "job.submitted":
                 self._submitted[event["workload"], event["index"]] = event
@@ -150,11 +154,26 @@ class IbmService:
             return None
         if isinstance(date, str):
             date = datetime.fromisoformat(date)
-        return (date - self.started).total_seconds()
+        seconds = (date - self.started).total_seconds()
+        self._latest = max(self._latest, seconds)
+        return seconds
 
     def now(self) -> float:
-        """The present, in the same seconds."""
-        return (datetime.now(UTC) - self.started).total_seconds()
+        """The present, in the same seconds; never before something the service has told of."""
+        return max((datetime.now(UTC) - self._zero).total_seconds(), self._latest)
+
+    def announce(self, backend: str) -> None:
+        """Record the pattern of this run's tags, and the date its times count from."""
+        self.tell("ibm", {"token": self.token, "started": self.started.isoformat(), "backend": backend})
+        self._announced = True
+
+    def opened(self, details: Mapping[str, Any] | None) -> None:
+        """Count times from the opening of the run's first session, on the service's clock."""
+        dates = [fact["timestamp"] for fact in (details or {}).get("timestamps") or ()]
+        if details is not None and dates and not self.resumed and not self._told:
+            self.started, self._zero = datetime.fromisoformat(dates[0]), datetime.now(UTC)
+            self.announce(details["backend_name"])
+        self.tell_session(details)
 
     # -- what the lab uses ------------------------------------------------------------------------------
 
@@ -180,10 +199,7 @@ class IbmService:
         In a resumed run, the sessions of the earlier process come back first, as long as there are any.
         """
         if not self._announced:
-            self._announced = True
-            self.tell(
-                "ibm", {"token": self.token, "started": self.started.isoformat(), "backend": backend.name}
-            )
+            self.announce(backend.name)
         if mode == "job":
             return backend
         number, self._sessions_opened = self._sessions_opened, self._sessions_opened + 1
@@ -308,7 +324,7 @@ class IbmSession:
 
     def _open(self) -> None:
         self._client = _translated(lambda: self._class()(backend=self._backend, max_time=self._max_time))
-        self._service.tell_session(self.details())
+        self._service.opened(self.details())
 
     def accepting(self) -> Any:
         """The client's session for a new job; in place of an earlier process's session that has ended, a new one."""

@@ -85,6 +85,7 @@ def _configuration(name: str, backend: LocalBackend) -> dict[str, Any]:
         "dt": (target.dt or 1e-9) * 1e9,
         "processor_type": {"family": "Local", "revision": "1"},
         "n_registers": 1,
+        "online_date": UPDATED,
     }
 
 

@@ -1,0 +1,213 @@
+"""`backend=ibm`: the same experiment through the real client, against our own server in place of the real one."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("qiskit_ibm_runtime")
+
+from runner.config import compose
+from runner.errors import ConfigError, ResumeError
+from runner.journal import read_journal
+from runner.results import RunResult
+from runner.run import resume, run
+from tests.serve.serving import environment, thread, variables
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+WORDS = ("experiment=vqe", "optimizer.max_evaluations=6", "ansatz.reps=1", "tracking=off", "seed=3")
+MACHINE = ("backend=ibm", "backend.name=local_generic")
+DEVICE = ("backend=generic", "backend.num_qubits=3")
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server in whose time a job takes milliseconds; the environment leads the client to it."""
+    words = (*DEVICE, "session.clock_scale=300", "session.interactive_timeout=3600")
+    with (
+        thread(tmp_path_factory.mktemp("ibm") / "serve", *words) as (runtime, root),
+        environment(variables(root)),
+    ):
+        yield runtime
+
+
+@pytest.fixture(scope="module")
+def finished(served: Any, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A run that went through."""
+    return run(compose(*WORDS, *MACHINE), directory=str(tmp_path_factory.mktemp("run") / "run"))
+
+
+def events(directory: Path, *kinds: str) -> list[dict[str, Any]]:
+    """What the journal says."""
+    return [event for event in read_journal(directory / "journal.jsonl").events if event["kind"] in kinds]
+
+
+def cut(directory: Path, copy: Path, number: int, *, before: bool) -> Path:
+    """A copy of a run that was killed before or after the `number`-th submission got into the journal."""
+    shutil.copytree(directory, copy)
+    lines = (directory / "journal.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
+    places = [place for place, line in enumerate(lines) if '"kind":"job.submitted"' in line]
+    kept = lines[: places[number] + (0 if before else 1)]
+    (copy / "journal.jsonl").write_text("".join(kept), encoding="utf-8")
+    return copy
+
+
+def submissions(served: Any) -> int:
+    """How many jobs the server ever got."""
+    return len(served.ledger.entries)
+
+
+def test_the_run_finishes_and_its_session_is_on_record(served: Any, finished: RunResult) -> None:
+    """One session of the service, closed, with its details, its usage and every job in session.json."""
+    content = json.loads((finished.directory / "session.json").read_text(encoding="utf-8"))
+    (session,) = content["sessions"]
+
+    assert finished.status == "finished"
+    assert finished.session_ids == [session["id"]]
+    assert session["details"]["backend_name"] == "local_generic"
+    assert session["status"] == "Closed"
+    assert content["usage_seconds"] == session["details"]["usage_time"] == finished.usage_seconds > 0
+    assert {job["id"] for job in content["jobs"]} <= set(served.ledger.entries)
+    assert all(job["qpu_seconds"] > 2 for job in content["jobs"])
+    states = [event["state"] for event in events(finished.directory, "session")]
+    assert states == ["open", "active", "closed"]
+
+
+def test_job_ids_are_in_the_journal_before_results(finished: RunResult) -> None:
+    """Every completion has its submission, with the service's id, before it; tags tell the run and the place."""
+    facts = events(finished.directory, "ibm", "job.submitted", "job.completed")
+    token = facts[0]["token"]
+    seen: set[str] = set()
+    for fact in facts:
+        if fact["kind"] == "job.submitted":
+            seen.add(fact["job"])
+            assert fact["tags"] == ["vqe", f"{token}-{fact['index']}"]
+        elif fact["kind"] == "job.completed":
+            assert fact["job"] in seen
+            assert fact["started"] < fact["finished"]
+    assert len(seen) == finished.evaluations + 1  # the best point is measured once more
+
+
+def test_energies_agree_with_the_run_in_process(finished: RunResult, tmp_path: Path) -> None:
+    """Same seed, same start, same device: the first energies differ by shot noise only, here less than 5σ."""
+    local = run(compose(*WORDS, *DEVICE), directory=str(tmp_path / "local"))
+    one, other = (events(result.directory, "evaluation")[0] for result in (finished, local))
+
+    assert math.isclose(one["stddev"], other["stddev"], rel_tol=0.2)
+    assert abs(one["energy"] - other["energy"]) < 5 * math.hypot(one["stddev"], other["stddev"])
+    assert finished.reference_energy == local.reference_energy
+
+
+def test_a_submitted_job_is_fetched_not_repeated(served: Any, finished: RunResult, tmp_path: Path) -> None:
+    """Killed while it waited for its third job: that job's result comes from the service, and so does the fourth's,
+    which this "killed" run had submitted; the rest is new.
+    """
+    broken = cut(finished.directory, tmp_path / "killed", 2, before=False)
+    before = submissions(served)
+    result = resume(broken)
+    ids = [event["job"] for event in events(broken, "job.submitted")]
+
+    assert result.status == "finished"
+    assert ids[:4] == [event["job"] for event in events(finished.directory, "job.submitted")][:4]
+    assert submissions(served) == before + len(ids) - 4
+    old, new = (events(path, "evaluation")[2]["energy"] for path in (finished.directory, broken))
+    assert old == new
+
+
+def test_a_job_whose_id_was_lost_is_found_by_its_tag(
+    served: Any, finished: RunResult, tmp_path: Path
+) -> None:
+    """Killed between the service's answer and the journal: the paid job is found, not paid for again."""
+    broken = cut(finished.directory, tmp_path / "killed", 2, before=True)
+    before = submissions(served)
+    resume(broken)
+    ids = [event["job"] for event in events(broken, "job.submitted")]
+
+    assert ids[2] == events(finished.directory, "job.submitted")[2]["job"]
+    assert submissions(served) == before + len(ids) - 3
+
+
+def test_a_changed_program_is_not_resumed(served: Any, finished: RunResult, tmp_path: Path) -> None:
+    """A job that asks for something else than the recorded one stops the resume and names the job."""
+    broken = cut(finished.directory, tmp_path / "killed", 2, before=False)
+    journal = broken / "journal.jsonl"
+    contents = read_journal(journal)
+    from runner.journal import Journal
+
+    journal.unlink()
+    with Journal.create(journal) as edited:
+        for event in contents.events:
+            fields = {
+                key: value for key, value in event.items() if key not in ("seq", "t", "kind", "journal")
+            }
+            if event["kind"] == "job.submitted" and event["index"] == 1:
+                fields["digest"] = "0" * 32
+            if event["kind"] != "job.completed" or event["index"] == 0:
+                edited.write(event["kind"], fields)
+
+    result = resume(broken)
+
+    assert result.exit_code == ResumeError.exit_code
+    assert "job 1 of workload 'vqe' differs" in result.stop_reason
+
+
+def test_a_session_that_runs_out_stops_the_run_and_another_one_continues_it(
+    served: Any, tmp_path: Path
+) -> None:
+    """`session.on_expiry=stop`: exit code 3; resumed, the run goes on in a second session."""
+    words = ("session.max_time=20", "estimator.default_shots=20000")  # one job takes about as long
+    stopped = run(compose(*WORDS, *MACHINE, *words), directory=str(tmp_path / "run"))
+    again = stopped
+    while again.exit_code == 3:
+        again = resume(stopped.directory)
+
+    assert stopped.status == "stopped"
+    assert again.status == "finished"
+    assert len(set(again.session_ids)) > 1
+
+
+def test_job_mode_has_jobs_but_no_session(served: Any, tmp_path: Path) -> None:
+    """`session=job`: every job by itself; what is charged is their sum."""
+    words = ("session=job", "optimizer.max_evaluations=4")
+    result = run(compose(*WORDS, *MACHINE, *words), directory=str(tmp_path / "run"))
+    completed = events(tmp_path / "run", "job.completed")
+
+    assert result.session_ids == []
+    assert all(event["session"] is None for event in completed)
+    assert result.usage_seconds == pytest.approx(sum(event["qpu_seconds"] for event in completed))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("estimator=exact",), "estimator: a real machine has no exact expectation values"),
+        (("session.lanes=1",), "session.lanes: the real service decides this"),
+        (("backend.name=ibm_nowhere",), "no machine 'ibm_nowhere'; choose one of: local_generic"),
+    ],
+)
+def test_what_a_real_machine_cannot_do_is_refused(
+    served: Any, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    """One line, before anything is created or paid for."""
+    before = submissions(served)
+    with pytest.raises(ConfigError, match=message):
+        run(compose(*WORDS, *MACHINE, *words), directory=str(tmp_path / "run"))
+
+    assert not (tmp_path / "run").exists()
+    assert submissions(served) == before
+
+
+def test_without_an_account_the_way_to_one_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No token in the environment, none saved: one line that names the client's own two ways."""
+    monkeypatch.delenv("QISKIT_IBM_TOKEN", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    with pytest.raises(ConfigError, match=r"save_account, or set QISKIT_IBM_TOKEN"):
+        run(compose(*WORDS, *MACHINE), directory=str(tmp_path / "run"))
