@@ -10,7 +10,7 @@ from qiskit.circuit.library import PauliEvolutionGate
 from qiskit.quantum_info import SparsePauliOp
 
 from runner.errors import ConfigError, ConfigWarning
-from tests.choices import choice
+from tests.choices import CONF, choice, choices
 
 QASM2 = 'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\nh q[0];\ncx q[0],q[1];\n'
 QASM3 = 'OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float[64] theta;\nqubit[2] q;\nry(theta) q[0];\ncx q[0], q[1];\n'
@@ -180,3 +180,11 @@ def test_a_circuit_is_no_hamiltonian(tmp_path):
 
     with pytest.raises(ConfigError, match="holds 0 PauliEvolutionGates"):
         choice("hamiltonian", "file", path=str(tmp_path / "h.qpy")).build()
+
+
+@pytest.mark.parametrize("group", ["hamiltonian", "ansatz", "optimizer"])
+def test_every_choice_is_described(group):
+    """docs/declare.md names every choice of the three groups."""
+    page = (CONF.parent / "docs" / "declare.md").read_text(encoding="utf-8")
+
+    assert [name for name in choices(group) if f"`{name}`" not in page] == []

@@ -79,7 +79,7 @@ class OptimizerConfig:
     target_energy: float | None = None
     """Stop as soon as an energy at or below this is seen; null: never."""
     bounds: list[float] | None = None
-    """[low, high] in radians for every parameter; null: unbounded."""
+    """[low, high] in radians for every parameter, to which the start is clipped; null: unbounded."""
 
     label: ClassVar[str] = ""
     uses_gradient: ClassVar[bool] = False
@@ -157,6 +157,8 @@ class Method:
                 key="optimizer",
             )
         x0 = np.array(x0, dtype=float)
+        if self.config.bounds is not None:
+            x0 = np.clip(x0, self.config.bounds[0], self.config.bounds[1])
         watch = Watch(
             self.config, energy, gradient if self.config.uses_gradient else None, fidelity, callback
         )
