@@ -26,11 +26,23 @@ CHEMICAL_ACCURACY = 1.6e-3
 """1 kcal/mol in Hartree."""
 
 
-def canvas(width: float = SIZE[0], height: float = SIZE[1]) -> Figure:
-    """An empty figure, in inches."""
+def canvas(
+    width: float = SIZE[0],
+    height: float = SIZE[1],
+    *,
+    left: float = 0.95,
+    right: float = 0.2,
+    bottom: float = 0.6,
+    top: float = 0.2,
+) -> Figure:
+    """An empty figure; everything in inches. Fixed margins take half the time that a layout engine does."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure.subplots_adjust(
+        left=left / width, right=1 - right / width, bottom=bottom / height, top=1 - top / height, hspace=0.12
+    )
+    return figure
 
 
 def plain(axes: Axes) -> Axes:

@@ -51,7 +51,10 @@ def circuit_pair(circuits: list[tuple[str, QuantumCircuit]]) -> Figure:
     layouts = [(title, drawn, _Layout(_flat(drawn))) for title, drawn in circuits]
     heights = [layout.height for _, _, layout in layouts]
     width = max(5.5, min(14.0, 1.6 + 0.52 * max(layout.width for _, _, layout in layouts)))
-    figure = canvas(width, min(0.45 * sum(heights) + 0.6 * len(layouts), 40.0))
+    figure = canvas(
+        width, min(0.45 * sum(heights) + 0.6 * len(layouts), 40.0), left=0.1, right=0.1, bottom=0.1, top=0.35
+    )
+    figure.subplots_adjust(hspace=0.25)
     panels = figure.subplots(len(layouts), 1, height_ratios=heights, squeeze=False)[:, 0]
     for axes, (title, drawn, layout) in zip(panels, layouts, strict=True):
         axes.set_title(f"{title}: {measures(drawn)}".removeprefix(": "), loc="left", fontsize=10)

@@ -31,7 +31,8 @@ def histogram(
     shares = [count / total if total else 0.0 for _, count in shown]
     sampled = total > 1.5
     errors = [(share * (1 - share) / total) ** 0.5 if sampled else 0.0 for share in shares]
-    figure = canvas()
+    long = max(map(len, names), default=0) * len(shown) > 60
+    figure = canvas(bottom=0.6 + (0.085 * max(map(len, names), default=0) if long else 0.0))
     axes = plain(figure.add_subplot())
     axes.grid(axis="x", visible=False)
     axes.bar(
@@ -47,7 +48,6 @@ def histogram(
             range(len(shown)), [expected.get(name, 0.0) for name in names[: len(shown)]], "_",
             color=VERMILION, markersize=14, markeredgewidth=2, linestyle="none", label="expected",
         )  # fmt: skip
-    long = max(map(len, names), default=0) * len(names) > 60
     axes.set_xticks(range(len(names)), names, rotation=90 if long else 0, family="monospace", fontsize=9)
     axes.set_xlabel("bitstring, qubit 0 on the right")
     axes.set_ylabel("share of the shots" if sampled else "probability")

@@ -44,11 +44,18 @@ def sweep_overview(
     chosen = [row for row in rows if number(row.get(y)) is not None]
     column = x or "run"
     has_usage = y != "usage_seconds" and any(number(row.get("usage_seconds")) is not None for row in chosen)
-    figure = canvas(height=6.0 if has_usage else 4.5)
-    panels = figure.subplots(2 if has_usage else 1, 1, sharex=True, squeeze=False)[:, 0]
     values = [row.get(column) for row in chosen]
     numeric = bool(values) and all(number(value) is not None for value in values)
     places = {value: place for place, value in enumerate(dict.fromkeys(map(str, values)))}
+    longest = max(map(len, places), default=0)
+    slanted = not numeric and longest * len(places) > 70
+    bottom_inches = min(0.7 + 0.055 * longest, 3.0) if slanted else 0.6
+    figure = canvas(
+        height=(5.4 if has_usage else 3.9) + bottom_inches,
+        left=1.3 if slanted else 0.95,
+        bottom=bottom_inches,
+    )
+    panels = figure.subplots(2 if has_usage else 1, 1, sharex=True, squeeze=False)[:, 0]
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in chosen:
         groups.setdefault(str(row.get(group)) if group else "", []).append(row)
@@ -75,13 +82,19 @@ def sweep_overview(
     if top.get_legend_handles_labels()[0]:
         top.legend(frameon=False, fontsize=9, title=group, title_fontsize=9)
     bottom = panels[-1]
+    if numeric and all(isinstance(value, int) for value in values):
+        from matplotlib.ticker import MaxNLocator
+
+        bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
     bottom.set_xlabel(x or "run")
     if not numeric and len(places) <= MOST_TICKS:
-        long = max(map(len, places), default=0) * len(places) > 70
         bottom.set_xticks(
-            range(len(places)), list(places), rotation=40 if long else 0, ha="right" if long else "center"
+            range(len(places)),
+            list(places),
+            rotation=40 if slanted else 0,
+            ha="right" if slanted else "center",
         )
-        bottom.tick_params(axis="x", labelsize=8 if long else 9)
+        bottom.tick_params(axis="x", labelsize=8 if slanted else 9)
     return figure
 
 

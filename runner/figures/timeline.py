@@ -28,6 +28,9 @@ INSTANT = 1e-9
 MAX_LABELS = 12
 """More transitions than this are drawn without words."""
 
+LABEL_GAP = 0.03
+"""Transitions that are closer than this share of the whole time share their words."""
+
 
 @dataclass(frozen=True)
 class Span:
@@ -134,7 +137,7 @@ class Timeline:
             else:
                 spans += _busy_and_idle(step["time"], end, executing)
                 if not step["accepting_jobs"] and end > step["time"]:
-                    self.marks.append(Mark(step["time"], f"{step['reason']}; the last job runs on", session))
+                    self.marks.append(Mark(step["time"], str(step["reason"]), session))
 
 
 def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, float]]) -> list[Span]:
@@ -162,17 +165,21 @@ def session_timeline(events: Iterable[Mapping[str, Any]]) -> Figure:
     """One lane per session and per workload over the session's clock, with what ended or paused the session."""
     timeline = Timeline.of(events)
     lanes = len(timeline.sessions) + len(timeline.workloads)
-    figure = canvas(8.0, min(1.9 + 0.5 * max(lanes, 1), 40.0))
+    labels = [f"session {session[:8]}" for session in timeline.sessions] + list(timeline.workloads)
+    figure = canvas(
+        8.0,
+        min(1.6 + 0.5 * max(lanes, 1), 40.0),
+        left=min(0.25 + 0.085 * max(map(len, labels), default=0), 3.5),
+        bottom=1.1,
+        top=0.15,
+    )
     axes = figure.add_subplot()
     axes.spines[["top", "right", "left"]].set_visible(False)
     scale, unit = time_scale(timeline.end)
-    labels = []
-    for row, (session, spans) in enumerate(timeline.sessions.items()):
+    for row, spans in enumerate(timeline.sessions.values()):
         _draw_lane(axes, row, spans, STATES, scale, height=0.42)
-        labels.append(f"session {session[:8]}")
-    for row, (workload, spans) in enumerate(timeline.workloads.items(), start=len(labels)):
+    for row, spans in enumerate(timeline.workloads.values(), start=len(timeline.sessions)):
         _draw_lane(axes, row, spans, ACTIVITIES, scale, height=0.62)
-        labels.append(workload)
     _draw_marks(axes, timeline, scale, lanes)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
@@ -200,19 +207,33 @@ def _draw_lane(
 
 
 def _draw_marks(axes: Axes, timeline: Timeline, scale: float, lanes: int) -> None:
-    for number_, mark in enumerate(timeline.marks):
-        expired = "maximum time" in mark.text
+    for mark in timeline.marks:
         axes.plot(
-            [mark.time / scale] * 2, [-0.45, lanes - 0.45], linestyle="--", linewidth=1,
-            color=VERMILION if expired else "#444444",
+            [mark.time / scale] * 2, [-0.45, lanes - 0.45], linestyle="--", linewidth=1, color=_mark_colour(mark)
         )  # fmt: skip
-        if len(timeline.marks) <= MAX_LABELS:
-            right = mark.time > 0.5 * timeline.end
-            axes.annotate(
-                mark.text, (mark.time / scale, -0.48), xytext=(-3 if right else 3, 1 + 9 * (number_ % 2)),
-                textcoords="offset points", ha="right" if right else "left", va="bottom", fontsize=8,
-                color=VERMILION if expired else "#444444", annotation_clip=False,
-            )  # fmt: skip
+    labelled = _apart(timeline.marks, timeline.end * LABEL_GAP)
+    if len(labelled) > MAX_LABELS:
+        return
+    for place, mark in enumerate(labelled):
+        right = mark.time > 0.5 * timeline.end
+        axes.annotate(
+            mark.text, (mark.time / scale, -0.48), xytext=(-3 if right else 3, 1 + 10 * (place % 2)),
+            textcoords="offset points", ha="right" if right else "left", va="bottom", fontsize=8,
+            color=_mark_colour(mark), annotation_clip=False,
+        )  # fmt: skip
+
+
+def _apart(marks: Sequence[Mark], gap: float) -> list[Mark]:
+    """Marks with room between them: of several close to one another the first speaks for all."""
+    kept: list[Mark] = []
+    for mark in sorted(marks, key=lambda mark: mark.time):
+        if not kept or mark.time - kept[-1].time > gap:
+            kept.append(mark)
+    return kept
+
+
+def _mark_colour(mark: Mark) -> str:
+    return VERMILION if "maximum time" in mark.text else "#444444"
 
 
 def _legend(figure: Figure, timeline: Timeline) -> None:
@@ -231,5 +252,5 @@ def _legend(figure: Figure, timeline: Timeline) -> None:
                 handles.append(Patch(facecolor=colour, edgecolor="white", hatch=hatch, label=text))
     if handles:
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=min(4, len(handles)), frameon=False, fontsize=9
+            handles=handles, loc="lower center", ncols=min(4, len(handles)), frameon=False, fontsize=9
         )

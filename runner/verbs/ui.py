@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import ipaddress
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from runner.config import declare
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError, Interrupted, RunnerError
 
 if TYPE_CHECKING:
     from runner.__main__ import CommandLine
@@ -70,7 +71,9 @@ class Address:
 
 
 def main(line: CommandLine) -> int:
-    """Start the server, say the address, and stay until Ctrl-C."""
+    """Start the server, say the address, and stay until Ctrl-C (or a termination signal)."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
     address, words = _address(line.arguments)
     address.check()
     config = _store(words, line.config_dirs)
@@ -80,8 +83,16 @@ def main(line: CommandLine) -> int:
             output.seek(0)
             last = output.read().decode(errors="replace").strip().splitlines()[-1:]
             raise RunnerError(f"MLflow did not start: {last[0] if last else 'no answer'}")
-        print(f"http://{address.host}:{port}   (Ctrl-C stops it)", flush=True)
+        # MLflow opens with its pages for language models unless it is told what is looked at
+        print(
+            f"http://{address.host}:{port}/#/experiments?workflowType=machine_learning   (Ctrl-C stops it)",
+            flush=True,
+        )
         return server.wait()
+
+
+def _stop(signum: int, _frame: object) -> None:
+    raise Interrupted(signum)
 
 
 def _address(arguments: list[str]) -> tuple[Address, list[str]]:
