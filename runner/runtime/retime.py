@@ -9,7 +9,7 @@ the recorded QPU seconds.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -202,15 +202,28 @@ def _read(
         )
         jobs[job.id] = job
         (jobs[after].followers if after in jobs else first).append(job)
-    return first, _closing_gap(facts, ended), len(jobs)
+    reaction = min((job.gap for start in first for job in _tree(start) if job is not start), default=0.0)
+    return first, _closing_gap(facts, ended, reaction), len(jobs)
 
 
-def _closing_gap(facts: list[Any], ended: Mapping[str, Any]) -> float:
+def _tree(start: _Recorded) -> Iterator[_Recorded]:
+    """A job and all that followed on it, without recursion: there may be thousands in a row."""
+    waiting = [start]
+    while waiting:
+        job = waiting.pop()
+        yield job
+        waiting += job.followers
+
+
+def _closing_gap(facts: list[Any], ended: Mapping[str, Any], reaction: float) -> float:
+    """Return what passed between the last job and `close()`; the shortest time to react if none was
+    recorded.
+    """
     last = max((fields["finished"] for fields in ended.values()), default=0.0)
     for kind, fields in reversed(facts):
-        if kind == "session" and fields["state"] == CLOSED:
-            return max(0.0, fields["time"] - last) if fields["reason"].startswith("closed") else 0.0
-    return 0.0
+        if kind == "session" and fields["state"] == CLOSED and fields["reason"].startswith("closed"):
+            return max(0.0, fields["time"] - last)
+    return reaction
 
 
 class _Replay:
