@@ -73,6 +73,18 @@ def test_sparse_terms_equal_dense_ones():
     assert sparse.to_list() == [("ZIX", 0.5)]
 
 
+def test_a_table_is_a_list_of_terms():
+    """One label and coefficient a line; not together with terms."""
+    assert (
+        PauliTerms(name="pauli", table="ZZ 1.0\nXI -0.5\n").build()
+        == terms(["ZZ", 1.0], ["XI", -0.5]).build()
+    )
+    with pytest.raises(ConfigError, match=r"hamiltonian.table\[1\]: must be `label coefficient`, got 'XI'"):
+        PauliTerms(name="pauli", table="ZZ 1.0\nXI\n")
+    with pytest.raises(ConfigError, match=r"hamiltonian.table: and terms are both given"):
+        terms(["ZZ", 1.0], table="ZZ 1.0")
+
+
 def test_duplicate_terms_are_added_with_a_warning():
     """The same label twice is summed, and said."""
     with pytest.warns(ConfigWarning, match="ZZ stands twice"):
