@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, StorageError
+from runner.redact import redact
 
 OUTPUTS = Path("outputs")
 """Everything the runner writes, relative to the current folder."""
@@ -80,7 +81,7 @@ class RunDirectory:
         return directory
 
     def write(self, path: Path, text: str) -> None:
-        """Replace a file in one step, so that a reader never sees half of it.
+        """Replace a file in one step, so that a reader never sees half of it; secrets are left out.
 
         Raises:
             StorageError: the disk refused; the old content is untouched.
@@ -89,7 +90,7 @@ class RunDirectory:
         try:
             descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
+                file.write(redact(text))
             temporary.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.redact import RedactingFormatter
+
 CHATTERS = ("qiskit", "matplotlib", "stevedore", "alembic")
 """Libraries that tell of every step at INFO; their warnings are kept."""
 
@@ -15,7 +17,7 @@ CHATTERS = ("qiskit", "matplotlib", "stevedore", "alembic")
 def log_file(path: Path) -> Iterator[None]:
     """Everything that is logged or warned goes to the run's log file; the terminal stays ours."""
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level, others = root.level, list(root.handlers)
     for other in others:

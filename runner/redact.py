@@ -21,11 +21,11 @@ _HARMLESS = re.compile(r"[0-9a-f-]*|[a-z0-9 _.-]{0,24}").fullmatch
 _PATTERNS = [
     # account names: Cloud Resource Names, user:password@ in an address
     (re.compile(r"crn:[\w-]+:[^\s\"',}\]\\]+", re.IGNORECASE), f"crn:{REDACTED}"),
-    (re.compile(r"([A-Za-z][\w+.-]*://)[^/\s\"'@]+@"), rf"\1{REDACTED}@"),
+    (re.compile(r"://[^/\s\"'@]+@"), f"://{REDACTED}@"),
     # a name that says secret, then a value: token=…, "api_key": "…", Authorization: Bearer …
     (
         re.compile(
-            rf"([\w.-]*(?:{_SECRET_WORDS})[\w.-]*)([\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)"
+            rf"((?:{_SECRET_WORDS})[\w.-]{{0,40}})([\"']?\s*[:=]\s*[\"']?(?:bearer\s+|basic\s+)?)"
             r"(?!(?:null|none|true|false|auto|bearer|basic)\b|\d+\b|\[redacted)[^\s\"',;}&\\]{4,}",
             re.IGNORECASE,
         ),
@@ -39,7 +39,7 @@ _PATTERNS = [
     (re.compile(r"(?<![\w/+-])(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{44}(?![\w/+=-])"), REDACTED),
     (
         re.compile(
-            r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL
+            r"-----BEGIN [A-Z ]*PRIVATE KEY-----[^\"']*?(?:-----END [A-Z ]*PRIVATE KEY-----|(?=[\"'])|\Z)"
         ),
         REDACTED,
     ),

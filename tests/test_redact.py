@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import pytest
@@ -30,6 +31,16 @@ def test_secrets_go(text):
     """No shape of secret survives, and what is said around it does not change."""
     assert CANARY[:9] not in redact(text)
     assert redact(redact(text)) == redact(text)
+
+
+def test_json_stays_json():
+    """Whatever is replaced inside a JSON text, it can still be read."""
+    key = "-----BEGIN PRIVATE KEY-----\n" + CANARY
+    value = {"a": [f"crn:v1:{CANARY}", key, f"token={CANARY}"], "b": f"https://me:{CANARY}@host", "c": 1.5}
+    text = redact(json.dumps(value))
+
+    assert CANARY not in text
+    assert json.loads(text)["c"] == 1.5
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ class RunSync:
         if self._store is not None and self.progress.run_id:
             return self.progress.run_id
         started = self.translation.started
-        experiment = self.config.experiment or str(started.get("experiment") or "runner")
+        experiment = redact(self.config.experiment or str(started.get("experiment") or "runner"))
         store = Store(self.progress.uri, self.config.artifacts, experiment, self._request)
         run_id = store.find_run(self.identity)
         if run_id is not None and self.live:
