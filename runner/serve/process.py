@@ -16,6 +16,9 @@ from runner.signals import SIGNALS
 GRACE = 3
 """Seconds that requests get to end when the server is stopped."""
 
+IDLE = 300
+"""Seconds a connection is kept for a client that thinks between two jobs."""
+
 
 def run(application: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -> None:
     """Answer requests until a signal arrives; `ready` is called when the first can be taken."""
@@ -31,6 +34,7 @@ def server(application: Starlette, ready: Callable[[], None]) -> uvicorn.Server:
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=GRACE,
+        timeout_keep_alive=IDLE,
     )
     return _Server(settings, ready)
 

@@ -43,8 +43,9 @@ def process(directory: Path, *words: str) -> Iterator[tuple[subprocess.Popen[str
             yield server, {name: value for name, _, value in lines if name}
         finally:
             server.send_signal(signal.SIGTERM)
-            server.wait(20)
+            code = server.wait(20)
             server.stdout.close()
+        assert code in (0, -signal.SIGKILL), f"the server ended with {code}"
 
 
 @contextmanager
