@@ -34,7 +34,7 @@ class Vqd(Experiment):
     levels: int = 3
     """Number of states, the ground state included; a degenerate level counts as often as it occurs."""
     penalty: float | None = None
-    """β in the Hamiltonian's unit, above the highest excitation sought; null: Σ|coefficients| of its terms."""
+    """β in the Hamiltonian's unit, above the highest excitation sought; null: twice the sum of |coefficients|."""
     starts: int = 3
     """Starting points tried per level; the first is the ansatz's, the others are random."""
 
@@ -65,7 +65,7 @@ class Vqd(Experiment):
         if self.penalty is not None:
             return self.penalty
         terms = zip(problem.hamiltonian.paulis, problem.hamiltonian.coeffs, strict=True)
-        return float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))
+        return 2 * float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))
 
     def run(self, lab: Lab) -> Outcome:
         """One level after the other, each kept away from those below it."""

@@ -75,7 +75,7 @@ class Lab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, StorageError):
+        if error is not None and not isinstance(error, StorageError | StopOptimization):
             # what closing adds to the journal is this process's doing; a resumed run goes on without it
             self.record("run.interrupted", {"reason": str(error) or type(error).__name__})
         for session in self.sessions[-1:]:

@@ -1,0 +1,94 @@
+"""Expectation values of any circuit and observables in one job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit.quantum_info import SparsePauliOp, Statevector
+
+from runner import compose, run
+from runner.errors import ConfigError
+from tests.choices import choice
+from tests.test_run import events
+
+ESTIMATION = ("experiment=estimation", "tracking=off")
+
+
+def test_the_guides_block_broadcasts_three_by_two(workdir: Path) -> None:
+    """Observables of shape (3, 1) against 3×2 parameter sets: six values, each what the state vector says."""
+    result = run(compose(*ESTIMATION, "estimator=exact"))
+
+    submitted = events(result, "job.submitted")
+    values = np.array(submitted[0]["pubs"][0]["values"])
+    operators = [SparsePauliOp(["XX", "IY"], [0.5, 0.5]), SparsePauliOp("XX"), SparsePauliOp("IY")]
+    circuit = choice("ansatz", "gates").build()
+    assert len(submitted) == 1
+    assert values.shape == (3, 2, 1)
+    assert [row["index"] for row in result.table] == [[i, j] for i in range(3) for j in range(2)]
+    for row in result.table:
+        i, j = row["index"]
+        state = Statevector(circuit.assign_parameters(values[i, j]))
+        assert row["value"] == pytest.approx(state.expectation_value(operators[i]).real, abs=1e-9)
+
+
+def test_sampled_values_come_with_honest_errors(workdir: Path) -> None:
+    """⟨ZZ⟩ of a product state at angle a is cos(a)²; the sampled values lie within five standard errors."""
+    gates = "[[ry,a,0],[ry,a,1]]"
+    result = run(
+        compose(
+            *ESTIMATION, f"ansatz.gates={gates}", "experiment.random_shape=[]",
+            "experiment.observables=[ZZ]", "experiment.parameter_values=[0.3,0.9]",
+        )
+    )  # fmt: skip
+
+    assert [row["parameter_set"] for row in result.table] == [0, 1]
+    for row, angle in zip(result.table, (0.3, 0.9), strict=True):
+        assert 0 < row["stddev"] < 0.02
+        assert abs(row["value"] - np.cos(angle) ** 2) < 5 * row["stddev"]
+
+
+def test_without_observables_it_is_the_hamiltonian(workdir: Path) -> None:
+    """One number: the energy of a given circuit; |00⟩ has ⟨YZ⟩ = ⟨XX⟩ = 0, so it is −0.3980 − 0.0113."""
+    result = run(
+        compose(
+            *ESTIMATION, "ansatz.gates=[[id,0],[id,1]]", "experiment.observables=[]",
+            "experiment.random_shape=[]", "estimator=exact", "backend=fake_manila",
+        )
+    )  # fmt: skip
+
+    assert result.energy == pytest.approx(-0.4093, abs=0.03)  # the device adds noise, also to exact values
+
+
+@pytest.mark.parametrize(
+    ("overrides", "line"),
+    [
+        (["experiment.observables=[XQ]"], r"experiment\.observables\[0\]: 'XQ' is no word of I, X, Y, Z"),
+        (["experiment.observables=[[XX],[]]"], r"experiment\.observables\[1\]: is empty"),
+        (["experiment.observables=[{XX:a}]"], r"experiment\.observables\[0\]: must be a real number"),
+        (
+            ["experiment.parameter_values=[1]"],
+            "experiment.random_shape: both parameter_values and random_shape",
+        ),
+        (["experiment.observables=[XXX]"], "XXX has 3 qubits, the circuit 2"),
+        (["experiment.observables=[[XX,YY,ZZ]]"], r"observables of shape \(1, 3\) and .* do not broadcast"),
+        (["experiment.observables=[[XX,YY],ZZ]"], "rows have different lengths"),
+        (
+            ["experiment.random_shape=[]", "experiment.parameter_values=[[1,2],[3]]"],
+            "experiment.parameter_values: rows have different lengths",
+        ),
+        (["ansatz.gates=[[h,0],[cy,0]]"], r"ansatz\.gates\[1\]: 'cy' takes 0 angles and 2 qubits"),
+        (["ansatz.gates=[[hh,0]]"], r"ansatz\.gates\[0\]: unknown choice 'hh'; did you mean 'h'\?|'ch'"),
+        (["ansatz.gates=[[cx,1,1]]"], r"names a qubit twice"),
+        (["ansatz.gates=[]"], r"ansatz\.gates: is empty"),
+    ],
+)
+def test_what_does_not_fit_is_refused_before_the_session(
+    workdir: Path, overrides: list[str], line: str
+) -> None:
+    """One line, nothing created."""
+    with pytest.raises(ConfigError, match=line):
+        run(compose(*ESTIMATION, *overrides))
+
+    assert list(workdir.iterdir()) == []
