@@ -2,6 +2,7 @@
 
 from runner.engine.engine import Engine
 from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
+from runner.engine.noise import DeviceNoise
 from runner.engine.sampler import SamplerPlan
 
-__all__ = ["Engine", "EstimatorNumbers", "EstimatorPlan", "SamplerPlan"]
+__all__ = ["DeviceNoise", "Engine", "EstimatorNumbers", "EstimatorPlan", "SamplerPlan"]

@@ -36,6 +36,17 @@ class AerOptions:
     noise_model: Any = None
 
 
+CLIFFORD = frozenset(
+    {"id", "x", "y", "z", "h", "s", "sdg", "sx", "sxdg", "cx", "cy", "cz", "swap", "barrier", "delay"}
+)
+"""Gates that `automatic` recognizes a stabilizer circuit by."""
+
+
+def is_clifford(circuit: QuantumCircuit) -> bool:
+    """Can the circuit be simulated as a stabilizer state, whatever its size?"""
+    return all(item.operation.name in CLIFFORD for item in circuit.data)
+
+
 def native_available() -> bool:
     """Is the installed Aer one whose native interface is known?"""
     import qiskit_aer

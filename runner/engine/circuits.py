@@ -18,6 +18,8 @@ from qiskit.circuit import (
 from qiskit.circuit.classical import expr
 
 _IGNORED = {"barrier"}
+CHANNELS = frozenset({"kraus", "superop", "quantum_channel"})
+"""Instructions that are noise: they need a density matrix, or trajectories."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,11 @@ class Anatomy:
     """Final measurements: classical bit → qubit."""
     dynamic: bool
     """Anything that is not a unitary gate or a delay comes before the final measurements."""
+
+    @property
+    def channels(self) -> bool:
+        """Does the circuit itself have noise in it?"""
+        return any(step.operation.name in CHANNELS for step in self.steps)
 
     @property
     def touched(self) -> set[int]:
@@ -106,7 +113,7 @@ def _is_dynamic(step: Step) -> bool:
     if step.clbits or isinstance(operation, ControlFlowOp):
         return True
     name = operation.name
-    return name in {"measure", "reset", "initialize", "store", "kraus", "superop", "quantum_channel"}
+    return name in {"measure", "reset", "initialize", "store"}
 
 
 def split_dynamic(anatomy: Anatomy) -> tuple[Anatomy, Anatomy]:

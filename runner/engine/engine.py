@@ -51,7 +51,7 @@ class Engine:
         import qiskit_aer  # noqa: F401 - first imported by a worker thread, Aer has crashed
 
         ideal = noise_model is None or noise_model.is_ideal()
-        self.threads = threads
+        self.method, self.threads = method, threads
         self._options = SimulationOptions(
             method=method,
             threads=threads,

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
-from runner.engine.aer import AerOptions, AerProgram
+from runner.engine.aer import AerOptions, AerProgram, is_clifford
 from runner.engine.circuits import Anatomy, canonical_text, compact, components, digest_of, dissect
 from runner.engine.duration import scheduled_duration
 from runner.engine.measurement import (
@@ -59,6 +59,7 @@ class EstimatorPlan:
             raise ConfigError(
                 f"the observables act on {self.terms.num_qubits} qubits, the circuit has {circuit.num_qubits}"
             )
+        options = options.on(circuit, np.flatnonzero(self.terms.support.any(axis=0)).tolist())
         self._options = options
         self._lock = threading.RLock()
         self.digest = digest_of(canonical_text(circuit), self.terms.text())
@@ -167,7 +168,7 @@ class EstimatorPlan:
     @cached_property
     def _by_readout(self) -> bool:
         """Exact values from outcome probabilities: noise, or a large circuit that falls into pieces."""
-        if self._options.noise_model is not None:
+        if self._options.noise_model is not None or self._anatomy.channels:
             return not self._anatomy.dynamic
         if self._anatomy.dynamic or self._options.method not in ("automatic", "statevector"):
             return False
@@ -204,12 +205,16 @@ class EstimatorPlan:
         options = self._options
         if options.noise_model is not None:
             return "the simulation is noisy"
+        if self._anatomy.channels:
+            return "the circuit has noise in it"
         if self._anatomy.dynamic:
             return "the circuit measures, resets or branches before its end"
         if options.method not in ("automatic", "statevector"):
             return f"the simulation method is {options.method}"
         if options.kernel is None:
             return "the kernel is switched off (engine=aer) or numba is not installed"
+        if len(self._active) > _SPLIT_FROM and is_clifford(self._compact):
+            return "it is simulated as a stabilizer state"
         if self._by_readout:
             return f"{len(self._active)} qubits are too many for the kernel"
         return ""
@@ -235,6 +240,8 @@ class EstimatorPlan:
         circuit = self._compact.copy()
         size = circuit.num_qubits
         method = self._options.method
+        if method == "automatic" and size > _SPLIT_FROM and is_clifford(circuit):
+            method = "stabilizer"
         if method in ("automatic", "statevector"):
             require(16 << size, f"a state vector of {size} qubits")
         elif method == "density_matrix":

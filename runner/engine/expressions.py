@@ -1,4 +1,4 @@
-"""Circuit parameters turned into gate angles: analysed once, evaluated without touching a `ParameterExpression` again."""
+"""Circuit parameters turned into gate angles: analysed once, then evaluated without a `ParameterExpression`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.USub, ast.UAdd)
 
 
 class Angles:
-    r"""The angles of a circuit as functions of its parameters, `angle_k = \sum_j W_{kj} p_j + b_k` where they are linear.
+    r"""The angles of a circuit as functions of its parameters, `angle_k = \sum_j W_{kj} p_j + b_k` where linear.
 
     Args:
         parameters: the circuit's parameters, in the order values are given in.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit
 
 from runner.engine import kernel
-from runner.engine.aer import AerOptions, AerProgram, bits_from_counts
-from runner.engine.circuits import Anatomy, compact, components
+from runner.engine.aer import AerOptions, AerProgram, bits_from_counts, is_clifford
+from runner.engine.circuits import CHANNELS, Anatomy, compact, components
 from runner.engine.memory import require
-from runner.engine.noise import as_channels, confusion, misread, restrict
+from runner.engine.noise import DeviceNoise, as_channels, confusion, misread, restrict
 from runner.errors import ConfigError
 
 MAX_DENSITY_QUBITS = 8
@@ -52,6 +52,14 @@ class SimulationOptions:
     kernel: Callable[..., Any] | None = None
     """Makes a state-vector program of the kernel, `kernel(circuit, parameters)`; None simulates on Aer."""
 
+    def on(self, circuit: QuantumCircuit, qubits: Iterable[int] = ()) -> SimulationOptions:
+        """The same with a device's noise cut down to the circuit's qubits and these."""
+        if not isinstance(self.noise_model, DeviceNoise):
+            return self
+        touched = {circuit.find_bit(bit).index for item in circuit.data for bit in item.qubits}
+        model = self.noise_model.of(touched | set(qubits))
+        return replace(self, noise_model=None if model.is_ideal() else model)
+
 
 class Piece:
     """A part of a circuit that nothing entangles with the rest, and how it is measured in every basis.
@@ -80,6 +88,7 @@ class Piece:
         self.measured = [[q for q in basis.qubits if q in self._where] for basis in bases]
         self._rotations = [self._own(rotation) for rotation in rotations]
         self._bases = bases
+        self._channels = any(item.operation.name in CHANNELS for item in self.circuit.data)
         self.noise_model = self._restricted_noise()
         self.analytic = self._is_analytic()
 
@@ -106,20 +115,20 @@ class Piece:
         method = self._options.method
         if method in ("matrix_product_state", "stabilizer"):
             return False
-        if self.noise_model is None or self.noise_model.is_ideal():
+        if (self.noise_model is None or self.noise_model.is_ideal()) and not self._channels:
             return size <= _LARGEST_TABLE
         return method == "density_matrix" or (method == "automatic" and size <= MAX_DENSITY_QUBITS)
 
     @property
     def _method(self) -> str:
-        noisy = self.noise_model is not None and bool(
-            self.noise_model._local_quantum_errors or self.noise_model._default_quantum_errors
-        )
+        noisy = self._channels or self._gate_noise is not None
         method = self._options.method
         if method == "density_matrix" or (self.analytic and noisy):
             return "density_matrix"
-        if method == "automatic" and (self.analytic or noisy):
-            return "statevector"
+        if method == "automatic":
+            return (
+                "stabilizer" if not (self.analytic or noisy) and is_clifford(self.circuit) else "statevector"
+            )
         return method
 
     def _require_memory(self) -> None:
@@ -166,7 +175,7 @@ class Piece:
         circuits = []
         for rotation, measured in zip(self._rotations, self.measured, strict=True):
             circuit = self.circuit.compose(rotation)
-            if self._gate_noise is not None:
+            if self._gate_noise is not None or self._channels:
                 circuit = as_channels(circuit, self._gate_noise)
             if measured:
                 circuit.save_probabilities([self._where[q] for q in measured], label="p")

@@ -2,12 +2,70 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
+from qiskit.transpiler import Target
+
+_REMEMBERED = 16
+
+
+class DeviceNoise:
+    """The noise of a device, as `NoiseModel.from_backend` derives it, but only of the qubits a circuit uses.
+
+    For 133 qubits the whole model takes many seconds to make; for the two a circuit touches, milliseconds.
+    """
+
+    def __init__(self, backend: Any) -> None:
+        self._backend = backend
+        self._models: OrderedDict[frozenset[int], Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def of(self, qubits: Iterable[int]) -> Any:
+        """The noise model of these qubits, under their own numbers."""
+        wanted = frozenset(qubits)
+        with self._lock:
+            if wanted not in self._models:
+                self._models[wanted] = self._make(wanted)
+                if len(self._models) > _REMEMBERED:
+                    self._models.popitem(last=False)
+            return self._models[wanted]
+
+    def is_ideal(self) -> bool:
+        """Does the device know no errors at all? Only its target is asked."""
+        target = self._backend.target
+        return not target.qubit_properties and not any(
+            properties is not None and properties.error
+            for name in target.operation_names
+            for properties in (target[name] or {}).values()
+        )
+
+    def _make(self, qubits: frozenset[int]) -> Any:
+        from qiskit_aer.noise import NoiseModel
+
+        target = self._backend.target
+        part = Target(num_qubits=target.num_qubits, dt=target.dt, qubit_properties=target.qubit_properties)
+        for name in target.operation_names:
+            properties = target[name]
+            if properties is None or None in properties:
+                continue
+            kept = {acted: value for acted, value in properties.items() if qubits.issuperset(acted)}
+            if kept:
+                part.add_instruction(target.operation_from_name(name), kept, name=name)
+        view = SimpleNamespace(
+            version=2,
+            name=self._backend.name,
+            target=part,
+            operation_names=list(target.operation_names),
+            dt=target.dt,
+        )
+        return NoiseModel.from_backend(view)
 
 
 def with_relaxation(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:
@@ -53,7 +111,10 @@ def as_channels(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:
 
     def channel(error: Any) -> Any:
         if id(error) not in channels:
-            channels[id(error)] = (error, SuperOp(error).to_instruction())  # the error is kept so its id is not reused
+            channels[id(error)] = (
+                error,
+                SuperOp(error).to_instruction(),
+            )  # the error is kept so its id is not reused
         return channels[id(error)][1]
 
     result = circuit.copy_empty_like()
@@ -74,6 +135,8 @@ def as_channels(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:
 
 
 def _error_of(noise_model: Any, name: str, qubits: tuple[int, ...]) -> Any:
+    if noise_model is None:
+        return None
     local = noise_model._local_quantum_errors.get(name, {}).get(qubits)
     return local if local is not None else noise_model._default_quantum_errors.get(name)
 

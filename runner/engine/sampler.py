@@ -36,6 +36,7 @@ class SamplerPlan:
         clbit_index = {bit: index for index, bit in enumerate(circuit.clbits)}
         self._register_bits = {reg.name: [clbit_index[bit] for bit in reg] for reg in circuit.cregs}
         self._num_clbits = circuit.num_clbits
+        options = options.on(circuit)
         self._options = options
         if options.noise_model is not None:
             circuit = with_relaxation(circuit, options.noise_model)

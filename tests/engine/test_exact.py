@@ -195,9 +195,10 @@ def test_stabilizer_method() -> None:
     for qubit in range(99):
         circuit.cx(qubit, qubit + 1)
     operator = SparsePauliOp(["X" * 100, "ZZ" + "I" * 98])
-    plan = Engine(method="stabilizer").estimator_plan(circuit, operator)
+    for engine in (Engine(method="stabilizer"), Engine()):
+        numbers = engine.estimator_plan(circuit, operator).run(np.zeros(0), shots=None, seed=1)
 
-    assert plan.run(np.zeros(0), shots=None, seed=1).evs == pytest.approx(2)
+        assert numbers.evs == pytest.approx(2)
     circuit.t(3)
     with pytest.raises(ConfigError, match="stabilizer"):
         Engine(method="stabilizer").estimator_plan(circuit, operator).run(np.zeros(0), shots=None, seed=1)
@@ -215,11 +216,11 @@ def test_refusals() -> None:
     with pytest.raises(ConfigError, match="takes 0 parameters"):
         KERNEL.estimator_plan(circuit, SparsePauliOp("XX")).run(np.zeros(3), shots=None, seed=1)
     big = QuantumCircuit(45)
-    big.h(0)
+    big.rx(0.1, 0)
     for qubit in range(44):
         big.cx(qubit, qubit + 1)
     for engine in (KERNEL, AER):
-        with pytest.raises(ConfigError, match="45 qubits .*needs .* [TP]iB"):
+        with pytest.raises(ConfigError, match=r"45 qubits .*needs .* [TP]iB"):
             engine.estimator_plan(big, SparsePauliOp("X" * 45)).run(np.zeros(0), shots=None, seed=1)
 
 

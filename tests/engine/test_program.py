@@ -57,7 +57,7 @@ def test_simplified_runs_are_the_same_operation(items: list, value: float) -> No
 
 
 def test_isa_rotations_cost_one_layer() -> None:
-    """rz sx rz(θ) sx rz, which devices make of every rotation, becomes one y rotation."""
+    """The run rz sx rz(θ) sx rz that devices make of every rotation becomes one y rotation."""
     angle = Parameter("a")
     circuit = QuantumCircuit(1)
     circuit.rz(0.1, 0)

@@ -1,11 +1,13 @@
+# Numba infers the types, also of the vectors defined for it:
+# mypy: disable-error-code="no-untyped-def"
 """The compiled loops of the kernel: states as `[real | imaginary]`, 2·2^n doubles, and nothing but loops over them.
 
 All functions release the GIL and are cached on disk. A "span" is an index range of the flat array; rotations do not
 care that its upper half is the imaginary part, nor that a second state may follow: they are real.
 
-The program and the observables come as two flat arrays each (integers, reals). `integers[k]` is where segment k of the
-integers starts, and `integers[integers[0] + k]` where segment k of the reals does; `state_vector.py` packs them. Slicing
-would read better, but costs seconds of compilation.
+The program and the observables come as two flat arrays each (integers, reals). `integers[k]` is where segment k
+of the integers starts, `integers[integers[0] + k]` where segment k of the reals does; `state_vector.py` packs them.
+Slicing would read better, but costs seconds of compilation.
 """
 
 from __future__ import annotations

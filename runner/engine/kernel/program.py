@@ -5,7 +5,8 @@ and CX, X, SWAP (an affine map of the bits). A stage is one y rotation per qubit
 
     |x⟩ → \prod_k exp(-i θ_k/2 (-1)^{m_k·x + t_k}) |M x + b⟩
 
-so that a circuit of any depth costs one pass per stage for everything that is not a y rotation. Global phases are dropped.
+so that a circuit of any depth costs one pass per stage for everything that is not a y rotation. Global phases are
+dropped.
 """
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG001 - an intrinsic declares the arguments its generated code reads
 """Vectors of four doubles for Numba: explicit loads, arithmetic and shuffles that LLVM maps to the machine's own.
 
 Numba has no vector type and LLVM's loop vectorizer gives up on the butterfly patterns of a state vector, so the
