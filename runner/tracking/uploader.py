@@ -53,6 +53,7 @@ class Uploader:
         self.config = config
         self._process: subprocess.Popen[bytes] | None = None
         self._started = time.monotonic()
+        self._waited = 0.0
 
     def warm(self) -> None:
         """Start the process, which imports MLflow (seconds) while the run is still being prepared."""
@@ -122,14 +123,16 @@ class Uploader:
         return Progress(synced=progress.synced)
 
     def _wait(self, done: Callable[[], bool]) -> None:
-        """Wait until `done()`, the process has ended, or patience has."""
+        """Wait until `done()`, the process has ended, or patience has; all waits of a run share one budget."""
         assert self._process is not None
         began = time.monotonic()
+        already = self._waited
         while not done() and self._process.poll() is None:
             patience = self.config.timeout
             if not self._healthy():
                 patience = min(patience, self.config.patience * (began - self._started))
-            if time.monotonic() - began >= patience:
+            self._waited = already + time.monotonic() - began
+            if self._waited >= patience:
                 return
             time.sleep(0.02)
 
