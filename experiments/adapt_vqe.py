@@ -12,7 +12,7 @@ from runner.experiment import Experiment
 from runner.problem import fit, reference_energy
 from runner.require import require_integer, require_positive
 from runner.results import Outcome
-from runner.workload import Term
+from runner.workload import Objective, Term
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,8 +35,6 @@ class Pool:
     """The observable on logical qubits."""
     generators: dict[str, SparsePauliOp]
     """Label → Hermitian G; the ansatz grows by exp(−iθG)."""
-    slopes: list[SparsePauliOp]
-    """i[G, H] of every generator: its expectation value is ∂E/∂θ at θ = 0."""
     reference_energy: float | None
     """Exact energy where it is known."""
 
@@ -62,7 +60,7 @@ class AdaptVqe(Experiment):
         require_positive("experiment.threshold", self.threshold)
 
     def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Pool:  # noqa: ARG002
-        """The pool and its gradient observables.
+        """The pool.
 
         Raises:
             ConfigError: the Hamiltonian is not one of electrons.
@@ -76,25 +74,21 @@ class AdaptVqe(Experiment):
                 f"{self.pool} has no excitation for this molecule; use sd", key="experiment.pool"
             )
         fit(evolved(hamiltonian, []), backend, config)  # says whether the backend is large enough
-        slopes = [
-            (1j * (generator @ hamiltonian - hamiltonian @ generator)).simplify()
-            for generator in generators.values()
-        ]
-        return Pool(hamiltonian, generators, slopes, reference_energy(config.hamiltonian, hamiltonian))
+        return Pool(hamiltonian, generators, reference_energy(config.hamiltonian, hamiltonian))
 
     def run(self, lab: Lab) -> Outcome:
         """Grow, minimize from where the last minimum was, and look at the pool's gradients again."""
         import numpy as np
 
         pool: Pool = lab.prepared
-        workload = lab.workload("adapt")
+        workload, scout = lab.workload("adapt"), lab.workload("pool")
         labels = list(pool.generators)
         chosen: list[str] = []
         point = np.zeros(0)
         terms = [self.term(lab, pool, chosen)]
         message, resumable = f"{self.max_operators} operators", False
         while len(chosen) < self.max_operators and not resumable:
-            gradients = self.gradients(workload, pool, terms[-1], point)
+            gradients = self.gradients(lab, scout, pool, chosen, point)
             strongest = int(np.argmax(np.abs(gradients)))
             if abs(gradients[strongest]) < self.threshold:
                 message = f"largest gradient {abs(gradients[strongest]):.2g}"
@@ -134,12 +128,20 @@ class AdaptVqe(Experiment):
         circuit = lab.fit(evolved(pool.hamiltonian, [pool.generators[label] for label in chosen]))
         return Term(circuit, _placed(pool.hamiltonian, circuit))
 
-    def gradients(self, workload: Workload, pool: Pool, term: Term, point: np.ndarray) -> np.ndarray:
-        """∂E/∂θ at θ = 0 of every operator of the pool appended to the ansatz, as one job."""
-        observables = [_placed(slope, term.circuit) for slope in pool.slopes]
-        data = workload.estimate((term.circuit, observables, point))[0].data
-        gradients: np.ndarray = data.evs
-        return gradients
+    def gradients(
+        self, lab: Lab, scout: Workload, pool: Pool, chosen: list[str], point: np.ndarray
+    ) -> np.ndarray:
+        """∂E/∂θ of every operator of the pool appended to the ansatz at θ = 0, as one job.
+
+        All are appended at once: at zero angles those before an operator do nothing.
+        """
+        import numpy as np
+
+        candidates = self.term(lab, pool, [*chosen, *pool.generators])
+        method = "adjoint" if lab.config.gradient == "adjoint" else "parameter_shift"
+        slope = Objective(scout, candidates, gradient=method).value_and_gradient
+        assert slope is not None
+        return slope(np.append(point, np.zeros(len(pool.generators))))[1][len(point) :]
 
 
 def _placed(observable: SparsePauliOp, circuit: Any) -> Any:
