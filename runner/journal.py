@@ -323,8 +323,7 @@ def encode(fields: Mapping[str, Any]) -> str:
 def _plain(value: Any) -> Any:
     """What JSON does not know: numpy arrays and scalars, paths."""
     if hasattr(value, "tolist"):
-        value = value.tolist()
-        return value if isinstance(value, int | str | bool) else _name_non_finite(value)
+        return value.tolist()
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"an event cannot hold a {type(value).__name__}")
