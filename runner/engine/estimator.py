@@ -395,8 +395,8 @@ def _signs(masks: NDArray) -> NDArray:
 
 
 def _letters(terms: PauliTerms, group: Sequence[int]) -> dict[int, str]:
-    x = terms.x[group].any(axis=0)
-    z = terms.z[group].any(axis=0)
+    x = np.asarray(terms.x[group].any(axis=0))
+    z = np.asarray(terms.z[group].any(axis=0))
     return {int(q): "Y" if x[q] and z[q] else "X" if x[q] else "Z" for q in np.flatnonzero(x | z)}
 
 

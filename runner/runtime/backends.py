@@ -274,9 +274,9 @@ def noise_of(backend: BackendV2) -> Callable[[], Any] | None:
         return lambda: getattr(options, "noise_model", None)
 
     def from_rates() -> Any:
-        from qiskit_aer.noise import NoiseModel
+        from runner.engine import DeviceNoise
 
-        return NoiseModel.from_backend(backend)
+        return DeviceNoise(backend)
 
     return from_rates
 

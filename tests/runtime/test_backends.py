@@ -91,13 +91,15 @@ def test_attached_backends_keep_their_noise_and_their_methods() -> None:
     from qiskit_aer import AerSimulator
     from qiskit_aer.noise import NoiseModel
 
+    from runner.engine import DeviceNoise
+
     service = fake_service()
     model = NoiseModel()
     simulator = service.attach(AerSimulator(noise_model=model))
     device = service.attach(GenericBackendV2(2, seed=1))
 
     assert service.backend("generic_backend_2q") is device
-    assert isinstance(device.engine.made_with[1], NoiseModel)
+    assert isinstance(device.engine.made_with[1], DeviceNoise)
     assert simulator.engine.made_with[0] is None
     assert simulator.configuration().backend_name.startswith("aer_simulator")
     assert repr(device) == "<LocalBackend('generic_backend_2q')>"

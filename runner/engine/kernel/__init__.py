@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 import tempfile
 import threading
 import warnings
@@ -11,6 +12,7 @@ from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
@@ -36,11 +38,10 @@ def _loaded() -> ModuleType:
     import numba
 
     here = Path(__file__).parent
-    if not numba.config.CACHE_DIR:
-        writable = os.access(here / "__pycache__" if (here / "__pycache__").exists() else here, os.W_OK)
-        home = Path.home()
-        if not writable and not os.access(home, os.W_OK):
-            numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / f"runner-kernel-{os.getuid()}")
+    in_tree = here / "__pycache__" if (here / "__pycache__").exists() else here
+    configuration: Any = numba.config
+    if not (configuration.CACHE_DIR or os.access(in_tree, os.W_OK) or os.access(Path.home(), os.W_OK)):
+        configuration.CACHE_DIR = str(_private_directory())
     from runner.engine.kernel import loops
 
     if not loops.energies.stats.cache_path or not any(
@@ -48,3 +49,13 @@ def _loaded() -> ModuleType:
     ):
         _log.warning("compiling the kernel, once on this machine (about ten seconds)")
     return loops
+
+
+def _private_directory() -> Path:
+    """A directory for compiled code that nobody else can write to, the same in the next process if it can be."""
+    shared = Path(tempfile.gettempdir()) / f"runner-kernel-{os.getuid()}"
+    shared.mkdir(mode=0o700, exist_ok=True)
+    state = shared.lstat()
+    if stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid() and not state.st_mode & 0o077:
+        return shared
+    return Path(tempfile.mkdtemp(prefix="runner-kernel-"))

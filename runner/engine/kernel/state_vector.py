@@ -168,7 +168,7 @@ class StateVectorKernel:
 
     def _buffers(self, states: int) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
         """Working memory of this thread."""
-        held: dict[int, Any] = self._local.__dict__
+        held: dict[Any, Any] = self._local.__dict__
         if states not in held:
             if states == 2:
                 require(72 << self.num_qubits, f"an adjoint gradient of {self.num_qubits} qubits")

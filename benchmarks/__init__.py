@@ -1,0 +1,1 @@
+"""Measured side by side: this project and its peers; `python -m benchmarks` prints the tables."""

@@ -1,0 +1,55 @@
+"""Interleaved timing: every contestant in turn, round after round, so that a busy machine is busy for all."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+Contestants = Mapping[str, Callable[[], object]]
+
+
+def interleaved(
+    contestants: Contestants, *, rounds: int = 15, slice_seconds: float = 0.01
+) -> dict[str, float]:
+    """Median seconds of one call of each; short calls are repeated for about `slice_seconds` a round."""
+    repeats = {}
+    for name, call in contestants.items():
+        call()
+        start = time.perf_counter()
+        call()
+        repeats[name] = max(1, int(slice_seconds / (time.perf_counter() - start)))
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(rounds):
+        for name, call in contestants.items():
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                call()
+            times[name].append((time.perf_counter() - start) / repeats[name])
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def table(
+    title: str, first: str, rows: Mapping[str, Mapping[str, float]], unit: float, base: str | None
+) -> str:
+    """A Markdown table of times in `unit` seconds; with `base`, each with how many times slower it is than that."""
+    columns = list(dict.fromkeys(name for row in rows.values() for name in row))
+    lines = [
+        f"### {title}",
+        "",
+        "| " + " | ".join([first, *columns]) + " |",
+        "|" + "---|" * (len(columns) + 1),
+    ]
+    for label, row in rows.items():
+        cells = [
+            _cell(row.get(name), unit, row.get(base) if base and name != base else None) for name in columns
+        ]
+        lines.append("| " + " | ".join([label, *cells]) + " |")
+    return "\n".join([*lines, ""])
+
+
+def _cell(value: float | None, unit: float, base: float | None) -> str:
+    if value is None:
+        return "–"
+    text = f"{value / unit:.3g}"
+    return f"{text} ({value / base:.1f}×)" if base else text
