@@ -105,7 +105,7 @@ class HessianMethod(GradientMethod):
 class COBYLA(ScipyMethod):
     """Linear models in a shrinking trust region, no gradient (Powell 1994)."""
 
-    rhobeg: float = 0.5
+    rhobeg: float = 1.0
     """First radius of the trust region in radians."""
 
     label = scipy_name = "COBYLA"
