@@ -34,7 +34,11 @@ def mlflow_server(home: Path) -> Iterator[int]:
             stderr=output,
             cwd=home,
             start_new_session=True,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={
+                **os.environ,
+                "MLFLOW_DISABLE_TELEMETRY": "true",
+                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            },
         )
     try:
         _await(port, process, home / "server.log")
@@ -46,7 +50,7 @@ def mlflow_server(home: Path) -> Iterator[int]:
 
 def _await(port: int, process: subprocess.Popen[bytes], output: Path) -> None:
     """Wait until the server answers."""
-    for _ in range(600):
+    for _ in range(3000):
         try:
             probe(f"http://127.0.0.1:{port}")
         except StoreError:
