@@ -56,7 +56,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
             return search(composer, settings, overrides, config_dirs=config_dirs, quiet=quiet)
         combinations = composer.combinations(settings.swept)
         declared = declare_all(composer, combinations, settings)
-    check_together(declared, combinations)
+    check_together(declared, combinations, settings.launcher)
     directory = SweepDirectory.create(
         wanted(settings, declared[0], combinations[0].label), header(settings, overrides, declared[0])
     )
@@ -248,17 +248,20 @@ def extras(settings: Settings) -> tuple[str, ...]:
     return (() if asked else (EXTRA,)) + (("hydra.mode=RUN",) if settings.preset else ())
 
 
-def check_together(declared: Sequence[Declaration], combinations: Sequence[Combination]) -> None:
+def check_together(
+    declared: Sequence[Declaration], combinations: Sequence[Combination], launcher: Launcher | None
+) -> None:
     """Build the problem of every kind of run against its backend, so that no run finds out later.
 
     Raises:
         ConfigError: parts of a combination do not fit each other.
     """
-    from runner.run import Preparation
-
-    for position, item in distinct(declared):
-        with named(combinations[position].label):
-            Preparation(item.config)
+    kinds = list(distinct(declared))
+    found = (launcher or BasicLauncher()).check([item.config for _, item in kinds])
+    for (position, _), error in zip(kinds, found, strict=True):
+        if error is not None:
+            with named(combinations[position].label):
+                raise error
 
 
 def header(

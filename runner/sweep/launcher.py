@@ -10,16 +10,17 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.config import require_range
-from runner.errors import ConfigError
+from runner.errors import ConfigError, RunnerError
 from runner.sweep.member import Row, Task, carry_out
 
 if TYPE_CHECKING:
+    from runner.config import RunConfig
     from runner.signals import StopFlag
     from runner.sweep.directory import SweepDirectory
 
@@ -33,13 +34,25 @@ BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS",
 class Launcher(Protocol):
     """Carries out runs; yields a line of the table for each as it ends, in whatever order."""
 
+    def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
+        """Build every run's problem against its backend; what is wrong with each, None where nothing is."""
+        ...
+
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
         """Carry out every task; when `stop` is up, the directory's stop file tells the runs."""
         ...
 
 
+class ChecksHere:
+    """Checks in this process, wherever the runs are carried out."""
+
+    def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
+        """Build every run's problem against its backend."""
+        return [check(config) for config in configs]
+
+
 @dataclass(kw_only=True)
-class BasicLauncher:
+class BasicLauncher(ChecksHere):
     """One run after the other in this process."""
 
     def launch(
@@ -91,6 +104,17 @@ class JoblibLauncher:
         if self.batch_size != "auto" and not (self.batch_size.isdigit() and int(self.batch_size) > 0):
             raise ConfigError("must be auto or a number of runs", key="hydra.launcher.batch_size")
 
+    def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
+        """Check in the workers, all of which have Qiskit loaded then."""
+        threads = max(config.backend.threads for config in configs)
+        workers = self._workers(threads)
+        if workers == 1:
+            return [check(config) for config in configs]
+        several = list(configs) * (1 if len(configs) >= workers else workers)
+        with environment(worker_environment(threads)):
+            found = list(self._parallel(workers, check, several, ordered=True))
+        return found[: len(configs)]
+
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
         """Carry out every task; a worker that dies takes its own run with it and no other."""
         from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -104,20 +128,22 @@ class JoblibLauncher:
         with environment(worker_environment(threads)):
             while waiting and stop.signum is None:
                 try:
-                    for row in self._parallel(workers, list(waiting.values())):
+                    for row in self._parallel(workers, carry_out, list(waiting.values())):
                         del waiting[row["number"]]
                         yield row
                 except BrokenProcessPool:
                     yield from _after_a_death(waiting, directory)
         yield from (directory.look(task) for task in waiting.values())
 
-    def _parallel(self, workers: int, tasks: Sequence[Task]) -> Iterator[Row]:
+    def _parallel(
+        self, workers: int, function: Callable[[Any], Any], arguments: Sequence[Any], *, ordered: bool = False
+    ) -> Iterator[Any]:
         import joblib
 
         parallel = joblib.Parallel(
-            n_jobs=min(workers, len(tasks)),
+            n_jobs=workers,
             backend="loky",
-            return_as="generator_unordered",
+            return_as="generator" if ordered else "generator_unordered",
             verbose=self.verbose,
             timeout=self.timeout,
             pre_dispatch=self.pre_dispatch,
@@ -126,7 +152,7 @@ class JoblibLauncher:
             max_nbytes=self.max_nbytes,
             mmap_mode=self.mmap_mode,
         )
-        yield from parallel(joblib.delayed(carry_out)(task) for task in tasks)
+        yield from parallel(joblib.delayed(function)(argument) for argument in arguments)
 
     def _workers(self, threads: int) -> int:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -154,7 +180,7 @@ def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Itera
 
 
 @dataclass(kw_only=True)
-class SubmititLauncher:
+class SubmititLauncher(ChecksHere):
     """Jobs of submitit, each working through a share of the runs."""
 
     submitit_folder: str = ".submitit"
@@ -299,6 +325,17 @@ class SlurmLauncher(SubmititLauncher):
         return super().parameters(threads) | given
 
 
+def check(config: RunConfig) -> RunnerError | None:
+    """What is wrong with a run before it starts; None if nothing is."""
+    from runner.preparation import Preparation
+
+    try:
+        Preparation(config)
+    except RunnerError as error:
+        return error
+    return None
+
+
 class Share:
     """What one job of a cluster does: its runs, one after the other; how they went is in their directories."""
 
@@ -322,7 +359,7 @@ def _fate(task: Task, job: Any, row: Row) -> Row:
 
 
 @dataclass(kw_only=True)
-class RayLauncher:
+class RayLauncher(ChecksHere):
     """Tasks of Ray, on a local cluster or an existing one."""
 
     ray: dict[str, Any] = field(default_factory=lambda: {"init": {}, "remote": {}})

@@ -62,7 +62,7 @@ def search(
         with named(label):
             declared.append(composer.declare(combination.overrides))
         combinations.append(combination)
-    check_together(declared, combinations)
+    check_together(declared, combinations, settings.launcher)
     directory = SweepDirectory.create(
         wanted(settings, declared[0], corners(swept)[0]),
         header(
