@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,11 @@ from typing import Self
 from runner.runtime import LocalRuntimeService, WallClock
 from runner.runtime.machine import QUEUED, RUNNING, Job, Machine
 from runner.runtime.plan import Plan
+
+log = logging.getLogger("runner.serve")
+
+RETRY = 1.0
+"""Pause after something unexpected [s]."""
 
 
 class PacedClock(WallClock):
@@ -196,10 +202,15 @@ class Pace:
     def _run(self) -> None:
         while not self._stopping:
             self._wake.clear()
-            with self._timeline.lock:
-                self._timeline.catch_up()
-                pause = self._pause()
-            self._timeline.deliver()
+            pause: float | None = RETRY
+            try:
+                with self._timeline.lock:
+                    self._timeline.catch_up()
+                    pause = self._pause()
+                self._timeline.deliver()
+            except Exception:
+                log.exception("the clock stumbled; it goes on")
+                pause = RETRY
             self._wake.wait(pause)
 
     def _pause(self) -> float | None:

@@ -8,19 +8,25 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 
 from runner.errors import ConfigError
 from runner.serve.config import HOST, ServeConfig
+
+NEEDED = ("starlette", "uvicorn", "qiskit_ibm_runtime")
 
 
 def serve(config: ServeConfig, ready: Callable[[int], None]) -> int:
     """Serve until SIGINT or SIGTERM; `ready` is called with the port as soon as requests are taken.
 
     Raises:
-        ConfigError: the port is taken.
+        ConfigError: the port is taken, or a package is missing.
         JournalError: another server uses the folder.
         StorageError: the folder cannot be written.
     """
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"needs {', '.join(missing)}; pip install 'runner[serve]'", key="serve")
     listener = listen(config.port)
     port = listener.getsockname()[1]
     with listener:

@@ -184,6 +184,29 @@ def test_job_mode_has_jobs_but_no_session(served: Any, tmp_path: Path) -> None:
     assert result.usage_seconds == pytest.approx(sum(event["qpu_seconds"] for event in completed))
 
 
+def test_workloads_run_side_by_side(served: Any, tmp_path: Path) -> None:
+    """`experiment=vqe_race`: two optimizers in one session of the service, told apart by their tags."""
+    words = ("experiment=vqe_race", "optimizer.max_evaluations=4", *WORDS[2:], *MACHINE)
+    result = run(compose(*words), directory=str(tmp_path / "run"))
+    submitted = events(tmp_path / "run", "job.submitted")
+
+    assert result.status == "finished"
+    assert len(result.session_ids) == 1
+    assert len({event["workload"] for event in submitted}) == 2
+    assert all(event["tags"][0] == event["workload"] for event in submitted)
+
+
+def test_a_forecast_costs_nothing(served: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """`forecast` with a real machine rehearses on its likeness: no session, no job."""
+    from runner.__main__ import main
+
+    before = submissions(served), len(served.ledger.sessions)
+    assert main(["forecast", *WORDS, *MACHINE]) == 0
+
+    assert capsys.readouterr().out
+    assert (submissions(served), len(served.ledger.sessions)) == before
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
