@@ -94,8 +94,10 @@ class RuntimeJob:
         timeline = self._service.timeline
         if not timeline.wait_for(self.record, self.resolve, timeout):
             raise self._too_late(timeout)
-        self.resolve()
+        if not self.settled:
+            self.resolve()
         timeline.deliver(self.completion)
+        self.completion = None
         return self.contained()
 
     def resolve(self) -> None:
@@ -147,7 +149,8 @@ class RuntimeJob:
 
     def contained(self) -> PrimitiveResult:
         """Return the result of a job that is done, without waiting and without telling anybody."""
-        self.resolve()
+        if not self.settled:
+            self.resolve()
         if self.record.status != machine.DONE:
             raise self._why_not()
         with self._guard:

@@ -187,8 +187,8 @@ class Machine:
         """Go to the next instant at which something happens, and let it happen."""
         instant = self.next_time()
         assert instant is not None, "nothing will happen by itself"
-        self.now = instant
         agenda = self._agenda
+        self.now = instant
         touched: dict[str, Device] = {}
         while agenda and agenda[0][0] == instant:
             entry = heapq.heappop(agenda)
@@ -374,7 +374,10 @@ class Machine:
 
     def device(self, name: str) -> Device:
         """Return the device called `name`, making it at first use."""
-        return self.devices.setdefault(name, Device(name))
+        device = self.devices.get(name)
+        if device is None:
+            device = self.devices[name] = Device(name)
+        return device
 
     def submit(self, job: Job) -> None:
         """Take a job into the queue; `job.delay` counts unless its session is active (T2)."""

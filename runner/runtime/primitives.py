@@ -219,7 +219,10 @@ class EstimatorV2(_Primitive):
 
     def _prepare(self, pub: Any, precision: float | None) -> _Pub:
         values: Any = None
-        if isinstance(pub, EstimatorPub):
+        own: Any = None
+        if type(pub) is tuple and len(pub) == 3:  # the usual form; asking for classes of Qiskit takes long
+            circuit, observables, values = pub
+        elif isinstance(pub, EstimatorPub):
             circuit, observables, values, own = (
                 pub.circuit,
                 pub.observables,
@@ -240,7 +243,7 @@ class EstimatorV2(_Primitive):
             own = precision
         if own is None:
             shots, own = self._options.default_shots, self._options.default_precision
-        elif not (isinstance(own, int | float | np.number) and 0 <= own < math.inf):
+        elif not (isinstance(own, (int, float, np.number)) and 0 <= own < math.inf):
             raise ConfigError(f"precision must be 0 (exact) or a positive number, got {own!r}")
         else:
             shots = shots_for(float(own))
@@ -346,6 +349,8 @@ def _listed(pubs: Iterable[Any]) -> list[Any]:
 
 def _values(values: Any, circuit: QuantumCircuit, parameters: int) -> NDArray[np.float64]:
     """Return a copy of the parameter values with the parameters along the last axis."""
+    if type(values) is np.ndarray and parameters > 1 and values.shape[-1:] == (parameters,):
+        return np.array(values, dtype=float)
     if values is None:
         if parameters:
             raise ConfigError(f"the circuit has {parameters} parameters, but no values were given")

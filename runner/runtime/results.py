@@ -9,24 +9,27 @@ from typing import Any
 import numpy as np
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 
-ESTIMATOR_METADATA = {
-    "dynamical_decoupling": {
-        "enable": False,
-        "sequence_type": "XX",
-        "extra_slack_distribution": "middle",
-        "scheduling_method": "alap",
-    },
-    "twirling": {
-        "enable_gates": False,
-        "enable_measure": False,
-        "num_randomizations": "auto",
-        "shots_per_randomization": "auto",
-        "interleave_randomizations": True,
-        "strategy": "active-accum",
-    },
-    "resilience": {"measure_mitigation": False, "zne_mitigation": False, "pec_mitigation": False},
-    "version": 2,
-}
+
+def _estimator_metadata() -> dict[str, Any]:
+    """Return the page's metadata, with what this runtime does: none of it."""
+    return {
+        "dynamical_decoupling": {
+            "enable": False,
+            "sequence_type": "XX",
+            "extra_slack_distribution": "middle",
+            "scheduling_method": "alap",
+        },
+        "twirling": {
+            "enable_gates": False,
+            "enable_measure": False,
+            "num_randomizations": "auto",
+            "shots_per_randomization": "auto",
+            "interleave_randomizations": True,
+            "strategy": "active-accum",
+        },
+        "resilience": {"measure_mitigation": False, "zne_mitigation": False, "pec_mitigation": False},
+        "version": 2,
+    }
 
 
 def estimator_result(
@@ -44,7 +47,7 @@ def estimator_result(
         }
         data = {"evs": values["evs"], "stds": values["stds"], "ensemble_standard_error": values["stds"]}
         pubs.append(PubResult(DataBin(**data, shape=values["evs"].shape), metadata=metadata))
-    return PrimitiveResult(pubs, metadata={name: _copy(value) for name, value in ESTIMATOR_METADATA.items()})
+    return PrimitiveResult(pubs, metadata=_estimator_metadata())
 
 
 def gradient_result(numbers: list[dict[str, Any]], circuits: list[Any]) -> PrimitiveResult:
@@ -67,10 +70,6 @@ def sampler_result(numbers: list[dict[str, BitArray]], circuits: list[Any], span
         metadata = {"circuit_metadata": dict(circuit.metadata or {})}
         pubs.append(SamplerPubResult(DataBin(**registers, shape=shape), metadata=metadata))
     return PrimitiveResult(pubs, metadata={"execution": {"execution_spans": spans}, "version": 2})
-
-
-def _copy(value: Any) -> Any:
-    return dict(value) if isinstance(value, dict) else value
 
 
 def record(numbers: dict[str, Any]) -> dict[str, Any]:
