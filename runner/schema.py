@@ -26,6 +26,7 @@ ENTRY_POINTS = "runner.plugins"
 """Entry-point group through which an installed package adds its own choices."""
 
 _plugins: dict[str, dict[str, type[Any]]] = {}
+_stored: dict[tuple[str, str], type[Any]] = {}
 
 
 def registered() -> dict[str, dict[str, type[Any]]]:
@@ -48,7 +49,6 @@ def register(plugins: Sequence[str] = ()) -> None:
     from hydra.core.config_store import ConfigStore
 
     from runner.config import RunConfig
-
     from runner.sweep.launcher import LAUNCHERS
     from runner.sweep.optuna import SWEEPERS
 
@@ -67,7 +67,11 @@ def register(plugins: Sequence[str] = ()) -> None:
     more: dict[str, dict[str, type[Any]]] = {"launcher": LAUNCHERS, "sweeper": SWEEPERS}
     for group, schemas in (registered() | more).items():
         for name, cls in schemas.items():
-            store.store(group=f"schema/{group}", name=name, node=cls)
+            if (
+                _stored.get((group, name)) is not cls
+            ):  # a store holds for the life of the process, and takes a while
+                store.store(group=f"schema/{group}", name=name, node=cls)
+                _stored[group, name] = cls
     for group, schemas in _plugins.items():
         for name, cls in schemas.items():
             store.store(group=group, name=name, node=cls(name=name))
