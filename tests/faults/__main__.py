@@ -39,8 +39,6 @@ def main() -> int:
     signals = arguments.signals if arguments.signals is not None else (112 if arguments.nightly else 3)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="runner-faults-") as home:
-        if not arguments.nightly:
-            skip_figures()
         warm_up(Path(home))
         campaign = Campaign(Path(home), arguments.seed)
         for case in cases:
@@ -80,13 +78,6 @@ def main() -> int:
     for text in lost[:5]:
         print(f"\n{text}", file=sys.stderr)
     return 1 if lost else 0
-
-
-def skip_figures() -> None:
-    """Leave out drawing, most of a small run's time: what is on disk before and after it is the same."""
-    import runner.report
-
-    runner.report.illustrate = lambda *_, **__: None
 
 
 def warm_up(home: Path) -> None:

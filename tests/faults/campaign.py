@@ -20,7 +20,7 @@ from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
 from tests.faults import trial
 
-SMALL = ("tracking=off", "seed=11")
+SMALL = ("tracking=off", "run.figures=false", "seed=11")
 CASES: dict[str, tuple[str, ...]] = {
     "cobyla": ("optimizer=cobyla", "optimizer.max_evaluations=16"),
     "spsa": ("optimizer=spsa", "optimizer.max_evaluations=20"),
