@@ -7,8 +7,11 @@ at once: the journal is already on disk, so even then nothing is lost.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import threading
+from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -16,6 +19,27 @@ from runner.errors import Interrupted
 
 STDERR = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextlib.contextmanager
+def nothing_to_save() -> Iterator[None]:
+    """Ctrl-C ends the process at once, for as long as there is nothing to close.
+
+    Raised as an exception inside configuration libraries it comes out as an error of theirs about the configuration.
+    """
+
+    def leave(signum: int, _: FrameType | None) -> None:
+        os.write(2, b"interrupted\n")
+        os._exit(128 + signum)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class StopFlag:

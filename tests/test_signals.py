@@ -64,3 +64,17 @@ def test_the_second_signal_ends_the_process() -> None:
     assert done.returncode == 130
     assert done.stdout == ""
     assert "the current job completes first" in done.stderr
+
+
+def test_with_nothing_to_save_a_signal_ends_the_process() -> None:
+    """While a configuration is composed Ctrl-C ends the process at once, as 130, without a traceback."""
+    code = (
+        "import os, signal\n"
+        "from runner.signals import nothing_to_save\n"
+        "with nothing_to_save():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    raise AssertionError('still there')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (130, "interrupted\n")

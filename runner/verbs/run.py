@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from runner.config import declare
+from runner.signals import nothing_to_save
 
 if TYPE_CHECKING:
     from runner.__main__ import CommandLine
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
 def main(line: CommandLine) -> int:
     """Run what is declared and return the exit code."""
-    declaration = None if "multirun" in line.flags else declare(line.arguments, config_dirs=line.config_dirs)
+    with nothing_to_save():
+        declaration = (
+            None if "multirun" in line.flags else declare(line.arguments, config_dirs=line.config_dirs)
+        )
     if declaration is None or (declaration.multirun and "cfg" not in line.flags):
         from runner.sweep.conductor import sweep
 
