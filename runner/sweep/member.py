@@ -15,10 +15,14 @@ from typing import Any, Self
 
 from runner.config import Declaration, RunConfig, restore
 from runner.errors import Interrupted, JournalError, RunnerError
+from runner.journal import is_open, read_journal
 from runner.signals import StopFlag
 
 STOP_FILE = "stop"
 """While this file lies in a sweep's directory, none of its runs goes on."""
+
+PARENT = os.getppid()
+"""The process that started this one, as it was when this module was loaded."""
 
 LOOK = 0.1
 """Seconds between two looks at the stop file."""
@@ -108,7 +112,6 @@ class MemberStop(StopFlag):
     def __init__(self, sweep: Path) -> None:
         super().__init__()
         self._file = sweep / STOP_FILE
-        self._parent = os.getppid()
         self._looked = 0.0
 
     def check(self) -> None:
@@ -119,7 +122,7 @@ class MemberStop(StopFlag):
         """
         if time.monotonic() - self._looked > LOOK:
             self._looked = time.monotonic()
-            if os.getppid() != self._parent:
+            if orphaned():
                 self.signum = signal.SIGTERM
             self.signum = self.signum or stopped(self._file.parent)
         super().check()
@@ -133,6 +136,11 @@ class MemberStop(StopFlag):
 
     def _handle(self, signum: int, _frame: FrameType | None) -> None:
         self.signum = signum
+
+
+def orphaned() -> bool:
+    """Whether the process that started this one is gone, and with it the sweep."""
+    return os.getppid() != PARENT
 
 
 def stopped(sweep: Path) -> int | None:
@@ -155,7 +163,10 @@ def carry_out(task: Task, stop: StopFlag | None = None) -> Row:
     if os.getcwd() != task.folder:
         os.chdir(task.folder)
     with MemberStop(Path(task.sweep)) as flag:
-        return _carry_out(task, flag)
+        row = _carry_out(task, flag)
+    if orphaned():
+        os._exit(0)  # nobody is left to take the row, or to send another run
+    return row
 
 
 def _carry_out(task: Task, stop: StopFlag) -> Row:
@@ -169,7 +180,7 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
             from runner.schema import register
 
             register(task.config.plugins)
-        if (task.directory / "journal.jsonl").is_file():
+        if _begun(task.directory / "journal.jsonl"):
             result = resume(task.directory, sweep=sweep)
         else:
             result = run(task.declaration(), directory=str(task.directory), sweep=sweep)
@@ -183,3 +194,13 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
         return task.fail(f"{type(error).__name__}: {error}")
     facts = {name: getattr(result, name) for name in RESULT}
     return task.row(**facts, reason=result.stop_reason)
+
+
+def _begun(journal: Path) -> bool:
+    """Whether a run has anything to continue from; what was killed before its first event starts anew."""
+    if not journal.is_file():
+        return False
+    if is_open(journal) or read_journal(journal).events:
+        return True
+    journal.unlink()
+    return False

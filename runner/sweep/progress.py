@@ -90,7 +90,11 @@ def merit(row: Row) -> float | None:
 
 def ranking(table: Sequence[Row], swept: Sequence[str]) -> list[dict[str, Any]]:
     """The best runs, best first; with several seeds, the best settings by the median over their seeds."""
-    judged = [(row, value) for row in table if (value := merit(row)) is not None]
+    judged = [
+        (row, value)
+        for row in table
+        if row["status"] in ("finished", "stopped") and (value := merit(row)) is not None
+    ]
     if "seed" in swept and len(swept) > 1:
         return _by_setting(judged, [key for key in swept if key != "seed"])
     judged.sort(key=lambda pair: (pair[1], pair[0]["number"]))
@@ -136,6 +140,7 @@ def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: S
             style="red" if row["status"] == "failed" else "yellow",
             markup=False,
             highlight=False,
+            soft_wrap=True,
         )
     if len(failed) > SHOWN_FAILURES:
         console.print(f"… and {len(failed) - SHOWN_FAILURES} more, see sweep.csv")
