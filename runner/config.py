@@ -228,8 +228,9 @@ def restore(values: dict[str, Any], schemas: dict[str, str], overrides: Sequence
     from omegaconf import OmegaConf
 
     from runner import refusal
-    from runner.schema import registered
+    from runner.schema import load, registered
 
+    load(values.get("plugins") or ())
     known = registered()
     with refusal.translated():
         root = OmegaConf.structured(RunConfig)

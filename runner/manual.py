@@ -35,6 +35,9 @@ flags:
 
 def manual(verbs: dict[str, str], group: str | None = None) -> str:
     """The text of `--help`: all groups with the fields of their default choice, or one group in full."""
+    from runner.schema import load
+
+    load()
     if group is not None:
         return "\n".join(_group(group, in_full=True))
     lines = [USAGE, "verbs:"]
@@ -53,8 +56,10 @@ def manual(verbs: dict[str, str], group: str | None = None) -> str:
 
 
 def choices(group: str) -> dict[str, str]:
-    """Choice → the sentence its YAML file begins with."""
-    found = {}
+    """Choice → the sentence its YAML file begins with, or the dataclass of a plug-in."""
+    from runner.schema import added
+
+    found = {name: (inspect.getdoc(cls) or "").partition("\n")[0] for name, cls in added(group).items()}
     for path in sorted((CONF / group).glob("*.yaml")):
         comments = (
             line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
@@ -91,7 +96,8 @@ def _default(group: str) -> str:
 
 def _schema(group: str, choice: str) -> str:
     """The schema a choice's YAML names in its defaults list."""
-    for entry in _defaults_list(CONF / group / f"{choice}.yaml"):
+    path = CONF / group / f"{choice}.yaml"
+    for entry in _defaults_list(path) if path.is_file() else []:
         if isinstance(entry, str) and entry.startswith(f"/schema/{group}/"):
             return entry.removeprefix(f"/schema/{group}/").partition("@")[0]
     return choice

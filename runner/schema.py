@@ -37,23 +37,15 @@ def registered() -> dict[str, dict[str, type[Any]]]:
     }
 
 
-def register(plugins: Sequence[str] = ()) -> None:
-    """Put every schema into Hydra's ConfigStore, after loading the plug-ins that add to them.
+def load(plugins: Sequence[str] = ()) -> None:
+    """Take in what plug-ins add: those that are installed with an entry point, and the modules named.
 
     A plug-in is a module with `SCHEMAS = {"ansatz": {"my_ansatz": MyAnsatz}, …}`; every schema of it also
     becomes a choice of that name, with the dataclass's defaults as its values.
 
     Raises:
-        ConfigError: a plug-in module is not installed or registers something that is not a config group.
+        ConfigError: a module is not installed or registers something that is not a config group.
     """
-    from hydra.core.config_store import ConfigStore
-
-    from runner.config import RunConfig
-    from runner.sweep.launcher import LAUNCHERS
-    from runner.sweep.optuna import SWEEPERS
-
-    store = ConfigStore.instance()
-    store.store(group="schema", name="run", node=RunConfig, package="_global_")
     for point in entry_points(group=ENTRY_POINTS):
         _adopt(point.load(), point.value)
     for name in plugins:
@@ -64,6 +56,23 @@ def register(plugins: Sequence[str] = ()) -> None:
                 f"module {name!r} cannot be imported ({error}); install it", key="plugins"
             ) from error
         _adopt(module, name)
+
+
+def register(plugins: Sequence[str] = ()) -> None:
+    """Put every schema into Hydra's ConfigStore, those of plug-ins included.
+
+    Raises:
+        ConfigError: see `load`.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    from runner.config import RunConfig
+    from runner.sweep.launcher import LAUNCHERS
+    from runner.sweep.optuna import SWEEPERS
+
+    store = ConfigStore.instance()
+    store.store(group="schema", name="run", node=RunConfig, package="_global_")
+    load(plugins)
     more: dict[str, dict[str, type[Any]]] = {"launcher": LAUNCHERS, "sweeper": SWEEPERS}
     for group, schemas in (registered() | more).items():
         for name, cls in schemas.items():
@@ -122,6 +131,11 @@ def choices(group: str) -> list[str]:
     from runner.config import CONF
 
     return sorted({path.stem for path in (CONF / group).glob("*.yaml")} | set(_plugins.get(group, {})))
+
+
+def added(group: str) -> dict[str, type[Any]]:
+    """What plug-ins add to a group: name → dataclass."""
+    return dict(_plugins.get(group, {}))
 
 
 def _adopt(module: Any, origin: str) -> None:

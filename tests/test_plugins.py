@@ -1,0 +1,138 @@
+"""Choices added from outside the repository, through an entry point or a named module, as an installed package."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from runner import compose
+from runner.errors import ConfigError
+
+ROOT = Path(__file__).parents[1]
+EXAMPLE = ROOT / "examples" / "plugin"
+CHOICES = ("hamiltonian=ring", "ansatz=brick", "optimizer=random_search", "optimizer.max_evaluations=30")
+
+
+def wheel(folder: Path) -> Path:
+    """What a build backend makes of the example's pyproject.toml, made here because there may be no backend."""
+    declared = tomllib.loads((EXAMPLE / "pyproject.toml").read_text(encoding="utf-8"))
+    project = declared["project"]
+    name, version = project["name"].replace("-", "_"), project["version"]
+    points = "".join(
+        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in entries.items())
+        for group, entries in project["entry-points"].items()
+    )
+    content = {
+        f"{module}.py": (EXAMPLE / f"{module}.py").read_text(encoding="utf-8")
+        for module in declared["tool"]["setuptools"]["py-modules"]
+    } | {
+        f"{name}-{version}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{name}-{version}.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{name}-{version}.dist-info/entry_points.txt": points,
+    }
+    content[f"{name}-{version}.dist-info/RECORD"] = "".join(f"{path},,\n" for path in content)
+    path = folder / f"{name}-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for member, text in content.items():
+            archive.writestr(member, text)
+    return path
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example, installed by pip into a folder of its own."""
+    target = tmp_path_factory.mktemp("installed")
+    command = [
+        sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index",
+        "--disable-pip-version-check", "--target", str(target), str(wheel(tmp_path_factory.mktemp("wheel"))),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    return target
+
+
+def python(*arguments: str, path: Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """A fresh interpreter that sees the installed plug-in."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(path), str(ROOT)))}
+    return subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, cwd=cwd, env=environment, check=False
+    )
+
+
+def test_an_installed_package_adds_its_choices(installed: Path, tmp_path: Path) -> None:
+    """Entry point: own Hamiltonian, ansatz and optimizer in the house's own experiment, from the command line."""
+    done = python("-m", "runner", "tracking=off", "estimator=exact", *CHOICES, path=installed, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "vqe: finished" in done.stdout
+
+
+def test_what_a_package_adds_is_checked_and_resumed_like_anything_else(
+    installed: Path, tmp_path: Path
+) -> None:
+    """Own experiment, did-you-mean for its settings and names, and a run that was cut off goes on."""
+    program = """
+from pathlib import Path
+from runner import compose, resume, run
+declared = compose("experiment=landscape", "hamiltonian=ring", "experiment.points=5", "tracking=off")
+whole = run(declared, directory="whole")
+assert [round(row["distance"], 6) for row in whole.table] == [-3.141593, -1.570796, 0, 1.570796, 3.141593]
+run(declared, directory="broken")
+journal = Path("broken/journal.jsonl")
+journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:4]))
+assert resume("broken").table == whole.table
+for typo in ("experiment.pionts=5", "hamiltonian=rng"):
+    try:
+        compose("experiment=landscape", typo)
+    except ValueError as error:
+        print(error)
+"""
+    done = python("-c", program, path=installed, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "experiment.pionts: unknown key; did you mean 'points'?" in done.stdout
+    assert "hamiltonian: 'rng' not found; did you mean 'ring'?" in done.stdout
+
+
+def test_the_manual_lists_what_a_package_adds(installed: Path, tmp_path: Path) -> None:
+    """`--help optimizer`: the choice, in the words of its docstring, and its settings."""
+    manual = python("-m", "runner", "--help", "optimizer", path=installed, cwd=tmp_path).stdout
+
+    assert "random_search" in manual
+    assert "optimizer.step=0.3" in manual
+    assert "Standard deviation of a step in radians." in manual
+
+
+def test_a_module_can_be_named_instead(tmp_path: Path) -> None:
+    """`plugins=[module]`: the same without an entry point, for a folder on the Python path."""
+    for path in EXAMPLE.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+
+    done = python(
+        "-m", "runner", "plugins=[ring_exchange]", *CHOICES, "--cfg", "job", path=tmp_path, cwd=tmp_path
+    )
+    without = python("-m", "runner", *CHOICES, "--cfg", "job", path=tmp_path, cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "name: ring\n" in done.stdout
+    assert without.returncode == 2
+    assert "hamiltonian: 'ring' not found" in without.stderr
+
+
+def test_a_plugin_that_is_not_there_is_told_in_one_line() -> None:
+    """A module that cannot be imported, and one that registers nothing."""
+    with pytest.raises(ConfigError, match="plugins: module 'not_there' cannot be imported"):
+        compose("plugins=[not_there]")
+    with pytest.raises(ConfigError, match="plugins: 'json' has no SCHEMAS dictionary"):
+        compose("plugins=[json]")
+
+
+def test_every_piece_of_the_example_is_short() -> None:
+    """Under 30 lines each: that is what it takes."""
+    for path in EXAMPLE.glob("*.py"):
+        assert len(path.read_text(encoding="utf-8").splitlines()) < 30, path.name
