@@ -39,6 +39,12 @@ _MIDDLE_BITS = 15
 _SUM_BITS = 10
 """Sums over two states at once use blocks of this many bits."""
 
+_TURN_BITS = 14
+"""… and those that also rotate both states, blocks of this many on the way to the second-level cache."""
+
+_PASS_SPAN = 1 << 12
+"""Amplitudes an observable's passes go over one after the other before the next so many (128 KiB for two states)."""
+
 # segments of the program: integers …
 META, INDEX = 1, 2  # META: qubits, stages, low bits, angles
 ROTATION_START, ROTATION_QUBIT, ROTATION_SLOT = 3, 4, 5
@@ -90,6 +96,19 @@ def rotate_low(state, start, stop, scratch):
         store(state, i + 12, add(mul(s3, y1), mul(c3, y3)))
 
 
+@_inlined
+def turn_four(state, i, step_p, step_q, x0, x1, x2, x3, c0, s0, c1, s1):
+    """Rotate two bits of sixteen amplitudes that are loaded already, and store them."""
+    y0 = sub(mul(c0, x0), mul(s0, x1))
+    y1 = add(mul(s0, x0), mul(c0, x1))
+    y2 = sub(mul(c0, x2), mul(s0, x3))
+    y3 = add(mul(s0, x2), mul(c0, x3))
+    store(state, i, sub(mul(c1, y0), mul(s1, y2)))
+    store(state, i + step_p, sub(mul(c1, y1), mul(s1, y3)))
+    store(state, i + step_q, add(mul(s1, y0), mul(c1, y2)))
+    store(state, i + step_q + step_p, add(mul(s1, y1), mul(c1, y3)))
+
+
 @_jit
 def rotate_one(state, start, stop, bit, cosine, sine):
     """Rotate one bit (2 or higher) of the span."""
@@ -115,14 +134,7 @@ def rotate_two(state, start, stop, p, q, cp, sp, cq, sq):
                 x1 = load(state, i + step_p)
                 x2 = load(state, i + step_q)
                 x3 = load(state, i + step_q + step_p)
-                y0 = sub(mul(c0, x0), mul(s0, x1))
-                y1 = add(mul(s0, x0), mul(c0, x1))
-                y2 = sub(mul(c0, x2), mul(s0, x3))
-                y3 = add(mul(s0, x2), mul(c0, x3))
-                store(state, i, sub(mul(c1, y0), mul(s1, y2)))
-                store(state, i + step_p, sub(mul(c1, y1), mul(s1, y3)))
-                store(state, i + step_q, add(mul(s1, y0), mul(c1, y2)))
-                store(state, i + step_q + step_p, add(mul(s1, y1), mul(c1, y3)))
+                turn_four(state, i, step_p, step_q, x0, x1, x2, x3, c0, s0, c1, s1)
 
 
 @_jit
@@ -305,14 +317,15 @@ def top_bit(mask):
 
 
 @_jit
-def energy_table(state, size, mask, imaginary, weights, table):
-    """One pass with tabulated weights."""
+def energy_table(state, size, start, stop, mask, imaginary, weights, table):
+    """One pass over a span with tabulated weights."""
+    table += start // 2 if mask >= 16 else start
     lanes, upper = mask & 3, mask & ~3
     u, v = (size, 0) if imaginary else (0, size)
     sign = splat(-1.0 if imaginary else 1.0)
     acc, more = splat(0.0), splat(0.0)
-    half = 1 << top_bit(mask) if mask >= 16 else size
-    for outer in range(0, size, 2 * half):
+    half = 1 << top_bit(mask) if mask >= 16 else stop - start
+    for outer in range(start, stop, 2 * half):
         for i in range(outer, outer + half, 8):
             product = pair_product(state, i, u, v, sign, i ^ upper, size, lanes)
             acc = add(acc, mul(load(weights, table), product))
@@ -325,15 +338,28 @@ def energy_table(state, size, mask, imaginary, weights, table):
 
 @_jit
 def energy_terms(
-    state, size, mask, imaginary, first, last, passes, terms, weights, coefficients, reals, patterns
+    state,
+    size,
+    start,
+    stop,
+    mask,
+    imaginary,
+    first,
+    last,
+    passes,
+    terms,
+    weights,
+    coefficients,
+    reals,
+    patterns,
 ):
     """One pass with weights summed over terms on the fly."""
     lanes, upper = mask & 3, mask & ~3
     u, v = (size, 0) if imaginary else (0, size)
     sign = splat(-1.0 if imaginary else 1.0)
     acc, more = splat(0.0), splat(0.0)
-    half = 1 << top_bit(mask) if mask >= 16 else size
-    for outer in range(0, size, 2 * half):
+    half = 1 << top_bit(mask) if mask >= 16 else stop - start
+    for outer in range(start, stop, 2 * half):
         for i in range(outer, outer + half, 16):
             w0, w1, w2, w3 = term_weights(
                 first, last, passes, terms, weights, coefficients, reals, patterns, i
@@ -353,27 +379,36 @@ def energy(state, num_qubits, index, passes, weights, reals, patterns):
     result = weights[reals_at(passes, CONSTANTS) + index]
     terms, coefficients = passes[TERMS], reals_at(passes, COEFFICIENTS)
     tables = reals_at(passes, TABLES)
-    for number in range(passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]):
-        row = passes[PASSES] + 5 * number
-        mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
-        if table >= 0:
-            result += energy_table(state, size, mask, imaginary, weights, tables + table)
-        else:
-            first, last = passes[row + 3], passes[row + 4]
-            result += energy_terms(
-                state,
-                size,
-                mask,
-                imaginary,
-                first,
-                last,
-                passes,
-                terms,
-                weights,
-                coefficients,
-                reals,
-                patterns,
-            )
+    from_pass, to_pass = passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]
+    block = min(size, _PASS_SPAN)
+    for start in range(0, size + block, block):  # the last turn is for passes that reach beyond a block
+        whole = start == size
+        for number in range(from_pass, to_pass):
+            row = passes[PASSES] + 5 * number
+            mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
+            if whole == (mask < block):
+                continue
+            begin, end = (0, size) if whole else (start, start + block)
+            if table >= 0:
+                result += energy_table(state, size, begin, end, mask, imaginary, weights, tables + table)
+            else:
+                first, last = passes[row + 3], passes[row + 4]
+                result += energy_terms(
+                    state,
+                    size,
+                    begin,
+                    end,
+                    mask,
+                    imaginary,
+                    first,
+                    last,
+                    passes,
+                    terms,
+                    weights,
+                    coefficients,
+                    reals,
+                    patterns,
+                )
     return result
 
 
@@ -393,14 +428,15 @@ def apply_four(state, bra, size, i, j, lanes, to_re, to_im, sign, weight, both):
 
 
 @_jit
-def apply_table(state, bra, size, mask, imaginary, weights, table):
-    """Add one pass with tabulated weights to the bra."""
+def apply_table(state, bra, size, start, stop, mask, imaginary, weights, table):
+    """Add one pass over a span with tabulated weights to the bra."""
+    table += start // 2 if mask >= 16 else start
     lanes, upper = mask & 3, mask & ~3
     to_re, to_im = (size, 0) if imaginary else (0, size)
     sign = splat(-1.0 if imaginary else 1.0)
     both = mask >= 16
-    half = 1 << top_bit(mask) if both else size
-    for outer in range(0, size, 2 * half):
+    half = 1 << top_bit(mask) if both else stop - start
+    for outer in range(start, stop, 2 * half):
         for i in range(outer, outer + half, 4):
             weight = load(weights, table)
             apply_four(state, bra, size, i, i ^ upper, lanes, to_re, to_im, sign, weight, both)
@@ -409,15 +445,29 @@ def apply_table(state, bra, size, mask, imaginary, weights, table):
 
 @_jit
 def apply_terms(
-    state, bra, size, mask, imaginary, first, last, passes, terms, weights, coefficients, reals, patterns
+    state,
+    bra,
+    size,
+    start,
+    stop,
+    mask,
+    imaginary,
+    first,
+    last,
+    passes,
+    terms,
+    weights,
+    coefficients,
+    reals,
+    patterns,
 ):
     """Add one pass with weights summed on the fly to the bra."""
     lanes, upper = mask & 3, mask & ~3
     to_re, to_im = (size, 0) if imaginary else (0, size)
     sign = splat(-1.0 if imaginary else 1.0)
     both = mask >= 16
-    half = 1 << top_bit(mask) if both else size
-    for outer in range(0, size, 2 * half):
+    half = 1 << top_bit(mask) if both else stop - start
+    for outer in range(start, stop, 2 * half):
         for i in range(outer, outer + half, 16):
             w0, w1, w2, w3 = term_weights(
                 first, last, passes, terms, weights, coefficients, reals, patterns, i
@@ -438,28 +488,37 @@ def apply_observable(state, num_qubits, index, passes, weights, reals, patterns)
     tables = reals_at(passes, TABLES)
     for i in range(bra, 2 * bra, 4):
         store(state, i, splat(0.0))
-    for number in range(passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]):
-        row = passes[PASSES] + 5 * number
-        mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
-        if table >= 0:
-            apply_table(state, bra, size, mask, imaginary, weights, tables + table)
-        else:
-            first, last = passes[row + 3], passes[row + 4]
-            apply_terms(
-                state,
-                bra,
-                size,
-                mask,
-                imaginary,
-                first,
-                last,
-                passes,
-                terms,
-                weights,
-                coefficients,
-                reals,
-                patterns,
-            )
+    from_pass, to_pass = passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]
+    block = min(size, _PASS_SPAN)
+    for start in range(0, size + block, block):  # the last turn is for passes that reach beyond a block
+        whole = start == size
+        for number in range(from_pass, to_pass):
+            row = passes[PASSES] + 5 * number
+            mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
+            if whole == (mask < block):
+                continue
+            begin, end = (0, size) if whole else (start, start + block)
+            if table >= 0:
+                apply_table(state, bra, size, begin, end, mask, imaginary, weights, tables + table)
+            else:
+                first, last = passes[row + 3], passes[row + 4]
+                apply_terms(
+                    state,
+                    bra,
+                    size,
+                    begin,
+                    end,
+                    mask,
+                    imaginary,
+                    first,
+                    last,
+                    passes,
+                    terms,
+                    weights,
+                    coefficients,
+                    reals,
+                    patterns,
+                )
     acc = splat(0.0)
     for i in range(0, bra, 4):
         acc = add(acc, mul(load(state, i), load(state, bra + i)))
@@ -588,6 +647,78 @@ def rotation_sums(state, num_qubits, flags, scratch):
             low_rotation_sums(state, start, stop, length, scratch)
         span_rotation_sums(state, start, stop, length, 4, block, flags, scratch)
         start = stop
+
+
+@_jit
+def turn_pair(state, start, stop, length, p, q, scratch):
+    """`pair_rotation_sums` of a span, and both states' span rotated, in one pass over memory."""
+    step_p, step_q = 1 << p, 1 << q
+    c0, s0 = splat(scratch[p]), splat(scratch[SINE + p])
+    c1, s1 = splat(scratch[q]), splat(scratch[SINE + q])
+    ap, aq = splat(0.0), splat(0.0)
+    outer = start
+    while outer < stop:
+        inner = outer
+        outer += 2 * step_q
+        end = inner + step_q
+        while inner < end:
+            for i in range(inner, inner + step_p, 4):
+                j = i + length
+                k0, k1 = load(state, i), load(state, i + step_p)
+                k2, k3 = load(state, i + step_q), load(state, i + step_p + step_q)
+                b0, b1 = load(state, j), load(state, j + step_p)
+                b2, b3 = load(state, j + step_q), load(state, j + step_p + step_q)
+                aq = sub(add(aq, mul(b2, k0)), mul(b0, k2))
+                aq = sub(add(aq, mul(b3, k1)), mul(b1, k3))
+                ap = sub(add(ap, mul(b1, k0)), mul(b0, k1))
+                ap = sub(add(ap, mul(b3, k2)), mul(b2, k3))
+                turn_four(state, i, step_p, step_q, k0, k1, k2, k3, c0, s0, c1, s1)
+                turn_four(state, j, step_p, step_q, b0, b1, b2, b3, c0, s0, c1, s1)
+            inner += 2 * step_p
+    scratch[SUMS + p] += total(ap)
+    scratch[SUMS + q] += total(aq)
+
+
+@_jit
+def turn_span(state, start, stop, length, first, last, flags, scratch):
+    """The same for the flagged bits of [first, last), two at a time."""
+    held = -1
+    for bit in range(first, last):
+        if flags[bit]:
+            if held < 0:
+                held = bit
+            else:
+                turn_pair(state, start, stop, length, held, bit, scratch)
+                held = -1
+    if held >= 0:
+        pair_rotation_sums(state, start, stop, length, held, held, scratch)
+        rotate_one(state, start, stop, held, scratch[held], scratch[SINE + held])
+        rotate_one(state, length + start, length + stop, held, scratch[held], scratch[SINE + held])
+
+
+@_jit
+def turn_back(state, num_qubits, flags, scratch):
+    """`rotation_sums` of the flagged bits, and both states rotated: no rotation of one bit changes another's sum."""
+    length = 2 << num_qubits
+    for bit in range(num_qubits):
+        scratch[SUMS + bit] = 0.0
+    block = min(_SUM_BITS, num_qubits)
+    middle = min(_TURN_BITS, num_qubits)
+    low = flags[0] + flags[1] + flags[2] + flags[3]
+    turn_span(state, 0, length, length, middle, num_qubits, flags, scratch)
+    start = 0
+    while start < length:
+        inner = start
+        start += 1 << middle
+        turn_span(state, inner, start, length, block, middle, flags, scratch)
+        while inner < start:
+            stop = inner + (1 << block)
+            if low:
+                low_rotation_sums(state, inner, stop, length, scratch)
+                rotate_low(state, inner, stop, scratch)
+                rotate_low(state, length + inner, length + stop, scratch)
+            turn_span(state, inner, stop, length, 4, block, flags, scratch)
+            inner = stop
 
 
 @_jit
@@ -720,20 +851,23 @@ def phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, ind
 
 
 @_jit
-def rotation_slopes(integers, reals, stage, state, flags, scratch, slopes, row, index):
-    """Derivatives by the angles of one stage's rotations."""
+def undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, index):
+    """Derivatives by the angles of one stage's rotations, and both states before them (but not before the first)."""
     scale = reals_at(integers, SCALE)
     start, qubits, slots = integers[ROTATION_START], integers[ROTATION_QUBIT], integers[ROTATION_SLOT]
     num_qubits = integers[integers[META]]
-    for bit in range(num_qubits):
-        flags[bit] = 0
     needed = False
     for entry in range(integers[start + stage], integers[start + stage + 1]):
-        if reals[scale + integers[slots + entry]] != 0.0:
-            flags[integers[qubits + entry]] = 1
-            needed = True
-    if needed:
-        rotation_sums(state, num_qubits, flags, scratch)
+        needed = needed or reals[scale + integers[slots + entry]] != 0.0
+    stage_rotations(integers, stage, -1.0, flags, scratch)
+    if not needed:
+        if stage:
+            rotate(state, 4 << num_qubits, num_qubits, flags, scratch)
+    else:
+        if stage:
+            turn_back(state, num_qubits, flags, scratch)
+        else:
+            rotation_sums(state, num_qubits, flags, scratch)
         for entry in range(integers[start + stage], integers[start + stage + 1]):
             slopes[row, index, integers[slots + entry]] = scratch[SUMS + integers[qubits + entry]]
 
@@ -761,10 +895,7 @@ def gradients(integers, reals, passes, weights, values, first, second, flags, sc
                 state = first if in_first else second
                 phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index)
                 stage_phases(integers, reals, stage, state, 2, -1.0, scratch)
-                rotation_slopes(integers, reals, stage, state, flags, scratch, slopes, row, index)
-                if stage:
-                    stage_rotations(integers, stage, -1.0, flags, scratch)
-                    rotate(state, 4 << num_qubits, num_qubits, flags, scratch)
+                undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, index)
 
 
 @_jit
