@@ -6,11 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.config import require_choice
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.problem import fit, reference_energy
-from runner.require import require_integer, require_positive
+from runner.require import require_choice, require_integer, require_positive
 from runner.results import Outcome
 from runner.workload import Objective, Term
 

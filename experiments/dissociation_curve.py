@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.problem import Problem
-from runner.refusal import nearest
-from runner.require import require_number
+from runner.require import nearest, require_number
 from runner.results import Outcome
 from runner.workload import Term
 

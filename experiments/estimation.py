@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.config import require_range
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.problem import declared_circuit, fit
-from runner.require import require_integer, require_number
+from runner.require import require_integer, require_number, require_range
 from runner.results import Outcome
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from runner.config import require_choice
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.optimizer import OptimizerConfig
+from runner.require import require_choice
 from runner.results import Outcome
 from runner.schema import choice, choices
 

@@ -66,7 +66,7 @@ def read(arguments: list[str]) -> CommandLine:
     Raises:
         ConfigError: an unknown flag or verb, with the nearest valid one.
     """
-    from runner.refusal import nearest
+    from runner.require import nearest
 
     line = CommandLine()
     rest = iter(arguments)
@@ -117,8 +117,9 @@ def _dispatch(line: CommandLine) -> int:
 
 
 def _help(words: list[str]) -> int:
-    from runner.config import GROUPS, require_choice
+    from runner.config import GROUPS
     from runner.manual import manual
+    from runner.require import require_choice
 
     group = words[0].partition("=")[0] if words else None
     if group is not None:

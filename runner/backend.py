@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from runner.config import require_choice, require_range
 from runner.errors import ConfigError
+from runner.require import require_choice, require_range
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2

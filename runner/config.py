@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
+from runner.require import require_choice, require_range
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -126,23 +127,6 @@ class Declaration:
                 continue
             parts.append(value if key in GROUPS else f"{key.rpartition('.')[2]}={value}")
         return re.sub(r"[^\w.=+-]+", "-", ",".join(parts).replace(",", "_")).strip("-_.")[:80]
-
-
-def require_range(key: str, value: float, low: float | None = None, high: float | None = None) -> None:
-    """Refuse a number outside [low, high]; `key` is the setting's dotted path."""
-    if low is not None and value < low:
-        raise ConfigError(f"must be at least {low:g}, got {value}; raise it", key=key)
-    if high is not None and value > high:
-        shown = f"{high:g}" if high < 2**53 else f"2**63 - 1 = {high}"
-        raise ConfigError(f"must be at most {shown}, got {value}; lower it", key=key)
-
-
-def require_choice(key: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a word that is not one of `choices`, naming the nearest one."""
-    if value not in choices:
-        from runner.refusal import nearest
-
-        raise ConfigError(f"unknown choice {value!r}{nearest(value, choices)}", key=key)
 
 
 def compose(*overrides: str, config_dirs: Sequence[str] = ()) -> RunConfig:

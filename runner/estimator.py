@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from runner.config import require_range
 from runner.errors import ConfigError
+from runner.require import require_range
 
 MAX_SHOTS = 10_000_000
 

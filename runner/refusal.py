@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
+from runner.require import nearest, shorten
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -33,23 +34,6 @@ HYDRA_KEYS = (
 
 MAX_YAML_BYTES = 1_000_000
 MAX_YAML_NODES = 100_000
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x'? (available: …)` for a name that is not among the known ones."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
-    close.sort(
-        key=lambda candidate: sorted(candidate) != sorted(name)
-    )  # two letters swapped is the likeliest slip
-    hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (available: {shorten(', '.join(known), 110)})"
-
-
-def shorten(text: str, width: int) -> str:
-    """The text on one line, cut at `width` characters."""
-    line = " ".join(str(text).split())
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

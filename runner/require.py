@@ -1,12 +1,28 @@
-"""Checks of declared values that name the setting at fault; ranges and words: `runner.config`."""
+"""Checks of declared values; each refusal names the setting at fault and what to write instead."""
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from runner.config import require_range
 from runner.errors import ConfigError
+
+
+def require_range(key: str, value: float, low: float | None = None, high: float | None = None) -> None:
+    """Refuse a number outside [low, high]; `key` is the setting's dotted path."""
+    if low is not None and value < low:
+        raise ConfigError(f"must be at least {low:g}, got {value}; raise it", key=key)
+    if high is not None and value > high:
+        shown = f"{high:g}" if high < 2**53 else f"2**63 - 1 = {high}"
+        raise ConfigError(f"must be at most {shown}, got {value}; lower it", key=key)
+
+
+def require_choice(key: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a word that is not one of `choices`, naming the nearest one."""
+    if value not in choices:
+        raise ConfigError(f"unknown choice {value!r}{nearest(value, choices)}", key=key)
 
 
 def require_integer(key: str, value: Any, low: int | None = None, high: int | None = None) -> None:
@@ -29,3 +45,20 @@ def require_positive(key: str, value: Any) -> None:
     require_number(key, value)
     if value <= 0:
         raise ConfigError(f"must be above 0, got {value}; raise it", key=key)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'? (available: …)` for a name that is not among the known ones."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    close.sort(
+        key=lambda candidate: sorted(candidate) != sorted(name)
+    )  # two letters swapped is the likeliest slip
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (available: {shorten(', '.join(known), 110)})"
+
+
+def shorten(text: str, width: int) -> str:
+    """The text on one line, cut at `width` characters."""
+    line = " ".join(str(text).split())
+    return line if len(line) <= width else line[: width - 1] + "…"

@@ -103,7 +103,7 @@ def choice(group: str, name: str, changes: Mapping[str, Any], *, key: str) -> An
     import yaml
 
     from runner.config import CONF
-    from runner.refusal import nearest
+    from runner.require import nearest
 
     values: dict[str, Any] = {}
     schema = name

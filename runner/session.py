@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from runner.config import require_choice, require_range
 from runner.errors import ConfigError
+from runner.require import require_choice, require_range
 from runner.runtime.duration import parse_duration
 from runner.runtime.plan import PLANS
 

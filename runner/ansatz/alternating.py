@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.ansatz.start import AnsatzConfig, reference_bits
-from runner.config import require_choice
 from runner.errors import ConfigError
-from runner.require import require_integer, require_positive
+from runner.require import require_choice, require_integer, require_positive
 
 if TYPE_CHECKING:
     import numpy as np

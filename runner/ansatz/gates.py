@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
-from runner.config import require_choice
 from runner.errors import ConfigError
-from runner.require import require_integer, require_number
+from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

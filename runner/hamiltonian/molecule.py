@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.config import require_choice
 from runner.errors import ConfigError
 from runner.hamiltonian.fermion import MAPPERS, electronic, hartree_fock_state, remap, sector_energy
 from runner.hamiltonian.file import read_text
-from runner.require import require_integer, require_positive
+from runner.require import require_choice, require_integer, require_positive
 
 if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.config import require_choice
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.fermion import MAPPERS, hartree_fock_state
-from runner.require import require_integer, require_number
+from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.config import require_range
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
-from runner.require import require_positive
+from runner.require import require_positive, require_range
 
 if TYPE_CHECKING:
     import numpy as np

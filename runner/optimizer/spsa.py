@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.config import require_range
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
+from runner.require import require_range
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner.config import require_range
 from runner.errors import ConfigError, RunnerError
+from runner.require import require_range
 from runner.sweep.member import Row, Task, carry_out
 
 if TYPE_CHECKING:
@@ -162,8 +162,7 @@ class JoblibLauncher:
 
 def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Iterator[Row]:
     """A worker died, and joblib ended the others: continue one by one those it may have died of."""
-    from joblib.externals.loky import get_reusable_executor
-    from joblib.externals.loky.process_executor import BrokenProcessPool
+    from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
     for task in list(waiting.values()):
         known = directory.look(task)
@@ -172,7 +171,8 @@ def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Itera
         row = known
         if known["status"] == "interrupted":
             try:
-                row = get_reusable_executor(max_workers=1).submit(carry_out, task).result()
+                with ProcessPoolExecutor(max_workers=1) as alone:
+                    row = alone.submit(carry_out, task).result()
             except BrokenProcessPool as error:
                 row = task.fail(f"its worker process died twice: {_last_line(error)}", exit_code=137)
         del waiting[task.number]

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.config import require_choice, require_range
 from runner.errors import ConfigError
+from runner.require import require_choice, require_range
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -98,13 +98,13 @@ def distribution(override: Override) -> Any:
     value = override.value()
     key = override.key_or_group
     if isinstance(value, IntervalSweep):
-        low, high = float(value.start or 0), float(value.end or 0)
+        low, high = value.start or 0, value.end or 0
         log = "log" in value.tags
         if low >= high or (log and low <= 0):
             raise ConfigError(f"interval({value.start}, {value.end}) is empty or not positive", key=key)
-        if "int" in value.tags:
+        if "int" in value.tags or (isinstance(low, int) and isinstance(high, int)):
             return distributions.IntDistribution(int(low), int(high), log=log)
-        return distributions.FloatDistribution(low, high, log=log)
+        return distributions.FloatDistribution(float(low), float(high), log=log)
     if isinstance(value, RangeSweep):
         return _stepped(value, key)
     return distributions.CategoricalDistribution(list(override.sweep_string_iterator()))

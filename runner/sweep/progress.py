@@ -98,9 +98,10 @@ def ranking(table: Sequence[Row], swept: Sequence[str]) -> list[dict[str, Any]]:
     if "seed" in swept and len(swept) > 1:
         return _by_setting(judged, [key for key in swept if key != "seed"])
     judged.sort(key=lambda pair: (pair[1], pair[0]["number"]))
-    names = ("energy", "error", "evaluations", "usage_seconds", "cost")
+    names = [*swept, "energy", "error", "evaluations", "usage_seconds"]
     return [
-        {"": place, "run": row["run"], **{name: row[name] for name in names if row.get(name) is not None}}
+        {"": place, "run": row["number"]}
+        | {name.rpartition(".")[2]: row[name] for name in names if row.get(name) is not None}
         for place, (row, _) in enumerate(judged[:RANKED], 1)
     ]
 
@@ -112,7 +113,9 @@ def _by_setting(judged: Sequence[tuple[Row, float]], keys: Sequence[str]) -> lis
     lines = []
     for setting, members in groups.items():
         values = [value for _, value in members]
-        line: dict[str, Any] = dict(zip(keys, setting, strict=True))
+        line: dict[str, Any] = {
+            key.rpartition(".")[2]: value for key, value in zip(keys, setting, strict=True)
+        }
         line |= {
             "runs": len(members),
             "median": statistics.median(values),

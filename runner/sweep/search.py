@@ -11,6 +11,7 @@ import json
 import logging
 import subprocess
 import sys
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,6 +150,7 @@ class _Search:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         address = self._storage()
         study = optuna.create_study(
             storage=None if address is None else _database(address, self._declared.config.tracking),
