@@ -92,24 +92,24 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
     whole = as_declared if as_declared.stopped is None else _Rehearsal(config, limited=False)
     if whole.stopped is not None and whole is not as_declared:
         whole = as_declared  # it is not the session's end that stops it
+    total = whole.total
     breaks = None
     if as_declared.stopped is not None:
-        breaks = f"{as_declared.stopped}, after {as_declared.evaluations} of {whole.evaluations} evaluations"
-    sessions = whole.sessions
-    usage = sessions["usage_seconds"]
-    limits = _limits(config, whole, usage)
+        reached = f"{as_declared.total.evaluations:.0f} of {total.evaluations:.0f} evaluations"
+        breaks = f"{as_declared.stopped}, after {reached}"
+    limits = _limits(config, whole)
     return Forecast(
-        usage_seconds=usage,
-        wall_seconds=whole.end,
-        qpu_seconds=whole.qpu_seconds,
-        cost=sessions["cost"],
-        jobs=whole.jobs,
-        shots=whole.executions,
-        evaluations=whole.evaluations,
+        usage_seconds=whole.usage,
+        wall_seconds=total.end,
+        qpu_seconds=total.qpu_seconds,
+        cost=whole.cost,
+        jobs=round(total.jobs),
+        shots=round(total.executions),
+        evaluations=round(total.evaluations),
         fits=breaks is None and all(limit.fits for limit in limits),
         breaks_first=breaks or next((_words(limit) for limit in limits if not limit.fits), None),
         bounded=whole.bounded,
-        costs=_costs(config, usage),
+        costs=_costs(config, whole.usage),
         limits=limits,
         circuit=whole.circuit,
     )
@@ -154,15 +154,16 @@ class _Rehearsal:
                 raise RunnerError(
                     f"{config.experiment.name} cannot be forecast: {type(error).__name__}: {error}"
                 ) from error
-        self.sessions = lab.describe_sessions()
+        sessions = lab.describe_sessions()
+        price = service.price_per_second
+        skipped = lab.skipped.end if config.session.mode == "session" else lab.skipped.qpu_seconds
+        self.usage = sessions["usage_seconds"] + skipped
+        self.cost = self.usage * price
         self.bounded = lab.bounded
-        self.end = notes.end
-        self.qpu_seconds = notes.qpu_seconds
-        self.jobs = notes.jobs
-        self.executions = notes.executions
-        self.evaluations = notes.evaluations
+        self.total = notes.total()
+        self.total.add(lab.skipped)
         self.longest_job = notes.longest_job
-        self.longest_session = notes.longest_session
+        self.longest_session = notes.longest_session + lab.skipped.end
 
 
 def _circuit(preparation: Preparation) -> dict[str, Any]:
@@ -180,7 +181,7 @@ def _circuit(preparation: Preparation) -> dict[str, Any]:
     }
 
 
-def _limits(config: RunConfig, whole: _Rehearsal, usage: float) -> list[Limit]:
+def _limits(config: RunConfig, whole: _Rehearsal) -> list[Limit]:
     session, plan = config.session, PLANS[config.session.plan]
     limits = []
     job_limit = getattr(config.estimator, "max_execution_time", None)
@@ -201,7 +202,7 @@ def _limits(config: RunConfig, whole: _Rehearsal, usage: float) -> list[Limit]:
             Limit(
                 name=f"allocation of the {plan.name} plan per 28 days",
                 allowed=plan.allocation,
-                needed=usage,
+                needed=whole.usage,
                 unit="s of usage",
             )
         )

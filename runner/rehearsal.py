@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,15 @@ from runner.lab import Lab
 from runner.optimizer import OptimizerResult
 from runner.record import Record
 from runner.workload import Workload
+
+REHEARSED = 400
+"""Evaluations of an optimization that are rehearsed one by one; the rest takes what the second half of them took."""
+
+ALL_REHEARSED = 2000
+"""Evaluations of a run after which optimizations are rehearsed with SHORTEST only."""
+
+SHORTEST = 40
+"""Evaluations that every optimization is rehearsed with, however many optimizations there are."""
 
 STEP_LIMITS = ("maxiter", "iterations")
 """Settings by which optimizers bound their steps."""
@@ -86,14 +96,45 @@ def _centres(count: int) -> NDArray:
     return 1.0 + np.arange(count) * 2.4 % (2 * math.pi)
 
 
+@dataclass
+class Tally:
+    """What jobs have taken."""
+
+    jobs: float = 0
+    """Jobs submitted."""
+    executions: float = 0
+    """Shots × parameter sets × measurement bases."""
+    evaluations: float = 0
+    """Energies evaluated."""
+    qpu_seconds: float = 0.0
+    """Time on the QPU."""
+    end: float = 0.0
+    """When the last of them was over, on the session's clock."""
+
+    def more(self, before: Tally, times: float) -> Tally:
+        """What came since `before`, so many times."""
+        return Tally(
+            **{
+                item.name: times * (getattr(self, item.name) - getattr(before, item.name))
+                for item in fields(self)
+            }
+        )
+
+    def add(self, other: Tally) -> None:
+        """Add up."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+
 class Notes(Record):
     """Counts what happens in place of writing it down."""
 
     def __init__(self) -> None:
-        self.jobs = 0
-        self.executions = 0
-        self.evaluations = 0
-        self.qpu_seconds = 0.0
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        """Workload → what its jobs have taken."""
+        self.mark_at: defaultdict[str, float] = defaultdict(float)
+        """Workload → number of evaluations after which its tally is kept in `marks`."""
+        self.marks: dict[str, Tally] = {}
         self.longest_job = 0.0
         self.longest_session = 0.0
         self.end = 0.0
@@ -106,20 +147,36 @@ class Notes(Record):
         with self._lock:
             if "time" in fields:
                 self.end = max(self.end, fields["time"])
-            if kind == "job.submitted":
-                self.jobs += 1
-                self.executions += sum(int(executions) for executions, _ in fields["work"])
-                self.longest_job = max(self.longest_job, fields["qpu_estimate"])
-            elif kind == "job.completed":
-                self.qpu_seconds += fields["qpu_seconds"]
-            elif kind == "evaluation":
-                self.evaluations += 1
-            elif kind == "session":
+            if kind == "session":
                 self._session(fields)
+            elif "workload" in fields:
+                tally = self.tallies[fields["workload"]]
+                if kind == "job.submitted":
+                    if (
+                        fields["workload"] not in self.marks
+                        and tally.evaluations >= self.mark_at[fields["workload"]]
+                    ):
+                        self.marks[fields["workload"]] = replace(tally)
+                    tally.jobs += 1
+                    tally.executions += sum(int(executions) for executions, _ in fields["work"])
+                    self.longest_job = max(self.longest_job, fields["qpu_estimate"])
+                elif kind == "job.completed":
+                    tally.qpu_seconds += fields["qpu_seconds"]
+                    tally.end = max(tally.end, fields["finished"])
+                elif kind == "evaluation":
+                    tally.evaluations += 1
 
     def recall(self, workload: str, index: int, digest: str) -> Any:
         """Nothing is remembered."""
         del workload, index, digest
+
+    def total(self) -> Tally:
+        """All workloads together; `end` is the last event of all."""
+        total = Tally()
+        for tally in self.tallies.values():
+            total.add(tally)
+        total.end = self.end
+        return total
 
     def _session(self, fields: Mapping[str, Any]) -> None:
         session, time = fields["session"], fields["time"]
@@ -130,25 +187,51 @@ class Notes(Record):
 
 
 class RehearsalLab(Lab):
-    """A lab whose optimizers always use up their budget."""
+    """A lab whose optimizers always use up their budget; of long ones the rest is reckoned."""
 
     bounded = True
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.skipped = Tally()
+        """What the part of the budgets takes that was not rehearsed."""
+        self._left = ALL_REHEARSED
+
     def minimize(self, workload: Workload, optimizer: Any, **more: Any) -> OptimizerResult:
         """Minimize, and again from the start as long as there are evaluations and steps left."""
-        declared = replace(optimizer, target_energy=None)
+        notes = self.record
+        assert isinstance(notes, Notes)
+        tally = notes.tallies[workload.name]
+        budget = optimizer.max_evaluations
+        rehearsed = min(budget or REHEARSED, REHEARSED, max(self._left, SHORTEST))
+        notes.mark_at[workload.name] = tally.evaluations + rehearsed / 2
+        notes.marks.pop(workload.name, None)
+        found, evaluations = self._use_up(workload, optimizer, rehearsed, **more)
+        self._left -= evaluations
+        half = notes.marks.get(workload.name)
+        if budget is None:
+            self.bounded = False
+        elif half and budget > rehearsed and tally.evaluations > half.evaluations and not found.resumable:
+            skipped = tally.more(half, (budget - evaluations) / (tally.evaluations - half.evaluations))
+            if len(notes.tallies) > 1:  # others run at the same time, but not on the QPU
+                skipped.end = skipped.qpu_seconds + skipped.jobs * self.config.session.latency
+            self.skipped.add(skipped)
+        return found
+
+    def _use_up(
+        self, workload: Workload, optimizer: Any, budget: int, **more: Any
+    ) -> tuple[OptimizerResult, int]:
+        declared = replace(optimizer, target_energy=None, max_evaluations=budget)
         evaluations = steps = 0
         while True:
             found = super().minimize(workload, declared, **more)
             evaluations += found.evaluations
             steps += found.iterations
-            if optimizer.max_evaluations is None:
-                self.bounded = False
-                return found
-            left = {"max_evaluations": optimizer.max_evaluations - evaluations}
+            left = {"max_evaluations": budget - evaluations}
             for name in STEP_LIMITS:
                 if getattr(optimizer, name, None) is not None:
                     left[name] = getattr(optimizer, name) - steps
-            if found.resumable or not found.evaluations or min(left.values()) < 1:
-                return found
+            done = optimizer.max_evaluations is None or found.resumable or not found.evaluations
+            if done or min(left.values()) < 1:
+                return found, evaluations
             declared = replace(declared, **left)
