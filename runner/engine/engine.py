@@ -9,6 +9,7 @@ from typing import Any
 
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
+from qiskit.quantum_info import SparsePauliOp
 
 from runner.engine.aer import METHODS
 from runner.engine.estimator import EstimatorPlan
@@ -128,18 +129,17 @@ def _kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
 class _Seen:
     """A circuit and observables as they were when their plan was made."""
 
-    __slots__ = ("_circuit", "_copy", "_observables", "_operator", "plan")
+    __slots__ = ("_circuit", "_content", "_copy", "_observables", "plan")
 
     def __init__(self, circuit: QuantumCircuit, observables: Any, plan: Any) -> None:
         self._circuit = circuit
         self._copy = circuit.copy()
         self._observables = observables
-        mutable = hasattr(observables, "copy") and not isinstance(observables, ObservablesArray)
-        self._operator = observables.copy() if mutable else None
+        self._content = content(observables)
         self.plan = plan
 
     def still(self, circuit: QuantumCircuit, observables: Any) -> bool:
-        """Are these the very objects, unchanged? (An `ObservablesArray` cannot change.)"""
+        """Are these the very objects, unchanged?"""
         if circuit is not self._circuit or observables is not self._observables:
             return False
         copy = self._copy
@@ -147,4 +147,26 @@ class _Seen:
             return False
         if circuit.data != copy.data:
             return False
-        return self._operator is None or bool(observables == self._operator)
+        return self._content is not None and content(observables) == self._content
+
+
+def content(observables: Any) -> Any:
+    """What observables say, in a form that is quickly made and compared; None for kinds it does not know.
+
+    An `ObservablesArray` cannot change, so its identity is its content.
+    """
+    if observables is None:
+        return ""  # the Sampler's
+    if isinstance(observables, str):
+        return observables
+    if isinstance(observables, ObservablesArray):
+        return id(observables)
+    if isinstance(observables, SparsePauliOp):
+        paulis = observables.paulis
+        return (
+            paulis.z.tobytes(), paulis.x.tobytes(), paulis.phase.tobytes(), observables.coeffs.tobytes(),
+        )  # fmt: skip
+    if isinstance(observables, list | tuple):
+        parts = tuple(content(part) for part in observables)
+        return None if None in parts else parts
+    return None

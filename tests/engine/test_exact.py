@@ -232,3 +232,18 @@ def test_values_that_are_not_numbers_pass_through() -> None:
     plan = KERNEL.estimator_plan(circuit, SparsePauliOp("Z"))
 
     assert np.isnan(plan.run(np.array([np.nan]), shots=None, seed=1).evs)
+
+
+def test_a_list_of_observables_changed_in_place_is_noticed() -> None:
+    """The same list object with another coefficient inside is another question."""
+    circuit = QuantumCircuit(1)
+    observables = [SparsePauliOp("Z", 1.0), SparsePauliOp("X", 1.0)]
+    engine = Engine()
+    before = engine.estimator_plan(circuit, observables)
+
+    observables[0].coeffs[0] = 3.0
+    after = engine.estimator_plan(circuit, observables)
+
+    assert engine.estimator_plan(circuit, observables) is after
+    assert before.run(np.zeros(0), shots=None, seed=1).evs.tolist() == [1.0, 0.0]
+    assert after.run(np.zeros(0), shots=None, seed=1).evs.tolist() == [3.0, 0.0]
