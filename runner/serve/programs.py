@@ -12,7 +12,7 @@ import numpy as np
 
 from runner.errors import ConfigError
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
-from runner.serve.wire import ApiError, Decoder
+from runner.serve.wire import ApiError, Decoder, require_sane_qpy
 
 SCHEMA = "v2.0"
 HONOURED = {
@@ -171,7 +171,9 @@ class Programs:
             elif isinstance(value, dict):
                 for key in ("b64_data", "data"):
                     if isinstance(value.get(key), str) and ("dtype" in value or "qpy_version" in value):
-                        self._decode.inflate(value[key])
+                        content = self._decode.inflate(value[key])
+                        if key == "b64_data":
+                            require_sane_qpy(content)
                 waiting.extend(item for item in value.values() if isinstance(item, list | dict))
 
     def _items(self, program: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:

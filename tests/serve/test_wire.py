@@ -7,6 +7,7 @@ import http.client
 import io
 import json
 import socket
+import struct
 import threading
 import zlib
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("qiskit_ibm_runtime")
+
+from qiskit.qpy import formats
 
 from tests.serve.serving import thread
 
@@ -244,6 +247,25 @@ def test_damaged_circuits_get_an_error_in_the_right_shape(wire: Wire, data: st.D
 
     if status != 200:
         assert_error(status, answer, 400)
+
+
+@pytest.mark.parametrize("version", [13, 14, 16, 17])
+def test_circuits_that_claim_to_be_huge_are_refused_unread(version: int) -> None:
+    """A header of two billion bits in 300 bytes is refused before the reader makes room for them."""
+    from qiskit import QuantumCircuit, qpy
+
+    from runner.serve.wire import ApiError, require_sane_qpy
+
+    buffer = io.BytesIO()
+    qpy.dump(QuantumCircuit(1, 1, name="tiny"), buffer, version=version)
+    data = bytearray(buffer.getvalue())
+    require_sane_qpy(bytes(data))
+    header = data.rindex(b"tiny") - struct.calcsize(formats.CIRCUIT_HEADER_V12_PACK)
+    data[header + 9] = 0x7F  # the highest byte of num_clbits
+    with pytest.raises(ApiError, match="claims 1 qubits, 2130706433 bits"):
+        require_sane_qpy(bytes(data))
+    with pytest.raises(ApiError, match="cut off"):
+        require_sane_qpy(bytes(data[:20]))
 
 
 def test_clients_that_disappear_leave_nothing_behind(served: tuple[Any, str], wire: Wire) -> None:
