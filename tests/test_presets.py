@@ -44,7 +44,11 @@ CHOICES = [
     if group not in ("experiment", "optimizer")
 ]
 """Experiments run below; optimizers are all built and run in test_optimizer.py."""
-EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+SWEEPS = ("sweep_", "search_")
+"""Presets that are many runs; see test_sweep.py."""
+EXPERIMENTS = sorted(
+    path.stem for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith(SWEEPS)
+)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)

@@ -292,7 +292,8 @@ def _first(override: Override) -> str:
 
     value = override.value()
     if isinstance(value, IntervalSweep):
-        return f"{override.get_key_element()}={value.start}"
+        start = int(value.start or 0) if "int" in value.tags else value.start
+        return f"{override.get_key_element()}={start}"
     if override.is_sweep_override():
         text = next(iter(override.sweep_string_iterator()), None)
         if text is None:
