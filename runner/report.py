@@ -27,6 +27,7 @@ MOST_PARSED_GATES = 400
 
 CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
+    "table.png": "What the experiment reports.",
     "convergence.png": "Energy of every evaluation, the best so far and the distance to the exact energy.",
     "timeline.png": "Where the time of the session went.",
     "energy_against_usage.png": "Best energy against the QPU time it took.",

@@ -87,8 +87,11 @@ class RunResult:
         del content["directory"]
         return json.dumps(content, indent=2) + "\n"
 
-    def to_frame(self) -> pandas.DataFrame:
-        """One row per evaluation: workload, index, energy, stddev, best."""
+    def to_frame(self, *, table: bool = False) -> pandas.DataFrame:
+        """One row per evaluation: workload, index, energy, stddev, best; with `table`, what the experiment reports.
+
+        Experiments that evaluate no energies (sampling, estimation, dynamics) always give their table.
+        """
         import pandas
 
         from runner.journal import read_journal
@@ -98,11 +101,18 @@ class RunResult:
         rows = [
             {name: event.get(name) for name in columns} for event in events if event["kind"] == "evaluation"
         ]
+        if table or (self.table and not rows):
+            return pandas.DataFrame(self.table)
         return pandas.DataFrame(rows, columns=columns)
 
     def plot(self) -> Figure:
-        """The convergence figure."""
-        from runner.figures import convergence
+        """The curve or the histogram the experiment reports, else the convergence of its energies."""
+        from runner.figures import convergence, curves, histogram
         from runner.journal import read_journal
 
+        figure = curves(self.table)
+        if figure is not None:
+            return figure
+        if self.table and {"bitstring", "count"} <= self.table[0].keys():
+            return histogram({row["bitstring"]: row["count"] for row in self.table})
         return convergence(read_journal(self.directory / "journal.jsonl").events, self.reference_energy)

@@ -6,6 +6,7 @@ from runner.figures.energy import convergence, energy_against_usage
 from runner.figures.run import draw_run
 from runner.figures.samples import histogram
 from runner.figures.sweep import sweep_overview
+from runner.figures.table import curves
 from runner.figures.timeline import Timeline, session_timeline
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "circuit",
     "circuit_pair",
     "convergence",
+    "curves",
     "draw_run",
     "energy_against_usage",
     "histogram",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.figures.canvas import number, save
 from runner.figures.energy import convergence, energy_against_usage, evaluations
+from runner.figures.table import curves
 from runner.figures.timeline import session_timeline
 
 if TYPE_CHECKING:
@@ -44,6 +45,11 @@ def draw_run(
     if evaluations(events):
         keep("convergence.png", convergence(events, reference))
         keep("energy_against_usage.png", energy_against_usage(events, reference))
+    reported = curves(
+        [row for event in events if event["kind"] == "result" for row in event["result"]["table"]]
+    )
+    if reported is not None:
+        keep("table.png", reported)
     keep("timeline.png", session_timeline(events))
     counts = last_counts(events)
     if counts:

@@ -1,0 +1,80 @@
+"""The table of docs/experiments.md: what a physicist knows beforehand, found by the presets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.adapt_vqe import Pool
+from runner import RunResult, compose, run
+from runner.preparation import Preparation
+from tests.choices import choice
+
+pytestmark = pytest.mark.nightly
+
+CHEMICAL_ACCURACY = 1.6e-3
+"""Hartree; 1 kcal/mol."""
+
+
+def found(*overrides: str) -> RunResult:
+    """A run to its end, in as many sessions as it takes."""
+    result = run(compose("tracking=off", "session.on_expiry=reopen", *overrides))
+
+    assert result.status == "finished"
+    return result
+
+
+def test_the_dissociation_of_hydrogen(workdir: Path) -> None:
+    """0.4 to 2.5 Å with UCCSD: full configuration interaction within chemical accuracy."""
+    result = found("experiment=dissociation_curve", "gradient=adjoint")
+
+    assert [row["bond_length"] for row in result.table] == [0.4, 0.6, 0.735, 0.9, 1.2, 1.6, 2.0, 2.5]
+    assert max(abs(row["error"]) for row in result.table) < CHEMICAL_ACCURACY
+
+
+def test_lithium_hydride(workdir: Path) -> None:
+    """Frozen core, 1.6 Å, UCCSD: within chemical accuracy."""
+    result = found(
+        "hamiltonian=lih", "ansatz=uccsd", "optimizer=l_bfgs_b", "estimator=exact", "gradient=adjoint"
+    )
+
+    assert abs(result.error) < CHEMICAL_ACCURACY
+
+
+@pytest.mark.parametrize("field", [0.5, 1.0, 2.0])
+def test_the_ising_chain(workdir: Path, field: float) -> None:
+    """8 sites on both sides of the transition and at it, HVA: within 1 % of the exact energy."""
+    result = found(
+        "hamiltonian=tfim", f"hamiltonian.field={field}", "ansatz=hva", "optimizer=l_bfgs_b", "estimator=exact",
+        "gradient=adjoint",
+    )  # fmt: skip
+
+    assert abs(result.error) < 0.01 * abs(result.reference_energy)
+
+
+def test_qaoa_on_a_regular_graph(workdir: Path) -> None:
+    """P = 3 on a 3-regular graph of 8 nodes: the mean cut is at least 0.9 of the largest, and the largest is found."""
+    result = found("experiment=qaoa")
+
+    assert result.table[0]["mean_ratio"] >= 0.9
+    assert result.table[0]["ratio"] == 1
+
+
+def test_the_levels_of_hydrogen(workdir: Path) -> None:
+    """The three lowest eigenvalues of H2, the degenerate one twice: within 5 mHa."""
+    result = found("experiment=vqd", "hamiltonian=h2", "gradient=adjoint")
+
+    assert len(result.table) == 3
+    assert max(abs(row["error"]) for row in result.table) < 5e-3
+
+
+def test_adapt_needs_fewer_parameters_than_uccsd(workdir: Path) -> None:
+    """H4: within chemical accuracy of FCI, with fewer parameters than there are excitations."""
+    result = found("experiment=adapt_vqe")
+    pool = Preparation(compose("experiment=adapt_vqe", "tracking=off")).prepared
+
+    assert isinstance(pool, Pool)
+    uccsd = choice("ansatz", "uccsd").build(choice("hamiltonian", "h4").build()).num_parameters
+    assert abs(result.error) < CHEMICAL_ACCURACY
+    assert len(result.parameters) < uccsd == len(pool.generators)

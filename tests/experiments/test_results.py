@@ -1,0 +1,57 @@
+"""The notebook's view of what experiments report: frames and figures, straight from the frozen result."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from runner import compose, run
+from runner.figures.table import curves, is_curve
+
+
+def test_an_evolution_is_a_frame_and_a_curve(workdir: Path) -> None:
+    """One row per moment; the figure shows every observable beside its exact values, and is in the report."""
+    result = run(
+        compose("experiment=dynamics", "tracking=off", "hamiltonian.shape=[2]", "experiment.steps=3")
+    )
+
+    frame = result.to_frame()
+    axes = result.plot().axes[0]
+    assert list(frame["time"]) == pytest.approx([0, 2 / 3, 4 / 3, 2])
+    assert axes.get_xlabel() == "time"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == [
+        "mean_z, exact", "energy, exact", "mean_z", "energy",
+    ]  # fmt: skip
+    assert (result.directory / "figures" / "table.png").is_file()
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        result.table = []  # type: ignore[misc]
+
+
+def test_samples_are_a_frame_and_a_histogram(workdir: Path) -> None:
+    """One row per bitstring."""
+    result = run(compose("experiment=sampling", "tracking=off", "experiment.shots=100"))
+
+    assert sorted(result.to_frame()["bitstring"]) == ["00", "11"]
+    assert result.to_frame()["count"].sum() == 100
+    assert result.plot().axes[0].get_xlabel().startswith("bitstring")
+
+
+def test_an_optimization_keeps_both_views(workdir: Path) -> None:
+    """Evaluations by default, the racers' table on demand; racers are no curve, so the figure is the convergence."""
+    result = run(compose("experiment=vqe_race", "tracking=off", "optimizer.max_evaluations=4"))
+
+    assert len(result.to_frame()) == 8
+    assert list(result.to_frame(table=True)["optimizer"]) == ["cobyla", "nelder_mead"]
+    assert result.plot().axes[-1].get_xlabel() == "evaluation"
+
+
+def test_only_what_runs_along_something_is_a_curve() -> None:
+    """Words, a single row, or numbers that go up and down are none; errors and counts are not drawn."""
+    assert curves([]) is None
+    assert not is_curve([{"time": 0.0, "energy": 1.0}])
+    assert not is_curve([{"optimizer": "a", "energy": 1.0}, {"optimizer": "b", "energy": 2.0}])
+    assert not is_curve([{"x": 0.0, "energy": 1.0}, {"x": 1.0, "energy": 1.0}, {"x": 0.5, "energy": 1.0}])
+    assert not is_curve([{"x": 0.0, "error": 1.0}, {"x": 1.0, "error": 1.0}])
+    assert is_curve([{"x": 1.0, "energy": 1.0}, {"x": 0.0, "energy": 1.0}])
