@@ -146,7 +146,7 @@ def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, fl
     time = start
     for begin, finish in sorted(executing):
         begin, finish = max(begin, start), min(finish, end)
-        if finish <= time:
+        if finish <= time or begin >= end:
             continue
         if begin > time + INSTANT:
             spans.append(Span(IDLE, time, begin))

@@ -1,0 +1,228 @@
+"""Figures say what the journal says: spans and totals, units, outliers, and what is left out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from matplotlib.figure import Figure
+from qiskit import QuantumCircuit
+
+from runner.figures import (
+    COLOURS,
+    Timeline,
+    circuit_pair,
+    convergence,
+    draw_run,
+    energy_against_usage,
+    histogram,
+    save,
+    session_timeline,
+    sweep_overview,
+)
+from runner.figures.circuit import MOST_COLUMNS, measures
+from runner.figures.run import last_counts, reference_of
+from runner.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING
+from tests.journals import evaluation, job, session, started
+
+
+def texts(figure: Figure) -> set[str]:
+    """Everything written into a figure."""
+    import matplotlib.text
+
+    return {item.get_text() for item in figure.findobj(matplotlib.text.Text)}
+
+
+def labels(figure: Figure) -> list[tuple[str, str]]:
+    """Axis labels of every panel."""
+    return [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
+
+
+def a_session() -> list[dict[str, Any]]:
+    """Queue 10, QPU 5, classical 20 of which 15 idle active and 5 inactive, queue 5, QPU 30 + 10, expiry kills one."""
+    return [
+        session(0, "open", "opened"),
+        *job(0, 0, 10, 15),
+        session(10, "active", "first job started"),
+        session(30, "inactive", "interactive timeout"),
+        *job(1, 35, 40, 70),
+        session(40, "active", "re-activated by a job"),
+        *job(2, 70, 70, 82, preparation=2),
+        *job(0, 70, None, 80, workload="other", status="FAILED"),
+        session(80, "active", "maximum time reached", accepting=False),
+        session(82, "closed", "maximum time reached", accepting=False),
+    ]
+
+
+def test_timeline_adds_up() -> None:
+    """Every second of the session is in exactly one state, every second of a workload in one activity."""
+    timeline = Timeline.of(a_session())
+
+    assert timeline.end == 82
+    assert timeline.seconds(WAITING) == 10
+    assert timeline.seconds(BUSY) == 5 + 42
+    assert timeline.seconds(IDLE) == 15
+    assert timeline.seconds(INACTIVE) == 10
+    assert sum(timeline.seconds(state) for state in (WAITING, BUSY, IDLE, INACTIVE)) == 82
+    assert timeline.seconds(QPU) == 5 + 30 + 10
+    assert timeline.seconds(CLASSICAL) == 20 + 2
+    assert timeline.seconds(QUEUE) == 10 + 5 + 10
+    assert timeline.seconds(LOST) == 0
+
+
+def test_timeline_marks_timeouts_expiry_and_closing() -> None:
+    """What interrupted or ended the session is told with its time."""
+    marks = [(mark.time, mark.text) for mark in Timeline.of(a_session()).marks]
+
+    assert marks == [(30, "interactive timeout"), (80, "maximum time reached"), (82, "maximum time reached")]
+
+
+def test_timeline_figure_has_a_lane_per_session_and_workload() -> None:
+    """Lanes are named, totals are in the legend, the axis has a unit."""
+    figure = session_timeline(a_session())
+
+    assert {"session s", "vqe", "other", "QPU: 45.0 s", "interactive timeout"} <= texts(figure)
+    assert labels(figure) == [("session clock (s)", "")]
+
+
+def test_timeline_of_nothing_is_an_empty_figure(tmp_path: Path) -> None:
+    """A run that was killed before it opened a session can still be drawn."""
+    save(session_timeline([]), tmp_path / "empty.png")
+
+    assert (tmp_path / "empty.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize(("schema", "unit"), [("molecule_terms", "Hartree"), ("pauli", "units of H")])
+def test_energy_axes_have_the_hamiltonians_unit(schema: str, unit: str) -> None:
+    """Molecules are in Hartree, and get the line of chemical accuracy."""
+    events = [started(schemas={"hamiltonian": schema}), evaluation(0, -1.0, -1.0), evaluation(1, -1.1, -1.1)]
+
+    figure = convergence(events, -1.137)
+
+    assert labels(figure) == [("", f"energy ({unit})"), ("evaluation", f"|best − exact| ({unit})")]
+    assert ("chemical accuracy, 1.6 mHa" in texts(figure)) == (unit == "Hartree")
+
+
+def test_convergence_keeps_the_interesting_part_readable() -> None:
+    """One wild evaluation does not flatten the curve, and what is not a number is left out."""
+    events = [evaluation(n, -1.0 - n / 100, -1.0 - n / 100) for n in range(99)]
+    events += [evaluation(99, 500.0, -1.98), evaluation(100, "nan", -1.98)]
+
+    low, high = convergence(events).axes[0].get_ylim()
+
+    assert low < -1.98
+    assert -1.0 < high < 0.0
+
+
+def test_workloads_have_their_own_colours() -> None:
+    """One curve per workload, in Okabe and Ito's colours."""
+    events = [evaluation(0, -1.0, -1.0, name) for name in ("a", "b", "c")]
+
+    lines = [line for line in convergence(events).axes[0].lines if line.get_drawstyle() == "steps-post"]
+
+    assert [line.get_color() for line in lines] == list(COLOURS[:3])
+    assert [line.get_label() for line in lines] == [f"{name}: best so far" for name in ("a", "b", "c")]
+
+
+def test_energy_against_usage_counts_each_workloads_own_seconds() -> None:
+    """The x axis is the QPU time of the jobs so far."""
+    events = [*job(0, 0, 0, 5), evaluation(0, -1.0, -1.0), *job(1, 5, 5, 12), evaluation(1, -2.0, -2.0)]
+
+    (line,) = energy_against_usage(events).axes[0].lines
+
+    assert list(line.get_xdata()) == [5, 12]
+    assert labels(energy_against_usage(events)) == [("QPU time (s)", "energy (units of H)")]
+
+
+def test_histogram_shows_shares_and_sums_up_the_rest() -> None:
+    """Shares of all shots; rare words share one bar."""
+    figure = histogram({"00": 60, "11": 30, "01": 8, "10": 2}, most=2)
+
+    heights = [bar.get_height() for bar in figure.axes[0].patches]
+    assert heights == pytest.approx([0.6, 0.3, 0.1])
+    assert "2 others" in texts(figure)
+
+
+def test_bitstrings_are_read_from_the_last_sampler_job() -> None:
+    """Bits come from the journal's own encoding; registers stand side by side, the last one first."""
+    import base64
+
+    def bits(*words: int) -> dict[str, Any]:
+        return {"array": base64.b64encode(bytes(words)).decode(), "bits": 2, "shape": [len(words), 1]}
+
+    events = [
+        *job(0, 0, 0, 1, result=[{"a": bits(0, 1, 1), "b": bits(2, 2, 2)}]),
+        *job(1, 1, 1, 2, result=[{"evs": 1.0}]),
+    ]
+
+    assert last_counts(events) == {"10 00": 1, "10 01": 2}
+
+
+def test_circuits_are_drawn_with_depth_and_two_qubit_gates() -> None:
+    """Both circuits carry their measures; long ones say what is left out."""
+    short = QuantumCircuit(2)
+    short.h(0)
+    short.cx(0, 1)
+    long = QuantumCircuit(30)
+    for step in range(MOST_COLUMNS + 5):
+        long.cx(step % 2, step % 2 + 1)
+    for qubit in range(30):
+        long.rx(0.1234567, qubit)
+
+    figure = circuit_pair([("as declared", short), ("on the device", long)])
+
+    shown = texts(figure)
+    assert measures(short) == "depth 2, 1 two-qubit gate, 2 gates"
+    assert "as declared: depth 2, 1 two-qubit gate, 2 gates" in shown
+    assert any("more columns" in text and "10 more qubits" in text for text in shown)
+
+
+def test_sweep_overview_draws_numbers_as_a_curve_and_words_as_places() -> None:
+    """Groups have colours; rows without a result are left out."""
+    rows = [
+        {
+            "run": f"{name}-{seed}",
+            "optimizer": name,
+            "seed": seed,
+            "energy": -1.0 - seed,
+            "usage_seconds": 10.0,
+        }
+        for name in ("cobyla", "spsa")
+        for seed in (2, 1)
+    ]
+    rows.append({"run": "failed", "optimizer": "spsa", "seed": 3, "energy": None, "usage_seconds": None})
+
+    curve = sweep_overview(rows, x="seed", group="optimizer", reference=-3.5)
+    places = sweep_overview(rows)
+
+    assert list(curve.axes[0].lines[0].get_xdata()) == [1, 2]
+    assert {"cobyla", "spsa", "exact: −3.500000"} <= texts(curve)
+    assert [text.get_text() for text in places.axes[1].get_xticklabels()] == [
+        str(row["run"]) for row in rows[:4]
+    ]
+    assert labels(curve) == [("", "energy (units of H)"), ("seed", "usage (s)")]
+
+
+def test_a_run_gets_the_figures_it_has_something_to_show_for(tmp_path: Path) -> None:
+    """Only what the journal tells is drawn."""
+    circuit = QuantumCircuit(1)
+    circuit.h(0)
+
+    without = draw_run(a_session(), tmp_path / "a")
+    drawn = draw_run([*a_session(), evaluation(0, -1.0, -1.0)], tmp_path / "b", circuits=[("c", circuit)])
+
+    assert [path.name for path in without] == ["timeline.png"]
+    assert {path.name for path in drawn} == {
+        "timeline.png", "convergence.png", "energy_against_usage.png", "circuit.png",
+    }  # fmt: skip
+    assert all(path.stat().st_size > 4000 for path in drawn)
+
+
+def test_reference_comes_from_the_result_or_the_problem() -> None:
+    """An unfinished run knows the exact energy already."""
+    problem = {"kind": "problem", "reference_energy": -1.5}
+
+    assert reference_of([problem]) == -1.5
+    assert reference_of([problem, {"kind": "result", "result": {"reference_energy": -2.0}}]) == -2.0
+    assert reference_of([]) is None

@@ -1,0 +1,192 @@
+"""`list`, `compare`, `watch` and `ui`: looking at runs from a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runner import compose, run
+from runner.__main__ import main
+from runner.errors import ConfigError
+from runner.journal import Journal
+from runner.verbs.compare import differences, outcomes
+from runner.verbs.ui import Address
+from runner.verbs.watch import newest
+from tests.journals import evaluation, job, session
+
+SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=4")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with outputs/: two finished runs and one that was killed."""
+    folder = tmp_path_factory.mktemp("look")
+    for name, more in (("a", ()), ("b", ("optimizer=spsa", "optimizer.max_evaluations=60", "seed=2"))):
+        run(compose(*SMALL, *more), directory=str(folder / "outputs" / "runs" / name))
+        time.sleep(0.02)
+    killed = folder / "outputs" / "runs" / "killed"
+    killed.mkdir()
+    with Journal.create(killed / "journal.jsonl") as journal:
+        journal.write("run.started", {"config": {}, "name": "killed"})
+    return folder
+
+
+def test_list_shows_the_newest_first(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line per run with its state; a limit says how many are left out."""
+    monkeypatch.chdir(runs)
+
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert main(["list", "limit=1"]) == 0
+    short = capsys.readouterr().out
+
+    assert [line.split()[-1].rpartition("/")[2] for line in lines[1:]] == ["killed", "b", "a"]
+    assert [line.split()[0] for line in lines[1:]] == ["interrupted", "finished", "finished"]
+    assert "USD" in lines[2]
+    assert "2 more; limit=3 shows all" in short
+
+
+def test_list_without_runs_says_so(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty folder is no error, a bad limit is."""
+    assert main(["list"]) == 0
+    assert main(["list", "limit=none"]) == 2
+
+    assert "no runs below outputs" in capsys.readouterr().out
+
+
+def test_compare_puts_differences_above_outcomes(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A choice that differs stands for the settings only it has."""
+    paths = [runs / "outputs" / "runs" / name for name in ("a", "b")]
+
+    differing = {key: values for key, *values in differences(paths)}
+    results = {name: values for name, *values in outcomes(paths)}
+
+    assert differing == {
+        "seed": ["1", "2"], "optimizer.name": ["cobyla", "spsa"], "optimizer.max_evaluations": ["4", "60"],
+    }  # fmt: skip
+    assert results["status"] == ["finished", "finished"]
+    assert results["evaluations"][0] == "4"
+    assert main(["compare", *map(str, paths)]) == 0
+    assert "optimizer.name" in capsys.readouterr().out
+
+
+def test_compare_needs_two_runs(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One run cannot be compared; a folder stands for all runs in it."""
+    assert main(["compare", str(runs / "outputs" / "runs" / "a")]) == 2
+    assert main(["compare", str(runs)]) == 0
+
+    assert "killed" in capsys.readouterr().out
+
+
+def test_watch_shows_a_finished_run_and_its_exit_code(
+    runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sessions and the summary, as the run itself would have shown them."""
+    monkeypatch.chdir(runs)
+
+    assert main(["watch", "outputs/runs/a"]) == 0
+
+    shown = capsys.readouterr()
+    assert "closed by close()" in shown.err
+    assert "usage" in shown.out
+
+
+def test_watch_says_that_a_process_is_gone(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What to do next is on the screen."""
+    assert main(["watch", str(runs / "outputs" / "runs" / "killed")]) == 1
+
+    assert "python -m runner resume" in capsys.readouterr().out
+
+
+def test_watch_follows_a_run_from_another_process(tmp_path: Path) -> None:
+    """Progress appears while the journal grows; watching neither locks nor changes it."""
+    journal = Journal.create(tmp_path / "journal.jsonl")
+    journal.write("run.started", {"config": {"optimizer": {"max_evaluations": 3}}, "name": "live"})
+    opened = session(0, "open", "opened")
+    journal.write("session", {key: value for key, value in opened.items() if key != "kind"})
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "runner", "watch", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert watcher.stderr is not None
+
+    first = watcher.stderr.readline()
+    for event in [*job(0, 0, 0, 5), evaluation(0, -1.0, -1.0)]:
+        journal.write(event["kind"], {key: event[key] for key in event.keys() - {"kind", "t"}})
+    journal.write("run.ended", {"status": "finished", "stop_reason": "done", "exit_code": 0})
+    journal.close()
+    out, _ = watcher.communicate(timeout=60)
+
+    assert "opened" in first
+    assert watcher.returncode == 0
+    assert out.startswith("watching ")
+
+
+def test_watch_finds_the_newest_run(workdir: Path) -> None:
+    """Without a directory the run that began last is meant."""
+    with pytest.raises(ConfigError, match="no run below"):
+        newest()
+    for name in ("one", "two"):
+        (workdir / "outputs" / "runs" / name).mkdir(parents=True)
+        Journal.create(workdir / "outputs" / "runs" / name / "journal.jsonl").close()
+        time.sleep(0.02)
+
+    assert newest() == Path("outputs/runs/two")
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org"])
+def test_ui_refuses_to_be_reached_from_outside(host: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """MLflow has no password, so only this machine may ask; unless somebody says so."""
+    assert main(["ui", f"host={host}"]) == 2
+
+    assert "allow_remote=true" in capsys.readouterr().err
+    Address(host=host, allow_remote=True).check()
+
+
+def test_ui_wants_a_store_and_a_free_port(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is missing is told before MLflow is started."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(ConfigError, match="is taken"):
+            Address(port=taken.getsockname()[1]).choose_port()
+
+    assert main(["ui"]) == 2
+    assert main(["ui", "port=http"]) == 2
+    assert "run something first" in capsys.readouterr().err
+
+
+@pytest.mark.nightly
+def test_ui_answers_and_stops_with_its_server(workdir: Path) -> None:
+    """The address is said when it answers; a termination signal takes the server along."""
+    import http.client
+
+    run(compose("run.figures=false", "optimizer.max_evaluations=4"))
+    ui = subprocess.Popen([sys.executable, "-m", "runner", "ui"], stdout=subprocess.PIPE, text=True)
+    assert ui.stdout is not None
+    address = ui.stdout.readline().split()[0]
+    port = int(address.split("/")[2].rpartition(":")[2])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request(
+        "POST", "/api/2.0/mlflow/experiments/search", json.dumps({"max_results": 5}),
+        {"Content-Type": "application/json"},
+    )  # fmt: skip
+    names = {item["name"] for item in json.loads(connection.getresponse().read())["experiments"]}
+
+    os.kill(ui.pid, signal.SIGTERM)
+    code = ui.wait(timeout=60)
+
+    assert "vqe" in names
+    assert code == 143
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
