@@ -93,11 +93,11 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
     if whole.stopped is not None and whole is not as_declared:
         whole = as_declared  # it is not the session's end that stops it
     total = whole.total
-    breaks = None
-    if as_declared.stopped is not None:
-        reached = f"{as_declared.total.evaluations:.0f} of {total.evaluations:.0f} evaluations"
-        breaks = f"{as_declared.stopped}, after {reached}"
     limits = _limits(config, whole)
+    breaks = next((_words(limit) for limit in limits if not limit.fits), as_declared.stopped)
+    if as_declared.stopped is not None:
+        done, all_ = as_declared.total.evaluations, total.evaluations
+        breaks = f"{breaks}; ends after {done:.0f} of {all_:.0f} evaluations"
     return Forecast(
         usage_seconds=whole.usage,
         wall_seconds=total.end,
@@ -106,8 +106,8 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         jobs=round(total.jobs),
         shots=round(total.executions),
         evaluations=round(total.evaluations),
-        fits=breaks is None and all(limit.fits for limit in limits),
-        breaks_first=breaks or next((_words(limit) for limit in limits if not limit.fits), None),
+        fits=breaks is None,
+        breaks_first=breaks,
         bounded=whole.bounded,
         costs=_costs(config, whole.usage),
         limits=limits,
@@ -127,11 +127,18 @@ class _Rehearsal:
         session = replace(config.session, clock="virtual")
         if not limited:
             session = replace(session, max_time=None)
+            if getattr(config.estimator, "max_execution_time", None) is not None:
+                config = replace(config, estimator=replace(config.estimator, max_execution_time=None))
         config = replace(config, session=session)
         preparation = Preparation(config, engine_factory=Stage)
         service = preparation.service
         if not limited:
-            service.plan = replace(service.plan, max_session_time=UNLIMITED, max_batch_time=UNLIMITED)
+            service.plan = replace(
+                service.plan,
+                max_session_time=UNLIMITED,
+                max_batch_time=UNLIMITED,
+                max_job_time=UNLIMITED,
+            )
             service.machine.plan = service.plan
         notes = Notes()
         self.circuit = _circuit(preparation)

@@ -31,8 +31,11 @@ ALL_REHEARSED = 2000
 SHORTEST = 40
 """Evaluations that every optimization is rehearsed with, however many optimizations there are."""
 
-STEP_LIMITS = ("maxiter", "iterations")
-"""Settings by which optimizers bound their steps."""
+TOO_FEW = 4
+"""Evaluations left over that are not worth another start: fewer than a step of some methods takes."""
+
+STEP_LIMITS = ("maxiter", "iterations", "generations")
+"""Settings by which optimizers bound their steps; one that bounds anything else, as `sweeps`, is left to itself."""
 
 
 class Stage(Engine):
@@ -231,7 +234,8 @@ class RehearsalLab(Lab):
             for name in STEP_LIMITS:
                 if getattr(optimizer, name, None) is not None:
                     left[name] = getattr(optimizer, name) - steps
-            done = optimizer.max_evaluations is None or found.resumable or not found.evaluations
-            if done or min(left.values()) < 1:
+            whole = optimizer.max_evaluations is None or getattr(optimizer, "sweeps", None) is not None
+            done = whole or found.resumable or not found.evaluations
+            if done or min(left.values()) < 1 or left["max_evaluations"] < TOO_FEW:
                 return found, evaluations
             declared = replace(declared, **left)

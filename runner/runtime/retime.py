@@ -203,7 +203,10 @@ def _read(
         jobs[job.id] = job
         (jobs[after].followers if after in jobs else first).append(job)
     reaction = min((job.gap for start in first for job in _tree(start) if job is not start), default=0.0)
-    return first, _closing_gap(facts, ended, reaction), len(jobs)
+    closing = _closing_gap(facts, ended, reaction)
+    if latency is not None and closing:
+        closing = latency
+    return first, closing, len(jobs)
 
 
 def _tree(start: _Recorded) -> Iterator[_Recorded]:

@@ -1,0 +1,177 @@
+"""A forecast is what a run takes that uses its whole budget, and says what will end it before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from runner import compose, run
+from runner.__main__ import main
+from runner.forecast import forecast
+from runner.journal import read_journal
+from tests.choices import choices
+
+BUDGET = 30
+SMALL = ("tracking=off", "run.figures=false", "ansatz=real_amplitudes", f"optimizer.max_evaluations={BUDGET}")
+UNUSED = 1
+"""Evaluations that are left over where a method takes two at once."""
+
+
+ALIKE = ("bfgs", "cg", "tnc", "slsqp", "dogleg", "trust_ncg", "trust_krylov", "newton_cg", "cobyqa", "powell")
+"""Optimizers whose jobs are of the same kind as another one's."""
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [pytest.param(name, marks=pytest.mark.nightly if name in ALIKE else ()) for name in choices("optimizer")],
+)
+def test_forecast_agrees_with_runs_that_use_their_budget(optimizer: str, tmp_path: Path) -> None:
+    """Usage, jobs and cost within 5 % for every optimizer; a run that converges earlier takes less."""
+    config = compose(*SMALL, f"optimizer={optimizer}", "estimator.default_shots=200")
+
+    found = forecast(config)
+    actual = run(config, directory=str(tmp_path / "run"))
+
+    jobs = sum(
+        event["kind"] == "job.submitted" for event in read_journal(tmp_path / "run" / "journal.jsonl").events
+    )
+    assert found.fits
+    if "used up" in actual.stop_reason or actual.evaluations >= BUDGET - UNUSED:
+        assert found.usage_seconds == pytest.approx(actual.usage_seconds, rel=0.05)
+        assert found.cost == pytest.approx(actual.cost, rel=0.05)
+        assert found.jobs == pytest.approx(jobs, rel=0.05)
+    else:
+        assert found.usage_seconds >= actual.usage_seconds
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        ("session=batch", "session.queue_delay.seconds=30"),
+        ("session=job", "session.queue_delay.kind=lognormal", "session.queue_delay.seconds=5"),
+        ("session=payg", "session.latency=70"),
+        ("session.max_time=60", "session.on_expiry=reopen", "session.queue_delay.seconds=7"),
+        ("backend=generic", "session.overhead=0.5", "session.rep_delay=0.001"),
+    ],
+)
+def test_forecast_agrees_in_every_mode(session: tuple[str, ...], tmp_path: Path) -> None:
+    """Queueing, time-outs, re-activation, re-opening and the cost model are the run's own."""
+    config = compose(*SMALL, *session)
+
+    found = forecast(config)
+    actual = run(config, directory=str(tmp_path / "run"))
+
+    events = read_journal(tmp_path / "run" / "journal.jsonl").events
+    assert found.usage_seconds == pytest.approx(actual.usage_seconds, rel=0.05)
+    assert found.cost == pytest.approx(actual.cost, rel=0.05)
+    assert found.wall_seconds == pytest.approx(max(event.get("time", 0.0) for event in events), rel=0.05)
+
+
+LONG = ("adapt_vqe", "dissociation_curve", "vqd", "dynamics")
+"""Experiments with many optimizations or circuits; the others are quick."""
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [pytest.param(name, marks=pytest.mark.nightly if name in LONG else ()) for name in choices("experiment")],
+)
+def test_every_experiment_can_be_forecast(experiment: str, workdir: Path) -> None:
+    """Made-up numbers are good enough for every algorithm's own program."""
+    found = forecast(compose(f"experiment={experiment}", "tracking=off", "optimizer.max_evaluations=20"))
+
+    assert found.jobs >= 1
+    assert found.shots >= 1
+    assert found.usage_seconds > 0
+
+
+def test_a_session_that_is_too_short_is_told_with_the_moment() -> None:
+    """Numbers are those of the whole budget; what breaks first is named."""
+    found = forecast(compose(*SMALL, "session.max_time=2m"))
+
+    whole = forecast(compose(*SMALL))
+    assert not found.fits
+    assert found.jobs == whole.jobs
+    assert found.usage_seconds == pytest.approx(whole.usage_seconds)
+    assert "of 30 evaluations" in str(found.breaks_first)
+    assert [limit.name for limit in found.limits if not limit.fits] == ["session.max_time"]
+
+
+def test_a_job_that_is_too_long_breaks_first() -> None:
+    """A limit on single jobs ends the run at its first one."""
+    found = forecast(compose(*SMALL, "estimator.max_execution_time=5"))
+
+    assert not found.fits
+    assert [limit.name for limit in found.limits if not limit.fits] == ["estimator.max_execution_time"]
+
+
+def test_the_open_plans_allocation_is_a_limit() -> None:
+    """Ten minutes per 28 days: more may run here, but not there."""
+    found = forecast(compose(*SMALL, "session=job", "session.plan=open", "optimizer.max_evaluations=80"))
+
+    assert not found.fits
+    assert found.cost == 0
+    assert "allocation" in str(found.breaks_first)
+
+
+@pytest.mark.parametrize("optimizer", ["spsa", "l_bfgs_b"])
+def test_long_budgets_are_reckoned_from_a_part(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rehearsing 200 evaluations of 500 gives what rehearsing all of them gives."""
+    from runner import rehearsal
+
+    config = compose(f"optimizer={optimizer}", "optimizer.max_evaluations=500")
+    monkeypatch.setattr(rehearsal, "REHEARSED", 500)
+    whole = forecast(config)
+    monkeypatch.setattr(rehearsal, "REHEARSED", 200)
+
+    part = forecast(config)
+
+    assert part.jobs == pytest.approx(whole.jobs, rel=0.02)
+    assert part.usage_seconds == pytest.approx(whole.usage_seconds, rel=0.02)
+    assert part.wall_seconds == pytest.approx(whole.wall_seconds, rel=0.02)
+
+
+def test_costs_are_told_for_every_plan() -> None:
+    """The same usage at each plan's price; the open plan has no sessions."""
+    found = forecast(compose(*SMALL))
+
+    assert found.costs["premium"] == found.cost
+    assert found.costs["payg"] == pytest.approx(2 * found.cost)
+    assert found.costs["open"] is None
+
+
+def test_an_optimizer_without_budget_is_called_a_guess() -> None:
+    """Nobody can know how long it will take."""
+    assert not forecast(compose(*SMALL, "optimizer.max_evaluations=null")).bounded
+
+
+def test_the_verb_prints_a_table_and_writes_forecast_json(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file lies in hydra.run.dir, from where a run takes it along, or below outputs/forecasts."""
+    code = main(["forecast", "optimizer.max_evaluations=5", "hydra.run.dir=here"])
+    printed = capsys.readouterr().out
+    main(["forecast", "optimizer.max_evaluations=5"])
+
+    content = json.loads((workdir / "here" / "forecast.json").read_text())
+    assert code == 0
+    assert {"usage_seconds", "wall_seconds", "cost", "jobs", "shots", "fits"} <= set(content)
+    assert content["jobs"] == 6
+    assert content["fits"] is True
+    assert "fits" in printed
+    assert len(list((workdir / "outputs" / "forecasts").glob("*/forecast.json"))) == 1
+
+
+def test_a_forecast_runs_nothing(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No simulation, no journal."""
+    from runner.engine.estimator import EstimatorPlan
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a circuit was simulated")
+
+    monkeypatch.setattr(EstimatorPlan, "run", refuse)
+
+    forecast(compose(*SMALL))
+
+    assert list(workdir.iterdir()) == []
