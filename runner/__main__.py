@@ -45,6 +45,8 @@ class CommandLine:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the process's exit code."""
+    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ.setdefault(name, "1")  # last bits depend on it, and the matrices are small
     try:
         return _dispatch(read(list(sys.argv[1:] if arguments is None else arguments)))
     except Interrupted as error:

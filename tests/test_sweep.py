@@ -1,0 +1,500 @@
+"""Sweeps: planned and checked as a whole, carried out anywhere with the same numbers, stopped and continued at will."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner.config import CONF, declare
+from runner.errors import ConfigError, JournalError
+from runner.journal import read_journal
+from runner.signals import StopFlag
+from runner.sweep.compose import Composer, distinct
+from runner.sweep.conductor import Conductor, base_of, resume_sweep, sweep
+from runner.sweep.directory import SweepDirectory
+from runner.sweep.launcher import LAUNCHERS, BasicLauncher, JoblibLauncher, SlurmLauncher, worker_environment
+from runner.sweep.member import PARENT, MemberStop, Row, Task, carry_out
+from runner.sweep.optuna import OptunaSweeper, corners, distribution
+from runner.sweep.progress import SweepProgress, ranking
+
+SMALL = ("tracking=off", "optimizer.max_evaluations=8", "estimator.default_shots=100")
+PRESETS = sorted(
+    path.stem for path in (CONF / "experiment").glob("s*.yaml") if "MULTIRUN" in path.read_text("utf-8")
+)
+WALL_CLOCK = {"wall_seconds"}
+
+
+def table(folder: str | Path) -> list[dict[str, str]]:
+    """The rows of a sweep.csv."""
+    with (Path(folder) / "sweep.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def numbers(folder: str | Path) -> list[dict[str, str]]:
+    """The rows without what the clock on the wall decides."""
+    return [{key: value for key, value in row.items() if key not in WALL_CLOCK} for row in table(folder)]
+
+
+def energies(folder: Path) -> list[list[float]]:
+    """Every energy of every run, to the last bit."""
+    return [
+        [
+            event["energy"]
+            for event in read_journal(folder / row["directory"] / "journal.jsonl").events
+            if event["kind"] == "evaluation"
+        ]
+        for row in table(folder)
+    ]
+
+
+class InterruptedAfter:
+    """A launcher during which Ctrl-C is typed after some runs."""
+
+    def __init__(self, runs: int) -> None:
+        self.runs = runs
+
+    def check(self, configs: Sequence[Any]) -> list[Any]:
+        """Find nothing wrong."""
+        return [None for _ in configs]
+
+    def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
+        """Carry out every task here, as long as nobody stops it."""
+        assert directory.header
+        for place, task in enumerate(tasks):
+            if place == self.runs:
+                signal.raise_signal(signal.SIGINT)
+            yield carry_out(task, stop)
+
+
+# ------------------------------------------------------------------------------------------------ planning
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["optimizer=cobyla,spsa", "seed=range(3)", "optimizer.max_evaluations=20,30"],
+        ["session.max_time=1h,'2h 30m'", "name=a,b", "session.queue_delay.seconds=choice(0,5)"],
+        ["hamiltonian=glob(h2*)", "ansatz.reps=1,2"],
+    ],
+)
+def test_quick_composition_is_full_composition(overrides: list[str]) -> None:
+    """What is put together from parts equals what Hydra composes for each combination alone."""
+    with Composer(overrides) as composer:
+        combinations = composer.combinations(composer.settings().swept)
+        quick = [composer.declare(combination.overrides) for combination in combinations]
+
+    for place in {0, len(quick) // 2, len(quick) - 1}:
+        assert quick[place] == declare(combinations[place].overrides)
+
+
+def test_combinations_are_counted_before_they_are_made() -> None:
+    """More runs than anybody means are refused with their number, at once."""
+    for overrides, count in (
+        (["seed=range(1000000)"], 1_000_000),
+        (["seed=range(100000)", "ansatz.reps=range(1,10001)"], 1_000_000_000),
+    ):
+        with Composer(overrides) as composer, pytest.raises(ConfigError, match=f"{count} combinations"):
+            composer.combinations(composer.settings().swept)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["optimizer=cobyla,spsb"], "'spsb' not found.*in the combination optimizer=spsb"),
+        (["optimizer.max_evaluations=5,0", "seed=1,2"], "at least 1.*max_evaluations=0, seed=1"),
+        (
+            ["hamiltonian=two_qubit,h2", "backend=generic", "backend.num_qubits=3"],
+            "has 3 qubits.*hamiltonian=h2",
+        ),
+        (["hydra/launcher=jobli", "seed=1,2"], "did you mean 'joblib'"),
+        (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "seed=1,2"], "n_jobs: must not be 0"),
+        (["hydra/launcher=joblib", "hydra.launcher.backend=threading", "seed=1,2"], "processes of their own"),
+        (["hydra.launcher.n_jobs=1,2"], "cannot be swept"),
+        (["tracking=off,mlflow"], "the same for all runs"),
+        (["hydra.sweep.dir=../elsewhere", "seed=1,2"], "leaves the current folder"),
+        (["ansatz.initial_spread=interval(0.1,1.0)"], "add hydra/sweeper=optuna"),
+        (["hydra/sweeper=optuna", "seed=3"], "nothing to search"),
+        (["hydra/sweeper=optuna", "hydra.sweeper.sampler=tp", "seed=1,2"], "unknown choice 'tp'"),
+        (["hydra/sweeper=optuna", "optimizer.max_evaluations=range(0,9)"], "at least 1"),
+    ],
+)
+def test_bad_input_is_found_before_anything_runs(workdir: Path, overrides: list[str], message: str) -> None:
+    """One line that names the combination; not even a directory is made."""
+    with pytest.raises(ConfigError, match=message):
+        sweep([*overrides, "tracking=off"] if "tracking" not in overrides[0] else overrides, quiet=True)
+
+    assert list(workdir.iterdir()) == []
+
+
+def test_runs_that_differ_in_their_seed_are_checked_once() -> None:
+    """A thousand seeds of one configuration need one transpilation to be checked."""
+    with Composer(["seed=range(50)", "optimizer=cobyla,spsa"]) as composer:
+        declared = [
+            composer.declare(item.overrides) for item in composer.combinations(composer.settings().swept)
+        ]
+
+    assert [place for place, _ in distinct(declared)] == [0, 1]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_sweep_preset_runs(workdir: Path, name: str) -> None:
+    """Shrunk to two runs; the preset says itself that it is a sweep and where it runs."""
+    preset = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))
+    search = "n_trials" in preset["hydra"]["sweeper"]
+    small = [f"experiment={name}", *SMALL, "hydra/launcher=basic"]
+    if name == "sweep_tfim":
+        small += ["hamiltonian.shape=[2]", "ansatz.reps=1", "hamiltonian.field=0.5,1.5"]
+    small += (
+        [
+            "hydra.sweeper.n_trials=2",
+            "hydra.sweeper.storage=null",
+            "hamiltonian=two_qubit",
+            "optimizer.max_evaluations=int(interval(8,9))",
+        ]
+        if search
+        else ["seed=1"]
+    )
+    if name == "sweep_optimizers":
+        small += ["optimizer=cobyla,spsa", "hamiltonian=two_qubit"]
+
+    assert declare([f"experiment={name}"]).multirun
+    assert sweep(small, quiet=True) == 0
+    (folder,) = (workdir / "outputs" / "sweeps").iterdir()
+    assert folder.name.partition("_")[2].partition("_")[2].startswith(name)
+    assert [row["status"] for row in table(folder)] == ["finished"] * 2
+    assert "hydra.mode=RUN" in json.loads((folder / "runs.jsonl").read_text().splitlines()[0])["overrides"]
+
+
+# ------------------------------------------------------------------------------------------- carrying out
+
+
+@pytest.fixture(scope="module")
+def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished sweep of four runs, carried out one after the other."""
+    folder = tmp_path_factory.mktemp("serial") / "sweep"
+    assert sweep(["optimizer=cobyla,spsa", "seed=1,2", *SMALL, f"hydra.sweep.dir={folder}"], quiet=True) == 0
+    return folder
+
+
+def test_a_sweep_leaves_tables_figure_and_page(serial: Path) -> None:
+    """One line per run with what was swept, as text and as numbers; a figure; a page."""
+    from pyarrow import parquet
+
+    rows = table(serial)
+    columns = parquet.read_table(serial / "sweep.parquet").to_pydict()
+    assert [(row["optimizer"], row["seed"]) for row in rows] == [
+        ("cobyla", "1"), ("cobyla", "2"), ("spsa", "1"), ("spsa", "2"),
+    ]  # fmt: skip
+    assert [row["status"] for row in rows] == ["finished"] * 4
+    assert columns["seed"] == [1, 2, 1, 2]
+    assert columns["energy"] == [float(row["energy"]) for row in rows]
+    assert (serial / "figures" / "sweep.png").stat().st_size > 5_000
+    assert (serial / "report.html").is_file()
+
+
+def test_runs_know_their_sweep(serial: Path) -> None:
+    """The tracking store hangs them below one parent; they draw no figures of their own."""
+    started = [read_journal(serial / str(number) / "journal.jsonl").events[0] for number in range(4)]
+
+    assert {event["parent"] for event in started} == {SweepDirectory.existing(serial).identity}
+    assert not list((serial / "0" / "figures").iterdir())
+
+
+def test_each_run_is_what_it_would_be_alone(serial: Path, workdir: Path) -> None:
+    """A sweep changes nothing about a run: same overrides, same energies."""
+    from runner.run import run
+
+    alone = run(declare(["optimizer=spsa", "seed=2", *SMALL]))
+
+    assert str(alone.energy) == table(serial)[3]["energy"]
+
+
+@pytest.mark.parametrize("launcher", sorted(LAUNCHERS))
+def test_results_do_not_depend_on_the_launcher(serial: Path, tmp_path: Path, launcher: str) -> None:
+    """Serial, worker processes, submitit jobs, Ray tasks: every energy the same to the last bit."""
+    if launcher == "submitit_slurm":
+        pytest.skip("needs a SLURM cluster; see docs/sweeps.md for how it was tried")
+    if launcher != "joblib" and find_spec(launcher.partition("_")[0]) is None:
+        pytest.skip(f"{launcher} is not installed")
+    folder = tmp_path / "sweep"
+    engine = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={folder}"]
+    engine += {
+        "joblib": ["hydra.launcher.n_jobs=2"],
+        "submitit_local": ["hydra.launcher.array_parallelism=1"],
+    }.get(launcher, [])
+
+    assert sweep(["optimizer=cobyla,spsa", "seed=1,2", *SMALL, *engine], quiet=True) == 0
+    assert numbers(folder) == numbers(serial)
+    assert energies(folder) == energies(serial)
+
+
+def test_a_failing_run_does_not_stop_the_others(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every failure stands in the table and on the terminal with its reason; the exit code is the first failure's."""
+    code = sweep(
+        [*SMALL, "session.on_expiry=fail", "session.max_time=8,1h,9", "seed=1", "hydra.sweep.dir=mine"]
+    )
+
+    rows = table("mine")
+    printed = capsys.readouterr().out
+    assert code == 1
+    assert [row["status"] for row in rows] == ["failed", "finished", "failed"]
+    assert "closed" in rows[0]["reason"]
+    assert printed.count("failed: ") == 2
+    assert "2 failed, 1 finished of 3 runs" in printed
+    assert "python -m runner resume mine" in printed
+
+
+def test_ctrl_c_stops_cleanly_and_resume_finishes(serial: Path, tmp_path: Path) -> None:
+    """Exit 130; what had not begun waits; in the end there is what would have been without the break."""
+    folder = tmp_path / "sweep"
+    shutil.copytree(serial, folder)
+    for number in (1, 2, 3):
+        shutil.rmtree(folder / str(number))
+    directory = SweepDirectory.existing(folder)
+    tasks = directory.tasks()
+    with Conductor(directory, InterruptedAfter(1), base_of(directory), total=4, quiet=True) as conductor:
+        conductor.know([directory.look(tasks[0])])
+        conductor.carry_out(tasks[1:])
+
+    assert conductor.exit_code == 130
+    assert [row["status"] for row in table(folder)] == ["finished", "finished", "waiting", "waiting"]
+    assert resume_sweep(folder, quiet=True) == 0
+    assert numbers(folder) == numbers(serial)
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        resume_sweep(folder, quiet=True)
+
+
+def test_killing_a_parallel_sweep_loses_nothing(serial: Path, tmp_path: Path) -> None:
+    """`kill -9` of the sweep and its workers in the middle of runs; `resume` continues them bit for bit."""
+    folder = tmp_path / "sweep"
+    arguments = [
+        "optimizer=cobyla,spsa",
+        "seed=1,2",
+        *SMALL,
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "-m", *arguments, f"hydra.sweep.dir={folder}"],
+        start_new_session=True,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 100
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(
+            path.read_bytes().count(b'"kind":"evaluation"') > 2 for path in folder.glob("*/journal.jsonl")
+        ):
+            break
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    unfinished = [
+        task
+        for task in SweepDirectory.existing(folder).tasks()
+        if not (task.directory / "result.json").exists()
+    ]
+    assert unfinished, "the sweep was over before it was killed"
+    assert resume_sweep(folder, overrides=["hydra/launcher=basic"], quiet=True) == 0
+    assert numbers(folder) == numbers(serial)
+    assert energies(folder) == energies(serial)
+
+
+def test_a_run_killed_before_its_first_event_starts_anew(serial: Path, tmp_path: Path) -> None:
+    """An empty journal is nothing to continue from."""
+    folder = tmp_path / "sweep"
+    shutil.copytree(serial, folder)
+    for path in (folder / "2").glob("*.*"):
+        path.unlink()
+    (folder / "2" / "journal.jsonl").write_bytes(b"")
+
+    assert resume_sweep(folder, quiet=True) == 0
+    assert numbers(folder) == numbers(serial)
+
+
+def test_two_processes_cannot_carry_out_one_sweep(serial: Path) -> None:
+    """The second is refused; the kernel frees the first one's hold when it dies."""
+    second = SweepDirectory.existing(serial).alone()
+    with SweepDirectory.existing(serial).alone(), pytest.raises(JournalError, match="another process"):
+        second.__enter__()
+
+
+@pytest.mark.nightly
+def test_a_dying_worker_takes_no_other_run_with_it(
+    workdir: Path, serial: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs whose worker is killed twice are failures; without the fault `resume` finishes them bit for bit."""
+    monkeypatch.setenv("RUNNER_FAULT", "after_journal:30:kill9")
+    arguments = [
+        "optimizer=cobyla,spsa",
+        "seed=1,2",
+        *SMALL,
+        "hydra/launcher=joblib",
+        "hydra.launcher.n_jobs=2",
+    ]
+    code = sweep([*arguments, "hydra.sweep.dir=mine"], quiet=True)
+    statuses = {row["status"] for row in table("mine")}
+    monkeypatch.delenv("RUNNER_FAULT")
+
+    assert (code, statuses) == (137, {"failed"})
+    assert resume_sweep("mine", overrides=["hydra/launcher=basic"], quiet=True) == 0
+    assert energies(workdir / "mine") == energies(serial)
+
+
+def test_a_member_stops_with_its_sweep(tmp_path: Path) -> None:
+    """The stop file reaches runs in other processes and on other machines."""
+    from runner.errors import Interrupted
+
+    directory = SweepDirectory(tmp_path)
+    with MemberStop(tmp_path) as stop:
+        stop.check()
+        directory.stop(signal.SIGTERM)
+        stop._looked = 0.0
+        with pytest.raises(Interrupted) as caught:
+            stop.check()
+
+    assert caught.value.exit_code == 143
+    assert os.getppid() == PARENT
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# ----------------------------------------------------------------------------------------------- launchers
+
+
+def test_workers_times_threads_fit_the_cores() -> None:
+    """Runs that declare threads get them; linear algebra keeps one, because its last bits depend on it."""
+    cores = len(os.sched_getaffinity(0))
+
+    assert JoblibLauncher()._workers(1) == cores
+    assert JoblibLauncher()._workers(cores) == 1
+    assert JoblibLauncher(n_jobs=5)._workers(1) == 5
+    assert worker_environment(3)["OMP_NUM_THREADS"] == "3"
+    assert worker_environment(3)["OPENBLAS_NUM_THREADS"] == "1"
+
+
+def test_slurm_is_told_what_was_declared() -> None:
+    """The keys of Hydra's submitit launcher arrive under submitit's names, and unset ones not at all."""
+    launcher = SlurmLauncher(
+        partition="cpu", timeout_min=30, mem_gb=4, additional_parameters={"reservation": "q"}
+    )
+    told = launcher.parameters(threads=2)
+
+    assert told["slurm_partition"] == "cpu"
+    assert told["slurm_additional_parameters"] == {"reservation": "q"}
+    assert (told["timeout_min"], told["cpus_per_task"], told["mem_gb"]) == (30, 2, 4)
+    assert "slurm_qos" not in told
+
+
+# ------------------------------------------------------------------------------------------------ searches
+
+
+def test_ranges_become_distributions() -> None:
+    """Hydra's sweep syntax is Optuna's search space; a range excludes its end."""
+    pytest.importorskip("optuna")
+    from runner.refusal import parse
+
+    def space(text: str) -> Any:
+        return distribution(parse([text])[0])
+
+    assert (space("a=range(1,8,3)").low, space("a=range(1,8,3)").high) == (1, 7)
+    assert (space("a=range(0.5,2.0,0.5)").low, space("a=range(0.5,2.0,0.5)").high) == (0.5, 1.5)
+    assert space("a=tag(log,interval(0.1,10))").log
+    assert type(space("a=int(interval(1,5))")).__name__ == "IntDistribution"
+    assert space("a=x,y").choices == ("x", "y")
+    assert corners(parse(["a=range(1,4)", "b=x,y"])) == [
+        {"a": "1", "b": "x"}, {"a": "3", "b": "x"}, {"a": "1", "b": "y"},
+    ]  # fmt: skip
+
+
+def test_a_search_goes_on_as_if_it_had_not_stopped(workdir: Path) -> None:
+    """Half of the trials lost: the rest is proposed again, with the same results; two objectives."""
+    pytest.importorskip("optuna")
+    arguments = [
+        "hydra/sweeper=optuna", "hydra.sweeper.n_trials=6", "hydra.sweeper.objective=[error,usage_seconds]",
+        "hydra.sweeper.storage=null", "optimizer=cobyla,spsa", "ansatz.reps=range(1,4)", *SMALL, "seed=3",
+    ]  # fmt: skip
+    assert sweep([*arguments, "hydra.sweep.dir=whole"], quiet=True) == 0
+    shutil.copytree("whole", "half")
+    for number in (2, 3, 4, 5):
+        shutil.rmtree(Path("half") / str(number))
+    plan = Path("half/runs.jsonl")
+    plan.write_text("".join(plan.read_text().splitlines(keepends=True)[:2]) + '{"number": 2, "over')
+
+    assert resume_sweep("half", quiet=True) == 0
+    assert numbers("half") == numbers("whole")
+    assert len({(row["ansatz.reps"], row["optimizer"]) for row in table("whole")}) > 1
+
+
+def test_a_trial_is_judged_by_its_results_only() -> None:
+    """The error counts by its size, and a run that failed counts as failed."""
+    sweeper = OptunaSweeper(objective=["error", "usage_seconds"])
+
+    assert sweeper.values({"status": "finished", "error": -0.5, "usage_seconds": 3}) == [0.5, 3.0]
+    assert sweeper.values({"status": "failed", "error": -0.5, "usage_seconds": 3}) is None
+    assert sweeper.directions == ["minimize", "minimize"]
+
+
+@pytest.mark.nightly
+def test_a_study_lives_in_the_tracking_database(workdir: Path) -> None:
+    """MLflow and Optuna share one file: runs below a parent, and the study with its trials, resumable."""
+    optuna = pytest.importorskip("optuna")
+    import sqlite3
+
+    arguments = ["hydra/sweeper=optuna", "hydra.sweeper.n_trials=2", "ansatz.reps=1,2", *SMALL[1:]]
+    assert sweep([*arguments, "hydra.sweeper.study_name=mine"], quiet=True) == 0
+    storage = optuna.storages.RDBStorage("sqlite:///outputs/mlflow.db", skip_compatibility_check=True)
+    with sqlite3.connect("outputs/mlflow.db") as database:
+        (runs,) = database.execute("select count(*) from tags where key='mlflow.parentRunId'").fetchone()
+
+    assert runs == 2
+    assert len(optuna.load_study(study_name="mine", storage=storage).trials) == 2
+
+
+# --------------------------------------------------------------------------------------------- the terminal
+
+
+def test_ranking_is_by_distance_and_over_seeds() -> None:
+    """Runs by the size of their error; settings by the median over their seeds; failures are not ranked."""
+    rows: list[Row] = [
+        {"number": 0, "optimizer": "a", "seed": "1", "status": "finished", "energy": -1.0, "error": 0.3},
+        {"number": 1, "optimizer": "a", "seed": "2", "status": "finished", "energy": -1.1, "error": 0.1},
+        {"number": 2, "optimizer": "b", "seed": "1", "status": "finished", "energy": -1.3, "error": -0.12},
+        {"number": 3, "optimizer": "b", "seed": "2", "status": "failed", "energy": -9.0, "error": -8.0},
+    ]
+
+    assert [line["run"] for line in ranking(rows, ["optimizer"])] == [1, 2, 0]
+    assert [(line["optimizer"], line["median"]) for line in ranking(rows, ["optimizer", "seed"])] == [
+        ("b", 0.12), ("a", pytest.approx(0.2)),
+    ]  # fmt: skip
+
+
+def test_progress_says_how_many_how_fast_how_long() -> None:
+    """Runs that were over before count for the place, not for the speed."""
+    progress = SweepProgress(10, done=2)
+    progress({"status": "finished", "error": -0.25})
+    progress({"status": "failed"})
+
+    assert (
+        progress.line(progress._started + 4.0)
+        == "run 4/10, 1 failed  best 0.25  0.5 runs/s  about 12.0 s left"
+    )
+
+
+def test_the_plain_launcher_needs_nothing() -> None:
+    """One run after the other, in this process, is what there is without any engine."""
+    assert BasicLauncher().check([]) == []
