@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -16,7 +17,7 @@ from runner.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = ROOT / "examples" / "plugin"
-CHOICES = ("hamiltonian=ring", "ansatz=brick", "optimizer=random_search", "optimizer.max_evaluations=30")
+CHOICES = ("hamiltonian=ring", "ansatz=brick", "optimizer=random_search")
 
 
 def wheel(folder: Path) -> Path:
@@ -64,48 +65,37 @@ def python(*arguments: str, path: Path, cwd: Path) -> subprocess.CompletedProces
     )
 
 
-def test_an_installed_package_adds_its_choices(installed: Path, tmp_path: Path) -> None:
-    """Entry point: own Hamiltonian, ansatz and optimizer in the house's own experiment, from the command line."""
-    done = python("-m", "runner", "tracking=off", "estimator=exact", *CHOICES, path=installed, cwd=tmp_path)
-
-    assert done.returncode == 0, done.stderr
-    assert "vqe: finished" in done.stdout
-
-
-def test_what_a_package_adds_is_checked_and_resumed_like_anything_else(
-    installed: Path, tmp_path: Path
-) -> None:
-    """Own experiment, did-you-mean for its settings and names, and a run that was cut off goes on."""
+def test_what_an_installed_package_adds_is_like_anything_else(installed: Path, tmp_path: Path) -> None:
+    """Named on the command line, listed by --help, checked with did-you-mean, resumed after a cut."""
     program = """
+import shutil
 from pathlib import Path
 from runner import compose, resume, run
-declared = compose("experiment=landscape", "hamiltonian=ring", "experiment.points=5", "tracking=off")
-whole = run(declared, directory="whole")
+from runner.__main__ import main
+
+choices = ["hamiltonian=ring", "ansatz=brick", "optimizer=random_search", "optimizer.max_evaluations=9"]
+assert main(["tracking=off", "estimator=exact", *choices]) == 0
+
+whole = run(compose("experiment=landscape", "hamiltonian=ring", "experiment.points=5", "tracking=off"),
+            directory="whole")
 assert [round(row["distance"], 6) for row in whole.table] == [-3.141593, -1.570796, 0, 1.570796, 3.141593]
-run(declared, directory="broken")
+shutil.copytree("whole", "broken")
 journal = Path("broken/journal.jsonl")
-journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:4]))
+journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:5]))
 assert resume("broken").table == whole.table
-for typo in ("experiment.pionts=5", "hamiltonian=rng"):
-    try:
-        compose("experiment=landscape", typo)
-    except ValueError as error:
-        print(error)
+
+main(["experiment=landscape", "experiment.pionts=5"])
+main(["hamiltonian=rng"])
+main(["--help", "optimizer"])
 """
     done = python("-c", program, path=installed, cwd=tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert "experiment.pionts: unknown key; did you mean 'points'?" in done.stdout
-    assert "hamiltonian: 'rng' not found; did you mean 'ring'?" in done.stdout
-
-
-def test_the_manual_lists_what_a_package_adds(installed: Path, tmp_path: Path) -> None:
-    """`--help optimizer`: the choice, in the words of its docstring, and its settings."""
-    manual = python("-m", "runner", "--help", "optimizer", path=installed, cwd=tmp_path).stdout
-
-    assert "random_search" in manual
-    assert "optimizer.step=0.3" in manual
-    assert "Standard deviation of a step in radians." in manual
+    assert "vqe: finished" in done.stdout
+    assert "error: experiment.pionts: unknown key; did you mean 'points'?" in done.stderr
+    assert "error: hamiltonian: 'rng' not found; did you mean 'ring'?" in done.stderr
+    assert re.search(r"optimizer\.step=0\.3 +Standard deviation of a step in radians\.", done.stdout)
+    assert re.search(r"random_search +Counting, limits", done.stdout)
 
 
 def test_a_module_can_be_named_instead(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def test_any_experiment_stops_with_its_session_and_goes_on(workdir: Path, experi
         "adapt_vqe": [
             "hamiltonian=h2",
             "optimizer=cobyla",
+            "gradient=auto",
             "optimizer.max_evaluations=8",
             "experiment.max_operators=1",
         ],

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from runner import compose, resume, run
+from runner import RunResult, compose, resume, run
 from runner.errors import ConfigError
 from runner.journal import read_journal
 from tests.test_run import cut, events
@@ -14,10 +15,10 @@ from tests.test_run import cut, events
 RACE = ("experiment=vqe_race", "tracking=off", "optimizer.max_evaluations=15")
 
 
-def streams(directory: str) -> dict[tuple[str, str], list[dict[str, object]]]:
+def streams(directory: Path) -> dict[tuple[str, str], list[dict[str, object]]]:
     """The journal sorted by kind and workload, without wall-clock fields."""
     sorted_out: dict[tuple[str, str], list[dict[str, object]]] = {}
-    for event in read_journal(Path(directory) / "journal.jsonl").events:
+    for event in read_journal(directory / "journal.jsonl").events:
         if event["kind"] in (
             "session",
             "job.submitted",
@@ -31,42 +32,44 @@ def streams(directory: str) -> dict[tuple[str, str], list[dict[str, object]]]:
     return sorted_out
 
 
-def test_racers_run_at_the_same_time_in_one_session_with_tags(workdir: Path) -> None:
-    """The jobs of both are interleaved in one session, tagged by optimizer, and reported side by side."""
-    result = run(compose(*RACE))
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A race from start to end, run once for the tests that only look at it."""
+    return run(compose(*RACE), directory=str(tmp_path_factory.mktemp("race") / "whole"))
 
-    completed = events(result, "job.completed")
-    order = [event["workload"] for event in completed]
-    tags = {event["workload"]: event["tags"] for event in events(result, "job.submitted")}
-    assert len(result.session_ids) == 1
+
+def test_racers_run_at_the_same_time_in_one_session_with_tags(whole: RunResult) -> None:
+    """The jobs of both are interleaved in one session, tagged by optimizer, and reported side by side."""
+    order = [event["workload"] for event in events(whole, "job.completed")]
+    tags = {event["workload"]: event["tags"] for event in events(whole, "job.submitted")}
+
+    assert len(whole.session_ids) == 1
     assert tags == {"cobyla": ["cobyla"], "nelder_mead": ["nelder_mead"]}
     assert order[:6] == ["cobyla", "nelder_mead"] * 3
-    assert [row["optimizer"] for row in result.table] == ["cobyla", "nelder_mead"]
-    assert [row["evaluations"] for row in result.table] == [15, 15]
-    assert result.energy == min(row["energy"] for row in result.table)
-    assert result.evaluations == 30
+    assert [row["optimizer"] for row in whole.table] == ["cobyla", "nelder_mead"]
+    assert [row["evaluations"] for row in whole.table] == [15, 15]
+    assert whole.energy == min(row["energy"] for row in whole.table)
+    assert whole.evaluations == 30
 
 
-def test_the_race_is_the_same_every_time(workdir: Path) -> None:
+def test_the_race_is_the_same_every_time(whole: RunResult, workdir: Path) -> None:
     """C2: whatever the operating system does with the threads, every workload's journal is the same."""
-    run(compose(*RACE), directory="first")
-    run(compose(*RACE), directory="second")
+    run(compose(*RACE), directory="again")
 
-    assert streams("first") == streams("second")
-    assert Path("first/session.json").read_text() == Path("second/session.json").read_text()
+    assert streams(Path("again")) == streams(whole.directory)
+    assert Path("again/session.json").read_text() == (whole.directory / "session.json").read_text()
 
 
 @pytest.mark.parametrize("keep", [9, 40, 75])
-def test_a_killed_race_goes_on(workdir: Path, keep: int) -> None:
+def test_a_killed_race_goes_on(whole: RunResult, workdir: Path, keep: int) -> None:
     """Cut off anywhere, resumed: the same results as without the break."""
-    whole = run(compose(*RACE), directory="whole")
-    run(compose(*RACE), directory="broken")
+    shutil.copytree(whole.directory, "broken")
     cut(Path("broken"), keep=keep)
 
     again = resume("broken")
 
     assert again.table == whole.table
-    assert streams("broken") == streams("whole")
+    assert streams(Path("broken")) == streams(whole.directory)
 
 
 def test_a_race_stopped_by_the_session_goes_on(workdir: Path) -> None:
