@@ -15,6 +15,7 @@ from runner.workload import Objective, Term
 
 if TYPE_CHECKING:
     import numpy as np
+    from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
@@ -96,7 +97,13 @@ class AdaptVqe(Experiment):
             terms.append(self.term(lab, pool, chosen))
             objective = lab.objective(workload, terms[-1])
             start = np.append(point, 0.0)
-            found = lab.minimize(workload, lab.config.optimizer, energy=objective, start=start)
+            found = lab.minimize(
+                workload,
+                lab.config.optimizer,
+                energy=objective,
+                start=start,
+                circuit=self.grown(pool, chosen),
+            )
             point, resumable = np.asarray(found.parameters), found.resumable
             if resumable:
                 message = found.message
@@ -120,11 +127,15 @@ class AdaptVqe(Experiment):
             table=lab.table,
         )
 
-    def term(self, lab: Lab, pool: Pool, chosen: list[str]) -> Term:
-        """The energy in the ansatz grown so far."""
+    def grown(self, pool: Pool, chosen: list[str]) -> QuantumCircuit:
+        """The ansatz of the operators chosen so far."""
         from runner.ansatz.excitations import evolved
 
-        circuit = lab.fit(evolved(pool.hamiltonian, [pool.generators[label] for label in chosen]))
+        return evolved(pool.hamiltonian, [pool.generators[label] for label in chosen])
+
+    def term(self, lab: Lab, pool: Pool, chosen: list[str]) -> Term:
+        """The energy in that ansatz."""
+        circuit = lab.fit(self.grown(pool, chosen))
         return Term(circuit, _placed(pool.hamiltonian, circuit))
 
     def gradients(

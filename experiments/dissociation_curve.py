@@ -73,7 +73,9 @@ class DissociationCurve(Experiment):
             workload = lab.workload(f"{self.parameter}={value:g}")
             energy = lab.objective(workload, Term(problem.circuit, problem.observable))
             start = start if self.warm_start else problem.initial_point
-            found = lab.minimize(workload, lab.config.optimizer, energy=energy, start=start)
+            found = lab.minimize(
+                workload, lab.config.optimizer, energy=energy, start=start, circuit=problem.ansatz
+            )
             start = found.parameters
             measured, stddev = lab.confirm(workload, problem.circuit, problem.observable)
             exact = problem.reference_energy

@@ -173,7 +173,7 @@ class Lab:
         *,
         energy: EnergyFunction | None = None,
         start: np.ndarray | None = None,
-        fidelity: Callable[[Any, Any], Any] | None = None,
+        circuit: QuantumCircuit | None = None,
     ) -> OptimizerResult:
         """Minimize an energy with a declared optimizer, every evaluation being a job of `workload`.
 
@@ -182,11 +182,12 @@ class Lab:
             optimizer: the declaration.
             energy: what is minimized; None: the problem's energy.
             start: initial parameters, shape (P,); None: the problem's.
-            fidelity: overlap of two states of the circuit, for methods that use it; None: the problem's.
+            circuit: logical circuit of the parameters, for methods that measure overlaps; None: the problem's.
         """
         energy = energy or self.objective(workload, optimizer=optimizer)
-        if fidelity is None and optimizer.uses_fidelity:
-            fidelity = Overlap.of(self.problem.ansatz, self, workload)
+        fidelity = None
+        if optimizer.uses_fidelity:
+            fidelity = Overlap.of(circuit or self.problem.ansatz, self, workload)
         return optimizer.build().minimize(
             energy,
             self.problem.initial_point if start is None else start,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qiskit.quantum_info import Statevector
 
-from runner import compose
+from runner import compose, run
 from runner.journal import Journal
 from runner.overlap import Overlap
 from runner.record import Record
@@ -44,3 +44,20 @@ def test_overlaps_are_those_of_the_state_vectors(
 
     noise = 0.1 if backend == "generic" else 0.0
     assert found == pytest.approx(expected, abs=tolerance + noise)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["experiment=adapt_vqe", "hamiltonian=h2", "gradient=auto", "experiment.max_operators=1"],
+        ["experiment=dissociation_curve", "experiment.values=[0.7]"],
+    ],
+)
+def test_methods_that_measure_overlaps_work_where_the_circuit_is_not_the_problems(
+    workdir: Path, overrides: list[str]
+) -> None:
+    """QN-SPSA in experiments that make circuits of their own: its metric is measured in them."""
+    result = run(compose("tracking=off", *overrides, "optimizer=qn_spsa", "optimizer.max_evaluations=25"))
+
+    assert result.status == "finished"
+    assert result.evaluations > 10
