@@ -165,7 +165,7 @@ class Routes:
 
     async def usage(self, _request: Request) -> Response:
         """GET /instances/usage."""
-        return JSONResponse(await run_in_threadpool(self.runtime.usage))
+        return JSONResponse(self.runtime.usage())
 
     # -- sessions ---------------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ class Routes:
         entry = self._entry(request)
         if entry.pending:
             return Response(status_code=204)
-        content = await run_in_threadpool(self.runtime.ledger.result, entry)
+        content = self.runtime.ledger.result(entry)
         return Response(content if content is not None else entry.reason or "", media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:

@@ -191,6 +191,10 @@ class Pace:
         """Look again: something was done to the machine."""
         self._wake.set()
 
+    def now(self) -> float:
+        """The present on the session's clock, without waiting for anybody."""
+        return max(self.machine.now, self._clock.now())
+
     def seconds_left(self, job: Job) -> float | None:
         """Real seconds until a running job is expected to be over; None where that cannot be told."""
         if job.status == QUEUED:
@@ -230,4 +234,6 @@ class Pace:
         with self._timeline.lock:
             if job.status == RUNNING:
                 self.machine.simulated.add(job.id)
+            self._timeline.catch_up()  # here and now: waking the clock first would take longer
+        self._timeline.deliver()
         self._wake.set()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,12 +17,15 @@ from runner.signals import SIGNALS
 GRACE = 3
 """Seconds that requests get to end when the server is stopped."""
 
+SWITCH = 0.0005
+"""Longest time a simulation keeps the interpreter from answering a request [s]."""
 IDLE = 300
 """Seconds a connection is kept for a client that thinks between two jobs."""
 
 
 def run(application: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -> None:
     """Answer requests until a signal arrives; `ready` is called when the first can be taken."""
+    sys.setswitchinterval(SWITCH)
     server(application, ready).run(sockets=[listener])
 
 

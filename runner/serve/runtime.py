@@ -390,12 +390,8 @@ class Runtime:
 
     def usage(self) -> dict[str, Any]:
         """What the instance has used, in all its lives: sessions by active time, everything else by QPU time."""
-        machine = self.service.machine
-
-        def active() -> float:
-            return sum(session.usage(machine.now) or 0.0 for session in machine.sessions.values())
-
-        live = self.service.timeline.act(active)
+        now = self.pace.now()
+        live = sum(session.usage(now) or 0.0 for session in list(self.service.machine.sessions.values()))
         used, limit = live + self._past_usage + self.ledger.job_usage, self.plan.allocation
         answer: dict[str, Any] = {
             "instance_id": CRN,
