@@ -102,23 +102,48 @@ def lightning(circuit: QuantumCircuit, operator: SparsePauliOp, values: Values) 
     """The device itself, on a tape built once: about half of what a QNode costs."""
     if find_spec("pennylane_lightning") is None:
         return {}, {}
+    device, config, make_tape = _lightning(circuit, operator)
+    tape = make_tape(values)
+    return (
+        {"lightning": lambda: device.execute([tape])},
+        {"lightning adjoint": lambda: device.compute_derivatives([tape], config)},
+    )
+
+
+def lightning_objective(circuit: QuantumCircuit, operator: SparsePauliOp) -> Callable:
+    """Energy and adjoint gradient at a point, as an optimizer wants them: one tape a call."""
+    device, config, make_tape = _lightning(circuit, operator)
+    order = [parameter for _, _, parameter in _gates(circuit) if parameter is not None]
+
+    def objective(point: Values) -> tuple[float, Values]:
+        results, slopes = device.execute_and_compute_derivatives([make_tape(point)], config)
+        gradient = np.empty(len(order))
+        gradient[order] = np.array(slopes[0], dtype=float).reshape(-1)  # the tape has them in gate order
+        return float(results[0]), gradient
+
+    return objective
+
+
+def _lightning(circuit: QuantumCircuit, operator: SparsePauliOp) -> tuple[Any, Any, Callable]:
     import pennylane as qml
 
     device = qml.device("lightning.qubit", wires=circuit.num_qubits)
     words = [qml.pauli.string_to_pauli_word(label[::-1]) for label, _ in operator.to_list()]
     hamiltonian = qml.Hamiltonian([c.real for _, c in operator.to_list()], words)
     kinds = {"ry": qml.RY, "rz": qml.RZ}
-    operations = [
-        qml.CNOT(qubits) if parameter is None else kinds[name](values[parameter], qubits[0])
-        for name, qubits, parameter in _gates(circuit)
-    ]
-    tape = qml.tape.QuantumScript(operations, [qml.expval(hamiltonian)])
-    tape.trainable_params = list(range(circuit.num_parameters))
+    gates = _gates(circuit)
     config = qml.devices.ExecutionConfig(gradient_method="adjoint", use_device_gradient=True)
-    return (
-        {"lightning": lambda: device.execute([tape])},
-        {"lightning adjoint": lambda: device.compute_derivatives([tape], config)},
-    )
+
+    def make_tape(values: Values) -> Any:
+        operations = [
+            qml.CNOT(qubits) if parameter is None else kinds[name](values[parameter], qubits[0])
+            for name, qubits, parameter in gates
+        ]
+        tape = qml.tape.QuantumScript(operations, [qml.expval(hamiltonian)])
+        tape.trainable_params = list(range(circuit.num_parameters))
+        return tape
+
+    return device, config, make_tape
 
 
 def seed_loop(

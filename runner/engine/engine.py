@@ -163,9 +163,8 @@ def content(observables: Any) -> Any:
         return id(observables)
     if isinstance(observables, SparsePauliOp):
         paulis = observables.paulis
-        return (
-            paulis.z.tobytes(), paulis.x.tobytes(), paulis.phase.tobytes(), observables.coeffs.tobytes(),
-        )  # fmt: skip
+        # a sum keeps the phases of its Paulis in the coefficients
+        return paulis.z.tobytes(), paulis.x.tobytes(), observables.coeffs.tobytes()
     if isinstance(observables, list | tuple):
         parts = tuple(content(part) for part in observables)
         return None if None in parts else parts

@@ -1,0 +1,180 @@
+"""Whole loops: `python -m benchmarks.loop` prints the seed's loop against ours, our overhead, and VQE to 1.6 mHa."""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"  # read when the libraries are loaded, so set before
+
+import statistics  # noqa: E402
+import tempfile  # noqa: E402
+import time  # noqa: E402
+import warnings  # noqa: E402
+from importlib.util import find_spec  # noqa: E402
+
+import numpy as np  # noqa: E402
+from scipy.optimize import minimize  # noqa: E402
+
+from runner import compose, run  # noqa: E402
+from runner.engine import Engine  # noqa: E402
+from runner.journal import read_journal  # noqa: E402
+from runner.problem import Problem  # noqa: E402
+
+ROUNDS = 5
+SPSA = ["optimizer=spsa", "optimizer.iterations=100000", "optimizer.calibration=1"]
+
+
+def our_loop(*overrides: str) -> tuple[float, int]:
+    """Seconds from the first to the last evaluation of a run, and their number."""
+    result = run(compose("tracking=off", *overrides))
+    times = [
+        event["t"]
+        for event in read_journal(result.directory / "journal.jsonl").events
+        if event["kind"] == "evaluation"
+    ]
+    return times[-1] - times[0], len(times) - 1
+
+
+def seed_loop(evaluations: int) -> tuple[float, int]:
+    """The page's SciPy loop in the client's local mode: COBYLA, 10 000 shots, one PUB per call."""
+    from qiskit.circuit.library import efficient_su2
+    from qiskit.quantum_info import SparsePauliOp
+    from qiskit_aer import AerSimulator
+    from qiskit_ibm_runtime import EstimatorV2, Session
+
+    hamiltonian = SparsePauliOp.from_list([("YZ", 0.3980), ("ZI", -0.3980), ("ZZ", -0.0113), ("XX", 0.1810)])
+    ansatz = efficient_su2(2)
+    terms = list(hamiltonian)
+    with Session(backend=AerSimulator()) as session:
+        estimator = EstimatorV2(mode=session, options={"default_shots": 10_000})
+
+        def cost(parameters: np.ndarray) -> float:
+            return float(sum(estimator.run([(ansatz, terms, parameters)]).result()[0].data.evs))
+
+        start = time.perf_counter()
+        found = minimize(
+            cost,
+            np.full(ansatz.num_parameters, 0.5),
+            method="cobyla",
+            options={"maxiter": evaluations, "tol": 1e-12},
+        )
+        return time.perf_counter() - start, int(found.nfev)
+
+
+def page() -> None:
+    """The page's loop, both ways, in turn: evaluations per second."""
+    overrides = ["optimizer.max_evaluations=200", "optimizer.tolerance=1e-12", "ansatz.reps=3"]
+    ratios, theirs, ours = [], [], []
+    for _ in range(ROUNDS):
+        seconds, count = seed_loop(50)
+        theirs.append(count / seconds)
+        seconds, count = our_loop(*overrides)
+        ours.append(count / seconds)
+        ratios.append(ours[-1] / theirs[-1])
+    print("### The page's loop: 2 qubits, COBYLA, 10 000 shots, evaluations per second (medians)\n")
+    print("| client's local mode | python -m runner | ratio |\n|---|---|---|")
+    print(
+        f"| {statistics.median(theirs):.0f} | {statistics.median(ours):.0f} | {statistics.median(ratios):.0f}× |\n"
+    )
+
+
+def overhead() -> None:
+    """What session, journal and optimizer add to the bare evaluation, 4 qubits, exact."""
+    config = compose("hamiltonian=h2", "estimator=exact")
+    problem = Problem.build(config, config.backend.build(config.session.build(seed=1)))
+    plan = Engine().estimator_plan(problem.circuit, problem.observable)
+    plan.run(problem.initial_point, shots=None, seed=1)
+    print("### One evaluation of H2 (4 qubits, exact), µs (medians)\n")
+    print("| optimizer | whole loop | bare evaluation | runner and optimizer add |\n|---|---|---|---|")
+    for name, overrides in (
+        ("spsa", SPSA),
+        ("nelder_mead", ["optimizer=nelder_mead"]),
+        ("cobyla", ["optimizer=cobyla"]),
+    ):
+        whole, bare = [], []
+        for _ in range(ROUNDS):
+            seconds, count = our_loop(
+                "hamiltonian=h2", "estimator=exact", *overrides, "optimizer.max_evaluations=1000",
+                *([] if name == "spsa" else ["optimizer.tolerance=1e-15"]),
+            )  # fmt: skip
+            whole.append(seconds / count)
+            start = time.perf_counter()
+            for _ in range(count):
+                plan.run(problem.initial_point, shots=None, seed=1)
+            bare.append((time.perf_counter() - start) / count)
+        loop, evaluation = 1e6 * statistics.median(whole), 1e6 * statistics.median(bare)
+        print(f"| {name} | {loop:.0f} | {evaluation:.0f} | {loop - evaluation:.0f} |")
+    print()
+
+
+def chemistry() -> None:
+    """VQE with L-BFGS and adjoint gradients to 1.6 mHa: the engine and PennyLane lightning from the same point."""
+    from benchmarks import peers
+
+    print("### VQE to 1.6 mHa with L-BFGS-B and adjoint gradients, ms to the first crossing (medians)\n")
+    print("| problem | runner's engine | whole run | lightning | lightning / engine |\n|---|---|---|---|---|")
+    for name, seed in (("h2", 1), ("h2", 2), ("h2", 3)):
+        config = compose(f"hamiltonian={name}", "estimator=exact", "optimizer=l_bfgs_b", f"seed={seed}")
+        problem = Problem.build(config, config.backend.build(config.session.build(seed=1)))
+        plan = Engine().estimator_plan(problem.circuit, problem.observable)
+        reference = problem.reference_energy
+        assert reference is not None
+        theirs = peers.lightning_objective(problem.circuit, problem.observable)
+
+        def ours(point: np.ndarray, plan=plan) -> tuple[float, np.ndarray]:
+            value, slope = plan.gradient(point)
+            return float(value), np.asarray(slope).reshape(-1)
+
+        engine_times, lightning_times, whole_times = [], [], []
+        for _ in range(ROUNDS):
+            engine_times.append(crossing(ours, problem.initial_point, reference + 1.6e-3))
+            lightning_times.append(crossing(theirs, problem.initial_point, reference + 1.6e-3))
+            seconds, _ = our_loop(
+                f"hamiltonian={name}", "estimator=exact", "optimizer=l_bfgs_b", "gradient=adjoint", f"seed={seed}",
+                f"optimizer.target_energy={reference + 1.6e-3}",
+            )  # fmt: skip
+            whole_times.append(seconds)
+        engine, whole = statistics.median(engine_times), statistics.median(whole_times)
+        lightning = statistics.median(lightning_times)
+        print(
+            f"| {name}, seed {seed} | {1e3 * engine:.2f} | {1e3 * whole:.1f} | {1e3 * lightning:.1f} | {lightning / engine:.0f}× |",
+            flush=True,
+        )
+
+
+class Crossed(Exception):
+    """The target was reached."""
+
+
+def crossing(objective, start: np.ndarray, target: float) -> float:
+    """Seconds until L-BFGS-B first sees an energy at or below the target; nan where it never does."""
+
+    def watched(point: np.ndarray) -> tuple[float, np.ndarray]:
+        energy, slope = objective(point)
+        if energy <= target:
+            raise Crossed
+        return energy, slope
+
+    objective(start)
+    begin = time.perf_counter()
+    try:
+        minimize(watched, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 5000})
+    except Crossed:
+        return time.perf_counter() - begin
+    return float("nan")
+
+
+def main() -> None:
+    warnings.simplefilter("ignore", DeprecationWarning)  # the client's own, at every construction
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        if find_spec("qiskit_ibm_runtime"):
+            page()
+        overhead()
+        if find_spec("pennylane"):
+            chemistry()
+
+
+if __name__ == "__main__":
+    main()
