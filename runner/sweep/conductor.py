@@ -209,6 +209,8 @@ class Conductor:
         self.directory.write_parquet(table)
         draw(self.directory, table, self._swept)
         synced = self._uploader.finish()
+        if self._tracking.enabled:
+            self.directory.write_table(with_mlflow_ids(self.directory, table))
         self.exit_code = exit_code(table, self.stop.signum)
         if synced.records_unsynced and self._tracking.required and self.exit_code == 0:
             self.exit_code = TrackingError.exit_code
@@ -217,6 +219,14 @@ class Conductor:
             if any(row["status"] != "finished" for row in table):
                 notes.append(f"continue with: python -m runner resume {shown(self.directory.path)}")
             report(table, self._swept, shown(self.directory.path), notes)
+
+
+def with_mlflow_ids(directory: SweepDirectory, table: Sequence[Row]) -> list[Row]:
+    """The rows with the id of each run's page in MLflow, as far as it has one by now."""
+    from runner.tracking.report import Progress
+
+    found = {row["number"]: Progress.load(directory.path / row["directory"]).run_id for row in table}
+    return [{**row, "mlflow_run_id": found[row["number"]]} for row in table]
 
 
 def exit_code(table: Sequence[Row], signum: int | None) -> int:

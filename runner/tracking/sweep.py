@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError
-from runner.tracking.sync import RunSync, files_of, locked, report_of, runs_of, together
+from runner.tracking.sync import RunSync, bring_in_parents, files_of, locked, report_of, runs_of, together
 from runner.tracking.uploader import INTERVAL, RETRIES, Uploader, instructions, told
 
 SETTLED = 5.0
@@ -64,6 +64,8 @@ class SweepSync:
             except StoreError as error:
                 run.failed(error)
                 raise
+        if last:
+            bring_in_parents(self.directory, runs_of(self.directory), self.config)
         self._say("synced" if last else "uploading")
 
     def failed(self, error: StoreError) -> None:

@@ -269,7 +269,10 @@ def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: f
         runs = runs_of(directory)
         if not runs:
             raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
-        return together(directory, [sync(run, config, wait=wait) for run in runs])
+        reports = [sync(run, config, wait=wait) for run in runs]
+        with contextlib.suppress(StoreError):  # the runs' reports say that the store does not answer
+            bring_in_parents(directory, runs, config)
+        return together(directory, reports)
     config = config or recorded_config(directory)
     try:
         with locked(directory, wait=wait):
@@ -382,6 +385,25 @@ def runs_of(sweep: Path) -> list[Path]:
     """The run directories of a sweep, in the order of their numbers."""
     found = [journal.parent for journal in sweep.glob("*/journal.jsonl")]
     return sorted(found, key=lambda run: (len(run.name), run.name))
+
+
+def bring_in_parents(sweep: Path, runs: Sequence[Path], config: TrackingConfig | None = None) -> None:
+    """Complete the parent run of a sweep, in every MLflow experiment that its runs are in.
+
+    Raises:
+        StoreError: the store did not take it.
+    """
+    from runner.tracking.parent import describe_parent
+
+    parents = {}
+    for run in runs:
+        with (run / "journal.jsonl").open("rb") as file, contextlib.suppress(ValueError):
+            started = json.loads(file.readline())
+            if started.get("parent"):
+                parents[str(started.get("experiment"))] = _digest(str(started["parent"]))
+    where = config or (recorded_config(runs[0]) if runs else TrackingConfig())
+    for experiment, identity in parents.items():
+        describe_parent(sweep, where, where.experiment or experiment, identity)
 
 
 def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
