@@ -223,7 +223,8 @@ class SubmititLauncher(ChecksHere):
         executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster, **self.constructor())
         executor.update_parameters(**self.parameters(threads))
         with environment(worker_environment(threads)):
-            jobs = [(executor.submit(Share(), share), share) for share in self._shares(tasks, threads)]
+            shares = self._shares(tasks, threads)
+            jobs = list(zip(executor.map_array(Share(), shares), shares, strict=True))
         waiting = {task.number: task for task in tasks}
         while waiting:
             time.sleep(POLL)
@@ -383,6 +384,7 @@ class RayLauncher(ChecksHere):
             init: dict[str, Any] = {
                 "include_dashboard": False,
                 "log_to_driver": False,
+                "logging_level": "error",
                 "runtime_env": {"env_vars": worker_environment(threads)},
             }
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
