@@ -21,6 +21,9 @@
 
 from __future__ import annotations
 
+LONGEST = 380
+"""Characters of a refusal; longer ones lose their middle."""
+
 
 class RunnerError(Exception):
     """A problem that is told in one line instead of a traceback."""
@@ -34,7 +37,10 @@ class ConfigError(RunnerError, ValueError):
     exit_code = 2
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
-        super().__init__(f"{key}: {message}" if key else message)
+        text = f"{key}: {message}" if key else message
+        if len(text) > LONGEST:  # whatever was typed is in it; its ends tell enough
+            text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
+        super().__init__(text)
         self.key = key
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.config import CONF, require_choice, restore
+from runner.config import CONF, restore
 from runner.directory import RunDirectory
 from runner.errors import ConfigError
 from runner.journal import read_journal
 from runner.manual import choices
 from runner.refusal import parse
+from runner.require import require_choice
 from runner.runtime.plan import PLANS
 from runner.session import SessionConfig
 

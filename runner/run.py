@@ -179,7 +179,11 @@ class _Execution:
         if not self.quiet:
             from runner.progress import summary
 
-            summary(result, sessions["sessions"], report.message)
+            where = (
+                f"MLflow run {result.mlflow_run_id}; python -m runner ui, or mlflow ui --backend-store-uri "
+            )
+            found = where + self.config.tracking.uri if result.mlflow_run_id else "off"
+            summary(result, sessions["sessions"], report.message or found)
         return result
 
     def _experiment(self, lab: Lab) -> _Ending:

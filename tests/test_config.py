@@ -19,7 +19,11 @@ CHOICES = sorted(
 
 
 IDS = [f"{group}={choice}" for group, choice in CHOICES]
-NEEDED = {("hamiltonian", "pauli"): ["hamiltonian.terms=[[ZZ,1.0]]"]}
+NEEDED = {
+    ("hamiltonian", "pauli"): ["hamiltonian.terms=[[ZZ,1.0]]"],
+    ("hamiltonian", "file"): ["hamiltonian.path=terms.json"],
+    ("ansatz", "file"): ["ansatz.path=circuit.qasm"],
+}
 """What a choice leaves for the user to give."""
 
 

@@ -49,6 +49,8 @@ def test_every_command_in_the_documentation_can_be_typed(page: str, command: str
     assert line.verb in VERBS
     if line.verb not in LIKE_RUN or line.flags & {"help", "completion", "version"} or page in OWN_PLUGIN:
         return
+    if any(word.startswith("hydra/sweeper=") for word in words):
+        return  # what a search draws from are ranges, not values; tests/test_sweep.py runs one
     overrides = [
         f"{override.key_or_group}={next(iter(override.sweep_string_iterator()))}"
         if "multirun" in line.flags and override.is_sweep_override()

@@ -54,7 +54,7 @@ def check(overrides: list[str]) -> None:
 
 
 @settings(
-    max_examples=120,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],

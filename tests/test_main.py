@@ -66,7 +66,13 @@ def wait_for_jobs(journal: Path, count: int) -> None:
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_run_resumably(tmp_path: Path, signum: int, code: int) -> None:
     """Ctrl-C in the middle: one line, the session closed, and resume goes on to the same end."""
-    declared = ["tracking=off", "hamiltonian=h2", "optimizer.max_evaluations=400", "optimizer.tolerance=1e-9"]
+    declared = [
+        "tracking=off",
+        "hamiltonian=h2",
+        "run.figures=false",
+        "optimizer.max_evaluations=300",
+        "optimizer.tolerance=1e-9",
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "runner", *declared, "hydra.run.dir=run"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -91,7 +97,14 @@ def test_two_runs_in_the_same_second_have_their_own_directories(workdir: Path) -
     """Nothing is shared, nothing overwritten."""
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "runner", "tracking=off", "optimizer.max_evaluations=3"],
+            [
+                sys.executable,
+                "-m",
+                "runner",
+                "tracking=off",
+                "run.figures=false",
+                "optimizer.max_evaluations=3",
+            ],
             stdout=subprocess.DEVNULL,
         )
         for _ in range(2)

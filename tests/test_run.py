@@ -18,7 +18,7 @@ from runner.errors import ConfigError, JournalError, ResumeError
 from runner.journal import Journal, read_journal
 from runner.lab import Lab
 
-SMALL = ("tracking=off", "optimizer.max_evaluations=12")
+SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=12")
 TWO_QUBIT_GROUND_STATE = -0.7029303944595313
 """Lowest eigenvalue of YZ 0.3980, ZI -0.3980, ZZ -0.0113, XX 0.1810."""
 KEYS = """
@@ -46,7 +46,7 @@ def deterministic(path: Path) -> list[dict[str, Any]]:
 
 def test_the_run_directory_is_complete(workdir: Path) -> None:
     """Everything other tools rely on is there, and nothing outside outputs/."""
-    result = run(compose(*SMALL))
+    result = run(compose(*SMALL, "run.figures=true"))
 
     names = {path.name for path in result.directory.iterdir()}
     written = json.loads((result.directory / "result.json").read_text())
@@ -74,7 +74,15 @@ def test_the_result_is_the_best_evaluation_measured_afresh(workdir: Path) -> Non
 
 def test_an_exact_run_finds_the_ground_state(workdir: Path) -> None:
     """The default problem without shot noise, by gradient: the exact energy to a millionth."""
-    result = run(compose("tracking=off", "estimator=exact", "optimizer=l_bfgs_b", "gradient=parameter_shift"))
+    result = run(
+        compose(
+            "tracking=off",
+            "run.figures=false",
+            "estimator=exact",
+            "optimizer=l_bfgs_b",
+            "gradient=parameter_shift",
+        )
+    )
 
     assert result.energy == pytest.approx(TWO_QUBIT_GROUND_STATE, abs=1e-6)
     assert result.stddev == 0
@@ -265,7 +273,7 @@ def test_an_optimizer_that_throws_fails_the_run(workdir: Path, monkeypatch: pyte
 
 def test_a_session_that_ends_early_stops_the_run(workdir: Path) -> None:
     """S13: max_time reached; the best so far is kept, and exit code 3 says that it can go on."""
-    result = run(compose("tracking=off", "session.max_time=60"), directory="short")
+    result = run(compose("tracking=off", "run.figures=false", "session.max_time=60"), directory="short")
 
     assert (result.status, result.exit_code) == ("stopped", 3)
     assert "session ended" in result.stop_reason
@@ -290,7 +298,9 @@ def test_reopen_goes_on_in_another_session(workdir: Path) -> None:
 
 def test_fail_is_a_failure(workdir: Path) -> None:
     """on_expiry=fail: the run fails with the session's own words."""
-    result = run(compose("tracking=off", "session.max_time=60", "session.on_expiry=fail"))
+    result = run(
+        compose("tracking=off", "run.figures=false", "session.max_time=60", "session.on_expiry=fail")
+    )
 
     assert (result.status, result.exit_code) == ("failed", 1)
 

@@ -35,13 +35,13 @@ class AnsatzConfig:
     initial: str = "reference"
     """Start: reference | zeros | random | small_random | hartree_fock | values | file:PATH | run:ID.
 
-    reference: the Hamiltonian's product state (Hartree–Fock, Néel) if this ansatz can prepare it, else zeros;
+    reference: the Hamiltonian's product state (Hartree–Fock, Néel) if this ansatz can prepare it, else random;
     displaced at random, because exactly there the gradients of hardware-efficient circuits vanish.
     """
     initial_values: list[float] = field(default_factory=list)
     """The starting point in radians, for initial=values."""
     initial_spread: float | None = None
-    """Random displacement, ± rad; null: 0.5 for reference, π for random, 0.1 for small_random, else 0."""
+    """Random displacement, ± rad; null: 0.5 around a reference state, π for random, 0.1 for small_random, else 0."""
 
     def __post_init__(self) -> None:
         if self.qubits is not None:
@@ -107,12 +107,15 @@ class AnsatzConfig:
         import numpy as np
 
         count = circuit.num_parameters
-        spread = SPREADS.get(self.initial, 0.0) if self.initial_spread is None else self.initial_spread
+        initial = self.initial
+        if initial == "reference" and not self.prepares_reference(hamiltonian):
+            initial = "random"
+        spread = SPREADS.get(initial, 0.0) if self.initial_spread is None else self.initial_spread
         kind, _, rest = self.initial.partition(":")
         match kind:
             case "hartree_fock":
                 centre = self.reference_point(circuit, hamiltonian)
-            case "reference" if self.prepares_reference(hamiltonian):
+            case "reference" if initial == "reference":
                 centre = self.reference_point(circuit, hamiltonian)
             case "values":
                 centre = _checked(self.initial_values, count, "ansatz.initial_values")

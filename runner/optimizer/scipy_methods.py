@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
-from runner.require import require_positive, require_range
+from runner.require import require_integer, require_positive, require_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,11 +106,27 @@ class COBYLA(ScipyMethod):
 
     rhobeg: float = 1.0
     """First radius of the trust region in radians."""
+    restarts: int = 3
+    """Fresh starts from the best point, with the first radius again, until two in turn end at the same energy."""
 
     label = scipy_name = "COBYLA"
     uses_bounds = True
     positive = ("rhobeg",)
     limit_option = "maxiter"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_integer("optimizer.restarts", self.restarts, 0, 1000)
+
+    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
+        """Descend, and begin again where the energy was lowest: shot noise ends a descent early."""
+        ending = super().descend(watch, x0, rng)
+        for _ in range(self.restarts):
+            before = ending.energy
+            ending = super().descend(watch, watch.best_parameters, rng)
+            if abs(before - ending.energy) <= (self.tolerance or 0.0):
+                break
+        return ending
 
 
 @dataclass(kw_only=True)

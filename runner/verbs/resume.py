@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError
 from runner.continuation import fork
+from runner.errors import ConfigError
 from runner.run import resume, run
 
 if TYPE_CHECKING:

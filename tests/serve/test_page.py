@@ -67,7 +67,7 @@ def test_both_results_print_as_on_the_page(page: dict[str, Any]) -> None:
     )
     assert re.fullmatch(
         r"Result2: PrimitiveResult\(\[SamplerPubResult\(data=DataBin\(meas=BitArray\(<shape=\(3, 2\), "
-        r"num_shots=4096, num_bits=2>\), meas0=BitArray\(<shape=\(3, 2\), num_shots=4096, num_bits=133>\), "
+        r"num_shots=4096, num_bits=2>\), meas\d+=BitArray\(<shape=\(3, 2\), num_shots=4096, num_bits=133>\), "
         r"shape=\(3, 2\)\), metadata=\{'circuit_metadata': \{\}\}\)\], metadata=\{'execution': "
         r"\{'execution_spans': ExecutionSpans\(\[DoubleSliceSpan\(<start='[-\d: ]+', stop='[-\d: ]+', "
         r"size=24576>\)\]\)\}, 'version': 2\}\)",
