@@ -6,46 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import CONF, GROUPS, RunConfig, compose, declare, flatten, restore
+from runner.config import compose, declare, flatten, restore
 from runner.errors import ConfigError
 from runner.run import to_yaml
-
-CHOICES = sorted(
-    (group, path.stem)
-    for group in GROUPS
-    for path in (CONF / group).glob("*.yaml")
-    if (group, path.stem) != ("session", "open")
-)
-
-
-IDS = [f"{group}={choice}" for group, choice in CHOICES]
-NEEDED = {
-    ("hamiltonian", "pauli"): ["hamiltonian.terms=[[ZZ,1.0]]"],
-    ("hamiltonian", "file"): ["hamiltonian.path=terms.json"],
-    ("ansatz", "file"): ["ansatz.path=circuit.qasm"],
-}
-"""What a choice leaves for the user to give."""
-
-
-@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=IDS)
-def test_every_choice_composes_and_reads_back(group: str, choice: str) -> None:
-    """Each YAML of conf/ fits its schema, and config.yaml rebuilds the same declaration."""
-    declaration = declare([f"{group}={choice}", *NEEDED.get((group, choice), [])])
-
-    again = restore(declaration.values, declaration.schemas)
-
-    assert isinstance(declaration.config, RunConfig)
-    assert getattr(declaration.config, group).name
-    assert again.config == declaration.config
-    assert again.values == declaration.values
-
-
-@pytest.mark.parametrize(("group", "choice"), CHOICES, ids=IDS)
-def test_every_choice_says_what_it_is(group: str, choice: str) -> None:
-    """The first comment of a choice is its line in --help."""
-    from runner.manual import choices
-
-    assert choices(group)[choice].endswith((".", "]).", ")")), choices(group)[choice]
 
 
 def test_compose_gives_plain_dataclasses() -> None:

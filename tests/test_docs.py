@@ -105,9 +105,15 @@ def site() -> ModuleType:
     return module
 
 
-def test_the_configuration_reference_has_every_setting(site: ModuleType) -> None:
+@pytest.fixture(scope="module")
+def generated(site: ModuleType) -> dict[str, str]:
+    """Name → text of every generated page."""
+    return dict(site.pages())
+
+
+def test_the_configuration_reference_has_every_setting(generated: dict[str, str]) -> None:
     """Every field of every schema with its meaning, every choice with its sentence."""
-    text = site.pages()["reference.md"]
+    text = generated["reference.md"]
 
     for group in GROUPS:
         for path in (ROOT / "conf" / group).glob("*.yaml"):
@@ -121,9 +127,9 @@ def test_the_configuration_reference_has_every_setting(site: ModuleType) -> None
     assert not re.search(r"\| *\|$", text, flags=re.MULTILINE), "a setting has no docstring"
 
 
-def test_the_command_line_reference_has_every_verb(site: ModuleType) -> None:
+def test_the_command_line_reference_has_every_verb(generated: dict[str, str]) -> None:
     """One section per verb."""
-    text = site.pages()["command-line.md"]
+    text = generated["command-line.md"]
 
     assert [line[3:] for line in text.splitlines() if line.startswith("## ")] == list(VERBS)
 
@@ -140,19 +146,19 @@ def navigation(entry: object) -> Iterator[str]:
             yield from navigation(value)
 
 
-def test_every_page_is_in_the_navigation(site: ModuleType) -> None:
+def test_every_page_is_in_the_navigation(generated: dict[str, str]) -> None:
     """No page is lost, none is promised in vain."""
     listed = set(navigation(yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))["nav"]))
     there = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").glob("**/*.md")}
 
-    assert listed == there | set(site.pages())
+    assert listed == there | set(generated)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page: Path, site: ModuleType) -> None:
+def test_links_lead_somewhere(page: Path, generated: dict[str, str]) -> None:
     """Relative links name files that exist or are generated."""
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists() or target in site.pages(), f"{target} in {page.name}"
+        assert (page.parent / target).exists() or target in generated, f"{target} in {page.name}"
 
 
 @pytest.mark.nightly

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from runner import compose, run
-from runner.config import CONF, GROUPS
+from runner import run
+from runner.config import CONF, GROUPS, declare, restore
 from runner.errors import ConfigError
 from runner.preparation import Preparation
 from runner.schema import registered
+from tests.choices import choices
 
-SMALL = ("tracking=off", "optimizer.max_evaluations=6", "estimator.default_shots=200")
+SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=6", "estimator.default_shots=200")
 SHRUNK = {
     "adapt_vqe": ["hamiltonian=h2", "experiment.max_operators=1"],
     "dissociation_curve": ["experiment.values=[0.7,0.9]"],
@@ -24,37 +25,59 @@ SHRUNK = {
 """What makes a preset small beyond a few evaluations and shots."""
 
 NEEDS = {
-    ("ansatz", "qaoa"): ["hamiltonian=maxcut"],
-    ("ansatz", "uccsd"): ["hamiltonian=h2"],
-    ("ansatz", "hartree_fock"): ["hamiltonian=h2"],
-    ("ansatz", "bell"): ["experiment=sampling"],
-    ("ansatz", "file"): ["ansatz.path=circuit.qasm", "experiment=sampling"],
-    ("hamiltonian", "file"): ["hamiltonian.path=terms.json"],
-    ("hamiltonian", "pauli"): ["hamiltonian.terms=[[ZZ,1.0],[XX,0.5]]"],
+    "ansatz=qaoa": {"hamiltonian": "maxcut"},
+    "ansatz=uccsd": {"hamiltonian": "h2"},
+    "ansatz=hartree_fock": {"hamiltonian": "h2"},
+    "ansatz=gates": {"hamiltonian": "two_qubit"},
+    "ansatz=bell": {"hamiltonian": "two_qubit", "experiment": "sampling"},
+    "ansatz=file": {"hamiltonian": "two_qubit", "experiment": "sampling", "ansatz.path": "circuit.qasm"},
+    # the default of 133 qubits is composed in test_backend.py and run by examples/session_page.py
+    "backend=device": {"hamiltonian": "two_qubit", "backend.device": "fake_manila"},
+    "backend=fake_manila": {"hamiltonian": "two_qubit"},
+    "hamiltonian=file": {"hamiltonian.path": "terms.json"},
+    "hamiltonian=pauli": {"hamiltonian.terms": "[[ZZ,1.0],[XX,0.5]]"},
 }
-"""What a choice does not work without."""
+"""What a choice does not work without, or not fast."""
 
-REFUSED = {("session", "open"): "an open plan may not open sessions"}
+REFUSED = {"session=open": "an open plan may not open sessions"}
 """Choices that exist to show what the service refuses."""
 
-CHOICES = [
-    (group, path.stem)
-    for group in GROUPS
-    for path in sorted((CONF / group).glob("*.yaml"))
-    if group not in ("experiment", "optimizer")
-]
-"""Experiments run below; optimizers are all built and run in test_optimizer.py."""
 SWEEPS = ("sweep_", "search_")
 """Presets that are many runs; see test_sweep.py."""
-EXPERIMENTS = sorted(
-    path.stem for path in (CONF / "experiment").glob("*.yaml") if not path.stem.startswith(SWEEPS)
-)
+EXPERIMENTS = [name for name in choices("experiment") if not name.startswith(SWEEPS)]
+ALONE = ["backend=ibm", *(f"experiment={name}" for name in choices("experiment") if name not in EXPERIMENTS)]
+"""Choices that are composed and not built: they need an account, or are many runs."""
+
+
+def rounds() -> list[dict[str, str]]:
+    """Declarations that together show every choice of conf/: each tries one of every group, for speed."""
+    apart = {*ALONE, *REFUSED}
+    left = {
+        group: [name for name in choices(group) if f"{group}={name}" not in apart]
+        for group in ("ansatz", "backend", "hamiltonian", "session", "optimizer", "estimator", "tracking")
+    }
+    made = []
+    while any(left.values()):
+        chosen: dict[str, str] = {}
+        for group, names in left.items():
+            for name in names:
+                wanted = {group: name, **NEEDS.get(f"{group}={name}", {})}
+                if all(chosen.get(key, value) == value for key, value in wanted.items()):
+                    chosen |= wanted
+                    break
+        for group, names in left.items():
+            if chosen.get(group) in names:
+                names.remove(chosen[group])
+        made.append(chosen)
+    return made
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_preset_runs(workdir: Path, name: str) -> None:
     """Shrunk, to its end, in one session, with a result that says which experiment it was."""
-    result = run(compose(f"experiment={name}", *SMALL, *SHRUNK.get(name, [])))
+    declaration = declare([f"experiment={name}", *SMALL, *SHRUNK.get(name, [])])
+
+    result = run(restore(declaration.values, declaration.schemas).config)
 
     assert (result.status, result.exit_code) == ("finished", 0)
     assert result.experiment == name
@@ -73,24 +96,58 @@ def test_every_experiment_preset_begins_with_its_command(name: str) -> None:
     assert lines[2] == f"# python -m runner experiment={name}"
 
 
-@pytest.mark.parametrize(("group", "name"), CHOICES, ids=lambda value: value)
-def test_every_other_choice_composes_and_builds(workdir: Path, group: str, name: str) -> None:
-    """Session, backend and problem are made as for a run; nothing is executed."""
+@pytest.mark.parametrize("chosen", rounds(), ids=lambda chosen: ",".join(chosen.values()))
+def test_every_other_choice_composes_reads_back_and_builds(workdir: Path, chosen: dict[str, str]) -> None:
+    """Each YAML fits its schema, config.yaml rebuilds the declaration, and what a run needs is made."""
     Path("circuit.qasm").write_text('OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\nh q[0];\n')
     Path("terms.json").write_text('[["ZZ", 1.0], ["XI", 0.5]]')
-    overrides = [] if group == "tracking" else ["tracking=off"]
-    declared = (f"{group}={name}", *overrides, *NEEDS.get((group, name), []))
-    if (group, name) in REFUSED:
-        with pytest.raises(ConfigError, match=REFUSED[group, name]):
-            compose(*declared)
-        return
-    config = compose(*declared)
+    declaration = declare([f"{key}={value}" for key, value in chosen.items()])
 
-    assert getattr(config, group).name.startswith(name)
-    if (group, name) == ("hamiltonian", "molecule"):
+    again = restore(declaration.values, declaration.schemas)
+
+    assert again.config == declaration.config
+    assert again.values == declaration.values
+    for group in chosen.keys() & set(GROUPS):
+        assert getattr(declaration.config, group).name.startswith(chosen[group])
+    if chosen.get("hamiltonian") == "molecule":
         pytest.importorskip("qiskit_nature")
-    if group in ("hamiltonian", "ansatz", "backend", "session") and name != "ibm":  # which needs an account
-        Preparation(config)
+    Preparation(declaration.config)
+
+
+@pytest.mark.parametrize("choice", ALONE)
+def test_choices_that_are_not_built_compose_and_read_back(choice: str) -> None:
+    """An account and a sweep are declared like anything else."""
+    declaration = declare([choice])
+
+    again = restore(declaration.values, declaration.schemas)
+
+    assert (again.config, again.values) == (declaration.config, declaration.values)
+
+
+@pytest.mark.parametrize(("choice", "reason"), REFUSED.items())
+def test_what_the_service_refuses_is_refused_when_composed(choice: str, reason: str) -> None:
+    """The preset shows the message."""
+    with pytest.raises(ConfigError, match=reason):
+        declare([choice])
+
+
+def test_every_choice_is_tried() -> None:
+    """The rounds above, what stands alone, what is refused and the experiments are all there is."""
+    tried = {f"{group}={name}" for chosen in rounds() for group, name in chosen.items() if group in GROUPS}
+
+    assert tried | {*ALONE, *REFUSED} | {f"experiment={name}" for name in EXPERIMENTS} == {
+        f"{group}={name}" for group in GROUPS for name in choices(group)
+    }
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_choice_says_what_it_is(group: str) -> None:
+    """The first comment of a choice is its line in --help."""
+    from runner.manual import choices as described
+
+    assert described(group).keys() == set(choices(group))
+    for name, sentence in described(group).items():
+        assert sentence.endswith((".", "]).", ")")), f"{group}={name}: {sentence}"
 
 
 def test_every_schema_has_a_choice() -> None:
