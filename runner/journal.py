@@ -24,9 +24,11 @@ from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
 
+import orjson
+
 from runner import faults
 from runner.errors import JournalError, StorageError
-from runner.redact import redact_value
+from runner.redact import REDACTED, hides, redact
 
 FORMAT = 1
 """Version of the line format; the first line of every journal carries it."""
@@ -38,7 +40,8 @@ _MAGIC = b'{"journal":'
 _TAIL = len(',"crc":"01234567"}')
 _RESERVED = frozenset(("journal", "seq", "t", "kind", "crc"))
 _NUMBERS = frozenset(("pubs", "result"))  # what jobs were given and gave back: never text, often very long
-_PLAIN = frozenset((int, float, bool, type(None)))
+_LITERALS = frozenset((int, bool, type(None)))
+_FLOATS = {float}
 
 
 @dataclass(frozen=True)
@@ -107,21 +110,15 @@ class Journal:
         if not _RESERVED.isdisjoint(fields):
             raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
         numbers = _NUMBERS if kind.startswith("job.") else ()
-        body = encode(
-            {
-                key: item if type(item) in _PLAIN or key in numbers else redact_value(item)
-                for key, item in fields.items()
-            }
-        )
+        body = _dump({key: _plain(item, str if key in numbers else redact) for key, item in fields.items()})
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
             number = self._next
-            magic = "" if number else f'"journal":{FORMAT},'
-            comma = "," if len(body) > 2 else ""
-            text = (
-                f'{{{magic}"seq":{number},"t":{time.time():.6f},"kind":"{kind}"{comma}{body[1:-1]}'.encode()
-            )
+            magic = b"" if number else b'"journal":%d,' % FORMAT
+            comma = b"," if len(body) > 2 else b""
+            start = b'{%b"seq":%d,"t":%.6f,"kind":"%b"' % (magic, number, time.time(), kind.encode())
+            text = start + comma + body[1:-1]
             crc = crc32(text, self._crc)
             self._append(text + b',"crc":"%08x"}\n' % crc)
             self._next, self._crc = number + 1, crc
@@ -312,37 +309,45 @@ def is_open(path: str | Path) -> bool:
         os.close(descriptor)
 
 
-def encode(fields: Mapping[str, Any]) -> str:
+def encode(fields: Mapping[str, Any]) -> bytes:
     """One-line JSON; numpy arrays become lists and non-finite numbers their names."""
+    return _dump({key: _plain(item, str) for key, item in fields.items()})
+
+
+def _dump(plain: dict[str, Any]) -> bytes:
     try:
-        return _ENCODER.encode(fields)
-    except ValueError:
-        return _ENCODER.encode(_name_non_finite(fields))
+        return orjson.dumps(plain)
+    except TypeError:  # an integer beyond 64 bits, half a surrogate pair
+        return json.dumps(plain, separators=(",", ":")).encode()
 
 
-def _plain(value: Any) -> Any:
-    """What JSON does not know: numpy arrays and scalars, paths."""
+def _plain(value: Any, text: Callable[[str], str]) -> Any:
+    """`value` as JSON can say it: arrays as lists, non-finite numbers as "nan", "inf", "-inf", text as `text` has it.
+
+    What a name such as `token` holds is hidden. Called for everything a run records, so the usual types come first.
+    """
+    kind = type(value)
+    if kind is str:
+        return text(value)
+    if kind is float:
+        return value if math.isfinite(value) else repr(value)
+    if kind in _LITERALS:
+        return value
+    if kind is list or kind is tuple:
+        if value and set(map(type, value)) == _FLOATS and math.isfinite(sum(value)):
+            return value  # a parameter vector; a sum is finite only if all of it is
+        return [_plain(item, text) for item in value]
+    if isinstance(value, Mapping):
+        return {
+            str(key): REDACTED if hides(str(key), item) else _plain(item, text) for key, item in value.items()
+        }
     if hasattr(value, "tolist"):
-        return value.tolist()
+        return _plain(value.tolist(), text)
+    if isinstance(value, str):
+        return text(str(value))
     if isinstance(value, Path):
         return str(value)
-    raise TypeError(f"an event cannot hold a {type(value).__name__}")
-
-
-_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False, default=_plain)
-
-
-def _name_non_finite(value: Any) -> Any:
-    """`value` with every nan and inf replaced by "nan", "inf" or "-inf"."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(float(value))
-    if isinstance(value, Mapping):
-        return {key: _name_non_finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_name_non_finite(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _name_non_finite(value.tolist())
-    return value
+    raise TypeError(f"an event cannot hold a {kind.__name__}")
 
 
 def _open(path: Path, flags: int) -> int:

@@ -85,7 +85,7 @@ def redact_value(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return {
-            key: REDACTED if _hides(str(key)) and _may_be_secret(item) else redact_value(item)
+            key: REDACTED if hides(str(key), item) else redact_value(item)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
@@ -93,14 +93,14 @@ def redact_value(value: Any) -> Any:
     return value
 
 
+def hides(name: str, item: Any) -> bool:
+    """Whether a name like `token` says that the text it holds is not to be shown."""
+    return isinstance(item, str) and _sounds_secret(name) and item.lower() not in _NEVER_SECRET
+
+
 @lru_cache(maxsize=1024)
-def _hides(name: str) -> bool:
-    """Whether a name like `token` says that its text is not to be shown."""
+def _sounds_secret(name: str) -> bool:
     return bool(_SECRET_NAME.search(name))
-
-
-def _may_be_secret(item: Any) -> bool:
-    return isinstance(item, str) and item.lower() not in _NEVER_SECRET
 
 
 class RedactingFormatter(logging.Formatter):
