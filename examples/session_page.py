@@ -1,9 +1,11 @@
 """A walk through sessions: open, run, close, look, optimize, and two optimizers at once. Takes about half a minute.
 
-Run it with `python examples/session_page.py`.
+Run it with `python examples/session_page.py`, or on a small device with `python examples/session_page.py fake_manila`.
 """
 
 from __future__ import annotations
+
+import sys
 
 import numpy as np
 from qiskit.circuit.library import efficient_su2
@@ -18,10 +20,10 @@ HAMILTONIAN = SparsePauliOp.from_list([("ZZ", 1.0), ("XI", 0.5), ("IX", 0.5)])
 """Two Ising spins in a field; the lowest energy is −√2."""
 
 
-def main() -> None:
-    """Take the walk."""
+def main(device: str | None = None) -> None:
+    """Take the walk, on the least busy device or on the one that is named."""
     service = LocalRuntimeService(seed=2, plan="payg")
-    backend = service.least_busy(operational=True, simulator=False)
+    backend = service.backend(device) if device else service.least_busy(operational=True, simulator=False)
     print(f"device: {backend.name}, {backend.num_qubits} qubits")
 
     fit = generate_preset_pass_manager(optimization_level=1, backend=backend)
@@ -39,7 +41,7 @@ def main() -> None:
         second = sampler.run([(measured, start, 1000)])
     print("left the block:", session.status())
     print("energy at the start:", first.result()[0].data.evs)
-    print("all 133 qubits measured:", second.result()[0].data.meas)
+    print(f"all {backend.num_qubits} qubits measured:", second.result()[0].data.meas)
     print("jobs done:", session.status(), session.usage(), "s")
 
     # A closed session takes no jobs; one that runs out of time kills those that wait.
@@ -95,4 +97,4 @@ def optimize(method: str, ansatz: object, energy: object, start: np.ndarray) -> 
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

@@ -50,14 +50,21 @@ def test_named_tests_exist() -> None:
             assert (Path(__file__).parent / file).exists()
 
 
-def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "device"),
+    [
+        (["fake_manila"], "fake_manila, 5 qubits"),
+        pytest.param([], "fake_torino, 133 qubits", marks=pytest.mark.nightly),  # whose noise takes seconds
+    ],
+)
+def test_the_example_runs(arguments: list[str], device: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It tells of every station on the way."""
     pytest.importorskip("qiskit_ibm_runtime")
-    runpy.run_path(str(ROOT / "examples" / "session_page.py"), run_name="__main__")
+    runpy.run_path(str(ROOT / "examples" / "session_page.py"))["main"](*arguments)
     printed = capsys.readouterr().out
 
     for words in (
-        "device: fake_torino, 133 qubits",
+        f"device: {device}",
         "refused: The session is closed.",
         "killed: Unable to retrieve job result. Error code 4001",
         "'DONE', 'DONE', 'DONE', 'DONE', 'DONE', 'DONE', 'ERROR', 'ERROR'",
