@@ -56,8 +56,12 @@ class SimulationOptions:
         """The same with a device's noise cut down to the circuit's qubits and these."""
         if not isinstance(self.noise_model, DeviceNoise):
             return self
-        touched = {circuit.find_bit(bit).index for item in circuit.data for bit in item.qubits}
-        model = self.noise_model.of(touched | set(qubits))
+        touched, read = set(qubits), set()
+        for item in circuit.data:
+            if item.operation.name != "barrier":
+                places = read if item.operation.name == "measure" else touched
+                places.update(circuit.find_bit(bit).index for bit in item.qubits)
+        model = self.noise_model.of(touched, read - touched)
         return replace(self, noise_model=None if model.is_ideal() else model)
 
 

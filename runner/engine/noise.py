@@ -24,15 +24,15 @@ class DeviceNoise:
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
-        self._models: OrderedDict[frozenset[int], Any] = OrderedDict()
+        self._models: OrderedDict[tuple[frozenset[int], frozenset[int]], Any] = OrderedDict()
         self._lock = threading.Lock()
 
-    def of(self, qubits: Iterable[int]) -> Any:
-        """The noise model of these qubits, under their own numbers."""
-        wanted = frozenset(qubits)
+    def of(self, qubits: Iterable[int], read: Iterable[int] = ()) -> Any:
+        """The noise model of these qubits, under their own numbers; of those that are only `read`, the readout's."""
+        wanted = frozenset(qubits), frozenset(read)
         with self._lock:
             if wanted not in self._models:
-                self._models[wanted] = self._make(wanted)
+                self._models[wanted] = self._make(*wanted)
                 if len(self._models) > _REMEMBERED:
                     self._models.popitem(last=False)
             return self._models[wanted]
@@ -46,7 +46,7 @@ class DeviceNoise:
             for properties in (target[name] or {}).values()
         )
 
-    def _make(self, qubits: frozenset[int]) -> Any:
+    def _make(self, qubits: frozenset[int], read: frozenset[int]) -> Any:
         from qiskit_aer.noise import NoiseModel
 
         target = self._backend.target
@@ -55,7 +55,8 @@ class DeviceNoise:
             properties = target[name]
             if properties is None or None in properties:
                 continue
-            kept = {acted: value for acted, value in properties.items() if qubits.issuperset(acted)}
+            within = qubits | read if name == "measure" else qubits
+            kept = {acted: value for acted, value in properties.items() if within.issuperset(acted)}
             if kept:
                 part.add_instruction(target.operation_from_name(name), kept, name=name)
         view = SimpleNamespace(

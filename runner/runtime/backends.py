@@ -178,10 +178,10 @@ def snapshot(name: str) -> BackendV2:
 
 @lru_cache(maxsize=8)
 def snapshot_noise(name: str) -> Any:
-    """Return the noise of a snapshot as calibrated; takes seconds for large devices, once per process."""
-    from qiskit_aer.noise import NoiseModel
+    """Return the noise of a snapshot as calibrated, derived for the qubits that circuits use."""
+    from runner.engine import DeviceNoise
 
-    return NoiseModel.from_backend(snapshot(name))
+    return DeviceNoise(snapshot(name))
 
 
 @lru_cache(maxsize=8)
@@ -216,9 +216,9 @@ def generic(name: str) -> BackendV2:
 @lru_cache(maxsize=8)
 def generic_noise(name: str) -> Any:
     """Return the noise of a generic device from its error rates and durations."""
-    from qiskit_aer.noise import NoiseModel
+    from runner.engine import DeviceNoise
 
-    return NoiseModel.from_backend(generic(name))
+    return DeviceNoise(generic(name))
 
 
 class _Ideal(BackendV2):

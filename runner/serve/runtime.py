@@ -80,7 +80,7 @@ class Runtime:
         return self
 
     def _warm_up(self) -> None:
-        """Make the engine and its noise model, which takes seconds for a large device; jobs wait for it."""
+        """Make the engine, which loads the simulator; jobs wait for it."""
         try:
             _ = self.device.backend.engine
         except Exception as error:

@@ -78,7 +78,7 @@ def test_the_engine_is_made_of_target_and_noise() -> None:
     target, noise, options = device.engine.made_with
 
     assert target is device.target
-    assert "measure" in noise.noise_instructions
+    assert "measure" in noise.of([0]).noise_instructions
     assert options == {"threads": 2}
     assert ideal.engine.made_with == (None, None, {"threads": 2})
     assert device.engine is device.engine

@@ -1,4 +1,4 @@
-"""The seed page, not one character changed: the real client against a server process."""
+"""The seed page, not one character changed: the real client against a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.serve.serving import environment, process
+from tests.serve.serving import environment, thread, variables
 
 PAGE = Path(__file__).parents[2].parent / "shared" / "seed" / "page_code.py"
 
@@ -26,25 +26,25 @@ pytestmark = [
 def page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The page's variables after its last block, and what every block printed."""
     blocks = re.split(r"^# %% (.*)$", PAGE.read_text(encoding="utf-8"), flags=re.M)[1:]
-    variables: dict[str, Any] = {}
+    page: dict[str, Any] = {}
     printed: dict[str, str] = {}
     directory = tmp_path_factory.mktemp("page") / "serve"
     logging.getLogger("qiskit_runtime_service").setLevel(logging.ERROR)
-    with process(directory, "session.clock_scale=600") as (_, exports), environment(exports):
+    with thread(directory, "session.clock_scale=600") as (_, root), environment(variables(root)):
         for title, code in zip(blocks[::2], blocks[1::2], strict=True):
             with contextlib.redirect_stdout(io.StringIO()) as output:
-                exec(compile(code, title, "exec"), variables)
+                exec(compile(code, title, "exec"), page)
             printed[title] = output.getvalue()
             if title == "closing by hand":
-                variables["metrics"] = variables["job1"].metrics()
-        service = variables["service"]
-        variables["jobs"] = service.jobs(limit=None)
-        variables["tagged"] = {
+                page["metrics"] = page["job1"].metrics()
+        service = page["service"]
+        page["jobs"] = service.jobs(limit=None)
+        page["tagged"] = {
             tag: service.jobs(limit=None, job_tags=[tag]) for tag in ("cobyla", "nelder-mead")
         }
-        variables["loop details"] = variables["session"].details()
-    variables["printed"] = printed
-    return variables
+        page["loop details"] = page["session"].details()
+    page["printed"] = printed
+    return page
 
 
 def test_every_block_runs_and_finds_an_energy(page: dict[str, Any]) -> None:

@@ -72,14 +72,15 @@ def test_a_killed_servers_finished_jobs_are_still_there(tmp_path: Path) -> None:
         assert done(root)["id"] not in (job["id"], running)
 
 
-def test_a_signal_ends_the_server_cleanly(tmp_path: Path) -> None:
-    """SIGINT: exit code 0, one line on standard error, the port free again, no address left (SIGTERM: test_page)."""
+@pytest.mark.parametrize("signum", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.nightly)])
+def test_a_signal_ends_the_server_cleanly(tmp_path: Path, signum: int) -> None:
+    """Exit code 0, one line on standard error, the port free again, no address left."""
     with process(tmp_path / "serve", *FAST) as (server, exports):
         assert list(exports) == NAMES
         assert json.loads((tmp_path / "serve" / "server.json").read_text())["pid"] == server.pid
         port = int(exports["IAM_URL"].rpartition(":")[2])
         done(exports["IAM_URL"])
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signum)
 
         assert server.wait(30) == 0
     assert not (tmp_path / "serve" / "server.json").exists()
