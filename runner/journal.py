@@ -110,7 +110,12 @@ class Journal:
         if not _RESERVED.isdisjoint(fields):
             raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
         numbers = _NUMBERS if kind.startswith("job.") else ()
-        body = _dump({key: _plain(item, str if key in numbers else redact) for key, item in fields.items()})
+        body = _dump(
+            {
+                key: item if type(item) in _LITERALS else _plain(item, str if key in numbers else redact)
+                for key, item in fields.items()
+            }
+        )
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
@@ -331,15 +336,18 @@ def _plain(value: Any, text: Callable[[str], str]) -> Any:
         return text(value)
     if kind is float:
         return value if math.isfinite(value) else repr(value)
-    if kind in _LITERALS:
-        return value
     if kind is list or kind is tuple:
         if value and set(map(type, value)) == _FLOATS and math.isfinite(sum(value)):
             return value  # a parameter vector; a sum is finite only if all of it is
-        return [_plain(item, text) for item in value]
-    if isinstance(value, Mapping):
+        return [item if type(item) in _LITERALS else _plain(item, text) for item in value]
+    if kind in _LITERALS:
+        return value
+    if kind is dict or isinstance(value, Mapping):
         return {
-            str(key): REDACTED if hides(str(key), item) else _plain(item, text) for key, item in value.items()
+            str(key): (
+                item if type(item) in _LITERALS else REDACTED if hides(str(key), item) else _plain(item, text)
+            )
+            for key, item in value.items()
         }
     if hasattr(value, "tolist"):
         return _plain(value.tolist(), text)

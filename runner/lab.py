@@ -164,7 +164,8 @@ class Lab:
             wanted = (optimizer or self.config.optimizer).uses_gradient
             gradient = "parameter_shift" if wanted else "none"
         terms = terms or (Term(self.problem.circuit, self.problem.observable),)
-        return Objective(workload, *terms, gradient=gradient)
+        planned = getattr(self._backend, "planned", None)  # a real machine makes its own plans
+        return Objective(workload, *terms, gradient=gradient, planned=planned)
 
     def minimize(
         self,

@@ -118,14 +118,31 @@ class Objective:
         workload: whose jobs these are.
         terms: what is summed.
         gradient: none | parameter_shift | adjoint | spsa.
+        planned: what a backend makes of (circuit, observable) when they are evaluated again and again; the observable
+            itself where the backend makes no plans.
     """
 
-    def __init__(self, workload: Workload, *terms: Term, gradient: str = "none") -> None:
+    def __init__(
+        self,
+        workload: Workload,
+        *terms: Term,
+        gradient: str = "none",
+        planned: Callable[[QuantumCircuit, Any], Any] | None = None,
+    ) -> None:
+        def prepared(circuit: QuantumCircuit, observable: Any) -> tuple[QuantumCircuit, Any]:
+            return circuit, observable if planned is None else planned(circuit, observable)
+
         self.workload = workload
         self._terms = terms
+        self._pubs = [prepared(term.circuit, term.observable) for term in terms]
         self._shifts: list[ParameterShift] = []
+        self._shifted: list[tuple[QuantumCircuit, Any]] = []
         if gradient == "parameter_shift":
             self._shifts = [ParameterShift.of(term.circuit) for term in terms]
+            self._shifted = [
+                prepared(shift.circuit, term.observable)
+                for shift, term in zip(self._shifts, terms, strict=True)
+            ]
         gradients: dict[str, Callable[[np.ndarray], tuple[float, np.ndarray]]] = {
             "parameter_shift": self._parameter_shift,
             "adjoint": self._adjoint,
@@ -149,9 +166,7 @@ class Objective:
         return float(energies[0]) if parameters.ndim == 1 else energies
 
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        result = self.workload.estimate(
-            *((term.circuit, term.observable, parameters) for term in self._terms)
-        )
+        result = self.workload.estimate(*((*pub, parameters) for pub in self._pubs))
         return self._sum([pub.data for pub in result])
 
     def _sum(self, parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
@@ -170,7 +185,10 @@ class Objective:
 
         pairs = list(zip(self._shifts, self._terms, strict=True))
         result = self.workload.estimate(
-            *((shift.circuit, term.observable, shift.angles(parameters)) for shift, term in pairs)
+            *(
+                (*pub, shift.angles(parameters))
+                for pub, shift in zip(self._shifted, self._shifts, strict=True)
+            )
         )
         energy = sum(
             term.weight * float(pub.data.evs[0]) for (_, term), pub in zip(pairs, result, strict=True)
@@ -187,9 +205,7 @@ class Objective:
     def _adjoint(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         import numpy as np
 
-        result = self.workload.estimate_gradient(
-            *((term.circuit, term.observable, parameters) for term in self._terms)
-        )
+        result = self.workload.estimate_gradient(*((*pub, parameters) for pub in self._pubs))
         energy = sum(term.weight * float(pub.data.evs) for term, pub in zip(self._terms, result, strict=True))
         gradient = sum(
             term.weight * pub.data.gradients.reshape(-1)

@@ -90,7 +90,7 @@ class SPSA(OptimizerConfig):
 
         signs = rng.choice([-1.0, 1.0], size=(self.resamplings, len(x)))
         energies = watch.many(np.concatenate([x + width * signs, x - width * signs]))
-        up, down = np.split(energies, 2)
+        up, down = energies[: len(signs)], energies[len(signs) :]
         return np.mean((up - down)[:, None] / (2 * width) * signs, axis=0)
 
     def direction(self, watch: Watch, rng: np.random.Generator) -> Direction:  # noqa: ARG002 - for QN-SPSA

@@ -26,6 +26,16 @@ IDEAL_QUBITS = 1000
 SIMULATED_OPERATIONS = {"barrier", "delay"}
 
 
+class Planned:
+    """Observables in the place of which their plan stands (`LocalBackend.planned`)."""
+
+    __slots__ = ("backend", "plan")
+
+    def __init__(self, backend: LocalBackend, plan: Any) -> None:
+        self.backend = backend
+        self.plan = plan
+
+
 class LocalBackend(BackendV2):
     """A backend bound to a `LocalRuntimeService`; everything it does not know itself is asked of the wrapped
     one.
@@ -98,6 +108,13 @@ class LocalBackend(BackendV2):
     def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> Any:
         """Return the engine's plan for an ISA circuit and observables."""
         return self._plan(circuit, lambda: self.engine.estimator_plan(circuit, observables))
+
+    def planned(self, circuit: QuantumCircuit, observables: Any) -> Planned:
+        """Return the observables with their plan, to be used in PUBs of this circuit.
+
+        For loops: the circuit is not compared with the one planned for every time, so it must not be changed.
+        """
+        return Planned(self, self.estimator_plan(circuit, observables))
 
     def sampler_plan(self, circuit: QuantumCircuit) -> Any:
         """Return the engine's plan for an ISA circuit with measurements."""

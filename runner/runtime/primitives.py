@@ -17,6 +17,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
 from runner.errors import ConfigError
+from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.job import RuntimeJob
 from runner.runtime.options import EstimatorOptions, Options, SamplerOptions, shots_for
@@ -237,7 +238,10 @@ class EstimatorV2(_Primitive):
             circuit, observables = pub[0], pub[1]
             values = pub[2] if len(pub) > 2 else None
             own = pub[3] if len(pub) > 3 else None
-        plan = self._backend.estimator_plan(circuit, observables)
+        if type(observables) is Planned and observables.backend is self._backend:
+            plan = observables.plan
+        else:
+            plan = self._backend.estimator_plan(circuit, observables)
         array = _values(values, circuit, plan.num_parameters)
         if own is None:
             own = precision

@@ -78,11 +78,13 @@ def record(numbers: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
+    if value is None or type(value) is int:
+        return value
+    if isinstance(value, np.ndarray):  # asked first: whether something is a BitArray takes ten times as long
+        return value.tolist()
     if isinstance(value, BitArray):
         text = base64.b64encode(np.ascontiguousarray(value.array).tobytes()).decode()
         return {"array": text, "bits": value.num_bits, "shape": list(value.array.shape)}
-    if isinstance(value, np.ndarray):
-        return value.tolist()
     return value
 
 
