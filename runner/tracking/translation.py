@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from runner.usage import Usage
+
 STATUSES = {"finished": "FINISHED", "failed": "FAILED"}
 """How a run ended → MLflow's status; a run that stopped early or was interrupted is KILLED."""
 
@@ -55,12 +57,13 @@ class Translation:
         self.jobs: dict[tuple[str, int], dict[str, Any]] = {}
         self._seen: set[tuple[str, str, int]] = set()
         self._completed = 0
-        self._usage = 0.0
+        self._usage = Usage()
         self._best = math.inf
 
     def feed(self, event: Mapping[str, Any]) -> list[Point]:
         """Take in one event; the metric values that follow from it."""
         self.last = event["t"]
+        self._usage.feed(event)
         handler = getattr(self, "_on_" + event["kind"].replace(".", "_"), None)
         if handler is None:
             return []
@@ -111,8 +114,10 @@ class Translation:
             return
         when, step = _milliseconds(event), self._completed
         self._completed += 1
-        self._usage += number(event.get("qpu_seconds")) or 0.0
-        yield Point(None, "session/usage_seconds", self._usage, when, step)
+        yield Point(None, "session/qpu_seconds", self._usage.qpu, when, step)
+        charged = self._usage.charged(number(event.get("finished")) or 0.0)
+        if charged is not None:
+            yield Point(None, "session/usage_seconds", charged, when, step)
         for field, key in (("finished", "session/clock_seconds"), ("queue_seconds", "session/queue_seconds")):
             value = number(event.get(field))
             if value is not None:

@@ -50,10 +50,24 @@ def test_every_evaluation_becomes_metrics_at_its_step(finished):
 
 
 def test_usage_adds_up(finished):
-    """Usage after job k is the sum of the QPU seconds until then."""
+    """After job k stand the QPU seconds until then, and what the session is charged, here for active time as well."""
     _, points = translate(finished)
+    run = Translation()
+    times = {"t": 1.0, "mode": "session", "session": "s", "state": "active", "time": 1.0}
+    job = {
+        "t": 2.0,
+        "workload": "vqe",
+        "index": 0,
+        "session": "s",
+        "started": 1.0,
+        "finished": 9.0,
+        "qpu_seconds": 2.5,
+    }
+    run.feed({"kind": "session", **times})
 
-    assert [p.value for p in points if p.key == "session/usage_seconds"] == [2.5 * (k + 1) for k in range(10)]
+    assert [p.value for p in points if p.key == "session/qpu_seconds"] == [2.5 * (k + 1) for k in range(10)]
+    charged = [(p.key, p.value) for p in run.feed({"kind": "job.completed", **job})]
+    assert charged[:2] == [("session/qpu_seconds", 2.5), ("session/usage_seconds", 8.0)]
 
 
 def test_other_workloads_are_children(tmp_path):
@@ -123,7 +137,7 @@ def test_a_fact_told_twice_counts_once(tmp_path):
     run, points = translate(tmp_path / "run" / "journal.jsonl")
 
     assert [point.step for point in points if point.key == "energy/value"] == [0, 1, 2, 3]
-    assert [p.value for p in points if p.key == "session/usage_seconds"] == [2.5, 5.0, 7.5, 10.0]
+    assert [p.value for p in points if p.key == "session/qpu_seconds"] == [2.5, 5.0, 7.5, 10.0]
     assert len(run.jobs) == len(run.evaluations) == 4
 
 
