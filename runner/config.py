@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
-from runner.require import require_choice, require_range
+from runner.require import require_choice, require_range, shorten
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -152,27 +153,122 @@ def declare(overrides: Sequence[str], *, config_dirs: Sequence[str] = ()) -> Dec
 
     refusal.check_overrides(overrides)
     with hydra_session(config_dirs, overrides):
-        from hydra import compose as hydra_compose
-
         refusal.check_choices(overrides)
         with refusal.translated():
-            composed = hydra_compose("config", list(overrides), return_hydra_config=True)
+            composed = composition(overrides, remember=not config_dirs)
         return declaration(composed, overrides)
 
 
+_hydras: dict[tuple[str, ...], Any] = {}
+_remembered: dict[tuple[Any, ...], DictConfig] = {}
+MOST_REMEMBERED = 128
+
+
+def composition(overrides: Sequence[str], *, remember: bool = False) -> DictConfig:
+    """What Hydra composes; to be called in a `hydra_session`.
+
+    Choices first, then values one by one in the order typed: as Hydra does it, but saying which one is wrong.
+
+    Args:
+        overrides: the command line.
+        remember: choices that were composed before in this process only get their values set again; of Hydra's own
+            settings the result then holds the mode only.
+
+    Raises:
+        ConfigError: what Hydra answers with an error that is not one of its own.
+    """
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra.core.global_hydra import GlobalHydra
+
+    from runner import refusal
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    parsed = refusal.parse(overrides)
+    exists = hydra.config_loader.repository.group_exists  # type: ignore[attr-defined]
+    values = [
+        override
+        for override in parsed
+        if not override.key_or_group.startswith("hydra")
+        and (isinstance(override.value(), dict) or not exists(override.key_or_group))
+    ]
+    chosen = [str(override.input_line) for override in parsed if override not in values]
+    if remember and not any(override.key_or_group.startswith("hydra") for override in parsed):
+        config = _choice(tuple(chosen)).copy()
+    else:
+        config = _compose(chosen)
+    for override in values:
+        try:
+            ConfigLoaderImpl._apply_overrides_to_config([override], config)
+        except PUZZLED as error:
+            raise ConfigError(
+                f"{shorten(str(override.input_line), 60)!r} does not fit what is there; see --help",
+                key=override.key_or_group,
+            ) from error
+    return config
+
+
+PUZZLED = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+"""What Hydra and OmegaConf raise besides their own errors when an override makes no sense to them."""
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    from hydra import compose
+
+    try:
+        return compose("config", list(overrides), return_hydra_config=True)
+    except PUZZLED as error:
+        if isinstance(error, ConfigError) or not overrides:
+            raise
+        raise ConfigError(
+            f"{shorten(' '.join(overrides), 80)!r} cannot be composed ({shorten(str(error), 80)}); see --help"
+        ) from error
+
+
+def _choice(chosen: tuple[str, ...]) -> DictConfig:
+    """A composition without values set in it, made once; not to be changed."""
+    from omegaconf import open_dict
+
+    from runner.schema import generation
+
+    key = (*chosen, generation(), _stamp())
+    if key not in _remembered:
+        if len(_remembered) >= MOST_REMEMBERED:
+            _remembered.clear()
+        whole = _compose(chosen)
+        with open_dict(whole):
+            whole.hydra = {"mode": whole.hydra.mode}  # half of the copying would be for the rest
+        _remembered[key] = whole
+    return _remembered[key]
+
+
+def _stamp() -> tuple[Any, ...]:
+    """Changes when a file of conf/ does: a process may live longer than a version of a choice."""
+    return tuple(sorted((entry.path, entry.stat().st_mtime_ns) for entry in _files(CONF)))
+
+
+def _files(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        else:
+            yield entry
+
+
 def declaration(composed: DictConfig, overrides: Sequence[str]) -> Declaration:
-    """Turn a composed Hydra configuration into plain, checked Python."""
+    """Turn a composed Hydra configuration into plain, checked Python; it is used up by that."""
     from omegaconf import OmegaConf, open_dict
 
     from runner import refusal
 
     directory = None
     multirun = False
-    composed = composed.copy()
     if "hydra" in composed:
         multirun = getattr(composed.hydra.mode, "name", None) == "MULTIRUN"
         if any(override.lstrip("+").startswith("hydra.run.dir=") for override in overrides):
-            directory = str(composed.hydra.run.dir)
+            with refusal.translated():
+                directory = str(composed.hydra.run.dir)
+            refusal.check_directory(directory)
         with open_dict(composed):
             del composed["hydra"]
     refusal.check_resolvable(composed)
@@ -239,13 +335,19 @@ def hydra_session(config_dirs: Sequence[str] = (), overrides: Sequence[str] = ()
     from runner.schema import register
 
     register(refusal.plugins_in(overrides))
-    search_path = create_config_search_path(str(CONF))
+    folders = []
     for directory in config_dirs:
         refusal.check_config_dir(directory)
-        search_path.prepend("command-line", f"file://{Path(directory).resolve()}")
+        folders.append(f"file://{Path(directory).resolve()}")
     version.setbase("1.3")
     GlobalHydra.instance().clear()
-    Hydra.create_main_hydra2(task_name="runner", config_search_path=search_path)
+    if (hydra := _hydras.get(tuple(folders))) is not None:
+        GlobalHydra.instance().initialize(hydra)
+    else:
+        search_path = create_config_search_path(str(CONF))
+        for folder in folders:
+            search_path.prepend("command-line", folder)
+        _hydras[tuple(folders)] = Hydra.create_main_hydra2(task_name="runner", config_search_path=search_path)
     try:
         yield
     finally:

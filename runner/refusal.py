@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,22 +43,23 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     Raises:
         ConfigError: the grammar does not take one of them.
     """
+    return [override for text in overrides for override in _parse(text)]
+
+
+@lru_cache(maxsize=1000)
+def _parse(text: str) -> tuple[Override, ...]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
-    parser = OverridesParser.create()
-    parsed = []
-    for text in overrides:
-        try:
-            parsed.extend(parser.parse_overrides([text]))
-        except OverrideParseException as error:
-            key = text.lstrip("+~").partition("=")[0]
-            raise ConfigError(
-                f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "
-                f"e.g. '{key or 'key'}=\"a=b\"'",
-                key=key if re.fullmatch(r"[\w.]+", key) else "command line",
-            ) from error
-    return parsed
+    try:
+        return tuple(OverridesParser.create().parse_overrides([text]))
+    except OverrideParseException as error:
+        key = text.lstrip("+~").partition("=")[0]
+        raise ConfigError(
+            f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "
+            f"e.g. '{key or 'key'}=\"a=b\"'",
+            key=key if re.fullmatch(r"[\w.]+", key) else "command line",
+        ) from error
 
 
 def plugins_in(overrides: Sequence[str]) -> list[str]:
@@ -77,6 +79,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
     """
     for override in parse(overrides):
         check_key(override.key_or_group)
+        check_group(override)
         if override.is_sweep_override():
             raise ConfigError(
                 "several values given; add -m for a sweep, or write key=[a,b] for a list",
@@ -97,6 +100,24 @@ def check_key(key: str) -> None:
         )
     if re.match(r"hydra[./]", key) and not key.startswith(HYDRA_KEYS):
         raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
+
+
+def check_group(override: Override) -> None:
+    """Refuse what Hydra would take for a config group and cannot be one: whole folders, schemas, several places."""
+    key = override.key_or_group
+    if not key:
+        raise ConfigError(
+            f"{shorten(str(override.input_line), 40)!r} has no key; write key=value", key="command line"
+        )
+    if key == "hydra":
+        raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
+    if re.match(r"schema($|/)", key):
+        raise ConfigError("unknown key; schemas belong to their choices, which are chosen by name", key=key)
+    if override.package is not None:
+        raise ConfigError(
+            f"a choice has one place; write {key}=… without @{override.package}",
+            key=override.get_key_element(),
+        )
 
 
 def check_directory(directory: str, key: str = "hydra.run.dir") -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from runner.errors import ConfigError
@@ -46,7 +48,7 @@ def load(plugins: Sequence[str] = ()) -> None:
     Raises:
         ConfigError: a module is not installed or registers something that is not a config group.
     """
-    for point in entry_points(group=ENTRY_POINTS):
+    for point in _installed(tuple(sys.path)):
         _adopt(point.load(), point.value)
     for name in plugins:
         try:
@@ -71,8 +73,12 @@ def register(plugins: Sequence[str] = ()) -> None:
     from runner.sweep.optuna import SWEEPERS
 
     store = ConfigStore.instance()
-    store.store(group="schema", name="run", node=RunConfig, package="_global_")
+    # Hydra copies its sources, and with them this singleton, for every composition and every list of choices
+    setattr(store, "__deepcopy__", lambda memo: store)  # noqa: ARG005, B010 - it is no attribute of the class
     load(plugins)
+    if _stored.get(("", "run")) is not RunConfig:
+        store.store(group="schema", name="run", node=RunConfig, package="_global_")
+        _stored["", "run"] = RunConfig
     more: dict[str, dict[str, type[Any]]] = {"launcher": LAUNCHERS, "sweeper": SWEEPERS}
     for group, schemas in (registered() | more).items():
         for name, cls in schemas.items():
@@ -84,6 +90,11 @@ def register(plugins: Sequence[str] = ()) -> None:
     for group, schemas in _plugins.items():
         for name, cls in schemas.items():
             store.store(group=group, name=name, node=cls(name=name))
+
+
+def generation() -> frozenset[Any]:
+    """What is registered so far; compositions that were made before it changed are out of date."""
+    return frozenset(_stored.items())
 
 
 def choice(group: str, name: str, changes: Mapping[str, Any], *, key: str) -> Any:
@@ -136,6 +147,12 @@ def choices(group: str) -> list[str]:
 def added(group: str) -> dict[str, type[Any]]:
     """What plug-ins add to a group: name → dataclass."""
     return dict(_plugins.get(group, {}))
+
+
+@lru_cache
+def _installed(path: tuple[str, ...]) -> list[EntryPoint]:  # noqa: ARG001 - what is found depends on it
+    """Entry points of installed plug-ins; looking through all packages takes a while."""
+    return list(entry_points(group=ENTRY_POINTS))
 
 
 def _adopt(module: Any, origin: str) -> None:

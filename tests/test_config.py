@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
+import hydra
 import pytest
 
-from runner.config import compose, declare, flatten, restore
+from runner.config import CONF, compose, declaration, declare, flatten, hydra_session, restore
 from runner.errors import ConfigError
 from runner.run import to_yaml
 
@@ -18,6 +21,43 @@ def test_compose_gives_plain_dataclasses() -> None:
     assert config.seed == 7
     assert config.session.max_time_seconds == 1500
     assert type(config.hamiltonian.terms) is list
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["seed=7", "optimizer.max_evaluations=50", "optimizer=spsa"],
+        ["optimizer.max_evaluations=50", "++session.max_time=25m", "optimizer=spsa", "name=${seed}"],
+        ["experiment=vqe_race", "experiment.optimizers=[cobyla,{spsa:{alpha:1.0}}]"],
+    ],
+)
+def test_what_was_composed_before_composes_to_the_same(
+    line: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A choice that this process knows already only gets its values set, and nothing of an earlier line stays."""
+    monkeypatch.setattr("runner.config._remembered", {})
+    first = declare(line)
+    choices = [override for override in line if "." not in override and not override.startswith("seed")]
+    declare([*choices, "seed=3", "optimizer.max_evaluations=9"])
+
+    assert declare(line) == first
+    with hydra_session():
+        whole = declaration(hydra.compose("config", line, return_hydra_config=True), line)
+    assert whole == first
+
+
+def test_an_edited_choice_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A notebook's process may live longer than a version of a file in conf/."""
+    copy = tmp_path / "conf"
+    shutil.copytree(CONF, copy)
+    monkeypatch.setattr("runner.config.CONF", copy)
+    monkeypatch.setattr("runner.config._hydras", {})
+    assert compose().optimizer.max_evaluations == 1000
+    path = copy / "optimizer" / "cobyla.yaml"
+    path.write_text(path.read_text().replace("rhobeg: 1.0", "rhobeg: 0.125"))
+    os.utime(path, ns=(1, 1))
+
+    assert compose().optimizer.rhobeg == 0.125
 
 
 def test_yaml_text_round_trips() -> None:

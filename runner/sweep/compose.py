@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from runner.config import GROUPS, Declaration, RunConfig, declaration, hydra_session
+from runner.config import GROUPS, Declaration, RunConfig, composition, declaration, hydra_session
 from runner.errors import ConfigError, RunnerError
 from runner.refusal import (
     check_choices,
@@ -164,13 +164,11 @@ class Composer:
         check_overrides(overrides)
         check_choices(overrides)
         composed = self._composed(overrides)
-        return _Base(declaration(composed, overrides), composed)
+        return _Base(declaration(composed.copy(), overrides), composed)
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        from hydra import compose
-
         with translated():
-            return compose("config", list(overrides), return_hydra_config=True)
+            return composition(overrides)
 
     def _parse(self, overrides: Sequence[str]) -> list[Override]:
         from hydra.core.global_hydra import GlobalHydra
