@@ -64,7 +64,7 @@ def wait_for_jobs(journal: Path, count: int) -> None:
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_the_run_resumably(tmp_path: Path, signum: int, code: int) -> None:
+def test_a_signal_ends_the_run_resumably(workdir: Path, signum: int, code: int) -> None:
     """Ctrl-C in the middle: one line, the session closed, and resume goes on to the same end."""
     declared = [
         "tracking=off",
@@ -75,9 +75,9 @@ def test_a_signal_ends_the_run_resumably(tmp_path: Path, signum: int, code: int)
     ]
     process = subprocess.Popen(
         [sys.executable, "-m", "runner", *declared, "hydra.run.dir=run"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
-    wait_for_jobs(tmp_path / "run" / "journal.jsonl", 5)
+    wait_for_jobs(workdir / "run" / "journal.jsonl", 5)
     os.kill(process.pid, signum)
     out, err = process.communicate(timeout=60)
 
@@ -85,33 +85,10 @@ def test_a_signal_ends_the_run_resumably(tmp_path: Path, signum: int, code: int)
     assert "the current job completes first" in err
     assert "Traceback" not in err
     assert "python -m runner resume run" in " ".join(out.split())
-    assert json.loads((tmp_path / "run/session.json").read_text())["sessions"][0]["status"] == "Closed"
+    assert json.loads((workdir / "run/session.json").read_text())["sessions"][0]["status"] == "Closed"
 
-    again = runner("resume", "run", folder=tmp_path)
-
-    assert again.returncode == 0, again.stderr
-    assert json.loads((tmp_path / "run/result.json").read_text())["status"] == "finished"
-
-
-def test_two_runs_in_the_same_second_have_their_own_directories(workdir: Path) -> None:
-    """Nothing is shared, nothing overwritten."""
-    processes = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "runner",
-                "tracking=off",
-                "run.figures=false",
-                "optimizer.max_evaluations=3",
-            ],
-            stdout=subprocess.DEVNULL,
-        )
-        for _ in range(2)
-    ]
-
-    assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    assert len(list((workdir / "outputs/runs").iterdir())) == 2
+    assert main(["resume", "run"]) == 0
+    assert json.loads((workdir / "run/result.json").read_text())["status"] == "finished"
 
 
 def test_help_names_every_group_and_field(capsys: pytest.CaptureFixture[str]) -> None:
