@@ -1,4 +1,8 @@
-"""`python -m tests.faults [--nightly] [--seed N]`: break things on purpose and print what was lost."""
+"""`python -m tests.faults [--nightly] [--seed N]`: break things on purpose and print what was lost.
+
+Every trial is a process forked from this one, which has imported everything and started no thread, and carries out a
+real command line; with --nightly one trial in twenty is made of plain `python -m runner` processes instead.
+"""
 
 from __future__ import annotations
 
@@ -21,63 +25,86 @@ CHAIN = 4
 
 def main() -> int:
     """Run the campaign; exit 1 if anything was lost."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument(
-        "--nightly", action="store_true", help="1 000 kills and signals over all cases, not 20"
-    )
-    parser.add_argument(
-        "--seed", type=int, default=1, help="of every random choice; printed with each failure"
-    )
-    parser.add_argument("--kills", type=int, help="kills per case")
-    parser.add_argument("--signals", type=int, help="signals per case")
-    parser.add_argument("--cases", nargs="*", help="only these")
-    arguments = parser.parse_args()
-    from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign, table
+    from tests.faults.rows import carry_out, table
 
-    cases = arguments.cases or (list(CASES) if arguments.nightly else DEFAULT_CASES)
-    kills = arguments.kills if arguments.kills is not None else (112 if arguments.nightly else 7)
-    signals = arguments.signals if arguments.signals is not None else (112 if arguments.nightly else 3)
+    options = read()
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="runner-faults-") as home:
-        warm_up(Path(home))
-        campaign = Campaign(Path(home), arguments.seed)
-        for case in cases:
-            campaign.row(
-                f"kill -9, {case}",
-                (lambda case=case, n=n: campaign.kills(case, CHAIN, n) for n in range(-(-kills // CHAIN))),
-            )
-            campaign.row(
-                f"SIGINT/SIGTERM, {case}",
-                (lambda case=case, n=n: campaign.signals(case, n) for n in range(signals)),
-            )
-        case = cases[0]
-        _, events, _ = campaign.reference(case)
-        every = range(2, events, 1 if arguments.nightly else 25)
-        for action in ("enospc", "eio"):
-            campaign.row(
-                f"{action} at a write, {case}",
-                (lambda k=k, action=action: campaign.disk(case, k, action) for k in every),
-            )
-        campaign.row(
-            f"energy nan or infinite, {case}",
-            (
-                lambda k=k, value=value: campaign.not_a_number(case, k, value)
-                for k, value in itertools.product(
-                    range(1, 13, 1 if arguments.nightly else 8), (math.nan, math.inf)
-                )
-            ),
-        )
-        if arguments.nightly:
-            campaign.row(
-                f"tracked and killed, {case}", (lambda n=n: campaign.tracked(case, n) for n in range(20))
-            )
-            campaign.row(f"sync killed at every request, {case}", iter([lambda: campaign.sync(case)]))
-    print(table(campaign.rows))
-    print(f"\nseed {arguments.seed}, {time.monotonic() - began:.0f} s")
-    lost = [text for row in campaign.rows for text in row.lost]
+        campaign, rows = prepare(options, Path(home))
+        carry_out(campaign, rows, options.workers)
+    print(table(rows))
+    tried = sum(row.tried for row in rows)
+    lost = [text for row in rows for text in row.lost]
+    print(
+        f"\n{tried} trials, seed {options.seed}, {options.workers} at a time, {time.monotonic() - began:.0f} s"
+    )
     for text in lost[:5]:
         print(f"\n{text}", file=sys.stderr)
-    return 1 if lost else 0
+    return 1 if lost or not tried else 0
+
+
+def read() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    add = parser.add_argument
+    add("--nightly", action="store_true", help="1 000 kills and signals over all kinds of runs, not 20")
+    add("--seed", type=int, default=1, help="of every random choice; printed with each failure")
+    add("--kills", type=int, help="kills per kind of run")
+    add("--signals", type=int, help="signals per kind of run")
+    add("--cases", nargs="*", help="only these kinds of runs")
+    add("--rows", help="only rows of the table whose name contains this")
+    add("--trial", type=int, help="only this trial of each row, as a failure names it")
+    add("--plain", type=float, help="share of trials made of plain `python -m runner` processes")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="trials at a time")
+    return parser.parse_args()
+
+
+def prepare(options: argparse.Namespace, home: Path):
+    """Warm up, make the unbroken runs, and list the rows with their trials."""
+    warm_up(home)
+    from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign
+    from tests.faults.place import mounting_is_permitted
+    from tests.faults.rows import Row
+
+    nightly = options.nightly
+    cases = options.cases or (list(CASES) if nightly else DEFAULT_CASES)
+    kills = options.kills if options.kills is not None else (112 if nightly else 7)
+    signals = options.signals if options.signals is not None else (112 if nightly else 2)
+    plain = options.plain if options.plain is not None else (0.05 if nightly else 0.0)
+    campaign = Campaign(home, options.seed, plain=plain, composed=0.0 if nightly else 0.75)
+    rows = []
+    for case in cases:
+        count = -(-kills // CHAIN)
+        chains = [(case, n, min(CHAIN, kills - n * CHAIN)) for n in range(count)]
+        rows.append(Row(f"kill -9, {case}", "kills", chains))
+        rows.append(Row(f"SIGINT/SIGTERM, {case}", "signals", [(case, n) for n in range(signals)]))
+    case = cases[0]
+    last = campaign.reference(case).events
+    for action in ("enospc", "eio", "erofs") if nightly else ("enospc",):
+        writes = range(1, last + 1) if nightly else (2, last // 2, last)
+        rows.append(Row(f"{action} at a write, {case}", "disk", [(case, k, action) for k in writes]))
+    if mounting_is_permitted():
+        sizes, crowds, moments = (
+            (24, range(1, 9), range(2, last, 6)) if nightly else (2, (4, 6), (last // 2,))
+        )
+        rows.append(Row(f"disk full, {case}", "full", [(case, n) for n in range(sizes)]))
+        rows.append(Row(f"no room for another file, {case}", "crowded", [(case, n) for n in crowds]))
+        rows.append(Row(f"disk read-only, {case}", "read_only", [(case, k) for k in moments]))
+    removed = [(case, n) for n in range(20 if nightly else 2)]
+    rows.append(Row(f"directory deleted or moved, {case}", "vanishes", removed))
+    cuts = [(case, n) for n in range(60 if nightly else 2)]
+    rows.append(Row(f"journal cut and a bit flipped, {case}", "damaged", cuts))
+    values = itertools.product(range(1, 13) if nightly else (2,), (math.nan, math.inf))
+    rows.append(Row(f"energy nan or infinite, {case}", "not_a_number", [(case, *one) for one in values]))
+    if nightly:
+        rows.append(Row(f"tracked and killed, {case}", "tracked", [(case, n) for n in range(20)]))
+        requests = [(case, point) for point in ("before_request", "after_request")]
+        rows.append(Row(f"sync killed at every request, {case}", "sync", requests))
+    for row in rows:
+        row.select(options.rows, options.trial)
+    for case in cases:
+        campaign.reference(case)
+    return campaign, rows
 
 
 def warm_up(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""The campaign: what is broken, how often, and the table of what was lost."""
+"""The campaign's trials: what is broken, and what must hold afterwards. Every random choice comes from the seed."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import math
 import random
 import shutil
 import signal
-import traceback
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from runner import faults
+from runner.config import Declaration, declare
+from runner.journal import read_journal
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
-from tests.faults import trial
+from tests.faults import place, trial
+from tests.faults.trial import Ending, Trial
 
 SMALL = ("tracking=off", "run.figures=false", "seed=11")
 CASES: dict[str, tuple[str, ...]] = {
@@ -46,186 +49,323 @@ WORKLOADS = {"race": 2}
 DEFAULT_CASES = ("cobyla", "spsa", "race")
 
 
-@dataclass
-class Row:
-    """One line of the table."""
+@dataclass(frozen=True)
+class Reference:
+    """An unbroken run of a case."""
 
-    fault: str
-    tried: int = 0
-    lost: list[str] = field(default_factory=list)
-    """What went wrong, each with what is needed to see it again."""
-    note: str = ""
+    identity: dict[str, str]
+    """What must come out however often a run is broken."""
+    events: int
+    """Events it writes."""
+    jobs: int
+    """Jobs it executes."""
+    seconds: float
+    """How long it takes."""
+    declared: Declaration
+    """What its command line means."""
 
 
 @dataclass
 class Campaign:
-    """Runs trials below `home`; every random choice comes from `seed`."""
+    """Runs trials below `home`; each returns a note such as '4 kills, 1 recomputed', or raises."""
 
     home: Path
     seed: int = 1
-    rows: list[Row] = field(default_factory=list)
-    _references: dict[str, tuple[dict[str, str], int, int]] = field(default_factory=dict)
+    plain: float = 0.0
+    """Share of trials whose processes are started as `python -m runner`."""
+    composed: float = 0.0
+    """Share of the other starts that need not compose their configuration."""
+    references: dict[str, Reference] = field(default_factory=dict)
 
-    def row(self, fault: str, trials: Iterator[Callable[[], str]]) -> Row:
-        """Run trials; one that raises is a loss."""
-        row = Row(fault)
-        notes: list[str] = []
-        for number, attempt in enumerate(trials):
-            row.tried += 1
-            try:
-                notes.append(attempt())
-            except Exception:
-                row.lost.append(f"seed {self.seed}, trial {number}: {traceback.format_exc()}")
-        row.note = summary(notes)
-        self.rows.append(row)
-        return row
-
-    def reference(self, case: str) -> tuple[dict[str, str], int, int]:
-        """An unbroken run of this case: what must come out, how many events it writes, how many jobs it runs."""
-        if case not in self._references:
+    def reference(self, case: str) -> Reference:
+        """An unbroken run of this case."""
+        if case not in self.references:
+            overrides = (*SMALL, *CASES[case])
             directory = self.home / f"reference-{case}"
-            output = self.home / f"reference-{case}.txt"
-            ended = trial.in_a_process(trial.start((*SMALL, *CASES[case]), directory), output)
+            start = Trial(arguments=(*overrides, f"hydra.run.dir={directory}"))
+            ended = start.run(self.home / f"reference-{case}.txt")
             assert ended.code in (0, 3), ended.output
-            events = len(trial.read_journal(directory / "journal.jsonl").events)
-            self._references[case] = trial.identity(directory), events, trial.recorded_jobs(directory)
-        return self._references[case]
+            events = len(read_journal(directory / "journal.jsonl").events)
+            jobs = len(trial.done_jobs(directory))
+            found = trial.identity(directory)
+            self.references[case] = Reference(found, events, jobs, ended.seconds, declare(overrides))
+        return self.references[case]
 
-    def kills(self, case: str, kills: int, number: int) -> str:
-        """Kill a run `kills` times, at random events or moments, resuming each time; it must not matter."""
-        rng = random.Random(f"{self.seed} kills {case} {number}")
-        expected, events, jobs = self.reference(case)
-        directory = self.home / f"killed-{case}-{number}"
-        executed = directory.with_suffix(".executed")
-        output = directory.with_suffix(".txt")
-        hits = 0
-        for _ in range(kills):
-            point, k = rng.choice(trial.POINTS), rng.randint(1, events)
-            fault = f"{point}:{k}:kill9"
-            signals = []
-            if rng.random() < 0.25:
-                fault, signals = "", [(rng.uniform(0, 0.4), signal.SIGKILL)]
-            work = self._continue(case, directory, executed, fault)
-            ended = trial.in_a_process(work, output, signals)
-            assert ended.code in (0, 3, -signal.SIGKILL), ended.output
-            hits += ended.code == -signal.SIGKILL
-            if trial.status(directory) in ENDED:
-                break
-        if trial.status(directory) not in ENDED:
-            ended = trial.in_a_process(self._continue(case, directory, executed, ""), output)
-            assert ended.code in (0, 3), ended.output
-        self._same(directory, expected)
-        recomputed = executed.stat().st_size - jobs
-        allowed = hits * WORKLOADS.get(case, 1)
-        assert 0 <= recomputed <= allowed, f"{recomputed} evaluations recomputed after {hits} kills"
-        _forget(directory)
-        return f"{hits} kills, {recomputed} recomputed"
+    def kills(self, case: str, number: int, kills: int) -> str:
+        """Kill a run `kills` times, at random events or moments, resuming each time; it must not matter.
+
+        When it comes to its end before that, another one is begun.
+        """
+        hits = recomputed = runs = 0
+        while hits < kills:
+            run = Broken(self, case, f"killed-{case}-{number}-{runs}")
+            already = hits
+            while hits < kills and not run.ended:
+                ended = self._kill(run)
+                assert ended.code in (0, 3, -signal.SIGKILL), ended.output
+                hits += ended.code == -signal.SIGKILL
+            recomputed += run.finish(lost=(hits - already) * WORKLOADS.get(case, 1))
+            runs += 1
+        return f"{hits} kills, {recomputed} recomputed, {runs * run.plain} runs of plain processes"
+
+    def _kill(self, run: Broken) -> Ending:
+        """Go on with a run until some event of those that are left, or for some time, then kill it."""
+        if run.rng.random() < 0.25:
+            return run.go_on(signals=((run.rng.uniform(0, run.seconds), signal.SIGKILL),))
+        left = max(run.expected.events - trial.events(run.directory), 1)
+        return run.go_on(fault=f"{run.rng.choice(trial.POINTS)}:{run.rng.randint(1, left)}:kill9")
 
     def signals(self, case: str, number: int) -> str:
         """Send SIGINT or SIGTERM at a random moment, sometimes twice; exit in time, resumable, same result."""
-        rng = random.Random(f"{self.seed} signals {case} {number}")
-        expected, _, _ = self.reference(case)
-        directory = self.home / f"signalled-{case}-{number}"
-        output = directory.with_suffix(".txt")
-        which = rng.choice((signal.SIGINT, signal.SIGTERM))
-        signals = [(rng.uniform(0, 0.6), int(which))]
-        if rng.random() < 0.25:
-            signals.append((rng.uniform(0, 0.02), int(which)))
-        ended = trial.in_a_process(trial.start((*SMALL, *CASES[case]), directory), output, signals)
+        run = Broken(self, case, f"signalled-{case}-{number}")
+        which = run.rng.choice((signal.SIGINT, signal.SIGTERM))
+        signals = [(run.rng.uniform(0, run.seconds), int(which))]
+        twice = run.rng.random() < 0.25
+        if twice:
+            signals.append((run.rng.uniform(0, 0.02), int(which)))
+        ended = run.go_on(signals=tuple(signals))
         assert ended.code in (0, 3, 128 + which, -which), f"exit {ended.code}: {ended.output}"
-        if trial.status(directory) not in ENDED:
-            again = trial.in_a_process(self._continue(case, directory, None, ""), output)
-            assert again.code in (0, 3), again.output
-        self._same(directory, expected)
-        _forget(directory)
-        return f"{int(ended.code not in (0, 3))} interrupted"
+        assert "Traceback" not in ended.output, ended.output
+        recomputed = run.finish(lost=WORKLOADS.get(case, 1) if twice or ended.code == -which else 0)
+        interrupted = int(ended.code not in (0, 3))
+        return f"{interrupted} interrupted, {recomputed} recomputed, {int(run.plain)} plain processes"
 
     def disk(self, case: str, k: int, action: str) -> str:
-        """The k-th write to the journal fails; one clear line, exit 5 or a failed run, resumable, same result."""
-        expected, _, _ = self.reference(case)
-        directory = self.home / f"disk-{action}-{case}-{k}"
-        output = directory.with_suffix(".txt")
-        work = trial.start((*SMALL, *CASES[case]), directory, f"mid_write:{k}:{action}")
-        ended = trial.in_a_process(work, output)
-        assert ended.code == 5, f"exit {ended.code}: {ended.output}"
-        assert "Traceback" not in ended.output, ended.output
-        again = trial.in_a_process(self._continue(case, directory, None, ""), output)
-        assert again.code in (0, 3), again.output
-        self._same(directory, expected)
-        _forget(directory)
+        """The k-th write to the journal fails; one clear line, exit 5, resumable, same result."""
+        run = Broken(self, case, f"disk-{action}-{case}-{k}")
+        run.refused(run.go_on(fault=f"mid_write:{k}:{action}"))
+        run.finish(lost=WORKLOADS.get(case, 1))
         return "1 refused"
+
+    def full(self, case: str, number: int) -> str:
+        """A small disk fills up while the run goes on; once there is room again it ends as if it had been there."""
+        rng = random.Random(f"{self.seed} full {case} {number}")
+        with place.mounted(self.home / f"full-{case}-{number}", kilobytes=rng.randrange(16, 128, 4)) as disk:
+            run = Broken(self, case, disk.path / "run")
+            refused = run.refused_or_ended(run.go_on())
+            disk.grow()
+            run.finish(lost=WORKLOADS.get(case, 1))
+        return f"{refused} refused"
+
+    def crowded(self, case: str, files: int) -> str:
+        """The inode table fills up; once there is room again the run ends as if it had been there."""
+        with place.mounted(self.home / f"crowded-{case}-{files}", files=files) as disk:
+            run = Broken(self, case, disk.path / "run")
+            refused = run.refused_or_ended(run.go_on())
+            disk.grow()
+            run.finish(lost=WORKLOADS.get(case, 1))
+        return f"{refused} refused"
+
+    def read_only(self, case: str, k: int) -> str:
+        """A disk that is read-only, at the start and when a killed run is to be resumed: one line, nothing changed."""
+        with place.mounted(self.home / f"read-only-{case}-{k}") as disk:
+            run = Broken(self, case, disk.path / "run")
+            disk.protect()
+            run.refused(run.go_on())
+            disk.protect(False)
+            killed = run.go_on(fault=f"before_journal:{k}:kill9")
+            assert killed.code == -signal.SIGKILL, killed.output
+            disk.protect()
+            run.refused(run.go_on())
+            disk.protect(False)
+            run.finish(lost=WORKLOADS.get(case, 1))
+        return "2 refused"
+
+    def vanishes(self, case: str, number: int) -> str:
+        """The run directory is deleted, or moved away, in the middle of the run: one line, and no other damage."""
+        run = Broken(self, case, f"vanishing-{case}-{number}")
+        moved = run.directory.with_name(f"{run.directory.name}-moved") if number % 2 else None
+        at = run.rng.randint(2, run.expected.events // 2)
+
+        def work() -> int:
+            trial.at_event(at, lambda: place.away(run.directory, moved))
+            return Trial(arguments=run.start(), executed=run.executed).command()
+
+        run.refused(trial.in_a_process(work, run.output))
+        if moved is not None:
+            moved.rename(run.directory)
+        run.finish(lost=run.expected.jobs)
+        return f"{int(moved is None)} deleted, {int(moved is not None)} moved"
+
+    def damaged(self, case: str, number: int) -> str:
+        """A journal is cut off anywhere and a bit of it flipped: the same result, or refused in one line."""
+        run = Broken(self, case, f"damaged-{case}-{number}")
+        shutil.copytree(self.home / f"reference-{case}", run.directory)
+        journal = run.directory / "journal.jsonl"
+        content = bytearray(journal.read_bytes())
+        del content[run.rng.randrange(1, len(content)) :]
+        if number % 2:
+            content[run.rng.randrange(len(content))] ^= 1 << run.rng.randrange(8)
+        journal.write_bytes(content)
+        for name in ("result.json", "session.json"):
+            (run.directory / name).unlink()
+        known = read_journal(journal).events
+        resumed = Trial(arguments=("resume", str(run.directory)), executed=run.executed).run(run.output)
+        if not known or known[0]["kind"] != "run.started":
+            assert resumed.code == 2, resumed.output
+            assert resumed.output.startswith("error: "), resumed.output
+            assert resumed.output.count("\n") == 1, resumed.output
+            return "1 refused"
+        assert resumed.code in (0, 3), resumed.output
+        run.same()
+        return "1 recovered"
 
     def not_a_number(self, case: str, k: int, value: float) -> str:
         """G11: the k-th estimate is nan or infinite; the run fails, names it, and it is never the best."""
-        directory = self.home / f"nan-{case}-{k}-{value}"
-        output = directory.with_suffix(".txt")
+        run = Broken(self, case, f"nan-{case}-{k}-{value}")
 
         def work() -> int:
             trial.spoil(k, lambda numbers: replace(numbers, evs=np.full_like(numbers.evs, value)))
-            return trial.start((*SMALL, *CASES[case]), directory)()
+            return Trial(arguments=run.start(), declared=run.declared).command()
 
-        ended = trial.in_a_process(work, output)
-        result = json.loads((directory / "result.json").read_text())
+        ended = trial.in_a_process(work, run.output)
+        result = json.loads((run.directory / "result.json").read_text())
         assert (ended.code, result["status"]) == (1, "failed"), ended.output
         assert f"gave the energy {value}" in result["stop_reason"], result["stop_reason"]
         assert result["energy"] is None or math.isfinite(result["energy"])
-        _forget(directory)
+        run.forget()
         return "1 failed"
 
     def tracked(self, case: str, number: int) -> str:
         """G14: a tracked run is killed, resumed and finished; MLflow holds it once, complete and FINISHED."""
-        rng = random.Random(f"{self.seed} tracked {case} {number}")
-        _, events, _ = self.reference(case)
-        directory = self.home / f"tracked-{case}-{number}"
-        output = directory.with_suffix(".txt")
-        place = (f"tracking.uri=sqlite:///{self.home}/mlflow.db", f"tracking.artifacts={self.home}/artifacts")
-        overrides = ("seed=11", *CASES[case], *place)
-        fault = f"{rng.choice(trial.POINTS)}:{rng.randint(3, events)}:kill9"
-        killed = trial.in_a_process(trial.start(overrides, directory, fault), output)
-        if killed.code == -signal.SIGKILL and trial.status(directory) not in ENDED:
-            again = trial.in_a_process(trial.resume(directory), output)
-            assert again.code in (0, 3), again.output
-        evaluations = json.loads((directory / "result.json").read_text())["evaluations"]
-        with locked(directory):  # the uploader is done
-            found = [row for row in trial.stored(self.home / "mlflow.db") if row[0] == directory.name]
-        assert found == [(directory.name, "FINISHED", evaluations)], f"{found}, {evaluations} evaluations"
-        _forget(directory)
-        return f"{int(killed.code == -signal.SIGKILL)} kills"
+        store = (f"tracking.uri=sqlite:///{self.home}/mlflow.db", f"tracking.artifacts={self.home}/artifacts")
+        run = Broken(self, case, f"tracked-{case}-{number}", options=("run.figures=false", "seed=11", *store))
+        fault = f"{run.rng.choice(trial.POINTS)}:{run.rng.randint(3, run.expected.events)}:kill9"
+        killed = run.go_on(fault=fault)
+        assert killed.code in (0, 3, -signal.SIGKILL), killed.output
+        if killed.code == -signal.SIGKILL:
+            with locked(run.directory):  # the uploader that was left behind is done, unless it comes later
+                pass
+        recomputed = run.finish(lost=1, keep=True)
+        evaluations = json.loads((run.directory / "result.json").read_text())["evaluations"]
+        sync(run.directory)
+        found = [row for row in trial.stored(self.home / "mlflow.db") if row[0] == run.directory.name]
+        assert found == [(run.directory.name, "FINISHED", evaluations)], f"{found}, {evaluations} evaluations"
+        run.forget()
+        return f"{int(killed.code == -signal.SIGKILL)} kills, {recomputed} recomputed"
 
-    def sync(self, case: str) -> str:
+    def sync(self, case: str, point: str) -> str:
         """Kill a sync at its every request, one after the other; in the end MLflow holds the run once."""
-        self.reference(case)
-        directory = self.home / f"reference-{case}"
-        config = TrackingConfig(uri=f"sqlite:///{self.home}/sync.db", artifacts=str(self.home / "artifacts"))
+        directory = self.home / f"synced-{case}-{point}"
+        shutil.copytree(self.home / f"reference-{case}", directory)
+        database = self.home / f"sync-{point}.db"
+        config = TrackingConfig(uri=f"sqlite:///{database}", artifacts=str(self.home / "artifacts"))
+        output = directory.with_suffix(".txt")
         kills = 0
-        for point in ("before_request", "after_request"):
-            for k in itertools.count(1):
-                (directory / "mlflow.json").unlink(missing_ok=True)
-                ended = trial.in_a_process(
-                    _syncing(directory, config, f"{point}:{k}:kill9"), self.home / "sync.txt"
-                )
-                if ended.code == 0:
-                    break
-                assert ended.code == -signal.SIGKILL, ended.output
-                kills += 1
+        for k in itertools.count(1):
+            (directory / "mlflow.json").unlink(missing_ok=True)
+            ended = trial.in_a_process(_syncing(directory, config, f"{point}:{k}:kill9"), output)
+            if ended.code == 0:
+                break
+            assert ended.code == -signal.SIGKILL, ended.output
+            kills += 1
         evaluations = json.loads((directory / "result.json").read_text())["evaluations"]
-        found = trial.stored(self.home / "sync.db")
-        assert found == [(directory.name, "FINISHED", evaluations)], found
+        found = trial.stored(database)
+        assert found == [(f"reference-{case}", "FINISHED", evaluations)], found
         return f"{kills} kills"
 
-    def _continue(self, case: str, directory: Path, executed: Path | None, fault: str) -> Callable[[], int]:
-        """Resume what there is; where nothing was recorded yet, start."""
-        journal = directory / "journal.jsonl"
-        if journal.exists() and trial.read_journal(journal).events:
-            return trial.resume(directory, fault, executed)
-        shutil.rmtree(directory, ignore_errors=True)
-        return trial.start((*SMALL, *CASES[case]), directory, fault, executed)
 
-    def _same(self, directory: Path, expected: dict[str, str]) -> None:
-        found = trial.identity(directory)
-        different = [name for name in expected if found[name] != expected[name]]
-        assert not different, f"{', '.join(different)} differ from the unbroken run in {directory}"
-        assert not trial.repeated_jobs(directory)
+class Broken:
+    """One run of a trial: started, broken, resumed, and compared with the unbroken one."""
+
+    def __init__(
+        self, campaign: Campaign, case: str, where: str | Path, *, options: Sequence[str] = SMALL
+    ) -> None:
+        self.directory = campaign.home / where
+        self.rng = random.Random(f"{campaign.seed} {where if isinstance(where, str) else where.parent.name}")
+        self.plain = self.rng.random() < campaign.plain
+        self.expected = campaign.reference(case)
+        beside = self.directory if isinstance(where, str) else self.directory.parent
+        self.output = beside.with_suffix(".txt")
+        self.executed = beside.with_suffix(".executed")
+        self._overrides = (*options, *CASES[case])
+        composed = options is SMALL and self.rng.random() < campaign.composed
+        self.declared = self.expected.declared if composed else None
+
+    @property
+    def ended(self) -> bool:
+        """Nothing is left to do."""
+        return trial.status(self.directory) in ENDED
+
+    def start(self) -> tuple[str, ...]:
+        """The command line that starts it."""
+        return (*self._overrides, f"hydra.run.dir={self.directory}")
+
+    @property
+    def seconds(self) -> float:
+        """About how long it takes from its start to its end."""
+        return self.expected.seconds * (0.5 if self.declared else 1.0) + (2.0 if self.plain else 0.0)
+
+    def go_on(self, *, fault: str = "", signals: tuple[tuple[float, int], ...] = ()) -> Ending:
+        """Resume what there is, or start where nothing was recorded yet; no recorded job is executed again."""
+        recorded = trial.done_jobs(self.directory)
+        before = trial.executions(self.executed)
+        journal = self.directory / "journal.jsonl"
+        resumable = journal.exists() and bool(read_journal(journal).events)
+        if not resumable:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        ended = Trial(
+            arguments=("resume", str(self.directory)) if resumable else self.start(),
+            fault=fault,
+            signals=signals,
+            executed=self.executed,
+            declared=None if resumable else self.declared,
+            plain=self.plain,
+        ).run(self.output)
+        executed = trial.executions(self.executed)[len(before) :]
+        again = set(executed) & set(recorded)
+        assert not again, f"executed although their results were in the journal: {sorted(again)}"
+        assert len(set(executed)) == len(executed), f"executed twice in one process: {sorted(executed)}"
+        return ended
+
+    def refused(self, ended: Ending) -> None:
+        """It ended with exit code 5 and one line of explanation."""
+        lines = [line for line in ended.output.splitlines() if line.startswith("error: ")]
+        assert ended.code == 5, f"exit {ended.code}: {ended.output}"
+        assert lines, ended.output
+        assert "Traceback" not in ended.output, ended.output
+
+    def refused_or_ended(self, ended: Ending) -> int:
+        """1 if it was refused; 0 if there was just room enough."""
+        if ended.code in (0, 3):
+            return 0
+        self.refused(ended)
+        return 1
+
+    def finish(self, *, lost: int, keep: bool = False) -> int:
+        """Let it come to its end, which must be the unbroken one's; returns how many jobs were executed again.
+
+        Args:
+            lost: the most that may have been under way when it was broken.
+            keep: do not remove its files.
+        """
+        if not self.ended:
+            ended = self.go_on()
+            assert ended.code in (0, 3), ended.output
+        self.same()
+        recomputed = 0
+        if not self.plain:
+            counted = Counter(trial.executions(self.executed))
+            assert len(counted) == self.expected.jobs, f"{len(counted)} of {self.expected.jobs} jobs executed"
+            recomputed = counted.total() - len(counted)
+            assert recomputed <= lost, f"{recomputed} jobs executed again, at most {lost} were under way"
+        if not keep:
+            self.forget()
+        return recomputed
+
+    def same(self) -> None:
+        """Everything is as if it had never been broken, and no job is in the journal twice."""
+        found = trial.identity(self.directory)
+        different = [name for name, digest in self.expected.identity.items() if found[name] != digest]
+        assert not different, f"{', '.join(different)} differ from the unbroken run in {self.directory}"
+        done = trial.done_jobs(self.directory)
+        assert len(done) == len(set(done)), f"recorded twice: {[job for job in done if done.count(job) > 1]}"
+
+    def forget(self) -> None:
+        """Remove the files of a trial that went well."""
+        shutil.rmtree(self.directory)
+        for file in (self.output, self.executed):
+            file.unlink(missing_ok=True)
 
 
 def _syncing(directory: Path, config: TrackingConfig, fault: str) -> Callable[[], int]:
@@ -234,27 +374,3 @@ def _syncing(directory: Path, config: TrackingConfig, fault: str) -> Callable[[]
         return 0 if sync(directory, config).state == "synced" else 1
 
     return work
-
-
-def _forget(directory: Path) -> None:
-    """Remove the files of a trial that went well."""
-    shutil.rmtree(directory)
-    for file in directory.parent.glob(f"{directory.name}.*"):
-        file.unlink()
-
-
-def summary(notes: list[str]) -> str:
-    """Add up notes like '2 kills, 1 recomputed'."""
-    totals: dict[str, int] = {}
-    for note in notes:
-        for part in filter(None, note.split(", ")):
-            count, _, what = part.partition(" ")
-            totals[what] = totals.get(what, 0) + int(count)
-    return ", ".join(f"{count} {what}" for what, count in totals.items())
-
-
-def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table."""
-    lines = ["| fault | tried | | lost |", "|---|---|---|---|"]
-    lines += [f"| {row.fault} | {row.tried} | {row.note} | {len(row.lost) or 'nothing'} |" for row in rows]
-    return "\n".join(lines)

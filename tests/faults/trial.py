@@ -7,17 +7,19 @@ import hashlib
 import itertools
 import json
 import os
+import select
 import signal
 import sqlite3
+import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from runner import faults
+from runner.config import Declaration
 from runner.journal import read_journal
 from runner.record import lasting
 
@@ -39,6 +41,54 @@ class Ending:
     """How long it took."""
     output: str
     """What it printed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One command line in one process: a fork of this one, which has everything imported, or `python -m runner`."""
+
+    arguments: tuple[str, ...]
+    """What is typed."""
+    fault: str = ""
+    """As RUNNER_FAULT has it."""
+    signals: tuple[tuple[float, int], ...] = ()
+    """Signals it gets: seconds to wait before each, and its number."""
+    executed: Path | None = None
+    """Where every simulation that begins leaves its name; only a fork does."""
+    declared: Declaration | None = None
+    """What the command line means, where it was composed before; only a fork believes it."""
+    plain: bool = False
+    """Start an interpreter, as users do."""
+
+    def run(self, output: Path) -> Ending:
+        """Carry it out; what it prints is added to `output`."""
+        if not self.plain:
+            return in_a_process(self.command, output, self.signals)
+        with output.open("ab") as target:
+            began = time.monotonic()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "runner", *self.arguments],
+                stdout=target,
+                stderr=target,
+                env={**os.environ, "RUNNER_FAULT": self.fault},
+            )
+            code = _see_through(process.pid, self.signals)
+            process.returncode = code  # it was waited for already
+        return Ending(code, time.monotonic() - began, output.read_text(errors="replace"))
+
+    def command(self) -> int:
+        """Carry it out in this process, which is for nothing else any more."""
+        from runner.__main__ import main
+        from runner.verbs import run
+
+        faults.plan(self.fault)
+        if self.executed is not None:
+            note_executions(self.executed)
+        if self.declared is not None:
+            place = next(word for word in self.arguments if word.startswith("hydra.run.dir="))
+            declared = replace(self.declared, directory=place.partition("=")[2])
+            run.declare = lambda *_args, **_options: declared
+        return main(list(self.arguments))
 
 
 def in_a_process(work: Callable[[], int], output: Path, signals: Sequence[tuple[float, int]] = ()) -> Ending:
@@ -65,66 +115,53 @@ def in_a_process(work: Callable[[], int], output: Path, signals: Sequence[tuple[
     os.close(told)
     os.read(ready, 1)
     os.close(ready)
-    for delay, number in signals:
-        time.sleep(delay)
-        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            os.kill(child, number)
-    code = _wait(child)
+    code = _see_through(child, signals)
     text = output.read_text(errors="replace") if output.exists() else ""
     return Ending(code, time.monotonic() - began, text)
 
 
-def _wait(child: int) -> int:
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        found, status = os.waitpid(child, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() > deadline:
-            os.kill(child, signal.SIGKILL)
-            os.waitpid(child, 0)
-            raise AssertionError(f"process {child} hangs")
-        time.sleep(0.002)
+def _see_through(child: int, signals: Sequence[tuple[float, int]]) -> int:
+    """Send a child its signals, wait for it and return its exit code; one that hangs is killed and told of."""
+    descriptor = os.pidfd_open(child)
+    try:
+        for delay, number in signals:
+            ended, _, _ = select.select([descriptor], [], [], delay)
+            if not ended:
+                signal.pidfd_send_signal(descriptor, number)
+        ended, _, _ = select.select([descriptor], [], [], DEADLINE)
+        if not ended:
+            signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+    finally:
+        os.close(descriptor)
+    if not ended:
+        raise AssertionError(f"process {child} hung for {DEADLINE:g} s")
+    return os.waitstatus_to_exitcode(status)
 
 
-def start(
-    overrides: Sequence[str], directory: Path, fault: str = "", executed: Path | None = None
-) -> Callable[[], int]:
-    """Work for a process: start a run from the command line."""
-    return lambda: _command([*overrides, f"hydra.run.dir={directory}"], fault, executed)
-
-
-def resume(directory: Path, fault: str = "", executed: Path | None = None) -> Callable[[], int]:
-    """Work for a process: continue a run from the command line."""
-    return lambda: _command(["resume", str(directory)], fault, executed)
-
-
-def _command(arguments: list[str], fault: str, executed: Path | None) -> int:
-    from runner.__main__ import main
-
-    faults.plan(fault)
-    if executed is not None:
-        count_executions(executed)
-    return main(arguments)
-
-
-def count_executions(file: Path) -> None:
-    """From now on every simulation that begins leaves a byte in `file`, before it is done."""
-    from runner.engine.estimator import EstimatorPlan
-    from runner.engine.sampler import SamplerPlan
+def note_executions(file: Path) -> None:
+    """From now on every job whose simulation begins writes its workload and index into `file`, before it is done."""
+    from runner.runtime.job import RuntimeJob
 
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+    honest = RuntimeJob.__init__
 
-    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def count(*args: Any, **kwargs: Any) -> Any:
-            os.write(descriptor, b".")
-            return function(*args, **kwargs)
+    def noting(job: Any, *args: Any, simulate: Callable[[], Any], **options: Any) -> None:
+        def noted() -> Any:
+            os.write(descriptor, f"{job.record.workload} {job.record.index}\n".encode())
+            return simulate()
 
-        return count
+        honest(job, *args, simulate=noted, **options)
 
-    for plan, names in ((EstimatorPlan, ("run", "gradient")), (SamplerPlan, ("run",))):
-        for name in names:
-            setattr(plan, name, counted(getattr(plan, name)))
+    RuntimeJob.__init__ = noting  # type: ignore[method-assign]
+
+
+def executions(file: Path) -> list[tuple[str, int]]:
+    """Workload and index of every simulation that began, in order."""
+    if not file.exists():
+        return []
+    pairs = (line.rsplit(" ", 1) for line in file.read_text().splitlines())
+    return [(workload, int(index)) for workload, index in pairs]
 
 
 def spoil(k: int, spoiled: Callable[[Any], Any]) -> None:
@@ -139,6 +176,22 @@ def spoil(k: int, spoiled: Callable[[Any], Any]) -> None:
         return spoiled(numbers) if next(calls) == k else numbers
 
     EstimatorPlan.run = run  # type: ignore[method-assign]
+
+
+def at_event(k: int, what: Callable[[], None]) -> None:
+    """Do something right after the k-th event (from 1) was written to the journal."""
+    from runner.journal import Journal
+
+    honest = Journal.write
+    calls = itertools.count(1)
+
+    def write(*args: Any, **kwargs: Any) -> Any:
+        number = honest(*args, **kwargs)
+        if next(calls) == k:
+            what()
+        return number
+
+    Journal.write = write  # type: ignore[method-assign]
 
 
 def stored(database: Path) -> list[tuple[str, str, int]]:
@@ -162,21 +215,21 @@ def status(directory: Path) -> str | None:
     return endings[-1].get("status") if endings else None
 
 
-def recorded_jobs(directory: Path) -> int:
-    """Jobs whose result is in the journal."""
-    events = read_journal(directory / "journal.jsonl").events
-    return sum(event["kind"] == "job.completed" for event in events)
+def events(directory: Path) -> int:
+    """Intact events in the journal."""
+    journal = directory / "journal.jsonl"
+    return len(read_journal(journal).events) if journal.exists() else 0
 
 
-def repeated_jobs(directory: Path) -> list[tuple[Any, ...]]:
-    """Jobs whose result was recorded more than once; there must be none."""
-    events = lasting(read_journal(directory / "journal.jsonl").events)
-    counted = Counter(
+def done_jobs(directory: Path) -> list[tuple[str, int]]:
+    """Workload and index of every job whose result is in the journal, in order; no job may be there twice."""
+    journal = directory / "journal.jsonl"
+    events = read_journal(journal).events if journal.exists() else []
+    return [
         (event["workload"], event["index"])
         for event in events
         if event["kind"] == "job.completed" and event["status"] == "DONE"
-    )
-    return [job for job, count in counted.items() if count > 1]
+    ]
 
 
 def identity(directory: Path) -> dict[str, str]:
