@@ -10,7 +10,7 @@ import pytest
 from runner import RunResult, compose, run
 from runner.errors import ConfigError
 
-DYNAMICS = ("experiment=dynamics", "tracking=off", "estimator=exact")
+DYNAMICS = ("experiment=dynamics", "tracking=off", "run.figures=false", "estimator=exact")
 
 
 def evolve(*overrides: str) -> RunResult:

@@ -12,7 +12,7 @@ from runner.errors import ConfigError
 from tests.choices import choice
 from tests.test_run import events
 
-EXACT = ("tracking=off", "estimator=exact")
+EXACT = ("tracking=off", "run.figures=false", "estimator=exact")
 FCI_H2 = -1.1373060357533997
 """Full configuration interaction of H2 at 0.735 Å in sto-3g, from PySCF."""
 
@@ -31,7 +31,7 @@ def test_vqd_works_on_shots(workdir: Path) -> None:
     """The overlaps are measured like the energy; the reported energies are not penalized ones."""
     result = run(
         compose(
-            "experiment=vqd", "tracking=off", "estimator=shots", "estimator.default_shots=500", "optimizer=cobyla",
+            "experiment=vqd", "tracking=off", "run.figures=false", "estimator=shots", "estimator.default_shots=500", "optimizer=cobyla",
             "optimizer.max_evaluations=10", "experiment.levels=2", "experiment.starts=1",
         )
     )  # fmt: skip
@@ -85,6 +85,6 @@ def test_the_curve_of_hydrogen_is_exact_with_uccsd(workdir: Path) -> None:
 def test_what_does_not_fit_is_refused(workdir: Path, overrides: list[str], line: str) -> None:
     """One line, nothing created."""
     with pytest.raises(ConfigError, match=line):
-        run(compose("tracking=off", *overrides))
+        run(compose("tracking=off", "run.figures=false", *overrides))
 
     assert list(workdir.iterdir()) == []

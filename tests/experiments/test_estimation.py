@@ -13,7 +13,7 @@ from runner.errors import ConfigError
 from tests.choices import choice
 from tests.test_run import events
 
-ESTIMATION = ("experiment=estimation", "tracking=off")
+ESTIMATION = ("experiment=estimation", "tracking=off", "run.figures=false")
 
 
 def test_the_guides_block_broadcasts_three_by_two(workdir: Path) -> None:

@@ -10,14 +10,14 @@ from runner import compose, resume, run
 from tests.test_run import deterministic, events
 
 CURVE = (
-    "experiment=dissociation_curve", "tracking=off", "experiment.values=[0.7,0.9]", "optimizer=cobyla",
+    "experiment=dissociation_curve", "tracking=off", "run.figures=false", "experiment.values=[0.7,0.9]", "optimizer=cobyla",
     "optimizer.max_evaluations=6",
 )  # fmt: skip
 
 
 def test_an_interactive_time_out_is_survived_silently(workdir: Path) -> None:
     """S8, T2: 61 s of classical work make the session inactive; the next job queues, and the run does not notice."""
-    overrides = ("tracking=off", "optimizer.max_evaluations=6")
+    overrides = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=6")
     plain = run(compose(*overrides))
     slow = run(compose(*overrides, "session.latency=61", "session.queue_delay.seconds=100"))
 
@@ -49,7 +49,7 @@ def test_any_experiment_stops_with_its_session_and_goes_on(workdir: Path, experi
         ],
         "qaoa": ["hamiltonian.nodes=4", "optimizer.max_evaluations=8", "ansatz.reps=1"],
     }[experiment]
-    declared = (f"experiment={experiment}", "tracking=off", *shrunk)
+    declared = (f"experiment={experiment}", "tracking=off", "run.figures=false", *shrunk)
     whole = run(compose(*declared, "session.on_expiry=reopen", "session.max_time=30"))
     stopped = run(compose(*declared, "session.on_expiry=stop", "session.max_time=30"), directory="short")
 

@@ -19,7 +19,7 @@ CHEMICAL_ACCURACY = 1.6e-3
 
 def found(*overrides: str) -> RunResult:
     """A run to its end, in as many sessions as it takes."""
-    result = run(compose("tracking=off", "session.on_expiry=reopen", *overrides))
+    result = run(compose("tracking=off", "run.figures=false", "session.on_expiry=reopen", *overrides))
 
     assert result.status == "finished"
     return result
@@ -72,7 +72,7 @@ def test_the_levels_of_hydrogen(workdir: Path) -> None:
 def test_adapt_needs_fewer_parameters_than_uccsd(workdir: Path) -> None:
     """H4: within chemical accuracy of FCI, with fewer parameters than there are excitations."""
     result = found("experiment=adapt_vqe")
-    pool = Preparation(compose("experiment=adapt_vqe", "tracking=off")).prepared
+    pool = Preparation(compose("experiment=adapt_vqe", "tracking=off", "run.figures=false")).prepared
 
     assert isinstance(pool, Pool)
     uccsd = choice("ansatz", "uccsd").build(choice("hamiltonian", "h4").build()).num_parameters

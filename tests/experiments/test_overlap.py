@@ -23,7 +23,11 @@ def test_overlaps_are_those_of_the_state_vectors(
 ) -> None:
     """Exact where energies are exact, from Sampler shots where they are sampled; 1 for a state with itself."""
     config = compose(
-        "tracking=off", f"estimator={estimator}", f"backend={backend}", "backend.optimization_level=2"
+        "tracking=off",
+        "run.figures=false",
+        f"estimator={estimator}",
+        f"backend={backend}",
+        "backend.optimization_level=2",
     )
     preparation = Preparation(config)
     assert preparation.problem is not None
@@ -57,7 +61,15 @@ def test_methods_that_measure_overlaps_work_where_the_circuit_is_not_the_problem
     workdir: Path, overrides: list[str]
 ) -> None:
     """QN-SPSA in experiments that make circuits of their own: its metric is measured in them."""
-    result = run(compose("tracking=off", *overrides, "optimizer=qn_spsa", "optimizer.max_evaluations=25"))
+    result = run(
+        compose(
+            "tracking=off",
+            "run.figures=false",
+            *overrides,
+            "optimizer=qn_spsa",
+            "optimizer.max_evaluations=25",
+        )
+    )
 
     assert result.status == "finished"
     assert result.evaluations > 10

@@ -13,7 +13,7 @@ from runner import compose, run
 from runner.errors import ConfigError
 from tests.test_run import events
 
-QAOA = ("experiment=qaoa", "tracking=off", "estimator.default_shots=4000")
+QAOA = ("experiment=qaoa", "tracking=off", "run.figures=false", "estimator.default_shots=4000")
 RING = ("hamiltonian.graph=cycle", "hamiltonian.nodes=6")
 
 

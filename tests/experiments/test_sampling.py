@@ -10,7 +10,7 @@ from runner import compose, run
 from runner.errors import ConfigError
 from tests.test_run import events
 
-SAMPLING = ("experiment=sampling", "tracking=off")
+SAMPLING = ("experiment=sampling", "tracking=off", "run.figures=false")
 
 TWO_REGISTERS = """OPENQASM 2.0;
 include "qelib1.inc";

@@ -12,7 +12,7 @@ from runner.errors import ConfigError
 from runner.journal import read_journal
 from tests.test_run import cut, events
 
-RACE = ("experiment=vqe_race", "tracking=off", "optimizer.max_evaluations=15")
+RACE = ("experiment=vqe_race", "tracking=off", "run.figures=false", "optimizer.max_evaluations=15")
 
 
 def streams(directory: Path) -> dict[tuple[str, str], list[dict[str, object]]]:
