@@ -56,7 +56,7 @@ class SimulationOptions:
         """The same with a device's noise cut down to the circuit's qubits and these."""
         if not isinstance(self.noise_model, DeviceNoise):
             return self
-        touched, read = set(qubits), set()
+        touched, read = set(qubits), set[int]()
         for item in circuit.data:
             if item.operation.name != "barrier":
                 places = read if item.operation.name == "measure" else touched

@@ -34,7 +34,9 @@ MOST_RUNS_ON_A_PAGE = 2000
 """Runs up to which report.html is written by itself."""
 
 EXTRA = "run.figures=false"
-"""Drawing a run's figures takes longer than many a run; `python -m runner report DIR` draws them later."""
+"""Drawing a run's figures takes longer than many a run; `python -m runner report DIR` draws them later.
+
+Who types it wants no figure of the sweep either."""
 
 
 def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: bool = False) -> int:
@@ -207,7 +209,8 @@ class Conductor:
         table = self.table
         self.directory.write_table(table)
         self.directory.write_parquet(table)
-        draw(self.directory, table, self._swept)
+        if EXTRA not in self.directory.header["overrides"]:
+            draw(self.directory, table, self._swept)
         synced = self._uploader.finish()
         if self._tracking.enabled:
             self.directory.write_table(with_mlflow_ids(self.directory, table))
@@ -314,24 +317,9 @@ def draw(directory: SweepDirectory, table: Sequence[Row], swept: Sequence[str]) 
     if not any(row.get("energy") is not None for row in table) or len(table) > MOST_RUNS_ON_A_PAGE:
         return
     try:
-        sweep_page(directory.path, **axes(table, swept))
+        sweep_page(directory.path)
     except (RunnerError, ValueError, TypeError, KeyError, OSError) as error:
         print(f"the figure could not be drawn: {error}", file=sys.stderr)
-
-
-def axes(table: Sequence[Row], swept: Sequence[str]) -> dict[str, Any]:
-    """What the figure shows against what: the swept key with most values along x, the next one in colours."""
-    counts = {key: len({row.get(key) for row in table}) for key in swept}
-    chosen = sorted((key for key in counts if counts[key] > 1), key=lambda key: (key == "seed", -counts[key]))
-    colours = [key for key in chosen[1:] if counts[key] <= 7]
-    references = {row.get("reference_energy") for row in table if row.get("energy") is not None}
-    known = None not in references
-    return {
-        "x": chosen[0] if chosen else None,
-        "group": colours[0] if colours else None,
-        "y": "error" if known and len(references) > 1 else "energy",
-        "reference": references.pop() if known and len(references) == 1 else None,
-    }
 
 
 def shown(path: Path) -> Path:

@@ -8,6 +8,7 @@ below are theirs, so their documentation holds.
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import ConfigError, RunnerError
 from runner.require import require_range
-from runner.sweep.member import Row, Task, carry_out
+from runner.sweep.member import Row, Task, carry_out, end_with_the_parent
 
 if TYPE_CHECKING:
     from runner.config import RunConfig
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at jobs on a cluster."""
+
+STACK = "runner.sweep.stack"
+"""The module that new workers find imported."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
@@ -68,7 +72,11 @@ class BasicLauncher(ChecksHere):
 
 @dataclass(kw_only=True)
 class JoblibLauncher:
-    """Worker processes on this machine (joblib's loky): started once, then given one run after the other."""
+    """Worker processes on this machine (joblib's loky): started once, then given one run after the other.
+
+    Where the system can, they are forked from a process that does nothing but import what a run needs, so that this
+    is paid once and not by every worker.
+    """
 
     n_jobs: int = -1
     """Worker processes; -1: as many as there are cores for the threads of one run, -2: one less, …"""
@@ -111,7 +119,7 @@ class JoblibLauncher:
         if workers == 1:
             return [check(config) for config in configs]
         several = list(configs) * (1 if len(configs) >= workers else workers)
-        with environment(worker_environment(threads)):
+        with environment(worker_environment(threads)), forked_from_the_stack():
             found = list(self._parallel(workers, check, several, ordered=True))
         return found[: len(configs)]
 
@@ -125,7 +133,7 @@ class JoblibLauncher:
             yield from BasicLauncher().launch(tasks, directory, stop)
             return
         waiting = {task.number: task for task in tasks}
-        with environment(worker_environment(threads)):
+        with environment(worker_environment(threads)), forked_from_the_stack():
             while waiting and stop.signum is None:
                 try:
                     for row in self._parallel(workers, carry_out, list(waiting.values())):
@@ -151,6 +159,8 @@ class JoblibLauncher:
             temp_folder=self.temp_folder,
             max_nbytes=self.max_nbytes,
             mmap_mode=self.mmap_mode,
+            initializer=enter_worker,
+            initargs=(dict(os.environ),),
         )
         yield from parallel(joblib.delayed(function)(argument) for argument in arguments)
 
@@ -171,7 +181,7 @@ def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Itera
         row = known
         if known["status"] == "interrupted":
             try:
-                with ProcessPoolExecutor(max_workers=1) as alone:
+                with ProcessPoolExecutor(1, initializer=enter_worker, initargs=(dict(os.environ),)) as alone:
                     row = alone.submit(carry_out, task).result()
             except BrokenProcessPool as error:
                 row = task.fail(f"its worker process died twice: {_last_line(error)}", exit_code=137)
@@ -422,6 +432,38 @@ def worker_environment(threads: int) -> dict[str, str]:
     Linear algebra gets one thread, here and in single runs: its results depend on the number in their last bits.
     """
     return dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict.fromkeys(BLAS_VARIABLES, "1")
+
+
+_stack_environment: dict[str, str] = {}
+"""Thread variables with which the process that imports the stack was started: there is one per process, and
+libraries read them only when they are loaded."""
+
+
+@contextlib.contextmanager
+def forked_from_the_stack() -> Iterator[None]:
+    """Let joblib's workers be forked from a process that has imported the stack, where the system can do that."""
+    from joblib.externals.loky.backend.context import get_start_method, set_start_method
+
+    threads = {name: os.environ.get(name, "") for name in (*THREAD_VARIABLES, *BLAS_VARIABLES)}
+    if "forkserver" not in multiprocessing.get_all_start_methods() or _stack_environment not in ({}, threads):
+        yield
+        return
+    _stack_environment.update(threads)
+    multiprocessing.set_forkserver_preload([STACK])
+    before = get_start_method()
+    set_start_method("forkserver", force=True)
+    try:
+        yield
+    finally:
+        set_start_method(before, force=True)
+
+
+def enter_worker(variables: dict[str, str]) -> None:
+    """Take over the environment of the process that sweeps: a forked worker has that of an earlier moment."""
+    for name in set(os.environ) - set(variables):
+        del os.environ[name]
+    os.environ.update(variables)
+    end_with_the_parent()
 
 
 @contextlib.contextmanager

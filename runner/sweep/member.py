@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import multiprocessing.connection
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -140,7 +143,25 @@ class MemberStop(StopFlag):
 
 def orphaned() -> bool:
     """Whether the process that started this one is gone, and with it the sweep."""
-    return os.getppid() != PARENT
+    parent = multiprocessing.parent_process()
+    return os.getppid() != PARENT if parent is None else not parent.is_alive()
+
+
+_busy = threading.Lock()
+"""Held while this process carries out a run."""
+
+
+def end_with_the_parent() -> None:
+    """From now on, end this worker as soon as its sweep is gone and the current run has stopped."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    with _busy:
+        os._exit(0)
 
 
 def stopped(sweep: Path) -> int | None:
@@ -162,7 +183,7 @@ def carry_out(task: Task, stop: StopFlag | None = None) -> Row:
         return _carry_out(task, stop)
     if os.getcwd() != task.folder:
         os.chdir(task.folder)
-    with MemberStop(Path(task.sweep)) as flag:
+    with _busy, MemberStop(Path(task.sweep)) as flag:
         row = _carry_out(task, flag)
     if orphaned():
         os._exit(0)  # nobody is left to take the row, or to send another run

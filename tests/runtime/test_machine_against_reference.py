@@ -207,8 +207,8 @@ def _campaign(examples: int) -> type:
     return case
 
 
-class TestFiveHundred(_campaign(500)):  # type: ignore[misc]
-    """500 sequences."""
+class TestHundredAndFifty(_campaign(150)):  # type: ignore[misc]
+    """150 sequences."""
 
 
 @pytest.mark.nightly

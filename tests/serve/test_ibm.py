@@ -22,7 +22,14 @@ from tests.serve.serving import environment, thread, variables
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
-WORDS = ("experiment=vqe", "optimizer.max_evaluations=6", "ansatz.reps=1", "tracking=off", "seed=3")
+WORDS = (
+    "experiment=vqe",
+    "optimizer.max_evaluations=6",
+    "ansatz.reps=1",
+    "tracking=off",
+    "run.figures=false",
+    "seed=3",
+)
 MACHINE = ("backend=ibm", "backend.name=local_generic")
 DEVICE = ("backend=generic", "backend.num_qubits=3")
 

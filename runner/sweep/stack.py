@@ -1,0 +1,37 @@
+"""Everything a run loads, loaded once: worker processes are forked from one that has imported this module.
+
+Imported on the main thread, and starting no threads, so that forking afterwards is safe.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import qiskit_aer
+import scipy.optimize
+from qiskit.circuit.library import real_amplitudes
+from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
+
+from runner import lab, preparation, problem, report, run, runtime
+from runner.engine import kernel
+from runner.sweep import member
+
+__all__ = ["lab", "member", "preparation", "problem", "qiskit_aer", "report", "run", "runtime", "scipy"]
+
+
+def load_kernel() -> None:
+    """Load the compiled loops, which takes as long as a small run."""
+    from runner.engine.kernel.state_vector import StateVectorKernel
+
+    circuit, ones = real_amplitudes(1, reps=0), np.ones((1, 1))
+    small = StateVectorKernel(circuit, list(circuit.parameters), ones == 0, ones == 1, ones)
+    small.energies(ones)
+    small.gradients(ones)
+    small.probabilities(ones, [[(0, "Z")]])
+
+
+with contextlib.suppress(Exception):  # what does not load is for the run that needs it to report
+    PassManagerStagePluginManager()  # imports every installed plug-in of the transpiler, as transpiling would
+    if kernel.available():
+        load_kernel()
