@@ -75,9 +75,11 @@ class RunDirectory:
         """
         directory = cls(Path(path))
         if not directory.path.is_dir():
-            raise ConfigError(f"{path} is no directory; give the run directory to resume", key="resume")
+            raise ConfigError(f"{path} is no directory; give the directory of a run")
         if not directory.journal.is_file():
-            raise ConfigError(f"{path} holds no journal.jsonl, so it is not a run directory", key="resume")
+            raise ConfigError(
+                f"{path} holds no journal.jsonl, so it is not a run directory; name one that is"
+            )
         return directory
 
     def write(self, path: Path, text: str) -> None:

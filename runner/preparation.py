@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from runner.config import RunConfig
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
 from runner.record import Record
 from runner.signals import StopFlag
 
@@ -59,4 +60,27 @@ class Preparation:
             raise ConfigError(
                 "adjoint needs an exact simulation without noise; use backend=ideal, or gradient=parameter_shift",
                 key="gradient",
+            )
+        self._check_time(plan, problem)
+
+    def _check_time(self, plan: Any, problem: Problem) -> None:
+        """Warn where the session would end in its first energy or gradient: the time limit has to exceed any job."""
+        session, optimizer = self.config.session, self.config.optimizer
+        limit = session.max_time_seconds
+        if limit is None or session.mode == "job":
+            return
+        from runner.runtime.cost import Work
+
+        points = 1
+        if self.config.gradient != "none" and optimizer.uses_gradient:
+            points = 3 if self.config.gradient == "spsa" else 2 * problem.ansatz.num_parameters + 1
+        shots = self.config.estimator.options["default_shots"]
+        needed = self.service.cost.qpu_seconds([Work(points * shots * plan.num_bases, plan.duration)])
+        if needed > limit:
+            what = "gradient" if points > 1 else "energy"
+            warnings.warn(
+                f"session.max_time: {limit} s are shorter than the job of one {what}, about {needed:.1f} s; "
+                "raise it, or lower estimator.default_shots",
+                ConfigWarning,
+                stacklevel=2,
             )

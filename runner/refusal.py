@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import difflib
 import re
+import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
 from runner.require import nearest, shorten
 
 if TYPE_CHECKING:
@@ -253,6 +255,25 @@ def choices(group: str) -> list[str]:
 
 
 @contextlib.contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """What may not be as it was meant is said once, as `warning: key: what`; other warnings stay as they are."""
+    usual, told = warnings.showwarning, set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        text = " ".join(str(message).split())
+        if not issubclass(category, ConfigWarning):
+            usual(message, category, *where, **more)
+        elif text not in told:
+            told.add(text)
+            print(f"warning: {text}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ConfigWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
 def translated() -> Iterator[None]:
     """Turn whatever Hydra, OmegaConf or PyYAML raise into one line.
 
@@ -293,8 +314,10 @@ def explain(error: Exception, outer: Exception | None = None) -> ConfigError:
         return ConfigError(_unknown(key, error) + _where(text, key), key=key)
     if match := re.match(r"Could not delete from config. '([^']+)'", text):
         return ConfigError("required, cannot be removed; give it a value instead", key=match[1])
-    if isinstance(error, errors.ConfigTypeError) or text.startswith("Error merging override ~"):
+    if text.startswith("Error merging override ~"):
         return ConfigError("required, cannot be removed", key=key)
+    if isinstance(error, errors.ConfigTypeError):
+        return ConfigError("does not fit what is there; see --help", key=key)
     if isinstance(error, errors.MissingMandatoryValue):
         return ConfigError(f"mandatory value missing; give {key}=…", key=key)
     if isinstance(error, errors.ValidationError):
@@ -318,7 +341,7 @@ def _unknown(key: str, error: Exception) -> str:
     parent = getattr(error, "parent_node", None)
     name = key.rpartition(".")[2]
     known = (
-        [str(item) for item in parent]
+        [str(item) for item in parent if item != "hydra"]
         if parent is not None and OmegaConf.is_dict(parent)
         else _fields_of(error)
     )
@@ -368,6 +391,8 @@ def _wrong_type(message: str) -> str:
         if wanted == "Integer":
             with contextlib.suppress(ValueError, OverflowError):
                 hint = f"; write {int(float(value))}" if float(value) == int(float(value)) else ""
+            with contextlib.suppress(ValueError):
+                hint = f"; write {int(value, 0)}"  # 0x10, 0b11
         return f"expected {expected}, got {shorten(value, 40)!r}{hint}"
     if match := re.match(r"field '(\w+)' is not Optional|.*is not Optional|Incompatible value 'None'", first):
         return "needs a value, got null"

@@ -53,7 +53,12 @@ class GateList(AnsatzConfig):
                 key=key,
             )
         for angle in gate[1 : 1 + angles]:
-            if not (isinstance(angle, str) and re.fullmatch(r"[^\W\d]\w*", angle)):
+            if isinstance(angle, str) and not re.fullmatch(r"[^\W\d]\w*", angle):
+                raise ConfigError(
+                    f"{angle!r} is no name of a parameter; use letters, digits and _, beginning with a letter",
+                    key=key,
+                )
+            if not isinstance(angle, str):
                 require_number(key, angle)
         places = gate[1 + angles :]
         for place in places:

@@ -305,6 +305,8 @@ def diagonal(terms: Sequence[tuple[str, list[int], float]], size: int) -> Hamilt
     from runner.hamiltonian.operator import Hamiltonian
 
     total = SparsePauliOp.from_sparse_list(list(terms), size).simplify()
+    if not total.coeffs.any():
+        raise ConfigError("all weights are zero or cancel; give one that is not", key="hamiltonian")
     if not total.paulis.z.any():
         warnings.warn(
             "hamiltonian: every state has the same energy; nothing to minimize", ConfigWarning, stacklevel=3

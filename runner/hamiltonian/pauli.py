@@ -202,6 +202,8 @@ def hamiltonian_of(
                 f"{key}: {label} stands twice; its coefficients are added", ConfigWarning, stacklevel=3
             )
         sums[label] = sums.get(label, 0.0) + float(term[1])
+    if not any(sums.values()):
+        raise ConfigError("all coefficients are zero or cancel; give one that is not", key=key)
     if not any(value for label, value in sums.items() if set(label) != {"I"}):
         warnings.warn(
             f"{key}: every state has the same energy; nothing to minimize", ConfigWarning, stacklevel=3

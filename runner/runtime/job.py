@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import JobCancelledError, JobFailedError, JobMaxTimeError, RunnerError, RuntimeSessionError
 from runner.runtime import machine
+from runner.runtime.options import check_tags
 from runner.runtime.results import record, restore
 
 if TYPE_CHECKING:
@@ -283,6 +284,7 @@ class RuntimeJob:
 
     def update_tags(self, new_tags: list[str]) -> list[str]:
         """Replace its tags."""
+        check_tags(new_tags, "new_tags")
         self.record.tags = tuple(new_tags)
         return self.tags
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from runner.errors import ConfigError
+from runner.require import shorten
 
 DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 1 / math.sqrt(DEFAULT_SHOTS)
@@ -97,8 +98,27 @@ class EnvironmentOptions(Options):
     def _check(self, name: str, value: Any, key: str) -> None:
         if name != "job_tags" or value is None:
             return
-        if isinstance(value, str) or not all(isinstance(tag, str) and tag for tag in value):
-            raise ConfigError(f"must be a list of words, got {value!r}", key=key)
+        check_tags(value, key)
+
+
+MAX_TAG = 86
+"""Longest tag of a job."""
+
+
+def check_tags(tags: Any, key: str) -> None:
+    """Refuse what the service does not take as a job's tags.
+
+    Raises:
+        ConfigError: not a list of 1 to 86 printable characters each, without commas.
+    """
+    if isinstance(tags, str) or not isinstance(tags, Iterable):
+        raise ConfigError(f"must be a list of words, got {shorten(repr(tags), 60)}; write [word]", key=key)
+    for index, tag in enumerate(tags):
+        if not isinstance(tag, str) or not 1 <= len(tag) <= MAX_TAG or not tag.isprintable() or "," in tag:
+            raise ConfigError(
+                f"a tag is 1 to {MAX_TAG} printable characters without comma, got {shorten(repr(tag), 60)}; rename it",
+                key=f"{key}[{index}]",
+            )
 
 
 class SimulatorOptions(Options):
