@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,30 +14,71 @@ from runner.environment import environment
 from runner.errors import ConfigError, JournalError, ResumeError
 from runner.journal import Journal, is_open, read_journal
 from runner.refusal import parse
+from runner.results import RunResult
 
 
 def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ()) -> Declaration:
     """The declaration of the run in `files`, ready to be continued.
 
     Raises:
-        ConfigError: the run is finished.
+        ConfigError: nothing was recorded.
         ResumeError: config.yaml, a package or the machine is not what it was.
     """
     events = journal.contents.events
     started = next((event for event in events if event["kind"] == "run.started"), None)
     if started is None:
         raise ConfigError(f"{files.path} stopped before anything was recorded; start it again", key="resume")
-    ended = next((event for event in reversed(events) if event["kind"] == "run.ended"), None)
-    if ended is not None and ended["status"] == "finished":
-        raise ConfigError(f"{files.path} is finished; there is nothing to resume", key="resume")
     _same_config(files, started["config"])
     values = {**started["config"], "run": {**started["config"]["run"], **_run_options(overrides)}}
     declaration = restore(values, started["schemas"], started["overrides"])
     _same_environment(started, declaration.config)
-    if ended is not None and ended["status"] == "stopped":
+    if _status(events) == "stopped":
         # its session has ended: going on means another session
         declaration.config.session.on_expiry = "reopen"
     return replace(declaration, directory=str(files.path))
+
+
+def is_finished(files: RunDirectory, events: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a run came to its end and wrote what only a run can write."""
+    return _status(events) == "finished" and files.session.is_file() and files.result.is_file()
+
+
+def complete(
+    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()
+) -> tuple[RunResult, list[str]]:
+    """What a finished run would have done next, had it not been killed: figures, report, MLflow.
+
+    Returns:
+        The result, and one line on each thing that was done.
+
+    Raises:
+        ConfigError: nothing is missing.
+    """
+    config = events[0]["config"]
+    content = json.loads(files.result.read_text(encoding="utf-8"))
+    done = []
+    if {**config["run"], **_run_options(overrides)}["figures"] and not (files.path / "report.html").is_file():
+        from runner.report import illustrate
+
+        done.append(f"wrote {illustrate(files)}")
+    if config["tracking"]["enabled"] and content["mlflow_run_id"] is None:
+        from runner.tracking import sync
+
+        report = sync(files.path)
+        done.append(report.message or f"MLflow run {report.mlflow_run_id}")
+        if report.mlflow_run_id is not None:
+            content["mlflow_run_id"] = report.mlflow_run_id
+            files.write_json(files.result, content)
+            sync(files.path)
+    if not done:
+        raise ConfigError(f"{files.path} is finished; there is nothing to resume", key="resume")
+    return RunResult(**content, directory=files.path), done
+
+
+def _status(events: Sequence[Mapping[str, Any]]) -> str | None:
+    """How a run ended the last time it did."""
+    endings = (event["status"] for event in reversed(events) if event["kind"] == "run.ended")
+    return next(endings, None)
 
 
 def _run_options(overrides: Sequence[str]) -> dict[str, Any]:

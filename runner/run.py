@@ -95,6 +95,8 @@ def resume(
 ) -> RunResult:
     """Continue an unfinished run where its journal ends; the result is what it would have been without the break.
 
+    A run that was killed after its end gets what it had no time for: figures, report, its place in MLflow.
+
     Args:
         path: the run directory.
         overrides: `run.*` settings only: what was declared cannot be changed.
@@ -102,14 +104,20 @@ def resume(
         sweep: what it is one of many of.
 
     Raises:
-        ConfigError: there is no run to resume, or it is finished.
+        ConfigError: there is no run to resume, or it is finished and complete.
         JournalError: another process is writing it.
         ResumeError: code, configuration or environment changed, with the first difference.
     """
-    from runner.continuation import reopen
+    from runner.continuation import complete, is_finished, reopen
 
     files = RunDirectory.existing(path)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
+        if is_finished(files, journal.contents.events):
+            journal.close()  # an upload waits for that
+            result, done = complete(files, journal.contents.events, overrides)
+            if not quiet:
+                print("\n".join([f"{files.path} is finished; what was missing:", *done]))
+            return result
         declaration = reopen(files, journal, overrides)
         with _uploader(declaration.config, sweep) as uploader:
             preparation = Preparation(declaration.config)
@@ -183,7 +191,8 @@ class _Execution:
                 f"MLflow run {result.mlflow_run_id}; python -m runner ui, or mlflow ui --backend-store-uri "
             )
             found = where + self.config.tracking.uri if result.mlflow_run_id else "off"
-            summary(result, sessions["sessions"], report.message or found)
+            schema = schema_names(self.config)["hamiltonian"]
+            summary(result, sessions["sessions"], report.message or found, hamiltonian=schema)
         return result
 
     def _experiment(self, lab: Lab) -> _Ending:

@@ -57,6 +57,18 @@ def test_the_run_directory_is_complete(workdir: Path) -> None:
         yaml.safe_load((result.directory / "config.yaml").read_text())["optimizer"]["max_evaluations"] == 12
     )
     assert (result.directory / "figures" / "convergence.png").stat().st_size > 10_000
+    (result.directory / "report.html").unlink()
+    (result.directory / "figures" / "convergence.png").unlink()
+    before = (result.directory / "journal.jsonl").read_bytes()
+
+    again = resume(result.directory)  # as after a kill between the last event and the figures
+
+    assert again == result
+    assert {path.name for path in result.directory.iterdir()} == names
+    assert (result.directory / "figures" / "convergence.png").stat().st_size > 10_000
+    assert (result.directory / "journal.jsonl").read_bytes() == before
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        resume(result.directory)
 
 
 def test_the_result_is_the_best_evaluation_measured_afresh(workdir: Path) -> None:
@@ -153,11 +165,19 @@ def test_resume_is_bit_identical(workdir: Path, optimizer: str) -> None:
 
 
 def test_a_finished_run_is_not_resumed(workdir: Path) -> None:
-    """There is nothing left to do, and the line says so."""
-    run(compose(*SMALL), directory="done")
+    """There is nothing left to do, and the line says so; what only a run can write is written again."""
+    whole = run(compose(*SMALL), directory="done")
+    session = Path("done/session.json").read_text()
 
     with pytest.raises(ConfigError, match="resume: done is finished"):
         resume("done")
+
+    Path("done/session.json").unlink()
+    again = resume("done")
+
+    assert Path("done/session.json").read_text() == session
+    assert (again.energy, again.parameters) == (whole.energy, whole.parameters)
+    assert len(events(again, "job.completed")) == 13
 
 
 def test_a_run_in_progress_is_not_resumed(workdir: Path) -> None:

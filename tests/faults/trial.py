@@ -194,13 +194,17 @@ def at_event(k: int, what: Callable[[], None]) -> None:
     Journal.write = write  # type: ignore[method-assign]
 
 
-def stored(database: Path) -> list[tuple[str, str, int]]:
-    """(directory, status, values of energy/value) of every run in an MLflow database."""
+def stored(database: Path, name: str) -> list[tuple[str, str, int]]:
+    """(id, status, values of energy/value) of every MLflow run of a run directory of this name."""
+    if not database.exists():
+        return []
     with contextlib.closing(sqlite3.connect(database)) as connection:
         return connection.execute(
-            "SELECT tags.value, runs.status, (SELECT count(*) FROM metrics"
+            "SELECT runs.run_uuid, runs.status, (SELECT count(*) FROM metrics"
             " WHERE metrics.run_uuid = runs.run_uuid AND key = 'energy/value')"
-            " FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid AND tags.key = 'runner.directory'"
+            " FROM runs JOIN tags ON tags.run_uuid = runs.run_uuid"
+            " WHERE tags.key = 'runner.directory' AND tags.value = ?",
+            (name,),
         ).fetchall()
 
 
