@@ -15,7 +15,7 @@ import numpy as np  # noqa: E402
 from qiskit.circuit.library import efficient_su2  # noqa: E402
 from qiskit.quantum_info import SparsePauliOp  # noqa: E402
 
-from benchmarks import peers  # noqa: E402
+from benchmarks import peers, targets  # noqa: E402
 from benchmarks.measure import interleaved, table  # noqa: E402
 from runner.engine import DeviceNoise, Engine  # noqa: E402
 
@@ -161,9 +161,15 @@ def main() -> None:
         table("By parameters, ms (8 qubits)", "parameters", parameters(), 1e-3, "kernel energy"), flush=True
     )
     print(table("Per parameter set, µs, by batch size", "qubits", batches(), 1e-6, None), flush=True)
+    sampled, noisy = {}, {}
     if peers.find_spec("qiskit_ibm_runtime"):
-        print(table("4096 shots, ms", "qubits", shots(), 1e-3, "runner"), flush=True)
-        print(table("Noisy snapshots, 4096 shots, ms", "device", devices(), 1e-3, "runner"), flush=True)
+        sampled, noisy = shots(), devices()
+        print(table("4096 shots, ms", "qubits", sampled, 1e-3, "runner"), flush=True)
+        print(table("Noisy snapshots, 4096 shots, ms", "device", noisy, 1e-3, "runner"), flush=True)
+    goals = targets.of_tables(energy, gradient, sampled, noisy)
+    if THREADS == 1:
+        goals += [targets.batch(), targets.two_threads(), *([] if QUICK else [targets.against_memory()])]
+    print(targets.table(goals), flush=True)
     chart(energy, Path("outputs/benchmarks/evaluation.png"))
     print("chart: outputs/benchmarks/evaluation.png")
 

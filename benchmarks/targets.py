@@ -1,0 +1,173 @@
+"""What the engine promises, as ratios with their targets: `python -m benchmarks` prints this table at its end."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from qiskit.circuit.library import efficient_su2
+
+from benchmarks import peers
+from benchmarks.measure import interleaved
+from runner.engine import Engine
+
+Rows = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One promise: what is compared, what it must come to, and the ratios that were measured."""
+
+    what: str
+    target: float
+    seen: Mapping[str, float]
+    at_most: bool = False
+
+    def line(self) -> str:
+        if not self.seen:
+            return f"| {self.what} | {'≤' if self.at_most else '≥'} {self.target:g} | not measured | |"
+        met = [value <= self.target if self.at_most else value >= self.target for value in self.seen.values()]
+        values = ", ".join(f"{label}: {value:.3g}" for label, value in self.seen.items())
+        sign = "≤" if self.at_most else "≥"
+        return f"| {self.what} | {sign} {self.target:g} | {values} | {'yes' if all(met) else 'no'} |"
+
+
+def table(goals: Iterable[Goal]) -> str:
+    lines = ["### Targets", "", "| ratio | target | seen (by qubits) | met |", "|---|---|---|---|"]
+    return "\n".join([*lines, *(goal.line() for goal in goals), ""])
+
+
+def ratios(rows: Rows, slow: str, fast: str, sizes: Iterable[int]) -> dict[str, float]:
+    """How many times `slow` takes what `fast` takes, at the sizes where both were measured."""
+    wanted = {str(size) for size in sizes}
+    return {
+        label: row[slow] / row[fast]
+        for label, row in rows.items()
+        if label in wanted and slow in row and fast in row
+    }
+
+
+def of_tables(energy: Rows, gradient: Rows, shots: Rows, devices: Rows) -> list[Goal]:
+    """The goals that the big tables answer."""
+    small, all_sizes = range(4, 17), range(4, 21)
+    return [
+        Goal("exact evaluation: native Aer / kernel", 8, ratios(energy, "native Aer", "kernel", small)),
+        Goal("exact evaluation: lightning / kernel", 5, ratios(energy, "lightning", "kernel", small)),
+        Goal("exact evaluation: qulacs / kernel", 5, ratios(energy, "qulacs", "kernel", small)),
+        *(
+            Goal(f"the same at 20 qubits: {peer} / kernel", 1, ratios(energy, peer, "kernel", [20]))
+            for peer in ("native Aer", "lightning", "qulacs")
+        ),
+        Goal(
+            "exact evaluation: Aer EstimatorV2 / kernel",
+            100,
+            ratios(energy, "Aer EstimatorV2", "kernel", range(2, 13)),
+        ),
+        Goal(
+            "exact evaluation: Aer EstimatorV2 / native Aer",
+            10,
+            ratios(energy, "Aer EstimatorV2", "native Aer", range(2, 9)),
+        ),
+        Goal(
+            "the same at 12 qubits",
+            5,
+            ratios(energy, "Aer EstimatorV2", "native Aer", [12]),
+        ),
+        Goal(
+            "gradient / evaluation",
+            4,
+            ratios(gradient, "kernel adjoint", "kernel energy", all_sizes),
+            at_most=True,
+        ),
+        Goal(
+            "gradient: lightning adjoint / kernel adjoint",
+            5,
+            ratios(gradient, "lightning adjoint", "kernel adjoint", all_sizes),
+        ),
+        Goal(
+            "gradient: qulacs backprop / kernel adjoint",
+            5,
+            ratios(gradient, "qulacs backprop", "kernel adjoint", all_sizes),
+        ),
+        Goal("4096 shots: seed's loop / runner", 25, ratios(shots, "seed's loop", "runner", range(2, 13))),
+        Goal(
+            "noisy snapshots of 133 qubits: client's local mode / runner",
+            300,
+            {
+                label.split(", ")[1]: row["client's local mode"] / row["runner"]
+                for label, row in devices.items()
+                if "torino" in label
+            },
+        ),
+    ]
+
+
+def batch() -> Goal:
+    """A hundred parameter sets in one PUB against a hundred PUBs of one set on Aer's own Estimator, per set."""
+    seen = {}
+    for size in (2, 4, 8):
+        circuit = efficient_su2(size, reps=2, entanglement="linear")
+        values = np.random.default_rng(1).uniform(-3, 3, circuit.num_parameters)
+        operator = peers.heisenberg(size)
+        sets = np.tile(values, (100, 1))
+        times = interleaved(
+            {
+                "ours": peers.ours(circuit, operator, sets, 1)["kernel"],
+                "theirs": peers.aer_estimator(circuit, operator, values)["Aer EstimatorV2"],
+            },
+            rounds=5,
+        )
+        seen[str(size)] = 100 * times["theirs"] / times["ours"]
+    return Goal("a set in a batch of 100: Aer EstimatorV2, one by one / kernel", 500, seen)
+
+
+def two_threads() -> Goal:
+    """Two workloads in two threads of one process against the same two one after the other."""
+    seen = {}
+    for size in (12, 16):
+        circuit = efficient_su2(size, reps=2, entanglement="linear")
+        values = np.random.default_rng(1).uniform(-3, 3, circuit.num_parameters)
+        operator = peers.heisenberg(size)
+        plans = [Engine(engine="kernel").estimator_plan(circuit, operator) for _ in range(2)]
+        count = {12: 2000, 16: 100}[size]
+
+        def workload(plan, values=values, count=count) -> None:
+            for _ in range(count):
+                plan.run(values, shots=None, seed=1)
+
+        found = []
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(workload, plans))
+            for _ in range(5):
+                one_by_one = timed(lambda plans=plans: [workload(plan) for plan in plans])
+                together = timed(lambda plans=plans, pool=pool: list(pool.map(workload, plans)))
+                found.append(one_by_one / together)
+        seen[str(size)] = statistics.median(found)
+    return Goal(f"two workloads one after the other / in two threads ({os.cpu_count()} cores)", 1.9, seen)
+
+
+def against_memory(size: int = 24) -> Goal:
+    """One evaluation against reading and writing the state once a fused gate and once a CX at memory's speed."""
+    circuit = efficient_su2(size, reps=2, entanglement="linear")
+    values = np.random.default_rng(1).uniform(-3, 3, circuit.num_parameters)
+    plan = Engine(engine="kernel").estimator_plan(circuit, peers.heisenberg(size))
+    plan.run(values, shots=None, seed=1)
+    state = np.ones(1 << size, dtype=complex)
+    passes = 3 * size + 2 * (size - 1) / 2  # a CX touches half of the state
+    found = []
+    for _ in range(3):
+        evaluation = timed(lambda: plan.run(values, shots=None, seed=1))
+        one_pass = min(timed(lambda: np.negative(state, out=state)) for _ in range(3))
+        found.append(passes * one_pass / evaluation)
+    return Goal("every gate a pass through memory / evaluation", 0.6, {str(size): statistics.median(found)})
+
+
+def timed(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
