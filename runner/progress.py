@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from runner.results import RunResult
+from runner.results import RunResult, error_in_words
 
 REFRESH = 0.1
 """Seconds between two updates of the progress line."""
@@ -100,8 +100,17 @@ def terminal() -> Console:
     return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
 
 
-def summary(result: RunResult, sessions: Sequence[Mapping[str, Any]], tracking: str) -> None:
-    """Print the table at the end: what was found, how far from the truth, what it cost, where it lies."""
+def summary(
+    result: RunResult, sessions: Sequence[Mapping[str, Any]], tracking: str, *, hamiltonian: str | None
+) -> None:
+    """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
+
+    Args:
+        result: what came out.
+        sessions: those of session.json.
+        tracking: what is said of MLflow.
+        hamiltonian: name of its schema, which tells the unit of energy.
+    """
     console = terminal()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
@@ -113,7 +122,7 @@ def summary(result: RunResult, sessions: Sequence[Mapping[str, Any]], tracking: 
     if result.reference_energy is not None:
         table.add_row("exact", f"{result.reference_energy:.6f}")
     if result.error is not None:
-        table.add_row("error", f"{1000 * result.error:+.3f} mHa")
+        table.add_row("error", error_in_words(result.error, result.reference_energy, hamiltonian))
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
     for session in sessions:
         table.add_row("session", f"{session['id']}  {session['status'].lower()}: {session['reason']}")

@@ -12,6 +12,23 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MOLECULES = ("molecule_terms", "molecule", "hydrogen")
+"""Hamiltonian schemas whose energies are in Hartree."""
+
+
+def error_in_words(error: float, exact: float | None, hamiltonian: str | None) -> str:
+    """An energy's distance from the exact one: of molecules in mHa, of anything else in its own unit and relative.
+
+    Args:
+        error: energy − exact.
+        exact: what it should have been.
+        hamiltonian: name of the Hamiltonian's schema.
+    """
+    if hamiltonian in MOLECULES:
+        return f"{1000 * error:+.3f} mHa"
+    return f"{error:+.3g}" + (f" ({100 * abs(error / exact):.2g} %)" if exact else "")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What an experiment found; energies in the Hamiltonian's unit."""

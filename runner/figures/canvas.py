@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runner.results import MOLECULES
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -18,9 +20,6 @@ GREY = "#8A8A8A"
 
 DPI = 120
 SIZE = (8.0, 4.5)
-
-MOLECULES = ("molecule_terms", "molecule", "hydrogen")
-"""Hamiltonian schemas whose energies are in Hartree."""
 
 CHEMICAL_ACCURACY = 1.6e-3
 """1 kcal/mol in Hartree."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.redact import redact, redact_value
+from runner.results import error_in_words
 from runner.tracking.translation import Translation, number
 
 KEY_LENGTH = 250
@@ -115,7 +116,7 @@ def description(run: Translation) -> str:
         if isinstance(config.get(group), Mapping) and config[group].get("name")
     ]
     lines = [f"**{started.get('experiment', 'run')}**: {', '.join(choices)}", ""]
-    lines += _result_table(result)
+    lines += _result_table(result, started.get("schemas", {}).get("hamiltonian"))
     session = [
         f"{run.session[key]}" for key in ("mode", "backend", "state") if run.session.get(key) is not None
     ]
@@ -130,7 +131,7 @@ def description(run: Translation) -> str:
     return redact("\n".join(lines))
 
 
-def _result_table(result: Mapping[str, Any]) -> list[str]:
+def _result_table(result: Mapping[str, Any], hamiltonian: str | None) -> list[str]:
     energy, reference = number(result.get("energy")), number(result.get("reference_energy"))
     if energy is None:
         return []
@@ -139,7 +140,7 @@ def _result_table(result: Mapping[str, Any]) -> list[str]:
     if reference is not None:
         rows.append(("exact", f"{reference:.6f}"))
     if error is not None:
-        rows.append(("error", f"{error:+.6f} ({error * 1000:+.2f} mHa if in Hartree)"))
+        rows.append(("error", error_in_words(error, reference, hamiltonian)))
     rows.append(("evaluations", str(result.get("evaluations"))))
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows), ""]
 

@@ -59,6 +59,7 @@ def newest() -> Path:
 
 
 def _summary(files: RunDirectory) -> None:
+    from runner.journal import read_journal
     from runner.progress import summary
     from runner.results import RunResult
 
@@ -66,4 +67,6 @@ def _summary(files: RunDirectory) -> None:
         return
     content: dict[str, Any] = json.loads(files.result.read_text(encoding="utf-8"))
     sessions = json.loads(files.session.read_text(encoding="utf-8"))["sessions"]
-    summary(RunResult(**content, directory=files.path), sessions, "")
+    schemas = next(iter(read_journal(files.journal).events), {}).get("schemas", {})
+    result = RunResult(**content, directory=files.path)
+    summary(result, sessions, "", hamiltonian=schemas.get("hamiltonian"))

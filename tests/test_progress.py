@@ -1,0 +1,71 @@
+"""What the terminal shows: the progress line, and errors in the unit they have."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from runner.progress import Progress, clock, summary
+from runner.results import RunResult, error_in_words
+
+
+@pytest.mark.parametrize(
+    ("error", "exact", "hamiltonian", "words"),
+    [
+        (0.0016, -1.137, "molecule_terms", "+1.600 mHa"),
+        (-2e-6, None, "hydrogen", "-0.002 mHa"),
+        (0.0012, -12.0, "tfim", "+0.0012 (0.01 %)"),
+        (0.5, -10.0, "maxcut", "+0.5 (5 %)"),
+        (0.5, 0.0, "pauli", "+0.5"),
+        (1.0, None, None, "+1"),
+    ],
+)
+def test_only_molecules_are_in_millihartree(
+    error: float, exact: float | None, hamiltonian: str | None, words: str
+) -> None:
+    """A lattice has no Hartree: its error is in its own unit and in per cent."""
+    assert error_in_words(error, exact, hamiltonian) == words
+
+
+def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """Energy, distance from the truth in the right unit, cost, and where it lies."""
+    result = RunResult(
+        experiment="vqe", status="finished", energy=-9.9, stddev=0.01, reference_energy=-10.0, error=0.1,
+        evaluations=3, iterations=1, parameters=[0.0], stop_reason="done", usage_seconds=75.0, cost=60.0,
+        session_ids=["s"], mlflow_run_id=None, seed=1, wall_seconds=0.5, versions={}, table=[], exit_code=0,
+        directory=Path("here"),
+    )  # fmt: skip
+    session = {"id": "s", "status": "Closed", "reason": "closed by close()"}
+
+    summary(result, [session], "off", hamiltonian="tfim")
+
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "energy -9.900000 ± 0.01" in lines
+    assert "error +0.1 (1 %)" in lines
+    assert "usage 1 min 15 s of the session's clock, 60.00 USD on the declared plan" in lines
+    assert "files here" in lines
+
+
+def test_the_progress_line_follows_the_evaluations() -> None:
+    """Number, best energy, session clock, and how long at most; every workload where there are several."""
+    progress = Progress(4, console=Console(file=io.StringIO()))
+    with progress:
+        progress("evaluation", {"workload": "vqe", "best": -1.5})
+        progress("job.completed", {"finished": 61.0})
+        progress("evaluation", {"workload": "vqe", "best": -1.75})
+
+        assert progress.line(progress._started + 10).startswith(
+            "evaluation 2/4  best -1.750000  session 1 min 01 s  at most 10.0 s left"
+        )
+        progress("evaluation", {"workload": "other", "best": 0.25})
+
+        assert "vqe -1.750000  other 0.250000" in progress.line(progress._started)
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(41.24, "41.2 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")])
+def test_times_read_as_people_say_them(seconds: float, words: str) -> None:
+    """Seconds, minutes, hours."""
+    assert clock(seconds) == words
