@@ -156,12 +156,14 @@ def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
     except yaml.YAMLError as error:
         raise ResumeError(f"{files.config} is no valid YAML any more; restore it or delete it") from error
     before, now = flatten(dict(recorded)), flatten(current if isinstance(current, dict) else {})
-    for key in before.keys() | now.keys():
-        if before.get(key) != now.get(key):
-            raise ResumeError(
-                f"{files.config}: {key} is {now.get(key)!r}, the run was started with {before.get(key)!r}; "
-                "undo the change, or start a new run"
-            )
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if changed:
+        key, *others = changed
+        also = f"; {', '.join(others[:5])} differ{'s' * (len(others) == 1)} too" if others else ""
+        raise ResumeError(
+            f"{files.config}: {key} is {now.get(key)!r}, the run was started with {before.get(key)!r}{also}; "
+            "undo the change, or start a new run"
+        )
 
 
 def _same_environment(started: Mapping[str, Any], config: RunConfig) -> None:

@@ -190,13 +190,16 @@ def test_a_run_in_progress_is_not_resumed(workdir: Path) -> None:
 
 
 def test_a_changed_configuration_is_refused(workdir: Path) -> None:
-    """The first key that differs is named."""
+    """The keys that differ are named."""
     run(compose(*SMALL), directory="changed")
     cut(Path("changed"), keep=9)
     text = Path("changed/config.yaml").read_text().replace("max_evaluations: 12", "max_evaluations: 13")
-    Path("changed/config.yaml").write_text(text)
+    Path("changed/config.yaml").write_text(text.replace("default_shots: 4096", "default_shots: 4097"))
 
-    with pytest.raises(ResumeError, match=r"optimizer\.max_evaluations is 13, the run was started with 12"):
+    with pytest.raises(
+        ResumeError,
+        match=r"optimizer\.max_evaluations is 13, the run was started with 12; estimator\.default_shots differs too",
+    ):
         resume("changed")
 
 
