@@ -20,6 +20,9 @@ from runner.redact import redact
 REQUEST_TIMEOUT = 10
 """Seconds a tracking server has to answer; a run waits much shorter for the process that asks."""
 
+PROBE_TIMEOUT = 2
+"""Seconds it has to say that it is alive while a run goes on; whoever syncs by hand gives it the time above."""
+
 ID_TAG = "runner.run_id"
 """The tag by which a run is found again."""
 
@@ -44,14 +47,21 @@ class Store:
         artifacts: folder for files, where the store is a database.
         experiment: name of the MLflow experiment, made if it is missing.
         on_request: called with True before every request and with False after it.
+        live: a run is going on, so a server that does not answer at once is left alone.
     """
 
     def __init__(
-        self, uri: str, artifacts: str, experiment: str, on_request: Callable[[bool], None] = lambda _: None
+        self,
+        uri: str,
+        artifacts: str,
+        experiment: str,
+        on_request: Callable[[bool], None] = lambda _: None,
+        *,
+        live: bool = False,
     ) -> None:
         self._on_request = on_request
         if is_server(uri):
-            self._call(probe, uri)
+            self._call(probe, uri, PROBE_TIMEOUT if live else REQUEST_TIMEOUT)
         load(uri)  # seconds that say nothing about the store's health
         folder = Path(artifacts).absolute()
         with _alone(uri):
@@ -142,8 +152,12 @@ def is_server(uri: str) -> bool:
     return uri.startswith("http")
 
 
-def probe(uri: str) -> None:
+def probe(uri: str, seconds: float) -> None:
     """Ask a tracking server whether it is alive, before MLflow is imported.
+
+    Args:
+        uri: its address.
+        seconds: it has to answer; a shorter MLFLOW_HTTP_REQUEST_TIMEOUT counts instead.
 
     Raises:
         StoreError: it did not answer, or not with success.
@@ -151,7 +165,7 @@ def probe(uri: str) -> None:
     address = urlsplit(uri)
     kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
     host = redact(f"{address.scheme}://{address.hostname}:{address.port or ''}".rstrip(":"))
-    seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", REQUEST_TIMEOUT))
+    seconds = min(seconds, float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", seconds)))
     connection = kind(address.hostname or "", address.port, timeout=seconds)
     try:
         connection.request("GET", address.path.rstrip("/") + "/health")

@@ -156,7 +156,7 @@ class RunSync:
             return self.progress.run_id
         started = self.translation.started
         experiment = redact(self.config.experiment or str(started.get("experiment") or "runner"))
-        store = Store(self.progress.uri, self.config.artifacts, experiment, self._request)
+        store = Store(self.progress.uri, self.config.artifacts, experiment, self._request, live=self.live)
         run_id = store.find_run(self.identity)
         if run_id is not None and self.live:
             store.set_status(run_id, "RUNNING", None)

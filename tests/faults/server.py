@@ -52,7 +52,7 @@ def _await(port: int, process: subprocess.Popen[bytes], output: Path) -> None:
     """Wait until the server answers."""
     for _ in range(3000):
         try:
-            probe(f"http://127.0.0.1:{port}")
+            probe(f"http://127.0.0.1:{port}", 5.0)
         except StoreError:
             if process.poll() is not None:
                 break
