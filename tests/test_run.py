@@ -194,7 +194,7 @@ def test_a_changed_configuration_is_refused(workdir: Path) -> None:
     run(compose(*SMALL), directory="changed")
     cut(Path("changed"), keep=9)
     text = Path("changed/config.yaml").read_text().replace("max_evaluations: 12", "max_evaluations: 13")
-    Path("changed/config.yaml").write_text(text.replace("default_shots: 4096", "default_shots: 4097"))
+    Path("changed/config.yaml").write_text(text.replace("default_shots: 1000", "default_shots: 2000"))
 
     with pytest.raises(
         ResumeError,
