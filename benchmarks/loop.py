@@ -108,14 +108,56 @@ def overhead() -> None:
     print()
 
 
+def large() -> None:
+    """A whole VQE of 16 qubits against the engine's time for the same evaluations, exact."""
+    problem_words = ["hamiltonian=heisenberg", "hamiltonian.shape=[16]", "ansatz.reps=2", "estimator=exact"]
+    config = compose(*problem_words)
+    problem = Problem.build(config, config.backend.build(config.session.build(seed=1)))
+    plan, point = Engine().estimator_plan(problem.circuit, problem.observable), problem.initial_point
+    pair = np.stack([point, point])
+    print("### A whole VQE of 16 qubits, seconds (medians)\n")
+    print("| optimizer | evaluations | whole loop | bare simulation | whole / bare |\n|---|---|---|---|---|")
+    for name, overrides, bare, each in (
+        ("l_bfgs_b, adjoint", ["optimizer=l_bfgs_b", "gradient=adjoint"], lambda: plan.gradient(point), 1),
+        ("spsa", SPSA, lambda: plan.run(pair, shots=None, seed=1), 2),
+        ("nelder_mead", ["optimizer=nelder_mead"], lambda: plan.run(point, shots=None, seed=1), 1),
+    ):
+        bare()
+        rows = []
+        for _ in range(ROUNDS):
+            whole, count = our_loop(*problem_words, *overrides, "optimizer.max_evaluations=200")
+            start = time.perf_counter()
+            for _ in range(count // each):
+                bare()
+            rows.append((whole, time.perf_counter() - start))
+        whole, alone = (statistics.median(column) for column in zip(*rows, strict=True))
+        ratio = statistics.median(row[0] / row[1] for row in rows)
+        print(f"| {name} | {count} | {whole:.2f} | {alone:.2f} | {ratio:.2f}× |", flush=True)
+    print()
+
+
 def chemistry() -> None:
     """VQE with L-BFGS and adjoint gradients to 1.6 mHa: the engine and PennyLane lightning from the same point."""
     from benchmarks import peers
 
     print("### VQE to 1.6 mHa with L-BFGS-B and adjoint gradients, ms to the first crossing (medians)\n")
     print("| problem | runner's engine | whole run | lightning | lightning / engine |\n|---|---|---|---|---|")
-    for name, seed in (("h2", 1), ("h2", 2), ("h2", 3)):
-        config = compose(f"hamiltonian={name}", "estimator=exact", "optimizer=l_bfgs_b", f"seed={seed}")
+    for name, reps, seed in [
+        ("h2", 2, 1),
+        ("h2", 2, 2),
+        ("h2", 2, 3),
+        ("lih_4q", 3, 1),
+        ("lih_4q", 3, 2),
+        ("lih_4q", 3, 3),
+    ]:
+        words = (
+            f"hamiltonian={name}",
+            f"ansatz.reps={reps}",
+            "estimator=exact",
+            "optimizer=l_bfgs_b",
+            f"seed={seed}",
+        )
+        config = compose(*words)
         problem = Problem.build(config, config.backend.build(config.session.build(seed=1)))
         plan = Engine().estimator_plan(problem.circuit, problem.observable)
         reference = problem.reference_energy
@@ -131,7 +173,7 @@ def chemistry() -> None:
             engine_times.append(crossing(ours, problem.initial_point, reference + 1.6e-3))
             lightning_times.append(crossing(theirs, problem.initial_point, reference + 1.6e-3))
             seconds, _ = our_loop(
-                f"hamiltonian={name}", "estimator=exact", "optimizer=l_bfgs_b", "gradient=adjoint", f"seed={seed}",
+                *words, "gradient=adjoint",
                 f"optimizer.target_energy={reference + 1.6e-3}",
             )  # fmt: skip
             whole_times.append(seconds)
@@ -173,6 +215,7 @@ def main() -> None:
         if find_spec("qiskit_ibm_runtime"):
             page()
         overhead()
+        large()
         if find_spec("pennylane"):
             chemistry()
 

@@ -9,7 +9,7 @@ from runner.hamiltonian import PauliTerms
 from runner.hamiltonian.fermion import hartree_fock_state
 from tests.choices import choice
 
-MOLECULES = ("h2", "h4", "lih", "beh2", "h2o")
+MOLECULES = ("h2", "h4", "lih", "lih_4q", "beh2", "h2o")
 
 
 def terms(*given, **settings):

@@ -86,6 +86,7 @@ GEOMETRIES = {
     "h2": {"geometry": "H 0 0 0; H 0 0 0.735"},
     "h4": {"geometry": "H 0 0 0; H 0 0 0.9; H 0 0 1.8; H 0 0 2.7"},
     "lih": {"geometry": "Li 0 0 0; H 0 0 1.6", "frozen_core": True},
+    "lih_4q": {"geometry": "Li 0 0 0; H 0 0 1.6", "active_space": [2, 2], "active_orbitals": [1, 5]},
     "beh2": {
         "geometry": "H 0 0 -1.33; Be 0 0 0; H 0 0 1.33",
         "active_space": [4, 4],

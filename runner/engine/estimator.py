@@ -142,7 +142,7 @@ class EstimatorPlan:
             return table[:, 0].reshape((*batch, *rest))
         if not batch:
             return table[0].reshape((*shape, *rest))
-        if int(np.prod(batch)) == 1 or int(np.prod(shape)) == 1:
+        if math.prod(batch) == 1 or math.prod(shape) == 1:
             return table.reshape((*np.broadcast_shapes(batch, shape), *rest))
         try:
             sets, elements = np.broadcast_arrays(

@@ -42,6 +42,15 @@ def test_lithium_hydride(workdir: Path) -> None:
     assert abs(result.error) < CHEMICAL_ACCURACY
 
 
+def test_lithium_hydride_on_four_qubits(workdir: Path) -> None:
+    """Two electrons in two orbitals, the hardware-efficient ansatz: within chemical accuracy."""
+    result = found(
+        "hamiltonian=lih_4q", "ansatz.reps=3", "optimizer=l_bfgs_b", "estimator=exact", "gradient=adjoint"
+    )
+
+    assert abs(result.error) < CHEMICAL_ACCURACY
+
+
 @pytest.mark.parametrize("field", [0.5, 1.0, 2.0])
 def test_the_ising_chain(workdir: Path, field: float) -> None:
     """8 sites on both sides of the transition and at it, HVA: within 1 % of the exact energy."""

@@ -28,7 +28,7 @@ def available() -> bool:
 
 
 def load() -> ModuleType:
-    """The compiled loops; the first use on a machine compiles them (about ten seconds), then they are on disk."""
+    """The compiled loops; the first use on a machine compiles them (20 to 30 seconds), then they are on disk."""
     with _lock:
         return _loaded()
 
@@ -47,7 +47,7 @@ def _loaded() -> ModuleType:
     if not loops.energies.stats.cache_path or not any(
         Path(loops.energies.stats.cache_path).glob("loops.*.nbi")
     ):
-        _log.warning("compiling the kernel, once on this machine (about ten seconds)")
+        _log.warning("compiling the kernel, once on this machine (20 to 30 seconds)")
     return loops
 
 
