@@ -8,6 +8,9 @@ care that its upper half is the imaginary part, nor that a second state may foll
 The program and the observables come as two flat arrays each (integers, reals). `integers[k]` is where segment k
 of the integers starts, `integers[integers[0] + k]` where segment k of the reals does; `state_vector.py` packs them.
 Slicing would read better, but costs seconds of compilation.
+
+One file although it is long: Numba compiles a cached function again when its own file changes, not when a function of
+another file that it calls does.
 """
 
 from __future__ import annotations
