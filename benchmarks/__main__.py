@@ -168,7 +168,12 @@ def main() -> None:
         print(table("Noisy snapshots, 4096 shots, ms", "device", noisy, 1e-3, "runner"), flush=True)
     goals = targets.of_tables(energy, gradient, sampled, noisy)
     if THREADS == 1:
-        goals += [targets.batch(), targets.two_threads(), *([] if QUICK else [targets.against_memory()])]
+        goals += [
+            targets.batch(),
+            *targets.around_aer(),
+            targets.two_threads(),
+            *([] if QUICK else [targets.against_memory()]),
+        ]
     print(targets.table(goals), flush=True)
     chart(energy, Path("outputs/benchmarks/evaluation.png"))
     print("chart: outputs/benchmarks/evaluation.png")

@@ -126,6 +126,43 @@ def batch() -> Goal:
     return Goal("a set in a batch of 100: Aer EstimatorV2, one by one / kernel", 500, seen)
 
 
+class _Stopwatch:
+    """Aer's controller, adding up what Aer says its simulations took."""
+
+    def __init__(self, controller) -> None:
+        self._controller = controller
+        self.seconds = 0.0
+
+    def execute(self, *arguments):
+        output = self._controller.execute(*arguments)
+        self.seconds += sum(result["time_taken"] for result in output["results"])
+        return output
+
+
+def around_aer() -> list[Goal]:
+    """A whole evaluation on the `aer` engine against the time Aer itself reports for it."""
+    goals = []
+    for size, limit in ((2, 1.8), (12, 1.2), (16, 1.02)):
+        circuit = efficient_su2(size, reps=2, entanglement="linear")
+        values = np.random.default_rng(1).uniform(-3, 3, circuit.num_parameters)
+        plan = Engine(engine="aer").estimator_plan(circuit, peers.heisenberg(size))
+        plan.run(values, shots=None, seed=1)
+        program = plan._expectation_program
+        program._controller = watch = _Stopwatch(program._controller)
+        found = []
+        for _ in range(5):
+            watch.seconds = 0.0
+            whole = timed(
+                lambda plan=plan, values=values: [plan.run(values, shots=None, seed=1) for _ in range(20)]
+            )
+            found.append(whole / watch.seconds)
+        seen = {str(size): statistics.median(found)}
+        goals.append(
+            Goal(f"evaluation on engine=aer / Aer's own time, {size} qubits", limit, seen, at_most=True)
+        )
+    return goals
+
+
 def two_threads() -> Goal:
     """Two workloads in two threads of one process against the same two one after the other."""
     seen = {}
