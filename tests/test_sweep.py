@@ -326,7 +326,7 @@ def test_two_processes_cannot_carry_out_one_sweep(serial: Path) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize(("event", "code", "status"), [(30, 0, "finished"), (3, 137, "failed")])
+@pytest.mark.parametrize(("event", "code", "status"), [(35, 0, "finished"), (3, 137, "failed")])
 def test_a_dying_worker_costs_its_own_run_at_most(
     workdir: Path, serial: Path, monkeypatch: pytest.MonkeyPatch, event: int, code: int, status: str
 ) -> None:

@@ -7,8 +7,6 @@ below are theirs, so their documentation holds.
 
 from __future__ import annotations
 
-import contextlib
-import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import ConfigError, RunnerError
 from runner.require import require_range
-from runner.sweep.member import Row, Task, carry_out, end_with_the_parent
+from runner.sweep.member import Row, Task, carry_out
+from runner.sweep.worker import enter_worker, environment, forked_from_the_stack, worker_environment
 
 if TYPE_CHECKING:
     from runner.config import RunConfig
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
 
 POLL = 0.2
 """Seconds between two looks at jobs on a cluster."""
-
-STACK = "runner.sweep.stack"
-"""The module that new workers find imported."""
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
-BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 class Launcher(Protocol):
@@ -424,61 +417,6 @@ def _collect(ray: Any, reference: Any, task: Task) -> Row:
 def threads_of(tasks: Sequence[Task]) -> int:
     """Threads that the most demanding of the runs was declared with."""
     return max(int(task.values["backend"]["threads"]) for task in tasks)
-
-
-def worker_environment(threads: int) -> dict[str, str]:
-    """The variables by which every worker uses as many threads as its run declares, and no more.
-
-    Linear algebra gets one thread, here and in single runs: its results depend on the number in their last bits.
-    """
-    return dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict.fromkeys(BLAS_VARIABLES, "1")
-
-
-_stack_environment: dict[str, str] = {}
-"""Thread variables with which the process that imports the stack was started: there is one per process, and
-libraries read them only when they are loaded."""
-
-
-@contextlib.contextmanager
-def forked_from_the_stack() -> Iterator[None]:
-    """Let joblib's workers be forked from a process that has imported the stack, where the system can do that."""
-    from joblib.externals.loky.backend.context import get_start_method, set_start_method
-
-    threads = {name: os.environ.get(name, "") for name in (*THREAD_VARIABLES, *BLAS_VARIABLES)}
-    if "forkserver" not in multiprocessing.get_all_start_methods() or _stack_environment not in ({}, threads):
-        yield
-        return
-    _stack_environment.update(threads)
-    multiprocessing.set_forkserver_preload([STACK])
-    before = get_start_method()
-    set_start_method("forkserver", force=True)
-    try:
-        yield
-    finally:
-        set_start_method(before, force=True)
-
-
-def enter_worker(variables: dict[str, str]) -> None:
-    """Take over the environment of the process that sweeps: a forked worker has that of an earlier moment."""
-    for name in set(os.environ) - set(variables):
-        del os.environ[name]
-    os.environ.update(variables)
-    end_with_the_parent()
-
-
-@contextlib.contextmanager
-def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set environment variables for the processes started meanwhile."""
-    before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 def required(module: str, extra: str, key: str = "hydra/launcher") -> Any:

@@ -143,8 +143,18 @@ class MemberStop(StopFlag):
 
 def orphaned() -> bool:
     """Whether the process that started this one is gone, and with it the sweep."""
+    sentinel = _sentinel()
+    return (
+        os.getppid() != PARENT if sentinel is None else bool(multiprocessing.connection.wait([sentinel], 0))
+    )
+
+
+def _sentinel() -> int | None:
+    """What tells a forked worker that the sweep's process, which is not the one it was forked from, is gone."""
     parent = multiprocessing.parent_process()
-    return os.getppid() != PARENT if parent is None else not parent.is_alive()
+    return (
+        None if parent is None else parent.sentinel
+    )  # None too where joblib started the worker by its own means
 
 
 _busy = threading.Lock()
@@ -153,9 +163,9 @@ _busy = threading.Lock()
 
 def end_with_the_parent() -> None:
     """From now on, end this worker as soon as its sweep is gone and the current run has stopped."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+    sentinel = _sentinel()
+    if sentinel is not None:
+        threading.Thread(target=_end_after, args=(sentinel,), daemon=True).start()
 
 
 def _end_after(sentinel: int) -> None:

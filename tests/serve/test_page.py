@@ -39,9 +39,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
                 page["metrics"] = page["job1"].metrics()
         service = page["service"]
         page["jobs"] = service.jobs(limit=None)
-        page["tagged"] = {
-            tag: service.jobs(limit=None, job_tags=[tag]) for tag in ("cobyla", "nelder-mead")
-        }
+        page["tagged"] = {tag: service.jobs(limit=None, job_tags=[tag]) for tag in ("cobyla", "nelder-mead")}
         page["loop details"] = page["session"].details()
     page["printed"] = printed
     return page

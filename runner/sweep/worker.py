@@ -1,0 +1,72 @@
+"""What worker processes start with: their environment, and how they are forked from one that has loaded everything."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+from collections.abc import Iterator
+
+from runner.sweep.member import end_with_the_parent
+
+STACK = "runner.sweep.stack"
+"""The module that new workers find imported."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+BLAS_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+READ_WHEN_LOADED = (*THREAD_VARIABLES, *BLAS_VARIABLES, "RUNNER_FAULT")
+"""Variables that are looked at once, when a module is imported."""
+
+
+def worker_environment(threads: int) -> dict[str, str]:
+    """The variables by which every worker uses as many threads as its run declares, and no more.
+
+    Linear algebra gets one thread, here and in single runs: its results depend on the number in their last bits.
+    """
+    return dict.fromkeys(THREAD_VARIABLES, str(threads)) | dict.fromkeys(BLAS_VARIABLES, "1")
+
+
+_stack_environment: dict[str, str] = {}
+"""With which of these variables the process that imports the stack was started: there is one, as long as we live."""
+
+
+@contextlib.contextmanager
+def forked_from_the_stack() -> Iterator[None]:
+    """Let joblib's workers be forked from a process that has imported the stack, where the system can do that."""
+    from joblib.externals.loky.backend.context import get_start_method, set_start_method
+
+    present = {name: os.environ.get(name, "") for name in READ_WHEN_LOADED}
+    if "forkserver" not in multiprocessing.get_all_start_methods() or _stack_environment not in ({}, present):
+        yield
+        return
+    _stack_environment.update(present)
+    multiprocessing.set_forkserver_preload([STACK])
+    before = get_start_method()
+    set_start_method("forkserver", force=True)
+    try:
+        yield
+    finally:
+        set_start_method(before, force=True)
+
+
+def enter_worker(variables: dict[str, str]) -> None:
+    """Take over the environment of the process that sweeps: a forked worker has that of an earlier moment."""
+    for name in set(os.environ) - set(variables):
+        del os.environ[name]
+    os.environ.update(variables)
+    end_with_the_parent()
+
+
+@contextlib.contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set environment variables for the processes started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
