@@ -16,29 +16,44 @@ from runner.tracking.store import StoreError, probe
 
 
 @contextmanager
-def mlflow_server(home: Path) -> Iterator[int]:
-    """Start a tracking server that keeps everything below `home`; yields its port."""
+def mlflow_server(home: Path, *, direct: bool = False) -> Iterator[int]:
+    """Start a tracking server that keeps everything below `home`; yields its port.
+
+    Args:
+        home: its folder.
+        direct: start the server's application as `mlflow server` does in the end, without importing MLflow twice.
+    """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    store = [
-        "--backend-store-uri",
-        f"sqlite:///{home}/server.db",
-        "--artifacts-destination",
-        str(home / "artifacts"),
-    ]
+    store, artifacts = f"sqlite:///{home}/server.db", str(home / "artifacts")
     place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    if direct:
+        command = ["uvicorn", *place, "mlflow.server.fastapi_app:app"]
+        settings |= {
+            "_MLFLOW_SERVER_FILE_STORE": store,
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": artifacts,
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+        }
+    else:
+        command = [
+            "mlflow",
+            "server",
+            "--backend-store-uri",
+            store,
+            "--artifacts-destination",
+            artifacts,
+            *place,
+        ]
     with (home / "server.log").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *store, *place],
+            [sys.executable, "-m", *command],
             stdout=output,
             stderr=output,
             cwd=home,
             start_new_session=True,
-            env={
-                **os.environ,
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-                "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-            },
+            env={**os.environ, **settings},
         )
     try:
         _await(port, process, home / "server.log")
