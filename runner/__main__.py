@@ -28,7 +28,7 @@ VERBS = {
 FLAGS = {
     "-h": "help", "--help": "help", "-m": "multirun", "--multirun": "multirun", "-c": "cfg", "--cfg": "cfg",
     "-cd": "config_dir", "--config-dir": "config_dir", "-sc": "completion", "--shell-completion": "completion",
-    "--version": "version", "--fork": "fork", "--env": "env",
+    "--version": "version", "--fork": "fork", "--env": "env", "--interactive": "interactive",
 }  # fmt: skip
 TAKES_VALUE = {"cfg", "config_dir"}
 
@@ -118,6 +118,8 @@ def _dispatch(line: CommandLine) -> int:
         return complete(line.arguments)
     if "env" in line.flags and line.verb != "serve":
         raise ConfigError("only `serve` has an environment to print", key="--env")
+    if "interactive" in line.flags and line.verb != "report":
+        raise ConfigError("only `report` has figures to explore", key="--interactive")
     return int(importlib.import_module(f"runner.verbs.{line.verb}").main(line))
 
 

@@ -29,6 +29,7 @@ flags:
   -cd, --config-dir DIR    a folder with config groups of your own
   -sc, --shell-completion  eval "$(python -m runner -sc install=bash)"
   --fork                   with resume: a new run from the best parameters of DIR; overrides are allowed
+  --interactive            with report: one page whose figures answer to the mouse (extra [interactive])
   --version                the version
 """
 

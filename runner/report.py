@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import gzip
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +17,15 @@ from runner.errors import ConfigError
 from runner.journal import read_journal
 
 if TYPE_CHECKING:
+    from runner.figures import SweepAxes
     from runner.problem import Problem
 
 Events = Sequence[Mapping[str, Any]]
 
 TEMPLATES = Path(__file__).parent / "templates"
+
+ASIDE = ("number", "exit_code", "directory")
+"""Columns of a sweep's table that its page does without."""
 
 MOST_JOBS = 500
 """Rows of the table of jobs; all of them are in session.json."""
@@ -36,24 +43,49 @@ CAPTIONS = {
 }
 """Figure → what is said below it, in the order of the page."""
 
+DRAW = """
+(async () => {
+  const packed = Uint8Array.from(atob(document.getElementById("library").textContent), letter => letter.charCodeAt(0));
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const library = document.createElement("script");
+  library.textContent = await new Response(unpacked).text();
+  document.body.append(library);
+  for (const place of document.querySelectorAll(".plot")) {
+    const figure = JSON.parse(place.nextElementSibling.textContent);
+    // the buttons are named because those there are by default offer to upload the figure
+    Plotly.newPlot(place, figure.data, figure.layout, {
+      responsive: true, displaylogo: false, plotlyServerURL: "",
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+    });
+  }
+})();
+"""
+"""What turns the figures of an interactive page from data into pictures; plotly.js is packed, to fit into a mail."""
 
-def illustrate(files: RunDirectory, problem: Problem | None = None) -> Path:
+
+def illustrate(files: RunDirectory, problem: Problem | None = None, *, interactive: bool = False) -> Path:
     """Draw a run's figures from its journal and write report.html; returns the page.
 
     Args:
         files: the run directory.
         problem: the circuits where they are at hand; None: read back from the journal if they are short.
+        interactive: write interactive.html instead, whose figures answer to the mouse; needs plotly.
+
+    Raises:
+        ConfigError: plotly is needed and not installed.
     """
     from runner.figures import draw_run
     from runner.figures.run import reference_of
 
+    plots = Plots(interactive)
     events = read_journal(files.journal).events
     circuits = recorded_circuits(events) if problem is None else [
         ("as declared", problem.ansatz), ("on the device", problem.circuit)
     ]  # fmt: skip
     draw_run(events, files.figures, reference=reference_of(events), circuits=circuits)
-    page = files.path / "report.html"
-    files.write(page, run_page(events, files.figures))
+    plots.of_run(events, reference_of(events))
+    page = files.path / plots.page
+    files.write(page, run_page(events, files.figures, plots))
     return page
 
 
@@ -73,8 +105,57 @@ def recorded_circuits(events: Events) -> list[tuple[str, Any]]:
     return [(titles[name], qasm3.loads(one["qasm"])) for name, one in circuits.items()]
 
 
-def run_page(events: Events, figures: Path) -> str:
-    """The text of report.html, from the journal and the drawn figures."""
+class Plots:
+    """What plotly draws where the other page has pictures; nothing, unless that is asked for."""
+
+    def __init__(self, wanted: bool = False) -> None:
+        """Raises a ConfigError if it is wanted and not installed, before anything is written."""
+        from runner.figures import interactive
+
+        self.page = "interactive.html" if wanted else "report.html"
+        self.library = interactive.library() if wanted else None
+        self._figures: dict[str, str] = {}
+
+    def of_run(self, events: Events, reference: float | None) -> None:
+        """Those of a run."""
+        from runner.figures import interactive
+
+        if self.library is not None:
+            self._keep(interactive.run_figures(events, reference))
+
+    def of_sweep(self, rows: Sequence[Mapping[str, Any]], axes: SweepAxes) -> None:
+        """Those of a sweep."""
+        from runner.figures import interactive
+
+        if self.library is not None:
+            self._keep({"sweep.png": interactive.sweep_overview(rows, axes)})
+
+    def of(self, name: str) -> str | None:
+        """The data of the one in place of a picture, as text that cannot end the element it stands in."""
+        return self._figures.get(name)
+
+    def content(self) -> dict[str, Any]:
+        """What the page needs besides the data: plotly.js, what starts it, and digests: no other script may run."""
+        if self.library is None:
+            return {}
+        text = self.library.encode()
+        digests = [base64.b64encode(hashlib.sha256(script).digest()) for script in (text, DRAW.encode())]
+        return {
+            "library": base64.b64encode(gzip.compress(text, mtime=0)).decode(),
+            "draw": DRAW,
+            "digests": [digest.decode() for digest in digests],
+        }
+
+    def _keep(self, figures: Mapping[str, Any]) -> None:
+        for name, figure in figures.items():
+            text = str(figure.to_json())
+            for character in "<>&":
+                text = text.replace(character, f"\\u{ord(character):04x}")
+            self._figures[name] = text
+
+
+def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
+    """The text of the page, from the journal and the drawn figures."""
     from runner.figures import Timeline
     from runner.progress import clock
 
@@ -97,9 +178,10 @@ def run_page(events: Events, figures: Path) -> str:
         choices=_choices(config),
         stop_reason=result.get("stop_reason"),
         tiles=_tiles(result, timeline.end, len(jobs), events),
-        command=" ".join(["python -m runner", *map(_quoted, started.get("overrides", ()))]),
+        command=_command(started, config),
         table=_table(result.get("table", [])),
-        figures=_embedded(figures),
+        figures=_embedded(figures, plots),
+        **(plots or Plots()).content(),
         sessions=_sessions(events),
         time_spent=", ".join(spent),
         jobs=jobs[:MOST_JOBS],
@@ -109,25 +191,30 @@ def run_page(events: Events, figures: Path) -> str:
     )
 
 
-def sweep_page(directory: Path, **axes: Any) -> Path:
+def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
     """Draw the overview of a sweep from its sweep.csv and write report.html there; returns the page.
 
     Args:
         directory: the sweep's directory.
-        axes: what `sweep_overview` shall draw against what.
+        interactive: write interactive.html instead, whose figure answers to the mouse; needs plotly.
 
     Raises:
-        ConfigError: there is no sweep.csv.
+        ConfigError: there is no sweep.csv, or plotly is needed and not installed.
     """
-    from runner.figures import save, sweep_overview
+    from runner.figures import SweepAxes, save, sweep_overview
+    from runner.figures.canvas import unit
 
+    plots = Plots(interactive)
     rows = read_table(directory / "sweep.csv")
+    header = _header(directory)
+    axes = SweepAxes.of(rows, energy_unit=unit([{"kind": "run.started", **header}]))
     files = RunDirectory(directory)
     files.figures.mkdir(exist_ok=True)
-    save(sweep_overview(rows, **axes), files.figures / "sweep.png")
+    save(sweep_overview(rows, axes), files.figures / "sweep.png")
+    plots.of_sweep(rows, axes)
     states = [str(row.get("status")) for row in rows]
     finished = states.count("finished")
-    page = directory / "report.html"
+    page = directory / plots.page
     files.write(
         page,
         _render(
@@ -135,11 +222,27 @@ def sweep_page(directory: Path, **axes: Any) -> Path:
             status="finished" if finished == len(rows) else "stopped",
             subtitle=f"{len(rows)} runs, {finished} finished",
             tiles=_sweep_tiles(rows),
-            figures=_embedded(files.figures),
-            runs=_table(rows),
+            command=_sweep_command(header),
+            figures=_embedded(files.figures, plots),
+            **plots.content(),
+            runs=_table([{key: row[key] for key in row if key not in ASIDE} for row in rows]),
         ),
     )
     return page
+
+
+def _header(directory: Path) -> dict[str, Any]:
+    """What sweep.json says of how the sweep was declared; nothing where somebody made the table by hand."""
+    try:
+        return dict(json.loads((directory / "sweep.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+
+
+def _sweep_command(header: Mapping[str, Any]) -> str | None:
+    if "overrides" not in header:
+        return None
+    return " ".join(["python -m runner -m", *map(_quoted, header["overrides"])])
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
@@ -191,18 +294,34 @@ def _subtitle(started: Mapping[str, Any]) -> str:
     return f"{datetime.fromtimestamp(started['t']):%Y-%m-%d %H:%M}, seed {started.get('seed')}, {software}"
 
 
+def _command(started: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """What to type for this run; None where a Python program declared more than a command line shows."""
+    from runner.config import declare
+
+    overrides = started.get("overrides", ())
+    if not overrides and config != declare([]).values:
+        return None
+    return " ".join(["python -m runner", *map(_quoted, overrides)])
+
+
 def _choices(config: Mapping[str, Any]) -> str:
     groups = ("experiment", "hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
-    return ", ".join(
-        f"{group} {config[group]['name']}"
+    names = {
+        group: str(config[group]["name"])
         for group in groups
         if isinstance(config.get(group), Mapping) and config[group].get("name")
-    )
+    }
+    racing = config.get("experiment", {}).get("optimizers")
+    if racing:
+        names["optimizer"] = " and ".join(map(str, racing))
+    return ", ".join(f"{group} {name}" for group, name in names.items())
 
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
     from runner.figures.canvas import number, unit
+    from runner.figures.canvas import started as started_event
     from runner.progress import clock
+    from runner.results import error_in_words
 
     energy, exact, error = (number(result.get(name)) for name in ("energy", "reference_energy", "error"))
     stddev, usage, cost = (number(result.get(name)) for name in ("stddev", "usage_seconds", "cost"))
@@ -212,8 +331,8 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     if exact is not None:
         tiles.append(("exact", f"{exact:.6f}", unit(events)))
     if error is not None:
-        hartree = unit(events) == "Hartree"
-        tiles.append(("error", f"{1000 * error:+.3f} mHa" if hartree else f"{error:+.6f}", "energy − exact"))
+        schema = started_event(events).get("schemas", {}).get("hamiltonian")
+        tiles.append(("error", error_in_words(error, exact, schema), "energy − exact"))
     if result:
         tiles.append(
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")
@@ -237,6 +356,9 @@ def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         tiles.append({"name": "lowest energy", "value": shown(best["energy"]), "note": str(best.get("run"))})
     usage = sum(number(row.get("usage_seconds")) or 0.0 for row in rows)
     tiles.append({"name": "usage", "value": clock(usage), "note": "all runs together"})
+    costs = [cost for row in rows if (cost := number(row.get("cost"))) is not None]
+    if costs:
+        tiles.append({"name": "cost", "value": f"{sum(costs):.2f} USD", "note": "all runs together"})
     return tiles
 
 
@@ -302,9 +424,13 @@ def _environment(started: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{"what": name, "value": str(value)} for name, value in facts.items() if value is not None]
 
 
-def _embedded(folder: Path) -> list[dict[str, str]]:
+def _embedded(folder: Path, plots: Plots | None) -> list[dict[str, Any]]:
     return [
-        {"caption": caption, "data": base64.b64encode((folder / name).read_bytes()).decode()}
+        {
+            "caption": caption,
+            "data": base64.b64encode((folder / name).read_bytes()).decode(),
+            "plot": None if plots is None else plots.of(name),
+        }
         for name, caption in CAPTIONS.items()
         if (folder / name).is_file()
     ]

@@ -100,6 +100,32 @@ def test_the_report_shows_its_figures(browser: Any, outputs: Path) -> None:
     assert browser.get_log("browser") == []
 
 
+def test_an_interactive_report_answers_to_the_mouse(browser: Any, outputs: Path) -> None:
+    """Drawn without a network and without a refused script; hovering a point tells its numbers."""
+    pytest.importorskip("plotly")
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    from runner.directory import RunDirectory
+    from runner.report import illustrate
+
+    directory = next((outputs / "outputs" / "runs").glob("*cobyla"))
+    browser.get(illustrate(RunDirectory(directory), interactive=True).as_uri())
+    deadline = time.monotonic() + 60
+    while not (points := browser.find_elements("css selector", ".points path.point")):
+        assert time.monotonic() < deadline, browser.get_log("browser")
+        time.sleep(0.2)
+
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", points[30])
+    ActionChains(browser).move_to_element(points[30]).perform()
+    time.sleep(1)
+
+    told = browser.find_element("css selector", ".hoverlayer").text
+    assert "evaluation 31" in told
+    assert "QPU time so far" in told
+    assert len(browser.find_elements("css selector", ".plot .main-svg")) >= 4
+    assert browser.get_log("browser") == []
+
+
 def test_the_run_list_has_every_optimizer(browser: Any, outputs: Path, address: str) -> None:
     """Runs are there by name."""
     number, _ = experiment(outputs)

@@ -11,6 +11,7 @@ from qiskit import QuantumCircuit
 
 from runner.figures import (
     COLOURS,
+    SweepAxes,
     Timeline,
     circuit_pair,
     convergence,
@@ -193,8 +194,8 @@ def test_sweep_overview_draws_numbers_as_a_curve_and_words_as_places() -> None:
     ]
     rows.append({"run": "failed", "optimizer": "spsa", "seed": 3, "energy": None, "usage_seconds": None})
 
-    curve = sweep_overview(rows, x="seed", group="optimizer", reference=-3.5)
-    places = sweep_overview(rows)
+    curve = sweep_overview(rows, SweepAxes(x="seed", group="optimizer", reference=-3.5))
+    places = sweep_overview(rows, SweepAxes())
 
     assert list(curve.axes[0].lines[0].get_xdata()) == [1, 2]
     assert {"cobyla", "spsa", "exact: −3.500000"} <= texts(curve)
@@ -226,3 +227,111 @@ def test_reference_comes_from_the_result_or_the_problem() -> None:
     assert reference_of([problem]) == -1.5
     assert reference_of([problem, {"kind": "result", "result": {"reference_energy": -2.0}}]) == -2.0
     assert reference_of([]) is None
+
+
+def test_hovering_tells_energy_job_and_qpu_seconds() -> None:
+    """The interactive curve has the static one's axes and colours, and every evaluation's numbers."""
+    pytest.importorskip("plotly")
+    from runner.figures.interactive import convergence as interactive
+
+    events = [
+        started(schemas={"hamiltonian": "molecule_terms"}),
+        *job(0, 0, 0, 5), evaluation(0, -1.0, -1.0, stddev=0.02), *job(1, 5, 5, 12), evaluation(1, -1.25, -1.25),
+    ]  # fmt: skip
+
+    figure = interactive(events, -1.5)
+
+    points = next(trace for trace in figure.data if trace.mode == "markers")
+    assert points.hovertext[0].startswith("<b>vqe, evaluation 1</b><br>energy −1.000000 ± 0.02 Hartree")
+    assert (
+        "energy − exact 250.000 mHa<br>job vqe-1: 7.0 s QPU<br>QPU time so far: 12.0 s" in points.hovertext[1]
+    )
+    assert list(points.error_y.array) == [0.02, 0.01]
+    assert points.marker.color == COLOURS[0]
+    assert figure.layout.yaxis.title.text == "energy (Hartree)"
+    assert figure.layout.yaxis2.title.text == "|best − exact| (Hartree)"
+    assert figure.layout.xaxis2.title.text == "evaluation"
+
+
+def test_hovering_the_timeline_tells_what_when_and_which_job() -> None:
+    """The same stretches as in the static figure, with the same totals."""
+    pytest.importorskip("plotly")
+    from runner.figures.interactive import session_timeline as interactive
+
+    figure = interactive(a_session())
+
+    bars = {bar.name: bar for bar in figure.data}
+    assert {"QPU: 45.0 s", "queue: 25.0 s", "inactive: 10.0 s"} <= set(bars)
+    assert sum(bars["QPU: 45.0 s"].x) == 45
+    assert list(figure.layout.yaxis.categoryarray) == ["session s", "vqe", "other"]
+    assert bars["QPU: 45.0 s"].hovertext[1] == "<b>vqe: QPU</b><br>30.0 s, from 40.0 s to 1 min 10 s<br>job vqe-1"
+    assert [note.text for note in figure.layout.annotations] == [
+        "interactive timeout",
+        "maximum time reached",
+    ]
+
+
+def test_hovering_a_sweep_tells_each_run() -> None:
+    """Groups stand beside one another at a word, and the exact energy is in the picture."""
+    pytest.importorskip("plotly")
+    from runner.figures.interactive import sweep_overview as interactive
+
+    rows = [
+        {
+            "run": f"{name},{seed}", "optimizer": name, "seed": seed, "status": "finished", "energy": -1.0 - seed / 8,
+            "stddev": 0.1, "reference_energy": -1.5, "error": 0.5 - seed / 8, "evaluations": 7, "usage_seconds": 90,
+            "cost": 12.0, "reason": "converged",
+        }
+        for name in ("<b>cobyla", "spsa") for seed in (1, 2)
+    ]  # fmt: skip
+
+    figure = interactive(rows, SweepAxes.of(rows))
+
+    assert [(trace.name, list(trace.x)) for trace in figure.data[:2]] == [
+        ("1", [-0.125, 0.875]),
+        ("2", [0.125, 1.125]),
+    ]
+    assert list(figure.layout.xaxis.ticktext) == ["&lt;b&gt;cobyla", "spsa"]
+    assert figure.layout.yaxis.range[0] < -1.5
+    assert figure.data[0].hovertext[1] == (
+        "<b>spsa,1</b><br>energy −1.125000 ± 0.1 units of H<br>energy − exact 0.375 units of H<br>"
+        "7 evaluations: converged<br>usage 1 min 30 s, 12.00 USD"
+    )
+
+
+def test_what_happens_often_is_written_once() -> None:
+    """A label per text with how often it comes, where the first one is; an expiry and its closing are one."""
+    from runner.figures.timeline import labels as written
+
+    timeouts = [
+        session(10.0 * n, state, "interactive timeout") for n, state in enumerate(["inactive", "active"] * 3)
+    ]
+    expiry = [
+        session(70, "active", "maximum time reached", accepting=False),
+        session(80, "closed", "maximum time reached"),
+    ]
+
+    marks = Timeline.of([*timeouts, *expiry]).marks
+
+    assert [(mark.time, text) for mark, text in written(marks)] == [
+        (0, "interactive timeout, 3 times"), (70, "maximum time reached"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "axes"),
+    [
+        ([{"seed": 1}, {"seed": 2}], SweepAxes(x="seed")),
+        ([{"field": 0.1, "seed": 1}, {"field": 0.2, "seed": 2}], SweepAxes(x="field", group="seed")),
+        ([{"hamiltonian": "h2"}, {"hamiltonian": "lih"}], SweepAxes(x="hamiltonian")),
+        ([{}], SweepAxes(energy_unit="Hartree")),
+    ],
+)
+def test_a_sweep_is_drawn_against_what_was_swept(rows: list[dict[str, Any]], axes: SweepAxes) -> None:
+    """Seeds only where nothing else was swept; energies of several Hamiltonians have no common unit."""
+    table = [{"run": "r", **row, "status": "finished", "energy": -1.0} for row in rows]
+
+    assert SweepAxes.of(table, energy_unit="Hartree" if not rows[0] else "units of H") == axes
+    assert SweepAxes.of(
+        [{**row, "reference_energy": -place} for place, row in enumerate(table)], energy_unit="Hartree"
+    ).y == ("error" if len(rows) > 1 else "energy")

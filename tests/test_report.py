@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import hashlib
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +124,7 @@ def test_a_sweep_has_a_report(tmp_path: Path) -> None:
     (tmp_path / "sweep.csv").write_text(
         f"run,status,energy,usage_seconds\na,finished,-1.25,60\n{ATTACK},failed,,\n", encoding="utf-8"
     )
+    (tmp_path / "sweep.json").write_text('{"overrides": ["seed=1,2"], "schemas": {"hamiltonian": "pauli"}}')
 
     written = sweep_page(tmp_path).read_text(encoding="utf-8")
 
@@ -129,6 +135,7 @@ def test_a_sweep_has_a_report(tmp_path: Path) -> None:
     assert "−1.25" in written
     assert ATTACK not in written
     assert CAPTIONS["sweep.png"] in written
+    assert "<pre>python -m runner -m seed=1,2</pre>" in written
 
 
 def test_report_without_a_directory_says_what_is_missing(
@@ -139,3 +146,78 @@ def test_report_without_a_directory_says_what_is_missing(
     assert main(["report", str(tmp_path)]) == 2
 
     assert capsys.readouterr().err.count("error: ") == 2
+
+
+def test_an_interactive_page_needs_nothing_else_and_runs_only_its_own_scripts(finished: Path) -> None:
+    """plotly.js is inside, packed; the page names the digests of its two scripts, and offers no upload."""
+    pytest.importorskip("plotly")
+    from runner.report import DRAW
+
+    before = page(finished)
+    assert main(["report", str(finished), "--interactive"]) == 0
+
+    text = (finished / "interactive.html").read_text(encoding="utf-8")
+    (packed,) = re.findall(r'<script id="library" type="application/gzip">(.*?)</script>', text)
+    library = gzip.decompress(base64.b64decode(packed))
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    assert policy is not None
+    for script in (library, DRAW.encode()):
+        digest = base64.b64encode(hashlib.sha256(script).digest()).decode()
+        assert f"'sha256-{digest}'" in policy[1]
+    assert policy[1].startswith("default-src 'none'; form-action 'none'")
+    assert "plotly.js" in library[:200].decode()
+    assert not re.search(r"(?:src|href)=\"(?!data:image/png;base64,)", text)
+    assert text.count('<div class="plot">') == 2
+    assert len(text) < 4_000_000
+    assert page(finished) == before
+
+
+def test_a_sweep_can_be_interactive(tmp_path: Path) -> None:
+    """What runs are called cannot end the element their numbers stand in."""
+    pytest.importorskip("plotly")
+    (tmp_path / "sweep.csv").write_text(
+        f"run,seed,status,energy\na,1,finished,-1\n</script>{ATTACK},2,finished,-2\n"
+    )
+
+    text = sweep_page(tmp_path, interactive=True).read_text(encoding="utf-8")
+
+    assert ATTACK not in text
+    data = re.search(r'<script type="application/json">(.*?)</script>', text)
+    assert data is not None
+    assert (
+        json.loads(data[1])["layout"]["xaxis2" if "xaxis2" in data[1] else "xaxis"]["title"]["text"] == "seed"
+    )
+
+
+def test_without_plotly_one_line_says_what_to_install(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is written; other verbs have no interactive figures."""
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)  # as if it were not installed
+    (tmp_path / "sweep.csv").write_text("run,status,energy\na,finished,-1\n")
+
+    assert main(["report", str(tmp_path), "--interactive"]) == 2
+    assert main(["list", "--interactive"]) == 2
+
+    first, second = capsys.readouterr().err.splitlines()
+    assert (
+        first
+        == "error: --interactive: needs plotly, which is not installed; pip install 'runner[interactive]'"
+    )
+    assert second.startswith("error: --interactive: only `report`")
+    assert [path.name for path in tmp_path.iterdir()] == ["sweep.csv"]
+
+
+def test_a_command_is_shown_only_where_it_does_the_same(finished: Path) -> None:
+    """A Python program that declared something typed nothing; a race has several optimizers."""
+    from runner.config import declare
+
+    declared = declare(["experiment=vqe_race"]).values
+    typed = run_page([started(overrides=["experiment=vqe_race"], config=declared)], finished / "figures")
+    programmed = run_page([started(config=declared)], finished / "figures")
+    plain = run_page([started(config=declare([]).values)], finished / "figures")
+
+    assert "<pre>python -m runner experiment=vqe_race</pre>" in typed
+    assert "python -m runner" not in programmed
+    assert "<pre>python -m runner</pre>" in plain
+    assert "optimizer cobyla and nelder_mead" in typed

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.results import MOLECULES
@@ -52,11 +54,14 @@ def plain(axes: Axes) -> Axes:
 
 
 def save(figure: Figure, path: Any) -> None:
-    """Write a figure as PNG, or as whatever the file's ending says."""
+    """Write a figure as PNG, or as whatever the file's ending says, in one step: a reader never sees half of it."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)
-    figure.savefig(path)
+    path = Path(path)
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    figure.savefig(temporary)
+    temporary.replace(path)
 
 
 def started(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

@@ -196,6 +196,8 @@ def _angle(operation: Any) -> str:
     for value in operation.params[:2]:
         if not isinstance(value, int | float) and not hasattr(value, "parameters"):
             continue
-        text = re.sub(r"\d+\.\d{3,}", lambda digits: f"{float(digits[0]):.3g}", str(value)).replace("-", "−")
+        # OpenQASM 3 calls the element 3 of the vector θ _θ_3_
+        text = re.sub(r"\b_(\w+?)_(\d+)_\b", r"\1[\2]", str(value))
+        text = re.sub(r"\d+\.\d{3,}", lambda digits: f"{float(digits[0]):.3g}", text).replace("-", "−")
         parts.append(text if len(text) <= 11 else text[:10] + "…")
     return ", ".join(parts)

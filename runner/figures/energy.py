@@ -120,16 +120,23 @@ def _measured_afresh(axes: Axes, last: int, event: Mapping[str, Any], colour: st
     )  # fmt: skip
 
 
+def decades(low: float, high: float, energy_unit: str) -> tuple[int, int] | None:
+    """Powers of ten between which distances are shown: whole decades, so that at least two ticks carry a number."""
+    if energy_unit == "Hartree":
+        low, high = min(low, CHEMICAL_ACCURACY), max(high, CHEMICAL_ACCURACY)
+    if not 0 < low < high:
+        return None
+    return math.floor(math.log10(low)), math.ceil(math.log10(high))
+
+
 def _finish_distances(axes: Axes, energy_unit: str) -> None:
     from matplotlib.ticker import NullFormatter
 
     axes.set_yscale("log")
     low, high = axes.dataLim.intervaly
-    if energy_unit == "Hartree":
-        low, high = min(low, CHEMICAL_ACCURACY), max(high, CHEMICAL_ACCURACY)
-    if 0 < low < high:
-        # whole decades, so that at least two ticks carry a number
-        axes.set_ylim(10 ** math.floor(math.log10(low)), 10 ** math.ceil(math.log10(high)))
+    shown = decades(low, high, energy_unit)
+    if shown is not None:
+        axes.set_ylim(10.0 ** shown[0], 10.0 ** shown[1])
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.set_ylabel(f"|best − exact| ({energy_unit})")
     if energy_unit == "Hartree":
@@ -140,11 +147,13 @@ def _finish_distances(axes: Axes, energy_unit: str) -> None:
         )  # fmt: skip
 
 
-def _frame(axes: Axes, workloads: Mapping[str, Sequence[Mapping[str, Any]]], reference: float | None) -> None:
-    """Keep the interesting part readable: far outliers above may leave the picture, the best may not."""
+def limits(
+    workloads: Mapping[str, Sequence[Mapping[str, Any]]], reference: float | None
+) -> tuple[float, float] | None:
+    """What of the energy axis to show: far outliers above may leave the picture, the best may not; None: nothing."""
     energies = sorted(row["energy"] for rows in workloads.values() for row in rows)
     if not energies:
-        return
+        return None
     low = min(energies[0], *(row["best"] for rows in workloads.values() for row in rows))
     if reference is not None:
         low = min(low, reference)
@@ -152,7 +161,13 @@ def _frame(axes: Axes, workloads: Mapping[str, Sequence[Mapping[str, Any]]], ref
     if energies[-1] - high < high - low:
         high = energies[-1]
     margin = 0.06 * (high - low) or 0.06
-    axes.set_ylim(low - margin, high + margin)
+    return low - margin, high + margin
+
+
+def _frame(axes: Axes, workloads: Mapping[str, Sequence[Mapping[str, Any]]], reference: float | None) -> None:
+    found = limits(workloads, reference)
+    if found is not None:
+        axes.set_ylim(*found)
 
 
 def _legend(axes: Axes) -> None:

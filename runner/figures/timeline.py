@@ -22,14 +22,14 @@ WAITING, BUSY, IDLE, INACTIVE = "waiting to start", "active", "active and idle",
 STATES = {WAITING: "#E6E6E6", BUSY: GREEN, IDLE: "#F0E442", INACTIVE: GREY}
 """What a session may be in → its colour."""
 
+HATCHED = (LOST, INACTIVE)
+"""Told apart without colours too."""
+
 INSTANT = 1e-9
 """Seconds below which a span is rounding error."""
 
-MAX_LABELS = 12
-"""More transitions than this are drawn without words."""
-
-LABEL_GAP = 0.03
-"""Transitions that are closer than this share of the whole time share their words."""
+MAX_LABELS = 6
+"""Different texts at marks; more than this are lines without words."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,8 @@ class Span:
     """One of ACTIVITIES in a workload's lane, of STATES in a session's."""
     start: float
     end: float
+    job: str | None = None
+    """Whose doing it is, in a workload's lane."""
 
     @property
     def seconds(self) -> float:
@@ -54,6 +56,8 @@ class Mark:
     time: float
     text: str
     session: str
+    repeats: bool = False
+    """The session was ending already, for the same reason."""
 
 
 @dataclass
@@ -109,22 +113,24 @@ class Timeline:
 
     def _add_job(self, name: str, submitted: Mapping[str, Any], event: Mapping[str, Any]) -> None:
         begin, started, finished = submitted["time"], event["started"], event["finished"]
+        job = str(event["job"])
         self.workloads.setdefault(name, [])
-        self._add(name, Span(QUEUE, begin, finished if started is None else started))
+        self._add(name, Span(QUEUE, begin, finished if started is None else started, job))
         if event["status"] != "DONE":
             # of no length when it was killed in the queue; the mark of its session tells
-            self._add(name, Span(LOST, finished if started is None else started, finished))
+            self._add(name, Span(LOST, finished if started is None else started, finished, job))
             return
         prepared = started + (number(submitted.get("preparation")) or 0.0)
         qpu = max(finished - (number(event["qpu_seconds"]) or 0.0), prepared)
-        self._add(name, Span(CLASSICAL, started, prepared))
-        self._add(name, Span(QUEUE, prepared, qpu))
-        self._add(name, Span(QPU, qpu, finished))
+        self._add(name, Span(CLASSICAL, started, prepared, job))
+        self._add(name, Span(QUEUE, prepared, qpu, job))
+        self._add(name, Span(QPU, qpu, finished, job))
 
     def _add_session(
         self, session: str, steps: Sequence[Mapping[str, Any]], executing: Sequence[tuple[float, float]]
     ) -> None:
         spans = self.sessions.setdefault(session, [])
+        ending = None
         for step, following in zip(steps, [*steps[1:], None], strict=True):
             end = self.end if following is None else following["time"]
             if step["state"] == "open":
@@ -133,11 +139,14 @@ class Timeline:
                 spans.append(Span(INACTIVE, step["time"], end))
                 self.marks.append(Mark(step["time"], str(step["reason"]), session))
             elif step["state"] == "closed":
-                self.marks.append(Mark(step["time"], str(step["reason"]), session))
+                text = str(step["reason"])
+                again = ending == text
+                self.marks.append(Mark(step["time"], text, session, again))
             else:
                 spans += _busy_and_idle(step["time"], end, executing)
                 if not step["accepting_jobs"] and end > step["time"]:
-                    self.marks.append(Mark(step["time"], str(step["reason"]), session))
+                    ending = str(step["reason"])
+                    self.marks.append(Mark(step["time"], ending, session))
 
 
 def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, float]]) -> list[Span]:
@@ -202,37 +211,38 @@ def _draw_lane(
             axes.broken_barh(
                 chosen, (row - height / 2, height), facecolors=colour,
                 edgecolors="white" if wide else colour, linewidth=0.4 if wide else 0.0, snap=False,
-                hatch="///" if what in (LOST, INACTIVE) else None,
+                hatch="///" if what in HATCHED else None,
             )  # fmt: skip
 
 
 def _draw_marks(axes: Axes, timeline: Timeline, scale: float, lanes: int) -> None:
     for mark in timeline.marks:
         axes.plot(
-            [mark.time / scale] * 2, [-0.45, lanes - 0.45], linestyle="--", linewidth=1, color=_mark_colour(mark)
+            [mark.time / scale] * 2, [-0.45, lanes - 0.45], linestyle="--", linewidth=1, color=mark_colour(mark)
         )  # fmt: skip
-    labelled = _apart(timeline.marks, timeline.end * LABEL_GAP)
-    if len(labelled) > MAX_LABELS:
-        return
-    for place, mark in enumerate(labelled):
+    for place, (mark, text) in enumerate(labels(timeline.marks)):
         right = mark.time > 0.5 * timeline.end
         axes.annotate(
-            mark.text, (mark.time / scale, -0.48), xytext=(-3 if right else 3, 1 + 10 * (place % 2)),
+            text, (mark.time / scale, -0.48), xytext=(-3 if right else 3, 1 + 10 * (place % 2)),
             textcoords="offset points", ha="right" if right else "left", va="bottom", fontsize=8,
-            color=_mark_colour(mark), annotation_clip=False,
+            color=mark_colour(mark), annotation_clip=False,
         )  # fmt: skip
 
 
-def _apart(marks: Sequence[Mark], gap: float) -> list[Mark]:
-    """Marks with room between them: of several close to one another the first speaks for all."""
-    kept: list[Mark] = []
+def labels(marks: Sequence[Mark]) -> list[tuple[Mark, str]]:
+    """What is written at which mark: every text once, where it comes first, with how often it comes."""
+    found: dict[str, list[Mark]] = {}
     for mark in sorted(marks, key=lambda mark: mark.time):
-        if not kept or mark.time - kept[-1].time > gap:
-            kept.append(mark)
-    return kept
+        found.setdefault(mark.text, []).append(mark)
+    written = []
+    for text, same in list(found.items())[:MAX_LABELS]:
+        times = sum(not mark.repeats for mark in same)
+        written.append((same[0], f"{text}, {times} times" if times > 1 else text))
+    return written
 
 
-def _mark_colour(mark: Mark) -> str:
+def mark_colour(mark: Mark) -> str:
+    """Red for what nobody wanted."""
     return VERMILION if "maximum time" in mark.text else "#444444"
 
 
@@ -247,7 +257,7 @@ def _legend(figure: Figure, timeline: Timeline) -> None:
         for what, colour in colours.items():
             total = timeline.seconds(what)
             if total > 0:
-                hatch = "///" if what in (LOST, INACTIVE) else None
+                hatch = "///" if what in HATCHED else None
                 text = f"{what}: {clock(total)}"
                 handles.append(Patch(facecolor=colour, edgecolor="white", hatch=hatch, label=text))
     if handles:

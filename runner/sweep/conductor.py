@@ -210,7 +210,7 @@ class Conductor:
         self.directory.write_table(table)
         self.directory.write_parquet(table)
         if EXTRA not in self.directory.header["overrides"]:
-            draw(self.directory, table, self._swept)
+            draw(self.directory, table)
         synced = self._uploader.finish()
         if self._tracking.enabled:
             self.directory.write_table(with_mlflow_ids(self.directory, table))
@@ -310,7 +310,7 @@ def base_of(directory: SweepDirectory) -> Declaration:
     return restore(dict(directory.header["values"]), dict(directory.header["schemas"]))
 
 
-def draw(directory: SweepDirectory, table: Sequence[Row], swept: Sequence[str]) -> None:
+def draw(directory: SweepDirectory, table: Sequence[Row]) -> None:
     """Draw the figure and write the page; the numbers are on disk by now, and a picture that fails costs nothing."""
     from runner.report import sweep_page
 

@@ -1,4 +1,4 @@
-"""`report DIR…`: draw figures and write report.html anew."""
+"""`report DIR… [--interactive]`: draw figures and write report.html anew, or a page whose figures can be explored."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ def main(line: CommandLine) -> int:
         raise ConfigError(
             "needs the directory of a run or sweep: python -m runner report outputs/runs/…", key="report"
         )
+    interactive = "interactive" in line.flags
     for argument in line.arguments:
         directory = Path(argument)
         if (directory / "sweep.csv").is_file():
-            print(sweep_page(directory))
+            print(sweep_page(directory, interactive=interactive))
         else:
-            print(illustrate(RunDirectory.existing(directory)))
+            print(illustrate(RunDirectory.existing(directory), interactive=interactive))
     return 0
