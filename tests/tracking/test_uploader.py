@@ -104,32 +104,43 @@ def test_G4_a_server_that_is_not_there_is_not_waited_for(tmp_path, mode):
     assert waited < config.timeout / 4  # not a speed: it did not sit out the time-out for healthy stores
 
 
-def _cold_start(number: int, home: str, barrier) -> None:
+def _cold_start(number: int, home: Path, evaluations: int, barrier) -> None:
     config = TrackingConfig(uri=f"sqlite:///{home}/mlflow.db", artifacts=f"{home}/artifacts")
-    directory = made.whole(Path(home) / f"run-{number}", config.uri, Path(config.artifacts), 125)
+    directory = made.whole(home / f"run-{number}", config.uri, Path(config.artifacts), evaluations)
     barrier.wait()
     assert sync(directory, config).state == "synced"
 
 
-def test_G5_eight_processes_meet_at_a_fresh_store(tmp_path):
-    """Eight cold starts on one new database: eight runs, no value lost, the database intact (naive: one of eight)."""
+def meet_at_a_fresh_store(home: Path, evaluations: int) -> None:
+    """Eight processes upload a run each to a database that none of them finds; nothing may be missing."""
     import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - imported once here, not eight times in the children
 
     context = multiprocessing.get_context("fork")
     barrier = context.Barrier(8)
-    processes = [context.Process(target=_cold_start, args=(n, str(tmp_path), barrier)) for n in range(8)]
+    processes = [context.Process(target=_cold_start, args=(n, home, evaluations, barrier)) for n in range(8)]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
 
     assert [process.exitcode for process in processes] == [0] * 8
-    with sqlite3.connect(tmp_path / "mlflow.db") as store:
-        assert store.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone() == (8,)
-        assert store.execute("SELECT count(*) FROM metrics WHERE key LIKE 'energy/%'").fetchone() == (
-            8 * 125 * 4,
-        )
+    with sqlite3.connect(home / "mlflow.db") as store:
+        finished = store.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone()
+        values = store.execute("SELECT count(*) FROM metrics WHERE key LIKE 'energy/%'").fetchone()
+        assert (finished, values) == ((8,), (8 * evaluations * 4,))
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_G5_eight_processes_meet_at_a_fresh_store(tmp_path):
+    """Eight cold starts on one new database: eight runs, no value lost, the database intact (naive: one of eight)."""
+    meet_at_a_fresh_store(tmp_path, 25)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("repeat", range(20))
+def test_G5_eight_processes_meet_twenty_times(tmp_path, repeat):
+    """The same with 500 values each, twenty times."""
+    meet_at_a_fresh_store(tmp_path, 125)
 
 
 def test_a_run_that_is_refused_leaves_no_process(tmp_path):
