@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,7 +55,26 @@ class Tracked:
 
 
 @pytest.fixture(scope="session")
-def tracked(tmp_path_factory) -> Tracked:
+def tracked(tmp_path_factory, empty_store) -> Tracked:
     """A fresh store, shared by the tests of this process: tell runs apart by their directory's name."""
     home = tmp_path_factory.mktemp("store")
+    empty_store(home / "mlflow.db")
     return Tracked(TrackingConfig(uri=f"sqlite:///{home}/mlflow.db", artifacts=str(home / "artifacts")))
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Callable[[Path], None]:
+    """Puts an empty database where a test wants one: making its tables afresh takes MLflow seconds."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    home = tmp_path_factory.mktemp("empty")
+    SqlAlchemyStore(f"sqlite:///{home}/mlflow.db", (home / "artifacts").as_uri())
+    with contextlib.closing(sqlite3.connect(home / "mlflow.db")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def put(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(home / "mlflow.db", path)
+
+    return put

@@ -131,8 +131,9 @@ def test_a_new_run_in_an_old_place_is_another_run(tracked, tmp_path, request):
     assert sync(directory).mlflow_run_id != sync(other).mlflow_run_id
 
 
-def test_a_lost_store_is_filled_again(tmp_path):
+def test_a_lost_store_is_filled_again(tmp_path, empty_store):
     """Another store, or one that was deleted, gets the whole run again."""
+    empty_store(tmp_path / "mlflow.db")
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     directory = made.whole(tmp_path / "run", uri, tmp_path / "artifacts")
     first = sync(directory)
@@ -259,8 +260,9 @@ def test_an_absent_server_costs_nothing_and_says_so(tmp_path):
     assert "\n" not in report.message
 
 
-def test_the_store_is_found_from_another_folder(tmp_path, monkeypatch):
+def test_the_store_is_found_from_another_folder(tmp_path, monkeypatch, empty_store):
     """A relative address means the folder the run was started in, also later and from elsewhere."""
+    empty_store(tmp_path / "outputs" / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     directory = made.whole(tmp_path / "run", "sqlite:///outputs/mlflow.db", Path("outputs/artifacts"), 2)
     sync(directory)

@@ -27,8 +27,9 @@ def wait_until(condition, seconds: float = 60.0) -> None:
         time.sleep(0.02)
 
 
-def test_a_run_is_in_the_store_when_it_ends(tmp_path):
+def test_a_run_is_in_the_store_when_it_ends(tmp_path, empty_store):
     """The id is known during the run, finish waits for everything, and the process is gone."""
+    empty_store(tmp_path / "mlflow.db")
     config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts"))
     directory = tmp_path / "run"
     journal = made.start(directory, config.uri, tmp_path / "artifacts")
@@ -64,8 +65,9 @@ def _run_that_is_killed(directory: str, config: TrackingConfig) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_G14_a_killed_run_does_not_stay_running(tmp_path):
+def test_G14_a_killed_run_does_not_stay_running(tmp_path, empty_store):
     """After kill -9 of the run its uploader brings in what the journal holds, marks the run KILLED and goes."""
+    empty_store(tmp_path / "mlflow.db")
     config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts"))
     directory = tmp_path / "run"
     process = multiprocessing.get_context("fork").Process(
