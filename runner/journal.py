@@ -6,7 +6,8 @@ that was damaged, edited, dropped, repeated or taken from another journal is not
 the shortest form that reads back to the same bits; what JSON cannot say becomes "nan", "inf" or "-inf".
 
 `write` hands the line to the operating system before it returns, so killing the process loses nothing; the
-disk is asked to keep it (`fdatasync`) at most once a second, so a power cut may lose the last second.
+disk is asked to keep it (`fdatasync`) at most once a second, so a power cut may lose the last second. That
+is also how soon it is noticed that somebody deleted the file.
 """
 
 from __future__ import annotations
@@ -177,6 +178,9 @@ class Journal:
     def _sync(self) -> None:
         getattr(os, "fdatasync", os.fsync)(self._descriptor)
         self._synced = time.monotonic()
+        if os.fstat(self._descriptor).st_nlink == 0:  # writing would go on without an error, and into nowhere
+            self._failure = f"{self.path} was deleted while it was being written; what it held is lost"
+            raise StorageError(self._failure)
 
     def _roll_back(self) -> None:
         """Remove what was written of a line that did not get through; a reader would skip it anyway."""

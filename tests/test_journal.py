@@ -312,6 +312,20 @@ def test_short_writes_are_completed(tmp_path):
     assert payloads(path) == PAYLOADS
 
 
+def test_a_deleted_journal_is_noticed(tmp_path, monkeypatch):
+    """Whoever deletes a journal that is being written ends the run, instead of letting it write into nowhere."""
+    monkeypatch.setattr("runner.journal.SYNC_INTERVAL", -1.0)  # at every event, not once a second
+    journal = Journal.create(tmp_path / "journal.jsonl")
+    journal.write("evaluation", {"energy": 1.0})
+    (tmp_path / "journal.jsonl").unlink()
+
+    with pytest.raises(StorageError, match="was deleted while"):
+        journal.write("evaluation", {"energy": 2.0})
+    with pytest.raises(StorageError, match="was deleted while"):
+        journal.write("evaluation", {"energy": 3.0})
+    journal.close()
+
+
 def test_an_interrupted_write_leaves_no_trace(tmp_path):
     """Ctrl-C in the middle of a line removes the half line; the journal goes on."""
     path = tmp_path / "journal.jsonl"

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 FILE = "mlflow.json"
+
+log = logging.getLogger("runner.tracking")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +53,18 @@ class Progress:
     """Process that wrote this."""
 
     def save(self, directory: Path) -> None:
-        """Replace the file in one step."""
+        """Replace the file in one step; where the disk refuses, the upload goes on without it."""
         self.uploader = os.getpid()
         temporary = directory / f".{FILE}.{os.getpid()}.tmp"
-        descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self)) + "\n")
-        temporary.replace(directory / FILE)
+        try:
+            descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(self)) + "\n")
+            temporary.replace(directory / FILE)
+        except OSError as error:
+            log.debug("%s was not written: %s", FILE, error)
+            with contextlib.suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, directory: Path) -> Progress:

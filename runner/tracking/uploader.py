@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from runner.log import LogFile
 from runner.redact import RedactingFormatter
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
@@ -192,7 +193,7 @@ def instructions(control: RawIOBase) -> tuple[TrackingConfig, Path] | None:
     if not line:
         return None
     directory = Path(line)
-    handler = logging.FileHandler(directory / "runner.log", delay=True)
+    handler = LogFile(directory / "runner.log", delay=True)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     log.addHandler(handler)
     return config, directory
