@@ -31,6 +31,7 @@ from runner.errors import (
     RuntimeSessionError,
     SessionClosedError,
 )
+from runner.redact import protect, protect_saved
 from runner.runtime.machine import (
     EXPIRED_CODE,
     MAX_JOB_TIME_CODE,
@@ -64,14 +65,17 @@ def connect() -> Any:
         ) from None
     logger = logging.getLogger("qiskit_ibm_runtime")
     logger.setLevel(max(logger.level, logging.WARNING))  # it would tell of every request on the terminal
+    protect_saved()
     try:
-        return QiskitRuntimeService()
+        service = QiskitRuntimeService()
     except (IBMError, ValueError) as error:
         raise ConfigError(
             f"no usable IBM Quantum account ({_short(error)}); save one with QiskitRuntimeService.save_account, "
             "or set QISKIT_IBM_TOKEN",
             key="backend",
         ) from error
+    protect(str((service.active_account() or {}).get("token") or ""))
+    return service
 
 
 @dataclass

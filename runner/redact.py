@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as IniError
+from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -63,6 +68,31 @@ def protect(value: str) -> None:
     if len(value) >= 8:
         _protected.add(value)
         redact.cache_clear()
+
+
+def protect_saved() -> None:
+    """Never write what the clients of services find in their usual places: the environment and the user's own files.
+
+    IBM's account file, MLflow's and AWS's credentials; called before a client that reads them is made.
+    """
+    for value in _from_environment() | set(_from_files()):
+        protect(value)
+
+
+def _from_files() -> Iterator[str]:
+    home = Path.home()
+    with suppress(OSError, ValueError):
+        accounts = json.loads((home / ".qiskit" / "qiskit-ibm.json").read_text(encoding="utf-8"))
+        for account in accounts.values():
+            if isinstance(account, dict):
+                yield from (value for name, value in account.items() if hides(name, value))
+    aws = os.environ.get("AWS_SHARED_CREDENTIALS_FILE", home / ".aws" / "credentials")
+    for path in (home / ".mlflow" / "credentials", aws):
+        with suppress(OSError, ValueError, IniError):
+            file = ConfigParser(interpolation=None)
+            file.read(path, encoding="utf-8")
+            for section in file.sections():
+                yield from (value for name, value in file.items(section) if hides(name, value))
 
 
 @lru_cache(maxsize=1024)

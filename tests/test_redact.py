@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from runner.redact import RedactingFormatter, protect, redact, redact_value
+from runner.redact import RedactingFormatter, protect, protect_saved, redact, redact_value
 
 CANARY = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
 
@@ -89,3 +89,37 @@ def test_log_lines_are_redacted():
         )
 
     assert CANARY not in RedactingFormatter().format(record)
+
+
+def test_what_clients_find_in_their_usual_places_is_known(tmp_path, monkeypatch):
+    """Accounts of IBM, MLflow and AWS, and variables set meanwhile; words that no pattern would recognise."""
+    words = {name: f"plain {name} words" for name in ("ibm", "mlflow", "aws", "variable")}
+    (tmp_path / ".qiskit").mkdir()
+    account = {"default": {"channel": "ibm_quantum_platform", "token": words["ibm"]}}
+    (tmp_path / ".qiskit" / "qiskit-ibm.json").write_text(json.dumps(account))
+    (tmp_path / ".mlflow").mkdir()
+    (tmp_path / ".mlflow" / "credentials").write_text(
+        f"[mlflow]\nmlflow_tracking_username = somebody\nmlflow_tracking_password = {words['mlflow']}\n"
+    )
+    (tmp_path / "aws").write_text(f"[default]\naws_secret_access_key = {words['aws']}\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws"))
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", words["variable"])
+    text = f"somebody said: {'; '.join(words.values())}"
+    before = redact(text)
+    protect_saved()
+
+    assert before == text
+    assert redact(text) == "somebody said: [redacted]; [redacted]; [redacted]; [redacted]"
+
+
+def test_damaged_account_files_are_not_our_business(tmp_path, monkeypatch):
+    """The client that needs them says what is wrong with them."""
+    (tmp_path / ".qiskit").mkdir()
+    (tmp_path / ".qiskit" / "qiskit-ibm.json").write_text('{"default": 3, "broken"')
+    (tmp_path / "aws").write_bytes(b"no section = \xff")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws"))
+
+    protect_saved()
+    assert redact("no section") == "no section"

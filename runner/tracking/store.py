@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runner import faults
-from runner.redact import redact
+from runner.redact import protect_saved, redact
 
 REQUEST_TIMEOUT = 10
 """Seconds a tracking server has to answer; a run waits much shorter for the process that asks."""
@@ -60,6 +60,7 @@ class Store:
         live: bool = False,
     ) -> None:
         self._on_request = on_request
+        protect_saved()  # MLflow will read them
         if is_server(uri):
             self._call(probe, uri, PROBE_TIMEOUT if live else REQUEST_TIMEOUT)
         load(uri)  # seconds that say nothing about the store's health

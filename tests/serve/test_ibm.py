@@ -234,6 +234,21 @@ def test_what_a_real_machine_cannot_do_is_refused(
     assert submissions(served) == before
 
 
+def test_the_accounts_token_is_written_nowhere(
+    served: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Although it looks like nothing, and somebody named the run after it."""
+    token = "swordfish_of_the_day"
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", token)
+    words = ("optimizer.max_evaluations=1", f"name={token}")
+    result = run(compose(*WORDS, *MACHINE, *words), directory=str(tmp_path / "run"))
+    written = b"".join(path.read_bytes() for path in result.directory.rglob("*") if path.is_file())
+
+    assert result.status == "finished"
+    assert b"[redacted]" in written
+    assert token.encode() not in written
+
+
 def test_without_an_account_the_way_to_one_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No token in the environment, none saved: one line that names the client's own two ways."""
     monkeypatch.delenv("QISKIT_IBM_TOKEN", raising=False)
