@@ -252,6 +252,8 @@ def declare_all(
     for combination in combinations:
         with named(combination.label):
             declared.append(composer.declare((*combination.overrides, *extras(settings))))
+        if len(declared) == 1 and settings.launcher is not None:
+            settings.launcher.get_ready(declared[0].config)
     return declared
 
 

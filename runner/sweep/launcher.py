@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runner.errors import ConfigError, RunnerError
 from runner.require import require_range
 from runner.sweep.member import Row, Task, carry_out
-from runner.sweep.worker import enter_worker, environment, forked_from_the_stack, worker_environment
+from runner.sweep.worker import (
+    enter_worker,
+    environment,
+    forked_from_the_stack,
+    load_the_end,
+    load_the_stack,
+    worker_environment,
+)
 
 if TYPE_CHECKING:
     from runner.config import RunConfig
@@ -31,6 +38,10 @@ POLL = 0.2
 class Launcher(Protocol):
     """Carries out runs; yields a line of the table for each as it ends, in whatever order."""
 
+    def get_ready(self, config: RunConfig) -> None:
+        """Start what takes a while, knowing one of the runs."""
+        ...
+
     def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
         """Build every run's problem against its backend; what is wrong with each, None where nothing is."""
         ...
@@ -42,6 +53,9 @@ class Launcher(Protocol):
 
 class ChecksHere:
     """Checks in this process, wherever the runs are carried out."""
+
+    def get_ready(self, config: RunConfig) -> None:
+        """Nothing takes a while."""
 
     def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
         """Build every run's problem against its backend."""
@@ -105,6 +119,13 @@ class JoblibLauncher:
         if self.batch_size != "auto" and not (self.batch_size.isdigit() and int(self.batch_size) > 0):
             raise ConfigError("must be auto or a number of runs", key="hydra.launcher.batch_size")
 
+    def get_ready(self, config: RunConfig) -> None:
+        """Begin to load what the workers need."""
+        threads = config.backend.threads
+        if self._workers(threads) > 1:
+            with environment(worker_environment(threads)), forked_from_the_stack():
+                load_the_stack()
+
     def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
         """Check in the workers, all of which have Qiskit loaded then."""
         threads = max(config.backend.threads for config in configs)
@@ -113,7 +134,9 @@ class JoblibLauncher:
             return [check(config) for config in configs]
         several = list(configs) * (1 if len(configs) >= workers else workers)
         with environment(worker_environment(threads)), forked_from_the_stack():
-            found = list(self._parallel(workers, check, several, ordered=True))
+            coming = self._parallel(workers, check, several, ordered=True)
+            load_the_end()  # while the workers are still starting
+            found = list(coming)
         return found[: len(configs)]
 
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
@@ -155,7 +178,8 @@ class JoblibLauncher:
             initializer=enter_worker,
             initargs=(dict(os.environ),),
         )
-        yield from parallel(joblib.delayed(function)(argument) for argument in arguments)
+        results: Iterator[Any] = parallel(joblib.delayed(function)(argument) for argument in arguments)
+        return results
 
     def _workers(self, threads: int) -> int:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

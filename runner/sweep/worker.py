@@ -49,6 +49,27 @@ def forked_from_the_stack() -> Iterator[None]:
         set_start_method(before, force=True)
 
 
+def load_the_stack() -> None:
+    """Start the process that imports the stack, where workers are forked from one."""
+    from joblib.externals.loky.backend.context import get_start_method
+
+    if get_start_method() == "forkserver":
+        from multiprocessing.forkserver import ensure_running
+
+        ensure_running()
+
+
+def load_the_end() -> None:
+    """Import here what the sweep's own table and figure will need."""
+    with contextlib.suppress(ImportError):
+        import matplotlib.figure
+        import pyarrow.parquet
+
+        import runner.report
+
+        del matplotlib, pyarrow, runner
+
+
 def enter_worker(variables: dict[str, str]) -> None:
     """Take over the environment of the process that sweeps: a forked worker has that of an earlier moment."""
     for name in set(os.environ) - set(variables):
