@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.live import Live
@@ -20,20 +21,15 @@ PLAIN_INTERVAL = 5.0
 """Seconds between two lines where the output is not a terminal."""
 
 
-class Progress:
-    """A line that follows the events: evaluation, best energy, session clock, time left where it can be known."""
+class LiveLine(ABC):
+    """One line of a terminal, drawn anew while something goes on; a line now and then where it is not a terminal."""
 
-    def __init__(self, max_evaluations: int | None, *, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
-        self._limit = max_evaluations
-        self._evaluations = 0
-        self._best: dict[str, float] = {}
-        self._clock = 0.0
-        self._started = time.monotonic()
-        self._shown = self._started
+        self._started = self._shown = time.monotonic()
         self._live: Live | None = None
 
-    def __enter__(self) -> Progress:
+    def __enter__(self) -> Self:
         if self._console.is_terminal:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
@@ -43,8 +39,38 @@ class Progress:
         if self._live is not None:
             self._live.stop()
 
+    @abstractmethod
+    def line(self, now: float) -> str:
+        """What it says at a moment of the monotonic clock."""
+
+    def draw(self) -> None:
+        """Show the line, unless it was shown just before."""
+        now = time.monotonic()
+        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
+            return
+        self._shown = now
+        if self._live is not None:
+            self._live.update(Text(self.line(now)), refresh=True)
+        else:
+            self.say(self.line(now))
+
+    def say(self, text: str) -> None:
+        """Print a line that stays, above the one that changes."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class Progress(LiveLine):
+    """A line that follows the events: evaluation, best energy, session clock, time left where it can be known."""
+
+    def __init__(self, max_evaluations: int | None, *, console: Console | None = None) -> None:
+        super().__init__(console)
+        self._limit = max_evaluations
+        self._evaluations = 0
+        self._best: dict[str, float] = {}
+        self._clock = 0.0
+
     def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
-        """Take note of one event; draws at most every 0.1 s (a line every 5 s where it is not a terminal)."""
+        """Take note of one event."""
         if kind == "job.completed":
             self._clock = max(self._clock, float(fields.get("finished") or 0.0))
         if kind != "evaluation":
@@ -54,22 +80,11 @@ class Progress:
             self._started = time.monotonic() - (max(time.time() - fields["t"], 0.0) if "t" in fields else 0.0)
         self._evaluations += 1
         self._best[fields["workload"]] = fields["best"]
-        now = time.monotonic()
-        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
-            return
-        self._shown = now
-        if self._live is not None:
-            self._live.update(Text(self.line(now)), refresh=True)
-        else:
-            self._console.print(self.line(now), highlight=False, soft_wrap=True)
+        self.draw()
 
     def expect(self, max_evaluations: int | None) -> None:
         """Say how many evaluations there will be at most."""
         self._limit = max_evaluations
-
-    def say(self, text: str) -> None:
-        """Print a line above the progress line."""
-        self._console.print(text, highlight=False, soft_wrap=True)
 
     def line(self, now: float) -> str:
         """The progress line at a moment of the monotonic clock."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
-from runner.progress import PLAIN_INTERVAL, REFRESH, clock, rows
+from runner.progress import LiveLine, clock, rows
 from runner.sweep.member import Row
 
 RANKED = 10
@@ -23,27 +21,15 @@ SHOWN_FAILURES = 20
 """Failures that the terminal shows; sweep.csv has every one."""
 
 
-class SweepProgress:
+class SweepProgress(LiveLine):
     """A line over the whole sweep: how many runs are over, how fast, how long it will take."""
 
     def __init__(self, total: int, done: int = 0, *, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        super().__init__(console)
         self._total = total
         self._before = done
         self._counts: Counter[str] = Counter()
         self._best: float | None = None
-        self._started = self._shown = time.monotonic()
-        self._live: Live | None = None
-
-    def __enter__(self) -> SweepProgress:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *exit_details: object) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def skip(self) -> None:
         """Count a run that was over before."""
@@ -55,14 +41,7 @@ class SweepProgress:
         distance = merit(row)
         if distance is not None:
             self._best = distance if self._best is None else min(self._best, distance)
-        now = time.monotonic()
-        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
-            return
-        self._shown = now
-        if self._live is not None:
-            self._live.update(Text(self.line(now)), refresh=True)
-        else:
-            self._console.print(self.line(now), highlight=False, soft_wrap=True)
+        self.draw()
 
     def line(self, now: float) -> str:
         """The progress line at a moment of the monotonic clock."""
