@@ -57,6 +57,7 @@ def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int) -> None:
             else:
                 again = f"--seed {campaign.seed} --cases {row.trials[number][0]} --rows {row.fault!r} --trial {number}"
                 row.lost.append(f"python -m tests.faults --nightly {again}\n{error}")
+                print(row.lost[-1], file=sys.stderr, flush=True)
             if number == row.numbers[-1]:
                 print(f"{done}/{len(futures)} {line(row)}", file=sys.stderr, flush=True)
 
