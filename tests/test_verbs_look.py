@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from runner import compose, run
 from runner.__main__ import main
@@ -164,6 +165,20 @@ def test_ui_wants_a_store_and_a_free_port(workdir: Path, capsys: pytest.CaptureF
     assert main(["ui"]) == 2
     assert main(["ui", "port=http"]) == 2
     assert "run something first" in capsys.readouterr().err
+
+
+def test_ui_takes_the_store_of_a_run_whatever_it_is_called(tmp_path: Path) -> None:
+    """Runs are named by their overrides, so their directories have equals signs in them."""
+    from runner.verbs.ui import _store
+
+    directory = tmp_path / "vqe_max_evaluations=20_seed=2"
+    directory.mkdir()
+    with Journal.create(directory / "journal.jsonl") as journal:
+        tracking = {"name": "mlflow", "uri": "http://127.0.0.1:1234", "artifacts": "a"}
+        (directory / "config.yaml").write_text(yaml.safe_dump({"tracking": tracking}))
+        journal.write("run.started", {"config": {"tracking": tracking}, "schemas": {"tracking": "mlflow"}})
+
+    assert _store([str(directory)], []).uri == "http://127.0.0.1:1234"
 
 
 @pytest.mark.nightly

@@ -121,7 +121,7 @@ def _store(words: list[str], config_dirs: list[str]) -> TrackingConfig:
     from runner.tracking import TrackingConfig
     from runner.tracking.sync import recorded_config
 
-    if words and "=" not in words[0] and Path(words[0]).is_dir():
+    if words and Path(words[0]).is_dir():
         config = recorded_config(Path(words[0]))
     else:
         composed = declare(words, config_dirs=config_dirs).config.tracking
