@@ -122,12 +122,14 @@ class SPSA(OptimizerConfig):
 
 @dataclass(kw_only=True)
 class QNSPSA(SPSA):
-    """SPSA along the natural gradient g⁻¹∇E, the metric g estimated from four overlaps per step (Gacon et al. 2021)."""
+    """SPSA along the natural gradient g⁻¹∇E, the metric g estimated from four overlaps per step (Gacon et al. 2021).
 
-    learning_rate: float | None = 0.1
-    """a; the natural gradient needs no calibration by the slope."""
-    regularization: float = 0.01
-    """Added to the metric before it is inverted."""
+    The metric is taken in units of its mean eigenvalue: it says which way to go and how far compared with other
+    directions, while the length of the steps is calibrated as for SPSA.
+    """
+
+    regularization: float = 1.0
+    """Added to the metric, in units of its mean eigenvalue, before it is inverted; bounds what its noise can do."""
     metric_samples: int = 1
     """Metrics averaged in each step, four overlaps each."""
 
@@ -150,8 +152,9 @@ class QNSPSA(SPSA):
             before = np.eye(len(x)) if k == 0 else mean
             mean = ((k + 1) * before + self._metric(watch, x, rng)) / (k + 2)
             values, vectors = np.linalg.eigh(mean)
-            inverse = vectors @ np.diag(1 / (np.abs(values) + self.regularization)) @ vectors.T
-            return inverse @ slope
+            sizes = np.abs(values) / max(np.abs(values).mean(), 1e-300)
+            scales = (1 + self.regularization) / (sizes + self.regularization)
+            return vectors @ (scales * (vectors.T @ slope))
 
         return natural
 
