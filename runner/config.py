@@ -289,13 +289,24 @@ def declaration(composed: DictConfig, overrides: Sequence[str]) -> Declaration:
 
 
 def schema_names(config: RunConfig) -> dict[str, str]:
-    """Which registered schema each group's dataclass is."""
+    """Which registered schema each group's dataclass is.
+
+    Raises:
+        ConfigError: a choice has none, so nobody could check it.
+    """
     from runner.schema import registered
 
     names = {}
     for group, schemas in registered().items():
         value = getattr(config, group)
-        names[group] = next(name for name, cls in schemas.items() if type(value) is cls)
+        name = next((name for name, cls in schemas.items() if type(value) is cls), None)
+        if name is None:
+            raise ConfigError(
+                f"names no schema; let its file begin with `defaults: [/schema/{group}/NAME@_here_, _self_]`, "
+                f"NAME being one of {shorten(', '.join(schemas), 110)}",
+                key=group,
+            )
+        names[group] = name
     return names
 
 
