@@ -45,6 +45,8 @@ class Progress:
     """Why it is offline or failed."""
     since: float | None = None
     """Monotonic time at which the request that is under way was sent."""
+    failures: int = 0
+    """Attempts of this uploader that the store did not take."""
     slowest: float = 0.0
     """Seconds the slowest request took so far."""
     fingerprint: str = ""

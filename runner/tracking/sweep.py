@@ -71,6 +71,7 @@ class SweepSync:
     def failed(self, error: StoreError) -> None:
         """Note that the store did not take it."""
         self.progress.message = str(error)
+        self.progress.failures += 1
         self.progress.since = None
         self._say("offline")
 

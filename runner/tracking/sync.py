@@ -69,7 +69,7 @@ class RunSync:
         if self.progress.uri != uri:
             self.progress = Progress(uri=uri)
         self.progress.phase, self.progress.since, self.progress.message = "starting", None, ""
-        self.progress.slowest = 0.0
+        self.progress.slowest, self.progress.failures = 0.0, 0
         self._save()
         try:
             self._descriptor = os.open(directory / "journal.jsonl", os.O_RDONLY | os.O_CLOEXEC)
@@ -146,6 +146,7 @@ class RunSync:
     def failed(self, error: StoreError) -> None:
         """Note that the store did not take it."""
         self.progress.since = None
+        self.progress.failures += 1
         self.progress.message = str(error)
         self._store = None
         self._say("offline")

@@ -84,22 +84,24 @@ class Uploader:
         return self.directory
 
     def run_id(self) -> str | None:
-        """The MLflow run's id; waits for it as `finish` does."""
+        """The MLflow run's id; waits for it as `finish` does, but not for a store that was not there."""
         if self._process is None:
             return None
-        self._wait(lambda: self._progress().run_id is not None)
+        self._wait(lambda: self._progress().run_id is not None or self._progress().phase == "offline")
         return self._progress().run_id
 
     def finish(self) -> SyncReport:
         """Let the uploader bring in everything, files included, and say how far it came.
 
         A store that answers is waited for up to `tracking.timeout`; one that is absent or slow only for a
-        small share of the run's time. The process goes on after that, as long as it gets somewhere.
+        small share of the run's time, and not after it has failed once more. The process goes on after that, as
+        long as it gets somewhere.
         """
         if self._process is None:
             return SyncReport(state="off")
+        failures = self._progress().failures
         self._tell("finish")
-        self._wait(lambda: self._progress().phase == "synced")
+        self._wait(lambda: self._progress().phase == "synced" or self._progress().failures > failures)
         return self.report()
 
     def report(self) -> SyncReport:
