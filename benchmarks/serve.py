@@ -1,17 +1,20 @@
 """One VQE evaluation through the unmodified client: against `runner serve`, and in the client's own local mode.
 
-`python -m benchmarks.serve`
+`python -m benchmarks.serve [ROUNDS]`; processor time beside time on the wall, because the former bears a busy machine.
 """
 
 from __future__ import annotations
 
 import logging
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 
 os.environ["OMP_NUM_THREADS"] = "1"  # read when the libraries are loaded, so set before
 
@@ -20,55 +23,116 @@ from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import generate_preset_pass_manager
 
-from benchmarks.measure import interleaved, table
-
 HAMILTONIAN = SparsePauliOp.from_list([("YZ", 0.3980), ("ZI", -0.3980), ("ZZ", -0.0113), ("XX", 0.1810)])
-WORDS = ["backend=device", "backend.device=fake_manila", "backend.noise=false"]
-CLOCKS = {
-    "serve, virtual clock": ["session.clock=virtual"],
-    "serve, 1000 s per second": ["session.clock_scale=1000"],
-}
+VIRTUAL, SCALED = ["session.clock=virtual"], ["session.clock_scale=1000"]
+TICK = 1 / os.sysconf("SC_CLK_TCK")
 
 
-def evaluation(backend) -> Callable[[], object]:
+def evaluation(backend, level: int) -> Callable[[], object]:
     """The page's cost function on a backend, in a session that stays open."""
     from qiskit_ibm_runtime import EstimatorV2, Session
 
-    ansatz = generate_preset_pass_manager(1, backend=backend, seed_transpiler=1).run(efficient_su2(2))
+    ansatz = generate_preset_pass_manager(level, backend=backend, seed_transpiler=1).run(efficient_su2(2))
     terms = [term.apply_layout(ansatz.layout) if ansatz.layout else term for term in HAMILTONIAN]
-    estimator = EstimatorV2(mode=Session(backend), options={"default_shots": 10_000})
     generator = np.random.default_rng(1)
-    return lambda: (
-        estimator.run([(ansatz, terms, generator.uniform(-3, 3, ansatz.num_parameters))]).result()[0].data.evs
+    opened: list[EstimatorV2] = []  # with the first call: eight hours of a session are soon over
+
+    def call() -> object:
+        if not opened:
+            opened.append(EstimatorV2(mode=Session(backend), options={"default_shots": 10_000}))
+        point = generator.uniform(-3, 3, ansatz.num_parameters)
+        return opened[0].run([(ansatz, terms, point)]).result()[0].data.evs
+
+    return call
+
+
+class Served:
+    """A server process and a client of it."""
+
+    def __init__(self, stack: ExitStack, command: list[str], level: int) -> None:
+        self.process = subprocess.Popen([sys.executable, "-m", *command], stdout=subprocess.PIPE, text=True)
+        stack.callback(self.process.wait)
+        stack.callback(self.process.terminate)
+        self.root = ""
+        for line in iter(self.process.stdout.readline, ""):
+            self.root = line.strip().rpartition("=")[2] if "IAM_URL" in line or "=" not in line else self.root
+            if self.root:
+                break
+        from qiskit_ibm_runtime import QiskitRuntimeService
+
+        names = ("IAM_URL", "GLOBAL_SEARCH_URL", "GLOBAL_CATALOG_URL")
+        os.environ |= dict.fromkeys(names, self.root) | {
+            "QISKIT_IBM_TOKEN": "local",
+            "QISKIT_IBM_URL": self.root + "/experimental",
+        }
+        self.call = evaluation(QiskitRuntimeService().least_busy(), level)
+
+    def cpu(self) -> float:
+        """Processor seconds of the server so far."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="utf-8") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) * TICK
+
+
+def measure(title: str, local: Callable[[], object], served: dict[str, Served], rounds: int) -> None:
+    """Take turns, and print medians of time and means of processor time."""
+    calls = {"the client's local mode": local, **{name: server.call for name, server in served.items()}}
+    wall: dict[str, list[float]] = {name: [] for name in calls}
+    client, server = dict.fromkeys(calls, 0.0), dict.fromkeys(calls, 0.0)
+    for call in calls.values():
+        call()
+    for _ in range(rounds):
+        for name, call in calls.items():
+            before = served[name].cpu() if name in served else 0.0
+            start, used = time.perf_counter(), time.process_time()
+            call()
+            wall[name].append(time.perf_counter() - start)
+            client[name] += time.process_time() - used
+            server[name] += served[name].cpu() - before if name in served else 0.0
+    base = statistics.median(wall["the client's local mode"])
+    print(
+        f"### {title} [ms]\n\n| | wall | of local mode | client's CPU | server's CPU |\n|---|---|---|---|---|"
     )
+    for name, times in wall.items():
+        median = statistics.median(times)
+        print(
+            f"| {name} | {median * 1e3:.1f} | {median / base:.2f}× | {client[name] / rounds * 1e3:.1f} "
+            f"| {server[name] / rounds * 1e3:.1f} |"
+        )
+    print(flush=True)
 
 
-def main() -> None:
-    """Print the table."""
+def main(rounds: int) -> None:
+    """Print both tables."""
     from qiskit_aer import AerSimulator
-    from qiskit_ibm_runtime import QiskitRuntimeService
+    from qiskit_ibm_runtime.fake_provider import FakeTorino
 
-    contestants = {"local testing mode, Aer": evaluation(AerSimulator())}
-    servers = []
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            for number, (name, clock) in enumerate(CLOCKS.items()):
-                command = [sys.executable, "-m", "runner", "serve", "port=0", f"dir={folder}/{number}"]
-                server = subprocess.Popen([*command, *WORDS, *clock], stdout=subprocess.PIPE, text=True)
-                servers.append(server)
-                for _ in range(5):
-                    variable, _, value = server.stdout.readline().strip().partition("=")
-                    os.environ[variable] = value
-                contestants[name] = evaluation(QiskitRuntimeService().least_busy())
-            rows = {"2 qubits, 4 terms, 10 000 shots": interleaved(contestants, rounds=25)}
-        finally:
-            for server in servers:
-                server.terminate()
-                server.wait()
-    print(table("One evaluation through the client [ms]", "job", rows, 1e-3, "local testing mode, Aer"))
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+
+        def start(number: int, *words: str, level: int = 1) -> Served:
+            return Served(stack, ["runner", "serve", "port=0", f"dir={folder}/{number}", *words], level)
+
+        ideal = ["backend=device", "backend.device=fake_manila", "backend.noise=false"]
+        small = {
+            "serve, virtual clock": start(1, *ideal, *VIRTUAL),
+            "serve, 1000 s a second": start(2, *ideal, *SCALED),
+        }
+        origin = small["serve, virtual clock"].root
+        small["a server that answers at once"] = Served(stack, ["benchmarks.replay", origin], 1)
+        measure("2 qubits, 4 terms, 10 000 shots, no noise", evaluation(AerSimulator(), 1), small, rounds)
+        page = {"serve, virtual clock": start(3, "backend=fake_torino", *VIRTUAL, level=3)}
+        page["a server that answers at once"] = Served(
+            stack, ["benchmarks.replay", page["serve, virtual clock"].root], 3
+        )
+        measure(
+            "the page's job: the same on 133 noisy qubits",
+            evaluation(FakeTorino(), 3),
+            page,
+            2,
+        )
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    main()
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 25)
