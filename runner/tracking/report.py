@@ -6,7 +6,7 @@ import contextlib
 import json
 import logging
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +73,7 @@ class Progress:
         """What the file says; a fresh start where there is none or it makes no sense."""
         try:
             content: dict[str, Any] = json.loads((directory / FILE).read_text(encoding="utf-8"))
-            return cls(**content)
-        except (OSError, ValueError, TypeError):
+            known = {field.name for field in fields(cls)}  # another version may have written more
+            return cls(**{key: value for key, value in content.items() if key in known})
+        except (OSError, ValueError, AttributeError):
             return cls()
