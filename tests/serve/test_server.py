@@ -95,6 +95,10 @@ def test_env_prints_exports_for_a_shell(tmp_path: Path, capsys: pytest.CaptureFi
     """`eval "$(python -m runner serve --env)"` needs no server: the configured port; of a running one, its own."""
     assert main(["serve", "--env", "port=9999", f"dir={tmp_path}"]) == 0
     printed = capsys.readouterr().out
+    assert [line.split()[1].partition("=")[0] for line in printed.splitlines()] == [
+        *NAMES,
+        "USAGE_DATA_OPT_OUT",
+    ]
     shell = subprocess.run(
         ["sh", "-c", f"{printed}\necho $QISKIT_IBM_URL"], capture_output=True, text=True, check=True
     )
