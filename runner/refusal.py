@@ -100,6 +100,8 @@ def check_key(key: str) -> None:
             "secrets do not belong into a configuration; save the account with qiskit-ibm-runtime instead",
             key=key,
         )
+    if key in ("hydra.launcher", "hydra.sweeper"):
+        raise ConfigError(f"is chosen with a slash: {key.replace('.', '/')}=NAME", key=key)
     if re.match(r"hydra[./]", key) and not key.startswith(HYDRA_KEYS):
         raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
 
