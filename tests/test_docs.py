@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from runner.__main__ import VERBS, main, read
+from runner.__main__ import VERBS, read
 from runner.config import GROUPS, RunConfig, declare
 from runner.refusal import parse
 from runner.schema import registered
@@ -42,7 +42,7 @@ COMMANDS = sorted(set(commands()))
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=lambda value: value)
 def test_every_command_in_the_documentation_can_be_typed(page: str, command: str) -> None:
-    """Declarations compose, verbs and flags exist; a swept value is tried with its first."""
+    """Declarations compose, verbs and flags exist; tests/test_documented_commands.py carries them out at night."""
     words = shlex.split(command, comments=True)[3:]
     line = read(words)
 
@@ -66,32 +66,6 @@ def test_every_command_in_the_documentation_can_be_typed(page: str, command: str
 def test_there_are_commands_in_the_documentation() -> None:
     """The search above still finds them."""
     assert len(COMMANDS) > 30
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize(
-    "command", [command for page, command in COMMANDS if page == "docs/tutorial.md"], ids=lambda value: value
-)
-def test_the_tutorial_runs(command: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every step of it ends as the page says, with the optimizers cut short."""
-    words = shlex.split(command, comments=True)[3:]
-    if words[0] in ("ui", "list", "compare"):
-        main(["run", "tracking=off", "optimizer.max_evaluations=3"])
-        main(["run", "tracking=off", "optimizer.max_evaluations=3", "seed=2"])
-        if words[0] == "ui":
-            return  # has a test of its own
-        words = [str(workdir / "outputs" / "runs") if "…" in word else word for word in words]
-    elif words[0] != "forecast":
-        words += ["tracking=off", "run.figures=false"]
-        if not any(word.startswith("session.max_time") for word in words):
-            words = [word for word in words if not word.startswith("optimizer.max_evaluations")]
-            words.append("optimizer.max_evaluations=3")
-
-    code = main(words)
-
-    capsys.readouterr()
-    stops = "session.max_time=10m" in words and "session.on_expiry=reopen" not in words
-    assert code == (3 if stops else 0)
 
 
 @pytest.fixture(scope="module")

@@ -42,8 +42,12 @@ BEFORE = {
 }  # fmt: skip
 """What a page takes for granted: that there are runs to look at."""
 
-JUST_BEFORE = {"python -m runner resume outputs/runs/…": "python -m runner session.max_time=10m"}
-"""What a command takes for granted: that the newest run was interrupted."""
+JUST_BEFORE = {
+    "python -m runner resume outputs/runs/": "python -m runner session.max_time=10m",
+    "python -m runner resume outputs/sweeps/":
+        "python -m runner -m session.max_time=10m optimizer.max_evaluations=60 seed=1,2",
+}  # fmt: skip
+"""What a command takes for granted: that the newest run or sweep did not come to its end."""
 
 STOPS = "session.max_time=10m"
 """A command with this, and without another session, ends with exit code 3, as its page says."""
