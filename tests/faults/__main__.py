@@ -98,6 +98,8 @@ def prepare(options: argparse.Namespace, home: Path):
         rows.append(Row(f"tracked and killed, {case}", "tracked", [(case, n) for n in range(20)]))
         requests = [(case, point) for point in ("before_request", "after_request")]
         rows.append(Row(f"sync killed at every request, {case}", "sync", requests))
+        rows.append(Row("tracking servers late, dying, failing, silent, slow", "outages", [(case,)]))
+        rows.append(Row("processes that meet at a fresh store", "writers", [(case, n) for n in range(20)]))
     for row in rows:
         row.select(options.rows, options.trial)
     for case in cases:

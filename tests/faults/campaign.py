@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import random
 import shutil
 import signal
@@ -272,6 +273,33 @@ class Campaign:
         assert [row[1:] for row in found] == [("FINISHED", evaluations)], found
         return f"{kills} kills"
 
+    def outages(self, _case: str) -> str:
+        """G4: a tracking server that is late, dies at any request, fails, stalls or is slow: nothing lost or doubled."""
+        from tests.faults.test_outage import MORE_OUTAGES, assert_nothing_is_lost
+
+        home = self.home / "outages"
+
+        def work() -> int:
+            os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "3"
+            assert_nothing_is_lost(MORE_OUTAGES, home, direct=True)
+            return 0
+
+        _in_a_folder(home, work)
+        return f"{len(MORE_OUTAGES)} outages"
+
+    def writers(self, _case: str, number: int) -> str:
+        """G5: eight processes meet at a store that none of them finds; all their values are in it."""
+        from tests.tracking.test_uploader import meet_at_a_fresh_store
+
+        home = self.home / f"writers-{number}"
+
+        def work() -> int:
+            meet_at_a_fresh_store(home, 125)
+            return 0
+
+        _in_a_folder(home, work)
+        return "8 writers"
+
 
 class Broken:
     """One run of a trial: started, broken, resumed, and compared with the unbroken one."""
@@ -374,6 +402,14 @@ class Broken:
         shutil.rmtree(self.directory)
         for file in (self.output, self.executed):
             file.unlink(missing_ok=True)
+
+
+def _in_a_folder(home: Path, work: Callable[[], int]) -> None:
+    """Do `work` in a process and a folder of its own."""
+    home.mkdir()
+    ended = trial.in_a_process(work, home.with_suffix(".txt"), deadline=900.0)
+    assert ended.code == 0, ended.output
+    shutil.rmtree(home)
 
 
 def _syncing(directory: Path, config: TrackingConfig, fault: str) -> Callable[[], int]:

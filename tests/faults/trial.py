@@ -91,7 +91,13 @@ class Trial:
         return main(list(self.arguments))
 
 
-def in_a_process(work: Callable[[], int], output: Path, signals: Sequence[tuple[float, int]] = ()) -> Ending:
+def in_a_process(
+    work: Callable[[], int],
+    output: Path,
+    signals: Sequence[tuple[float, int]] = (),
+    *,
+    deadline: float = DEADLINE,
+) -> Ending:
     """Do `work` in a forked process; send it `signals`, each a delay in seconds and a number."""
     ready, told = os.pipe()
     began = time.monotonic()
@@ -115,12 +121,12 @@ def in_a_process(work: Callable[[], int], output: Path, signals: Sequence[tuple[
     os.close(told)
     os.read(ready, 1)
     os.close(ready)
-    code = _see_through(child, signals)
+    code = _see_through(child, signals, deadline)
     text = output.read_text(errors="replace") if output.exists() else ""
     return Ending(code, time.monotonic() - began, text)
 
 
-def _see_through(child: int, signals: Sequence[tuple[float, int]]) -> int:
+def _see_through(child: int, signals: Sequence[tuple[float, int]], deadline: float = DEADLINE) -> int:
     """Send a child its signals, wait for it and return its exit code; one that hangs is killed and told of."""
     descriptor = os.pidfd_open(child)
     try:
@@ -128,14 +134,14 @@ def _see_through(child: int, signals: Sequence[tuple[float, int]]) -> int:
             ended, _, _ = select.select([descriptor], [], [], delay)
             if not ended:
                 signal.pidfd_send_signal(descriptor, number)
-        ended, _, _ = select.select([descriptor], [], [], DEADLINE)
+        ended, _, _ = select.select([descriptor], [], [], deadline)
         if not ended:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
     finally:
         os.close(descriptor)
     if not ended:
-        raise AssertionError(f"process {child} hung for {DEADLINE:g} s")
+        raise AssertionError(f"process {child} hung for {deadline:g} s")
     return os.waitstatus_to_exitcode(status)
 
 
