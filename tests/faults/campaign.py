@@ -274,7 +274,7 @@ class Campaign:
         return f"{kills} kills"
 
     def outages(self, _case: str) -> str:
-        """G4: a tracking server that is late, dies at any request, fails, stalls or is slow: nothing lost or doubled."""
+        """G4: a tracking server that is late, dies, fails, stalls or is slow: nothing is lost, nothing doubled."""
         from tests.faults.test_outage import MORE_OUTAGES, assert_nothing_is_lost
 
         home = self.home / "outages"
