@@ -31,7 +31,7 @@ ALL_REHEARSED = 2000
 SHORTEST = 40
 """Evaluations that every optimization is rehearsed with, however many optimizations there are."""
 
-TOO_FEW = 4
+TOO_FEW = 2
 """Evaluations left over that are not worth another start: fewer than a step of some methods takes."""
 
 STEP_LIMITS = ("maxiter", "iterations", "generations")

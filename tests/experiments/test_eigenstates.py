@@ -31,7 +31,8 @@ def test_vqd_works_on_shots(workdir: Path) -> None:
     """The overlaps are measured like the energy; the reported energies are not penalized ones."""
     result = run(
         compose(
-            "experiment=vqd", "tracking=off", "run.figures=false", "estimator=shots", "estimator.default_shots=500", "optimizer=cobyla",
+            "experiment=vqd", "tracking=off", "run.figures=false", "estimator=shots",
+            "estimator.default_shots=500", "optimizer=cobyla",
             "optimizer.max_evaluations=10", "experiment.levels=2", "experiment.starts=1",
         )
     )  # fmt: skip

@@ -10,8 +10,8 @@ from runner import compose, resume, run
 from tests.test_run import deterministic, events
 
 CURVE = (
-    "experiment=dissociation_curve", "tracking=off", "run.figures=false", "experiment.values=[0.7,0.9]", "optimizer=cobyla",
-    "optimizer.max_evaluations=6",
+    "experiment=dissociation_curve", "tracking=off", "run.figures=false", "experiment.values=[0.7,0.9]",
+    "optimizer=cobyla", "optimizer.max_evaluations=6",
 )  # fmt: skip
 
 
