@@ -6,6 +6,7 @@ Imported on the main thread, and starting no threads, so that forking afterwards
 from __future__ import annotations
 
 import contextlib
+import gc
 
 import numpy as np
 import qiskit_aer
@@ -35,3 +36,6 @@ with contextlib.suppress(Exception):  # what does not load is for the run that n
     PassManagerStagePluginManager()  # imports every installed plug-in of the transpiler, as transpiling would
     if kernel.available():
         load_kernel()
+
+gc.collect()
+gc.freeze()  # what is loaded stays, so workers need not look through it, nor copy its pages by doing so
