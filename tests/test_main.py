@@ -63,7 +63,10 @@ def wait_for_jobs(journal: Path, count: int) -> None:
     raise AssertionError(f"{journal} did not come to {count} jobs in a minute")
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly)],
+)
 def test_a_signal_ends_the_run_resumably(workdir: Path, signum: int, code: int) -> None:
     """Ctrl-C in the middle: one line, the session closed, and resume goes on to the same end."""
     declared = [
