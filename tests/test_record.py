@@ -93,6 +93,23 @@ def test_recall_answers_done_jobs_only(tmp_path: Path) -> None:
         assert record.recalled == 1
 
 
+def test_what_completed_while_closing_is_recalled_and_told_again(tmp_path: Path) -> None:
+    """Another workload's job ends after the interruption: executed once, and part of the resumed run's own story."""
+    events = journal_with(
+        tmp_path / "j", ("run.interrupted", {"reason": "SIGINT"}), ("job.completed", completed(0))
+    )
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        journal.write("run.resumed", {})
+        record = Record(journal, events)
+
+        assert record.recall("vqe", 0, "d") == [{"evs": 0}]
+
+        record("job.completed", completed(0))
+
+    assert [event["kind"] for event in lasting(read_journal(tmp_path / "j").events)] == ["job.completed"]
+
+
 def test_recall_refuses_another_question(tmp_path: Path) -> None:
     """The same place in the workload, but other PUBs: the code or its inputs changed."""
     events = journal_with(tmp_path / "j", ("job.completed", completed(0, digest="abc")))

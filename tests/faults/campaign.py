@@ -394,7 +394,7 @@ class Broken:
         found = trial.identity(self.directory)
         different = [name for name, digest in self.expected.identity.items() if found[name] != digest]
         assert not different, f"{', '.join(different)} differ from the unbroken run in {self.directory}"
-        done = trial.done_jobs(self.directory)
+        done = trial.done_jobs(self.directory, told=True)
         assert len(done) == len(set(done)), f"recorded twice: {[job for job in done if done.count(job) > 1]}"
 
     def forget(self) -> None:

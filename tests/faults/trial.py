@@ -78,7 +78,15 @@ class Trial:
 
     def command(self) -> int:
         """Carry it out in this process, which is for nothing else any more."""
+        try:
+            self._prepare()
+        except KeyboardInterrupt:
+            return 130  # what was interrupted is the harness
         from runner.__main__ import main
+
+        return main(list(self.arguments))
+
+    def _prepare(self) -> None:
         from runner.verbs import run
 
         faults.plan(self.fault)
@@ -88,7 +96,6 @@ class Trial:
             place = next(word for word in self.arguments if word.startswith("hydra.run.dir="))
             declared = replace(self.declared, directory=place.partition("=")[2])
             run.declare = lambda *_args, **_options: declared
-        return main(list(self.arguments))
 
 
 def in_a_process(
@@ -231,10 +238,17 @@ def events(directory: Path) -> int:
     return len(read_journal(journal).events) if journal.exists() else 0
 
 
-def done_jobs(directory: Path) -> list[tuple[str, int]]:
-    """Workload and index of every job whose result is in the journal, in order; no job may be there twice."""
+def done_jobs(directory: Path, *, told: bool = False) -> list[tuple[str, int]]:
+    """Workload and index of every job whose result is in the journal, in order.
+
+    Args:
+        directory: The run's.
+        told: Only those that are part of its story: what ended while an interrupted session was closed is told again.
+    """
     journal = directory / "journal.jsonl"
     events = read_journal(journal).events if journal.exists() else []
+    if told:
+        events = [dict(event) for event in lasting(events)]
     return [
         (event["workload"], event["index"])
         for event in events
