@@ -7,8 +7,13 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist runs one worker per core already
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps the cores busy already
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One worker more than there are cores: many tests wait for a process or a server of their own."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture
