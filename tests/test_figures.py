@@ -264,7 +264,10 @@ def test_hovering_the_timeline_tells_what_when_and_which_job() -> None:
     assert {"QPU: 45.0 s", "queue: 25.0 s", "inactive: 10.0 s"} <= set(bars)
     assert sum(bars["QPU: 45.0 s"].x) == 45
     assert list(figure.layout.yaxis.categoryarray) == ["session s", "vqe", "other"]
-    assert bars["QPU: 45.0 s"].hovertext[1] == "<b>vqe: QPU</b><br>30.0 s, from 40.0 s to 1 min 10 s<br>job vqe-1"
+    assert (
+        bars["QPU: 45.0 s"].hovertext[1]
+        == "<b>vqe: QPU</b><br>30.0 s, from 40.0 s to 1 min 10 s<br>job vqe-1"
+    )
     assert [note.text for note in figure.layout.annotations] == [
         "interactive timeout",
         "maximum time reached",
