@@ -19,7 +19,10 @@ UNUSED = 1
 """Evaluations that are left over where a method takes two at once."""
 
 
-ALIKE = ("bfgs", "cg", "tnc", "slsqp", "dogleg", "trust_ncg", "trust_krylov", "newton_cg", "cobyqa", "powell")
+ALIKE = (
+    "bfgs", "cg", "tnc", "slsqp", "dogleg", "trust_ncg", "trust_krylov", "trust_exact", "trust_constr", "newton_cg",
+    "cobyqa", "powell",
+)  # fmt: skip
 """Optimizers whose jobs are of the same kind as another one's."""
 
 
