@@ -11,15 +11,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps the cores busy alre
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """In a fresh clone, compile the kernel once and here, not in every worker at the same time."""
-    compiled = Path(__file__).parents[1] / "runner" / "engine" / "kernel" / "__pycache__"
-    if not hasattr(config, "workerinput") and not any(compiled.glob("loops.gradients-*.nbi")):
-        from runner.sweep import stack  # loads the kernel, all of it
-
-        assert stack
-
-
 def pytest_xdist_auto_num_workers() -> int:
     """One worker more than there are cores: many tests wait for a process or a server of their own."""
     return (os.cpu_count() or 1) + 1
