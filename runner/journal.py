@@ -348,10 +348,7 @@ def _plain(value: Any, text: Callable[[str], str]) -> Any:
         return value
     if kind is dict or isinstance(value, Mapping):
         return {
-            str(key): (
-                item if type(item) in _LITERALS else REDACTED if hides(str(key), item) else _plain(item, text)
-            )
-            for key, item in value.items()
+            str(key): REDACTED if hides(str(key), item) else _plain(item, text) for key, item in value.items()
         }
     if hasattr(value, "tolist"):
         return _plain(value.tolist(), text)

@@ -318,8 +318,7 @@ def _choices(config: Mapping[str, Any]) -> str:
 
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
-    from runner.figures.canvas import number, unit
-    from runner.figures.canvas import started as started_event
+    from runner.figures.canvas import hamiltonian_schema, number, unit
     from runner.progress import clock
     from runner.results import error_in_words
 
@@ -331,8 +330,8 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     if exact is not None:
         tiles.append(("exact", f"{exact:.6f}", unit(events)))
     if error is not None:
-        schema = started_event(events).get("schemas", {}).get("hamiltonian")
-        tiles.append(("error", error_in_words(error, exact, schema), "energy − exact"))
+        words = error_in_words(error, exact, hamiltonian_schema(events))
+        tiles.append(("error", words, "energy − exact"))
     if result:
         tiles.append(
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")

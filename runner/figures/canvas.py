@@ -71,8 +71,13 @@ def started(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 def unit(events: Sequence[Mapping[str, Any]]) -> str:
     """The unit of a run's energies as its axes say it."""
-    schema = started(events).get("schemas", {}).get("hamiltonian")
-    return "Hartree" if schema in MOLECULES else "units of H"
+    return "Hartree" if hamiltonian_schema(events) in MOLECULES else "units of H"
+
+
+def hamiltonian_schema(events: Sequence[Mapping[str, Any]]) -> str | None:
+    """The name of the schema that a run's Hamiltonian was declared by."""
+    found: str | None = started(events).get("schemas", {}).get("hamiltonian")
+    return found
 
 
 def number(value: Any) -> float | None:

@@ -142,16 +142,14 @@ class Campaign:
     def full(self, case: str, number: int) -> str:
         """A small disk fills up while the run goes on; once there is room again it ends as if it had been there."""
         rng = random.Random(f"{self.seed} full {case} {number}")
-        with place.mounted(self.home / f"full-{case}-{number}", kilobytes=rng.randrange(16, 128, 4)) as disk:
-            run = Broken(self, case, disk.path / "run")
-            refused = run.refused_or_ended(run.go_on())
-            disk.grow()
-            run.finish(lost=WORKLOADS.get(case, 1))
-        return f"{refused} refused"
+        return self._too_small(case, f"full-{case}-{number}", kilobytes=rng.randrange(16, 128, 4))
 
     def crowded(self, case: str, files: int) -> str:
         """The inode table fills up; once there is room again the run ends as if it had been there."""
-        with place.mounted(self.home / f"crowded-{case}-{files}", files=files) as disk:
+        return self._too_small(case, f"crowded-{case}-{files}", files=files)
+
+    def _too_small(self, case: str, name: str, **limits: int) -> str:
+        with place.mounted(self.home / name, **limits) as disk:
             run = Broken(self, case, disk.path / "run")
             refused = run.refused_or_ended(run.go_on())
             disk.grow()
