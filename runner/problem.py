@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.config import RunConfig
 from runner.errors import ConfigError
+from runner.transpiler import pass_manager
 
 if TYPE_CHECKING:
     import numpy as np
@@ -113,8 +114,6 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
     Raises:
         ConfigError: the backend has too few qubits, or it is not to be transpiled and no ISA circuit.
     """
-    from qiskit.transpiler import generate_preset_pass_manager
-
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
         if getattr(backend, "ideal", False):
@@ -127,12 +126,7 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
     if not config.backend.transpile:
         _require_isa(circuit, backend)
         return circuit
-    manager = generate_preset_pass_manager(
-        optimization_level=config.backend.optimization_level,
-        backend=backend,
-        seed_transpiler=config.seed % 2**31,
-    )
-    return manager.run(circuit)
+    return pass_manager(backend, config.backend.optimization_level, config.seed % 2**31).run(circuit)
 
 
 def _require_memory(num_qubits: int) -> None:

@@ -14,7 +14,7 @@ import scipy.optimize
 from qiskit.circuit.library import real_amplitudes
 from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
 
-from runner import lab, preparation, problem, report, run, runtime
+from runner import lab, preparation, problem, report, run, runtime, transpiler
 from runner.engine import kernel
 from runner.sweep import member
 
@@ -33,7 +33,8 @@ def load_kernel() -> None:
 
 
 with contextlib.suppress(Exception):  # what does not load is for the run that needs it to report
-    PassManagerStagePluginManager()  # imports every installed plug-in of the transpiler, as transpiling would
+    with transpiler.own_stages():
+        PassManagerStagePluginManager()  # imports the transpiler's stages, as transpiling would
     if kernel.available():
         load_kernel()
 

@@ -1,0 +1,45 @@
+"""The transpiler is put together from qiskit's own stages unless a backend asks for another."""
+
+from __future__ import annotations
+
+import pytest
+from qiskit.circuit.library import efficient_su2
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.transpiler import generate_preset_pass_manager
+from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
+
+from runner.transpiler import own_stages, pass_manager
+
+
+def translations() -> set[str]:
+    """The translation stages that qiskit sees at this moment."""
+    return set(PassManagerStagePluginManager().translation_plugins.names())
+
+
+class TestOwnStages:
+    """own_stages"""
+
+    def test_it_hides_other_packages_stages_for_a_while(self) -> None:
+        """The Runtime client's stages are there before and after, and not loaded in between."""
+        pytest.importorskip("qiskit_ibm_runtime")
+        before = translations()
+        with own_stages(GenericBackendV2(2, seed=1)):
+            assert translations() == {"default", "synthesis", "translator"}
+        assert translations() == before
+        assert "ibm_backend" in before
+
+    def test_a_backend_that_names_a_stage_gets_it(self) -> None:
+        """A backend with a translation of its own, as IBM's have, sees every stage."""
+        backend = GenericBackendV2(2, seed=1)
+        backend.get_translation_stage_plugin = lambda: "synthesis"
+        before = translations()
+        with own_stages(backend):
+            assert translations() == before
+
+
+@pytest.mark.parametrize("level", [0, 1, 2, 3])
+def test_the_isa_circuit_is_the_one_of_qiskits_preset(level: int) -> None:
+    """pass_manager makes, gate by gate, what generate_preset_pass_manager makes."""
+    backend, circuit = GenericBackendV2(5, seed=1), efficient_su2(4, reps=1).decompose()
+    preset = generate_preset_pass_manager(optimization_level=level, backend=backend, seed_transpiler=7)
+    assert pass_manager(backend, level, 7).run(circuit) == preset.run(circuit)
