@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import entry_points
+from functools import cache
+from importlib.metadata import EntryPoint, distribution
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -49,10 +50,17 @@ def own_stages(backend: BackendV2 | None = None) -> Iterator[None]:
     known = plugin.stevedore.ExtensionManager.ENTRY_POINT_CACHE
     with _lock:
         before = dict(known)
-        for group in (f"qiskit.transpiler.{stage}" for stage in STAGES):
-            known[group] = [each for each in entry_points(group=group) if each.module.startswith("qiskit.")]
+        known.update(_own())
         try:
             yield
         finally:
             known.clear()
             known.update(before)
+
+
+@cache
+def _own() -> dict[str, list[EntryPoint]]:
+    """Qiskit's stages by group, looked up once: a process may carry out many runs that are quicker than that."""
+    offered = distribution("qiskit").entry_points
+    groups = (f"qiskit.transpiler.{stage}" for stage in STAGES)
+    return {group: list(offered.select(group=group)) for group in groups}

@@ -43,3 +43,13 @@ def test_the_isa_circuit_is_the_one_of_qiskits_preset(level: int) -> None:
     backend, circuit = GenericBackendV2(5, seed=1), efficient_su2(4, reps=1).decompose()
     preset = generate_preset_pass_manager(optimization_level=level, backend=backend, seed_transpiler=7)
     assert pass_manager(backend, level, 7).run(circuit) == preset.run(circuit)
+
+
+def test_installed_packages_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second run of a process reads no package's metadata to put its passes together."""
+    backend = GenericBackendV2(2, seed=1)
+    pass_manager(backend, 1, 7)
+    monkeypatch.setattr("importlib.metadata.Distribution.discover", None)
+    monkeypatch.setattr("importlib.metadata.Distribution.from_name", None)
+
+    assert pass_manager(backend, 1, 7).run(efficient_su2(2, reps=1)).num_qubits == 2
