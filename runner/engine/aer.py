@@ -143,7 +143,7 @@ class AerProgram:
             self._assemble()
 
     def _assemble(self) -> None:
-        from qiskit_aer.backends.aer_compiler import assemble_circuits, generate_aer_config
+        from qiskit_aer.backends.aer_compiler import CircuitHeader, assemble_circuits, generate_aer_config
         from qiskit_aer.backends.backend_utils import LIBRARY_DIR
 
         compiled, noise = self._simulator._compile(list(self._circuits), noise_model=self.options.noise_model)
@@ -151,6 +151,7 @@ class AerProgram:
         self._aer_circuits, index_maps = assemble_circuits(flat)
         for index, circuit in enumerate(self._aer_circuits):
             circuit.circ_id = index
+            circuit.set_header(CircuitHeader())  # it comes back with every result, and nobody reads it
         self._slots: list[list[tuple[int, int]]] = []
         self._angles: list[Angles] = []
         for circuit, index_map in zip(flat, index_maps, strict=True):
@@ -178,6 +179,8 @@ class AerProgram:
         with self._lock:
             run = self._run_native if self.native else self._run_public
             data = run(values, shots, seed, memory)
+        if len(self._circuits) == 1:
+            return [data]
         sets = len(values)
         return [data[k * sets : (k + 1) * sets] for k in range(len(self._circuits))]
 
@@ -189,7 +192,7 @@ class AerProgram:
         sets = len(values)
         if self._bindable:
             config.parameterizations = [
-                [[slot, column] for slot, column in zip(slots, angles(values).T.tolist(), strict=True)]
+                list(zip(slots, angles(values).T.tolist(), strict=True))
                 for slots, angles in zip(self._slots, self._angles, strict=True)
             ]
         output = self._controller.execute(self._aer_circuits, self._noise, config)

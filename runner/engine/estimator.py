@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +37,7 @@ _SPLIT_FROM = 20
 _CHUNK_BYTES = 64 << 20
 
 
-@dataclass(frozen=True)
-class EstimatorNumbers:
+class EstimatorNumbers(NamedTuple):
     """Expectation values and their standard errors (of the mean); `shots` is None where they are exact."""
 
     evs: NDArray
@@ -104,24 +102,25 @@ class EstimatorPlan:
             shots: per measurement basis; None is exact.
             seed: of the job; the set at position i of the flattened batch draws from its own stream (seed, i).
         """
-        values = self._checked(values)
-        batch = values.shape[:-1]
-        rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
+        rows, batch = self._rows(values)
         if shots is None:
             evs = self._spread(self._exact(rows), batch)
-            return EstimatorNumbers(evs, np.zeros_like(evs), None)
+            return EstimatorNumbers(evs, np.zeros(evs.shape), None)
         if shots < 1:
             raise ConfigError(f"shots must be at least 1, got {shots}")
         means, errors = self._sampled(rows, shots, seed)
         return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), shots)
 
-    def _checked(self, values: NDArray) -> NDArray:
+    def _rows(self, values: NDArray) -> tuple[NDArray, tuple[int, ...]]:
+        """Parameter sets (*batch, P) one under the other, (B, P), and the shape of the batch."""
         values = np.asarray(values, dtype=float)
-        if values.shape[-1:] != (self.num_parameters,):
+        shape = values.shape
+        if shape[-1:] != (self.num_parameters,):
             raise ConfigError(
-                f"the circuit takes {self.num_parameters} parameters, got values of shape {values.shape}"
+                f"the circuit takes {self.num_parameters} parameters, got values of shape {shape}"
             )
-        return values
+        batch = shape[:-1]
+        return (values if len(batch) == 1 else values.reshape(math.prod(batch), self.num_parameters)), batch
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
@@ -129,9 +128,8 @@ class EstimatorPlan:
         if kernel is None:
             reason = self._no_kernel_because or "the circuit has an instruction the kernel does not know"
             raise ConfigError(f"no adjoint gradient: {reason}")
-        values = self._checked(values)
-        batch = values.shape[:-1]
-        evs, slopes = kernel.gradients(values.reshape(math.prod(values.shape[:-1]), self.num_parameters))
+        rows, batch = self._rows(values)
+        evs, slopes = kernel.gradients(rows)
         return self._spread(evs, batch), self._spread(slopes, batch)
 
     def _spread(self, table: NDArray, batch: tuple[int, ...]) -> NDArray:
@@ -139,7 +137,7 @@ class EstimatorPlan:
         shape = self.shape
         rest = table.shape[2:]
         if not shape:
-            return table[:, 0].reshape((*batch, *rest))
+            return table.reshape((*batch, *rest))
         if not batch:
             return table[0].reshape((*shape, *rest))
         if math.prod(batch) == 1 or math.prod(shape) == 1:
@@ -161,9 +159,13 @@ class EstimatorPlan:
             return self._exact_readout(rows)
         if self._kernel is not None:
             return self._kernel.energies(rows)
-        data = self._expectation_program.run(rows)[0]
-        labels = [f"o{index}" for index in range(len(self._reduced[1]))]
-        return np.array([[entry[label] for label in labels] for entry in data])
+        (data,) = self._expectation_program.run(rows)
+        return np.array([[entry[label] for label in self._labels] for entry in data])
+
+    @cached_property
+    def _labels(self) -> list[str]:
+        """What Aer calls the observables."""
+        return [f"o{index}" for index in range(len(self._reduced[1]))]
 
     @cached_property
     def _by_readout(self) -> bool:
@@ -251,7 +253,7 @@ class EstimatorPlan:
             used = np.flatnonzero(row)
             labels = [_label(x[t], z[t]) for t in used] or ["I" * size]
             operator = SparsePauliOp(labels, row[used] if len(used) else [0.0])
-            circuit.append(SaveExpectationValue(operator, label=f"o{index}"), range(size))
+            circuit.append(SaveExpectationValue(operator, label=self._labels[index]), range(size))
         return AerProgram([circuit], self._parameters, AerOptions(method, self._options.threads, None))
 
     # by measuring -----------------------------------------------------------------------------------------------

@@ -76,11 +76,14 @@ class Angles:
         if self.simple:
             self.index[self._rows] = self._columns
             self.scale[self._rows] = self._weights
+        self._bare = self.simple and bool((self.scale == 1).all()) and not self.offsets.any()
 
     def __call__(self, values: NDArray) -> NDArray:
         """The angles, (B, K), of parameter sets (B, P)."""
         if not self.num_parameters:
             return np.broadcast_to(self.offsets, (len(values), self.size))
+        if self._bare:
+            return values.take(self.index, axis=1)
         if self.simple:
             return values[:, self.index] * self.scale + self.offsets
         if self._matrix is not None:

@@ -70,25 +70,15 @@ class StateVectorKernel:
     def energies(self, values: NDArray) -> NDArray:
         """Expectation values, (B, S), of parameter sets (B, P)."""
         loops = kernel.load()
-        result = np.empty((len(values), self._num_observables))
-        inputs = values if self._direct else self._angles(values)
 
-        def work(start: int, stop: int) -> None:
+        def work(inputs: NDArray, result: NDArray) -> None:
             first, second, flags, scratch, _ = self._buffers(1)
             loops.energies(
-                self._integers,
-                self._reals,
-                self._passes,
-                self._weights,
-                inputs[start:stop],
-                first,
-                second,
-                flags,
-                scratch,
-                result[start:stop],
-            )
+                self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch, result
+            )  # fmt: skip
 
-        self._in_threads(work, len(values))
+        result = np.empty((len(values), self._num_observables))
+        self._in_threads(work, values if self._direct else self._angles(values), result)
         return result
 
     def gradients(self, values: NDArray) -> tuple[NDArray, NDArray]:
@@ -97,26 +87,15 @@ class StateVectorKernel:
         sets, elements = len(values), self._num_observables
         result = np.empty((sets, elements))
         slopes = np.zeros((sets, elements, self._angles.size))
-        inputs = values if self._direct else self._angles(values)
 
-        def work(start: int, stop: int) -> None:
+        def work(inputs: NDArray, result: NDArray, slopes: NDArray) -> None:
             first, second, flags, scratch, parts = self._buffers(2)
             loops.gradients(
-                self._integers,
-                self._reals,
-                self._passes,
-                self._weights,
-                inputs[start:stop],
-                first,
-                second,
-                flags,
-                scratch,
-                parts,
-                result[start:stop],
-                slopes[start:stop],
-            )
+                self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch,
+                parts, result, slopes,
+            )  # fmt: skip
 
-        self._in_threads(work, sets)
+        self._in_threads(work, values if self._direct else self._angles(values), result, slopes)
         flat = slopes.reshape(sets * elements, -1)
         repeated = values if elements == 1 else np.repeat(values, elements, axis=0)
         by_parameter = self._angles.pull_back(repeated, flat)
@@ -129,24 +108,15 @@ class StateVectorKernel:
         for row, basis in enumerate(bases):
             for qubit, letter in basis:
                 letters[row, qubit] = "ZXY".index(letter)
-        inputs = values if self._direct else self._angles(values)
         table = np.empty((len(values), len(bases), 1 << self.num_qubits))
 
-        def work(start: int, stop: int) -> None:
+        def work(inputs: NDArray, table: NDArray) -> None:
             first, second, flags, scratch, _ = self._buffers(1)
             loops.basis_probabilities(
-                self._integers,
-                self._reals,
-                inputs[start:stop],
-                letters,
-                first,
-                second,
-                flags,
-                scratch,
-                table[start:stop],
+                self._integers, self._reals, inputs, letters, first, second, flags, scratch, table
             )
 
-        self._in_threads(work, len(values))
+        self._in_threads(work, values if self._direct else self._angles(values), table)
         return [self._marginal(table[:, row], [q for q, _ in basis]) for row, basis in enumerate(bases)]
 
     def _marginal(self, table: NDArray, kept: Sequence[int]) -> NDArray:
@@ -157,14 +127,14 @@ class StateVectorKernel:
         others = tuple(size - q for q in range(size) if q not in kept)  # axis 0 is the set
         return table.reshape(-1, *(2,) * size).sum(axis=others).reshape(len(table), -1)
 
-    def _in_threads(self, work: Callable[[int, int], None], sets: int) -> None:
-        workers = min(self._threads, sets)
+    def _in_threads(self, work: Callable[..., None], *tables: NDArray) -> None:
+        """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
+        workers = min(self._threads, len(tables[0]))
         if workers <= 1:
-            work(0, sets)
+            work(*tables)
             return
-        edges = np.linspace(0, sets, workers + 1).astype(int)
         with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(work, edges[:-1], edges[1:]))
+            list(pool.map(work, *(np.array_split(table, workers) for table in tables)))
 
     def _buffers(self, states: int) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
         """Working memory of this thread."""
