@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RunnerError as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
+    except MemoryError:
+        print("error: out of memory; take a smaller problem, or free some", file=sys.stderr)
+        return 1
 
 
 def read(arguments: list[str]) -> CommandLine:

@@ -117,5 +117,15 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signum
 
 
+def in_words(error: BaseException) -> str:
+    """What another library's exception says, on one line; its kind where that tells more or it says nothing."""
+    if isinstance(error, RunnerError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    said = " ".join(str(getattr(error, "message", error)).split())  # Qiskit's put theirs in quotes
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
 class ConfigWarning(UserWarning):
     """What was declared can be run, but probably not as it was meant."""

@@ -5,6 +5,8 @@ The k-th time (counted from 1, in each process) that the program reaches `point`
     kill9 | term | int     the process sends itself the signal
     enospc | eio | erofs   an OSError with that number
     sleep | sleep=SECONDS  a pause, 30 s unless said
+    memory                 a MemoryError
+    starve                 from now on the process gets no more memory than it has
     anything else          is handed back to the place that asked (`nan`, `drop`, …)
 
 Unset, a point costs one look at `ACTIVE`.
@@ -50,7 +52,21 @@ def perform(action: str) -> str:
         raise OSError(_ERRORS[action], os.strerror(_ERRORS[action]))
     elif action.startswith("sleep"):
         time.sleep(float(action.partition("=")[2] or 30.0))
+    elif action == "memory":
+        raise MemoryError
+    elif action == "starve":
+        _starve()
     return action
+
+
+def _starve() -> None:
+    """Let every request for more address space fail, as on a machine whose memory is used up."""
+    import resource
+
+    with open("/proc/self/statm", encoding="ascii") as file:
+        pages = int(file.read().split()[0])
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), hard))
 
 
 def reach(point: str) -> str | None:

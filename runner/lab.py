@@ -75,12 +75,15 @@ class Lab:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None and not isinstance(error, StorageError | StopOptimization):
+        broken = error is not None and not isinstance(error, StorageError | StopOptimization)
+        if broken:
             # what closing adds to the journal is this process's doing; a resumed run goes on without it
             self.record("run.interrupted", {"reason": str(error) or type(error).__name__})
         for session in self.sessions[-1:]:
             if self.config.session.mode != "job":
                 session.close()
+        if broken and self.config.session.clock == "virtual" and hasattr(self._service, "drain"):
+            self._service.drain()  # another workload's job may run still, and time stands still when nobody waits
 
     def workload(self, name: str) -> Workload:
         """A new stream of jobs; its random numbers depend on the run's seed and this name only."""

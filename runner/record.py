@@ -94,13 +94,25 @@ class Record:
         return event["result"]
 
 
+def goes_on(event: Mapping[str, Any]) -> bool | None:
+    """False from where a run is only shutting down, True from where it goes on; None for all other events.
+
+    A simulation that failed for want of memory or by a fault of Aer is no fact about the experiment: another attempt
+    may succeed, so the job that failed and what other workloads did after it are not part of the story.
+    """
+    if event["kind"] in _BOUNDARIES:
+        return bool(event["kind"] == "run.resumed")
+    return False if event.get("simulation_failed") else None
+
+
 def lasting(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """The replayable events, without those of shutting down an interrupted process."""
     kept: list[Mapping[str, Any]] = []
     shutting_down = False
     for event in events:
-        if event["kind"] in _BOUNDARIES:
-            shutting_down = event["kind"] == "run.interrupted"
+        boundary = goes_on(event)
+        if boundary is not None:
+            shutting_down = not boundary
         elif event["kind"] in REPLAYED and not shutting_down:
             kept.append(event)
     return kept

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from runner.config import Declaration, RunConfig, schema_names
 from runner.directory import RunDirectory
 from runner.environment import environment, versions
-from runner.errors import Interrupted, RunnerError, TrackingError
+from runner.errors import Interrupted, RunnerError, TrackingError, in_words
 from runner.journal import Journal
 from runner.log import log_file
 from runner.optimizer import StopOptimization
@@ -216,7 +216,7 @@ class _Execution:
             return _Ending(lab.so_far(str(error)), "failed", error.exit_code)
         except Exception as error:
             log.exception("the experiment failed")
-            return _Ending(lab.so_far(f"{type(error).__name__}: {error}"), "failed", 1)
+            return _Ending(lab.so_far(in_words(error)), "failed", 1)
         if outcome.energy is not None and not math.isfinite(outcome.energy):
             outcome = replace(outcome, energy=None, stddev=None)
             if not outcome.resumable:

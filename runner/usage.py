@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from runner.record import goes_on
+
 
 class Usage:
     """Two totals in seconds, of which `charged` is what result.json, session.json and forecast.json call usage.
@@ -28,8 +30,9 @@ class Usage:
     def feed(self, event: Mapping[str, Any]) -> None:
         """Take in one event of the journal; what a stopping process does to its session is no part of the run."""
         kind = event["kind"]
-        if kind in ("run.interrupted", "run.resumed"):
-            self._shutting_down = kind == "run.interrupted"
+        boundary = goes_on(event)
+        if boundary is not None:
+            self._shutting_down = not boundary
         elif self._shutting_down:
             return
         elif kind == "session":

@@ -125,3 +125,12 @@ def test_shutting_down_is_not_part_of_the_experiment() -> None:
     kept = lasting([{"kind": kind, "number": number} for number, kind in enumerate(kinds)])
 
     assert [event["number"] for event in kept] == [1, 6]
+
+
+def test_a_simulation_that_failed_is_not_part_of_the_experiment() -> None:
+    """Another attempt may succeed: neither the failed job nor what other workloads did after it is compared."""
+    failed = {"kind": "job.completed", "simulation_failed": True}
+    refused = {"kind": "job.completed", "code": 1305}
+    events = [refused, {"kind": "iteration"}, failed, {"kind": "session"}, {"kind": "run.resumed"}, refused]
+
+    assert lasting(events) == [events[0], events[1], events[5]]

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression, QuantumCircuit
 
+from runner import faults
 from runner.engine.expressions import Angles
 from runner.errors import ConfigError, RunnerError
 
@@ -177,6 +178,8 @@ class AerProgram:
     ) -> list[list[dict[str, Any]]]:
         """The data of every circuit for every parameter set: `[circuit][set] → {label: value}`."""
         with self._lock:
+            if faults.ACTIVE:
+                _break(faults.reach("aer"))
             run = self._run_native if self.native else self._run_public
             data = run(values, shots, seed, memory)
         if len(self._circuits) == 1:
@@ -231,6 +234,16 @@ class AerProgram:
                 f"{_KNOWN_ERRORS}: {_first_error([r.status for r in result.results], result.status)}"
             )
         return [experiment.data.to_dict() for experiment in result.results]
+
+
+def _break(action: str | None) -> None:
+    """Fail as Aer does, for tests: by an exception, or by a result that only says so."""
+    if action == "raise":
+        from qiskit_aer import AerError
+
+        raise AerError("a fault for tests")
+    if action == "refuse":
+        _checked({"success": False, "results": [{"status": "ERROR: a fault for tests"}]})
 
 
 def _slots(circuit: QuantumCircuit, index_map: Sequence[int]) -> tuple[list[tuple[int, int]], list[Any]]:

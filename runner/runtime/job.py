@@ -7,7 +7,15 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import JobCancelledError, JobFailedError, JobMaxTimeError, RunnerError, RuntimeSessionError
+from runner import faults
+from runner.errors import (
+    JobCancelledError,
+    JobFailedError,
+    JobMaxTimeError,
+    RunnerError,
+    RuntimeSessionError,
+    in_words,
+)
 from runner.runtime import machine
 from runner.runtime.options import check_tags
 from runner.runtime.results import record, restore
@@ -117,11 +125,12 @@ class RuntimeJob:
                     self._numbers = [restore(numbers) for numbers in recorded]
                 else:
                     assert self._simulate is not None
+                    if faults.ACTIVE:
+                        faults.reach("simulate")
                     self._numbers = self._simulate()
             except Exception as error:
                 self._error = error
-                job.status = machine.FAILED
-                job.reason = f"its simulation failed: {error}"
+                job.spoil(f"its simulation failed: {in_words(error)}")
             self._simulate = None
             self.settled = True
 
@@ -229,6 +238,7 @@ class RuntimeJob:
             "queue_seconds": (job.finished if job.started is None else job.started) - job.submitted,
             "qpu_seconds": job.qpu_used,
             "result": result,
+            **({} if self._error is None else {"simulation_failed": True}),
         }
 
     # -- looking ----------------------------------------------------------------------------------------

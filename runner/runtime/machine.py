@@ -63,6 +63,8 @@ class Job:
     code: int | None = None
     session_ended: bool = False
     """It was killed because its session ended."""
+    failure: str | None = None
+    """Why there are no numbers, where simulating it failed: it ends as failed, when its time comes."""
     version: int = 0
     waiters: list[Any] = field(default_factory=list)
 
@@ -70,6 +72,16 @@ class Job:
     def final(self) -> bool:
         """Whether nothing can happen to it any more."""
         return self.status not in (QUEUED, RUNNING)
+
+    def spoil(self, why: str) -> None:
+        """Let it end as failed; no lock is needed, because completing it looks for this afterwards."""
+        self.failure = why
+        self.own_up()
+
+    def own_up(self) -> None:
+        """Be failed instead of done, if it was spoiled."""
+        if self.failure is not None and self.status == DONE:
+            self.status, self.reason = FAILED, self.failure
 
 
 @dataclass(slots=True, eq=False)
@@ -501,6 +513,7 @@ class Machine:
             self._leave(job, FAILED, why, MAX_JOB_TIME_CODE)
         else:
             self._leave(job, DONE, None, None)
+            job.own_up()
         if job.session is not None:
             self._settle(job.session)
 

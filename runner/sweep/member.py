@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, Self
 
 from runner.config import Declaration, RunConfig, restore
-from runner.errors import Interrupted, JournalError, RunnerError
+from runner.errors import Interrupted, JournalError, RunnerError, in_words
 from runner.journal import is_open, read_journal
 from runner.signals import StopFlag
 
@@ -222,7 +222,7 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
     except RunnerError as error:
         return task.fail(str(error), error.exit_code)
     except Exception as error:
-        return task.fail(f"{type(error).__name__}: {error}")
+        return task.fail(in_words(error))
     facts = {name: getattr(result, name) for name in RESULT}
     return task.row(**facts, reason=result.stop_reason)
 

@@ -94,6 +94,7 @@ def prepare(options: argparse.Namespace, home: Path):
     rows.append(Row(f"journal cut and a bit flipped, {case}", "damaged", cuts))
     values = itertools.product(range(1, 13) if nightly else (2,), (math.nan, math.inf))
     rows.append(Row(f"energy nan or infinite, {case}", "not_a_number", [(case, *one) for one in values]))
+    rows += engine_rows(nightly)
     if nightly:
         rows.append(Row(f"tracked and killed, {case}", "tracked", [(case, n) for n in range(20)]))
         requests = [(case, point) for point in ("before_request", "after_request")]
@@ -102,9 +103,30 @@ def prepare(options: argparse.Namespace, home: Path):
         rows.append(Row("processes that meet at a fresh store", "writers", [(case, n) for n in range(20)]))
     for row in rows:
         row.select(options.rows, options.trial)
-    for case in cases:
-        campaign.reference(case)
+    for case in dict.fromkeys((*cases, *(row.trials[n][0] for row in rows for n in row.numbers))):
+        if isinstance(case, str):
+            campaign.reference(case)
     return campaign, rows
+
+
+def engine_rows(nightly: bool) -> list:
+    """What breaks in the simulation itself, in which kinds of runs and at which evaluations."""
+    from tests.faults.rows import Row
+
+    if not nightly:
+        chosen = [("aer_race", "aer:refuse", 4), ("aer_race", "simulate:memory", 2)]
+        return [Row("simulation fails", "engine", chosen)]
+    rows = []
+    for case in ("aer_exact", "aer_shots", "aer_noisy", "aer_race", "kernel"):
+        causes = ["simulate:memory"] if case == "kernel" else ["aer:raise", "aer:refuse", "simulate:memory"]
+        trials = [(case, cause, k) for cause in causes for k in range(1, 8)]
+        rows.append(Row(f"simulation fails, {case}", "engine", trials))
+    large = (("aer_large", 1), ("aer_large", 2), ("aer_large", 3), ("kernel_large", 1), ("kernel_middle", 1))
+    starved = [(case, "simulate:starve", k) for case, k in large]
+    rows.append(Row("out of memory", "engine", starved))
+    tracked = [(case, "aer:raise", k) for case in ("aer_exact", "aer_noisy") for k in (1, 5)]
+    rows.append(Row("simulation fails in a tracked run", "engine_tracked", tracked))
+    return rows
 
 
 def warm_up(home: Path) -> None:

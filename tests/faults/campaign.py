@@ -11,17 +11,18 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from runner import faults
 from runner.config import Declaration, declare
+from runner.engine.estimator import EstimatorNumbers
 from runner.journal import read_journal
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
-from tests.faults import place, trial
+from tests.faults import engines, place, trial
 from tests.faults.trial import Ending, Trial
 
 SMALL = ("tracking=off", "run.figures=false", "seed=11")
@@ -81,7 +82,7 @@ class Campaign:
     def reference(self, case: str) -> Reference:
         """An unbroken run of this case."""
         if case not in self.references:
-            overrides = (*SMALL, *CASES[case])
+            overrides = (*SMALL, *_overrides(case))
             directory = self.home / f"reference-{case}"
             start = Trial(arguments=(*overrides, f"hydra.run.dir={directory}"))
             ended = start.run(self.home / f"reference-{case}.txt")
@@ -215,7 +216,10 @@ class Campaign:
         run = Broken(self, case, f"nan-{case}-{k}-{value}")
 
         def work() -> int:
-            trial.spoil(k, lambda numbers: replace(numbers, evs=np.full_like(numbers.evs, value)))
+            def spoiled(numbers: EstimatorNumbers) -> EstimatorNumbers:
+                return EstimatorNumbers(np.full_like(numbers.evs, value), numbers.stds, numbers.shots)
+
+            trial.spoil(k, spoiled)
             return Trial(arguments=run.start(), declared=run.declared).command()
 
         ended = trial.in_a_process(work, run.output)
@@ -225,6 +229,14 @@ class Campaign:
         assert result["energy"] is None or math.isfinite(result["energy"])
         run.forget()
         return "1 failed"
+
+    def engine(self, case: str, cause: str, k: int) -> str:
+        """The k-th simulation fails; see `engines`."""
+        return engines.fails(self, case, cause, k)
+
+    def engine_tracked(self, case: str, cause: str, k: int) -> str:
+        """The k-th simulation of a tracked run fails."""
+        return engines.fails_tracked(self, case, cause, k)
 
     def tracked(self, case: str, number: int) -> str:
         """G14: a tracked run is killed, resumed and finished; MLflow holds it once, complete and FINISHED."""
@@ -312,7 +324,7 @@ class Broken:
         beside = self.directory if isinstance(where, str) else self.directory.parent
         self.output = beside.with_suffix(".txt")
         self.executed = beside.with_suffix(".executed")
-        self._overrides = (*options, *CASES[case])
+        self._overrides = (*options, *_overrides(case))
         composed = options is SMALL and self.rng.random() < campaign.composed
         self.declared = self.expected.declared if composed else None
 
@@ -400,6 +412,10 @@ class Broken:
         shutil.rmtree(self.directory)
         for file in (self.output, self.executed):
             file.unlink(missing_ok=True)
+
+
+def _overrides(case: str) -> tuple[str, ...]:
+    return CASES.get(case) or engines.CASES[case]
 
 
 def _in_a_folder(home: Path, work: Callable[[], int]) -> None:

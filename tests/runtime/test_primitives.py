@@ -381,7 +381,7 @@ def test_recorded_jobs_are_answered_without_simulation(kind: str) -> None:
 
     assert run(replay.backend("ideal")) == original
     assert again[-1][1]["result"] == next(iter(recorded.values()))
-    with pytest.raises(JobFailedError, match="its simulation failed: simulated"):
+    with pytest.raises(JobFailedError, match="its simulation failed: AssertionError: simulated"):
         run(
             LocalRuntimeService(seed=1, recall=replay.recall, engine_factory=Unwilling).backend("ideal"), 0.11
         )

@@ -536,7 +536,8 @@ def test_S18_errors_say_which_job_why_and_when(service: LocalRuntimeService, bac
     backend.engine.simulate = explode
     broken = EstimatorV2(backend).run([PUB])
     with pytest.raises(
-        JobFailedError, match=rf"{broken.job_id()} failed: its simulation failed: division by zero"
+        JobFailedError,
+        match=rf"{broken.job_id()} failed: its simulation failed: ZeroDivisionError: division by zero",
     ):
         broken.result()
     assert broken.status() == "ERROR"
