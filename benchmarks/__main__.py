@@ -171,7 +171,7 @@ def main() -> None:
         goals += [
             targets.batch(),
             *targets.around_aer(),
-            targets.two_threads(),
+            *targets.two_at_once(),
             *([] if QUICK else [targets.against_memory()]),
         ]
     print(targets.table(goals), flush=True)

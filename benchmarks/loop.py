@@ -137,53 +137,45 @@ def large() -> None:
 
 
 def chemistry() -> None:
-    """VQE with L-BFGS and adjoint gradients to 1.6 mHa: the engine and PennyLane lightning from the same point."""
+    """VQE with L-BFGS and adjoint gradients to 1.6 mHa: the engine and PennyLane lightning from the same points."""
     from benchmarks import peers
 
     print("### VQE to 1.6 mHa with L-BFGS-B and adjoint gradients, ms to the first crossing (medians)\n")
     print("| problem | runner's engine | whole run | lightning | lightning / engine |\n|---|---|---|---|---|")
-    for name, reps, seed in [
-        ("h2", 2, 1),
-        ("h2", 2, 2),
-        ("h2", 2, 3),
-        ("lih_4q", 3, 1),
-        ("lih_4q", 3, 2),
-        ("lih_4q", 3, 3),
-    ]:
-        words = (
-            f"hamiltonian={name}",
-            f"ansatz.reps={reps}",
-            "estimator=exact",
-            "optimizer=l_bfgs_b",
-            f"seed={seed}",
-        )
-        config = compose(*words)
-        problem = Problem.build(config, config.backend.build(config.session.build(seed=1)))
-        plan = Engine().estimator_plan(problem.circuit, problem.observable)
-        reference = problem.reference_energy
-        assert reference is not None
-        theirs = peers.lightning_objective(problem.circuit, problem.observable)
-
-        def ours(point: np.ndarray, plan=plan) -> tuple[float, np.ndarray]:
-            value, slope = plan.gradient(point)
-            return float(value), np.asarray(slope).reshape(-1)
-
-        engine_times, lightning_times, whole_times = [], [], []
-        for _ in range(ROUNDS):
-            engine_times.append(crossing(ours, problem.initial_point, reference + 1.6e-3))
-            lightning_times.append(crossing(theirs, problem.initial_point, reference + 1.6e-3))
-            seconds, _ = our_loop(
-                *words, "gradient=adjoint",
-                f"optimizer.target_energy={reference + 1.6e-3}",
+    for name, reps in (("h2", 2), ("lih_4q", 3)):
+        ratios = []
+        for seed in range(1, 6):
+            words = (
+                f"hamiltonian={name}", f"ansatz.reps={reps}", "estimator=exact", "optimizer=l_bfgs_b", f"seed={seed}",
             )  # fmt: skip
-            whole_times.append(seconds)
-        engine, whole = statistics.median(engine_times), statistics.median(whole_times)
-        lightning = statistics.median(lightning_times)
-        print(
-            f"| {name}, seed {seed} | {1e3 * engine:.2f} | {1e3 * whole:.1f} | {1e3 * lightning:.1f} "
-            f"| {lightning / engine:.0f}× |",
-            flush=True,
-        )
+            config = compose(*words)
+            problem = Problem.build(config, config.backend.build(config.session.build(seed=1)))
+            plan = Engine().estimator_plan(problem.circuit, problem.observable)
+            reference = problem.reference_energy
+            assert reference is not None
+            target = reference + 1.6e-3
+            theirs = peers.lightning_objective(problem.circuit, problem.observable)
+
+            def ours(point: np.ndarray, plan=plan) -> tuple[float, np.ndarray]:
+                value, slope = plan.gradient(point)
+                return float(value), slope
+
+            rows = []
+            for _ in range(ROUNDS):
+                engine = crossing(ours, problem.initial_point, target)
+                lightning = crossing(theirs, problem.initial_point, target)
+                whole, _ = our_loop(*words, "gradient=adjoint", f"optimizer.target_energy={target}")
+                rows.append((engine, whole, lightning, lightning / engine))
+            engine, whole, lightning, ratio = (
+                statistics.median(column) for column in zip(*rows, strict=True)
+            )
+            ratios.append(ratio)
+            print(
+                f"| {name}, seed {seed} | {1e3 * engine:.2f} | {1e3 * whole:.1f} | {1e3 * lightning:.1f} "
+                f"| {ratio:.0f}× |",
+                flush=True,
+            )
+        print(f"| {name}, median | | | | {statistics.median(ratios):.0f}× |", flush=True)
 
 
 class Crossed(Exception):
@@ -192,17 +184,26 @@ class Crossed(Exception):
 
 def crossing(objective, start: np.ndarray, target: float) -> float:
     """Seconds until L-BFGS-B first sees an energy at or below the target; nan where it never does."""
+    slope = start
 
-    def watched(point: np.ndarray) -> tuple[float, np.ndarray]:
-        energy, slope = objective(point)
-        if energy <= target:
+    def energy(point: np.ndarray) -> float:
+        nonlocal slope
+        value, slope = objective(point)
+        if value <= target:
             raise Crossed
-        return energy, slope
+        return value
 
     objective(start)
     begin = time.perf_counter()
     try:
-        minimize(watched, start, jac=True, method="L-BFGS-B", options={"maxiter": 2000, "maxfun": 5000})
+        # SciPy asks for the gradient where it has just asked for the energy; telling it so (jac=True) is slower
+        minimize(
+            energy,
+            start,
+            jac=lambda _: slope,
+            method="L-BFGS-B",
+            options={"maxiter": 2000, "maxfun": 5000},
+        )
     except Crossed:
         return time.perf_counter() - begin
     return float("nan")

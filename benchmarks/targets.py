@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import statistics
 import time
@@ -168,29 +169,50 @@ def around_aer() -> list[Goal]:
     return goals
 
 
-def two_threads() -> Goal:
-    """Two workloads in two threads of one process against the same two one after the other."""
-    seen = {}
-    for size in (12, 16):
+def two_at_once() -> list[Goal]:
+    """Two workloads in two threads, and in two processes, against the same two one after the other.
+
+    Processes share nothing, so their ratio is what the machine gives to two things at once.
+    """
+    threads, processes = {}, {}
+    for size, count in ((12, 2000), (16, 100)):
         circuit = efficient_su2(size, reps=2, entanglement="linear")
         values = np.random.default_rng(1).uniform(-3, 3, circuit.num_parameters)
-        operator = peers.heisenberg(size)
-        plans = [Engine(engine="kernel").estimator_plan(circuit, operator) for _ in range(2)]
-        count = {12: 2000, 16: 100}[size]
+        plans = [Engine(engine="kernel").estimator_plan(circuit, peers.heisenberg(size)) for _ in range(2)]
 
         def workload(plan, values=values, count=count) -> None:
             for _ in range(count):
                 plan.run(values, shots=None, seed=1)
 
-        found = []
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(workload, plans))
-            for _ in range(5):
-                one_by_one = timed(lambda plans=plans: [workload(plan) for plan in plans])
-                together = timed(lambda plans=plans, pool=pool: list(pool.map(workload, plans)))
-                found.append(one_by_one / together)
-        seen[str(size)] = statistics.median(found)
-    return Goal(f"two workloads one after the other / in two threads ({os.cpu_count()} cores)", 1.9, seen)
+        def forked(plans=plans, workload=workload) -> None:
+            context = multiprocessing.get_context("fork")
+            both = [context.Process(target=workload, args=(plan,)) for plan in plans]
+            for process in both:
+                process.start()
+            for process in both:
+                process.join()
+
+        for plan in plans:
+            workload(plan)
+        rows = []
+        for _ in range(7):
+            one_by_one = timed(lambda plans=plans, workload=workload: [workload(plan) for plan in plans])
+            apart = timed(forked)
+            with ThreadPoolExecutor(2) as pool:
+                together = timed(lambda plans=plans, workload=workload: list(pool.map(workload, plans)))
+            rows.append((one_by_one / together, one_by_one / apart))
+        threads[str(size)], processes[str(size)] = (
+            statistics.median(column) for column in zip(*rows, strict=True)
+        )
+    what = f"({os.cpu_count()} cores)"
+    return [
+        Goal(f"two workloads one after the other / in two threads {what}", 1.9, threads),
+        Goal(
+            "two threads / two processes: share of what the machine gives",
+            0.95,
+            {size: threads[size] / processes[size] for size in threads},
+        ),
+    ]
 
 
 def against_memory(size: int = 24) -> Goal:
