@@ -62,6 +62,7 @@ class Uploader:
             return
         self._process = subprocess.Popen(
             [sys.executable, "-m", "runner.tracking", self.verb],
+            bufsize=0,  # what a dead uploader did not take must not be written again when the pipe is closed
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import sys
 import time
 from pathlib import Path
 
@@ -156,3 +157,16 @@ def test_a_run_that_is_refused_leaves_no_process(tmp_path):
 
     assert process.returncode is not None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_uploader_that_died_does_not_disturb_the_run(tmp_path, monkeypatch):
+    """Killed before it was told where the run is: the run goes on to its end, which closes the pipe once more."""
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+    uploader = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db").build()
+    with uploader:
+        assert uploader._process is not None
+        uploader._process.wait()
+        uploader.start(tmp_path)
+        assert uploader.run_id() is None
+
+    assert uploader._process.stdin.closed
