@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import sys
@@ -9,6 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.errors import ConfigError, Interrupted, RunnerError
+
+atexit.register(
+    gc.freeze
+)  # a process that ends need not look for garbage among all it has loaded: a second, after a sweep
 
 # each verb is a module of runner/verbs with main(line) -> exit code
 VERBS = {

@@ -63,6 +63,8 @@ class Settings:
     """`hydra.sweeper.max_batch_size` of the plain sweeper."""
     preset: bool
     """The chosen experiment says by itself that it is a sweep."""
+    threads: int
+    """Of the first run, as far as that can be told before it is checked."""
     swept: list[Override]
     """Everything that is swept or fixed for all runs; later ones win."""
 
@@ -102,7 +104,8 @@ class Composer:
                 raise ConfigError("cannot be swept; give one value", key=override.key_or_group)
         first = [_first(override) for override in typed]
         check_choices(first)
-        composed = self._composed(first).hydra
+        whole = self._composed(first)
+        composed = whole.hydra
         preset = self._parse(
             [f"{key}={value}" for key, value in (composed.sweeper.get("params") or {}).items()]
         )
@@ -114,6 +117,7 @@ class Composer:
             ),
             batch=composed.sweeper.get("max_batch_size"),
             preset=getattr(composed.mode, "name", None) == "MULTIRUN",
+            threads=_threads(whole),
             swept=_last_of_each(preset + [item for item in typed if not _about_hydra(item)]),
         )
 
@@ -230,6 +234,17 @@ class _Base:
         check_resolvable(changed)
         check_complete(changed)
         return OmegaConf.to_container(changed, resolve=True), OmegaConf.to_object(changed)
+
+
+def _threads(composed: DictConfig) -> int:
+    """Threads that a composed run declares; 1 where that is bad input, which is refused when runs are checked."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return max(int(OmegaConf.select(composed, "backend.threads")), 1)
+    except (OmegaConfBaseException, TypeError, ValueError):
+        return 1
 
 
 def _live(node: DictConfig) -> Any:

@@ -23,7 +23,7 @@ from runner.errors import ConfigError, RunnerError, TrackingError
 from runner.signals import STDERR, StopFlag
 from runner.sweep.compose import Combination, Composer, Settings, distinct, named
 from runner.sweep.directory import SweepDirectory
-from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher
+from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher, anticipate
 from runner.sweep.member import Row, Task
 from runner.sweep.progress import SweepProgress, report
 
@@ -49,9 +49,12 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
     Raises:
         ConfigError: one of the combinations is bad input; nothing was run.
     """
+    anticipate(overrides)
     with Composer(overrides, config_dirs) as composer:
         settings = composer.settings()
         _refuse_swept_tracking(settings)
+        if settings.launcher is not None:
+            settings.launcher.get_ready(settings.threads)
         if settings.sweeper is not None:
             from runner.sweep.search import search
 
@@ -252,8 +255,6 @@ def declare_all(
     for combination in combinations:
         with named(combination.label):
             declared.append(composer.declare((*combination.overrides, *extras(settings))))
-        if len(declared) == 1 and settings.launcher is not None:
-            settings.launcher.get_ready(declared[0].config)
     return declared
 
 

@@ -38,8 +38,8 @@ POLL = 0.2
 class Launcher(Protocol):
     """Carries out runs; yields a line of the table for each as it ends, in whatever order."""
 
-    def get_ready(self, config: RunConfig) -> None:
-        """Start what takes a while, knowing one of the runs."""
+    def get_ready(self, threads: int) -> None:
+        """Start what takes a while, knowing how many threads the first of the runs declares."""
         ...
 
     def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
@@ -54,7 +54,7 @@ class Launcher(Protocol):
 class ChecksHere:
     """Checks in this process, wherever the runs are carried out."""
 
-    def get_ready(self, config: RunConfig) -> None:
+    def get_ready(self, threads: int) -> None:
         """Nothing takes a while."""
 
     def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
@@ -119,9 +119,8 @@ class JoblibLauncher:
         if self.batch_size != "auto" and not (self.batch_size.isdigit() and int(self.batch_size) > 0):
             raise ConfigError("must be auto or a number of runs", key="hydra.launcher.batch_size")
 
-    def get_ready(self, config: RunConfig) -> None:
+    def get_ready(self, threads: int) -> None:
         """Begin to load what the workers need."""
-        threads = config.backend.threads
         if self._workers(threads) > 1:
             with environment(worker_environment(threads)), forked_from_the_stack():
                 load_the_stack()
@@ -133,10 +132,9 @@ class JoblibLauncher:
         if workers == 1:
             return [check(config) for config in configs]
         several = list(configs) * (1 if len(configs) >= workers else workers)
+        load_the_end()  # while the process that workers are forked from is still loading
         with environment(worker_environment(threads)), forked_from_the_stack():
-            coming = self._parallel(workers, check, several, ordered=True)
-            load_the_end()  # while the workers are still starting
-            found = list(coming)
+            found = list(self._parallel(workers, check, several, ordered=True))
         return found[: len(configs)]
 
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
@@ -185,6 +183,16 @@ class JoblibLauncher:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         fitting = max(cores // threads, 1)
         return self.n_jobs if self.n_jobs > 0 else max(fitting + 1 + self.n_jobs, 1)
+
+
+def anticipate(overrides: Sequence[str]) -> None:
+    """Begin to load what workers need when the words typed say that there will be some, before they are composed.
+
+    It is a guess. Where a file of one's own gives the runs more threads, workers load everything themselves.
+    """
+    if "hydra/launcher=joblib" in overrides and "hydra.launcher.n_jobs=1" not in overrides:
+        typed = [text.partition("=")[2] for text in overrides if text.startswith("backend.threads=")]
+        JoblibLauncher().get_ready(int(typed[-1]) if typed and typed[-1] in map(str, range(1, 1025)) else 1)
 
 
 def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Iterator[Row]:

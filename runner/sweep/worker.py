@@ -62,12 +62,14 @@ def load_the_stack() -> None:
 def load_the_end() -> None:
     """Import here what the sweep's own table and figure will need."""
     with contextlib.suppress(ImportError):
-        import matplotlib.figure
+        import jinja2
+        import matplotlib.backends.backend_agg
         import pyarrow.parquet
 
         import runner.report
 
-        del matplotlib, pyarrow, runner
+        pyarrow.table({"": [None]})  # looks for pandas when it is first given a list
+        del jinja2, matplotlib, runner
 
 
 def enter_worker(variables: dict[str, str]) -> None:
