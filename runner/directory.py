@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from runner.errors import ConfigError, StorageError
-from runner.redact import redact
+from runner.redact import redact, redact_value
 
 OUTPUTS = Path("outputs")
 """Everything the runner writes, relative to the current folder."""
@@ -88,20 +89,28 @@ class RunDirectory:
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
+        self._replace(path, redact(text).encode())
+
+    def write_json(self, path: Path, content: Any) -> None:
+        """Replace a file by `content` as indented JSON; secrets are left out.
+
+        Raises:
+            StorageError: the disk refused; the old content is untouched.
+        """
+        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+        self._replace(path, orjson.dumps(redact_value(content), default=str, option=options))
+
+    def _replace(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(redact(text))
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
             temporary.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
-
-    def write_json(self, path: Path, content: Any) -> None:
-        """Replace a file by `content` as indented JSON."""
-        self.write(path, json.dumps(content, indent=2, default=str) + "\n")
 
 
 def _fresh(wanted: Path) -> Path:

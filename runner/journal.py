@@ -72,6 +72,7 @@ class Journal:
         self._lock = threading.Lock()
         self._synced = time.monotonic()
         self._failure: str | None = None
+        self._waiting: list[bytes] = []
 
     @classmethod
     def create(cls, path: str | Path, *, write: Callable[[int, bytes], int] = os.write) -> Self:
@@ -108,27 +109,35 @@ class Journal:
 
     def write(self, kind: str, fields: Mapping[str, Any]) -> int:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
-        if not _RESERVED.isdisjoint(fields):
-            raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
-        numbers = _NUMBERS if kind.startswith("job.") else ()
-        body = _dump(
-            {
-                key: item if type(item) in _LITERALS else _plain(item, str if key in numbers else redact)
-                for key, item in fields.items()
-            }
-        )
+        event = _encoded(kind, fields)
+        with self._lock:
+            self._waiting.append(event)
+            return self._write_waiting()
+
+    def write_later(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Append one event together with the next one: for what follows from events that are written already."""
+        event = _encoded(kind, fields)
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
-            number = self._next
-            magic = b"" if number else b'"journal":%d,' % FORMAT
-            comma = b"," if len(body) > 2 else b""
-            start = b'{%b"seq":%d,"t":%.6f,"kind":"%b"' % (magic, number, time.time(), kind.encode())
-            text = start + comma + body[1:-1]
-            crc = crc32(text, self._crc)
-            self._append(text + b',"crc":"%08x"}\n' % crc)
-            self._next, self._crc = number + 1, crc
-        return number
+            self._waiting.append(event)
+
+    def _write_waiting(self) -> int:
+        """Append what has been waiting, in one go, and return the number of the last event."""
+        if self._failure:
+            raise StorageError(self._failure)
+        waiting, self._waiting = self._waiting, []
+        for events in (
+            [[event] for event in waiting] if faults.ACTIVE else [waiting]
+        ):  # faults concern one line
+            crc, lines = self._crc, []
+            for number, event in enumerate(events, self._next):
+                start = b'{"seq":%d' % number if number else b'{"journal":%d,"seq":0' % FORMAT
+                crc = crc32(event, crc32(start, crc))
+                lines += (start, event, b',"crc":"%08x"}\n' % crc)
+            self._append(b"".join(lines))
+            self._next, self._crc = self._next + len(events), crc
+        return self._next - 1
 
     def close(self) -> None:
         """Ask the disk to keep everything and let go of the file; closing twice is harmless."""
@@ -137,6 +146,8 @@ class Journal:
                 return
             try:
                 if not self._failure:
+                    if self._waiting:
+                        self._write_waiting()
                     self._sync()
             except OSError as error:
                 self._refuse(error)
@@ -147,7 +158,7 @@ class Journal:
                 self._failure = self._failure or f"{self.path}: the journal is closed"
 
     def _append(self, line: bytes) -> None:
-        """Write a whole line or leave the file as it was."""
+        """Write whole lines or leave the file as it was."""
         try:
             if faults.ACTIVE:
                 self._break_here(line)
@@ -321,6 +332,21 @@ def is_open(path: str | Path) -> bool:
 def encode(fields: Mapping[str, Any]) -> bytes:
     """One-line JSON; numpy arrays become lists and non-finite numbers their names."""
     return _dump({key: _plain(item, str) for key, item in fields.items()})
+
+
+def _encoded(kind: str, fields: Mapping[str, Any]) -> bytes:
+    """What the line of an event says from its time, which is now, up to its checksum."""
+    if not _RESERVED.isdisjoint(fields):
+        raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
+    numbers = _NUMBERS if kind.startswith("job.") else ()
+    body = _dump(
+        {
+            key: item if type(item) in _LITERALS else _plain(item, str if key in numbers else redact)
+            for key, item in fields.items()
+        }
+    )
+    comma = b"," if len(body) > 2 else b""
+    return b',"t":%.6f,"kind":"%b"%b%b' % (time.time(), kind.encode(), comma, body[1:-1])
 
 
 def _dump(plain: dict[str, Any]) -> bytes:

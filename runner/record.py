@@ -16,6 +16,9 @@ Listener = Callable[[str, Mapping[str, Any]], None]
 REPLAYED = ("session", "job.submitted", "job.completed", "evaluation", "iteration", "estimate", "checkpoint")
 """Kinds that a resumed run produces again; the others speak of one process."""
 
+DERIVED = frozenset(("evaluation", "iteration"))
+"""Kinds that follow from results of jobs, so that a kill may cost those of the last job: they are worked out again."""
+
 _NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
 _BOUNDARIES = ("run.interrupted", "run.resumed")
 
@@ -69,10 +72,12 @@ class Record:
         with self._lock:
             past = self._past.get(_stream(kind, fields)) if self._past else None
             expected = past.popleft() if past else None
-        if expected is None:
-            self._journal.write(kind, fields)
-        else:
+        if expected is not None:
             _compare(kind, expected, fields)
+        elif kind in DERIVED:
+            self._journal.write_later(kind, fields)
+        else:
+            self._journal.write(kind, fields)
         for listener in self._listeners:
             listener(kind, fields)
 

@@ -114,7 +114,12 @@ def redact_value(value: Any) -> Any:
     if isinstance(value, (float, int)):  # a third faster than float | int
         return value
     if isinstance(value, Mapping):
-        return {key: REDACTED if hides(str(key), item) else redact_value(item) for key, item in value.items()}
+        return {
+            redact(key) if isinstance(key, str) else key: REDACTED
+            if hides(str(key), item)
+            else redact_value(item)
+            for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [redact_value(item) for item in value]
     return value

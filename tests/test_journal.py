@@ -312,6 +312,44 @@ def test_short_writes_are_completed(tmp_path):
     assert payloads(path) == PAYLOADS
 
 
+def test_what_waits_is_written_with_the_next_event(tmp_path):
+    """`write_later` keeps the order, takes a copy, and is no later than the next event or the end."""
+    path = tmp_path / "journal.jsonl"
+    later = {"values": [1.0, 2.0]}
+    with Journal.create(path) as journal:
+        journal.write_later("kind", later)
+        later["values"].append(3.0)
+        assert payloads(path) == []
+        assert journal.write("kind", {"n": 1}) == 1
+        assert payloads(path) == [{"values": [1.0, 2.0]}, {"n": 1}]
+        journal.write_later("kind", {"n": 2})
+    assert payloads(path) == [{"values": [1.0, 2.0]}, {"n": 1}, {"n": 2}]
+    with pytest.raises(StorageError, match="closed"):
+        journal.write_later("kind", {"n": 3})
+
+
+def test_what_waits_goes_with_a_write_that_fails(tmp_path):
+    """Lines written together are there together or not at all, and the journal takes nothing more."""
+    path = tmp_path / "journal.jsonl"
+    outcomes = iter([None, OSError(errno.ENOSPC, "full")])
+
+    def failing(descriptor: int, data: bytes) -> int:
+        error = next(outcomes)
+        written = os.write(descriptor, data if error is None else data[: len(data) - 5])
+        if error is not None:
+            raise error
+        return written
+
+    with Journal.create(path, write=failing) as journal:
+        journal.write("kind", {"n": 0})
+        journal.write_later("kind", {"n": 1})
+        with pytest.raises(StorageError, match="the 1 events before it are kept"):
+            journal.write("kind", {"n": 2})
+        with pytest.raises(StorageError, match="the 1 events before it are kept"):
+            journal.write("kind", {"n": 3})
+    assert payloads(path) == [{"n": 0}]
+
+
 def test_a_deleted_journal_is_noticed(tmp_path, monkeypatch):
     """Whoever deletes a journal that is being written ends the run, instead of letting it write into nowhere."""
     monkeypatch.setattr("runner.journal.SYNC_INTERVAL", -1.0)  # at every event, not once a second

@@ -31,15 +31,22 @@ def journal_with(path: Path, *events: tuple[str, dict[str, Any]]) -> list[dict[s
 
 
 def test_facts_are_on_disk_before_listeners_hear_of_them(tmp_path: Path) -> None:
-    """A listener finds the event it is told about in the journal already."""
-    seen: list[int] = []
+    """A listener finds the event it is told about in the journal already, or what that event follows from."""
+    seen: list[list[str]] = []
     with Journal.create(tmp_path / "j") as journal:
         record = Record(journal)
-        record.listen(lambda _kind, _fields: seen.append(len(read_journal(tmp_path / "j").events)))
+        record.listen(
+            lambda _kind, _fields: seen.append([each["kind"] for each in read_journal(tmp_path / "j").events])
+        )
+        record("estimate", {"workload": "w", "energy": -1.0})
         record("evaluation", evaluation(0, -1.0))
+        record("iteration", {"workload": "w", "iteration": 1})
+        record("estimate", {"workload": "w", "energy": -1.1})
         record("evaluation", evaluation(1, -1.1))
 
-    assert seen == [1, 2]
+    whole = ["estimate", "evaluation", "iteration", "estimate", "evaluation"]
+    assert seen == [whole[:1], whole[:1], whole[:1], whole[:4], whole[:4]]
+    assert [each["kind"] for each in read_journal(tmp_path / "j").events] == whole
 
 
 def test_replayed_facts_are_not_written_twice(tmp_path: Path) -> None:

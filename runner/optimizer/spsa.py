@@ -88,10 +88,14 @@ class SPSA(OptimizerConfig):
         """The simultaneous-perturbation estimate of the gradient at `x`, all energies in one job."""
         import numpy as np
 
-        signs = rng.choice([-1.0, 1.0], size=(self.resamplings, len(x)))
-        energies = watch.many(np.concatenate([x + width * signs, x - width * signs]))
+        heads = rng.integers(
+            2, size=(self.resamplings, len(x))
+        )  # what rng.choice draws, at a third of its cost
+        signs = 2.0 * heads - 1.0
+        steps = width * signs
+        energies = watch.many(np.concatenate([x + steps, x - steps]))
         up, down = energies[: len(signs)], energies[len(signs) :]
-        return np.mean((up - down)[:, None] / (2 * width) * signs, axis=0)
+        return ((up - down)[:, None] / (2 * width) * signs).mean(axis=0)
 
     def direction(self, watch: Watch, rng: np.random.Generator) -> Direction:  # noqa: ARG002 - for QN-SPSA
         """Parameters, slope and number of the step → what the step goes against: here the slope itself."""
