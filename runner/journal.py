@@ -130,7 +130,8 @@ class Journal:
         for events in (
             [[event] for event in waiting] if faults.ACTIVE else [waiting]
         ):  # faults concern one line
-            crc, lines = self._crc, []
+            crc = self._crc
+            lines: list[bytes] = []
             for number, event in enumerate(events, self._next):
                 start = b'{"seq":%d' % number if number else b'{"journal":%d,"seq":0' % FORMAT
                 crc = crc32(event, crc32(start, crc))
