@@ -291,7 +291,7 @@ def draw(probabilities: NDArray, shots: int, generator: np.random.Generator) -> 
     points = generator.random(shots) * cumulated[-1]
     if kernel.available():
         outcomes = np.empty(shots, dtype=np.int64)
-        kernel.load().draw(cumulated, points, np.empty(len(cumulated), dtype=np.int64), outcomes)
+        kernel.loop("draw")(cumulated, points, np.empty(len(cumulated), dtype=np.int64), outcomes)
         return outcomes
     return np.minimum(np.searchsorted(cumulated, points, side="right"), len(probabilities) - 1)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import stat
 import tempfile
 import threading
 import warnings
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from functools import lru_cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +19,7 @@ from typing import Any
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
+_ready: dict[str, Any] = {}
 
 
 @lru_cache(maxsize=1)
@@ -27,10 +31,35 @@ def available() -> bool:
     return False
 
 
-def load() -> ModuleType:
-    """The compiled loops; the first use on a machine compiles them (20 to 30 seconds), then they are on disk."""
+def loop(name: str) -> Callable[..., None]:
+    """One of the compiled loops; the first use on a machine compiles it (10 to 20 seconds), then it is on disk."""
+    found = _ready.get(name)
+    return found if found is not None else partial(_first_call, name)
+
+
+def _first_call(name: str, *arguments: Any) -> None:
+    """Of many processes that need a loop on a new machine one compiles it; the others wait and find it on disk."""
+    import numba
+
     with _lock:
-        return _loaded()
+        found = getattr(_loaded(), name)
+        folder = found.stats.cache_path
+        with _alone_in(folder) if folder and os.path.isdir(folder) else nullcontext():
+            found.compile(tuple(numba.typeof(argument) for argument in arguments))
+        _ready[name] = found
+    found(*arguments)
+
+
+@contextmanager
+def _alone_in(folder: str) -> Iterator[None]:
+    """Wait for other processes that say so too; file systems that know no such locks are no reason to fail."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @lru_cache(maxsize=1)

@@ -69,11 +69,10 @@ class StateVectorKernel:
 
     def energies(self, values: NDArray) -> NDArray:
         """Expectation values, (B, S), of parameter sets (B, P)."""
-        loops = kernel.load()
 
         def work(inputs: NDArray, result: NDArray) -> None:
             first, second, flags, scratch, _ = self._buffers(1)
-            loops.energies(
+            kernel.loop("energies")(
                 self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch, result
             )  # fmt: skip
 
@@ -83,14 +82,13 @@ class StateVectorKernel:
 
     def gradients(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Expectation values (B, S) and their derivatives by every parameter (B, S, P)."""
-        loops = kernel.load()
         sets, elements = len(values), self._num_observables
         result = np.empty((sets, elements))
         slopes = np.zeros((sets, elements, self._angles.size))
 
         def work(inputs: NDArray, result: NDArray, slopes: NDArray) -> None:
             first, second, flags, scratch, parts = self._buffers(2)
-            loops.gradients(
+            kernel.loop("gradients")(
                 self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch,
                 parts, result, slopes,
             )  # fmt: skip
@@ -103,7 +101,6 @@ class StateVectorKernel:
 
     def probabilities(self, values: NDArray, bases: Sequence[Sequence[tuple[int, str]]]) -> list[NDArray]:
         """Per basis, given as (qubit, letter) pairs, the probabilities (B, 2^k) of outcomes of those qubits."""
-        loops = kernel.load()
         letters = np.zeros((len(bases), self.num_qubits), dtype=np.int64)
         for row, basis in enumerate(bases):
             for qubit, letter in basis:
@@ -112,7 +109,7 @@ class StateVectorKernel:
 
         def work(inputs: NDArray, table: NDArray) -> None:
             first, second, flags, scratch, _ = self._buffers(1)
-            loops.basis_probabilities(
+            kernel.loop("basis_probabilities")(
                 self._integers, self._reals, inputs, letters, first, second, flags, scratch, table
             )
 

@@ -1,0 +1,52 @@
+"""Compiling the kernel on a new machine."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COUNT = """
+import numpy as np
+from runner.engine import kernel
+points, edges = np.array([0.1, 0.7]), np.array([0.5, 1.0])
+outcomes = np.zeros(2, dtype=np.int64)
+kernel.loop("draw")(edges, points, np.zeros(2, dtype=np.int64), outcomes)
+print(outcomes.tolist(), sum(kernel.loop("draw").stats.cache_misses.values()))
+"""
+
+
+@pytest.mark.nightly
+def test_of_several_processes_one_compiles(tmp_path: Path) -> None:
+    """Three that start together with an empty cache: one compiles, the others load what it made; all compute."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", COUNT],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=120)[0].split() for process in processes]
+    assert [words[:2] for words in said] == [["[0,", "1]"]] * 3
+    assert sorted(int(words[2]) for words in said) == [0, 0, 1]
+
+
+def test_without_locks_everybody_compiles(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A file system without locks is no reason to fail."""
+    from runner.engine import kernel
+
+    def refused(*_: object) -> None:
+        raise OSError("no locks available")
+
+    monkeypatch.setattr("runner.engine.kernel.fcntl.flock", refused)
+    entered = False
+    with kernel._alone_in(str(tmp_path)):
+        entered = True
+    assert entered
