@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,36 +24,11 @@ from runner.sweep.launcher import BasicLauncher, JoblibLauncher, SlurmLauncher, 
 from runner.sweep.member import PARENT, MemberStop, Row, Task, carry_out
 from runner.sweep.optuna import OptunaSweeper, corners, distribution
 from runner.sweep.progress import SweepProgress, ranking
+from tests.sweeps import FOUR, PLAIN, SMALL, energies, members, numbers, paused_sweep, table, wait_for
 
-SMALL = ("tracking=off", "optimizer.max_evaluations=8", "estimator.default_shots=100")
-PLAIN = (*SMALL, "run.figures=false")
 PRESETS = sorted(
     path.stem for path in (CONF / "experiment").glob("s*.yaml") if "MULTIRUN" in path.read_text("utf-8")
 )
-WALL_CLOCK = {"wall_seconds"}
-
-
-def table(folder: str | Path) -> list[dict[str, str]]:
-    """The rows of a sweep.csv."""
-    with (Path(folder) / "sweep.csv").open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def numbers(folder: str | Path) -> list[dict[str, str]]:
-    """The rows without what the clock on the wall decides."""
-    return [{key: value for key, value in row.items() if key not in WALL_CLOCK} for row in table(folder)]
-
-
-def energies(folder: Path) -> list[list[float]]:
-    """Every energy of every run, to the last bit."""
-    return [
-        [
-            event["energy"]
-            for event in read_journal(folder / row["directory"] / "journal.jsonl").events
-            if event["kind"] == "evaluation"
-        ]
-        for row in table(folder)
-    ]
 
 
 class InterruptedAfter:
@@ -186,7 +156,7 @@ def test_every_sweep_preset_runs(workdir: Path, name: str) -> None:
 def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished sweep of four runs, carried out one after the other."""
     folder = tmp_path_factory.mktemp("serial") / "sweep"
-    assert sweep(["optimizer=cobyla,spsa", "seed=1,2", *SMALL, f"hydra.sweep.dir={folder}"], quiet=True) == 0
+    assert sweep([*FOUR, *SMALL, f"hydra.sweep.dir={folder}"], quiet=True) == 0
     return folder
 
 
@@ -223,20 +193,6 @@ def test_each_run_is_what_it_would_be_alone(serial: Path, workdir: Path) -> None
     assert str(alone.energy) == table(serial)[3]["energy"]
 
 
-@pytest.mark.nightly
-@pytest.mark.parametrize("launcher", ["submitit_local", "ray"])
-def test_results_do_not_depend_on_the_launcher(serial: Path, tmp_path: Path, launcher: str) -> None:
-    """Submitit jobs, Ray tasks: every energy the same as serial, to the last bit (worker processes: when killed)."""
-    if find_spec(launcher.partition("_")[0]) is None:
-        pytest.skip(f"{launcher} is not installed")
-    folder = tmp_path / "sweep"
-    engine = [f"hydra/launcher={launcher}", f"hydra.sweep.dir={folder}"]
-
-    assert sweep(["optimizer=cobyla,spsa", "seed=1,2", *PLAIN, *engine], quiet=True) == 0
-    assert numbers(folder) == numbers(serial)
-    assert energies(folder) == energies(serial)
-
-
 def test_a_failing_run_does_not_stop_the_others(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every failure stands in the table and on the terminal with its reason; the exit code is the first failure's."""
     code = sweep(
@@ -269,41 +225,41 @@ def test_ctrl_c_stops_cleanly_and_resume_finishes(serial: Path, tmp_path: Path) 
     assert [row["status"] for row in table(folder)] == ["finished", "finished", "waiting", "waiting"]
     assert resume_sweep(folder, quiet=True) == 0
     assert numbers(folder) == numbers(serial)
-    with pytest.raises(ConfigError, match="nothing to resume"):
-        resume_sweep(folder, quiet=True)
 
 
 def test_killing_a_parallel_sweep_loses_nothing(serial: Path, tmp_path: Path) -> None:
     """`kill -9` of the sweep and its workers in the middle of runs; others continue them, bit for bit as in serial."""
     folder = tmp_path / "sweep"
-    engine = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
-    arguments = ["optimizer=cobyla,spsa", "seed=1,2", *PLAIN, *engine]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runner", "-m", *arguments, f"hydra.sweep.dir={folder}"],
-        start_new_session=True,
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 100
-    while process.poll() is None and time.monotonic() < deadline:
-        if any(
-            path.read_bytes().count(b'"kind":"evaluation"') > 2 for path in folder.glob("*/journal.jsonl")
-        ):
-            break
-        time.sleep(0.005)
+    process = paused_sweep(folder, seconds=60)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    wait_for(lambda: not members(process.pid))
 
-    unfinished = [
-        task
-        for task in SweepDirectory.existing(folder).tasks()
-        if not (task.directory / "result.json").exists()
-    ]
-    assert unfinished, "the sweep was over before it was killed"
-    assert resume_sweep(folder, quiet=True) == 0
+    tasks = SweepDirectory.existing(folder).tasks()
+    known = [SweepDirectory.existing(folder).look(task)["status"] for task in tasks]
+    assert sorted(known) == ["interrupted", "interrupted", "waiting", "waiting"]
+    assert resume_sweep(folder, overrides=["hydra/launcher=basic"], quiet=True) == 0
     assert numbers(folder) == numbers(serial)
     assert energies(folder) == energies(serial)
+
+
+def test_a_finished_sweep_gets_what_its_process_had_no_time_for(serial: Path, tmp_path: Path) -> None:
+    """Table, figure and page are made up by `resume`, no run is carried out again; then nothing is left to do."""
+    folder = tmp_path / "sweep"
+    shutil.copytree(serial, folder)
+    shutil.rmtree(folder / "figures")
+    lines = (folder / "sweep.csv").read_text().splitlines(keepends=True)
+    (folder / "sweep.csv").write_text("".join(lines[:3]))
+    (folder / "report.html").unlink()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("[0-9]/*")}
+
+    assert resume_sweep(folder, quiet=True) == 0
+    assert (folder / "sweep.csv").read_bytes() == (serial / "sweep.csv").read_bytes()
+    assert (folder / "figures" / "sweep.png").is_file()
+    assert (folder / "report.html").is_file()
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("[0-9]/*")} == before
+    with pytest.raises(ConfigError, match="nothing to resume"):
+        resume_sweep(folder, quiet=True)
 
 
 def test_a_run_killed_before_its_first_event_starts_anew(serial: Path, tmp_path: Path) -> None:
@@ -323,23 +279,6 @@ def test_two_processes_cannot_carry_out_one_sweep(serial: Path) -> None:
     second = SweepDirectory.existing(serial).alone()
     with SweepDirectory.existing(serial).alone(), pytest.raises(JournalError, match="another process"):
         second.__enter__()
-
-
-@pytest.mark.nightly
-@pytest.mark.parametrize(("event", "code", "status"), [(35, 0, "finished"), (3, 137, "failed")])
-def test_a_dying_worker_costs_its_own_run_at_most(
-    workdir: Path, serial: Path, monkeypatch: pytest.MonkeyPatch, event: int, code: int, status: str
-) -> None:
-    """A run whose worker is killed once is continued; killed again, it is a failure that `resume` can undo."""
-    monkeypatch.setenv("RUNNER_FAULT", f"after_journal:{event}:kill9")
-    engine = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=mine"]
-
-    assert sweep(["optimizer=cobyla,spsa", "seed=1,2", *PLAIN, *engine], quiet=True) == code
-    assert {row["status"] for row in table("mine")} == {status}
-    monkeypatch.delenv("RUNNER_FAULT")
-    if code:
-        assert resume_sweep("mine", overrides=["hydra/launcher=basic"], quiet=True) == 0
-    assert energies(workdir / "mine") == energies(serial)
 
 
 def test_a_member_stops_with_its_sweep(tmp_path: Path) -> None:
@@ -484,3 +423,44 @@ def test_progress_says_how_many_how_fast_how_long() -> None:
 def test_the_plain_launcher_needs_nothing() -> None:
     """One run after the other, in this process, is what there is without any engine."""
     assert BasicLauncher().check([]) == []
+
+
+def test_a_worker_that_dies_while_everything_is_checked_is_not_needed(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it was to check is checked here: the sweep begins, or is refused, as if nothing had happened."""
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    def dying(*_: Any, **__: Any) -> Any:
+        raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(JoblibLauncher, "_parallel", dying)
+
+    assert JoblibLauncher(n_jobs=2).check([declare(SMALL).config, declare((*SMALL, "seed=2")).config]) == [
+        None,
+        None,
+    ]
+
+
+def test_workers_that_never_begin_a_run_are_given_up(
+    serial: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where worker processes die before they can do anything, the sweep ends and says so."""
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    tries: list[int] = []
+
+    def dying(*_: Any, **__: Any) -> Any:
+        tries.append(1)
+        raise BrokenProcessPool("killed")
+
+    monkeypatch.setattr(JoblibLauncher, "_parallel", dying)
+    folder = tmp_path / "sweep"
+    shutil.copytree(serial, folder)
+    for number in range(4):
+        shutil.rmtree(folder / str(number))
+    directory = SweepDirectory.existing(folder)
+    rows = list(JoblibLauncher(n_jobs=2).launch(directory.tasks(), directory, StopFlag()))
+
+    assert len(tries) == 3
+    assert {row["reason"] for row in rows} == {"worker processes died 3 times before they had begun a run"}

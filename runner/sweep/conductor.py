@@ -80,13 +80,15 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
 def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = False) -> int:
     """Carry out what has not finished in a sweep, and continue what was interrupted.
 
+    Where every run has finished, what the sweep's process had no time for is made up: table, figure, tracking.
+
     Args:
         path: the sweep's directory.
         overrides: another `hydra/launcher`, and its settings.
         quiet: nothing on the terminal but errors.
 
     Raises:
-        ConfigError: there is no sweep, or nothing is left to do.
+        ConfigError: there is no sweep, or it is finished and complete.
         JournalError: another process is carrying it out.
     """
     directory = SweepDirectory.existing(path)
@@ -99,9 +101,11 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
         tasks = directory.tasks()
         known = {task.number: directory.look(task) for task in tasks}
         left = [task for task in tasks if known[task.number]["status"] != "finished"]
-        if not left:
-            raise ConfigError(f"{path} is finished; there is nothing to resume", key="resume")
-        conductor = Conductor(directory, launcher, base_of(directory), total=len(tasks), quiet=quiet)
+        declared = base_of(directory)
+        lacking = [] if left else to_complete(directory, declared, len(tasks))
+        conductor = Conductor(directory, launcher, declared, total=len(tasks), quiet=quiet)
+        for line in lacking:
+            conductor.note(line)
         with conductor:
             conductor.know(row for row in known.values() if row["status"] == "finished")
             conductor.carry_out(left)
@@ -150,7 +154,6 @@ class Conductor:
         self._tracking = declared.config.tracking
         self._quiet = quiet
         self._rows: dict[int, Row] = {}
-        self._swept: list[str] = []
         self._notes: list[str] = []
         self._stack = ExitStack()
         self.stop = SweepFlag(directory)
@@ -175,8 +178,7 @@ class Conductor:
 
     def carry_out(self, tasks: Sequence[Task]) -> list[Row]:
         """Carry out some runs and return their rows, in the order of the tasks."""
-        self._swept = list(tasks[0].label) if tasks else self._swept
-        if self.stop.signum is None:
+        if tasks and self.stop.signum is None:
             for row in self._launcher.launch(tasks, self.directory, self.stop):
                 self._rows[row["number"]] = row
                 if self._progress is not None:
@@ -212,7 +214,7 @@ class Conductor:
         table = self.table
         self.directory.write_table(table)
         self.directory.write_parquet(table)
-        if EXTRA not in self.directory.header["overrides"]:
+        if wants_figure(self.directory):
             draw(self.directory, table)
         synced = self._uploader.finish()
         if self._tracking.enabled:
@@ -224,7 +226,37 @@ class Conductor:
             notes = [*self._notes, *([f"tracking  {synced.message}"] if synced.message else [])]
             if any(row["status"] != "finished" for row in table):
                 notes.append(f"continue with: python -m runner resume {shown(self.directory.path)}")
-            report(table, self._swept, shown(self.directory.path), notes)
+            report(table, self.directory.swept(), shown(self.directory.path), notes)
+
+
+def to_complete(directory: SweepDirectory, declared: Declaration, total: int) -> list[str]:
+    """What a sweep lacks whose runs have all finished, one line each.
+
+    Raises:
+        ConfigError: nothing.
+    """
+    from runner.tracking.report import Progress
+
+    rows = directory.read_table()
+    lacking = []
+    if len(rows) != total or any(row["status"] != "finished" for row in rows):
+        lacking.append("table     was not complete; written again")
+    if wants_figure(directory) and total <= MOST_RUNS_ON_A_PAGE:
+        pictures = (directory.path / "figures" / "sweep.png", directory.path / "report.html")
+        if not all(path.is_file() for path in pictures):
+            lacking.append("figure    and page were missing; drawn now")
+    if declared.config.tracking.enabled:
+        uploads = [directory.path, *(directory.path / str(number) for number in range(total))]
+        if any(Progress.load(home).phase != "synced" for home in uploads):
+            lacking.append("tracking  was not complete; brought in now")
+    if not lacking:
+        raise ConfigError(f"{directory.path} is finished; there is nothing to resume", key="resume")
+    return lacking
+
+
+def wants_figure(directory: SweepDirectory) -> bool:
+    """Whether the sweep's own figure is wanted."""
+    return EXTRA not in directory.header["overrides"]
 
 
 def with_mlflow_ids(directory: SweepDirectory, table: Sequence[Row]) -> list[Row]:

@@ -109,6 +109,14 @@ class SweepDirectory:
                 )
         return found
 
+    def swept(self) -> list[str]:
+        """The keys that runs differ in, as the first planned run has them."""
+        try:
+            with self._plan.open(encoding="utf-8") as file:
+                return list(json.loads(file.readline())["label"])
+        except (OSError, ValueError):
+            return []
+
     def task(
         self,
         number: int,
@@ -180,6 +188,14 @@ class SweepDirectory:
             writer.writeheader()
             writer.writerows(rows)
         temporary.replace(self.table)
+
+    def read_table(self) -> list[dict[str, str]]:
+        """The lines of sweep.csv as it is; none where there is no such file."""
+        try:
+            with self.table.open(newline="", encoding="utf-8") as file:
+                return list(csv.DictReader(file))
+        except OSError:
+            return []
 
     def write_parquet(self, rows: Sequence[Row]) -> None:
         """Write sweep.parquet, with numbers as numbers; nothing where pyarrow is not installed."""

@@ -35,6 +35,10 @@ POLL = 0.2
 """Seconds between two looks at jobs on a cluster."""
 
 
+MOST_DEATHS_IN_VAIN = 3
+"""Times that workers may die in a row without a run to show for it."""
+
+
 class Launcher(Protocol):
     """Carries out runs; yields a line of the table for each as it ends, in whatever order."""
 
@@ -133,8 +137,13 @@ class JoblibLauncher:
             return [check(config) for config in configs]
         several = list(configs) * (1 if len(configs) >= workers else workers)
         load_the_end()  # while the process that workers are forked from is still loading
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
         with environment(worker_environment(threads)), forked_from_the_stack():
-            found = list(self._parallel(workers, check, several, ordered=True))
+            try:
+                found = list(self._parallel(workers, check, several, ordered=True))
+            except BrokenProcessPool:  # a worker was killed; what it was asked is not lost
+                found = [check(config) for config in configs]
         return found[: len(configs)]
 
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
@@ -147,14 +156,22 @@ class JoblibLauncher:
             yield from BasicLauncher().launch(tasks, directory, stop)
             return
         waiting = {task.number: task for task in tasks}
+        in_vain = 0
         with environment(worker_environment(threads)), forked_from_the_stack():
-            while waiting and stop.signum is None:
+            while waiting and stop.signum is None and in_vain < MOST_DEATHS_IN_VAIN:
+                left = len(waiting)
                 try:
                     for row in self._parallel(workers, carry_out, list(waiting.values())):
                         del waiting[row["number"]]
                         yield row
                 except BrokenProcessPool:
-                    yield from _after_a_death(waiting, directory)
+                    if stop.signum is None:
+                        yield from _after_a_death(waiting, directory)
+                in_vain = in_vain + 1 if len(waiting) == left else 0
+        if in_vain == MOST_DEATHS_IN_VAIN:
+            reason = f"worker processes died {in_vain} times before they had begun a run"
+            yield from (task.fail(reason, exit_code=137) for task in waiting.values())
+            return
         yield from (directory.look(task) for task in waiting.values())
 
     def _parallel(

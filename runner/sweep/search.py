@@ -25,6 +25,7 @@ from runner.sweep.conductor import (
     check_together,
     extras,
     header,
+    to_complete,
     wanted,
 )
 from runner.sweep.directory import SweepDirectory
@@ -81,7 +82,7 @@ def resume_search(directory: SweepDirectory, launcher: Launcher | None, *, quiet
     """Go on with a search where it stopped.
 
     Raises:
-        ConfigError: all trials are over.
+        ConfigError: all trials are over, and nothing else is missing.
     """
     required("optuna", "optuna", "hydra/sweeper")
     with Composer(directory.header["overrides"], directory.header.get("config_dirs", ())) as composer:
@@ -117,15 +118,16 @@ class _Search:
         tasks = self._directory.tasks()
         known = {task.number: self._directory.look(task) for task in tasks}
         left = [task for task in tasks if known[task.number]["status"] != "finished"]
-        if len(tasks) >= self._sweeper.n_trials and not left:
-            raise ConfigError(f"{self._directory.path} is finished; there is nothing to resume", key="resume")
+        over = len(tasks) >= self._sweeper.n_trials and not left
+        lacking = to_complete(self._directory, self._declared, len(tasks)) if over else []
         conductor = Conductor(
             self._directory, self._launcher, self._declared, total=self._sweeper.n_trials, quiet=self._quiet
         )
+        for line in lacking:
+            conductor.note(line)
         with conductor:
             study = self._study()
-            over = [task for task in tasks if known[task.number]["status"] == "finished"]
-            conductor.know(known[task.number] for task in over)
+            conductor.know(row for row in known.values() if row["status"] == "finished")
             batches = [left] if left else []
             while len(tasks) < self._sweeper.n_trials or batches:
                 batch = batches.pop() if batches else self._ask(study, len(tasks))

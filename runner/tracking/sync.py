@@ -271,9 +271,12 @@ def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: f
         if not runs:
             raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
         reports = [sync(run, config, wait=wait) for run in runs]
+        whole = together(directory, reports)
         with contextlib.suppress(StoreError):  # the runs' reports say that the store does not answer
             bring_in_parents(directory, runs, config)
-        return together(directory, reports)
+            if not whole.records_unsynced:
+                replace(Progress.load(directory), phase="synced", message="").save(directory)
+        return whole
     config = config or recorded_config(directory)
     try:
         with locked(directory, wait=wait):
