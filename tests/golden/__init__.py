@@ -1,0 +1,1 @@
+"""Journals of earlier releases: each must go on to the same bits, or be refused in one line."""
