@@ -26,8 +26,11 @@ CHAIN = 4
 def main() -> int:
     """Run the campaign; exit 1 if anything was lost."""
     from tests.faults.rows import carry_out, table
+    from tests.faults.soak import soak
 
     options = read()
+    if options.soak is not None:
+        return soak(options.soak, options.seed)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="runner-faults-") as home:
         campaign, rows = prepare(options, Path(home))
@@ -53,6 +56,12 @@ def read() -> argparse.Namespace:
     add("--rows", help="only rows of the table whose name contains this")
     add("--trial", type=int, help="only this trial of each row, as a failure names it")
     add("--plain", type=float, help="share of trials made of plain `python -m runner` processes")
+    add(
+        "--soak",
+        type=float,
+        metavar="MINUTES",
+        help="instead: sweeps and runs that break all along, in one process",
+    )
     add("--workers", type=int, default=os.cpu_count() or 1, help="trials at a time")
     return parser.parse_args()
 
