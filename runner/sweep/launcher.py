@@ -22,7 +22,6 @@ from runner.sweep.worker import (
     environment,
     forked_from_the_stack,
     load_the_end,
-    load_the_stack,
     worker_environment,
 )
 
@@ -127,7 +126,7 @@ class JoblibLauncher:
         """Begin to load what the workers need."""
         if self._workers(threads) > 1:
             with environment(worker_environment(threads)), forked_from_the_stack():
-                load_the_stack()
+                pass  # that has begun it
 
     def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
         """Check in the workers, all of which have Qiskit loaded then."""

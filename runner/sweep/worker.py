@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 
 from runner.sweep.member import end_with_the_parent
@@ -43,6 +44,7 @@ def forked_from_the_stack() -> Iterator[None]:
     multiprocessing.set_forkserver_preload([STACK])
     before = get_start_method()
     set_start_method("forkserver", force=True)
+    load_the_stack()
     try:
         yield
     finally:
@@ -50,13 +52,20 @@ def forked_from_the_stack() -> Iterator[None]:
 
 
 def load_the_stack() -> None:
-    """Start the process that imports the stack, where workers are forked from one."""
-    from joblib.externals.loky.backend.context import get_start_method
+    """Start the process that imports the stack, unless it is there.
 
-    if get_start_method() == "forkserver":
-        from multiprocessing.forkserver import ensure_running
+    A termination request that all processes get is for the sweep, which tells its runs. Were this process to end,
+    the workers would be taken for dead; it keeps signals blocked that are blocked when it is started.
+    """
+    from multiprocessing import resource_tracker
+    from multiprocessing.forkserver import ensure_running
 
+    resource_tracker.ensure_running()  # would unblock it
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
         ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def load_the_end() -> None:
@@ -77,6 +86,8 @@ def enter_worker(variables: dict[str, str]) -> None:
     for name in set(os.environ) - set(variables):
         del os.environ[name]
     os.environ.update(variables)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # between runs; during a run it stops that
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     end_with_the_parent()
 
 
