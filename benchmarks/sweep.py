@@ -1,4 +1,4 @@
-"""Sixteen H2 runs and two hundred tiny ones: serial against two worker processes, alternating.
+"""Sixteen H2 runs and two hundred tiny ones: serial against two worker processes, alternating; about five minutes.
 
 `python -m benchmarks.sweep [ROUNDS]`
 """
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -22,7 +23,7 @@ OFF = ["tracking=off"]
 PARALLEL = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
 
 
-def timed(words: list[str], folder: Path) -> float:
+def timed(words: Sequence[str], folder: Path) -> float:
     """Seconds from typing the command to its end."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "runner", "-m", *words, f"hydra.sweep.dir={folder}"]
@@ -41,60 +42,91 @@ def events(folder: Path) -> list[list[object]]:
     return found
 
 
-ALONE = """
+COMPUTE = """
 import sys, tempfile, time
 from runner.config import declare
-from runner.run import run
+from runner.journal import Journal
+from runner.preparation import Preparation
+from runner.record import Record
+from runner.signals import StopFlag
+from pathlib import Path
 with tempfile.TemporaryDirectory() as folder:
-    runs = [declare([*sys.argv[1:], "run.figures=false", f"seed={seed}"]) for seed in range(200)]
-    run(runs[0], directory=f"{folder}/first")
-    start = time.perf_counter()
-    for seed, one in enumerate(runs):
-        run(one, directory=f"{folder}/{seed}")
+    configs = [declare([*sys.argv[1:], f"seed={seed}"]).config for seed in range(200)]
+    for number, config in enumerate([configs[0], *configs]):
+        if number == 1:
+            start = time.perf_counter()
+        with Journal.create(Path(folder) / f"{number}.jsonl") as journal:
+            lab = Preparation(config).lab(Record(journal, []), StopFlag())
+            with lab:
+                config.experiment.run(lab)
     print(time.perf_counter() - start)
 """
+"""What cannot be saved: problem, transpiling, evaluations, optimizer and journal, and no run directory around them."""
 
 
-def alone(words: list[str]) -> float:
-    """Seconds of 200 runs in a loop, in a process that is warm: nothing of a sweep, nothing of starting Python."""
-    command = [sys.executable, "-c", ALONE, *(word for word in words if not word.startswith("seed="))]
+def compute(words: Sequence[str]) -> float:
+    """Seconds of 200 runs' work in a plain loop, in one process that has everything loaded."""
+    command = [sys.executable, "-c", COMPUTE, *(word for word in words if not word.startswith("seed="))]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+BUSY = "for _ in range(5_000_000): [_ * _ % 7]"
+
+
+def at_once() -> float:
+    """How many times faster this machine does two computations in two processes than one after the other."""
+
+    def seconds(count: int) -> float:
+        start = time.perf_counter()
+        started = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
+        for process in started:
+            process.wait()
+        return time.perf_counter() - start
+
+    return 2 * seconds(1) / seconds(2)
+
+
+def alternating(
+    words: Sequence[str], rounds: int, home: Path
+) -> tuple[Mapping[str, list[float]], list[float]]:
+    """(seconds of every round, serial and parallel; what the machine could do at once before each of them)."""
+    times: dict[str, list[float]] = {"serial": [], "joblib": []}
+    possible = []
+    for number in range(rounds):
+        possible.append(at_once())
+        folders = {kind: home / f"{len(list(home.iterdir()))}-{kind}" for kind in times}
+        for kind, folder in list(folders.items())[:: 1 if number % 2 == 0 else -1]:
+            times[kind].append(timed([*words, *(PARALLEL if kind == "joblib" else [])], folder))
+        assert events(folders["serial"]) == events(folders["joblib"]), "numbers differ"
+    return times, possible
 
 
 def main(rounds: int) -> None:
     """Print medians and ratios."""
     with tempfile.TemporaryDirectory() as name:
-        home = Path(name)
-        for title, words in {
-            "16 H2 runs, tracking off": [*H2, *OFF],
-            "16 H2 runs, tracked in sqlite": H2,
-            "200 tiny runs, tracking off": [*TINY, *OFF],
-        }.items():
-            times: dict[str, list[float]] = {"serial": [], "joblib": []}
-            bare = []
-            for number in range(rounds):
-                folders = {kind: home / f"{len(list(home.iterdir()))}-{kind}" for kind in times}
-                order = list(folders.items())[:: 1 if number % 2 == 0 else -1]
-                for kind, folder in order:
-                    times[kind].append(timed([*words, *(PARALLEL if kind == "joblib" else [])], folder))
-                assert events(folders["serial"]) == events(folders["joblib"]), "numbers differ"
-                if title.startswith("200"):
-                    bare.append(alone(words))
+        for title, words, repeats in (
+            ("16 H2 runs, tracking off", [*H2, *OFF], rounds),
+            ("16 H2 runs, tracked in sqlite", H2, 1),
+            ("200 tiny runs, tracking off", [*TINY, *OFF], rounds),
+        ):
+            bare = [compute(words) for _ in range(repeats)] if title.startswith("200") else []
+            times, possible = alternating(words, repeats, Path(name))
             serial, joblib = (statistics.median(times[kind]) for kind in times)
             ratios = [one / other for one, other in zip(*times.values(), strict=True)]
             print(
                 f"{title}: serial {serial:.1f} s, 2 workers {joblib:.1f} s, ratio {statistics.median(ratios):.2f} "
-                f"({min(ratios):.2f} to {max(ratios):.2f}); every energy the same to the last bit",
+                f"({min(ratios):.2f} to {max(ratios):.2f}; two loops that share nothing: "
+                f"{statistics.median(possible):.2f}); every energy the same to the last bit",
                 flush=True,
             )
             if bare:
-                compute = statistics.median(bare)
+                alone = statistics.median(bare)
                 print(
-                    f"    the runs alone {compute:.1f} s: the sweep costs {serial / compute:.2f} times that, "
-                    f"with 2 workers {joblib / compute:.2f} times",
+                    f"    their compute in a plain loop {alone:.1f} s: a sweep costs {serial / alone:.2f} times that, "
+                    f"with 2 workers {joblib / alone:.2f} times",
                     flush=True,
                 )
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 3)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
