@@ -78,7 +78,7 @@ def test_means_and_spreads_agree_with_the_slow_way(
         monkeypatch.setattr(measurement_module, "MAX_DENSITY_QUBITS", 0)
     circuit, operator, values, slow = slow_numbers
     plan = Engine(device.target, NoiseModel.from_backend(device)).estimator_plan(circuit, operator)
-    fast = plan.run(np.tile(values, (16 if trajectories else 600, 1)), shots=1024, seed=5)
+    fast = plan.run(np.tile(values, (10 if trajectories else 600, 1)), shots=1024, seed=5)
 
     assert agree(fast.evs, slow)
     assert abs(fast.evs.std(ddof=1) / fast.stds.mean() - 1) < 4 / math.sqrt(2 * len(fast.evs))
