@@ -41,6 +41,7 @@ _MAGIC = b'{"journal":'
 _TAIL = len(',"crc":"01234567"}')
 _RESERVED = frozenset(("journal", "seq", "t", "kind", "crc"))
 _NUMBERS = frozenset(("pubs", "result"))  # what jobs were given and gave back: never text, often very long
+_IDENTIFIERS = frozenset(("job", "digest", "session", "after"))  # made by the runtime, from hashes
 _LITERALS = frozenset((int, bool, type(None)))
 _FLOATS = {float}
 
@@ -339,13 +340,19 @@ def _encoded(kind: str, fields: Mapping[str, Any]) -> bytes:
     """What the line of an event says from its time, which is now, up to its checksum."""
     if not _RESERVED.isdisjoint(fields):
         raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
-    numbers = _NUMBERS if kind.startswith("job.") else ()
-    body = _dump(
-        {
-            key: item if type(item) in _LITERALS else _plain(item, str if key in numbers else redact)
-            for key, item in fields.items()
-        }
-    )
+    job = kind.startswith("job.")
+    plain = {}
+    for key, item in fields.items():  # a run spends more time here than in anything else it records
+        kind_of_item = type(item)
+        if kind_of_item is str:
+            plain[key] = item if key in _IDENTIFIERS else redact(item)
+        elif kind_of_item in _LITERALS or (kind_of_item is float and math.isfinite(item)):
+            plain[key] = item
+        elif job and key in _NUMBERS:
+            plain[key] = item if _sayable(item) else _plain(item, str)
+        else:
+            plain[key] = _plain(item, redact)
+    body = _dump(plain)
     comma = b"," if len(body) > 2 else b""
     return b',"t":%.6f,"kind":"%b"%b%b' % (time.time(), kind.encode(), comma, body[1:-1])
 
@@ -355,6 +362,18 @@ def _dump(plain: dict[str, Any]) -> bytes:
         return orjson.dumps(plain)
     except TypeError:  # an integer beyond 64 bits, half a surrogate pair
         return json.dumps(plain, separators=(",", ":")).encode()
+
+
+def _sayable(value: Any) -> bool:
+    """Whether JSON can say it as it is: numbers, all of them finite."""
+    kind = type(value)
+    if kind is list or kind is tuple:
+        if value and set(map(type, value)) == _FLOATS:
+            return math.isfinite(sum(value))  # only if all of it is
+        return all(map(_sayable, value))
+    if kind is dict:
+        return all(map(_sayable, value.values()))
+    return kind in _LITERALS or (kind is float and math.isfinite(value))
 
 
 def _plain(value: Any, text: Callable[[str], str]) -> Any:
