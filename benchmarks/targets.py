@@ -175,7 +175,7 @@ def two_at_once() -> list[Goal]:
     Processes share nothing, so their ratio is what the machine gives to two things at once.
     """
     threads, processes = {}, {}
-    for size, count in ((12, 2000), (16, 100)):
+    for size, count in ((16, 100), (18, 20)):
         circuit = efficient_su2(size, reps=2, entanglement="linear")
         values = np.random.default_rng(1).uniform(-3, 3, circuit.num_parameters)
         plans = [Engine(engine="kernel").estimator_plan(circuit, peers.heisenberg(size)) for _ in range(2)]
