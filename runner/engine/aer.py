@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression, QuantumCircuit
 
 from runner import faults
+from runner.engine.circuits import CHANNELS
 from runner.engine.expressions import Angles
 from runner.errors import ConfigError, RunnerError
 
@@ -138,6 +139,8 @@ class AerProgram:
         self._circuits = [
             translate(circuit, method=options.method, noise_model=options.noise_model) for circuit in circuits
         ]
+        # Aer fuses channels of large density matrices into ones that its eigensolver then refuses
+        self._fusion = not any(item.operation.name in CHANNELS for one in self._circuits for item in one.data)
         self._parameters = list(parameters)
         self._lock = threading.Lock()
         if self.native:
@@ -166,6 +169,7 @@ class AerProgram:
             max_parallel_threads=self.options.threads,
             max_parallel_experiments=1,
             method=self.options.method,
+            fusion_enable=self._fusion,
         )
         config.library_dir = LIBRARY_DIR
         config.max_memory_mb = 1 << 40  # memory was asked for before; Aer only knows the machine's total
@@ -228,6 +232,7 @@ class AerProgram:
             noise_model=self.options.noise_model,
             max_parallel_threads=self.options.threads,
             max_memory_mb=1 << 40,
+            fusion_enable=self._fusion,
         ).result()
         if not result.success:
             raise RunnerError(

@@ -135,12 +135,27 @@ class Piece:
             )
         return method
 
-    def _require_memory(self) -> None:
+    @property
+    def _state_bytes(self) -> int:
+        """The state that Aer holds."""
         size = len(self.qubits)
-        if self._method == "statevector":
-            require(16 << size, f"a state vector of {size} qubits")
-        if self._method == "density_matrix":
-            require(16 << (2 * size), f"a density matrix of {size} qubits")
+        return {"statevector": 16 << size, "density_matrix": 16 << (2 * size)}.get(self._method, 0)
+
+    def _require_memory(self) -> None:
+        kind = "state vector" if self._method == "statevector" else "density matrix"
+        require(self._state_bytes, f"a {kind} of {len(self.qubits)} qubits")
+
+    def _require_tables(self, sets: int) -> None:
+        """Ask for the state together with the outcome probabilities and what drawing from them takes."""
+        size = len(self.qubits)
+        widest = max(map(len, self.measured))
+        if self._kernel is not None:
+            tables = 8 * sets * len(self.measured) << size
+            needed = self._kernel.missing_bytes + tables + (16 << widest)
+        else:  # Aer has let go of its state when the probabilities are copied, and drawn from
+            tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
+            needed = max(self._state_bytes + tables, 2 * tables, tables + (16 << widest))
+        require(needed, f"the outcome probabilities of {size} qubits for {sets} parameter sets")
 
     @cached_property
     def _gate_noise(self) -> Any:
@@ -210,6 +225,8 @@ class Piece:
                 f"exact values of a noisy circuit need method density_matrix (at most {MAX_DENSITY_QUBITS} "
                 f"connected qubits by itself, got {len(self.qubits)}); give shots or choose the method"
             )
+        if not self._bare:
+            self._require_tables(len(values))
         if self._bare:
             tables = [self._bare_table(len(values), index) for index in range(len(self.measured))]
         elif self._kernel is not None:
@@ -226,10 +243,11 @@ class Piece:
             if not measured:
                 result.append(np.ones((len(values), 1)))
                 continue
-            table = np.clip(table, 0.0, None)
+            table = np.clip(table, 0.0, None, out=table)
             if self.noise_model is not None:
                 table = misread(table, [confusion(self.noise_model, self._where[q]) for q in measured])
-            result.append(table / table.sum(axis=1, keepdims=True))
+            table /= table.sum(axis=1, keepdims=True)
+            result.append(table)
         return result
 
     def samples(self, values: NDArray, shots: int, seed: int, first: int, piece: int) -> list[list[NDArray]]:

@@ -187,3 +187,25 @@ def test_torino_agrees_with_the_slow_way(qubits: int, rng: np.random.Generator) 
     fast = plan.run(np.tile(values, (600, 1)), shots=1024, seed=5)
 
     assert agree(fast.evs, slow)
+
+
+def test_eight_noisy_qubits_are_as_on_plain_aer() -> None:
+    """From eight qubits on Aer fuses channels into what its eigensolver refuses; density matrices do without that."""
+    from qiskit_aer import AerSimulator
+    from qiskit_aer.noise import NoiseModel, depolarizing_error
+
+    noise = NoiseModel(basis_gates=["cx", "ry"])
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.02, 2), ["cx"])
+    circuit = QuantumCircuit(8)
+    for qubit in range(8):
+        circuit.ry(0.3 + 0.1 * qubit, qubit)
+    for qubit in range(7):
+        circuit.cx(qubit, qubit + 1)
+    operator = SparsePauliOp(["IIIIIIZZ", "ZIIIIIIZ"], [1.0, 0.5])
+
+    found = Engine(noise_model=noise, method="density_matrix").estimator_plan(circuit, operator)
+
+    circuit = circuit.copy()
+    circuit.save_expectation_value(operator, range(8), label="e")
+    plain = AerSimulator(method="density_matrix", noise_model=noise).run(circuit).result().data()["e"]
+    assert found.run(NONE, shots=None, seed=1).evs == pytest.approx(plain, abs=1e-12)

@@ -93,7 +93,7 @@ class StateVectorKernel:
                 parts, result, slopes,
             )  # fmt: skip
 
-        self._in_threads(work, values if self._direct else self._angles(values), result, slopes)
+        self._in_threads(work, values if self._direct else self._angles(values), result, slopes, states=2)
         flat = slopes.reshape(sets * elements, -1)
         repeated = values if elements == 1 else np.repeat(values, elements, axis=0)
         by_parameter = self._angles.pull_back(repeated, flat)
@@ -116,6 +116,11 @@ class StateVectorKernel:
         self._in_threads(work, values if self._direct else self._angles(values), table)
         return [self._marginal(table[:, row], [q for q, _ in basis]) for row, basis in enumerate(bases)]
 
+    @property
+    def missing_bytes(self) -> int:
+        """The working memory that this thread has yet to get."""
+        return 0 if self._local.__dict__ else 32 << self.num_qubits
+
     def _marginal(self, table: NDArray, kept: Sequence[int]) -> NDArray:
         """Summed over the qubits that are not kept; `kept` is in ascending order."""
         size = self.num_qubits
@@ -124,19 +129,25 @@ class StateVectorKernel:
         others = tuple(size - q for q in range(size) if q not in kept)  # axis 0 is the set
         return table.reshape(-1, *(2,) * size).sum(axis=others).reshape(len(table), -1)
 
-    def _in_threads(self, work: Callable[..., None], *tables: NDArray) -> None:
+    def _in_threads(self, work: Callable[..., None], *tables: NDArray, states: int = 1) -> None:
         """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
         workers = min(self._threads, len(tables[0]))
         if workers <= 1:
             work(*tables)
             return
+        require(
+            workers * states * (32 << self.num_qubits),
+            f"{workers} states of {self.num_qubits} qubits at a time",
+        )
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(work, *(np.array_split(table, workers) for table in tables)))
 
     def _buffers(self, states: int) -> tuple[NDArray, NDArray, NDArray, NDArray, NDArray]:
         """Working memory of this thread."""
         held: dict[Any, Any] = self._local.__dict__
+        states = max(states, *held) if held else states  # what a gradient needs does for an energy
         if states not in held:
+            held.clear()
             if states == 2:
                 require(72 << self.num_qubits, f"an adjoint gradient of {self.num_qubits} qubits")
             size = states * (2 << self.num_qubits)

@@ -1,0 +1,172 @@
+"""G13: memory is asked for before it is used, and about as much as is used."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tracemalloc
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qiskit.circuit import Parameter, QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
+
+from runner.backend import NoisyBackend
+from runner.engine import Engine, estimator, measurement, memory, sampler
+from runner.engine.kernel import state_vector
+from runner.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One simulation of a kind."""
+
+    qubits: int
+    engine: str = "kernel"
+    noisy: bool = False
+    method: str = "automatic"
+    threads: int = 1
+    sets: int = 1
+    does: tuple[str, ...] = ("exact",)
+    """What, in turn: exact | gradient | shots | few | sample."""
+
+    def carry_out(self, qubits: int | None = None) -> None:
+        """Do it, or the same with fewer qubits."""
+        size = qubits or self.qubits
+        circuit = QuantumCircuit(size)
+        angles = [Parameter(f"a{index:02}") for index in range(size)]
+        for index, angle in enumerate(angles):
+            circuit.ry(angle, index)
+        for index in range(size - 1):
+            circuit.cx(index, index + 1)
+        ends = ["ZZ" + "I" * (size - 2), "I" * (size - 2) + "ZZ", "X" + "I" * (size - 1)]
+        operator = SparsePauliOp(ends, [1.0, 0.5, 0.25])
+        noise = NoisyBackend(name="noisy").noise_model() if self.noisy else None
+        engine = Engine(None, noise, method=self.method, engine=self.engine, threads=self.threads)
+        values = np.linspace(0.1, 1, self.sets * size).reshape(self.sets, size)
+        for what in self.does:
+            if what == "sample":
+                measured = circuit.copy()
+                measured.measure_all()
+                engine.sampler_plan(measured).run(values, shots=100, seed=1)
+            elif what == "gradient":
+                engine.estimator_plan(circuit, operator).gradient(values)
+            else:
+                shots = {"exact": None, "shots": 100, "few": 2}[what]
+                engine.estimator_plan(circuit, operator).run(values, shots=shots, seed=1)
+
+
+@dataclass
+class Asked:
+    """What `require` was asked for, in place of refusing anything."""
+
+    amounts: list[int] = field(default_factory=list)
+
+    def __call__(self, needed: int, _what: str) -> None:
+        """Remember it, and refuse nothing."""
+        self.amounts.append(needed)
+
+    def listen(self, patch: Any) -> None:
+        """Take the place of `require` everywhere."""
+        for module in (memory, estimator, measurement, sampler, state_vector):
+            patch(module, "require", self)
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def _measure(case: Case, answer: Any) -> None:
+    """In a process of its own: the most that was asked for, and how much the process grew at its largest."""
+    asked = Asked()
+    asked.listen(setattr)
+    case.carry_out(qubits=5)  # loads and compiles
+    asked.amounts.clear()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
+    before = _status("VmRSS")
+    case.carry_out()
+    answer.send((max(asked.amounts), _status("VmHWM") - before))
+
+
+def measured(case: Case) -> tuple[int, int]:
+    """What a case asks for and what it takes, in bytes."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_measure, args=(case, there))
+    process.start()
+    there.close()
+    answer: tuple[int, int] = here.recv()
+    process.join()
+    return answer
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(qubits=24),
+        Case(qubits=22, does=("gradient",)),
+        Case(qubits=22, does=("exact", "gradient", "exact")),
+        Case(qubits=22, sets=4, threads=2),
+        Case(qubits=22, sets=4, threads=2, does=("gradient",)),
+        Case(qubits=23, does=("shots",)),
+        Case(qubits=21, sets=8, does=("shots",)),
+        Case(qubits=23, does=("sample",)),
+        Case(qubits=24, engine="aer"),
+        Case(qubits=24, engine="aer", does=("shots",)),
+        Case(qubits=24, engine="aer", does=("sample",)),
+        Case(qubits=22, engine="aer", sets=4, does=("sample",)),
+        Case(qubits=12, engine="aer", noisy=True, method="density_matrix", does=("shots",)),
+        Case(qubits=24, engine="aer", noisy=True, does=("few",)),
+    ],
+    ids=str,
+)
+def test_G13_what_is_asked_for_is_what_is_used(case: Case) -> None:
+    """The verdict is within a tenth of the growth of the process; an adjoint gradient may not need its last eighth."""
+    asked, used = measured(case)
+
+    assert used > 200 << 20
+    assert 0.9 < asked / used < (1.13 if "gradient" in case.does else 1.1), f"asked {asked}, used {used}"
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        Case(qubits=18, sets=2),
+        Case(qubits=18, does=("gradient",)),
+        Case(qubits=18, sets=2, does=("sample",)),
+    ],
+    ids=str,
+)
+def test_G13_the_kernel_asks_for_what_it_allocates(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same for the kernel's arrays, as Python counts them."""
+    asked = Asked()
+    asked.listen(monkeypatch.setattr)
+    case.carry_out(qubits=5)
+    asked.amounts.clear()
+    tracemalloc.start()
+    try:
+        case.carry_out()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 0.85 < max(asked.amounts) / peak < 1.05
+
+
+def test_G13_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every kind of simulation says what it needs and what is free, in one line."""
+    monkeypatch.setattr(memory, "available_bytes", lambda: 8 << 20)
+    for case in (
+        Case(qubits=18),
+        Case(qubits=17, does=("gradient",)),
+        Case(qubits=17, sets=4, threads=4),
+        Case(qubits=17, sets=8, does=("sample",)),
+        Case(qubits=19, engine="aer"),
+        Case(qubits=10, engine="aer", noisy=True, method="density_matrix"),
+    ):
+        with pytest.raises(ConfigError, match=r"needs .* MiB, more than 70% of the 8\.0 MiB that are free"):
+            case.carry_out()
