@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import random
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from runner.runtime.machine import Job, Machine
 from runner.runtime.plan import Plan
 from runner.runtime.timeline import Timeline
 from runner.runtime.workloads import WorkloadPool
-from tests.runtime.fakes import PUB, fake_service
+from tests.runtime.fakes import PUB, FakeEngine, fake_service
 from tests.runtime.reference import Reference, RefJob
 
 LATENCY = 1
@@ -166,6 +168,41 @@ def test_C2_threads_agree_with_the_plain_model(
 @pytest.mark.parametrize("seed", range(3))
 def test_C2_chaos_of_plain_threads_keeps_every_job_once(seed: int) -> None:
     """Eight threads submit, close, cancel and reopen as they like; every job ends once, in one state."""
+    chaos(seed, jobs=100)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(100, 120))
+def test_G9_chaos_with_a_switch_every_microsecond(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with 200 jobs each, while Python changes threads as often as it can and simulations fail."""
+    honest, calls = FakeEngine.simulate, itertools.count(1)
+
+    def failing(engine: FakeEngine, values: Any, job_seed: int) -> float:
+        if next(calls) % 50 == 0:
+            raise MemoryError
+        return honest(engine, values, job_seed)
+
+    monkeypatch.setattr(FakeEngine, "simulate", failing)
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        results = chaos(seed, jobs=200)
+    finally:
+        sys.setswitchinterval(interval)
+
+    monkeypatch.undo()
+    service = fake_service(seed=seed)
+    with Session(service.backend("ideal")) as session:
+        for number in range(8):
+            estimator = EstimatorV2(session, workload=f"w{number}")
+            for index in range(200):
+                alone = float(estimator.run([PUB]).result()[0].data.evs)
+                assert results.get((f"w{number}", index), alone) == alone
+    assert len(results) > 100
+
+
+def chaos(seed: int, jobs: int) -> dict[tuple[str, int], float]:
+    """Let eight threads go wild, check what they left, and return the results they got by workload and index."""
     ended: list[str] = []
     service = fake_service(
         seed=seed,
@@ -174,11 +211,11 @@ def test_C2_chaos_of_plain_threads_keeps_every_job_once(seed: int) -> None:
     )
     backend = service.backend("ideal")
     sessions = [Session(backend, max_time=60)]
+    results: dict[tuple[str, int], float] = {}
 
-    def act(number: int) -> int:
+    def act(number: int) -> None:
         rng = random.Random(f"{seed}{number}")
-        results = 0
-        for _ in range(100):
+        for _ in range(jobs):
             session = sessions[-1]
             try:
                 job = EstimatorV2(session, workload=f"w{number}").run([PUB])
@@ -190,23 +227,22 @@ def test_C2_chaos_of_plain_threads_keeps_every_job_once(seed: int) -> None:
                 elif choice < 0.1:
                     job.cancel()
                 if choice > 0.3:
-                    job.result()
-                    results += 1
+                    results[job.workload, job.index] = float(job.result()[0].data.evs)
             except RunnerError:
                 if not session.accepting:
                     sessions.append(Session(backend, max_time=60))
-        return results
 
     with ThreadPoolExecutor(8) as threads:
-        results = sum(threads.map(act, range(8)))
+        list(threads.map(act, range(8)))
     service.drain()
-    jobs = service.jobs(limit=None)
-    done = [job for job in jobs if job.status() == "DONE"]
+    known = service.jobs(limit=None)
+    done = [job for job in known if job.status() == "DONE"]
 
-    assert results <= len(done)
-    assert all(job.in_final_state() for job in jobs)
-    assert sorted(ended) == sorted(job.job_id() for job in jobs)
+    assert len(results) <= len(done)
+    assert all(job.in_final_state() for job in known)
+    assert sorted(ended) == sorted(job.job_id() for job in known)
     assert len(backend.engine.runs) >= len(done)
-    never_started = [job for job in jobs if job.record.started is None]
+    never_started = [job for job in known if job.record.started is None]
     assert not any(job.settled for job in never_started)
-    assert len({(job.workload, job.index) for job in jobs}) == len(jobs)
+    assert len({(job.workload, job.index) for job in known}) == len(known)
+    return results
