@@ -30,7 +30,7 @@ from runner.tracking.presentation import (
     tags,
 )
 from runner.tracking.report import Progress, SyncReport
-from runner.tracking.store import BATCH, Store, StoreError, absolute
+from runner.tracking.store import BATCH, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
 
 FILES = ("config.yaml", "session.json", "result.json", "runner.log", "report.html", "forecast.json")
@@ -234,7 +234,9 @@ class RunSync:
             yield folder
 
     def _request(self, begins: bool) -> None:
-        """Note when a request begins and how long it took, for the run that may be waiting."""
+        """Note when a request begins and how long it took, for the run that may be waiting for a server."""
+        if not is_server(self.config.uri):
+            return  # a local database may take its time; a small file for each of its requests would take as long
         now = time.monotonic()
         if begins:
             self.progress.since = now
