@@ -66,6 +66,7 @@ def python(*arguments: str, path: Path, cwd: Path) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.nightly
 def test_what_an_installed_package_adds_is_like_anything_else(installed: Path, tmp_path: Path) -> None:
     """Named on the command line, listed by --help, checked with did-you-mean, resumed after a cut."""
     program = """

@@ -120,7 +120,10 @@ def test_runs_that_differ_in_their_seed_are_checked_once() -> None:
     assert [place for place, _ in distinct(declared)] == [0, 1]
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "search_ansatz" else pytest.mark.nightly) for name in PRESETS],
+)
 def test_every_sweep_preset_runs(workdir: Path, name: str) -> None:
     """Shrunk to two runs; the preset says itself that it is a sweep and where it runs."""
     preset = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))

@@ -67,7 +67,7 @@ def slow_numbers(device: GenericBackendV2) -> tuple[QuantumCircuit, SparsePauliO
     return circuit, operator, values, slow_way(device, circuit, operator, values, 80)
 
 
-@pytest.mark.parametrize("trajectories", [False, True])
+@pytest.mark.parametrize("trajectories", [False, pytest.param(True, marks=pytest.mark.nightly)])
 def test_means_and_spreads_agree_with_the_slow_way(
     device: GenericBackendV2, slow_numbers: tuple, trajectories: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
