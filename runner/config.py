@@ -27,13 +27,16 @@ RESUME = ("never", "auto")
 
 @dataclass(kw_only=True)
 class RunOptions:
-    """How this process goes about the run; nothing here changes a result."""
+    """How this process goes about the run; nothing here changes a number."""
 
     resume: str = "never"
     """`auto` continues an unfinished run of the same configuration; `never` starts a new one."""
 
     allow_environment_change: bool = False
     """Resume although packages, threads or the processor changed; numbers may then differ in their last bits."""
+
+    require_convergence: bool = False
+    """End as failed, with everything kept, where a minimizer stopped before its own criterion was met."""
 
     figures: bool = True
     """Draw figures and write report.html at the end; `python -m runner report DIR` can do it later."""

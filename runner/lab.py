@@ -57,6 +57,8 @@ class Lab:
         self._service = service
         self._backend = backend
         self._stop = stop
+        self.converged: bool | None = None
+        """Every minimization so far met its own criterion; None before the first."""
         self._lock = threading.Lock()
         self._expired = False
         self._primitives: dict[tuple[str, str, int], Any] = {}
@@ -192,7 +194,7 @@ class Lab:
         fidelity = None
         if optimizer.uses_fidelity:
             fidelity = Overlap.of(circuit or self.problem.ansatz, self, workload)
-        return optimizer.build().minimize(
+        found = optimizer.build().minimize(
             energy,
             self.problem.initial_point if start is None else start,
             gradient=energy.value_and_gradient,
@@ -200,6 +202,9 @@ class Lab:
             rng=workload.rng,
             callback=workload.iteration,
         )
+        with self._lock:
+            self.converged = found.success and self.converged is not False
+        return found
 
     def confirm(self, workload: Workload, circuit: Any = None, observable: Any = None) -> tuple[float, float]:
         """Energy and standard error at the workload's best parameters.

@@ -77,6 +77,8 @@ class RunResult:
     """Parameter values of the lowest energy."""
     stop_reason: str
     """Why the run ended."""
+    converged: bool | None = None
+    """Every minimization met its own criterion or the target energy; None where nothing was minimized."""
     usage_seconds: float
     """Usage of all sessions in seconds."""
     cost: float | None

@@ -167,10 +167,10 @@ class _Execution:
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
             self._describe(preparation.problem)
-            ending = self._experiment(lab)
+            ending = self._judged(self._experiment(lab), lab)
             sessions = lab.describe_sessions()
             self.files.write_json(self.files.session, sessions)
-            result = self._result(ending, sessions)
+            result = self._result(ending, sessions, lab.converged)
             self.files.write(self.files.result, result.to_json())
             self.journal.write("result", {"result": json.loads(result.to_json())})
             self.journal.write(
@@ -225,6 +225,17 @@ class _Execution:
                 )
         return _Ending(outcome, "stopped", 3) if outcome.resumable else _Ending(outcome, "finished", 0)
 
+    def _judged(self, ending: _Ending, lab: Lab) -> _Ending:
+        """The ending, but failed where convergence is required and was not reached."""
+        if (
+            ending.status != "finished"
+            or lab.converged is not False
+            or not self.config.run.require_convergence
+        ):
+            return ending
+        reason = f"not converged: {ending.outcome.stop_reason}"
+        return _Ending(replace(ending.outcome, stop_reason=reason), "failed", 1)
+
     def _describe(self, problem: Problem | None) -> None:
         """Put sizes and circuits into the journal, once."""
         if problem is not None and all(e["kind"] != "problem" for e in self.journal.contents.events):
@@ -241,7 +252,7 @@ class _Execution:
         except Exception:
             log.exception("a figure could not be drawn; the numbers are complete")
 
-    def _result(self, ending: _Ending, sessions: Mapping[str, Any]) -> RunResult:
+    def _result(self, ending: _Ending, sessions: Mapping[str, Any], converged: bool | None) -> RunResult:
         outcome = ending.outcome
         error = None
         if outcome.energy is not None and outcome.reference_energy is not None:
@@ -257,6 +268,7 @@ class _Execution:
             iterations=outcome.iterations,
             parameters=outcome.parameters,
             stop_reason=outcome.stop_reason,
+            converged=converged,
             usage_seconds=sessions["usage_seconds"],
             cost=sessions["cost"],
             session_ids=[session["id"] for session in sessions["sessions"]],

@@ -294,6 +294,21 @@ def test_an_optimizer_that_throws_fails_the_run(workdir: Path, monkeypatch: pyte
     assert events(result, "session")[-1]["state"] == "closed"
 
 
+def test_not_converging_is_told_and_fails_the_run_where_that_is_asked(workdir: Path) -> None:
+    """The minimizer's own criterion decides; a failed run keeps everything that a finished one has."""
+    quick = ("tracking=off", "run.figures=false", "estimator=exact", "optimizer=l_bfgs_b")
+    whole = run(compose(*quick))
+    short = run(compose(*quick, "optimizer.max_evaluations=3"))
+    failed = run(compose(*quick, "optimizer.max_evaluations=3", "run.require_convergence=true"))
+
+    assert (whole.status, whole.converged) == ("finished", True)
+    assert (short.status, short.converged, short.exit_code) == ("finished", False, 0)
+    assert (failed.status, failed.converged, failed.exit_code) == ("failed", False, 1)
+    assert failed.stop_reason == "not converged: max_evaluations 3 used up"
+    assert (failed.energy, failed.parameters) == (short.energy, short.parameters)
+    assert len(events(failed, "evaluation")) == len(events(short, "evaluation")) == 3
+
+
 def test_a_session_that_ends_early_stops_the_run(workdir: Path) -> None:
     """S13: max_time reached; the best so far is kept, and exit code 3 says that it can go on."""
     result = run(compose("tracking=off", "run.figures=false", "session.max_time=60"), directory="short")

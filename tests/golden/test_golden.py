@@ -41,9 +41,9 @@ def unfinished(entry: Path, target: Path) -> bool:
 
 
 def agree(found: Any, expected: Any, tolerance: float) -> bool:
-    """The same structure and the same numbers."""
+    """The same numbers in the same places; a later release may say more."""
     if isinstance(expected, dict):
-        return found.keys() == expected.keys() and all(
+        return found.keys() >= expected.keys() and all(
             agree(found[k], v, tolerance) for k, v in expected.items()
         )
     if isinstance(expected, list):
