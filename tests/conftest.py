@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps the cores busy already
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+logging.getLogger("runner.engine.kernel").setLevel(
+    logging.ERROR
+)  # on a new machine the first run says that it compiles
+
+COMPILED = Path(__file__).parents[1] / "runner/engine/kernel/__pycache__"
+"""Where Numba keeps the kernel, unless it is told otherwise."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """On a new machine, compile the kernel while the workers collect the tests, which would wait for it later."""
+    if not hasattr(config, "workerinput") and not any(COMPILED.glob("loops.gradients-*.nbi")):
+        command = [sys.executable, "-c", "import runner.sweep.stack"]
+        compiling = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        config.add_cleanup(lambda: compiling.wait() and None)
 
 
 def pytest_xdist_auto_num_workers() -> int:
