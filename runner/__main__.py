@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 
 from runner.errors import ConfigError, Interrupted, RunnerError
 
-atexit.register(
-    gc.freeze
-)  # a process that ends need not look for garbage among all it has loaded: a second, after a sweep
+# a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep
+atexit.register(gc.freeze)
 
 # each verb is a module of runner/verbs with main(line) -> exit code
 VERBS = {

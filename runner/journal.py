@@ -18,7 +18,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -364,13 +364,16 @@ def _dump(plain: dict[str, Any]) -> bytes:
         return json.dumps(plain, separators=(",", ":")).encode()
 
 
+def _finite_floats(values: Sequence[Any]) -> bool:
+    """Whether these are floats and their sum is finite, which it is only if all of them are."""
+    return bool(values) and set(map(type, values)) == _FLOATS and math.isfinite(sum(values))
+
+
 def _sayable(value: Any) -> bool:
     """Whether JSON can say it as it is: numbers, all of them finite."""
     kind = type(value)
     if kind is list or kind is tuple:
-        if value and set(map(type, value)) == _FLOATS:
-            return math.isfinite(sum(value))  # only if all of it is
-        return all(map(_sayable, value))
+        return _finite_floats(value) or all(map(_sayable, value))
     if kind is dict:
         return all(map(_sayable, value.values()))
     return kind in _LITERALS or (kind is float and math.isfinite(value))
@@ -387,8 +390,8 @@ def _plain(value: Any, text: Callable[[str], str]) -> Any:
     if kind is float:
         return value if math.isfinite(value) else repr(value)
     if kind is list or kind is tuple:
-        if value and set(map(type, value)) == _FLOATS and math.isfinite(sum(value)):
-            return value  # a parameter vector; a sum is finite only if all of it is
+        if _finite_floats(value):  # a parameter vector
+            return value
         return [item if type(item) in _LITERALS else _plain(item, text) for item in value]
     if kind in _LITERALS:
         return value

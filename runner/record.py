@@ -42,9 +42,8 @@ class Record:
         self._recorded = list(recorded)
         for event in lasting(self._recorded):
             self._past[_stream(event["kind"], event)].append(event)
-        for (
-            event
-        ) in self._recorded:  # a job that came to its end while the session was closed is paid for as well
+        for event in self._recorded:
+            # a job that came to its end while the session was closed is paid for as well
             if event["kind"] == "job.completed" and event["status"] == "DONE":
                 self._results[event["workload"], event["index"]] = event
 

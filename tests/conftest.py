@@ -14,9 +14,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps the cores busy alre
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
-logging.getLogger("runner.engine.kernel").setLevel(
-    logging.ERROR
-)  # on a new machine the first run says that it compiles
+# on a new machine the first run says that it compiles
+logging.getLogger("runner.engine.kernel").setLevel(logging.ERROR)
 
 COMPILED = Path(__file__).parents[1] / "runner/engine/kernel/__pycache__"
 """Where Numba keeps the kernel, unless it is told otherwise."""

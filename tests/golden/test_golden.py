@@ -77,9 +77,8 @@ def test_G17_it_goes_on_to_the_same_end(entry: Path, workdir: Path, monkeypatch:
         pytest.skip(f"refused with other packages: {refusal}")
 
     executed = trial.executions(workdir / "executed")
-    tolerance = (
-        0.0 if complete else 1e-9
-    )  # what is computed here may differ in the last bits on another processor
+    # what is computed here may differ in the last bits on another processor
+    tolerance = 0.0 if complete else 1e-9
     assert result.status == "finished"
     assert not recorded & set(executed)
     assert bool(executed) != complete
