@@ -40,10 +40,15 @@ SYNC_INTERVAL = 1.0
 _MAGIC = b'{"journal":'
 _TAIL = len(',"crc":"01234567"}')
 _RESERVED = frozenset(("journal", "seq", "t", "kind", "crc"))
-_NUMBERS = frozenset(("pubs", "result"))  # what jobs were given and gave back: never text, often very long
+_NUMBERS = frozenset(
+    ("pubs", "work", "result")
+)  # what jobs were given and gave back: numbers, often very many
 _IDENTIFIERS = frozenset(("job", "digest", "session", "after"))  # made by the runtime, from hashes
+_HARMLESS_OF_JOBS = _IDENTIFIERS | _NUMBERS
 _LITERALS = frozenset((int, bool, type(None)))
+_NUMBER_TYPES = frozenset((float, int, bool))
 _FLOATS = {float}
+_TEXTS = {str}
 
 
 @dataclass(frozen=True)
@@ -134,9 +139,13 @@ class Journal:
             crc = self._crc
             lines: list[bytes] = []
             for number, event in enumerate(events, self._next):
-                start = b'{"seq":%d' % number if number else b'{"journal":%d,"seq":0' % FORMAT
-                crc = crc32(event, crc32(start, crc))
-                lines += (start, event, b',"crc":"%08x"}\n' % crc)
+                line = (
+                    (b'{"seq":%d' % number + event)
+                    if number
+                    else b'{"journal":%d,"seq":0%b' % (FORMAT, event)
+                )
+                crc = crc32(line, crc)
+                lines.append(b'%b,"crc":"%08x"}\n' % (line, crc))
             self._append(b"".join(lines))
             self._next, self._crc = self._next + len(events), crc
         return self._next - 1
@@ -340,21 +349,54 @@ def _encoded(kind: str, fields: Mapping[str, Any]) -> bytes:
     """What the line of an event says from its time, which is now, up to its checksum."""
     if not _RESERVED.isdisjoint(fields):
         raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
-    job = kind.startswith("job.")
-    plain = {}
-    for key, item in fields.items():  # a run spends more time here than in anything else it records
-        kind_of_item = type(item)
-        if kind_of_item is str:
-            plain[key] = item if key in _IDENTIFIERS else redact(item)
-        elif kind_of_item in _LITERALS or (kind_of_item is float and math.isfinite(item)):
-            plain[key] = item
-        elif job and key in _NUMBERS:
-            plain[key] = item if _sayable(item) else _plain(item, str)
-        else:
-            plain[key] = _plain(item, redact)
-    body = _dump(plain)
+    harmless = _HARMLESS_OF_JOBS if kind.startswith("job.") else _IDENTIFIERS
+    body = _said_as_it_is(fields, harmless)
+    if body is None:
+        body = _dump({key: _plain(item, str if key in harmless else redact) for key, item in fields.items()})
     comma = b"," if len(body) > 2 else b""
     return b',"t":%.6f,"kind":"%b"%b%b' % (time.time(), kind.encode(), comma, body[1:-1])
+
+
+def _said_as_it_is(fields: Mapping[str, Any], harmless: frozenset[str]) -> bytes | None:
+    """The JSON of fields that need no change to be said; None if one does, or might.
+
+    A run spends more time here than in anything else it records, so numbers are not looked at one by one: those
+    that are not finite become ``null``, and then there are more of these than there are fields that hold None.
+    """
+    nothing = 0
+    for key, item in fields.items():
+        kind = type(item)
+        if item is None:
+            nothing += 1
+        elif kind is list:
+            if key in harmless:
+                nothing += sum(map(_nothing, item))
+            elif not _unchanged(item):
+                return None
+        elif kind is str:
+            if key not in harmless and redact(item) != item:
+                return None
+        elif kind not in _NUMBER_TYPES:
+            return None
+    try:
+        body = orjson.dumps(fields)
+    except TypeError:  # an array, an integer beyond 64 bits, half a surrogate pair
+        return None
+    return body if body.count(b"null") == nothing else None
+
+
+def _nothing(part: Any) -> int:
+    """How many entries of a PUB, of a result or of a list of numbers are None."""
+    kind = type(part)
+    if kind is dict:
+        return list(part.values()).count(None)
+    return part.count(None) if kind is list else 0
+
+
+def _unchanged(items: list[Any]) -> bool:
+    """Whether these are floats, or texts without anything to hide."""
+    kinds = set(map(type, items))
+    return kinds == _FLOATS or (kinds == _TEXTS and list(map(redact, items)) == items)
 
 
 def _dump(plain: dict[str, Any]) -> bytes:
@@ -367,16 +409,6 @@ def _dump(plain: dict[str, Any]) -> bytes:
 def _finite_floats(values: Sequence[Any]) -> bool:
     """Whether these are floats and their sum is finite, which it is only if all of them are."""
     return bool(values) and set(map(type, values)) == _FLOATS and math.isfinite(sum(values))
-
-
-def _sayable(value: Any) -> bool:
-    """Whether JSON can say it as it is: numbers, all of them finite."""
-    kind = type(value)
-    if kind is list or kind is tuple:
-        return _finite_floats(value) or all(map(_sayable, value))
-    if kind is dict:
-        return all(map(_sayable, value.values()))
-    return kind in _LITERALS or (kind is float and math.isfinite(value))
 
 
 def _plain(value: Any, text: Callable[[str], str]) -> Any:

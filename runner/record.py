@@ -68,9 +68,11 @@ class Record:
             ResumeError: the journal says that something else happened at this point.
             StorageError: the disk refused.
         """
-        with self._lock:
-            past = self._past.get(_stream(kind, fields)) if self._past else None
-            expected = past.popleft() if past else None
+        expected = None
+        if self._past:
+            with self._lock:
+                past = self._past.get(_stream(kind, fields))
+                expected = past.popleft() if past else None
         if expected is not None:
             _compare(kind, expected, fields)
         elif kind in DERIVED:

@@ -66,8 +66,8 @@ class Workload:
         self.iterations += 1
         self._lab.record("iteration", {"workload": self.name, "iteration": self.iterations, **progress})
 
-    def observe(self, energy: float, stddev: float, parameters: Any, **more: Any) -> None:
-        """Count one evaluation, report it, and remember it if it is the best.
+    def observe(self, energy: float, stddev: float, parameters: np.ndarray, **more: Any) -> None:
+        """Count one evaluation at parameters of shape (P,), report it, and remember it if it is the best.
 
         Raises:
             NumericalError: the energy is not a finite number.
@@ -75,7 +75,7 @@ class Workload:
         number = self.evaluations
         self.evaluations += 1
         if math.isfinite(energy) and energy < self.best.energy:
-            self.best = Best(energy, stddev, [float(value) for value in parameters], number)
+            self.best = Best(energy, stddev, parameters.tolist(), number)
             more["parameters"] = self.best.parameters
         self._lab.record(
             "evaluation",
@@ -171,10 +171,10 @@ class Objective:
 
     def _sum(self, parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Values and their standard errors; the terms' errors are independent."""
-        import numpy as np
-
         if len(parts) == 1 and self._terms[0].weight == 1:
             return parts[0].evs, parts[0].stds
+        import numpy as np
+
         weights = [term.weight for term in self._terms]
         values = sum(weight * part.evs for weight, part in zip(weights, parts, strict=True))
         variances = sum((weight * part.stds) ** 2 for weight, part in zip(weights, parts, strict=True))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
 from runner.require import require_range
@@ -44,6 +45,8 @@ class SPSA(OptimizerConfig):
 
     label = "SPSA"
     uses_bounds = True
+    steps_drawn_at_once: ClassVar[int] = 64
+    """Drawing is slow, but hardly slower for many numbers."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -70,32 +73,48 @@ class SPSA(OptimizerConfig):
             rate = self._calibrate(watch, x0, rng) * (offset + 1) ** self.alpha
         direction = self.direction(watch, rng)
         x, tail = x0.copy(), []
-        for k in range(steps):
-            slope = self.slope(watch, x, self.perturbation / (k + 1) ** self.gamma, rng)
+        for k, signs in enumerate(self._signs(rng, len(x), steps)):
+            slope = self.slope(watch, x, self.perturbation / (k + 1) ** self.gamma, signs)
             move = rate / (offset + k + 1) ** self.alpha * direction(x, slope, k)
             if self.trust_radius is not None:
-                move = move * min(1.0, self.trust_radius / max(np.abs(move).max(), 1e-300))
+                longest = float(np.maximum.reduce(np.abs(move)))
+                if longest > self.trust_radius:
+                    move = move * (self.trust_radius / longest)
             x = x - move
             if self.bounds is not None:
                 x = np.clip(x, self.bounds[0], self.bounds[1])
             if k >= steps * (1 - self.averaging):
                 tail.append(x)
-            watch.step(step=float(np.linalg.norm(move)))
+            watch.step(step=math.sqrt(move.dot(move)))
         final = np.mean(tail, axis=0) if tail else x
         return Ending(parameters=final, energy=watch(final), message=f"{steps} steps done")
 
-    def slope(self, watch: Watch, x: np.ndarray, width: float, rng: np.random.Generator) -> np.ndarray:
-        """The simultaneous-perturbation estimate of the gradient at `x`, all energies in one job."""
+    def slope(self, watch: Watch, x: np.ndarray, width: float, signs: np.ndarray) -> np.ndarray:
+        """The simultaneous-perturbation estimate of the gradient at `x`, all energies in one job.
+
+        Args:
+            watch: what evaluates.
+            x: parameters, shape (P,).
+            width: of the perturbation [rad].
+            signs: ±1, shape (2R, P): R directions, then their opposites.
+        """
+        # few calls on purpose: for a few qubits every one takes as long as an evaluation does
+        energies = watch.many(x + width * signs)
+        if len(signs) == 2:
+            return signs[0] * (float(energies[0] - energies[1]) / (2 * width))
+        count = len(signs) // 2
+        slopes = (energies[:count] - energies[count:])[:, None] / (2 * width) * signs[:count]
+        return slopes.mean(axis=0)
+
+    def _signs(self, rng: np.random.Generator, parameters: int, steps: int) -> Iterator[np.ndarray]:
+        """The directions of each step and their opposites, (2R, P), drawn for many steps at once."""
         import numpy as np
 
-        heads = rng.integers(
-            2, size=(self.resamplings, len(x))
-        )  # what rng.choice draws, at a third of its cost
-        signs = 2.0 * heads - 1.0
-        steps = width * signs
-        energies = watch.many(np.concatenate([x + steps, x - steps]))
-        up, down = energies[: len(signs)], energies[len(signs) :]
-        return ((up - down)[:, None] / (2 * width) * signs).mean(axis=0)
+        for first in range(0, steps, self.steps_drawn_at_once):
+            count = min(self.steps_drawn_at_once, steps - first)
+            # what rng.choice draws, at a third of its cost
+            signs = 2.0 * rng.integers(2, size=(count, self.resamplings, parameters)) - 1.0
+            yield from np.concatenate([signs, -signs], axis=1)
 
     def direction(self, watch: Watch, rng: np.random.Generator) -> Direction:  # noqa: ARG002 - for QN-SPSA
         """Parameters, slope and number of the step → what the step goes against: here the slope itself."""
@@ -139,6 +158,7 @@ class QNSPSA(SPSA):
 
     label = "QN-SPSA"
     uses_fidelity = True
+    steps_drawn_at_once = 1  # between two steps the metric draws
 
     def __post_init__(self) -> None:
         super().__post_init__()
