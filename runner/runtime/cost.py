@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.errors import ConfigError
 from runner.runtime.seeds import derive_seed
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(NamedTuple):
     """What one PUB makes the device do."""
 
     executions: int

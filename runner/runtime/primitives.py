@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -345,9 +346,10 @@ def _listed(pubs: Iterable[Any]) -> list[Any]:
     if isinstance(pubs, QuantumCircuit):
         raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     listed = list(pubs)
-    circuits = [isinstance(item, QuantumCircuit) for item in listed]
-    if isinstance(pubs, tuple) and circuits and circuits[0] and not all(circuits):
-        raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
+    if isinstance(pubs, tuple):
+        circuits = [isinstance(item, QuantumCircuit) for item in listed]
+        if circuits and circuits[0] and not all(circuits):
+            raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     return listed
 
 
@@ -401,6 +403,11 @@ def _digest(program: str, pubs: list[_Pub]) -> bytes:
     """Return a digest of what was asked: program, circuits and observables, values, shots."""
     digest = blake2b(program.encode(), digest_size=16)
     for pub in pubs:
-        digest.update(f"{pub.plan.digest}|{pub.values.shape}|{pub.shots}".encode())
+        digest.update(_asked(pub.plan.digest, pub.values.shape, pub.shots))
         digest.update(pub.values.tobytes())
     return digest.digest()
+
+
+@lru_cache(maxsize=256)  # a loop asks for the same again and again
+def _asked(plan: str, shape: tuple[int, ...], shots: int | None) -> bytes:
+    return f"{plan}|{shape}|{shots}".encode()

@@ -292,7 +292,8 @@ class LocalRuntimeService:
             index = self._counts.get(workload, 0)
             job_seed = derive_seed(self.seed if seed is None else seed, workload, index)
             job = make(index, job_seed)
-            job.after = timeline.seen.id if timeline.seen is not None else None
+            seen = timeline.seen
+            job.after = None if seen is None else seen.id
             job.record = record = Job(
                 derive_id(self.seed, "job", workload, index),
                 machine.device(backend.name),

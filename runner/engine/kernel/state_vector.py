@@ -69,16 +69,19 @@ class StateVectorKernel:
 
     def energies(self, values: NDArray) -> NDArray:
         """Expectation values, (B, S), of parameter sets (B, P)."""
-
-        def work(inputs: NDArray, result: NDArray) -> None:
-            first, second, flags, scratch, _ = self._buffers(1)
-            kernel.loop("energies")(
-                self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch, result
-            )  # fmt: skip
-
+        inputs = values if self._direct else self._angles(values)
         result = np.empty((len(values), self._num_observables))
-        self._in_threads(work, values if self._direct else self._angles(values), result)
+        if self._threads == 1 or len(values) == 1:  # what a loop does; every call of Python counts there
+            self._evaluate(inputs, result)
+        else:
+            self._in_threads(self._evaluate, inputs, result)
         return result
+
+    def _evaluate(self, inputs: NDArray, result: NDArray) -> None:
+        first, second, flags, scratch, _ = self._buffers(1)
+        kernel.loop("energies")(
+            self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch, result
+        )  # fmt: skip
 
     def gradients(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Expectation values (B, S) and their derivatives by every parameter (B, S, P)."""
