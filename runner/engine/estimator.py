@@ -34,6 +34,8 @@ _TABLE_BITS = 14
 """Up to this many measured qubits a basis keeps the observables' value of every outcome."""
 _SPLIT_FROM = 20
 """Circuits of more active qubits than this are simulated piece by piece, if nothing connects the pieces."""
+_FUSED_FROM = 14
+"""Qubits of a state vector from which Aer fuses gates (its `fusion_threshold`)."""
 _CHUNK_BYTES = 64 << 20
 
 
@@ -120,7 +122,9 @@ class EstimatorPlan:
                 f"the circuit takes {self.num_parameters} parameters, got values of shape {shape}"
             )
         batch = shape[:-1]
-        return (values if len(batch) == 1 else values.reshape(math.prod(batch), self.num_parameters)), batch
+        if len(batch) == 1:
+            return values, batch
+        return values.reshape(math.prod(batch), self.num_parameters) if batch else values[None], batch
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
@@ -254,7 +258,10 @@ class EstimatorPlan:
             labels = [_label(x[t], z[t]) for t in used] or ["I" * size]
             operator = SparsePauliOp(labels, row[used] if len(used) else [0.0])
             circuit.append(SaveExpectationValue(operator, label=self._labels[index]), range(size))
-        return AerProgram([circuit], self._parameters, AerOptions(method, self._options.threads, None))
+        # from fourteen qubits on Aer fuses gates, and others in a batch than alone, which would change the last bits
+        together = method in ("automatic", "statevector") and size < _FUSED_FROM
+        options = AerOptions(method, self._options.threads, binds_inside=together)
+        return AerProgram([circuit], self._parameters, options)
 
     # by measuring -----------------------------------------------------------------------------------------------
 
@@ -316,11 +323,18 @@ class Readout:
         result = np.broadcast_to(self._constant, (len(rows), len(self._coefficients))).copy()
         tables = [piece.probabilities(rows) for piece in self._pieces]
         for index, group in enumerate(self._groups):
-            expectation = np.ones((len(rows), len(group)))
-            for piece, masks in enumerate(self._masks[index]):
-                if masks.shape[1]:
-                    expectation *= tables[piece][index] @ _signs(masks).T
-            result += expectation @ self._coefficients[:, group].T
+            table = self._value_table(index)
+            for row, into in enumerate(
+                result
+            ):  # one by one: products of matrices round differently in other batches
+                if table is not None:
+                    into += table @ tables[self._measured_piece(index)][index][row]
+                    continue
+                expectation = np.ones(len(group))
+                for piece, masks in enumerate(self._masks[index]):
+                    if masks.shape[1]:
+                        expectation *= _signs(masks) @ tables[piece][index][row]
+                into += self._coefficients[:, group] @ expectation
         return result
 
     def sampled(self, rows: NDArray, shots: int, seed: int) -> tuple[NDArray, NDArray]:
@@ -361,11 +375,15 @@ class Readout:
                     spread * shots / (shots - 1) if shots > 1 else np.abs(weights).sum(axis=1) ** 2
                 )
 
+    def _measured_piece(self, index: int) -> int:
+        """The only piece with qubits that the basis measures."""
+        return next(k for k, mask in enumerate(self._masks[index]) if mask.shape[1])
+
     def _counts(
         self, index: int, row: int, tables: list, sampled: list, shots: int, generator: np.random.Generator
     ) -> NDArray:
         """How often each outcome of the only piece with measured qubits occurred."""
-        piece = next(k for k, mask in enumerate(self._masks[index]) if mask.shape[1])
+        piece = self._measured_piece(index)
         if tables[piece] is not None:
             return draw_counts(tables[piece][index][row], shots, generator)
         bits = sampled[piece][index][row]

@@ -159,10 +159,10 @@ def confusion(noise_model: Any, qubit: int) -> NDArray | None:
 def misread(probabilities: NDArray, matrices: Sequence[NDArray | None]) -> NDArray:
     """Outcome probabilities (…, 2^k) as they are read, `matrices[b]` being the confusion of bit b."""
     shape = probabilities.shape
-    bits = len(matrices)
-    tensor = probabilities.reshape(-1, *(2,) * bits)
     for bit, matrix in enumerate(matrices):
         if matrix is not None:
-            axis = bits - bit  # bit 0 is the last axis
-            tensor = np.moveaxis(np.tensordot(tensor, matrix, axes=(axis, 0)), -1, axis)
-    return tensor.reshape(shape)
+            true = probabilities.reshape(-1, 2, 1 << bit)
+            # added up one by one: a product of matrices rounds differently in batches of another size
+            read = [true[:, 0] * matrix[0, value] + true[:, 1] * matrix[1, value] for value in (0, 1)]
+            probabilities = np.stack(read, axis=1)
+    return probabilities.reshape(shape)
