@@ -145,7 +145,7 @@ class Journal:
                     else b'{"journal":%d,"seq":0%b' % (FORMAT, event)
                 )
                 crc = crc32(line, crc)
-                lines.append(b'%b,"crc":"%08x"}\n' % (line, crc))
+                lines += (line, b',"crc":"%08x"}\n' % crc)
             self._append(b"".join(lines))
             self._next, self._crc = self._next + len(events), crc
         return self._next - 1
@@ -353,8 +353,8 @@ def _encoded(kind: str, fields: Mapping[str, Any]) -> bytes:
     body = _said_as_it_is(fields, harmless)
     if body is None:
         body = _dump({key: _plain(item, str if key in harmless else redact) for key, item in fields.items()})
-    comma = b"," if len(body) > 2 else b""
-    return b',"t":%.6f,"kind":"%b"%b%b' % (time.time(), kind.encode(), comma, body[1:-1])
+    comma = b'",' if len(body) > 2 else b'"'
+    return b"".join((b',"t":', orjson.dumps(time.time()), b',"kind":"', kind.encode(), comma, body[1:-1]))
 
 
 def _said_as_it_is(fields: Mapping[str, Any], harmless: frozenset[str]) -> bytes | None:
