@@ -158,12 +158,10 @@ class AerProgram:
         for index, circuit in enumerate(self._aer_circuits):
             circuit.circ_id = index
             circuit.set_header(CircuitHeader())  # it comes back with every result, and nobody reads it
-        self._slots: list[list[tuple[int, int]]] = []
-        self._angles: list[Angles] = []
+        self._bindings: list[tuple[list[tuple[int, int]], Angles]] = []
         for circuit, index_map in zip(flat, index_maps, strict=True):
             slots, expressions = _slots(circuit, index_map)
-            self._slots.append(slots)
-            self._angles.append(Angles(self._parameters, expressions))
+            self._bindings.append((slots, Angles(self._parameters, expressions)))
         self._noise = noise.to_dict(serializable=True) if noise is not None else {}
         config = generate_aer_config(
             flat,
@@ -172,14 +170,13 @@ class AerProgram:
             max_parallel_experiments=1,
             method=self.options.method,
             fusion_enable=self._fusion,
-            runtime_parameter_bind_enable=self.options.binds_inside,
         )
         config.library_dir = LIBRARY_DIR
         config.max_memory_mb = 1 << 40  # memory was asked for before; Aer only knows the machine's total
         self._config = config
-        self._configured: tuple[int, bool, int] | None = None
+        self._configured: tuple[int, bool, int, bool] | None = None
         self._controller = self._simulator._controller
-        self._bindable = any(self._slots)
+        self._bindable = any(slots for slots, _ in self._bindings)
 
     def run(
         self, values: NDArray, *, shots: int = 1, seed: int = 1, memory: bool = False
@@ -196,23 +193,26 @@ class AerProgram:
         return [data[k * sets : (k + 1) * sets] for k in range(len(self._circuits))]
 
     def _run_native(self, values: NDArray, shots: int, seed: int, memory: bool) -> list[dict[str, Any]]:
-        config = self._config
-        if (shots, memory, seed) != self._configured:
-            config.shots, config.memory, config.seed_simulator = shots, memory, _aer_seed(seed)
-            self._configured = shots, memory, seed
         sets = len(values)
+        asked = shots, memory, seed, sets > 1
+        if asked != self._configured:
+            self._configure(*asked)
         if self._bindable:
-            config.parameterizations = [
-                list(zip(slots, angles(values).T.tolist(), strict=True))
-                for slots, angles in zip(self._slots, self._angles, strict=True)
+            self._config.parameterizations = [
+                list(zip(slots, angles(values).T.tolist(), strict=True)) for slots, angles in self._bindings
             ]
-        output = self._controller.execute(self._aer_circuits, self._noise, config)
-        results = _checked(output)
-        if not self._bindable and sets > 1:
+        results = _checked(self._controller.execute(self._aer_circuits, self._noise, self._config))
+        if len(results) == sets * len(self._circuits):
+            return [result["data"] for result in results]
+        if not self._bindable:
             return [result["data"] for result in results for _ in range(sets)]
-        if len(results) != sets * len(self._circuits):
-            return self._one_by_one(values, shots, seed, memory)
-        return [result["data"] for result in results]
+        return self._one_by_one(values, shots, seed, memory)
+
+    def _configure(self, shots: int, memory: bool, seed: int, together: bool) -> None:
+        config = self._config
+        config.shots, config.memory, config.seed_simulator = shots, memory, _aer_seed(seed)
+        config.runtime_parameter_bind_enable = together and self.options.binds_inside
+        self._configured = shots, memory, seed, together
 
     def _one_by_one(self, values: NDArray, shots: int, seed: int, memory: bool) -> list[dict[str, Any]]:
         """Circuits of which only some have parameters: Aer returns unequal numbers of results."""
