@@ -37,6 +37,9 @@ FORMAT = 1
 SYNC_INTERVAL = 1.0
 """Seconds between two requests to the disk to keep what was written."""
 
+HURRY = 0.02, 8
+"""Seconds and a number of events: where so many came at shorter intervals, those that can wait go with the next one."""
+
 _MAGIC = b'{"journal":'
 _TAIL = len(',"crc":"01234567"}')
 _RESERVED = frozenset(("journal", "seq", "t", "kind", "crc"))
@@ -76,7 +79,8 @@ class Journal:
         self._size = reader.offset
         self._crc = reader.crc
         self._lock = threading.Lock()
-        self._synced = time.monotonic()
+        self._synced = self._written = time.monotonic()
+        self._hurried = 0
         self._failure: str | None = None
         self._waiting: list[bytes] = []
 
@@ -116,17 +120,22 @@ class Journal:
     def write(self, kind: str, fields: Mapping[str, Any]) -> int:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
         event = _encoded(kind, fields)
+        now = time.monotonic()
         with self._lock:
+            self._hurried = self._hurried + 1 if now - self._written < HURRY[0] else 0
+            self._written = now
             self._waiting.append(event)
             return self._write_waiting()
 
     def write_later(self, kind: str, fields: Mapping[str, Any]) -> None:
-        """Append one event together with the next one: for what follows from events that are written already."""
+        """Append one event, in a hurry only with the next one: for what can be worked out again from those before."""
         event = _encoded(kind, fields)
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
             self._waiting.append(event)
+            if self._hurried < HURRY[1]:
+                self._write_waiting()
 
     def _write_waiting(self) -> int:
         """Append what has been waiting, in one go, and return the number of the last event."""

@@ -16,8 +16,8 @@ Listener = Callable[[str, Mapping[str, Any]], None]
 REPLAYED = ("session", "job.submitted", "job.completed", "evaluation", "iteration", "estimate", "checkpoint")
 """Kinds that a resumed run produces again; the others speak of one process."""
 
-DERIVED = frozenset(("evaluation", "iteration"))
-"""Kinds that follow from results of jobs, so that a kill may cost those of the last job: they are worked out again."""
+DERIVED = frozenset(("job.submitted", "evaluation", "iteration"))
+"""Kinds that follow from what is recorded before them, so that a kill may cost the last: they are worked out again."""
 
 _NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
 _BOUNDARIES = ("run.interrupted", "run.resumed")
@@ -37,6 +37,7 @@ class Record:
         self._past: defaultdict[tuple[str, str], deque[Mapping[str, Any]]] = defaultdict(deque)
         self._results: dict[tuple[str, int], Mapping[str, Any]] = {}
         self._listeners: list[Listener] = []
+        self._derived = DERIVED
         self.recalled = 0
         """Jobs answered from the journal so far."""
         self._recorded = list(recorded)
@@ -57,6 +58,7 @@ class Record:
         For a service that cannot repeat its past, but remembers it.
         """
         chosen = set(kinds)
+        self._derived -= chosen
         for stream in [stream for stream in self._past if stream[0] in chosen]:
             del self._past[stream]
         return [event for event in self._recorded if event["kind"] in chosen]
@@ -75,7 +77,7 @@ class Record:
                 expected = past.popleft() if past else None
         if expected is not None:
             _compare(kind, expected, fields)
-        elif kind in DERIVED:
+        elif kind in self._derived:
             self._journal.write_later(kind, fields)
         else:
             self._journal.write(kind, fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import multiprocessing
 import os
 import random
@@ -312,6 +313,32 @@ def test_short_writes_are_completed(tmp_path):
     assert payloads(path) == PAYLOADS
 
 
+@pytest.fixture
+def hurried(monkeypatch):
+    """Every journal is in a hurry, from its first event on."""
+    monkeypatch.setattr("runner.journal.HURRY", (math.inf, 0))
+
+
+def test_only_in_a_hurry_does_an_event_wait(tmp_path, monkeypatch):
+    """Where events come seldom, or begin to come fast, even those that may wait are written at once."""
+    monkeypatch.setattr("runner.journal.HURRY", (60.0, 2))
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        journal.write_later("kind", {"n": 0})
+        assert len(payloads(path)) == 1
+        journal.write("kind", {"n": 1})
+        journal.write_later("kind", {"n": 2})
+        assert len(payloads(path)) == 3
+        journal.write("kind", {"n": 3})
+        journal.write_later("kind", {"n": 4})
+        assert len(payloads(path)) == 4
+        monkeypatch.setattr("runner.journal.HURRY", (0.0, 2))  # the next one comes late
+        journal.write("kind", {"n": 5})
+        journal.write_later("kind", {"n": 6})
+        assert payloads(path) == [{"n": n} for n in range(7)]
+
+
+@pytest.mark.usefixtures("hurried")
 def test_what_waits_is_written_with_the_next_event(tmp_path):
     """`write_later` keeps the order, takes a copy, and is no later than the next event or the end."""
     path = tmp_path / "journal.jsonl"
@@ -328,6 +355,7 @@ def test_what_waits_is_written_with_the_next_event(tmp_path):
         journal.write_later("kind", {"n": 3})
 
 
+@pytest.mark.usefixtures("hurried")
 def test_what_waits_goes_with_a_write_that_fails(tmp_path):
     """Lines written together are there together or not at all, and the journal takes nothing more."""
     path = tmp_path / "journal.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,11 @@ def journal_with(path: Path, *events: tuple[str, dict[str, Any]]) -> list[dict[s
     return read_journal(path).events
 
 
-def test_facts_are_on_disk_before_listeners_hear_of_them(tmp_path: Path) -> None:
+def test_facts_are_on_disk_before_listeners_hear_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A listener finds the event it is told about in the journal already, or what that event follows from."""
+    monkeypatch.setattr("runner.journal.HURRY", (math.inf, 0))
     seen: list[list[str]] = []
     with Journal.create(tmp_path / "j") as journal:
         record = Record(journal)
@@ -141,3 +145,18 @@ def test_a_simulation_that_failed_is_not_part_of_the_experiment() -> None:
     events = [refused, {"kind": "iteration"}, failed, {"kind": "session"}, {"kind": "run.resumed"}, refused]
 
     assert lasting(events) == [events[0], events[1], events[5]]
+
+
+def test_what_a_real_machine_was_given_is_on_disk_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A submission follows from the past only where the service can repeat it; else it waits for nothing."""
+    monkeypatch.setattr("runner.journal.HURRY", (math.inf, 0))
+    job = {"workload": "w", "job": "j", "index": 0}
+    with Journal.create(tmp_path / "j") as journal:
+        Record(journal)("job.submitted", job)
+        assert read_journal(tmp_path / "j").events == []
+        real = Record(journal)
+        real.release(("ibm", "session", "job.submitted", "job.completed"))
+        real("job.submitted", job)
+        assert [event["kind"] for event in read_journal(tmp_path / "j").events] == ["job.submitted"] * 2
