@@ -203,15 +203,17 @@ class Objective:
         return self._with_gradient(parameters, energy, variance**0.5, np.asarray(gradient))
 
     def _adjoint(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        import numpy as np
-
-        result = self.workload.estimate_gradient(*((*pub, parameters) for pub in self._pubs))
-        energy = sum(term.weight * float(pub.data.evs) for term, pub in zip(self._terms, result, strict=True))
+        parts = [
+            pub.data for pub in self.workload.estimate_gradient(*((*pub, parameters) for pub in self._pubs))
+        ]
+        if len(parts) == 1 and self._terms[0].weight == 1:
+            return self._with_gradient(parameters, float(parts[0].evs), 0.0, parts[0].gradients.reshape(-1))
+        weights = [term.weight for term in self._terms]
+        energy = sum(weight * float(part.evs) for weight, part in zip(weights, parts, strict=True))
         gradient = sum(
-            term.weight * pub.data.gradients.reshape(-1)
-            for term, pub in zip(self._terms, result, strict=True)
+            weight * part.gradients.reshape(-1) for weight, part in zip(weights, parts, strict=True)
         )
-        return self._with_gradient(parameters, energy, 0.0, np.asarray(gradient))
+        return self._with_gradient(parameters, energy, 0.0, gradient)
 
     def _spsa(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         points, direction = spsa_points(parameters, self.workload.rng)
@@ -222,7 +224,5 @@ class Objective:
     def _with_gradient(
         self, parameters: np.ndarray, energy: float, stddev: float, gradient: np.ndarray
     ) -> tuple[float, np.ndarray]:
-        import numpy as np
-
-        self.workload.observe(energy, stddev, parameters, gradient_norm=float(np.linalg.norm(gradient)))
+        self.workload.observe(energy, stddev, parameters, gradient_norm=math.sqrt(gradient.dot(gradient)))
         return energy, gradient

@@ -76,8 +76,28 @@ class GradientMethod(ScipyMethod):
         require_positive("optimizer.difference_step", self.difference_step)
 
     def functions(self, watch: Watch) -> dict[str, Any]:
-        """Energy and gradient in one call, hence in one job."""
-        return {"fun": lambda x: watch.value_and_gradient(x, self.difference_step), "jac": True}
+        """Energy and gradient, which SciPy asks for one after the other at the same point, out of one job.
+
+        What SciPy has for this (`jac=True`) compares and copies arrays for as long as a small job takes.
+        """
+        point, energy, slope = b"", 0.0, None
+
+        def evaluate(x: np.ndarray) -> None:
+            nonlocal point, energy, slope
+            asked = x.tobytes()
+            if asked != point:
+                energy, slope = watch.value_and_gradient(x, self.difference_step)
+                point = asked
+
+        def value(x: np.ndarray) -> float:
+            evaluate(x)
+            return energy
+
+        def gradient(x: np.ndarray) -> Any:
+            evaluate(x)
+            return slope
+
+        return {"fun": value, "jac": gradient}
 
 
 @dataclass(kw_only=True)
