@@ -37,21 +37,24 @@ FORMAT = 1
 SYNC_INTERVAL = 1.0
 """Seconds between two requests to the disk to keep what was written."""
 
-HURRY = 0.02, 8
-"""Seconds and a number of events: where so many came at shorter intervals, those that can wait go with the next one."""
+HURRY = 0.02
+"""Seconds between events that follow each other fast."""
+
+HURRIED = 8
+"""After so many fast ones in a row, events that can wait are written together with the next one."""
 
 _MAGIC = b'{"journal":'
 _TAIL = len(',"crc":"01234567"}')
 _RESERVED = frozenset(("journal", "seq", "t", "kind", "crc"))
-_NUMBERS = frozenset(
-    ("pubs", "work", "result")
-)  # what jobs were given and gave back: numbers, often very many
+# what jobs were given and gave back: numbers, often very many
+_NUMBERS = frozenset(("pubs", "work", "result"))
 _IDENTIFIERS = frozenset(("job", "digest", "session", "after"))  # made by the runtime, from hashes
 _HARMLESS_OF_JOBS = _IDENTIFIERS | _NUMBERS
 _LITERALS = frozenset((int, bool, type(None)))
 _NUMBER_TYPES = frozenset((float, int, bool))
 _FLOATS = {float}
 _TEXTS = {str}
+_NONE = type(None)
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ class Journal:
         event = _encoded(kind, fields)
         now = time.monotonic()
         with self._lock:
-            self._hurried = self._hurried + 1 if now - self._written < HURRY[0] else 0
+            self._hurried = self._hurried + 1 if now - self._written < HURRY else 0
             self._written = now
             self._waiting.append(event)
             return self._write_waiting()
@@ -134,7 +137,7 @@ class Journal:
             if self._failure:
                 raise StorageError(self._failure)
             self._waiting.append(event)
-            if self._hurried < HURRY[1]:
+            if self._hurried < HURRIED:
                 self._write_waiting()
 
     def _write_waiting(self) -> int:
@@ -148,11 +151,8 @@ class Journal:
             crc = self._crc
             lines: list[bytes] = []
             for number, event in enumerate(events, self._next):
-                line = (
-                    (b'{"seq":%d' % number + event)
-                    if number
-                    else b'{"journal":%d,"seq":0%b' % (FORMAT, event)
-                )
+                start = b'{"seq":%d' % number if number else b'{"journal":%d,"seq":0' % FORMAT
+                line = start + event
                 crc = crc32(line, crc)
                 lines += (line, b',"crc":"%08x"}\n' % crc)
             self._append(b"".join(lines))
@@ -397,9 +397,9 @@ def _said_as_it_is(fields: Mapping[str, Any], harmless: frozenset[str]) -> bytes
 def _nothing(part: Any) -> int:
     """How many entries of a PUB, of a result or of a list of numbers are None."""
     kind = type(part)
-    if kind is dict:
-        return list(part.values()).count(None)
-    return part.count(None) if kind is list else 0
+    if kind is not dict and kind is not list:
+        return 0
+    return list(map(type, part.values() if kind is dict else part)).count(_NONE)
 
 
 def _unchanged(items: list[Any]) -> bool:

@@ -111,8 +111,8 @@ def clock(seconds: float) -> str:
 
 
 def terminal() -> Console:
-    """Standard output; where it is not a terminal, lines are 160 characters wide."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160)
+    """Standard output; where it is not a terminal, no line is folded, so that a command in it can be copied."""
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000)
 
 
 def summary(

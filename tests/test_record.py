@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ def test_facts_are_on_disk_before_listeners_hear_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A listener finds the event it is told about in the journal already, or what that event follows from."""
-    monkeypatch.setattr("runner.journal.HURRY", (math.inf, 0))
+    monkeypatch.setattr("runner.journal.HURRIED", 0)
     seen: list[list[str]] = []
     with Journal.create(tmp_path / "j") as journal:
         record = Record(journal)
@@ -151,7 +150,7 @@ def test_what_a_real_machine_was_given_is_on_disk_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A submission follows from the past only where the service can repeat it; else it waits for nothing."""
-    monkeypatch.setattr("runner.journal.HURRY", (math.inf, 0))
+    monkeypatch.setattr("runner.journal.HURRIED", 0)
     job = {"workload": "w", "job": "j", "index": 0}
     with Journal.create(tmp_path / "j") as journal:
         Record(journal)("job.submitted", job)

@@ -324,9 +324,8 @@ class Readout:
         tables = [piece.probabilities(rows) for piece in self._pieces]
         for index, group in enumerate(self._groups):
             table = self._value_table(index)
-            for row, into in enumerate(
-                result
-            ):  # one by one: products of matrices round differently in other batches
+            # set by set: products of matrices round differently in batches of another size
+            for row, into in enumerate(result):
                 if table is not None:
                     into += table @ tables[self._measured_piece(index)][index][row]
                     continue

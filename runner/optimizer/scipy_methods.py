@@ -80,7 +80,9 @@ class GradientMethod(ScipyMethod):
 
         What SciPy has for this (`jac=True`) compares and copies arrays for as long as a small job takes.
         """
-        point, energy, slope = b"", 0.0, None
+        point: bytes | None = None
+        energy: float
+        slope: Any
 
         def evaluate(x: np.ndarray) -> None:
             nonlocal point, energy, slope
