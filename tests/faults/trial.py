@@ -192,19 +192,22 @@ def spoil(k: int, spoiled: Callable[[Any], Any]) -> None:
 
 
 def at_event(k: int, what: Callable[[], None]) -> None:
-    """Do something right after the k-th event (from 1) was written to the journal."""
+    """Do something right after the k-th event (from 1) was given to the journal."""
     from runner.journal import Journal
 
-    honest = Journal.write
     calls = itertools.count(1)
 
-    def write(*args: Any, **kwargs: Any) -> Any:
-        number = honest(*args, **kwargs)
-        if next(calls) == k:
-            what()
-        return number
+    def watched(honest: Callable[..., Any]) -> Callable[..., Any]:
+        def write(*args: Any, **kwargs: Any) -> Any:
+            number = honest(*args, **kwargs)
+            if next(calls) == k:
+                what()
+            return number
 
-    Journal.write = write  # type: ignore[method-assign]
+        return write
+
+    Journal.write = watched(Journal.write)  # type: ignore[method-assign]
+    Journal.write_later = watched(Journal.write_later)  # type: ignore[method-assign]
 
 
 def stored(database: Path, name: str) -> list[tuple[str, str, int]]:
