@@ -71,7 +71,8 @@ def runner(folder: Path, *arguments: str) -> int:
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, sys.path)])}
     command = [sys.executable, "-m", "runner", *arguments]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False, text=True)
-    print(*command, f"exit code {done.returncode}", done.stdout, done.stderr, sep="\n")  # shown if the test fails
+    # shown if the test fails
+    print(*command, f"exit code {done.returncode}", done.stdout, done.stderr, sep="\n")
     return done.returncode
 
 
