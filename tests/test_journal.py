@@ -72,7 +72,7 @@ nested = st.recursive(
 names = st.sampled_from(["job", "workload", "tags", "pubs", "work", "result", "reason", "energy"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     kind=st.sampled_from(["job.completed", "evaluation"]), fields=st.dictionaries(names, nested, max_size=5)
 )
