@@ -109,9 +109,9 @@ def overhead() -> None:
         rows = []
         for _ in range(ROUNDS):
             seconds, count = our_loop(*words)
-            bare = each(lambda: plan.run(point, shots=None, seed=1), count)
+            bare = seconds_per_call(lambda: plan.run(point, shots=None, seed=1), count)
             alone = optimizer_alone(compose(*words).optimizer, point)
-            slow = each(lambda: peer.run([pub]).result(), 20)
+            slow = seconds_per_call(lambda: peer.run([pub]).result(), 20)
             loop = seconds / count
             rows.append((loop, bare, loop - bare, alone, slow, (loop - bare) / slow))
         *microseconds, share = (statistics.median(column) for column in zip(*rows, strict=True))
@@ -121,7 +121,7 @@ def overhead() -> None:
     print()
 
 
-def each(call: Callable[[], object], count: int) -> float:
+def seconds_per_call(call: Callable[[], object], count: int) -> float:
     """Seconds that one of `count` calls takes."""
     start = time.perf_counter()
     for _ in range(count):

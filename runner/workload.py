@@ -134,6 +134,7 @@ class Objective:
 
         self.workload = workload
         self._terms = terms
+        self._bare = len(terms) == 1 and terms[0].weight == 1
         self._pubs = [prepared(term.circuit, term.observable) for term in terms]
         self._shifts: list[ParameterShift] = []
         self._shifted: list[tuple[QuantumCircuit, Any]] = []
@@ -171,48 +172,44 @@ class Objective:
 
     def _sum(self, parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
         """Values and their standard errors; the terms' errors are independent."""
-        if len(parts) == 1 and self._terms[0].weight == 1:
-            return parts[0].evs, parts[0].stds
+        values = self._weighted([part.evs for part in parts])
+        if self._bare:
+            return values, parts[0].stds
         import numpy as np
 
         weights = [term.weight for term in self._terms]
-        values = sum(weight * part.evs for weight, part in zip(weights, parts, strict=True))
         variances = sum((weight * part.stds) ** 2 for weight, part in zip(weights, parts, strict=True))
         return np.asarray(values), np.sqrt(variances)
 
-    def _parameter_shift(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        import numpy as np
+    def _weighted(self, values: Sequence[Any]) -> Any:
+        """Σ weight · value, one value for each term."""
+        if self._bare:
+            return values[0]
+        return sum(term.weight * value for term, value in zip(self._terms, values, strict=True))
 
-        pairs = list(zip(self._shifts, self._terms, strict=True))
+    def _parameter_shift(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         result = self.workload.estimate(
             *(
                 (*pub, shift.angles(parameters))
                 for pub, shift in zip(self._shifted, self._shifts, strict=True)
             )
         )
-        energy = sum(
-            term.weight * float(pub.data.evs[0]) for (_, term), pub in zip(pairs, result, strict=True)
-        )
+        parts = [pub.data for pub in result]
+        energy = self._weighted([float(part.evs[0]) for part in parts])
         variance = sum(
-            (term.weight * float(pub.data.stds[0])) ** 2 for (_, term), pub in zip(pairs, result, strict=True)
+            (term.weight * float(part.stds[0])) ** 2 for term, part in zip(self._terms, parts, strict=True)
         )
-        gradient = sum(
-            term.weight * shift.gradient(pub.data.evs)
-            for (shift, term), pub in zip(pairs, result, strict=True)
+        gradient = self._weighted(
+            [shift.gradient(part.evs) for shift, part in zip(self._shifts, parts, strict=True)]
         )
-        return self._with_gradient(parameters, energy, variance**0.5, np.asarray(gradient))
+        return self._with_gradient(parameters, energy, variance**0.5, gradient)
 
     def _adjoint(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         parts = [
             pub.data for pub in self.workload.estimate_gradient(*((*pub, parameters) for pub in self._pubs))
         ]
-        if len(parts) == 1 and self._terms[0].weight == 1:
-            return self._with_gradient(parameters, float(parts[0].evs), 0.0, parts[0].gradients.reshape(-1))
-        weights = [term.weight for term in self._terms]
-        energy = sum(weight * float(part.evs) for weight, part in zip(weights, parts, strict=True))
-        gradient = sum(
-            weight * part.gradients.reshape(-1) for weight, part in zip(weights, parts, strict=True)
-        )
+        energy = self._weighted([float(part.evs) for part in parts])
+        gradient = self._weighted([part.gradients.reshape(-1) for part in parts])
         return self._with_gradient(parameters, energy, 0.0, gradient)
 
     def _spsa(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:

@@ -174,7 +174,6 @@ class AerProgram:
         config.library_dir = LIBRARY_DIR
         config.max_memory_mb = 1 << 40  # memory was asked for before; Aer only knows the machine's total
         self._config = config
-        self._configured: tuple[int, bool, int, bool] | None = None
         self._controller = self._simulator._controller
         self._bindable = any(slots for slots, _ in self._bindings)
 
@@ -193,26 +192,19 @@ class AerProgram:
         return [data[k * sets : (k + 1) * sets] for k in range(len(self._circuits))]
 
     def _run_native(self, values: NDArray, shots: int, seed: int, memory: bool) -> list[dict[str, Any]]:
-        sets = len(values)
-        asked = shots, memory, seed, sets > 1
-        if asked != self._configured:
-            self._configure(*asked)
+        config, sets = self._config, len(values)
+        config.shots, config.memory, config.seed_simulator = shots, memory, _aer_seed(seed)
+        config.runtime_parameter_bind_enable = self.options.binds_inside and sets > 1
         if self._bindable:
-            self._config.parameterizations = [
+            config.parameterizations = [
                 list(zip(slots, angles(values).T.tolist(), strict=True)) for slots, angles in self._bindings
             ]
-        results = _checked(self._controller.execute(self._aer_circuits, self._noise, self._config))
+        results = _checked(self._controller.execute(self._aer_circuits, self._noise, config))
         if len(results) == sets * len(self._circuits):
             return [result["data"] for result in results]
         if not self._bindable:
             return [result["data"] for result in results for _ in range(sets)]
         return self._one_by_one(values, shots, seed, memory)
-
-    def _configure(self, shots: int, memory: bool, seed: int, together: bool) -> None:
-        config = self._config
-        config.shots, config.memory, config.seed_simulator = shots, memory, _aer_seed(seed)
-        config.runtime_parameter_bind_enable = together and self.options.binds_inside
-        self._configured = shots, memory, seed, together
 
     def _one_by_one(self, values: NDArray, shots: int, seed: int, memory: bool) -> list[dict[str, Any]]:
         """Circuits of which only some have parameters: Aer returns unequal numbers of results."""

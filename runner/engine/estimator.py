@@ -15,6 +15,7 @@ from qiskit.circuit import QuantumCircuit
 from runner.engine.aer import AerOptions, AerProgram, is_clifford
 from runner.engine.circuits import Anatomy, canonical_text, compact, components, digest_of, dissect
 from runner.engine.duration import scheduled_duration
+from runner.engine.expressions import each_times
 from runner.engine.measurement import (
     Basis,
     Piece,
@@ -122,9 +123,7 @@ class EstimatorPlan:
                 f"the circuit takes {self.num_parameters} parameters, got values of shape {shape}"
             )
         batch = shape[:-1]
-        if len(batch) == 1:
-            return values, batch
-        return values.reshape(math.prod(batch), self.num_parameters) if batch else values[None], batch
+        return (values if len(batch) == 1 else values.reshape(math.prod(batch), self.num_parameters)), batch
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
@@ -323,17 +322,11 @@ class Readout:
         result = np.broadcast_to(self._constant, (len(rows), len(self._coefficients))).copy()
         tables = [piece.probabilities(rows) for piece in self._pieces]
         for index, group in enumerate(self._groups):
-            table = self._value_table(index)
-            # set by set: products of matrices round differently in batches of another size
-            for row, into in enumerate(result):
-                if table is not None:
-                    into += table @ tables[self._measured_piece(index)][index][row]
-                    continue
-                expectation = np.ones(len(group))
-                for piece, masks in enumerate(self._masks[index]):
-                    if masks.shape[1]:
-                        expectation *= _signs(masks) @ tables[piece][index][row]
-                into += self._coefficients[:, group] @ expectation
+            expectation = np.ones((len(rows), len(group)))
+            for piece, masks in enumerate(self._masks[index]):
+                if masks.shape[1]:
+                    expectation *= each_times(tables[piece][index], _signs(masks).T)
+            result += each_times(expectation, self._coefficients[:, group].T)
         return result
 
     def sampled(self, rows: NDArray, shots: int, seed: int) -> tuple[NDArray, NDArray]:
@@ -374,15 +367,11 @@ class Readout:
                     spread * shots / (shots - 1) if shots > 1 else np.abs(weights).sum(axis=1) ** 2
                 )
 
-    def _measured_piece(self, index: int) -> int:
-        """The only piece with qubits that the basis measures."""
-        return next(k for k, mask in enumerate(self._masks[index]) if mask.shape[1])
-
     def _counts(
         self, index: int, row: int, tables: list, sampled: list, shots: int, generator: np.random.Generator
     ) -> NDArray:
         """How often each outcome of the only piece with measured qubits occurred."""
-        piece = self._measured_piece(index)
+        piece = next(k for k, mask in enumerate(self._masks[index]) if mask.shape[1])
         if tables[piece] is not None:
             return draw_counts(tables[piece][index][row], shots, generator)
         bits = sampled[piece][index][row]

@@ -87,7 +87,7 @@ class Angles:
         if self.simple:
             return values[:, self.index] * self.scale + self.offsets
         if self._matrix is not None:
-            angles = _each(values, self._matrix.T) + self.offsets
+            angles = each_times(values, self._matrix.T) + self.offsets
         else:
             angles = np.broadcast_to(self.offsets, (len(values), self.size)).copy()
             np.add.at(angles.T, self._rows, values[:, self._columns].T * self._weights[:, None])
@@ -98,7 +98,7 @@ class Angles:
     def pull_back(self, values: NDArray, slopes: NDArray) -> NDArray:
         """Chain rule: derivatives by angle, (B, K), turned into derivatives by parameter, (B, P)."""
         if self._matrix is not None:
-            result = _each(slopes, self._matrix)
+            result = each_times(slopes, self._matrix)
         else:
             result = np.zeros((len(values), self.num_parameters))
             np.add.at(result.T, self._columns, (slopes[:, self._rows] * self._weights).T)
@@ -108,7 +108,7 @@ class Angles:
         return result
 
 
-def _each(rows: NDArray, matrix: NDArray) -> NDArray:
+def each_times(rows: NDArray, matrix: NDArray) -> NDArray:
     """`rows @ matrix`, row by row: all at once, a row would be rounded differently in batches of another size."""
     return np.stack([row @ matrix for row in rows]) if len(rows) > 1 else rows @ matrix
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
@@ -80,26 +81,13 @@ class GradientMethod(ScipyMethod):
 
         What SciPy has for this (`jac=True`) compares and copies arrays for as long as a small job takes.
         """
-        point: bytes | None = None
-        energy: float
-        slope: Any
+        import numpy as np
 
-        def evaluate(x: np.ndarray) -> None:
-            nonlocal point, energy, slope
-            asked = x.tobytes()
-            if asked != point:
-                energy, slope = watch.value_and_gradient(x, self.difference_step)
-                point = asked
+        @lru_cache(maxsize=1)
+        def evaluate(point: bytes) -> tuple[float, np.ndarray]:
+            return watch.value_and_gradient(np.frombuffer(point), self.difference_step)
 
-        def value(x: np.ndarray) -> float:
-            evaluate(x)
-            return energy
-
-        def gradient(x: np.ndarray) -> Any:
-            evaluate(x)
-            return slope
-
-        return {"fun": value, "jac": gradient}
+        return {"fun": lambda x: evaluate(x.tobytes())[0], "jac": lambda x: evaluate(x.tobytes())[1]}
 
 
 @dataclass(kw_only=True)

@@ -191,12 +191,9 @@ class Machine:
     def next_time(self) -> float | None:
         """Return when something will happen by itself; None if nothing will."""
         agenda = self._agenda
-        while agenda:
-            entry = agenda[0]
-            if not self._stale(entry):
-                return entry[0]
+        while agenda and self._stale(agenda[0]):
             heapq.heappop(agenda)
-        return None
+        return agenda[0][0] if agenda else None
 
     def step(self) -> None:
         """Go to the next instant at which something happens, and let it happen."""

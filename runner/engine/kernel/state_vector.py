@@ -71,10 +71,7 @@ class StateVectorKernel:
         """Expectation values, (B, S), of parameter sets (B, P)."""
         inputs = values if self._direct else self._angles(values)
         result = np.empty((len(values), self._num_observables))
-        if self._threads == 1 or len(values) == 1:  # what a loop does; every call of Python counts there
-            self._evaluate(inputs, result)
-        else:
-            self._in_threads(self._evaluate, inputs, result)
+        self._in_threads(self._evaluate, inputs, result)
         return result
 
     def _evaluate(self, inputs: NDArray, result: NDArray) -> None:
