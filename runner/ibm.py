@@ -495,24 +495,30 @@ class IbmJob:
     # -- results ----------------------------------------------------------------------------------------
 
     def result(self) -> Any:
-        """Wait for the job and return its result; a recorded one comes from the journal.
+        """Wait for the job and return its result; raises what `numbers` does."""
+        from runner.runtime.results import estimator_result, sampler_result
+
+        numbers = self.numbers()
+        circuits = [pub.circuit for pub in self._pubs]
+        if self.program_id == "sampler":
+            return sampler_result(numbers, circuits, None)
+        return estimator_result(numbers, [(circuit, 0.0) for circuit in circuits])
+
+    def numbers(self) -> list[dict[str, Any]]:
+        """Wait for the job and return the arrays of each PUB by name; recorded ones come from the journal.
 
         Raises:
             JobFailedError: the job failed; says whether its session is to blame.
             JobCancelledError: it was cancelled.
         """
-        from runner.runtime.results import estimator_result, restore, sampler_result
+        from runner.runtime.results import restore
 
         if self._completed is None:
             self._wait()
         assert self._completed is not None
         if self._completed["status"] != "DONE":
             raise self._why_not(self._completed)
-        numbers = [restore(values) for values in self._completed["result"]]
-        circuits = [pub.circuit for pub in self._pubs]
-        if self.program_id == "sampler":
-            return sampler_result(numbers, circuits, None)
-        return estimator_result(numbers, [0.0 for _ in numbers], circuits)
+        return [restore(values) for values in self._completed["result"]]
 
     def _wait(self) -> None:
         from runner.runtime.results import record

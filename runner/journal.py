@@ -14,22 +14,19 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from zlib import crc32
 
-import orjson
-
 from runner import faults
+from runner.encoding import as_event
 from runner.errors import JournalError, StorageError
-from runner.redact import REDACTED, hides, redact
 
 FORMAT = 1
 """Version of the line format; the first line of every journal carries it."""
@@ -45,16 +42,6 @@ HURRIED = 8
 
 _MAGIC = b'{"journal":'
 _TAIL = len(',"crc":"01234567"}')
-_RESERVED = frozenset(("journal", "seq", "t", "kind", "crc"))
-# what jobs were given and gave back: numbers, often very many
-_NUMBERS = frozenset(("pubs", "work", "result"))
-_IDENTIFIERS = frozenset(("job", "digest", "session", "after"))  # made by the runtime, from hashes
-_HARMLESS_OF_JOBS = _IDENTIFIERS | _NUMBERS
-_LITERALS = frozenset((int, bool, type(None)))
-_NUMBER_TYPES = frozenset((float, int, bool))
-_FLOATS = {float}
-_TEXTS = {str}
-_NONE = type(None)
 
 
 @dataclass(frozen=True)
@@ -122,7 +109,7 @@ class Journal:
 
     def write(self, kind: str, fields: Mapping[str, Any]) -> int:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
-        event = _encoded(kind, fields)
+        event = as_event(kind, fields)
         now = time.monotonic()
         with self._lock:
             self._hurried = self._hurried + 1 if now - self._written < HURRY else 0
@@ -132,7 +119,7 @@ class Journal:
 
     def write_later(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Append one event, in a hurry only with the next one: for what can be worked out again from those before."""
-        event = _encoded(kind, fields)
+        event = as_event(kind, fields)
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
@@ -145,19 +132,25 @@ class Journal:
         if self._failure:
             raise StorageError(self._failure)
         waiting, self._waiting = self._waiting, []
-        for events in (
-            [[event] for event in waiting] if faults.ACTIVE else [waiting]
-        ):  # faults concern one line
-            crc = self._crc
-            lines: list[bytes] = []
-            for number, event in enumerate(events, self._next):
-                start = b'{"seq":%d' % number if number else b'{"journal":%d,"seq":0' % FORMAT
-                line = start + event
-                crc = crc32(line, crc)
-                lines += (line, b',"crc":"%08x"}\n' % crc)
-            self._append(b"".join(lines))
-            self._next, self._crc = self._next + len(events), crc
+        if faults.ACTIVE:  # these concern one line
+            for event in waiting:
+                self._write_lines([event])
+        else:
+            self._write_lines(waiting)
         return self._next - 1
+
+    def _write_lines(self, events: list[bytes]) -> None:
+        crc, number = self._crc, self._next
+        lines: list[bytes] = []
+        for event in events:
+            line = (
+                b'{"seq":%d%b' % (number, event) if number else b'{"journal":%d,"seq":0%b' % (FORMAT, event)
+            )
+            crc = crc32(line, crc)
+            lines += (line, b',"crc":"%08x"}\n' % crc)
+            number += 1
+        self._append(b"".join(lines))
+        self._next, self._crc = number, crc
 
     def close(self) -> None:
         """Ask the disk to keep everything and let go of the file; closing twice is harmless."""
@@ -347,106 +340,6 @@ def is_open(path: str | Path) -> bool:
         return False
     finally:
         os.close(descriptor)
-
-
-def encode(fields: Mapping[str, Any]) -> bytes:
-    """One-line JSON; numpy arrays become lists and non-finite numbers their names."""
-    return _dump({key: _plain(item, str) for key, item in fields.items()})
-
-
-def _encoded(kind: str, fields: Mapping[str, Any]) -> bytes:
-    """What the line of an event says from its time, which is now, up to its checksum."""
-    if not _RESERVED.isdisjoint(fields):
-        raise ValueError(f"event {kind!r} uses a reserved name: {sorted(_RESERVED & fields.keys())}")
-    harmless = _HARMLESS_OF_JOBS if kind.startswith("job.") else _IDENTIFIERS
-    body = _said_as_it_is(fields, harmless)
-    if body is None:
-        body = _dump({key: _plain(item, str if key in harmless else redact) for key, item in fields.items()})
-    comma = b'",' if len(body) > 2 else b'"'
-    return b"".join((b',"t":', orjson.dumps(time.time()), b',"kind":"', kind.encode(), comma, body[1:-1]))
-
-
-def _said_as_it_is(fields: Mapping[str, Any], harmless: frozenset[str]) -> bytes | None:
-    """The JSON of fields that need no change to be said; None if one does, or might.
-
-    A run spends more time here than in anything else it records, so numbers are not looked at one by one: those
-    that are not finite become ``null``, and then there are more of these than there are fields that hold None.
-    """
-    nothing = 0
-    for key, item in fields.items():
-        kind = type(item)
-        if item is None:
-            nothing += 1
-        elif kind is list:
-            if key in harmless:
-                nothing += sum(map(_nothing, item))
-            elif not _unchanged(item):
-                return None
-        elif kind is str:
-            if key not in harmless and redact(item) != item:
-                return None
-        elif kind not in _NUMBER_TYPES:
-            return None
-    try:
-        body = orjson.dumps(fields)
-    except TypeError:  # an array, an integer beyond 64 bits, half a surrogate pair
-        return None
-    return body if body.count(b"null") == nothing else None
-
-
-def _nothing(part: Any) -> int:
-    """How many entries of a PUB, of a result or of a list of numbers are None."""
-    kind = type(part)
-    if kind is not dict and kind is not list:
-        return 0
-    return list(map(type, part.values() if kind is dict else part)).count(_NONE)
-
-
-def _unchanged(items: list[Any]) -> bool:
-    """Whether these are floats, or texts without anything to hide."""
-    kinds = set(map(type, items))
-    return kinds == _FLOATS or (kinds == _TEXTS and list(map(redact, items)) == items)
-
-
-def _dump(plain: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(plain)
-    except TypeError:  # an integer beyond 64 bits, half a surrogate pair
-        return json.dumps(plain, separators=(",", ":")).encode()
-
-
-def _finite_floats(values: Sequence[Any]) -> bool:
-    """Whether these are floats and their sum is finite, which it is only if all of them are."""
-    return bool(values) and set(map(type, values)) == _FLOATS and math.isfinite(sum(values))
-
-
-def _plain(value: Any, text: Callable[[str], str]) -> Any:
-    """`value` as JSON can say it: arrays as lists, non-finite numbers as "nan", "inf", "-inf", text as `text` has it.
-
-    What a name such as `token` holds is hidden. Called for everything a run records, so the usual types come first.
-    """
-    kind = type(value)
-    if kind is str:
-        return text(value)
-    if kind is float:
-        return value if math.isfinite(value) else repr(value)
-    if kind is list or kind is tuple:
-        if _finite_floats(value):  # a parameter vector
-            return value
-        return [item if type(item) in _LITERALS else _plain(item, text) for item in value]
-    if kind in _LITERALS:
-        return value
-    if kind is dict or isinstance(value, Mapping):
-        return {
-            str(key): REDACTED if hides(str(key), item) else _plain(item, text) for key, item in value.items()
-        }
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist(), text)
-    if isinstance(value, str):
-        return text(str(value))
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"an event cannot hold a {kind.__name__}")
 
 
 def _open(path: Path, flags: int) -> int:

@@ -22,7 +22,6 @@ from runner.workload import Best, EnergyFunction, Objective, Term, Workload
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.primitives import PrimitiveResult
     from qiskit.providers import BackendV2
 
     from runner.runtime import LocalRuntimeService
@@ -241,9 +240,13 @@ class Lab:
             yield pool.submit
 
     def execute(
-        self, workload: str, kind: str, submit: Callable[[Any, dict[str, Any]], Any]
-    ) -> PrimitiveResult[Any]:
-        """Submit one job and wait for its result; the only door between experiments and the session.
+        self,
+        workload: str,
+        kind: str,
+        submit: Callable[[Any, dict[str, Any]], Any],
+        answer: Callable[[Any], Any] = lambda job: job.result(),
+    ) -> Any:
+        """Submit one job and wait for its `answer`; the only door between experiments and the session.
 
         Raises:
             Interrupted: a signal arrived; no further job is submitted.
@@ -257,7 +260,7 @@ class Lab:
             precision = self.config.estimator.precision
             options = {} if kind == "sampler" or precision is None else {"precision": precision}
             try:
-                return submit(primitive, options).result()
+                return answer(submit(primitive, options))
             except RuntimeSessionError as error:
                 self._after_expiry(attempt, error)
 

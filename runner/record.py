@@ -8,8 +8,9 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from runner.encoding import encode
 from runner.errors import ResumeError
-from runner.journal import Journal, encode
+from runner.journal import Journal
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 

@@ -49,10 +49,16 @@ class Workload:
             self.name, "estimator", lambda primitive, options: primitive.run(list(pubs), **options)
         )
 
-    def estimate_gradient(self, *pubs: tuple[Any, ...]) -> PrimitiveResult[Any]:
-        """Run one exact-gradient job in the session and wait for it; simulators only."""
+    def values(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
+        """Run one Estimator job in the session and wait for `evs` and `stds` of every PUB."""
         return self._lab.execute(
-            self.name, "estimator", lambda primitive, _: primitive.run_gradient(list(pubs))
+            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _numbers
+        )
+
+    def gradients(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
+        """Run one exact-gradient job and wait for `evs` and `gradients` of every PUB; simulators only."""
+        return self._lab.execute(
+            self.name, "estimator", lambda primitive, _: primitive.run_gradient(pubs), _numbers
         )
 
     def sample(self, *pubs: tuple[Any, ...], shots: int | None = None) -> PrimitiveResult[Any]:
@@ -86,6 +92,11 @@ class Workload:
         )  # fmt: skip
         if not math.isfinite(energy):
             raise NumericalError(f"evaluation {number} of {self.name!r} gave the energy {energy}")
+
+
+def _numbers(job: Any) -> Any:
+    """What the job gives, without the containers, which take as long as a small simulation."""
+    return job.numbers()
 
 
 @dataclass(frozen=True)
@@ -167,18 +178,17 @@ class Objective:
         return float(energies[0]) if parameters.ndim == 1 else energies
 
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        result = self.workload.estimate(*((*pub, parameters) for pub in self._pubs))
-        return self._sum([pub.data for pub in result])
+        return self._sum(self.workload.values([(*pub, parameters) for pub in self._pubs]))
 
-    def _sum(self, parts: Sequence[Any]) -> tuple[np.ndarray, np.ndarray]:
+    def _sum(self, parts: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
         """Values and their standard errors; the terms' errors are independent."""
-        values = self._weighted([part.evs for part in parts])
         if self._bare:
-            return values, parts[0].stds
+            return parts[0]["evs"], parts[0]["stds"]
+        values = self._weighted([part["evs"] for part in parts])
         import numpy as np
 
         weights = [term.weight for term in self._terms]
-        variances = sum((weight * part.stds) ** 2 for weight, part in zip(weights, parts, strict=True))
+        variances = sum((weight * part["stds"]) ** 2 for weight, part in zip(weights, parts, strict=True))
         return np.asarray(values), np.sqrt(variances)
 
     def _weighted(self, values: Sequence[Any]) -> Any:
@@ -188,28 +198,22 @@ class Objective:
         return sum(term.weight * value for term, value in zip(self._terms, values, strict=True))
 
     def _parameter_shift(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        result = self.workload.estimate(
-            *(
-                (*pub, shift.angles(parameters))
-                for pub, shift in zip(self._shifted, self._shifts, strict=True)
-            )
+        parts = self.workload.values(
+            [(*pub, shift.angles(parameters)) for pub, shift in zip(self._shifted, self._shifts, strict=True)]
         )
-        parts = [pub.data for pub in result]
-        energy = self._weighted([float(part.evs[0]) for part in parts])
+        energy = self._weighted([float(part["evs"][0]) for part in parts])
         variance = sum(
-            (term.weight * float(part.stds[0])) ** 2 for term, part in zip(self._terms, parts, strict=True)
+            (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self._terms, parts, strict=True)
         )
         gradient = self._weighted(
-            [shift.gradient(part.evs) for shift, part in zip(self._shifts, parts, strict=True)]
+            [shift.gradient(part["evs"]) for shift, part in zip(self._shifts, parts, strict=True)]
         )
         return self._with_gradient(parameters, energy, variance**0.5, gradient)
 
     def _adjoint(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        parts = [
-            pub.data for pub in self.workload.estimate_gradient(*((*pub, parameters) for pub in self._pubs))
-        ]
-        energy = self._weighted([float(part.evs) for part in parts])
-        gradient = self._weighted([part.gradients.reshape(-1) for part in parts])
+        parts = self.workload.gradients([(*pub, parameters) for pub in self._pubs])
+        energy = self._weighted([float(part["evs"]) for part in parts])
+        gradient = self._weighted([part["gradients"].reshape(-1) for part in parts])
         return self._with_gradient(parameters, energy, 0.0, gradient)
 
     def _spsa(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:

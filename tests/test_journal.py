@@ -17,8 +17,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.encoding import encode
 from runner.errors import StorageError
-from runner.journal import Journal, JournalError, encode, follow, is_open, read_journal
+from runner.journal import Journal, JournalError, follow, is_open, read_journal
 from runner.redact import redact
 
 PAYLOADS = [

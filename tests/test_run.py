@@ -268,7 +268,7 @@ def test_an_energy_that_is_no_number_fails_the_run(workdir: Path, monkeypatch: p
         calls.append(arguments)
         result = execute(lab, *arguments)
         if len(calls) == 4:
-            result[0].data.evs[...] = np.nan
+            result[0]["evs"][...] = np.nan
         return result
 
     monkeypatch.setattr(Lab, "execute", spoiled)

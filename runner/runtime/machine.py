@@ -195,20 +195,20 @@ class Machine:
             heapq.heappop(agenda)
         return agenda[0][0] if agenda else None
 
-    def step(self) -> None:
-        """Go to the next instant at which something happens, and let it happen."""
-        instant = self.next_time()
-        assert instant is not None, "nothing will happen by itself"
-        agenda = self._agenda
+    def step(self) -> bool:
+        """Go to the next instant at which something happens, and let it happen; False if nothing will."""
+        instant = coming = self.next_time()
+        if instant is None:
+            return False
         self.now = instant
         touched: dict[str, Device] = {}
-        while agenda and agenda[0][0] == instant:
-            entry = heapq.heappop(agenda)
-            if not self._stale(entry):
-                device = self._happen(entry)
-                touched[device.name] = device
+        while coming == instant:
+            device = self._happen(heapq.heappop(self._agenda))
+            touched[device.name] = device
+            coming = self.next_time()
         for device in touched.values():
             self._dispatch(device)
+        return True
 
     def advance(self, now: float) -> None:
         """Let everything happen up to and including `now`."""

@@ -181,10 +181,10 @@ class EstimatorV2(_Primitive):
                 answers.append({"evs": numbers.evs, "stds": numbers.stds, "shots": pub.shots})
             return answers
 
+        asked = [(pub.circuit, pub.precision) for pub in prepared]
+
         def contain(_job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
-            return estimator_result(
-                numbers, [pub.precision for pub in prepared], [pub.circuit for pub in prepared]
-            )
+            return estimator_result(numbers, asked)
 
         return self._submit("estimator", prepared, work, simulate, contain, _digest("estimator", prepared))
 
@@ -214,8 +214,10 @@ class EstimatorV2(_Primitive):
                 answers.append({"evs": np.asarray(evs), "gradients": np.asarray(gradients)})
             return answers
 
+        circuits = [pub.circuit for pub in prepared]
+
         def contain(_job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
-            return gradient_result(numbers, [pub.circuit for pub in prepared])
+            return gradient_result(numbers, circuits)
 
         return self._submit("gradient", prepared, work, simulate, contain, _digest("gradient", prepared))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,15 @@ def _estimator_metadata() -> dict[str, Any]:
     }
 
 
-def estimator_result(
-    numbers: list[dict[str, Any]], precisions: list[float], circuits: list[Any]
-) -> PrimitiveResult:
-    """Return what the page prints: evs, stds, ensemble_standard_error and the page's metadata."""
+def estimator_result(numbers: list[dict[str, Any]], asked: Sequence[tuple[Any, float]]) -> PrimitiveResult:
+    """Return what the page prints: evs, stds, ensemble_standard_error and the page's metadata.
+
+    Args:
+        numbers: The arrays of each PUB.
+        asked: The circuit and the precision of each.
+    """
     pubs = []
-    for values, precision, circuit in zip(numbers, precisions, circuits, strict=True):
+    for values, (circuit, precision) in zip(numbers, asked, strict=True):
         metadata = {
             "shots": values["shots"],
             "target_precision": precision,
