@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from runner.encoding import encode
 from runner.errors import StorageError
 from runner.journal import Journal, JournalError, follow, is_open, read_journal
-from runner.redact import redact
+from runner.redact import protect, redact
 
 PAYLOADS = [
     {"name": "h2", "config": {"seed": 1, "tags": ["a", "β"]}},
@@ -95,6 +95,20 @@ def test_the_quick_way_of_writing_says_what_the_thorough_one_says(kind, fields):
         found = payloads(Path(folder) / "j")
 
     assert str(found) == str([{key: thorough(item, key in identifiers) for key, item in fields.items()}])
+
+
+def test_what_becomes_a_secret_is_hidden_from_then_on(tmp_path):
+    """Text that was found harmless before is looked at again."""
+    path = tmp_path / "journal.jsonl"
+    fields = {"workload": "vqe", "reason": "the word is Schibboleth", "tags": ["Schibboleth-1"]}
+    with Journal.create(path) as journal:
+        journal.write("job.completed", fields)
+        protect("Schibboleth")
+        journal.write("job.completed", fields)
+
+    before, after = payloads(path)
+    assert before == fields
+    assert after == {**fields, "reason": "the word is [redacted]", "tags": ["[redacted]-1"]}
 
 
 def test_floats_round_trip_exactly(tmp_path):

@@ -71,16 +71,13 @@ class EstimatorPlan:
             circuit = with_relaxation(circuit, options.noise_model)
         self._anatomy: Anatomy = dissect(circuit, drop_measurements=True)
         self._groups = measurement_bases(self.terms.x, self.terms.z)
+        self.num_bases = max(len(self._groups), 1)
+        """How many measurement bases a device needs: the qubit-wise commuting groups of terms."""
         self.duration: float | None = self._duration(circuit, options.target)
 
     def _duration(self, circuit: QuantumCircuit, target: Any) -> float | None:
         measured = np.flatnonzero(self.terms.support.any(axis=0)).tolist()
         return scheduled_duration(circuit, target, measured)
-
-    @property
-    def num_bases(self) -> int:
-        """How many measurement bases a device needs: the qubit-wise commuting groups of terms."""
-        return max(len(self._groups), 1)
 
     @property
     def nbytes(self) -> int:

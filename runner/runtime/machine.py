@@ -65,7 +65,8 @@ class Job:
     """It was killed because its session ended."""
     failure: str | None = None
     """Why there are no numbers, where simulating it failed: it ends as failed, when its time comes."""
-    version: int = 0
+    alarm: int = 0
+    """Number in the agenda: the end of its queue delay, then its completion."""
     waiters: list[Any] = field(default_factory=list)
 
     @property
@@ -107,7 +108,10 @@ class SessionRecord:
     running: int = 0
     spent: float = 0.0
     """Usage of finished active periods (session) or finished jobs (batch) [s]."""
-    idle_version: int = 0
+    idle_alarm: int = 0
+    """Number in the agenda of the time at which its patience ends."""
+    end_alarm: int = 0
+    """The same of its maximum time."""
 
     @property
     def dedicated(self) -> bool:
@@ -179,7 +183,9 @@ class Machine:
         self.sessions: dict[str, SessionRecord] = {}
         self.jobs: dict[str, Job] = {}
         self._observe = observer or _ignore
-        self._agenda: list[tuple[float, int, int, Any, int]] = []
+        self._agenda: list[tuple[float, int, int, Any]] = []
+        self._due: set[int] = set()
+        """Numbers of the entries that were not called off."""
         self._count = 0
 
     def listen(self, observer: Callable[[str, Any], None]) -> None:
@@ -191,7 +197,7 @@ class Machine:
     def next_time(self) -> float | None:
         """Return when something will happen by itself; None if nothing will."""
         agenda = self._agenda
-        while agenda and self._stale(agenda[0]):
+        while agenda and agenda[0][2] not in self._due:
             heapq.heappop(agenda)
         return agenda[0][0] if agenda else None
 
@@ -216,22 +222,16 @@ class Machine:
             self.step()
         self.now = max(self.now, now)
 
-    def _schedule(self, time: float, rank: int, what: Any, version: int = 0) -> None:
-        self._count += 1
-        heapq.heappush(self._agenda, (time, rank, self._count, what, version))
+    def _schedule(self, time: float, rank: int, what: Any) -> int:
+        """Enter something into the agenda and return its number, by which it can be called off."""
+        self._count = number = self._count + 1
+        heapq.heappush(self._agenda, (time, rank, number, what))
+        self._due.add(number)
+        return number
 
-    def _stale(self, entry: tuple[float, int, int, Any, int]) -> bool:
-        _, rank, _, what, version = entry
-        if rank == _COMPLETION:
-            return bool(what.version != version or what.status != RUNNING)
-        if rank == _MAX_TIME:
-            return bool(what.state == CLOSED)
-        if rank == _IDLE:
-            return bool(what.idle_version != version or what.state == CLOSED)
-        return bool(what.status != QUEUED)
-
-    def _happen(self, entry: tuple[float, int, int, Any, int]) -> Device:
-        instant, rank, _, what, _ = entry
+    def _happen(self, entry: tuple[float, int, int, Any]) -> Device:
+        instant, rank, number, what = entry
+        self._due.remove(number)
         device: Device = what.device
         if rank == _COMPLETION:
             self._complete(what)
@@ -327,7 +327,7 @@ class Machine:
         session.activated_at = self.now
         if not again:
             session.started_at = self.now
-            self._schedule(self.now + session.max_time, _MAX_TIME, session)
+            session.end_alarm = self._schedule(self.now + session.max_time, _MAX_TIME, session)
         if session.dedicated:
             session.device.owner = session
         reason = (
@@ -347,6 +347,7 @@ class Machine:
 
     def _close(self, session: SessionRecord) -> None:
         self._end_active_period(session)
+        self._due -= {session.idle_alarm, session.end_alarm}
         session.closed_at = self.now
         session.accepting = False
         self._enter(session, CLOSED, session.reason)
@@ -371,8 +372,8 @@ class Machine:
             self._start_idle_timer(session, self.plan.auto_close)
 
     def _start_idle_timer(self, session: SessionRecord, seconds: float) -> None:
-        session.idle_version += 1
-        self._schedule(self.now + seconds, _IDLE, session, session.idle_version)
+        self._due.discard(session.idle_alarm)
+        session.idle_alarm = self._schedule(self.now + seconds, _IDLE, session)
 
     def _kill_queue(self, session: SessionRecord, status: str, code: int | None, why: str) -> None:
         while session.queue:
@@ -404,14 +405,14 @@ class Machine:
         self.jobs[job.id] = job
         self._observe("job.submitted", job)
         if session is not None:
-            session.idle_version += 1
+            self._due.discard(session.idle_alarm)
             session.queue.append(job)
             if session not in job.device.sessions:
                 job.device.sessions.append(session)
         elif job.available <= self.now:
             heapq.heappush(job.device.ready, (-job.priority, job.available, job.order, job))
         if job.available > self.now:
-            self._schedule(job.available, _AVAILABLE, job)
+            job.alarm = self._schedule(job.available, _AVAILABLE, job)
         self._dispatch(job.device)
 
     def cancel_job(self, job: Job) -> bool:
@@ -489,8 +490,8 @@ class Machine:
         job.qpu_started = max(job.started + job.preparation, free)
         job.finished = job.qpu_started + job.qpu_seconds
         job.device.qpu_free_at = job.finished
-        job.version += 1
-        self._schedule(job.finished, _COMPLETION, job, job.version)
+        self._due.discard(job.alarm)
+        job.alarm = self._schedule(job.finished, _COMPLETION, job)
 
     def _replan(self, device: Device) -> None:
         """Move up the QPU phases that waited for a job that was cancelled."""
@@ -528,6 +529,7 @@ class Machine:
         self._finish(job, status, reason, code)
 
     def _finish(self, job: Job, status: str, reason: str | None, code: int | None) -> None:
+        self._due.discard(job.alarm)
         job.status = status
         job.finished = self.now
         job.reason = reason

@@ -78,14 +78,16 @@ def sampler_result(numbers: list[dict[str, BitArray]], circuits: list[Any], span
 
 def record(numbers: dict[str, Any]) -> dict[str, Any]:
     """Return the numbers of one PUB as plain values that survive JSON to the last bit."""
-    return {name: _plain(value) for name, value in numbers.items()}
+    # an array is asked for first: whether something is a BitArray takes ten times as long
+    return {
+        name: value.tolist() if isinstance(value, np.ndarray) else _plain(value)
+        for name, value in numbers.items()
+    }
 
 
 def _plain(value: Any) -> Any:
     if value is None or type(value) is int:
         return value
-    if isinstance(value, np.ndarray):  # asked first: whether something is a BitArray takes ten times as long
-        return value.tolist()
     if isinstance(value, BitArray):
         text = base64.b64encode(np.ascontiguousarray(value.array).tobytes()).decode()
         return {"array": text, "bits": value.num_bits, "shape": list(value.array.shape)}

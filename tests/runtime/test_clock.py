@@ -11,8 +11,16 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from runner.errors import ConfigError, JobFailedError, RuntimeSessionError, SessionClosedError
+from runner.errors import (
+    ConfigError,
+    JobCancelledError,
+    JobFailedError,
+    RuntimeSessionError,
+    SessionClosedError,
+)
 from runner.runtime import (
     Batch,
     CostModel,
@@ -24,6 +32,7 @@ from runner.runtime import (
     WallClock,
     workload,
 )
+from runner.runtime.timeline import Timeline
 from tests.runtime.fakes import PUB, QPU, FakeEngine, fake_service
 
 
@@ -55,6 +64,59 @@ def test_C1_wall_time_is_scaled() -> None:
     assert (session.status(), session.reason) == ("Closed", "maximum time reached")
     started, closed = session.record.started_at, session.record.closed_at
     assert closed - started == 1200
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    steps=st.lists(st.sampled_from(["result", "submit", "sleep", "idle", "cancel", "reopen"]), max_size=12),
+    mode=st.sampled_from([Session, Batch, None]),
+    latency=st.sampled_from([0.0, 0.1, QPU, 70.0]),
+    delay=st.sampled_from([0.0, 5.0]),
+)
+def test_C1_a_caller_who_is_alone_sees_the_time_that_one_among_others_would(
+    steps: list[str], mode: Any, latency: float, delay: float
+) -> None:
+    """Nobody else waiting, time goes straight to the end of a job: same facts, same moment."""
+
+    def story() -> tuple[list[Any], list[Any]]:
+        facts: list[Any] = []
+        service = fake_service(
+            clock=VirtualClock(latency=latency),
+            queue_delay=delay,
+            on_event=lambda kind, fields: facts.append((kind, dict(fields))),
+        )
+        backend = service.backend("ideal")
+        place = backend if mode is None else mode(backend, max_time=60)
+        seen: list[Any] = []
+        waiting: list[Any] = []
+        for step in steps:
+            try:
+                if step == "sleep":
+                    service.sleep(1.5)
+                elif step == "idle":
+                    service.sleep(80)
+                elif step == "reopen":
+                    place = backend if mode is None else mode(backend, max_time=60)
+                elif step == "cancel" and mode is not None:
+                    place.cancel()
+                else:
+                    waiting.append(EstimatorV2(place, workload="w").run([PUB]))
+                    if step == "result":
+                        seen.append(waiting.pop().result()[0].data.evs.tolist())
+            except (SessionClosedError, JobFailedError, JobCancelledError) as error:
+                seen.append(str(error))
+            seen.append(service.now())
+        for job in waiting:
+            job.wait_for_final_state()
+            seen.append((job.status(), service.now()))
+        return facts, seen
+
+    alone = story()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Timeline, "_get_through", lambda *_: False)
+        among_others = story()
+
+    assert alone == among_others
 
 
 @pytest.mark.nightly

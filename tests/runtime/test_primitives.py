@@ -437,3 +437,22 @@ def test_jobs_know_what_the_clients_jobs_know() -> None:
     assert (job.error_message(), job.logs(), job.errored(), job.cancelled()) == (None, "", False, False)
     assert repr(job) == f"<RuntimeJob('{job.job_id()}', 'estimator', 'estimator-0-0')>"
     assert job.result() is job.result()
+
+
+def test_P1_numbers_are_what_the_containers_hold() -> None:
+    """The short way gives the same arrays, for a job whose result is asked for afterwards too, and fails alike."""
+    service = fake_service()
+    backend = service.backend("ideal")
+    job = EstimatorV2(backend).run([PUB, PUB])
+    numbers = job.numbers()
+    again = [pub.data for pub in job.result()]
+
+    assert [(one["evs"], one["stds"]) for one in numbers] == [(data.evs, data.stds) for data in again]
+    assert job.numbers() is numbers
+
+    late = EstimatorV2(backend, options={"max_execution_time": 1}).run([PUB])
+    with pytest.raises(JobFailedError) as short:
+        late.numbers()
+    with pytest.raises(JobFailedError) as long:
+        late.result()
+    assert str(short.value) == str(long.value)
