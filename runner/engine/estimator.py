@@ -160,7 +160,8 @@ class EstimatorPlan:
         if self._kernel is not None:
             return self._kernel.energies(rows)
         (data,) = self._expectation_program.run(rows)
-        return np.array([[entry[label] for label in self._labels] for entry in data])
+        labels = self._labels
+        return np.array([entry[label] for entry in data for label in labels]).reshape(len(data), len(labels))
 
     @cached_property
     def _labels(self) -> list[str]:

@@ -77,11 +77,14 @@ class Angles:
             self.index[self._rows] = self._columns
             self.scale[self._rows] = self._weights
         self._bare = self.simple and bool((self.scale == 1).all()) and not self.offsets.any()
+        self._same = self._bare and self.index.tolist() == list(range(self.num_parameters))
 
     def __call__(self, values: NDArray) -> NDArray:
         """The angles, (B, K), of parameter sets (B, P)."""
         if not self.num_parameters:
             return np.broadcast_to(self.offsets, (len(values), self.size))
+        if self._same:
+            return values
         if self._bare:
             return values.take(self.index, axis=1)
         if self.simple:
