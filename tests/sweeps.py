@@ -73,13 +73,16 @@ def wait_for(condition: Callable[[], bool], seconds: float = 100.0) -> None:
 
 
 def members(session: int) -> list[int]:
-    """The processes that were started, by whomever, in a session of processes."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
+    """The processes that were started, by whomever, in a session of processes.
+
+    One whose first thread is a zombie lives, and holds its files and locks, until its last thread has ended.
+    """
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
         try:
             state, _, _, theirs = path.read_text().rpartition(")")[2].split()[:4]
         except OSError:
             continue  # it has ended meanwhile
         if int(theirs) == session and state != "Z":
-            found.append(int(path.parent.name))
-    return found
+            found.add(int(path.parts[2]))
+    return sorted(found)

@@ -66,7 +66,7 @@ def test_C1_wall_time_is_scaled() -> None:
     assert closed - started == 1200
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=40)
 @given(
     steps=st.lists(st.sampled_from(["result", "submit", "sleep", "idle", "cancel", "reopen"]), max_size=12),
     mode=st.sampled_from([Session, Batch, None]),
