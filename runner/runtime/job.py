@@ -218,15 +218,17 @@ class RuntimeJob:
     def fields(self, kind: str) -> dict[str, Any]:
         """Return the fields of the event `kind` of this job."""
         job = self.record
-        session = job.session.id if job.session is not None else None
+        common = {
+            "job": job.id,
+            "workload": job.workload,
+            "index": job.index,
+            "digest": self.digest,
+            "session": self.session_id,
+        }
         if kind == "job.submitted":
             assert self._describe is not None
             return {
-                "job": job.id,
-                "workload": job.workload,
-                "index": job.index,
-                "digest": self.digest,
-                "session": session,
+                **common,
                 "backend": job.device.name,
                 "tags": list(job.tags),
                 "program": job.program,
@@ -242,11 +244,7 @@ class RuntimeJob:
         if job.status == machine.DONE:
             result = self._recorded or [record(numbers) for numbers in self._numbers or ()]
         fields: dict[str, Any] = {
-            "job": job.id,
-            "workload": job.workload,
-            "index": job.index,
-            "digest": self.digest,
-            "session": session,
+            **common,
             "status": job.status,
             "reason": job.reason,
             "code": job.code,
