@@ -58,6 +58,11 @@ class Cost:
         parity = (bits.astype(int) @ self.signs.T) % 2
         return (1 - 2 * parity) @ self.coefficients
 
+    @property
+    def widest(self) -> float:
+        """No standard deviation of the costs is larger: Σ|cₖ| without the constant."""
+        return float(abs(self.coefficients[self.signs.any(axis=1)]).sum())
+
     def extremes(self) -> tuple[float, float] | None:
         """Lowest and highest cost of all bitstrings; None where there are too many."""
         import numpy as np
@@ -119,7 +124,7 @@ class Qaoa(Experiment):
         found = lab.minimize(workload, lab.config.optimizer, energy=search)
         bits, costs = search.sample(_array(workload.best.parameters))
         bits, costs = bits[0], costs[0]
-        mean, stddev = float(costs.mean()), float(costs.std() / math.sqrt(len(costs)))
+        mean, stddev = conditional_value_at_risk(costs, 1.0, widest=task.cost.widest)
         lab.record("estimate", {"workload": workload.name, "energy": mean, "stddev": stddev})
         extremes = task.cost.extremes()
         best = float(min(search.lowest, costs.min()))
@@ -172,18 +177,43 @@ class Search:
         _, costs = self.sample(parameters)
         values = []
         for row, own in zip(_array(parameters).reshape(len(costs), -1), costs, strict=True):
-            value, stddev = conditional_value_at_risk(own, self._cvar)
+            value, stddev = conditional_value_at_risk(own, self._cvar, widest=self._task.cost.widest)
             self._workload.observe(value, stddev, row, mean=float(own.mean()), lowest=float(own.min()))
             values.append(value)
         return values[0] if parameters.ndim == 1 else _array(values)
 
 
-def conditional_value_at_risk(costs: np.ndarray, share: float) -> tuple[float, float]:
-    """Mean of the lowest `share` of the costs, and its standard error."""
+def conditional_value_at_risk(costs: np.ndarray, share: float, *, widest: float = 0.0) -> tuple[float, float]:
+    """CVaR of sampled costs, and its standard error.
+
+    The value is that of the empirical distribution: where `share` of the shots is no whole number, the last one
+    counts with the fraction that is left. Being the maximum over q of q - E(q - C)₊ / share (Rockafellar & Uryasev,
+    J. Risk 2, 21 (2000)), it spreads as the mean of q - (q - C)₊ / share does, q being the quantile: with
+    [Var(kept) + (1 - share)(q - CVaR)²] / (share · shots). Which level of a discrete distribution is the quantile is
+    uncertain itself, so the variance is the mean of those at the quantiles one standard error of the share away.
+
+    Args:
+        costs: of every shot, shape (S,).
+        share: of the shots that counts, in (0, 1].
+        widest: the standard error of a single shot, which tells none.
+    """
     import numpy as np
 
-    kept = np.sort(costs)[: max(1, math.ceil(share * len(costs)))]
-    return float(kept.mean()), float(kept.std() / math.sqrt(len(kept)))
+    ordered, count = np.sort(costs), len(costs)
+    kept = max(round(share * count, 9), 1.0)
+    whole = int(kept)
+    total = ordered[:whole].sum()
+    if kept > whole:
+        total += (kept - whole) * ordered[whole]
+    if count == 1:
+        return float(total), widest
+    apart = math.sqrt(share * (1 - share) / count)
+    variance = 0.0
+    for level in (share - apart, share + apart):
+        quantile = ordered[min(max(math.ceil(round(level * count, 9)), 1), count) - 1]
+        variance += float(np.maximum(quantile - ordered, 0.0).var()) / (2 * share**2)
+    few = kept / max(kept - 1, kept / 2)  # Bessel's correction
+    return float(total / kept), math.sqrt(few * variance / count)
 
 
 def tally(bits: np.ndarray, costs: np.ndarray) -> list[tuple[str, int, float]]:

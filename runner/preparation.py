@@ -61,9 +61,9 @@ class Preparation:
                 "adjoint needs an exact simulation without noise; use backend=ideal, or gradient=parameter_shift",
                 key="gradient",
             )
-        self._check_time(plan, problem)
+        self._check_time(plan)
 
-    def _check_time(self, plan: Any, problem: Problem) -> None:
+    def _check_time(self, plan: Any) -> None:
         """Warn where the session would end in its first energy or gradient: the time limit has to exceed any job."""
         session, optimizer = self.config.session, self.config.optimizer
         limit = session.max_time_seconds
@@ -72,8 +72,9 @@ class Preparation:
         from runner.runtime.cost import Work
 
         points = 1
-        if self.config.gradient != "none" and optimizer.uses_gradient:
-            points = 3 if self.config.gradient == "spsa" else 2 * problem.ansatz.num_parameters + 1
+        if optimizer.uses_gradient:
+            other = {"spsa": 3, "none": 2 * plan.num_parameters + 1}
+            points = other.get(self.config.gradient, plan.gradient_sets)
         shots = self.config.estimator.options["default_shots"]
         needed = self.service.cost.qpu_seconds([Work(points * shots * plan.num_bases, plan.duration)])
         if needed > limit:

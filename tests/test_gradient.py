@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from qiskit import QuantumCircuit
@@ -10,8 +12,10 @@ from qiskit.circuit.library import efficient_su2
 from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import SparsePauliOp
 
+from runner import compose, run
 from runner.errors import ConfigError
 from runner.gradient import ParameterShift, spsa_gradient, spsa_points
+from tests.test_run import events
 
 
 def energies(circuit: QuantumCircuit, observable: SparsePauliOp, values: np.ndarray) -> np.ndarray:
@@ -96,3 +100,25 @@ def test_spsa_is_the_gradient_on_average() -> None:
         estimates.append(spsa_gradient(points @ slope, direction))
 
     assert np.mean(estimates, axis=0) == pytest.approx(slope, abs=0.15)
+
+
+@pytest.mark.parametrize(
+    ("hamiltonian", "sets"), [("h2", 25), pytest.param("lih", 289, marks=pytest.mark.nightly)]
+)
+def test_an_adjoint_gradient_is_charged_as_the_shift_job_of_the_same_circuit(
+    hamiltonian: str, sets: int, workdir: Path
+) -> None:
+    """The jobs' executions are equal; UCCSD of H2 has 12 rotations, of LiH 144: 2K + 1 parameter sets."""
+    work = {}
+    for gradient in ("adjoint", "parameter_shift"):
+        result = run(
+            compose(
+                f"hamiltonian={hamiltonian}", "ansatz=uccsd", "optimizer=l_bfgs_b", "estimator=exact",
+                f"gradient={gradient}", "optimizer.max_evaluations=1", "tracking=off", "run.figures=false",
+            )
+        )  # fmt: skip
+        work[gradient] = events(result, "job.submitted")[0]["work"]
+
+    executions = {gradient: parts[0][0] for gradient, parts in work.items()}
+    assert executions["adjoint"] == executions["parameter_shift"]
+    assert executions["adjoint"] % (4096 * sets) == 0

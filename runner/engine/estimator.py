@@ -29,6 +29,7 @@ from runner.engine.measurement import (
 from runner.engine.memory import require
 from runner.engine.noise import with_relaxation
 from runner.engine.observables import PauliTerms, measurement_bases, pauli_terms
+from runner.engine.shifts import parameter_sets
 from runner.errors import ConfigError
 
 _TABLE_BITS = 14
@@ -93,6 +94,11 @@ class EstimatorPlan:
     def exact_gradient(self) -> bool:
         """Can `gradient` be computed: no noise, and a circuit the kernel can run backwards?"""
         return self._kernel is not None
+
+    @cached_property
+    def gradient_sets(self) -> int:
+        """Parameter sets of the shift job that gives the energy and its gradient on hardware."""
+        return parameter_sets(self._anatomy.circuit)
 
     def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
         """Evaluate parameter sets (*batch, P), the batch broadcast against the observables' shape.

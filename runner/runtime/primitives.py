@@ -191,8 +191,8 @@ class EstimatorV2(_Primitive):
     def run_gradient(self, pubs: Iterable[Any]) -> RuntimeJob:
         """Submit PUBs whose exact values and gradients are wanted; a local extension.
 
-        On the device this is the parameter-shift job, so it costs 2P + 1 parameter sets of the shots of
-        `run()`.
+        On the device this is the parameter-shift job, so it costs as many parameter sets as that takes
+        (`EstimatorPlan.gradient_sets`), each with the shots of `run()`.
         """
         prepared = [self._prepare(pub, 0.0) for pub in _listed(pubs)]
         shots = self._options.default_shots or self._service.cost.exact_shots
@@ -201,7 +201,7 @@ class EstimatorV2(_Primitive):
                 raise ConfigError("exact gradients need a noiseless backend and a circuit the kernel can run")
         work = [
             Work(
-                executions(shots, (*pub.values.shape[:-1], 2 * pub.values.shape[-1] + 1), pub.plan.num_bases),
+                executions(shots, (*pub.values.shape[:-1], pub.plan.gradient_sets), pub.plan.num_bases),
                 pub.plan.duration,
             )
             for pub in prepared

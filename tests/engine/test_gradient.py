@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qiskit.circuit import QuantumCircuit
-from qiskit.circuit.library import efficient_su2
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.circuit import Gate, Parameter, QuantumCircuit
+from qiskit.circuit.library import (
+    CPhaseGate,
+    CRXGate,
+    CRYGate,
+    CRZGate,
+    CUGate,
+    PauliEvolutionGate,
+    RXGate,
+    RZXGate,
+    RZZGate,
+    UGate,
+    XXMinusYYGate,
+    XXPlusYYGate,
+    efficient_su2,
+)
+from qiskit.quantum_info import SparsePauliOp, random_hermitian, random_statevector
 
 from runner.engine import Engine
 from runner.errors import ConfigError
@@ -34,6 +50,43 @@ def test_gradient_of_random_circuits(data: st.DataObject) -> None:
     assert plan.exact_gradient
     assert evs == pytest.approx(plan.run(values, shots=None, seed=1).evs, abs=1e-12)
     np.testing.assert_allclose(gradient, expected, atol=2e-7 * (1 + np.abs(operator.coeffs).sum()))
+
+
+@pytest.mark.parametrize(
+    "gate",
+    [
+        RXGate, CPhaseGate, RZZGate, CRXGate, CRYGate, CRZGate, XXPlusYYGate, XXMinusYYGate, RZXGate,
+        lambda angle: UGate(angle, 0.3, 0.4), lambda angle: CUGate(angle, 0.3, 0.4, 0.5),
+        lambda angle: CRXGate(angle, ctrl_state=0),
+    ],
+)  # fmt: skip
+def test_a_gradient_takes_two_sets_for_every_frequency_of_an_angle(gate: Callable[..., Gate]) -> None:
+    """The frequencies are those of ⟨O⟩ as a function of the angle, by its Fourier transform over two periods."""
+    angle = Parameter("θ")
+    circuit = QuantumCircuit(gate(angle).num_qubits)
+    circuit.append(gate(angle), circuit.qubits)
+    state = random_statevector(2**circuit.num_qubits, seed=3)
+    operator = random_hermitian(2**circuit.num_qubits, seed=4)
+    angles = 4 * np.pi * np.arange(32) / 32
+    curve = [state.evolve(circuit.assign_parameters([value])).expectation_value(operator) for value in angles]
+    frequencies = np.count_nonzero(np.abs(np.fft.rfft(np.real(curve)))[1:] > 1e-9)
+    observable = SparsePauliOp("Z" * circuit.num_qubits)
+
+    assert ENGINE.estimator_plan(circuit, observable).gradient_sets == 1 + 2 * frequencies
+
+
+def test_a_gradient_counts_the_gates_of_a_definition() -> None:
+    """Every occurrence counts: by hand, two terms of an evolution, and a custom gate of a rotation used twice."""
+    angle, other = Parameter("θ"), Parameter("φ")
+    body = QuantumCircuit(1, name="mine")
+    body.rx(2 * other, 0)
+    circuit = QuantumCircuit(2, global_phase=angle)
+    circuit.append(PauliEvolutionGate(SparsePauliOp(["XX", "ZI"]), angle), [0, 1])
+    circuit.append(body.to_gate({other: angle}), [0])
+    circuit.append(body.to_gate({other: angle**2}), [1])
+    circuit.rx(0.3, 0)
+
+    assert ENGINE.estimator_plan(circuit, SparsePauliOp("ZZ")).gradient_sets == 1 + 2 * 4
 
 
 @pytest.mark.parametrize("qubits", [2, 5, 9, 13])

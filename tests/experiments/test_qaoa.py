@@ -37,6 +37,73 @@ def test_cvar_is_the_mean_of_the_best_share() -> None:
     assert conditional_value_at_risk(costs, 0.01)[0] == 0.0
 
 
+@pytest.mark.parametrize(
+    ("share", "mean"), [(0.375, (0 + 0.5 * 1) / 1.5), (0.6, (0 + 1 + 0.4 * 2) / 2.4), (0.1, 0.0)]
+)
+def test_cvar_of_a_share_that_is_no_whole_number_of_shots(share: float, mean: float) -> None:
+    """The last shot counts with its fraction, by hand; at least one counts."""
+    costs = np.array([3.0, 1.0, 0.0, 2.0])
+
+    assert conditional_value_at_risk(costs, share)[0] == pytest.approx(mean)
+
+
+def true_cvar(costs: np.ndarray, probabilities: np.ndarray, share: float) -> float:
+    """Of a discrete distribution, level by level."""
+    order = np.argsort(costs)
+    before = np.concatenate([[0.0], np.cumsum(probabilities[order])[:-1]])
+    weights = np.clip(share - before, 0.0, probabilities[order])
+    return float(costs[order] @ weights / share)
+
+
+@pytest.mark.parametrize("repetitions", [300, pytest.param(2000, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.2, 0.1])
+@pytest.mark.parametrize("couplings", ["continuous", "integer"])
+def test_the_error_of_cvar_covers_the_true_one(couplings: str, share: float, repetitions: int) -> None:
+    """1σ and 2σ hold the CVaR of the state's own probabilities, by dense algebra, as often as they say.
+
+    The state is random, the costs are a spin glass's: all different, or a few integers with many ties.
+    """
+    rng = np.random.default_rng(7)
+    signs = 1 - 2 * ((np.arange(1024)[:, None] >> np.arange(10)) & 1)
+    draw = rng.normal if couplings == "continuous" else lambda size: rng.choice([-1.0, 1.0], size)
+    costs = np.einsum("si,ij,sj->s", signs, np.triu(draw(size=(10, 10)), 1), signs)
+    amplitudes = rng.normal(size=1024) + 1j * rng.normal(size=1024)
+    probabilities = np.abs(amplitudes) ** 2 / np.vdot(amplitudes, amplitudes).real
+    truth = true_cvar(costs, probabilities, share)
+
+    found = np.array(
+        [
+            conditional_value_at_risk(rng.choice(costs, 601, p=probabilities), share)
+            for _ in range(repetitions)
+        ]
+    )
+
+    distance = np.abs(found[:, 0] - truth) / found[:, 1]
+    slack = 4 / np.sqrt(repetitions)
+    assert np.mean(distance <= 1) == pytest.approx(0.683, abs=0.466 * slack)
+    assert np.mean(distance <= 2) == pytest.approx(0.954, abs=0.21 * slack)
+    spread = np.sqrt(np.mean((found[:, 0] - truth) ** 2))
+    assert np.sqrt(np.mean(found[:, 1] ** 2)) == pytest.approx(
+        spread, rel=3 / np.sqrt(2 * repetitions) + 0.05
+    )
+
+
+def test_the_error_of_cvar_is_told_where_the_share_ends_between_two_levels() -> None:
+    """Half of the mass at 0, half at 1, share 1/2: CVaR is 0, and a sample is off by (1/2 - p̂)₊ / (1/2)."""
+    rng = np.random.default_rng(3)
+    found = np.array([conditional_value_at_risk(rng.integers(0, 2, 400), 0.5) for _ in range(1000)])
+
+    assert np.mean(found[:, 0] <= found[:, 1]) > 0.683
+    assert np.sqrt(np.mean(found[:, 1] ** 2)) == pytest.approx(np.sqrt(np.mean(found[:, 0] ** 2)), rel=0.1)
+
+
+def test_one_shot_has_the_widest_error() -> None:
+    """It tells nothing of the spread: Σ|c| without the constant bounds it."""
+    cost = Cost.of(SparsePauliOp(["II", "ZI", "ZZ"], [5.0, 1.0, -2.0]))
+
+    assert conditional_value_at_risk(np.array([4.0]), 1.0, widest=cost.widest) == (4.0, 3.0)
+
+
 def test_the_ratio_is_one_for_the_best_and_zero_for_the_worst() -> None:
     """Minus the cut: −10 is the best of a graph whose largest cut is 10, 0 cuts nothing."""
     assert ratio(-10, (-10, 0)) == 1

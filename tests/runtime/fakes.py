@@ -37,7 +37,7 @@ class FakeEngine:
 
 
 class _Plan:
-    exact_gradient, shape, duration = True, (), None
+    exact_gradient, gradient_sets, shape, duration = True, 3, (), None
 
     def __init__(self, engine: FakeEngine, circuit: QuantumCircuit, bases: int) -> None:
         self.engine, self.num_bases, self.circuit = engine, bases, circuit

@@ -83,7 +83,7 @@ def test_T1_exact_jobs_cost_what_they_would_with_default_shots() -> None:
 
 
 def test_T1_rep_delay_is_an_option_and_gradients_cost_parameter_shifts() -> None:
-    """2P + 1 parameter sets for a circuit of one parameter: three times the executions."""
+    """A rotation has the two-term rule: with the energy, three times the executions."""
     service = fake_service(cost=CostModel(overhead=0, seconds_per_execution=0.125))
     backend = service.backend("ideal")
 
