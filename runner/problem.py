@@ -68,11 +68,15 @@ class Problem:
 
     def describe(self) -> dict[str, Any]:
         """What the journal keeps of it: sizes, the exact energy, and both circuits before and after transpiling."""
+        from runner.hamiltonian.operator import physics_of
+
+        source = physics_of(self.hamiltonian).source
         return {
             "qubits": self.hamiltonian.num_qubits,
             "terms": len(self.hamiltonian),
             "parameters": self.ansatz.num_parameters,
             "reference_energy": self.reference_energy,
+            **({} if source is None else {"source": source}),
             "circuits": {"declared": _describe(self.ansatz), "device": _describe(self.circuit)},
         }
 

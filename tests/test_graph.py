@@ -82,8 +82,8 @@ def test_spin_glass_couplings():
 
 def test_edges_from_files(tmp_path):
     """JSON, blanks, and commas with a header and a comment give the same graph."""
-    (tmp_path / "a.json").write_text(json.dumps([[0, 1], [1, 2, 0.5]]))
-    (tmp_path / "b.txt").write_text("0 1\n1 2 0.5  # weak\n\n")
+    (tmp_path / "a.json").write_text(json.dumps([[0, 1, 1], [1, 2, 0.5]]))
+    (tmp_path / "b.txt").write_text("0 1 1\n1 2 0.5  # weak\n\n")
     (tmp_path / "c.csv").write_text("from,to,weight\n0,1,1\n1,2,0.5\n")
     names = ("a.json", "b.txt", "c.csv")
     built = [MaxCut(name="m", graph="file", path=str(tmp_path / name), nodes=None).build() for name in names]
@@ -107,7 +107,10 @@ def test_disconnected_graphs_are_refused_unless_allowed():
         ({"graph": "edges"}, "hamiltonian.edges: has 0 edges with graph=edges"),
         ({"graph": "edges", "edges": [[0, 0]]}, r"hamiltonian.edges\[0\]: joins node 0 to itself"),
         ({"graph": "edges", "edges": [[0, 1], [1, 0]]}, r"hamiltonian.edges\[1\]: the edge 0–1 stands twice"),
-        ({"graph": "edges", "edges": [[0, 8]]}, r"hamiltonian.edges\[0\]: must be at most 7, got 8"),
+        (
+            {"graph": "edges", "edges": [[0, 8]], "nodes": 8},
+            r"hamiltonian.edges\[0\]: must be at most 7, got 8",
+        ),
         ({"graph": "edges", "edges": [[0, 1, float("nan")]]}, r"hamiltonian.edges\[0\]: must be finite"),
         ({"graph": "edges", "edges": [[0]]}, r"hamiltonian.edges\[0\]: must be \[u, v\] or \[u, v, weight\]"),
         ({"graph": "edges", "edges": [["a", 1]]}, r"hamiltonian.edges\[0\]: must be an integer, got 'a'"),
@@ -116,7 +119,8 @@ def test_disconnected_graphs_are_refused_unless_allowed():
         ({"graph": "petersen", "nodes": 8}, "hamiltonian.nodes: petersen has 10 nodes, got 8"),
         ({"nodes": 7}, "hamiltonian.degree: 7 nodes of degree 3 do not pair up"),
         ({"degree": 8}, "hamiltonian.degree: must be at most 7"),
-        ({"nodes": None}, "hamiltonian.nodes: random_regular needs a number"),
+        ({"layout": "matrix"}, "hamiltonian.layout: matrix without a file"),
+        ({"graph": "file", "path": "a", "count_from": 2}, "hamiltonian.count_from: must be at most 1"),
         ({"graph": "file"}, "hamiltonian.path: '' with graph=file"),
     ],
 )

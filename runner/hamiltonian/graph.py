@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, ConfigWarning
-from runner.hamiltonian.file import read_rows
+from runner.hamiltonian.graph_file import MAX_NODES, Network, Pair, read_graph, read_qubo
 from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 
 GRAPHS = ("cycle", "path", "complete", "star", "petersen", "cube", "random_regular", "edges", "file")
 FIXED_SIZES = {"petersen": 10, "cube": 8}
-MAX_NODES = 1000
-
-Edge = tuple[int, int, float]
+SIZE = 8
+"""Nodes of a named graph that may have any number, where none is declared."""
 
 
 @dataclass(kw_only=True)
@@ -31,8 +30,8 @@ class MaxCut:
     """Name of the choice."""
     graph: str = "random_regular"
     """cycle | path | complete | star | petersen | cube | random_regular | edges | file."""
-    nodes: int | None = 8
-    """Number of nodes; null: as many as the graph or its edges need."""
+    nodes: int | None = None
+    """Number of nodes; null: as many as the graph or its edges need, 8 where it may have any number."""
     degree: int = 3
     """Neighbours of each node of random_regular."""
     graph_seed: int = 7
@@ -40,7 +39,11 @@ class MaxCut:
     edges: list[Any] = field(default_factory=list)
     """[u, v] or [u, v, weight], for graph=edges; nodes count from 0."""
     path: str = ""
-    """Edge list, for graph=file: JSON, or lines of `u v [weight]`."""
+    """File of edges or a matrix, for graph=file; its layout is recognized (docs/declare.md lists them)."""
+    layout: str | None = None
+    """Layout of the file, where it can be read in two ways; null: recognized."""
+    count_from: int | None = None
+    """What the file's nodes are counted from, 0 or 1; null: as its layout or its numbers say."""
     weights: str = "given"
     """given (1 where none is) | uniform in [0, 1) | normal: random weights, drawn from graph_seed."""
     allow_disconnected: bool = False
@@ -59,10 +62,7 @@ class MaxCut:
             raise ConfigError(
                 f"{self.graph} has {fixed} nodes, got {self.nodes}; set it to null", key="hamiltonian.nodes"
             )
-        if self.nodes is None and self.graph in ("cycle", "path", "complete", "star", "random_regular"):
-            raise ConfigError(
-                f"{self.graph} needs a number of nodes, got null; give it", key="hamiltonian.nodes"
-            )
+        check_reading(self.path, self.layout, self.count_from)
         if self.graph == "random_regular":
             self._check_degree()
         if (self.graph == "edges") != bool(self.edges):
@@ -79,12 +79,10 @@ class MaxCut:
 
     def _check_degree(self) -> None:
         key = "hamiltonian.degree"
-        assert self.nodes is not None
-        require_integer(key, self.degree, 1, self.nodes - 1)
-        if self.nodes * self.degree % 2:
-            raise ConfigError(
-                f"{self.nodes} nodes of degree {self.degree} do not pair up; change one", key=key
-            )
+        nodes = self.nodes or SIZE
+        require_integer(key, self.degree, 1, nodes - 1)
+        if nodes * self.degree % 2:
+            raise ConfigError(f"{nodes} nodes of degree {self.degree} do not pair up; change one", key=key)
 
     def build(self) -> Hamiltonian:
         """The operator; its energy is minus the weight of the cut.
@@ -92,33 +90,51 @@ class MaxCut:
         Raises:
             ConfigError: the graph file cannot be used, or the graph is disconnected.
         """
-        edges = self.weighted_edges()
-        size = self.nodes or 1 + max(max(u, v) for u, v, _ in edges)
+        network = self.network()
+        edges, size = list(network.pairs), len(network.names)
         self._check_connected(edges, size)
         terms = [("ZZ", [u, v], weight / 2) for u, v, weight in edges]
-        return diagonal([*terms, ("", [], -sum(weight for *_, weight in edges) / 2)], size)
+        source = network.described if self.graph == "file" else None
+        return diagonal([*terms, ("", [], -sum(weight for *_, weight in edges) / 2)], size, source)
 
-    def weighted_edges(self) -> list[Edge]:
+    def weighted_edges(self) -> list[Pair]:
         """All edges with their weights."""
+        return list(self.network().pairs)
+
+    def network(self) -> Network:
+        """The nodes and all edges with their weights.
+
+        Raises:
+            ConfigError: the graph file cannot be used.
+        """
+        network = self._given()
+        if self.weights == "given":
+            return network
         import numpy as np
 
-        edges = self._edges()
-        if self.weights == "given":
-            return edges
         rng = np.random.default_rng(self.graph_seed)
-        drawn = rng.random(len(edges)) if self.weights == "uniform" else rng.normal(size=len(edges))
-        return [(u, v, float(weight)) for (u, v, _), weight in zip(edges, drawn, strict=True)]
+        count = len(network.pairs)
+        drawn = rng.random(count) if self.weights == "uniform" else rng.normal(size=count)
+        pairs = [(u, v, float(weight)) for (u, v, _), weight in zip(network.pairs, drawn, strict=True)]
+        return replace(network, pairs=tuple(pairs))
 
-    def _edges(self) -> list[Edge]:
+    def _given(self) -> Network:
+        if self.graph == "file":
+            return read_graph(
+                Path(self.path),
+                "hamiltonian.path",
+                layout=self.layout,
+                first=self.count_from,
+                nodes=self.nodes,
+            )
+        edges = normal_edges(self.edges) if self.graph == "edges" else self._named()
+        size = self.nodes or 1 + max(max(u, v) for u, v, _ in edges)
+        return Network(self.graph, tuple(map(str, range(size))), tuple(edges))
+
+    def _named(self) -> list[Pair]:
         from rustworkx import generators
 
-        if self.graph == "file":
-            rows = read_rows(Path(self.path), "hamiltonian.path")
-            check_edges(rows, self.nodes, "hamiltonian.path")
-            return normal_edges(rows)
-        if self.graph == "edges":
-            return normal_edges(self.edges)
-        count = self.nodes or FIXED_SIZES[self.graph]
+        count = self.nodes or FIXED_SIZES.get(self.graph, SIZE)
         match self.graph:
             case "petersen":
                 made = generators.generalized_petersen_graph(5, 2)
@@ -130,7 +146,7 @@ class MaxCut:
                 made = getattr(generators, f"{self.graph}_graph")(count)
         return sorted((min(u, v), max(u, v), 1.0) for u, v in made.edge_list())
 
-    def _check_connected(self, edges: list[Edge], size: int) -> None:
+    def _check_connected(self, edges: list[Pair], size: int) -> None:
         import rustworkx
 
         graph = rustworkx.PyGraph()
@@ -141,9 +157,11 @@ class MaxCut:
             return
         shown = ", ".join(str(part) for part in parts[:4]) + (", …" if len(parts) > 4 else "")
         message = f"the graph falls into {len(parts)} parts: {shown}"
+        key = "hamiltonian.path" if self.graph == "file" else "hamiltonian.edges"
         if not self.allow_disconnected:
-            raise ConfigError(f"{message}; join them or set allow_disconnected", key="hamiltonian.edges")
-        warnings.warn(f"hamiltonian.edges: {message}", ConfigWarning, stacklevel=3)
+            hint = ", or the numbering with count_from" if self.graph == "file" else ""
+            raise ConfigError(f"{message}; join them or set allow_disconnected{hint}", key=key)
+        warnings.warn(f"{key}: {message}", ConfigWarning, stacklevel=3)
 
 
 @dataclass(kw_only=True)
@@ -155,7 +173,11 @@ class Qubo:
     entries: list[Any] = field(default_factory=list)
     """[i, j, value]; i = j is a linear term; [i, j] and [j, i] are added."""
     path: str = ""
-    """File of entries instead: JSON, or lines of `i j value`."""
+    """File of entries, a matrix or a binary quadratic model instead; its layout is recognized (docs/declare.md)."""
+    layout: str | None = None
+    """Layout of the file, where it can be read in two ways; null: recognized."""
+    count_from: int | None = None
+    """What the file's variables are counted from, 0 or 1; null: as its layout or its numbers say."""
     variables: int | None = None
     """Number of bits; null: as many as the entries need."""
     constant: float = 0.0
@@ -165,6 +187,7 @@ class Qubo:
 
     def __post_init__(self) -> None:
         require_number("hamiltonian.constant", self.constant)
+        check_reading(self.path, self.layout, self.count_from)
         if self.variables is not None:
             require_integer("hamiltonian.variables", self.variables, 1, MAX_NODES)
         if bool(self.entries) == bool(self.path):
@@ -184,19 +207,33 @@ class Qubo:
         Raises:
             ConfigError: the file cannot be used.
         """
-        entries = self.entries
-        if self.path:
-            entries = read_rows(Path(self.path), "hamiltonian.path")
-            self._check(entries, "hamiltonian.path")
-        size = self.variables or 1 + max(max(i, j) for i, j, _ in entries)
-        terms: list[tuple[str, list[int], float]] = [("", [], self.constant)]
+        network = self.network()
+        size, entries = len(network.names), network.pairs
+        terms: list[tuple[str, list[int], float]] = [("", [], self.constant + network.constant)]
         for i, j, value in entries:
             if i == j:
                 terms += [("", [], value / 2), ("Z", [i], -value / 2)]
             else:
                 terms += [("", [], value / 4), ("ZZ", [i, j], value / 4)]
                 terms += [("Z", [i], -value / 4), ("Z", [j], -value / 4)]
-        return diagonal(terms, size)
+        return diagonal(terms, size, network.described if self.path else None)
+
+    def network(self) -> Network:
+        """The variables and all entries.
+
+        Raises:
+            ConfigError: the file cannot be used.
+        """
+        if self.path:
+            return read_qubo(
+                Path(self.path),
+                "hamiltonian.path",
+                layout=self.layout,
+                first=self.count_from,
+                variables=self.variables,
+            )
+        size = self.variables or 1 + max(max(i, j) for i, j, _ in self.entries)
+        return Network("entries", tuple(map(str, range(size))), tuple(normal_edges(self.entries)))
 
 
 @dataclass(kw_only=True)
@@ -293,16 +330,27 @@ def check_edge(key: str, edge: Any, nodes: int | None, lengths: tuple[int, ...])
         require_number(key, edge[2])
 
 
-def normal_edges(edges: Sequence[Any]) -> list[Edge]:
+def check_reading(path: str, layout: str | None, count_from: int | None) -> None:
+    """Refuse settings of a file where there is none, and a number that nobody counts from."""
+    for name, value in (("layout", layout), ("count_from", count_from)):
+        if value is not None and not path:
+            raise ConfigError(f"{value} without a file; set it to null", key=f"hamiltonian.{name}")
+    if count_from is not None:
+        require_integer("hamiltonian.count_from", count_from, 0, 1)
+
+
+def normal_edges(edges: Sequence[Any]) -> list[Pair]:
     """Checked edges, each with a weight."""
     return [(edge[0], edge[1], float(edge[2]) if len(edge) == 3 else 1.0) for edge in edges]
 
 
-def diagonal(terms: Sequence[tuple[str, list[int], float]], size: int) -> Hamiltonian:
-    """A Hamiltonian of Z and I."""
+def diagonal(
+    terms: Sequence[tuple[str, list[int], float]], size: int, source: str | None = None
+) -> Hamiltonian:
+    """A Hamiltonian of Z and I; `source` says what its file was read as."""
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.hamiltonian.operator import Hamiltonian
+    from runner.hamiltonian.operator import Hamiltonian, Physics
 
     total = SparsePauliOp.from_sparse_list(list(terms), size).simplify()
     if not total.coeffs.any():
@@ -311,4 +359,4 @@ def diagonal(terms: Sequence[tuple[str, list[int], float]], size: int) -> Hamilt
         warnings.warn(
             "hamiltonian: every state has the same energy; nothing to minimize", ConfigWarning, stacklevel=3
         )
-    return Hamiltonian(total.paulis, total.coeffs.real)
+    return Hamiltonian(total.paulis, total.coeffs.real, physics=Physics(source=source))

@@ -21,6 +21,8 @@ class Physics:
     """Electrons with spin up and down; only for molecules and the Hubbard model."""
     mapper: str | None = None
     """Fermions to qubits: jordan_wigner | parity | bravyi_kitaev; only for fermions."""
+    source: str | None = None
+    """What its file was read as, in one line; None: it is from no file."""
     parts: tuple[SparsePauliOp, ...] = ()
     """The Hamiltonian as a sum of operators of commuting terms, in the order the HVA applies them."""
     preparation: QuantumCircuit | None = None
