@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import ConfigError
 from runner.experiment import Experiment
-from runner.problem import fit, reference_energy
+from runner.problem import Reference, fit
 from runner.require import require_choice, require_integer, require_positive
 from runner.results import Outcome
 from runner.workload import Objective, Term
@@ -35,8 +35,8 @@ class Pool:
     """The observable on logical qubits."""
     generators: dict[str, SparsePauliOp]
     """Label → Hermitian G; the ansatz grows by exp(−iθG)."""
-    reference_energy: float | None
-    """Exact energy where it is known."""
+    reference: Reference
+    """Exact energy of the Hamiltonian's electrons, where it is known."""
 
 
 @dataclass(kw_only=True)
@@ -74,7 +74,7 @@ class AdaptVqe(Experiment):
                 f"{self.pool} has no excitation for this molecule; use sd", key="experiment.pool"
             )
         fit(evolved(hamiltonian, []), backend, config)  # says whether the backend is large enough
-        return Pool(hamiltonian, generators, reference_energy(config.hamiltonian, hamiltonian))
+        return Pool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
 
     def run(self, lab: Lab) -> Outcome:
         """Grow, minimize from where the last minimum was, and look at the pool's gradients again."""
@@ -107,7 +107,7 @@ class AdaptVqe(Experiment):
             point, resumable = np.asarray(found.parameters), found.resumable
             if resumable:
                 message = found.message
-            exact = pool.reference_energy
+            exact = pool.reference.energy
             lab.row(
                 operators=len(chosen), added=chosen[-1], gradient=float(abs(gradients[strongest])),
                 energy=float(found.energy), exact=exact, error=None if exact is None else found.energy - exact,
@@ -119,7 +119,8 @@ class AdaptVqe(Experiment):
             energy=energy,
             stddev=stddev,
             parameters=workload.best.parameters,
-            reference_energy=pool.reference_energy,
+            reference_energy=pool.reference.energy,
+            reference_note=pool.reference.note,
             evaluations=workload.evaluations,
             iterations=workload.iterations,
             stop_reason=message,

@@ -67,7 +67,7 @@ class DissociationCurve(Experiment):
     def run(self, lab: Lab) -> Outcome:
         """One VQE after the other; the result is the lowest point of the curve."""
         problems: list[Problem] = lab.prepared
-        points: list[tuple[float, float, float | None, Workload]] = []
+        points: list[tuple[float, float, Problem, Workload]] = []
         start = problems[0].initial_point
         for value, problem in zip(self.values, problems, strict=True):
             workload = lab.workload(f"{self.parameter}={value:g}")
@@ -79,19 +79,22 @@ class DissociationCurve(Experiment):
             start = found.parameters
             measured, stddev = lab.confirm(workload, problem.circuit, problem.observable)
             exact = problem.reference_energy
-            points.append((measured, stddev, exact, workload))
+            points.append((measured, stddev, problem, workload))
+            told = {"outside": problem.outside(workload.best.parameters)} if problem.leaves_sector else {}
             lab.row(
                 **{self.parameter: value}, energy=measured, stddev=stddev, exact=exact,
-                error=None if exact is None else measured - exact, evaluations=workload.evaluations,
+                error=None if exact is None else measured - exact, **told, evaluations=workload.evaluations,
             )  # fmt: skip
             if found.resumable:
                 break
-        measured, stddev, exact, lowest = min(points, key=lambda point: point[0])
+        measured, stddev, problem, lowest = min(points, key=lambda point: point[0])
         return Outcome(
             energy=measured,
             stddev=stddev,
             parameters=lowest.best.parameters,
-            reference_energy=exact,
+            reference_energy=problem.reference_energy,
+            reference_note=problem.reference_note,
+            outside_sector=problem.outside(lowest.best.parameters),
             evaluations=sum(point[3].evaluations for point in points),
             iterations=sum(point[3].iterations for point in points),
             stop_reason=f"lowest at {lowest.name}" if not found.resumable else found.message,

@@ -8,21 +8,32 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
 from runner.experiment import Experiment
+from runner.hamiltonian.sector import levels, number_of_states, sector_of
 from runner.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
-from runner.problem import MAX_EXACT_QUBITS, lowest_eigenvalues
-from runner.require import require_integer, require_positive
+from runner.require import require_integer, require_number, require_positive
 from runner.results import Outcome
 from runner.workload import Term
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit.providers import BackendV2
+    from qiskit.quantum_info import SparsePauliOp
 
     from runner.config import RunConfig
     from runner.lab import Lab
     from runner.optimizer import OptimizerResult
     from runner.problem import Problem
     from runner.workload import Workload
+
+
+@dataclass(frozen=True)
+class Deflation:
+    """What keeps a level away from those below, and in the sector."""
+
+    penalty: float
+    """β, in the Hamiltonian's unit."""
+    observable: SparsePauliOp
+    """What is minimized, in the circuit's layout: the Hamiltonian, and the sector's penalty where it is needed."""
 
 
 @dataclass(kw_only=True)
@@ -35,6 +46,8 @@ class Vqd(Experiment):
     """Number of states, the ground state included; a degenerate level counts as often as it occurs."""
     penalty: float | None = None
     """β in the Hamiltonian's unit, above the highest excitation sought; null: twice the sum of |coefficients|."""
+    sector_penalty: float | None = None
+    """µ of µ[(N↑−n↑)² + (N↓−n↓)²], added where the ansatz changes numbers of electrons; null: as β; 0: none."""
     starts: int = 3
     """Starting points tried per level; the first is the ansatz's, the others are random."""
 
@@ -43,36 +56,50 @@ class Vqd(Experiment):
         require_integer("experiment.starts", self.starts, 1, 1000)
         if self.penalty is not None:
             require_positive("experiment.penalty", self.penalty)
+        if self.sector_penalty is not None:
+            require_number("experiment.sector_penalty", self.sector_penalty)
+            if self.sector_penalty < 0:
+                raise ConfigError(
+                    f"must be at least 0, got {self.sector_penalty}; raise it",
+                    key="experiment.sector_penalty",
+                )
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> float:  # noqa: ARG002
-        """The penalty β.
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Deflation:  # noqa: ARG002
+        """The penalties.
 
         Raises:
             ConfigError: there are fewer states than levels, or too many qubits for overlaps.
         """
         assert problem is not None
         qubits = problem.hamiltonian.num_qubits
-        if self.levels > 2**qubits:
+        states, sector = number_of_states(problem.hamiltonian), sector_of(problem.hamiltonian)
+        if self.levels > states:
+            place = f"{qubits} qubits have" if sector is None else f"the sector {sector} has"
             raise ConfigError(
-                f"{qubits} qubits have {2**qubits} states, got {self.levels}; lower it",
-                key="experiment.levels",
+                f"{place} {states} states, got {self.levels}; lower it", key="experiment.levels"
             )
         if self.levels > 1 and qubits > MAX_PROJECTED_QUBITS:
             raise ConfigError(
                 f"overlaps are measured on at most {MAX_PROJECTED_QUBITS} qubits, got {qubits}; make it smaller",
                 key="hamiltonian",
             )
-        if self.penalty is not None:
-            return self.penalty
         terms = zip(problem.hamiltonian.paulis, problem.hamiltonian.coeffs, strict=True)
-        return 2 * float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))
+        above = 2 * float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))
+        return Deflation(self.penalty or above, self.minimized(problem, above))
+
+    def minimized(self, problem: Problem, above: float) -> SparsePauliOp:
+        """The problem's observable, plus the sector's penalty unless the ansatz stays there by itself."""
+        weight = above if self.sector_penalty is None else self.sector_penalty
+        if problem.sector is None or problem.leaves_sector is False or not weight:
+            return problem.observable
+        kept = (problem.hamiltonian + weight * problem.sector.penalty()).simplify()
+        return kept.apply_layout(problem.circuit.layout) if problem.circuit.layout else kept
 
     def run(self, lab: Lab) -> Outcome:
         """One level after the other, each kept away from those below it."""
         problem = lab.problem
-        exact: list[float | None] = [None] * self.levels
-        if problem.hamiltonian.num_qubits <= MAX_EXACT_QUBITS:
-            exact = lowest_eigenvalues(problem.hamiltonian, self.levels).tolist()
+        known = levels(problem.hamiltonian, self.levels)
+        exact: list[float | None] = [None] * self.levels if known is None else known.tolist()
         below: list[Term] = []
         finished: list[Workload] = []
         ground = (math.inf, 0.0)
@@ -82,21 +109,24 @@ class Vqd(Experiment):
             finished.append(workload)
             energy, stddev = lab.confirm(workload, problem.circuit, problem.observable)
             reference = exact[level]
+            told = {"outside": problem.outside(workload.best.parameters)} if problem.leaves_sector else {}
             lab.row(
                 level=level, energy=energy, stddev=stddev, exact=reference,
-                error=None if reference is None else energy - reference, evaluations=workload.evaluations,
+                error=None if reference is None else energy - reference, **told,
+                evaluations=workload.evaluations,
             )  # fmt: skip
             if level == 0:
                 ground = energy, stddev
             if found.resumable:
                 break
             circuit = lab.fit(undone(problem.ansatz, workload.best.parameters))
-            below.append(Term(circuit, all_zeros(circuit, problem.ansatz.num_qubits), lab.prepared))
+            below.append(Term(circuit, all_zeros(circuit, problem.ansatz.num_qubits), lab.prepared.penalty))
         return Outcome(
             energy=ground[0],
             stddev=ground[1],
             parameters=finished[0].best.parameters,
             reference_energy=exact[0],
+            reference_note=problem.reference_note if exact[0] == problem.reference_energy else None,
             evaluations=sum(workload.evaluations for workload in finished),
             iterations=sum(workload.iterations for workload in finished),
             stop_reason=found.message,
@@ -108,7 +138,7 @@ class Vqd(Experiment):
         """Minimize the penalized energy from every starting point; the workload remembers the lowest."""
         optimizer = lab.config.optimizer
         energy = lab.objective(
-            workload, Term(lab.problem.circuit, lab.problem.observable), *below, optimizer=optimizer
+            workload, Term(lab.problem.circuit, lab.prepared.observable), *below, optimizer=optimizer
         )
         for point in self.points(lab, workload, first=not below):
             found = lab.minimize(workload, optimizer, energy=energy, start=point)

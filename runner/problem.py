@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from runner.config import RunConfig
 from runner.errors import ConfigError
+from runner.hamiltonian.sector import levels, sector_of
 from runner.transpiler import pass_manager
 
 if TYPE_CHECKING:
@@ -15,8 +17,14 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
+    from runner.hamiltonian.sector import Sector
+
 MAX_EXACT_QUBITS = 14
-"""Largest Hamiltonian that is diagonalized for the reference energy."""
+"""Largest system whose states are evolved or looked at as vectors."""
+MAX_DIFFERENCE = 1e-4
+"""How far a declared energy of so many electrons may be from theirs: what rounding may do to it."""
+LEAK = 1e-9
+"""Probability of other numbers of electrons that is more than rounding."""
 MAX_WRITTEN_GATES = 5000
 """Largest circuit that is written into the journal."""
 
@@ -36,7 +44,9 @@ class Problem:
     initial_point: np.ndarray
     """Shape (P,)."""
     reference_energy: float | None
-    """Lowest eigenvalue; None where the Hamiltonian is too large to tell."""
+    """Lowest energy in the Hamiltonian's sector; None where it has too many states to tell."""
+    reference_note: str | None = None
+    """Where the reference energy comes from, in words: exact diagonalization, sector N↑=1, N↓=1."""
 
     @classmethod
     def build(cls, config: RunConfig, backend: BackendV2) -> Problem:
@@ -57,26 +67,69 @@ class Problem:
                 "has no parameters, so there is nothing to optimize; raise its reps", key="ansatz"
             )
         circuit = fit(ansatz, backend, config)
+        reference = Reference.of(config.hamiltonian, hamiltonian)
         return cls(
             hamiltonian=hamiltonian,
             ansatz=ansatz,
             circuit=circuit,
             observable=hamiltonian.apply_layout(circuit.layout) if circuit.layout else hamiltonian,
             initial_point=config.ansatz.initial_point(ansatz, hamiltonian, _rng(config)),
-            reference_energy=reference_energy(config.hamiltonian, hamiltonian),
+            reference_energy=reference.energy,
+            reference_note=reference.note,
         )
+
+    @cached_property
+    def sector(self) -> Sector | None:
+        """The numbers of electrons its energies belong to; None: all states."""
+        return sector_of(self.hamiltonian)
+
+    @cached_property
+    def leaves_sector(self) -> bool | None:
+        """Whether the ansatz mixes in other numbers of electrons; None where there is no sector, or no telling."""
+        import numpy as np
+
+        somewhere = np.random.default_rng(1).uniform(-np.pi, np.pi, self.ansatz.num_parameters)
+        share = self._share_outside(somewhere)
+        return None if share is None else share > LEAK
+
+    def outside(self, parameters: Any) -> float | None:
+        """Probability of other numbers of electrons than the sector's in the ansatz's state, without noise.
+
+        Args:
+            parameters: shape (P,).
+
+        Returns:
+            0 where the ansatz keeps them; None where there is no sector, or no telling above 14 qubits.
+        """
+        if self.leaves_sector:
+            return self._share_outside(parameters)
+        return None if self.leaves_sector is None else 0.0
+
+    def _share_outside(self, parameters: Any) -> float | None:
+        if self.sector is None or self.ansatz.num_qubits > MAX_EXACT_QUBITS:
+            return None
+        from qiskit.exceptions import QiskitError
+        from qiskit.quantum_info import Statevector
+
+        try:
+            state = Statevector(self.ansatz.assign_parameters(parameters))
+        except QiskitError:  # a circuit with resets or measurements has no state vector
+            return None
+        return self.sector.outside(state.data)
 
     def describe(self) -> dict[str, Any]:
         """What the journal keeps of it: sizes, the exact energy, and both circuits before and after transpiling."""
         from runner.hamiltonian.operator import physics_of
 
-        source = physics_of(self.hamiltonian).source
+        source, sector = physics_of(self.hamiltonian).source, self.sector
         return {
             "qubits": self.hamiltonian.num_qubits,
             "terms": len(self.hamiltonian),
             "parameters": self.ansatz.num_parameters,
             "reference_energy": self.reference_energy,
             **({} if source is None else {"source": source}),
+            "reference_note": self.reference_note,
+            **({} if sector is None else {"sector": {"up": sector.up, "down": sector.down}}),
             "circuits": {"declared": _describe(self.ansatz), "device": _describe(self.circuit)},
         }
 
@@ -152,31 +205,64 @@ def _require_isa(circuit: QuantumCircuit, backend: BackendV2) -> None:
         raise ConfigError(f"is false, but {problem}; set it to true", key="backend.transpile") from error
 
 
-def reference_energy(declared: Any, hamiltonian: SparsePauliOp) -> float | None:
-    """The lowest eigenvalue: as declared, or by exact diagonalization up to 14 qubits."""
+@dataclass(frozen=True)
+class Reference:
+    """The energy results are compared with, and where it comes from."""
+
+    energy: float | None
+    """Lowest energy in the Hamiltonian's sector; None where it has too many states to tell."""
+    note: str | None
+    """`exact diagonalization` or `declared`, and for electrons the sector; None where there is no energy."""
+
+    @classmethod
+    def of(cls, declared: Any, hamiltonian: SparsePauliOp) -> Reference:
+        """As declared, or by exact diagonalization up to 16 384 states.
+
+        Raises:
+            ConfigError: a molecule's declared energy is not the one of its electrons.
+        """
+        from runner.hamiltonian.operator import physics_of
+
+        known, ours = getattr(declared, "reference_energy", None), _of_electrons(declared)
+        if ours and declared.sector == "all":
+            known = None  # it belongs to the electrons
+        if known is not None and not ours:
+            return cls(float(known), "declared")
+        energy = physics_of(hamiltonian).reference_energy
+        if energy is None and (found := levels(hamiltonian, 1)) is not None:
+            energy = float(found[0])
+        words = "exact diagonalization"
+        if energy is None:
+            energy, words = known, "declared"
+        elif known is not None:
+            _check_declared(known, energy, hamiltonian)
+        return cls(energy, None if energy is None else words + _among(hamiltonian))
+
+
+def _of_electrons(declared: Any) -> bool:
+    """Whether a declared reference energy means the one of the declared electrons."""
+    from runner.hamiltonian.pauli import MoleculeTerms
+
+    return isinstance(declared, MoleculeTerms)
+
+
+def _check_declared(known: float, exact: float, hamiltonian: SparsePauliOp) -> None:
+    if abs(known - exact) > MAX_DIFFERENCE:
+        raise ConfigError(
+            f"is {known:.6f}, but the lowest energy with {sector_of(hamiltonian)} is {exact:.6f}; "
+            "set it to null",
+            key="hamiltonian.reference_energy",
+        )
+
+
+def _among(hamiltonian: SparsePauliOp) -> str:
+    """Which states an energy of electrons is the lowest of."""
     from runner.hamiltonian.operator import physics_of
 
-    known = getattr(declared, "reference_energy", None)
-    if known is None:
-        known = physics_of(hamiltonian).reference_energy
-    if known is not None:
-        return float(known)
-    if hamiltonian.num_qubits > MAX_EXACT_QUBITS:
-        return None
-    return float(lowest_eigenvalues(hamiltonian, 1)[0])
-
-
-def lowest_eigenvalues(hamiltonian: SparsePauliOp, count: int) -> np.ndarray:
-    """The `count` lowest eigenvalues, shape (count,), by dense or sparse (Lanczos) diagonalization."""
-    import numpy as np
-    from scipy.sparse.linalg import eigsh
-
-    dimension = 2**hamiltonian.num_qubits
-    if dimension <= 256:
-        return np.linalg.eigvalsh(hamiltonian.to_matrix())[:count]
-    matrix = hamiltonian.to_matrix(sparse=True)
-    start = np.random.default_rng(1).normal(size=dimension)  # ARPACK's own start vector is not reproducible
-    return np.sort(eigsh(matrix, k=count, which="SA", v0=start, return_eigenvectors=False))
+    sector = sector_of(hamiltonian)
+    if sector is not None:
+        return f", sector {sector}"
+    return ", all sectors" if physics_of(hamiltonian).electrons else ""
 
 
 def _rng(config: RunConfig) -> np.random.Generator:

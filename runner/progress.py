@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from runner.results import RunResult, error_in_words
+from runner.results import RunResult, error_in_words, outside_in_words
 
 REFRESH = 0.1
 """Seconds between two updates of the progress line."""
@@ -135,9 +135,12 @@ def summary(
         spread = f" ± {result.stddev:.2g}" if result.stddev else ""
         table.add_row("energy", f"{result.energy:.6f}{spread}")
     if result.reference_energy is not None:
-        table.add_row("exact", f"{result.reference_energy:.6f}")
+        note = f" ({result.reference_note})" if result.reference_note else ""
+        table.add_row("exact", f"{result.reference_energy:.6f}{note}")
     if result.error is not None:
         table.add_row("error", error_in_words(result.error, result.reference_energy, hamiltonian))
+    if words := outside_in_words(result):
+        table.add_row("sector", words)
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
     for session in sessions:
         table.add_row("session", f"{session['id']}  {session['status'].lower()}: {session['reason']}")

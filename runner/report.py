@@ -328,10 +328,12 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     if energy is not None:
         tiles.append(("energy", f"{energy:.6f}", f"± {stddev:.2g}" if stddev else unit(events)))
     if exact is not None:
-        tiles.append(("exact", f"{exact:.6f}", unit(events)))
+        tiles.append(("exact", f"{exact:.6f}", str(result.get("reference_note") or unit(events))))
     if error is not None:
         words = error_in_words(error, exact, hamiltonian_schema(events))
         tiles.append(("error", words, "energy − exact"))
+    if outside := number(result.get("outside_sector")):
+        tiles.append(("outside the sector", f"{100 * outside:.3g} %", "of the state, without noise"))
     if result:
         tiles.append(
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")

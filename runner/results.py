@@ -41,6 +41,10 @@ class Outcome:
     """Parameter values it was found at."""
     reference_energy: float | None = None
     """What it should have been."""
+    reference_note: str | None = None
+    """Where that is from and which states it is the lowest of, e.g. exact diagonalization, sector N↑=1, N↓=1."""
+    outside_sector: float | None = None
+    """Probability of other numbers of electrons in the noiseless state at `parameters`; None where there is none."""
     evaluations: int = 0
     """Energies evaluated."""
     iterations: int = 0
@@ -79,6 +83,10 @@ class RunResult:
     """Why the run ended."""
     converged: bool | None = None
     """Every minimization met its own criterion or the target energy; None where nothing was minimized."""
+    reference_note: str | None = None
+    """Where the reference is from and which states it is the lowest of."""
+    outside_sector: float | None = None
+    """Probability of other numbers of electrons in the noiseless state at `parameters`; None: cannot be told."""
     usage_seconds: float
     """Usage of all sessions in seconds."""
     cost: float | None
@@ -135,3 +143,17 @@ class RunResult:
         if self.table and {"bitstring", "count"} <= self.table[0].keys():
             return histogram({row["bitstring"]: row["count"] for row in self.table})
         return convergence(read_journal(self.directory / "journal.jsonl").events, self.reference_energy)
+
+
+def outside_in_words(result: RunResult) -> str:
+    """What is to be said of a state with other numbers of electrons than the reference; nothing where all is well."""
+    share = result.outside_sector
+    words = ""
+    if share:
+        part = f"{100 * share:.3g} %" if share > 1e-6 else "less than 0.0001 %"
+        words = f"{part} of the state has other numbers of electrons: the ansatz does not keep them"
+    below = result.error is not None and result.error < -max(3 * (result.stddev or 0), 1e-6)
+    if below and (share or (share is None and "sector N" in (result.reference_note or ""))):
+        words = words or "the ansatz may not keep the numbers of electrons"
+        words += "; so the energy lies below the sector's lowest"
+    return words + ("; ansatz=uccsd keeps them" if words else "")

@@ -167,7 +167,7 @@ class _Execution:
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
             self._describe(preparation.problem)
-            ending = self._judged(self._experiment(lab), lab)
+            ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
             sessions = lab.describe_sessions()
             self.files.write_json(self.files.session, sessions)
             result = self._result(ending, sessions, lab.converged)
@@ -263,6 +263,8 @@ class _Execution:
             energy=outcome.energy,
             stddev=outcome.stddev,
             reference_energy=outcome.reference_energy,
+            reference_note=outcome.reference_note,
+            outside_sector=outcome.outside_sector,
             error=error,
             evaluations=outcome.evaluations,
             iterations=outcome.iterations,
@@ -287,6 +289,18 @@ class _Ending:
     outcome: Outcome
     status: str
     exit_code: int
+
+
+def _placed(ending: _Ending, problem: Problem | None) -> _Ending:
+    """The ending with what the problem knows of its reference: which states it is of, and how far the state is in."""
+    outcome = ending.outcome
+    if problem is None or outcome.energy is None:
+        return ending
+    if outcome.reference_note is None and outcome.reference_energy == problem.reference_energy:
+        outcome = replace(outcome, reference_note=problem.reference_note)
+    if outcome.outside_sector is None and len(outcome.parameters) == problem.ansatz.num_parameters:
+        outcome = replace(outcome, outside_sector=problem.outside(outcome.parameters))
+    return replace(ending, outcome=outcome)
 
 
 @contextlib.contextmanager

@@ -99,21 +99,10 @@ def electronic(one_body: np.ndarray, two_body: np.ndarray, constant: float) -> S
     return SparsePauliOp(total.paulis, total.coeffs.real)
 
 
-def sector_energy(operator: SparsePauliOp, electrons: tuple[int, int], mapper: str) -> float:
-    """Lowest energy among states with these numbers of electrons: full configuration interaction."""
-    import numpy as np
-    from scipy.sparse.linalg import eigsh
+def sector_energy(operator: SparsePauliOp, electrons: tuple[int, int], mapper: str) -> float | None:
+    """Lowest energy among states with these numbers of electrons, full configuration interaction; None: too many."""
+    from runner.hamiltonian.operator import Hamiltonian, Physics
+    from runner.hamiltonian.sector import levels
 
-    count = operator.num_qubits
-    half = count // 2
-    states = np.arange(2**count)
-    occupied = np.zeros((count, len(states)), dtype=int)
-    bits = np.array([(states >> qubit) & 1 for qubit in range(count)])
-    for qubit in range(count):  # qubit = sum of stored occupations, the last of which is its own
-        occupied[qubit] = (bits[qubit] + sum(occupied[o] for o in stored(qubit, mapper) if o != qubit)) % 2
-    inside = (occupied[:half].sum(0) == electrons[0]) & (occupied[half:].sum(0) == electrons[1])
-    matrix = operator.to_matrix(sparse=True)[inside][:, inside]
-    if matrix.shape[0] <= 512:
-        return float(np.linalg.eigvalsh(matrix.toarray())[0])
-    start = np.random.default_rng(1).normal(size=matrix.shape[0])
-    return float(eigsh(matrix, k=1, which="SA", v0=start, return_eigenvectors=False)[0])
+    found = levels(Hamiltonian(operator, physics=Physics(electrons=electrons, mapper=mapper)), 1)
+    return None if found is None else float(found[0])

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
-from runner.require import require_integer, require_number
+from runner.hamiltonian.sector import SECTORS
+from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -63,6 +64,10 @@ class Lattice:
                         pair = (start * columns + line, end * columns + line)
                     groups.setdefault((direction, colour), []).append(pair)
         return list(groups.values())
+
+    def _sublattice(self, site: int) -> int:
+        columns = self.shape[-1]
+        return (site // columns + site % columns) % 2
 
 
 def _steps(length: int, periodic: bool) -> Iterator[Bond]:
@@ -143,10 +148,6 @@ class Heisenberg(SpinLattice):
         prepared = [index >= len(layers) - first - 1 for index in range(len(layers))]
         return assemble(layers, prepared, self.sites, reference_state=neel, preparation=self._singlets())
 
-    def _sublattice(self, site: int) -> int:
-        columns = self.shape[-1]
-        return (site // columns + site % columns) % 2
-
     def _singlets(self) -> QuantumCircuit:
         """(|01⟩ − |10⟩)/√2 on the first group of bonds."""
         from qiskit import QuantumCircuit
@@ -215,12 +216,18 @@ class TransverseIsing(SpinLattice):
 class Hubbard(Lattice):
     """H = −t Σ (c†ᵢσ cⱼσ + h.c.) + U Σ n↑n↓ − µ Σ n; Jordan–Wigner, 2 qubits per site, spin up first."""
 
+    reference_energy: float | None = None
+    """Energy to compare results with; null: the lowest with these electrons, computed up to 16 384 states."""
     hopping: float = 1.0
     """t, in the unit of energy."""
     interaction: float = 4.0
     """U, in the unit of energy."""
     chemical_potential: float | None = None
-    """µ, in the unit of energy; null: U/2, half filling."""
+    """µ, in the unit of energy; null: U/2, at which half filling is lowest."""
+    electrons: list[int] = field(default_factory=list)
+    """Electrons with spin up and with spin down, e.g. [1, 0]; empty: one per site, half filling."""
+    sector: str = "electrons"
+    """What references and levels are of: electrons (states with these numbers of electrons) | all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -228,9 +235,17 @@ class Hubbard(Lattice):
             require_number(f"hamiltonian.{name}", getattr(self, name))
         if self.chemical_potential is not None:
             require_number("hamiltonian.chemical_potential", self.chemical_potential)
+        require_choice("hamiltonian.sector", self.sector, SECTORS)
+        if len(self.electrons) not in (0, 2):
+            raise ConfigError(
+                f"must be [up, down] or empty, got {len(self.electrons)} numbers; give two",
+                key="hamiltonian.electrons",
+            )
+        for index, count in enumerate(self.electrons):
+            require_integer(f"hamiltonian.electrons[{index}]", count, 0, self.sites)
 
     def build(self) -> Hamiltonian:
-        """The operator; the HVA starts from one electron per site, neighbours paired to singlets."""
+        """The operator; at half filling the HVA starts from one electron per site, neighbours paired to singlets."""
         qubits = 2 * self.sites
         mu = self.interaction / 2 if self.chemical_potential is None else self.chemical_potential
         layers: list[list[Term]] = []
@@ -243,17 +258,27 @@ class Hubbard(Lattice):
             onsite += [("Z", [place], mu / 2 - self.interaction / 4) for place in (up, down)]
         layers.append([*onsite, ("I", [0], self.sites * (self.interaction / 4 - mu))])
         prepared = [False] * (len(layers) - 1) + [True]
-        alternating = [(site // self.shape[-1] + site % self.shape[-1]) % 2 for site in range(self.sites)]
-        state = tuple([1 - bit for bit in alternating] + alternating)
-        electrons = (state[: self.sites].count(1), state[self.sites :].count(1))
+        half_filling = self._half_filling()
+        up, down = self.electrons or half_filling
+        state = self._spread(up, down)
         return assemble(
             layers,
             prepared,
             qubits,
             reference_state=state,
-            preparation=self._singlets(state),
-            electrons=electrons,
+            preparation=self._singlets(state) if (up, down) == half_filling else product_state(state),
+            electrons=(up, down),
+            every_sector=self.sector == "all",
         )
+
+    def _half_filling(self) -> tuple[int, int]:
+        return (self.sites + 1) // 2, self.sites // 2
+
+    def _spread(self, up: int, down: int) -> tuple[int, ...]:
+        """Spin up fills one sublattice first, spin down the other: few sites have both. One bit per qubit."""
+        order = sorted(range(self.sites), key=self._sublattice)
+        filled = {*order[:up], *(site + self.sites for site in order[::-1][:down])}
+        return tuple(int(place in filled) for place in range(2 * self.sites))
 
     def _singlets(self, state: tuple[int, ...]) -> QuantumCircuit:
         """(c†ₐ↑c†_b↓ + c†_b↑c†ₐ↓)/√2 on the first group of bonds, `state` on sites left over."""
@@ -280,6 +305,17 @@ class Hubbard(Lattice):
             yield letter + "Z" * len(between) + letter, [low, *between, high], -self.hopping / 2
 
 
+def product_state(bits: tuple[int, ...]) -> QuantumCircuit:
+    """Prepares the basis state with these bits, qubit 0 first."""
+    from qiskit import QuantumCircuit
+
+    circuit = QuantumCircuit(len(bits))
+    for qubit, bit in enumerate(bits):
+        if bit:
+            circuit.x(qubit)
+    return circuit
+
+
 def assemble(
     layers: list[list[Term]],
     prepared: list[bool],
@@ -288,6 +324,7 @@ def assemble(
     reference_state: tuple[int, ...],
     preparation: QuantumCircuit,
     electrons: tuple[int, int] | None = None,
+    every_sector: bool = False,
 ) -> Hamiltonian:
     """The sum of all layers; those that are not zero become the parts the HVA alternates between."""
     from qiskit.quantum_info import SparsePauliOp
@@ -308,6 +345,7 @@ def assemble(
         parts=tuple(parts),
         prepared=tuple(held),
         electrons=electrons,
+        every_sector=every_sector,
         mapper="jordan_wigner" if electrons else None,
     )
     total = SparsePauliOp.sum(parts).simplify()

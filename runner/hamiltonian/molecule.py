@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import ConfigError
 from runner.hamiltonian.fermion import MAPPERS, electronic, hartree_fock_state, remap, sector_energy
 from runner.hamiltonian.file import read_text
+from runner.hamiltonian.sector import SECTORS
 from runner.require import require_choice, require_integer, require_positive
 
 if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.hamiltonian.operator import Hamiltonian
-
-MAX_FCI_QUBITS = 14
-"""Largest molecule whose full configuration interaction is computed for reference."""
 
 
 @dataclass(kw_only=True)
@@ -46,6 +44,8 @@ class MoleculeGeometry:
     """Which orbitals active_space means, counted from 0; empty: those around the Fermi level."""
     mapper: str = "jordan_wigner"
     """jordan_wigner | parity | bravyi_kitaev."""
+    sector: str = "electrons"
+    """What references and levels are of: electrons (states with these numbers of electrons) | all."""
 
     def __post_init__(self) -> None:
         if bool(self.geometry) == bool(self.xyz_file):
@@ -54,6 +54,7 @@ class MoleculeGeometry:
             )
         require_choice("hamiltonian.unit", self.unit, ("angstrom", "bohr"))
         require_choice("hamiltonian.mapper", self.mapper, MAPPERS)
+        require_choice("hamiltonian.sector", self.sector, SECTORS)
         require_integer("hamiltonian.charge", self.charge, -100, 100)
         require_integer("hamiltonian.spin", self.spin, 0, 100)
         if len(self.active_space) not in (0, 2):
@@ -113,7 +114,8 @@ class MoleculeGeometry:
         }[self.mapper]()
         operator = mapper.map(problem.hamiltonian.second_q_op()).simplify()
         constant = float(sum(problem.hamiltonian.constants.values()))
-        return molecular(with_constant(operator, constant), tuple(problem.num_particles), self.mapper)
+        electrons = tuple(problem.num_particles)
+        return molecular(with_constant(operator, constant), electrons, self.mapper, self.sector)
 
 
 @dataclass(kw_only=True)
@@ -128,6 +130,8 @@ class HydrogenChain:
     """Distance of neighbours in Å."""
     mapper: str = "jordan_wigner"
     """jordan_wigner | parity | bravyi_kitaev."""
+    sector: str = "electrons"
+    """What references and levels are of: electrons (states with these numbers of electrons) | all."""
 
     def __post_init__(self) -> None:
         require_integer("hamiltonian.atoms", self.atoms, 2, 6)
@@ -139,6 +143,7 @@ class HydrogenChain:
                 f"must be 0.1 to 100 Å, got {self.bond_length}; change it", key="hamiltonian.bond_length"
             )
         require_choice("hamiltonian.mapper", self.mapper, MAPPERS)
+        require_choice("hamiltonian.sector", self.sector, SECTORS)
 
     def build(self) -> Hamiltonian:
         """The operator in the molecular orbitals of restricted Hartree–Fock."""
@@ -147,18 +152,21 @@ class HydrogenChain:
         one_body, two_body, repulsion = molecular_integrals(self.atoms, self.bond_length)
         operator = remap(electronic(one_body, two_body, repulsion), self.mapper)
         half = self.atoms // 2
-        return molecular(operator, (half, half), self.mapper)
+        return molecular(operator, (half, half), self.mapper, self.sector)
 
 
-def molecular(operator: SparsePauliOp, electrons: tuple[int, int], mapper: str) -> Hamiltonian:
-    """An operator together with its Hartree–Fock state and, where it is small, its FCI energy."""
+def molecular(
+    operator: SparsePauliOp, electrons: tuple[int, int], mapper: str, sector: str = "electrons"
+) -> Hamiltonian:
+    """An operator together with its Hartree–Fock state and, where there are few states, its FCI energy."""
     from runner.hamiltonian.operator import Hamiltonian, Physics
 
-    small = operator.num_qubits <= MAX_FCI_QUBITS
+    every = sector == "all"
     physics = Physics(
         reference_state=hartree_fock_state(operator.num_qubits, electrons, mapper),
-        reference_energy=sector_energy(operator, electrons, mapper) if small else None,
+        reference_energy=None if every else sector_energy(operator, electrons, mapper),
         electrons=electrons,
+        every_sector=every,
         mapper=mapper,
     )
     return Hamiltonian(operator.paulis, operator.coeffs.real, physics=physics)

@@ -19,6 +19,8 @@ class Physics:
     """The energy to compare with where it is not the lowest eigenvalue: FCI for a given number of electrons."""
     electrons: tuple[int, int] | None = None
     """Electrons with spin up and down; only for molecules and the Hubbard model."""
+    every_sector: bool = False
+    """References and levels are of all numbers of electrons, not only of `electrons`."""
     mapper: str | None = None
     """Fermions to qubits: jordan_wigner | parity | bravyi_kitaev; only for fermions."""
     source: str | None = None

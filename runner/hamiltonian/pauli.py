@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.fermion import MAPPERS, hartree_fock_state
+from runner.hamiltonian.sector import SECTORS, Sector
 from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
+    from qiskit.quantum_info import SparsePauliOp
+
     from runner.hamiltonian.operator import Hamiltonian
 
 MAX_QUBITS = 1000
@@ -73,6 +76,8 @@ class PauliTerms:
 class MoleculeTerms(PauliTerms):
     """A molecule's Hamiltonian in Hartree, nuclear repulsion and frozen core in the identity term."""
 
+    reference_energy: float | None = None
+    """Full configuration interaction of these electrons, checked where it can be; null, or sector=all: computed."""
     electrons: list[int] = field(default_factory=lambda: [1, 1])
     """Electrons with spin up and with spin down in the active orbitals."""
     mapper: str = "jordan_wigner"
@@ -81,10 +86,13 @@ class MoleculeTerms(PauliTerms):
     """Energy of the Hartree–Fock state in Hartree, for comparison."""
     geometry: str = ""
     """What the numbers were computed for, in words."""
+    sector: str = "electrons"
+    """What references and levels are of: electrons (states with these numbers of electrons) | all."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice("hamiltonian.mapper", self.mapper, MAPPERS)
+        require_choice("hamiltonian.sector", self.sector, SECTORS)
         if len(self.electrons) != 2:
             raise ConfigError(
                 f"must be [up, down], got {len(self.electrons)} numbers; give two",
@@ -95,7 +103,11 @@ class MoleculeTerms(PauliTerms):
             require_integer(f"{key}[{index}]", count, 0, size // 2)
 
     def build(self) -> Hamiltonian:
-        """The operator, with the Hartree–Fock state as its reference."""
+        """The operator, with the Hartree–Fock state as its reference.
+
+        Raises:
+            ConfigError: its terms do not keep the numbers of electrons in the mapping declared.
+        """
         from runner.hamiltonian.operator import Hamiltonian, Physics
 
         operator = super().build()
@@ -103,9 +115,22 @@ class MoleculeTerms(PauliTerms):
         physics = Physics(
             reference_state=hartree_fock_state(operator.num_qubits, (up, down), self.mapper),
             electrons=(up, down),
+            every_sector=self.sector == "all",
             mapper=self.mapper,
         )
+        self._check_mapping(operator)
         return Hamiltonian(operator, physics=physics)
+
+    def _check_mapping(self, operator: SparsePauliOp) -> None:
+        """Terms of another mapping, or of qubits that were tapered off, mix what would be called electrons."""
+        up, down = self.electrons
+        sector = Sector(up=up, down=down, qubits=operator.num_qubits, mapper=self.mapper)
+        if operator.num_qubits % 2 or not sector.keeps(operator):
+            raise ConfigError(
+                f"the terms do not keep the numbers of electrons in {self.mapper}; "
+                "name the mapping they were made with, or declare them as hamiltonian=pauli",
+                key="hamiltonian.mapper",
+            )
 
 
 def check_terms(terms: Sequence[Any], qubits: int | None = None, key: str = "hamiltonian.terms") -> None:
