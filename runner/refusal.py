@@ -35,6 +35,8 @@ HYDRA_KEYS = (
 )  # fmt: skip
 """The only parts of Hydra's own configuration that may be overridden: the rest can run code or write anywhere."""
 
+PLAIN_TEXT = re.compile(r"[\w.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
+"""A key and a text that can only be meant as one, though Hydra's grammar wants quotes around it."""
 MAX_YAML_BYTES = 1_000_000
 MAX_YAML_NODES = 100_000
 
@@ -53,9 +55,15 @@ def _parse(text: str) -> tuple[Override, ...]:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import OverrideParseException
 
+    parser = OverridesParser.create()
     try:
-        return tuple(OverridesParser.create().parse_overrides([text]))
+        return tuple(parser.parse_overrides([text]))
     except OverrideParseException as error:
+        if PLAIN_TEXT.fullmatch(
+            text
+        ):  # a geometry or a path, as a shell without quotes of ours hands it over
+            key, _, value = text.partition("=")
+            return tuple(parser.parse_overrides([f"{key}='{value}'"]))
         key = text.lstrip("+~").partition("=")[0]
         raise ConfigError(
             f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "

@@ -109,3 +109,17 @@ def test_restore_refuses_values_that_no_longer_fit() -> None:
 
     with pytest.raises(ConfigError, match=r"session.colour: unknown key"):
         restore(declaration.values, declaration.schemas)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("hamiltonian.geometry=Li 0 0 0; H 0 0 1.6", "Li 0 0 0; H 0 0 1.6"),
+        ("hamiltonian.xyz_file=a folder/bell (1).xyz", "a folder/bell (1).xyz"),
+    ],
+)
+def test_plain_text_needs_no_second_quotes(typed, meant):
+    """What the shell hands over without its quotes is taken as one text where it can be nothing else."""
+    config = compose("hamiltonian=molecule", typed)
+
+    assert meant in (config.hamiltonian.geometry, config.hamiltonian.xyz_file)

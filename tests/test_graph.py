@@ -133,7 +133,7 @@ def test_bad_graphs_are_refused(changes, message):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"entries": []}, "hamiltonian.entries: give either entries or a path"),
+        ({"entries": [[0, 0, 1]], "path": "a"}, "hamiltonian.entries: give either entries or a path"),
         ({"entries": [[0, 1]]}, r"hamiltonian.entries\[0\]: must be \[u, v, weight\]"),
         ({"entries": [[0, 1, "x"]]}, r"hamiltonian.entries\[0\]: must be a real number"),
         ({"variables": 0}, "hamiltonian.variables: must be at least 1"),

@@ -131,6 +131,30 @@ def test_an_xyz_file_is_a_geometry(tmp_path):
     assert operator.physics.reference_energy == pytest.approx(-1.137306, abs=1e-6)
 
 
+def test_bond_length_moves_the_second_atom():
+    """LiH at 1.6 Å declared at 1.0 and stretched: PySCF 2.14's FCI of the geometry written out, −7.882324379 Ha."""
+    pytest.importorskip("pyscf")
+    pytest.importorskip("qiskit_nature")
+    stretched = MoleculeGeometry(name="m", geometry="Li 0 0 0; H 0 0 1.0", bond_length=1.6).build()
+
+    assert stretched.physics.reference_energy == pytest.approx(-7.882324379, abs=1e-6)
+
+
+def test_charge_and_spin_come_from_the_comment_or_the_declaration(tmp_path):
+    """Named ones count; others than declared, or two bare integers, are refused."""
+    atoms = "\nHe 0 0 0\nH 0 0 0.774\n"
+    named, bare = tmp_path / "named.xyz", tmp_path / "bare.xyz"
+    named.write_text("2\ncharge=1" + atoms)
+    bare.write_text("2\n1 1" + atoms)
+
+    with pytest.raises(ConfigError, match=r"hamiltonian.charge: is 0, and the comment of .* means 1"):
+        MoleculeGeometry(name="m", xyz_file=str(named), charge=0).charge_and_spin()
+    with pytest.raises(ConfigError, match=r"declare both, e.g. hamiltonian.charge=1 hamiltonian.spin=0"):
+        MoleculeGeometry(name="m", xyz_file=str(bare)).charge_and_spin()
+    assert MoleculeGeometry(name="m", xyz_file=str(named)).charge_and_spin() == (1, 0)
+    assert MoleculeGeometry(name="m", xyz_file=str(bare), charge=1, spin=0).charge_and_spin() == (1, 0)
+
+
 def test_without_the_extra_the_remedy_is_told(monkeypatch):
     """What to install, and what to choose instead."""
     monkeypatch.setitem(__import__("sys").modules, "qiskit_nature", None)
@@ -143,7 +167,13 @@ def test_without_the_extra_the_remedy_is_told(monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"geometry": ""}, "hamiltonian.geometry: give either geometry or xyz_file"),
+        (
+            {"geometry": "H 0 0 0", "xyz_file": "a.xyz"},
+            "hamiltonian.geometry: give either geometry or xyz_file",
+        ),
+        ({"frame": 1}, "hamiltonian.frame: is of xyz_file, and there is none"),
+        ({"bond_length": -1.0}, "hamiltonian.bond_length: must be above 0"),
+        ({"bond_length": 1.0, "geometry": "H 0 0 0"}, "hamiltonian.bond_length: .* the geometry has 1"),
         ({"geometry": "H 0 0; H 0 0 1"}, "hamiltonian.geometry: atom 1 is 'H 0 0'"),
         ({"geometry": "H 0 0 zero"}, "atom 1 is 'H 0 0 zero'"),
         ({"unit": "meter"}, "hamiltonian.unit: unknown choice 'meter'"),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 GRAPHS = ("cycle", "path", "complete", "star", "petersen", "cube", "random_regular", "edges", "file")
 FIXED_SIZES = {"petersen": 10, "cube": 8}
+EXAMPLE = ((0, 0, -1.0), (1, 1, -1.5), (2, 2, -2.0), (0, 1, 2.0), (1, 2, 2.0))
+"""Of three things that exclude each other in pairs, the two best: what `qubo` is where nothing else is declared."""
 SIZE = 8
 """Nodes of a named graph that may have any number, where none is declared."""
 
@@ -171,7 +173,7 @@ class Qubo:
     name: str
     """Name of the choice."""
     entries: list[Any] = field(default_factory=list)
-    """[i, j, value]; i = j is a linear term; [i, j] and [j, i] are added."""
+    """[i, j, value]; i = j is a linear term; [i, j] and [j, i] are added; empty without a file: EXAMPLE."""
     path: str = ""
     """File of entries, a matrix or a binary quadratic model instead; its layout is recognized (docs/declare.md)."""
     layout: str | None = None
@@ -190,7 +192,7 @@ class Qubo:
         check_reading(self.path, self.layout, self.count_from)
         if self.variables is not None:
             require_integer("hamiltonian.variables", self.variables, 1, MAX_NODES)
-        if bool(self.entries) == bool(self.path):
+        if self.entries and self.path:
             raise ConfigError(
                 "give either entries or a path, e.g. [[0, 0, -1], [0, 1, 2]]", key="hamiltonian.entries"
             )
@@ -232,8 +234,9 @@ class Qubo:
                 first=self.count_from,
                 variables=self.variables,
             )
-        size = self.variables or 1 + max(max(i, j) for i, j, _ in self.entries)
-        return Network("entries", tuple(map(str, range(size))), tuple(normal_edges(self.entries)))
+        entries = self.entries or EXAMPLE
+        size = self.variables or 1 + max(max(i, j) for i, j, _ in entries)
+        return Network("entries", tuple(map(str, range(size))), tuple(normal_edges(entries)))
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
 from runner.hamiltonian.fermion import MAPPERS, electronic, hartree_fock_state, remap, sector_energy
-from runner.hamiltonian.file import read_text
+from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
 from runner.hamiltonian.sector import SECTORS
 from runner.require import require_choice, require_integer, require_positive
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.hamiltonian.operator import Hamiltonian
+
+HYDROGEN = "H 0 0 0; H 0 0 0.735"
+"""What `molecule` is where nothing else is declared."""
 
 
 @dataclass(kw_only=True)
@@ -25,17 +28,21 @@ class MoleculeGeometry:
     name: str
     """Name of the choice."""
     geometry: str = ""
-    """Atoms and positions, e.g. `H 0 0 0; H 0 0 0.735`."""
+    """Atoms and positions, e.g. `Li 0 0 0; H 0 0 1.6`; empty without a file: H2 at 0.735 Å."""
     xyz_file: str = ""
-    """An XYZ file instead of geometry, in Å."""
+    """An XYZ file instead of geometry."""
+    frame: int | None = None
+    """Which of several geometries in the file, from 0, −1 is the last; null: there must be one."""
+    bond_length: float | None = None
+    """Distance of the two atoms of a diatomic instead of the geometry's, in its unit; null: as it is written."""
     unit: str = "angstrom"
-    """Unit of geometry: angstrom | bohr."""
+    """Unit of all positions, also in a file: angstrom | bohr."""
     basis: str = "sto3g"
     """Basis set, by its PySCF name."""
-    charge: int = 0
-    """Total charge in elementary charges."""
-    spin: int = 0
-    """Unpaired electrons: spin up minus spin down."""
+    charge: int | None = None
+    """Total charge in elementary charges; null: as the file's comment names it, else 0."""
+    spin: int | None = None
+    """Unpaired electrons: spin up minus spin down; null: as the file's comment names its multiplicity, else 0."""
     frozen_core: bool = False
     """Keep core electrons doubly occupied."""
     active_space: list[int] = field(default_factory=list)
@@ -48,15 +55,25 @@ class MoleculeGeometry:
     """What references and levels are of: electrons (states with these numbers of electrons) | all."""
 
     def __post_init__(self) -> None:
-        if bool(self.geometry) == bool(self.xyz_file):
+        if self.geometry and self.xyz_file:
             raise ConfigError(
                 "give either geometry or xyz_file, e.g. 'H 0 0 0; H 0 0 0.735'", key="hamiltonian.geometry"
             )
+        if self.frame is not None:
+            require_integer("hamiltonian.frame", self.frame)
+            if not self.xyz_file:
+                raise ConfigError(
+                    "is of xyz_file, and there is none; set it to null", key="hamiltonian.frame"
+                )
+        if self.bond_length is not None:
+            require_positive("hamiltonian.bond_length", self.bond_length)
         require_choice("hamiltonian.unit", self.unit, ("angstrom", "bohr"))
         require_choice("hamiltonian.mapper", self.mapper, MAPPERS)
         require_choice("hamiltonian.sector", self.sector, SECTORS)
-        require_integer("hamiltonian.charge", self.charge, -100, 100)
-        require_integer("hamiltonian.spin", self.spin, 0, 100)
+        if self.charge is not None:
+            require_integer("hamiltonian.charge", self.charge, -100, 100)
+        if self.spin is not None:
+            require_integer("hamiltonian.spin", self.spin, 0, 100)
         if len(self.active_space) not in (0, 2):
             raise ConfigError(
                 f"must be [electrons, orbitals], got {self.active_space}; give two numbers",
@@ -71,8 +88,8 @@ class MoleculeGeometry:
             )
         for index, orbital in enumerate(self.active_orbitals):
             require_integer(f"hamiltonian.active_orbitals[{index}]", orbital, 0, 1000)
-        if self.geometry:
-            atoms_of(self.geometry, "hamiltonian.geometry")
+        if not self.xyz_file:
+            self.atoms()  # what is written inline is checked before anything is imported
 
     def build(self) -> Hamiltonian:
         """The operator, nuclear repulsion and frozen electrons in the identity term.
@@ -90,11 +107,12 @@ class MoleculeGeometry:
                 "needs qiskit-nature and pyscf; pip install 'runner[chemistry]', or choose h2, lih, hydrogen",
                 key="hamiltonian",
             ) from error
-        atoms = self.geometry or xyz_atoms(Path(self.xyz_file))
-        unit = DistanceUnit.BOHR if self.unit == "bohr" and self.geometry else DistanceUnit.ANGSTROM
+        atoms = self.atoms()
+        charge, spin = self.charge_and_spin()
+        unit = DistanceUnit.BOHR if self.unit == "bohr" else DistanceUnit.ANGSTROM
         try:
             problem: Any = PySCFDriver(
-                atom=atoms, unit=unit, charge=self.charge, spin=self.spin, basis=self.basis
+                atom=atoms.text, unit=unit, charge=charge, spin=spin, basis=self.basis
             ).run()
             if self.frozen_core:
                 problem = FreezeCoreTransformer().transform(problem)
@@ -114,8 +132,46 @@ class MoleculeGeometry:
         }[self.mapper]()
         operator = mapper.map(problem.hamiltonian.second_q_op()).simplify()
         constant = float(sum(problem.hamiltonian.constants.values()))
-        electrons = tuple(problem.num_particles)
-        return molecular(with_constant(operator, constant), electrons, self.mapper, self.sector)
+        source = atoms.described if self.xyz_file else None
+        operator, electrons = with_constant(operator, constant), tuple(problem.num_particles)
+        return molecular(operator, electrons, self.mapper, self.sector, source=source)
+
+    def atoms(self) -> Geometry:
+        """The declared atoms, or the file's.
+
+        Raises:
+            ConfigError: they cannot be read, or are not two where a bond length is declared.
+        """
+        if self.xyz_file:
+            found = read_geometry(Path(self.xyz_file), "hamiltonian.xyz_file", self.frame)
+        else:
+            found = inline_geometry(self.geometry or HYDROGEN, "hamiltonian.geometry")
+        return found if self.bond_length is None else found.stretched(self.bond_length)
+
+    def charge_and_spin(self) -> tuple[int, int]:
+        """As declared, else as the file's comment has them.
+
+        Raises:
+            ConfigError: the two differ, or the comment may mean something that is not declared.
+        """
+        atoms = self.atoms()
+        stated = {
+            "charge": (self.charge, atoms.charge),
+            "spin": (self.spin, None if atoms.multiplicity is None else atoms.multiplicity - 1),
+        }
+        for name, (declared, written) in stated.items():
+            if None not in (declared, written) and declared != written:
+                told = f"is {declared}, and the comment of {self.xyz_file} means {written}; make them equal"
+                raise ConfigError(told, key=f"hamiltonian.{name}")
+        if atoms.suspected not in (None, (0, 1)) and None in (self.charge, self.spin):
+            charge, multiplicity = atoms.suspected or (0, 1)
+            told = (
+                f"{self.xyz_file} has the comment '{charge} {multiplicity}', which may be charge and multiplicity; "
+                f"declare both, e.g. hamiltonian.charge={charge} hamiltonian.spin={max(multiplicity - 1, 0)}"
+            )
+            raise ConfigError(told, key="hamiltonian.xyz_file")
+        charge, spin = (next((v for v in pair if v is not None), 0) for pair in stated.values())
+        return charge, spin
 
 
 @dataclass(kw_only=True)
@@ -156,9 +212,17 @@ class HydrogenChain:
 
 
 def molecular(
-    operator: SparsePauliOp, electrons: tuple[int, int], mapper: str, sector: str = "electrons"
+    operator: SparsePauliOp,
+    electrons: tuple[int, int],
+    mapper: str,
+    sector: str = "electrons",
+    *,
+    source: str | None = None,
 ) -> Hamiltonian:
-    """An operator together with its Hartree–Fock state and, where there are few states, its FCI energy."""
+    """An operator together with its Hartree–Fock state and, where there are few states, its FCI energy.
+
+    `source` says what its file was read as.
+    """
     from runner.hamiltonian.operator import Hamiltonian, Physics
 
     every = sector == "all"
@@ -168,6 +232,7 @@ def molecular(
         electrons=electrons,
         every_sector=every,
         mapper=mapper,
+        source=source,
     )
     return Hamiltonian(operator.paulis, operator.coeffs.real, physics=physics)
 
@@ -177,42 +242,3 @@ def with_constant(operator: SparsePauliOp, constant: float) -> SparsePauliOp:
     from qiskit.quantum_info import SparsePauliOp
 
     return (operator + SparsePauliOp("I" * operator.num_qubits, constant)).simplify(atol=1e-12)
-
-
-def atoms_of(geometry: str, key: str) -> int:
-    """Number of atoms in `symbol x y z; …`.
-
-    Raises:
-        ConfigError: an atom is not a symbol and three numbers.
-    """
-    atoms = [atom.split() for atom in geometry.split(";") if atom.strip()]
-    for index, atom in enumerate(atoms):
-        try:
-            symbol, *position = atom
-            if len([float(value) for value in position]) != 3 or not symbol.isalpha():
-                raise ValueError
-        except ValueError:
-            raise ConfigError(
-                f"atom {index + 1} is {' '.join(atom)!r}; write symbol x y z", key=key
-            ) from None
-    return len(atoms)
-
-
-def xyz_atoms(path: Path) -> str:
-    """The atoms of an XYZ file as `symbol x y z; …`.
-
-    Raises:
-        ConfigError: it is not an XYZ file.
-    """
-    key = "hamiltonian.xyz_file"
-    lines = read_text(path, key).splitlines()
-    try:
-        count = int(lines[0])
-    except (IndexError, ValueError) as error:
-        raise ConfigError(
-            f"{path} does not start with a number of atoms; give an XYZ file", key=key
-        ) from error
-    geometry = "; ".join(" ".join(line.split()[:4]) for line in lines[2 : 2 + count])
-    if count < 1 or atoms_of(geometry, key) != count:
-        raise ConfigError(f"{path} says {count} atoms and has others; correct it", key=key)
-    return geometry
