@@ -38,8 +38,13 @@ class BackendConfig:
     """Transpiler optimization level, 0 to 3."""
     transpile: bool = True
     """Fit circuits to the backend's instruction set and layout; false expects ISA circuits."""
+    schedule: bool | None = None
+    """Let qubits that wait decay by their T1 and T2, circuits being scheduled as late as possible; null: where the
+    backend has noise and knows durations and T1 or T2; false: gate and readout errors only."""
 
     def __post_init__(self) -> None:
+        if self.schedule and self.never_scheduled:
+            raise ConfigError(f"is true, but {self.never_scheduled}; remove it", key="backend.schedule")
         require_choice("backend.method", self.method, METHODS)
         require_choice("backend.engine", self.engine, ENGINES)
         require_range("backend.threads", self.threads, 1, 1024)
@@ -48,7 +53,32 @@ class BackendConfig:
     @property
     def engine_options(self) -> dict[str, Any]:
         """Keyword arguments for the engine."""
-        return {"engine": self.engine, "method": self.method, "threads": self.threads}
+        return {
+            "engine": self.engine,
+            "method": self.method,
+            "threads": self.threads,
+            "schedule": self.schedule,
+        }
+
+    @property
+    def never_scheduled(self) -> str | None:
+        """Why no circuit of such a backend is scheduled, whatever its target; None where that is for it to say."""
+        return None
+
+    def _require_schedule(self, backend: BackendV2) -> BackendV2:
+        """The backend, unless idle qubits are to decay on it and cannot.
+
+        Raises:
+            ConfigError: it does not know durations, or T1 and T2.
+        """
+        from runner.engine.schedule import why_not
+
+        if self.schedule and (reason := why_not(backend.target)):
+            raise ConfigError(
+                f"is true, but nothing can be scheduled on {backend.name}: {reason}; remove it",
+                key="backend.schedule",
+            )
+        return backend
 
     def service(self, config: RunConfig, **live: Any) -> LocalRuntimeService:
         """The service that runs the jobs: the local runtime, on the declared session's clock."""
@@ -65,6 +95,11 @@ class BackendConfig:
 @dataclass(kw_only=True)
 class IdealBackend(BackendConfig):
     """A simulator without noise, topology or durations."""
+
+    @property
+    def never_scheduled(self) -> str:
+        """It has nothing that decays."""
+        return "an ideal simulator has no noise, so no qubit decays"
 
     def build(self, service: LocalRuntimeService) -> BackendV2:
         """An Aer simulator bound to `service`."""
@@ -107,6 +142,11 @@ class NoisyBackend(BackendConfig):
             raise ConfigError(
                 f"must be at most 2·t1 = {2 * (self.t1 or 0):g}, got {self.t2}; lower it", key="backend.t2"
             )
+
+    @property
+    def never_scheduled(self) -> str:
+        """Its errors belong to gates."""
+        return "declared noise acts with the gates only and schedules no circuit"
 
     def build(self, service: LocalRuntimeService) -> BackendV2:
         """An Aer simulator with this noise model, bound to `service`."""
@@ -153,10 +193,15 @@ class DeviceBackend(BackendConfig):
                 key="backend.device",
             )
 
+    @property
+    def never_scheduled(self) -> str | None:
+        """Without noise nothing decays."""
+        return None if self.noise else "with backend.noise=false no qubit decays"
+
     def build(self, service: LocalRuntimeService) -> BackendV2:
         """The snapshot, bound to `service`."""
         if self.noise:
-            return service.backend(self.device)
+            return self._require_schedule(service.backend(self.device))
         from qiskit_aer import AerSimulator
 
         return service.attach(AerSimulator(target=service.backend(self.device).target, method=self.method))
@@ -186,14 +231,13 @@ class GenericBackend(BackendConfig):
         from qiskit.providers.fake_provider import GenericBackendV2
 
         coupling = self.coupling_map()
-        return service.attach(
-            GenericBackendV2(
-                num_qubits=coupling.size() if coupling else self.num_qubits,
-                basis_gates=list(self.basis_gates),
-                coupling_map=coupling,
-                seed=self.device_seed,
-            )
+        device = GenericBackendV2(
+            num_qubits=coupling.size() if coupling else self.num_qubits,
+            basis_gates=list(self.basis_gates),
+            coupling_map=coupling,
+            seed=self.device_seed,
         )
+        return service.attach(self._require_schedule(device))
 
     def coupling_map(self) -> Any:
         """Qiskit's coupling map of the topology; None where every pair is connected."""
@@ -237,7 +281,8 @@ class IbmBackend(BackendConfig):
         if self.resilience_level is not None:
             require_range("backend.resilience_level", self.resilience_level, 0, 2)
         for item in fields(BackendConfig):
-            if item.name in ("method", "engine", "threads") and getattr(self, item.name) != item.default:
+            simulated = ("method", "engine", "threads", "schedule")
+            if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
 
     def service(self, config: RunConfig, **live: Any) -> Any:

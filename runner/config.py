@@ -332,9 +332,23 @@ def restore(values: dict[str, Any], schemas: dict[str, str], overrides: Sequence
             if name not in known.get(group, {}):
                 raise ConfigError(f"its schema {name!r} is not known to this version", key=group)
             root[group] = OmegaConf.structured(known[group][name])
-        merged = OmegaConf.merge(root, values)
+        merged = OmegaConf.merge(root, as_it_was(values, schemas, known))
     assert OmegaConf.is_dict(merged)
     return declaration(merged, overrides)  # type: ignore[arg-type]
+
+
+def as_it_was(values: dict[str, Any], schemas: dict[str, str], known: Any) -> dict[str, Any]:
+    """Recorded values with what was so before there was a key for it: no circuit was scheduled on a device."""
+    backend, schema = values.get("backend"), schemas.get("backend", "")
+    if not isinstance(backend, dict) or "schedule" in backend or schema in NEVER_SCHEDULED:
+        return values
+    if not hasattr(known["backend"][schema], "schedule"):
+        return values
+    return {**values, "backend": {**backend, "schedule": False}}
+
+
+NEVER_SCHEDULED = ("ideal", "noisy", "ibm")
+"""Backends on which it makes no difference."""
 
 
 @contextlib.contextmanager

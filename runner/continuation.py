@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from runner.config import Declaration, RunConfig, declare, flatten, restore
 from runner.directory import OUTPUTS, RunDirectory
 from runner.environment import environment
-from runner.errors import ConfigError, JournalError, ResumeError
+from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.journal import Journal, is_open, read_journal
 from runner.refusal import parse
 from runner.results import RunResult
@@ -31,6 +32,12 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
     _same_config(files, started["config"])
     values = {**started["config"], "run": {**started["config"]["run"], **_run_options(overrides)}}
     declaration = restore(values, started["schemas"], started["overrides"])
+    if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
+        warnings.warn(
+            "backend.schedule: this run is from before idle qubits decayed; it goes on without, as it began",
+            ConfigWarning,
+            stacklevel=2,
+        )
     _same_environment(started, declaration.config)
     if _status(events) == "stopped":
         # its session has ended: going on means another session

@@ -116,7 +116,12 @@ def terminal() -> Console:
 
 
 def summary(
-    result: RunResult, sessions: Sequence[Mapping[str, Any]], tracking: str, *, hamiltonian: str | None
+    result: RunResult,
+    sessions: Sequence[Mapping[str, Any]],
+    tracking: str,
+    *,
+    hamiltonian: str | None,
+    idle: str | None = None,
 ) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
 
@@ -125,6 +130,7 @@ def summary(
         sessions: those of session.json.
         tracking: what is said of MLflow.
         hamiltonian: name of its schema, which tells the unit of energy.
+        idle: what becomes of qubits that wait; None where nothing is noisy.
     """
     console = terminal()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -141,6 +147,8 @@ def summary(
         table.add_row("error", error_in_words(result.error, result.reference_energy, hamiltonian))
     if words := outside_in_words(result):
         table.add_row("sector", words)
+    if idle is not None:
+        table.add_row("noise", f"idle qubits {idle}")
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
     for session in sessions:
         table.add_row("session", f"{session['id']}  {session['status'].lower()}: {session['reason']}")

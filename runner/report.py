@@ -175,7 +175,7 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
         title=str(started.get("name") or figures.parent.name),
         status=str(result.get("status", "unfinished")),
         subtitle=_subtitle(started),
-        choices=_choices(config),
+        choices=_choices(config, started.get("idle_qubits")),
         stop_reason=result.get("stop_reason"),
         tiles=_tiles(result, timeline.end, len(jobs), events),
         command=_command(started, config),
@@ -304,13 +304,15 @@ def _command(started: Mapping[str, Any], config: Mapping[str, Any]) -> str | Non
     return " ".join(["python -m runner", *map(_quoted, overrides)])
 
 
-def _choices(config: Mapping[str, Any]) -> str:
+def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
     groups = ("experiment", "hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
     names = {
         group: str(config[group]["name"])
         for group in groups
         if isinstance(config.get(group), Mapping) and config[group].get("name")
     }
+    if idle is not None and "backend" in names:
+        names["backend"] += f" (idle qubits {idle})"
     racing = config.get("experiment", {}).get("optimizers")
     if racing:
         names["optimizer"] = " and ".join(map(str, racing))

@@ -84,6 +84,8 @@ def run(
                 "forked_from": declaration.forked_from,
                 **environment(declaration.config),
             }
+            if (idle := getattr(preparation.backend, "idle_qubits", None)) is not None:
+                started["idle_qubits"] = idle
             if sweep is not None:
                 started["parent"] = sweep.name
             journal.write("run.started", started)
@@ -193,7 +195,13 @@ class _Execution:
             )
             found = where + self.config.tracking.uri if result.mlflow_run_id else "off"
             schema = schema_names(self.config)["hamiltonian"]
-            summary(result, sessions["sessions"], report.message or found, hamiltonian=schema)
+            summary(
+                result,
+                sessions["sessions"],
+                report.message or found,
+                hamiltonian=schema,
+                idle=getattr(preparation.backend, "idle_qubits", None),
+            )
         return result
 
     def _experiment(self, lab: Lab) -> _Ending:

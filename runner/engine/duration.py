@@ -18,14 +18,15 @@ def scheduled_duration(circuit: QuantumCircuit, target: Any, measured: Iterable[
         target: its instruction durations; None, or a target without any, gives None.
         measured: qubits that are measured at the end in addition.
     """
-    if target is None or not _has_durations(target):
+    if target is None or not has_durations(target):
         return None
     free = _schedule(circuit, target, [0.0] * circuit.num_qubits)
     final = free + [free[qubit] + _length(target, "measure", (qubit,)) for qubit in measured]
     return max(final, default=0.0)
 
 
-def _has_durations(target: Any) -> bool:
+def has_durations(target: Any) -> bool:
+    """Does a device know how long any of its instructions takes?"""
     return any(
         properties is not None and properties.duration
         for name in target.operation_names
@@ -33,11 +34,14 @@ def _has_durations(target: Any) -> bool:
     )
 
 
+def length_of(target: Any, name: str, qubits: tuple[int, ...]) -> float | None:
+    """Seconds that an instruction takes on these qubits; None where the device does not say."""
+    properties = (target[name] or {}).get(qubits) if name in target.operation_names else None
+    return None if properties is None else properties.duration
+
+
 def _length(target: Any, name: str, qubits: tuple[int, ...]) -> float:
-    if name not in target.operation_names:
-        return 0.0
-    properties = (target[name] or {}).get(qubits)
-    return (properties.duration or 0.0) if properties is not None else 0.0
+    return length_of(target, name, qubits) or 0.0
 
 
 def _schedule(circuit: QuantumCircuit, target: Any, free: list[float]) -> list[float]:
@@ -48,7 +52,7 @@ def _schedule(circuit: QuantumCircuit, target: Any, free: list[float]) -> list[f
         qubits = tuple(qubit_index[bit] for bit in item.qubits)
         start = max([free[q] for q in qubits] + [clbit_free[bit] for bit in item.clbits], default=0.0)
         if operation.name == "delay":
-            length = _delay(operation, target)
+            length = delay_length(operation, target)
         elif isinstance(operation, ControlFlowOp):
             length = max((_block(block, target, qubits) for block in operation.blocks), default=0.0)
         else:
@@ -70,7 +74,8 @@ def _block(block: QuantumCircuit, target: Any, qubits: tuple[int, ...]) -> float
     return max(_schedule(placed, target, [0.0] * placed.num_qubits), default=0.0)
 
 
-def _delay(operation: Any, target: Any) -> float:
+def delay_length(operation: Any, target: Any) -> float:
+    """Seconds that a delay lasts; 0 where a parameter decides that."""
     value = operation.duration
     if isinstance(value, ParameterExpression) and value.parameters:
         return 0.0

@@ -15,6 +15,7 @@ from runner.engine.aer import METHODS
 from runner.engine.estimator import EstimatorPlan
 from runner.engine.measurement import SimulationOptions
 from runner.engine.sampler import SamplerPlan
+from runner.engine.schedule import Schedule, why_not
 from runner.errors import ConfigError
 
 ENGINES = ("auto", "aer", "kernel")
@@ -30,6 +31,8 @@ class Engine:
         method: `automatic`, `statevector`, `density_matrix`, `matrix_product_state` or `stabilizer`.
         engine: `aer`, `kernel` (the compiled state-vector kernel wherever it can run the circuit), or `auto`.
         threads: how many one simulation may use.
+        schedule: let qubits decay while they wait, as they do between the instructions of a scheduled circuit; None
+            does so where the target knows durations and T1 or T2, and there is noise at all.
         cache_bytes: the bound on what remembered plans may take together, by estimate.
     """
 
@@ -41,6 +44,7 @@ class Engine:
         method: str = "automatic",
         engine: str = "auto",
         threads: int = 1,
+        schedule: bool | None = None,
         cache_bytes: int = 256 << 20,
     ) -> None:
         if method not in METHODS:
@@ -59,11 +63,19 @@ class Engine:
             noise_model=None if ideal else noise_model,
             target=target,
             kernel=_kernel_maker(engine, threads),
+            schedule=_schedule(target, ideal, schedule),
         )
         self._cache_bytes = cache_bytes
         self._plans: OrderedDict[str, Any] = OrderedDict()
         self._recent: OrderedDict[tuple[int, int], _Seen] = OrderedDict()
         self._lock = threading.RLock()
+
+    @property
+    def idle_qubits(self) -> str | None:
+        """What becomes of qubits that wait: they "decay" or "do not decay"; None without noise."""
+        if self._options.noise_model is None:
+            return None
+        return "do not decay" if self._options.schedule is None else "decay"
 
     def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
         """The plan that evaluates these observables, remembered by structure.
@@ -101,6 +113,24 @@ class Engine:
             total -= oldest.nbytes
             for identity in [key for key, seen in self._recent.items() if seen.plan.digest == digest]:
                 del self._recent[identity]
+
+
+def _schedule(target: Any, ideal: bool, wanted: bool | None) -> Schedule | None:
+    """What lets idle qubits decay, where the device allows it.
+
+    Raises:
+        ConfigError: it is wanted and the device does not allow it.
+    """
+    if wanted is False:
+        return None
+    reason = "it has no noise" if ideal else why_not(target)
+    if reason is None:
+        return Schedule(target)
+    if wanted:
+        raise ConfigError(
+            f"schedule is true, but on this device idle qubits do not decay: {reason}; remove it"
+        )
+    return None
 
 
 def _kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -64,13 +65,19 @@ class EstimatorPlan:
         options = options.on(circuit, np.flatnonzero(self.terms.support.any(axis=0)).tolist())
         self._options = options
         self._lock = threading.RLock()
-        self.digest = digest_of(canonical_text(circuit), self.terms.text())
+        anatomy = dissect(circuit, drop_measurements=True)
+        self.unscheduled: str | None = _obstacle(circuit, anatomy, options)
+        """Why idle qubits do not decay although they do on this device; None where they do, or never do."""
+        if self.unscheduled is not None:
+            self._options = options = replace(options, schedule=None)
+        mark = [] if options.schedule is None else ["scheduled"]
+        self.digest = digest_of(canonical_text(circuit), self.terms.text(), *mark)
         self.num_parameters: int = circuit.num_parameters
         self.shape: tuple[int, ...] = self.terms.shape
         self._parameters = list(circuit.parameters)
-        if options.noise_model is not None:
-            circuit = with_relaxation(circuit, options.noise_model)
-        self._anatomy: Anatomy = dissect(circuit, drop_measurements=True)
+        if options.noise_model is not None and options.schedule is None:
+            anatomy = dissect(with_relaxation(circuit, options.noise_model), drop_measurements=True)
+        self._anatomy: Anatomy = anatomy
         self._groups = measurement_bases(self.terms.x, self.terms.z)
         self.num_bases = max(len(self._groups), 1)
         """How many measurement bases a device needs: the qubit-wise commuting groups of terms."""
@@ -295,7 +302,8 @@ class Readout:
         self._identity = [t for t in range(len(terms.labels)) if not terms.support[t].any()]
         bases = [Basis(_letters(terms, group)) for group in self._groups]
         rotations = basis_changes(terms.num_qubits, bases, options.target, options.noise_model)
-        self._pieces: list[Piece] = pieces_of(anatomy, bases, rotations, options)
+        scheduled = _scheduled(anatomy.circuit, rotations, terms, options)
+        self._pieces: list[Piece] = pieces_of(anatomy, bases, rotations, options, scheduled)
         self._masks = [
             [terms.support[group][:, piece.measured[index]] for piece in self._pieces]
             for index, group in enumerate(self._groups)
@@ -397,6 +405,28 @@ class Readout:
             else:
                 parity += masks.astype(np.int64) @ sampled[piece][index][row].T
         return 1.0 - 2.0 * (parity & 1)
+
+
+def _obstacle(circuit: QuantumCircuit, anatomy: Anatomy, options: SimulationOptions) -> str | None:
+    """Why a circuit on a device whose idle qubits decay cannot be scheduled."""
+    if options.schedule is None:
+        return None
+    if anatomy.dynamic:
+        return "it measures, resets or branches before its end"
+    return options.schedule.obstacle(circuit)
+
+
+def _scheduled(
+    circuit: QuantumCircuit,
+    rotations: Sequence[QuantumCircuit],
+    terms: PauliTerms,
+    options: SimulationOptions,
+) -> list[Anatomy] | None:
+    """The circuit as it is carried out with every basis change, all qubits of the observables being measured."""
+    if options.schedule is None:
+        return None
+    measured = np.flatnonzero(terms.support.any(axis=0)).tolist()
+    return [dissect(one) for one in options.schedule.measured_in(circuit, rotations, measured)]
 
 
 def _signs(masks: NDArray) -> NDArray:

@@ -16,6 +16,7 @@ from runner.engine.aer import AerOptions, AerProgram, bits_from_counts, is_cliff
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components
 from runner.engine.memory import require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, misread, restrict
+from runner.engine.schedule import Schedule, as_superoperators
 from runner.errors import ConfigError
 
 MAX_DENSITY_QUBITS = 8
@@ -51,6 +52,8 @@ class SimulationOptions:
     target: Any
     kernel: Callable[..., Any] | None = None
     """Makes a state-vector program of the kernel, `kernel(circuit, parameters)`; None simulates on Aer."""
+    schedule: Schedule | None = None
+    """Lets idle qubits decay; None where nothing is scheduled."""
 
     def on(self, circuit: QuantumCircuit, qubits: Iterable[int] = ()) -> SimulationOptions:
         """The same with a device's noise cut down to the circuit's qubits and these."""
@@ -62,7 +65,9 @@ class SimulationOptions:
                 places = read if item.operation.name == "measure" else touched
                 places.update(circuit.find_bit(bit).index for bit in item.qubits)
         model = self.noise_model.of(touched, read - touched)
-        return replace(self, noise_model=None if model.is_ideal() else model)
+        if model.is_ideal():
+            return replace(self, noise_model=None, schedule=None)
+        return replace(self, noise_model=model)
 
 
 class Piece:
@@ -74,6 +79,8 @@ class Piece:
         bases: the bases, of the whole circuit.
         rotations: per basis, the instructions that turn it into the computational one, on the whole circuit's qubits.
         options: how to simulate.
+        scheduled: per basis, the circuit together with its rotation and the decay of waiting qubits; None where the
+            circuit is not scheduled.
     """
 
     def __init__(
@@ -83,6 +90,7 @@ class Piece:
         bases: Sequence[Basis],
         rotations: Sequence[QuantumCircuit],
         options: SimulationOptions,
+        scheduled: Sequence[Anatomy] | None = None,
     ) -> None:
         self.qubits = list(qubits)
         self._where = {qubit: index for index, qubit in enumerate(self.qubits)}
@@ -92,7 +100,9 @@ class Piece:
         self.measured = [[q for q in basis.qubits if q in self._where] for basis in bases]
         self._rotations = [self._own(rotation) for rotation in rotations]
         self._bases = bases
-        self._channels = any(item.operation.name in CHANNELS for item in self.circuit.data)
+        self._scheduled = scheduled
+        shown = [self.circuit] if scheduled is None else self._turned()
+        self._channels = any(item.operation.name in CHANNELS for circuit in shown for item in circuit.data)
         self.noise_model = self._restricted_noise()
         self.analytic = self._is_analytic()
 
@@ -188,14 +198,26 @@ class Piece:
             return None
         return self._options.kernel(self.circuit, self._parameters)
 
+    def _turned(self) -> list[QuantumCircuit]:
+        """Per basis, the circuit up to the measurement."""
+        if self._scheduled is not None:
+            return [compact(anatomy, self.qubits) for anatomy in self._scheduled]
+        return [self.circuit.compose(rotation) for rotation in self._rotations]
+
+    def _written_out(self) -> list[QuantumCircuit]:
+        """Per basis, the circuit up to the measurement with its noise as channels."""
+        turned = self._turned()
+        if self._scheduled is not None:
+            return as_superoperators(turned, self._gate_noise)
+        if self._gate_noise is None and not self._channels:
+            return turned
+        return [as_channels(circuit, self._gate_noise) for circuit in turned]
+
     @cached_property
     def _probability_program(self) -> AerProgram:
         self._require_memory()
         circuits = []
-        for rotation, measured in zip(self._rotations, self.measured, strict=True):
-            circuit = self.circuit.compose(rotation)
-            if self._gate_noise is not None or self._channels:
-                circuit = as_channels(circuit, self._gate_noise)
+        for circuit, measured in zip(self._written_out(), self.measured, strict=True):
             if measured:
                 circuit.save_probabilities([self._where[q] for q in measured], label="p")
             else:
@@ -207,8 +229,7 @@ class Piece:
     def _sampling_program(self) -> AerProgram:
         self._require_memory()
         circuits = []
-        for rotation, measured in zip(self._rotations, self.measured, strict=True):
-            circuit = self.circuit.compose(rotation)
+        for circuit, measured in zip(self._turned(), self.measured, strict=True):
             circuit.add_register(ClassicalRegister(max(len(measured), 1), "m"))
             for bit, qubit in enumerate(measured):
                 circuit.measure(self._where[qubit], bit)
@@ -266,13 +287,17 @@ class Piece:
 
 
 def pieces_of(
-    anatomy: Anatomy, bases: Sequence[Basis], rotations: Sequence[QuantumCircuit], options: SimulationOptions
+    anatomy: Anatomy,
+    bases: Sequence[Basis],
+    rotations: Sequence[QuantumCircuit],
+    options: SimulationOptions,
+    scheduled: Sequence[Anatomy] | None = None,
 ) -> list[Piece]:
-    """The independent pieces of a circuit that take part in any of the measurements."""
+    """The independent pieces of a circuit that take part in any of the measurements; arguments as of `Piece`."""
     measured = {qubit for basis in bases for qubit in basis.letters}
     groups = components(anatomy, anatomy.touched | measured)
     return [
-        Piece(anatomy, group, bases, rotations, options)
+        Piece(anatomy, group, bases, rotations, options, scheduled)
         for group in groups
         if any(q in measured for q in group)
     ]

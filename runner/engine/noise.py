@@ -127,12 +127,18 @@ def as_channels(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:
             continue
         result._append(operation, item.qubits, item.clbits)
         acted = tuple(circuit.find_bit(bit).index for bit in item.qubits)
-        error = _error_of(noise_model, operation.label or operation.name, acted)
-        if error is None and operation.label:
-            error = _error_of(noise_model, operation.name, acted)
+        error = error_of(noise_model, operation, acted)
         if error is not None:
             result.append(channel(error), item.qubits)
     return result
+
+
+def error_of(noise_model: Any, operation: Any, qubits: tuple[int, ...]) -> Any:
+    """The error that a noise model gives to an instruction by its label or name; None where it has none."""
+    error = _error_of(noise_model, operation.label or operation.name, qubits)
+    if error is None and operation.label:
+        error = _error_of(noise_model, operation.name, qubits)
+    return error
 
 
 def _error_of(noise_model: Any, name: str, qubits: tuple[int, ...]) -> Any:

@@ -29,16 +29,25 @@ class SamplerPlan:
             raise ConfigError(
                 "the sampler needs a circuit with measurements into classical registers; this has none"
             )
-        self.digest = digest_of("sampler", canonical_text(circuit))
+        options = options.on(circuit)
+        self._options = options
+        schedule = options.schedule
+        self.unscheduled: str | None = None if schedule is None else schedule.obstacle(circuit)
+        """Why idle qubits do not decay although they do on this device; None where they do, or never do."""
+        if self.unscheduled is not None:
+            schedule = None
+        self._schedule = schedule
+        mark = [] if schedule is None else ["scheduled"]
+        self.digest = digest_of("sampler", canonical_text(circuit), *mark)
         self.num_parameters: int = circuit.num_parameters
         self.registers: dict[str, int] = {register.name: register.size for register in circuit.cregs}
         self.duration: float | None = scheduled_duration(circuit, options.target)
         clbit_index = {bit: index for index, bit in enumerate(circuit.clbits)}
         self._register_bits = {reg.name: [clbit_index[bit] for bit in reg] for reg in circuit.cregs}
         self._num_clbits = circuit.num_clbits
-        options = options.on(circuit)
-        self._options = options
-        if options.noise_model is not None:
+        if schedule is not None:
+            circuit = schedule.with_decay(circuit)
+        elif options.noise_model is not None:
             circuit = with_relaxation(circuit, options.noise_model)
         self._parameters = list(circuit.parameters)
         self._anatomy: Anatomy = dissect(circuit)
@@ -81,7 +90,8 @@ class SamplerPlan:
             measured = set(self._apart.final.values())
             basis = Basis(dict.fromkeys(measured, "Z"))
             empty = QuantumCircuit(self._anatomy.circuit.num_qubits)
-            return pieces_of(self._apart, [basis], [empty], self._options)
+            scheduled = None if self._schedule is None else [self._apart]
+            return pieces_of(self._apart, [basis], [empty], self._options, scheduled)
 
     def _piecewise_bits(self, rows: NDArray, shots: int, seed: int) -> NDArray:
         """Outcomes of all classical bits, (B, shots, bits), every independent piece sampled on its own."""

@@ -5,6 +5,7 @@ attached.
 from __future__ import annotations
 
 import re
+import warnings
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
@@ -14,7 +15,7 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
 
 if TYPE_CHECKING:
     from runner.runtime.service import LocalRuntimeService
@@ -101,6 +102,11 @@ class LocalBackend(BackendV2):
             self._engine = self._engine_factory(None if self.ideal else self.target, noise)
         return self._engine
 
+    @property
+    def idle_qubits(self) -> str | None:
+        """What becomes of qubits that wait in a circuit: they "decay" or "do not decay"; None without noise."""
+        return getattr(self.engine, "idle_qubits", None)
+
     def run(self, run_input: Any, **options: Any) -> Any:
         """Run circuits on the wrapped backend, outside of any session."""
         return self.wrapped.run(run_input, **options)
@@ -131,6 +137,9 @@ class LocalBackend(BackendV2):
         if plan not in self._fitting:
             self.require_isa(circuit)
             self._fitting.add(plan)
+            if reason := getattr(plan, "unscheduled", None):
+                text = f"{self.name}: idle qubits of circuit {circuit.name!r} do not decay: {reason}"
+                warnings.warn(text, ConfigWarning, stacklevel=4)
         return plan
 
     def require_isa(self, circuit: QuantumCircuit) -> None:
