@@ -99,7 +99,7 @@ class Schedule:
         taken: dict[Any, float] = {
             circuit.qubits[qubit]: reading for qubit in measured
         }  # seconds before the end
-        begins = {qubit: reading for qubit in measured}
+        begins = dict.fromkeys(measured, reading)
         waits: list[dict[int, float]] = []
         for item, is_final in zip(reversed(circuit.data), reversed(final), strict=True):
             bits = (*item.qubits, *item.clbits)

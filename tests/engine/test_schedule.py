@@ -270,7 +270,7 @@ def test_qubits_wait_during_measurements_on_the_way() -> None:
     backend = device("fake_manila")
     circuit = QuantumCircuit(5, 2)
     circuit.x([0, 1])
-    for repeat in (0, 1):
+    for _ in range(2):
         circuit.barrier(0, 1)
         circuit.measure(0, 0)
     circuit.barrier(0, 1)
