@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import ConfigError
 from runner.estimator import MAX_SHOTS
@@ -94,6 +94,8 @@ class Qaoa(Experiment):
     """Share of the best shots whose mean cost is minimized; 1: all of them (Barkoutsos et al. 2020: 0.1 to 0.25)."""
     shots: int | None = None
     """Shots of one evaluation; null: the estimator's default_shots."""
+
+    only_samples: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         require_positive("experiment.cvar", self.cvar)

@@ -32,6 +32,7 @@ class Sampling(Experiment):
     """Most bitstrings per register that are listed in the result; all are in the journal."""
 
     needs_problem: ClassVar[bool] = False
+    only_samples: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.shots is not None:

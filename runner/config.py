@@ -80,6 +80,7 @@ class RunConfig:
         require_range("seed", self.seed, 0, 2**63 - 1)
         require_choice("gradient", self.gradient, GRADIENTS)
         self._check_gradient()
+        self._check_target()
         if self.name is not None and not re.fullmatch(r"[\w.,=+\- ]{1,120}", self.name):
             raise ConfigError(
                 f"{self.name!r} is not usable as a name; use 1 to 120 letters, digits or any of . , = + - _",
@@ -98,6 +99,14 @@ class RunConfig:
             raise ConfigError(
                 "adjoint is exact and the estimator samples; use estimator=exact, or gradient=parameter_shift",
                 key="gradient",
+            )
+
+    def _check_target(self) -> None:
+        samples = getattr(self.experiment, "only_samples", False)
+        if samples and getattr(self.estimator, "target_stddev", None) is not None:
+            raise ConfigError(
+                f"{self.experiment.name} draws bitstrings and estimates no energy; use estimator.default_shots",
+                key="estimator.target_stddev",
             )
 
 

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.errors import ConfigError
-from runner.require import require_range
+from runner.require import require_positive, require_range
 
 MAX_SHOTS = 10_000_000
+SAMPLER_SHOTS = 4096
+"""What the Sampler draws to measure overlaps where the energies have a target; the service's default."""
 
 
 @dataclass(kw_only=True)
@@ -26,7 +28,7 @@ class ExactEstimator:
 
     @property
     def precision(self) -> float:
-        """Target standard error given to the Estimator; 0 asks for the exact value."""
+        """Precision given to the Estimator; 0 asks for the exact value."""
         return 0.0
 
     @property
@@ -37,31 +39,49 @@ class ExactEstimator:
 
 @dataclass(kw_only=True)
 class ShotsEstimator:
-    """Sampled expectation values with honest standard errors."""
+    """Sampled expectation values with honest standard errors; shots, precision or target says how many shots."""
 
     name: str
     """Name of the choice."""
     default_shots: int | None = 4096
     """Shots per measurement basis."""
     default_precision: float | None = None
-    """Target standard error instead of a number of shots; shots = 1/precision²."""
+    """Standard error of a Pauli term of weight 1 at most, as the service has it: 1/precision² shots per basis."""
+    target_stddev: float | None = None
+    """Standard error of the energy aimed at, in its unit; shots follow from the variances of the job before."""
     max_execution_time: int | None = None
     """QPU seconds after which a job is cancelled; null: no limit of its own."""
 
     def __post_init__(self) -> None:
-        if self.default_shots is not None and self.default_precision is not None:
-            raise ConfigError(
-                "both shots and precision are given; add estimator.default_shots=null to use the precision",
-                key="estimator.default_precision",
-            )
-        if self.default_shots is None and self.default_precision is None:
-            raise ConfigError("give default_shots or default_precision", key="estimator.default_shots")
+        self._check_choice()
         if self.default_shots is not None:
             require_range("estimator.default_shots", self.default_shots, 1, MAX_SHOTS)
         if self.default_precision is not None:
             self._check_precision(self.default_precision)
+        if self.target_stddev is not None:
+            require_positive("estimator.target_stddev", self.target_stddev)
         if self.max_execution_time is not None:
             require_range("estimator.max_execution_time", self.max_execution_time, 1, 10_800)
+
+    def _check_choice(self) -> None:
+        """Refuse more than one way of saying how many shots, and none."""
+        ways = {"default_precision": "precision", "target_stddev": "target"}
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                "both precision and target are given; set estimator.default_precision=null",
+                key="estimator.target_stddev",
+            )
+        if given and self.default_shots is not None:
+            (name,) = given
+            raise ConfigError(
+                f"both shots and {ways[name]} are given; add estimator.default_shots=null to use the {ways[name]}",
+                key=f"estimator.{name}",
+            )
+        if not given and self.default_shots is None:
+            raise ConfigError(
+                "give default_shots, default_precision or target_stddev", key="estimator.default_shots"
+            )
 
     @staticmethod
     def _check_precision(precision: float) -> None:
@@ -77,14 +97,16 @@ class ShotsEstimator:
 
     @property
     def precision(self) -> float | None:
-        """Target standard error given to the Estimator; None where the number of shots decides."""
+        """Precision given to the Estimator; None where the number of shots decides."""
         return self.default_precision
 
     @property
     def options(self) -> dict[str, Any]:
-        """Estimator options in the client's names."""
-        shots = self.default_shots or math.ceil((self.default_precision or 1.0) ** -2)
-        options: dict[str, Any] = {"default_shots": shots}
+        """Estimator options in the client's names; with a target, what the Sampler draws."""
+        shots = self.default_shots
+        if self.default_precision is not None:
+            shots = math.ceil(self.default_precision**-2)
+        options: dict[str, Any] = {"default_shots": shots or SAMPLER_SHOTS}
         if self.max_execution_time is not None:
             options["max_execution_time"] = self.max_execution_time
         return options

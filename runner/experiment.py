@@ -23,6 +23,8 @@ class Experiment:
 
     needs_problem: ClassVar[bool] = True
     """Build `lab.problem` from the declared hamiltonian and ansatz."""
+    only_samples: ClassVar[bool] = False
+    """It draws bitstrings and estimates no expectation value."""
 
     def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Any:  # noqa: ARG002
         """Check what can be checked and build what the run needs; given back by `lab.prepared`.

@@ -61,7 +61,21 @@ class Preparation:
                 "adjoint needs an exact simulation without noise; use backend=ideal, or gradient=parameter_shift",
                 key="gradient",
             )
+        self._first_shots(plan)
         self._check_time(plan)
+
+    def _first_shots(self, plan: Any) -> int:
+        """Shots per basis of the first job.
+
+        Raises:
+            ConfigError: the declared standard error takes more than a job may have.
+        """
+        from runner.shots import needed
+
+        target = getattr(self.config.estimator, "target_stddev", None)
+        if target is None:
+            return int(self.config.estimator.options["default_shots"])
+        return needed(float(plan.variance_bounds.max()), target)
 
     def _check_time(self, plan: Any) -> None:
         """Warn where the session would end in its first energy or gradient: the time limit has to exceed any job."""
@@ -75,13 +89,13 @@ class Preparation:
         if optimizer.uses_gradient:
             other = {"spsa": 3, "none": 2 * plan.num_parameters + 1}
             points = other.get(self.config.gradient, plan.gradient_sets)
-        shots = self.config.estimator.options["default_shots"]
-        needed = self.service.cost.qpu_seconds([Work(points * shots * plan.num_bases, plan.duration)])
+        work = Work(points * self._first_shots(plan) * plan.num_bases, plan.duration)
+        needed = self.service.cost.qpu_seconds([work])
         if needed > limit:
             what = "gradient" if points > 1 else "energy"
             warnings.warn(
                 f"session.max_time: {limit} s are shorter than the job of one {what}, about {needed:.1f} s; "
-                "raise it, or lower estimator.default_shots",
+                "raise it, or take fewer shots",
                 ConfigWarning,
                 stacklevel=2,
             )

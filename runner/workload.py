@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import NumericalError
 from runner.gradient import ParameterShift, spsa_gradient, spsa_points
+from runner.shots import ShotChoice, highest_variance, with_shots
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,12 +43,25 @@ class Workload:
         self.best = Best()
         self.evaluations = 0
         self.iterations = 0
+        target = getattr(lab.config.estimator, "target_stddev", None)
+        self.choice = None if target is None else ShotChoice(target)
+        """How many shots its energies take, where their standard error is declared."""
         self._lab = lab
 
     def estimate(self, *pubs: tuple[Any, ...]) -> PrimitiveResult[Any]:
         """Run one Estimator job in the session and wait for it."""
+        choice = self.choice
+        if choice is None:
+            return self._estimate(list(pubs))
+        most = max(highest_variance(pub[1]) for pub in pubs)
+        shots = choice.shots(most, _point(pubs))
+        found = self._estimate(with_shots(pubs, shots))
+        choice.learn(most, [shots * float(part.data.stds.max()) ** 2 for part in found])
+        return found
+
+    def _estimate(self, pubs: list[tuple[Any, ...]]) -> PrimitiveResult[Any]:
         return self._lab.execute(
-            self.name, "estimator", lambda primitive, options: primitive.run(list(pubs), **options)
+            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options)
         )
 
     def values(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
@@ -92,6 +107,14 @@ class Workload:
         )  # fmt: skip
         if not math.isfinite(energy):
             raise NumericalError(f"evaluation {number} of {self.name!r} gave the energy {energy}")
+
+
+def _point(pubs: Sequence[tuple[Any, ...]]) -> np.ndarray | None:
+    """The parameters, shape (1, P), of a job that measures one set of them; None of any other."""
+    import numpy as np
+
+    values = np.asarray(pubs[0][2], dtype=float) if len(pubs) == 1 and len(pubs[0]) > 2 else np.zeros(0)
+    return values.reshape(1, -1) if values.ndim == 1 and values.size else None
 
 
 def _numbers(job: Any) -> Any:
@@ -146,6 +169,7 @@ class Objective:
         self.workload = workload
         self._terms = terms
         self._bare = len(terms) == 1 and terms[0].weight == 1
+        self._shots = 0
         self._pubs = [prepared(term.circuit, term.observable) for term in terms]
         self._shifts: list[ParameterShift] = []
         self._shifted: list[tuple[QuantumCircuit, Any]] = []
@@ -177,8 +201,35 @@ class Objective:
             self.workload.observe(energy, stddev, row)
         return float(energies[0]) if parameters.ndim == 1 else energies
 
+    def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
+        """The PUBs that evaluate it at points of shape (C, P), or at (P,): one per term."""
+        return self._with_shots([(*pub, points) for pub in self._pubs], points)
+
+    @cached_property
+    def _most(self) -> float:
+        """The most that its variance by one shot per basis can be."""
+        return sum(
+            term.weight**2 * highest_variance(pub[1])
+            for term, pub in zip(self._terms, self._pubs, strict=True)
+        )
+
+    def _with_shots(self, pubs: list[tuple[Any, ...]], points: np.ndarray) -> list[tuple[Any, ...]]:
+        """The PUBs with the shots that the declared standard error takes at these points; as they are without one."""
+        if self.workload.choice is None:
+            return pubs
+        self._shots = self.workload.choice.shots(self._most, points.reshape(-1, points.shape[-1]))
+        return with_shots(pubs, self._shots)
+
+    def _learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:
+        """Remember how the energy spreads at points of shape (C, P) or (P,), for the shots of later jobs."""
+        if self.workload.choice is not None:
+            variances = [self._shots * stddev**2 for stddev in stddevs]
+            self.workload.choice.learn(self._most, variances, points.reshape(-1, points.shape[-1]))
+
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._sum(self.workload.values([(*pub, parameters) for pub in self._pubs]))
+        energies, stddevs = self._sum(self.workload.values(self.pubs(parameters)))
+        self._learn(stddevs.reshape(-1).tolist(), parameters)
+        return energies, stddevs
 
     def _sum(self, parts: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
         """Values and their standard errors; the terms' errors are independent."""
@@ -198,13 +249,15 @@ class Objective:
         return sum(term.weight * value for term, value in zip(self._terms, values, strict=True))
 
     def _parameter_shift(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        parts = self.workload.values(
-            [(*pub, shift.angles(parameters)) for pub, shift in zip(self._shifted, self._shifts, strict=True)]
-        )
+        pubs = [
+            (*pub, shift.angles(parameters)) for pub, shift in zip(self._shifted, self._shifts, strict=True)
+        ]
+        parts = self.workload.values(self._with_shots(pubs, parameters))
         energy = self._weighted([float(part["evs"][0]) for part in parts])
         variance = sum(
             (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self._terms, parts, strict=True)
         )
+        self._learn([variance**0.5], parameters)
         gradient = self._weighted(
             [shift.gradient(part["evs"]) for shift, part in zip(self._shifts, parts, strict=True)]
         )

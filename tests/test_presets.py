@@ -34,6 +34,7 @@ NEEDS = {
     # the default of 133 qubits is composed in test_backend.py and run by examples/session_page.py
     "backend=device": {"hamiltonian": "two_qubit", "backend.device": "fake_manila"},
     "backend=fake_manila": {"hamiltonian": "two_qubit"},
+    "estimator=target": {"experiment": "vqe"},
     "hamiltonian=file": {"hamiltonian.path": "terms.json"},
     "hamiltonian=pauli": {"hamiltonian.terms": "[[ZZ,1.0],[XX,0.5]]"},
 }

@@ -29,7 +29,7 @@ from runner.engine.measurement import (
 )
 from runner.engine.memory import require
 from runner.engine.noise import with_relaxation
-from runner.engine.observables import PauliTerms, measurement_bases, pauli_terms
+from runner.engine.observables import PauliTerms, measurement_bases, pauli_terms, variance_bounds
 from runner.engine.shifts import parameter_sets
 from runner.errors import ConfigError
 
@@ -101,6 +101,11 @@ class EstimatorPlan:
     def exact_gradient(self) -> bool:
         """Can `gradient` be computed: no noise, and a circuit the kernel can run backwards?"""
         return self._kernel is not None
+
+    @cached_property
+    def variance_bounds(self) -> NDArray:
+        """The most that each observable's variance by one shot per basis can be, (observables,)."""
+        return variance_bounds(self.terms, self._groups)
 
     @cached_property
     def gradient_sets(self) -> int:

@@ -23,6 +23,8 @@ _PROJECTORS = {
     "l": (("I", 0.5), ("Y", -0.5)),
 }
 _MAX_PROJECTORS = 12
+_RANGE_BITS = 12
+"""Up to this many measured qubits all outcomes of a basis are looked at."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,31 @@ def _expand(element: Mapping[str, complex]) -> dict[str, float]:
             weight = float(np.prod([factor for _, factor in combination]))
             result[expanded] = result.get(expanded, 0.0) + value.real * weight
     return result
+
+
+def variance_bounds(terms: PauliTerms, bases: Sequence[Sequence[int]]) -> NDArray:
+    """The most that each observable's variance by one shot per basis can be, shape (observables,).
+
+    What a basis contributes lies between the smallest and the largest value of its outcomes, so its variance is at
+    most half of that range squared (Popoviciu 1935). With many qubits Σ|c| stands for the half.
+    """
+    total = np.zeros(len(terms.coefficients))
+    for basis in bases:
+        coefficients = terms.coefficients[:, basis]
+        support = terms.support[basis]
+        measured = np.flatnonzero(support.any(axis=0))
+        if len(measured) > _RANGE_BITS:
+            total += np.abs(coefficients).sum(axis=1) ** 2
+            continue
+        outcomes = (np.arange(2 ** len(measured))[:, None] >> np.arange(len(measured))) & 1
+        values = coefficients @ (1 - 2 * (support[:, measured].astype(int) @ outcomes.T & 1))
+        total += (np.ptp(values, axis=1) / 2) ** 2
+    return total
+
+
+def mean_variances(terms: PauliTerms) -> NDArray:
+    """Each observable's variance by one shot per basis in a random state, Σ c² without the identity; (observables,)."""
+    return (terms.coefficients[:, terms.support.any(axis=1)] ** 2).sum(axis=1)
 
 
 def measurement_bases(x: NDArray, z: NDArray) -> list[list[int]]:
