@@ -11,7 +11,7 @@ from runner.experiment import Experiment
 from runner.problem import Reference, fit
 from runner.require import require_choice, require_integer, require_positive
 from runner.results import Outcome
-from runner.workload import Objective, Term
+from runner.workload import Objective, Term, check_frequencies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -63,7 +63,7 @@ class AdaptVqe(Experiment):
         """The pool.
 
         Raises:
-            ConfigError: the Hamiltonian is not one of electrons.
+            ConfigError: the Hamiltonian is not one of electrons, or the optimizer does not fit excitations.
         """
         from runner.ansatz.excitations import evolved, excitation_pool
 
@@ -74,6 +74,7 @@ class AdaptVqe(Experiment):
                 f"{self.pool} has no excitation for this molecule; use sd", key="experiment.pool"
             )
         fit(evolved(hamiltonian, []), backend, config)  # says whether the backend is large enough
+        check_frequencies(config.optimizer, evolved(hamiltonian, list(generators.values())))
         return Pool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
 
     def run(self, lab: Lab) -> Outcome:

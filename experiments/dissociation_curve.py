@@ -10,7 +10,7 @@ from runner.experiment import Experiment
 from runner.problem import Problem
 from runner.require import nearest, require_number
 from runner.results import Outcome
-from runner.workload import Term
+from runner.workload import Term, check_frequencies
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
@@ -49,7 +49,8 @@ class DissociationCurve(Experiment):
         """The problem at every point.
 
         Raises:
-            ConfigError: the Hamiltonian has no such setting, or does not take one of the values.
+            ConfigError: the Hamiltonian has no such setting, or does not take one of the values, or the optimizer does
+                not fit the ansatz.
         """
         known = [item.name for item in fields(config.hamiltonian)]
         if self.parameter not in known:
@@ -57,12 +58,14 @@ class DissociationCurve(Experiment):
                 f"{config.hamiltonian.name!r} has no {self.parameter!r}{nearest(self.parameter, known)}",
                 key="experiment.parameter",
             )
-        return [
+        problems = [
             Problem.build(
                 replace(config, hamiltonian=replace(config.hamiltonian, **{self.parameter: value})), backend
             )
             for value in self.values
         ]
+        check_frequencies(config.optimizer, *(problem.circuit for problem in problems))
+        return problems
 
     def run(self, lab: Lab) -> Outcome:
         """One VQE after the other; the result is the lowest point of the curve."""

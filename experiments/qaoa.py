@@ -13,6 +13,7 @@ from runner.experiment import Experiment
 from runner.problem import fit
 from runner.require import require_integer, require_positive
 from runner.results import Outcome
+from runner.workload import check_frequencies, common_frequencies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -108,7 +109,8 @@ class Qaoa(Experiment):
         """The measured circuit and the cost function.
 
         Raises:
-            ConfigError: the Hamiltonian is not diagonal, or a gradient is asked of samples.
+            ConfigError: the Hamiltonian is not diagonal, a gradient is asked of samples, or the optimizer fits waves
+                where there are none.
         """
         assert problem is not None
         if config.gradient not in ("auto", "none"):
@@ -116,7 +118,14 @@ class Qaoa(Experiment):
                 f"qaoa samples bitstrings and has no {config.gradient} gradient; use auto", key="gradient"
             )
         cost = Cost.of(problem.hamiltonian)
-        return Task(fit(problem.ansatz.measure_all(inplace=False), backend, config), cost)
+        circuit = fit(problem.ansatz.measure_all(inplace=False), backend, config)
+        if self.cvar < 1 and getattr(config.optimizer, "uses_frequencies", False):
+            raise ConfigError(
+                f"nft fits waves, and a CVaR is none, got {self.cvar}; use cobyla, or experiment.cvar=1",
+                key="experiment.cvar",
+            )
+        check_frequencies(config.optimizer, circuit)
+        return Task(circuit, cost)
 
     def run(self, lab: Lab) -> Outcome:
         """Minimize the cost, then sample once more at the best angles and report what was measured there."""
@@ -161,6 +170,11 @@ class Search:
         self._workload = workload
         self._cvar = cvar
         self._shots = shots
+
+    def frequencies(self) -> list[tuple[float, ...] | None]:
+        """Those of the mean cost, for each angle; a CVaR has none."""
+        known = common_frequencies(self._task.circuit)
+        return known if self._cvar == 1 else [None] * len(known)
 
     def sample(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Bits (B, S, n), qubit 0 first, and their costs (B, S), at parameters of shape (P,) or (B, P)."""

@@ -12,6 +12,7 @@ from runner.optimizer import OptimizerConfig
 from runner.require import require_choice
 from runner.results import Outcome
 from runner.schema import choice, choices
+from runner.workload import check_frequencies
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
@@ -79,10 +80,14 @@ class VqeRace(Experiment):
         self,
         config: RunConfig,
         backend: BackendV2,  # noqa: ARG002 - for those that need it
-        problem: Problem | None,  # noqa: ARG002
+        problem: Problem | None,
     ) -> list[OptimizerConfig]:
-        """The optimizers, checked together with the declared limits."""
-        return self.racers(config)
+        """The optimizers, checked together with the declared limits and the ansatz."""
+        assert problem is not None
+        racers = self.racers(config)
+        for racer in racers:
+            check_frequencies(racer, problem.circuit)
+        return racers
 
     def run(self, lab: Lab) -> Outcome:
         """Let all start at once; report them side by side and the best of them as the result."""

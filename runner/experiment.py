@@ -29,11 +29,16 @@ class Experiment:
     def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Any:  # noqa: ARG002
         """Check what can be checked and build what the run needs; given back by `lab.prepared`.
 
-        Called before anything is created, so that what does not fit is told in one line.
+        Called before anything is created, so that what does not fit is told in one line. As it is here, the declared
+        optimizer is checked against the problem's circuit, and nothing is prepared.
 
         Raises:
             ConfigError: the parts of the declaration do not fit together.
         """
+        from runner.workload import check_frequencies
+
+        if problem is not None:
+            check_frequencies(config.optimizer, problem.circuit)
         return None
 
     def run(self, lab: Lab) -> Outcome:

@@ -193,6 +193,9 @@ class Lab:
         fidelity = None
         if optimizer.uses_fidelity:
             fidelity = Overlap.of(circuit or self.problem.ansatz, self, workload)
+        more = {}
+        if getattr(optimizer, "uses_frequencies", False) and hasattr(energy, "frequencies"):
+            more["frequencies"] = energy.frequencies()
         found = optimizer.build().minimize(
             energy,
             self.problem.initial_point if start is None else start,
@@ -200,6 +203,7 @@ class Lab:
             fidelity=fidelity,
             rng=workload.rng,
             callback=workload.iteration,
+            **more,
         )
         with self._lock:
             self.converged = found.success and self.converged is not False

@@ -134,6 +134,32 @@ class Term:
     """In the Hamiltonian's unit, where the observable has none."""
 
 
+def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | None]:
+    """For each parameter, in order, the positive frequencies [1/rad] of expectation values in any of the circuits.
+
+    None where they cannot be known; see `runner.engine.frequencies`.
+    """
+    from runner.engine.frequencies import frequencies
+
+    found = zip(*(frequencies(circuit).values() for circuit in circuits), strict=True)
+    return [
+        None if None in sets else tuple(sorted({value for own in sets if own for value in own}))
+        for sets in found
+    ]
+
+
+def check_frequencies(optimizer: Any, *circuits: QuantumCircuit) -> None:
+    """Refuse an optimizer that does not know how energies in one of these circuits depend on its parameters.
+
+    Raises:
+        ConfigError: naming the parameter and what to type instead.
+    """
+    if getattr(optimizer, "uses_frequencies", False):
+        for circuit in circuits:
+            names = [str(parameter) for parameter in circuit.parameters]
+            optimizer.check(common_frequencies(circuit), names)
+
+
 class EnergyFunction(Protocol):
     """What can be minimized."""
 
@@ -186,6 +212,10 @@ class Objective:
         }
         self.value_and_gradient = gradients.get(gradient)
         """Parameters of shape (P,) → energy and gradient of shape (P,); None where no gradient is declared."""
+
+    def frequencies(self) -> list[tuple[float, ...] | None]:
+        """For each parameter, in order, the positive frequencies of the sum; None where they cannot be known."""
+        return common_frequencies(*(term.circuit for term in self._terms))
 
     def __call__(self, parameters: np.ndarray) -> Any:
         """Energy at parameters of shape (P,), or energies of shape (B,) at parameters of shape (B, P).

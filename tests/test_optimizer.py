@@ -5,6 +5,7 @@ import pytest
 
 from runner.ansatz.overlap import overlap_circuit
 from runner.engine import Engine
+from runner.engine.frequencies import frequencies
 from runner.errors import ConfigError
 from runner.optimizer import StopOptimization
 from runner.optimizer.nft import lowest_of_wave
@@ -51,6 +52,10 @@ class Bowl:
         return self(x), slope
 
 
+FREQUENCIES = [(1.0,)] * 3
+"""The bowl is a sine of each of its angles."""
+
+
 def ignore(step):
     """A callback that does nothing with a step."""
 
@@ -68,6 +73,7 @@ def run(name, bowl, gradient=False, seed=1, **changes):
         START,
         gradient=bowl.gradient if gradient else None,
         fidelity=bowl.fidelity,
+        frequencies=FREQUENCIES,
         rng=np.random.default_rng(seed),
         callback=steps.append,
     )
@@ -120,7 +126,12 @@ def test_other_errors_pass_through(name):
 
     with pytest.raises(ArithmeticError, match="no energy at"):
         choice("optimizer", name).build().minimize(
-            broken, START, fidelity=Bowl().fidelity, rng=np.random.default_rng(1), callback=ignore
+            broken,
+            START,
+            fidelity=Bowl().fidelity,
+            frequencies=FREQUENCIES,
+            rng=np.random.default_rng(1),
+            callback=ignore,
         )
 
 
@@ -228,7 +239,7 @@ def test_nft_finds_the_lowest_point_of_a_wave(harmonics):
         return 0.3 + (amplitudes * np.cos(np.multiply.outer(angle, order) + phases)).sum(-1)
 
     count = 2 * harmonics + 1
-    angle, value = lowest_of_wave(wave(2 * np.pi * np.arange(count) / count))
+    angle, value = lowest_of_wave(wave(2 * np.pi * np.arange(count) / count), order)
 
     assert value == pytest.approx(wave(np.linspace(0, 2 * np.pi, 20001)).min(), abs=1e-6)
     assert wave(angle) == pytest.approx(value, abs=1e-9)
@@ -286,7 +297,12 @@ def h2_error(seed, optimizer="cobyla"):
     start = ansatz.initial_point(circuit, operator, np.random.default_rng([seed, 0x1A1]))
     method = choice("optimizer", optimizer).build()
     result = method.minimize(
-        energy, start, fidelity=fidelity, rng=np.random.default_rng(seed), callback=ignore
+        energy,
+        start,
+        fidelity=fidelity,
+        frequencies=list(frequencies(circuit).values()),
+        rng=np.random.default_rng(seed),
+        callback=ignore,
     )
     return result.energy - declared.reference_energy
 

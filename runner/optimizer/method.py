@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -19,6 +19,8 @@ Gradient = Callable[[Any], tuple[float, Any]]
 """Parameters (P,) → energy and its gradient (P,)."""
 Fidelity = Callable[[Any, Any], Any]
 """Two sets of parameters (B, P) → |⟨ψ(a)|ψ(b)⟩|² of each pair, shape (B,)."""
+Frequencies = Sequence[tuple[float, ...] | None]
+"""For each parameter the positive frequencies [1/rad] with which the energy can depend on it; None: unknown."""
 Callback = Callable[[Mapping[str, Any]], None]
 
 
@@ -61,6 +63,7 @@ class Optimizer(Protocol):
         *,
         gradient: Gradient | None = None,
         fidelity: Fidelity | None = None,
+        frequencies: Frequencies | None = None,
         rng: np.random.Generator,
         callback: Callback,
     ) -> OptimizerResult:
@@ -85,6 +88,7 @@ class OptimizerConfig:
     uses_gradient: ClassVar[bool] = False
     uses_bounds: ClassVar[bool] = False
     uses_fidelity: ClassVar[bool] = False
+    uses_frequencies: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.max_evaluations is not None:
@@ -108,6 +112,9 @@ class OptimizerConfig:
     def build(self) -> Optimizer:
         """The minimizer."""
         return Method(self)
+
+    def check(self, frequencies: Frequencies, names: Sequence[str]) -> None:
+        """Refuse an energy with these frequencies in its parameters, where the method uses them."""
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
         """The method itself: ask `watch` for energies until done."""
@@ -141,6 +148,7 @@ class Method:
         *,
         gradient: Gradient | None = None,
         fidelity: Fidelity | None = None,
+        frequencies: Frequencies | None = None,
         rng: np.random.Generator,
         callback: Callback,
     ) -> OptimizerResult:
@@ -160,7 +168,12 @@ class Method:
         if self.config.bounds is not None:
             x0 = np.clip(x0, self.config.bounds[0], self.config.bounds[1])
         watch = Watch(
-            self.config, energy, gradient if self.config.uses_gradient else None, fidelity, callback
+            self.config,
+            energy,
+            gradient if self.config.uses_gradient else None,
+            fidelity,
+            callback,
+            frequencies=frequencies,
         )
         try:
             ending = self.config.descend(watch, x0, rng)
@@ -194,7 +207,10 @@ class Watch:
         gradient: Gradient | None,
         fidelity: Fidelity | None,
         callback: Callback,
+        *,
+        frequencies: Frequencies | None = None,
     ) -> None:
+        self.frequencies = frequencies
         self.max_evaluations = config.max_evaluations
         self.target_energy = config.target_energy
         self.evaluations = 0

@@ -2,76 +2,194 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
+from runner.errors import ConfigError
+from runner.optimizer.method import (
+    Ending,
+    Frequencies,
+    OptimizerConfig,
+    Watch,
+    optional_count,
+    optional_positive,
+)
 
 if TYPE_CHECKING:
     import numpy as np
 
+MAX_ORDER = 100
+"""Most harmonics of one angle that are fitted."""
+
 
 @dataclass(kw_only=True)
 class NFT(OptimizerConfig):
-    """Along one angle of a Pauli rotation the energy is a sine, and two more energies tell its minimum.
+    """Along one angle the energy is a trigonometric polynomial, and a few more energies tell it and its minimum.
 
-    With several harmonics it is a trigonometric polynomial, and 2·harmonics more energies tell it.
+    Its frequencies are taken from the circuit: 1 for a Pauli rotation that occurs once, 1 and 2 for an excitation,
+    ½ and 1 for a controlled rotation, more where an angle is scaled or shared. Each angle is measured at the fewest
+    equidistant points of its period at which no two of its frequencies look alike: 2R + 1 for R frequencies, unless
+    gaps between them need more. The columns of that fit are orthogonal, so that shot noise is not amplified.
     """
 
     sweeps: int | None = None
     """Passes over all parameters; null: until converged or the evaluations are used up."""
-    harmonics: int = 1
-    """Highest frequency of the energy in one parameter: 1 for Pauli rotations, 2 for coupled-cluster excitations."""
+    harmonics: int | None = None
+    """Harmonics fitted along every angle; null: as many as the circuit gives it. Fewer than that are refused."""
     tolerance: float = 1e-6
     """Converged when two sweeps in a row lower the energy by less than this."""
 
     label = "NFT"
+    uses_frequencies = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         optional_count(self, "sweeps", "harmonics")
         optional_positive(self, "tolerance")
 
-    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:  # noqa: ARG002 - no randomness
-        """Sweep over the parameters; the energy is measured afresh at the start of every sweep."""
-        import numpy as np
+    def check(self, frequencies: Frequencies, names: Sequence[str]) -> None:
+        """Refuse an energy whose harmonics are not known, or are more than declared.
 
+        Raises:
+            ConfigError: naming the parameter and what to type instead.
+        """
+        for own, name in zip(frequencies, names, strict=True):
+            self._wave(own, name)
+
+    def _wave(self, frequencies: tuple[float, ...] | None, name: str) -> Wave | None:
+        """What is fitted along one angle; None where the energy does not depend on it."""
+        if frequencies is None:
+            if self.harmonics is None:
+                raise ConfigError(
+                    f"nft cannot tell how the energy depends on {name}; use cobyla, or declare "
+                    "optimizer.harmonics if you know",
+                    key="optimizer",
+                )
+            return Wave.of(1.0, range(1, self.harmonics + 1))
+        if not frequencies:
+            return None
+        base = common_divisor(frequencies)
+        orders = [] if base is None else [round(frequency / base) for frequency in frequencies]
+        if base is None or orders[-1] > MAX_ORDER:
+            shown = ", ".join(f"{frequency:.4g}" for frequency in frequencies[:4])
+            raise ConfigError(
+                f"nft needs harmonics of one period, at most {MAX_ORDER}; the frequencies of {name} are "
+                f"{shown}{', …' * (len(frequencies) > 4)}; use cobyla",
+                key="optimizer",
+            )
+        if self.harmonics is None:
+            return Wave.of(base, orders)
+        if self.harmonics < orders[-1]:
+            raise ConfigError(
+                f"is {self.harmonics}, but the energy has {orders[-1]} in {name}; set it to null",
+                key="optimizer.harmonics",
+            )
+        return Wave.of(base, range(1, self.harmonics + 1))
+
+    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:  # noqa: ARG002 - no randomness
+        """Sweep over the parameters, those that take fewest energies first; every sweep begins with a fresh energy."""
+        known = [None] * len(x0) if watch.frequencies is None else list(watch.frequencies)
+        waves = [self._wave(own, f"parameter {index}") for index, own in enumerate(known)]
+        order = sorted(range(len(x0)), key=lambda index: wave.points if (wave := waves[index]) else 0)
         x = x0.copy()
         energy = watch(x)
         sweep = idle = 0
         while self.sweeps is None or sweep < self.sweeps:
             before = energy
-            for index in range(len(x)):
-                points = 2 * self.harmonics + 1
-                shifts = 2 * np.pi * np.arange(1, points) / points
-                around = np.tile(x, (points - 1, 1))
-                around[:, index] += shifts
-                samples = np.concatenate([[energy], watch.many(around)])
-                turn, energy = lowest_of_wave(samples)
-                x[index] = (x[index] + turn + np.pi) % (2 * np.pi) - np.pi
+            for index in order:
+                if (wave := waves[index]) is not None:
+                    x[index], energy = wave.solve(watch, x, index, energy)
                 watch.step(energy)
             sweep += 1
             energy = watch(x)
             idle = idle + 1 if before - energy < self.tolerance else 0
             if idle == 2:
-                return Ending(parameters=x, energy=energy, message=f"converged after {sweep} sweeps")
-        return Ending(parameters=x, energy=energy, message=f"{sweep} sweeps done")
+                return self._converged(x, energy, sweep, certain=None not in known)
+        return Ending(parameters=x, energy=energy, success=False, message=f"{sweep} sweeps done")
+
+    @staticmethod
+    def _converged(x: np.ndarray, energy: float, sweep: int, *, certain: bool) -> Ending:
+        message = f"converged after {sweep} sweeps"
+        if not certain:
+            message = (
+                f"no lower after {sweep} sweeps; harmonics are declared, not known: not called converged"
+            )
+        return Ending(parameters=x, energy=energy, success=certain, message=message)
 
 
-def lowest_of_wave(samples: np.ndarray) -> tuple[float, float]:
+@dataclass(frozen=True)
+class Wave:
+    """The energy along one angle: c₀ + 2 Re Σₙ cₙ exp(i n g θ)."""
+
+    base: float
+    """g in 1/rad; the period is 2π/g."""
+    orders: tuple[int, ...]
+    """Which n occur, ascending."""
+    points: int
+    """Equidistant points of the period that tell it."""
+
+    @classmethod
+    def of(cls, base: float, orders: Sequence[int]) -> Wave:
+        """With the fewest points at which the orders −n, 0 and n are all different, modulo their number."""
+        points = 2 * len(orders) + 1
+        while len({order % points for n in orders for order in (n, -n)} - {0}) < 2 * len(orders):
+            points += 1
+        return cls(base, tuple(orders), points)
+
+    def solve(self, watch: Watch, x: np.ndarray, index: int, energy: float) -> tuple[float, float]:
+        """The lowest point along angle `index` through `x`, in (−π/g, π/g], and the energy there by the fit.
+
+        Args:
+            watch: what evaluates.
+            x: parameters, shape (P,).
+            index: of the angle.
+            energy: at `x`.
+        """
+        import numpy as np
+
+        shifts = 2 * np.pi * np.arange(1, self.points) / self.points / self.base
+        around = np.tile(x, (len(shifts), 1))
+        around[:, index] += shifts
+        turn, lowest = lowest_of_wave(np.concatenate([[energy], watch.many(around)]), self.orders)
+        half = math.pi / self.base
+        return (x[index] + turn / self.base + half) % (2 * half) - half, lowest
+
+
+def common_divisor(frequencies: Sequence[float]) -> float | None:
+    """The largest g of which all frequencies are multiples; None where they have none."""
+    largest = max(frequencies)
+    divisor = largest
+    for frequency in frequencies:
+        rest = frequency
+        while rest > 1e-6 * largest:
+            divisor, rest = rest, abs(math.remainder(divisor, rest))
+    base = largest / round(largest / divisor)
+    whole = all(abs(frequency / base - round(frequency / base)) < 1e-6 for frequency in frequencies)
+    return base if whole else None
+
+
+def lowest_of_wave(samples: np.ndarray, orders: Sequence[int]) -> tuple[float, float]:
     """Where the trigonometric polynomial through equidistant samples over one period is lowest, and its value there.
 
     Args:
-        samples: 2R + 1 values at angles 2πk/(2R + 1), R being the highest frequency.
+        samples: N values at angles 2πk/N.
+        orders: the harmonics it has, ascending; −n, 0 and n all different modulo N.
     """
     import numpy as np
 
-    order = len(samples) // 2
-    waves = np.fft.rfft(samples) / len(samples)
-    if order == 1:
+    spectrum = np.fft.rfft(samples) / len(samples)
+    waves = np.zeros(orders[-1] + 1, dtype=complex)
+    waves[0] = spectrum[0]
+    for order in orders:
+        place = order % len(samples)
+        mirrored = place >= len(spectrum)
+        waves[order] = spectrum[len(samples) - place].conj() if mirrored else spectrum[place]
+    if len(waves) == 2:
         angle = np.pi - float(np.angle(waves[1]))
         return angle, float(waves[0].real - 2 * np.abs(waves[1]))
-    k = np.arange(1, order + 1)
+    k = np.arange(1, len(waves))
 
     def value(angle: np.ndarray) -> np.ndarray:
         return waves[0].real + 2 * np.real(np.exp(1j * np.outer(angle, k)) @ waves[1:])
