@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import ConfigError
 from runner.experiment import Experiment
+from runner.hamiltonian.sector import sector_of
 from runner.problem import Reference, fit
 from runner.require import require_choice, require_integer, require_positive
 from runner.results import Outcome
@@ -122,6 +123,7 @@ class AdaptVqe(Experiment):
             parameters=workload.best.parameters,
             reference_energy=pool.reference.energy,
             reference_note=pool.reference.note,
+            outside_sector=None if sector_of(pool.hamiltonian) is None else 0.0,  # as excitations are
             evaluations=workload.evaluations,
             iterations=workload.iterations,
             stop_reason=message,

@@ -108,14 +108,16 @@ class Problem:
     def _share_outside(self, parameters: Any) -> float | None:
         if self.sector is None or self.ansatz.num_qubits > MAX_EXACT_QUBITS:
             return None
-        from qiskit.exceptions import QiskitError
         from qiskit.quantum_info import Statevector
 
-        try:
-            state = Statevector(self.ansatz.assign_parameters(parameters))
-        except QiskitError:  # a circuit with resets or measurements has no state vector
-            return None
-        return self.sector.outside(state.data)
+        from runner.engine.circuits import dissect
+
+        anatomy = dissect(self.ansatz, drop_measurements=True)
+        if anatomy.dynamic or anatomy.channels:
+            return None  # what measures, resets or decays on the way has no state vector
+        bound = self.ansatz.assign_parameters(parameters)
+        bound.remove_final_measurements()
+        return self.sector.outside(Statevector(bound).data)
 
     def describe(self) -> dict[str, Any]:
         """What the journal keeps of it: sizes, the exact energy, and both circuits before and after transpiling."""

@@ -145,7 +145,10 @@ def summary(
         table.add_row("exact", f"{result.reference_energy:.6f}{note}")
     if result.error is not None:
         table.add_row("error", error_in_words(result.error, result.reference_energy, hamiltonian))
-    if words := outside_in_words(result):
+    words = outside_in_words(
+        result.outside_sector, error=result.error, stddev=result.stddev, note=result.reference_note
+    )
+    if words:
         table.add_row("sector", words)
     if idle is not None:
         table.add_row("noise", f"idle qubits {idle}")

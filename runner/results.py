@@ -145,15 +145,23 @@ class RunResult:
         return convergence(read_journal(self.directory / "journal.jsonl").events, self.reference_energy)
 
 
-def outside_in_words(result: RunResult) -> str:
-    """What is to be said of a state with other numbers of electrons than the reference; nothing where all is well."""
-    share = result.outside_sector
+def outside_in_words(
+    share: float | None, *, error: float | None = None, stddev: float | None = None, note: str | None = None
+) -> str:
+    """What is to be said of a state with other numbers of electrons than the reference; nothing where all is well.
+
+    Args:
+        share: probability of other numbers of electrons; None where it cannot be told.
+        error: energy − reference.
+        stddev: standard error of the energy.
+        note: where the reference is from.
+    """
     words = ""
     if share:
         part = f"{100 * share:.3g} %" if share > 1e-6 else "less than 0.0001 %"
         words = f"{part} of the state has other numbers of electrons: the ansatz does not keep them"
-    below = result.error is not None and result.error < -max(3 * (result.stddev or 0), 1e-6)
-    if below and (share or (share is None and "sector N" in (result.reference_note or ""))):
+    below = error is not None and error < -max(3 * (stddev or 0), 1e-6)
+    if below and (share or (share is None and ", sector " in (note or ""))):
         words = words or "the ansatz may not keep the numbers of electrons"
         words += "; so the energy lies below the sector's lowest"
     return words + ("; ansatz=uccsd keeps them" if words else "")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from runner import compose, run
@@ -15,6 +17,8 @@ from runner.hamiltonian.fermion import MAPPERS, remap
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
 from runner.hamiltonian.operator import Hamiltonian, Physics
 from runner.hamiltonian.sector import Sector, levels, lowest, matrix_among, sector_of
+from runner.problem import Problem
+from runner.results import outside_in_words
 from tests.choices import choice
 from tests.test_run import events
 
@@ -393,3 +397,61 @@ def test_the_race_and_the_curve_compare_within_the_sector(workdir: Path) -> None
     assert race.reference_note == curve.reference_note == "exact diagonalization, sector N↑=1, N↓=1"
     assert [row["exact"] for row in curve.table] == pytest.approx([-1.0, 2 - 2 * 2**0.5])
     assert curve.outside_sector == 0.0
+
+
+@pytest.mark.parametrize("way", ["", "reset", "measure"])
+def test_what_measures_or_resets_on_the_way_has_no_share(way):
+    """No state vector stands for one trajectory of many; without it, rx(π/2) on an empty orbital puts half outside."""
+    circuit = QuantumCircuit(4, 1)
+    circuit.x([0, 2])
+    circuit.rx(Parameter("a"), 1)
+    if way == "reset":
+        circuit.reset(1)
+    if way == "measure":
+        circuit.measure(1, 0)
+        circuit.z(1)
+    hamiltonian = choice("hamiltonian", "h2").build()
+    problem = Problem(
+        hamiltonian=hamiltonian, ansatz=circuit, circuit=circuit, observable=hamiltonian,
+        initial_point=np.zeros(1), reference_energy=None,
+    )  # fmt: skip
+
+    assert problem.leaves_sector is (None if way else True)
+    assert problem.outside([np.pi / 2]) == (None if way else pytest.approx(0.5))
+
+
+def test_adapt_keeps_to_the_sector(workdir: Path) -> None:
+    """Excitations conserve both numbers; the reference is that of (1, 1) in every mapping (PySCF, see FCI)."""
+    result = run(
+        compose("experiment=adapt_vqe", "hamiltonian=hydrogen", "hamiltonian.mapper=parity", "tracking=off",
+                "run.figures=false")
+    )  # fmt: skip
+
+    assert result.reference_energy == pytest.approx(FCI["h2", 1, 1][0], abs=1e-8)
+    assert result.reference_note == "exact diagonalization, sector N↑=1, N↓=1"
+    assert result.outside_sector == 0.0
+
+
+@pytest.mark.parametrize(
+    ("share", "error", "words"),
+    [
+        (None, -1.0, ""),
+        (0.0, -1.0, ""),
+        (0.25, 0.1, "25 % of the state has other numbers of electrons: the ansatz does not keep them; "
+         "ansatz=uccsd keeps them"),
+        (1e-9, 0.1, "less than 0.0001 % of the state"),
+        (0.25, -0.1, "so the energy lies below the sector's lowest"),
+        (0.25, -0.02, "does not keep them; ansatz=uccsd"),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_the_share(share, error, words):
+    """Nothing where all is inside; below the sector's lowest only beyond three standard errors of 0.01."""
+    told = outside_in_words(share, error=error, stddev=0.01, note="exact diagonalization")
+    assert words in told
+    assert bool(told) == bool(words)
+
+
+def test_a_large_system_below_its_sector_is_doubted():
+    """Above 14 qubits no state is computed, but an energy below the sector's lowest has one explanation."""
+    told = outside_in_words(None, error=-0.5, note="exact diagonalization, sector N↑=8, N↓=8")
+    assert told.startswith("the ansatz may not keep the numbers of electrons; so the energy lies below")

@@ -117,9 +117,9 @@ class MoleculeGeometry:
             if self.frozen_core:
                 problem = FreezeCoreTransformer().transform(problem)
             if self.active_space:
-                problem = ActiveSpaceTransformer(*self.active_space, self.active_orbitals or None).transform(
-                    problem
-                )
+                electrons, orbitals = self.active_space
+                chosen = ActiveSpaceTransformer(electrons, orbitals, self.active_orbitals or None)
+                problem = chosen.transform(problem)
         except Exception as error:  # PySCF and qiskit-nature raise whatever they like on impossible molecules
             reason = " ".join(str(error).split())[:100]
             raise ConfigError(
@@ -133,8 +133,8 @@ class MoleculeGeometry:
         operator = mapper.map(problem.hamiltonian.second_q_op()).simplify()
         constant = float(sum(problem.hamiltonian.constants.values()))
         source = atoms.described if self.xyz_file else None
-        operator, electrons = with_constant(operator, constant), tuple(problem.num_particles)
-        return molecular(operator, electrons, self.mapper, self.sector, source=source)
+        operator, (up, down) = with_constant(operator, constant), problem.num_particles
+        return molecular(operator, (up, down), self.mapper, self.sector, source=source)
 
     def atoms(self) -> Geometry:
         """The declared atoms, or the file's.

@@ -21,8 +21,8 @@ DENSE_STATES = 1024
 """Up to so many states every eigenvalue is computed; above, Lanczos finds the lowest one after the other."""
 SECTORS = ("electrons", "all")
 """What references and levels of a Hamiltonian of electrons may be of."""
-TOLERANCE = 1e-6
-"""Share of the Hamiltonian that may change numbers of electrons before it is taken for one of another mapping."""
+TOLERANCE = 1e-4
+"""Share of the Hamiltonian that may change numbers of electrons, by rounding, before its mapping is doubted."""
 
 
 @dataclass(frozen=True, kw_only=True)

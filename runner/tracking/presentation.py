@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.redact import redact, redact_value
-from runner.results import error_in_words
+from runner.results import error_in_words, outside_in_words
 from runner.tracking.translation import Translation, number
 
 KEY_LENGTH = 250
@@ -136,11 +136,15 @@ def _result_table(result: Mapping[str, Any], hamiltonian: str | None) -> list[st
     if energy is None:
         return []
     stddev, error = number(result.get("stddev")), number(result.get("error"))
+    note = result.get("reference_note")
     rows = [("energy", f"{energy:.6f}" + (f" ± {stddev:.6f}" if stddev else ""))]
     if reference is not None:
-        rows.append(("exact", f"{reference:.6f}"))
+        rows.append(("exact", f"{reference:.6f}" + (f" ({note})" if note else "")))
     if error is not None:
         rows.append(("error", error_in_words(error, reference, hamiltonian)))
+    outside = number(result.get("outside_sector"))
+    if words := outside_in_words(outside, error=error, stddev=stddev, note=note):
+        rows.append(("sector", words))
     rows.append(("evaluations", str(result.get("evaluations"))))
     return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows), ""]
 

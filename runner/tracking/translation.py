@@ -16,6 +16,7 @@ _RESULT_METRICS = {
     "stddev": "result/stddev",
     "error": "result/error",
     "reference_energy": "result/reference_energy",
+    "outside_sector": "result/outside_sector",
     "evaluations": "result/evaluations",
     "iterations": "result/iterations",
     "usage_seconds": "result/usage_seconds",

@@ -71,10 +71,11 @@ def test_qaoa_on_a_regular_graph(workdir: Path) -> None:
 
 
 def test_the_levels_of_hydrogen(workdir: Path) -> None:
-    """The three lowest eigenvalues of H2, the degenerate one twice: within 5 mHa."""
+    """H2's ground state, triplet and singlet with one electron of each spin, within 5 mHa of PySCF's FCI."""
     result = found("experiment=vqd", "hamiltonian=h2", "gradient=adjoint")
 
-    assert len(result.table) == 3
+    energies = [row["energy"] for row in result.table]
+    assert energies == pytest.approx([-1.137306, -0.524616, -0.162753], abs=5e-3)  # PySCF 2.14.0
     assert max(abs(row["error"]) for row in result.table) < 5e-3
 
 
