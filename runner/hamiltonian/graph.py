@@ -10,13 +10,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, ConfigWarning
+from runner.hamiltonian.connectivity import bonds_of, check_lattice, sites_of
 from runner.hamiltonian.graph_file import MAX_NODES, Network, Pair, read_graph, read_qubo
 from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
 
-GRAPHS = ("cycle", "path", "complete", "star", "petersen", "cube", "random_regular", "edges", "file")
+GRAPHS = (
+    "cycle",
+    "path",
+    "complete",
+    "star",
+    "petersen",
+    "cube",
+    "random_regular",
+    "lattice",
+    "edges",
+    "file",
+)
 FIXED_SIZES = {"petersen": 10, "cube": 8}
 EXAMPLE = ((0, 0, -1.0), (1, 1, -1.5), (2, 2, -2.0), (0, 1, 2.0), (1, 2, 2.0))
 """Of three things that exclude each other in pairs, the two best: what `qubo` is where nothing else is declared."""
@@ -31,11 +43,17 @@ class MaxCut:
     name: str
     """Name of the choice."""
     graph: str = "random_regular"
-    """cycle | path | complete | star | petersen | cube | random_regular | edges | file."""
+    """cycle | path | complete | star | petersen | cube | random_regular | lattice | edges | file."""
     nodes: int | None = None
     """Number of nodes; null: as many as the graph or its edges need, 8 where it may have any number."""
     degree: int = 3
     """Neighbours of each node of random_regular."""
+    lattice: str = "square"
+    """square | triangular | honeycomb | kagome | heavy_hex, for graph=lattice."""
+    shape: list[int] = field(default_factory=list)
+    """[rows, columns] of the lattice, as spin models have it."""
+    periodic: bool = False
+    """Join the ends of the lattice."""
     graph_seed: int = 7
     """Seed of random_regular and of random weights, independent of the run's."""
     edges: list[Any] = field(default_factory=list)
@@ -67,6 +85,12 @@ class MaxCut:
         check_reading(self.path, self.layout, self.count_from)
         if self.graph == "random_regular":
             self._check_degree()
+        if self.graph == "lattice":
+            check_lattice(self.lattice, self.shape, self.periodic)
+        elif self.shape or self.periodic or self.lattice != "square":
+            raise ConfigError(
+                "are of graph=lattice; choose that", key="hamiltonian.lattice, shape and periodic"
+            )
         if (self.graph == "edges") != bool(self.edges):
             raise ConfigError(
                 f"has {len(self.edges)} edges with graph={self.graph}; give edges with graph=edges only",
@@ -131,6 +155,8 @@ class MaxCut:
             )
         edges = normal_edges(self.edges) if self.graph == "edges" else self._named()
         size = self.nodes or 1 + max(max(u, v) for u, v, _ in edges)
+        if self.graph == "lattice" and size != (count := sites_of(self.lattice, self.shape, self.periodic)):
+            raise ConfigError(f"the lattice has {count}, got {size}; set it to null", key="hamiltonian.nodes")
         return Network(self.graph, tuple(map(str, range(size))), tuple(edges))
 
     def _named(self) -> list[Pair]:
@@ -142,6 +168,9 @@ class MaxCut:
                 made = generators.generalized_petersen_graph(5, 2)
             case "cube":
                 made = generators.generalized_petersen_graph(4, 1)
+            case "lattice":
+                groups = bonds_of(self.lattice, self.shape, self.periodic)
+                return sorted((min(bond), max(bond), 1.0) for group in groups for bond in group)
             case "random_regular":
                 return [(u, v, 1.0) for u, v in random_regular(count, self.degree, self.graph_seed)]
             case _:

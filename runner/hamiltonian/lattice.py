@@ -1,4 +1,4 @@
-"""Spins and electrons on chains and square lattices, with open or periodic ends and seeded disorder."""
+"""Spins and electrons on chains and lattices, with open or periodic ends and seeded disorder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
+from runner.hamiltonian.connectivity import Bond, bonds_of, check_lattice, sites_of, two_colours
 from runner.hamiltonian.sector import SECTORS
 from runner.require import require_choice, require_integer, require_number
 
@@ -16,65 +17,40 @@ if TYPE_CHECKING:
 
     from runner.hamiltonian.operator import Hamiltonian
 
-MAX_SITES = 1000
-
-Bond = tuple[int, int]
 Term = tuple[str, list[int], float]
 
 
 @dataclass(kw_only=True)
 class Lattice:
-    """Sites in rows, joined to their nearest neighbours."""
+    """Sites joined to their nearest neighbours."""
 
     name: str
     """Name of the choice."""
+    lattice: str = "square"
+    """square | triangular | honeycomb | kagome | heavy_hex."""
     shape: list[int] = field(default_factory=lambda: [8])
-    """Sites in each direction: [8] is a chain, [3, 4] a square lattice of three rows."""
+    """[8] is a chain, [3, 4] three rows of four: sites of square, unit cells of triangular (1 site) and kagome (3),
+    hexagons of honeycomb and heavy_hex."""
     periodic: bool = False
     """Join the ends of every row and column."""
     reference_energy: float | None = None
     """Energy to compare results with; null: the lowest eigenvalue, computed up to 14 qubits."""
 
     def __post_init__(self) -> None:
-        key = "hamiltonian.shape"
-        if len(self.shape) not in (1, 2):
-            raise ConfigError(
-                f"must be [sites] or [rows, columns], got {self.shape}; give one or two", key=key
-            )
-        for index, length in enumerate(self.shape):
-            require_integer(f"{key}[{index}]", length, 1, MAX_SITES)
-        if not 2 <= self.sites <= MAX_SITES:
-            raise ConfigError(f"makes {self.sites} sites; give 2 to {MAX_SITES}", key=key)
+        check_lattice(self.lattice, self.shape, self.periodic)
 
     @property
     def sites(self) -> int:
         """Number of sites."""
-        return self.shape[0] * (self.shape[1] if len(self.shape) == 2 else 1)
+        return sites_of(self.lattice, self.shape, self.periodic)
 
     def bonds(self) -> list[list[Bond]]:
-        """Pairs of neighbours in groups that share no site: even then odd bonds of each direction."""
-        rows, columns = (1, self.shape[0]) if len(self.shape) == 1 else self.shape
-        groups: dict[tuple[int, int], list[Bond]] = {}
-        for direction, length, lines in ((0, columns, rows), (1, rows, columns)):
-            for start, end in _steps(length, self.periodic):
-                colour = 2 if start == length - 1 and length % 2 else start % 2
-                for line in range(lines):
-                    pair = (line * columns + start, line * columns + end)
-                    if direction == 1:
-                        pair = (start * columns + line, end * columns + line)
-                    groups.setdefault((direction, colour), []).append(pair)
-        return list(groups.values())
+        """Pairs of neighbours in groups that share no site."""
+        return bonds_of(self.lattice, self.shape, self.periodic)
 
-    def _sublattice(self, site: int) -> int:
-        columns = self.shape[-1]
-        return (site // columns + site % columns) % 2
-
-
-def _steps(length: int, periodic: bool) -> Iterator[Bond]:
-    for start in range(length - 1):
-        yield start, start + 1
-    if periodic and length > 2:
-        yield length - 1, 0
+    def sublattices(self) -> list[int]:
+        """0 or 1 for every site."""
+        return two_colours(self.lattice, self.shape, self.periodic)
 
 
 @dataclass(kw_only=True)
@@ -144,7 +120,7 @@ class Heisenberg(SpinLattice):
             *layers[:first],
             [("Z", [site], h) for site, h in enumerate(self.fields())],
         ]
-        neel = tuple(self._sublattice(site) for site in range(self.sites))
+        neel = tuple(self.sublattices())
         prepared = [index >= len(layers) - first - 1 for index in range(len(layers))]
         return assemble(layers, prepared, self.sites, reference_state=neel, preparation=self._singlets())
 
@@ -276,7 +252,7 @@ class Hubbard(Lattice):
 
     def _spread(self, up: int, down: int) -> tuple[int, ...]:
         """Spin up fills one sublattice first, spin down the other: few sites have both. One bit per qubit."""
-        order = sorted(range(self.sites), key=self._sublattice)
+        order = sorted(range(self.sites), key=self.sublattices().__getitem__)
         filled = {*order[:up], *(site + self.sites for site in order[::-1][:down])}
         return tuple(int(place in filled) for place in range(2 * self.sites))
 
