@@ -73,8 +73,10 @@ class Estimation(Experiment):
         """
         import numpy as np
 
+        from runner.engine.circuits import without_final_measurements
+
         circuit, start = declared_circuit(config)
-        circuit.remove_final_measurements()
+        circuit = without_final_measurements(circuit)
         values = self._values(circuit, start, config.seed)
         fitted = fit(circuit, backend, config)
         names: list[str] = []
@@ -106,9 +108,12 @@ class Estimation(Experiment):
                 key="experiment.observables",
             ) from None
         require_range("experiment", int(np.prod(total)), 1, MAX_VALUES)
-        return Request(
-            fitted, observables if shape else observables[0], np.array(names).reshape(shape), values
-        )
+        observables = observables if shape else observables[0]
+        if hasattr(backend, "estimator_plan"):
+            plan = backend.estimator_plan(fitted, observables)
+            if config.estimator.precision == 0:
+                plan.require_exact()
+        return Request(fitted, observables, np.array(names).reshape(shape), values)
 
     def _values(self, circuit: QuantumCircuit, start: np.ndarray, seed: int) -> np.ndarray:
         import numpy as np

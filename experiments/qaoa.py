@@ -105,6 +105,10 @@ class Qaoa(Experiment):
         if self.shots is not None:
             require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
 
+    def optimizers_of(self, config: RunConfig) -> list[Any]:  # noqa: ARG002
+        """None of them follows a gradient: samples have none."""
+        return []
+
     def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Task:
         """The measured circuit and the cost function.
 

@@ -45,12 +45,24 @@ class Sampling(Experiment):
         Raises:
             ConfigError: nothing is measured, or the circuit does not fit the backend.
         """
+        from runner.engine.classification import classify
+
         circuit, values = declared_circuit(config, measured=True)
         if not circuit.num_clbits:
             circuit.measure_all()
-        if not circuit.count_ops().get("measure"):
+        kind = classify(circuit)
+        if not (kind.anatomy.final or kind.measures):
             raise ConfigError("measures nothing; add measurements to the circuit", key="ansatz")
-        return fit(circuit.assign_parameters(values), backend, config)
+        if kind.loose:
+            raise ConfigError(
+                f"measures into the loose bit {kind.loose[0]}, which no register of a Sampler's result holds; "
+                "declare a register, e.g. bit[1] c",
+                key="ansatz",
+            )
+        fitted = fit(circuit.assign_parameters(values), backend, config)
+        if hasattr(backend, "sampler_plan"):
+            backend.sampler_plan(fitted)
+        return fitted
 
     def run(self, lab: Lab) -> Outcome:
         """One job; one row per bitstring of every register, the most frequent first."""

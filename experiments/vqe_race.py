@@ -76,6 +76,10 @@ class VqeRace(Experiment):
             for index, (name, changes) in enumerate(self._entries())
         ]
 
+    def optimizers_of(self, config: RunConfig) -> list[OptimizerConfig]:
+        """Those of the race."""
+        return self.racers(config)
+
     def prepare(
         self,
         config: RunConfig,

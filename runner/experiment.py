@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -40,6 +41,10 @@ class Experiment:
         if problem is not None:
             check_frequencies(config.optimizer, problem.circuit)
         return None
+
+    def optimizers_of(self, config: RunConfig) -> Sequence[Any]:
+        """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
+        return [config.optimizer]
 
     def run(self, lab: Lab) -> Outcome:
         """The algorithm."""

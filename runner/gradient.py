@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,47 @@ if TYPE_CHECKING:
 
 SHIFTABLE = frozenset(("rx", "ry", "rz", "p", "u1", "rxx", "ryy", "rzz", "rzx"))
 """Gates exp(-iθG/2) (up to a phase) with G² = 1, whose gradient is the two-term shift rule."""
+
+
+def chosen(
+    declared: str, circuits: Iterable[QuantumCircuit], *, exact: bool, adjoint: Callable[[], bool]
+) -> str:
+    """The gradient that is taken of these ISA circuits: as declared, or the first that `auto` finds possible.
+
+    Args:
+        declared: auto | none | parameter_shift | adjoint | spsa.
+        circuits: whose expectation values are summed.
+        exact: the estimator gives exact values.
+        adjoint: whether the backend computes exact gradients of all of them.
+
+    Raises:
+        ConfigError: parameter_shift is declared and has no rule, or nothing is possible; it says what to type.
+    """
+    if declared not in ("auto", "parameter_shift"):
+        return declared
+    obstacle = next(filter(None, map(shift_obstacle, circuits)), None)
+    if obstacle is None:
+        return "parameter_shift"
+    if declared == "auto" and exact and adjoint():
+        return "adjoint"
+    ways = (
+        "gradient=spsa"
+        if exact and declared == "auto"
+        else "estimator=exact gradient=adjoint, or gradient=spsa"
+    )
+    raise ConfigError(f"parameter_shift {obstacle}; take {ways}", key="gradient")
+
+
+def shift_obstacle(circuit: QuantumCircuit) -> str | None:
+    """Why the two-term shift rule does not hold for a circuit, in words; None where it does."""
+    for item in circuit.data:
+        angles = [a for a in item.operation.params if getattr(a, "parameters", None)]
+        if angles and item.operation.name not in SHIFTABLE:
+            return f"has no rule for the gate {item.operation.name!r}"
+        for angle in angles:
+            if any(getattr(angle.gradient(p), "parameters", None) for p in angle.parameters):
+                return f"needs angles that are linear in the parameters, got {angle}"
+    return None
 
 
 @dataclass(frozen=True)
@@ -42,6 +84,8 @@ class ParameterShift:
         from qiskit.circuit import ParameterVector
 
         names = list(circuit.parameters)
+        if obstacle := shift_obstacle(circuit):
+            raise ConfigError(f"parameter_shift {obstacle}; use adjoint or spsa", key="gradient")
         angles: list[Any] = []
         shifted = circuit.copy_empty_like()
         places = [
@@ -57,11 +101,6 @@ class ParameterShift:
         for index, instruction in enumerate(circuit.data):
             operation = instruction.operation
             if any((index, position) in free for position in range(len(operation.params))):
-                if operation.name not in SHIFTABLE:
-                    raise ConfigError(
-                        f"parameter_shift has no rule for the gate {operation.name!r}; use adjoint or spsa",
-                        key="gradient",
-                    )
                 angles.append(operation.params[0])
                 operation = operation.to_mutable()
                 operation.params = [free[index, 0]]
@@ -91,13 +130,7 @@ class ParameterShift:
 def _slope(angle: Any, parameter: Any) -> float:
     if parameter not in angle.parameters:
         return 0.0
-    slope = angle.gradient(parameter)
-    if getattr(slope, "parameters", None):
-        raise ConfigError(
-            f"parameter_shift needs angles that are linear in the parameters, got {angle}; use adjoint or spsa",
-            key="gradient",
-        )
-    return float(slope)
+    return float(angle.gradient(parameter))
 
 
 SPSA_STEP = 0.1

@@ -13,7 +13,7 @@ from runner.config import RunConfig
 from runner.errors import RuntimeSessionError, StorageError
 from runner.optimizer import OptimizerResult, StopOptimization
 from runner.overlap import Overlap
-from runner.problem import Problem, fit
+from runner.problem import Problem, chosen_gradient, fit
 from runner.record import Record
 from runner.results import Outcome
 from runner.signals import StopFlag
@@ -163,12 +163,15 @@ class Lab:
             terms: ISA circuits with observables and weights; none: the problem's circuit and Hamiltonian.
             optimizer: what will minimize it; tells whether `gradient=auto` means one. None: the declared one.
         """
-        gradient = self.config.gradient
-        if gradient == "auto":
-            wanted = (optimizer or self.config.optimizer).uses_gradient
-            gradient = "parameter_shift" if wanted else "none"
         terms = terms or (Term(self.problem.circuit, self.problem.observable),)
         planned = getattr(self._backend, "planned", None)  # a real machine makes its own plans
+        gradient = self.config.gradient
+        if gradient != "auto" or (optimizer or self.config.optimizer).uses_gradient:
+            gradient = chosen_gradient(
+                gradient, self.config, self._backend, *((term.circuit, term.observable) for term in terms)
+            )
+        else:
+            gradient = "none"
         return Objective(workload, *terms, gradient=gradient, planned=planned)
 
     def minimize(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.config import RunConfig
 from runner.errors import ConfigError, ConfigWarning
+from runner.problem import chosen_gradient
 from runner.record import Record
 from runner.signals import StopFlag
 
@@ -52,10 +53,15 @@ class Preparation:
 
         The plan is cached, so the first job finds it ready. A backend that is not simulated here has no plans.
         """
+        config = self.config
+        if any(optimizer.uses_gradient for optimizer in config.experiment.optimizers_of(config)):
+            chosen_gradient(config.gradient, config, self.backend, (problem.circuit, problem.observable))
         make_plan = getattr(self.backend, "estimator_plan", None)
         if make_plan is None:
             return
         plan = make_plan(problem.circuit, problem.observable)
+        if config.estimator.precision == 0:
+            plan.require_exact()
         if self.config.gradient == "adjoint" and not plan.exact_gradient:
             raise ConfigError(
                 "adjoint needs an exact simulation without noise; use backend=ideal, or gradient=parameter_shift",

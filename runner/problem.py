@@ -171,8 +171,12 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
     """The ISA circuit for a backend: transpiled unless the declaration says that it is one already.
 
     Raises:
-        ConfigError: the backend has too few qubits, or it is not to be transpiled and no ISA circuit.
+        ConfigError: an opaque gate is used, the backend has too few qubits, or it is not to be transpiled and no ISA
+            circuit.
     """
+    from runner.engine.classification import classify
+
+    classify(circuit).require_known(backend.target.operation_names)
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
         if getattr(backend, "ideal", False):
@@ -186,6 +190,25 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
         _require_isa(circuit, backend)
         return circuit
     return pass_manager(backend, config.backend.optimization_level, config.seed % 2**31).run(circuit)
+
+
+def chosen_gradient(
+    declared: str, config: RunConfig, backend: BackendV2, *pubs: tuple[QuantumCircuit, Any]
+) -> str:
+    """The gradient of these expectation values, `auto` being the first that is possible.
+
+    Raises:
+        ConfigError: there is none; it says what to type.
+    """
+    from runner.gradient import chosen
+
+    make_plan = getattr(backend, "estimator_plan", None)
+
+    def adjoint() -> bool:
+        return make_plan is not None and all(make_plan(*pub).exact_gradient for pub in pubs)
+
+    circuits = [circuit for circuit, _ in pubs]
+    return chosen(declared, circuits, exact=config.estimator.precision == 0, adjoint=adjoint)
 
 
 def _require_memory(num_qubits: int) -> None:

@@ -70,11 +70,15 @@ def test_final_measurements_are_left_out_with_a_warning(written):
     assert choice("ansatz", "file", path=path).as_written().count_ops()["measure"] == 2
 
 
-def test_measuring_on_the_way_is_refused(written):
-    """There is no expectation value of a circuit that measures before its end."""
-    path = written("m.qasm", QASM2 + "creg c[2];\nmeasure q[0] -> c[0];\nx q[0];\n")
-    with pytest.warns(ConfigWarning), pytest.raises(ConfigError, match="measures in the middle"):
-        circuit_of(path)
+def test_a_measurement_that_something_follows_is_kept(written):
+    """Only what ends the circuit is left out: here bit 1 of `c`, not the one a condition reads or the one before x."""
+    text = QASM2 + "creg c[2];\nmeasure q[0] -> c[0];\nif(c==1) x q[1];\nmeasure q[1] -> c[1];\n"
+    with pytest.warns(ConfigWarning):
+        circuit = circuit_of(written("m.qasm", text))
+
+    assert [item.operation.name for item in circuit.data][-2:] == ["measure", "if_else"]
+    again = circuit_of(written("n.qasm", QASM2 + "creg c[2];\nmeasure q[0] -> c[0];\nx q[0];\n"))
+    assert again.count_ops()["measure"] == 1
 
 
 @pytest.mark.parametrize(

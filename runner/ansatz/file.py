@@ -43,13 +43,12 @@ class CircuitFile(AnsatzConfig):
             ConfigError: the file is missing or holds no usable circuit.
         """
         del hamiltonian
-        circuit = self.as_written()
-        if circuit.num_clbits and circuit.count_ops().get("measure"):
+        from runner.engine.circuits import without_final_measurements
+
+        written = self.as_written()
+        circuit = without_final_measurements(written)
+        if circuit is not written:
             warnings.warn(f"{KEY}: final measurements are left out", ConfigWarning, stacklevel=2)
-            circuit = circuit.remove_final_measurements(inplace=False)
-            assert circuit is not None
-            if circuit.count_ops().get("measure"):
-                raise ConfigError(f"{self.path} measures in the middle of the circuit; remove that", key=KEY)
         return circuit
 
     def as_written(self) -> QuantumCircuit:
@@ -122,12 +121,27 @@ def _load_qasm3(path: Path, text: str) -> QuantumCircuit:
     from qiskit import qasm3
     from qiskit.exceptions import MissingOptionalLibraryError
 
+    from runner.engine.classification import in_order
+
     try:
-        return qasm3.loads(text)
+        circuit = qasm3.loads(text)
     except MissingOptionalLibraryError as error:
         raise ConfigError("OpenQASM 3 needs another package; pip install 'runner[qasm3]'", key=KEY) from error
     except Exception as error:  # the importer lets its parser's own errors through
         raise _located(path, error, r"(\d+),(\d+): (.*)") from error
+    return in_order(circuit, _as_declared(circuit, text))
+
+
+def _as_declared(circuit: QuantumCircuit, text: str) -> list[Any]:
+    """The parameters in the order of their `input` declarations."""
+    import openqasm3
+
+    declared = [
+        statement.identifier.name
+        for statement in openqasm3.parse(text).statements
+        if isinstance(statement, openqasm3.ast.IODeclaration)
+    ]
+    return sorted(circuit.parameters, key=lambda parameter: declared.index(parameter.name))
 
 
 def _located(path: Path, error: Any, pattern: str) -> ConfigError:

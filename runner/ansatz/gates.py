@@ -67,10 +67,15 @@ class GateList(AnsatzConfig):
             raise ConfigError(f"names a qubit twice in {list(places)}; name each once", key=key)
 
     def build(self, hamiltonian: SparsePauliOp | None = None) -> QuantumCircuit:
-        """The circuit on the qubits it names, or as many as `qubits` says; the Hamiltonian does not matter."""
+        """The circuit on the qubits it names, or as many as `qubits` says; the Hamiltonian does not matter.
+
+        Its parameters are in the order in which they first appear.
+        """
         from qiskit import QuantumCircuit
         from qiskit.circuit import Parameter
         from qiskit.circuit.library import get_standard_gate_name_mapping
+
+        from runner.engine.classification import in_order
 
         del hamiltonian
         known = get_standard_gate_name_mapping()
@@ -86,4 +91,4 @@ class GateList(AnsatzConfig):
         circuit = QuantumCircuit(self.qubits or 1 + max(place for _, places in parsed for place in places))
         for gate, places in parsed:
             circuit.append(gate, places)
-        return circuit
+        return in_order(circuit, list(parameters.values()))

@@ -65,7 +65,8 @@ class EstimatorPlan:
         options = options.on(circuit, np.flatnonzero(self.terms.support.any(axis=0)).tolist())
         self._options = options
         self._lock = threading.RLock()
-        anatomy = dissect(circuit, drop_measurements=True)
+        noisy = options.noise_model is not None
+        anatomy = dissect(circuit, drop_measurements=True, noisy=noisy)
         self.unscheduled: str | None = _obstacle(circuit, anatomy, options)
         """Why idle qubits do not decay although they do on this device; None where they do, or never do."""
         if self.unscheduled is not None:
@@ -75,8 +76,9 @@ class EstimatorPlan:
         self.num_parameters: int = circuit.num_parameters
         self.shape: tuple[int, ...] = self.terms.shape
         self._parameters = list(circuit.parameters)
-        if options.noise_model is not None and options.schedule is None:
-            anatomy = dissect(with_relaxation(circuit, options.noise_model), drop_measurements=True)
+        if noisy and options.schedule is None:
+            relaxed = with_relaxation(circuit, options.noise_model)
+            anatomy = dissect(relaxed, drop_measurements=True, noisy=noisy)
         self._anatomy: Anatomy = anatomy
         self._groups = measurement_bases(self.terms.x, self.terms.z)
         self.num_bases = max(len(self._groups), 1)
@@ -140,6 +142,15 @@ class EstimatorPlan:
         batch = shape[:-1]
         return (values if len(batch) == 1 else values.reshape(math.prod(batch), self.num_parameters)), batch
 
+    def require_exact(self) -> None:
+        """Refuse what has no exact values here, before anything is evaluated.
+
+        Raises:
+            ConfigError: noise or branches on too many qubits, with their number.
+        """
+        if self._by_readout:
+            self._readout.require_exact()
+
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
         kernel = self._kernel
@@ -188,10 +199,10 @@ class EstimatorPlan:
 
     @cached_property
     def _by_readout(self) -> bool:
-        """Exact values from outcome probabilities: noise, or a large circuit that falls into pieces."""
-        if self._options.noise_model is not None or self._anatomy.channels:
-            return not self._anatomy.dynamic
-        if self._anatomy.dynamic or self._options.method not in ("automatic", "statevector"):
+        """Exact values from outcome probabilities: noise, branches, or a large circuit that falls into pieces."""
+        if self._options.noise_model is not None or self._anatomy.channels or self._anatomy.dynamic:
+            return True
+        if self._options.method not in ("automatic", "statevector"):
             return False
         return len(self._active) > _SPLIT_FROM and len(components(self._anatomy, self._active)) > 1
 
@@ -218,7 +229,7 @@ class EstimatorPlan:
 
     @cached_property
     def _compact(self) -> QuantumCircuit:
-        return compact(self._anatomy, self._active, classical=self._anatomy.dynamic)
+        return compact(self._anatomy, self._active)
 
     @cached_property
     def _no_kernel_because(self) -> str:
@@ -283,10 +294,6 @@ class EstimatorPlan:
     @cached_property
     def _readout(self) -> Readout:
         with self._lock:
-            if self._anatomy.dynamic:
-                raise ConfigError(
-                    "the estimator samples unitary circuits only; this one measures, resets or branches"
-                )
             return Readout(self._anatomy, self.terms, self._groups, self._options)
 
     def _exact_readout(self, rows: NDArray) -> NDArray:
@@ -333,6 +340,11 @@ class Readout:
             signs = _signs(masks[0])
             self._tables[index] = self._coefficients[:, self._groups[index]] @ signs
         return self._tables[index]
+
+    def require_exact(self) -> None:
+        """Refuse pieces whose outcomes can only be sampled."""
+        for piece in self._pieces:
+            piece.require_analytic()
 
     def exact(self, rows: NDArray) -> NDArray:
         """The limit of infinitely many shots, (B, S)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -9,11 +10,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit
+from qiskit.circuit import ClassicalRegister, Clbit, Parameter, QuantumCircuit
 
 from runner.engine import kernel
 from runner.engine.aer import AerOptions, AerProgram, bits_from_counts, is_clifford
-from runner.engine.circuits import CHANNELS, Anatomy, compact, components
+from runner.engine.branching import Branching, Density, Ensemble, read_bits, splits
+from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
 from runner.engine.memory import require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, misread, restrict
 from runner.engine.schedule import Schedule, as_superoperators
@@ -21,7 +23,11 @@ from runner.errors import ConfigError
 
 MAX_DENSITY_QUBITS = 8
 """Up to this many connected qubits `automatic` evolves a noisy density matrix; beyond, it samples trajectories."""
+MAX_COURSES = 22
+"""Up to this many qubits, measurements and resets together every course of a branching circuit is followed."""
 _LARGEST_TABLE = 26
+_TRAJECTORIES = ("matrix_product_state", "stabilizer")
+"""Methods without tables of outcome probabilities."""
 
 
 def stream(seed: int, index: int, *where: int) -> np.random.Generator:
@@ -96,7 +102,7 @@ class Piece:
         self._where = {qubit: index for index, qubit in enumerate(self.qubits)}
         self._options = options
         self._parameters: list[Parameter] = list(anatomy.circuit.parameters)
-        self.circuit = compact(anatomy, self.qubits)
+        self.circuit = compact(anatomy, self.qubits, classical=anatomy.dynamic)
         self.measured = [[q for q in basis.qubits if q in self._where] for basis in bases]
         self._rotations = [self._own(rotation) for rotation in rotations]
         self._bases = bases
@@ -127,7 +133,7 @@ class Piece:
         """Are outcome probabilities computed, instead of trajectories sampled?"""
         size = len(self.qubits)
         method = self._options.method
-        if method in ("matrix_product_state", "stabilizer"):
+        if method in _TRAJECTORIES:
             return False
         if (self.noise_model is None or self.noise_model.is_ideal()) and not self._channels:
             return size <= _LARGEST_TABLE
@@ -238,14 +244,23 @@ class Piece:
             circuits, self._parameters, AerOptions(self._method, self._options.threads, self.noise_model)
         )
 
+    def require_analytic(self) -> None:
+        """Refuse exact values where there are only trajectories.
+
+        Raises:
+            ConfigError: too many qubits, with their number.
+        """
+        if self.analytic:
+            return
+        self._require_memory()
+        raise ConfigError(
+            f"exact values of a noisy circuit need method density_matrix (at most {MAX_DENSITY_QUBITS} "
+            f"connected qubits by itself, got {len(self.qubits)}); give shots or choose the method"
+        )
+
     def probabilities(self, values: NDArray) -> list[NDArray]:
         """Per basis, the probabilities of the outcomes as read, (B, 2^k)."""
-        if not self.analytic:
-            self._require_memory()
-            raise ConfigError(
-                f"exact values of a noisy circuit need method density_matrix (at most {MAX_DENSITY_QUBITS} "
-                f"connected qubits by itself, got {len(self.qubits)}); give shots or choose the method"
-            )
+        self.require_analytic()
         if not self._bare:
             self._require_tables(len(values))
         if self._bare:
@@ -259,10 +274,14 @@ class Piece:
         else:
             data = self._probability_program.run(values)
             tables = [np.stack([np.asarray(entry["p"]) for entry in rows]) for rows in data]
+        return self._as_read(tables)
+
+    def _as_read(self, tables: Sequence[NDArray]) -> list[NDArray]:
+        """Outcome probabilities per basis, (B, 2^k), with readout errors and a sum of 1."""
         result = []
         for measured, table in zip(self.measured, tables, strict=True):
             if not measured:
-                result.append(np.ones((len(values), 1)))
+                result.append(np.ones((len(table), 1)))
                 continue
             table = np.clip(table, 0.0, None, out=table)
             if self.noise_model is not None:
@@ -270,6 +289,11 @@ class Piece:
             table /= table.sum(axis=1, keepdims=True)
             result.append(table)
         return result
+
+    @property
+    def _first_bit(self) -> int:
+        """The classical bit that the first measured qubit goes to in a sampling program."""
+        return 0
 
     def samples(self, values: NDArray, shots: int, seed: int, first: int, piece: int) -> list[list[NDArray]]:
         """Per basis and parameter set, outcomes as read, (shots, k) booleans from trajectories."""
@@ -279,11 +303,111 @@ class Piece:
             data = self._sampling_program.run(row[None, :], shots=shots, seed=int(own.integers(1, 1 << 31)))
             for basis, measured in enumerate(self.measured):
                 if measured:
-                    bits = bits_from_counts(data[basis][0]["counts"], len(measured))
+                    width = self._first_bit + len(measured)
+                    bits = bits_from_counts(data[basis][0]["counts"], width)[:, self._first_bit :]
                 else:
                     bits = np.zeros((shots, 0), dtype=bool)
                 result[basis].append(own.permutation(bits))
         return result
+
+
+class BranchingPiece(Piece):
+    """A part of a circuit that is measured, reset or branched on before its end."""
+
+    def _restricted_noise(self) -> Any:
+        noise = self._options.noise_model
+        return None if noise is None else restrict(noise, self.qubits, noise.noise_instructions)
+
+    @cached_property
+    def _splits(self) -> float:
+        return splits(self.circuit)
+
+    @property
+    def _pure(self) -> bool:
+        """Is it followed as a mixture of state vectors, instead of as a density matrix?"""
+        noisy = self.noise_model is not None and not self.noise_model.is_ideal()
+        return not noisy and not self._channels and self._splits <= len(self.qubits)
+
+    def _is_analytic(self) -> bool:
+        """Is every course followed, instead of trajectories sampled?"""
+        size = len(self.qubits)
+        if self._options.method in _TRAJECTORIES:
+            return False
+        if self._pure:
+            return size + self._splits <= MAX_COURSES
+        remembered = min(self._splits, len(read_bits(self.circuit)))
+        small = size <= MAX_DENSITY_QUBITS or self._options.method == "density_matrix"
+        return small and 2 * size + remembered <= MAX_COURSES + 4
+
+    def require_analytic(self) -> None:
+        """Refuse exact values where there are only trajectories, or too little memory.
+
+        Raises:
+            ConfigError: too many qubits, with their number.
+        """
+        if self.analytic:
+            self._require_memory()
+            return
+        if self._options.method in _TRAJECTORIES:
+            raise ConfigError(
+                f"method {self._options.method} has no exact values of a circuit that measures, resets or branches; "
+                "take the method automatic, or estimator=shots"
+            )
+        many = f"{self._splits:g}" if self._splits < math.inf else "any number of"
+        raise ConfigError(
+            "exact values of a circuit that measures, resets or branches take at most "
+            f"{MAX_DENSITY_QUBITS} connected qubits, or {MAX_COURSES} together with measurements and resets, "
+            f"got {len(self.qubits)} with {many}; take estimator=shots"
+        )
+
+    def probabilities(self, values: NDArray) -> list[NDArray]:
+        """Per basis, the probabilities of the outcomes as read, (B, 2^k), over all courses."""
+        self.require_analytic()
+        rows = [self._outcomes(row) for row in values]
+        return self._as_read([np.stack(table) for table in zip(*rows, strict=True)])
+
+    @property
+    def _state_bytes(self) -> int:
+        size = len(self.qubits)
+        return 64 << (size + int(self._splits) if self._pure else 2 * size)
+
+    def _outcomes(self, row: NDArray) -> list[NDArray]:
+        """Per basis, the probabilities of what the measured qubits are, (2^k,), for one parameter set."""
+        own = set(self.circuit.parameters)
+        bound = self.circuit.assign_parameters(
+            {p: float(v) for p, v in zip(self._parameters, row, strict=True) if p in own}
+        )
+        begin = (Ensemble if self._pure else Density).zero(len(self.qubits))
+        end = Branching(bound, self._gate_noise, begin).state()
+        tables = []
+        for rotation, measured in zip(self._rotations, self.measured, strict=True):
+            found = Branching(rotation, self._gate_noise, end).state().probabilities
+            places = [self._where[qubit] for qubit in measured]
+            found = found.sum(axis=tuple(q for q in range(len(self.qubits)) if q not in places))
+            tables.append(found.transpose().reshape(-1))
+        return tables
+
+    @cached_property
+    def _gate_noise(self) -> Any:
+        """All of the noise: what is read on the way is misread as well."""
+        return self.noise_model
+
+    @cached_property
+    def _sampling_program(self) -> AerProgram:
+        circuits = []
+        for rotation, measured in zip(self._rotations, self.measured, strict=True):
+            circuit = self.circuit.compose(rotation)
+            bits = [Clbit() for _ in range(max(len(measured), 1))]
+            circuit.add_bits(bits)
+            for bit, qubit in zip(bits, measured, strict=False):
+                circuit.measure(self._where[qubit], bit)
+            circuits.append(circuit)
+        options = AerOptions(self._options.method, self._options.threads, self.noise_model)
+        return AerProgram(circuits, self._parameters, options)
+
+    @property
+    def _first_bit(self) -> int:
+        return self.circuit.num_clbits
 
 
 def pieces_of(
@@ -295,11 +419,20 @@ def pieces_of(
 ) -> list[Piece]:
     """The independent pieces of a circuit that take part in any of the measurements; arguments as of `Piece`."""
     measured = {qubit for basis in bases for qubit in basis.letters}
-    groups = components(anatomy, anatomy.touched | measured)
-    return [
+    dynamic: list[Anatomy] = []
+    if anatomy.dynamic:
+        anatomy, dynamic = dynamic_groups(anatomy)
+    branched = set().union(*(part.touched for part in dynamic))
+    groups = components(anatomy, (anatomy.touched | measured) - branched)
+    pieces = [
         Piece(anatomy, group, bases, rotations, options, scheduled)
         for group in groups
         if any(q in measured for q in group)
+    ]
+    return pieces + [
+        BranchingPiece(part, sorted(part.touched), bases, rotations, options)
+        for part in dynamic
+        if any(q in measured for q in part.touched)
     ]
 
 

@@ -50,7 +50,7 @@ class SamplerPlan:
         elif options.noise_model is not None:
             circuit = with_relaxation(circuit, options.noise_model)
         self._parameters = list(circuit.parameters)
-        self._anatomy: Anatomy = dissect(circuit)
+        self._anatomy: Anatomy = dissect(circuit, noisy=options.noise_model is not None)
         self._lock = threading.RLock()
         noise = options.noise_model
         if noise is not None and not is_factorable(noise):
@@ -138,7 +138,8 @@ class SamplerPlan:
         for index, row in enumerate(rows):
             own = int(stream(seed, index).integers(1, 1 << 31))
             data = self._joint_program.run(row[None, :], shots=shots, seed=own, memory=True)[0][0]
-            result.append(bits_from_memory(data["memory"], self._num_clbits))
+            memory = data.get("memory", ["0x0"] * shots)  # there is none where nothing is measured
+            result.append(bits_from_memory(memory, self._num_clbits))
         return np.array(result).reshape(len(rows), shots, self._num_clbits)
 
 

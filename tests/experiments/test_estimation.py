@@ -18,7 +18,8 @@ ESTIMATION = ("experiment=estimation", "tracking=off", "run.figures=false")
 
 def test_the_guides_block_broadcasts_three_by_two(workdir: Path) -> None:
     """Observables of shape (3, 1) against 3×2 parameter sets: six values, each what the state vector says."""
-    result = run(compose(*ESTIMATION, "estimator=exact"))
+    block = ("experiment.observables=[[{XX:0.5,IY:0.5}],[XX],[IY]]", "experiment.random_shape=[3,2]")
+    result = run(compose(*ESTIMATION, "estimator=exact", *block))
 
     submitted = events(result, "job.submitted")
     values = np.array(submitted[0]["pubs"][0]["values"])
@@ -49,6 +50,19 @@ def test_sampled_values_come_with_honest_errors(workdir: Path) -> None:
         assert abs(row["value"] - np.cos(angle) ** 2) < 5 * row["stddev"]
 
 
+def test_as_it_stands_it_is_the_declared_hamiltonian_at_the_declared_start(workdir: Path) -> None:
+    """One number: |00⟩ of an Ising chain of two sites, H = −ZZ − X₀ − X₁, has ⟨H⟩ = −1."""
+    gates, start = (
+        "ansatz.gates=[[ry,a,0],[cx,0,1]]",
+        ("ansatz.initial=values", "ansatz.initial_values=[0.0]"),
+    )
+    result = run(
+        compose(*ESTIMATION, "estimator=exact", "hamiltonian=tfim", "hamiltonian.shape=[2]", gates, *start)
+    )
+
+    assert [row["value"] for row in result.table] == [pytest.approx(-1, abs=1e-12)]
+
+
 def test_without_observables_it_is_the_hamiltonian(workdir: Path) -> None:
     """One number: the energy of a given circuit; |00⟩ has ⟨YZ⟩ = ⟨XX⟩ = 0, so it is −0.3980 − 0.0113."""
     result = run(
@@ -68,11 +82,14 @@ def test_without_observables_it_is_the_hamiltonian(workdir: Path) -> None:
         (["experiment.observables=[[XX],[]]"], r"experiment\.observables\[1\]: is empty"),
         (["experiment.observables=[{XX:a}]"], r"experiment\.observables\[0\]: must be a real number"),
         (
-            ["experiment.parameter_values=[1]"],
+            ["experiment.parameter_values=[1]", "experiment.random_shape=[2]"],
             "experiment.random_shape: both parameter_values and random_shape",
         ),
         (["experiment.observables=[XXX]"], "XXX has 3 qubits, the circuit 2"),
-        (["experiment.observables=[[XX,YY,ZZ]]"], r"observables of shape \(1, 3\) and .* do not broadcast"),
+        (
+            ["experiment.observables=[[XX,YY,ZZ]]", "experiment.random_shape=[2]"],
+            r"observables of shape \(1, 3\) and",
+        ),
         (["experiment.observables=[[XX,YY],ZZ]"], "rows have different lengths"),
         (
             ["experiment.random_shape=[]", "experiment.parameter_values=[[1,2],[3]]"],
