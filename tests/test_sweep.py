@@ -59,6 +59,7 @@ class InterruptedAfter:
         ["optimizer=cobyla,spsa", "seed=range(3)", "optimizer.max_evaluations=20,30"],
         ["session.max_time=1h,'2h 30m'", "name=a,b", "session.queue_delay.seconds=choice(0,5)"],
         ["hamiltonian=glob(h2*)", "ansatz.reps=1,2"],
+        ["hamiltonian=pauli", "hamiltonian.terms=[[ZZ,1.0]],[[XX,1.0],[ZI,0.5]]"],
     ],
 )
 def test_quick_composition_is_full_composition(overrides: list[str]) -> None:

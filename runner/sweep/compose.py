@@ -80,7 +80,7 @@ class Composer:
     def __init__(self, overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> None:
         self._typed = list(overrides)
         self._session = hydra_session(config_dirs, overrides)
-        self._bases: dict[tuple[str, ...], _Base] = {}
+        self._bases: dict[tuple[str, ...], _Base | None] = {}
 
     def __enter__(self) -> Composer:
         self._session.__enter__()
@@ -155,9 +155,15 @@ class Composer:
         chosen = tuple(text for text in overrides if not _is_value(text))
         values = [text for text in overrides if _is_value(text)]
         if chosen not in self._bases:
-            self._bases[chosen] = self._base(chosen)
+            try:
+                self._bases[chosen] = self._base(chosen)
+            except (
+                ConfigError
+            ):  # the choice alone is incomplete: a key without a default may be what is swept
+                self._bases[chosen] = None
+        base = self._bases[chosen]
         try:
-            declared = self._bases[chosen].with_values(values)
+            declared = None if base is None else base.with_values(values)
         except (RunnerError, ValueError, TypeError, KeyError, AttributeError):
             declared = None
         if declared is None:  # say what is wrong in the words of the full composition
