@@ -121,6 +121,7 @@ def summary(
     tracking: str,
     *,
     hamiltonian: str | None,
+    read: str | None = None,
     idle: str | None = None,
 ) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
@@ -130,6 +131,7 @@ def summary(
         sessions: those of session.json.
         tracking: what is said of MLflow.
         hamiltonian: name of its schema, which tells the unit of energy.
+        read: how the file of the Hamiltonian was understood.
         idle: what becomes of qubits that wait; None where nothing is noisy.
     """
     console = terminal()
@@ -137,6 +139,8 @@ def summary(
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("experiment", f"{result.experiment}: {result.status} ({result.stop_reason})")
+    if read:
+        table.add_row("hamiltonian", read)
     if result.energy is not None:
         spread = f" ± {result.stddev:.2g}" if result.stddev else ""
         table.add_row("energy", f"{result.energy:.6f}{spread}")

@@ -200,6 +200,7 @@ class _Execution:
                 sessions["sessions"],
                 report.message or found,
                 hamiltonian=schema,
+                read=self._read(preparation.problem),
                 idle=getattr(preparation.backend, "idle_qubits", None),
             )
         return result
@@ -245,9 +246,19 @@ class _Execution:
         return _Ending(replace(ending.outcome, stop_reason=reason), "failed", 1)
 
     def _describe(self, problem: Problem | None) -> None:
-        """Put sizes and circuits into the journal, once."""
+        """Put sizes and circuits into the journal, and how a file was understood, once."""
+        reading = getattr(self.config.hamiltonian, "reading", None)
+        if reading is not None and all(e["kind"] != "hamiltonian" for e in self.journal.contents.events):
+            self.journal.write("hamiltonian", reading.describe())
         if problem is not None and all(e["kind"] != "problem" for e in self.journal.contents.events):
             self.journal.write("problem", problem.describe())
+
+    def _read(self, problem: Problem | None) -> str | None:
+        """How the file of the Hamiltonian was understood, in words; None where it is from no file."""
+        reading = getattr(self.config.hamiltonian, "reading", None)
+        if reading is not None:
+            return str(reading.describe()["words"])
+        return getattr(getattr(problem and problem.hamiltonian, "physics", None), "source", None)
 
     def _illustrate(self, problem: Problem | None) -> None:
         """Draw the figures; everything is on disk by now, and a picture that fails takes nothing with it."""

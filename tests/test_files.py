@@ -165,9 +165,9 @@ def test_hamiltonians_from_files(written, tmp_path):
     [
         ("h.json", "[[", "is not JSON"),
         ("h.json", "3", "holds no list"),
-        ("h.json", '[["ZZ", "1"]]', r"hamiltonian.path\[0\]\[1\]: must be a real number"),
-        ("h.csv", "ZZ,1\nZ,1\n", r"hamiltonian.path\[1\]: 'Z' has 1 qubit, others 2"),
-        ("h.csv", "", "hamiltonian.path: is empty"),
+        ("h.json", '[["ZZ", "one"]]', r"h.json:1: 'one' is no number"),
+        ("h.csv", "ZZ,1\nZ,1\n", r"h.csv:2: 'Z' has 1 letter, others 2"),
+        ("h.csv", "", "h.csv: is empty"),
         ("h.qpy", b"QISKIT\x0c" + bytes(40), "QPY version 12"),
     ],
 )

@@ -4,7 +4,7 @@ Every declaration's `build()` gives a `Hamiltonian`: a SparsePauliOp that also k
 (`runner.hamiltonian.operator`).
 """
 
-from runner.hamiltonian.file import PauliFile
+from runner.hamiltonian.file import OperatorFile
 from runner.hamiltonian.graph import MaxCut, Qubo, SherringtonKirkpatrick
 from runner.hamiltonian.lattice import XXZ, Heisenberg, Hubbard, TransverseIsing
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
@@ -12,7 +12,7 @@ from runner.hamiltonian.pauli import MoleculeTerms, PauliTerms
 
 SCHEMAS = {
     "pauli": PauliTerms,
-    "pauli_file": PauliFile,
+    "pauli_file": OperatorFile,
     "molecule_terms": MoleculeTerms,
     "molecule": MoleculeGeometry,
     "hydrogen": HydrogenChain,

@@ -5,11 +5,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from runner.errors import ConfigError
+from runner.require import require_integer
+
 if TYPE_CHECKING:
     import numpy as np
     from qiskit.quantum_info import SparsePauliOp
 
 MAPPERS = ("jordan_wigner", "parity", "bravyi_kitaev")
+
+
+def check_active_space(space: Sequence[int], orbitals: Sequence[int]) -> None:
+    """Refuse an active space that is not [electrons, orbitals], or other orbitals than it has.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if len(space) not in (0, 2):
+        raise ConfigError(
+            f"must be [electrons, orbitals], got {space}; give two numbers", key="hamiltonian.active_space"
+        )
+    for index, count in enumerate(space):
+        require_integer(f"hamiltonian.active_space[{index}]", count, 1, 1000)
+    if orbitals and [len(orbitals)] != list(space[1:]):
+        raise ConfigError(
+            f"has {len(orbitals)} orbitals, active_space is {space}; make them equal",
+            key="hamiltonian.active_orbitals",
+        )
+    for index, orbital in enumerate(orbitals):
+        require_integer(f"hamiltonian.active_orbitals[{index}]", orbital, 0, 1000)
 
 
 def hartree_fock_state(qubits: int, electrons: tuple[int, int], mapper: str) -> tuple[int, ...]:

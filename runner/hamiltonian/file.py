@@ -1,64 +1,103 @@
-"""Hamiltonians and tables from files of the user's own: JSON, CSV and QPY."""
+"""Operators from files of somebody else's, and opening such files: bytes, text and QPY."""
 
 from __future__ import annotations
 
-import csv
-import json
-from dataclasses import dataclass
+import stat
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import ConfigError
-from runner.hamiltonian.pauli import check_terms, hamiltonian_of
+from runner.hamiltonian.fermion import MAPPERS, check_active_space
+from runner.hamiltonian.pauli import MAX_QUBITS
+from runner.hamiltonian.sector import SECTORS
+from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
 
-SUFFIXES = (".json", ".csv", ".txt", ".qpy")
 MAX_BYTES = 50_000_000
 OLDEST_QPY = 13
 """Loading older QPY files can run code that they contain (GHSA-6m2c-76ff-6vrf)."""
+FORMATS = ("auto", "table", "sum", "json", "python", "yaml", "npy", "qpy", "fcidump")
+ORDERS = ("little", "big")
 
 
 @dataclass(kw_only=True)
-class PauliFile:
-    """A Hamiltonian from a file: Pauli terms as JSON or CSV, or a PauliEvolutionGate in a QPY file."""
+class OperatorFile:
+    """A Hamiltonian from a file of somebody else's; its format is told by its content."""
 
     name: str
     """Name of the choice."""
     path: str = "???"
-    """JSON [[label, coefficient], …], lines `label,coefficient`, or QPY of a circuit with one PauliEvolutionGate."""
+    """The file; docs/declare.md lists the formats."""
+    format: str = "auto"
+    """auto | table | sum | json | python | yaml | npy | qpy | fcidump; auto: what its content looks like."""
+    qubit_order: str = "little"
+    """little: the leftmost letter is the last qubit and index k is qubit k, as in Qiskit; big: the other way round."""
+    qubits: int | None = None
+    """Number of qubits, for words that name them (X0 Z2); null: as many as the highest index needs."""
+    mapper: str = "jordan_wigner"
+    """For integrals (FCIDUMP): jordan_wigner | parity | bravyi_kitaev."""
+    frozen_core: int = 0
+    """For integrals: number of lowest orbitals that stay doubly occupied."""
+    active_space: list[int] = field(default_factory=list)
+    """For integrals: [electrons, orbitals] that stay active around the Fermi level; empty: all."""
+    active_orbitals: list[int] = field(default_factory=list)
+    """For integrals: which orbitals active_space means, counted from 0; empty: those around the Fermi level."""
+    sector: str = "electrons"
+    """For integrals: what references and levels are of: electrons (states with NELEC and MS2) | all."""
     reference_energy: float | None = None
     """Energy to compare results with; null: the lowest eigenvalue, computed up to 14 qubits."""
 
+    reading: ClassVar[Any] = None
+    """How the file was understood (`formats.reading.Reading`); None before `build`."""
+
     def __post_init__(self) -> None:
-        if Path(self.path).suffix.lower() not in SUFFIXES:
-            raise ConfigError(
-                f"{self.path!r} is of no known kind; use {', '.join(SUFFIXES)}", key="hamiltonian.path"
-            )
+        require_choice("hamiltonian.format", self.format, FORMATS)
+        require_choice("hamiltonian.qubit_order", self.qubit_order, ORDERS)
+        require_choice("hamiltonian.mapper", self.mapper, MAPPERS)
+        require_choice("hamiltonian.sector", self.sector, SECTORS)
+        require_integer("hamiltonian.frozen_core", self.frozen_core, 0, MAX_QUBITS)
+        check_active_space(self.active_space, self.active_orbitals)
+        if self.qubits is not None:
+            require_integer("hamiltonian.qubits", self.qubits, 1, MAX_QUBITS)
+        if self.reference_energy is not None:
+            require_number("hamiltonian.reference_energy", self.reference_energy)
 
     def build(self) -> Hamiltonian:
-        """The operator.
+        """The operator; `reading` then tells how it was understood.
 
         Raises:
             ConfigError: the file is missing or does not hold a Hamiltonian.
         """
-        path = Path(self.path)
-        terms = qpy_terms(path) if path.suffix.lower() == ".qpy" else read_rows(path, "hamiltonian.path")
-        check_terms(terms, key="hamiltonian.path")
-        return hamiltonian_of(terms, key="hamiltonian.path")
+        from runner.hamiltonian.formats import recognition
+
+        key, path = "hamiltonian.path", Path(self.path)
+        reading = recognition.read(path, key, read_bytes(path, key), self)
+        self.__dict__["reading"] = reading  # of this declaration, not of all
+        hamiltonian = reading.hamiltonian
+        hamiltonian.physics = replace(hamiltonian.physics, source=str(reading.describe()["words"]))
+        return hamiltonian
 
 
 def read_bytes(path: Path, key: str) -> bytes:
     """The content of a file the user named.
 
     Raises:
-        ConfigError: it is missing, unreadable or too large.
+        ConfigError: it is missing, unreadable, too large, or a folder, pipe or device, which would never end.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
+            raise ConfigError(f"{path} is {what}; give an existing file", key=key)
+        if status.st_size > MAX_BYTES:
             raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes; give a smaller file", key=key)
-        return path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(MAX_BYTES)
+    except ConfigError:
+        raise
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path} cannot be read ({reason}); give an existing file", key=key) from error
@@ -74,51 +113,6 @@ def read_text(path: Path, key: str) -> str:
         return read_bytes(path, key).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not text (byte {error.start}); save it as UTF-8", key=key) from error
-
-
-def read_rows(path: Path, key: str) -> list[Any]:
-    """Rows of a JSON list of lists, or of a text file with commas or blanks between words; numbers become numbers.
-
-    Raises:
-        ConfigError: the file cannot be read as a table.
-    """
-    text = read_text(path, key)
-    if path.suffix.lower() == ".json":
-        return json_rows(text, path, key)
-    rows = []
-    for line in csv.reader(line.partition("#")[0] for line in text.splitlines()):
-        words = line if len(line) > 1 else " ".join(line).split()
-        if words:
-            rows.append([_value(word.strip()) for word in words])
-    if rows and all(isinstance(word, str) for word in rows[0]) and len(rows) > 1:
-        del rows[0]  # a header
-    return rows
-
-
-def json_rows(text: str, path: Path, key: str) -> list[Any]:
-    """The rows of a JSON text: a list, or an object with one list in it.
-
-    Raises:
-        ConfigError: it is not JSON, or holds no list.
-    """
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"{path} is not JSON ({error}); correct it", key=key) from error
-    if isinstance(rows, dict):
-        rows = next((value for value in rows.values() if isinstance(value, list)), None)
-    if not isinstance(rows, list):
-        raise ConfigError(f"{path} holds no list; write [[…], […]]", key=key)
-    return rows
-
-
-def _value(word: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(word)
-        except ValueError:
-            continue
-    return word
 
 
 def qpy_circuits(path: Path, key: str) -> list[Any]:
@@ -145,28 +139,3 @@ def qpy_circuits(path: Path, key: str) -> list[Any]:
     except Exception as error:  # a damaged file fails in many ways, all of them inside qiskit
         name = type(error).__name__ if not isinstance(error, QiskitError) else str(error).strip("'\"")
         raise ConfigError(f"{path} is damaged ({name}); dump it again", key=key) from error
-
-
-def qpy_terms(path: Path) -> list[Any]:
-    """Labels and coefficients of the one PauliEvolutionGate in a QPY file.
-
-    Raises:
-        ConfigError: there is none or more than one, or its operator is not real.
-    """
-    from qiskit.circuit.library import PauliEvolutionGate
-    from qiskit.quantum_info import SparsePauliOp
-
-    key = "hamiltonian.path"
-    gates = [
-        instruction.operation
-        for circuit in qpy_circuits(path, key)
-        for instruction in circuit.data
-        if isinstance(instruction.operation, PauliEvolutionGate)
-    ]
-    if len(gates) != 1 or not isinstance(gates[0].operator, SparsePauliOp):
-        raise ConfigError(
-            f"{path} holds {len(gates)} PauliEvolutionGates of one operator; put the Hamiltonian into exactly one",
-            key=key,
-        )
-    terms = gates[0].operator.to_list()
-    return [[label, value.real if value.imag == 0 else value] for label, value in terms]

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
-from runner.hamiltonian.fermion import MAPPERS, electronic, hartree_fock_state, remap, sector_energy
+from runner.hamiltonian.fermion import (
+    MAPPERS,
+    check_active_space,
+    electronic,
+    hartree_fock_state,
+    remap,
+    sector_energy,
+)
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
 from runner.hamiltonian.sector import SECTORS
 from runner.require import require_choice, require_integer, require_positive
@@ -74,20 +81,7 @@ class MoleculeGeometry:
             require_integer("hamiltonian.charge", self.charge, -100, 100)
         if self.spin is not None:
             require_integer("hamiltonian.spin", self.spin, 0, 100)
-        if len(self.active_space) not in (0, 2):
-            raise ConfigError(
-                f"must be [electrons, orbitals], got {self.active_space}; give two numbers",
-                key="hamiltonian.active_space",
-            )
-        for index, count in enumerate(self.active_space):
-            require_integer(f"hamiltonian.active_space[{index}]", count, 1, 1000)
-        if self.active_orbitals and [len(self.active_orbitals)] != self.active_space[1:]:
-            raise ConfigError(
-                f"has {len(self.active_orbitals)} orbitals, active_space is {self.active_space}; make them equal",
-                key="hamiltonian.active_orbitals",
-            )
-        for index, orbital in enumerate(self.active_orbitals):
-            require_integer(f"hamiltonian.active_orbitals[{index}]", orbital, 0, 1000)
+        check_active_space(self.active_space, self.active_orbitals)
         if not self.xyz_file:
             self.atoms()  # what is written inline is checked before anything is imported
 
@@ -97,16 +91,11 @@ class MoleculeGeometry:
         Raises:
             ConfigError: the chemistry extra is not installed, or PySCF does not accept the molecule.
         """
-        try:
-            from qiskit_nature.second_q.drivers import PySCFDriver
-            from qiskit_nature.second_q.mappers import BravyiKitaevMapper, JordanWignerMapper, ParityMapper
-            from qiskit_nature.second_q.transformers import ActiveSpaceTransformer, FreezeCoreTransformer
-            from qiskit_nature.units import DistanceUnit
-        except ImportError as error:
-            raise ConfigError(
-                "needs qiskit-nature and pyscf; pip install 'runner[chemistry]', or choose h2, lih, hydrogen",
-                key="hamiltonian",
-            ) from error
+        chemistry()
+        from qiskit_nature.second_q.drivers import PySCFDriver
+        from qiskit_nature.second_q.transformers import ActiveSpaceTransformer, FreezeCoreTransformer
+        from qiskit_nature.units import DistanceUnit
+
         atoms = self.atoms()
         charge, spin = self.charge_and_spin()
         unit = DistanceUnit.BOHR if self.unit == "bohr" else DistanceUnit.ANGSTROM
@@ -125,16 +114,8 @@ class MoleculeGeometry:
             raise ConfigError(
                 f"the chemistry packages refuse it ({reason}); check it", key="hamiltonian"
             ) from error
-        mapper = {
-            "jordan_wigner": JordanWignerMapper,
-            "parity": ParityMapper,
-            "bravyi_kitaev": BravyiKitaevMapper,
-        }[self.mapper]()
-        operator = mapper.map(problem.hamiltonian.second_q_op()).simplify()
-        constant = float(sum(problem.hamiltonian.constants.values()))
         source = atoms.described if self.xyz_file else None
-        operator, (up, down) = with_constant(operator, constant), problem.num_particles
-        return molecular(operator, (up, down), self.mapper, self.sector, source=source)
+        return mapped(problem, self.mapper, self.sector, source=source)
 
     def atoms(self) -> Geometry:
         """The declared atoms, or the file's.
@@ -172,6 +153,36 @@ class MoleculeGeometry:
             raise ConfigError(told, key="hamiltonian.xyz_file")
         charge, spin = (next((v for v in pair if v is not None), 0) for pair in stated.values())
         return charge, spin
+
+
+def chemistry() -> None:
+    """Find the packages that molecules and integrals need.
+
+    Raises:
+        ConfigError: the chemistry extra is not installed.
+    """
+    from importlib.util import find_spec
+
+    if find_spec("qiskit_nature") is None or find_spec("pyscf") is None:
+        raise ConfigError(
+            "needs qiskit-nature and pyscf; pip install 'runner[chemistry]', or choose h2, lih, hydrogen",
+            key="hamiltonian",
+        )
+
+
+def mapped(problem: Any, mapper: str, sector: str, *, source: str | None = None) -> Hamiltonian:
+    """A qiskit-nature problem on qubits, its constants in the identity term; `source` as for `molecular`."""
+    from qiskit_nature.second_q.mappers import BravyiKitaevMapper, JordanWignerMapper, ParityMapper
+
+    kinds = {
+        "jordan_wigner": JordanWignerMapper,
+        "parity": ParityMapper,
+        "bravyi_kitaev": BravyiKitaevMapper,
+    }
+    operator = kinds[mapper]().map(problem.hamiltonian.second_q_op()).simplify()
+    constant = float(sum(problem.hamiltonian.constants.values()))
+    up, down = problem.num_particles
+    return molecular(with_constant(operator, constant), (up, down), mapper, sector, source=source)
 
 
 @dataclass(kw_only=True)

@@ -82,6 +82,7 @@ def tags(run: Translation) -> dict[str, str]:
         "runner.stop_reason": (run.ended or {}).get("stop_reason"),
         "runner.seed": started.get("seed"),
         "runner.threads": started.get("threads"),
+        "hamiltonian.read": run.hamiltonian.get("words"),
         "session.id": run.session.get("session"),
         "session.state": run.session.get("state"),
         "session.mode": run.session.get("mode"),
@@ -116,6 +117,8 @@ def description(run: Translation) -> str:
         if isinstance(config.get(group), Mapping) and config[group].get("name")
     ]
     lines = [f"**{started.get('experiment', 'run')}**: {', '.join(choices)}", ""]
+    if run.hamiltonian.get("words"):
+        lines += [f"Hamiltonian: {run.hamiltonian['words']}.", ""]
     lines += _result_table(result, started.get("schemas", {}).get("hamiltonian"))
     session = [
         f"{run.session[key]}" for key in ("mode", "backend", "state") if run.session.get(key) is not None

@@ -47,6 +47,8 @@ class Translation:
         self.started: dict[str, Any] = {}
         self.ended: dict[str, Any] | None = None
         self.result: dict[str, Any] = {}
+        self.hamiltonian: dict[str, Any] = {}
+        """How the file of the Hamiltonian was understood."""
         self.session: dict[str, Any] = {}
         self.last = 0.0
         """Time of the last event."""
@@ -97,6 +99,15 @@ class Translation:
 
     def _on_run_ended(self, event: dict[str, Any]) -> Iterator[Point]:
         self.ended = event
+        return iter(())
+
+    def _on_hamiltonian(self, event: dict[str, Any]) -> Iterator[Point]:
+        self.hamiltonian = event
+        return iter(())
+
+    def _on_problem(self, event: dict[str, Any]) -> Iterator[Point]:
+        if event.get("source"):
+            self.hamiltonian = {"words": event["source"]} | self.hamiltonian
         return iter(())
 
     def _on_session(self, event: dict[str, Any]) -> Iterator[Point]:

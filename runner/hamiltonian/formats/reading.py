@@ -1,0 +1,158 @@
+"""What was read from an operator file, and the words that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from runner.hamiltonian.formats.source import Source
+from runner.hamiltonian.formats.word import Term, Word, check_word, shown
+from runner.hamiltonian.pauli import MAX_QUBITS
+from runner.require import shorten
+
+if TYPE_CHECKING:
+    from runner.hamiltonian.operator import Hamiltonian
+
+ORDERS = ("little", "big")
+"""little: the leftmost letter is the last qubit, index k is qubit k, as in Qiskit; big: the other way round."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """An operator and how it was understood."""
+
+    hamiltonian: Hamiltonian
+    format: str
+    """Name of the format, in words."""
+    order: str
+    """Which letter or index is which qubit, in words."""
+    notes: tuple[str, ...] = ()
+
+    def describe(self) -> dict[str, Any]:
+        """What the journal keeps of it; `words` is all of it on one line."""
+        operator = self.hamiltonian
+        labels = (operator.paulis[:1] + operator.paulis[-1:]).to_labels()
+        values = operator.coeffs.real
+        alone = ~(operator.paulis.x.any(axis=1) | operator.paulis.z.any(axis=1))
+        facts = {
+            "format": self.format,
+            "qubits": int(operator.num_qubits),
+            "terms": len(operator),
+            "first_term": f"{values[0]:.10g} {labels[0]}",
+            "last_term": f"{values[-1]:.10g} {labels[-1]}",
+            "identity": float(values[alone].sum()),
+            "order": self.order,
+            "notes": list(self.notes),
+        }
+        return facts | {"words": _in_words(facts)}
+
+
+def _in_words(facts: dict[str, Any]) -> str:
+    first, last = (shorten(facts[name], 60) for name in ("first_term", "last_term"))
+    qubits, terms = (
+        f"{facts[name]} {name[:-1] if facts[name] == 1 else name}" for name in ("qubits", "terms")
+    )
+    shown = f"{first} … {last}" if facts["terms"] > 1 else first
+    parts = [f"{facts['format']}: {qubits}, {terms}, {shown}", f"identity {facts['identity']:.10g}"]
+    return "; ".join([*parts, facts["order"], *facts["notes"]])
+
+
+def read_terms(
+    terms: Sequence[Term], source: Source, format: str, *, qubits: int | None, order: str
+) -> Reading:
+    """The operator of the terms of a file; equal ones are added.
+
+    Args:
+        terms: at least one, with words of one kind.
+        source: where they come from.
+        format: its name.
+        qubits: as declared; None: what the terms say.
+        order: little | big.
+
+    Raises:
+        ConfigError: the words do not fit each other or the declared number of qubits.
+    """
+    from runner.hamiltonian.pauli import hamiltonian_of
+
+    if not terms:
+        raise source.refuse("holds no terms; give at least one, e.g. ZZ 0.5")
+    dense = _is_dense(terms, source)
+    size = _dense_size(terms, source, qubits) if dense else _indexed_size(terms, source, qubits)
+    rows = [[_label(term.word, size, order), term.coefficient] for term in terms]
+    different = len({label for label, _ in rows})
+    if different < len(rows):
+        source.notes.append(f"{len(rows)} terms were read, equal ones were added up")
+    hamiltonian = hamiltonian_of(rows, size, source.key)
+    return Reading(hamiltonian, format, order_in_words(size, order, dense=dense), tuple(source.notes))
+
+
+def order_in_words(size: int, order: str, *, dense: bool) -> str:
+    """Which letter, or which index, is which qubit."""
+    if dense:
+        return f"leftmost letter is qubit {size - 1 if order == 'little' else 0}"
+    if order == "little":
+        return "index 0 is qubit 0"
+    return f"index 0 is qubit {size - 1}"
+
+
+def _is_dense(terms: Sequence[Term], source: Source) -> bool:
+    """Whether letters stand for all qubits; an I alone is the identity where the others have numbers."""
+    indexed = [term for term in terms if term.word.qubits]
+    whole = [term for term in terms if term.word.qubits is None and (not indexed or term.word.letters != "I")]
+    if indexed and whole:
+        term = max(indexed[0], whole[0], key=lambda term: terms.index(term))
+        raise source.refuse(
+            f"{shorten(shown(term.word), 60)!r} has {'numbers' if term.word.qubits else 'no numbers'} of qubits, "
+            "others not so; use one kind of word",
+            term.place,
+        )
+    return bool(whole) and all(term.word.qubits is None or not term.word.letters for term in terms)
+
+
+def _dense_size(terms: Sequence[Term], source: Source, qubits: int | None) -> int:
+    size = next(len(term.word.letters) for term in terms if term.word.letters)
+    for term in terms:
+        if term.word.qubits is None and len(term.word.letters) != size:
+            count = len(term.word.letters)
+            raise source.refuse(
+                f"{shorten(term.word.letters, 60)!r} has {count} letter{'s' * (count > 1)}, others {size}; "
+                "use one length",
+                term.place,
+            )
+    if qubits is not None and qubits != size:
+        raise source.refuse(
+            f"labels have {size} letters, and hamiltonian.qubits is {qubits}; make them equal"
+        )
+    if size > MAX_QUBITS:
+        raise source.refuse(f"speaks of {size} qubits, more than {MAX_QUBITS}; shorten the labels")
+    return size
+
+
+def _indexed_size(terms: Sequence[Term], source: Source, qubits: int | None) -> int:
+    highest = -1
+    for term in terms:
+        check_word(term.word, source, term.place)
+        for qubit in term.word.qubits or ():
+            if qubit >= (qubits or MAX_QUBITS):
+                raise source.refuse(
+                    f"{shorten(shown(term.word), 60)!r} names qubit {qubit}, and there are at most "
+                    f"{qubits or MAX_QUBITS}; correct it, or raise hamiltonian.qubits",
+                    term.place,
+                )
+            highest = max(highest, qubit)
+    if qubits is None and highest < 0:
+        raise source.refuse("names no qubit; say how many there are by hamiltonian.qubits")
+    if qubits is None:
+        source.notes.append(f"{highest + 1} qubits, because the highest index is {highest}")
+    return qubits or highest + 1
+
+
+def _label(word: Word, size: int, order: str) -> str:
+    """The full-length label, qubit 0 rightmost."""
+    if word.qubits is None and (len(word.letters) == size):
+        return word.letters if order == "little" else word.letters[::-1]
+    letters = ["I"] * size
+    for letter, qubit in zip(word.letters, word.qubits or (), strict=False):
+        letters[qubit if order == "big" else size - 1 - qubit] = letter
+    return "".join(letters)
