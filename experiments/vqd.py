@@ -131,7 +131,7 @@ class Vqd(Experiment):
             reference_note=problem.reference_note if exact[0] == problem.reference_energy else None,
             evaluations=sum(workload.evaluations for workload in finished),
             iterations=sum(workload.iterations for workload in finished),
-            stop_reason=found.message,
+            stop_reason=found.message + overtaken(lab.table),
             resumable=found.resumable,
             table=lab.table,
         )
@@ -155,3 +155,18 @@ class Vqd(Experiment):
             workload.rng.uniform(-math.pi, math.pi, count) for _ in range(self.starts)
         ]
         return [lab.problem.initial_point, *random[1:]] if first else random
+
+
+def overtaken(table: list[dict[str, Any]]) -> str:
+    """What is to be said where a level lies below the exact one, beyond three standard errors.
+
+    The k-th of orthogonal states in a sector cannot, unless one of those before it was not the lowest left (the
+    variational theorem of Hylleraas and Undheim, Z. Phys. 65, 759 (1930)).
+    """
+    for row in table:
+        if row["error"] is not None and row["error"] < -max(3 * (row["stddev"] or 0), 1e-5):
+            why = "so a level before it was missed: try more starts, or an ansatz that reaches it"
+            if (row.get("outside") or 0) > 1e-3:
+                why = "for its state is outside the sector: raise experiment.sector_penalty"
+            return f"; level {row['level']} lies below the exact one, {why}"
+    return ""

@@ -325,6 +325,31 @@ def test_vqd_without_the_penalty_tells_where_it_went(workdir: Path) -> None:
     assert ion["energy"] == pytest.approx(-0.5363700786, abs=1e-5)
     assert ion["outside"] == pytest.approx(1, abs=1e-4)
     assert ion["exact"] == pytest.approx(-0.52461556, abs=1e-8)
+    assert "level 1 lies below the exact one, for its state is outside the sector" in result.stop_reason
+
+
+def test_a_level_that_the_ansatz_misses_is_told(workdir: Path) -> None:
+    """One UCCSD product cannot reach H2's triplet: the state between it and the singlet is found twice, and said."""
+    result = run(compose("experiment=vqd", "hamiltonian=h2", "ansatz=uccsd", *EXACT))
+
+    between = (FCI["h2", 1, 1][1] + FCI["h2", 1, 1][2]) / 2  # |↑1 ↓0⟩ is half triplet, half singlet
+    assert [row["energy"] for row in result.table[1:]] == pytest.approx([between, between], abs=1e-5)
+    assert "level 2 lies below the exact one, so a level before it was missed" in result.stop_reason
+
+
+def test_the_energy_of_a_level_is_without_penalty(workdir: Path) -> None:
+    """After two evaluations, far outside of the sector: ⟨H⟩ of the reported state by qiskit.quantum_info."""
+    result = run(
+        compose("experiment=vqd", "hamiltonian=h2", "experiment.levels=1", "experiment.starts=1",
+                "estimator=exact", "optimizer=cobyla", "optimizer.max_evaluations=2", "ansatz.initial=random",
+                "tracking=off", "run.figures=false")
+    )  # fmt: skip
+
+    hamiltonian = choice("hamiltonian", "h2").build()
+    circuit = choice("ansatz", "efficient_su2").build(hamiltonian)
+    state = Statevector(circuit.assign_parameters(result.parameters))
+    assert result.outside_sector > 0.1
+    assert result.energy == pytest.approx(state.expectation_value(SparsePauliOp(hamiltonian)).real)
 
 
 def test_a_spectrum_over_all_sectors_is_a_switch(workdir: Path) -> None:
