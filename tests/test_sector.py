@@ -236,16 +236,38 @@ def test_two_hubbard_sites_by_hand(changes, energy, electrons):
     assert (sector and (sector.up, sector.down)) == electrons
 
 
-@pytest.mark.parametrize("shape", [[2], [3], [2, 2]])
-def test_every_filling_of_hubbard_starts_in_its_sector(shape):
-    """Reference state and HVA start have the electrons declared, whatever their number."""
-    sites = int(np.prod(shape))
+@pytest.mark.parametrize(
+    ("lattice", "shape"),
+    [("square", [2]), ("square", [3]), ("square", [2, 2]), ("triangular", [1, 3]), ("kagome", [1, 1])],
+)
+def test_every_filling_of_hubbard_starts_in_its_sector(lattice, shape):
+    """Reference state and HVA start have the electrons declared, whatever their number and the lattice."""
+    sites = choice("hamiltonian", "hubbard", lattice=lattice, shape=shape).sites
     for up, down in itertools.product(range(sites + 1), repeat=2):
-        operator = choice("hamiltonian", "hubbard", shape=shape, electrons=[up, down]).build()
+        operator = choice(
+            "hamiltonian", "hubbard", lattice=lattice, shape=shape, electrons=[up, down]
+        ).build()
         start = Statevector(operator.physics.preparation)
         bits = operator.physics.reference_state
         assert sector_of(operator).outside(start.data) == pytest.approx(0)
         assert (sum(bits[:sites]), sum(bits[sites:])) == (up, down)
+
+
+@pytest.mark.parametrize(
+    ("lattice", "shape"), [("square", [5]), ("triangular", [2, 2]), ("kagome", [2, 1]), ("honeycomb", [1, 1])]
+)
+def test_half_filling_starts_from_singlets_inside(lattice, shape):
+    """One electron per site, as many of either spin as there can be, also where a lattice has no two sublattices."""
+    operator = choice("hamiltonian", "hubbard", lattice=lattice, shape=shape).build()
+    sites = operator.num_qubits // 2
+    start = Statevector(operator.physics.preparation)
+
+    assert (sector_of(operator).up, sector_of(operator).down) == ((sites + 1) // 2, sites // 2)
+    assert sector_of(operator).outside(start.data) == pytest.approx(0)
+    occupied = SparsePauliOp.from_sparse_list(
+        [("ZZ", [site, site + sites], 1.0) for site in range(sites)], 2 * sites
+    )
+    assert start.expectation_value(occupied).real == pytest.approx(-sites)  # nowhere two, nowhere none
 
 
 @pytest.mark.parametrize(

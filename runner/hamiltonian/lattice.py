@@ -242,7 +242,7 @@ class Hubbard(Lattice):
             prepared,
             qubits,
             reference_state=state,
-            preparation=self._singlets(state) if (up, down) == half_filling else product_state(state),
+            preparation=self._singlets(up) if (up, down) == half_filling else product_state(state),
             electrons=(up, down),
             every_sector=self.sector == "all",
         )
@@ -252,15 +252,18 @@ class Hubbard(Lattice):
 
     def _spread(self, up: int, down: int) -> tuple[int, ...]:
         """Spin up fills one sublattice first, spin down the other: few sites have both. One bit per qubit."""
-        order = sorted(range(self.sites), key=self.sublattices().__getitem__)
+        order = self._by_sublattice()
         filled = {*order[:up], *(site + self.sites for site in order[::-1][:down])}
         return tuple(int(place in filled) for place in range(2 * self.sites))
 
-    def _singlets(self, state: tuple[int, ...]) -> QuantumCircuit:
-        """(c†ₐ↑c†_b↓ + c†_b↑c†ₐ↓)/√2 on the first group of bonds, `state` on sites left over."""
+    def _by_sublattice(self) -> list[int]:
+        return sorted(range(self.sites), key=self.sublattices().__getitem__)
+
+    def _singlets(self, up: int) -> QuantumCircuit:
+        """(c†ₐ↑c†_b↓ + c†_b↑c†ₐ↓)/√2 on the first group of bonds, one electron on each site left over; `up` in all."""
         from qiskit import QuantumCircuit
 
-        circuit = QuantumCircuit(len(state))
+        circuit = QuantumCircuit(2 * self.sites)
         for a, b in self.bonds()[0]:
             circuit.h(a)
             for qubit, opposite in ((b, True), (a + self.sites, True), (b + self.sites, False)):
@@ -268,9 +271,8 @@ class Hubbard(Lattice):
                 if opposite:
                     circuit.x(qubit)
         paired = {site for bond in self.bonds()[0] for site in bond}
-        for qubit, bit in enumerate(state):
-            if bit and qubit % self.sites not in paired:
-                circuit.x(qubit)
+        for number, site in enumerate(site for site in self._by_sublattice() if site not in paired):
+            circuit.x(site if number < up - len(paired) // 2 else site + self.sites)
         return circuit
 
     def _hop(self, bond: Bond, spin: int) -> Iterator[Term]:
