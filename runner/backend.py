@@ -304,7 +304,7 @@ class IbmBackend(BackendConfig):
         """Hand over the ids of the jobs and sessions of an earlier process."""
         release = getattr(service, "continue_from", None)
         if release is not None:
-            release(record.release(("ibm", "session", "job.submitted", "job.completed")))
+            release(record.release(("ibm", "session", "job.submitted", "job.completed")), record.identity)
 
     def build(self, service: Any) -> BackendV2:
         """The machine; for a forecast, its likeness in the local runtime."""

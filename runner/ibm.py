@@ -26,11 +26,11 @@ from runner.errors import (
     JobFailedError,
     JobMaxTimeError,
     PlanError,
-    ResumeError,
     RunnerError,
     RuntimeSessionError,
     SessionClosedError,
 )
+from runner.record import IDENTITY, another_job
 from runner.redact import protect, protect_saved
 from runner.runtime.machine import (
     EXPIRED_CODE,
@@ -123,6 +123,7 @@ class IbmService:
         self._searched: set[str] = set()
         self._told: dict[str, int] = {}
         self.resumed = False
+        self.identity = IDENTITY
         self._announced = False
         self.started = datetime.now(UTC)
         self._zero = self.started
@@ -130,8 +131,9 @@ class IbmService:
 
     # -- the past ---------------------------------------------------------------------------------------
 
-    def continue_from(self, events: Iterable[Mapping[str, Any]]) -> None:
-        """Take over what an earlier process of this run has recorded."""
+    def continue_from(self, events: Iterable[Mapping[str, Any]], identity: int = IDENTITY) -> None:
+        """Take over what an earlier process of this run has recorded, and how it told jobs apart."""
+        self.identity = identity
         for event in events:
             self.resumed = True
             kind = event["kind"]
@@ -238,10 +240,7 @@ class IbmService:
         fact = self._submitted.get((workload, index))
         if fact is not None:
             if fact["digest"] != job.digest:
-                raise ResumeError(
-                    f"job {index} of workload {workload!r} differs from the recorded one (PUB digest "
-                    f"{job.digest[:12]}, recorded {fact['digest'][:12]}); the code or its inputs changed"
-                )
+                raise another_job(workload, index, job.digest, fact["digest"], self.identity)
             job.found(fact, self._completed.get((workload, index)))
         else:
             tags = [workload, f"{self.token}-{index}"]
@@ -683,7 +682,7 @@ def _described(pub: Any) -> dict[str, Any]:
 
 def _digest(kind: str, pubs: list[Any], arguments: Mapping[str, Any]) -> str:
     """What is asked, as a digest that is the same in every process."""
-    from runner.engine.circuits import canonical_text
+    from runner.engine.identity import canonical_text
 
     digest = blake2b(f"{kind}|{sorted(arguments.items())}".encode(), digest_size=16)
     for pub in pubs:

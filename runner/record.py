@@ -20,6 +20,9 @@ REPLAYED = ("session", "job.submitted", "job.completed", "evaluation", "iteratio
 DERIVED = frozenset(("job.submitted", "evaluation", "iteration"))
 """Kinds that follow from what is recorded before them, so that a kill may cost the last: they are worked out again."""
 
+IDENTITY = 2
+"""How jobs are told apart by digest; raised whenever a digest changes, told in `run.started` (absent: 1)."""
+
 _NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
 _BOUNDARIES = ("run.interrupted", "run.resumed")
 
@@ -42,6 +45,10 @@ class Record:
         self.recalled = 0
         """Jobs answered from the journal so far."""
         self._recorded = list(recorded)
+        self.identity: int = IDENTITY
+        """How this run's jobs were told apart when it was started."""
+        if self._recorded and self._recorded[0]["kind"] == "run.started":
+            self.identity = self._recorded[0].get("identity", 1)
         for event in lasting(self._recorded):
             self._past[_stream(event["kind"], event)].append(event)
         for event in self._recorded:
@@ -77,7 +84,7 @@ class Record:
                 past = self._past.get(_stream(kind, fields))
                 expected = past.popleft() if past else None
         if expected is not None:
-            _compare(kind, expected, fields)
+            _compare(kind, expected, fields, self.identity)
         elif kind in self._derived:
             self._journal.write_later(kind, fields)
         else:
@@ -95,12 +102,23 @@ class Record:
         if event is None:
             return None
         if event["digest"] != digest:
-            raise ResumeError(
-                f"job {index} of workload {workload!r} differs from the recorded one "
-                f"(PUB digest {digest[:12]}, recorded {str(event['digest'])[:12]}); the code or its inputs changed"
-            )
+            raise another_job(workload, index, digest, event["digest"], self.identity)
         self.recalled += 1
         return event["result"]
+
+
+def another_job(workload: str, index: int, digest: str, recorded: str, identity: int) -> ResumeError:
+    """The error for a job that asks for something else than the recorded one, or that was told by an older digest."""
+    why = "the code or its inputs changed"
+    if identity < IDENTITY:
+        why = (
+            "it was recorded when a digest did not hold what the definitions of gates do; "
+            "resume it with the release that began it, or start a new run"
+        )
+    return ResumeError(
+        f"job {index} of workload {workload!r} differs from the recorded one "
+        f"(PUB digest {digest[:12]}, recorded {recorded[:12]}); {why}"
+    )
 
 
 def goes_on(event: Mapping[str, Any]) -> bool | None:
@@ -131,8 +149,10 @@ def _stream(kind: str, fields: Mapping[str, Any]) -> tuple[str, str]:
     return kind, str(fields.get("session" if kind == "session" else "workload", ""))
 
 
-def _compare(kind: str, expected: Mapping[str, Any], fields: Mapping[str, Any]) -> None:
+def _compare(kind: str, expected: Mapping[str, Any], fields: Mapping[str, Any], identity: int) -> None:
     found = json.loads(encode(fields))
+    if identity < IDENTITY and expected.get("digest") != found.get("digest"):
+        raise another_job(found["workload"], found["index"], found["digest"], expected["digest"], identity)
     for key in expected.keys() | found.keys():
         if key not in _NOT_COMPARED and expected.get(key) != found.get(key):
             raise ResumeError(

@@ -23,7 +23,7 @@ from runner.journal import Journal
 from runner.log import log_file
 from runner.optimizer import StopOptimization
 from runner.preparation import Preparation
-from runner.record import Record
+from runner.record import IDENTITY, Record
 from runner.results import Outcome, RunResult
 from runner.signals import StopFlag
 
@@ -75,6 +75,7 @@ def run(
         with Journal.create(files.journal) as journal:
             started = {
                 "run_id": files.path.name,
+                "identity": IDENTITY,
                 "name": declaration.name,
                 "experiment": declaration.config.experiment.name,
                 "config": declaration.values,

@@ -77,7 +77,7 @@ def _simulator(method: str) -> Any:
 
 
 @lru_cache(maxsize=8)
-def _gate_names(method: str) -> frozenset[str]:
+def gate_names(method: str = "automatic") -> frozenset[str]:
     """The names of everything Aer executes itself."""
     simulator = _simulator(method)
     names = set(simulator.operation_names) | set(simulator.configuration().basis_gates)
@@ -88,7 +88,7 @@ def translate(
     circuit: QuantumCircuit, *, method: str = "automatic", noise_model: Any = None
 ) -> QuantumCircuit:
     """The circuit with every instruction Aer does not know replaced by its definition; the others stay as they are."""
-    known = _gate_names(method if noise_model is None else "automatic")
+    known = gate_names(method if noise_model is None else "automatic")
     if method == "stabilizer":
         _refuse_non_clifford(circuit, known)
     for _ in range(20):

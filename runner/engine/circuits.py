@@ -1,13 +1,11 @@
-"""What a circuit is made of: its instructions by index, its final measurements, its active qubits and its digest."""
+"""What a circuit is made of: its instructions by index, its final measurements and its active qubits."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from qiskit.circuit import (
     BoxOp,
     BreakLoopOp,
@@ -19,7 +17,6 @@ from qiskit.circuit import (
     Gate,
     Instruction,
     Parameter,
-    ParameterExpression,
     QuantumCircuit,
     WhileLoopOp,
 )
@@ -339,90 +336,3 @@ def components(anatomy: Anatomy, qubits: Iterable[int]) -> list[list[int]]:
     for qubit in sorted(parent):
         groups.setdefault(root(qubit), []).append(qubit)
     return list(groups.values())
-
-
-def digest_of(*parts: str) -> str:
-    """The digest of canonical texts: the same in every process."""
-    state = hashlib.blake2b(digest_size=16)
-    for part in parts:
-        state.update(part.encode())
-        state.update(b"\x00")
-    return state.hexdigest()
-
-
-def canonical_text(circuit: QuantumCircuit) -> str:
-    """A text that two circuits share exactly when they are built of the same instructions."""
-    return "\n".join(_lines(circuit))
-
-
-def _lines(circuit: QuantumCircuit) -> Iterator[str]:
-    qubit_index = {bit: index for index, bit in enumerate(circuit.qubits)}
-    clbit_index = {bit: index for index, bit in enumerate(circuit.clbits)}
-    yield f"circuit {circuit.num_qubits} {circuit.num_clbits} phase {_value(circuit.global_phase)}"
-    for register in circuit.cregs:
-        yield f"creg {register.name} {[clbit_index[bit] for bit in register]}"
-    for variable in circuit.iter_vars():
-        yield f"var {variable.name} {variable.type}"
-    yield f"parameters {[parameter.name for parameter in circuit.parameters]}"
-    for item in circuit.data:
-        operation = item.operation
-        qubits = [qubit_index[bit] for bit in item.qubits]
-        clbits = [clbit_index[bit] for bit in item.clbits]
-        yield f"{operation.name} {qubits} {clbits} {_operation(item, operation, clbit_index)}"
-
-
-def _operation(item: Any, operation: Instruction, clbit_index: dict[Clbit, int]) -> str:
-    if item.is_standard_gate():
-        return ",".join(_value(value) for value in item.params)
-    if isinstance(operation, ControlFlowOp):
-        condition = getattr(operation, "condition", getattr(operation, "target", None))
-        blocks = [canonical_text(block) for block in operation.blocks]
-        loop = [_value(value) for value in operation.params if not isinstance(value, QuantumCircuit)]
-        cases = getattr(operation, "cases_specifier", None)
-        labels = [str(values) for values, _ in cases()] if cases else []
-        return f"if {_condition(condition, clbit_index)} {loop} {labels} {{{';'.join(blocks)}}}"
-    text = ",".join(_value(value) for value in operation.params)
-    unit = getattr(operation, "unit", "")
-    if isinstance(operation, Instruction) and hasattr(operation, "lvalue"):
-        text += f"{_condition(operation.lvalue, clbit_index)}={_condition(operation.rvalue, clbit_index)}"
-    definition = None if operation.params else operation.definition
-    if definition is not None:
-        text += f" {{{canonical_text(definition)}}}"
-    operator = getattr(operation, "operator", None)
-    return f"{text} {unit} {operator if operator is not None else ''}"
-
-
-def _condition(condition: Any, clbit_index: dict[Clbit, int]) -> str:
-    """A classical condition without object addresses."""
-    if condition is None:
-        return "none"
-    if isinstance(condition, tuple):
-        return f"{_condition(condition[0], clbit_index)}=={int(condition[1])}"
-    if isinstance(condition, Clbit):
-        return f"bit{clbit_index.get(condition, '?')}"
-    if isinstance(condition, expr.Var):
-        return condition.name if condition.standalone else _condition(condition.var, clbit_index)
-    if isinstance(condition, expr.Expr):
-        inner = [
-            getattr(condition, slot)
-            for slot in ("op", "operand", "left", "right", "target", "index", "value")
-            if hasattr(condition, slot)
-        ]
-        return f"{type(condition).__name__}({', '.join(_condition(part, clbit_index) for part in inner)})"
-    return getattr(condition, "name", None) or str(condition)
-
-
-def _value(value: Any) -> str:
-    """A parameter as text that tells any two values apart."""
-    if isinstance(value, ParameterExpression):
-        return str(value)
-    if isinstance(value, np.ndarray):
-        data = np.ascontiguousarray(value, dtype=complex)
-        return f"array{data.shape}{hashlib.blake2b(data.tobytes(), digest_size=16).hexdigest()}"
-    if isinstance(value, QuantumCircuit):
-        return f"{{{canonical_text(value)}}}"
-    if isinstance(value, (float, np.floating)):
-        return repr(float(value))
-    if isinstance(value, (list, tuple, range)):
-        return f"[{','.join(_value(part) for part in value)}]"
-    return str(value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from runner.engine.aer import METHODS
 from runner.engine.estimator import EstimatorPlan
+from runner.engine.executed import is_plain
 from runner.engine.measurement import SimulationOptions
 from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
@@ -65,6 +67,7 @@ class Engine:
             kernel=_kernel_maker(engine, threads),
             schedule=_schedule(target, ideal, schedule),
         )
+        self._labels_count = not ideal
         self._cache_bytes = cache_bytes
         self._plans: OrderedDict[str, Any] = OrderedDict()
         self._recent: OrderedDict[tuple[int, int], _Seen] = OrderedDict()
@@ -93,7 +96,7 @@ class Engine:
     def _remembered(self, circuit: QuantumCircuit, observables: Any, make: Callable[[], Any]) -> Any:
         identity = (id(circuit), id(observables))
         seen = self._recent.get(identity)
-        if seen is not None and seen.still(circuit, observables):
+        if seen is not None and seen.still(circuit, observables, self._labels_count):
             return seen.plan
         with self._lock:
             plan = make()
@@ -159,25 +162,49 @@ def _kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
 class _Seen:
     """A circuit and observables as they were when their plan was made."""
 
-    __slots__ = ("_circuit", "_content", "_copy", "_observables", "plan")
+    __slots__ = ("_circuit", "_content", "_copy", "_observables", "_state", "plan")
 
     def __init__(self, circuit: QuantumCircuit, observables: Any, plan: Any) -> None:
         self._circuit = circuit
         self._copy = circuit.copy()
+        self._state = None if all(is_plain(item) for item in circuit.data) else _state(circuit)
         self._observables = observables
         self._content = content(observables)
         self.plan = plan
 
-    def still(self, circuit: QuantumCircuit, observables: Any) -> bool:
-        """Are these the very objects, unchanged?"""
+    def still(self, circuit: QuantumCircuit, observables: Any, labels: bool) -> bool:
+        """Are these the very objects, unchanged? Labels only count where noise goes by them."""
         if circuit is not self._circuit or observables is not self._observables:
             return False
         copy = self._copy
-        if len(circuit.cregs) != len(copy.cregs) or circuit.global_phase != copy.global_phase:
+        if circuit.cregs != copy.cregs or circuit.global_phase != copy.global_phase:
             return False
-        if circuit.data != copy.data:
+        if self._state is None:
+            if circuit.data != copy.data or (labels and _labels(circuit) != _labels(copy)):
+                return False
+        elif self._state != _state(circuit):
             return False
         return self._content is not None and content(observables) == self._content
+
+
+def _labels(circuit: QuantumCircuit) -> list[str | None]:
+    return [item.label for item in circuit.data]
+
+
+def _state(circuit: QuantumCircuit) -> Any:
+    """Everything that gates are made of, to the bit; qiskit compares their data roughly, and some not at all.
+
+    Something new each time for what cannot be told, which is then never found unchanged.
+    """
+    try:
+        return [
+            (item.name, item.params, item.label, item.qubits, item.clbits)
+            if item.is_standard_gate()
+            else (pickle.dumps(item.operation), item.qubits, item.clbits)
+            for item in circuit.data
+        ]
+    except Exception as error:  # whatever a user's gate raises, it cannot be told
+        return error
 
 
 def content(observables: Any) -> Any:

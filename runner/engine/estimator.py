@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
 from runner.engine.aer import AerOptions, AerProgram, is_clifford
-from runner.engine.circuits import Anatomy, canonical_text, compact, components, digest_of, dissect
+from runner.engine.circuits import Anatomy, compact, components, dissect
 from runner.engine.duration import scheduled_duration
+from runner.engine.executed import as_executed
 from runner.engine.expressions import each_times
+from runner.engine.identity import canonical_text, digest_of
 from runner.engine.measurement import (
     Basis,
     Piece,
@@ -62,6 +64,7 @@ class EstimatorPlan:
             raise ConfigError(
                 f"the observables act on {self.terms.num_qubits} qubits, the circuit has {circuit.num_qubits}"
             )
+        circuit = as_executed(circuit)
         options = options.on(circuit, np.flatnonzero(self.terms.support.any(axis=0)).tolist())
         self._options = options
         self._lock = threading.RLock()
@@ -72,7 +75,8 @@ class EstimatorPlan:
         if self.unscheduled is not None:
             self._options = options = replace(options, schedule=None)
         mark = [] if options.schedule is None else ["scheduled"]
-        self.digest = digest_of(canonical_text(circuit), self.terms.text(), *mark)
+        text = canonical_text(circuit, addressed=options.addressed)
+        self.digest = digest_of(text, self.terms.text(), *mark)
         self.num_parameters: int = circuit.num_parameters
         self.shape: tuple[int, ...] = self.terms.shape
         self._parameters = list(circuit.parameters)

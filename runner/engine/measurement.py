@@ -61,6 +61,11 @@ class SimulationOptions:
     schedule: Schedule | None = None
     """Lets idle qubits decay; None where nothing is scheduled."""
 
+    @property
+    def addressed(self) -> frozenset[str]:
+        """The names and labels that the noise goes by."""
+        return frozenset(() if self.noise_model is None else self.noise_model.noise_instructions)
+
     def on(self, circuit: QuantumCircuit, qubits: Iterable[int] = ()) -> SimulationOptions:
         """The same with a device's noise cut down to the circuit's qubits and these."""
         if not isinstance(self.noise_model, DeviceNoise):

@@ -13,8 +13,10 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray
 
 from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
-from runner.engine.circuits import Anatomy, canonical_text, compact, digest_of, dissect, split_dynamic
+from runner.engine.circuits import Anatomy, compact, dissect, split_dynamic
 from runner.engine.duration import scheduled_duration
+from runner.engine.executed import as_executed
+from runner.engine.identity import canonical_text, digest_of
 from runner.engine.measurement import Basis, Piece, SimulationOptions, draw, pieces_of, stream
 from runner.engine.memory import require
 from runner.engine.noise import is_factorable, restrict, with_relaxation
@@ -29,6 +31,7 @@ class SamplerPlan:
             raise ConfigError(
                 "the sampler needs a circuit with measurements into classical registers; this has none"
             )
+        circuit = as_executed(circuit)
         options = options.on(circuit)
         self._options = options
         schedule = options.schedule
@@ -38,7 +41,8 @@ class SamplerPlan:
             schedule = None
         self._schedule = schedule
         mark = [] if schedule is None else ["scheduled"]
-        self.digest = digest_of("sampler", canonical_text(circuit), *mark)
+        text = canonical_text(circuit, addressed=options.addressed)
+        self.digest = digest_of("sampler", text, *mark)
         self.num_parameters: int = circuit.num_parameters
         self.registers: dict[str, int] = {register.name: register.size for register in circuit.cregs}
         self.duration: float | None = scheduled_duration(circuit, options.target)

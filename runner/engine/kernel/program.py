@@ -18,13 +18,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import Parameter, ParameterExpression, QuantumCircuit
+from qiskit.circuit import Barrier, CircuitInstruction, Delay, Parameter, ParameterExpression, QuantumCircuit
+from qiskit.circuit.library import UnitaryGate
+
+from runner.engine.executed import definition_of, matrix_of
 
 Angle = Any
 """A number or a ParameterExpression."""
 _HALF = math.pi / 2
 _EPSILON = 1e-14
-_IGNORED = {"barrier", "delay", "id", "global_phase"}
+_IGNORED = {"id", "global_phase"}
 
 
 class Unsupported(Exception):
@@ -301,34 +304,37 @@ def _two_qubit(builder: StageBuilder, name: str, a: int, b: int, params: Sequenc
     return True
 
 
-def _append(builder: StageBuilder, operation: Any, qubits: Sequence[int], depth: int = 0) -> None:
-    name, params = operation.name, operation.params
-    if name in _IGNORED:
-        return
-    if name in _ONE_QUBIT and len(qubits) == 1:
-        builder.single(qubits[0], *_ONE_QUBIT[name](*params))
-        return
-    if len(qubits) == 2 and _two_qubit(builder, name, qubits[0], qubits[1], params):
-        return
-    if len(qubits) == 1 and all(_constant(value) for value in params if not isinstance(value, np.ndarray)):
-        matrix = _to_matrix(operation)
-        if matrix is not None:
-            builder.single(qubits[0], *_zyz(matrix))
+def _append(builder: StageBuilder, item: CircuitInstruction, qubits: Sequence[int], depth: int = 0) -> None:
+    """Append an instruction: a standard gate by its name, anything else by what its own definition says."""
+    if item.is_standard_gate():
+        name, params = item.name, item.params
+        if name in _IGNORED:
             return
-    definition = operation.definition if depth < 30 else None
+        if name in _ONE_QUBIT:
+            builder.single(qubits[0], *_ONE_QUBIT[name](*params))
+            return
+        if len(qubits) == 2 and _two_qubit(builder, name, qubits[0], qubits[1], params):
+            return
+    operation = item.operation
+    if isinstance(operation, Barrier | Delay):
+        return
+    if type(operation) is UnitaryGate and len(qubits) == 1:
+        builder.single(qubits[0], *_zyz(item.matrix))
+        return
+    definition = definition_of(operation) if depth < 30 else None
     if definition is None:
-        raise Unsupported(name)
-    for item in definition.data:
-        inner = [qubits[definition.find_bit(bit).index] for bit in item.qubits]
-        _append(builder, item.operation, inner, depth + 1)
+        _append_matrix(builder, operation, qubits)
+        return
+    for inner in definition.data:
+        acted = [qubits[definition.find_bit(bit).index] for bit in inner.qubits]
+        _append(builder, inner, acted, depth + 1)
 
 
-def _to_matrix(operation: Any) -> NDArray | None:
-    try:
-        return np.asarray(operation.to_matrix())
-    except Exception as error:
-        del error
-        return None
+def _append_matrix(builder: StageBuilder, operation: Any, qubits: Sequence[int]) -> None:
+    matrix = matrix_of(operation) if len(qubits) == 1 else None
+    if matrix is None:
+        raise Unsupported(operation.name)
+    builder.single(qubits[0], *_zyz(matrix))
 
 
 @dataclass(frozen=True)
@@ -363,7 +369,7 @@ def compile_program(circuit: QuantumCircuit) -> Program:
     size = max(circuit.num_qubits, MIN_QUBITS)
     builder = StageBuilder(size)
     for item in circuit.data:
-        _append(builder, item.operation, [circuit.find_bit(bit).index for bit in item.qubits])
+        _append(builder, item, [circuit.find_bit(bit).index for bit in item.qubits])
     return _flatten(size, builder.finish())
 
 
