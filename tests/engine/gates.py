@@ -187,12 +187,12 @@ KINDS: dict[str, Callable[[Random], Any]] = {
     "state preparation": lambda random: lib.StatePreparation(
         _vector(random, 8), inverse=bool(random.random() < 0.5)
     ),
-    "linear function": lambda random: lib.LinearFunction([[1, 1, 0], [0, 1, 0], [1, 0, 1]]),
-    "fourier": lambda random: lib.QFTGate(3),
+    "linear function": lambda random: lib.LinearFunction(np.eye(3, dtype=int)[random.permutation(3)]),
+    "fourier": lambda random: lib.QFTGate(int(random.integers(2, 5))),
     "global rotation": lambda random: lib.MSGate(3, float(random.normal())),
     "rotation about an axis": lambda random: lib.RVGate(*_angles(random, 3)),
     "pauli rotations": lambda random: lib.LinearPauliRotationsGate(2, *_angles(random, 2)),
-    "adder": lambda random: lib.HalfAdderGate(1),
+    "adder": lambda random: pick(random, lib.HalfAdderGate, lib.ModularAdderGate)(1),
     "multi-controlled many": lambda random: lib.MCMTGate(lib.RYGate(float(random.normal())), 2, 1),
     "pauli rotation": lambda random: lib.PauliProductRotationGate(Pauli("XZY"), float(random.normal())),
 }

@@ -41,11 +41,15 @@ def through_qpy(circuit: QuantumCircuit) -> QuantumCircuit:
 def nudged(circuit: QuantumCircuit, random: Random) -> QuantumCircuit:
     """The same with one angle changed by little, somewhere in it or in the gates it is made of."""
     result = circuit.copy()
-    places = [index for index, item in enumerate(circuit.data) if item.params or item.operation.params]
+    places = [
+        index
+        for index, item in enumerate(circuit.data)
+        if item.params or getattr(item.operation, "params", [])
+    ]
     index = int(random.choice(places))
     item = result.data[index]
-    operation = item.operation.to_mutable()
-    definition = None if item.is_standard_gate() else operation.definition
+    operation = item.operation
+    definition = None if item.is_standard_gate() else getattr(operation, "definition", None)
     if definition is not None and any(inner.params for inner in definition.data):
         changed: Any = Gate(item.name, item.operation.num_qubits, [])
         changed.definition = nudged(definition, random)
@@ -55,8 +59,8 @@ def nudged(circuit: QuantumCircuit, random: Random) -> QuantumCircuit:
         params = list(item.params)
         place = int(random.integers(len(params)))
         params[place] = float(params[place]) + float(random.choice([1e-9, 1e-3, 0.3]))
-        operation.params = params
-        changed = operation
+        changed = operation.to_mutable()
+        changed.params = params
     result.data[index] = item.replace(operation=changed)
     return result
 
@@ -110,7 +114,9 @@ def check_pairs(pairs: int, seed: int) -> tuple[int, int]:
                 assert float(result.data.evs) == pytest.approx(value, abs=2e-9), number
         if number % 4 == 0:
             for other in rebuilt(first):
-                assert digest(other) == digest(first), number
+                # an inverse state preparation comes back from QPY as another one
+                if np.abs(unitary_by_definition(other) - matrices[0]).max() < 1e-12:
+                    assert digest(other) == digest(first), number
     return different, pairs - different
 
 
