@@ -12,7 +12,7 @@ from runner.hamiltonian.sector import sector_of
 from runner.problem import Reference, fit
 from runner.require import require_choice, require_integer, require_positive
 from runner.results import Outcome
-from runner.workload import Objective, Term, check_frequencies
+from runner.workload import Objective, Term, check_optimizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,7 +75,12 @@ class AdaptVqe(Experiment):
                 f"{self.pool} has no excitation for this molecule; use sd", key="experiment.pool"
             )
         fit(evolved(hamiltonian, []), backend, config)  # says whether the backend is large enough
-        check_frequencies(config.optimizer, evolved(hamiltonian, list(generators.values())))
+        if fixed := getattr(config.optimizer, "per_parameter", []):
+            raise ConfigError(
+                "holds numbers for each parameter, and this ansatz grows; set it to null",
+                key=f"optimizer.{fixed[0]}",
+            )
+        check_optimizer(config.optimizer, evolved(hamiltonian, list(generators.values())))
         return Pool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
 
     def run(self, lab: Lab) -> Outcome:

@@ -10,7 +10,7 @@ from runner.experiment import Experiment
 from runner.problem import Problem
 from runner.require import nearest, require_number
 from runner.results import Outcome
-from runner.workload import Term, check_frequencies
+from runner.workload import Term, check_optimizer
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
@@ -64,7 +64,7 @@ class DissociationCurve(Experiment):
             )
             for value in self.values
         ]
-        check_frequencies(config.optimizer, *(problem.circuit for problem in problems))
+        check_optimizer(config.optimizer, *(problem.circuit for problem in problems))
         return problems
 
     def run(self, lab: Lab) -> Outcome:

@@ -13,7 +13,7 @@ from runner.experiment import Experiment
 from runner.problem import fit
 from runner.require import require_integer, require_positive
 from runner.results import Outcome
-from runner.workload import check_frequencies, common_frequencies
+from runner.workload import check_optimizer, common_frequencies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -128,7 +128,7 @@ class Qaoa(Experiment):
                 f"nft fits waves, and a CVaR is none, got {self.cvar}; use cobyla, or experiment.cvar=1",
                 key="experiment.cvar",
             )
-        check_frequencies(config.optimizer, circuit)
+        check_optimizer(config.optimizer, circuit)
         return Task(circuit, cost)
 
     def run(self, lab: Lab) -> Outcome:

@@ -12,7 +12,7 @@ from runner.hamiltonian.sector import levels, number_of_states, sector_of
 from runner.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
 from runner.require import require_integer, require_number, require_positive
 from runner.results import Outcome
-from runner.workload import Term, check_frequencies
+from runner.workload import Term, check_optimizer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,7 +72,7 @@ class Vqd(Experiment):
                 fit the ansatz.
         """
         assert problem is not None
-        check_frequencies(config.optimizer, problem.circuit)
+        check_optimizer(config.optimizer, problem.circuit)
         qubits = problem.hamiltonian.num_qubits
         states, sector = number_of_states(problem.hamiltonian), sector_of(problem.hamiltonian)
         if self.levels > states:

@@ -12,7 +12,7 @@ from runner.optimizer import OptimizerConfig
 from runner.require import require_choice
 from runner.results import Outcome
 from runner.schema import choice, choices
-from runner.workload import check_frequencies
+from runner.workload import check_optimizer
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
@@ -90,7 +90,7 @@ class VqeRace(Experiment):
         assert problem is not None
         racers = self.racers(config)
         for racer in racers:
-            check_frequencies(racer, problem.circuit)
+            check_optimizer(racer, problem.circuit)
         return racers
 
     def run(self, lab: Lab) -> Outcome:

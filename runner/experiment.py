@@ -36,10 +36,10 @@ class Experiment:
         Raises:
             ConfigError: the parts of the declaration do not fit together.
         """
-        from runner.workload import check_frequencies
+        from runner.workload import check_optimizer
 
         if problem is not None:
-            check_frequencies(config.optimizer, problem.circuit)
+            check_optimizer(config.optimizer, problem.circuit)
         return None
 
     def optimizers_of(self, config: RunConfig) -> Sequence[Any]:

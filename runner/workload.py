@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import NumericalError
 from runner.gradient import ParameterShift, spsa_gradient, spsa_points
+from runner.optimizer import OptimizerConfig
 from runner.shots import ShotChoice, highest_variance, with_shots
 
 if TYPE_CHECKING:
@@ -148,16 +149,18 @@ def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | No
     ]
 
 
-def check_frequencies(optimizer: Any, *circuits: QuantumCircuit) -> None:
-    """Refuse an optimizer that does not know how energies in one of these circuits depend on its parameters.
+def check_optimizer(optimizer: Any, *circuits: QuantumCircuit) -> None:
+    """Refuse an optimizer that does not fit energies in these circuits: their parameters, and how they depend on them.
 
     Raises:
-        ConfigError: naming the parameter and what to type instead.
+        ConfigError: naming the setting or the parameter, and what to type instead.
     """
-    if getattr(optimizer, "uses_frequencies", False):
-        for circuit in circuits:
+    for circuit in circuits:
+        if isinstance(optimizer, OptimizerConfig):
+            optimizer.check(circuit.num_parameters)
+        if getattr(optimizer, "uses_frequencies", False):
             names = [str(parameter) for parameter in circuit.parameters]
-            optimizer.check(common_frequencies(circuit), names)
+            optimizer.check_frequencies(common_frequencies(circuit), names)
 
 
 class EnergyFunction(Protocol):

@@ -186,7 +186,7 @@ def test_bounds_are_refused_where_unused(name):
     [
         ("cobyla", {"max_evaluations": 0}, "optimizer.max_evaluations: must be at least 1, got 0"),
         ("cobyla", {"max_evaluations": "10"}, "optimizer.max_evaluations: must be an integer, got '10'"),
-        ("cobyla", {"tolerance": -1e-3}, "optimizer.tolerance: must be above 0, got -0.001"),
+        ("cobyla", {"tolerance": -1e-3}, "optimizer.tolerance: must be at least 0, got -0.001"),
         ("cobyla", {"tolerance": float("nan")}, "optimizer.tolerance: must be finite"),
         ("cobyla", {"rhobeg": 0}, "optimizer.rhobeg: must be above 0, got 0"),
         ("cobyla", {"bounds": [1.0, 0.0]}, "optimizer.bounds: low must be below high"),
@@ -194,7 +194,7 @@ def test_bounds_are_refused_where_unused(name):
         ("cobyla", {"target_energy": float("inf")}, "optimizer.target_energy: must be finite"),
         ("nelder_mead", {"maxiter": 0}, "optimizer.maxiter: must be at least 1, got 0"),
         ("l_bfgs_b", {"maxcor": -1}, "optimizer.maxcor: must be at least 1, got -1"),
-        ("trust_ncg", {"eta": 0.5}, "optimizer.eta: must be at most"),
+        ("trust_ncg", {"eta": 0.5}, r"optimizer.eta: must be in \[0, 0.25\), got 0.5"),
         ("spsa", {"resamplings": 0}, "optimizer.resamplings: must be at least 1"),
         ("spsa", {"averaging": 2.0}, "optimizer.averaging: must be at most 1"),
     ],

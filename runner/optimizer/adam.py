@@ -50,7 +50,7 @@ class Adam(OptimizerConfig):
 
         x = x0.copy()
         mean, square, largest = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
-        k = 0
+        k, box = 0, self.box(len(x))
         while True:
             energy, slope = watch.value_and_gradient(x, self.difference_step)
             norm = float(np.linalg.norm(slope))
@@ -64,6 +64,6 @@ class Adam(OptimizerConfig):
             largest = np.maximum(largest, square) if self.amsgrad else square
             root = np.sqrt(largest / (1 - self.beta2**k)) + self.epsilon
             x = x - self.learning_rate * mean / (1 - self.beta1**k) / root
-            if self.bounds is not None:
-                x = np.clip(x, self.bounds[0], self.bounds[1])
+            if box is not None:
+                x = np.clip(x, *box)
             watch.step(energy, gradient_norm=norm)

@@ -80,6 +80,6 @@ class CMAES(OptimizerConfig):
             options["popsize"] = self.population
         if self.generations is not None:
             options["maxiter"] = self.generations
-        if self.bounds is not None:
-            options["bounds"] = [[bound] * parameters for bound in self.bounds]
+        if (box := self.box(parameters)) is not None:
+            options["bounds"] = [bound.tolist() for bound in box]
         return options

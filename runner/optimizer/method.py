@@ -81,14 +81,16 @@ class OptimizerConfig:
     """Energies that may be evaluated; null: no limit but the method's own."""
     target_energy: float | None = None
     """Stop as soon as an energy at or below this is seen; null: never."""
-    bounds: list[float] | None = None
-    """[low, high] in radians for every parameter, to which the start is clipped; null: unbounded."""
+    bounds: list[Any] | None = None
+    """[low, high] in radians for every parameter, or a pair for each; the start is clipped to it; null: unbounded."""
 
     label: ClassVar[str] = ""
     uses_gradient: ClassVar[bool] = False
     uses_bounds: ClassVar[bool] = False
     uses_fidelity: ClassVar[bool] = False
     uses_frequencies: ClassVar[bool] = False
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {}
+    """Settings that hold numbers for each parameter → how many more than P there are, along each axis."""
 
     def __post_init__(self) -> None:
         if self.max_evaluations is not None:
@@ -98,22 +100,57 @@ class OptimizerConfig:
         if self.bounds is not None:
             self._check_bounds(self.bounds)
 
-    def _check_bounds(self, bounds: list[float]) -> None:
+    def _check_bounds(self, bounds: list[Any]) -> None:
         key = "optimizer.bounds"
         if not self.uses_bounds:
             raise ConfigError(f"{self.label} does not use bounds, got {bounds}; set it to null", key=key)
-        if len(bounds) != 2:
-            raise ConfigError(f"must be [low, high], got {len(bounds)} numbers; give two", key=key)
-        for index, bound in enumerate(bounds):
-            require_number(f"{key}[{index}]", bound)
-        if bounds[0] >= bounds[1]:
-            raise ConfigError(f"low must be below high, got {bounds}; swap them", key=key)
+        if bounds and all(isinstance(pair, Sequence) and not isinstance(pair, str) for pair in bounds):
+            for index, pair in enumerate(bounds):
+                _check_pair(f"{key}[{index}]", pair)
+        else:
+            _check_pair(key, bounds)
+
+    @property
+    def per_parameter(self) -> list[str]:
+        """Settings that hold numbers for each parameter, and so fit circuits of one size only."""
+        names = [name for name in self.shapes if getattr(self, name) is not None]
+        return [*names, "bounds"] if self.bounds and isinstance(self.bounds[0], Sequence) else names
+
+    def box(self, parameters: int) -> tuple[np.ndarray, np.ndarray] | None:
+        """Lowest and highest values, shape (P,) each; None where there are no bounds.
+
+        Raises:
+            ConfigError: there are pairs for another number of parameters.
+        """
+        import numpy as np
+
+        if self.bounds is None:
+            return None
+        pairs = np.array(self.bounds, dtype=float)
+        if pairs.ndim == 2 and len(pairs) != parameters:
+            raise ConfigError(
+                f"has {len(pairs)} pairs, the circuit {parameters} parameters; give one each, or [low, high]",
+                key="optimizer.bounds",
+            )
+        low, high = np.broadcast_to(pairs, (parameters, 2)).T
+        return low, high
 
     def build(self) -> Optimizer:
         """The minimizer."""
         return Method(self)
 
-    def check(self, frequencies: Frequencies, names: Sequence[str]) -> None:
+    def check(self, parameters: int) -> None:
+        """Refuse settings that do not fit this number of parameters.
+
+        Raises:
+            ConfigError: naming the setting and the shape it should have.
+        """
+        self.box(parameters)
+        for name, more in self.shapes.items():
+            if (value := getattr(self, name)) is not None:
+                _check_shape(f"optimizer.{name}", value, tuple(parameters + extra for extra in more))
+
+    def check_frequencies(self, frequencies: Frequencies, names: Sequence[str]) -> None:
         """Refuse an energy with these frequencies in its parameters, where the method uses them."""
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
@@ -155,7 +192,7 @@ class Method:
         """Go down from `x0`; see `Optimizer`.
 
         Raises:
-            ConfigError: the method needs a fidelity and got none.
+            ConfigError: the method needs a fidelity and got none, or a setting is for another number of parameters.
         """
         import numpy as np
 
@@ -165,8 +202,9 @@ class Method:
                 key="optimizer",
             )
         x0 = np.array(x0, dtype=float)
-        if self.config.bounds is not None:
-            x0 = np.clip(x0, self.config.bounds[0], self.config.bounds[1])
+        self.config.check(len(x0))
+        if (box := self.config.box(len(x0))) is not None:
+            x0 = np.clip(x0, *box)
         watch = Watch(
             self.config,
             energy,
@@ -303,6 +341,27 @@ class Watch:
             self.best_parameters = parameters.copy()
         if self.target_energy is not None and energy <= self.target_energy:
             raise StopOptimization(f"target energy {self.target_energy:g} reached")
+
+
+def _check_pair(key: str, pair: Sequence[Any]) -> None:
+    if len(pair) != 2:
+        raise ConfigError(f"must be [low, high], got {len(pair)} numbers; give two", key=key)
+    for index, bound in enumerate(pair):
+        require_number(f"{key}[{index}]", bound)
+    if pair[0] >= pair[1]:
+        raise ConfigError(f"low must be below high, got {list(pair)}; swap them", key=key)
+
+
+def _check_shape(key: str, value: Any, wanted: tuple[int, ...]) -> None:
+    import numpy as np
+
+    try:
+        found = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        found = np.zeros(0)
+    if found.shape != wanted or not np.isfinite(found).all():
+        size = " × ".join(str(count) for count in wanted)
+        raise ConfigError(f"must be {size} numbers for this circuit; write them as a list", key=key)
 
 
 def optional_positive(config: OptimizerConfig, *names: str) -> None:

@@ -49,7 +49,7 @@ class NFT(OptimizerConfig):
         optional_count(self, "sweeps", "harmonics")
         optional_positive(self, "tolerance")
 
-    def check(self, frequencies: Frequencies, names: Sequence[str]) -> None:
+    def check_frequencies(self, frequencies: Frequencies, names: Sequence[str]) -> None:
         """Refuse an energy whose harmonics are not known, or are more than declared.
 
         Raises:

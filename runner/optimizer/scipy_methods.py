@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.errors import ConfigError
 from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
-from runner.require import require_integer, require_positive, require_range
+from runner.require import require_integer, require_number, require_positive, require_range
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,18 +24,31 @@ class ScipyMethod(OptimizerConfig):
 
     scipy_name: ClassVar[str] = ""
     positive: ClassVar[tuple[str, ...]] = ()
+    """Options above zero."""
+    thresholds: ClassVar[tuple[str, ...]] = ()
+    """Options of zero and more; a threshold of zero never holds, which leaves the end to the others."""
     counts: ClassVar[tuple[str, ...]] = ()
+    """Options that are integers of one and more."""
+    others: ClassVar[tuple[str, ...]] = ()
+    """Options that are checked otherwise."""
     limit_option: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        optional_positive(self, "tolerance", *self.positive)
+        optional_positive(self, *self.positive)
         optional_count(self, *self.counts)
+        for name in ("tolerance", *self.thresholds):
+            if (value := getattr(self, name)) is not None:
+                require_number(f"optimizer.{name}", value)
+                require_range(f"optimizer.{name}", value, 0)
 
     def options(self, watch: Watch, x0: np.ndarray) -> dict[str, Any]:
         """SciPy's options: those declared, and the limit where the method has one."""
-        names = (*self.positive, *self.counts)
+        import numpy as np
+
+        names = (*self.positive, *self.thresholds, *self.counts, *self.others, *self.shapes)
         options = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        options |= {name: np.array(options[name], dtype=float) for name in self.shapes if name in options}
         if self.limit_option and watch.max_evaluations is not None:
             options[self.limit_option] = max(watch.max_evaluations, len(x0) + 2)  # COBYLA takes no less
         return options
@@ -46,11 +61,12 @@ class ScipyMethod(OptimizerConfig):
         """Run the method."""
         from scipy.optimize import minimize
 
+        box = self.box(len(x0))
         found = minimize(
             x0=x0,
             method=self.scipy_name,
             tol=self.tolerance,
-            bounds=None if self.bounds is None else [tuple(self.bounds)] * len(x0),
+            bounds=None if box is None else list(zip(*box, strict=True)),
             options=self.options(watch, x0),
             callback=lambda *_: watch.step(),
             **self.functions(watch),
@@ -111,6 +127,34 @@ class HessianMethod(GradientMethod):
 
 
 @dataclass(kw_only=True)
+class WolfeMethod(OptimizerConfig):
+    """The two conditions of a line search."""
+
+    c1: float | None = None
+    """Armijo condition of the line search."""
+    c2: float | None = None
+    """Curvature condition of the line search; 0 < c1 < c2 < 1."""
+
+    default_c2: ClassVar[float] = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        optional_positive(self, "c1", "c2")
+        c1 = 1e-4 if self.c1 is None else self.c1
+        c2 = self.default_c2 if self.c2 is None else self.c2
+        if not 0 < c1 < c2 < 1:
+            key = "c2" if self.c1 is None else "c1"
+            raise ConfigError(
+                f"must be 0 < c1 < c2 < 1, got {c1:g} and {c2:g}; change one", key=f"optimizer.{key}"
+            )
+
+
+def _check_norm(norm: float | None) -> None:
+    if norm is not None and (math.isnan(norm) or norm == 0):
+        raise ConfigError(f"must be a number but 0, or inf, got {norm}; use 2 or inf", key="optimizer.norm")
+
+
+@dataclass(kw_only=True)
 class COBYLA(ScipyMethod):
     """Linear models in a shrinking trust region, no gradient (Powell 1994)."""
 
@@ -127,6 +171,15 @@ class COBYLA(ScipyMethod):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_integer("optimizer.restarts", self.restarts, 0, 1000)
+        _check_last_radius(self, "tolerance", "rhobeg")
+
+    def functions(self, watch: Watch) -> dict[str, Any]:
+        """The energy; where COBYLA asks beyond a bound, as it may on its way, the one at the bound."""
+        import numpy as np
+
+        if self.bounds is None:
+            return super().functions(watch)
+        return {"fun": lambda x: watch(np.clip(x, *self.box(len(x))))}
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
         """Descend, and begin again where the energy was lowest: shot noise ends a descent early."""
@@ -151,27 +204,48 @@ class NelderMead(ScipyMethod):
     """Converged when energies on the simplex differ by less than this."""
     adaptive: bool = True
     """Let the steps depend on the number of parameters; better from about ten on."""
-    simplex_size: float = 0.5
-    """Edge of the first simplex in radians."""
+    simplex_size: float | None = 0.5
+    """Edge of the first simplex in radians, beginning at the start; null: SciPy's, 5 % of each parameter."""
+    initial_simplex: list[Any] | None = None
+    """The P + 1 corners of the first simplex, P numbers each, in place of one made by its size."""
 
     label = scipy_name = "Nelder-Mead"
     uses_bounds = True
-    positive = ("xatol", "fatol")
+    thresholds = ("xatol", "fatol")
     counts = ("maxiter",)
+    others = ("adaptive",)
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {"initial_simplex": (1, 0)}
     limit_option = "maxfev"
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_positive("optimizer.simplex_size", self.simplex_size)
+        optional_positive(self, "simplex_size")
+        if self.initial_simplex is not None and self.simplex_size is not None:
+            raise ConfigError(
+                "is made by simplex_size already; set that to null", key="optimizer.initial_simplex"
+            )
 
     def options(self, watch: Watch, x0: np.ndarray) -> dict[str, Any]:
         """SciPy's options, and a simplex with one corner at `x0`."""
         import numpy as np
 
-        simplex = np.concatenate([x0[None], x0 + self.simplex_size * np.eye(len(x0))])
-        if self.bounds is not None:
-            simplex = np.clip(simplex, self.bounds[0], self.bounds[1])
-        return {**super().options(watch, x0), "adaptive": self.adaptive, "initial_simplex": simplex}
+        options = super().options(watch, x0)
+        if self.simplex_size is not None:
+            edges = np.full(len(x0), self.simplex_size)
+            if (box := self.box(len(x0))) is not None:
+                edges = _unfolded(edges, x0, *box)
+            options["initial_simplex"] = np.concatenate([x0[None], x0 + np.diag(edges)])
+        return options
+
+
+def _unfolded(edges: np.ndarray, x0: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Edges that stay edges in a box: SciPy mirrors a corner above it into it, where it may fall upon the start."""
+    import numpy as np
+
+    mirrored = np.where(x0 + edges > high, 2 * high - x0 - edges, x0 + edges)
+    kept = np.abs(np.clip(mirrored, low, high) - x0) > edges / 10
+    inward = np.where(high - x0 > x0 - low, 1, -1) * np.minimum(edges, (high - low) / 2)
+    return np.where(kept, edges, inward)
 
 
 @dataclass(kw_only=True)
@@ -184,12 +258,29 @@ class Powell(ScipyMethod):
     """Relative change of the parameters at which a line search ends."""
     ftol: float | None = None
     """Relative change of the energy at which it has converged."""
+    direc: list[Any] | None = None
+    """The P directions it begins with, P numbers each and independent; null: one along each parameter."""
 
     label = scipy_name = "Powell"
     uses_bounds = True
-    positive = ("xtol", "ftol")
+    thresholds = ("xtol", "ftol")
     counts = ("maxiter",)
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {"direc": (0, 0)}
     limit_option = "maxfev"
+
+    def check(self, parameters: int) -> None:
+        """Refuse settings that do not fit this number of parameters.
+
+        Raises:
+            ConfigError: naming the setting and the shape it should have.
+        """
+        import numpy as np
+
+        super().check(parameters)
+        if self.direc is not None and np.linalg.matrix_rank(np.array(self.direc, dtype=float)) < parameters:
+            raise ConfigError(
+                "does not reach every point; give independent directions", key="optimizer.direc"
+            )
 
 
 @dataclass(kw_only=True)
@@ -209,11 +300,27 @@ class COBYQA(ScipyMethod):
     uses_bounds = True
     positive = ("initial_tr_radius", "final_tr_radius")
     counts = ("maxiter",)
+    others = ("scale",)
     limit_option = "maxfev"
 
-    def options(self, watch: Watch, x0: np.ndarray) -> dict[str, Any]:
-        """SciPy's options."""
-        return {**super().options(watch, x0), "scale": self.scale}
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.scale and self.bounds is None:
+            raise ConfigError("needs bounds to scale to; give optimizer.bounds", key="optimizer.scale")
+        _check_last_radius(self, "final_tr_radius", "initial_tr_radius")
+        _check_last_radius(self, "tolerance", "initial_tr_radius")
+
+
+def _check_last_radius(config: OptimizerConfig, last: str, first: str) -> None:
+    """Refuse a radius to end with that is above the one to begin with, or zero."""
+    if (radius := getattr(config, last)) is None:
+        return
+    require_positive(f"optimizer.{last}", radius)
+    if radius > getattr(config, first):
+        raise ConfigError(
+            f"must be at most {first}, {getattr(config, first):g}, got {radius:g}; lower it",
+            key=f"optimizer.{last}",
+        )
 
 
 @dataclass(kw_only=True)
@@ -233,13 +340,13 @@ class LBFGSB(GradientMethod):
 
     label = scipy_name = "L-BFGS-B"
     uses_bounds = True
-    positive = ("ftol", "gtol")
+    thresholds = ("ftol", "gtol")
     counts = ("maxiter", "maxcor", "maxls")
     limit_option = "maxfun"
 
 
 @dataclass(kw_only=True)
-class BFGS(GradientMethod):
+class BFGS(WolfeMethod, GradientMethod):
     """Quasi-Newton with the full inverse Hessian (Broyden, Fletcher, Goldfarb, Shanno 1970)."""
 
     maxiter: int | None = None
@@ -248,32 +355,60 @@ class BFGS(GradientMethod):
     """Norm of the gradient at which it has converged."""
     xrtol: float | None = None
     """Relative change of the parameters at which it has converged."""
-    c1: float | None = None
-    """Armijo condition of the line search."""
-    c2: float | None = None
-    """Curvature condition of the line search."""
+    norm: float | None = None
+    """Order of the gradient's norm; null: inf, its largest component."""
+    hess_inv0: list[Any] | None = None
+    """The inverse Hessian it begins with, P lists of P numbers, positive definite; null: the identity."""
 
     label = scipy_name = "BFGS"
-    positive = ("gtol", "xrtol", "c1", "c2")
+    positive = ("c1", "c2")
+    thresholds = ("gtol", "xrtol")
     counts = ("maxiter",)
+    others = ("norm",)
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {"hess_inv0": (0, 0)}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_norm(self.norm)
+
+    def check(self, parameters: int) -> None:
+        """Refuse settings that do not fit this number of parameters.
+
+        Raises:
+            ConfigError: naming the setting and the shape it should have.
+        """
+        import numpy as np
+
+        super().check(parameters)
+        if self.hess_inv0 is not None:
+            matrix = np.array(self.hess_inv0, dtype=float)
+            if not np.array_equal(matrix, matrix.T) or np.linalg.eigvalsh(matrix)[0] <= 0:
+                raise ConfigError(
+                    "must be symmetric and positive definite; correct it", key="optimizer.hess_inv0"
+                )
 
 
 @dataclass(kw_only=True)
-class CG(GradientMethod):
+class CG(WolfeMethod, GradientMethod):
     """Nonlinear conjugate gradients (Polak & Ribière 1969)."""
 
     maxiter: int | None = None
     """Most steps."""
     gtol: float | None = None
     """Norm of the gradient at which it has converged."""
-    c1: float | None = None
-    """Armijo condition of the line search."""
-    c2: float | None = None
-    """Curvature condition of the line search."""
+    norm: float | None = None
+    """Order of the gradient's norm; null: inf, its largest component."""
 
     label = scipy_name = "CG"
-    positive = ("gtol", "c1", "c2")
+    default_c2 = 0.4
+    positive = ("c1", "c2")
+    thresholds = ("gtol",)
     counts = ("maxiter",)
+    others = ("norm",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_norm(self.norm)
 
 
 @dataclass(kw_only=True)
@@ -281,23 +416,52 @@ class TNC(GradientMethod):
     """Truncated Newton with bounds (Nash 1984)."""
 
     maxCGit: int | None = None
-    """Most Hessian products per step."""
+    """Most Hessian products per step; 0: follow the gradient, below 0: max(1, min(50, P/2))."""
     eta: float | None = None
-    """Severity of the line search, below 1."""
+    """Severity of the line search, in [0, 1]; below 0: 0.25."""
     stepmx: float | None = None
-    """Largest step of a line search in radians."""
+    """Largest step of a line search in radians; 0: 10."""
     ftol: float | None = None
-    """Change of the energy at which it has converged."""
+    """Change of the energy at which it has converged; below 0: 0."""
     xtol: float | None = None
-    """Change of the parameters in radians at which it has converged."""
+    """Change of the scaled parameters at which it has converged; below 0: 1.5e-8."""
     gtol: float | None = None
-    """Gradient at which it has converged."""
+    """Scaled gradient at which it has converged; below 0: 0.01·√accuracy."""
+    scale: list[Any] | None = None
+    """Scale of each parameter, P numbers above 0; null: the width of its bounds, else 1 + |start|."""
+    offset: list[Any] | None = None
+    """What is subtracted from each parameter, P numbers; null: the middle of its bounds, else the start."""
+    accuracy: float | None = None
+    """Relative precision of the gradient's differences inside the method; 0: 1.5e-8."""
+    minfev: float | None = None
+    """An estimate of the lowest energy; null: 0."""
+    rescale: float | None = None
+    """log10 of the change of the gradient at which the energy is scaled anew; 0: each step, below 0: 1.3."""
 
     label = scipy_name = "TNC"
     uses_bounds = True
-    positive = ("eta", "stepmx", "ftol", "xtol", "gtol")
-    counts = ("maxCGit",)
+    thresholds = ("stepmx", "accuracy")
+    others = ("maxCGit", "eta", "ftol", "xtol", "gtol", "minfev", "rescale")
+    shapes: ClassVar[dict[str, tuple[int, ...]]] = {"scale": (0,), "offset": (0,)}
     limit_option = "maxfun"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in self.others:
+            if (value := getattr(self, name)) is not None:
+                require_number(f"optimizer.{name}", value)
+        if self.eta is not None:
+            require_range("optimizer.eta", self.eta, high=1)
+
+    def check(self, parameters: int) -> None:
+        """Refuse settings that do not fit this number of parameters.
+
+        Raises:
+            ConfigError: naming the setting and the shape it should have.
+        """
+        super().check(parameters)
+        for index, value in enumerate(self.scale or []):
+            require_positive(f"optimizer.scale[{index}]", value)
 
 
 @dataclass(kw_only=True)
@@ -311,25 +475,22 @@ class SLSQP(GradientMethod):
 
     label = scipy_name = "SLSQP"
     uses_bounds = True
-    positive = ("ftol",)
+    thresholds = ("ftol",)
     counts = ("maxiter",)
 
 
 @dataclass(kw_only=True)
-class NewtonCG(HessianMethod):
+class NewtonCG(WolfeMethod, HessianMethod):
     """Newton steps solved by conjugate gradients."""
 
     maxiter: int | None = None
     """Most steps."""
     xtol: float | None = None
     """Mean change of the parameters in radians at which it has converged."""
-    c1: float | None = None
-    """Armijo condition of the line search."""
-    c2: float | None = None
-    """Curvature condition of the line search."""
 
     label = scipy_name = "Newton-CG"
-    positive = ("xtol", "c1", "c2")
+    positive = ("c1", "c2")
+    thresholds = ("xtol",)
     counts = ("maxiter",)
 
 
@@ -348,15 +509,19 @@ class TrustRegion(HessianMethod):
     eta: float = 0.15
     """Share of the promised decrease that a step must bring to be taken, in [0, 0.25)."""
 
-    positive = ("gtol", "initial_trust_radius", "max_trust_radius", "eta")
+    positive = ("initial_trust_radius", "max_trust_radius")
+    thresholds = ("gtol", "eta")
     counts = ("maxiter",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_range("optimizer.eta", self.eta, 0, 0.2499)
-        require_range(
-            "optimizer.initial_trust_radius", self.initial_trust_radius, 0, self.max_trust_radius * 0.999
-        )
+        if self.eta >= 0.25:
+            raise ConfigError(f"must be in [0, 0.25), got {self.eta}; lower it", key="optimizer.eta")
+        if self.initial_trust_radius >= self.max_trust_radius:
+            raise ConfigError(
+                f"must be below max_trust_radius, {self.max_trust_radius:g}; lower it",
+                key="optimizer.initial_trust_radius",
+            )
 
 
 @dataclass(kw_only=True)
@@ -377,14 +542,34 @@ class TrustNCG(TrustRegion):
 class TrustKrylov(TrustRegion):
     """Trust region by a Lanczos method."""
 
+    inexact: bool = True
+    """Solve the inner problem less exactly: fewer steps, more Hessian products."""
+
     label = scipy_name = "trust-krylov"
+    others = ("inexact",)
 
 
 @dataclass(kw_only=True)
 class TrustExact(TrustRegion):
     """Trust region solved nearly exactly."""
 
+    subproblem_maxiter: int | None = None
+    """Most steps of the inner problem; needs SciPy 1.17 or later."""
+
     label = scipy_name = "trust-exact"
+    counts = (*TrustRegion.counts, "subproblem_maxiter")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.subproblem_maxiter is not None and _scipy_version() < (1, 17):
+            raise ConfigError("needs SciPy 1.17 or later; set it to null", key="optimizer.subproblem_maxiter")
+
+
+def _scipy_version() -> tuple[int, int]:
+    from importlib.metadata import version
+
+    major, minor = version("scipy").split(".")[:2]
+    return int(major), int(minor)
 
 
 @dataclass(kw_only=True)
@@ -399,11 +584,33 @@ class TrustConstr(GradientMethod):
     """Radius in radians at which it has converged."""
     initial_tr_radius: float = 0.5
     """First radius in radians."""
+    barrier_tol: float | None = None
+    """Barrier parameter below which it may end, where there are bounds."""
+    initial_barrier_parameter: float | None = None
+    """First barrier parameter, where there are bounds."""
+    initial_barrier_tolerance: float | None = None
+    """First tolerance of the barrier's inner problem, where there are bounds."""
+    initial_constr_penalty: float | None = None
+    """First weight of what exceeds the bounds."""
 
     label = scipy_name = "trust-constr"
     uses_bounds = True
-    positive = ("gtol", "xtol", "initial_tr_radius")
+    positive = (
+        "initial_tr_radius",
+        "initial_barrier_parameter",
+        "initial_barrier_tolerance",
+        "initial_constr_penalty",
+    )
+    thresholds = ("gtol", "xtol", "barrier_tol")
     counts = ("maxiter",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("barrier_tol", *self.positive[1:]):
+            if getattr(self, name) is not None and self.bounds is None:
+                raise ConfigError(
+                    "has an effect with bounds only; give optimizer.bounds", key=f"optimizer.{name}"
+                )
 
 
 METHODS: dict[str, type[OptimizerConfig]] = {

@@ -66,7 +66,7 @@ class SPSA(OptimizerConfig):
         """Calibrate, then go down for the declared number of steps and average the last points."""
         import numpy as np
 
-        steps = self._steps(watch)
+        steps, box = self._steps(watch), self.box(len(x0))
         offset = self.stability * steps
         rate = self.learning_rate
         if rate is None:
@@ -81,8 +81,8 @@ class SPSA(OptimizerConfig):
                 if longest > self.trust_radius:
                     move = move * (self.trust_radius / longest)
             x = x - move
-            if self.bounds is not None:
-                x = np.clip(x, self.bounds[0], self.bounds[1])
+            if box is not None:
+                x = np.clip(x, *box)
             if k >= steps * (1 - self.averaging):
                 tail.append(x)
             watch.step(step=math.sqrt(move.dot(move)))
