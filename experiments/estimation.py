@@ -138,6 +138,8 @@ class Estimation(Experiment):
         """One job; one row per expectation value."""
         import numpy as np
 
+        from runner.engine.classification import names_of
+
         request: Request = lab.prepared
         workload = lab.workload("estimation")
         data = workload.estimate((request.circuit, request.observables, request.values))[0].data
@@ -157,6 +159,7 @@ class Estimation(Experiment):
             energy=float(evs.reshape(-1)[0]) if single else None,
             stddev=float(stds.reshape(-1)[0]) if single else None,
             parameters=request.values.reshape(-1).tolist() if single else [],
+            parameter_names=list(names_of(request.circuit)) if single else [],
             evaluations=int(evs.size),
             stop_reason="one job",
             table=lab.table,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,7 +30,7 @@ class Sampling(Experiment):
     shots: int | None = None
     """Number of shots; null: the estimator's default_shots."""
     top: int = 64
-    """Most bitstrings per register that are listed in the result; all are in the journal."""
+    """Most bitstrings per register, and of all registers together, that are listed; all are in the journal."""
 
     needs_problem: ClassVar[bool] = False
     only_samples: ClassVar[bool] = True
@@ -65,14 +66,28 @@ class Sampling(Experiment):
         return fitted
 
     def run(self, lab: Lab) -> Outcome:
-        """One job; one row per bitstring of every register, the most frequent first."""
+        """One job; one row per bitstring of every register, the most frequent first, then of all of them together."""
         workload = lab.workload("sampling")
         data = workload.sample((lab.prepared,), shots=self.shots)[0].data
-        for register, bits in data.items():
-            counts = bits.get_counts()
+        for register, bitstrings in read(data).items():
+            counts = Counter(bitstrings)
             ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
             for bitstring, count in ranked[: self.top]:
                 lab.row(
-                    register=register, bitstring=bitstring, count=count, probability=count / bits.num_shots
+                    register=register,
+                    bitstring=bitstring,
+                    count=count,
+                    probability=count / len(bitstrings),
                 )
         return Outcome(energy=None, evaluations=1, stop_reason="one job", table=lab.table)
+
+
+def read(data: Any) -> dict[str, list[str]]:
+    """Register → what it held in every shot; several also together as `joint`, the first on the right."""
+    found = {register: bits.get_bitstrings() for register, bits in data.items()}
+    if len(found) > 1:
+        joint = "joint"
+        while joint in found:
+            joint += "_"
+        found[joint] = [" ".join(reversed(words)) for words in zip(*found.values(), strict=True)]
+    return found

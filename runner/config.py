@@ -210,6 +210,7 @@ def composition(overrides: Sequence[str], *, remember: bool = False) -> DictConf
     else:
         config = _compose(chosen)
     for override in values:
+        _make_room(config, override)
         try:
             ConfigLoaderImpl._apply_overrides_to_config([override], config)
         except PUZZLED as error:
@@ -218,6 +219,17 @@ def composition(overrides: Sequence[str], *, remember: bool = False) -> DictConf
                 key=override.key_or_group,
             ) from error
     return config
+
+
+def _make_room(config: DictConfig, override: Any) -> None:
+    """Empty a setting that takes a list as well as {name: value}, where the override gives the other of the two."""
+    from omegaconf import ListConfig, OmegaConf
+
+    key = override.key_or_group
+    if not (override.is_add() or override.is_delete()) and isinstance(override.value(), dict):
+        present = OmegaConf.select(config, key)
+        if isinstance(present, ListConfig) and present._metadata.ref_type is Any:
+            OmegaConf.update(config, key, None, merge=False)
 
 
 PUZZLED = (AssertionError, AttributeError, IndexError, KeyError, TypeError, ValueError)

@@ -139,6 +139,11 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     ]
     kept = [override for override in started["overrides"] if not override.startswith("hydra.")]
     declaration = declare([*kept, *start, *overrides], config_dirs=config_dirs)
+    problem = next((event for event in events if event["kind"] == "problem"), {})
+    if "parameter_names" not in problem and declaration.schemas.get("ansatz") in ("gates", "file"):
+        from runner.ansatz.start import require_old_order
+
+        require_old_order(declaration.config.ansatz.build(), f"{path}", "--fork")
     return replace(declaration, overrides=(*kept, *overrides), forked_from=started["run_id"])
 
 

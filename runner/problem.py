@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,13 @@ class Problem:
             reference_note=reference.note,
         )
 
+    @property
+    def parameter_names(self) -> list[str]:
+        """The parameters' names as they were declared, in the order of everything that lists values."""
+        from runner.engine.classification import names_of
+
+        return list(names_of(self.ansatz))
+
     @cached_property
     def sector(self) -> Sector | None:
         """The numbers of electrons its energies belong to; None: all states."""
@@ -128,6 +136,7 @@ class Problem:
             "qubits": self.hamiltonian.num_qubits,
             "terms": len(self.hamiltonian),
             "parameters": self.ansatz.num_parameters,
+            "parameter_names": self.parameter_names,
             "reference_energy": self.reference_energy,
             **({} if source is None else {"source": source}),
             "reference_note": self.reference_note,
@@ -138,14 +147,25 @@ class Problem:
 
 def _describe(circuit: QuantumCircuit) -> dict[str, Any]:
     """Depth and gate counts, and the circuit itself in OpenQASM 3 unless it is very long."""
-    from qiskit import qasm3
-
     return {
         "depth": circuit.depth(),
         "two_qubit_gates": circuit.num_nonlocal_gates(),
         "gates": circuit.size(),
-        "qasm": qasm3.dumps(circuit) if circuit.size() <= MAX_WRITTEN_GATES else None,
+        "qasm": _program(circuit) if circuit.size() <= MAX_WRITTEN_GATES else None,
     }
+
+
+def _program(circuit: QuantumCircuit) -> str:
+    """The circuit in OpenQASM 3, its inputs called and ordered as they were declared."""
+    from qiskit import qasm3
+
+    from runner.engine.classification import names_of, with_names
+
+    text, names = qasm3.dumps(with_names(circuit)), names_of(circuit)
+    if sorted(re.findall(r"(?m)^input .* (\S+);$", text)) != sorted(names):
+        return text
+    declared = iter(names)
+    return re.sub(r"(?m)^(input .* )\S+;$", lambda found: f"{found[1]}{next(declared)};", text)
 
 
 def declared_circuit(config: RunConfig, *, measured: bool = False) -> tuple[QuantumCircuit, np.ndarray]:

@@ -144,6 +144,8 @@ def summary(
     if result.energy is not None:
         spread = f" ± {result.stddev:.2g}" if result.stddev else ""
         table.add_row("energy", f"{result.energy:.6f}{spread}")
+    if result.parameter_names and not all("[" in name for name in result.parameter_names):
+        table.add_row("parameters", _by_name(result.parameter_names, result.parameters))
     if result.reference_energy is not None:
         note = f" ({result.reference_note})" if result.reference_note else ""
         table.add_row("exact", f"{result.reference_energy:.6f}{note}")
@@ -168,6 +170,16 @@ def summary(
     console.print(table)
     if result.table:
         console.print(rows(result.table))
+
+
+def _by_name(names: Sequence[str], values: Sequence[float]) -> str:
+    """Parameters as `a=0.1  b=0.2`; many end in how many there are."""
+    told = [f"{name}={value:.6g}" for name, value in zip(names, values, strict=True)]
+    return "  ".join(told[:MOST_PARAMETERS] + [f"… {len(told)} in all"] * (len(told) > MOST_PARAMETERS))
+
+
+MOST_PARAMETERS = 16
+"""Parameters that are printed by name."""
 
 
 def rows(content: list[dict[str, Any]]) -> Table:

@@ -74,13 +74,14 @@ def illustrate(files: RunDirectory, problem: Problem | None = None, *, interacti
     Raises:
         ConfigError: plotly is needed and not installed.
     """
+    from runner.engine.classification import with_names
     from runner.figures import draw_run
     from runner.figures.run import reference_of
 
     plots = Plots(interactive)
     events = read_journal(files.journal).events
     circuits = recorded_circuits(events) if problem is None else [
-        ("as declared", problem.ansatz), ("on the device", problem.circuit)
+        ("as declared", with_names(problem.ansatz)), ("on the device", with_names(problem.circuit))
     ]  # fmt: skip
     draw_run(events, files.figures, reference=reference_of(events), circuits=circuits)
     plots.of_run(events, reference_of(events))

@@ -39,6 +39,8 @@ class Outcome:
     """Standard error of that energy."""
     parameters: list[float] = field(default_factory=list)
     """Parameter values it was found at."""
+    parameter_names: list[str] = field(default_factory=list)
+    """Their names, in the same order; empty: those of the declared problem."""
     reference_energy: float | None = None
     """What it should have been."""
     reference_note: str | None = None
@@ -81,6 +83,8 @@ class RunResult:
     """Parameter values of the lowest energy."""
     stop_reason: str
     """Why the run ended."""
+    parameter_names: list[str] = field(default_factory=list)
+    """Names of the parameters, in the order of `parameters`."""
     converged: bool | None = None
     """Every minimization met its own criterion or the target energy; None where nothing was minimized."""
     reference_note: str | None = None

@@ -162,6 +162,7 @@ class _Execution:
         self.stop = stop
         self.uploader = uploader
         self.quiet = quiet
+        self._names: list[str] = []
         self.started = time.monotonic()
 
     def carry_out(self, preparation: Preparation) -> RunResult:
@@ -170,6 +171,7 @@ class _Execution:
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
             self._describe(preparation.problem)
+            self._names = preparation.problem.parameter_names if preparation.problem else []
             ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
             sessions = lab.describe_sessions()
             self.files.write_json(self.files.session, sessions)
@@ -274,6 +276,7 @@ class _Execution:
 
     def _result(self, ending: _Ending, sessions: Mapping[str, Any], converged: bool | None) -> RunResult:
         outcome = ending.outcome
+        names = outcome.parameter_names or self._names
         error = None
         if outcome.energy is not None and outcome.reference_energy is not None:
             error = outcome.energy - outcome.reference_energy
@@ -289,6 +292,7 @@ class _Execution:
             evaluations=outcome.evaluations,
             iterations=outcome.iterations,
             parameters=outcome.parameters,
+            parameter_names=names if len(names) == len(outcome.parameters) else [],
             stop_reason=outcome.stop_reason,
             converged=converged,
             usage_seconds=sessions["usage_seconds"],

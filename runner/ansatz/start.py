@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 STARTS = ("reference", "zeros", "random", "small_random", "hartree_fock", "values", "file:PATH", "run:ID")
 SPREADS = {"reference": 0.5, "random": math.pi, "small_random": 0.1}
 """Half-width in radians of the random displacement, where none is declared; 0 for the rest."""
+MOST_TOLD = 8
+"""Names of parameters that a message lists."""
 MAX_QUBITS = 1000
 """Largest circuit that may be declared."""
 
@@ -38,8 +40,8 @@ class AnsatzConfig:
     reference: the Hamiltonian's product state (Hartree–Fock, Néel) if this ansatz can prepare it, else random;
     displaced at random, because exactly there the gradients of hardware-efficient circuits vanish.
     """
-    initial_values: list[float] = field(default_factory=list)
-    """The starting point in radians, for initial=values."""
+    initial_values: Any = field(default_factory=list)
+    """The starting point in radians, for initial=values: a list in the parameters' order, or {name: value, …}."""
     initial_spread: float | None = None
     """Random displacement, ± rad; null: 0.5 around a reference state, π for random, 0.1 for small_random, else 0."""
 
@@ -56,7 +58,12 @@ class AnsatzConfig:
             require_choice("ansatz.initial", self.initial, STARTS)
         if (self.initial == "values") != bool(self.initial_values):
             raise ConfigError(
-                f"has {len(self.initial_values)} numbers with initial={self.initial}; give both or none",
+                f"has {len(self.initial_values or ())} numbers with initial={self.initial}; give both or none",
+                key="ansatz.initial_values",
+            )
+        if not isinstance(self.initial_values, list | dict | None):
+            raise ConfigError(
+                f"must be a list or names with values, got {self.initial_values!r}; write [0.1, …] or {{a: 0.1, …}}",
                 key="ansatz.initial_values",
             )
         _check_numbers("ansatz.initial_values", self.initial_values)
@@ -93,7 +100,7 @@ class AnsatzConfig:
         rng: np.random.Generator,
         runs: str | Path = "outputs/runs",
     ) -> np.ndarray:
-        """Where the parameters start, shape (P,), in the order of `circuit.parameters`.
+        """Where the parameters start, shape (P,), in the order of `circuit.parameters`, which is the declared one.
 
         Args:
             circuit: what `build` gave.
@@ -118,11 +125,14 @@ class AnsatzConfig:
             case "reference" if initial == "reference":
                 centre = self.reference_point(circuit, hamiltonian)
             case "values":
-                centre = _checked(self.initial_values, count, "ansatz.initial_values")
+                centre = _checked(self.initial_values, circuit, "ansatz.initial_values")
             case "file":
-                centre = _checked(read_numbers(Path(rest)), count, "ansatz.initial")
+                centre = _checked(read_numbers(Path(rest)), circuit, "ansatz.initial")
             case "run":
-                centre = _checked(parameters_of_run(rest, Path(runs)), count, "ansatz.initial")
+                found = parameters_of_run(rest, Path(runs))
+                if isinstance(found, list):
+                    require_old_order(circuit, f"run {rest!r}", "ansatz.initial")
+                centre = _checked(found, circuit, "ansatz.initial")
             case _:
                 centre = np.zeros(count)
         if spread and kind != "zeros":
@@ -166,8 +176,8 @@ def reference_bits(hamiltonian: SparsePauliOp | None, key: str = "ansatz.initial
     return bits
 
 
-def read_numbers(path: Path) -> list[Any]:
-    """Numbers from a JSON list, or a text file with one number per line or comma.
+def read_numbers(path: Path) -> Any:
+    """Numbers from a JSON list, or a text file with one number per line or comma; a JSON object has them by name.
 
     Raises:
         ConfigError: there is no such file, or it holds no numbers.
@@ -176,22 +186,27 @@ def read_numbers(path: Path) -> list[Any]:
     try:
         if text.lstrip().startswith(("[", "{")):
             values = json.loads(text)
-            values = values.get("parameters") if isinstance(values, dict) else values
+            if isinstance(values, dict) and "parameters" in values:
+                values = _named(values)
         else:
             values = [float(word) for word in text.replace(",", " ").split()]
     except ValueError as error:
         raise ConfigError(
             f"{path} is no list of numbers ({error}); write JSON or one per line", key="ansatz.initial"
         ) from error
-    if not isinstance(values, list):
+    if not isinstance(values, list | dict):
         raise ConfigError(
             f"{path} holds no list of numbers; write JSON or one per line", key="ansatz.initial"
         )
     return values
 
 
-def parameters_of_run(run: str, runs: Path) -> list[Any]:
-    """The parameters an earlier run ended with; `run` is the name of its folder or a path to it.
+def parameters_of_run(run: str, runs: Path) -> Any:
+    """The parameters an earlier run ended with, by name where it kept the names.
+
+    Args:
+        run: the name of its folder, or a path to it.
+        runs: where the folder is looked up.
 
     Raises:
         ConfigError: there is no such run, or it has no result.
@@ -201,23 +216,66 @@ def parameters_of_run(run: str, runs: Path) -> list[Any]:
         raise ConfigError(
             f"no run {run!r} with a result in {runs}; name a folder there", key="ansatz.initial"
         )
-    values = json.loads((directory / "result.json").read_text(encoding="utf-8")).get("parameters")
+    values = _named(json.loads((directory / "result.json").read_text(encoding="utf-8")))
     if not values:
         raise ConfigError(f"run {run!r} has no parameters; name a finished run", key="ansatz.initial")
-    return list(values)
+    return values
 
 
-def _checked(values: list[Any], count: int, key: str) -> np.ndarray:
+def require_old_order(circuit: QuantumCircuit, what: str, key: str) -> None:
+    """Refuse values without names, recorded when parameters were sorted by name, where that is another order now.
+
+    Raises:
+        ConfigError: it is; the values can be given by name.
+    """
+    from runner.engine.classification import NAMES, names_of
+
+    if NAMES in (circuit.metadata or {}):
+        raise ConfigError(
+            f"{what} has its parameters sorted by name, and they are in declared order now: "
+            f"{', '.join(names_of(circuit)[:MOST_TOLD])}; give ansatz.initial_values by name",
+            key=key,
+        )
+
+
+def _named(result: dict[str, Any]) -> Any:
+    """The parameters of a result: {name: value}, or a list where there are no names to them."""
+    values, names = result.get("parameters"), result.get("parameter_names")
+    if names and values and len(names) == len(values):
+        return dict(zip(names, values, strict=True))
+    return values
+
+
+def _checked(values: Any, circuit: QuantumCircuit, key: str) -> np.ndarray:
+    """One number for every parameter, in the circuit's order.
+
+    Raises:
+        ConfigError: too many or too few, or a name that the circuit does not have; the circuit's names are told.
+    """
     import numpy as np
 
+    from runner.engine.classification import names_of
+
     _check_numbers(key, values)
-    if len(values) != count:
+    names = names_of(circuit)
+    told = ", ".join(names[:MOST_TOLD]) + (", …" if len(names) > MOST_TOLD else "")
+    if isinstance(values, dict) and set(values) != set(names):
+        wrong = [f"no {name!r}" for name in names if name not in values]
+        wrong += [
+            f"{name!r}, which is none of the ansatz's parameters" for name in values if name not in names
+        ]
+        raise ConfigError(f"has {wrong[0]}; give {told}", key=key)
+    if len(values) != len(names):
         raise ConfigError(
-            f"has {len(values)} numbers, the ansatz {count} parameters; make them equal", key=key
+            f"has {len(values)} numbers, the ansatz {len(names)} parameters; make them equal"
+            + (f" ({told})" if names else ""),
+            key=key,
         )
-    return np.array(values, dtype=float)
+    ordered = [values[name] for name in names] if isinstance(values, dict) else values
+    return np.array(ordered, dtype=float)
 
 
-def _check_numbers(key: str, values: list[Any]) -> None:
-    for index, value in enumerate(values):
-        require_number(f"{key}[{index}]", value)
+def _check_numbers(key: str, values: Any) -> None:
+    pairs = values.items() if isinstance(values, dict) else enumerate(values or ())
+    for place, value in pairs:
+        require_number(f"{key}.{place}" if isinstance(values, dict) else f"{key}[{place}]", value)

@@ -49,6 +49,62 @@ def test_a_circuit_from_a_file_keeps_its_own_measurements(workdir: Path) -> None
     assert rows["high", "0"] == pytest.approx(0.5, abs=5 * 0.5 / 4000**0.5)
 
 
+ENTANGLED = """OPENQASM 2.0;
+include "qelib1.inc";
+qreg a[2];
+qreg b[1];
+creg ra[2];
+creg rb[1];
+h a[0];
+cx a[0],a[1];
+cx a[0],b[0];
+measure a -> ra;
+measure b -> rb;
+"""
+
+
+def test_several_registers_are_also_told_together(workdir: Path) -> None:
+    """Three entangled qubits in two registers: 0 00 or 1 11, half of the shots each, which no marginal tells."""
+    Path("mine.qasm").write_text(ENTANGLED)
+
+    result = run(compose(*SAMPLING, "ansatz=file", "ansatz.path=mine.qasm", "experiment.shots=4000"))
+
+    joint = {row["bitstring"]: row["count"] for row in result.table if row["register"] == "joint"}
+    assert set(joint) == {"0 00", "1 11"}
+    assert joint["0 00"] == pytest.approx(2000, abs=5 * 4000**0.5 / 2)
+    assert {row["register"] for row in result.table} == {"ra", "rb", "joint"}
+
+
+LOOSE = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit q;\nbit c;\nx q;\nc = measure q;\n'
+OPAQUE = """OPENQASM 2.0;
+opaque zz_native(t) a,b;
+gate wrapped a,b { zz_native(0.1) a,b; }
+qreg q[2];
+creg c[2];
+wrapped q[0],q[1];
+measure q -> c;
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (LOOSE, "ansatz: measures into the loose bit 0, .*declare a register"),
+        (OPAQUE, "ansatz: uses the opaque gate 'zz_native', which has no definition"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused_before_anything_exists(
+    workdir: Path, text: str, line: str
+) -> None:
+    """A bit without a register, and a gate without a definition inside another: one line, and no run directory."""
+    Path("mine.qasm").write_text(text)
+
+    with pytest.raises(ConfigError, match=line):
+        run(compose(*SAMPLING, "ansatz=file", "ansatz.path=mine.qasm"))
+
+    assert [path.name for path in workdir.iterdir()] == ["mine.qasm"]
+
+
 def test_a_circuit_that_measures_nothing_is_refused(workdir: Path) -> None:
     """An empty result would tell nobody why."""
     Path("mine.qasm").write_text("OPENQASM 2.0;\nqreg q[1];\ncreg c[1];\nU(1,0,0) q[0];\n")
