@@ -67,6 +67,7 @@ class LocalBackend(BackendV2):
         self._engine: Any = None
         self._target: Target | None = None
         self._fitting: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._unscheduled = False
 
     @property
     def service(self) -> LocalRuntimeService:
@@ -105,7 +106,8 @@ class LocalBackend(BackendV2):
     @property
     def idle_qubits(self) -> str | None:
         """What becomes of qubits that wait in a circuit: they "decay" or "do not decay"; None without noise."""
-        return getattr(self.engine, "idle_qubits", None)
+        found: str | None = getattr(self.engine, "idle_qubits", None)
+        return f"{found}, but not in every circuit" if self._unscheduled else found
 
     def run(self, run_input: Any, **options: Any) -> Any:
         """Run circuits on the wrapped backend, outside of any session."""
@@ -138,6 +140,7 @@ class LocalBackend(BackendV2):
             self.require_isa(circuit)
             self._fitting.add(plan)
             if reason := getattr(plan, "unscheduled", None):
+                self._unscheduled = True
                 text = f"{self.name}: idle qubits of circuit {circuit.name!r} do not decay: {reason}"
                 warnings.warn(text, ConfigWarning, stacklevel=4)
         return plan
