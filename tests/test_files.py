@@ -192,3 +192,47 @@ def test_every_choice_is_described(group):
     page = (CONF.parent / "docs" / "declare.md").read_text(encoding="utf-8")
 
     assert [name for name in choices(group) if f"`{name}`" not in page] == []
+
+
+def test_files_beside_the_circuit_are_included(tmp_path):
+    """A gate of an include file is its definition: rx(2t) by hand; in both versions, with parameters."""
+    from qiskit.quantum_info import Operator
+
+    (tmp_path / "mine.inc").write_text("// a gate\ngate twice(w) a { rx(2*w) a; }  /* done */\n")
+    (tmp_path / "two.qasm").write_text(
+        'OPENQASM 2.0;\ninclude "qelib1.inc";\ninclude "mine.inc";\nqreg q[1];\ntwice(0.3) q[0];\n'
+    )
+    (tmp_path / "three.qasm").write_text(
+        'OPENQASM 3.0;\ninclude "stdgates.inc";\ninclude "mine.inc";\ninput float w;\nqubit[1] q;\ntwice(w) q[0];\n'
+    )
+    expected = Operator([[np.cos(0.3), -1j * np.sin(0.3)], [-1j * np.sin(0.3), np.cos(0.3)]])
+    two = choice("ansatz", "file", path=str(tmp_path / "two.qasm")).as_written()
+    three = choice("ansatz", "file", path=str(tmp_path / "three.qasm")).as_written().assign_parameters([0.3])
+
+    assert Operator(two).equiv(expected)
+    assert Operator(three).equiv(expected)
+
+
+@pytest.mark.parametrize(
+    ("included", "message"),
+    [
+        ("c.qasm", r"c.qasm:2: includes 'c.qasm', which includes it again"),
+        ("gone.inc", r"c.qasm:2: .*gone.inc cannot be read"),
+        ("a/b.inc", "files beside it may be"),
+        ("..", "files beside it may be|cannot be read|is a folder"),
+    ],
+)
+def test_includes_that_cannot_be_are_refused(included, message, tmp_path):
+    """Circles, missing files and other folders, each with the line."""
+    (tmp_path / "c.qasm").write_text(f'OPENQASM 2.0;\ninclude "{included}";\nqreg q[1];\n')
+    with pytest.raises(ConfigError, match=message):
+        choice("ansatz", "file", path=str(tmp_path / "c.qasm")).as_written()
+
+
+def test_a_parser_that_prints_is_kept_quiet(tmp_path, capfd):
+    """`_` names no loop variable in OpenQASM's grammar: one line with its place, nothing beside it."""
+    (tmp_path / "c.qasm").write_text("OPENQASM 3.0;\nqubit q;\nfor _ in [0:3] { reset q; }\n")
+    with pytest.raises(ConfigError, match=r"c.qasm:3:5: line 3: .*'_'; correct it"):
+        choice("ansatz", "file", path=str(tmp_path / "c.qasm")).as_written()
+
+    assert capfd.readouterr() == ("", "")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import warnings
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
 from runner.errors import ConfigError, ConfigWarning
-from runner.hamiltonian.file import qpy_circuits, read_text
+from runner.hamiltonian.file import MAX_BYTES, qpy_circuits, read_text
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 KEY = "ansatz.path"
 SUFFIXES = (".qasm", ".qasm2", ".qasm3", ".qpy")
 INCLUDES = ("qelib1.inc", "stdgates.inc")
-"""The only files OpenQASM may include: both come with qiskit."""
+"""What OpenQASM may include from elsewhere: both come with qiskit."""
+MAX_INCLUDES = 20
+"""Files that may include one another in a chain."""
 
 
 @dataclass(kw_only=True)
@@ -79,24 +83,16 @@ class CircuitFile(AnsatzConfig):
 
 
 def load_qasm(path: Path) -> QuantumCircuit:
-    """The circuit of an OpenQASM file that includes nothing but the standard gates.
+    """The circuit of an OpenQASM file; it may include the standard gates, and files that lie beside it.
 
     Raises:
         ConfigError: `file:line:column: what is wrong`.
     """
-    text = read_text(path, KEY)
-    plain = re.sub(
-        r"//[^\n]*", "", re.sub(r"/\*.*?\*/", lambda match: "\n" * match[0].count("\n"), text, flags=re.S)
-    )
+    text = _with_includes(path, read_text(path, KEY), (path.name,))
+    plain = _without_comments(text)
     version = re.search(r"^\s*OPENQASM\s+([0-9.]+)\s*;", plain)
     if not plain.strip():
         raise ConfigError(f"{path} has no qubits; declare some", key=KEY)
-    for match in re.finditer(r"\binclude\b\s*([^;\n]*)", plain):
-        if match[1].strip().strip("\"'") not in INCLUDES:
-            line = plain.count("\n", 0, match.start()) + 1
-            raise ConfigError(
-                f"includes {match[1].strip()}; only {', '.join(INCLUDES)} may be", key=f"{path}:{line}"
-            )
     declared = re.findall(r"\bqreg\s+\w+\s*\[\s*(\d+)\s*\]|\bqubit\s*\[\s*(\d+)\s*\]", plain)
     size = sum(min(int(first or second), 10**9) for first, second in declared)
     if size > MAX_QUBITS:
@@ -104,6 +100,40 @@ def load_qasm(path: Path) -> QuantumCircuit:
     if version and version[1].startswith("3"):
         return _load_qasm3(path, text)
     return _load_qasm2(path, text)
+
+
+def _without_comments(text: str) -> str:
+    """The text with blanks for comments: every place keeps its line."""
+    inner = re.sub(r"/\*.*?\*/", lambda match: re.sub(r"[^\n]", " ", match[0]), text, flags=re.S)
+    return re.sub(r"//[^\n]*", lambda match: " " * len(match[0]), inner)
+
+
+def _with_includes(path: Path, text: str, chain: tuple[str, ...]) -> str:
+    """The text with every file of its own folder that it includes put in its place, on one line.
+
+    Raises:
+        ConfigError: it includes a file of another folder, itself, or one that is not there.
+    """
+    plain = _without_comments(text)
+    parts, end = [], 0
+    for match in re.finditer(r"\binclude\b\s*([^;\n]*);?", plain):
+        name = match[1].strip().strip("\"'")
+        if name in INCLUDES:
+            continue
+        where = f"{path}:{plain.count(chr(10), 0, match.start()) + 1}"
+        if not name or Path(name).name != name:
+            known = ", ".join(INCLUDES)
+            told = f"includes {match[1].strip()}; only {known} and files beside it may be"
+            raise ConfigError(told, key=where)
+        if name in chain or len(chain) > MAX_INCLUDES:
+            raise ConfigError(f"includes {name!r}, which includes it again; break the circle", key=where)
+        inner = _with_includes(path.with_name(name), read_text(path.with_name(name), where), (*chain, name))
+        inner = re.sub(r"^\s*OPENQASM\s+[0-9.]+\s*;", "", _without_comments(inner))
+        parts += [text[end : match.start()], " ".join(inner.split())]
+        end = match.end()
+        if sum(map(len, parts)) > MAX_BYTES:
+            raise ConfigError(f"includes more than {MAX_BYTES} bytes; use fewer", key=where)
+    return "".join([*parts, text[end:]])
 
 
 def _load_qasm2(path: Path, text: str) -> QuantumCircuit:
@@ -123,11 +153,17 @@ def _load_qasm3(path: Path, text: str) -> QuantumCircuit:
 
     from runner.engine.classification import in_order
 
+    said = io.StringIO()
     try:
-        circuit = qasm3.loads(text)
+        with contextlib.redirect_stderr(said):  # where the parser's own errors go
+            circuit = qasm3.loads(text)
     except MissingOptionalLibraryError as error:
         raise ConfigError("OpenQASM 3 needs another package; pip install 'runner[qasm3]'", key=KEY) from error
     except Exception as error:  # the importer lets its parser's own errors through
+        if match := re.search(r"line (\d+):(\d+) (.*)", said.getvalue()):
+            line, column, reason = match.groups()
+            key = f"{path}:{line}:{int(column) + 1}"
+            raise ConfigError(f"line {line}: {reason[:120]}; correct it", key=key) from error
         raise _located(path, error, r"(\d+),(\d+): (.*)") from error
     return in_order(circuit, _as_declared(circuit, text))
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.ansatz.angle import angle, names_in
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
 from runner.errors import ConfigError
 from runner.require import require_choice, require_integer, require_number
@@ -33,7 +33,8 @@ class GateList(AnsatzConfig):
     initial: str = "zeros"
     """Start: zeros | random | small_random | values | file:PATH | run:ID."""
     gates: list[Any] = field(default_factory=list)
-    """[name, angles…, qubits…], e.g. [h, 0], [ry, a, 0], [cx, 0, 1]; an angle is a number or a parameter's name."""
+    """[name, angles…, qubits…], e.g. [h, 0], [ry, a, 0], [cx, 0, 1]; an angle is a number, a parameter's name,
+    or an expression of them: pi/2, -a, 2*a+b."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,14 +53,11 @@ class GateList(AnsatzConfig):
                 f"{gate[0]!r} takes {angles} angles and {qubits} qubits, got {list(gate[1:])}; give them in that order",
                 key=key,
             )
-        for angle in gate[1 : 1 + angles]:
-            if isinstance(angle, str) and not re.fullmatch(r"[^\W\d]\w*", angle):
-                raise ConfigError(
-                    f"{angle!r} is no name of a parameter; use letters, digits and _, beginning with a letter",
-                    key=key,
-                )
-            if not isinstance(angle, str):
-                require_number(key, angle)
+        for given in gate[1 : 1 + angles]:
+            if isinstance(given, str):
+                names_in(given, key)
+            else:
+                require_number(key, given)
         places = gate[1 + angles :]
         for place in places:
             require_integer(key, place, 0, (self.qubits or MAX_QUBITS) - 1)
@@ -80,15 +78,20 @@ class GateList(AnsatzConfig):
         del hamiltonian
         known = get_standard_gate_name_mapping()
         parameters: dict[str, Parameter] = {}
+
+        def parameter(name: str) -> Parameter:
+            return parameters.setdefault(name, Parameter(name))
+
         parsed = []
-        for name, *rest in self.gates:
+        for index, (name, *rest) in enumerate(self.gates):
             count = GATES[name][0]
             angles = [
-                parameters.setdefault(angle, Parameter(angle)) if isinstance(angle, str) else float(angle)
-                for angle in rest[:count]
+                angle(given, parameter, f"ansatz.gates[{index}]") if isinstance(given, str) else float(given)
+                for given in rest[:count]
             ]
             parsed.append((known[name].base_class(*angles), rest[count:]))
         circuit = QuantumCircuit(self.qubits or 1 + max(place for _, places in parsed for place in places))
         for gate, places in parsed:
             circuit.append(gate, places)
-        return in_order(circuit, list(parameters.values()))
+        used = circuit.parameters  # 0*a has none
+        return in_order(circuit, [one for one in parameters.values() if one in used])
