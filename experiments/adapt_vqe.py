@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.answer import Answer
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.hamiltonian.sector import sector_of
+from runner.optimizer import StopOptimization
 from runner.problem import Reference, fit
 from runner.require import require_choice, require_integer, require_positive
 from runner.results import Outcome
@@ -92,40 +93,39 @@ class AdaptVqe(Experiment):
         labels = list(pool.generators)
         chosen: list[str] = []
         point = np.zeros(0)
-        terms = [self.term(lab, pool, chosen)]
+        answer = Answer()
         message, resumable = f"{self.max_operators} operators", False
         while len(chosen) < self.max_operators and not resumable:
-            gradients = self.gradients(lab, scout, pool, chosen, point)
+            try:
+                gradients = self.gradients(lab, scout, pool, chosen, point)
+            except StopOptimization as stop:
+                message, resumable = stop.reason, stop.resumable
+                break
             strongest = int(np.argmax(np.abs(gradients)))
             if abs(gradients[strongest]) < self.threshold:
                 message = f"largest gradient {abs(gradients[strongest]):.2g}"
                 break
             chosen.append(labels[strongest])
-            terms.append(self.term(lab, pool, chosen))
-            objective = lab.objective(workload, terms[-1])
-            start = np.append(point, 0.0)
+            objective = lab.objective(workload, self.term(lab, pool, chosen))
             found = lab.minimize(
                 workload,
                 lab.config.optimizer,
                 energy=objective,
-                start=start,
+                start=np.append(point, 0.0),
                 circuit=self.grown(pool, chosen),
             )
-            point, resumable = np.asarray(found.parameters), found.resumable
+            (answer,) = lab.settle(workload)
+            point, resumable = np.asarray(answer.parameters), answer.resumable(found)
             if resumable:
-                message = found.message
+                message = answer.stop_reason(found)
             exact = pool.reference.energy
             lab.row(
                 operators=len(chosen), added=chosen[-1], gradient=float(abs(gradients[strongest])),
-                energy=float(found.energy), exact=exact, error=None if exact is None else found.energy - exact,
+                **answer.row(), exact=exact, error=answer.error(exact),
                 evaluations=workload.evaluations,
             )  # fmt: skip
-        best = terms[len(workload.best.parameters)]
-        energy, stddev = lab.confirm(workload, best.circuit, best.observable) if chosen else (math.nan, 0.0)
         return Outcome(
-            energy=energy,
-            stddev=stddev,
-            parameters=workload.best.parameters,
+            **answer.outcome(),
             reference_energy=pool.reference.energy,
             reference_note=pool.reference.note,
             outside_sector=None if sector_of(pool.hamiltonian) is None else 0.0,  # as excitations are

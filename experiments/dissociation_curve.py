@@ -15,6 +15,7 @@ from runner.workload import Term, check_optimizer
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
+    from runner.answer import Answer
     from runner.config import RunConfig
     from runner.lab import Lab
     from runner.workload import Workload
@@ -70,7 +71,8 @@ class DissociationCurve(Experiment):
     def run(self, lab: Lab) -> Outcome:
         """One VQE after the other; the result is the lowest point of the curve."""
         problems: list[Problem] = lab.prepared
-        points: list[tuple[float, float, Problem, Workload]] = []
+        workloads: list[Workload] = []
+        answers: list[Answer] = []
         start = problems[0].initial_point
         for value, problem in zip(self.values, problems, strict=True):
             workload = lab.workload(f"{self.parameter}={value:g}")
@@ -79,28 +81,34 @@ class DissociationCurve(Experiment):
             found = lab.minimize(
                 workload, lab.config.optimizer, energy=energy, start=start, circuit=problem.ansatz
             )
-            start = found.parameters
-            measured, stddev = lab.confirm(workload, problem.circuit, problem.observable)
+            (answer,) = lab.settle(workload)
+            workloads.append(workload)
+            answers.append(answer)
             exact = problem.reference_energy
-            points.append((measured, stddev, problem, workload))
-            told = {"outside": problem.outside(workload.best.parameters)} if problem.leaves_sector else {}
+            told = (
+                {"outside": problem.outside(answer.parameters)}
+                if problem.leaves_sector and answer.parameters
+                else {}
+            )
             lab.row(
-                **{self.parameter: value}, energy=measured, stddev=stddev, exact=exact,
-                error=None if exact is None else measured - exact, **told, evaluations=workload.evaluations,
+                **{self.parameter: value}, **answer.row(), exact=exact,
+                error=answer.error(exact), **told, evaluations=workload.evaluations,
             )  # fmt: skip
-            if found.resumable:
+            start = answer.parameters
+            if answer.resumable(found):
                 break
-        measured, stddev, problem, lowest = min(points, key=lambda point: point[0])
+        place, lowest = lab.lowest(workloads, answers)
+        stopped = answer.resumable(found) or lowest.stopped is not None
+        reason = lowest.stopped or answer.stop_reason(found)
+        problem = problems[place]
         return Outcome(
-            energy=measured,
-            stddev=stddev,
-            parameters=lowest.best.parameters,
+            **lowest.outcome(),
             reference_energy=problem.reference_energy,
             reference_note=problem.reference_note,
-            outside_sector=problem.outside(lowest.best.parameters),
-            evaluations=sum(point[3].evaluations for point in points),
-            iterations=sum(point[3].iterations for point in points),
-            stop_reason=f"lowest at {lowest.name}" if not found.resumable else found.message,
-            resumable=found.resumable,
+            outside_sector=problem.outside(lowest.parameters) if lowest.parameters else None,
+            evaluations=sum(workload.evaluations for workload in workloads),
+            iterations=sum(workload.iterations for workload in workloads),
+            stop_reason=reason if stopped else f"lowest at {workloads[place].name}",
+            resumable=stopped,
             table=lab.table,
         )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.answer import MEASURED
 from runner.errors import ConfigError
 from runner.estimator import MAX_SHOTS
 from runner.experiment import Experiment
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
+    from runner.answer import Measure, Samples
     from runner.config import RunConfig
     from runner.lab import Lab
     from runner.problem import Problem
@@ -137,26 +139,22 @@ class Qaoa(Experiment):
         workload = lab.workload("qaoa")
         search = Search(task, workload, self.cvar, self.shots)
         found = lab.minimize(workload, lab.config.optimizer, energy=search)
-        bits, costs = search.sample(_array(workload.best.parameters))
-        bits, costs = bits[0], costs[0]
-        mean, stddev = conditional_value_at_risk(costs, 1.0, widest=task.cost.widest)
-        lab.record("estimate", {"workload": workload.name, "energy": mean, "stddev": stddev})
+        (answer,) = lab.settle(
+            workload, sampling=(search.chosen_by(lab.results), search.reported_by(lab.results))
+        )
         extremes = task.cost.extremes()
-        best = float(min(search.lowest, costs.min()))
-        for bitstring, count, energy in tally(bits, costs)[:LISTED]:
+        for bitstring, count, energy in tally(*search.last)[:LISTED] if answer.kind == MEASURED else []:
             lab.row(
-                bitstring=bitstring, cost=energy, count=count, probability=count / len(costs),
-                ratio=ratio(energy, extremes), mean_ratio=ratio(mean, extremes),
+                bitstring=bitstring, cost=energy, count=count, probability=count / len(search.last[1]),
+                ratio=ratio(energy, extremes), mean_ratio=ratio(answer.energy, extremes),
             )  # fmt: skip
         return Outcome(
-            energy=mean,
-            stddev=stddev,
-            parameters=workload.best.parameters,
+            **answer.outcome(),
             reference_energy=extremes[0] if extremes else lab.problem.reference_energy,
             evaluations=workload.evaluations,
             iterations=workload.iterations,
-            stop_reason=f"{found.message}; best bitstring has cost {best:g}",
-            resumable=found.resumable,
+            stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost {search.lowest:g}",
+            resumable=answer.resumable(found),
             table=lab.table,
         )
 
@@ -164,12 +162,15 @@ class Qaoa(Experiment):
 class Search:
     """Mean (or CVaR) of the sampled costs as a function of the angles; one Sampler job per call."""
 
+    program = "sampler"
     value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]] | None = None
     """Samples have no gradient."""
 
     def __init__(self, task: Task, workload: Workload, cvar: float, shots: int | None) -> None:
         self.lowest = math.inf
         """Lowest cost of any bitstring seen."""
+        self.last: tuple[np.ndarray, np.ndarray]
+        """Bits (S, n) and costs (S,) of the last set of parameters that was sampled."""
         self._task = task
         self._workload = workload
         self._cvar = cvar
@@ -180,21 +181,47 @@ class Search:
         known = common_frequencies(self._task.circuit)
         return known if self._cvar == 1 else [None] * len(known)
 
-    def sample(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Bits (B, S, n), qubit 0 first, and their costs (B, S), at parameters of shape (P,) or (B, P)."""
+    def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
+        """The Sampler PUB of points of shape (C, P)."""
+        return [(self._task.circuit, points, self._shots)]
+
+    def sample(self, parameters: np.ndarray, workload: Workload | None = None) -> np.ndarray:
+        """Costs (B, S) of the bitstrings sampled at parameters of shape (P,) or (B, P), as a job of `workload`."""
         import numpy as np
 
         rows = np.atleast_2d(parameters)
-        data = self._workload.sample((self._task.circuit, rows), shots=self._shots)[0].data.meas
+        data = (workload or self._workload).sample(*self.pubs(rows))[0].data.meas
         packed = data.array.reshape(len(rows), data.num_shots, -1)
         bits = np.unpackbits(packed, axis=-1)[..., ::-1][..., : data.num_bits]
         costs = self._task.cost(bits.reshape(-1, data.num_bits)).reshape(bits.shape[:2])
         self.lowest = min(self.lowest, float(costs.min()))
-        return bits, costs
+        self.last = bits[-1], costs[-1]
+        return costs
+
+    def chosen_by(self, workload: Workload) -> Measure:
+        """What is minimized, sampled afresh by jobs of `workload`."""
+        return self._afresh(workload, self._cvar)
+
+    def reported_by(self, workload: Workload) -> Measure:
+        """The mean cost, sampled afresh by jobs of `workload`."""
+        return self._afresh(workload, 1.0)
+
+    def _afresh(self, workload: Workload, share: float) -> Measure:
+        def measure(groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
+            costs = [self.sample(points, workload) for _, points in groups]
+            values = [
+                _array(
+                    [conditional_value_at_risk(row, share, widest=self._task.cost.widest) for row in group]
+                )
+                for group in costs
+            ]
+            return [(value[:, 0], value[:, 1]) for value in values]
+
+        return measure
 
     def __call__(self, parameters: np.ndarray) -> Any:
         """What is minimized, at parameters of shape (P,), or (B, P) for values of shape (B,)."""
-        _, costs = self.sample(parameters)
+        costs = self.sample(parameters)
         values = []
         for row, own in zip(_array(parameters).reshape(len(costs), -1), costs, strict=True):
             value, stddev = conditional_value_at_risk(own, self._cvar, widest=self._task.cost.widest)

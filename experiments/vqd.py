@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runner.answer import Answer
 from runner.errors import ConfigError
 from runner.experiment import Experiment
 from runner.hamiltonian.sector import levels, number_of_states, sector_of
@@ -104,35 +105,38 @@ class Vqd(Experiment):
         exact: list[float | None] = [None] * self.levels if known is None else known.tolist()
         below: list[Term] = []
         finished: list[Workload] = []
-        ground = (math.inf, 0.0)
+        ground = Answer()
         for level in range(self.levels):
             workload = lab.workload(f"level {level}")
+            workload.penalized = bool(below) or lab.prepared.observable is not problem.observable
             found = self.descend(lab, workload, below)
             finished.append(workload)
-            energy, stddev = lab.confirm(workload, problem.circuit, problem.observable)
+            term = Term(problem.circuit, problem.observable)
+            (answer,) = lab.settle(workload, energy=term if workload.penalized else None)
             reference = exact[level]
-            told = {"outside": problem.outside(workload.best.parameters)} if problem.leaves_sector else {}
+            told = (
+                {"outside": problem.outside(answer.parameters)}
+                if problem.leaves_sector and answer.parameters
+                else {}
+            )
             lab.row(
-                level=level, energy=energy, stddev=stddev, exact=reference,
-                error=None if reference is None else energy - reference, **told,
+                level=level, **answer.row(), exact=reference, error=answer.error(reference), **told,
                 evaluations=workload.evaluations,
             )  # fmt: skip
             if level == 0:
-                ground = energy, stddev
-            if found.resumable:
+                ground = answer
+            if answer.resumable(found):
                 break
-            circuit = lab.fit(undone(problem.ansatz, workload.best.parameters))
+            circuit = lab.fit(undone(problem.ansatz, answer.parameters))
             below.append(Term(circuit, all_zeros(circuit, problem.ansatz.num_qubits), lab.prepared.penalty))
         return Outcome(
-            energy=ground[0],
-            stddev=ground[1],
-            parameters=finished[0].best.parameters,
+            **ground.outcome(),
             reference_energy=exact[0],
             reference_note=problem.reference_note if exact[0] == problem.reference_energy else None,
             evaluations=sum(workload.evaluations for workload in finished),
             iterations=sum(workload.iterations for workload in finished),
-            stop_reason=found.message + overtaken(lab.table),
-            resumable=found.resumable,
+            stop_reason=answer.stop_reason(found) + overtaken(lab.table),
+            resumable=answer.resumable(found),
             table=lab.table,
         )
 

@@ -20,17 +20,15 @@ class Vqe(Experiment):
     """Name of the experiment."""
 
     def run(self, lab: Lab) -> Outcome:
-        """Minimize the energy; report it, measured afresh, at the best parameters seen."""
+        """Minimize the energy; report it, measured afresh, at the best of the optimizer's candidates."""
         workload = lab.workload("vqe")
         found = lab.minimize(workload, lab.config.optimizer)
-        energy, stddev = lab.confirm(workload)
+        (answer,) = lab.settle(workload)
         return Outcome(
-            energy=energy,
-            stddev=stddev,
-            parameters=workload.best.parameters,
+            **answer.outcome(),
             reference_energy=lab.problem.reference_energy,
             evaluations=workload.evaluations,
             iterations=workload.iterations,
-            stop_reason=found.message,
-            resumable=found.resumable,
+            stop_reason=answer.stop_reason(found),
+            resumable=answer.resumable(found),
         )

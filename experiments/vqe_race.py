@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     from runner.config import RunConfig
     from runner.lab import Lab
-    from runner.optimizer import OptimizerResult
     from runner.problem import Problem
-    from runner.workload import Workload
 
 MAX_RACERS = 20
 
@@ -99,37 +97,33 @@ class VqeRace(Experiment):
         workloads = [lab.workload(racer.name) for racer in racers]
         with lab.together([racer.name for racer in racers]) as submit:
             running = [
-                submit(racer.name, self.race, lab, workload, racer)
+                submit(racer.name, lab.minimize, workload, racer)
                 for racer, workload in zip(racers, workloads, strict=True)
             ]
-            finishes = [future.result() for future in running]
-        for workload, (found, energy, stddev) in zip(workloads, finishes, strict=True):
+            found = [future.result() for future in running]
+        answers = lab.settle(*workloads)
+        for workload, ending, answer in zip(workloads, found, answers, strict=True):
             lab.row(
                 optimizer=workload.name,
-                energy=energy,
-                stddev=stddev,
+                **answer.row(),
+                energy_kind=answer.kind,
+                exact_energy=answer.exact_energy,
                 evaluations=workload.evaluations,
                 best_at=workload.best.evaluation + 1,
                 iterations=workload.iterations,
-                converged=found.success,
+                converged=ending.success,
             )
-        winner = min(range(len(racers)), key=lambda place: finishes[place][1])
-        _, energy, stddev = finishes[winner]
+        place, winner = lab.lowest(workloads, answers)
+        reason = f"lowest energy by {racers[place].name}"
         return Outcome(
-            energy=energy,
-            stddev=stddev,
-            parameters=workloads[winner].best.parameters,
+            **winner.outcome(),
             reference_energy=lab.problem.reference_energy,
             evaluations=sum(workload.evaluations for workload in workloads),
             iterations=sum(workload.iterations for workload in workloads),
-            stop_reason=f"lowest energy by {racers[winner].name}",
-            resumable=any(found.resumable for found, _, _ in finishes),
+            stop_reason=reason if winner.stopped is None else f"{reason}; {winner.stopped}",
+            resumable=any(
+                answer.resumable(ending)
+                for answer, ending in zip([*answers, winner], [*found, found[place]], strict=True)
+            ),
             table=lab.table,
         )
-
-    def race(
-        self, lab: Lab, workload: Workload, optimizer: OptimizerConfig
-    ) -> tuple[OptimizerResult, float, float]:
-        """One racer's way down, and its energy measured afresh at the end."""
-        found = lab.minimize(workload, optimizer)
-        return found, *lab.confirm(workload)

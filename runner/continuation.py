@@ -39,6 +39,11 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
             stacklevel=2,
         )
     _same_environment(started, declaration.config)
+    if any(event["kind"] == "estimate" and "origin" not in event for event in events):
+        raise ResumeError(
+            f"{files.path} comes from an earlier release, which measured results in another way; start it again, "
+            "or go on from its best parameters with --fork"
+        )
     if _status(events) == "stopped":
         # its session has ended: going on means another session
         declaration.config.session.on_expiry = "reopen"

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from runner.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
 from runner.config import RunConfig
-from runner.errors import RuntimeSessionError, StorageError
-from runner.optimizer import OptimizerResult, StopOptimization
+from runner.errors import RunnerError, RuntimeSessionError, StorageError
+from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.overlap import Overlap
 from runner.problem import Problem, chosen_gradient, fit
-from runner.record import Record
+from runner.record import RESULTS, Record
 from runner.results import Outcome
 from runner.signals import StopFlag
-from runner.workload import Best, EnergyFunction, Objective, Term, Workload
+from runner.workload import EnergyFunction, Objective, Term, Workload
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +29,9 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
     from runner.runtime import LocalRuntimeService
+
+MOST_CANDIDATES = 3
+"""Points that a minimization may propose: its own answer, a mean, and the best seen."""
 
 
 class Lab:
@@ -62,6 +69,9 @@ class Lab:
         self._expired = False
         self._primitives: dict[tuple[str, str, int], Any] = {}
         self._workloads: list[Workload] = []
+        self._afresh: Workload | None = None
+        self._kept: dict[str, tuple[float, float]] = {}
+        """Workload → QPU seconds that measuring its result takes, and those of one point alone."""
 
     @property
     def problem(self) -> Problem:
@@ -111,15 +121,18 @@ class Lab:
         return fit(circuit, self._backend, self.config)
 
     def so_far(self, reason: str) -> Outcome:
-        """What is known when the experiment did not get to its end: the best evaluation of any workload."""
-        best = min(
-            (workload.best for workload in self._workloads), key=lambda best: best.energy, default=Best()
-        )
-        seen = best.evaluation >= 0
+        """What is known when the experiment did not get to its end: the lowest evaluation of any workload."""
+        seen = [workload for workload in self._workloads if workload.best.evaluation >= 0]
+        answer = Answer()
+        if seen:
+            lowest = min(seen, key=lambda workload: workload.best.energy)
+            best = lowest.best
+            answer = Answer(
+                energy=best.energy, stddev=best.stddev, parameters=best.parameters,
+                kind=EXACT if self._exact(lowest) else PICK,
+            )  # fmt: skip
         return Outcome(
-            energy=best.energy if seen else None,
-            stddev=best.stddev if seen else None,
-            parameters=best.parameters,
+            **{**answer.outcome(), "energy": answer.energy if seen else None},
             reference_energy=self._problem.reference_energy if self._problem else None,
             evaluations=sum(workload.evaluations for workload in self._workloads),
             iterations=sum(workload.iterations for workload in self._workloads),
@@ -193,6 +206,9 @@ class Lab:
             circuit: logical circuit of the parameters, for methods that measure overlaps; None: the problem's.
         """
         energy = energy or self.objective(workload, optimizer=optimizer)
+        start = self.problem.initial_point if start is None else start
+        workload.pursue(energy)
+        self._keep_time_for(workload, len(start))
         fidelity = None
         if optimizer.uses_fidelity:
             fidelity = Overlap.of(circuit or self.problem.ansatz, self, workload)
@@ -201,7 +217,7 @@ class Lab:
             more["frequencies"] = energy.frequencies()
         found = optimizer.build().minimize(
             energy,
-            self.problem.initial_point if start is None else start,
+            start,
             gradient=energy.value_and_gradient,
             fidelity=fidelity,
             rng=workload.rng,
@@ -210,32 +226,219 @@ class Lab:
         )
         with self._lock:
             self.converged = found.success and self.converged is not False
+        workload.propose(found.candidates or (Candidate("answer", found.parameters),))
         return found
 
-    def confirm(self, workload: Workload, circuit: Any = None, observable: Any = None) -> tuple[float, float]:
-        """Energy and standard error at the workload's best parameters.
+    def settle(
+        self,
+        *workloads: Workload,
+        energy: Term | None = None,
+        sampling: tuple[Measure, Measure] | None = None,
+    ) -> list[Answer]:
+        """What each workload's minimization comes to: its candidates measured afresh, the chosen one once more.
 
-        The lowest of many noisy numbers is biased low, so a sampled energy is measured once more at that point; an
-        exact one is what it is. When the session is over by then, the number seen first has to do.
+        One job of fresh shots chooses among the candidates of all, another reports the energies of those chosen, so
+        that they are unbiased. Exact energies are what they are. When the session is over by then, the lowest noisy
+        number has to do, and the answer says that it is one.
 
         Args:
-            workload: whose best parameters are meant.
-            circuit: ISA circuit; None: the problem's.
-            observable: in its layout; None: the problem's Hamiltonian.
+            workloads: what was minimized.
+            energy: what is reported, where it is not what was minimized (penalties); ISA circuit and observable.
+            sampling: how energies are sampled, to choose and to report; None: as the estimator is declared.
         """
-        best = workload.best
-        exact = best.stddev == 0 or self.config.estimator.precision == 0
-        if best.evaluation < 0 or (circuit is None and exact):
-            return best.energy, best.stddev
-        if circuit is None:
-            circuit, observable = self.problem.circuit, self.problem.observable
+        answers = {workload.name: Answer() for workload in workloads}
+        evaluated = [workload for workload in workloads if workload.lowest.evaluation >= 0]
         try:
-            data = workload.estimate((circuit, observable, best.parameters))[0].data
-        except StopOptimization:
-            return best.energy, best.stddev
-        energy, stddev = float(data.evs), float(data.stds)
-        self.record("estimate", {"workload": workload.name, "energy": energy, "stddev": stddev})
-        return energy, stddev
+            self._settle(evaluated, energy, sampling, answers)
+        except StopOptimization as stop:
+            answers = {name: replace(answer, stopped=stop.reason) for name, answer in answers.items()}
+        with self._lock:
+            for workload in workloads:
+                self._kept.pop(workload.name, None)
+        return [self._with_exact(workload, answers[workload.name], energy) for workload in workloads]
+
+    def _settle(
+        self,
+        workloads: list[Workload],
+        energy: Term | None,
+        sampling: tuple[Measure, Measure] | None,
+        answers: dict[str, Answer],
+    ) -> None:
+        """Put into `answers` the lowest energies seen, then those that chose, then those that are reported."""
+        if not workloads:
+            return
+        exact = sampling is None and self.config.estimator.precision == 0
+        choosing, reporting = sampling or (self._measure, self._reporting(energy))
+        lowest = [lowest_seen(workload, exact=exact and energy is None) for workload in workloads]
+        names = [workload.name for workload in workloads]
+        answers.update(zip(names, lowest, strict=True))
+        if exact and energy is None:
+            return
+        chosen = lowest if exact else choose(workloads, choosing, self.record)
+        for name, answer in zip(names, chosen, strict=True):
+            if math.isfinite(answer.energy):
+                answers[name] = answer
+        measured = report(workloads, chosen, reporting, self.record)
+        if exact:
+            measured = [replace(answer, kind=EXACT) for answer in measured]
+        answers.update(zip(names, measured, strict=True))
+
+    def lowest(self, workloads: Sequence[Workload], answers: Sequence[Answer]) -> tuple[int, Answer]:
+        """Which answer is the lowest, and its energy by shots that had no part in the choice.
+
+        Args:
+            workloads: what was minimized.
+            answers: as `settle` gave them.
+        """
+        places = [place for place, answer in enumerate(answers) if answer.kind == MEASURED]
+        place = min(places or range(len(answers)), key=lambda place: answers[place].energy)
+        answer = answers[place]
+        if len(answers) > 1 and answer.kind == MEASURED:
+            try:
+                (answer,) = report([workloads[place]], [answer], self._measure, self.record)
+            except StopOptimization as stop:
+                answer = replace(answer, kind=PICK, stopped=stop.reason, exact_energy=None, exact_method=None)
+        return place, answer
+
+    def _reporting(self, energy: Term | None) -> Measure:
+        if energy is None:
+            return self._measure
+
+        def measure(groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
+            return self._sampled([(Objective(workload, energy), points) for workload, points in groups])
+
+        return measure
+
+    def _measure(self, groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
+        return self._sampled([(workload.objective, points) for workload, points in groups])
+
+    def _sampled(self, groups: Sequence[tuple[Objective, np.ndarray]]) -> Samples:
+        """Values and standard errors by one job; by one for each point where a job may not take as long as that."""
+        import numpy as np
+
+        if not self._fits_in_a_job([pub for objective, points in groups for pub in objective.pubs(points)]):
+            single = [
+                (objective, points[i : i + 1]) for objective, points in groups for i in range(len(points))
+            ]
+            if len(single) > 1:
+                parts = iter([self._sampled([one])[0] for one in single])
+                found = [[next(parts) for _ in points] for _, points in groups]
+                return [
+                    (np.concatenate([part[0] for part in group]), np.concatenate([part[1] for part in group]))
+                    for group in found
+                ]
+        values = iter(
+            self.results.values([pub for objective, points in groups for pub in objective.pubs(points)])
+        )
+        return [objective.sum([next(values) for _ in objective.terms]) for objective, _ in groups]
+
+    @property
+    def results(self) -> Workload:
+        """The stream of the jobs that measure results; the workloads' own go on as if there were none."""
+        if self._afresh is None:
+            self._afresh = self.workload(RESULTS)
+        return self._afresh
+
+    def _exact(self, workload: Workload) -> bool:
+        """Whether the evaluations of a workload have no shot noise and are the energy itself."""
+        exact = self.config.estimator.precision == 0 and isinstance(workload.objective, Objective)
+        return bool(exact and workload.objective.bare and not workload.penalized)
+
+    def _with_exact(self, workload: Workload, answer: Answer, energy: Term | None) -> Answer:
+        """The answer with the exact energy at its parameters, where it is measured and that can be computed."""
+        terms = [energy] if energy is not None else list(getattr(workload.objective, "terms", ()))
+        if answer.kind not in (MEASURED, EXACT) or len(terms) != 1:
+            return answer
+        exact, method = self.exact_energy(terms[0].circuit, terms[0].observable, answer.parameters)
+        return replace(answer, exact_energy=exact, exact_method=method)
+
+    def exact_energy(
+        self, circuit: QuantumCircuit, observable: Any, parameters: Sequence[float]
+    ) -> tuple[float | None, str | None]:
+        """⟨observable⟩ without shot noise, computed here and not by a job, and how; None where it cannot be.
+
+        Args:
+            circuit: ISA circuit.
+            observable: in its layout.
+            parameters: values, in the circuit's order.
+        """
+        import numpy as np
+
+        make_plan = getattr(self._backend, "estimator_plan", None)
+        if make_plan is None:
+            return None, None
+        plan = make_plan(circuit, observable)
+        try:
+            method = plan.exact_method
+            if method is None:
+                return None, None
+            return float(plan.run(np.array(parameters, dtype=float), shots=None, seed=0).evs), method
+        except RunnerError:  # too large for the memory that is free
+            return None, None
+
+    def _fits_in_a_job(self, pubs: list[tuple[Any, ...]]) -> bool:
+        """Whether a job of these PUBs ends before the time limit of jobs."""
+        seconds = self._seconds("estimator", pubs)
+        limit = getattr(self.config.estimator, "max_execution_time", None)
+        return seconds is None or seconds <= (limit or self._service.plan.max_job_time)
+
+    def _seconds(self, kind: str, pubs: list[tuple[Any, ...]]) -> float | None:
+        """QPU seconds that a job of these PUBs takes; None where only the service knows."""
+        ask = getattr(self._primitive(RESULTS, kind, len(self.sessions)), "seconds", None)
+        if ask is None:
+            return None
+        return float(ask(pubs, **self._precision(kind)))
+
+    def _keep_time_for(self, workload: Workload, parameters: int) -> None:
+        """Find out how much of the session measuring the workload's result takes, where a session ends the run."""
+        import numpy as np
+
+        session, objective = self.config.session, workload.objective
+        if session.mode == "job" or session.on_expiry != "stop" or self._exact(workload):
+            return
+        kind = getattr(objective, "program", None)
+        if kind is None:
+            return
+        points = np.zeros((len(workload.candidates) + MOST_CANDIDATES, parameters))
+        choosing = self._seconds(kind, objective.pubs(points))
+        reporting = self._seconds(kind, objective.pubs(points[:1]))
+        if choosing is None or reporting is None:
+            return
+        pause = session.latency + self._queueing
+        with self._lock:
+            self._kept[workload.name] = choosing + reporting + 2 * pause, reporting + pause
+
+    @property
+    def _queueing(self) -> float:
+        """Seconds that a job waits in the queue, which those of an active session do not."""
+        session = self.config.session
+        patience = 60.0 if session.interactive_timeout is None else session.interactive_timeout
+        waits = session.mode != "session" or session.latency > patience
+        return session.queue_delay.seconds if waits else 0.0
+
+    def _admit(self, name: str, session: Any, seconds: float) -> None:
+        """Let a job begin only if the results so far can still be measured after it.
+
+        Raises:
+            StopOptimization: they could not; what is left of the session is for measuring them.
+        """
+        with self._lock:
+            kept = list(self._kept.values())
+        evaluated = [workload for workload in self._workloads if workload.best.evaluation >= 0]
+        if name == RESULTS or not kept or not evaluated:
+            return
+        needed = sum(whole for whole, _ in kept)
+        if len(evaluated) > 1:
+            needed += max(one for _, one in kept)  # the lowest of several is measured once more
+        left = session.time_left()
+        if left is None or left >= seconds + self._queueing + self.config.session.latency + needed:
+            return
+        self._expired = True
+        self.record("reserve", {"workload": name, "seconds_left": left, "seconds_needed": needed})
+        raise StopOptimization(
+            f"the session's last {left:.0f} s are kept for measuring the result",
+            resumable=True,
+        )
 
     @contextmanager
     def together(self, names: Sequence[str]) -> Iterator[Callable[..., Future[Any]]]:
@@ -264,12 +467,14 @@ class Lab:
             self._stop.check()
             attempt = len(self.sessions)
             primitive = self._primitive(workload, kind, attempt)
-            precision = self.config.estimator.precision
-            options = {} if kind == "sampler" or precision is None else {"precision": precision}
             try:
-                return answer(submit(primitive, options))
+                return answer(submit(primitive, self._precision(kind)))
             except RuntimeSessionError as error:
                 self._after_expiry(attempt, error)
+
+    def _precision(self, kind: str) -> dict[str, Any]:
+        precision = self.config.estimator.precision
+        return {} if kind == "sampler" or precision is None else {"precision": precision}
 
     def _after_expiry(self, attempt: int, error: RuntimeSessionError) -> None:
         """Stop, fail or reopen; returns only when there is a session to try again in."""
@@ -291,7 +496,10 @@ class Lab:
             options = dict(self.config.estimator.options)
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
-            self._primitives[key] = self._service.primitive(kind, mode, options, workload)
+            primitive = self._service.primitive(kind, mode, options, workload)
+            if hasattr(mode, "time_left"):
+                primitive.admit = partial(self._admit, workload, mode)
+            self._primitives[key] = primitive
         return self._primitives[key]
 
 

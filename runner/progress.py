@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from runner.results import RunResult, error_in_words, outside_in_words
+from runner.results import RunResult, energy_lines, outside_in_words
 
 REFRESH = 0.1
 """Seconds between two updates of the progress line."""
@@ -141,16 +141,10 @@ def summary(
     table.add_row("experiment", f"{result.experiment}: {result.status} ({result.stop_reason})")
     if read:
         table.add_row("hamiltonian", read)
-    if result.energy is not None:
-        spread = f" ± {result.stddev:.2g}" if result.stddev else ""
-        table.add_row("energy", f"{result.energy:.6f}{spread}")
+    for name, value, note in energy_lines(vars(result), hamiltonian):
+        table.add_row(name, f"{value:<22}{note}".rstrip())
     if result.parameter_names and not all("[" in name for name in result.parameter_names):
         table.add_row("parameters", _by_name(result.parameter_names, result.parameters))
-    if result.reference_energy is not None:
-        note = f" ({result.reference_note})" if result.reference_note else ""
-        table.add_row("exact", f"{result.reference_energy:.6f}{note}")
-    if result.error is not None:
-        table.add_row("error", error_in_words(result.error, result.reference_energy, hamiltonian))
     words = outside_in_words(
         result.outside_sector, error=result.error, stddev=result.stddev, note=result.reference_note
     )

@@ -14,7 +14,10 @@ from runner.journal import Journal
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
-REPLAYED = ("session", "job.submitted", "job.completed", "evaluation", "iteration", "estimate", "checkpoint")
+REPLAYED = (
+    "session", "job.submitted", "job.completed", "evaluation", "iteration", "reserve", "candidates", "estimate",
+    "checkpoint",
+)  # fmt: skip
 """Kinds that a resumed run produces again; the others speak of one process."""
 
 DERIVED = frozenset(("job.submitted", "evaluation", "iteration"))
@@ -22,6 +25,9 @@ DERIVED = frozenset(("job.submitted", "evaluation", "iteration"))
 
 IDENTITY = 2
 """How jobs are told apart by digest; raised whenever a digest changes, told in `run.started` (absent: 1)."""
+
+RESULTS = "result"
+"""The workload whose jobs measure the results of the others."""
 
 _NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
 _BOUNDARIES = ("run.interrupted", "run.resumed")
@@ -49,9 +55,13 @@ class Record:
         """How this run's jobs were told apart when it was started."""
         if self._recorded and self._recorded[0]["kind"] == "run.started":
             self.identity = self._recorded[0].get("identity", 1)
-        for event in lasting(self._recorded):
+        replayed = lasting([*self._recorded, {"kind": "run.resumed"}])
+        for event in replayed:
             self._past[_stream(event["kind"], event)].append(event)
+        measured = {id(event) for event in replayed if event.get("workload") == RESULTS}
         for event in self._recorded:
+            if event.get("workload") == RESULTS and id(event) not in measured:
+                continue  # it measured the result of a run that goes on now
             # a job that came to its end while the session was closed is paid for as well
             if event["kind"] == "job.completed" and event["status"] == "DONE":
                 self._results[event["workload"], event["index"]] = event
@@ -133,16 +143,44 @@ def goes_on(event: Mapping[str, Any]) -> bool | None:
 
 
 def lasting(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """The replayable events, without those of shutting down an interrupted process."""
+    """The replayable events, without those of shutting down an interrupted process.
+
+    A run that stopped to measure its result while its session lasted, and was resumed, went on from where it stopped.
+    """
     kept: list[Mapping[str, Any]] = []
     shutting_down = False
+    stop = Stop()
     for event in events:
+        if (place := stop.undone(event, len(kept))) is not None:
+            del kept[place:]
         boundary = goes_on(event)
         if boundary is not None:
             shutting_down = not boundary
         elif event["kind"] in REPLAYED and not shutting_down:
             kept.append(event)
     return kept
+
+
+class Stop:
+    """Finds out when a stop in good time, to measure the result, is undone by going on."""
+
+    def __init__(self) -> None:
+        self._since: Any = None
+        self._status: str | None = None
+
+    def undone(self, event: Mapping[str, Any], state: Any) -> Any:
+        """What `state` was when the run stopped, if this event is that it goes on; else None."""
+        kind = event["kind"]
+        if kind == "reserve" and self._since is None:
+            self._since = state
+        elif kind == "run.ended":
+            self._status = event.get("status")
+        elif kind == "run.resumed":
+            status, self._status = self._status, None
+            if status == "stopped":
+                since, self._since = self._since, None
+                return since
+        return None
 
 
 def _stream(kind: str, fields: Mapping[str, Any]) -> tuple[str, str]:

@@ -221,13 +221,22 @@ class RehearsalLab(Lab):
             self.skipped.add(skipped)
         return found
 
+    def exact_energy(self, *_: Any) -> tuple[None, None]:
+        """Made-up numbers have none."""
+        return None, None
+
     def _use_up(
         self, workload: Workload, optimizer: Any, budget: int, **more: Any
     ) -> tuple[OptimizerResult, int]:
         declared = replace(optimizer, target_energy=None, max_evaluations=budget)
+        more["energy"] = more.get("energy") or self.objective(workload, optimizer=optimizer)
+        workload.pursue(more["energy"])
+        known, proposed = workload.candidates, workload.candidates
         evaluations = steps = 0
         while True:
+            workload.candidates = list(known)
             found = super().minimize(workload, declared, **more)
+            workload.candidates = proposed = workload.candidates if found.evaluations else proposed
             evaluations += found.evaluations
             steps += found.iterations
             left = {"max_evaluations": budget - evaluations}

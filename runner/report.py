@@ -35,7 +35,7 @@ MOST_PARSED_GATES = 400
 CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
     "table.png": "What the experiment reports.",
-    "convergence.png": "Energy of every evaluation, the best so far and the distance to the exact energy.",
+    "convergence.png": "Energy of every evaluation, the answer measured afresh, and the distance to the exact energy.",
     "timeline.png": "Where the time of the session went.",
     "energy_against_usage.png": "Best energy against the QPU time it took.",
     "bitstrings.png": "Bitstrings of the last Sampler job.",
@@ -323,18 +323,13 @@ def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
     from runner.figures.canvas import hamiltonian_schema, number, unit
     from runner.progress import clock
-    from runner.results import error_in_words
+    from runner.results import energy_lines
 
-    energy, exact, error = (number(result.get(name)) for name in ("energy", "reference_energy", "error"))
-    stddev, usage, cost = (number(result.get(name)) for name in ("stddev", "usage_seconds", "cost"))
-    tiles = []
-    if energy is not None:
-        tiles.append(("energy", f"{energy:.6f}", f"± {stddev:.2g}" if stddev else unit(events)))
-    if exact is not None:
-        tiles.append(("exact", f"{exact:.6f}", str(result.get("reference_note") or unit(events))))
-    if error is not None:
-        words = error_in_words(error, exact, hamiltonian_schema(events))
-        tiles.append(("error", words, "energy − exact"))
+    usage, cost = (number(result.get(name)) for name in ("usage_seconds", "cost"))
+    tiles = [
+        (name, value, note or unit(events))
+        for name, value, note in energy_lines(result, hamiltonian_schema(events))
+    ]
     if outside := number(result.get("outside_sector")):
         tiles.append(("outside the sector", f"{100 * outside:.3g} %", "of the state, without noise"))
     if result:
@@ -353,7 +348,9 @@ def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     from runner.figures.canvas import number
     from runner.progress import clock
 
-    energies = [row for row in rows if number(row.get("energy")) is not None]
+    energies = [
+        row for row in rows if number(row.get("energy")) is not None and row.get("energy_kind") != "pick"
+    ]
     tiles = []
     if energies:
         best = min(energies, key=lambda row: row["energy"])

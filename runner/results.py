@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,51 @@ def error_in_words(error: float, exact: float | None, hamiltonian: str | None) -
     return f"{error:+.3g}" + (f" ({100 * abs(error / exact):.2g} %)" if exact else "")
 
 
+def energy_lines(result: Mapping[str, Any], hamiltonian: str | None) -> list[tuple[str, str, str]]:
+    """What is said of a run's energy, wherever it is shown: name, value and a note on each line.
+
+    Where shots measured it, its distance from the reference is in standard errors, and the exact energy at the same
+    parameters, where it is known, tells what is the optimizer's part of it. An energy that was picked from noisy ones
+    is compared with nothing.
+
+    Args:
+        result: the content of result.json; those of earlier releases say nothing of the kind of the energy.
+        hamiltonian: name of the Hamiltonian's schema.
+    """
+    energy, reference, error, stddev, here = (
+        _number(result.get(name))
+        for name in ("energy", "reference_energy", "error", "stddev", "exact_energy")
+    )
+    kind = result.get("energy_kind")
+    if kind == "pick" and energy is not None:
+        return [
+            ("energy", f"{energy:.6f}", "the lowest of noisy evaluations, biased low: not measured afresh")
+        ]
+    lines = []
+    if energy is not None:
+        words = "" if error is None else error_in_words(error, reference, hamiltonian)
+        if stddev and error is not None:
+            words = f"{error / stddev:+.1f} σ from the reference"
+            words += "" if here is not None else f": {error_in_words(error, reference, hamiltonian)}"
+        elif error is not None:
+            words += " from the reference"
+        notes = [*(["without shot noise"] if kind == "exact" else []), *([words] if words else [])]
+        lines.append(("energy", f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else ""), ": ".join(notes)))
+    if here is not None and kind == "measured":
+        noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
+        note = f"at the same parameters without shot noise{noise}"
+        if reference is not None:
+            note += f": {error_in_words(here - reference, reference, hamiltonian)} from the reference"
+        lines.append(("exact here", f"{here:.6f}", note))
+    if reference is not None:
+        lines.append(("reference", f"{reference:.6f}", str(result.get("reference_note") or "")))
+    return lines
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """What an experiment found; energies in the Hamiltonian's unit."""
@@ -37,6 +83,12 @@ class Outcome:
     """Lowest energy found (or the experiment's main number)."""
     stddev: float | None = None
     """Standard error of that energy."""
+    energy_kind: str = "measured"
+    """measured: by shots of its own | exact: without shot noise | pick: lowest of several noisy ones, biased low."""
+    exact_energy: float | None = None
+    """Energy at the same parameters without shot noise, where it is computed."""
+    exact_method: str | None = None
+    """How: statevector | density_matrix (under the backend's noise) | …"""
     parameters: list[float] = field(default_factory=list)
     """Parameter values it was found at."""
     parameter_names: list[str] = field(default_factory=list)
@@ -68,23 +120,32 @@ class RunResult:
     status: str
     """finished | stopped | interrupted | failed."""
     energy: float | None
-    """Lowest energy found."""
+    """Energy at the answer, or the experiment's main number; `energy_kind` says what it is worth."""
     stddev: float | None
-    """Standard error of that energy."""
+    """Standard error of that energy; None where it is the lowest of several noisy ones."""
     reference_energy: float | None
     """Exact ground-state energy where it is known."""
     error: float | None
-    """energy - reference_energy."""
+    """energy - reference_energy; None where the energy is the lowest of several noisy ones."""
     evaluations: int
     """Energies evaluated."""
     iterations: int
     """Steps of the optimizer."""
     parameters: list[float]
-    """Parameter values of the lowest energy."""
+    """Parameter values of that energy."""
     stop_reason: str
     """Why the run ended."""
     parameter_names: list[str] = field(default_factory=list)
     """Names of the parameters, in the order of `parameters`."""
+    energy_kind: str | None = None
+    """measured: by shots that chose nothing | exact: without shot noise | pick: the lowest of several noisy energies,
+    biased low; None where there is no energy."""
+    error_sigmas: float | None = None
+    """error / stddev: the distance from the reference in standard errors."""
+    exact_energy: float | None = None
+    """Energy at the same parameters without shot noise, where it is computed."""
+    exact_method: str | None = None
+    """How: statevector | density_matrix (under the backend's noise) | …"""
     converged: bool | None = None
     """Every minimization met its own criterion or the target energy; None where nothing was minimized."""
     reference_note: str | None = None

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.answer import PICK
 from runner.config import Declaration, RunConfig, schema_names
 from runner.directory import RunDirectory
 from runner.environment import environment, versions
@@ -278,8 +279,8 @@ class _Execution:
         outcome = ending.outcome
         names = outcome.parameter_names or self._names
         error = None
-        if outcome.energy is not None and outcome.reference_energy is not None:
-            error = outcome.energy - outcome.reference_energy
+        if None not in (outcome.energy, outcome.reference_energy) and outcome.energy_kind != PICK:
+            error = outcome.energy - outcome.reference_energy  # type: ignore[operator]
         return RunResult(
             experiment=self.config.experiment.name,
             status=ending.status,
@@ -288,7 +289,11 @@ class _Execution:
             reference_energy=outcome.reference_energy,
             reference_note=outcome.reference_note,
             outside_sector=outcome.outside_sector,
+            energy_kind=None if outcome.energy is None else outcome.energy_kind,
             error=error,
+            error_sigmas=error / outcome.stddev if error is not None and outcome.stddev else None,
+            exact_energy=outcome.exact_energy,
+            exact_method=outcome.exact_method,
             evaluations=outcome.evaluations,
             iterations=outcome.iterations,
             parameters=outcome.parameters,

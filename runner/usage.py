@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
-from runner.record import goes_on
+from runner.record import Stop, goes_on
 
 
 class Usage:
@@ -26,10 +27,14 @@ class Usage:
         self._waited_for: set[str] = set()
         self._jobs: set[tuple[str, int]] = set()
         self._shutting_down = False
+        self._stop = Stop()
 
     def feed(self, event: Mapping[str, Any]) -> None:
         """Take in one event of the journal; what a stopping process does to its session is no part of the run."""
         kind = event["kind"]
+        before = self._stop.undone(event, deepcopy(vars(self)) if kind == "reserve" else None)
+        if before is not None:
+            vars(self).update(before, _stop=self._stop)
         boundary = goes_on(event)
         if boundary is not None:
             self._shutting_down = not boundary

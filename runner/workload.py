@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
 
     from runner.lab import Lab
+    from runner.optimizer import Candidate
 
 
 @dataclass
@@ -42,6 +43,14 @@ class Workload:
         self.name = name
         self.rng = rng
         self.best = Best()
+        self.lowest = Best()
+        """The best of what is minimized now."""
+        self.candidates: list[Candidate] = []
+        """What the minimizations of `objective` propose as its lowest point."""
+        self.objective: Any = None
+        """What was minimized last."""
+        self.penalized = False
+        """Whether that is more than the energy."""
         self.evaluations = 0
         self.iterations = 0
         target = getattr(lab.config.estimator, "target_stddev", None)
@@ -83,6 +92,19 @@ class Workload:
             self.name, "sampler", lambda primitive, _: primitive.run(list(pubs), shots=shots)
         )
 
+    def pursue(self, objective: Any) -> None:
+        """Take note of what is minimized next; candidates of anything else are none any more."""
+        if objective is not self.objective:
+            self.objective, self.candidates, self.lowest = objective, [], Best()
+
+    def propose(self, candidates: Iterable[Candidate]) -> None:
+        """Add candidates that are not there yet."""
+        import numpy as np
+
+        for candidate in candidates:
+            if not any(np.array_equal(candidate.parameters, one.parameters) for one in self.candidates):
+                self.candidates.append(candidate)
+
     def iteration(self, progress: Mapping[str, Any]) -> None:
         """Report one step of the optimizer."""
         self.iterations += 1
@@ -96,8 +118,10 @@ class Workload:
         """
         number = self.evaluations
         self.evaluations += 1
-        if math.isfinite(energy) and energy < self.best.energy:
-            self.best = Best(energy, stddev, parameters.tolist(), number)
+        if math.isfinite(energy) and energy < self.lowest.energy:
+            self.lowest = Best(energy, stddev, parameters.tolist(), number)
+        if self.lowest.energy < self.best.energy:
+            self.best = self.lowest
             more["parameters"] = self.best.parameters
         self._lab.record(
             "evaluation",
@@ -166,11 +190,17 @@ def check_optimizer(optimizer: Any, *circuits: QuantumCircuit) -> None:
 class EnergyFunction(Protocol):
     """What can be minimized."""
 
+    program: str
+    """estimator | sampler: what takes its PUBs."""
     value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]] | None
     """Parameters of shape (P,) → value and gradient of shape (P,); None: there is none."""
 
     def __call__(self, parameters: np.ndarray) -> Any:
         """Value at parameters of shape (P,), or values of shape (B,) at parameters of shape (B, P)."""
+        ...
+
+    def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
+        """The PUBs that evaluate it at points of shape (C, P)."""
         ...
 
 
@@ -185,6 +215,8 @@ class Objective:
             itself where the backend makes no plans.
     """
 
+    program = "estimator"
+
     def __init__(
         self,
         workload: Workload,
@@ -196,9 +228,9 @@ class Objective:
             return circuit, observable if planned is None else planned(circuit, observable)
 
         self.workload = workload
-        self._terms = terms
-        self._bare = len(terms) == 1 and terms[0].weight == 1
-        self._shots = 0
+        self.terms = terms
+        self.bare = len(terms) == 1 and terms[0].weight == 1
+        """It is one expectation value, as it is."""
         self._pubs = [prepared(term.circuit, term.observable) for term in terms]
         self._shifts: list[ParameterShift] = []
         self._shifted: list[tuple[QuantumCircuit, Any]] = []
@@ -218,7 +250,7 @@ class Objective:
 
     def frequencies(self) -> list[tuple[float, ...] | None]:
         """For each parameter, in order, the positive frequencies of the sum; None where they cannot be known."""
-        return common_frequencies(*(term.circuit for term in self._terms))
+        return common_frequencies(*(term.circuit for term in self.terms))
 
     def __call__(self, parameters: np.ndarray) -> Any:
         """Energy at parameters of shape (P,), or energies of shape (B,) at parameters of shape (B, P).
@@ -243,43 +275,43 @@ class Objective:
         """The most that its variance by one shot per basis can be."""
         return sum(
             term.weight**2 * highest_variance(pub[1])
-            for term, pub in zip(self._terms, self._pubs, strict=True)
+            for term, pub in zip(self.terms, self._pubs, strict=True)
         )
 
     def _with_shots(self, pubs: list[tuple[Any, ...]], points: np.ndarray) -> list[tuple[Any, ...]]:
         """The PUBs with the shots that the declared standard error takes at these points; as they are without one."""
         if self.workload.choice is None:
             return pubs
-        self._shots = self.workload.choice.shots(self._most, points.reshape(-1, points.shape[-1]))
-        return with_shots(pubs, self._shots)
+        return with_shots(pubs, self.workload.choice.shots(self._most, points.reshape(-1, points.shape[-1])))
 
     def _learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:
         """Remember how the energy spreads at points of shape (C, P) or (P,), for the shots of later jobs."""
         if self.workload.choice is not None:
-            variances = [self._shots * stddev**2 for stddev in stddevs]
-            self.workload.choice.learn(self._most, variances, points.reshape(-1, points.shape[-1]))
+            points = points.reshape(-1, points.shape[-1])
+            shots = self.workload.choice.shots(self._most, points)  # as many as it was measured with
+            self.workload.choice.learn(self._most, [shots * stddev**2 for stddev in stddevs], points)
 
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        energies, stddevs = self._sum(self.workload.values(self.pubs(parameters)))
+        energies, stddevs = self.sum(self.workload.values(self.pubs(parameters)))
         self._learn(stddevs.reshape(-1).tolist(), parameters)
         return energies, stddevs
 
-    def _sum(self, parts: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    def sum(self, parts: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
         """Values and their standard errors; the terms' errors are independent."""
-        if self._bare:
+        if self.bare:
             return parts[0]["evs"], parts[0]["stds"]
         values = self._weighted([part["evs"] for part in parts])
         import numpy as np
 
-        weights = [term.weight for term in self._terms]
+        weights = [term.weight for term in self.terms]
         variances = sum((weight * part["stds"]) ** 2 for weight, part in zip(weights, parts, strict=True))
         return np.asarray(values), np.sqrt(variances)
 
     def _weighted(self, values: Sequence[Any]) -> Any:
         """Σ weight · value, one value for each term."""
-        if self._bare:
+        if self.bare:
             return values[0]
-        return sum(term.weight * value for term, value in zip(self._terms, values, strict=True))
+        return sum(term.weight * value for term, value in zip(self.terms, values, strict=True))
 
     def _parameter_shift(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
         pubs = [
@@ -288,7 +320,7 @@ class Objective:
         parts = self.workload.values(self._with_shots(pubs, parameters))
         energy = self._weighted([float(part["evs"][0]) for part in parts])
         variance = sum(
-            (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self._terms, parts, strict=True)
+            (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self.terms, parts, strict=True)
         )
         self._learn([variance**0.5], parameters)
         gradient = self._weighted(

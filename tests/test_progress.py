@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from runner.progress import Progress, clock, summary
-from runner.results import RunResult, error_in_words
+from runner.results import RunResult, energy_lines, error_in_words
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_only_molecules_are_in_millihartree(
 
 
 def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:
-    """Energy, distance from the truth in the right unit, cost, and where it lies."""
+    """Energy, distance from the truth in its σ and in the right unit, cost, and where it lies."""
     result = RunResult(
         experiment="vqe", status="finished", energy=-9.9, stddev=0.01, reference_energy=-10.0, error=0.1,
         evaluations=3, iterations=1, parameters=[0.0], stop_reason="done", usage_seconds=75.0, cost=60.0,
@@ -43,10 +43,46 @@ def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> N
     summary(result, [session], "off", hamiltonian="tfim")
 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
-    assert "energy -9.900000 ± 0.01" in lines
-    assert "error +0.1 (1 %)" in lines
+    assert "energy -9.900000 ± 0.01 +10.0 σ from the reference: +0.1 (1 %)" in lines
+    assert "reference -10.000000" in lines
     assert "usage 1 min 15 s of the session's clock, 60.00 USD on the declared plan" in lines
     assert "files here" in lines
+
+
+@pytest.mark.parametrize(
+    ("facts", "lines"),
+    [
+        (
+            {"energy": -1.1, "stddev": 0.02, "error": 0.03, "energy_kind": "measured", "exact_energy": -1.128,
+             "exact_method": "statevector"},
+            [("energy", "-1.100000 ± 0.02", "+1.5 σ from the reference"),
+             ("exact here", "-1.128000", "at the same parameters without shot noise: +2.000 mHa from the reference"),
+             ("reference", "-1.130000", "")],
+        ),
+        (
+            {"energy": -1.1, "stddev": 0.02, "error": 0.03, "energy_kind": "measured", "exact_energy": -1.128,
+             "exact_method": "density_matrix"},
+            [("energy", "-1.100000 ± 0.02", "+1.5 σ from the reference"),
+             ("exact here", "-1.128000", "at the same parameters without shot noise, under the backend's noise: "
+              "+2.000 mHa from the reference"),
+             ("reference", "-1.130000", "")],
+        ),
+        (
+            {"energy": -1.1, "stddev": 0.0, "error": 0.03, "energy_kind": "exact", "exact_energy": -1.1},
+            [("energy", "-1.100000", "without shot noise: +30.000 mHa from the reference"),
+             ("reference", "-1.130000", "")],
+        ),
+        (
+            {"energy": -1.16, "energy_kind": "pick"},
+            [("energy", "-1.160000", "the lowest of noisy evaluations, biased low: not measured afresh")],
+        ),
+    ],
+)  # fmt: skip
+def test_an_energy_is_shown_as_what_it_is(
+    facts: dict[str, object], lines: list[tuple[str, str, str]]
+) -> None:
+    """Measured: σ from the reference, and the optimizer's part of it; exact: no σ; a pick is compared with nothing."""
+    assert energy_lines({"reference_energy": -1.13, **facts}, "molecule") == lines
 
 
 def test_the_progress_line_follows_the_evaluations() -> None:

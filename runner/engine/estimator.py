@@ -118,6 +118,17 @@ class EstimatorPlan:
         """Parameter sets of the shift job that gives the energy and its gradient on hardware."""
         return parameter_sets(self._anatomy.circuit)
 
+    @property
+    def exact_method(self) -> str | None:
+        """How exact values are computed: statevector, density_matrix (under the noise), …; None where they are not."""
+        if self._anatomy.dynamic:
+            return None
+        if self._by_readout and not self._readout.analytic:
+            return None
+        if self._options.noise_model is not None or self._anatomy.channels:
+            return "density_matrix"
+        return "statevector" if self._options.method == "automatic" else self._options.method
+
     def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
         """Evaluate parameter sets (*batch, P), the batch broadcast against the observables' shape.
 
@@ -325,6 +336,11 @@ class Readout:
             for index, group in enumerate(self._groups)
         ]
         self._tables: dict[int, NDArray] = {}
+
+    @property
+    def analytic(self) -> bool:
+        """Are outcome probabilities computed, instead of trajectories sampled?"""
+        return all(piece.analytic for piece in self._pieces)
 
     @property
     def nbytes(self) -> int:

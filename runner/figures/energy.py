@@ -13,10 +13,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Events = Sequence[Mapping[str, Any]]
+AFRESH = "answer, measured afresh"
+"""What the last point is called."""
 
 
 def convergence(events: Events, reference: float | None = None) -> Figure:
     """Energy of every evaluation with its standard error, the best so far, and the distance to the exact energy.
+
+    Of noisy energies the lowest is biased, so the distance is that of each, and of the answer measured afresh.
 
     Args:
         events: the journal.
@@ -36,18 +40,24 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
         colour = COLOURS[position % len(COLOURS)]
         steps = [row["index"] + 1 for row in rows]
         best = [row["best"] for row in rows]
-        label = "best so far" if len(workloads) == 1 else f"{name}: best so far"
+        label = lowest(rows) if len(workloads) == 1 else f"{name}: {lowest(rows)}"
         _scatter(axes, steps, rows, colour)
         axes.step(steps, best, where="post", color=colour, linewidth=1.8, label=label)
         if name in estimates:
-            _measured_afresh(axes, steps[-1], estimates[name], colour, label="measured afresh at the best")
-        if distances is not None and reference is not None:
+            _measured_afresh(axes, steps[-1], estimates[name], colour)
+        if distances is not None and reference is not None and noisy(rows):
+            apart = [abs(row["energy"] - reference) for row in rows]
+            errors = [number(row["stddev"]) or 0.0 for row in rows]
+            _scatter_distances(distances, steps, apart, errors, colour)
+            if name in estimates:
+                _measured_afresh(distances, steps[-1], estimates[name], colour, reference=reference)
+        elif distances is not None and reference is not None:
             distances.step(
                 steps, [abs(energy - reference) for energy in best], where="post", color=colour, linewidth=1.8
             )
     if reference is not None and distances is not None:
         axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
-        _finish_distances(distances, unit(events))
+        _finish_distances(distances, unit(events), what=distance_of(workloads))
     (distances or axes).set_xlabel("evaluation")
     axes.set_ylabel(f"energy ({unit(events)})")
     _frame(axes, workloads, reference)
@@ -65,12 +75,13 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Figu
             spent[name] = spent.get(name, 0.0) + (number(event.get("qpu_seconds")) or 0.0)
         elif event["kind"] == "evaluation" and number(event["best"]) is not None:
             points.setdefault(name, []).append((spent.get(name, 0.0), event["best"]))
+    workloads = evaluations(events)
     figure = canvas()
     axes = plain(figure.add_subplot())
     for position, (name, curve) in enumerate(points.items()):
         colour = COLOURS[position % len(COLOURS)]
         times, energies = zip(*curve, strict=True)
-        label = "best so far" if len(points) == 1 else name
+        label = lowest(workloads[name]) if len(points) == 1 else name
         axes.step(times, energies, where="post", color=colour, linewidth=1.8, label=label)
     if reference is not None:
         axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
@@ -94,6 +105,21 @@ def evaluations(events: Events) -> dict[str, list[Mapping[str, Any]]]:
     return found
 
 
+def noisy(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether evaluations have shot noise."""
+    return any(number(row.get("stddev")) for row in rows)
+
+
+def lowest(rows: Sequence[Mapping[str, Any]]) -> str:
+    """What the running minimum of evaluations is called: of noisy ones it is no estimate of anything."""
+    return "lowest so far, biased by noise" if noisy(rows) else "best so far"
+
+
+def distance_of(workloads: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """What the panel of distances shows."""
+    return "energy" if any(noisy(rows) for rows in workloads.values()) else "best"
+
+
 def exact(reference: float) -> str:
     """What the line of the exact energy is called."""
     return f"exact: {reference:.6f}".replace("-", "−")
@@ -109,14 +135,30 @@ def _scatter(axes: Axes, steps: list[int], rows: Sequence[Mapping[str, Any]], co
     )  # fmt: skip
 
 
-def _measured_afresh(axes: Axes, last: int, event: Mapping[str, Any], colour: str, *, label: str) -> None:
+def _scatter_distances(
+    axes: Axes, steps: list[int], distances: list[float], errors: list[float], colour: str
+) -> None:
+    below = [min(error, 0.9 * distance) for error, distance in zip(errors, distances, strict=True)]
+    axes.errorbar(
+        steps, distances, yerr=[below, errors], fmt=".", markersize=4, elinewidth=0.8, color=colour, alpha=0.45,
+        rasterized=len(steps) > 2000, zorder=1,
+    )  # fmt: skip
+
+
+def _measured_afresh(
+    axes: Axes, last: int, event: Mapping[str, Any], colour: str, *, reference: float | None = None
+) -> None:
+    """The answer as it was measured in the end; with `reference` its distance from that."""
     energy = number(event.get("energy"))
     if energy is None:
         return
-    shown = label if label not in axes.get_legend_handles_labels()[1] else None
+    error = number(event.get("stddev")) or 0.0
+    label = AFRESH if AFRESH not in axes.get_legend_handles_labels()[1] else None
+    height = energy if reference is None else abs(energy - reference)
+    below = error if reference is None else min(error, 0.9 * height)
     axes.errorbar(
-        [last + 1], [energy], yerr=[number(event.get("stddev")) or 0.0], fmt="D", markersize=5, capsize=3,
-        color=colour, markeredgecolor="white", label=shown, zorder=4,
+        [last + 1], [height], yerr=[[below], [error]], fmt="D", markersize=5, capsize=3,
+        color=colour, markeredgecolor="white", label=label, zorder=4,
     )  # fmt: skip
 
 
@@ -129,7 +171,7 @@ def decades(low: float, high: float, energy_unit: str) -> tuple[int, int] | None
     return math.floor(math.log10(low)), math.ceil(math.log10(high))
 
 
-def _finish_distances(axes: Axes, energy_unit: str) -> None:
+def _finish_distances(axes: Axes, energy_unit: str, *, what: str) -> None:
     from matplotlib.ticker import NullFormatter
 
     axes.set_yscale("log")
@@ -138,7 +180,7 @@ def _finish_distances(axes: Axes, energy_unit: str) -> None:
     if shown is not None:
         axes.set_ylim(10.0 ** shown[0], 10.0 ** shown[1])
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylabel(f"|best − exact| ({energy_unit})")
+    axes.set_ylabel(f"|{what} − exact| ({energy_unit})")
     if energy_unit == "Hartree":
         axes.axhline(CHEMICAL_ACCURACY, color=GREY, linestyle=":", linewidth=1.2)
         axes.annotate(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
 from runner.figures.canvas import BLACK, CHEMICAL_ACCURACY, COLOURS, GREY, number, time_scale, unit
-from runner.figures.energy import decades, evaluations, exact, limits
+from runner.figures.energy import AFRESH, decades, distance_of, evaluations, exact, limits, lowest, noisy
 from runner.figures.sweep import SweepAxes
 from runner.figures.timeline import (
     ACTIVITIES,
@@ -86,7 +86,7 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
         line = {"color": colour, "width": 2, "shape": "hv"}
         figure.add_trace(
             go.Scatter(
-                x=steps, y=best, mode="lines", line=line, name=f"{label}: best so far", legendgroup=label,
+                x=steps, y=best, mode="lines", line=line, name=f"{label}: {lowest(rows)}", legendgroup=label,
                 hoverinfo="skip",
             ), 1, 1,
         )  # fmt: skip
@@ -97,12 +97,28 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
             figure.add_trace(
                 go.Scatter(
                     x=[steps[-1] + 1], y=[energy], mode="markers", legendgroup=label, hoverinfo="text",
-                    name=f"{label}: measured afresh at the best", error_y={"array": [spread], "thickness": 1},
+                    name=f"{label}: {AFRESH}", error_y={"array": [spread], "thickness": 1},
                     marker={"size": 9, "symbol": "diamond", "color": colour, "line": {"width": 1, "color": "white"}},
                     hovertext=[f"<b>{label}, measured afresh</b><br>energy {_measured(energy, spread, energy_unit)}"],
                 ), 1, 1,
             )  # fmt: skip
-        if reference is not None:
+        if reference is not None and noisy(rows):
+            apart = [abs(row["energy"] - reference) for row in rows]
+            x, spreads = list(steps), list(errors)
+            if afresh is not None and energy is not None:
+                apart, x, spreads = [*apart, abs(energy - reference)], [*x, steps[-1] + 1], [*spreads, spread]
+            figure.add_trace(
+                go.Scatter(
+                    x=x, y=apart, mode="markers", legendgroup=label, showlegend=False, hoverinfo="text",
+                    marker={
+                        "size": [5] * len(rows) + [9] * (len(x) - len(rows)), "color": colour,
+                        "symbol": ["circle"] * len(rows) + ["diamond"] * (len(x) - len(rows)),
+                    },
+                    error_y={"array": spreads, "thickness": 1, "width": 0},
+                    hovertext=[f"{label}<br>|energy − exact| {_distance(one, energy_unit)}" for one in apart],
+                ), 2, 1,
+            )  # fmt: skip
+        elif reference is not None:
             figure.add_trace(
                 go.Scatter(
                     x=steps, y=[abs(energy - reference) for energy in best], mode="lines", line=line,
@@ -119,10 +135,11 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
     if reference is not None:
         figure.add_hline(reference, row=1, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
         _in_legend(figure, exact(reference), {"color": BLACK, "dash": "dash", "width": 1})
-        apart_from_it = [abs(row["best"] - reference) for rows in workloads.values() for row in rows]
+        what = distance_of(workloads)
+        apart_from_it = [abs(row[what] - reference) for rows in workloads.values() for row in rows]
         seen = [distance for distance in apart_from_it if distance > 0]
         figure.update_yaxes(
-            title=f"|best − exact| ({energy_unit})", type="log", exponentformat="power", dtick=1,
+            title=f"|{what} − exact| ({energy_unit})", type="log", exponentformat="power", dtick=1,
             range=decades(min(seen), max(seen), energy_unit) if seen else None, row=2, col=1,
         )  # fmt: skip
         if energy_unit == "Hartree":

@@ -5,7 +5,7 @@
 
 from runner.optimizer.adam import Adam
 from runner.optimizer.cma_es import CMAES
-from runner.optimizer.method import Optimizer, OptimizerConfig, OptimizerResult, StopOptimization
+from runner.optimizer.method import Candidate, Optimizer, OptimizerConfig, OptimizerResult, StopOptimization
 from runner.optimizer.nft import NFT
 from runner.optimizer.scipy_methods import METHODS
 from runner.optimizer.spsa import QNSPSA, SPSA
@@ -20,4 +20,4 @@ SCHEMAS: dict[str, type[OptimizerConfig]] = {
 }
 """Schema name → declaration."""
 
-__all__ = ["SCHEMAS", "Optimizer", "OptimizerConfig", "OptimizerResult", "StopOptimization"]
+__all__ = ["SCHEMAS", "Candidate", "Optimizer", "OptimizerConfig", "OptimizerResult", "StopOptimization"]

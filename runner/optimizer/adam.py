@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
+from runner.optimizer.method import Ending, OptimizerConfig, Trail, Watch, optional_count, optional_positive
 from runner.require import require_range
 
 if TYPE_CHECKING:
     import numpy as np
+
+AVERAGED = 0.1
+"""Share of the steps, at the end, whose points are averaged into a second candidate."""
 
 
 @dataclass(kw_only=True)
@@ -50,8 +53,10 @@ class Adam(OptimizerConfig):
 
         x = x0.copy()
         mean, square, largest = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
-        k, box = 0, self.box(len(x))
+        k, box, trail = 0, self.box(len(x)), Trail(AVERAGED)
+        watch.standing = lambda: {"answer": x, "mean": trail.mean()}
         while True:
+            trail.add(x)
             energy, slope = watch.value_and_gradient(x, self.difference_step)
             norm = float(np.linalg.norm(slope))
             if norm < self.gtol:

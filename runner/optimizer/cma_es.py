@@ -56,6 +56,7 @@ class CMAES(OptimizerConfig):
         import numpy as np
 
         strategy = cma.CMAEvolutionStrategy(x0, self.sigma, self._options(len(x0), rng))
+        watch.standing = lambda: {"answer": strategy.result.xfavorite}
         while not strategy.stop():
             points = np.array(strategy.ask())
             strategy.tell(list(points), watch.many(points).tolist())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -22,6 +23,8 @@ Fidelity = Callable[[Any, Any], Any]
 Frequencies = Sequence[tuple[float, ...] | None]
 """For each parameter the positive frequencies [1/rad] with which the energy can depend on it; None: unknown."""
 Callback = Callable[[Mapping[str, Any]], None]
+ORIGINS = ("answer", "mean", "best")
+"""Where a candidate comes from; of equal points the first origin counts."""
 
 
 class StopOptimization(Exception):
@@ -31,6 +34,16 @@ class StopOptimization(Exception):
         super().__init__(reason)
         self.reason = reason
         self.resumable = resumable
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A point that may be the answer of an optimization."""
+
+    origin: str
+    """answer: the method's own | mean: of its last iterates | best: where the lowest energy was seen."""
+    parameters: Any
+    """Shape (P,)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +64,8 @@ class OptimizerResult:
     """Why it ended."""
     resumable: bool = False
     """It was stopped from outside and could go on."""
+    candidates: tuple[Candidate, ...] = ()
+    """What is worth measuring afresh where energies are noisy; empty: `parameters` alone."""
 
 
 class Optimizer(Protocol):
@@ -224,6 +239,7 @@ class Method:
                 success=watch.target_reached,
                 message=stop.reason,
                 resumable=stop.resumable,
+                candidates=watch.candidates(),
             )
         return OptimizerResult(
             parameters=np.array(ending.parameters, dtype=float),
@@ -232,6 +248,7 @@ class Method:
             iterations=watch.iterations,
             success=ending.success,
             message=ending.message,
+            candidates=watch.candidates(ending.parameters),
         )
 
 
@@ -257,6 +274,8 @@ class Watch:
         self.best_parameters: Any = None
         self.last_energy = math.inf
         self.has_gradient = gradient is not None
+        self.standing: Callable[[], Mapping[str, Any]] = dict
+        """Where the method stands now: origin of a candidate → parameters (P,); set by the method."""
         self._energy = energy
         self._gradient = gradient
         self._fidelity = fidelity
@@ -329,6 +348,25 @@ class Watch:
         shown = self.last_energy if energy is None else energy
         self._callback({"energy": shown, "evaluations": self.evaluations, **more})
 
+    def candidates(self, answer: Any = None) -> tuple[Candidate, ...]:
+        """The distinct points that may be the answer: the method's own, its mean, the best seen.
+
+        Args:
+            answer: the method's own, shape (P,); None: where it stands.
+        """
+        import numpy as np
+
+        points = {**self.standing(), **({} if answer is None else {"answer": answer})}
+        if self.best_parameters is not None:
+            points["best"] = self.best_parameters
+        found: list[Candidate] = []
+        for origin in ORIGINS:
+            if origin in points:
+                point = np.array(points[origin], dtype=float)
+                if not any(np.array_equal(point, other.parameters) for other in found):
+                    found.append(Candidate(origin, point))
+        return tuple(found)
+
     def _admit(self, count: int) -> None:
         if count > self.left:
             raise StopOptimization(f"max_evaluations {self.max_evaluations} used up")
@@ -362,6 +400,33 @@ def _check_shape(key: str, value: Any, wanted: tuple[int, ...]) -> None:
     if found.shape != wanted or not np.isfinite(found).all():
         size = " × ".join(str(count) for count in wanted)
         raise ConfigError(f"must be {size} numbers for this circuit; write them as a list", key=key)
+
+
+class Trail:
+    """The last iterates of a method, of which the mean is nearer to the minimum than any one where energies are noisy.
+
+    Args:
+        share: of all steps made, at the end, that are averaged (Polyak & Juditsky 1992).
+    """
+
+    def __init__(self, share: float) -> None:
+        self.steps = 0
+        """Iterates taken in."""
+        self._share = share
+        self._points: deque[Any] = deque()
+
+    def add(self, point: np.ndarray) -> None:
+        """Take in one iterate, shape (P,), which must not be changed afterwards."""
+        self.steps += 1
+        self._points.append(point)
+        while len(self._points) > max(1, self.steps - math.ceil(self.steps * (1 - self._share))):
+            self._points.popleft()
+
+    def mean(self) -> np.ndarray:
+        """Mean of the last iterates, shape (P,); at least of the last one."""
+        import numpy as np
+
+        return np.asarray(np.mean(self._points, axis=0))
 
 
 def optional_positive(config: OptimizerConfig, *names: str) -> None:

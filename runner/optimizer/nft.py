@@ -94,6 +94,7 @@ class NFT(OptimizerConfig):
         waves = [self._wave(own, f"parameter {index}") for index, own in enumerate(known)]
         order = sorted(range(len(x0)), key=lambda index: wave.points if (wave := waves[index]) else 0)
         x = x0.copy()
+        watch.standing = lambda: {"answer": x}
         energy = watch(x)
         sweep = idle = 0
         while self.sweeps is None or sweep < self.sweeps:

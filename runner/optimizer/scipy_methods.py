@@ -62,13 +62,19 @@ class ScipyMethod(OptimizerConfig):
         from scipy.optimize import minimize
 
         box = self.box(len(x0))
+
+        def step(x: np.ndarray, *_: Any) -> None:
+            reached = x.copy()
+            watch.standing = lambda: {"answer": reached}
+            watch.step()
+
         found = minimize(
             x0=x0,
             method=self.scipy_name,
             tol=self.tolerance,
             bounds=None if box is None else list(zip(*box, strict=True)),
             options=self.options(watch, x0),
-            callback=lambda *_: watch.step(),
+            callback=step,
             **self.functions(watch),
         )
         return Ending(

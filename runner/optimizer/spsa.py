@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
+from runner.optimizer.method import Ending, OptimizerConfig, Trail, Watch, optional_count, optional_positive
 from runner.require import require_range
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ class SPSA(OptimizerConfig):
         if rate is None:
             rate = self._calibrate(watch, x0, rng) * (offset + 1) ** self.alpha
         direction = self.direction(watch, rng)
-        x, tail = x0.copy(), []
+        x, trail = x0.copy(), Trail(self.averaging)
+        watch.standing = lambda: {"answer": trail.mean() if trail.steps else x}
         for k, signs in enumerate(self._signs(rng, len(x), steps)):
             slope = self.slope(watch, x, self.perturbation / (k + 1) ** self.gamma, signs)
             move = rate / (offset + k + 1) ** self.alpha * direction(x, slope, k)
@@ -83,10 +84,9 @@ class SPSA(OptimizerConfig):
             x = x - move
             if box is not None:
                 x = np.clip(x, *box)
-            if k >= steps * (1 - self.averaging):
-                tail.append(x)
+            trail.add(x)
             watch.step(step=math.sqrt(move.dot(move)))
-        final = np.mean(tail, axis=0) if tail else x
+        final = trail.mean()
         return Ending(parameters=final, energy=watch(final), message=f"{steps} steps done")
 
     def slope(self, watch: Watch, x: np.ndarray, width: float, signs: np.ndarray) -> np.ndarray:

@@ -551,6 +551,12 @@ class Machine:
             and (status is None or job.status == status)
         ]
 
+    def time_left(self, session: SessionRecord) -> float:
+        """Return the seconds between the end of all that is submitted to a session and its maximum time."""
+        busy = max(self.now, session.device.qpu_free_at) + sum(job.qpu_seconds for job in session.queue)
+        started = self.now if session.started_at is None else session.started_at
+        return started + session.max_time - busy
+
     def _tell(self, session: SessionRecord) -> None:
         fields = {
             "session": session.id,

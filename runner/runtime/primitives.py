@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
@@ -84,6 +84,8 @@ class _Primitive:
             )
         self._options: Any = options if isinstance(options, Options) else self._options_class(values=options)
         self.workload = workload or self._service.next_name(self._kind)
+        self.admit: Callable[[float], None] | None = None
+        """Asked before a job is submitted, with the QPU seconds it will take; raises where it is not to be."""
 
     @property
     def options(self) -> Any:
@@ -111,7 +113,9 @@ class _Primitive:
             logger.warning(
                 "This primitive was made outside of the open session, so its job runs in job mode."
             )
-        rep_delay = options.execution.rep_delay
+        qpu_seconds = self._qpu_seconds(work)
+        if self.admit is not None:
+            self.admit(qpu_seconds)
         seed = options.simulator.seed_simulator
         if self._kind == "estimator" and options.seed_estimator is not None:
             seed = options.seed_estimator
@@ -143,12 +147,15 @@ class _Primitive:
             backend=self._backend,
             session=session.record if session is not None else None,
             workload=self.workload,
-            qpu_seconds=service.cost.qpu_seconds(work, rep_delay=rep_delay),
+            qpu_seconds=qpu_seconds,
             program=program,
             tags=options.environment.job_tags or (),
             max_execution_time=options.max_execution_time,
             seed=seed,
         )
+
+    def _qpu_seconds(self, work: list[Work]) -> float:
+        return self._service.cost.qpu_seconds(work, rep_delay=self._options.execution.rep_delay)
 
 
 class EstimatorV2(_Primitive):
@@ -165,14 +172,7 @@ class EstimatorV2(_Primitive):
             precision: The standard error aimed at, for PUBs that say none; 0 is exact.
         """
         prepared = [self._prepare(pub, precision) for pub in _listed(pubs)]
-        exact_shots = self._service.cost.exact_shots
-        work = [
-            Work(
-                executions(pub.shots or exact_shots, pub.values.shape[:-1], pub.plan.num_bases),
-                pub.plan.duration,
-            )
-            for pub in prepared
-        ]
+        work = self._work(prepared)
 
         def simulate(seed: int) -> list[dict[str, Any]]:
             answers = []
@@ -187,6 +187,20 @@ class EstimatorV2(_Primitive):
             return estimator_result(numbers, asked)
 
         return self._submit("estimator", prepared, work, simulate, contain, _digest("estimator", prepared))
+
+    def seconds(self, pubs: Iterable[Any], *, precision: float | None = None) -> float:
+        """Return the QPU seconds that `run()` with the same arguments would take."""
+        return self._qpu_seconds(self._work([self._prepare(pub, precision) for pub in _listed(pubs)]))
+
+    def _work(self, prepared: list[_Pub]) -> list[Work]:
+        exact_shots = self._service.cost.exact_shots
+        return [
+            Work(
+                executions(pub.shots or exact_shots, pub.values.shape[:-1], pub.plan.num_bases),
+                pub.plan.duration,
+            )
+            for pub in prepared
+        ]
 
     def run_gradient(self, pubs: Iterable[Any]) -> RuntimeJob:
         """Submit PUBs whose exact values and gradients are wanted; a local extension.
@@ -273,7 +287,7 @@ class SamplerV2(_Primitive):
             shots: For PUBs that say none.
         """
         prepared = [self._prepare(pub, shots) for pub in _listed(pubs)]
-        work = [Work(executions(pub.shots or 1, pub.shape, 1), pub.plan.duration) for pub in prepared]
+        work = self._work(prepared)
         clock = self._service.clock
 
         def simulate(seed: int) -> list[dict[str, Any]]:
@@ -294,6 +308,13 @@ class SamplerV2(_Primitive):
             return sampler_result(numbers, [pub.circuit for pub in prepared], spans)
 
         return self._submit("sampler", prepared, work, simulate, contain, _digest("sampler", prepared))
+
+    def seconds(self, pubs: Iterable[Any], *, shots: int | None = None) -> float:
+        """Return the QPU seconds that `run()` with the same arguments would take."""
+        return self._qpu_seconds(self._work([self._prepare(pub, shots) for pub in _listed(pubs)]))
+
+    def _work(self, prepared: list[_Pub]) -> list[Work]:
+        return [Work(executions(pub.shots or 1, pub.shape, 1), pub.plan.duration) for pub in prepared]
 
     def _prepare(self, pub: Any, shots: int | None) -> _Pub:
         values: Any = None

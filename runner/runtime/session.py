@@ -148,6 +148,15 @@ class Session:
         """
         return self._look(lambda record: record.usage(self._service.machine.now))
 
+    def time_left(self) -> float | None:
+        """Return the seconds that are left of it when everything submitted so far is done."""
+        if self._record is None:
+            return None
+        timeline = self._service.timeline
+        with timeline.lock:
+            timeline.catch_up()
+            return timeline.machine.time_left(self._record)
+
     def cost(self) -> float:
         """Return the price of the usage so far, in USD."""
         return (self.usage() or 0.0) * self._service.price_per_second

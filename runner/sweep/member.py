@@ -31,8 +31,8 @@ LOOK = 0.1
 """Seconds between two looks at the stop file."""
 
 RESULT = (
-    "status", "energy", "stddev", "reference_energy", "error", "evaluations", "iterations", "usage_seconds",
-    "cost", "wall_seconds", "exit_code",
+    "status", "energy", "stddev", "energy_kind", "reference_energy", "error", "error_sigmas", "exact_energy",
+    "evaluations", "iterations", "usage_seconds", "cost", "wall_seconds", "exit_code",
 )  # fmt: skip
 """What a sweep's table shows of result.json."""
 

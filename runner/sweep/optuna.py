@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.answer import PICK
 from runner.errors import ConfigError
 from runner.require import require_choice, require_range
 
@@ -78,6 +79,8 @@ class OptunaSweeper:
     def values(self, row: dict[str, Any]) -> list[float] | None:
         """What a run is judged by; None when it has no such result."""
         found = []
+        if row.get("energy_kind") == PICK and "energy" in self.objective:
+            return None
         for name in self.objective:
             value = row.get(name)
             if not isinstance(value, int | float) or row["status"] not in ("finished", "stopped"):

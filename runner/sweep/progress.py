@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from runner.answer import PICK
 from runner.progress import LiveLine, clock, rows
 from runner.sweep.member import Row
 
@@ -60,7 +61,12 @@ class SweepProgress(LiveLine):
 
 
 def merit(row: Row) -> float | None:
-    """What runs are ranked by: distance from the exact energy, or the energy where nobody knows that."""
+    """What runs are ranked by: distance from the exact energy, or the energy where nobody knows that.
+
+    None for the lowest of several noisy energies, which would win by its noise.
+    """
+    if row.get("energy_kind") == PICK:
+        return None
     for name, value in (("error", row.get("error")), ("energy", row.get("energy"))):
         if isinstance(value, int | float):
             return abs(value) if name == "error" else value
@@ -77,7 +83,7 @@ def ranking(table: Sequence[Row], swept: Sequence[str]) -> list[dict[str, Any]]:
     if "seed" in swept and len(swept) > 1:
         return _by_setting(judged, [key for key in swept if key != "seed"])
     judged.sort(key=lambda pair: (pair[1], pair[0]["number"]))
-    names = [*swept, "energy", "error", "evaluations", "usage_seconds"]
+    names = [*swept, "energy", "stddev", "error", "evaluations", "usage_seconds"]
     return [
         {"": place, "run": row["number"]}
         | {name.rpartition(".")[2]: row[name] for name in names if row.get(name) is not None}

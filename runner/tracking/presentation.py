@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.redact import redact, redact_value
-from runner.results import error_in_words, outside_in_words
+from runner.results import energy_lines, outside_in_words
 from runner.tracking.translation import Translation, number
 
 KEY_LENGTH = 250
@@ -80,6 +80,7 @@ def tags(run: Translation) -> dict[str, str]:
         "runner.experiment": started.get("experiment"),
         "runner.state": run.state,
         "runner.stop_reason": (run.ended or {}).get("stop_reason"),
+        "runner.energy_kind": run.result.get("energy_kind"),
         "runner.seed": started.get("seed"),
         "runner.threads": started.get("threads"),
         "hamiltonian.read": run.hamiltonian.get("words"),
@@ -135,16 +136,14 @@ def description(run: Translation) -> str:
 
 
 def _result_table(result: Mapping[str, Any], hamiltonian: str | None) -> list[str]:
-    energy, reference = number(result.get("energy")), number(result.get("reference_energy"))
-    if energy is None:
+    if number(result.get("energy")) is None:
         return []
     stddev, error = number(result.get("stddev")), number(result.get("error"))
     note = result.get("reference_note")
-    rows = [("energy", f"{energy:.6f}" + (f" ± {stddev:.6f}" if stddev else ""))]
-    if reference is not None:
-        rows.append(("exact", f"{reference:.6f}" + (f" ({note})" if note else "")))
-    if error is not None:
-        rows.append(("error", error_in_words(error, reference, hamiltonian)))
+    rows = [
+        (name, f"{value} ({remark})" if remark else value)
+        for name, value, remark in energy_lines(result, hamiltonian)
+    ]
     outside = number(result.get("outside_sector"))
     if words := outside_in_words(outside, error=error, stddev=stddev, note=note):
         rows.append(("sector", words))

@@ -15,6 +15,8 @@ _RESULT_METRICS = {
     "energy": "result/energy",
     "stddev": "result/stddev",
     "error": "result/error",
+    "error_sigmas": "result/error_sigmas",
+    "exact_energy": "result/exact_energy",
     "reference_energy": "result/reference_energy",
     "outside_sector": "result/outside_sector",
     "evaluations": "result/evaluations",
@@ -61,6 +63,8 @@ class Translation:
         self._seen: set[tuple[str, str, int]] = set()
         self._completed = 0
         self._usage = Usage()
+        self._estimates: dict[str, dict[str, Any]] = {}
+        """Workload → the last measurement of its result."""
         self._best = math.inf
 
     def feed(self, event: Mapping[str, Any]) -> list[Point]:
@@ -164,6 +168,10 @@ class Translation:
                 key = "gradient/step_norm" if field == "gradient_norm" else f"iteration/{field}"
                 yield Point(self._owner(event), key, value, _milliseconds(event), step)
 
+    def _on_estimate(self, event: dict[str, Any]) -> Iterator[Point]:
+        self._estimates[str(event["workload"])] = event
+        return iter(())
+
     def _on_result(self, event: dict[str, Any]) -> Iterator[Point]:
         self.result = event.get("result", event)
         when = _milliseconds(event)
@@ -174,12 +182,22 @@ class Translation:
         reference = number(self.result.get("reference_energy"))
         if reference is None:
             return
+        after: dict[str, int] = {}
         for evaluation in self.evaluations:
-            best = number(evaluation.get("best"))
-            if best is not None:
-                error = best - reference
+            # of noisy energies the lowest so far is biased, each of them is not
+            field = "energy" if number(evaluation.get("stddev")) else "best"
+            value = number(evaluation.get(field))
+            after[evaluation["workload"]] = evaluation["index"] + 1
+            if value is not None:
                 moment = _milliseconds(evaluation)
-                yield Point(self._owner(evaluation), "energy/error", error, moment, evaluation["index"])
+                yield Point(
+                    self._owner(evaluation), "energy/error", value - reference, moment, evaluation["index"]
+                )
+        for workload, estimate in self._estimates.items():
+            value = number(estimate.get("energy"))
+            if value is not None and workload in after:
+                moment, step = _milliseconds(estimate), after[workload]
+                yield Point(self._owner(estimate), "energy/error", value - reference, moment, step)
 
     def _owner(self, event: Mapping[str, Any]) -> str | None:
         workload = str(event["workload"])

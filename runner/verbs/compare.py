@@ -76,8 +76,12 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     return [
         ("status", *states),
         line("energy", "{:.6f}".format),
+        line("energy_kind", str),
         line("stddev", "{:.2g}".format),
         line("error", "{:+.6f}".format),
+        line("error_sigmas", "{:+.1f} σ".format),
+        line("exact_energy", "{:.6f}".format),
+        line("reference_energy", "{:.6f}".format),
         line("evaluations", str),
         line("iterations", str),
         line("usage_seconds", clock),

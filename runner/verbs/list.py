@@ -68,7 +68,7 @@ def row(path: Path) -> list[str]:
         return [state(path), "", "", "", "", "", str(path)]
     return [
         found["status"],
-        _number(found["energy"], ".6f"),
+        _number(found["energy"], ".6f", " (pick)" if found.get("energy_kind") == "pick" else ""),
         _number(found["error"], "+.6f"),
         str(found["evaluations"]),
         clock(found["usage_seconds"]),

@@ -18,6 +18,7 @@ from runner.__main__ import main
 from runner.environment import versions
 from runner.errors import RunnerError
 from runner.journal import read_journal
+from runner.record import RESULTS
 from runner.runtime.job import RuntimeJob
 from runner.tracking import TrackingConfig, sync
 from tests.faults import trial
@@ -26,6 +27,8 @@ HERE = Path(__file__).parent
 CORPUS = sorted(path.parent for path in HERE.glob("*/*/journal.jsonl"))
 NAMES = [f"{path.parent.name}/{path.name}" for path in CORPUS]
 OF_THE_PROCESS = ("wall_seconds", "mlflow_run_id", "versions")
+MEASURED = ("energy", "stddev", "error", "parameters", "stop_reason", "usage_seconds", "cost", "table")
+"""What later releases measure in another way than 0.1.0, which took the lowest evaluation and measured it once."""
 
 
 def unfinished(entry: Path, target: Path) -> bool:
@@ -60,7 +63,10 @@ def read(file: Path, without: tuple[str, ...] = ()) -> dict[str, Any]:
 
 @pytest.mark.parametrize("entry", CORPUS, ids=NAMES)
 def test_G17_it_goes_on_to_the_same_end(entry: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Replayed to the bit, without executing what is recorded; with other packages it may be refused instead."""
+    """Every evaluation is replayed to the bit, and none that is recorded executed; the result is measured anew.
+
+    With other packages it may be refused instead, and must be where the release measured its result already.
+    """
     target = workdir / entry.name
     complete = unfinished(entry, target)
     recorded = set(trial.done_jobs(target))
@@ -71,6 +77,9 @@ def test_G17_it_goes_on_to_the_same_end(entry: Path, workdir: Path, monkeypatch:
         result = resume(target, overrides=["run.allow_environment_change=true"])
     except RunnerError as error:
         refusal = str(error)
+    if refusal is not None and re.search("comes from an earlier release|differs from the journal", refusal):
+        assert "\n" not in refusal
+        return
     if refusal is not None:
         assert versions() != read(entry / "result.json")["versions"], refusal
         assert "\n" not in refusal
@@ -82,8 +91,16 @@ def test_G17_it_goes_on_to_the_same_end(entry: Path, workdir: Path, monkeypatch:
     assert result.status == "finished"
     assert not recorded & set(executed)
     assert bool(executed) != complete
-    for file, without in (("result.json", OF_THE_PROCESS), ("session.json", ())):
-        assert agree(read(target / file, without), read(entry / file, without), tolerance), file
+    without = OF_THE_PROCESS + MEASURED
+    assert agree(read(target / "result.json", without), read(entry / "result.json", without), tolerance)
+    found, expected = (jobs_of(place / "session.json") for place in (target, entry))
+    minimizing = {key: job for key, job in found.items() if key[0] != RESULTS}
+    assert agree(minimizing, {key: expected[key] for key in minimizing}, tolerance)
+
+
+def jobs_of(file: Path) -> dict[tuple[str, int], Any]:
+    """The job ledger by workload and index."""
+    return {(job["workload"], job["index"]): job for job in read(file)["jobs"]}
 
 
 def test_G17_another_machine_is_told_in_one_line(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

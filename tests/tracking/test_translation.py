@@ -191,8 +191,8 @@ def test_the_description_answers_the_questions(finished):
     text = description(run)
 
     assert "**vqe**: hamiltonian h2, ansatz efficient_su2, optimizer cobyla" in text
-    assert f"| energy | {made.energy(9):.6f} ± 0.010000 |" in text
-    assert "| exact | -1.250000 |" in text
+    assert f"| energy | {made.energy(9):.6f} ± 0.01 (" in text
+    assert "| reference | -1.250000 |" in text
     assert "10 jobs, 25.0 s of usage" in text
     assert "python -m runner hamiltonian=h2" in text
 
