@@ -128,6 +128,23 @@ def test_recall_refuses_another_question(tmp_path: Path) -> None:
         Record(journal, events).recall("vqe", 0, "xyz")
 
 
+@pytest.mark.parametrize("kind", ["job.submitted", "job.completed"])
+def test_a_run_whose_jobs_were_told_apart_another_way_is_refused_with_what_to_do(
+    tmp_path: Path, kind: str
+) -> None:
+    """Journals of 0.1.0 do not say how; one with another digest may be of the same circuit."""
+    events = journal_with(tmp_path / "j", ("run.started", {}), (kind, completed(0, digest="abc")))
+    why = r"^job 0 of workload 'vqe' .*resume it with the release that began it, or start a new run$"
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        record = Record(journal, events)
+        if kind == "job.completed":
+            with pytest.raises(ResumeError, match=why):
+                record.recall("vqe", 0, "xyz")
+        with pytest.raises(ResumeError, match=why):
+            record(kind, completed(0, digest="xyz"))
+
+
 def test_shutting_down_is_not_part_of_the_experiment() -> None:
     """What closing an interrupted session wrote is left out; what a resumed run added counts."""
     kinds = ["run.started", "session", "run.interrupted", "session", "run.ended", "run.resumed", "evaluation"]

@@ -125,8 +125,7 @@ class _Scribe:
             matrix = matrix_of(operation)
             if matrix is not None:
                 return f"matrix {called} {self._value(matrix)}"
-        error = getattr(operation, "_quantum_error", None)  # of Aer's channels, which have no params
-        data = [*operation.params, *([] if error is None else [error.to_dict()])]
+        data = [*operation.params, *_channel(operation)]
         return f"named {operation.name!r} {called} {self._value(data)}"
 
     def _nested(self, circuit: QuantumCircuit) -> str:
@@ -214,6 +213,12 @@ class _Scribe:
             return self._expression(value, False)
         number = complex(value)
         return repr(number) if number.imag else repr(number.real + 0.0)
+
+
+def _channel(operation: Any) -> list[Any]:
+    """What an Aer channel is made of; it has no params, and an id that is random."""
+    error = getattr(operation, "_quantum_error", None)
+    return [] if error is None else [value for key, value in error.to_dict().items() if key != "id"]
 
 
 def _variables(circuit: QuantumCircuit) -> Iterator[str]:

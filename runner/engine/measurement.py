@@ -130,8 +130,7 @@ class Piece:
         noise = self._options.noise_model
         if noise is None:
             return None
-        names = {item.operation.name for item in self.circuit.data} | {"measure"}
-        names |= {item.operation.name for rotation in self._rotations for item in rotation.data}
+        names = _names([self.circuit, *self._rotations]) | {"measure"}
         return restrict(noise, self.qubits, names)
 
     def _is_analytic(self) -> bool:
@@ -184,8 +183,7 @@ class Piece:
         noise = self.noise_model
         if noise is None or not (noise._local_quantum_errors or noise._default_quantum_errors):
             return None
-        names = {item.operation.name for item in self.circuit.data}
-        names |= {item.operation.name for rotation in self._rotations for item in rotation.data}
+        names = _names([self.circuit, *self._rotations])
         result = restrict(noise, range(len(self.qubits)), names)
         result._local_readout_errors.clear()
         result._default_readout_error = None
@@ -439,6 +437,17 @@ def pieces_of(
         for part in dynamic
         if any(q in measured for q in part.touched)
     ]
+
+
+def _names(circuits: Iterable[QuantumCircuit]) -> set[str]:
+    """The names and labels of instructions, by either of which noise may go."""
+    names: set[str] = set()
+    for circuit in circuits:
+        for item in circuit.data:
+            names.add(item.name)
+            if item.label is not None:
+                names.add(item.label)
+    return names
 
 
 def basis_changes(
