@@ -111,9 +111,15 @@ class Piece:
         self.measured = [[q for q in basis.qubits if q in self._where] for basis in bases]
         self._rotations = [self._own(rotation) for rotation in rotations]
         self._bases = bases
-        self._scheduled = scheduled
-        shown = [self.circuit] if scheduled is None else self._turned()
-        self._channels = any(item.operation.name in CHANNELS for circuit in shown for item in circuit.data)
+        self._waits = scheduled is not None
+        # a qubit that only basis changes act on never waits
+        used = scheduled if scheduled is not None and self.circuit.data else []
+        self._scheduled = [compact(whole, self.qubits) for whole in used]
+        self._channels = any(
+            item.operation.name in CHANNELS
+            for circuit in self._scheduled or [self.circuit]
+            for item in circuit.data
+        )
         self.noise_model = self._restricted_noise()
         self.analytic = self._is_analytic()
 
@@ -209,14 +215,14 @@ class Piece:
 
     def _turned(self) -> list[QuantumCircuit]:
         """Per basis, the circuit up to the measurement."""
-        if self._scheduled is not None:
-            return [compact(anatomy, self.qubits) for anatomy in self._scheduled]
+        if self._scheduled:
+            return [circuit.copy() for circuit in self._scheduled]
         return [self.circuit.compose(rotation) for rotation in self._rotations]
 
     def _written_out(self) -> list[QuantumCircuit]:
         """Per basis, the circuit up to the measurement with its noise as channels."""
         turned = self._turned()
-        if self._scheduled is not None:
+        if self._waits:
             return as_superoperators(turned, self._gate_noise)
         if self._gate_noise is None and not self._channels:
             return turned
