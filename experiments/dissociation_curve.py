@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from runner.errors import ConfigError
 from runner.experiment import Experiment
-from runner.problem import Problem
+from runner.problem import Problem, chosen_gradient
 from runner.require import nearest, require_number
 from runner.results import Outcome
 from runner.workload import Term, check_optimizer
@@ -46,7 +46,7 @@ class DissociationCurve(Experiment):
         for index, value in enumerate(self.values):
             require_number(f"experiment.values[{index}]", value)
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> list[Problem]:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> list[Problem]:
         """The problem at every point.
 
         Raises:
@@ -66,6 +66,9 @@ class DissociationCurve(Experiment):
             for value in self.values
         ]
         check_optimizer(config.optimizer, *(problem.circuit for problem in problems))
+        if config.optimizer.uses_gradient:
+            for problem in problems:
+                chosen_gradient(config.gradient, config, backend, (problem.circuit, problem.observable))
         return problems
 
     def run(self, lab: Lab) -> Outcome:

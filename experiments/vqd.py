@@ -72,6 +72,8 @@ class Vqd(Experiment):
             ConfigError: there are fewer states than levels, too many qubits for overlaps, or the optimizer does not
                 fit the ansatz.
         """
+        from runner.engine.classification import classify
+
         assert problem is not None
         check_optimizer(config.optimizer, problem.circuit)
         qubits = problem.hamiltonian.num_qubits
@@ -85,6 +87,11 @@ class Vqd(Experiment):
             raise ConfigError(
                 f"overlaps are measured on at most {MAX_PROJECTED_QUBITS} qubits, got {qubits}; make it smaller",
                 key="hamiltonian",
+            )
+        if self.levels > 1 and (words := classify(problem.ansatz).in_words):
+            raise ConfigError(
+                f"{words}, and overlaps of levels need a unitary circuit; take another, or experiment.levels=1",
+                key="ansatz",
             )
         terms = zip(problem.hamiltonian.paulis, problem.hamiltonian.coeffs, strict=True)
         above = 2 * float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))

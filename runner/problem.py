@@ -196,7 +196,7 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
     """
     from runner.engine.classification import classify
 
-    classify(circuit).require_known(backend.target.operation_names)
+    classify(circuit).require_known(backend.target.operation_names, key="ansatz")
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
         if getattr(backend, "ideal", False):

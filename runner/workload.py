@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner.errors import NumericalError
+from runner.errors import ConfigError, NumericalError
 from runner.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.optimizer import OptimizerConfig
 from runner.shots import ShotChoice, highest_variance, with_shots
@@ -164,9 +164,9 @@ def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | No
 
     None where they cannot be known; see `runner.engine.frequencies`.
     """
-    from runner.engine.frequencies import frequencies
+    from runner.engine.classification import classify
 
-    found = zip(*(frequencies(circuit).values() for circuit in circuits), strict=True)
+    found = zip(*(classify(circuit).frequencies.values() for circuit in circuits), strict=True)
     return [
         None if None in sets else tuple(sorted({value for own in sets if own for value in own}))
         for sets in found
@@ -179,12 +179,18 @@ def check_optimizer(optimizer: Any, *circuits: QuantumCircuit) -> None:
     Raises:
         ConfigError: naming the setting or the parameter, and what to type instead.
     """
+    from runner.engine.classification import classify, names_of
+
     for circuit in circuits:
         if isinstance(optimizer, OptimizerConfig):
             optimizer.check(circuit.num_parameters)
+        if getattr(optimizer, "uses_fidelity", False) and (words := classify(circuit).in_words):
+            raise ConfigError(
+                f"{optimizer.name} measures overlaps of states, and this circuit {words}; take a unitary one, or spsa",
+                key="optimizer",
+            )
         if getattr(optimizer, "uses_frequencies", False):
-            names = [str(parameter) for parameter in circuit.parameters]
-            optimizer.check_frequencies(common_frequencies(circuit), names)
+            optimizer.check_frequencies(common_frequencies(circuit), list(names_of(circuit)))
 
 
 class EnergyFunction(Protocol):

@@ -9,6 +9,7 @@ from qiskit.circuit import Parameter
 from qiskit.circuit.library import PauliEvolutionGate
 from qiskit.quantum_info import SparsePauliOp
 
+from runner import compose, run
 from runner.errors import ConfigError, ConfigWarning
 from tests.choices import CONF, choice, choices
 
@@ -236,3 +237,23 @@ def test_a_parser_that_prints_is_kept_quiet(tmp_path, capfd):
         choice("ansatz", "file", path=str(tmp_path / "c.qasm")).as_written()
 
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["optimizer=qn_spsa"], "optimizer: qn_spsa measures overlaps of states, and this circuit resets"),
+        (
+            ["experiment=vqd", "hamiltonian=two_qubit"],
+            "ansatz: resets, and overlaps of levels need a unitary circuit",
+        ),
+    ],
+)
+def test_overlaps_need_a_unitary_circuit(workdir, changes, message):
+    """What runs a circuit backwards is refused for one that resets, before anything exists."""
+    pytest.importorskip("qiskit_qasm3_import")
+    (workdir / "r.qasm").write_text(QASM3 + "reset q[0];\n")
+    with pytest.raises(ConfigError, match=message):
+        run(compose("tracking=off", "ansatz=file", "ansatz.path=r.qasm", *changes))
+
+    assert [path.name for path in workdir.iterdir()] == ["r.qasm"]

@@ -122,3 +122,72 @@ def test_an_adjoint_gradient_is_charged_as_the_shift_job_of_the_same_circuit(
     executions = {gradient: parts[0][0] for gradient, parts in work.items()}
     assert executions["adjoint"] == executions["parameter_shift"]
     assert executions["adjoint"] % (4096 * sets) == 0
+
+
+CRY = "ansatz.gates=[[ry,a,0],[cry,b,0,1],[ry,c,1]]"
+VQE = ("tracking=off", "run.figures=false", "hamiltonian=pauli", "ansatz=gates", CRY, "optimizer=l_bfgs_b")
+TERMS = "hamiltonian.terms=[[ZZ,1.0],[XI,0.5],[IX,0.3]]"
+
+
+def test_auto_takes_the_adjoint_gradient_where_the_shift_rule_has_none(workdir: Path) -> None:
+    """A controlled rotation has three frequencies; SciPy on the dense landscape finds the same minimum."""
+    from qiskit.quantum_info import Statevector
+    from scipy.optimize import minimize
+
+    operator = SparsePauliOp(["ZZ", "XI", "IX"], [1.0, 0.5, 0.3])
+    circuit = QuantumCircuit(2)
+    a, b, c = (Parameter(name) for name in "abc")
+    circuit.ry(a, 0)
+    circuit.cry(b, 0, 1)
+    circuit.ry(c, 1)
+    start = [0.37, -0.52, 0.81]
+    wanted = minimize(
+        lambda point: Statevector(circuit.assign_parameters(point)).expectation_value(operator).real, start
+    ).fun
+
+    values = ("ansatz.initial=values", f"ansatz.initial_values={start}", TERMS)
+    result = run(compose(*VQE, *values, "estimator=exact"))
+
+    assert result.energy == pytest.approx(wanted, abs=1e-5)
+    assert all("gradient_norm" in event for event in events(result, "evaluation"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            ["estimator=shots"],
+            "gradient: parameter_shift has no rule for the gate 'cry'; take estimator=exact",
+        ),
+        (
+            ["estimator=exact", "gradient=parameter_shift"],
+            "no rule for the gate 'cry'; take .*gradient=adjoint",
+        ),
+        (["estimator=exact", "backend.engine=aer"], "no rule for the gate 'cry'; take gradient=spsa"),
+    ],
+)
+def test_where_there_is_no_gradient_nothing_is_created(
+    workdir: Path, changes: list[str], message: str
+) -> None:
+    """One line that says what to type, before a session or a directory exists."""
+    with pytest.raises(ConfigError, match=message):
+        run(compose(*VQE, TERMS, *changes))
+
+    assert list(workdir.iterdir()) == []
+
+
+def test_a_shifted_angle_before_a_reset_is_the_derivative() -> None:
+    """⟨ZZ⟩ after ry(θ) on qubit 0, cx and a reset of qubit 0 is cos θ; its slope −sin θ comes from two shifts."""
+    from runner.engine.engine import Engine
+
+    circuit = QuantumCircuit(2)
+    circuit.ry(Parameter("θ"), 0)
+    circuit.cx(0, 1)
+    circuit.reset(0)
+    shift = ParameterShift.of(circuit)
+    plan = Engine().estimator_plan(shift.circuit, SparsePauliOp("ZZ"))
+
+    evs = plan.run(shift.angles(np.array([0.3])), shots=None, seed=1).evs
+
+    assert evs[0] == pytest.approx(np.cos(0.3))
+    assert shift.gradient(evs) == pytest.approx([-np.sin(0.3)])

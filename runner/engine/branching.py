@@ -23,6 +23,7 @@ from qiskit.circuit import (
     ForLoopOp,
     IfElseOp,
     Instruction,
+    Measure,
     QuantumCircuit,
     Store,
     SwitchCaseOp,
@@ -32,7 +33,7 @@ from qiskit.circuit.classical import expr
 from qiskit.circuit.controlflow import CASE_DEFAULT
 
 from runner.engine.circuits import CHANNELS
-from runner.engine.noise import confusion, error_of
+from runner.engine.noise import confusion, error_of, misread
 from runner.errors import ConfigError
 
 LOST = 1e-14
@@ -258,19 +259,25 @@ class Branching:
         circuit: compact, with its classical bits, without what is measured at its end.
         noise_model: in the circuit's own numbering; None is ideal.
         initial: the state the qubits begin in.
+        remember: keep what all classical bits hold to the end, not only those that something reads.
     """
 
-    def __init__(self, circuit: QuantumCircuit, noise_model: Any, initial: State) -> None:
+    def __init__(
+        self, circuit: QuantumCircuit, noise_model: Any, initial: State, *, remember: bool = False
+    ) -> None:
         self._circuit = circuit
         self._noise = noise_model
         self._initial = initial
         self._superoperators: dict[int, tuple[Any, NDArray]] = {}
-        self._read = read_bits(circuit)
+        self._read = set(range(circuit.num_clbits)) if remember else read_bits(circuit)
+
+    def courses(self) -> Courses:
+        """What the classical bits and variables hold at the end → the state there."""
+        return self._block(self._circuit, Place.of(self._circuit), {Memory(): self._initial}).onward
 
     def state(self) -> State:
         """The state at the end, whatever was measured on the way."""
-        flow = self._block(self._circuit, Place.of(self._circuit), {Memory(): self._initial})
-        states = list(flow.onward.values())
+        states = list(self.courses().values())
         result = states[0]
         for state in states[1:]:
             result = result.plus(state)
@@ -344,6 +351,28 @@ class Branching:
         if id(error) not in self._superoperators:
             self._superoperators[id(error)] = error, np.asarray(SuperOp(error).data, dtype=complex)
         return self._superoperators[id(error)][1]
+
+    def outcomes(self, qubits: Sequence[int]) -> tuple[list[int], NDArray]:
+        """What the classical bits hold (bit c is bit c) and, for each, P(that and these qubits as they are read).
+
+        Args:
+            qubits: measured at the end, ascending; outcome bit b belongs to `qubits[b]`.
+
+        Returns:
+            M contents, and probabilities of shape (M, 2^k).
+        """
+        tables: dict[int, NDArray] = {}
+        matrices = [None if self._noise is None else confusion(self._noise, qubit) for qubit in qubits]
+        for memory, state in self.courses().items():
+            for qubit in qubits:
+                error = error_of(self._noise, Measure(), (qubit,))
+                if error is not None:
+                    state = state.channel(self._superoperator(error), [qubit])
+            others = tuple(q for q in range(state.num_qubits) if q not in qubits)
+            table = misread(state.probabilities.sum(axis=others).transpose().reshape(-1), matrices)
+            tables[memory.bits] = tables.get(memory.bits, 0) + table
+        contents = sorted(tables)
+        return contents, np.stack([tables[content].reshape(-1) for content in contents])
 
     def _measure(self, operation: Instruction, qubit: int, clbit: int, courses: Courses) -> Courses:
         """Every outcome with its probability; what is read may differ from what is."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -242,15 +242,11 @@ def _parts(operation: Instruction) -> list[QuantumCircuit]:
     return [body.assign_parameters({variable: index}) for index in indices]
 
 
-def split_dynamic(anatomy: Anatomy) -> tuple[Anatomy, Anatomy]:
-    """The part without and the part with measurements, resets and branches on the way, as circuits apart."""
-    nothing = replace(anatomy, steps=(), final={}, dynamic=False)
-    if not anatomy.dynamic:
-        return anatomy, nothing
-    static, dynamic = dynamic_groups(anatomy)
-    steps = tuple(step for part in dynamic for step in part.steps)  # groups have nothing in common
-    final = {clbit: qubit for part in dynamic for clbit, qubit in part.final.items()}
-    return static, replace(anatomy, steps=steps, final=final)
+def together(groups: Sequence[Anatomy]) -> Anatomy:
+    """Groups of one circuit that have nothing in common, as one."""
+    steps = tuple(step for group in groups for step in group.steps)
+    final = {clbit: qubit for group in groups for clbit, qubit in group.final.items()}
+    return replace(groups[0], steps=steps, final=final)
 
 
 def dynamic_groups(anatomy: Anatomy) -> tuple[Anatomy, list[Anatomy]]:

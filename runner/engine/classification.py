@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from qiskit.circuit import (
@@ -17,12 +18,13 @@ from qiskit.circuit import (
 )
 
 from runner.engine.circuits import CHANNELS, Anatomy, dissect
+from runner.engine.executed import definition_of, matrix_of
 from runner.errors import ConfigError
 
 NAMES = "parameter_names"
 """Where a circuit's metadata keep the names of parameters that had to be numbered."""
 _LIBRARY = "qiskit.circuit.library"
-_BUILT_IN = frozenset({"measure", "reset", "store", "barrier", "delay"})
+_BUILT_IN = frozenset({"measure", "reset", "store", "barrier", "delay", "break_loop", "continue_loop"})
 
 
 @dataclass(frozen=True)
@@ -70,20 +72,29 @@ class Classification:
         }
         return ", ".join(words for words, applies in kinds.items() if applies)
 
-    def require_known(self, natives: Any = ()) -> None:
+    @cached_property
+    def frequencies(self) -> dict[Parameter, tuple[float, ...] | None]:
+        """The positive frequencies [1/rad] of expectation values in each parameter, in order; None: not to be known."""
+        from runner.engine.frequencies import frequencies
+
+        return frequencies(self.anatomy.circuit)
+
+    def require_known(self, natives: Any = (), *, key: str | None = None) -> None:
         """Refuse gates that nobody can carry out.
 
         Args:
             natives: names of the instructions that a backend knows itself.
+            key: the setting that the circuit comes from, for the message.
 
         Raises:
             ConfigError: an opaque gate is used.
         """
         unknown = [name for name in self.opaque if name not in natives]
         if unknown:
+            subject = "" if key else "the circuit "
             raise ConfigError(
-                f"uses the opaque gate {unknown[0]!r}, which has no definition; define it, or take it out",
-                key="ansatz",
+                f"{subject}uses the opaque gate {unknown[0]!r}, which has no definition; define it, or take it out",
+                key=key,
             )
 
 
@@ -172,7 +183,7 @@ def _opaque_in(operation: Any) -> Iterator[str]:
         yield from _opaque_in(operation.base_gate)
     elif operation.name in CHANNELS | _BUILT_IN or str(type(operation).__module__).startswith(_LIBRARY):
         return
-    elif getattr(operation, "definition", None) is not None:
-        yield from _opaque(operation.definition)
-    elif not hasattr(operation, "__array__") and not operation.name.startswith(("save_", "set_")):
+    elif (definition := definition_of(operation)) is not None:
+        yield from _opaque(definition)
+    elif not operation.name.startswith(("save_", "set_")) and matrix_of(operation) is None:
         yield operation.name

@@ -15,6 +15,7 @@ from qiskit.circuit import QuantumCircuit
 
 from runner.engine.aer import AerOptions, AerProgram, is_clifford
 from runner.engine.circuits import Anatomy, compact, components, dissect
+from runner.engine.classification import Classification, classify
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
 from runner.engine.expressions import each_times
@@ -69,7 +70,9 @@ class EstimatorPlan:
         self._options = options
         self._lock = threading.RLock()
         noisy = options.noise_model is not None
-        anatomy = dissect(circuit, drop_measurements=True, noisy=noisy)
+        kind = classify(circuit, drop_measurements=True, noisy=noisy)
+        kind.require_known(() if options.target is None else options.target.operation_names)
+        anatomy = kind.anatomy
         self.unscheduled: str | None = _obstacle(circuit, anatomy, options)
         """Why idle qubits do not decay although they do on this device; None where they do, or never do."""
         if self.unscheduled is not None:
@@ -84,6 +87,8 @@ class EstimatorPlan:
             relaxed = with_relaxation(circuit, options.noise_model)
             anatomy = dissect(relaxed, drop_measurements=True, noisy=noisy)
         self._anatomy: Anatomy = anatomy
+        self.classification: Classification = replace(kind, anatomy=anatomy)
+        """What the circuit is."""
         self._groups = measurement_bases(self.terms.x, self.terms.z)
         self.num_bases = max(len(self._groups), 1)
         """How many measurement bases a device needs: the qubit-wise commuting groups of terms."""
@@ -215,7 +220,7 @@ class EstimatorPlan:
     @cached_property
     def _by_readout(self) -> bool:
         """Exact values from outcome probabilities: noise, branches, or a large circuit that falls into pieces."""
-        if self._options.noise_model is not None or self._anatomy.channels or self._anatomy.dynamic:
+        if self._options.noise_model is not None or not self.classification.unitary:
             return True
         if self._options.method not in ("automatic", "statevector"):
             return False
@@ -252,10 +257,8 @@ class EstimatorPlan:
         options = self._options
         if options.noise_model is not None:
             return "the simulation is noisy"
-        if self._anatomy.channels:
-            return "the circuit has noise in it"
-        if self._anatomy.dynamic:
-            return "the circuit measures, resets or branches before its end"
+        if words := self.classification.in_words:
+            return f"the circuit {words}"
         if options.method not in ("automatic", "statevector"):
             return f"the simulation method is {options.method}"
         if options.kernel is None:

@@ -14,7 +14,7 @@ from qiskit.circuit import ClassicalRegister, Clbit, Parameter, QuantumCircuit
 
 from runner.engine import kernel
 from runner.engine.aer import AerOptions, AerProgram, bits_from_counts, is_clifford
-from runner.engine.branching import Branching, Density, Ensemble, read_bits, splits
+from runner.engine.branching import Branching, Density, Ensemble, splits
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
 from runner.engine.memory import require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, misread, restrict
@@ -344,7 +344,7 @@ class BranchingPiece(Piece):
             return False
         if self._pure:
             return size + self._splits <= MAX_COURSES
-        remembered = min(self._splits, len(read_bits(self.circuit)))
+        remembered = min(self._splits, self.circuit.num_clbits)
         small = size <= MAX_DENSITY_QUBITS or self._options.method == "density_matrix"
         return small and 2 * size + remembered <= MAX_COURSES + 4
 
@@ -375,6 +375,22 @@ class BranchingPiece(Piece):
         rows = [self._outcomes(row) for row in values]
         return self._as_read([np.stack(table) for table in zip(*rows, strict=True)])
 
+    def outcomes(self, row: NDArray) -> tuple[list[int], NDArray]:
+        """For one parameter set, contents of all classical bits with the probabilities of the first basis's outcomes.
+
+        See `Branching.outcomes`.
+        """
+        places = [self._where[qubit] for qubit in self.measured[0]]
+        return self._followed(row, remember=True).outcomes(places)
+
+    def _followed(self, row: NDArray, *, remember: bool = False) -> Branching:
+        own = set(self.circuit.parameters)
+        bound = self.circuit.assign_parameters(
+            {p: float(v) for p, v in zip(self._parameters, row, strict=True) if p in own}
+        )
+        begin = (Ensemble if self._pure else Density).zero(len(self.qubits))
+        return Branching(bound, self._gate_noise, begin, remember=remember)
+
     @property
     def _state_bytes(self) -> int:
         size = len(self.qubits)
@@ -382,12 +398,7 @@ class BranchingPiece(Piece):
 
     def _outcomes(self, row: NDArray) -> list[NDArray]:
         """Per basis, the probabilities of what the measured qubits are, (2^k,), for one parameter set."""
-        own = set(self.circuit.parameters)
-        bound = self.circuit.assign_parameters(
-            {p: float(v) for p, v in zip(self._parameters, row, strict=True) if p in own}
-        )
-        begin = (Ensemble if self._pure else Density).zero(len(self.qubits))
-        end = Branching(bound, self._gate_noise, begin).state()
+        end = self._followed(row).state()
         tables = []
         for rotation, measured in zip(self._rotations, self.measured, strict=True):
             found = Branching(rotation, self._gate_noise, end).state().probabilities

@@ -13,11 +13,12 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray
 
 from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
-from runner.engine.circuits import Anatomy, compact, dissect, split_dynamic
+from runner.engine.circuits import Anatomy, compact, dynamic_groups, together
+from runner.engine.classification import Classification, classify
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
 from runner.engine.identity import canonical_text, digest_of
-from runner.engine.measurement import Basis, Piece, SimulationOptions, draw, pieces_of, stream
+from runner.engine.measurement import Basis, BranchingPiece, Piece, SimulationOptions, draw, pieces_of, stream
 from runner.engine.memory import require
 from runner.engine.noise import is_factorable, restrict, with_relaxation
 from runner.errors import ConfigError
@@ -54,14 +55,18 @@ class SamplerPlan:
         elif options.noise_model is not None:
             circuit = with_relaxation(circuit, options.noise_model)
         self._parameters = list(circuit.parameters)
-        self._anatomy: Anatomy = dissect(circuit, noisy=options.noise_model is not None)
+        self.classification: Classification = classify(circuit, noisy=options.noise_model is not None)
+        """What the circuit is."""
+        self.classification.require_known(() if options.target is None else options.target.operation_names)
+        self._anatomy: Anatomy = self.classification.anatomy
         self._lock = threading.RLock()
         noise = options.noise_model
         if noise is not None and not is_factorable(noise):
             self._joint = self._anatomy
             self._apart = replace(self._anatomy, steps=(), final={}, dynamic=False)
+            self._followed: list[Anatomy] = []
         else:
-            self._apart, self._joint = split_dynamic(self._anatomy)
+            self._apart, self._followed, self._joint = self._split()
 
     @property
     def nbytes(self) -> int:
@@ -80,8 +85,10 @@ class SamplerPlan:
         batch = values.shape[:-1]
         rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
         bits = self._piecewise_bits(rows, shots, seed)
+        if self._followed:
+            bits |= self._followed_bits(rows, shots, seed)  # each of the three leaves the others' bits at 0
         if self._joint.steps or self._joint.final:
-            bits |= self._joint_bits(rows, shots, seed)  # each of the two leaves the other's bits at 0
+            bits |= self._joint_bits(rows, shots, seed)
         result = {}
         for name, columns in self._register_bits.items():
             packed = _pack(bits[:, :, columns])
@@ -114,6 +121,44 @@ class SamplerPlan:
                     continue
                 outcomes = draw(table[row], shots, stream(seed, row, 1 + number))
                 bits[row][:, columns] = (outcomes[:, None] >> np.arange(len(columns))) & 1
+        return bits
+
+    def _split(self) -> tuple[Anatomy, list[Anatomy], Anatomy]:
+        """What is unitary, the groups whose every course is followed, and the rest, which Aer runs shot by shot."""
+        nothing = replace(self._anatomy, steps=(), final={}, dynamic=False)
+        if not self._anatomy.dynamic:
+            return self._anatomy, [], nothing
+        apart, groups = dynamic_groups(self._anatomy)
+        followed = [group for group in groups if self._branching(group).analytic]
+        rest = [group for group in groups if group not in followed]
+        return apart, followed, together(rest) if rest else nothing
+
+    def _branching(self, group: Anatomy) -> BranchingPiece:
+        measured = set(group.final.values())
+        qubits = sorted(group.touched | measured) or [0]
+        bases = [Basis(dict.fromkeys(measured, "Z"))]
+        empty = QuantumCircuit(group.circuit.num_qubits)
+        return BranchingPiece(group, qubits, bases, [empty], self._options)
+
+    @cached_property
+    def _branching_pieces(self) -> list[BranchingPiece]:
+        with self._lock:
+            return [self._branching(group) for group in self._followed]
+
+    def _followed_bits(self, rows: NDArray, shots: int, seed: int) -> NDArray:
+        """Outcomes of all classical bits, (B, shots, bits), drawn from the probabilities of all courses."""
+        bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
+        for number, (piece, group) in enumerate(zip(self._branching_pieces, self._followed, strict=True)):
+            piece.require_analytic()
+            clbit_of = {qubit: clbit for clbit, qubit in group.final.items()}
+            columns = [clbit_of[qubit] for qubit in piece.measured[0]]
+            for index, row in enumerate(rows):
+                contents, table = piece.outcomes(row)
+                drawn = draw(table.reshape(-1), shots, stream(seed, index, 2, 1 + number))
+                course, outcome = np.divmod(drawn, table.shape[1])
+                held = np.array([[content >> c & 1 for c in range(self._num_clbits)] for content in contents])
+                bits[index] |= held.astype(bool)[course]
+                bits[index][:, columns] = (outcome[:, None] >> np.arange(len(columns))) & 1
         return bits
 
     @cached_property

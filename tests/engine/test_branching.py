@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qiskit.circuit import ClassicalRegister, Parameter, QuantumCircuit, QuantumRegister
+from qiskit.circuit import ClassicalRegister, Gate, Parameter, QuantumCircuit, QuantumRegister
 from qiskit.quantum_info import Operator, SparsePauliOp, random_statevector
 
 from runner.engine.classification import classify
@@ -225,6 +225,71 @@ def test_variables_and_expressions() -> None:
     assert exact(circuit, "ZIII", "ZIIZ") == pytest.approx([0, 0.5], abs=1e-12)
 
 
+def shares(circuit: QuantumCircuit, register: str = "c", shots: int = 2000) -> dict[str, float]:
+    """How often a register held what."""
+    found = Engine().sampler_plan(circuit).run(np.zeros(0), shots=shots, seed=3)[register].get_counts()
+    return {bits: count / shots for bits, count in found.items()}
+
+
+def test_loops_and_stored_bits_are_sampled() -> None:
+    """The coin thrown until it shows 1; a counter of three flips; a stored bit that no measurement ever wrote."""
+    from qiskit.circuit.classical import expr, types
+
+    until = QuantumCircuit(1, 1)
+    with until.while_loop((until.clbits[0], 0)):
+        until.h(0)
+        until.measure(0, 0)
+    counter = QuantumCircuit(1, 1)
+    number = counter.add_var("number", expr.lift(0, types.Uint(8)))
+    with counter.while_loop(expr.less(number, 3)):
+        counter.x(0)
+        counter.store(number, expr.add(number, 1))
+    counter.measure(0, 0)
+    stored = QuantumCircuit(1, 1)
+    stored.store(stored.clbits[0], expr.lift(True))
+
+    for circuit in (until, counter, stored):
+        assert shares(circuit) == {"1": 1.0}
+
+
+def test_a_stored_majority_is_sampled() -> None:
+    """Three coins and their majority: eight outcomes of 1/8 each, the fourth bit being the majority in every one."""
+    from qiskit.circuit.classical import expr
+
+    circuit = QuantumCircuit(4, 4)
+    circuit.h([0, 1, 2])
+    circuit.measure([0, 1, 2], [0, 1, 2])
+    a, b, c = (expr.lift(bit) for bit in circuit.clbits[:3])
+    pairs = [expr.bit_and(a, b), expr.bit_and(a, c), expr.bit_and(b, c)]
+    majority = circuit.add_var("majority", expr.bit_or(expr.bit_or(pairs[0], pairs[1]), pairs[2]))
+    with circuit.if_test(majority):
+        circuit.x(3)
+    circuit.measure(3, 3)
+
+    found = shares(circuit)
+    assert set(found) == {f"{bits.count('1') // 2}{bits}" for bits in (f"{n:03b}" for n in range(8))}
+    assert all(abs(share - 0.125) < 5 * (0.125 * 0.875 / 2000) ** 0.5 for share in found.values())
+
+
+def test_gates_that_nobody_knows_are_refused_by_name() -> None:
+    """A gate without definition and matrix, also inside another gate or a block, in Estimator and Sampler."""
+    opaque = Gate("zz_native", 2, [0.3])
+    plain, wrapped, inside = (QuantumCircuit(2, 1) for _ in range(3))
+    plain.append(opaque, [0, 1])
+    body = QuantumCircuit(2, name="wrapper")
+    body.append(opaque, [0, 1])
+    wrapped.append(body.to_gate(), [0, 1])
+    with inside.if_test((inside.clbits[0], 1)):
+        inside.append(opaque, [0, 1])
+
+    for circuit in (plain, wrapped, inside):
+        assert classify(circuit).opaque == ("zz_native",)
+        circuit.measure(0, 0)
+        for make in (Engine().sampler_plan, lambda one: Engine().estimator_plan(one, SparsePauliOp("ZZ"))):
+            with pytest.raises(ConfigError, match="the circuit uses the opaque gate 'zz_native'"):
+                make(circuit)
+
+
 def test_sub_circuits_that_reset_are_seen() -> None:
     """A reset inside an instruction, a box or a loop over known indices is a reset; ⟨ZI⟩ of half a Bell pair is 0."""
     inner = QuantumCircuit(1)
@@ -267,6 +332,20 @@ def test_what_a_circuit_is() -> None:
     )
     assert (classify(branching).branches, classify(branching).measures) == (True, True)
     assert exact(plain, "Z") == pytest.approx([-1])
+
+
+def test_it_knows_the_frequencies_of_its_parameters() -> None:
+    """⟨Z⟩ after ry(a) is cos a: frequency 1; after ry(b) and ry(b/2) it is cos(3b/2), so 3/2 is among those of b."""
+    a, b = Parameter("a"), Parameter("b")
+    circuit = QuantumCircuit(2)
+    circuit.ry(a, 0)
+    circuit.ry(b, 1)
+    circuit.ry(b / 2, 1)
+
+    found = classify(circuit).frequencies
+    assert list(found) == [a, b]
+    assert found[a] == (1.0,)
+    assert 1.5 in (found[b] or ())
 
 
 def test_too_large_circuits_are_refused_with_their_size() -> None:
