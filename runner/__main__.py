@@ -19,6 +19,7 @@ atexit.register(gc.freeze)
 VERBS = {
     "run": "run one experiment (the default)",
     "resume": "DIR: continue an unfinished run from its journal",
+    "inspect": "FILE…: what a circuit, operator, graph or geometry is read as, without running it",
     "list": "the runs below outputs/, newest first",
     "compare": "DIR DIR…: runs side by side, what was declared differently above what came out",
     "watch": "[DIR]: follow a run live from its journal, from any terminal",
@@ -26,6 +27,7 @@ VERBS = {
     "forecast": "like run: what it would take in jobs, time and money, without running it",
     "retime": "DIR session=batch …: a recorded run under other modes, limits, plans and queues",
     "report": "DIR…: draw the figures and write report.html of a run or sweep",
+    "export": "DIR --format=qasm3|qpy|csv|openfermion|… [-o FILE]: circuit, Hamiltonian or energies of a run",
     "serve": "[port=8777 …]: the local runtime for the unmodified qiskit-ibm-runtime client",
     "sync": "DIR…: bring runs into MLflow that were recorded while it was away",
 }
@@ -34,8 +36,18 @@ FLAGS = {
     "-h": "help", "--help": "help", "-m": "multirun", "--multirun": "multirun", "-c": "cfg", "--cfg": "cfg",
     "-cd": "config_dir", "--config-dir": "config_dir", "-sc": "completion", "--shell-completion": "completion",
     "--version": "version", "--fork": "fork", "--env": "env", "--interactive": "interactive",
+    "--format": "format", "-o": "output", "--output": "output", "--bound": "bound",
 }  # fmt: skip
-TAKES_VALUE = {"cfg", "config_dir"}
+TAKES_VALUE = {"cfg", "config_dir", "format", "output"}
+OF_ONE_VERB = {
+    "env": ("serve", "has an environment to print"),
+    "interactive": ("report", "has figures to explore"),
+    "fork": ("resume", "has a run to fork"),
+    "format": ("export", "has formats"),
+    "output": ("export", "has a file to write"),
+    "bound": ("export", "has a circuit to put parameters in"),
+}
+"""Flag → the one verb that has it, and why."""
 
 
 @dataclass
@@ -45,6 +57,8 @@ class CommandLine:
     verb: str = "run"
     flags: set[str] = field(default_factory=set)
     config_dirs: list[str] = field(default_factory=list)
+    values: dict[str, str] = field(default_factory=dict)
+    """Values of flags that take one."""
     arguments: list[str] = field(default_factory=list)
 
 
@@ -92,6 +106,9 @@ def read(arguments: list[str]) -> CommandLine:
                 raise ConfigError("needs a value", key=name)
             if flag == "config_dir":
                 line.config_dirs.append(value)
+            elif flag != "cfg":
+                line.flags.add(flag)
+                line.values[flag] = value
             elif value != "job":
                 raise ConfigError(f"only `--cfg job` is known, got {value!r}", key=name)
             else:
@@ -124,10 +141,10 @@ def _dispatch(line: CommandLine) -> int:
         from runner.completion import complete
 
         return complete(line.arguments)
-    if "env" in line.flags and line.verb != "serve":
-        raise ConfigError("only `serve` has an environment to print", key="--env")
-    if "interactive" in line.flags and line.verb != "report":
-        raise ConfigError("only `report` has figures to explore", key="--interactive")
+    for flag, (verb, reason) in OF_ONE_VERB.items():
+        if flag in line.flags and line.verb != verb:
+            typed = next(word for word, name in FLAGS.items() if name == flag and word.startswith("--"))
+            raise ConfigError(f"only `{verb}` {reason}", key=typed)
     return int(importlib.import_module(f"runner.verbs.{line.verb}").main(line))
 
 

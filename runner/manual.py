@@ -30,6 +30,7 @@ flags:
   -sc, --shell-completion  eval "$(python -m runner -sc install=bash)"
   --fork                   with resume: a new run from the best parameters of DIR; overrides are allowed
   --interactive            with report: one page whose figures answer to the mouse (extra [interactive])
+  --format, -o, --bound    with export: which format, into which file, with the best parameters put in
   --env                    with serve: only print the shell exports for a client of the server
   --version                the version
 """

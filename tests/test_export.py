@@ -1,0 +1,128 @@
+"""`export` and `inspect`: what leaves is read back as the same thing, and files of others are told what they are."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit import QuantumCircuit, qasm2, qasm3
+from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
+
+from runner import compose, run
+from runner.__main__ import main
+from runner.hamiltonian.file import OperatorFile
+
+LABELS = [("XXI", 0.25), ("IYZ", -1.5), ("III", 0.125), ("ZIX", 1e-3)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of four terms on three qubits."""
+    directory = tmp_path_factory.mktemp("export") / "run"
+    terms = ",".join(f"[{label},{value}]" for label, value in LABELS)
+    config = compose(
+        *("hamiltonian=pauli", f"hamiltonian.terms=[{terms}]", "ansatz=real_amplitudes", "ansatz.reps=1"),
+        *("estimator=exact", "optimizer=nelder_mead", "optimizer.max_evaluations=30"),
+        *("tracking=off", "run.figures=false"),
+    )
+    run(config, directory=str(directory))
+    return directory
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "sparse", "openfermion", "pennylane", "npy"])
+def test_operators_are_read_back_as_they_left(finished: Path, tmp_path: Path, format: str) -> None:
+    """Our own reader recognizes what we write; the matrix is that of the declared terms."""
+    target = tmp_path / "operator"
+    assert main(["export", str(finished), f"--format={format}", "-o", str(target)]) == 0
+
+    read = OperatorFile(name="file", path=str(target)).build()
+    assert np.abs(read.to_matrix() - SparsePauliOp.from_list(LABELS).to_matrix()).max() < 1e-15
+
+
+def test_circuits_are_what_was_run(finished: Path, tmp_path: Path) -> None:
+    """Bound circuits have the energy of the result by a dense state vector; free ones have the declared parameters."""
+    result = json.loads((finished / "result.json").read_text())
+    for format, load in (("qasm2", qasm2.load), ("qasm3", qasm3.load)):
+        target = tmp_path / f"c.{format}"
+        assert main(["export", str(finished), f"--format={format}", "--bound", "-o", str(target)]) == 0
+        state = Statevector(load(str(target)))
+        energy = state.expectation_value(SparsePauliOp.from_list(LABELS)).real
+        assert energy == pytest.approx(result["energy"], abs=1e-9)
+    target = tmp_path / "free.qpy"
+    assert main(["export", str(finished), "--format=qpy", "-o", str(target)]) == 0
+    from qiskit import qpy
+
+    with target.open("rb") as file:
+        free: QuantumCircuit = qpy.load(file)[0]
+    assert free.num_parameters == len(result["parameters"])
+    assert Operator(free.assign_parameters(result["parameters"])) == Operator(
+        qasm3.load(str(tmp_path / "c.qasm3"))
+    )
+
+
+def test_evaluations_are_a_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One row for each, in order, on standard output."""
+    assert main(["export", str(finished), "--format=evaluations"]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+
+    assert [int(row["index"]) for row in rows] == list(range(30))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["export"], "needs one run directory"),
+        (["export", "RUN"], "--format: is missing; one of qasm2"),
+        (["export", "RUN", "--format=qasm4"], "did you mean 'qasm"),
+        (["export", "RUN", "--format=qpy"], "--output: qpy is no text; name a file with -o"),
+        (["export", "RUN", "--format=qasm2"], "OpenQASM 2 has no parameters; add --bound"),
+        (["export", "RUN", "--format=csv", "--bound"], "--bound: is for circuits"),
+        (["export", "RUN", "--format=csv", "-o", "RUN"], "exists; name another file"),
+        (["list", "--format=csv"], "--format: only `export` has formats"),
+        (["seed=1", "--fork"], "--fork: only `resume` has a run to fork"),
+        (["inspect"], "inspect: needs a file"),
+        (["inspect", "nowhere.txt"], "nowhere.txt cannot be read"),
+    ],
+)
+def test_what_cannot_be_exported_is_refused(
+    finished: Path, arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line, exit code 2."""
+    assert main([argument.replace("RUN", str(finished)) for argument in arguments]) == 2
+    error = capsys.readouterr().err
+
+    assert message in error
+    assert error.count("\n") == 1
+
+
+FILES = {
+    "c.qasm": (
+        'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nh q[0];\ncx q[0],q[1];\nmeasure q -> c;\n',
+        [
+            *("circuit", "qubits 2", "two-qubit gates 1", "classical bits c[2]", "kind unitary"),
+            "ansatz=file ansatz.path=c.qasm experiment=sampling",
+        ],
+    ),
+    "h.csv": (
+        "label,coefficient\nZZ,0.5\nXI,-1\nII,2\n",
+        ["operator", "qubits 2", "terms 3", "identity 2", "commuting groups 2", "hamiltonian=file"],
+    ),
+    "g.txt": ("3 2\n1 2 1\n2 3 1\n", ["graph", "Gset", "nodes 3", "edges 2", "bipartite yes", "graph=file"]),
+    "q.txt": ("0 0 -1\n0 1 2\n", ["QUBO", "variables 2", "entries 2", "hamiltonian=qubo"]),
+    "m.xyz": ("2\n\nLi 0 0 0\nH 0 0 1.6\n", ["geometry", "LiH", "4 with charge 0", "hamiltonian=molecule"]),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_told_what_it_is(name: str, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Kind, sizes counted by hand, and the override to use it; nothing is created."""
+    text, facts = FILES[name]
+    Path(name).write_text(text)
+    assert main(["inspect", name]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+
+    assert [fact for fact in facts if fact not in shown] == []
+    assert [path.name for path in workdir.iterdir()] == [name]
