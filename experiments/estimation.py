@@ -75,6 +75,7 @@ class Estimation(Experiment):
 
         from runner.engine.circuits import without_final_measurements
 
+        self._check_start(config)
         circuit, start = declared_circuit(config)
         circuit = without_final_measurements(circuit)
         values = self._values(circuit, start, config.seed)
@@ -114,6 +115,15 @@ class Estimation(Experiment):
             if config.estimator.precision == 0:
                 plan.require_exact()
         return Request(fitted, observables, np.array(names).reshape(shape), values)
+
+    def _check_start(self, config: RunConfig) -> None:
+        """Refuse a declared start that the parameter sets would replace."""
+        given = "parameter_values" if self.parameter_values else "random_shape" if self.random_shape else None
+        if given and config.ansatz.initial != type(config.ansatz).initial:
+            raise ConfigError(
+                f"is {config.ansatz.initial}, and experiment.{given} gives the parameters; leave one of them out",
+                key="ansatz.initial",
+            )
 
     def _values(self, circuit: QuantumCircuit, start: np.ndarray, seed: int) -> np.ndarray:
         import numpy as np

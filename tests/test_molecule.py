@@ -202,3 +202,17 @@ def test_bad_chains_are_refused(changes, message):
     """Each mistake is told in one line that names the key."""
     with pytest.raises(ConfigError, match=message):
         choice("hamiltonian", "hydrogen", **changes)
+
+
+def test_an_open_shell_keeps_its_unpaired_electrons() -> None:
+    """Triplet oxygen, core frozen, six electrons in four orbitals: PySCF's CASCI, four electrons up and two down."""
+    gto, scf, mcscf = (pytest.importorskip(f"pyscf.{name}") for name in ("gto", "scf", "mcscf"))
+    atoms = "O 0 0 0; O 0 0 1.2"
+    built = choice(
+        "hamiltonian", "molecule", geometry=atoms, spin=2, frozen_core=True, active_space=[6, 4]
+    ).build()
+    molecule = gto.M(atom=atoms, basis="sto3g", spin=2, verbose=0)
+
+    assert built.physics.electrons == (4, 2)
+    expected = mcscf.CASCI(scf.RHF(molecule).run(), 4, 6).kernel()[0]
+    assert built.physics.reference_energy == pytest.approx(expected, abs=1e-7)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp
 
-from runner.errors import ConfigError
+from runner import compose, run
+from runner.errors import ConfigError, ConfigWarning
 from tests.choices import choice
 from tests.operator_writers import WRITERS, some_terms
+from tests.test_run import events
 
 
 def read(path: Path, content: str | bytes, **changes):
@@ -100,3 +105,173 @@ def test_what_is_not_understood_is_refused_with_the_line(tmp_path: Path, content
     """No row is dropped or guessed."""
     with pytest.raises(ConfigError, match=message):
         read(tmp_path / "h", content)
+
+
+SEPARATORS = ",;\t :*@+[](){}\"'="
+LETTER = re.compile(r"(?<=[IXYZixyz])(?=[IXYZixyz])")
+
+
+def damaged(text: str, rng: np.random.Generator) -> str:
+    """The text after one accident to its structure that no grammar makes another operator of.
+
+    Digits, decimal signs and comments stay whole, no line is lost at its end, and no word in front of the first number
+    is cut: what is left could be a legal file.
+    """
+    safe = [i for i, char in enumerate(text) if char in SEPARATORS and not _in_number_or_comment(text, i)]
+    behind = re.search(r"\d[^\d.]+[\d.]+[^\d.]", text)
+    cuts = [match.start() for match in LETTER.finditer(text) if behind and match.start() > behind.end()]
+    minuses = [i for i, char in enumerate(text) if char == "-"]
+    kind = rng.choice(["delete", "double", "truncate", "minus", "dash", "twice", "cut"])
+    if kind in ("minus", "dash", "twice") and minuses:
+        at = int(rng.choice(minuses))
+        return (
+            text[:at]
+            + {"minus": "\N{MINUS SIGN}", "dash": "\N{EN DASH}", "twice": "--"}[kind]
+            + text[at + 1 :]
+        )
+    if kind == "cut" and cuts:
+        return text[: int(rng.choice(cuts))]
+    if kind == "truncate" and cuts:
+        at = int(rng.choice(cuts))
+        return text[:at] + text[at + 1 :]
+    at = int(rng.choice(safe))
+    return text[:at] + ("" if kind == "delete" else 2 * text[at]) + text[at + 1 :]
+
+
+def _in_number_or_comment(text: str, at: int) -> bool:
+    line = text[text.rfind("\n", 0, at) + 1 : at]
+    return bool(re.search(r"[#%/]", line)) or (
+        text[at] in ",+"
+        and re.search(r"\d$", text[:at]) is not None
+        and re.match(r"\d", text[at + 1 :]) is not None
+    )
+
+
+def check_damaged(folder: Path, first: int, count: int) -> tuple[int, int]:
+    """Read damaged files; how many were refused and how many still gave what was written."""
+    names = [name for name in WRITERS if name not in ("matrix.npy", "evolution.qpy", "decimal_commas.csv")]
+    refused = 0
+    for number in range(first, first + count):
+        rng = np.random.default_rng([7, number])
+        name, terms = names[number % len(names)], some_terms(number)
+        text = damaged(str(WRITERS[name](terms)), rng)
+        try:
+            _, operator = read(folder / name, text)
+        except ConfigError:
+            refused += 1
+        else:
+            assert dict(operator.to_list()) == dict(terms), f"file {number}, {name}:\n{text}"
+    return refused, count - refused
+
+
+def test_a_damaged_file_is_refused_or_read_right(tmp_path: Path) -> None:
+    """500 files with one separator, bracket, sign or letter too few or too many: never another operator."""
+    refused, right = check_damaged(tmp_path, 0, 500)
+
+    assert refused > 200
+    assert right > 50
+
+
+@pytest.mark.nightly
+def test_twenty_thousand_damaged_files(tmp_path: Path) -> None:
+    """The same at length."""
+    print("refused and right:", check_damaged(tmp_path, 1000, 20_000))
+
+
+def test_binary_files_are_refused_where_they_are_cut_off(tmp_path: Path) -> None:
+    """A matrix or a circuit of which any part is missing, or to which something was added."""
+    for name in ("matrix.npy", "evolution.qpy"):
+        whole = bytes(WRITERS[name](some_terms(3)))
+        for size in [*range(1, len(whole), 97), len(whole) - 1]:
+            with pytest.raises(ConfigError):
+                read(tmp_path / name, whole[:size])
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.zeros((3, 3)), r"array of shape \(3, 3\); give a matrix of 2ⁿ rows"),
+        (np.zeros(4), r"array of shape \(4,\)"),
+        (np.array([[0, 1], [2, 0]]), r"is not hermitian: element \[0, 1\] is 1\+0j, \[1, 0\] is 2\+0j"),
+        (np.array([[np.nan, 0], [0, 1]]), "holds a number that is not finite"),
+        (np.zeros((2, 2)), "is zero everywhere"),
+        (np.array([["a", "b"], ["c", "d"]]), "holds no numbers"),
+        (np.array([[{}, 1], [1, 2]], dtype=object), "holds no numbers"),
+    ],
+)
+def test_what_is_no_observable_matrix_is_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
+    """Nothing is unpickled, and nothing is taken for a matrix that is none."""
+    np.save(tmp_path / "m.npy", array, allow_pickle=True)
+    with pytest.raises(ConfigError, match=message):
+        choice("hamiltonian", "file", path=str(tmp_path / "m.npy")).build()
+
+
+def test_a_matrix_header_allocates_nothing(tmp_path: Path) -> None:
+    """A header of 2³⁰ × 2³⁰ numbers over no data is refused at once."""
+    header = f"{{'descr': '<c16', 'fortran_order': False, 'shape': ({2**30}, {2**30}), }}".ljust(117) + "\n"
+    with pytest.raises(ConfigError, match="more than 1024"):
+        read(tmp_path / "m.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+
+
+def test_what_never_ends_is_not_opened(tmp_path: Path) -> None:
+    """A pipe, a device, a folder and a file that is too large."""
+    os.mkfifo(tmp_path / "pipe")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(60_000_000)
+    for path, message in (
+        (tmp_path / "pipe", "is no ordinary file"),
+        (Path("/dev/zero"), "is no ordinary file"),
+        (tmp_path, "is a folder"),
+        (tmp_path / "large", "is larger than 50000000 bytes"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            choice("hamiltonian", "file", path=str(path)).build()
+
+
+def test_what_was_read_is_said(tmp_path: Path) -> None:
+    """Format, size, first and last term, identity, order, and what was added up: by hand."""
+    with pytest.warns(ConfigWarning, match="ZI stands twice"):
+        declared, operator = read(
+            tmp_path / "h", "# made by hand\n0.5 [Z1] +\n-1 [] +\n0.25 [X0 Y1] +\n0.5 [Z1]\n"
+        )
+
+    assert dict(operator.to_list()) == {"ZI": 1.0, "II": -1.0, "YX": 0.25}
+    assert declared.reading.describe()["words"] == (
+        "OpenFermion text: 2 qubits, 3 terms, 1 ZI … 0.25 YX; identity -1; index 0 is qubit 0; "
+        "1 comment left out; 2 qubits, because the highest index is 1; 4 terms were read, equal ones were added up"
+    )
+
+
+def test_the_number_of_qubits_can_be_declared(tmp_path: Path) -> None:
+    """hamiltonian.qubits reaches beyond the highest index, and must agree with labels."""
+    _, operator = read(tmp_path / "h", "0.5 [Z1]", qubits=4)
+    assert operator.to_list() == [("IIZI", 0.5)]
+
+    _, operator = read(tmp_path / "h", "0.5 [Z1]", qubits=4, qubit_order="big")
+    assert operator.to_list() == [("IZII", 0.5)]
+
+    with pytest.raises(ConfigError, match=r"labels have 2 letters, and hamiltonian.qubits is 4"):
+        read(tmp_path / "h", "ZZ 0.5", qubits=4)
+    with pytest.raises(ConfigError, match="names no qubit; say how many"):
+        read(tmp_path / "h", "0.5 []")
+
+
+def test_what_was_read_is_in_journal_and_terminal(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The run says how it understood the file, also without a problem to minimize."""
+    Path("h.txt").write_text("0.5 [Z0 Z1] +\n0.25 [X0]")
+    changes = (
+        "hamiltonian=file",
+        "hamiltonian.path=h.txt",
+        "tracking=off",
+        "run.figures=false",
+        "estimator=exact",
+    )
+    words = "OpenFermion text: 2 qubits, 2 terms, 0.5 ZZ … 0.25 IX; identity 0; index 0 is qubit 0"
+    for experiment in ("vqe", "estimation"):
+        result = run(
+            compose(*changes, f"experiment={experiment}", "optimizer.max_evaluations=2"), quiet=False
+        )
+
+        (event,) = events(result, "hamiltonian")
+        assert event["words"].startswith(words)
+        assert words in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,5 +138,7 @@ def qpy_circuits(path: Path, key: str) -> list[Any]:
     try:
         return list(qpy.load(io.BytesIO(content)))
     except Exception as error:  # a damaged file fails in many ways, all of them inside qiskit
-        name = type(error).__name__ if not isinstance(error, QiskitError) else str(error).strip("'\"")
+        name = type(error).__name__
+        if isinstance(error, QiskitError):  # its binary parser draws boxes and colours
+            name = re.sub(r"\x1b\[[\d;]*m", "", error.message).strip("'\" \n").split("\n")[0].rstrip(": ")
         raise ConfigError(f"{path} is damaged ({name}); dump it again", key=key) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +94,7 @@ class MoleculeGeometry:
         """
         chemistry()
         from qiskit_nature.second_q.drivers import PySCFDriver
-        from qiskit_nature.second_q.transformers import ActiveSpaceTransformer, FreezeCoreTransformer
+        from qiskit_nature.second_q.transformers import FreezeCoreTransformer
         from qiskit_nature.units import DistanceUnit
 
         atoms = self.atoms()
@@ -103,12 +104,14 @@ class MoleculeGeometry:
             problem: Any = PySCFDriver(
                 atom=atoms.text, unit=unit, charge=charge, spin=spin, basis=self.basis
             ).run()
-            if self.frozen_core:
-                problem = FreezeCoreTransformer().transform(problem)
-            if self.active_space:
-                electrons, orbitals = self.active_space
-                chosen = ActiveSpaceTransformer(electrons, orbitals, self.active_orbitals or None)
-                problem = chosen.transform(problem)
+            core = (
+                FreezeCoreTransformer().count_core_orbitals(problem.molecule.symbols)
+                if self.frozen_core
+                else 0
+            )
+            problem = active(problem, core, self.active_space, self.active_orbitals)
+        except ConfigError:
+            raise
         except Exception as error:  # PySCF and qiskit-nature raise whatever they like on impossible molecules
             reason = " ".join(str(error).split())[:100]
             raise ConfigError(
@@ -168,6 +171,42 @@ def chemistry() -> None:
             "needs qiskit-nature and pyscf; pip install 'runner[chemistry]', or choose h2, lih, hydrogen",
             key="hamiltonian",
         )
+
+
+def active(problem: Any, frozen: int, space: Sequence[int], orbitals: Sequence[int]) -> Any:
+    """A qiskit-nature problem with fewer orbitals, its number of unpaired electrons kept.
+
+    In one step and with electrons up and down: qiskit-nature loses the constant of the first of two active spaces, and
+    pairs up the electrons of an open shell.
+
+    Args:
+        problem: all orbitals and electrons.
+        frozen: number of lowest orbitals that stay doubly occupied.
+        space: [electrons, orbitals] that stay active among the others; empty: all of them.
+        orbitals: which they are, the first that is not frozen is 0; empty: those around the Fermi level.
+
+    Raises:
+        ConfigError: the electrons that stay behind do not pair up, or there are too few.
+    """
+    from qiskit_nature.second_q.transformers import ActiveSpaceTransformer
+
+    up, down = problem.num_particles
+    if not frozen and not space:
+        return problem
+    if frozen > min(up, down):
+        told = f"freezes {frozen} orbitals, and there are {up} + {down} electrons; lower it"
+        raise ConfigError(told, key="hamiltonian.frozen_core")
+    left = up + down - 2 * frozen
+    electrons, size = space or (left, problem.num_spatial_orbitals - frozen)
+    pairs, odd = divmod(left - electrons, 2)
+    if odd or not 0 <= pairs <= min(up, down) - frozen:
+        raise ConfigError(
+            f"leaves {left - electrons} of {left} electrons behind, which do not pair up; give e.g. [{left}, {size}]",
+            key="hamiltonian.active_space",
+        )
+    pairs += frozen
+    chosen = [frozen + orbital for orbital in orbitals] or list(range(pairs, pairs + size))
+    return ActiveSpaceTransformer((up - pairs, down - pairs), size, chosen).transform(problem)
 
 
 def mapped(problem: Any, mapper: str, sector: str, *, source: str | None = None) -> Hamiltonian:

@@ -85,6 +85,10 @@ def test_without_observables_it_is_the_hamiltonian(workdir: Path) -> None:
             ["experiment.parameter_values=[1]", "experiment.random_shape=[2]"],
             "experiment.random_shape: both parameter_values and random_shape",
         ),
+        (
+            ["experiment.random_shape=[2]", "ansatz.initial=random"],
+            "ansatz.initial: is random, and experiment.random_shape gives the parameters",
+        ),
         (["experiment.observables=[XXX]"], "XXX has 3 qubits, the circuit 2"),
         (
             ["experiment.observables=[[XX,YY,ZZ]]", "experiment.random_shape=[2]"],

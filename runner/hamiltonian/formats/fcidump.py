@@ -326,22 +326,14 @@ def _reading(
 
 def _active(problem: Any, declared: OperatorFile, source: Source) -> Any:
     """The problem with its lowest orbitals frozen and the rest of the inactive ones left out."""
-    from qiskit_nature.second_q.transformers import ActiveSpaceTransformer
+    from runner.hamiltonian.molecule import active
 
-    active: Any
     try:
-        if frozen := declared.frozen_core:
-            kept = list(range(frozen, problem.num_spatial_orbitals))
-            up, down = problem.num_particles
-            active = ActiveSpaceTransformer((up - frozen, down - frozen), len(kept), kept)
-            problem = active.transform(problem)
-        if declared.active_space:
-            electrons, orbitals = declared.active_space
-            active = ActiveSpaceTransformer(electrons, orbitals, declared.active_orbitals or None)
-            problem = active.transform(problem)
+        return active(problem, declared.frozen_core, declared.active_space, declared.active_orbitals)
+    except ConfigError:
+        raise
     except Exception as error:  # qiskit-nature raises whatever it likes on impossible spaces
         reason = shorten(str(error), 100)
         raise ConfigError(
             f"{source.path}: qiskit-nature refuses it ({reason}); check it", key="hamiltonian"
         ) from error
-    return problem
