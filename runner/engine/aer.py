@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression, QuantumCircuit
+from qiskit.circuit.library import UnitaryGate
+from qiskit.quantum_info import Operator
 
 from runner import faults
 from runner.engine.circuits import CHANNELS
@@ -88,7 +90,10 @@ def translate(
     circuit: QuantumCircuit, *, method: str = "automatic", noise_model: Any = None
 ) -> QuantumCircuit:
     """The circuit with every instruction Aer does not know replaced by its definition; the others stay as they are."""
+    circuit = _with_blocks(circuit, lambda block: translate(block, method=method, noise_model=noise_model))
     known = gate_names(method if noise_model is None else "automatic")
+    if noise_model is not None:
+        circuit = _with_noisy_matrices(circuit, frozenset(noise_model.noise_instructions) - known)
     if method == "stabilizer":
         _refuse_non_clifford(circuit, known)
     for _ in range(20):
@@ -106,6 +111,42 @@ def translate(
         if circuit.data == before.data:
             raise ConfigError(f"Aer's method {method} cannot simulate the instruction {sorted(unknown)[0]!r}")
     raise ConfigError(f"the instruction {sorted(unknown)[0]!r} has no definition in gates Aer knows")
+
+
+def _with_blocks(
+    circuit: QuantumCircuit, change: Callable[[QuantumCircuit], QuantumCircuit]
+) -> QuantumCircuit:
+    """The circuit with the blocks of its branches and loops changed."""
+    if not any(
+        isinstance(item.operation, ControlFlowOp) for item in circuit.data if not item.is_standard_gate()
+    ):
+        return circuit
+    result = circuit.copy_empty_like()
+    for item in circuit.data:
+        operation = item.operation
+        if isinstance(operation, ControlFlowOp):
+            item = item.replace(
+                operation=operation.replace_blocks([change(block) for block in operation.blocks])
+            )
+        result._append(item)
+    return result
+
+
+def _with_noisy_matrices(circuit: QuantumCircuit, names: frozenset[str]) -> QuantumCircuit:
+    """The circuit with gates that have noise, but that Aer does not know, as matrices that carry their names."""
+    if not any(item.name in names for item in circuit.data):
+        return circuit
+    result = circuit.copy_empty_like()
+    for item in circuit.data:
+        if item.name in names:
+            if any(isinstance(value, ParameterExpression) for value in item.params):
+                raise ConfigError(
+                    f"gate {item.name!r} has noise and parameters, and Aer does not know it; give the noise to the "
+                    "gates of its definition, or use method density_matrix"
+                )
+            item = item.replace(operation=UnitaryGate(Operator(item.operation), label=item.name))
+        result._append(item)
+    return result
 
 
 def _refuse_non_clifford(circuit: QuantumCircuit, known: frozenset[str]) -> None:

@@ -11,6 +11,7 @@ from qiskit.circuit import ClassicalRegister, Gate, Parameter
 from qiskit.circuit.library import PauliEvolutionGate, RXGate, RZGate
 from qiskit.quantum_info import Operator, SparsePauliOp
 from qiskit.synthesis import SuzukiTrotter
+from qiskit_aer.noise import NoiseModel, depolarizing_error
 
 from runner.engine import Engine
 from runner.errors import ConfigError
@@ -104,11 +105,13 @@ def test_a_foreign_parameter_in_a_definition_is_told() -> None:
         ENGINES["kernel"].estimator_plan(circuit, "Z")
 
 
-def test_a_gate_in_a_branch_is_what_its_definition_says() -> None:
-    """A body under the name `x` that turns by π/3 about y, where the branch is always taken."""
-    gate = Gate("x", 1, [])
+@pytest.mark.parametrize("name", ["x", "mine"])
+def test_a_gate_in_a_branch_is_what_its_definition_says(name: str) -> None:
+    """A body under a standard and under an own name that turns by π/3 about y, where the branch is always taken."""
+    angle = Parameter("a")
+    gate = Gate(name, 1, [angle])
     gate.definition = QuantumCircuit(1)
-    gate.definition.ry(np.pi / 3, 0)
+    gate.definition.ry(angle, 0)
     circuit = QuantumCircuit(1)
     circuit.add_register(ClassicalRegister(1, "c"), out := ClassicalRegister(1, "out"))
     circuit.x(0)
@@ -119,10 +122,30 @@ def test_a_gate_in_a_branch_is_what_its_definition_says() -> None:
     circuit.measure(0, out[0])
 
     for engine in ENGINES.values():
-        ones = (
-            engine.sampler_plan(circuit).run(NOTHING, shots=20_000, seed=3)["out"].get_int_counts().get(1, 0)
-        )
+        counts = engine.sampler_plan(circuit).run(np.array([np.pi / 3]), shots=20_000, seed=3)["out"]
+        ones = counts.get_int_counts().get(1, 0)
+
         assert ones / 20_000 == pytest.approx(np.sin(np.pi / 6) ** 2, abs=0.02)
+
+
+@pytest.mark.parametrize("method", ["density_matrix", "statevector"])
+def test_noise_of_a_users_gate_counts_in_density_matrices_and_trajectories(method: str) -> None:
+    """Depolarizing by 0.2 after a gate of an own name that is an X: it reads 0 in a tenth of the shots."""
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.2, 1), "mine")
+    gate = Gate("mine", 1, [])
+    gate.definition = QuantumCircuit(1)
+    gate.definition.x(0)
+    circuit = QuantumCircuit(1)
+    circuit.append(gate, [0])
+    engine = Engine(noise_model=noise, method=method)
+    counts = engine.sampler_plan(circuit.measure_all(inplace=False)).run(NOTHING, shots=20_000, seed=3)[
+        "meas"
+    ]
+    energies = engine.estimator_plan(circuit, "Z").run(NOTHING, shots=20_000, seed=3)
+
+    assert counts.get_int_counts()[0] / 20_000 == pytest.approx(0.1, abs=0.012)
+    assert float(energies.evs) == pytest.approx(-0.8, abs=0.025)
 
 
 def test_later_changes_of_a_gate_do_not_reach_a_plan() -> None:
