@@ -53,7 +53,7 @@ class Exported:
         hamiltonian = config.hamiltonian.build()
         circuit = config.ansatz.build(hamiltonian)
         _same(circuit, hamiltonian, events)
-        values = []
+        values: list[float] = []
         if files.result.is_file():
             values = json.loads(files.result.read_text(encoding="utf-8")).get("parameters") or []
         return cls(hamiltonian, circuit, list(values), events)

@@ -196,11 +196,15 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
     """
     from runner.engine.classification import classify
 
-    classify(circuit).require_known(backend.target.operation_names, key="ansatz")
+    found = classify(circuit)
+    found.require_known(backend.target.operation_names, key="ansatz")
     available = backend.target.num_qubits
+    ideal = getattr(backend, "ideal", False)
     if available is not None and circuit.num_qubits > available:
-        if getattr(backend, "ideal", False):
-            _require_memory(circuit.num_qubits)
+        if ideal and len(found.used) <= available:
+            return _rewritten(circuit, backend, config)
+        if ideal:
+            _require_memory(len(found.used))
         raise ConfigError(
             f"{config.backend.name!r} has {available} qubits, the circuit needs {circuit.num_qubits}; "
             "choose a larger backend",
@@ -229,6 +233,23 @@ def chosen_gradient(
 
     circuits = [circuit for circuit, _ in pubs]
     return chosen(declared, circuits, exact=config.estimator.precision == 0, adjoint=adjoint)
+
+
+def _rewritten(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> QuantumCircuit:
+    """A circuit that is wider than what it uses, in gates that the ideal backend knows and on the same qubits."""
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    from runner.transpiler import own_stages
+
+    standard = get_standard_gate_name_mapping()
+    with own_stages():
+        passes = generate_preset_pass_manager(
+            optimization_level=config.backend.optimization_level,
+            basis_gates=[name for name in backend.target.operation_names if name in standard],
+            seed_transpiler=config.seed % 2**31,
+        )
+    return passes.run(circuit)
 
 
 def _require_memory(num_qubits: int) -> None:

@@ -58,7 +58,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint} (available: {shorten(', '.join(known), 110)})"
 
 
-def shorten(text: str, width: int) -> str:
-    """The text on one line, cut at `width` characters."""
+def shorten(text: Any, width: int) -> str:
+    """The text, or what anything else prints as, on one line and cut at `width` characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= width else line[: width - 1] + "…"

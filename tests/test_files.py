@@ -257,3 +257,18 @@ def test_overlaps_need_a_unitary_circuit(workdir, changes, message):
         run(compose("tracking=off", "ansatz=file", "ansatz.path=r.qasm", *changes))
 
     assert [path.name for path in workdir.iterdir()] == ["r.qasm"]
+
+
+def test_a_wide_circuit_needs_what_it_uses(written, tmp_path):
+    """133 qubits of which three act: |+⟩ on 56 and X on 58, so ⟨2·X₅₆ + Z₅₈⟩ = 2 − 1."""
+    from runner import compose, run
+
+    gates = "h q[56];\ncz q[56],q[57];\nx q[58];\n"
+    path = written("wide.qasm", f'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[133];\n{gates}')
+    config = compose(
+        *("experiment=estimation", "experiment.observables=[]", "experiment.random_shape=[]"),
+        *("estimator=exact", "ansatz=file", f"ansatz.path={path}", "tracking=off", "run.figures=false"),
+        *("hamiltonian=pauli", "hamiltonian.qubits=133", "hamiltonian.terms=[[X,2.0,[56]],[Z,1.0,[58]]]"),
+    )
+
+    assert run(config, directory=str(tmp_path / "run")).energy == pytest.approx(1.0)

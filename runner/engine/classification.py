@@ -57,6 +57,11 @@ class Classification:
         return self.anatomy.channels
 
     @property
+    def used(self) -> set[int]:
+        """The qubits that anything acts on or measures."""
+        return self.anatomy.touched | set(self.anatomy.final.values())
+
+    @property
     def unitary(self) -> bool:
         """Nothing but gates and delays comes before the final measurements."""
         return not (self.anatomy.dynamic or self.channels)
