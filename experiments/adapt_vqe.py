@@ -81,7 +81,7 @@ class AdaptVqe(Experiment):
                 "holds numbers for each parameter, and this ansatz grows; set it to null",
                 key=f"optimizer.{fixed[0]}",
             )
-        check_optimizer(config.optimizer, evolved(hamiltonian, list(generators.values())))
+        check_optimizer(config.optimizer, config, evolved(hamiltonian, list(generators.values())))
         return Pool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
 
     def run(self, lab: Lab) -> Outcome:

@@ -65,7 +65,7 @@ class DissociationCurve(Experiment):
             )
             for value in self.values
         ]
-        check_optimizer(config.optimizer, *(problem.circuit for problem in problems))
+        check_optimizer(config.optimizer, config, *(problem.circuit for problem in problems))
         if config.optimizer.uses_gradient:
             for problem in problems:
                 chosen_gradient(config.gradient, config, backend, (problem.circuit, problem.observable))

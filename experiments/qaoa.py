@@ -14,7 +14,7 @@ from runner.experiment import Experiment
 from runner.problem import fit
 from runner.require import require_integer, require_positive
 from runner.results import Outcome
-from runner.workload import check_optimizer, common_frequencies
+from runner.workload import check_circuits, common_frequencies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,7 +130,12 @@ class Qaoa(Experiment):
                 f"nft fits waves, and a CVaR is none, got {self.cvar}; use cobyla, or experiment.cvar=1",
                 key="experiment.cvar",
             )
-        check_optimizer(config.optimizer, circuit)
+        if getattr(config.optimizer, "uses_gradient", False):
+            raise ConfigError(
+                f"{config.optimizer.name} follows gradients, and sampled bitstrings have none; use cobyla or spsa",
+                key="optimizer",
+            )
+        check_circuits(config.optimizer, circuit)
         return Task(circuit, cost)
 
     def run(self, lab: Lab) -> Outcome:

@@ -75,7 +75,7 @@ class Vqd(Experiment):
         from runner.engine.classification import classify
 
         assert problem is not None
-        check_optimizer(config.optimizer, problem.circuit)
+        check_optimizer(config.optimizer, config, problem.circuit)
         qubits = problem.hamiltonian.num_qubits
         states, sector = number_of_states(problem.hamiltonian), sector_of(problem.hamiltonian)
         if self.levels > states:

@@ -88,7 +88,7 @@ class VqeRace(Experiment):
         assert problem is not None
         racers = self.racers(config)
         for racer in racers:
-            check_optimizer(racer, problem.circuit)
+            check_optimizer(racer, config, problem.circuit)
         return racers
 
     def run(self, lab: Lab) -> Outcome:

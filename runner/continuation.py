@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.config import Declaration, RunConfig, declare, flatten, restore
 from runner.directory import OUTPUTS, RunDirectory
+from runner.encoding import encode
 from runner.environment import environment
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.journal import Journal, is_open, read_journal
@@ -167,7 +168,10 @@ def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
     import yaml
 
     try:
-        current = yaml.safe_load(files.config.read_text(encoding="utf-8"))
+        text = files.config.read_text(encoding="utf-8")
+        current = json.loads(
+            encode(yaml.safe_load(text) or {})
+        )  # the journal has words for what JSON cannot say
     except OSError:
         return  # the journal holds it too
     except yaml.YAMLError as error:

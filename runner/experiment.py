@@ -39,7 +39,7 @@ class Experiment:
         from runner.workload import check_optimizer
 
         if problem is not None:
-            check_optimizer(config.optimizer, problem.circuit)
+            check_optimizer(config.optimizer, config, problem.circuit)
         return None
 
     def optimizers_of(self, config: RunConfig) -> Sequence[Any]:

@@ -224,6 +224,8 @@ class Lab:
             callback=workload.iteration,
             **more,
         )
+        if optimizer.uses_gradient and self.config.gradient == "spsa":
+            found = replace(found, success=False)  # one random direction cannot tell that a gradient vanishes
         with self._lock:
             self.converged = found.success and self.converged is not False
         workload.propose(found.candidates or (Candidate("answer", found.parameters),))

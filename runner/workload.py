@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.primitives import PrimitiveResult
 
+    from runner.config import RunConfig
     from runner.lab import Lab
     from runner.optimizer import Candidate
 
@@ -173,8 +174,42 @@ def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | No
     ]
 
 
-def check_optimizer(optimizer: Any, *circuits: QuantumCircuit) -> None:
-    """Refuse an optimizer that does not fit energies in these circuits: their parameters, and how they depend on them.
+def check_optimizer(optimizer: Any, config: RunConfig, *circuits: QuantumCircuit) -> None:
+    """Refuse an optimizer that does not fit the declared estimator, or energies in these circuits.
+
+    Raises:
+        ConfigError: naming the setting or the parameter, and what to type instead.
+    """
+    check_differences(optimizer, config.gradient, sampled=config.estimator.precision != 0)
+    check_circuits(optimizer, *circuits)
+
+
+def check_differences(optimizer: Any, gradient: str, *, sampled: bool) -> None:
+    """Refuse to differentiate noise: energies with a standard error σ, h apart, give a slope with σ/(√2 h).
+
+    Raises:
+        ConfigError: naming what can be done instead.
+    """
+    if not getattr(optimizer, "uses_gradient", False):
+        return
+    if getattr(optimizer, "uses_hessian", False) and (sampled or gradient == "spsa"):
+        why = "the estimator samples" if sampled else "gradient=spsa draws them at random"
+        raise ConfigError(
+            f"{optimizer.name} takes differences of gradients, and {why}; "
+            f"use {'estimator=exact, or adam' if sampled else 'gradient=parameter_shift'}",
+            key="optimizer",
+        )
+    if sampled and gradient == "none":
+        step = optimizer.difference_step
+        raise ConfigError(
+            f"none takes differences over {step:g} rad, which make {1 / (2**0.5 * step):.0f} σ of a standard error σ; "
+            "use gradient=parameter_shift, or cobyla",
+            key="gradient",
+        )
+
+
+def check_circuits(optimizer: Any, *circuits: QuantumCircuit) -> None:
+    """Refuse an optimizer that does not fit the parameters of these circuits, or how energies depend on them.
 
     Raises:
         ConfigError: naming the setting or the parameter, and what to type instead.

@@ -11,7 +11,7 @@ from runner import compose, run
 from runner.__main__ import main
 from runner.forecast import forecast
 from runner.journal import read_journal
-from tests.choices import choices
+from tests.choices import choice, choices
 
 BUDGET = 30
 SMALL = ("tracking=off", "run.figures=false", "ansatz=real_amplitudes", f"optimizer.max_evaluations={BUDGET}")
@@ -32,7 +32,9 @@ ALIKE = (
 )
 def test_forecast_agrees_with_runs_that_use_their_budget(optimizer: str, tmp_path: Path) -> None:
     """Usage, jobs and cost within 5 % for every optimizer; a run that converges earlier takes less."""
-    config = compose(*SMALL, f"optimizer={optimizer}", "estimator.default_shots=200")
+    curved = choice("optimizer", optimizer).uses_hessian
+    estimator = ("estimator=exact",) if curved else ("estimator.default_shots=200",)
+    config = compose(*SMALL, f"optimizer={optimizer}", *estimator)
 
     found = forecast(config)
     actual = run(config, directory=str(tmp_path / "run"))

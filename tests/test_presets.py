@@ -35,6 +35,10 @@ NEEDS = {
     "backend=device": {"hamiltonian": "two_qubit", "backend.device": "fake_manila"},
     "backend=fake_manila": {"hamiltonian": "two_qubit"},
     "estimator=target": {"experiment": "vqe"},
+    **{
+        f"optimizer={name}": {"estimator": "exact", "experiment": "vqe"}
+        for name in ("dogleg", "newton_cg", "trust_exact", "trust_krylov", "trust_ncg")
+    },
     "hamiltonian=file": {"hamiltonian.path": "terms.json"},
     "hamiltonian=pauli": {"hamiltonian.terms": "[[ZZ,1.0],[XX,0.5]]"},
 }

@@ -1,12 +1,14 @@
 """SciPy's methods as they are declared: every documented option, the same points as SciPy, and what is refused."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
 from scipy.optimize import minimize, show_options
 
-from runner.config import compose
+from runner import resume, run
+from runner.config import compose, declare
 from runner.errors import ConfigError
 from runner.optimizer.scipy_methods import METHODS
 from tests.choices import choice
@@ -220,8 +222,6 @@ def test_bad_options_are_refused(name, changes, message):
 )
 def test_wrong_counts_are_refused_before_a_session(name, setting, message, workdir):
     """One line, and nothing is made."""
-    from runner import run
-
     with pytest.raises(ConfigError, match=message):
         run(
             compose(
@@ -246,8 +246,6 @@ def test_matrices_are_checked():
 
 def test_a_growing_ansatz_takes_no_numbers_for_each_parameter(workdir):
     """ADAPT-VQE has one parameter, then two, then three."""
-    from runner import run
-
     declared = compose(
         "experiment=adapt_vqe", "hamiltonian=h2", "optimizer=l_bfgs_b", "optimizer.bounds=[[-1,1],[-1,1],[-1,1]]",
         "estimator=exact", "tracking=off",
@@ -256,3 +254,104 @@ def test_a_growing_ansatz_takes_no_numbers_for_each_parameter(workdir):
         ConfigError, match=r"optimizer.bounds: holds numbers for each parameter, and this ansatz grows"
     ):
         run(declared)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ("optimizer=l_bfgs_b", "gradient=none"),
+            r"gradient: none takes differences .* make 707 σ .*=parameter_shift",
+        ),
+        (
+            ("optimizer=adam", "gradient=none", "estimator.default_shots=100000"),
+            "gradient: none takes differences",
+        ),
+        (
+            (
+                "optimizer=slsqp",
+                "gradient=none",
+                "estimator.default_shots=null",
+                "estimator.default_precision=0.01",
+            ),
+            "gradient: none takes differences",
+        ),
+        (
+            ("optimizer=newton_cg",),
+            "optimizer: newton_cg takes differences of gradients, and the estimator samples",
+        ),
+        (
+            ("optimizer=trust_exact", "gradient=parameter_shift"),
+            "optimizer: trust_exact takes differences of gradients",
+        ),
+        (
+            ("optimizer=trust_ncg", "gradient=spsa", "estimator=exact"),
+            "optimizer: trust_ncg takes differences of gradients, and gradient=spsa draws them at random",
+        ),
+        (
+            ("experiment=vqe_race", "gradient=none", "experiment.optimizers=[cobyla,bfgs]"),
+            "gradient: none takes",
+        ),
+        (("experiment=vqd", "optimizer=cg", "gradient=none"), "gradient: none takes differences"),
+        (
+            ("experiment=qaoa", "optimizer=l_bfgs_b"),
+            "optimizer: l_bfgs_b follows gradients, and sampled bitstrings",
+        ),
+    ],
+)
+def test_noise_is_not_differentiated(overrides, message, workdir):
+    """σ = 0.01 over a width of 0.001 is a slope uncertain by 7: refused in one line before anything is made."""
+    with pytest.raises(ConfigError, match=message):
+        run(
+            compose(
+                *overrides, *([] if "estimator=exact" in overrides else ["estimator=shots"]), "tracking=off"
+            )
+        )
+
+    assert not (workdir / "outputs").exists()
+
+
+def test_exact_energies_may_be_differentiated(workdir):
+    """FCI of H2 (PySCF, −1.137306) by L-BFGS-B on central differences of exact energies."""
+    result = run(
+        compose(
+            "optimizer=l_bfgs_b", "gradient=none", "estimator=exact", "hamiltonian=h2", "ansatz=uccsd",
+            "tracking=off", "run.figures=false",
+        )
+    )  # fmt: skip
+
+    assert result.converged
+    assert result.energy == pytest.approx(-1.137306, abs=2e-6)
+
+
+def test_random_gradients_are_not_called_converged(workdir):
+    """The SPSA estimate vanishes where a direction happens to be level, which is no criterion."""
+    result = run(
+        compose(
+            "optimizer=adam", "gradient=spsa", "optimizer.gtol=10.0", "estimator=exact", "tracking=off",
+            "run.figures=false",
+        )
+    )  # fmt: skip
+
+    assert result.evaluations == 1
+    assert result.converged is False
+
+
+def test_an_infinite_order_survives_a_break(workdir):
+    """`norm=inf` is written into the journal as a word, and read back as what config.yaml says."""
+    words = [
+        "optimizer=bfgs",
+        "optimizer.norm=inf",
+        "optimizer.max_evaluations=3",
+        "estimator=exact",
+        "tracking=off",
+    ]
+    whole = run(declare([*words, "hamiltonian=h2", "run.figures=false"]), directory=str(workdir / "whole"))
+    broken = workdir / "broken"
+    shutil.copytree(whole.directory, broken)
+    lines = (broken / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (broken / "journal.jsonl").write_bytes(b"".join(lines[:-3]))
+    for name in ("result.json", "session.json"):
+        (broken / name).unlink()
+
+    assert resume(broken).energy == whole.energy

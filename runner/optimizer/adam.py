@@ -32,7 +32,7 @@ class Adam(OptimizerConfig):
     amsgrad: bool = False
     """Never let v̂ shrink (Reddi, Kale & Kumar 2018)."""
     gtol: float = 1e-4
-    """Norm of the gradient at which it has converged."""
+    """Norm of the gradient at which it has converged; at a bound, of the part that leads inward."""
     difference_step: float = 1e-3
     """Width in radians of the central differences used where no gradient is declared."""
 
@@ -58,11 +58,11 @@ class Adam(OptimizerConfig):
         while True:
             trail.add(x)
             energy, slope = watch.value_and_gradient(x, self.difference_step)
-            norm = float(np.linalg.norm(slope))
+            norm = float(np.linalg.norm(slope if box is None else x - np.clip(x - slope, *box)))
             if norm < self.gtol:
                 return Ending(parameters=x, energy=energy, message=f"gradient {norm:.1e} below gtol")
             if self.iterations is not None and k == self.iterations:
-                return Ending(parameters=x, energy=energy, message=f"{k} steps done")
+                return Ending(parameters=x, energy=energy, success=False, message=f"{k} steps done")
             k += 1
             mean = self.beta1 * mean + (1 - self.beta1) * slope
             square = self.beta2 * square + (1 - self.beta2) * slope**2

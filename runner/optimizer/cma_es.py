@@ -12,6 +12,9 @@ from runner.require import require_integer
 if TYPE_CHECKING:
     import numpy as np
 
+CONVERGED = frozenset({"tolfun", "tolx", "tolfunhist"})
+"""Ends of the cma package at which the cloud has come to rest; at others it was stopped, or cannot go on."""
+
 
 @dataclass(kw_only=True)
 class CMAES(OptimizerConfig):
@@ -62,10 +65,9 @@ class CMAES(OptimizerConfig):
             strategy.tell(list(points), watch.many(points).tolist())
             watch.step(float(strategy.best.f), sigma=float(strategy.sigma))
         centre = np.array(strategy.result.xfavorite)
-        reasons = ", ".join(strategy.stop())
-        return Ending(
-            parameters=centre, energy=watch(centre), success="maxiter" not in reasons, message=reasons
-        )
+        reasons = list(strategy.stop())
+        converged = not CONVERGED.isdisjoint(reasons)
+        return Ending(parameters=centre, energy=watch(centre), success=converged, message=", ".join(reasons))
 
     def _options(self, parameters: int, rng: np.random.Generator) -> dict[str, Any]:
         import numpy as np

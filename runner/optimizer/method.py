@@ -59,7 +59,7 @@ class OptimizerResult:
     iterations: int
     """Steps of the method."""
     success: bool
-    """The method's own criterion was met, or the target energy was reached."""
+    """The method's own criterion was met: it stands still, by its tolerance. A target energy that was seen is none."""
     message: str
     """Why it ended."""
     resumable: bool = False
@@ -95,12 +95,13 @@ class OptimizerConfig:
     max_evaluations: int | None = 1000
     """Energies that may be evaluated; null: no limit but the method's own."""
     target_energy: float | None = None
-    """Stop as soon as an energy at or below this is seen; null: never."""
+    """Stop as soon as an energy at or below this is seen, which is not called converged; null: never."""
     bounds: list[Any] | None = None
     """[low, high] in radians for every parameter, or a pair for each; the start is clipped to it; null: unbounded."""
 
     label: ClassVar[str] = ""
     uses_gradient: ClassVar[bool] = False
+    uses_hessian: ClassVar[bool] = False
     uses_bounds: ClassVar[bool] = False
     uses_fidelity: ClassVar[bool] = False
     uses_frequencies: ClassVar[bool] = False
@@ -236,7 +237,7 @@ class Method:
                 energy=watch.best_energy,
                 evaluations=watch.evaluations,
                 iterations=watch.iterations,
-                success=watch.target_reached,
+                success=False,
                 message=stop.reason,
                 resumable=stop.resumable,
                 candidates=watch.candidates(),
@@ -280,11 +281,6 @@ class Watch:
         self._gradient = gradient
         self._fidelity = fidelity
         self._callback = callback
-
-    @property
-    def target_reached(self) -> bool:
-        """An energy at or below the target was seen."""
-        return self.target_energy is not None and self.best_energy <= self.target_energy
 
     @property
     def left(self) -> float:

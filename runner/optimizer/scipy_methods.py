@@ -77,12 +77,17 @@ class ScipyMethod(OptimizerConfig):
             callback=step,
             **self.functions(watch),
         )
+        doubt = self.doubt(found) if found.success else None
         return Ending(
             parameters=found.x,
             energy=float(found.fun),
-            success=bool(found.success),
-            message=str(found.message),
+            success=bool(found.success) and doubt is None,
+            message=f"{found.message}{f' But {doubt}: not called converged.' if doubt else ''}",
         )
+
+    def doubt(self, found: Any) -> str | None:  # noqa: ARG002 - for those that have some
+        """Why an end that SciPy calls a success is none; None where it is one."""
+        return None
 
 
 @dataclass(kw_only=True)
@@ -115,6 +120,8 @@ class GradientMethod(ScipyMethod):
 @dataclass(kw_only=True)
 class HessianMethod(GradientMethod):
     """A method that also follows the curvature, taken as central differences of the gradient."""
+
+    uses_hessian = True
 
     def functions(self, watch: Watch) -> dict[str, Any]:
         """Energy, gradient and Hessian; the Hessian costs 2P gradients."""
@@ -198,6 +205,10 @@ class COBYLA(ScipyMethod):
         return ending
 
 
+FLAT = 1e-4
+"""Thinnest to widest extent below which a simplex counts as flat; those that converge well stay above 0.01."""
+
+
 @dataclass(kw_only=True)
 class NelderMead(ScipyMethod):
     """The downhill simplex (Nelder & Mead 1965)."""
@@ -243,6 +254,14 @@ class NelderMead(ScipyMethod):
             options["initial_simplex"] = np.concatenate([x0[None], x0 + np.diag(edges)])
         return options
 
+    def doubt(self, found: Any) -> str | None:
+        """A simplex that has lost a dimension, as on a bound, no longer sees where the energy falls."""
+        import numpy as np
+
+        edges = found.final_simplex[0][1:] - found.final_simplex[0][0]
+        sizes = np.linalg.svd(edges, compute_uv=False)
+        return "the simplex has become flat" if sizes[-1] <= FLAT * sizes[0] else None
+
 
 def _unfolded(edges: np.ndarray, x0: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Edges that stay edges in a box: SciPy mirrors a corner above it into it, where it may fall upon the start."""
@@ -287,6 +306,19 @@ class Powell(ScipyMethod):
             raise ConfigError(
                 "does not reach every point; give independent directions", key="optimizer.direc"
             )
+
+    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
+        """Descend; with bounds again with fresh directions until that no longer helps, for those left may not."""
+        ending = super().descend(watch, x0, rng)
+        while self.bounds is not None and ending.success:
+            before = ending
+            ending = super().descend(watch, before.parameters, rng)
+            threshold = self.tolerance if self.ftol is None else self.ftol
+            if before.energy - ending.energy <= (1e-4 if threshold is None else threshold) * abs(
+                ending.energy
+            ):
+                return min(before, ending, key=lambda one: one.energy)
+        return ending
 
 
 @dataclass(kw_only=True)
