@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit import ClassicalRegister, Gate, Parameter
-from qiskit.circuit.library import PauliEvolutionGate, RXGate, RZGate
+from qiskit.circuit.library import PauliEvolutionGate, RXGate, RZGate, UnitaryGate
 from qiskit.quantum_info import Operator, SparsePauliOp
 from qiskit.synthesis import SuzukiTrotter
 from qiskit_aer.noise import NoiseModel, depolarizing_error
@@ -62,6 +62,21 @@ def test_a_product_formula_of_one_qubit_is_no_exact_evolution() -> None:
     assert abs(expected - exact) > 0.1
     for engine in ENGINES.values():
         assert energy(circuit, "Z", engine) == pytest.approx(expected, abs=1e-12)
+
+
+def test_a_unitary_close_to_another_one_is_not_rounded_to_it() -> None:
+    """A weak two-qubit evolution, whose decomposition by qiskit is off by 1e-8, against its own matrix."""
+    random = np.random.default_rng(5)
+    for strength in (1e-2, 1e-4, 1e-6):
+        matrix = random.normal(size=(4, 4)) + 1j * random.normal(size=(4, 4))
+        energies, states = np.linalg.eigh(matrix + matrix.conj().T)
+        weak = (states * np.exp(-1j * strength * energies)) @ states.conj().T
+        circuit = circuit_with(UnitaryGate(weak), random)
+        state = unitary_by_definition(circuit)[:, 0]
+        expected = (state.conj() @ OBSERVABLE.to_matrix() @ state).real
+
+        for engine in ENGINES.values():
+            assert energy(circuit, OBSERVABLE, engine) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_definition_with_parameters_keeps_their_order() -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import Barrier, CircuitInstruction, Delay, Parameter, ParameterExpression, QuantumCircuit
 from qiskit.circuit.library import UnitaryGate
+from qiskit.synthesis.two_qubit import TwoQubitWeylDecomposition
 
 from runner.engine.executed import definition_of, matrix_of
 
@@ -318,23 +319,37 @@ def _append(builder: StageBuilder, item: CircuitInstruction, qubits: Sequence[in
     operation = item.operation
     if isinstance(operation, Barrier | Delay):
         return
-    if type(operation) is UnitaryGate and len(qubits) == 1:
-        builder.single(qubits[0], *_zyz(item.matrix))
+    if type(operation) is UnitaryGate and len(qubits) <= 2:
+        _append_matrix(builder, item.matrix, qubits)
         return
     definition = definition_of(operation) if depth < 30 else None
     if definition is None:
-        _append_matrix(builder, operation, qubits)
+        matrix = matrix_of(operation) if len(qubits) <= 2 else None
+        if matrix is None:
+            raise Unsupported(operation.name)
+        _append_matrix(builder, matrix, qubits)
         return
     for inner in definition.data:
         acted = [qubits[definition.find_bit(bit).index] for bit in inner.qubits]
         _append(builder, inner, acted, depth + 1)
 
 
-def _append_matrix(builder: StageBuilder, operation: Any, qubits: Sequence[int]) -> None:
-    matrix = matrix_of(operation) if len(qubits) == 1 else None
-    if matrix is None:
-        raise Unsupported(operation.name)
-    builder.single(qubits[0], *_zyz(matrix))
+def _append_matrix(builder: StageBuilder, matrix: NDArray, qubits: Sequence[int]) -> None:
+    """Append a unitary of one or two qubits; qiskit's definition of two is good to eight digits only.
+
+    Two are (A ⊗ B) exp(i(a XX + b YY + c ZZ)) (C ⊗ D), up to a phase.
+    """
+    if len(qubits) == 1:
+        builder.single(qubits[0], *_zyz(matrix))
+        return
+    weyl = TwoQubitWeylDecomposition(np.asarray(matrix, dtype=complex), fidelity=None)
+    low, high = qubits
+    builder.single(low, *_zyz(weyl.K2r))
+    builder.single(high, *_zyz(weyl.K2l))
+    for name, angle in (("rxx", weyl.a), ("ryy", weyl.b), ("rzz", weyl.c)):
+        _two_qubit(builder, name, low, high, [-2 * angle])
+    builder.single(low, *_zyz(weyl.K1r))
+    builder.single(high, *_zyz(weyl.K1l))
 
 
 @dataclass(frozen=True)
