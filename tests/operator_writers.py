@@ -145,6 +145,8 @@ WRITERS: dict[str, Callable[[Terms], str | bytes]] = {
     "bom.csv": lambda terms: "\ufeff" + lines(",")(terms),
     "semicolons.csv": lines(";", head="pauli;coeff\n"),
     "decimal_commas.csv": lines(";", lambda number: repr(number).replace(".", ",")),
+    "decimal_commas.tsv": lines("\t", lambda number: repr(number).replace(".", ",")),
+    "complex_spaced.csv": lines(", ", lambda number: f"{number} + 0j"),
     "fortran.txt": lines(" ", fortran),
     "minus.txt": lines(" ", lambda number: repr(number).replace("-", "\N{MINUS SIGN}")),
     "fractions.txt": lines(" ", lambda number: f"{round(number * 64)}/64"),
@@ -203,6 +205,19 @@ WRITERS: dict[str, Callable[[Terms], str | bytes]] = {
     "pennylane.txt": pennylane,
     "pennylane_brackets.txt": lambda terms: pennylane(terms, "({})"),
     "sum.txt": plain_sum,
+    "one_product_a_line.txt": lambda terms: "".join(f"{number} * {label}\n" for label, number in terms),
+    "pandas.json": _json(
+        lambda terms: {
+            name: {str(i): term[place] for i, term in enumerate(terms)}
+            for place, name in enumerate(("pauli", "coeff"))
+        }
+    ),
+    "pyquil.txt": lambda terms: " + ".join(
+        f"({complex(number)})".replace("((", "(").replace("))", ")")
+        + "*"
+        + ("*".join(f"{letter}{qubit}" for letter, qubit in letters(label)) or "I")
+        for label, number in terms
+    ),
     "matrix.npy": matrix,
     "evolution.qpy": evolution,
 }

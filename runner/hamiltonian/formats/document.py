@@ -244,7 +244,9 @@ class Document:
         return terms
 
     def _column(self, values: Tree, place: tuple[int, ...]) -> list[Tree]:
-        """A list; {"real": […], "imag": […]} becomes one of pairs."""
+        """A list; {"real": […], "imag": […]} becomes one of pairs, {"0": …, "1": …} of pandas its values."""
+        if isinstance(values, Pairs) and columns.counts([str(key) for key, _ in values]):
+            return [value for _, value in values]
         if isinstance(values, Pairs):
             parts = self._by_role(values, place)
             if set(parts) == {"coefficient", "imaginary"} and all(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from runner.hamiltonian.file import OperatorFile
 
 _BINARIES = {b"PK\x03\x04": "a ZIP or NPZ file", b"\x1f\x8b": "a gzip file", b"\x89HDF": "an HDF5 file"}
-_YAML = re.compile(r"(---|%YAML|-\s+[\[{\w\"']+.*[:\[{]|[\"']?[\w\[\]() ,*@]+[\"']?\s*:(\s|$))")
+_YAML = re.compile(r"(---|%YAML|-\s+(?:[\[{]|[\"']?\w+[\"']?\s*:)|[\"']?[\w\[\]() ,*@]+[\"']?\s*:(\s|$))")
 
 
 def read(path: Path, key: str, content: bytes, declared: OperatorFile) -> Reading:
@@ -111,6 +111,9 @@ def _bracketed(source: Source, start: str) -> tuple[str, Tree]:
 
 def _is_table(lines: list[str]) -> bool:
     """Whether no line holds what only sums have: a sign of multiplication, a bracket, a sign by itself."""
+    lines = [
+        re.sub(r"[\d.]\s*[+-]\s*[\d.eE]+\s*\*?\s*[ij]\b", "0", line) for line in lines
+    ]  # one complex number
     return not any(
         re.search(r"[*@⊗·]|[IXYZ]\(|\[[^,]*\]|(^|\s)[+-](\s|$)|[IXYZ]\s*[+-]\s*[\d.]*[IXYZ*]", line)
         for line in lines

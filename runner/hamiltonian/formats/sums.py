@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -50,13 +51,30 @@ def read(source: Source) -> tuple[list[Term], str]:
     kinds = {token.kind for token in tokens}
     if not tokens:
         raise source.refuse("is empty; give at least one term, e.g. 0.5 * ZZ")
-    parser = _Parser(source, tokens, brackets="bracket" in kinds, constants={"factor", "times"} <= kinds)
-    terms = parser.sum()
-    if parser.position < len(tokens):
-        raise parser.unexpected()
+    terms = []
+    for part in _by_line(tokens) or [tokens]:
+        parser = _Parser(source, part, brackets="bracket" in kinds, constants="factor" in kinds)
+        terms += parser.sum()
+        if parser.position < len(part):
+            raise parser.unexpected()
     if not kinds & {"number", "complex"}:
         raise source.refuse("has no coefficient; write e.g. 0.5 * ZZ", tokens[0].line)
     return terms, _name(kinds, source.text)
+
+
+def _by_line(tokens: list[_Token]) -> list[list[_Token]] | None:
+    """The tokens of each line, where every line is one term: a number in front and no sign behind that."""
+    lines = [list(part) for _, part in itertools.groupby(tokens, key=lambda token: token.line)]
+    for line in lines:
+        kinds = [token.kind for token in line[line[0].kind == "sign" :]]
+        if (
+            line[0].text == "+"
+            or kinds[:1] not in (["number"], ["complex"])
+            or "sign" in kinds
+            or len(kinds) < 2
+        ):
+            return None
+    return lines if len(lines) > 1 else None
 
 
 def _name(kinds: set[str], text: str) -> str:

@@ -12,6 +12,7 @@ from runner.hamiltonian.formats.word import FACTOR, Term
 from runner.require import shorten
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))(?:#|//|%(?=.*\S))|^%|#")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eEdD][+-]?\d+)?", re.ASCII)
 
 
@@ -27,7 +28,7 @@ def read(source: Source) -> tuple[list[Term], str]:
     for place, words in rows:
         if "" in words[place == rows[0][0] :]:  # pandas leaves the index without a name
             raise source.refuse(f"{shorten(delimiter.join(words), 60)!r} has an empty column; fill it", place)
-    if delimiter == ";":
+    if delimiter in (";", "\t"):
         rows = _with_points(rows, source)
     names = {
         ",": "lines with commas",
@@ -98,7 +99,7 @@ def _unquoted(text: str, source: Source, number: int) -> str:
 
 
 def _with_points(rows: list[columns.Row], source: Source) -> list[columns.Row]:
-    """The rows with decimal points, where semicolons stand between the words and commas in the numbers."""
+    """The rows with decimal points, where semicolons or tabs stand between the words and commas in the numbers."""
     commas = [(place, text) for place, words in rows for text in words if _DECIMAL_COMMA.fullmatch(text)]
     points = [text for _, words in rows for text in words if re.fullmatch(r"[+-]?\d*\.\d*.*", text)]
     if not commas:
@@ -106,6 +107,11 @@ def _with_points(rows: list[columns.Row], source: Source) -> list[columns.Row]:
     if points:
         raise source.refuse(
             f"{commas[0][1]!r} has a decimal comma, {points[0]!r} a point; use one of them", commas[0][0]
+        )
+    if all(_THOUSANDS.fullmatch(text) for _, text in commas):
+        raise source.refuse(
+            f"{commas[0][1]!r} may have a decimal comma or mean thousands; write a decimal point",
+            commas[0][0],
         )
     source.notes.append("decimal commas")
     return [
