@@ -162,7 +162,7 @@ def test_each_parameter_has_bounds_of_its_own(name):
     expected = minimize(energy, np.clip(START, *np.transpose(pairs)), method="L-BFGS-B", bounds=pairs)
 
     assert found.energy == pytest.approx(expected.fun, abs=5e-3)
-    margin = 0.21 if name == "spsa" else 1e-9  # SPSA measures beside its points
+    margin = 1e-9
     assert all((row >= np.transpose(pairs)[0] - margin).all() for row in asked)
     assert all((row <= np.transpose(pairs)[1] + margin).all() for row in asked)
 

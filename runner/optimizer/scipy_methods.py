@@ -190,9 +190,11 @@ class COBYLA(ScipyMethod):
         """The energy; where COBYLA asks beyond a bound, as it may on its way, the one at the bound."""
         import numpy as np
 
-        if self.bounds is None:
-            return super().functions(watch)
-        return {"fun": lambda x: watch(np.clip(x, *self.box(len(x))))}
+        def inside(x: np.ndarray) -> float:
+            box = self.box(len(x))
+            return watch(x if box is None else np.clip(x, *box))
+
+        return {"fun": inside}
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
         """Descend, and begin again where the energy was lowest: shot noise ends a descent early."""
@@ -549,7 +551,7 @@ class TrustRegion(HessianMethod):
 
     positive = ("initial_trust_radius", "max_trust_radius")
     thresholds = ("gtol", "eta")
-    counts = ("maxiter",)
+    counts: ClassVar[tuple[str, ...]] = ("maxiter",)
 
     def __post_init__(self) -> None:
         super().__post_init__()

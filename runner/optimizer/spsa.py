@@ -98,8 +98,13 @@ class SPSA(OptimizerConfig):
             width: of the perturbation [rad].
             signs: ±1, shape (2R, P): R directions, then their opposites.
         """
+        import numpy as np
+
         # few calls on purpose: for a few qubits every one takes as long as an evaluation does
-        energies = watch.many(x + width * signs)
+        points = x + width * signs
+        if (box := self.box(len(x))) is not None:
+            return _slope_inside(watch, np.clip(points, *box))
+        energies = watch.many(points)
         if len(signs) == 2:
             return signs[0] * (float(energies[0] - energies[1]) / (2 * width))
         count = len(signs) // 2
@@ -136,11 +141,22 @@ class SPSA(OptimizerConfig):
         import numpy as np
 
         signs = rng.choice([-1.0, 1.0], size=(self._directions(watch), len(x)))
-        up, down = np.split(
-            watch.many(np.concatenate([x + self.perturbation * signs, x - self.perturbation * signs])), 2
-        )
+        points = np.concatenate([x + self.perturbation * signs, x - self.perturbation * signs])
+        if (box := self.box(len(x))) is not None:
+            points = np.clip(points, *box)
+        up, down = np.split(watch.many(points), 2)
         slope = float(np.mean(np.abs(up - down))) / (2 * self.perturbation)
         return self.first_step / max(slope, 1e-10)
+
+
+def _slope_inside(watch: Watch, points: np.ndarray) -> np.ndarray:
+    """The estimate from points (2R, P) that bounds may have moved, each parameter's difference being what is left."""
+    import numpy as np
+
+    energies = watch.many(points)
+    count = len(points) // 2
+    slopes = (energies[:count] - energies[count:])[:, None] / (points[:count] - points[count:])
+    return np.asarray(slopes.mean(axis=0))
 
 
 @dataclass(kw_only=True)
