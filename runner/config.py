@@ -54,7 +54,7 @@ class RunConfig:
     name: str | None = None
     """Name of the run; null names it by what differs from the defaults."""
     gradient: str = "auto"
-    """auto | none | parameter_shift | adjoint | spsa; auto picks parameter_shift for methods that use a gradient."""
+    """auto | none | parameter_shift | adjoint | spsa; auto: the shift rule, else adjoint, where a method uses one."""
     plugins: list[str] = field(default_factory=list)
     """Installed Python modules that register further choices."""
     run: RunOptions = field(default_factory=RunOptions)

@@ -35,14 +35,13 @@ def chosen(
     obstacle = next(filter(None, map(shift_obstacle, circuits)), None)
     if obstacle is None:
         return "parameter_shift"
-    if declared == "auto" and exact and adjoint():
+    possible = adjoint()
+    if declared == "auto" and exact and possible:
         return "adjoint"
-    ways = (
+    ways = ["gradient=adjoint" if exact else "estimator=exact gradient=adjoint"] * possible + [
         "gradient=spsa"
-        if exact and declared == "auto"
-        else "estimator=exact gradient=adjoint, or gradient=spsa"
-    )
-    raise ConfigError(f"parameter_shift {obstacle}; take {ways}", key="gradient")
+    ]
+    raise ConfigError(f"parameter_shift {obstacle}; take {', or '.join(ways)}", key="gradient")
 
 
 def shift_obstacle(circuit: QuantumCircuit) -> str | None:

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from qiskit import QuantumCircuit, qpy
 from qiskit.circuit import Parameter, ParameterVector
+from qiskit.quantum_info import SparsePauliOp
 
 from runner import compose, run
 from runner.engine.classification import classify, with_names
+from runner.engine.engine import Engine
 from runner.errors import ConfigError
 from tests.choices import choice
 from tests.test_run import events
@@ -144,3 +146,14 @@ def test_names_sorted_as_declared_stay_what_they_are() -> None:
 
     assert list(circuit.parameters) == [item.operation.params[0] for item in circuit.data]
     assert all(type(parameter) is Parameter for parameter in circuit.parameters)
+
+
+def test_another_order_is_another_job(workdir: Path) -> None:
+    """Sorted by name, as it was before, the same gates have another digest, so that no recorded job is taken for it."""
+    declared = choice("ansatz", "gates", gates=[["rx", "a1", 0], ["ry", "a2", 1], ["rx", "a10", 0]]).build()
+    by_name = with_names(declared)
+
+    engine = Engine()
+    plans = [engine.estimator_plan(circuit, SparsePauliOp("ZZ")) for circuit in (declared, by_name)]
+    assert [parameter.name for parameter in by_name.parameters] == ["a1", "a10", "a2"]
+    assert plans[0].digest != plans[1].digest
