@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -220,3 +221,47 @@ def test_settings_that_are_not_honoured_are_refused(tmp_path: Path) -> None:
         ConfigError, match=r"hamiltonian.frozen_core: freezes 2 orbitals, and there are 1 \+ 1"
     ):
         read(tmp_path / "x", H2, frozen_core=2)
+
+
+def damaged(rng: np.random.Generator) -> str:
+    """The file of H2 after one accident: a separator or word too few or too many, another minus, or cut off."""
+    kind = rng.choice(["delete", "double", "word", "cut", "minus", "twice"])
+    if kind in ("minus", "twice"):
+        return H2.replace("-", {"minus": "\N{MINUS SIGN}", "twice": "--"}[kind], int(rng.integers(1, 3)))
+    if kind == "cut":
+        return H2[: int(rng.integers(1, len(H2) - 2))]
+    if kind == "word":
+        word = rng.choice([match.span() for match in re.finditer(r"\S+", H2)])
+        return H2[: word[0]] + H2[word[1] :]
+    at = int(rng.choice([index for index, char in enumerate(H2) if char in " ,=&\n"]))
+    return H2[:at] + ("" if kind == "delete" else 2 * H2[at]) + H2[at + 1 :]
+
+
+def check_damaged(folder: Path, first: int, count: int) -> tuple[int, int]:
+    """Read damaged files; how many were refused and how many still gave the Hamiltonian of H2."""
+    whole = dict(read(folder / "x", H2)[1].to_list())
+    refused = 0
+    for number in range(first, first + count):
+        text = damaged(np.random.default_rng([8, number]))
+        try:
+            _, hamiltonian = read(folder / "x", text)
+        except ConfigError:
+            refused += 1
+        else:
+            assert dict(hamiltonian.to_list()) == pytest.approx(whole, abs=1e-12), f"file {number}:\n{text}"
+            assert hamiltonian.physics.electrons == (1, 1)
+    return refused, count - refused
+
+
+def test_a_damaged_file_is_refused_or_read_right(tmp_path: Path) -> None:
+    """Never another Hamiltonian."""
+    refused, right = check_damaged(tmp_path, 0, 24)
+
+    assert refused > 5
+    assert right > 5
+
+
+@pytest.mark.nightly
+def test_two_thousand_damaged_files(tmp_path: Path) -> None:
+    """The same at length."""
+    print("refused and right:", check_damaged(tmp_path, 1000, 2000))
