@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.answer import Answer
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from runner.workload import Workload
 
 POOLS = ("s", "d", "sd", "pairs")
+
+USUAL_SHARE, USUAL_THRESHOLD = 0.33, 1e-2
+"""Share of the pool that joins down to the threshold; 10 of 26 for H4, 7 of 24 LiH, 10 of 26 BeH2, 5 of 26 H2O."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,13 @@ class AdaptVqe(Experiment):
             )
         check_optimizer(config.optimizer, config, evolved(hamiltonian, list(generators.values())))
         return Pool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
+
+    def usual(self, prepared: Pool) -> AdaptVqe:
+        """Grown by a third of the pool at a threshold of 0.01, by more where it is lower."""
+        share = min(1.0, USUAL_SHARE * (USUAL_THRESHOLD / self.threshold) ** 0.15)
+        return replace(
+            self, max_operators=min(self.max_operators, max(1, round(share * len(prepared.generators))))
+        )
 
     def run(self, lab: Lab) -> Outcome:
         """Grow, minimize from where the last minimum was, and look at the pool's gradients again."""

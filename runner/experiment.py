@@ -46,6 +46,14 @@ class Experiment:
         """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
         return [config.optimizer]
 
+    def usual(self, prepared: Any) -> Experiment:  # noqa: ARG002
+        """The same with its limits put to where its own criterion usually ends it; for forecasts.
+
+        Args:
+            prepared: what `prepare` gave.
+        """
+        return self
+
     def run(self, lab: Lab) -> Outcome:
         """The algorithm."""
         raise NotImplementedError

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner.config import Declaration, RunConfig
 from runner.errors import RunnerError
 from runner.runtime.plan import PLANS
+from runner.usual import Usual, recorded, rows
 
 if TYPE_CHECKING:
     from runner.run import Preparation
@@ -69,6 +70,8 @@ class Forecast:
     """Plan → USD; None where the plan does not allow this mode."""
     limits: list[Limit] = field(default_factory=list)
     """Every limit with what is needed of it."""
+    usual: Usual | None = None
+    """What it takes where it usually ends before its budget is used up; None where it does not."""
     circuit: dict[str, Any] = field(default_factory=dict)
     """Qubits, parameters, depth, two-qubit gates and duration in seconds of the transpiled ansatz."""
 
@@ -111,16 +114,33 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         bounded=whole.bounded,
         costs=_costs(config, whole.usage),
         limits=limits,
+        usual=recorded(declared) or _usual(config, whole),
         circuit=whole.circuit,
+    )
+
+
+def _usual(config: RunConfig, whole: _Rehearsal) -> Usual | None:
+    """What the run usually takes, by the measured counts of its methods; None where that is the whole budget."""
+    target = getattr(config.estimator, "target_stddev", None) is not None
+    if not (whole.early or target):
+        return None
+    usual = _Rehearsal(config, limited=False, usual=True)
+    return Usual(
+        source="by its method's usual count" if whole.early else "by the variance of a random state",
+        usage_seconds=usual.usage,
+        cost=usual.cost,
+        evaluations=round(usual.total.evaluations),
+        jobs=round(usual.total.jobs),
+        fits=usual.stopped is None and all(limit.fits for limit in _limits(config, usual)),
     )
 
 
 class _Rehearsal:
     """One pass through the program on made-up numbers, with the session's limits or without."""
 
-    def __init__(self, config: RunConfig, *, limited: bool = True) -> None:
+    def __init__(self, config: RunConfig, *, limited: bool = True, usual: bool = False) -> None:
         from runner.optimizer import StopOptimization
-        from runner.rehearsal import Notes, RehearsalLab, Stage
+        from runner.rehearsal import Notes, RehearsalLab, Stage, UsualStage
         from runner.run import Preparation
         from runner.signals import StopFlag
 
@@ -130,7 +150,7 @@ class _Rehearsal:
             if getattr(config.estimator, "max_execution_time", None) is not None:
                 config = replace(config, estimator=replace(config.estimator, max_execution_time=None))
         config = replace(config, session=session)
-        preparation = Preparation(config, engine_factory=Stage)
+        preparation = Preparation(config, engine_factory=UsualStage if usual else Stage)
         service = preparation.service
         if not limited:
             service.plan = replace(
@@ -145,12 +165,15 @@ class _Rehearsal:
         with StopFlag() as stop:
             preparation.lab(notes, stop)  # from now on every fact goes to the notes
             lab = RehearsalLab(
-                config, service, preparation.backend, preparation.problem, notes, stop, preparation.prepared
-            )
+                config, service, preparation.backend, preparation.problem, notes, stop, preparation.prepared,
+                usual=usual,
+            )  # fmt: skip
             self.stopped: str | None = None
+            sooner = config.experiment.usual(preparation.prepared)
+            experiment = sooner if usual else config.experiment
             try:
                 with lab:
-                    outcome = config.experiment.run(lab)
+                    outcome = experiment.run(lab)
                 if outcome.resumable:
                     self.stopped = outcome.stop_reason
             except StopOptimization as reason:
@@ -167,6 +190,7 @@ class _Rehearsal:
         self.usage = sessions["usage_seconds"] + skipped
         self.cost = self.usage * price
         self.bounded = lab.bounded
+        self.early = lab.early or sooner != config.experiment
         self.total = notes.total()
         self.total.add(lab.skipped)
         self.longest_job = notes.longest_job
@@ -235,19 +259,19 @@ def table(found: Forecast) -> list[tuple[str, str]]:
     """What is printed: name and value of every line."""
     from runner.progress import clock
 
-    rows = []
+    table_rows = []
     if found.circuit:
         duration = found.circuit["duration_seconds"]
         length = f", {duration * 1e6:.2f} µs long" if duration is not None else ""
-        rows.append(
+        table_rows.append(
             (
                 "circuit",
                 f"{found.circuit['qubits']} qubits, {found.circuit['parameters']} parameters, "
                 f"depth {found.circuit['depth']}, {found.circuit['two_qubit_gates']} two-qubit gates{length}",
             )
         )
-        rows.append(("measurement bases", str(found.circuit["measurement_bases"])))
-    rows += [
+        table_rows.append(("measurement bases", str(found.circuit["measurement_bases"])))
+    table_rows += [
         ("evaluations", f"{found.evaluations}" + ("" if found.bounded else " (no budget declared: a guess)")),
         ("jobs", str(found.jobs)),
         ("shots", f"{found.shots:,}".replace(",", " ")),
@@ -256,16 +280,18 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         ("usage", clock(found.usage_seconds)),
         ("cost", f"{found.cost:.2f} USD on the declared plan"),
     ]
-    rows += [
+    table_rows += [
         (f"  on {plan}", "not possible" if cost is None else f"{cost:.2f} USD")
         for plan, cost in found.costs.items()
     ]
-    rows += [
+    table_rows += [
         (
             limit.name,
             f"{limit.needed:.1f} of {limit.allowed:g} {limit.unit}: {'fits' if limit.fits else 'too little'}",
         )
         for limit in found.limits
     ]
-    rows.append(("fits", "yes" if found.fits else f"no: {found.breaks_first}"))
-    return rows
+    table_rows.append(("fits", "yes" if found.fits else f"no: {found.breaks_first}"))
+    if found.usual is not None:
+        table_rows += rows(found.usual)
+    return table_rows

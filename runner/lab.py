@@ -332,7 +332,10 @@ class Lab:
         values = iter(
             self.results.values([pub for objective, points in groups for pub in objective.pubs(points)])
         )
-        return [objective.sum([next(values) for _ in objective.terms]) for objective, _ in groups]
+        sums = [objective.sum([next(values) for _ in objective.terms]) for objective, _ in groups]
+        for (objective, points), (_, stddevs) in zip(groups, sums, strict=True):
+            objective.learn(stddevs.reshape(-1).tolist(), points)
+        return sums
 
     @property
     def results(self) -> Workload:

@@ -16,10 +16,12 @@ from qiskit.primitives import BitArray
 
 from runner.engine.engine import Engine
 from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
+from runner.engine.observables import mean_variances
 from runner.engine.sampler import SamplerPlan
 from runner.lab import Lab
 from runner.optimizer import OptimizerResult
 from runner.record import Record
+from runner.usual import usual_evaluations
 from runner.workload import Workload
 
 REHEARSED = 400
@@ -41,10 +43,12 @@ STEP_LIMITS = ("maxiter", "iterations", "generations")
 class Stage(Engine):
     """An engine whose plans know what they cost and make up what they return."""
 
+    estimates: type[EstimatorPlan]
+
     def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
         """A plan with real measurement bases and duration."""
         return self._remembered(
-            circuit, observables, lambda: _MadeUpEstimates(circuit, observables, self._options)
+            circuit, observables, lambda: self.estimates(circuit, observables, self._options)
         )
 
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
@@ -53,12 +57,17 @@ class Stage(Engine):
 
 
 class _MadeUpEstimates(EstimatorPlan):
+    @property
+    def variance(self) -> float:
+        """Of one shot per basis: the most it can be."""
+        return float(self.variance_bounds.max())
+
     def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
         """−mean cos(θₚ − cₚ), spread over the observables."""
         del seed
         shape = np.broadcast_shapes(self.shape, values.shape[:-1])
         evs = np.broadcast_to(landscape(values), shape) if shape else landscape(values)
-        spread = 0.0 if shots is None else shots**-0.5
+        spread = 0.0 if shots is None else math.sqrt(self.variance / shots)
         return EstimatorNumbers(np.array(evs), np.full(shape, spread), shots)
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
@@ -70,6 +79,22 @@ class _MadeUpEstimates(EstimatorPlan):
             np.array(np.broadcast_to(landscape(values), shape)),
             np.array(np.broadcast_to(slope, (*shape, values.shape[-1]))),
         )
+
+
+class _UsualEstimates(_MadeUpEstimates):
+    @property
+    def variance(self) -> float:
+        """Of one shot per basis, in a random state."""
+        return float(mean_variances(self.terms).max())
+
+
+Stage.estimates = _MadeUpEstimates
+
+
+class UsualStage(Stage):
+    """A stage whose estimates spread as those of random states do, not as much as they can."""
+
+    estimates = _UsualEstimates
 
 
 class _MadeUpSamples(SamplerPlan):
@@ -190,14 +215,20 @@ class Notes(Record):
 
 
 class RehearsalLab(Lab):
-    """A lab whose optimizers always use up their budget; of long ones the rest is reckoned."""
+    """A lab whose optimizers always use up their budget; of long ones the rest is reckoned.
+
+    With `usual` they use up what they are usually satisfied after, where that is known and less.
+    """
 
     bounded = True
 
-    def __init__(self, *args: Any) -> None:
+    def __init__(self, *args: Any, usual: bool = False) -> None:
         super().__init__(*args)
         self.skipped = Tally()
         """What the part of the budgets takes that was not rehearsed."""
+        self.early = False
+        """Some optimizer is usually satisfied before its budget is used up."""
+        self._usual = usual
         self._left = ALL_REHEARSED
 
     def minimize(self, workload: Workload, optimizer: Any, **more: Any) -> OptimizerResult:
@@ -205,7 +236,7 @@ class RehearsalLab(Lab):
         notes = self.record
         assert isinstance(notes, Notes)
         tally = notes.tallies[workload.name]
-        budget = optimizer.max_evaluations
+        budget = self._budget(optimizer, more.get("start"))
         rehearsed = min(budget or REHEARSED, REHEARSED, max(self._left, SHORTEST))
         notes.mark_at[workload.name] = tally.evaluations + rehearsed / 2
         notes.marks.pop(workload.name, None)
@@ -225,6 +256,21 @@ class RehearsalLab(Lab):
         """Made-up numbers have none."""
         return None, None
 
+    def _budget(self, optimizer: Any, start: Any) -> int | None:
+        """Evaluations that the optimizer may make, or usually makes; None where nobody knows."""
+        budget: int | None = optimizer.max_evaluations
+        count = len(self.problem.initial_point if start is None else start)
+        usual = usual_evaluations(
+            optimizer,
+            count,
+            differences=self.config.gradient == "none",
+            sampled=self.config.estimator.precision != 0,
+        )
+        if usual is None or (budget is not None and usual >= budget):
+            return budget
+        self.early = True
+        return usual if self._usual else budget
+
     def _use_up(
         self, workload: Workload, optimizer: Any, budget: int, **more: Any
     ) -> tuple[OptimizerResult, int]:
@@ -243,7 +289,7 @@ class RehearsalLab(Lab):
             for name in STEP_LIMITS:
                 if getattr(optimizer, name, None) is not None:
                     left[name] = getattr(optimizer, name) - steps
-            whole = optimizer.max_evaluations is None or getattr(optimizer, "sweeps", None) is not None
+            whole = budget is None or getattr(optimizer, "sweeps", None) is not None
             done = whole or found.resumable or not found.evaluations
             if done or min(left.values()) < 1 or left["max_evaluations"] < TOO_FEW:
                 return found, evaluations

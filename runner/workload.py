@@ -325,7 +325,7 @@ class Objective:
             return pubs
         return with_shots(pubs, self.workload.choice.shots(self._most, points.reshape(-1, points.shape[-1])))
 
-    def _learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:
+    def learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:
         """Remember how the energy spreads at points of shape (C, P) or (P,), for the shots of later jobs."""
         if self.workload.choice is not None:
             points = points.reshape(-1, points.shape[-1])
@@ -334,7 +334,7 @@ class Objective:
 
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         energies, stddevs = self.sum(self.workload.values(self.pubs(parameters)))
-        self._learn(stddevs.reshape(-1).tolist(), parameters)
+        self.learn(stddevs.reshape(-1).tolist(), parameters)
         return energies, stddevs
 
     def sum(self, parts: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
@@ -363,7 +363,7 @@ class Objective:
         variance = sum(
             (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self.terms, parts, strict=True)
         )
-        self._learn([variance**0.5], parameters)
+        self.learn([variance**0.5], parameters)
         gradient = self._weighted(
             [shift.gradient(part["evs"]) for shift, part in zip(self._shifts, parts, strict=True)]
         )
