@@ -9,7 +9,7 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
-from runner.forecast import forecast
+from runner.forecast import forecast, table
 from runner.journal import read_journal
 from tests.choices import choice, choices
 
@@ -89,6 +89,78 @@ def test_every_experiment_can_be_forecast(experiment: str, workdir: Path) -> Non
     assert found.jobs >= 1
     assert found.shots >= 1
     assert found.usage_seconds > 0
+
+
+SHRUNK = {
+    "adapt_vqe": ("hamiltonian=h2",),
+    "dissociation_curve": ("experiment.values=[0.7,0.9,1.2]", "gradient=adjoint"),
+    "dynamics": ("hamiltonian.shape=[3]", "experiment.steps=2"),
+    "qaoa": ("hamiltonian.nodes=4", "ansatz.reps=1", "optimizer.max_evaluations=20"),
+    "vqd": ("experiment.levels=2", "experiment.starts=1", "gradient=adjoint"),
+    "vqe": ("optimizer.max_evaluations=20",),
+    "vqe_race": ("optimizer.max_evaluations=20",),
+}
+"""What makes a preset small; budgets are left where the method ends by itself."""
+QUICK = ("estimation", "sampling", "qaoa", "dissociation_curve")
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly)
+        for name in choices("experiment")
+        if not name.startswith(("sweep_", "search_"))
+    ],
+)
+def test_every_preset_takes_what_its_forecast_says(experiment: str, workdir: Path) -> None:
+    """Within 5 % where the budget is used up; where it ends before, within a factor of two of what is usual."""
+    config = compose(
+        f"experiment={experiment}", "tracking=off", "run.figures=false", *SHRUNK.get(experiment, ())
+    )
+
+    found = forecast(config)
+    actual = run(config)
+
+    jobs = sum(
+        event["kind"] == "job.submitted" for event in read_journal(actual.directory / "journal.jsonl").events
+    )
+    if found.usual is None:
+        assert found.usage_seconds == pytest.approx(actual.usage_seconds, rel=0.05)
+        assert found.jobs == jobs
+    else:
+        assert found.usage_seconds >= actual.usage_seconds
+        assert 0.5 < found.usual.usage_seconds / actual.usage_seconds < 2
+        assert 0.5 < found.usual.jobs / jobs < 2
+        assert found.usual.cost == pytest.approx(found.usual.usage_seconds * 0.8)
+        assert found.usual.source == "by its method's usual count"
+
+
+def test_what_was_recorded_tells_what_is_usual(workdir: Path) -> None:
+    """Finished runs of the same configuration, by their median; the seed may differ, the shots may not."""
+    quick = (*SMALL, "optimizer.max_evaluations=5")
+    taken = [run(compose(*quick, f"seed={seed}")) for seed in (1, 2)]
+
+    found = forecast(compose(*quick, "seed=3"))
+    other = forecast(compose(*quick, "estimator.default_shots=77"))
+
+    assert other.usual is None
+    assert found.usual is not None
+    assert found.usual.source == "median of 2 recorded runs"
+    assert found.usual.usage_seconds == pytest.approx(sum(result.usage_seconds for result in taken) / 2)
+    assert found.usual.evaluations == 5
+    assert dict(table(found))["usually"].startswith("5 evaluations")
+
+
+def test_a_target_is_forecast_by_its_bound_and_by_random_states(workdir: Path) -> None:
+    """The declared standard error takes at most the bound's shots; the run stays below, the usual figure too."""
+    config = compose(*SMALL, "hamiltonian=h2", "estimator=target", "optimizer.max_evaluations=10")
+
+    found = forecast(config)
+    actual = run(config)
+
+    assert found.usual is not None
+    assert found.usage_seconds >= max(found.usual.usage_seconds, actual.usage_seconds)
+    assert found.usage_seconds > 1.5 * found.usual.usage_seconds
 
 
 def test_a_session_that_is_too_short_is_told_with_the_moment() -> None:
