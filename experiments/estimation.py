@@ -112,8 +112,7 @@ class Estimation(Experiment):
         observables = observables if shape else observables[0]
         if hasattr(backend, "estimator_plan"):
             plan = backend.estimator_plan(fitted, observables)
-            if config.estimator.precision == 0:
-                plan.require_exact()
+            plan.require(exact=config.estimator.precision == 0)
         return Request(fitted, observables, np.array(names).reshape(shape), values)
 
     def _check_start(self, config: RunConfig) -> None:

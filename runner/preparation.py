@@ -60,8 +60,7 @@ class Preparation:
         if make_plan is None:
             return
         plan = make_plan(problem.circuit, problem.observable)
-        if config.estimator.precision == 0:
-            plan.require_exact()
+        plan.require(exact=config.estimator.precision == 0)
         if self.config.gradient == "adjoint" and not plan.exact_gradient:
             raise ConfigError(
                 "adjoint needs an exact simulation without noise; use backend=ideal, or gradient=parameter_shift",

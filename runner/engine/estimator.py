@@ -162,14 +162,14 @@ class EstimatorPlan:
         batch = shape[:-1]
         return (values if len(batch) == 1 else values.reshape(math.prod(batch), self.num_parameters)), batch
 
-    def require_exact(self) -> None:
-        """Refuse what has no exact values here, before anything is evaluated.
+    def require(self, *, exact: bool) -> None:
+        """Refuse what cannot be evaluated here, before anything is.
 
         Raises:
-            ConfigError: noise or branches on too many qubits, with their number.
+            ConfigError: noise or branches on too many qubits for exact values, or too little memory; with the size.
         """
-        if self._by_readout:
-            self._readout.require_exact()
+        if self._by_readout or not exact:
+            self._readout.require(exact=exact)
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
@@ -364,10 +364,13 @@ class Readout:
             self._tables[index] = self._coefficients[:, self._groups[index]] @ signs
         return self._tables[index]
 
-    def require_exact(self) -> None:
-        """Refuse pieces whose outcomes can only be sampled."""
+    def require(self, *, exact: bool) -> None:
+        """Refuse pieces whose outcomes can only be sampled, or not even that."""
         for piece in self._pieces:
-            piece.require_analytic()
+            if exact:
+                piece.require_analytic()
+            else:
+                piece.require_sampled()
 
     def exact(self, rows: NDArray) -> NDArray:
         """The limit of infinitely many shots, (B, S)."""

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import ClassicalRegister, Clbit, Parameter, QuantumCircuit
+from qiskit.circuit import ClassicalRegister, Clbit, ControlFlowOp, Parameter, QuantumCircuit
 
 from runner.engine import kernel
-from runner.engine.aer import AerOptions, AerProgram, bits_from_counts, is_clifford
+from runner.engine.aer import CLIFFORD, AerOptions, AerProgram, bits_from_counts, is_clifford
 from runner.engine.branching import Branching, Density, Ensemble, splits
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
 from runner.engine.memory import require
@@ -253,6 +253,10 @@ class Piece:
             circuits, self._parameters, AerOptions(self._method, self._options.threads, self.noise_model)
         )
 
+    def require_sampled(self) -> None:
+        """Refuse a state that takes more memory than there is."""
+        self._require_memory()
+
     def require_analytic(self) -> None:
         """Refuse exact values where there are only trajectories.
 
@@ -412,8 +416,20 @@ class BranchingPiece(Piece):
         """All of the noise: what is read on the way is misread as well."""
         return self.noise_model
 
+    def require_sampled(self) -> None:
+        """Refuse trajectories that take more memory than there is; Clifford circuits take next to none."""
+        if self.analytic:
+            self._require_memory()
+        elif (
+            self._options.method in ("automatic", "statevector")
+            and not _names_within(self.circuit) <= _STABILIZED
+        ):
+            size = len(self.qubits)
+            require(16 << size, f"a state vector of {size} qubits")
+
     @cached_property
     def _sampling_program(self) -> AerProgram:
+        self.require_sampled()
         circuits = []
         for rotation, measured in zip(self._rotations, self.measured, strict=True):
             circuit = self.circuit.compose(rotation)
@@ -428,6 +444,19 @@ class BranchingPiece(Piece):
     @property
     def _first_bit(self) -> int:
         return self.circuit.num_clbits
+
+
+_STABILIZED = CLIFFORD | {"measure", "reset", "if_else", "switch_case", "for_loop", "while_loop"}
+
+
+def _names_within(circuit: QuantumCircuit) -> set[str]:
+    """The names of all instructions, those in blocks included."""
+    found = set()
+    for item in circuit.data:
+        found.add(item.operation.name)
+        if isinstance(item.operation, ControlFlowOp):
+            found = found.union(*map(_names_within, item.operation.blocks))
+    return found
 
 
 def pieces_of(

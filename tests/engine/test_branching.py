@@ -363,6 +363,23 @@ def test_too_large_circuits_are_refused_with_their_size() -> None:
     assert exact(medium, "Z" * 13 + "I", "ZZ" + "I" * 12) == pytest.approx([0, 1], abs=1e-12)
 
 
+def test_too_large_trajectories_are_refused_beforehand() -> None:
+    """Fifty connected qubits with a T gate and a reset fit into no memory; without the T gate they are Clifford."""
+    circuit = QuantumCircuit(50)
+    circuit.h(0)
+    for qubit in range(49):
+        circuit.cx(qubit, qubit + 1)
+    circuit.reset(0)
+    plan = Engine().estimator_plan(circuit, SparsePauliOp("ZZ" + "I" * 48))
+
+    plan.require(exact=False)
+    numbers = plan.run(np.zeros(0), shots=100, seed=1)
+    assert (numbers.evs, numbers.stds) == (1, 0)  # equal in every shot: the qubits are a cat state's
+    circuit.t(1)
+    with pytest.raises(ConfigError, match="a state vector of 50 qubits"):
+        Engine().estimator_plan(circuit, SparsePauliOp("Z" * 50)).require(exact=False)
+
+
 def test_noise_on_the_way_is_aers() -> None:
     """Gate errors, misread conditions and errors of measuring itself: as 20 000 of Aer's own trajectories."""
     from qiskit_aer import AerSimulator
