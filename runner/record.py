@@ -89,6 +89,9 @@ class Record:
             StorageError: the disk refused.
         """
         expected = None
+        if kind == "run.interrupted":
+            with self._lock:
+                self._past.clear()  # what shutting down does is this process's own: nothing of the past repeats it
         if self._past:
             with self._lock:
                 past = self._past.get(_stream(kind, fields))

@@ -176,3 +176,22 @@ def test_what_a_real_machine_was_given_is_on_disk_at_once(
         real.release(("ibm", "session", "job.submitted", "job.completed"))
         real("job.submitted", job)
         assert [event["kind"] for event in read_journal(tmp_path / "j").events] == ["job.submitted"] * 2
+
+
+def test_shutting_down_during_replay_is_not_compared(tmp_path: Path) -> None:
+    """An interrupt while the past is repeated closes the session earlier than it was: that is no difference."""
+    events = journal_with(
+        tmp_path / "j",
+        ("evaluation", evaluation(0, -1.0)),
+        ("evaluation", evaluation(1, -1.1)),
+        ("session", {"session": "s", "status": "Closed"}),
+    )
+    with Journal.append_to(tmp_path / "j") as journal:
+        record = Record(journal, events)
+        record("evaluation", evaluation(0, -1.0))
+        record("run.interrupted", {"reason": "SIGINT"})
+        record("session", {"session": "s", "status": "In progress, not accepting new jobs"})
+
+    written = read_journal(tmp_path / "j").events
+    assert [each["kind"] for each in written[3:]] == ["run.interrupted", "session"]
+    assert [each["kind"] for each in lasting(written)] == ["evaluation", "evaluation", "session"]
