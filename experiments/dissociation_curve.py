@@ -73,6 +73,8 @@ class DissociationCurve(Experiment):
 
     def run(self, lab: Lab) -> Outcome:
         """One VQE after the other; the result is the lowest point of the curve."""
+        import numpy as np
+
         problems: list[Problem] = lab.prepared
         workloads: list[Workload] = []
         answers: list[Answer] = []
@@ -97,7 +99,7 @@ class DissociationCurve(Experiment):
                 **{self.parameter: value}, **answer.row(), exact=exact,
                 error=answer.error(exact), **told, evaluations=workload.evaluations,
             )  # fmt: skip
-            start = answer.parameters
+            start = np.asarray(answer.parameters)
             if answer.resumable(found):
                 break
         place, lowest = lab.lowest(workloads, answers)

@@ -52,12 +52,12 @@ def test_an_edited_choice_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_pat
     shutil.copytree(CONF, copy)
     monkeypatch.setattr("runner.config.CONF", copy)
     monkeypatch.setattr("runner.config._hydras", {})
-    assert compose().optimizer.max_evaluations == 1000
+    assert compose("optimizer=cobyla").optimizer.max_evaluations == 1000
     path = copy / "optimizer" / "cobyla.yaml"
     path.write_text(path.read_text().replace("rhobeg: 1.0", "rhobeg: 0.125"))
     os.utime(path, ns=(1, 1))
 
-    assert compose().optimizer.rhobeg == 0.125
+    assert compose("optimizer=cobyla").optimizer.rhobeg == 0.125
 
 
 def test_yaml_text_round_trips() -> None:

@@ -165,9 +165,9 @@ def test_a_target_is_forecast_by_its_bound_and_by_random_states(workdir: Path) -
 
 def test_a_session_that_is_too_short_is_told_with_the_moment() -> None:
     """Numbers are those of the whole budget; what breaks first is named."""
-    found = forecast(compose(*SMALL, "session.max_time=2m"))
+    found = forecast(compose(*SMALL, "optimizer=cobyla", "session.max_time=2m"))
 
-    whole = forecast(compose(*SMALL))
+    whole = forecast(compose(*SMALL, "optimizer=cobyla"))
     assert not found.fits
     assert found.jobs == whole.jobs
     assert found.usage_seconds == pytest.approx(whole.usage_seconds)
@@ -227,7 +227,7 @@ def test_the_verb_prints_a_table_and_writes_forecast_json(
     workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The file lies in hydra.run.dir, from where a run takes it along, or below outputs/forecasts."""
-    code = main(["forecast", "optimizer.max_evaluations=5", "hydra.run.dir=here"])
+    code = main(["forecast", "optimizer=cobyla", "optimizer.max_evaluations=5", "hydra.run.dir=here"])
     printed = capsys.readouterr().out
     main(["forecast", "optimizer.max_evaluations=5"])
 

@@ -19,7 +19,7 @@ from runner.journal import Journal, read_journal
 from runner.lab import Lab
 from runner.record import Stop
 
-SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=12")
+SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=12")
 TWO_QUBIT_GROUND_STATE = -0.7029303944595313
 """Lowest eigenvalue of YZ 0.3980, ZI -0.3980, ZZ -0.0113, XX 0.1810."""
 KEYS = """

@@ -23,7 +23,7 @@ from runner.verbs.ui import Address
 from runner.verbs.watch import newest
 from tests.journals import evaluation, job, session
 
-SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=4")
+SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=4")
 
 
 @pytest.fixture(scope="module")

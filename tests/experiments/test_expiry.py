@@ -17,7 +17,7 @@ CURVE = (
 
 def test_an_interactive_time_out_is_survived_silently(workdir: Path) -> None:
     """S8, T2: 61 s of classical work make the session inactive; the next job queues, and the run does not notice."""
-    overrides = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=6")
+    overrides = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=6")
     plain = run(compose(*overrides))
     slow = run(compose(*overrides, "session.latency=61", "session.queue_delay.seconds=100"))
 
