@@ -39,7 +39,7 @@ def test_the_next_run_of_a_sweep_is_carried_out(workdir: Path, plan: Any) -> Non
     assert code == 1
     assert [result["status"] for result in results] == ["failed", "finished"]
     assert "its simulation failed: AerError: a fault for tests" in results[0]["stop_reason"]
-    assert results[0]["evaluations"] == 2
+    assert results[0]["evaluations"] == 3  # of two jobs: the start, then two more along the first angle
 
     assert resume_sweep(directory, quiet=True) == 0
 
