@@ -66,9 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the process's exit code."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # last bits depend on it, and the matrices are small
-    from runner.refusal import warnings_in_one_line
-
     try:
+        from runner.refusal import warnings_in_one_line  # inside: Ctrl-C may come while it is read
+
         with warnings_in_one_line():
             return _dispatch(read(list(sys.argv[1:] if arguments is None else arguments)))
     except Interrupted as error:
