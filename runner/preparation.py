@@ -22,6 +22,8 @@ class Preparation:
     def __init__(self, config: RunConfig, **live: Any) -> None:
         self.config = config
         self._record: Record | None = None
+        limit = getattr(config.estimator, "max_execution_time", None)
+        config.session.check_job_limit(limit, "estimator.max_execution_time")
         self.service = config.backend.service(
             config,
             seed=config.seed,

@@ -105,6 +105,21 @@ class SessionConfig:
                 key="session.max_time",
             )
 
+    def check_job_limit(self, seconds: float | None, key: str) -> None:
+        """Refuse a job's own time limit that no job of this session may have.
+
+        Raises:
+            ConfigError: it exceeds the session's time or the plan's longest job.
+        """
+        if seconds is None:
+            return
+        limits = {f"the {self.plan} plan's longest job": PLANS[self.plan].max_job_time}
+        if self.mode != "job":
+            limits["the session"] = self.max_time_seconds or self.longest
+        for whose, limit in limits.items():
+            if seconds > limit:
+                raise ConfigError(f"{seconds:g} s is longer than {whose}, {limit:g} s; lower it", key=key)
+
     @property
     def max_time_seconds(self) -> int | None:
         """The declared limit in seconds; None where it is the plan's."""

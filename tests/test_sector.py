@@ -397,7 +397,7 @@ def test_an_energy_below_the_sector_is_explained(workdir: Path, capsys: pytest.C
     assert result.reference_energy == pytest.approx(2 - 2 * 2**0.5)
     assert result.outside_sector == pytest.approx(1, abs=1e-4)
     told = capsys.readouterr().out
-    assert "(exact diagonalization, sector N↑=1, N↓=1)" in told
+    assert "exact diagonalization, sector N↑=1, N↓=1" in told
     assert "100 % of the state has other numbers of electrons" in told
     assert "below the sector's lowest" in told
     (problem,) = events(result, "problem")
