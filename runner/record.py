@@ -125,8 +125,8 @@ def another_job(workload: str, index: int, digest: str, recorded: str, identity:
     why = "the code or its inputs changed"
     if identity < IDENTITY:
         why = (
-            "it was recorded when a digest did not hold what the definitions of gates do; "
-            "resume it with the release that began it, or start a new run"
+            "its inputs or the processor changed, or it was recorded when a digest did not hold what the definitions "
+            "of gates do; resume it with the release that began it, or start a new run"
         )
     return ResumeError(
         f"job {index} of workload {workload!r} differs from the recorded one "

@@ -31,6 +31,16 @@ MEASURED = ("energy", "stddev", "error", "parameters", "stop_reason", "usage_sec
 """What later releases measure in another way than 0.1.0, which took the lowest evaluation and measured it once."""
 
 
+_MEASURED = "comes from an earlier release, which measured results in another way; start it again"
+REFUSED = {
+    "0.1.0/batch": _MEASURED,
+    "0.1.0/noisy": _MEASURED,
+    # L-BFGS-B takes steps with other last bits on another processor, and a gradient is charged as what it takes now
+    "0.1.0/exact_gradient": "differs from the (journal|recorded one)",
+}
+"""Runs that this release does not go on with, and what it says: all others have to end as they did."""
+
+
 def unfinished(entry: Path, target: Path) -> bool:
     """Copy a run as it was just before it wrote its result; True if every job it needs is in its journal."""
     target.mkdir(parents=True)
@@ -78,9 +88,8 @@ def test_G17_it_goes_on_to_the_same_end(entry: Path, workdir: Path, monkeypatch:
         refusal = result.stop_reason if result.status == "failed" else None
     except RunnerError as error:
         refusal = str(error)
-    if refusal is not None and re.search(
-        "comes from an earlier release|differs from the (journal|recorded one)", refusal
-    ):
+    if refusal is not None and (why := REFUSED.get("/".join(entry.parts[-2:]))):
+        assert re.search(why, refusal)
         assert "\n" not in refusal
         return
     if refusal is not None:
