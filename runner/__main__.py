@@ -133,7 +133,9 @@ def _dispatch(line: CommandLine) -> int:
     if "version" in line.flags:
         from importlib.metadata import version
 
-        print(f"runner {version('runner')}")
+        from runner.environment import DISTRIBUTION
+
+        print(f"runner {version(DISTRIBUTION)}")
         return 0
     if "help" in line.flags:
         return _help(line.arguments)

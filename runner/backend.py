@@ -189,7 +189,7 @@ class DeviceBackend(BackendConfig):
             require_choice("backend.device", self.device, known)
         else:
             raise ConfigError(
-                "device snapshots come with qiskit-ibm-runtime; pip install 'runner[ibm]'",
+                "device snapshots come with qiskit-ibm-runtime; pip install 'session-runner[ibm]'",
                 key="backend.device",
             )
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from runner.config import RunConfig
 
-PACKAGES = ("qiskit", "qiskit-aer", "numpy", "scipy", "hydra-core", "mlflow", "numba", "runner")
+PACKAGES = ("qiskit", "qiskit-aer", "numpy", "scipy", "hydra-core", "mlflow", "numba")
+DISTRIBUTION = "session-runner"
+"""What this package is called where packages are installed from."""
 
 
 def versions() -> dict[str, str]:
@@ -24,9 +26,9 @@ def versions() -> dict[str, str]:
 @cache
 def _installed() -> dict[str, str]:
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name, distribution in {**{name: name for name in PACKAGES}, "runner": DISTRIBUTION}.items():
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
+            found[name] = version(distribution)
     return found
 
 

@@ -203,7 +203,7 @@ def test_without_plotly_one_line_says_what_to_install(
     first, second = capsys.readouterr().err.splitlines()
     assert (
         first
-        == "error: --interactive: needs plotly, which is not installed; pip install 'runner[interactive]'"
+        == "error: --interactive: needs plotly, which is not installed; pip install 'session-runner[interactive]'"
     )
     assert second.startswith("error: --interactive: only `report`")
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.csv"]

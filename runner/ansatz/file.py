@@ -158,7 +158,9 @@ def _load_qasm3(path: Path, text: str) -> QuantumCircuit:
         with contextlib.redirect_stderr(said):  # where the parser's own errors go
             circuit = qasm3.loads(text)
     except MissingOptionalLibraryError as error:
-        raise ConfigError("OpenQASM 3 needs another package; pip install 'runner[qasm3]'", key=KEY) from error
+        raise ConfigError(
+            "OpenQASM 3 needs another package; pip install 'session-runner[qasm3]'", key=KEY
+        ) from error
     except Exception as error:  # the importer lets its parser's own errors through
         if match := re.search(r"line (\d+):(\d+) (.*)", said.getvalue()):
             line, column, reason = match.groups()

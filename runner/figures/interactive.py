@@ -43,7 +43,8 @@ def library() -> str:
         from plotly.offline import get_plotlyjs
     except ImportError:
         raise ConfigError(
-            "needs plotly, which is not installed; pip install 'runner[interactive]'", key="--interactive"
+            "needs plotly, which is not installed; pip install 'session-runner[interactive]'",
+            key="--interactive",
         ) from None
     return str(get_plotlyjs())
 

@@ -31,7 +31,7 @@ HYDROGEN = "H 0 0 0; H 0 0 0.735"
 
 @dataclass(kw_only=True)
 class MoleculeGeometry:
-    """A molecule in Hartree from atoms and a basis; needs `pip install 'runner[chemistry]'`."""
+    """A molecule in Hartree from atoms and a basis; needs `pip install 'session-runner[chemistry]'`."""
 
     name: str
     """Name of the choice."""
@@ -168,7 +168,7 @@ def chemistry() -> None:
 
     if find_spec("qiskit_nature") is None or find_spec("pyscf") is None:
         raise ConfigError(
-            "needs qiskit-nature and pyscf; pip install 'runner[chemistry]', or choose h2, lih, hydrogen",
+            "needs qiskit-nature and pyscf; pip install 'session-runner[chemistry]', or choose h2, lih, hydrogen",
             key="hamiltonian",
         )
 

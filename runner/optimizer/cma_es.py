@@ -18,7 +18,7 @@ CONVERGED = frozenset({"tolfun", "tolx", "tolfunhist"})
 
 @dataclass(kw_only=True)
 class CMAES(OptimizerConfig):
-    """Every generation is one job of `population` energies; needs `pip install 'runner[cma]'`."""
+    """Every generation is one job of `population` energies; needs `pip install 'session-runner[cma]'`."""
 
     sigma: float = 0.3
     """Width of the first cloud in radians."""
@@ -50,7 +50,9 @@ class CMAES(OptimizerConfig):
         try:
             import cma  # noqa: F401 - only to find out before anything starts
         except ImportError as error:
-            raise ConfigError("needs the package cma; pip install 'runner[cma]'", key="optimizer") from error
+            raise ConfigError(
+                "needs the package cma; pip install 'session-runner[cma]'", key="optimizer"
+            ) from error
         return super().build()  # type: ignore[return-value]
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:

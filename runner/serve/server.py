@@ -26,7 +26,7 @@ def serve(config: ServeConfig, ready: Callable[[int], None]) -> int:
     """
     missing = [name for name in NEEDED if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"needs {', '.join(missing)}; pip install 'runner[serve]'", key="serve")
+        raise ConfigError(f"needs {', '.join(missing)}; pip install 'session-runner[serve]'", key="serve")
     listener = listen(config.port)
     port = listener.getsockname()[1]
     with listener:

@@ -474,7 +474,7 @@ def required(module: str, extra: str, key: str = "hydra/launcher") -> Any:
         ConfigError: it is not installed, with the command that installs it.
     """
     if find_spec(module) is None:
-        raise ConfigError(f"needs {module}; pip install 'runner[{extra}]'", key=key)
+        raise ConfigError(f"needs {module}; pip install 'session-runner[{extra}]'", key=key)
     return __import__(module)
 
 
