@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.errors import ConfigError, Interrupted, RunnerError
+from runner.redact import redact
 
 # a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep
 atexit.register(gc.freeze)
@@ -67,8 +68,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # last bits depend on it, and the matrices are small
     try:
-        from runner.refusal import warnings_in_one_line  # inside: Ctrl-C may come while it is read
+        from runner.redact import protect_environment  # inside: Ctrl-C may come while it is read
+        from runner.refusal import warnings_in_one_line
 
+        protect_environment()
         with warnings_in_one_line():
             return _dispatch(read(list(sys.argv[1:] if arguments is None else arguments)))
     except Interrupted as error:
@@ -80,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except RunnerError as error:
-        print("error: " + " ".join(str(error).split()), file=sys.stderr)
+        print(redact("error: " + " ".join(str(error).split())), file=sys.stderr)
         return error.exit_code
     except MemoryError:
         print("error: out of memory; take a smaller problem, or free some", file=sys.stderr)

@@ -168,7 +168,9 @@ def declare(overrides: Sequence[str], *, config_dirs: Sequence[str] = ()) -> Dec
         refusal.check_choices(overrides)
         with refusal.translated():
             composed = composition(overrides, remember=not config_dirs)
-        return declaration(composed, overrides)
+        declared = declaration(composed, overrides)
+    refusal.check_secrets(flatten(declared.values))
+    return declared
 
 
 _hydras: dict[tuple[str, ...], Any] = {}

@@ -11,7 +11,6 @@ from typing import Any
 import orjson
 
 from runner.errors import ConfigError, StorageError
-from runner.redact import redact, redact_value
 
 OUTPUTS = Path("outputs")
 """Everything the runner writes, relative to the current folder."""
@@ -84,21 +83,21 @@ class RunDirectory:
         return directory
 
     def write(self, path: Path, text: str) -> None:
-        """Replace a file in one step, so that a reader never sees half of it; secrets are left out.
+        """Replace a file in one step, so that a reader never sees half of it.
 
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
-        self._replace(path, redact(text).encode())
+        self._replace(path, text.encode())
 
     def write_json(self, path: Path, content: Any) -> None:
-        """Replace a file by `content` as indented JSON; secrets are left out.
+        """Replace a file by `content` as indented JSON.
 
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
-        self._replace(path, orjson.dumps(redact_value(content), default=str, option=options))
+        self._replace(path, orjson.dumps(content, default=str, option=options))
 
     def _replace(self, path: Path, content: bytes) -> None:
         temporary = path.with_name(f".{path.name}.tmp")

@@ -21,6 +21,8 @@
 
 from __future__ import annotations
 
+from runner.redact import redact
+
 LONGEST = 380
 """Characters of a refusal; longer ones lose their middle."""
 
@@ -118,13 +120,13 @@ class Interrupted(BaseException):
 
 
 def in_words(error: BaseException) -> str:
-    """What another library's exception says, on one line; its kind where that tells more or it says nothing."""
+    """What an exception says, on one line, without secrets; another library's with its kind where that tells more."""
     if isinstance(error, RunnerError):
-        return str(error)
+        return redact(str(error))
     if isinstance(error, MemoryError):
         return "out of memory"
     said = " ".join(str(getattr(error, "message", error)).split())  # Qiskit's put theirs in quotes
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+    return redact(f"{type(error).__name__}: {said}") if said else type(error).__name__
 
 
 class ConfigWarning(UserWarning):

@@ -31,7 +31,7 @@ from runner.errors import (
     SessionClosedError,
 )
 from runner.record import IDENTITY, another_job
-from runner.redact import protect, protect_saved
+from runner.redact import protect, protect_saved, redact
 from runner.runtime.machine import (
     EXPIRED_CODE,
     MAX_JOB_TIME_CODE,
@@ -532,7 +532,8 @@ class IbmJob:
             answer = patiently(job.result)
             result = [record(_numbers(pub, self.program_id)) for pub in answer]
         else:
-            reason, code = patiently(job.error_message) or getattr(job, "_reason", None), _code_of(job)
+            told = patiently(job.error_message) or getattr(job, "_reason", None)
+            reason, code = redact(str(told)) if told else None, _code_of(job)
         metrics = patiently(job.metrics)
         timestamps = metrics.get("timestamps") or {}
         created, started, finished = (

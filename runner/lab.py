@@ -19,6 +19,7 @@ from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.overlap import Overlap
 from runner.problem import Problem, chosen_gradient, fit
 from runner.record import RESULTS, Record
+from runner.redact import redact
 from runner.results import Outcome
 from runner.signals import StopFlag
 from runner.workload import EnergyFunction, Objective, Term, Workload
@@ -89,7 +90,7 @@ class Lab:
         broken = error is not None and not isinstance(error, StorageError | StopOptimization)
         if broken:
             # what closing adds to the journal is this process's doing; a resumed run goes on without it
-            self.record("run.interrupted", {"reason": str(error) or type(error).__name__})
+            self.record("run.interrupted", {"reason": redact(str(error)) or type(error).__name__})
         for session in self.sessions[-1:]:
             if self.config.session.mode != "job":
                 session.close()

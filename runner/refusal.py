@@ -11,13 +11,14 @@ import difflib
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, ConfigWarning
+from runner.redact import names_secret, protect_environment, redact, secret_in
 from runner.require import nearest, shorten
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
     """
     for override in parse(overrides):
         check_key(override.key_or_group)
+        check_secrets({override.key_or_group or "command line": override.input_line})
         check_group(override)
         if override.is_sweep_override():
             raise ConfigError(
@@ -114,6 +116,38 @@ def check_key(key: str) -> None:
         raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
 
 
+def check_secrets(values: Mapping[str, Any]) -> None:
+    """Refuse a configuration that holds a secret, before anything of it is stored.
+
+    Args:
+        values: dotted key → value; only texts, and lists and mappings of texts, can hold one.
+
+    Raises:
+        ConfigError: naming the key and where the secret is known from, not the secret.
+    """
+    protect_environment()
+    for key, value in values.items():
+        found = next(filter(None, map(secret_in, _texts(value))), None)
+        if found is not None:
+            raise ConfigError(
+                f"must not hold {found}, for it would be stored; leave it to the environment "
+                "(MLFLOW_TRACKING_PASSWORD, QISKIT_IBM_TOKEN) or an account file, or rename what is no secret",
+                key=redact(key),
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, the keys of mappings included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (*_texts(key), *_texts(item))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
 def check_group(override: Override) -> None:
     """Refuse what Hydra would take for a config group and cannot be one: whole folders, schemas, several places."""
     key = override.key_or_group
@@ -134,6 +168,12 @@ def check_group(override: Override) -> None:
 
 def check_directory(directory: str, key: str = "hydra.run.dir") -> None:
     """Refuse a run directory that climbs out of the current folder; an absolute path is taken as meant."""
+    check_secrets({key: directory})
+    for variable in re.findall(r"\$\{\s*oc\.env\s*:\s*([^,}\s]*)", directory):
+        if names_secret(variable):
+            raise ConfigError(
+                f"would become a name with what {variable} holds in it; name the directory otherwise", key=key
+            )
     if "\0" in directory or not directory.strip():
         raise ConfigError("is not a directory name; give a path", key=key)
     if not Path(directory).is_absolute() and not Path(directory).resolve().is_relative_to(Path.cwd()):
@@ -275,7 +315,7 @@ def warnings_in_one_line() -> Iterator[None]:
             usual(message, category, *where, **more)
         elif text not in told:
             told.add(text)
-            print(f"warning: {text}", file=sys.stderr)
+            print(redact(f"warning: {text}"), file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConfigWarning)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from runner.directory import RunDirectory
 from runner.errors import ConfigError
 from runner.journal import read_journal
+from runner.redact import redact
 
 if TYPE_CHECKING:
     from runner.figures import SweepAxes
@@ -86,7 +87,7 @@ def illustrate(files: RunDirectory, problem: Problem | None = None, *, interacti
     draw_run(events, files.figures, reference=reference_of(events), circuits=circuits)
     plots.of_run(events, reference_of(events))
     page = files.path / plots.page
-    files.write(page, run_page(events, files.figures, plots))
+    files.write(page, redact(run_page(events, files.figures, plots)))
     return page
 
 
@@ -218,15 +219,17 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
     page = directory / plots.page
     files.write(
         page,
-        _render(
-            title=f"sweep {directory.name}",
-            status="finished" if finished == len(rows) else "stopped",
-            subtitle=f"{len(rows)} runs, {finished} finished",
-            tiles=_sweep_tiles(rows),
-            command=_sweep_command(header),
-            figures=_embedded(files.figures, plots),
-            **plots.content(),
-            runs=_table([{key: row[key] for key in row if key not in ASIDE} for row in rows]),
+        redact(
+            _render(
+                title=f"sweep {directory.name}",
+                status="finished" if finished == len(rows) else "stopped",
+                subtitle=f"{len(rows)} runs, {finished} finished",
+                tiles=_sweep_tiles(rows),
+                command=_sweep_command(header),
+                figures=_embedded(files.figures, plots),
+                **plots.content(),
+                runs=_table([{key: row[key] for key in row if key not in ASIDE} for row in rows]),
+            )
         ),
     )
     return page

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.answer import PICK
-from runner.config import Declaration, RunConfig, schema_names
+from runner.config import Declaration, RunConfig, flatten, schema_names
 from runner.directory import RunDirectory
 from runner.environment import environment, versions
 from runner.errors import Interrupted, RunnerError, TrackingError, in_words
@@ -25,6 +25,7 @@ from runner.log import log_file
 from runner.optimizer import StopOptimization
 from runner.preparation import Preparation
 from runner.record import IDENTITY, Record
+from runner.refusal import check_secrets
 from runner.results import Outcome, RunResult
 from runner.signals import StopFlag
 
@@ -65,10 +66,11 @@ def run(
         The result; a run that stopped early or failed is told by its `status` and `exit_code`, not by an exception.
 
     Raises:
-        ConfigError: the parts of the declaration do not fit together; nothing was created.
+        ConfigError: the parts of the declaration do not fit together, or it holds a secret; nothing was created.
         StorageError: the run directory cannot be written.
     """
     declaration = declared if isinstance(declared, Declaration) else plain(declared)
+    check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
     with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
         preparation = Preparation(declaration.config)
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
@@ -226,7 +228,7 @@ class _Execution:
             return _Ending(lab.so_far(stop.reason), "stopped", 3)
         except RunnerError as error:
             log.error("%s", error)
-            return _Ending(lab.so_far(str(error)), "failed", error.exit_code)
+            return _Ending(lab.so_far(in_words(error)), "failed", error.exit_code)
         except Exception as error:
             log.exception("the experiment failed")
             return _Ending(lab.so_far(in_words(error)), "failed", 1)

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from runner.errors import ConfigError
+from runner.redact import own_words
 
 MODULES = {
     "experiment": "experiments",
@@ -163,3 +164,4 @@ def _adopt(module: Any, origin: str) -> None:
         if group not in MODULES:
             raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
         _plugins.setdefault(group, {}).update(classes)
+        own_words(classes)

@@ -6,9 +6,12 @@ import logging
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from runner import redact
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps the cores busy already
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -39,3 +42,14 @@ def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder for the time of a test."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def forgetful() -> Iterator[None]:
+    """What one test took for a secret is none in the next."""
+    before = dict(redact._protected)
+    yield
+    if redact._protected != before:
+        redact._protected.clear()
+        redact._protected.update(before)
+        redact.redact.cache_clear()

@@ -7,7 +7,15 @@ import logging
 
 import pytest
 
-from runner.redact import RedactingFormatter, protect, protect_saved, redact, redact_value
+from runner.redact import (
+    RedactingFormatter,
+    protect,
+    protect_environment,
+    protect_saved,
+    redact,
+    redact_value,
+    secret_in,
+)
 
 CANARY = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
 
@@ -15,7 +23,6 @@ CANARY = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
 @pytest.mark.parametrize(
     "text",
     [
-        CANARY,
         f"token: {CANARY}",
         f'{{"api_key": "{CANARY[:12]}"}}',
         f"QISKIT_IBM_TOKEN={CANARY[:20]}",
@@ -54,6 +61,7 @@ def test_json_stays_json():
         "token: null",
         "max_tokens: 40960",
         "basic simulator with efficient_su2",
+        "MeasurementOfTheDay0123456789abcdefghijklmno",  # 44 letters, as many as a key of IBM Cloud has
         "python -m runner experiment=vqe hamiltonian=h2 optimizer.max_evaluations=200",
     ],
 )
@@ -79,13 +87,64 @@ def test_known_secrets_go_wherever_they_are():
     assert redact("job xdeadbeefdeadbeef42x failed") == "job x[redacted]x failed"
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "secret"),
+    [
+        ("AZURE_STORAGE_KEY", "azure storage words", "azure storage words"),
+        ("SIGNING_KEY", "the signing words", "the signing words"),
+        ("GPG_PASSPHRASE", "eight words of no meaning", "eight words of no meaning"),
+        ("DB_PASS", "words for the database", "words for the database"),
+        ("some_credentials", "words in small letters", "words in small letters"),
+        ("DATABASE_URL", "postgresql://me:tortoise-and-hare@host:5432/db", "tortoise-and-hare"),
+        ("HTTPS_PROXY", "http://me:tortoise%40and%40hare@host", "tortoise@and@hare"),
+        ("REPOSITORY", "see https://a-lonely-token-for-git@host/x", "a-lonely-token-for-git"),
+    ],
+    ids=range(8),  # pytest puts what a test is called into the environment
+)
+def test_variables_are_known_by_their_names(monkeypatch, name, value, secret):
+    """What names and addresses promise to be secret does not leave, in any surroundings."""
+    assert redact(f"it says {secret}!") == f"it says {secret}!"
+    monkeypatch.setenv(name, value)
+    protect_environment()
+
+    assert redact(f"it says {secret}!") == "it says [redacted]!"
+    assert secret_in(secret).endswith(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("POSTGRES_PASSWORD", "postgres"),  # 8 characters, and in every address of such a database
+        ("MY_API_TOKEN", "efficient_su2"),  # a choice
+        ("MY_API_TOKEN", "parameter_shift"),  # a word of presets and schemas
+        ("SECRET_SEED", "123456789012.5"),  # a number: it could be anybody's
+        ("SSH_ASKPASS", "/usr/bin/env"),  # a path that is there
+        ("KEYBOARD", "pc105-us"),
+        ("EDITOR_THEME", "solarized-dark-high-contrast"),
+    ],
+)
+def test_words_that_stand_anywhere_are_no_secrets(monkeypatch, name, value):
+    """Short values, words of our own choices, numbers and paths are left in every text."""
+    monkeypatch.setenv(name, value)
+    protect_environment()
+
+    assert redact(f"it says {value}://x {value}") == f"it says {value}://x {value}"
+    assert secret_in(value) is None
+
+
 def test_log_lines_are_redacted():
     """The formatter redacts the message, its arguments and the traceback."""
     try:
         raise ValueError(f"token={CANARY}")
     except ValueError as error:
         record = logging.LogRecord(
-            "x", logging.ERROR, "f", 1, "at %s", (CANARY,), (ValueError, error, error.__traceback__)
+            "x",
+            logging.ERROR,
+            "f",
+            1,
+            "at %s",
+            (f"password={CANARY}",),
+            (ValueError, error, error.__traceback__),
         )
 
     assert CANARY not in RedactingFormatter().format(record)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from runner.config import GROUPS, Declaration, RunConfig, composition, declaration, hydra_session
+from runner.config import GROUPS, Declaration, RunConfig, composition, declaration, flatten, hydra_session
 from runner.errors import ConfigError, RunnerError
 from runner.refusal import (
     check_choices,
@@ -24,6 +24,7 @@ from runner.refusal import (
     check_key,
     check_overrides,
     check_resolvable,
+    check_secrets,
     parse,
     translated,
 )
@@ -98,6 +99,7 @@ class Composer:
         typed = self._parse(self._typed)
         for override in typed:
             check_key(override.key_or_group)
+            check_secrets({override.key_or_group: override.input_line})
             if override.key_or_group == "hydra.sweep.dir":
                 check_directory(str(override.value()), override.key_or_group)
             if override.is_sweep_override() and override.key_or_group.startswith("hydra"):
@@ -174,7 +176,9 @@ class Composer:
         check_overrides(overrides)
         check_choices(overrides)
         composed = self._composed(overrides)
-        return _Base(declaration(composed.copy(), overrides), composed)
+        base = _Base(declaration(composed.copy(), overrides), composed)
+        check_secrets(flatten(base.declared.values))
+        return base
 
     def _composed(self, overrides: Sequence[str]) -> DictConfig:
         with translated():

@@ -237,18 +237,22 @@ def test_what_a_real_machine_cannot_do_is_refused(
     assert submissions(served) == before
 
 
-def test_the_accounts_token_is_written_nowhere(
+def test_a_run_named_after_the_accounts_token_is_refused(
     served: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Although it looks like nothing, and somebody named the run after it."""
+    """Although it looks like nothing; and where it is not declared, no byte of the run holds it."""
     token = "swordfish_of_the_day"
     monkeypatch.setenv("QISKIT_IBM_TOKEN", token)
-    words = ("optimizer.max_evaluations=1", f"name={token}")
+    words = ("optimizer.max_evaluations=1",)
+    with pytest.raises(
+        ConfigError, match="name: must not hold the value of the environment variable QISKIT_IBM_TOKEN"
+    ):
+        run(compose(*WORDS, *MACHINE, *words, f"name={token}"), directory=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
     result = run(compose(*WORDS, *MACHINE, *words), directory=str(tmp_path / "run"))
     written = b"".join(path.read_bytes() for path in result.directory.rglob("*") if path.is_file())
 
     assert result.status == "finished"
-    assert b"[redacted]" in written
     assert token.encode() not in written
 
 
