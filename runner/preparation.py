@@ -85,24 +85,42 @@ class Preparation:
         return needed(float(plan.variance_bounds.max()), target)
 
     def _check_time(self, plan: Any) -> None:
-        """Warn where the session would end in its first energy or gradient: the time limit has to exceed any job."""
-        session, optimizer = self.config.session, self.config.optimizer
-        limit = session.max_time_seconds
-        if limit is None or session.mode == "job":
-            return
+        """Compare the first energy or gradient with what a job and the session may take.
+
+        Raises:
+            ConfigError: no such job may run to its end.
+        """
         from runner.runtime.cost import Work
 
+        optimizer = self.config.optimizer
         points = 1
         if optimizer.uses_gradient:
             other = {"spsa": 3, "none": 2 * plan.num_parameters + 1}
             points = other.get(self.config.gradient, plan.gradient_sets)
-        work = Work(points * self._first_shots(plan) * plan.num_bases, plan.duration)
-        needed = self.service.cost.qpu_seconds([work])
-        if needed > limit:
-            what = "gradient" if points > 1 else "energy"
+        shots = self._first_shots(plan)
+        needed = self.service.cost.qpu_seconds([Work(points * shots * plan.num_bases, plan.duration)])
+        what = "gradient" if points > 1 else "energy"
+        self._require_job(f"one {what}", needed, shots)
+        session = self.config.session
+        limit = session.max_time_seconds
+        if limit is not None and session.mode != "job" and needed > limit:
             warnings.warn(
                 f"session.max_time: {limit} s are shorter than the job of one {what}, about {needed:.1f} s; "
                 "raise it, or take fewer shots",
                 ConfigWarning,
                 stacklevel=2,
             )
+
+    def _require_job(self, what: str, needed: float, shots: int) -> None:
+        estimator = self.config.estimator
+        own = getattr(estimator, "max_execution_time", None)
+        longest = own or self.service.plan.max_job_time
+        if needed <= longest:
+            return
+        told = f"{what} is a job of about {needed:.0f} s of QPU time, and a job ends after {longest:g} s"
+        if own is not None:
+            raise ConfigError(f"{told}; raise it", key="estimator.max_execution_time")
+        if getattr(estimator, "target_stddev", None) is not None:
+            raise ConfigError(f"{told}; raise it", key="estimator.target_stddev")
+        fewer = max(1, int(shots * longest / needed))
+        raise ConfigError(f"{told}; take at most {fewer} shots per basis", key="estimator.default_shots")

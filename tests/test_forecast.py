@@ -9,6 +9,7 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
+from runner.errors import ConfigError
 from runner.forecast import forecast, table
 from runner.journal import read_journal
 from tests.choices import choice, choices
@@ -176,8 +177,10 @@ def test_a_session_that_is_too_short_is_told_with_the_moment() -> None:
 
 
 def test_a_job_that_is_too_long_breaks_first() -> None:
-    """A limit on single jobs ends the run at its first one."""
-    found = forecast(compose(*SMALL, "estimator.max_execution_time=5"))
+    """A limit that one energy keeps ends the run at the first job of several; one that none keeps is refused."""
+    with pytest.raises(ConfigError, match=r"max_execution_time: one energy is a job of about 12 s"):
+        forecast(compose(*SMALL, "estimator.max_execution_time=5"))
+    found = forecast(compose(*SMALL, "optimizer=spsa", "estimator.max_execution_time=15"))
 
     assert not found.fits
     assert [limit.name for limit in found.limits if not limit.fits] == ["estimator.max_execution_time"]

@@ -36,8 +36,9 @@ def test_the_dissociation_of_hydrogen(workdir: Path) -> None:
 def test_lithium_hydride(workdir: Path) -> None:
     """Frozen core, 1.6 Å, UCCSD: within chemical accuracy."""
     result = found(
-        "hamiltonian=lih", "ansatz=uccsd", "optimizer=l_bfgs_b", "estimator=exact", "gradient=adjoint"
-    )
+        "hamiltonian=lih", "ansatz=uccsd", "optimizer=l_bfgs_b", "estimator=exact", "gradient=adjoint",
+        "estimator.default_shots=1024",
+    )  # fmt: skip
 
     assert abs(result.error) < CHEMICAL_ACCURACY
 
