@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
+from runner.provenance import check_plugins, check_typed
 from runner.require import require_choice, require_range, shorten
 
 if TYPE_CHECKING:
@@ -220,6 +221,7 @@ def composition(overrides: Sequence[str], *, remember: bool = False) -> DictConf
                 f"{shorten(str(override.input_line), 60)!r} does not fit what is there; see --help",
                 key=override.key_or_group,
             ) from error
+    check_typed(config, overrides)
     return config
 
 
@@ -262,6 +264,7 @@ def _choice(chosen: tuple[str, ...]) -> DictConfig:
         if len(_remembered) >= MOST_REMEMBERED:
             _remembered.clear()
         whole = _compose(chosen)
+        check_typed(whole, chosen)
         with open_dict(whole):
             whole.hydra = {"mode": whole.hydra.mode}  # half of the copying would be for the rest
         _remembered[key] = whole
@@ -336,18 +339,30 @@ def schema_names(config: RunConfig) -> dict[str, str]:
     return names
 
 
-def restore(values: dict[str, Any], schemas: dict[str, str], overrides: Sequence[str] = ()) -> Declaration:
+def restore(
+    values: dict[str, Any],
+    schemas: dict[str, str],
+    overrides: Sequence[str] = (),
+    *,
+    plugins: Sequence[str] = (),
+) -> Declaration:
     """Rebuild a declaration from a run directory's config.yaml and the schema names in its journal.
 
+    Args:
+        values: the configuration.
+        schemas: group → name of the schema.
+        overrides: what was typed for it.
+        plugins: modules that may be imported for it; those it names itself are not enough.
+
     Raises:
-        ConfigError: the values no longer fit the schemas of this version.
+        ConfigError: it used a plug-in that was not named again, or the values no longer fit the schemas.
     """
     from omegaconf import OmegaConf
 
     from runner import refusal
     from runner.schema import load, registered
 
-    load(values.get("plugins") or ())
+    load(check_plugins(values.get("plugins"), plugins))
     known = registered()
     with refusal.translated():
         root = OmegaConf.structured(RunConfig)

@@ -15,7 +15,8 @@ from runner.encoding import encode
 from runner.environment import environment
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.journal import Journal, is_open, read_journal
-from runner.refusal import parse
+from runner.provenance import check_plugins, not_trusted, split_plugins
+from runner.refusal import parse, plugins_in
 from runner.results import RunResult
 
 
@@ -31,8 +32,9 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
     if started is None:
         raise ConfigError(f"{files.path} stopped before anything was recorded; start it again", key="resume")
     _same_config(files, started["config"])
-    values = {**started["config"], "run": {**started["config"]["run"], **_run_options(overrides)}}
-    declaration = restore(values, started["schemas"], started["overrides"])
+    plugins, options = split_plugins(overrides)
+    values = {**started["config"], "run": {**started["config"]["run"], **_run_options(options)}}
+    declaration = restore(values, started["schemas"], started["overrides"], plugins=plugins)
     if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
         warnings.warn(
             "backend.schedule: this run is from before idle qubits decayed; it goes on without, as it began",
@@ -68,6 +70,7 @@ def complete(
         ConfigError: nothing is missing.
     """
     config = events[0]["config"]
+    _, overrides = split_plugins(overrides)  # nothing of them is needed any more
     content = json.loads(files.result.read_text(encoding="utf-8"))
     done = []
     if {**config["run"], **_run_options(overrides)}["figures"] and not (files.path / "report.html").is_file():
@@ -135,6 +138,8 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     events = read_journal(RunDirectory.existing(path).journal).events
     started = next((event for event in events if event["kind"] == "run.started"), None)
     found = [event for event in events if event["kind"] == "evaluation" and "parameters" in event]
+    if started is not None:
+        check_plugins(started["config"].get("plugins"), plugins_in(overrides))
     if started is None or not found:
         raise ConfigError(f"{path} evaluated nothing yet, so there is nothing to start from", key="--fork")
     best = min(found, key=lambda event: event["energy"])
@@ -143,7 +148,7 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
         f"ansatz.initial_values={best['parameters']}",
         "ansatz.initial_spread=0",
     ]
-    kept = [override for override in started["overrides"] if not override.startswith("hydra.")]
+    kept = list(not_trusted(started["overrides"]))
     declaration = declare([*kept, *start, *overrides], config_dirs=config_dirs)
     problem = next((event for event in events if event["kind"] == "problem"), {})
     if "parameter_names" not in problem and declaration.schemas.get("ansatz") in ("gates", "file"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +38,8 @@ class Exported:
     events: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, path: str | Path) -> Exported:
-        """The run in a directory.
+    def of(cls, path: str | Path, plugins: Sequence[str] = ()) -> Exported:
+        """The run in a directory; `plugins` may be imported for it.
 
         Raises:
             ConfigError: nothing was recorded, or a file that it was built from is not what it was.
@@ -49,7 +49,7 @@ class Exported:
         started = next((event for event in events if event["kind"] == "run.started"), None)
         if started is None:
             raise ConfigError(f"{path} stopped before anything was recorded; start it again", key="export")
-        config = restore(started["config"], started["schemas"], started["overrides"]).config
+        config = restore(started["config"], started["schemas"], started["overrides"], plugins=plugins).config
         hamiltonian = config.hamiltonian.build()
         circuit = config.ansatz.build(hamiltonian)
         _same(circuit, hamiltonian, events)
@@ -89,19 +89,20 @@ def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: list[dict
         raise ConfigError(told, key="export")
 
 
-def export(path: str | Path, format: str, *, bound: bool = False) -> bytes:
+def export(path: str | Path, format: str, *, bound: bool = False, plugins: Sequence[str] = ()) -> bytes:
     """One thing of a run in one format.
 
     Args:
         path: the run directory.
         format: one of `FORMATS`.
         bound: circuits at the run's best parameters instead of with free ones.
+        plugins: modules that may be imported because the run used them.
 
     Raises:
         ConfigError: the format is unknown or cannot hold it, or the run has not come that far.
     """
     require_choice(KEY, format, list(FORMATS))
-    run = Exported.of(path)
+    run = Exported.of(path, plugins)
     if format in CIRCUITS:
         return CIRCUITS[format](run.bound() if bound else run.circuit)
     if bound:

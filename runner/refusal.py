@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import os
 import re
 import sys
 import warnings
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, ConfigWarning
+from runner.provenance import foreign_keys
 from runner.redact import names_secret, protect_environment, redact, secret_in
 from runner.require import nearest, shorten
 
@@ -75,11 +77,14 @@ def _parse(text: str) -> tuple[Override, ...]:
 
 def plugins_in(overrides: Sequence[str]) -> list[str]:
     """The modules a `plugins=[…]` override names; they must be loaded before anything is composed."""
+    named: list[str] = []
     for override in parse(overrides):
         if override.key_or_group == "plugins":
             value = override.value()
-            return [str(name) for name in value] if isinstance(value, list) else [str(value)]
-    return []
+            named = (
+                [str(name) for name in value] if isinstance(value, list) else [str(value)] if value else []
+            )
+    return named
 
 
 def check_overrides(overrides: Sequence[str]) -> None:
@@ -193,8 +198,23 @@ def check_config_dir(directory: str) -> None:
         raise ConfigError(
             f"{directory!r} is no folder; give the folder that holds your config groups", key="--config-dir"
         )
-    for path in sorted(Path(directory).rglob("*.yaml")):
+    for name in ("config.yaml", "schema"):
+        if (Path(directory) / name).exists():
+            raise ConfigError(
+                f"{directory} holds {name}, which would take the place of ours; give presets as experiment/NAME.yaml",
+                key="--config-dir",
+            )
+    for path in _yaml_files(directory):
         check_yaml(path)
+
+
+def _yaml_files(directory: str) -> Iterator[Path]:
+    """What Hydra might read below a folder, behind links too."""
+    seen = set()
+    for folder, folders, files in os.walk(directory, followlinks=True):
+        folders[:] = [] if os.path.realpath(folder) in seen else sorted(folders)
+        seen.add(os.path.realpath(folder))
+        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".yaml"))
 
 
 def check_yaml(path: Path) -> None:
@@ -235,7 +255,7 @@ def _check_nodes(path: Path, text: str) -> None:
 
     sizes: dict[int, int] = {}
 
-    def size(node: yaml.Node) -> int:
+    def size(node: yaml.Node, where_in: str = "") -> int:
         """Number of nodes once every alias is expanded; refuses tags and repeated keys on the way."""
         if id(node) in sizes:
             return sizes[id(node)]
@@ -254,7 +274,9 @@ def _check_nodes(path: Path, text: str) -> None:
                 if isinstance(key, yaml.ScalarNode):
                     seen.add(key.value)
                     check_key(str(key.value))
-                total += size(key) + size(value)
+                    if not isinstance(value, yaml.MappingNode):
+                        foreign_keys(f"{path}:{key.start_mark.line + 1}", f"{where_in}{key.value}")
+                total += size(key) + size(value, f"{where_in}{key.value}.")
         if total > MAX_YAML_NODES:
             raise ConfigError(f"expands to more than {MAX_YAML_NODES} nodes; simplify it", key=where)
         sizes[id(node)] = total

@@ -13,6 +13,7 @@ from runner.directory import RunDirectory
 from runner.errors import ConfigError
 from runner.journal import read_journal
 from runner.manual import choices
+from runner.provenance import split_plugins
 from runner.refusal import parse
 from runner.require import require_choice
 from runner.runtime.plan import PLANS
@@ -45,7 +46,8 @@ def columns(directory: str | Path, overrides: Sequence[str] = ()) -> list[Column
 
     Args:
         directory: a run directory.
-        overrides: `session=batch`, `session.max_time=10m`, `session.queue_delay.seconds=0,600`…; none: every mode.
+        overrides: `session=batch`, `session.max_time=10m`, `session.queue_delay.seconds=0,600`…; none: every mode;
+            and `plugins=[…]`, where the run used some.
 
     Raises:
         ConfigError: no run there, settings other than the session's, or values that do not fit.
@@ -54,11 +56,12 @@ def columns(directory: str | Path, overrides: Sequence[str] = ()) -> list[Column
     started = next((event for event in events if event["kind"] == "run.started"), None)
     if started is None:
         raise ConfigError(f"nothing was recorded in {directory}", key="retime")
-    recorded = _session(started, [])
+    plugins, overrides = split_plugins(overrides)
+    recorded = _session(started, [], plugins)
     wanted = _combinations(overrides) if overrides else _other_modes(recorded)
     found = [Column("as recorded", recorded, _retime(events, started, recorded, recorded))]
     for changes in wanted:
-        session = _session(started, changes)
+        session = _session(started, changes, plugins)
         title = "\n".join(change.replace("session.", "").replace("session=", "") for change in changes)
         found.append(Column(title, session, _retime(events, started, recorded, session)))
     return found
@@ -90,7 +93,7 @@ def _other_modes(recorded: SessionConfig) -> list[list[str]]:
     ]
 
 
-def _session(started: Mapping[str, Any], overrides: Sequence[str]) -> SessionConfig:
+def _session(started: Mapping[str, Any], overrides: Sequence[str], plugins: Sequence[str]) -> SessionConfig:
     """The recorded session's settings with some of them changed; a choice brings the values of its file."""
     import yaml
 
@@ -111,7 +114,7 @@ def _session(started: Mapping[str, Any], overrides: Sequence[str]) -> SessionCon
             place[last] = override.value()
         else:
             raise ConfigError("only the session can be re-timed; run again to change anything else", key=key)
-    declaration = restore({**started["config"], "session": values}, started["schemas"])
+    declaration = restore({**started["config"], "session": values}, started["schemas"], plugins=plugins)
     session = declaration.config.session
     assert isinstance(session, SessionConfig)
     return session

@@ -106,7 +106,7 @@ def resume(
 
     Args:
         path: the run directory.
-        overrides: `run.*` settings only: what was declared cannot be changed.
+        overrides: `run.*` settings only: what was declared cannot be changed; and `plugins=[…]`, where it used some.
         quiet: no progress line.
         sweep: what it is one of many of.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -10,7 +11,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, in_words
 from runner.redact import own_words
 
 MODULES = {
@@ -27,6 +28,9 @@ MODULES = {
 
 ENTRY_POINTS = "runner.plugins"
 """Entry-point group through which an installed package adds its own choices."""
+
+MODULE = re.compile(r"[\w-]+(\.[\w-]+)*")
+"""A module's name: nothing relative, no path."""
 
 _plugins: dict[str, dict[str, type[Any]]] = {}
 _stored: dict[tuple[str, str], type[Any]] = {}
@@ -52,11 +56,19 @@ def load(plugins: Sequence[str] = ()) -> None:
     for point in _installed(tuple(sys.path)):
         _adopt(point.load(), point.value)
     for name in plugins:
+        if not MODULE.fullmatch(name):
+            raise ConfigError(
+                f"{name!r} is no module; name it as Python does, e.g. plugins=[package.module]", key="plugins"
+            )
         try:
             module = importlib.import_module(name)
         except ImportError as error:
             raise ConfigError(
                 f"module {name!r} cannot be imported ({error}); install it", key="plugins"
+            ) from error
+        except Exception as error:  # whatever its own lines raise
+            raise ConfigError(
+                f"module {name!r} cannot be imported ({in_words(error)}); mend it", key="plugins"
             ) from error
         _adopt(module, name)
 

@@ -20,6 +20,8 @@ from runner.config import Declaration, restore
 from runner.directory import OUTPUTS
 from runner.environment import commit, versions
 from runner.errors import ConfigError, RunnerError, TrackingError
+from runner.provenance import check_launcher, check_plugins, split_plugins
+from runner.refusal import check_secrets
 from runner.signals import STDERR, StopFlag
 from runner.sweep.compose import Combination, Composer, Settings, distinct, named
 from runner.sweep.directory import SweepDirectory
@@ -84,7 +86,7 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
 
     Args:
         path: the sweep's directory.
-        overrides: another `hydra/launcher`, and its settings.
+        overrides: another `hydra/launcher`, and its settings; and `plugins=[…]`, where the sweep used some.
         quiet: nothing on the terminal but errors.
 
     Raises:
@@ -92,16 +94,19 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
         JournalError: another process is carrying it out.
     """
     directory = SweepDirectory.existing(path)
+    plugins, overrides = split_plugins(overrides)
     launcher = _recorded_launcher(directory, overrides)
     with _inside(directory):
         if directory.header.get("sweeper"):
             from runner.sweep.search import resume_search
 
-            return resume_search(directory, launcher, quiet=quiet)
+            return resume_search(directory, launcher, plugins=plugins, quiet=quiet)
         tasks = directory.tasks()
+        for task in tasks:
+            check_plugins(task.plugins, plugins)
         known = {task.number: directory.look(task) for task in tasks}
         left = [task for task in tasks if known[task.number]["status"] != "finished"]
-        declared = base_of(directory)
+        declared = base_of(directory, plugins)
         lacking = [] if left else to_complete(directory, declared, len(tasks))
         conductor = Conductor(directory, launcher, declared, total=len(tasks), quiet=quiet)
         for line in lacking:
@@ -316,6 +321,7 @@ def header(
     settings: Settings, overrides: Sequence[str], declared: Declaration, **more: Any
 ) -> dict[str, Any]:
     """The content of sweep.json."""
+    check_secrets({"hydra.launcher": asdict(settings.launcher) if settings.launcher is not None else None})
     return {
         "overrides": list(overrides),
         "launcher": _recorded(settings.launcher, LAUNCHERS),
@@ -340,9 +346,9 @@ def wanted(settings: Settings, declared: Declaration, label: Iterable[str]) -> P
     return OUTPUTS / "sweeps" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}"
 
 
-def base_of(directory: SweepDirectory) -> Declaration:
-    """The configuration that the runs of an earlier sweep start from."""
-    return restore(dict(directory.header["values"]), dict(directory.header["schemas"]))
+def base_of(directory: SweepDirectory, plugins: Sequence[str] = ()) -> Declaration:
+    """The configuration that the runs of an earlier sweep start from; `plugins` may be imported for it."""
+    return restore(dict(directory.header["values"]), dict(directory.header["schemas"]), plugins=plugins)
 
 
 def draw(directory: SweepDirectory, table: Sequence[Row]) -> None:
@@ -388,6 +394,8 @@ def _recorded_launcher(directory: SweepDirectory, overrides: Sequence[str]) -> L
             launcher: Launcher | None = composer.settings().launcher
         return launcher
     recorded = directory.header.get("launcher")
+    if recorded:
+        check_launcher(recorded["name"], recorded["values"], LAUNCHERS[recorded["name"]])
     return LAUNCHERS[recorded["name"]](**recorded["values"]) if recorded else None
 
 

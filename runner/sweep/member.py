@@ -64,6 +64,11 @@ class Task:
     """Where the sweep was started; relative paths in the configuration start there."""
 
     @property
+    def plugins(self) -> list[str]:
+        """Modules it needs; whoever made the task has seen that they were typed."""
+        return list(self.values.get("plugins") or [])
+
+    @property
     def directory(self) -> Path:
         """The run directory."""
         return Path(self.sweep) / str(self.number)
@@ -78,7 +83,7 @@ class Task:
     def declaration(self) -> Declaration:
         """What is to be run."""
         if self.config is None:
-            return restore(dict(self.values), dict(self.schemas), self.overrides)
+            return restore(dict(self.values), dict(self.schemas), self.overrides, plugins=self.plugins)
         return Declaration(
             config=self.config,
             overrides=self.overrides,
@@ -212,7 +217,8 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
 
             register(task.config.plugins)
         if _begun(task.directory / "journal.jsonl"):
-            result = resume(task.directory, sweep=sweep)
+            again = [f"plugins=[{','.join(task.plugins)}]"] if task.plugins else []
+            result = resume(task.directory, overrides=again, sweep=sweep)
         else:
             result = run(task.declaration(), directory=str(task.directory), sweep=sweep)
     except Interrupted:

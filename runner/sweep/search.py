@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from runner.config import Declaration
 from runner.errors import ConfigError
+from runner.provenance import check_plugins
+from runner.refusal import plugins_in
 from runner.sweep.compose import Combination, Composer, Settings, named
 from runner.sweep.conductor import (
     Conductor,
@@ -78,16 +80,19 @@ def search(
     return _Search(composer, settings, directory, declared[0], settings.launcher, quiet).carry_out()
 
 
-def resume_search(directory: SweepDirectory, launcher: Launcher | None, *, quiet: bool = False) -> int:
-    """Go on with a search where it stopped.
+def resume_search(
+    directory: SweepDirectory, launcher: Launcher | None, *, plugins: Sequence[str] = (), quiet: bool = False
+) -> int:
+    """Go on with a search where it stopped; `plugins` were typed again.
 
     Raises:
         ConfigError: all trials are over, and nothing else is missing.
     """
     required("optuna", "optuna", "hydra/sweeper")
+    check_plugins(plugins_in(directory.header["overrides"]), plugins)
     with Composer(directory.header["overrides"], directory.header.get("config_dirs", ())) as composer:
         settings = composer.settings()
-        declared = base_of(directory)
+        declared = base_of(directory, plugins)
         return _Search(composer, settings, directory, declared, launcher, quiet).carry_out()
 
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 def main(line: CommandLine) -> int:
     """Print it, or write it into a file that does not exist yet."""
     from runner.export import BINARY, FORMATS, export
+    from runner.provenance import split_plugins
 
-    if len(line.arguments) != 1:
+    plugins, arguments = split_plugins(line.arguments)
+    if len(arguments) != 1:
         told = "needs one run directory: python -m runner export outputs/runs/… --format=qasm3"
         raise ConfigError(told, key="export")
     if "format" not in line.values:
@@ -27,7 +29,7 @@ def main(line: CommandLine) -> int:
         raise ConfigError(f"{format} is no text; name a file with -o", key="--output")
     if target is not None and target.exists():
         raise ConfigError(f"{target} exists; name another file", key="--output")
-    content = export(line.arguments[0], format, bound="bound" in line.flags)
+    content = export(arguments[0], format, bound="bound" in line.flags, plugins=plugins)
     if target is None:
         sys.stdout.write(content.decode())
         return 0

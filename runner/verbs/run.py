@@ -33,5 +33,7 @@ def main(line: CommandLine) -> int:
         earlier = unfinished(declaration.values)
         if earlier is not None:
             print(f"continuing {earlier.path}", file=sys.stderr)
-            return resume(earlier.path, quiet=False).exit_code
+            plugins = declaration.config.plugins
+            again = [f"plugins=[{','.join(plugins)}]"] if plugins else []
+            return resume(earlier.path, overrides=again, quiet=False).exit_code
     return run(declaration, quiet=False).exit_code

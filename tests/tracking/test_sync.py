@@ -12,6 +12,7 @@ import pytest
 from runner import faults
 from runner.errors import JournalError
 from runner.journal import Journal
+from runner.redact import protect
 from runner.tracking import TrackingConfig, reconcile, sync
 from runner.tracking.sync import recorded_config
 from tests.tracking import made
@@ -184,8 +185,9 @@ def test_long_traces_go_in_batches(tracked, tmp_path, request):
 
 
 def test_G15_secrets_stay_out_of_the_store(tracked, tmp_path, request):
-    """A canary in config, overrides, tags, reasons, results and files is nowhere in the store's bytes."""
+    """T9: a canary in config, overrides, tags, reasons, results and files is nowhere in the store's bytes."""
     canary = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
+    protect(canary)
     directory = tmp_path / request.node.name
     journal = made.start(
         directory, *tracked.place,
@@ -205,7 +207,7 @@ def test_G15_secrets_stay_out_of_the_store(tracked, tmp_path, request):
 
 
 def test_only_files_of_the_run_are_uploaded(tracked, tmp_path, request):
-    """A link out of the run directory is not followed."""
+    """T11: a link out of the run directory is not followed."""
     (tmp_path / "private.txt").write_text("mine")
     directory = made.whole(tmp_path / request.node.name, *tracked.place)
     (directory / "figures" / "stolen.txt").symlink_to(tmp_path / "private.txt")
@@ -216,7 +218,7 @@ def test_only_files_of_the_run_are_uploaded(tracked, tmp_path, request):
 
 
 def test_odd_names_are_no_problem(tracked, tmp_path, request):
-    """Quotes, slashes and path tricks in names end up as text, never as a path."""
+    """T11: quotes, slashes and path tricks in names end up as text, never as a path."""
     odd = "../../'; DROP TABLE runs; --\0<script>"
     directory = tmp_path / request.node.name
     journal = made.start(directory, *tracked.place, name=odd, config={"../x": {odd: 1}})

@@ -1,0 +1,264 @@
+"""What can run code counts from the command line alone, however a YAML file or a received directory puts it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from runner import compose, resume, run
+from runner.__main__ import main
+from runner.errors import ConfigError
+from runner.sweep.compose import Composer
+
+QUIET = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=3")
+
+
+def plant(folder: Path, name: str) -> Path:
+    """A module that leaves a mark when it is imported, and would be a fine plug-in."""
+    mark = folder / f"{name}.mark"
+    text = f"open({str(mark)!r}, 'w').close()\nSCHEMAS = {{}}\n"
+    (folder / f"{name}.py").write_text(text, encoding="utf-8")
+    return mark
+
+
+@pytest.fixture
+def trojan(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> tuple[str, Path]:
+    """A plug-in on Python's path, and what tells that it was imported."""
+    name = f"trojan_{abs(hash(request.node.name))}"
+    monkeypatch.syspath_prepend(str(workdir))
+    yield name, plant(workdir, name)
+    sys.modules.pop(name, None)
+
+
+def write(path: str, text: str) -> None:
+    """A file with the folders it lies in."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    Path(path).write_text(text, encoding="utf-8")
+
+
+GLOBAL = "# @package _global_\n"
+RAY = "defaults:\n  - /schema/launcher/ray@_here_\n  - _self_\nray: {init: {runtime_env: {pip: [x]}}, remote: {}}\n"
+PRESET = (
+    GLOBAL
+    + "defaults:\n  - override /hydra/launcher: submitit_slurm\nhydra: {launcher: {setup: [touch mark]}}\n"
+)
+LAUNCHER, MINE = "hydra/launcher/mine.yaml", "experiment/mine.yaml"
+SLURM = "defaults:\n  - /schema/launcher/submitit_slurm@_here_\n  - _self_\n"
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "words", "message"),
+    [
+        (MINE, GLOBAL + "plugins: [json]\n", ["experiment=mine"], "'plugins' counts only"),
+        (MINE, GLOBAL + "hydra: {run: {dir: x}}\n", ["experiment=mine"], "'hydra.run.dir' counts"),
+        (
+            MINE, GLOBAL + "hydra: {run: {dir: 'x/${oc.env:HOME}'}}\n",
+            ["experiment=mine"], "'hydra.run.dir' counts only",
+        ),
+        (MINE, GLOBAL + "hydra: {searchpath: ['pkg://json']}\n", ["experiment=mine"], "opens further"),
+        ("config.yaml", "hydra: {searchpath: ['pkg://json']}\n", [], "holds config.yaml"),
+        ("schema/run.yaml", "seed: 1\n", [], "holds schema"),
+        (LAUNCHER, SLURM + "setup: [touch mark]\n", ["hydra/launcher=mine", "-m"], "setup: counts only"),
+        (
+            LAUNCHER, SLURM + "additional_parameters: {wrap: touch mark}\n",
+            ["hydra/launcher=mine", "-m"], "additional_parameters: counts only",
+        ),
+        (LAUNCHER, SLURM + "partition: '${oc.env:HOME}'\n", ["hydra/launcher=mine", "-m"], "partition: counts"),
+        (
+            LAUNCHER,
+            RAY,
+            ["hydra/launcher=mine", "-m"], "ray: counts only",
+        ),
+        (
+            MINE,
+            PRESET,
+            ["experiment=mine", "-m"], "hydra.launcher.setup: counts only",
+        ),
+        (
+            MINE,
+            PRESET,
+            ["experiment=mine"], "hydra.launcher.setup: counts only",
+        ),
+    ],
+)  # fmt: skip
+def test_T3_a_folder_of_somebody_elses_runs_nothing(
+    workdir: Path, capsys: pytest.CaptureFixture[str], file: str, text: str, words: list[str], message: str
+) -> None:
+    """--config-dir with plug-ins, shell lines, Ray's settings, sources or directories: one line, nothing created."""
+    write(f"mine/{file}", text)
+    done = main(["--config-dir", "mine", *words, *(["seed=1,2"] if "-m" in words else [])])
+    said = capsys.readouterr().err
+
+    assert done == 2
+    assert message in said
+    assert said.count("\n") == 1
+    assert [path.name for path in workdir.iterdir()] == ["mine"]
+
+
+def test_T3_links_in_the_folder_are_looked_behind(workdir: Path) -> None:
+    """What Hydra would find behind a link is checked like the rest."""
+    write("elsewhere/mine.yaml", GLOBAL + "plugins: [json]\n")
+    Path("mine").mkdir()
+    Path("mine/experiment").symlink_to(workdir / "elsewhere")
+
+    assert main(["--config-dir", "mine", "experiment=mine"]) == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["hydra/launcher=submitit_slurm", "hydra.launcher.setup=[module load x]"],
+        ["hydra/launcher=submitit_slurm", "+hydra.launcher.additional_parameters.mail-type=END"],
+        [
+            "hydra/launcher=ray",
+            "+hydra.launcher.ray.init.address=auto",
+            "+hydra.launcher.ray.remote.num_cpus=1",
+        ],
+        ["hydra/launcher=submitit_slurm", "hydra.launcher.partition='${oc.env:HOME}'"],
+    ],
+)
+def test_the_command_line_may(words: list[str]) -> None:
+    """The same settings, typed."""
+    with Composer([*words, "seed=1,2"]) as composer:
+        assert composer.settings().launcher is not None
+
+
+def test_typed_settings_do_not_let_others_in(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One key of ray.init typed, another from the folder: they would be merged, so it is refused."""
+    write("mine/hydra/launcher/mine.yaml", RAY)
+    words = ["hydra/launcher=mine", "+hydra.launcher.ray.init.address=auto", "seed=1,2"]
+
+    assert main(["--config-dir", "mine", "-m", *words]) == 2
+    assert "hydra.launcher.ray: counts only" in capsys.readouterr().err
+
+
+def received(trojan: str, folder: str = "received") -> Path:
+    """A run directory that says it used a plug-in; its checksums are right."""
+    path = run(compose(*QUIET, f"plugins=[{trojan}]"), directory=folder).directory
+    sys.modules.pop(trojan, None)
+    return path
+
+
+def test_T4_a_received_run_imports_nothing(
+    trojan: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """resume, retime, export and a fork of a run with plug-ins name them and stop; typed again they go on."""
+    name, mark = trojan
+    path = received(name)
+    journal = (path / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    shutil.copytree(path, "broken")
+    Path("broken/journal.jsonl").write_bytes(b"".join(journal[:8]))
+    commands = (
+        ["resume", "broken"],
+        ["retime", "received", "session=batch"],
+        ["export", "received", "--format=qasm3"],
+    )
+    mark.unlink()
+    for command in (*commands, ["resume", "--fork", "received"]):
+        assert main(command) == 2, command
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: plugins: {name} was used")
+        assert f"plugins=[{name}]" in said
+    assert not mark.exists()
+
+    for command in commands:
+        assert main([*command, f"plugins=[{name}]"]) == 0, command
+        sys.modules.pop(name, None)
+    assert mark.exists()
+    assert json.loads(Path("broken/result.json").read_text())["status"] == "finished"
+
+
+def test_a_plugin_that_was_not_used_is_not_ignored(workdir: Path) -> None:
+    """`plugins=` on a run without any is refused: it would do nothing."""
+    path = run(compose(*QUIET), directory="plain").directory
+    (path / "journal.jsonl").write_bytes(b"".join((path / "journal.jsonl").read_bytes().splitlines(True)[:6]))
+
+    with pytest.raises(ConfigError, match="plugins: json was not used"):
+        resume(path, overrides=["plugins=[json]"])
+
+
+def test_T4_a_received_sweep_imports_nothing_and_reaches_no_shell(
+    trojan: tuple[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Plug-ins of its runs and shell lines of its launcher have to be typed again."""
+    name, mark = trojan
+    words = [*QUIET, f"plugins=[{name}]", "seed=1,2", "hydra.sweep.dir=sweep"]
+    assert main(["-m", *words]) == 0
+    shutil.rmtree("sweep/1")
+    sys.modules.pop(name, None)
+    mark.unlink()
+    capsys.readouterr()
+
+    assert main(["resume", "sweep"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: plugins: {name} was used")
+    assert not mark.exists()
+    assert main(["resume", "sweep", f"plugins=[{name}]"]) == 0
+
+    header: dict[str, Any] = json.loads(Path("sweep/sweep.json").read_text())
+    header["launcher"] = {"name": "submitit_slurm", "values": {"setup": ["touch mark"]}}
+    Path("sweep/sweep.json").write_text(json.dumps(header))
+    assert main(["resume", "sweep", f"plugins=[{name}]"]) == 2
+    assert "hydra.launcher.setup: counts only from the command line" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", ["[../x]", "['']", "[.x]", "[/tmp/x]", "['a b']"])
+def test_what_is_no_module_is_told_in_one_line(names: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Paths and nothing at all: in words, exit code 2."""
+    assert main([f"plugins={names}"]) == 2
+    said = capsys.readouterr().err
+    assert "is no module; name it as Python does" in said
+    assert said.count("\n") == 1
+
+
+def test_a_module_that_breaks_on_import_is_told_in_one_line(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own mistake, in words."""
+    monkeypatch.syspath_prepend(str(workdir))
+    Path("broken_on_import.py").write_text("1 / 0\n")
+
+    with pytest.raises(
+        ConfigError, match=r"plugins: module 'broken_on_import' cannot be imported .ZeroDivisionError"
+    ):
+        compose("plugins=[broken_on_import]")
+
+
+def test_T5_a_run_directory_holds_text_that_any_parser_reads(workdir: Path) -> None:
+    """Journal, result and session are JSON, config.yaml is YAML for a safe loader."""
+    path = run(compose(*QUIET), directory="plain").directory
+
+    assert all(json.loads(line) for line in (path / "journal.jsonl").read_text().splitlines())
+    assert json.loads((path / "result.json").read_text())["status"] == "finished"
+    assert json.loads((path / "session.json").read_text())["mode"] == "session"
+    assert yaml.safe_load((path / "config.yaml").read_text())["seed"] == 1
+
+
+def test_T12_a_relative_directory_stays_below_the_current_folder(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Dots that climb out are refused, before anything is created."""
+    assert main([*QUIET, "hydra.run.dir=a/../../x"]) == 2
+    assert "leaves the current folder" in capsys.readouterr().err
+    assert not (workdir.parent / "x").exists()
+
+
+def test_every_promise_has_a_test() -> None:
+    """The numbers of SECURITY.md are those that tests carry in their names or docstrings."""
+    root = Path(__file__).parents[1]
+    promised = set(re.findall(r"\*\*T(\d+)\*\*", (root / "SECURITY.md").read_text(encoding="utf-8")))
+    tests = "".join(path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py"))
+    held = set(re.findall(r"def test_T(\d+)_", tests))
+    for told in re.findall(r"\"\"\"(T\d+(?:, T\d+)*): ", tests):
+        held |= set(re.findall(r"\d+", told))
+
+    assert promised == held
+    assert sorted(map(int, promised)) == list(range(1, len(promised) + 1))
