@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runner.errors import ConfigError, Interrupted, RunnerError
-from runner.redact import redact
+from runner.terminal import Reader, readers
 
 # a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep
 atexit.register(gc.freeze)
@@ -39,6 +39,12 @@ FLAGS = {
     "--version": "version", "--fork": "fork", "--env": "env", "--interactive": "interactive",
     "--format": "format", "-o": "output", "--output": "output", "--bound": "bound",
 }  # fmt: skip
+BESIDE = ("run", "resume", "report", "sync", "ui", "serve")
+"""Verbs whose work is done whether or not anybody reads what they print."""
+PRINTING = {"help", "cfg", "version", "completion", "env"}
+"""Flags that make them print, and nothing else."""
+DATA = ("export", "serve")
+"""Verbs that print what other programs take as it is."""
 TAKES_VALUE = {"cfg", "config_dir", "format", "output"}
 OF_ONE_VERB = {
     "env": ("serve", "has an environment to print"),
@@ -67,23 +73,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the process's exit code."""
     for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")  # last bits depend on it, and the matrices are small
+    with readers() as output:
+        return _main(list(sys.argv[1:] if arguments is None else arguments), output)
+
+
+def _main(arguments: list[str], output: Reader) -> int:
     try:
         from runner.redact import protect_environment  # inside: Ctrl-C may come while it is read
         from runner.refusal import warnings_in_one_line
 
         protect_environment()
         with warnings_in_one_line():
-            return _dispatch(read(list(sys.argv[1:] if arguments is None else arguments)))
+            line = read(arguments)
+            output.forgiving = line.verb in BESIDE and not line.flags & PRINTING
+            output.clean = line.verb not in DATA
+            code = _dispatch(line)
+            output.flush()
+            return code
     except Interrupted as error:
         return error.exit_code
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except RunnerError as error:
-        print(redact("error: " + " ".join(str(error).split())), file=sys.stderr)
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
     except MemoryError:
         print("error: out of memory; take a smaller problem, or free some", file=sys.stderr)

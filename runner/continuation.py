@@ -53,9 +53,31 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
     return replace(declaration, directory=str(files.path))
 
 
-def is_finished(files: RunDirectory, events: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a run came to its end and wrote what only a run can write."""
-    return _status(events) == "finished" and files.session.is_file() and files.result.is_file()
+def is_finished(
+    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()
+) -> bool:
+    """Whether a run came to its end and wrote what only a run can write.
+
+    One that stopped because its session ended could go on in another; where it was killed before its figures, these
+    come first, and cost nothing.
+    """
+    if not (files.session.is_file() and files.result.is_file()):
+        return False
+    status = _status(events)
+    return status == "finished" or (status == "stopped" and _lacks_figures(files, events, overrides))
+
+
+def _lacks_figures(
+    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str]
+) -> bool:
+    """Whether report.html is wanted and does not show the last ending."""
+    started = next(event for event in events if event["kind"] == "run.started")
+    _, options = split_plugins(overrides)
+    if not {**started["config"]["run"], **_run_options(options)}["figures"]:
+        return False
+    ended = next(event["t"] for event in reversed(events) if event["kind"] == "run.ended")
+    page = files.path / "report.html"
+    return not (page.is_file() and page.stat().st_mtime >= ended)
 
 
 def complete(
@@ -70,10 +92,9 @@ def complete(
         ConfigError: nothing is missing.
     """
     config = events[0]["config"]
-    _, overrides = split_plugins(overrides)  # nothing of them is needed any more
     content = json.loads(files.result.read_text(encoding="utf-8"))
     done = []
-    if {**config["run"], **_run_options(overrides)}["figures"] and not (files.path / "report.html").is_file():
+    if _lacks_figures(files, events, overrides):
         from runner.report import illustrate
 
         done.append(f"wrote {illustrate(files)}")
@@ -179,6 +200,10 @@ def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
         )  # the journal has words for what JSON cannot say
     except OSError:
         return  # the journal holds it too
+    except UnicodeDecodeError as error:
+        raise ResumeError(
+            f"{files.config} is not UTF-8 text any more (byte {error.start}); restore it or delete it"
+        ) from error
     except yaml.YAMLError as error:
         raise ResumeError(f"{files.config} is no valid YAML any more; restore it or delete it") from error
     before, now = flatten(dict(recorded)), flatten(current if isinstance(current, dict) else {})

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.results import RunResult, energy_lines, outside_in_words
+from runner.terminal import reader
 
 REFRESH = 0.1
 """Seconds between two updates of the progress line."""
@@ -25,7 +26,7 @@ class LiveLine(ABC):
     """One line of a terminal, drawn anew while something goes on; a line now and then where it is not a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
+        self._console = console or Console(file=reader(sys.stderr))
         self._started = self._shown = time.monotonic()
         self._live: Live | None = None
 
@@ -112,7 +113,7 @@ def clock(seconds: float) -> str:
 
 def terminal() -> Console:
     """Standard output; where it is not a terminal, no line is folded, so that a command in it can be copied."""
-    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else 10_000)
+    return Console(file=reader(sys.stdout), width=None if sys.stdout.isatty() else 10_000)
 
 
 def summary(

@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -28,6 +29,7 @@ from runner.record import IDENTITY, Record
 from runner.refusal import check_secrets
 from runner.results import Outcome, RunResult
 from runner.signals import StopFlag
+from runner.terminal import reader
 
 if TYPE_CHECKING:
     from runner.lab import Lab
@@ -119,11 +121,15 @@ def resume(
 
     files = RunDirectory.existing(path)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
-        if is_finished(files, journal.contents.events):
+        if is_finished(files, journal.contents.events, overrides):
             journal.close()  # an upload waits for that
             result, done = complete(files, journal.contents.events, overrides)
             if not quiet:
-                print("\n".join([f"{files.path} is finished; what was missing:", *done]))
+                ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
+                said = [f"{files.path} is {ended}; what was missing:", *done]
+                if result.status == "stopped":
+                    said.append(f"to go on in another session: {resume_command(files)}")
+                print("\n".join(said), file=reader(sys.stdout))
             return result
         declaration = reopen(files, journal, overrides)
         with _uploader(declaration.config, sweep) as uploader:

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a flag that is looked at between jobs, never an exception in the middle of one.
+"""Ctrl-C, SIGTERM and SIGHUP: a flag that is looked at between jobs, never an exception in the middle of one.
 
 An exception raised by a signal handler lands anywhere, also inside thread start-up or a database write, and hangs
 the process about half of the time. A flag polled at job boundaries never does. The second signal ends the process
@@ -18,7 +18,18 @@ from typing import Any, Self
 from runner.errors import Interrupted
 
 STDERR = 2
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WORDS: dict[int, str] = {
+    signal.SIGINT: "interrupt",
+    signal.SIGTERM: "termination request",
+    signal.SIGHUP: "hangup",
+}
+
+
+def tell(text: str) -> None:
+    """Say something from inside a signal handler; a terminal that is gone, as after SIGHUP, hears nothing."""
+    with contextlib.suppress(OSError):
+        os.write(STDERR, text.encode())
 
 
 @contextlib.contextmanager
@@ -29,7 +40,7 @@ def nothing_to_save() -> Iterator[None]:
     """
 
     def leave(signum: int, _: FrameType | None) -> None:
-        os.write(2, b"interrupted\n")
+        tell("interrupted\n")
         os._exit(128 + signum)
 
     if threading.current_thread() is not threading.main_thread():
@@ -43,7 +54,7 @@ def nothing_to_save() -> Iterator[None]:
 
 
 class StopFlag:
-    """Remembers the first SIGINT or SIGTERM while it is entered; entering it off the main thread does nothing."""
+    """Remembers the first of `SIGNALS` while it is entered; entering it off the main thread does nothing."""
 
     def __init__(self) -> None:
         self.signum: int | None = None
@@ -61,6 +72,8 @@ class StopFlag:
     def __enter__(self) -> Self:
         try:
             for signum in SIGNALS:
+                if signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN:
+                    continue  # nohup
                 self._previous[signum] = signal.signal(signum, self._handle)
         except ValueError:  # not the main thread: whoever owns it owns the signals
             self._previous.clear()
@@ -76,5 +89,4 @@ class StopFlag:
         if self.signum is not None:
             os._exit(128 + signum)
         self.signum = signum
-        word = "interrupt" if signum == signal.SIGINT else "termination request"
-        os.write(STDERR, f"\n{word}: the current job completes first\n".encode())
+        tell(f"\n{WORDS.get(signum, 'signal')}: the current job completes first\n")

@@ -24,7 +24,7 @@ def test_sixty_four_starts_in_one_second_get_sixty_four_directories(workdir: Pat
 
 
 def test_files_are_private(workdir: Path) -> None:
-    """T10: nobody else on the machine can read a run."""
+    """K10: nobody else on the machine can read a run."""
     directory = RunDirectory.create("private")
     directory.write(directory.result, "{}")
 

@@ -495,7 +495,7 @@ def test_follow_survives_a_torn_line_that_is_replaced(tmp_path):
 
 
 def test_what_is_stored_is_what_was_said(tmp_path):
-    """T8: text that looks like a secret, or becomes one, reads back as it was written: a resumed run compares it."""
+    """K8: text that looks like a secret, or becomes one, reads back as it was written: a resumed run compares it."""
     path = tmp_path / "journal.jsonl"
     said = {
         "text": "token=CaNaRy0123456789",
@@ -510,7 +510,7 @@ def test_what_is_stored_is_what_was_said(tmp_path):
 
 
 def test_the_journal_is_private_to_its_user(tmp_path):
-    """T10: nobody else can read it: it may hold account data."""
+    """K10: nobody else can read it: it may hold account data."""
     Journal.create(tmp_path / "journal.jsonl").close()
 
     assert (tmp_path / "journal.jsonl").stat().st_mode & 0o077 == 0

@@ -65,7 +65,11 @@ def wait_for_jobs(journal: Path, count: int) -> None:
 
 @pytest.mark.parametrize(
     ("signum", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly)],
+    [
+        (signal.SIGINT, 130),
+        pytest.param(signal.SIGTERM, 143, marks=pytest.mark.nightly),
+        pytest.param(signal.SIGHUP, 129, marks=pytest.mark.nightly),
+    ],
 )
 def test_a_signal_ends_the_run_resumably(workdir: Path, signum: int, code: int) -> None:
     """Ctrl-C in the middle: one line, the session closed, and resume goes on to the same end."""

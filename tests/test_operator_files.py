@@ -204,7 +204,7 @@ def test_binary_files_are_refused_where_they_are_cut_off(tmp_path: Path) -> None
     ],
 )
 def test_what_is_no_observable_matrix_is_refused(tmp_path: Path, array: np.ndarray, message: str) -> None:
-    """T5: nothing is unpickled, and nothing is taken for a matrix that is none."""
+    """K5: nothing is unpickled, and nothing is taken for a matrix that is none."""
     np.save(tmp_path / "m.npy", array, allow_pickle=True)
     with pytest.raises(ConfigError, match=message):
         choice("hamiltonian", "file", path=str(tmp_path / "m.npy")).build()

@@ -90,7 +90,7 @@ SLURM = "defaults:\n  - /schema/launcher/submitit_slurm@_here_\n  - _self_\n"
         ),
     ],
 )  # fmt: skip
-def test_T3_a_folder_of_somebody_elses_runs_nothing(
+def test_K3_a_folder_of_somebody_elses_runs_nothing(
     workdir: Path, capsys: pytest.CaptureFixture[str], file: str, text: str, words: list[str], message: str
 ) -> None:
     """--config-dir with plug-ins, shell lines, Ray's settings, sources or directories: one line, nothing created."""
@@ -104,7 +104,7 @@ def test_T3_a_folder_of_somebody_elses_runs_nothing(
     assert [path.name for path in workdir.iterdir()] == ["mine"]
 
 
-def test_T3_links_in_the_folder_are_looked_behind(workdir: Path) -> None:
+def test_K3_links_in_the_folder_are_looked_behind(workdir: Path) -> None:
     """What Hydra would find behind a link is checked like the rest."""
     write("elsewhere/mine.yaml", GLOBAL + "plugins: [json]\n")
     Path("mine").mkdir()
@@ -148,7 +148,7 @@ def received(trojan: str, folder: str = "received") -> Path:
     return path
 
 
-def test_T4_a_received_run_imports_nothing(
+def test_K4_a_received_run_imports_nothing(
     trojan: tuple[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """resume, retime, export and a fork of a run with plug-ins name them and stop; typed again they go on."""
@@ -186,7 +186,7 @@ def test_a_plugin_that_was_not_used_is_not_ignored(workdir: Path) -> None:
         resume(path, overrides=["plugins=[json]"])
 
 
-def test_T4_a_received_sweep_imports_nothing_and_reaches_no_shell(
+def test_K4_a_received_sweep_imports_nothing_and_reaches_no_shell(
     trojan: tuple[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Plug-ins of its runs and shell lines of its launcher have to be typed again."""
@@ -232,7 +232,7 @@ def test_a_module_that_breaks_on_import_is_told_in_one_line(
         compose("plugins=[broken_on_import]")
 
 
-def test_T5_a_run_directory_holds_text_that_any_parser_reads(workdir: Path) -> None:
+def test_K5_a_run_directory_holds_text_that_any_parser_reads(workdir: Path) -> None:
     """Journal, result and session are JSON, config.yaml is YAML for a safe loader."""
     path = run(compose(*QUIET), directory="plain").directory
 
@@ -242,7 +242,7 @@ def test_T5_a_run_directory_holds_text_that_any_parser_reads(workdir: Path) -> N
     assert yaml.safe_load((path / "config.yaml").read_text())["seed"] == 1
 
 
-def test_T12_a_relative_directory_stays_below_the_current_folder(
+def test_K12_a_relative_directory_stays_below_the_current_folder(
     workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Dots that climb out are refused, before anything is created."""
@@ -254,10 +254,10 @@ def test_T12_a_relative_directory_stays_below_the_current_folder(
 def test_every_promise_has_a_test() -> None:
     """The numbers of SECURITY.md are those that tests carry in their names or docstrings."""
     root = Path(__file__).parents[1]
-    promised = set(re.findall(r"\*\*T(\d+)\*\*", (root / "SECURITY.md").read_text(encoding="utf-8")))
+    promised = set(re.findall(r"\*\*K(\d+)\*\*", (root / "SECURITY.md").read_text(encoding="utf-8")))
     tests = "".join(path.read_text(encoding="utf-8") for path in (root / "tests").rglob("test_*.py"))
-    held = set(re.findall(r"def test_T(\d+)_", tests))
-    for told in re.findall(r"\"\"\"(T\d+(?:, T\d+)*): ", tests):
+    held = set(re.findall(r"def test_K(\d+)_", tests))
+    for told in re.findall(r"\"\"\"(K\d+(?:, K\d+)*): ", tests):
         held |= set(re.findall(r"\d+", told))
 
     assert promised == held

@@ -102,7 +102,7 @@ def test_known_secrets_go_wherever_they_are():
     ids=range(8),  # pytest puts what a test is called into the environment
 )
 def test_variables_are_known_by_their_names(monkeypatch, name, value, secret):
-    """T7: what names and addresses promise to be secret does not leave, in any surroundings."""
+    """K7: what names and addresses promise to be secret does not leave, in any surroundings."""
     assert redact(f"it says {secret}!") == f"it says {secret}!"
     monkeypatch.setenv(name, value)
     protect_environment()
@@ -124,7 +124,7 @@ def test_variables_are_known_by_their_names(monkeypatch, name, value, secret):
     ],
 )
 def test_words_that_stand_anywhere_are_no_secrets(monkeypatch, name, value):
-    """T7: short values, words of our own choices, numbers and paths are left in every text."""
+    """K7: short values, words of our own choices, numbers and paths are left in every text."""
     monkeypatch.setenv(name, value)
     protect_environment()
 
@@ -151,7 +151,7 @@ def test_log_lines_are_redacted():
 
 
 def test_what_clients_find_in_their_usual_places_is_known(tmp_path, monkeypatch):
-    """T7: accounts of IBM, MLflow and AWS, and variables set meanwhile; words that no pattern would recognise."""
+    """K7: accounts of IBM, MLflow and AWS, and variables set meanwhile; words that no pattern would recognise."""
     words = {name: f"plain {name} words" for name in ("ibm", "mlflow", "aws", "variable")}
     (tmp_path / ".qiskit").mkdir()
     account = {"default": {"channel": "ibm_quantum_platform", "token": words["ibm"]}}

@@ -14,7 +14,7 @@ from runner.errors import Interrupted
 from runner.signals import StopFlag
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_waits_for_the_next_check(signum: int) -> None:
     """Nothing is raised when it arrives; the next check says which it was."""
     with StopFlag() as stop:

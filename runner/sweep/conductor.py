@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from runner.environment import commit, versions
 from runner.errors import ConfigError, RunnerError, TrackingError
 from runner.provenance import check_launcher, check_plugins, split_plugins
 from runner.refusal import check_secrets
-from runner.signals import STDERR, StopFlag
+from runner.signals import WORDS, StopFlag, tell
 from runner.sweep.compose import Combination, Composer, Settings, distinct, named
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher, anticipate
@@ -46,7 +45,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
 
     Returns:
         0 when every run finished; otherwise the exit code of the first that failed, 3 when the only trouble is
-        sessions that ended too early, 130 or 143 after a signal.
+        sessions that ended too early, 128 + its number after a signal.
 
     Raises:
         ConfigError: one of the combinations is bad input; nothing was run.
@@ -129,8 +128,7 @@ class SweepFlag(StopFlag):
             os._exit(128 + signum)
         self.signum = signum
         self._directory.stop(signum)
-        word = "interrupt" if signum == signal.SIGINT else "termination request"
-        os.write(STDERR, f"\n{word}: the current jobs complete first\n".encode())
+        tell(f"\n{WORDS.get(signum, 'signal')}: the current jobs complete first\n")
 
 
 class Conductor:

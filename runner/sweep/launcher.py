@@ -8,13 +8,16 @@ below are theirs, so their documentation holds.
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner.errors import ConfigError, RunnerError
+from runner.errors import ConfigError, RunnerError, in_words
 from runner.require import require_range
 from runner.sweep.member import Row, Task, carry_out
 from runner.sweep.worker import (
@@ -24,6 +27,7 @@ from runner.sweep.worker import (
     load_the_end,
     worker_environment,
 )
+from runner.terminal import reader
 
 if TYPE_CHECKING:
     from runner.config import RunConfig
@@ -270,6 +274,7 @@ class SubmititLauncher(ChecksHere):
         """Submit the jobs and report runs as they end, read from the shared file system."""
         submitit = required("submitit", "slurm")
         threads = threads_of(tasks)
+        self.get_ready(threads)
         folder = str(directory.path / self.submitit_folder)
         executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster, **self.constructor())
         executor.update_parameters(**self.parameters(threads))
@@ -292,7 +297,7 @@ class SubmititLauncher(ChecksHere):
                 directory.look(task)["status"] == "running" for task in waiting.values()
             ):
                 for job, _ in jobs:
-                    job.cancel()
+                    _cancel(job)
                 yield from (directory.look(task) for task in waiting.values())
                 return
 
@@ -361,6 +366,21 @@ class SlurmLauncher(SubmititLauncher):
 
     cluster = "slurm"
 
+    def get_ready(self, threads: int) -> None:
+        """Look for SLURM's programs before anything is created.
+
+        Raises:
+            ConfigError: one is not here.
+        """
+        super().get_ready(threads)
+        for program in ("sbatch", "scancel"):
+            if shutil.which(program) is None:
+                raise ConfigError(
+                    f"{program} is not found, so this machine cannot reach SLURM; go to a login node, or take "
+                    "hydra/launcher=joblib",
+                    key="hydra/launcher",
+                )
+
     def constructor(self) -> dict[str, Any]:
         """What submitit's executor is made with."""
         return {"slurm_max_num_timeout": self.max_num_timeout}
@@ -375,6 +395,17 @@ class SlurmLauncher(SubmititLauncher):
         values = {name: getattr(self, name) for name in mine}
         given = {f"slurm_{name}": value for name, value in values.items() if value not in (None, {})}
         return super().parameters(threads) | given
+
+
+def _cancel(job: Any) -> None:
+    """Take back a job that waits; where that fails, its runs see the stop file when they begin."""
+    try:
+        job.cancel()
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (
+            f"job {job.job_id} could not be cancelled ({in_words(error)}); its runs end as soon as they begin"
+        )
+        print(said, file=reader(sys.stderr))
 
 
 def check(config: RunConfig) -> RunnerError | None:

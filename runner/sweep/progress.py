@@ -15,6 +15,7 @@ from rich.text import Text
 from runner.answer import PICK
 from runner.progress import LiveLine, clock, rows
 from runner.sweep.member import Row
+from runner.terminal import reader
 
 RANKED = 10
 """Runs that the ranking shows."""
@@ -115,7 +116,7 @@ def _by_setting(judged: Sequence[tuple[Row, float]], keys: Sequence[str]) -> lis
 
 def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: Sequence[str] = ()) -> None:
     """Print the ranking, every failure with its reason, and where everything lies."""
-    console = Console(file=sys.stdout)
+    console = Console(file=reader(sys.stdout))
     ranked = ranking(table, swept)
     if ranked:
         by = "|energy − exact|" if any(row.get("error") is not None for row in table) else "energy"

@@ -87,6 +87,7 @@ def enter_worker(variables: dict[str, str]) -> None:
         del os.environ[name]
     os.environ.update(variables)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # between runs; during a run it stops that
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # the sweep hears it, and tells its runs
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     end_with_the_parent()
 

@@ -20,7 +20,7 @@ def main() -> int:
     what.add_argument("--follow", action="store_true", help="one run")
     what.add_argument("--sweep", action="store_true", help="all runs of a sweep")
     arguments = parser.parse_args()
-    for signum in (signal.SIGINT, signal.SIGTERM):
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.SIG_IGN)  # they are meant for the run, whose end is ours
     log = logging.getLogger("runner.tracking")
     log.propagate = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import shutil
 import tempfile
 import time
 from collections import Counter
@@ -14,7 +13,7 @@ from typing import Any
 
 from runner.redact import redact
 from runner.tracking.config import TrackingConfig
-from runner.tracking.presentation import printable
+from runner.tracking.presentation import copy, printable
 from runner.tracking.store import Store, absolute
 
 FILES = ("sweep.csv", "sweep.parquet", "sweep.json", "report.html")
@@ -39,13 +38,6 @@ def describe_parent(directory: Path, config: TrackingConfig, experiment: str, id
     parent = store.find_run(identity)
     if parent is None or not rows:
         return
-    with tempfile.TemporaryDirectory(prefix="runner-sync-") as name:
-        for source in [directory / file for file in FILES] + sorted((directory / "figures").glob("*")):
-            if source.is_file() and not source.is_symlink():
-                target = Path(name) / source.relative_to(directory)
-                target.parent.mkdir(exist_ok=True)
-                shutil.copyfile(source, target)
-        store.artifacts(parent, Path(name))
     counts = Counter(row["status"] for row in rows)
     now = time.time()
     judged = _judged(rows)
@@ -55,6 +47,13 @@ def describe_parent(directory: Path, config: TrackingConfig, experiment: str, id
     store.metrics(parent, points)
     store.describe(parent, {}, {key: printable(redact(text)) for key, text in _tags(directory, rows).items()})
     store.set_status(parent, _status(counts), now)
+    with tempfile.TemporaryDirectory(prefix="runner-sync-") as name:
+        for source in [directory / file for file in FILES] + sorted((directory / "figures").glob("*")):
+            if source.is_file() and not source.is_symlink():
+                target = Path(name) / source.relative_to(directory)
+                target.parent.mkdir(exist_ok=True)
+                copy(source, target)
+        store.artifacts(parent, Path(name))
 
 
 def _status(counts: Mapping[str, int]) -> str:

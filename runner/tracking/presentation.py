@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from runner.redact import redact, redact_value
@@ -66,6 +68,19 @@ def unused(key: str, taken: Mapping[str, Any]) -> str:
         fresh = f"{key[: KEY_LENGTH - 4]}_{number_}"
         number_ += 1
     return fresh
+
+
+TEXT = {".yaml", ".json", ".html", ".txt", ".md", ".svg", ".log", ".csv"}
+"""Endings of files that a secret could be read in."""
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file for the store; text without secrets."""
+    if source.suffix in TEXT:
+        text = source.read_text(encoding="utf-8", errors="replace")
+        target.write_text(redact(text), encoding="utf-8")
+    else:
+        shutil.copyfile(source, target)
 
 
 def printable(text: str) -> str:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import http.client
 import importlib
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from runner import faults
 from runner.redact import protect_saved, redact
@@ -66,7 +70,7 @@ class Store:
         load(uri)  # seconds that say nothing about the store's health
         folder = Path(artifacts).absolute()
         with _alone(uri):
-            self._client = self._call(_connect, uri, folder)
+            self._client = self._call(_connect, reachable(uri), folder)
             place = None if is_server(uri) else folder.as_uri()
             self._experiment_id = self._call(_experiment, self._client, experiment, place)
 
@@ -141,11 +145,27 @@ class Store:
 
 
 def absolute(uri: str, base: Path | None = None) -> str:
-    """A store's address that means the same from every folder."""
+    """A store's address that means the same from every folder, whatever the folder's name holds."""
     head, separator, path = uri.partition(":///")
     if not head.startswith("sqlite") or not separator or path.startswith("/"):
         return uri
-    return f"{head}:///{((base or Path.cwd()) / path).absolute()}"
+    folder = str((base or Path.cwd()).absolute())
+    for character in ("%", "?"):  # they mean something in an address
+        folder = folder.replace(character, f"%{ord(character):02X}")
+    return f"{head}:///{folder}/{path}"
+
+
+@cache
+def reachable(uri: str) -> str:
+    """The address for MLflow, which takes a folder's name in it apart in more than one way: if need be, by a link."""
+    if not uri.startswith("sqlite") or "%" not in uri.partition("?")[0]:
+        return uri
+    path = _database(uri)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="runner-store-"))
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    (home / "folder").symlink_to(path.parent, target_is_directory=True)
+    return f"sqlite:///{home}/folder/{quote(path.name)}"
 
 
 def is_server(uri: str) -> bool:
@@ -237,15 +257,22 @@ def _experiment(client: Any, name: str, folder: str | None) -> str:
 
 @contextlib.contextmanager
 def _alone(uri: str) -> Iterator[None]:
-    """Hold a lock beside a database file: several processes creating its tables at once would break it."""
+    """Hold a lock beside a database file: several processes creating its tables at once would break it.
+
+    Raises:
+        StoreError: there can be no file.
+    """
     if not uri.startswith("sqlite"):
         yield
         return
     database = _database(uri)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(
-        database.with_name(f".{database.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
-    )
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(
+            database.with_name(f".{database.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
+        )
+    except OSError as error:
+        raise StoreError(f"{database} cannot be written: {(error.strerror or str(error)).lower()}") from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -254,7 +281,7 @@ def _alone(uri: str) -> Iterator[None]:
 
 
 def _database(uri: str) -> Path:
-    return Path(uri.partition(":///")[2].partition("?")[0])
+    return Path(unquote(uri.partition(":///")[2].partition("?")[0]))
 
 
 def _one_line(error: BaseException) -> str:
@@ -266,4 +293,6 @@ def _one_line(error: BaseException) -> str:
             if "timed out" not in lines[0]
             else "the server takes too long"
         )
+    if "database is locked" in lines[0]:
+        return "another program keeps the database locked"
     return redact(lines[0])[:200]

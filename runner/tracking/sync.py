@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -24,6 +23,7 @@ from runner.tracking.config import TrackingConfig
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
     JOB_COLUMNS,
+    copy,
     parameters,
     printable,
     table,
@@ -35,8 +35,6 @@ from runner.tracking.translation import Point, Translation
 
 FILES = ("config.yaml", "session.json", "result.json", "runner.log", "report.html", "forecast.json")
 """Files of a run directory that go to MLflow as they are, with everything in figures/."""
-
-TEXT = {".yaml", ".json", ".html", ".txt", ".md", ".svg", ".log", ".csv"}
 
 log = logging.getLogger("runner.tracking")
 
@@ -118,8 +116,6 @@ class RunSync:
         fingerprint = self.fingerprint()
         if self.progress.fingerprint != fingerprint:
             assert self._store is not None
-            with self._staged() as folder:
-                self._store.artifacts(run_id, folder)
             config = self.translation.started.get("config", {})
             shown = [{"path": name, "type": "table"} for name in ("jobs.json", "evaluations.json")]
             described = tags(self.translation) | {"mlflow.loggedArtifacts": json.dumps(shown)}
@@ -128,6 +124,10 @@ class RunSync:
             for workload in self.translation.children:
                 self._store.set_status(self._child(run_id, workload), self.translation.status, ended)
             self._store.set_status(run_id, self.translation.status, ended)
+            with (
+                self._staged() as folder
+            ):  # last: files may have nowhere to go, and the run has ended all the same
+                self._store.artifacts(run_id, folder)
             self.progress.fingerprint = fingerprint
         self._say("synced")
 
@@ -220,11 +220,7 @@ class RunSync:
             for source in files_of(self.directory):
                 target = folder / source.relative_to(self.directory)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                if source.suffix in TEXT:
-                    text = source.read_text(encoding="utf-8", errors="replace")
-                    target.write_text(redact(text), encoding="utf-8")
-                else:
-                    shutil.copyfile(source, target)
+                copy(source, target)
             tables = {
                 "jobs.json": table(list(self.translation.jobs.values()), JOB_COLUMNS),
                 "evaluations.json": table(self.translation.evaluations, EVALUATION_COLUMNS),

@@ -97,6 +97,10 @@ def _config(path: Path) -> dict[str, Any]:
         return flatten(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
     except OSError:
         return {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path / 'config.yaml'} cannot be read as YAML; restore it or delete it"
+        ) from error
 
 
 def _shown(value: Any) -> str:

@@ -139,11 +139,11 @@ def _server(
     config: TrackingConfig, host: str, port: int, output: IO[bytes]
 ) -> Iterator[subprocess.Popen[bytes]]:
     """The server as long as it is wanted; what it prints goes to `output`."""
-    from runner.tracking.store import absolute
+    from runner.tracking.store import absolute, reachable
 
     command = [
         sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
-        "--backend-store-uri", absolute(config.uri),
+        "--backend-store-uri", reachable(absolute(config.uri)),
         "--default-artifact-root", Path(config.artifacts).absolute().as_uri(),
     ]  # fmt: skip
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}

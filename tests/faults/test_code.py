@@ -76,7 +76,7 @@ def refusal_of(overrides: list[str], **options: object) -> str:
 
 @pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.nightly)])
 def test_G16_no_override_names_code(workdir: Path, hooked: None, every: int) -> None:
-    """T1, T2: nearly 700 overrides with Hydra's keys for objects, resolvers, sources: refused, without any effect."""
+    """K1, K2: nearly 700 overrides with Hydra's keys for objects, resolvers, sources: refused, without any effect."""
     declare(["tracking=off"])  # what is imported late is imported now
 
     for payload in (*PAYLOADS[::every], *RESOLVERS):
@@ -86,7 +86,7 @@ def test_G16_no_override_names_code(workdir: Path, hooked: None, every: int) -> 
 
 
 def test_G16_no_file_names_code(workdir: Path, hooked: None) -> None:
-    """T1: choices in files of one's own: Python tags and Hydra's keys are refused before anything is made of them."""
+    """K1: choices in files of one's own: Python tags and Hydra's keys are refused before anything is made of them."""
     folder = workdir / "conf" / "optimizer"
     folder.mkdir(parents=True)
     contents = [f"name: {tag}\n" for tag in TAGS]

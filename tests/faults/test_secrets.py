@@ -69,7 +69,7 @@ CONFIGURATIONS = st.tuples(
 @settings(max_examples=8, deadline=None)
 @given(before=ENVIRONMENTS, after=ENVIRONMENTS, words=CONFIGURATIONS, cut=st.floats(0, 1))
 def test_G15_whatever_the_environment_a_killed_run_resumes_to_the_same_bits(before, after, words, cut):
-    """T8: random environments, another one for the resume: config.yaml and journal are never rewritten by them."""
+    """K8: random environments, another one for the resume: config.yaml and journal are never rewritten by them."""
     with TemporaryDirectory() as folder:
         whole, broken = Path(folder, "whole"), Path(folder, "broken")
         config = compose(*QUIET, *words)
@@ -104,7 +104,7 @@ def test_G15_whatever_the_environment_a_killed_run_resumes_to_the_same_bits(befo
     ],
 )
 def test_G15_declared_secrets_are_refused(workdir, monkeypatch, capfd, name, value, words):
-    """T6: a secret anywhere in a configuration: one line with the key, without the secret, and nothing is created."""
+    """K6: a secret anywhere in a configuration: one line with the key, without the secret, and nothing is created."""
     monkeypatch.setenv(name, value)
     done = main([*QUIET, *words] if "tracking" not in str(words) else [QUIET[1], *words])
     said = "".join(capfd.readouterr())
@@ -118,7 +118,7 @@ def test_G15_declared_secrets_are_refused(workdir, monkeypatch, capfd, name, val
 
 
 def test_G15_a_word_of_ours_in_a_variable_changes_nothing(workdir, monkeypatch, capfd):
-    """T7, T8: POSTGRES_PASSWORD=postgres and MY_API_TOKEN=efficient_su2: neither rewrites anything."""
+    """K7, K8: POSTGRES_PASSWORD=postgres and MY_API_TOKEN=efficient_su2: neither rewrites anything."""
     monkeypatch.setenv("POSTGRES_PASSWORD", "postgres")
     monkeypatch.setenv("MY_API_TOKEN", "efficient_su2")
     uri = "postgresql://me@host/db"
@@ -135,7 +135,7 @@ def test_G15_a_word_of_ours_in_a_variable_changes_nothing(workdir, monkeypatch, 
 
 
 def test_G15_what_leaves_a_run_is_clean(workdir, monkeypatch, capfd):
-    """T9: a secret that an error told: not in the journal, report, log, terminal, MLflow's database or its files."""
+    """K9: a secret that an error told: not in the journal, report, log, terminal, MLflow's database or its files."""
 
     def fails(*_, **__):
         raise ValueError(f"could not log in at postgresql://me:{CANARY}@host with {CANARY}")
@@ -157,7 +157,7 @@ def test_G15_what_leaves_a_run_is_clean(workdir, monkeypatch, capfd):
 
 
 def test_G15_a_secret_that_came_later_does_not_leave_either(workdir, monkeypatch, capfd):
-    """T9: the name of an old run is a secret now: stored as it was, and clean in MLflow."""
+    """K9: the name of an old run is a secret now: stored as it was, and clean in MLflow."""
     assert main([*QUIET, f"name={CANARY}", f"hydra.run.dir={workdir}/run"]) == 0
     monkeypatch.setenv("MY_API_KEY", CANARY)
     store = TrackingConfig(uri=f"sqlite:///{workdir}/mlflow.db", artifacts=f"{workdir}/artifacts")

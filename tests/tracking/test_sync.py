@@ -185,7 +185,7 @@ def test_long_traces_go_in_batches(tracked, tmp_path, request):
 
 
 def test_G15_secrets_stay_out_of_the_store(tracked, tmp_path, request):
-    """T9: a canary in config, overrides, tags, reasons, results and files is nowhere in the store's bytes."""
+    """K9: a canary in config, overrides, tags, reasons, results and files is nowhere in the store's bytes."""
     canary = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"
     protect(canary)
     directory = tmp_path / request.node.name
@@ -207,7 +207,7 @@ def test_G15_secrets_stay_out_of_the_store(tracked, tmp_path, request):
 
 
 def test_only_files_of_the_run_are_uploaded(tracked, tmp_path, request):
-    """T11: a link out of the run directory is not followed."""
+    """K11: a link out of the run directory is not followed."""
     (tmp_path / "private.txt").write_text("mine")
     directory = made.whole(tmp_path / request.node.name, *tracked.place)
     (directory / "figures" / "stolen.txt").symlink_to(tmp_path / "private.txt")
@@ -218,7 +218,7 @@ def test_only_files_of_the_run_are_uploaded(tracked, tmp_path, request):
 
 
 def test_odd_names_are_no_problem(tracked, tmp_path, request):
-    """T11: quotes, slashes and path tricks in names end up as text, never as a path."""
+    """K11: quotes, slashes and path tricks in names end up as text, never as a path."""
     odd = "../../'; DROP TABLE runs; --\0<script>"
     directory = tmp_path / request.node.name
     journal = made.start(directory, *tracked.place, name=odd, config={"../x": {odd: 1}})
