@@ -370,9 +370,19 @@ def restore(
             if name not in known.get(group, {}):
                 raise ConfigError(f"its schema {name!r} is not known to this version", key=group)
             root[group] = OmegaConf.structured(known[group][name])
+            _take_kinds(root[group], values.get(group))
         merged = OmegaConf.merge(root, as_it_was(values, schemas, known))
     assert OmegaConf.is_dict(merged)
     return declaration(merged, overrides)  # type: ignore[arg-type]
+
+
+def _take_kinds(node: DictConfig, values: Any) -> None:
+    """Give a field that may be a list or a dictionary the kind of its recorded value: the two do not merge."""
+    from omegaconf import OmegaConf
+
+    for key, value in values.items() if isinstance(values, dict) else ():
+        if key in node and isinstance(value, dict) and OmegaConf.is_list(node[key]):
+            node[key] = value
 
 
 def as_it_was(values: dict[str, Any], schemas: dict[str, str], known: Any) -> dict[str, Any]:

@@ -176,7 +176,14 @@ def _terms(operator: SparsePauliOp) -> list[tuple[str, complex]]:
 
 
 def _sparse_terms(operator: SparsePauliOp) -> list[tuple[str, list[int], complex]]:
-    return [(letters, list(map(int, qubits)), complex(v)) for letters, qubits, v in operator.to_sparse_list()]
+    """Terms by index; one of weight zero on the last qubit where nothing else tells how many there are."""
+    terms = [
+        (letters, list(map(int, qubits)), complex(v)) for letters, qubits, v in operator.to_sparse_list()
+    ]
+    last = operator.num_qubits - 1
+    if all(last not in qubits for _, qubits, _ in terms):
+        terms.append(("Z", [last], 0j))
+    return terms
 
 
 def _matrix(operator: SparsePauliOp) -> bytes:

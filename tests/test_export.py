@@ -33,6 +33,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "sparse", "openfermion", "pennylane", "npy"])
+def test_idle_qubits_go_along(format: str, tmp_path: Path) -> None:
+    """An operator that leaves its last qubit alone has as many qubits when it is read back."""
+    from runner.export import OPERATORS, _matrix
+
+    operator = SparsePauliOp(["IIZ", "IXX", "III"], [0.5, 0.3, 1.0])
+    content = _matrix(operator) if format == "npy" else OPERATORS[format](operator).encode()
+    (tmp_path / "o").write_bytes(content)
+
+    read = OperatorFile(name="file", path=str(tmp_path / "o")).build()
+    assert np.abs(read.to_matrix() - operator.to_matrix()).max() < 1e-15
+
+
+@pytest.mark.parametrize("format", ["csv", "json", "sparse", "openfermion", "pennylane", "npy"])
 def test_operators_are_read_back_as_they_left(finished: Path, tmp_path: Path, format: str) -> None:
     """Our own reader recognizes what we write; the matrix is that of the declared terms."""
     target = tmp_path / "operator"

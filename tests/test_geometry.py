@@ -26,7 +26,9 @@ FILES = {
     "H 0 0 0 1 2 3\nH 0 0 0.735 4 5 6\n",
     "extended, positions last": "2\nProperties=forces:R:3:species:S:1:pos:R:3\n1 2 3 H 0 0 0\n4 5 6 H 0 0 0.735\n",
     "QM9": "2\ngdb 1 157.7 157.7\nH 0 0 0 -0.5\nH 0 0 0.735 0.5\n1341.3 1341.3\n[H][H]\t[H][H]\nInChI=1S/H2/h1H\n",
-    "velocities": "2\nx\nH 0 0 0 0.5 0 0\nH 0 0 0.735 0 0 0\n",
+    "velocities": "2\nx\nH 0.0 0.0 0.0 0.5 0.0 0.0\nH 0.0 0.0 0.735 0.0 0.0 0.0\n",
+    "semicolons and decimal commas": "2\nx\nH;0,0;0,0;0,0\nH;0,0;0,0;0,735\n",
+    "isolated": '2\nLattice="9 0 0 0 9 0 0 0 9" pbc="F F F"\nH 0 0 0\nH 0 0 0.735\n',
 }
 
 
@@ -54,6 +56,17 @@ def test_the_same_atoms_in_every_dialect(name, tmp_path):
         ("2\nx\nH 0 0 0\nH 0 0\n", "line 4: 'H 0 0' has another number of columns"),
         ("2\nx\nH 0 0 0\nH 0 0 nan\n", "line 4 is 'H 0 0 nan'"),
         ("2\nx\nH 1.0 0 0 0\nF 9.0 0 0 1\n", "its second column may be nuclear charges"),
+        ("2\nx\nH 0 0.0 0.0 0.0\nH 0 0.7 0.0 0.1\n", "line 3 has 5 columns, flags or indices among them"),
+        ("2\nx\nH 0.0 1 0.0 1 0.0 1\nH 0.7 1 0.0 1 0.1 1\n", "line 3 has 7 columns, flags or indices"),
+        ('2\nLattice="9 0 0 0 9 0 0 0 9" pbc="T T T"\nH 0 0 0\nH 0 0 1\n', "is periodic"),
+        ("2\ncharge=0 charge=1\nH 0 0 0\nH 0 0 1\n", "has the comment charge=0 and charge=1; give one"),
+        ("2\nmult=3 multiplicity=1\nH 0 0 0\nH 0 0 1\n", "multiplicity=1 and mult=3; give one"),
+        ("2\nProperties=species:S:1:pos:R:3\nH 0 0 0\nH 0 0\n", "line 4: 'H 0 0' has too few columns"),
+        ("2\nProperties=species:S:1:pos:R:2\nH 0 0\nH 0 1\n", "which is not understood"),
+        ("2\nx\nHE1 0 0 0\nCE1 0 0 1\n", "line 3 is 'HE1 0 0 0'; write symbol x y z"),
+        ("2\nH 0 0 0\nH 0 0 1\nH 0 0 2\n", "line 2: 'H 0 0 0' stands where the comment belongs"),
+        ("9" * 5000 + "\nx\nH 0 0 0\n", "line 1 is"),
+        ("1\ncharge=" + "9" * 500 + "\nH 0 0 0\n", "write a whole number"),
         ("2\ncharge=one\nH 0 0 0\nH 0 0 1\n", "has the comment charge=one"),
         ("2\nspin=1\nH 0 0 0\nH 0 0 1\n", "may be S, 2S or 2S\\+1"),
         ("1\na\nH 0 0 0\n1\nb\nH 0 0 1\n", "holds 2 geometries; choose one with hamiltonian.frame=0"),
@@ -94,3 +107,18 @@ def test_stretching_a_diatomic():
     assert stretched.atoms == (("Li", (0.0, 0.0, 1.0)), ("H", (6.0, 8.0, 1.0)))
     with pytest.raises(ConfigError, match=r"hamiltonian\.bond_length: .* the geometry has 1"):
         Geometry((("H", (0.0, 0.0, 0.0)),)).stretched(1.0)
+
+
+@pytest.mark.parametrize(
+    ("comment", "bohr"),
+    [
+        ("units=bohr", True),
+        ("coordinates in Bohr", True),
+        ("H2, a.u.", True),
+        ("Angstrom", False),
+        ("gold, Au", None),
+    ],
+)
+def test_the_comment_may_name_the_unit(comment, bohr, tmp_path):
+    """Bohr and Å in words; gold is no atomic unit unless it stands alone in small letters."""
+    assert read_geometry(written(tmp_path, f"1\n{comment}\nH 0 0 0\n"), "k").bohr is bohr

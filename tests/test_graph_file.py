@@ -56,6 +56,7 @@ LAYOUTS = {
     "both directions": lines(EDGES) + lines(BACK),
     "networkx": "".join(f"{u} {v} {{'weight': {w}, 'colour': 'red'}}\n" for u, v, w in EDGES),
     "rudy": "5 5\n" + lines(EDGES, first=1),
+    "networkx capacity": "".join(f"{u} {v} {{'capacity': {w}}}\n" for u, v, w in EDGES),
     "dimacs": "c a graph\np edge 5 5\n" + lines(EDGES, first=1, prefix="e "),
     "dimacs arcs": "p sp 5 10\n" + lines(EDGES, first=1, prefix="a ") + lines(BACK, first=1, prefix="a "),
     "matrix market": "%%MatrixMarket matrix coordinate real symmetric\n5 5 5\n" + lines(BACK, first=1),
@@ -97,6 +98,37 @@ def test_every_layout_says_the_same_graph(name, tmp_path):
     assert len(network.names) == 5
 
 
+def test_metis_lists_neighbours(tmp_path):
+    """A ring of five: sizes, then two neighbours a line, which might be five edges below their count as well."""
+    path = tmp_path / "ring.graph"
+    path.write_text("5 5\n2 5\n1 3\n2 4\n3 5\n4 1\n")
+    with pytest.raises(ConfigError, match="can be read as rudy or metis"):
+        read_graph(path, "hamiltonian.path")
+
+    ring = read_graph(path, "k", layout="metis")
+    assert {(u, v) for u, v, _ in ring.pairs} == {(0, 1), (0, 4), (1, 2), (2, 3), (3, 4)}
+
+
+def test_marks_inside_a_word_are_no_comments(tmp_path):
+    """F# is a key of music, and an address has two slashes."""
+    path = tmp_path / "g.txt"
+    path.write_text("A F#\nB F  # a comment\nA B\nF# http://b/c%20d\n")
+
+    assert read_graph(path, "k").names == ("A", "F#", "B", "F", "http://b/c%20d")
+
+
+def test_damaged_numpy_headers_are_refused(tmp_path):
+    """Every byte of the header replaced by a bracket or a quote."""
+    np.save(tmp_path / "a.npy", square())
+    content = (tmp_path / "a.npy").read_bytes()
+    for place in range(10, 128):
+        for letter in b'("':
+            path = tmp_path / "b.npy"
+            path.write_bytes(content[:place] + bytes([letter]) + content[place + 1 :])
+            with contextlib.suppress(ConfigError):
+                assert sorted(read_graph(path, "k").pairs) == EDGES
+
+
 def test_numpy_matrices(tmp_path):
     """An NPY file of numbers is a matrix; one with pickled objects in it is refused."""
     np.save(tmp_path / "a.npy", square())
@@ -120,7 +152,7 @@ def test_numpy_matrices(tmp_path):
         ("0 1 1\n1 0 2\n", "weighs 1 one way and 2 the other"),
         ("-1 0\n", "has the node -1"),
         ("0 999999999\n", "has 1000000000 nodes; give at most 1000"),
-        ("x y\n0 1\n1 2\n", "line 1: 'x' is no number as other nodes are"),
+        ("x y\n0 1\n1 2\n", "line 1: 'x' and 'y' stand in no other line"),
         ("from,to,colour\n0,1,2\n", "line 1: .*'colour' is no number"),
         ("p edge 3 3\ne 1 2\ne 2 3\n", "its p line says 3 edges, and 2 follow"),
         ("p edge 2 2\ne 1 2\ne 2 3\n", "there is no node 3 among 2"),
@@ -133,6 +165,18 @@ def test_numpy_matrices(tmp_path):
         ('[[0, 1], [1]]', r"edge 1: must be \[u, v\]"),
         ('[[0, 1', "is not JSON"),
         ("# vartype=SPIN\n0 1 1\n", "is a quadratic model of spins"),
+        ("city_a,city_b\nann,bob\nbob,cat\n", "line 1: 'city_a' and 'city_b' stand in no other line"),
+        ("7 4\n1 2\n2 3\n3 4\n4 5\n5 1\n", "line 1: '7 4' may be sizes that do not fit the 5 lines below"),
+        ("6 5 0\n1 2 1\n2 3 1\n3 4 1\n4 5 1\n5 6 1\n", "line 1: '6 5 0' may be sizes"),
+        ("0 1 {'capacity': 4}\n1 2 {'capacity': 5}\n2 0 {'colour': 1.5}\n", "line 3: the edge has .colour."),
+        ('[{"source": 0, "target": 1, "distance": 4}]', "edge 0: the edge has 'distance' and no weight"),
+        ("{(0, 1): 2, (0, 1): 3}", r"has the key \(0, 1\) twice"),
+        ('{"Edges": [[0, 1]], "edges": [[1, 2]]}', "has the key 'edges' twice"),
+        ("p edge 4 4\ne 1 2\ne 2 3\n", "its p line says 4 edges, and 2 follow"),
+        ("p edge 3 2\ne 0 1\ne 1 2\n", "has the node 0, and is counted from 1"),
+        ("0 1\n1 " + "9" * 5000 + "\n", "line 2: .9999.* is no node; write a whole number"),
+        ("{[0, 1]: 2.0}", "is not JSON"),
+        ('{"nodes": 1' + "0" * 4000 + ', "edges": [[0, 1]]}', "give at most 1000|is not JSON"),
         ("%%MatrixMarket matrix coordinate real symmetric\n2 2\n", "line 2: '2 2' are no sizes"),
         ("%%MatrixMarket matrix coordinate complex hermitian\n2 2 0\n", "line 1: .* is no header of a real"),
     ],
@@ -214,6 +258,36 @@ QUBOS = {
         "quadratic_head": [0, 1], "quadratic_tail": [1, 2],
     }),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,1,2\n1,2,0\n0,1,2\n0,0,1\n", "can be read as edge_list or matrix"),
+        ('{"0-1": 2, "0": 1}', "key '0-1' is no pair"),
+        (QUBOS["dimod"].replace("[0, 1]", "[-1, 1]"), "of a variable that it does not have"),
+        (QUBOS["dimod"].replace('"num_interactions": 2', '"num_interactions": 3'), "lists of another length"),
+        (QUBOS["dimod"].replace("[0, 1, 2]", '["a", "b", "a"]'), "one label"),
+        (QUBOS["dimod"].replace("[-1.0, 0.5, -2.0]", "null"), "biases that are no lists"),
+        (QUBOS["dimod"].replace("[2.0, -0.25]", "5"), "biases that are no lists"),
+        ("# Vartype: SPINS\n0 1 1\n", "has vartype SPINS; write SPIN or BINARY"),
+    ],
+)
+def test_what_is_no_qubo_is_refused(text, message, tmp_path):
+    """One line."""
+    path = tmp_path / "q.dat"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        read_qubo(path, "hamiltonian.path")
+
+
+def test_products_and_spins_are_recognized(tmp_path):
+    """x0*x1 is a coupling; the vartype counts in any case and with a colon."""
+    path = tmp_path / "q.dat"
+    path.write_text('{"x0*x1": 2, "x0": 1}')
+    assert set(read_qubo(path, "k").pairs) == {(0, 1, 2.0), (0, 0, 1.0)}
+    path.write_text("#vartype: SPIN\n0 1 1\n")
+    assert set(read_qubo(path, "k").pairs) == {(0, 1, 4.0), (0, 0, -2.0), (1, 1, -2.0)}
 
 
 @pytest.mark.parametrize("name", QUBOS)

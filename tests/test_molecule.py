@@ -160,7 +160,7 @@ def test_without_the_extra_the_remedy_is_told(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "qiskit_nature", None)
     monkeypatch.setitem(__import__("sys").modules, "qiskit_nature.second_q.drivers", None)
 
-    with pytest.raises(ConfigError, match=r"pip install 'runner\[chemistry\]', or choose h2"):
+    with pytest.raises(ConfigError, match=r"pip install 'session-runner\[chemistry\]', or choose h2"):
         choice("hamiltonian", "molecule").build()
 
 
@@ -216,3 +216,13 @@ def test_an_open_shell_keeps_its_unpaired_electrons() -> None:
     assert built.physics.electrons == (4, 2)
     expected = mcscf.CASCI(scf.RHF(molecule).run(), 4, 6).kernel()[0]
     assert built.physics.reference_energy == pytest.approx(expected, abs=1e-7)
+
+
+def test_a_unit_in_the_comment_has_to_be_declared(tmp_path):
+    """A file in Bohr read in Å would be another molecule."""
+    path = tmp_path / "b.xyz"
+    path.write_text("2\nunits=bohr\nH 0 0 0\nH 0 0 1.4\n")
+    with pytest.raises(ConfigError, match=r"hamiltonian.unit: is angstrom, .* set hamiltonian.unit=bohr"):
+        MoleculeGeometry(name="m", xyz_file=str(path)).atoms()
+
+    assert MoleculeGeometry(name="m", xyz_file=str(path), unit="bohr").atoms().atoms[1][1] == (0.0, 0.0, 1.4)

@@ -20,6 +20,9 @@ Po At Rn
 SYMBOLS = tuple(_ELEMENTS.split())
 """The elements in the order of their nuclear charges, from 1."""
 
+MAX_DIGITS = 9
+"""Longest whole number."""
+
 Position = tuple[float, float, float]
 
 
@@ -33,6 +36,8 @@ class Geometry:
     """Total charge, where a file says it beyond doubt."""
     multiplicity: int | None = None
     """Spin multiplicity 2S + 1, likewise."""
+    bohr: bool | None = None
+    """The comment names the unit: Bohr, or Å (false); None: it does not."""
     suspected: tuple[int, int] | None = None
     """Charge and multiplicity, where a comment of two bare integers may mean them."""
     remarks: tuple[str, ...] = ()
@@ -115,14 +120,14 @@ def read_geometry(path: Path, key: str, frame: int | None = None) -> Geometry:
 def _frames(lines: Sequence[tuple[int, str]], key: str) -> list[Geometry]:
     if not lines:
         raise ConfigError("is empty; give an XYZ file", key=key)
-    if not lines[0][1].strip().isdecimal():
+    if not _counts(lines[0][1]):
         atoms = [_atom(_words(line), f"line {number}", key) for number, line in lines if line.strip()]
         return [Geometry(tuple(atoms), remarks=("no count line",))]
     frames = []
     rest = list(lines)
     while rest:
         number, line = rest[0]
-        if not line.strip().isdecimal():
+        if not _counts(line):
             told = f"line {number}: {shorten(line, 40)!r} follows the atoms that were announced; correct the count"
             raise ConfigError(told, key=key)
         count = int(line)
@@ -131,6 +136,11 @@ def _frames(lines: Sequence[tuple[int, str]], key: str) -> list[Geometry]:
             told = f"line {number} says {count} atoms, and {len(body)} follow; correct one"
             raise ConfigError(told, key=key)
         comment = rest[1][1]
+        if _looks_like_atom(comment):
+            told = (
+                f"line {rest[1][0]}: {shorten(comment, 40)!r} stands where the comment belongs; add one above"
+            )
+            raise ConfigError(told, key=key)
         frames.append(_frame(comment, body, key))
         rest = rest[2 + count :]
         if comment.split()[:1] == ["gdb"] and len(rest) >= 3:  # QM9: frequencies, SMILES and InChI end a file
@@ -141,17 +151,50 @@ def _frames(lines: Sequence[tuple[int, str]], key: str) -> list[Geometry]:
 
 
 def _frame(comment: str, body: Sequence[tuple[int, str]], key: str) -> Geometry:
-    settings = _settings(comment)
+    settings = _settings(comment, key)
     rows = [(f"line {number}", _words(line)) for number, line in body]
     columns, remarks = _columns(settings, rows, comment, key)
+    short = next(((where, row) for where, row in rows if len(row) <= max(columns, default=0)), None)
+    if short is not None:
+        told = f"{short[0]}: {shorten(' '.join(short[1]), 40)!r} has too few columns; write symbol x y z"
+        raise ConfigError(told, key=key)
     atoms = tuple(_atom([row[c] for c in columns], where, key) for where, row in rows)
+    _require_isolated(settings, key)
     charge, multiplicity = _stated(settings, key)
     for name, value in (("charge", charge), ("multiplicity", multiplicity)):
         if value is not None:
             remarks.append(f"{name} {value} by its comment")
-    bare = re.fullmatch(r"\s*([+-]?\d+)\s+(\d+)\s*", comment)
+    bare = re.fullmatch(r"\s*([+-]?\d{1,3})\s+(\d{1,3})\s*", comment)
     suspected = (int(bare[1]), int(bare[2])) if bare else None
-    return Geometry(atoms, charge, multiplicity, suspected, tuple(remarks))
+    return Geometry(atoms, charge, multiplicity, _unit(comment, settings), suspected, tuple(remarks))
+
+
+def _counts(line: str) -> bool:
+    return line.strip().isdecimal() and line.isascii() and len(line.strip()) <= MAX_DIGITS
+
+
+def _looks_like_atom(line: str) -> bool:
+    words = _words(line)
+    return (
+        len(words) >= 4
+        and _symbol(words[0]) is not None
+        and all(math.isfinite(_coordinate(word)) for word in words[1:4])
+    )
+
+
+def _unit(comment: str, settings: Mapping[str, str]) -> bool | None:
+    """Whether the comment names Bohr, or Å, as the unit of the positions."""
+    named = settings.get("units", settings.get("unit", "")) or comment
+    if re.search(r"\b(?i:bohrs?|atomic units)\b|\b(?i:a\.\s?u\.)|\bau\b", named):
+        return True
+    return False if re.search(r"\b(?i:angstroms?|ångströms?)\b|Å", named) else None
+
+
+def _require_isolated(settings: Mapping[str, str], key: str) -> None:
+    periodic = settings.get("pbc", "F F F").replace("[", " ").replace("]", " ").upper().split()
+    if any(word not in ("F", "FALSE", "0") for word in periodic):
+        told = f'is periodic (pbc={settings["pbc"]!r}), and molecules here are isolated; write pbc="F F F" if it is one'
+        raise ConfigError(told, key=key)
 
 
 def _columns(
@@ -174,6 +217,11 @@ def _columns(
     if all(s and _same(word, SYMBOLS.index(s) + 1) for s, word in zip(symbols, second, strict=True)):
         told = "its second column may be nuclear charges or x; write symbol x y z only"
         raise ConfigError(told, key=key)
+    if not all("." in word for _, words in rows for word in words[1:4]) or any(
+        "." not in word for _, words in rows for word in words[4:]
+    ):
+        told = f"{rows[0][0]} has {width} columns, flags or indices among them; write symbol x y z only"
+        raise ConfigError(told, key=key)
     return [0, 1, 2, 3], [f"{width - 4} columns beyond x y z are not used"]
 
 
@@ -190,7 +238,7 @@ def _declared_columns(properties: str, key: str) -> list[int]:
     found: dict[str, int] = {}
     column = 0
     for name, count in zip(parts[::3], parts[2::3], strict=False):
-        if not count.isdecimal():
+        if not _counts(count) or (name.lower() == "pos" and int(count) != 3):
             raise ConfigError(f"has Properties={shorten(properties, 40)}, which is not understood", key=key)
         found[name.lower()] = column
         column += int(count)
@@ -200,10 +248,16 @@ def _declared_columns(properties: str, key: str) -> list[int]:
     return [species, *range(found["pos"], found["pos"] + 3)]
 
 
-def _settings(comment: str) -> dict[str, str]:
+def _settings(comment: str, key: str) -> dict[str, str]:
     """`key=value` pairs of a comment, keys in lower case."""
     pairs = re.findall(r"([A-Za-z_]\w*)\s*[=:]\s*(\"[^\"]*\"|'[^']*'|[^\s,;\"']+)", comment)
-    return {name.lower(): value.strip("\"'") for name, value in pairs}
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        if found.setdefault(name.lower(), value.strip("\"'")) != value.strip("\"'"):
+            raise ConfigError(
+                f"has the comment {name}={found[name.lower()]} and {name}={value}; give one", key=key
+            )
+    return found
 
 
 def _stated(settings: Mapping[str, str], key: str) -> tuple[int | None, int | None]:
@@ -211,8 +265,13 @@ def _stated(settings: Mapping[str, str], key: str) -> tuple[int | None, int | No
     found: list[int | None] = []
     for names in (("charge", "total_charge"), ("multiplicity", "mult", "spin_multiplicity")):
         given = [settings[name] for name in names if name in settings]
-        if given and not re.fullmatch(r"[+-]?\d+(\.0*)?", given[0]):
-            raise ConfigError(f"has the comment {names[0]}={given[0]}; write a whole number", key=key)
+        if len({*given}) > 1:
+            told = f"has the comment {' and '.join(f'{n}={settings[n]}' for n in names if n in settings)}; give one"
+            raise ConfigError(told, key=key)
+        if given and not re.fullmatch(r"[+-]?\d{1,9}(\.0*)?", given[0]):
+            raise ConfigError(
+                f"has the comment {names[0]}={shorten(given[0], 20)}; write a whole number", key=key
+            )
         found.append(int(float(given[0])) if given else None)
     if "spin" in settings and not _same(settings["spin"], 0) and found[1] is None:
         told = f"has spin={settings['spin']} in its comment, which may be S, 2S or 2S+1; write multiplicity=…"
@@ -222,7 +281,7 @@ def _stated(settings: Mapping[str, str], key: str) -> tuple[int | None, int | No
 
 def _words(line: str) -> list[str]:
     """Words between blanks or commas; a comma inside a number between blanks is a decimal one."""
-    words = line.split()
+    words = [word.strip() for word in line.split(";")] if ";" in line else line.split()
     if any(re.fullmatch(r"[-+\u2212]?\d+,\d+", word) for word in words):
         return [word.replace(",", ".") for word in words]
     return [word for word in re.split(r"[,;\s]+", line.strip()) if word]
@@ -242,10 +301,13 @@ def _atom(words: Sequence[str], where: str, key: str) -> tuple[str, Position]:
 def _symbol(word: str) -> str | None:
     """The element of a symbol in any case, a nuclear charge, or a label like H1; None: it is none."""
     if word.isdecimal():
-        return SYMBOLS[int(word) - 1] if 1 <= int(word) <= len(SYMBOLS) else None
+        known = _counts(word) and 1 <= int(word) <= len(SYMBOLS)
+        return SYMBOLS[int(word) - 1] if known else None
     label = re.fullmatch(r"([A-Za-z]{1,2})(_?\d+)?", word)
     if label is None or label[1].capitalize() not in SYMBOLS:
         return None
+    if label[2] and len(label[1]) == 2 and label[1][1].isupper() and label[1][0] in SYMBOLS:
+        return None  # HE1 is helium to some and a hydrogen at an ε carbon to others
     return label[1].capitalize()
 
 

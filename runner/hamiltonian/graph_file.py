@@ -41,7 +41,9 @@ _DESCRIPTION = (
     "author",
     "source",
 )
-_COMMENT = re.compile(r"(#|%|//).*$")
+_COMMENT = re.compile(r"(^|(?<=\s))(#|%|//).*$")
+MAX_DIGITS = 9
+"""Longest whole number: no graph here has more nodes or rows."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +89,8 @@ class _Raw:
     size: int | None = None
     first: int | None = None
     """What the layout counts from by its own definition."""
+    strict: bool = False
+    """Nobody writes it otherwise."""
     constant: float = 0.0
     spins: bool = False
     """The variables are ±1 instead of bits."""
@@ -139,7 +143,7 @@ def _read(
     found: dict[str, Network] = {}
     reasons: dict[str, str] = {}
     with _no_collections():
-        content = _Content(path, key)
+        content = _Content(path, key, layout is not None)
         for name in [layout] if layout else readers:
             try:
                 found[name] = finish(readers[name](content))
@@ -176,7 +180,9 @@ def _no_collections() -> Iterator[None]:
 class _Content:
     """A file's bytes, text, data and table, each made when a layout first asks for it."""
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, key: str, declared: bool) -> None:
+        self.declared = declared
+        """Somebody said what layout it is."""
         self.raw = read_bytes(path, key)
         self.binary = self.raw[:6] == b"\x93NUMPY"
         self.text = ""
@@ -245,10 +251,28 @@ def _value(text: str) -> Any:
     try:
         return json.loads(text, object_pairs_hook=once)
     except (ValueError, RecursionError) as error:
-        try:
-            return ast.literal_eval(text.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            raise _Unfit(f"is not JSON ({error}); correct it") from None
+        reason = str(error)
+    try:
+        tree = ast.parse(text.strip(), mode="eval")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Dict):
+                keys = [ast.unparse(key) for key in node.keys if key is not None]
+                if len({*keys}) < len(keys):
+                    twice = next(key for key in keys if keys.count(key) > 1)
+                    raise _Unfit(f"has the key {shorten(twice, 30)} twice; keep one")
+        return ast.literal_eval(tree)
+    except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+        raise _Unfit(f"is not JSON ({shorten(reason, 80)}); correct it") from None
+
+
+def _lowered(data: Mapping[Any, Any]) -> dict[str, Any]:
+    """The same with keys in lower case; two that differ in case only are refused."""
+    made = {str(key).lower(): value for key, value in data.items()}
+    if len(made) < len(data):
+        names = [str(key).lower() for key in data]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _Unfit(f"has the key {shorten(twice, 30)!r} twice; keep one")
+    return made
 
 
 def _number(word: Any, where: str) -> float:
@@ -264,8 +288,8 @@ def _number(word: Any, where: str) -> float:
         if not math.isfinite(value):
             raise _Unfit(f"{where}: {shorten(text, 40)!r} is no number; write e.g. 1.5")
         return value
-    if isinstance(word, bool) or not isinstance(word, int | float) or not math.isfinite(word):
-        raise _Unfit(f"{where}: {shorten(word, 40)!r} is no finite real number; write e.g. 1.5")
+    if isinstance(word, bool) or not isinstance(word, int | float) or not abs(word) < 1e300:
+        raise _Unfit(f"{where}: {shorten(type(word).__name__, 40)} is no finite real number; write e.g. 1.5")
     return float(word)
 
 
@@ -293,10 +317,28 @@ def _edge_list(content: _Content) -> _Raw:
         raise _Unfit("has no edges; give at least one")
     if _sizes_first(table):
         raise _Unfit("")
+    if not content.declared:
+        _doubt_header(table, named)
     attributes = any(len(words) == 3 and words[2].startswith("{") for _, words in table)
     if not attributes:
         _require_weights(rows)
     return _Raw("networkx edge list" if attributes else "edge list", rows, spins=spins)
+
+
+def _doubt_header(table: Sequence[tuple[int, list[str]]], named: bool) -> None:
+    """Refuse a first line that may be something else than an edge."""
+    number, words = table[0]
+    if _maybe_sizes(table):
+        raise _Unfit(
+            f"line {number}: {' '.join(words)!r} may be sizes that do not fit the {len(table) - 1} lines below it; "
+            "correct them, or say hamiltonian.layout=edge_list if it is an edge"
+        )
+    others = {end for _, line in table[1:] for end in line[:2]}
+    if not named and len(table) > 2 and not others & {*words[:2]} and not any(map(_is_number, words[:2])):
+        raise _Unfit(
+            f"line {number}: {words[0]!r} and {words[1]!r} stand in no other line; call a header's columns source and "
+            "target, or say hamiltonian.layout=edge_list if it is an edge"
+        )
 
 
 def _require_weights(rows: Sequence[_Row]) -> None:
@@ -309,7 +351,7 @@ def _require_weights(rows: Sequence[_Row]) -> None:
 
 def _vartype(content: _Content) -> bool:
     """Are the variables spins, by the comment `# vartype=SPIN` that dimod writes above its lines?"""
-    marks = {mark.upper() for mark in re.findall(r"#\s*vartype\s*=\s*(\w+)", content.text)}
+    marks = {mark.upper() for mark in re.findall(r"#\s*vartype\s*[=:]\s*(\w+)", content.text, re.IGNORECASE)}
     if not marks <= {"SPIN", "BINARY"} or len(marks) > 1:
         raise _Unfit(f"has vartype {', '.join(sorted(marks))}; write SPIN or BINARY, once")
     return marks == {"SPIN"}
@@ -335,14 +377,31 @@ def _weight(words: Sequence[str], where: str) -> float | None:
         attributes = ast.literal_eval(words[0])
     except (ValueError, SyntaxError) as error:
         raise _Unfit(f"{where}: {shorten(words[0], 40)!r} is no dictionary; write {{'weight': 1}}") from error
-    weight = attributes.get("weight") if isinstance(attributes, dict) else None
-    return None if weight is None else _number(weight, where)
+    if not isinstance(attributes, dict):
+        raise _Unfit(f"{where}: {shorten(words[0], 40)!r} is no dictionary; write {{'weight': 1}}")
+    return _attribute(attributes, where)
+
+
+def _attribute(attributes: Mapping[Any, Any], where: str) -> float | None:
+    """The weight among an edge's attributes; numbers of another name are not dropped but refused."""
+    named = _lowered(attributes)
+    weights = [name for name in named if name in _WEIGHT]
+    if "weight" in weights:
+        weights = ["weight"]
+    if not weights:
+        known = (*_SOURCE, *_TARGET, "id", "key")
+        odd = [n for n, v in named.items() if n not in known and isinstance(v, int | float) and v is not True]
+        if odd:
+            raise _Unfit(f"{where}: the edge has {odd[0]!r} and no weight; call it weight, or leave it out")
+    if len(weights) > 1:
+        raise _Unfit(f"{where}: the edge has {' and '.join(weights)}; give one, as weight")
+    return _number(named[weights[0]], where) if weights and named[weights[0]] is not None else None
 
 
 def _rudy(content: _Content) -> _Raw:
     """Sizes in the first line, then `u v [weight]` counted from 1: Gset, rudy, Big Mac."""
     table = content.table
-    if len(table) < 2 or not all(re.fullmatch(r"\d+", word) for word in table[0][1]) or len(table[0][1]) != 2:
+    if len(table) < 2 or len(table[0][1]) != 2 or not all(map(_counts, table[0][1])):
         raise _Unfit("")
     size, count = (int(word) for word in table[0][1])
     if size < 2:
@@ -359,13 +418,49 @@ def _rudy(content: _Content) -> _Raw:
     return _Raw("Gset (rudy)", rows, size=size, first=1)
 
 
+def _counts(word: str) -> bool:
+    """Is it a whole number of a size that anything here may have?"""
+    return word.isascii() and word.isdecimal() and len(word) <= MAX_DIGITS
+
+
 def _sizes_first(table: Sequence[tuple[int, list[str]]]) -> bool:
     """Does a line of two sizes stand above weighted edges, as many as it says?"""
     header = table[0][1]
     if len(header) != 2 or header[1] != str(len(table) - 1) or any(len(words) != 3 for _, words in table[1:]):
         return False
     ends = [end for _, words in table[1:] for end in words[:2]]
-    return all(end.isdecimal() for end in [header[0], *ends]) and int(header[0]) >= max(map(int, ends))
+    return all(map(_counts, [header[0], *ends])) and int(header[0]) >= max(map(int, ends))
+
+
+def _maybe_sizes(table: Sequence[tuple[int, list[str]]]) -> bool:
+    """May the first line be sizes that do not quite fit? No later node is larger, and about so many rows follow."""
+    header, rows = table[0][1], table[1:]
+    ends = [end for _, words in rows for end in words[:2]]
+    if len(header) < 2 or len(rows) < 3 or not all(map(_counts, [*header[:2], *ends])):
+        return False
+    first, second = int(header[0]), int(header[1])
+    exact = len(header) == 2 and second == len(rows)  # then it may be a Gset file, which is asked for itself
+    return first >= max(map(int, ends)) and abs(second - len(rows)) <= 2 and not exact
+
+
+def _metis(content: _Content) -> _Raw:
+    """Sizes in the first line, then the neighbours of one node in each line, counted from 1 (METIS, Chaco)."""
+    table = content.table
+    if len(table[0][1]) != 2 or not all(_counts(word) for _, words in table for word in words):
+        raise _Unfit("")
+    size, count = (int(word) for word in table[0][1])
+    lists = [words for _, words in table[1:]]
+    if len(lists) != size or size < 2 or sum(map(len, lists)) != 2 * count:
+        raise _Unfit("")
+    rows = [
+        _Row(f"line {number}", str(node), other)
+        for node, (number, words) in enumerate(table[1:], start=1)
+        for other in words
+    ]
+    pairs = {(row.u, row.v) for row in rows}
+    if any((v, u) not in pairs for u, v in pairs):
+        raise _Unfit("")
+    return _Raw("METIS", rows, size=size, first=1, strict=True, both_directions=True)
 
 
 def _dimacs(content: _Content) -> _Raw:
@@ -378,9 +473,9 @@ def _dimacs(content: _Content) -> _Raw:
             raise _Unfit(f"line {number}: {shorten(' '.join(words), 40)!r} is no edge; write `e u v`")
         arcs |= words[0] == "a"
         rows.append(_Row(f"line {number}", words[1], words[2], _weight(words[3:], f"line {number}")))
-    if count not in (len(rows), len(rows) / 2, len(rows) * 2):
+    if count not in (len(rows), len(rows) / 2):  # each edge once, or both directions of edges that count once
         raise _Unfit(f"its p line says {count} edges, and {len(rows)} follow; correct one")
-    return _Raw("DIMACS", rows, size=size, first=1, both_directions=arcs)
+    return _Raw("DIMACS", rows, size=size, first=1, strict=True, both_directions=arcs)
 
 
 def _problem_line(
@@ -396,7 +491,7 @@ def _problem_line(
     ]
     number, words = lines[0]
     sizes = words[-numbers:]
-    if len(words) < 2 + numbers or words[1] not in kinds or not all(map(str.isdecimal, sizes)):
+    if len(words) < 2 + numbers or words[1] not in kinds or not all(map(_counts, sizes)):
         told = shorten(" ".join(words), 40)
         raise _Unfit(f"line {number}: {told!r} is no problem line here; write `{shape}`")
     return [int(size) for size in sizes], lines[1:]
@@ -439,7 +534,7 @@ def _matrix_market(content: _Content) -> _Raw:
         raise _Unfit("is no MatrixMarket file: its sizes are missing; write them below the header")
     (where, sizes), *entries = table
     dense, symmetric = words[2] == "array", words[4] == "symmetric"
-    if len(sizes) != (2 if dense else 3) or not all(map(str.isdecimal, sizes)) or sizes[0] != sizes[1]:
+    if len(sizes) != (2 if dense else 3) or not all(map(_counts, sizes)) or sizes[0] != sizes[1]:
         raise _Unfit(
             f"{where}: {shorten(' '.join(sizes), 40)!r} are no sizes of a square matrix; correct them"
         )
@@ -461,7 +556,7 @@ def _matrix_market(content: _Content) -> _Raw:
             rows.append(_Row(where, entry[1], entry[0], value))
         rows.append(_Row(where, entry[0], entry[1], value))
     rows = [row for row in rows if row.weight or not dense]
-    return _Raw("MatrixMarket", rows, size=size, first=1, both_directions=symmetric)
+    return _Raw("MatrixMarket", rows, size=size, first=1, strict=True, both_directions=symmetric)
 
 
 # ---- layouts of matrices
@@ -474,7 +569,7 @@ def _matrix(content: _Content) -> _Raw:
 
         try:
             return _matrix_rows(np.load(io.BytesIO(content.raw), allow_pickle=False).tolist())
-        except (ValueError, EOFError, OSError) as error:
+        except Exception as error:  # a damaged header fails in many ways inside NumPy
             raise _Unfit(f"is no NPY array of numbers ({shorten(str(error), 60)})") from error
     if content.start.startswith(("[", "{")):
         data = content.data
@@ -483,12 +578,14 @@ def _matrix(content: _Content) -> _Raw:
         return _matrix_rows(data)
     table = [words for _, words in content.table]
     names = None
-    if len(table) > 2 and all(not word or not _is_number(word) for word in table[0]):
-        above = [word for word in table[0] if word]
-        if [words[0] for words in table[1:]] == above:
-            names, table = above, [words[1:] for words in table[1:]]
-        elif len(above) == len(table) - 1:
-            names, table = above, table[1:]
+    above = [word for word in table[0] if word]
+    beside = [words[0] for words in table[1:]]
+    if len(table) > 2 and beside == above and (not table[0][0] or len(table[1]) > len(above)):
+        names, table = above, [words[1:] for words in table[1:]]
+    elif len(above) == len(table) - 1 > 1 and (
+        not any(map(_is_number, above)) or above == [str(column) for column in range(len(above))]
+    ):
+        names, table = above, table[1:]
     raw = _matrix_rows(table)
     return raw if names is None else replace(raw, nodes=names, rows=[_named(row, names) for row in raw.rows])
 
@@ -521,6 +618,7 @@ def _matrix_rows(matrix: Any) -> _Raw:
 
 def _only(data: Mapping[str, Any], names: Sequence[str], what: str) -> Any:
     """The value of the one key of these; any other key that holds data is refused."""
+    _lowered(data)
     keys = {str(key).lower(): key for key in data}
     found = [keys[name] for name in names if name in keys]
     if len(found) != 1:
@@ -545,7 +643,7 @@ def _json_edges(content: _Content) -> _Raw:
         return _Raw("JSON edge list", rows)
     if not isinstance(data, Mapping):
         raise _Unfit("")
-    keys = {str(key).lower(): value for key, value in data.items()}
+    keys = _lowered(data)
     if "adjacency" in keys:
         return _adjacency_data(keys)
     if ("edges" in keys) == ("links" in keys):
@@ -602,19 +700,18 @@ def _node_name(node: Any) -> Any:
 def _json_edge(index: int, edge: Any) -> _Row:
     where = f"edge {index}"
     if isinstance(edge, Mapping):
-        keys = {str(key).lower(): value for key, value in edge.items()}
-        ends = [[keys[name] for name in names if name in keys] for names in (_SOURCE, _TARGET, _WEIGHT)]
-        if len(ends[0]) != 1 or len(ends[1]) != 1 or len(ends[2]) > 1:
+        keys = _lowered(edge)
+        ends = [[keys[name] for name in names if name in keys] for names in (_SOURCE, _TARGET)]
+        if len(ends[0]) != 1 or len(ends[1]) != 1:
             raise _Unfit(f"{where}: {shorten(edge, 60)} has no source and target; write them")
-        weight = None if not ends[2] or ends[2][0] is None else _number(ends[2][0], where)
-        return _Row(where, ends[0][0], ends[1][0], weight)
+        return _Row(where, ends[0][0], ends[1][0], _attribute(edge, where))
     if not isinstance(edge, Sequence) or isinstance(edge, str) or len(edge) not in (2, 3):
         raise _Unfit(f"{where}: must be [u, v] or [u, v, weight], got {shorten(edge, 60)}; write e.g. [0, 1]")
     if any(isinstance(end, list | Mapping) for end in edge[:2]):
         raise _Unfit(f"{where}: must be [u, v] or [u, v, weight], got {shorten(edge, 60)}; write e.g. [0, 1]")
     weight = edge[2] if len(edge) == 3 else None
     if isinstance(weight, Mapping):
-        weight = weight.get("weight")
+        return _Row(where, edge[0], edge[1], _attribute(weight, where))
     return _Row(where, edge[0], edge[1], None if weight is None else _number(weight, where))
 
 
@@ -628,11 +725,9 @@ def _adjacency_data(keys: Mapping[str, Any]) -> _Raw:
     rows = []
     for name, neighbours in zip(names, lists, strict=True):
         for entry in neighbours:
-            weight = entry.get("weight") if isinstance(entry, Mapping) else None
-            where = f"node {name}"
-            rows.append(
-                _Row(where, name, _node_name(entry), None if weight is None else _number(weight, where))
-            )
+            where = f"node {shorten(name, 20)}"
+            weight = _attribute(entry, where) if isinstance(entry, Mapping) else None
+            rows.append(_Row(where, name, _node_name(entry), weight))
     return _Raw("networkx adjacency", rows, nodes=names, both_directions=True)
 
 
@@ -655,7 +750,7 @@ def _json_neighbours(content: _Content) -> _Raw:
             if isinstance(other, list | Mapping):
                 raise _Unfit("")
             if isinstance(weight, Mapping):
-                weight = weight.get("weight")
+                weight = _attribute(weight, where)
             rows.append(_Row(where, name, other, None if weight is None else _number(weight, where)))
     return _Raw("JSON neighbours", rows, nodes=list(data), both_directions=True)
 
@@ -679,7 +774,10 @@ def _json_pairs(content: _Content) -> _Raw:
 def _pair(key: Any) -> tuple[Any, Any]:
     parts = key
     if isinstance(key, str):
-        parts = [part.strip().strip("\"'") for part in re.split(r"[,;\s]+", key.strip().strip("()[]"))]
+        bare = key.strip().strip("()[]").strip()
+        parts = [part.strip().strip("\"'") for part in re.split(r"\s*[,;*|\s]\s*", bare)]
+        if not all(re.fullmatch(r"[\w.\[\]]+", part) for part in parts):
+            raise _Unfit(f"key {shorten(key, 30)!r} is no pair; write e.g. '0,1'")
     if not isinstance(parts, Sequence) or len(parts) not in (1, 2) or not all(str(part) for part in parts):
         raise _Unfit(f"key {shorten(key, 30)!r} is no pair; write e.g. '0,1'")
     return parts[0], parts[-1]
@@ -690,7 +788,7 @@ def _bqm(content: _Content) -> _Raw:
     data = content.data
     if not isinstance(data, Mapping):
         raise _Unfit("")
-    keys = {str(key).lower(): value for key, value in data.items()}
+    keys = _lowered(data)
     if "linear_biases" in keys:
         linear, quadratic = _dimod_biases(keys)
     elif "linear" in keys or "quadratic" in keys:
@@ -701,7 +799,8 @@ def _bqm(content: _Content) -> _Raw:
         linear, quadratic = _biases(keys.get("linear", {})), _couplings(keys.get("quadratic", {}))
     else:
         raise _Unfit("")
-    kind = str(keys.get("vartype", keys.get("variable_type", "BINARY"))).upper().removeprefix("VARTYPE.")
+    stated = keys.get("vartype", keys.get("variable_type"))
+    kind = str("BINARY" if stated is None else stated).upper().removeprefix("VARTYPE.")
     if kind not in ("BINARY", "SPIN"):
         raise _Unfit(f"has vartype {kind!r}; write BINARY or SPIN")
     offset = _number(keys.get("offset", keys.get("constant", 0)), "offset")
@@ -711,7 +810,8 @@ def _bqm(content: _Content) -> _Raw:
     full = {str(end) for u, v, _ in quadratic for end in (u, v)} <= {*nodes}
     named = nodes if full and not all(re.fullmatch(r"\d+", name) for name in nodes) else None
     size = len(nodes) if full and named is None and {*nodes} == {str(k) for k in range(len(nodes))} else None
-    return _Raw("binary quadratic model", rows, nodes=named, size=size, constant=offset, spins=kind == "SPIN")
+    name = "binary quadratic model" + (", bits as it names no vartype" if stated is None else "")
+    return _Raw(name, rows, nodes=named, size=size, constant=offset, spins=kind == "SPIN")
 
 
 def _biases(linear: Any) -> list[tuple[Any, float]]:
@@ -746,20 +846,29 @@ def _couplings(quadratic: Any) -> list[tuple[Any, Any, float]]:
 def _dimod_biases(keys: Mapping[str, Any]) -> tuple[list[tuple[Any, float]], list[tuple[Any, Any, float]]]:
     if keys.get("use_bytes"):
         raise _Unfit("holds its numbers as bytes; write it with bqm.to_serializable(use_bytes=False)")
-    labels = keys.get("variable_labels", list(range(len(keys["linear_biases"]))))
-    names = [tuple(label) if isinstance(label, list) else label for label in labels]
-    columns = [keys.get(f"quadratic_{name}", []) for name in ("head", "tail", "biases")]
-    if len(names) != len(keys["linear_biases"]) or len({len(column) for column in columns}) > 1:
-        raise _Unfit("has lists of different lengths; write it again")
-    try:
-        quadratic = [
-            (names[u], names[v], _number(q, f"quadratic {u},{v}")) for u, v, q in zip(*columns, strict=True)
-        ]
-    except (IndexError, TypeError) as error:
-        raise _Unfit("has a coupling of a variable that it does not have; write it again") from error
-    return [
-        (name, _number(h, f"linear {name}")) for name, h in zip(names, keys["linear_biases"], strict=True)
-    ], quadratic
+    columns = ("linear_biases", "quadratic_head", "quadratic_tail", "quadratic_biases")
+    lists = [keys.get(name, []) for name in columns]
+    labels = keys.get("variable_labels", list(range(len(lists[0] or []))))
+    if not all(isinstance(column, list) for column in (labels, *lists)):
+        raise _Unfit("has biases that are no lists; write it with bqm.to_serializable(use_bytes=False)")
+    linear, heads, tails, biases = lists
+    names = [str(tuple(label)) if isinstance(label, list) else label for label in labels]
+    said = (keys.get("num_variables", len(linear)), keys.get("num_interactions", len(biases)))
+    if (
+        said != (len(names), len(biases))
+        or len(names) != len(linear)
+        or not len(heads) == len(tails) == len(biases)
+    ):
+        raise _Unfit("has lists of another length than it says; write it again")
+    if len({*map(str, names)}) < len(names):
+        raise _Unfit("gives two variables one label; write it again")
+    if not all(isinstance(end, int) and 0 <= end < len(names) for end in (*heads, *tails)):
+        raise _Unfit("has a coupling of a variable that it does not have; write it again")
+    quadratic = [
+        (names[u], names[v], _number(q, f"quadratic {u},{v}"))
+        for u, v, q in zip(heads, tails, biases, strict=True)
+    ]
+    return [(name, _number(h, f"linear {name}")) for name, h in zip(names, linear, strict=True)], quadratic
 
 
 # ---- from rows to numbered nodes
@@ -788,7 +897,7 @@ def _numbered(
 
 
 def _node(word: Any, where: str) -> int | str:
-    if isinstance(word, str) and word.isascii() and word.isdecimal():
+    if isinstance(word, str) and _counts(word):
         return int(word)
     if isinstance(word, float) and word.is_integer():
         return int(word)
@@ -797,8 +906,10 @@ def _node(word: Any, where: str) -> int | str:
             return str(word)
         raise _Unfit(f"{where}: {shorten(repr(word), 40)} is no node; write a number or a name")
     if isinstance(word, int):
+        if abs(word) >= 10**MAX_DIGITS:
+            raise _Unfit(f"{where}: the node has more than {MAX_DIGITS} digits; count from 0 or 1")
         return word
-    if re.fullmatch(r"[-+]?\d+(\.0*)?", word.strip()):
+    if re.fullmatch(r"[-+]?\d{1,9}(\.0*)?", word.strip()):
         return int(float(word)) if "." in word else int(word)
     if _is_number(word.strip()):
         raise _Unfit(f"{where}: {shorten(word, 40)!r} is no node; write a whole number or a name")
@@ -823,7 +934,7 @@ def _order(
     if low < 0:
         raise _Unfit(f"has the node {low}; count from 0 or 1")
     size = raw.size if raw.size is not None else declared
-    start = first if first is not None else _start(raw.first, low, high, size)
+    start = first if first is not None else raw.first if raw.strict else _start(raw.first, low, high, size)
     if start is None:
         return _sized(sorted(seen), declared, raw), [_who(sorted(seen))]
     if low < start:
@@ -921,6 +1032,7 @@ def _qubo(raw: _Raw, first: int | None, declared: int | None) -> Network:
 
 _GRAPHS: dict[str, Callable[[_Content], _Raw]] = {
     "rudy": _rudy,
+    "metis": _metis,
     "dimacs": _dimacs,
     "matrix_market": _matrix_market,
     "edge_list": _edge_list,

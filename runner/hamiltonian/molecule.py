@@ -128,6 +128,10 @@ class MoleculeGeometry:
         """
         if self.xyz_file:
             found = read_geometry(Path(self.xyz_file), "hamiltonian.xyz_file", self.frame)
+            if found.bohr is not None and found.bohr != (self.unit == "bohr"):
+                named = "bohr" if found.bohr else "angstrom"
+                told = f"is {self.unit}, and the comment of {self.xyz_file} says {named}; set hamiltonian.unit={named}"
+                raise ConfigError(told, key="hamiltonian.unit")
         else:
             found = inline_geometry(self.geometry or HYDROGEN, "hamiltonian.geometry")
         return found if self.bond_length is None else found.stretched(self.bond_length)
