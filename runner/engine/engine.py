@@ -210,14 +210,14 @@ def _state(circuit: QuantumCircuit) -> Any:
 def content(observables: Any) -> Any:
     """What observables say, in a form that is quickly made and compared; None for kinds it does not know.
 
-    An `ObservablesArray` cannot change, so its identity is its content.
+    An `ObservablesArray` cannot change and is equal to itself alone, so it is its own content.
     """
     if observables is None:
         return ""  # the Sampler's
     if isinstance(observables, str):
         return observables
     if isinstance(observables, ObservablesArray):
-        return id(observables)
+        return observables
     if isinstance(observables, SparsePauliOp):
         paulis = observables.paulis
         # a sum keeps the phases of its Paulis in the coefficients

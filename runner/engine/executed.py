@@ -66,15 +66,15 @@ def as_executed(circuit: QuantumCircuit, *, _depth: int = 0) -> QuantumCircuit:
     if all(is_plain(item) for item in circuit.data):
         return circuit.copy()
     result = circuit.copy_empty_like()
-    known: dict[int, Any] = {}
+    known: dict[int, tuple[Any, Any]] = {}  # with the operation: a circuit may make a new one at every access
     for item in circuit.data:
         if is_plain(item):
             result._append(item)
             continue
         operation = item.operation
-        if id(operation) not in known:  # the circuit keeps it, so its id is not reused meanwhile
-            known[id(operation)] = _settled(item, _depth)
-        _place(result, item, known[id(operation)])
+        if id(operation) not in known:
+            known[id(operation)] = operation, _settled(item, _depth)
+        _place(result, item, known[id(operation)][1])
     for parameter in circuit.parameters:
         if parameter not in result.parameters:  # of a sub-circuit whose definition does not use it
             result.global_phase += 0 * parameter

@@ -184,7 +184,7 @@ def as_superoperators(circuits: Iterable[QuantumCircuit], noise_model: Any) -> l
     Superoperators are exact; Kraus operators would leave out what acts with less than 1e-8. Waiting is drawn into the
     channel of the gate before, so that it takes no time of its own.
     """
-    alone: dict[int, Any] = {}
+    alone: dict[int, tuple[Any, Any]] = {}
     made: dict[Any, Instruction] = {}
     results = []
     for circuit in circuits:
@@ -201,14 +201,14 @@ def as_superoperators(circuits: Iterable[QuantumCircuit], noise_model: Any) -> l
 
 
 def _superoperator(channel: _Channel, alone: dict[int, Any]) -> np.ndarray:
-    """The matrix of a channel; `alone` keeps those of its parts, which are needed again."""
+    """The matrix of a channel; `alone` keeps its parts, whose ids stand for them, and their matrices."""
     from qiskit.quantum_info import SuperOp
 
     total = SuperOp(np.eye(4 ** len(channel.qubits)))
     for error, places in channel.parts:
         if id(error) not in alone:
-            alone[id(error)] = SuperOp(error)
-        total = total.compose(alone[id(error)], qargs=list(places))
+            alone[id(error)] = error, SuperOp(error)
+        total = total.compose(alone[id(error)][1], qargs=list(places))
     return np.asarray(total.data)
 
 

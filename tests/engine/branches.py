@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import Clbit, IfElseOp, QuantumCircuit, SwitchCaseOp
+from qiskit.circuit import Clbit, ForLoopOp, IfElseOp, QuantumCircuit, SwitchCaseOp
 from qiskit.circuit.controlflow import CASE_DEFAULT
 from qiskit.quantum_info import Operator
 
@@ -62,14 +62,13 @@ def _follow(block: QuantumCircuit, where: dict, whole: QuantumCircuit, now: Cour
                     wide = on(_preparing(operation.params), acted, qubits)
                     state = wide @ state @ wide.conj().T
                 add(bits, state)
-            elif isinstance(operation, IfElseOp | SwitchCaseOp):
-                chosen = _chosen(operation, bits, where, whole)
-                if chosen is None:
-                    add(bits, state)
-                    continue
-                inner = dict(zip(chosen.qubits, acted, strict=True))
-                inner |= {b: where[o] for b, o in zip(chosen.clbits, item.clbits, strict=True)}
-                for end, ended in _follow(chosen, inner, whole, {bits: state}).items():
+            elif isinstance(operation, IfElseOp | SwitchCaseOp | ForLoopOp):
+                ends = {bits: state}
+                for block in _entered(operation, bits, where, whole):
+                    inner = dict(zip(block.qubits, acted, strict=True))
+                    inner |= {b: where[o] for b, o in zip(block.clbits, item.clbits, strict=True)}
+                    ends = _follow(block, inner, whole, ends)
+                for end, ended in ends.items():
                     add(end, ended)
             else:
                 wide = on(Operator(operation).data, acted, qubits)
@@ -83,6 +82,15 @@ def _preparing(amplitudes: list) -> NDArray:
     column = np.array(amplitudes, dtype=complex)
     basis, _ = np.linalg.qr(np.column_stack([column, np.eye(len(column))[:, 1:]]))
     return basis * (column[0] / basis[0, 0] if abs(basis[0, 0]) > 1e-9 else np.vdot(basis[:, 0], column))
+
+
+def _entered(operation, bits, where, whole):
+    """The blocks that are gone through one after the other."""
+    if isinstance(operation, ForLoopOp):
+        indices, variable, body = operation.params
+        return [body.assign_parameters({variable: i}) if variable else body for i in indices]
+    chosen = _chosen(operation, bits, where, whole)
+    return [] if chosen is None else [chosen]
 
 
 def _chosen(operation, bits, where, whole):
