@@ -65,8 +65,8 @@ def _a(kind: str) -> str:
 def _kinds(path: Path, content: bytes) -> list[str]:
     """What the file may be, likeliest first, by its first bytes and its name."""
     suffix = path.suffix.lower()
-    if content.startswith(b"QISKIT"):
-        return ["operator", "circuit"]
+    if content.startswith(b"QISKIT") or suffix == ".qpy":
+        return ["operator", "circuit"] if b"PauliEvolutionGate" in content else ["circuit", "operator"]
     if content.startswith(b"\x93NUMPY"):
         return ["operator", "graph", "QUBO"]
     if suffix in (".qasm", ".qasm2", ".qasm3") or b"OPENQASM" in content[:10_000]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import ConfigError
+from runner.foreign import OLDEST_QPY, load_qpy
 from runner.hamiltonian.fermion import MAPPERS, check_active_space
 from runner.hamiltonian.pauli import MAX_QUBITS
 from runner.hamiltonian.sector import SECTORS
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
 
 MAX_BYTES = 50_000_000
-OLDEST_QPY = 13
-"""Loading older QPY files can run code that they contain (GHSA-6m2c-76ff-6vrf)."""
 FORMATS = ("auto", "table", "sum", "json", "python", "yaml", "npy", "qpy", "fcidump")
 ORDERS = ("little", "big")
 
@@ -122,11 +120,6 @@ def qpy_circuits(path: Path, key: str) -> list[Any]:
     Raises:
         ConfigError: it is no QPY file, too old to be safe, or damaged.
     """
-    import io
-
-    from qiskit import qpy
-    from qiskit.exceptions import QiskitError
-
     content = read_bytes(path, key)
     if content[:6] != b"QISKIT" or len(content) < 7:
         raise ConfigError(f"{path} is no QPY file; write it with qiskit.qpy.dump", key=key)
@@ -135,10 +128,4 @@ def qpy_circuits(path: Path, key: str) -> list[Any]:
             f"{path} has QPY version {content[6]}, and older than {OLDEST_QPY} can run code; dump it again",
             key=key,
         )
-    try:
-        return list(qpy.load(io.BytesIO(content)))
-    except Exception as error:  # a damaged file fails in many ways, all of them inside qiskit
-        name = type(error).__name__
-        if isinstance(error, QiskitError):  # its binary parser draws boxes and colours
-            name = re.sub(r"\x1b\[[\d;]*m", "", error.message).strip("'\" \n").split("\n")[0].rstrip(": ")
-        raise ConfigError(f"{path} is damaged ({name}); dump it again", key=key) from error
+    return load_qpy(content, str(path), key)

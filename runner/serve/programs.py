@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from runner.errors import ConfigError
+from runner.foreign import require_readable, require_sane_qpy
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
-from runner.serve.wire import ApiError, Decoder, require_sane_qpy
+from runner.serve.wire import QPY, ApiError, Decoder
 
 SCHEMA = "v2.0"
 HONOURED = {
@@ -173,7 +175,7 @@ class Programs:
                     if isinstance(value.get(key), str) and ("dtype" in value or "qpy_version" in value):
                         content = self._decode.inflate(value[key])
                         if key == "b64_data":
-                            require_sane_qpy(content)
+                            _require_readable(content)
                 waiting.extend(item for item in value.values() if isinstance(item, list | dict))
 
     def _items(self, program: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
@@ -199,6 +201,25 @@ class Programs:
             pubs.append((item.circuit, values, program.shots))
             extras.append(drawn)
         return pubs, extras
+
+
+def _require_readable(content: bytes) -> None:
+    """What the models will load, loaded as they do it, in a process that may die.
+
+    Raises:
+        ApiError: it claims to be huge, or is more than the limits.
+    """
+    from ibm_quantum_schemas.common.qpy import ANNOTATION_FACTORIES
+    from qiskit import qpy
+
+    def attempt() -> None:
+        list(qpy.load(io.BytesIO(content), annotation_factories=ANNOTATION_FACTORIES))
+
+    try:
+        require_sane_qpy(content, QPY, "")
+        require_readable(attempt, len(content), QPY, "")
+    except ConfigError as error:
+        raise ApiError(400, str(error)) from error
 
 
 def _legacy(job: RuntimeJob, notes: list[str]) -> Submission:

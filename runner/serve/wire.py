@@ -6,7 +6,6 @@ import base64
 import binascii
 import io
 import json
-import struct
 import threading
 import uuid
 import zlib
@@ -15,18 +14,17 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
-from qiskit import QuantumCircuit, qpy
-from qiskit.qpy import formats
+from qiskit import QuantumCircuit
 
-from runner.errors import PlanError, RunnerError, SessionClosedError
+from runner.errors import ConfigError, PlanError, RunnerError, SessionClosedError
+from runner.foreign import load_qpy
 from runner.runtime.machine import OPEN_PLAN_CODE, OPEN_PLAN_MESSAGE, OPEN_PLAN_SOLUTION, SESSION_CLOSED_CODE
 
 MORE_INFO = "https://cloud.ibm.com/apidocs/quantum-computing#error-handling"
 VALIDATION_CODE = 1208
 NOT_FOUND_CODE = 1291
 CACHED_CIRCUITS = 128
-MAX_QUBITS, MAX_CLBITS = 10_000, 1_000_000
-OLDEST_QPY, TABLE_QPY, SYMENGINE = 13, 16, b"e"
+QPY = "The QPY data in the request"
 MAX_TAGS, MAX_TAG = 8, 86
 
 
@@ -163,9 +161,10 @@ class Decoder:
             if (known := self._circuits.get(key)) is not None:
                 self._circuits.move_to_end(key)
                 return known
-        data = self.inflate(text)
-        require_sane_qpy(data)
-        (circuit,) = _load(data)
+        try:
+            (circuit,) = load_qpy(self.inflate(text), QPY, "")
+        except ConfigError as error:
+            raise ApiError(400, str(error)) from error
         if not isinstance(circuit, QuantumCircuit):
             raise ApiError(400, "The QPY data in the request is no circuit.")
         with self._lock:
@@ -193,43 +192,6 @@ class Decoder:
         if inflater.unconsumed_tail:
             raise ApiError(413, f"Data in the request are larger than {self.max_bytes} bytes when unpacked.")
         return content
-
-
-def _load(data: bytes) -> list[Any]:
-    try:
-        return qpy.load(io.BytesIO(data))
-    except BaseException as error:
-        if type(error).__name__ != "PanicException":  # Qiskit's Rust code panics past `except Exception`
-            raise
-        raise ApiError(400, "The QPY data in the request are damaged.") from error
-
-
-def require_sane_qpy(data: bytes) -> None:
-    """Refuse QPY whose header promises more than a circuit can have: the reader would fill the memory with it.
-
-    Raises:
-        ApiError: it does, or it needs a reader that is not safe with foreign data.
-    """
-    try:
-        header = formats.FILE_HEADER_V10(*struct.unpack_from(formats.FILE_HEADER_V10_PACK, data))
-        if header.qpy_version < OLDEST_QPY and header.symbolic_encoding == SYMENGINE:
-            raise ApiError(400, "QPY with symengine's expressions is not accepted; use a newer Qiskit.")
-        place = formats.FILE_HEADER_V10_SIZE + 1  # the type key
-        places = [place]
-        if header.qpy_version >= TABLE_QPY and header.num_programs * 8 <= len(data):
-            places = list(struct.unpack_from(f"!{header.num_programs}Q", data, place))
-        for place in places:
-            fields = struct.unpack_from(formats.CIRCUIT_HEADER_V12_PACK, data, place)
-            circuit = formats.CIRCUIT_HEADER_V12(*fields)
-            many = max(circuit.num_registers, circuit.num_instructions, circuit.metadata_size)
-            if circuit.num_qubits > MAX_QUBITS or circuit.num_clbits > MAX_CLBITS or many > len(data):
-                raise ApiError(
-                    400,
-                    f"A circuit in the request claims {circuit.num_qubits} qubits, {circuit.num_clbits} bits and "
-                    f"{circuit.num_instructions} instructions in {len(data)} bytes.",
-                )
-    except struct.error as error:
-        raise ApiError(400, f"The QPY data in the request are cut off: {error}") from error
 
 
 _KINDS: dict[type, str] = {str: "a text", int: "a whole number", dict: "an object", bool: "true or false"}

@@ -254,18 +254,19 @@ def test_circuits_that_claim_to_be_huge_are_refused_unread(version: int) -> None
     """A header of two billion bits in 300 bytes is refused before the reader makes room for them."""
     from qiskit import QuantumCircuit, qpy
 
-    from runner.serve.wire import ApiError, require_sane_qpy
+    from runner.errors import ConfigError
+    from runner.foreign import require_sane_qpy
 
     buffer = io.BytesIO()
     qpy.dump(QuantumCircuit(1, 1, name="tiny"), buffer, version=version)
     data = bytearray(buffer.getvalue())
-    require_sane_qpy(bytes(data))
+    require_sane_qpy(bytes(data), "it", "k")
     header = data.rindex(b"tiny") - struct.calcsize(formats.CIRCUIT_HEADER_V12_PACK)
     data[header + 9] = 0x7F  # the highest byte of num_clbits
-    with pytest.raises(ApiError, match="claims 1 qubits, 2130706433 bits"):
-        require_sane_qpy(bytes(data))
-    with pytest.raises(ApiError, match="cut off"):
-        require_sane_qpy(bytes(data[:20]))
+    with pytest.raises(ConfigError, match="claims 1 qubits, 2130706433 bits"):
+        require_sane_qpy(bytes(data), "it", "k")
+    with pytest.raises(ConfigError, match="cut off"):
+        require_sane_qpy(bytes(data[:20]), "it", "k")
 
 
 def test_clients_that_disappear_leave_nothing_behind(served: tuple[Any, str], wire: Wire) -> None:

@@ -1,0 +1,204 @@
+"""Data of others are read in a process that may die before they are read in this one; QPY is loaded here only."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import os
+import re
+import resource
+import signal
+import struct
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from runner.errors import ConfigError
+
+SECONDS, BYTES_PER_SECOND = 10.0, 1_000_000
+"""What reading may take: this long, and a second more for so many bytes."""
+MEMORY, MEMORY_PER_BYTE = 512 * 2**20, 50
+"""What reading may take beyond what the process has: so many bytes, and so many for each byte read."""
+MAX_QUBITS, MAX_CLBITS = 10_000, 1_000_000
+OLDEST_QPY = 13
+"""Loading older QPY files can run code that they contain (GHSA-6m2c-76ff-6vrf)."""
+TABLE_QPY, SYMENGINE = 16, b"e"
+_OUT_OF_MEMORY, _BROKEN = 3, 4
+
+
+def require_readable(attempt: Callable[[], object], size: int, what: str, key: str) -> None:
+    """Try a reader in a fork with limits on memory and time, so that nothing it reads can hang or end this process.
+
+    An ordinary exception passes: whoever reads again, in this process, gets it within the same limits.
+
+    Args:
+        attempt: the reader; what it returns is thrown away.
+        size: bytes that it reads.
+        what: the data, for the message.
+        key: whose value they are.
+
+    Raises:
+        ConfigError: it takes more than the limits, or ends the process.
+    """
+    seconds, memory = SECONDS + size / BYTES_PER_SECOND, MEMORY + MEMORY_PER_BYTE * size
+    code = _exit_code(attempt, seconds, memory)
+    if code is None or code == -signal.SIGXCPU:
+        told = f"takes more than {seconds:.0f} s to read"
+    elif code in (_OUT_OF_MEMORY, -signal.SIGABRT):  # Rust aborts when it gets no memory
+        told = f"needs more than {memory // 2**20} MiB to be read"
+    else:
+        told = "ends the reader"
+    if code != 0:
+        raise ConfigError(f"{what} {told}: it is damaged or too large; write it again", key=key)
+
+
+def _exit_code(attempt: Callable[[], object], seconds: float, memory: int) -> int | None:
+    """How the fork ended, negative for a signal; None: it had to be ended."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the fork uses none of theirs
+        child = os.fork()
+    if child == 0:
+        _try(attempt, seconds, memory)
+    end, pause = time.monotonic() + seconds, 0.0005
+    try:
+        while time.monotonic() < end:
+            done, status = os.waitpid(child, os.WNOHANG)
+            if done:
+                child = 0
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(pause)
+            pause = min(2 * pause, 0.02)
+        return None
+    finally:
+        if child:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+def _try(attempt: Callable[[], object], seconds: float, memory: int) -> NoReturn:
+    """Inside the fork: limits first, no word to the terminal, and an end without this process's clean-up."""
+    code = _BROKEN
+    try:
+        faulthandler.disable()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        most = pages * resource.getpagesize() + memory
+        for limit, value in (
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_CPU, int(seconds) + 1),
+            (resource.RLIMIT_AS, most),
+        ):
+            hard = resource.getrlimit(limit)[1]
+            least = value if hard == resource.RLIM_INFINITY else min(value, hard)
+            resource.setrlimit(limit, (least, hard))
+        attempt()
+        code = 0
+    except Exception as error:
+        code = _OUT_OF_MEMORY if any(isinstance(one, MemoryError) for one in causes(error)) else 0
+    finally:  # also past what is no Exception: Qiskit's Rust code panics
+        os._exit(code)
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The exception, what it came from, and so on."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def load_qpy(content: bytes, what: str, key: str) -> list[Any]:
+    """The circuits of QPY data, whose headers are checked and which a fork could load.
+
+    Raises:
+        ConfigError: they are damaged, claim to be huge, or are more than the limits.
+    """
+    from qiskit.exceptions import QiskitError
+
+    require_sane_qpy(content, what, key)
+    require_readable(lambda: _loaded(content), len(content), what, key)
+    try:
+        return _loaded(content)
+    except Exception as error:  # damaged data fail in many ways, all of them inside qiskit
+        name = type(error).__name__
+        if isinstance(error, QiskitError):  # its binary parser draws boxes and colours
+            name = re.sub(r"\x1b\[[\d;]*m", "", error.message).strip("'\" \n").split("\n")[0].rstrip(": ")
+        raise ConfigError(f"{what} is damaged ({name[:120]}); dump it again", key=key) from error
+
+
+def _loaded(content: bytes) -> list[Any]:
+    from qiskit import QuantumCircuit, qpy
+    from qiskit.exceptions import QiskitError
+
+    circuits: list[Any] = list(qpy.load(io.BytesIO(content)))
+    for circuit in circuits:
+        if isinstance(circuit, QuantumCircuit) and (name := _misfit(circuit)):
+            raise QiskitError(f"the definition of {name!r} has other qubits than the gate")
+    return circuits
+
+
+def _misfit(circuit: Any) -> str | None:
+    """A gate with a definition of another width, however deep."""
+    waiting = [circuit]
+    while waiting:
+        for instruction in waiting.pop().data:
+            if instruction.is_standard_gate():
+                continue
+            operation = instruction.operation
+            definition = getattr(operation, "_definition", None)
+            if definition is not None:
+                if definition.num_qubits != operation.num_qubits:
+                    return str(operation.name)
+                waiting.append(definition)
+            waiting.extend(getattr(operation, "blocks", ()))
+    return None
+
+
+def require_sane_qpy(content: bytes, what: str, key: str) -> None:
+    """Refuse QPY whose headers promise more than a circuit can have, unread.
+
+    Raises:
+        ConfigError: they do, or need a reader that is not safe with foreign data.
+    """
+    from qiskit.qpy import formats
+
+    with _cut_off(what, key):
+        header = formats.FILE_HEADER_V10(*struct.unpack_from(formats.FILE_HEADER_V10_PACK, content))
+        if header.qpy_version < OLDEST_QPY and header.symbolic_encoding == SYMENGINE:
+            told = f"{what} has symengine's expressions, which can run code; dump it with a newer Qiskit"
+            raise ConfigError(told, key=key)
+        place = formats.FILE_HEADER_V10_SIZE + 1  # the type key
+        places = [place]
+        if header.num_programs > len(content):
+            raise ConfigError(
+                f"{what} claims {header.num_programs} circuits in {len(content)} bytes; dump it again",
+                key=key,
+            )
+        if header.qpy_version >= TABLE_QPY:
+            places = list(struct.unpack_from(f"!{header.num_programs}Q", content, place))
+        for place in places:
+            fields = struct.unpack_from(formats.CIRCUIT_HEADER_V12_PACK, content, place)
+            circuit = formats.CIRCUIT_HEADER_V12(*fields)
+            many = max(circuit.num_registers, circuit.num_instructions, circuit.metadata_size)
+            if circuit.num_qubits > MAX_QUBITS or circuit.num_clbits > MAX_CLBITS or many > len(content):
+                raise ConfigError(
+                    f"{what} claims {circuit.num_qubits} qubits, {circuit.num_clbits} bits and "
+                    f"{circuit.num_instructions} instructions in {len(content)} bytes; dump it again",
+                    key=key,
+                )
+
+
+@contextlib.contextmanager
+def _cut_off(what: str, key: str) -> Iterator[None]:
+    try:
+        yield
+    except (struct.error, OverflowError) as error:
+        raise ConfigError(f"{what} is damaged (cut off); dump it again", key=key) from error

@@ -1,0 +1,88 @@
+"""Foreign data that would hang, fill or end the process that reads them: one line, and the process lives."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+from pathlib import Path
+
+import pytest
+from qiskit import QuantumCircuit, qpy
+from qiskit.qpy import formats
+
+from runner import foreign
+from runner.__main__ import main
+from runner.errors import ConfigError
+from runner.foreign import load_qpy, require_readable
+
+HEADER = struct.calcsize(formats.CIRCUIT_HEADER_V12_PACK)
+QUBITS = struct.calcsize("!H1cH")  # where a circuit's header has its number of qubits
+
+
+def nested(version: int = qpy.common.QPY_VERSION) -> bytearray:
+    """A circuit of one gate whose definition is called `innermost`."""
+    inner = QuantumCircuit(1, name="innermost")
+    inner.h(0)
+    circuit = QuantumCircuit(1, name="outermost")
+    circuit.append(inner.to_gate(), [0])
+    buffer = io.BytesIO()
+    qpy.dump(circuit, buffer, version=version)
+    return bytearray(buffer.getvalue())
+
+
+def claiming(name: bytes, qubits: int, version: int = qpy.common.QPY_VERSION) -> bytes:
+    """The same, where the header of one of the two circuits claims so many qubits."""
+    content = nested(version)
+    place = content.rindex(name) - HEADER + QUBITS
+    content[place : place + 4] = struct.pack("!I", qubits)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("version", [13, 16, 17, qpy.common.QPY_VERSION])
+@pytest.mark.parametrize("qubits", [2, 40_000, 2**24, 2**31 - 1, 2**32 - 1])
+def test_a_nested_definition_that_claims_qubits_is_refused(version: int, qubits: int) -> None:
+    """The gate acts on one qubit: its definition can have no other number; nothing is allocated for it here."""
+    with pytest.raises(
+        ConfigError, match=r"k: it (is damaged|needs more than|takes more than|ends the reader)"
+    ):
+        load_qpy(claiming(b"innermost", qubits, version), "it", "k")
+
+    assert load_qpy(bytes(nested(version)), "it", "k")[0].num_qubits == 1
+
+
+def test_a_header_that_claims_qubits_is_refused_by_inspect(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One damaged byte in the number of qubits."""
+    Path("c.qpy").write_bytes(claiming(b"outermost", 2**24 + 1))
+    assert main(["inspect", "c.qpy"]) == 2
+    error = capsys.readouterr().err
+
+    assert "as a circuit: c.qpy claims 16777217 qubits" in error
+    assert error.count("\n") == 1
+
+
+def test_readers_that_hang_fill_the_memory_or_die_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each in its own fork, of which nothing is left; what raises or returns passes."""
+    children = []
+    fork = os.fork
+    monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
+
+    def hang() -> None:
+        while True:
+            pass
+
+    for attempt, seconds, told in (
+        (hang, 0.2, "takes more than 0 s"),
+        (lambda: bytearray(2**40), 60.0, "needs more than 512 MiB"),
+        (lambda: os.kill(os.getpid(), 11), 60.0, "ends the reader"),
+    ):
+        monkeypatch.setattr(foreign, "SECONDS", seconds)
+        with pytest.raises(ConfigError, match=told):
+            require_readable(attempt, 1, "it", "k")
+    require_readable(lambda: int("x"), 1, "it", "k")
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)
+    assert len(children) == 4
