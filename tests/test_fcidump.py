@@ -187,7 +187,14 @@ def test_an_active_space_keeps_the_unpaired_electrons(tmp_path: Path, radical) -
     [
         (" 0.5879746788  0  0  0  0\n", "", "has no core energy, perhaps it is cut off"),
         ("&END", "", ":1: the header does not end"),
-        ("NORB=   2", "NORB=   1", ":7: mixes spin up and down in one pair"),
+        ("NORB=   2", "NORB=   1", ":6: index 2 is more than NORB=1; correct it, or NORB, or add IUHF=1"),
+        ("NORB=   2", "NORB=   3", ":1: NORB is 3, and ORBSYM has 2 entries"),
+        (
+            "NORB=   2,NELEC= 2,MS2=0,\n  ORBSYM=1,1,",
+            "NORB=3,NELEC=2,",
+            ":1: NORB is 3, and orbital 3 is in no",
+        ),
+        ("ORBSYM=1,1,", "ORBSYM=3*1,", ":1: NORB is 2, and ORBSYM has 3 entries"),
         ("NELEC= 2", "NELEC= 3", ":1: NELEC=3 and MS2=0 do not fit"),
         ("NELEC= 2", "NELEC= 6", "has 3 electrons with spin up and 3 down in 2 orbitals"),
         ("NELEC= 2,", "", ":1: has no NELEC"),
@@ -196,7 +203,7 @@ def test_an_active_space_keeps_the_unpaired_electrons(tmp_path: Path, radical) -
         ("ISYM=1", "ISYM=1,TREL=.TRUE.", ":1: has complex integrals"),
         ("2    1    2    1", "2    1    2", ":7: '0.1905716937592648 2 1 2' is not understood"),
         ("2    1    2    1", "2    1    2    0", ":7: '2 1 2 0' are no indices of an integral"),
-        ("2    1    2    1", "2    1    5    1", ":7: index 5 is more than twice NORB=2"),
+        ("2    1    2    1", "2    1    5    1", ":7: index 5 is more than NORB=2"),
         (
             "0.6370806298950304    2    2    1    1",
             "0.63    2    2    1    1",
@@ -209,6 +216,35 @@ def test_what_is_not_understood_is_refused(tmp_path: Path, old: str, new: str, m
     """With the line."""
     with pytest.raises(ConfigError, match=message):
         read(tmp_path / "x", H2.replace(old, new, 1))
+
+
+def hubbard(repulsion: bool) -> str:
+    """Two dimers of one level each a site: hopping, on-site repulsion, perhaps repulsion between all sites."""
+    lines = ["&FCI NORB=4,NELEC=4,MS2=0,", "&END", *(f" 4.0 {i} {i} {i} {i}" for i in range(1, 5))]
+    if repulsion:
+        lines += [f" 1.0 {i} {i} {j} {j}" for i in range(1, 5) for j in range(1, i)]
+    return "\n".join([*lines, " -1.0 1 2 0 0", " -1.0 3 4 0 0", " 0.0 0 0 0 0", ""])
+
+
+@pytest.mark.parametrize("repulsion", [False, True])
+def test_half_the_orbitals_are_not_taken_for_spins(tmp_path: Path, repulsion: bool) -> None:
+    """A Hubbard model with NORB 2 for 4: no flag says that it is spin-resolved, and no exchange integral is there."""
+    _, whole = read(tmp_path / "x", hubbard(repulsion))
+    assert whole.num_qubits == 8
+
+    with pytest.raises(
+        ConfigError, match=r":\d+: index [34] is more than NORB=2; correct it, or NORB, or add"
+    ):
+        read(tmp_path / "x", hubbard(repulsion).replace("NORB=4", "NORB=2"))
+
+
+def test_an_orbital_without_integrals_can_be_meant(tmp_path: Path) -> None:
+    """A line of zero names it: H2 and an empty orbital, whose ground state is that of H2."""
+    text = H2.replace("NORB=   2", "NORB=3").replace("  ORBSYM=1,1,\n", "") + " 0.0 3 3 0 0\n"
+    _, hamiltonian = read(tmp_path / "x", text)
+
+    assert hamiltonian.num_qubits == 6
+    assert hamiltonian.physics.reference_energy == pytest.approx(ENERGY, abs=1e-9)
 
 
 def test_settings_that_are_not_honoured_are_refused(tmp_path: Path) -> None:

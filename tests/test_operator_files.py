@@ -70,7 +70,7 @@ def test_the_other_bit_order_mirrors_the_qubits(tmp_path: Path, name: str) -> No
         ("ZZ - 0.5\nXX + 0.3\n", r":2: 'XX' is not expected there"),
         ("-0.5 + 0.3 Z0 + 0.2", r":1: '0.2' stands without a Pauli word"),
         ("0 ZZ 1\n1 XX 2\n", r":1: 'ZZ' .*|:1: '0 ZZ 1' has 2 columns of numbers with several readings"),
-        ("ZZ 0.1 0.2\nXX 0.3 0.4\n", r":1: 'ZZ 0.1 0.2' has 2 columns of numbers with no reading"),
+        ("ZZ 0.1 0.2\nXX 0.3 0.4\n", r":1: 'ZZ 0.1 0.2' has 2 columns of numbers with no sure reading"),
         ("index,pauli,coeff\n0,ZZ,1\n2,XX,2\n", r":2: the index column does not count"),
         ("pauli,coeff,coefficient\nZZ,1,2\n", r":1: .* names coefficient twice"),
         ("pauli,coeff,group\nZZ,1,2\n", r":1: 'group' is neither"),
@@ -80,13 +80,19 @@ def test_the_other_bit_order_mirrors_the_qubits(tmp_path: Path, name: str) -> No
         ("\ufeffZZ 1\x00\n", r":1: .* holds a control character"),
         ('[["ZZ", 1], ["XX", true]]', r":1: 'true' is no number"),
         ('[["ZZ", 1],\n ["XX", NaN]]', r":2: 'NaN' is no number"),
-        ('{"terms": {"ZZ": 1}, "constant": 0.7}', r":1: 'constant' is no known key beside an operator"),
+        (
+            '{"terms": {"ZZ": 1}, "cutoff": 0.7}',
+            r":1: 'cutoff' is no known key .* a constant into an identity",
+        ),
         ('{"terms": {"ZZ": 1}, "num_qubits": 3}', r"labels have 2 letters, and .* 3"),
         ('{"paulis": ["ZZ", "XX"], "coeffs": [1]}', r"the lists do not fit: 2 of label, 1 of coefficient"),
         ('{"a": [1, 2], "b": ["ZZ", "XX"]}', r"holds no operator that is known by its key \(a, b\)"),
         ('{"terms": [["ZZ", 1]], "terms": [["XX", 1]]}', r"'terms' stands twice"),
         ('[["ZZ", [1, 0], [2, 0]]]', r":1: .* can be read in two ways"),
-        ("SparsePauliOp(['ZZ', 'XX'], coeffs=[1, ..., 2])", r"lists do not fit"),
+        (
+            "SparsePauliOp(['ZZ', 'XX'], coeffs=[1, ..., 2])",
+            r":1: the print is abbreviated: .* print\(op.to_list",
+        ),
         ("SparsePauliOp(['ZZ' 'XX'], coeffs=[1.0])", r":1: 'ZZXX' is put together"),
         ("__import__('os').system('x')", r":1: .*__import__"),
         ("0.5 [X0 Y1] +\n", r":1: ends with '\+': a term is missing"),
@@ -102,12 +108,123 @@ def test_the_other_bit_order_mirrors_the_qubits(tmp_path: Path, name: str) -> No
         ("ZZ: 010\nXX: 1:30\n", r":2: '1:30' is no number"),
         ("X0 1\nZZ 2\n", r":2: 'ZZ' has no numbers of qubits"),
         ("0.5 [X1000]", r":1: 'X1000' names qubit 1000"),
+        # Qiskit's labels: i in front is a phase (Pauli('iZZ').phase is 3), so small letters are no matter of taste
+        ("iZZ 0.5\n", r":1: 'iZZ' begins with i, which is a phase"),
+        ('{"XXX": 1,\n "iZZ": 0.5}', r":2: 'iZZ' begins with i, which is a phase"),
+        ("[('iZZ', 0.5)]", r":1: 'iZZ' begins with i"),
+        ("ZZ 1\nzX 0.5\n", r":2: 'zX' has small and capital letters"),
+        ("ZZ 1\nizz 0.5\n", r":2: 'izz' has small letters, 'ZZ' capitals"),
+        ("1 X0 Z1\n0.5 x0 Z1\n", r":2: 'x0 Z1' has small and capital letters"),
+        ("[[Pauli('iZZ'), 1]]", r":1: 'iZZ' begins with i"),
+        # numbers that belong to the operator and stand among what is not read
+        (
+            '{"terms": [["ZZ", 1]], "metadata": {"constant": 1.5}}',
+            r":1: 'constant' is 1.5, and among remarks",
+        ),
+        ('{"terms": [["ZZ", 1]], "info": {"a": [{"offset": -2}]}}', r":1: 'offset' is -2, and among remarks"),
+        (
+            '{"terms": [["II", 1], ["ZZ", 1]], "nuclear_repulsion": 0.7}',
+            r"beside terms that have an identity",
+        ),
+        (
+            '{"terms": [["ZZ", 1]], "constant": 1, "offset": 1}',
+            r":1: 'offset' is 1, and 'constant' is one too",
+        ),
+        ('{"terms": [["ZZ", 1]], "metadata": {"scale": 2}}', r":1: 'scale' is '2'; carry it out"),
+        ('{"terms": [["ZZ", 1]], "source": [["XX", 1]]}', r":1: .* is an operator too; keep one"),
+        ("terms: &a\n  - [ZZ, 1]\nmetadata: *a\n", r":1: .* is an operator too"),
+        (
+            '{"terms": [["XZ", 1]], "qubit_order": "big"}',
+            r"'qubit_order: big', .* is little; give .*qubit_order=big",
+        ),
+        (
+            '{"terms": [["XZ", 1]],\n "info": "big-endian"}',
+            r":2: says 'big-endian', and .*qubit_order is little",
+        ),
+        ('{"terms": [["XZ", 1]], "meta": {"bit_order": "x"}}', r"'bit_order' is 'x', neither little nor big"),
+        ("# labels are big endian\nXZ 1\n", r":1: says 'big endian', .* give hamiltonian.qubit_order=big"),
+        ('{"terms": [["XZ", 1]], "meta": {"num_qubits": 3}}', r"labels have 2 letters, and .* 3"),
+        # a decimal comma cut in two is no index
+        ("0,5,ZZ\n1,3,XX\n", r":1: '0,5' may be two columns or one number with a decimal comma"),
+        ("ZZ,0,5\nXX,1,3\n", r":1: '0,5' may be two columns or one number"),
+        ("5,0,ZZ\n3,1,XX\n", r":1: '5,0' may be two columns or one number"),
+        ("0,5,ZZ\n", r":1: '0,5' may be two columns"),
+        ("ZZ,1,000\nXX,2,000\n", r":1: '1,000' may be two columns"),
+        ("coeff,pauli\n0,5,ZZ\n1,3,XX\n", r":2: '0 5 ZZ' has 3 columns, the header 2"),
+        ("0 5 ZZ\n1 3 XX\n", r":1: '0 5 ZZ' has 2 columns of numbers with no sure reading"),
+        ("1 ZZ 2\n", r":1: '1 ZZ 2' has 2 columns of numbers with no sure reading"),
+        # what is left out of a print
+        ("ZZ 0.5\n...\nXX 0.3\n", r":2: '...' says that the print is abbreviated"),
+        ("   pauli  coeff\n0     ZZ    0.5\n..   ...    ...\n9     XX    0.3\n", r":3: .* abbreviated"),
+        ("FermionOperator:\n0.5 [0^ 1]\n", r":1: is a FermionOperator, .* map it to qubits"),
+        ('["ZZ", 0.5]\n["XX", 0.3\n', r":2: "),
+        ('["ZZ", 0.5]\n["XX", true]\n', r":2: 'true' is no number"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_the_line(tmp_path: Path, content: str, message: str) -> None:
     """No row is dropped or guessed."""
     with pytest.raises(ConfigError, match=message):
         read(tmp_path / "h", content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "izz 0.5\nxii 0.3\n",
+        '["IZZ", 0.5]\n\n["XII", 0.3]\n',
+        '{"pauli": "IZZ", "coeff": 0.5}\n{"pauli": "XII", "coeff": 0.3}\n',
+        "[(Pauli('IZZ'), 0.5), (Pauli('XII'), np.float64(0.3))]",
+        "{Pauli('IZZ'): np.complex128(0.5+0j), Pauli('XII'): 0.3}",
+        "SparsePauliOp(PauliList(['IZZ', 'XII']), coeffs=array([0.5+0.j, 0.3+0.j]))",
+        "QubitOperator:\n0.5 [Z0 Z1] +\n0.3 [X2]\n",
+        "0,0.5,IZZ\n1,0.3,XII\n2,0,YYY\n",
+        "1 IZZ 0.5\n2 XII 0.3\n",
+        "# little-endian\nIZZ 0.5\nXII 0.3\n",
+        '{"terms": {"IZZ": 0.5, "XII": 0.3}, "metadata": {"order": "little", "x": 1, "geometry": [["H", [0, 0, 0]]]}}',
+    ],
+)
+def test_what_is_understood_one_way_only_is_read(tmp_path: Path, content: str) -> None:
+    """0.5 IZZ + 0.3 XII, written by hand in each layout."""
+    _, operator = read(tmp_path / "h", content)
+
+    terms = {label: value for label, value in operator.to_list() if value}
+    assert terms == {"IZZ": 0.5, "XII": 0.3}
+
+
+def test_qiskits_own_prints_are_read(tmp_path: Path) -> None:
+    """print(op.to_sparse_list()) and print(op.to_list()) under the NumPy that is installed: the operator itself."""
+    operator = SparsePauliOp(["IZZ", "XII"], [0.5, -0.3])
+    for printed in (operator.to_sparse_list(), operator.to_list(), operator):
+        _, found = read(tmp_path / "h", str(printed))
+        assert found.to_list() == operator.to_list()
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ('"constant": 1.5', "constant 1.5 was read as an identity term"),
+        ('"Nuclear Repulsion Energy": "1.5"', "nuclear_repulsion_energy 1.5 was read"),
+        ('"offset": [1.5, 0.0], "name": "x"', "offset 1.5 was read as an identity term"),
+    ],
+)
+def test_a_constant_beside_the_terms_is_kept(tmp_path: Path, beside: str, said: str) -> None:
+    """0.5 ZZ + 1.5: its matrix is diag(2, 1, 1, 2)."""
+    for terms in ('"terms": [["ZZ", 0.5]]', '"paulis": ["ZZ"], "coeffs": [0.5]'):
+        declared, operator = read(tmp_path / "h", f"{{{terms}, {beside}}}")
+
+        assert operator.to_matrix().diagonal().real.tolist() == [2.0, 1.0, 1.0, 2.0]
+        assert said in declared.reading.describe()["words"]
+
+
+def test_units_and_what_is_left_out_are_said(tmp_path: Path) -> None:
+    """Numbers stay in the file's unit; a bit order that the file gives is taken if the switch says the same."""
+    content = '{"hamiltonian": {"XZ": 0.5}, "units": "kcal/mol", "mapping": "parity", "info": "big-endian"}'
+    declared, operator = read(tmp_path / "h", content, qubit_order="big")
+
+    assert operator.to_list() == [("ZX", 0.5)]
+    words = declared.reading.describe()["words"]
+    assert "kcal/mol is the file's unit, its numbers stay as they are; left out: mapping, info" in words
+    assert "the file says 'big-endian' too" in words
 
 
 SEPARATORS = ",;\t :*@+[](){}\"'="

@@ -13,6 +13,10 @@ from runner.require import shorten
 
 Row = tuple[Place, list[str]]
 
+SURE_ROWS = 3
+"""Fewest rows of a column 0, 1, 2, … beside a coefficient that is an index and nothing else."""
+SURE_DECIMALS = 10
+"""Fewest rows whose whole parts cannot all be 0, 1, 2, … by accident."""
 NAMES = {
     "label": "label labels pauli paulis pauli_string pauli_strings pauli_label pauli_labels pauli_word pauli_words "
     "pauli_term string strings word words operator operators op ops term terms observable basis",
@@ -33,8 +37,13 @@ def role(name: str) -> str | None:
     return _ROLES.get(re.sub(r"[\s-]+", "_", plain))
 
 
-def terms_of(rows: Sequence[Row], source: Source) -> list[Term]:
+def terms_of(rows: Sequence[Row], source: Source, delimiter: str = "") -> list[Term]:
     """The terms of a table, each row a place and its words.
+
+    Args:
+        rows: at least one.
+        source: where they come from.
+        delimiter: what stood between the words; a comma may have been a decimal one.
 
     Raises:
         ConfigError: a row is not understood, or several readings are possible and differ.
@@ -43,7 +52,7 @@ def terms_of(rows: Sequence[Row], source: Source) -> list[Term]:
         raise source.refuse("is empty; give at least one term, e.g. ZZ 0.5")
     rows = list(rows)
     sizes = _sizes(rows, source)
-    header = _header(rows, source)
+    header = _header(rows, source, delimiter)
     if not rows:
         raise source.refuse("has a header and no terms; give at least one, e.g. ZZ 0.5")
     width = len(rows[0][1])
@@ -54,13 +63,13 @@ def terms_of(rows: Sequence[Row], source: Source) -> list[Term]:
                 "write a label and a coefficient in each",
                 place,
             )
-    terms = _by_header(header, rows, source) if header else _by_content(rows, source)
+    terms = _by_header(header, rows, source) if header else _by_content(rows, source, delimiter)
     if sizes is not None:
         _check_sizes(*sizes, terms, source)
     return terms
 
 
-def _header(rows: list[Row], source: Source) -> list[str] | None:
+def _header(rows: list[Row], source: Source, delimiter: str) -> list[str] | None:
     """What the columns hold, taken off the first row if that is a header."""
     place, words = rows[0]
     if any(word(text) and text.strip() for text in words if not role(text)):
@@ -75,7 +84,7 @@ def _header(rows: list[Row], source: Source) -> list[str] | None:
             place,
         )
     found = [role(text) or "index" for text in words]  # pandas leaves the index without a name
-    if len(rows) > 1 and len(rows[1][1]) == len(words) + 1 and "index" not in found:
+    if delimiter == " " and len(rows) > 1 and len(rows[1][1]) == len(words) + 1 and "index" not in found:
         found.insert(0, "index")  # and prints no name at all for it
     if len(set(found)) != len(found):
         raise source.refuse(f"{_shown(words)} names {_twice(found)} twice; keep one", place)
@@ -118,7 +127,7 @@ def _by_header(header: list[str], rows: Sequence[Row], source: Source) -> list[T
     return terms
 
 
-def _by_content(rows: Sequence[Row], source: Source) -> list[Term]:
+def _by_content(rows: Sequence[Row], source: Source, delimiter: str) -> list[Term]:
     """The terms by the only assignment of columns that makes sense."""
     place, words = rows[0]
     labels = [index for index, text in enumerate(words) if word(text) is not None]
@@ -135,14 +144,16 @@ def _by_content(rows: Sequence[Row], source: Source) -> list[Term]:
             if number(row[index]) is None:
                 raise source.refuse(f"{shorten(row[index], 60)!r} is no number; write e.g. -0.5", at)
     columns = [[row[index] for _, row in rows] for index in others]
+    if delimiter == ",":
+        _check_decimal_commas(others, columns, source, place)
     readings: dict[tuple[complex | None, ...], int] = {}
-    for chosen in _assignments(columns):
+    for chosen in _assignments(others, columns):
         readings.setdefault(tuple(number(text) for text in columns[chosen]), chosen)
     if len(readings) != 1:
         how = (
             "several readings"
             if readings
-            else "no reading: an index counts from 0 or 1, an imaginary part is 0"
+            else "no sure reading: an index counts from 0 or 1, an imaginary part is 0"
         )
         raise source.refuse(
             f"{_shown(words)} has {len(others)} columns of numbers with {how}; "
@@ -153,7 +164,28 @@ def _by_content(rows: Sequence[Row], source: Source) -> list[Term]:
     return [Term(found[row], coefficient(values[row], source, at), at) for row, (at, _) in enumerate(rows)]
 
 
-def _assignments(columns: Sequence[list[str]]) -> Iterator[int]:
+def _check_decimal_commas(
+    places: Sequence[int], columns: Sequence[list[str]], source: Source, place: Place
+) -> None:
+    """Refuse two columns that may be one number each row, cut in two at its decimal comma: 0,5,ZZ."""
+    for index in range(len(columns) - 1):
+        first, second = columns[index], columns[index + 1]
+        if (
+            places[index + 1] == places[index] + 1
+            and len(first) < SURE_DECIMALS
+            and all(re.fullmatch(r"[+-]?\d+", text) for text in first)
+            and all(re.fullmatch(r"\d+(?:[eEdD][+-]?\d+)?", text) for text in second)
+            and not (all(text == "0" for text in second))
+        ):
+            shown = f"{first[0]},{second[0]}"
+            raise source.refuse(
+                f"{shown!r} may be two columns or one number with a decimal comma; write a decimal point, or "
+                "name the columns in a header line, e.g. index,coefficient,pauli",
+                place,
+            )
+
+
+def _assignments(places: Sequence[int], columns: Sequence[list[str]]) -> Iterator[int]:
     """Which of the columns of numbers can be the coefficient, if the others are an index or zero imaginary parts."""
     for chosen in range(len(columns)):
         rest = [index for index in range(len(columns)) if index != chosen]
@@ -161,10 +193,17 @@ def _assignments(columns: Sequence[list[str]]) -> Iterator[int]:
             continue
         for roles in itertools.permutations(("index", "imaginary"), len(rest)):
             if all(
-                counts(columns[index]) if name == "index" else index == chosen + 1 and _zero(columns[index])
+                _is_index(columns[index], abs(places[index] - places[chosen]) == 1)
+                if name == "index"
+                else index == chosen + 1 and _zero(columns[index])
                 for index, name in zip(rest, roles, strict=True)
             ):
                 yield chosen
+
+
+def _is_index(column: Sequence[str], beside: bool) -> bool:
+    """Whether a column without a name is an index; beside the coefficient it could be a real part or a count too."""
+    return len(column) >= (SURE_ROWS if beside else 2) and counts(column)
 
 
 def counts(column: Sequence[str]) -> bool:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from runner.hamiltonian.formats import columns
+from runner.errors import ConfigError
+from runner.hamiltonian.formats import columns, remarks
 from runner.hamiltonian.formats.columns import need_word, role
 from runner.hamiltonian.formats.number import coefficient, number, real_part
+from runner.hamiltonian.formats.remarks import plain
 from runner.hamiltonian.formats.source import Place, Source
 from runner.hamiltonian.formats.tree import Pairs, Tree
 from runner.hamiltonian.formats.word import Term, Word, check_word, word
@@ -20,10 +22,10 @@ _CONTAINERS = (
 )  # fmt: skip
 """Keys whose value may be the operator."""
 _REMARKS = (
-    "name", "description", "comment", "comments", "unit", "units", "author", "date", "title", "source", "reference",
+    "name", "description", "comment", "comments", "author", "date", "title", "source", "reference",
     "geometry", "molecule", "basis", "mapping", "mapper", "metadata", "meta", "info", "notes", "version", "format",
 )  # fmt: skip
-"""Keys whose value says nothing about the operator."""
+"""Keys whose value says nothing about the operator, if nothing in it does."""
 _QUBITS = ("qubits", "num_qubits", "n_qubits", "nqubits", "number_of_qubits", "numqubits")
 _COUNTS = ("num_terms", "n_terms", "nterms", "number_of_terms", "count")
 
@@ -35,8 +37,29 @@ class Document:
         self.source = source
         self.qubits: int | None = None
         """As the document says."""
+        self.constant: tuple[str, float, Place] | None = None
+        """A number beside the terms that is added to them: its key, itself, its place."""
         self.shape = ""
         """How the operator is laid out, in words."""
+
+    def operator(self, tree: Tree) -> list[Term]:
+        """The terms of a tree, with the constant that stands beside them.
+
+        Raises:
+            ConfigError: something in it is not understood, or the constant may be among the terms already.
+        """
+        terms = self.read(tree)
+        if self.constant is None:
+            return terms
+        key, value, place = self.constant
+        if any(not term.word.letters.strip("Ii") for term in terms):
+            raise self.source.refuse(
+                f"{key!r} is {value:.10g} beside terms that have an identity; add it to that and remove the key, "
+                "or remove it if it is in there",
+                place,
+            )
+        self.source.notes.append(f"{key} {value:.10g} was read as an identity term")
+        return [*terms, Term(Word("", ()), value, place)]
 
     def read(self, tree: Tree, place: tuple[int, ...] = ()) -> list[Term]:
         """The terms of a tree.
@@ -178,7 +201,7 @@ class Document:
         inside = [
             index
             for index, (key, value) in enumerate(pairs)
-            if isinstance(key, str) and _plain(key) in _CONTAINERS and isinstance(value, list | Pairs)
+            if isinstance(key, str) and plain(key) in _CONTAINERS and isinstance(value, list | Pairs)
         ]
         if len(inside) != 1:
             how = "holds no operator that is known by its key" if not inside else "holds several operators"
@@ -292,21 +315,77 @@ class Document:
 
     def _remarks(self, pairs: Pairs, known: set[int], place: tuple[int, ...]) -> None:
         """Check what else a dictionary says, and refuse what might belong to the operator."""
+        left = []
         for index, (key, value) in enumerate(pairs):
-            if index in known:
+            name = plain(key) if isinstance(key, str) else ""
+            at = (*place, index)
+            if index in known or name in _COUNTS or self._meaning(name, value, at, beside=True):
                 continue
-            plain = _plain(key) if isinstance(key, str) else ""
-            if plain in _QUBITS and isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
-                self.qubits = int(value)
-            elif plain not in _REMARKS and plain not in _COUNTS:
+            if name not in _REMARKS:
                 raise self.source.refuse(
-                    f'{_shown(key)} is no known key beside an operator; remove it, or put it under "metadata"',
-                    (*place, index),
+                    f"{_shown(key)} is no known key beside an operator; "
+                    'put remarks under "metadata", a constant into an identity term, e.g. ["II", 1.5]',
+                    at,
                 )
+            self._remark(value, at)
+            left.append(key)
+        if left:
+            self.source.notes.append(f"left out: {shorten(', '.join(left), 60)}")
+
+    def _remark(self, value: Tree, place: tuple[int, ...]) -> None:
+        """Refuse a remark that holds what belongs to the operator."""
+        if isinstance(value, str):
+            remarks.read_words(value, self.source, place)
+            return
+        if self._is_operator(value):
+            raise self.source.refuse(f"{_shown(value)} is an operator too; keep one", place)
+        for index, item in enumerate(value):
+            key, inside = item if isinstance(value, Pairs) else ("", item)
+            name = plain(key) if isinstance(key, str) else ""
+            if not self._meaning(name, inside, (*place, index), beside=False):
+                self._remark(inside, (*place, index))
+
+    def _is_operator(self, value: Tree) -> bool:
+        """Whether a remark is another operator; coordinates x, y, z are none."""
+        try:
+            terms = Document(Source(self.source.path, self.source.key, "")).read(value)
+        except ConfigError:
+            return False
+        return any(term.word.letters.isupper() for term in terms)
+
+    def _meaning(self, name: str, value: Tree, place: tuple[int, ...], *, beside: bool) -> bool:
+        """Whether a key says something about the operator; that is taken down, or refused where it cannot be."""
+        if name in _QUBITS and isinstance(value, str) and re.fullmatch(r"\d{1,9}", value):
+            if self.qubits not in (None, int(value)):
+                raise self.source.refuse(f"says {self.qubits} qubits, and {value} here; keep one", place)
+            self.qubits = int(value)
+        elif name in remarks.CONSTANTS and self._is_value(value):
+            self._constant(name, self._value(value, place), place, beside=beside)
+        elif name in remarks.FACTORS and self._is_value(value):
+            raise self.source.refuse(
+                f"{name!r} is {_shown(value)}; carry it out in the coefficients and remove it", place
+            )
+        elif name in remarks.UNITS and isinstance(value, str):
+            remarks.note_unit(value, self.source)
+        elif name in remarks.ORDERS and isinstance(value, str):
+            remarks.read_order(name, value, self.source, place)
+        else:
+            return False
+        return True
+
+    def _constant(self, name: str, value: float, place: tuple[int, ...], *, beside: bool) -> None:
+        if self.constant is not None or not beside:
+            why = f"{self.constant[0]!r} is one too" if self.constant else "among remarks it would be lost"
+            raise self.source.refuse(
+                f'{name!r} is {value:.10g}, and {why}; write it as a term, e.g. ["II", {value:.10g}], '
+                "and remove the key",
+                place,
+            )
+        self.constant = name, value, place
 
     def _check_count(self, pairs: Pairs, terms: Sequence[Term], place: tuple[int, ...]) -> None:
         for index, (key, value) in enumerate(pairs):
-            if isinstance(key, str) and _plain(key) in _COUNTS and value != str(len(terms)):
+            if isinstance(key, str) and plain(key) in _COUNTS and value != str(len(terms)):
                 raise self.source.refuse(
                     f"{key} is {_shown(value)}, and there are {len(terms)}; correct it", (*place, index)
                 )
@@ -323,10 +402,6 @@ def _qubits(value: Tree, found: Word | None) -> tuple[int, ...] | None:
     if found is not None and len(value) != len(found.letters):
         return None
     return tuple(int(item) for item in value)
-
-
-def _plain(key: str) -> str:
-    return re.sub(r"[\s-]+", "_", key.strip().lower())
 
 
 def _shown(value: Any) -> str:

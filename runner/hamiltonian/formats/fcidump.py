@@ -3,11 +3,12 @@
 Lines `value i j k l` are (ij|kl) in chemists' order, counted from 1; k = l = 0: one-electron integrals; all zero: the
 core energy. Spin-resolved files come in three kinds: with IUHF=1 in blocks αα, ββ, αβ, α, β that a line of zeros ends
 (Molpro), with UHF=.TRUE. over spin orbitals α β α β … (Psi4, HANDE), and with β orbitals counted on after the α ones
-(qiskit-nature).
+(qiskit-nature), without a flag: that is believed only where every integral that cannot vanish is there.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -109,6 +110,7 @@ def read(source: Source, declared: OperatorFile) -> Reading:
     if layout == "spin orbitals":
         orbitals //= 2
     integrals = _sorted_in(lines, layout, orbitals, source)
+    _check_orbitals(settings, lines, layout, source)
     if ("core", ()) not in integrals.values:
         raise source.refuse(
             "has no core energy, perhaps it is cut off; add a line `0.0 0 0 0 0` if it is zero"
@@ -218,7 +220,70 @@ def _layout(
         return True, "blocks"
     if orbitals > MAX_ORBITALS:
         raise source.refuse(f"NORB is {orbitals}; 1 to {MAX_ORBITALS} are read", 1)
-    return (True, "counted on") if highest > orbitals else (False, "restricted")
+    if highest <= orbitals:
+        return False, "restricted"
+    if not _is_counted_on(lines, orbitals):
+        line, index = next((line, max(indices)) for line, _, indices in lines if max(indices) > orbitals)
+        raise source.refuse(
+            f"index {index} is more than NORB={orbitals}; correct it, or NORB, "
+            "or add IUHF=1 or UHF=.TRUE. to the header if that holds",
+            line,
+        )
+    source.notes.append(f"no flag in the header: {orbitals} β orbitals are counted on after the α ones")
+    return True, "counted on"
+
+
+def _is_counted_on(lines: Sequence[Integral], orbitals: int) -> bool:
+    """Whether the indices beyond NORB can only be β orbitals: every repulsion (ii|jj) and exchange (ij|ij) is there.
+
+    Both are positive for real orbitals (Roothaan, Rev. Mod. Phys. 23, 69 (1951)). In a file that is not spin-resolved
+    (ij|ij) with i and j on both sides of NORB are there too, and in a model of sites none is.
+    """
+    given = {
+        _canonical("aa", tuple(i - 1 for i in indices))
+        for _, value, indices in lines
+        if value and all(indices)
+    }
+    both = range(2 * orbitals)
+    pairs = list(itertools.combinations_with_replacement(both, 2))
+    together = [(i, j) for i, j in pairs if i // orbitals == j // orbitals]
+    mixed = any(
+        place // orbitals != following // orbitals
+        for indices in given
+        for place, following in (indices[:2], indices[2:])
+    )
+    return (
+        orbitals > 1
+        and not mixed
+        and {_canonical("aa", (i, i, j, j)) for i, j in pairs} <= given
+        and {_canonical("aa", (i, j, i, j)) for i, j in together} <= given
+    )
+
+
+def _check_orbitals(
+    settings: dict[str, list[str]], lines: Sequence[Integral], layout: str, source: Source
+) -> None:
+    """Refuse a NORB that the symmetries in the header or the integrals below do not bear out."""
+    orbitals = _whole(settings, "norb", source) or 0
+    symmetries = sum(_repeated(word) for word in settings.get("orbsym", []))
+    if "orbsym" in settings and symmetries not in (
+        (orbitals, orbitals // 2) if layout == "spin orbitals" else (orbitals,)
+    ):
+        raise source.refuse(f"NORB is {orbitals}, and ORBSYM has {symmetries} entries; correct one", 1)
+    used = {index for _, _, indices in lines for index in indices}
+    idle = [index for index in range(1, orbitals + 1) if index not in used]
+    if idle:
+        raise source.refuse(
+            f"NORB is {orbitals}, and orbital {idle[0]} is in no integral; correct NORB, "
+            f"or add a line `0.0 {idle[0]} {idle[0]} 0 0` if it is meant",
+            1,
+        )
+
+
+def _repeated(word: str) -> int:
+    """How many entries a word of a namelist is: 4*1 are four."""
+    match = re.fullmatch(r"(\d{1,3})\*.+", word)
+    return int(match[1]) if match else 1
 
 
 def _sorted_in(lines: Sequence[Integral], layout: str, orbitals: int, source: Source) -> _Integrals:
@@ -264,8 +329,6 @@ def _spins(
         beta, places = [place % 2 for place in places], [place // 2 for place in places]
     elif layout == "counted on":
         beta, places = [place // orbitals for place in places], [place % orbitals for place in places]
-        if max(used) > 2 * orbitals:
-            raise source.refuse(f"index {max(used)} is more than twice NORB={orbitals}; correct it", line)
     else:
         if max(used) > orbitals:
             raise source.refuse(f"index {max(used)} is more than NORB={orbitals}; correct it", line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -77,6 +78,7 @@ def read_terms(
 
     if not terms:
         raise source.refuse("holds no terms; give at least one, e.g. ZZ 0.5")
+    terms = _in_capitals(terms, source)
     dense = _is_dense(terms, source)
     size = _dense_size(terms, source, qubits) if dense else _indexed_size(terms, source, qubits)
     rows = [[_label(term.word, size, order), term.coefficient] for term in terms]
@@ -94,6 +96,34 @@ def order_in_words(size: int, order: str, *, dense: bool) -> str:
     if order == "little":
         return "index 0 is qubit 0"
     return f"index 0 is qubit {size - 1}"
+
+
+def _in_capitals(terms: Sequence[Term], source: Source) -> Sequence[Term]:
+    """The terms in capitals; small letters are taken where there are no others, because Qiskit's iZZ is i times ZZ."""
+    small = [term for term in terms if term.word.letters != term.word.letters.upper()]
+    if not small:
+        return terms
+    for term in terms:
+        letters = term.word.letters
+        if letters != letters.lower() and letters != letters.upper():
+            phase = re.fullmatch(r"i[IXYZ]+", letters) and term.word.qubits is None
+            raise source.refuse(
+                f"{shorten(shown(term.word), 60)!r} "
+                + (
+                    "begins with i, which is a phase in Qiskit's labels; put it into the coefficient"
+                    if phase
+                    else "has small and capital letters; write all in capitals"
+                ),
+                term.place,
+            )
+    large = next((term for term in terms if term.word.letters != term.word.letters.lower()), None)
+    if large is not None:
+        raise source.refuse(
+            f"{shorten(shown(small[0].word), 60)!r} has small letters, {shorten(shown(large.word), 60)!r} capitals; "
+            "write all in capitals",
+            small[0].place,
+        )
+    return [term._replace(word=term.word._replace(letters=term.word.letters.upper())) for term in terms]
 
 
 def _is_dense(terms: Sequence[Term], source: Source) -> bool:

@@ -11,13 +11,14 @@ from runner.hamiltonian.formats import sums, table
 from runner.hamiltonian.formats.document import Document
 from runner.hamiltonian.formats.reading import Reading, read_terms
 from runner.hamiltonian.formats.source import Source
-from runner.hamiltonian.formats.tree import Tree, read_json, read_python, read_yaml
+from runner.hamiltonian.formats.tree import Tree, read_json, read_json_lines, read_python, read_yaml
 from runner.hamiltonian.formats.word import Term
 
 if TYPE_CHECKING:
     from runner.hamiltonian.file import OperatorFile
 
 _BINARIES = {b"PK\x03\x04": "a ZIP or NPZ file", b"\x1f\x8b": "a gzip file", b"\x89HDF": "an HDF5 file"}
+_OPENFERMION = re.compile(r"\s*(\w+Operator):[ \t]*\n")
 _YAML = re.compile(r"(---|%YAML|-\s+(?:[\[{]|[\"']?\w+[\"']?\s*:)|[\"']?[\w\[\]() ,*@]+[\"']?\s*:(\s|$))")
 
 
@@ -47,7 +48,7 @@ def read(path: Path, key: str, content: bytes, declared: OperatorFile) -> Readin
         from runner.hamiltonian.formats import evolution
 
         return evolution.read(path, key, qubits=qubits, order=order)
-    source = Source.of(path, key, content)
+    source = _without_name(Source.of(path, key, content))
     if not source.text.strip():
         raise source.refuse("is empty; give at least one term, e.g. ZZ 0.5")
     format, tree = recognized(source) if format == "auto" else (format, None)
@@ -57,9 +58,27 @@ def read(path: Path, key: str, content: bytes, declared: OperatorFile) -> Readin
         return fcidump.read(source, declared)
     check_unused(declared)
     terms, name, said = _terms(format, source, tree)
+    source.check_order(order)
     if qubits is not None and said not in (None, qubits):
         raise source.refuse(f"says {said} qubits, and hamiltonian.qubits is {qubits}; make them equal")
     return read_terms(terms, source, name, qubits=qubits if said is None else said, order=order)
+
+
+def _without_name(source: Source) -> Source:
+    """The text without OpenFermion's first line, the operator's type, as `save_operator` writes it.
+
+    Raises:
+        ConfigError: that is not a type of sums of Pauli words.
+    """
+    match = _OPENFERMION.match(source.text)
+    if match is None:
+        return source
+    if match[1] not in ("QubitOperator", "IsingOperator"):
+        raise source.refuse(
+            f"is a {match[1]}, which no Pauli words are in; map it to qubits first, e.g. by jordan_wigner", 1
+        )
+    source.text = match[0].count("\n") * "\n" + source.text[match.end() :]
+    return source
 
 
 def check_unused(declared: OperatorFile) -> None:
@@ -103,6 +122,9 @@ def _bracketed(source: Source, start: str) -> tuple[str, Tree]:
     except ConfigError:
         if source.path.suffix.lower() == ".json":
             return "json", None
+    lines = read_json_lines(source)
+    if lines is not None:
+        return "json", lines
     try:
         return "python", read_python(source)
     except ConfigError:
@@ -127,13 +149,13 @@ def _terms(format: str, source: Source, tree: Tree) -> tuple[list[Term], str, in
     if format == "sum":
         return (*sums.read(source), None)
     read, name = {
-        "json": (read_json, "JSON"),
+        "json": (lambda source: read_json_lines(source) or read_json(source), "JSON"),
         "python": (read_python, "Python"),
         "yaml": (read_yaml, "YAML"),
     }[format]
     tree = read(source) if tree is None else tree
     document = Document(source)
-    terms = document.read(tree)
+    terms = document.operator(tree)
     if source.text.lstrip().startswith("SparsePauliOp("):
         return terms, "SparsePauliOp as Qiskit prints it", document.qubits
     return terms, f"{name}, {document.shape}", document.qubits

@@ -26,6 +26,8 @@ class Source:
     """The line of a place in a document; None where it is not known."""
     notes: list[str] = field(default_factory=list)
     """What a reader of the result should know besides: what was added up or left out."""
+    order: tuple[str, str, Place] | None = None
+    """Which letter is which qubit as the file itself says it, little or big; its words and their place."""
 
     @classmethod
     def of(cls, path: Path, key: str, content: bytes) -> Source:
@@ -52,6 +54,33 @@ class Source:
     def lines(self) -> list[str]:
         """The lines, without their ends."""
         return self.text.split("\n")
+
+    def says_order(self, order: str, words: str, place: Place) -> None:
+        """Take down what the file says of its bit order.
+
+        Raises:
+            ConfigError: it said the other before.
+        """
+        if self.order is not None and self.order[0] != order:
+            raise self.refuse(f"says {words!r}, and {self.order[1]!r} before; keep the one that holds", place)
+        self.order = self.order or (order, words, place)
+
+    def check_order(self, declared: str) -> None:
+        """Refuse a bit order that the file itself contradicts.
+
+        Raises:
+            ConfigError: naming the switch.
+        """
+        if self.order is None:
+            return
+        order, words, place = self.order
+        if order != declared:
+            raise self.refuse(
+                f"says {words!r}, and hamiltonian.qubit_order is {declared}; "
+                f"give hamiltonian.qubit_order={order}, or correct the file",
+                place,
+            )
+        self.notes.append(f"the file says {words!r} too")
 
     def refuse(self, message: str, place: Place = None) -> ConfigError:
         """An error that names the file, the line where there is one, and what is wrong."""

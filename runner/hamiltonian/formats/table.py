@@ -6,12 +6,13 @@ import csv
 import re
 from collections.abc import Sequence
 
-from runner.hamiltonian.formats import columns
+from runner.hamiltonian.formats import columns, remarks
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.word import FACTOR, Term
 from runner.require import shorten
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))(?:#|//|%(?=.*\S))|^%|#")
+_ABBREVIATED = re.compile(r"\s*(?:\.\.+|…)(?:\s+(?:\.\.+|…))*[\s,]*")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eEdD][+-]?\d+)?", re.ASCII)
 
@@ -36,7 +37,7 @@ def read(source: Source) -> tuple[list[Term], str]:
         "\t": "lines with tabs",
         " ": "lines of words",
     }
-    return columns.terms_of(rows, source), names[delimiter]
+    return columns.terms_of(rows, source, delimiter), names[delimiter]
 
 
 def significant(source: Source) -> list[tuple[int, str]]:
@@ -46,6 +47,13 @@ def significant(source: Source) -> list[tuple[int, str]]:
         comment = _COMMENT.search(line)
         comments += comment is not None
         text = line if comment is None else line[: comment.start()]
+        if _ABBREVIATED.fullmatch(text):
+            raise source.refuse(
+                f"{text.strip()!r} says that the print is abbreviated; write all terms, e.g. by df.to_csv()",
+                number,
+            )
+        if comment is not None:
+            remarks.read_words(line[comment.start() :], source, number)
         if text.strip():
             kept.append((number, text.strip(" ")))
     if comments:

@@ -29,6 +29,12 @@ Tree = Any
 """A list, Pairs, or the text of a word or number as written."""
 
 
+def _json(text: str) -> Tree:
+    return _in_words(
+        json.loads(text, object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=str)
+    )
+
+
 def read_json(source: Source) -> Tree:
     """A JSON document.
 
@@ -36,11 +42,7 @@ def read_json(source: Source) -> Tree:
         ConfigError: it is none.
     """
     try:
-        tree = _in_words(
-            json.loads(
-                source.text, object_pairs_hook=Pairs, parse_float=str, parse_int=str, parse_constant=str
-            )
-        )
+        tree = _json(source.text)
     except json.JSONDecodeError as error:
         raise source.refuse(
             f"is not JSON ({error.msg}, column {error.colno}); correct it", error.lineno
@@ -49,6 +51,19 @@ def read_json(source: Source) -> Tree:
         raise source.refuse(f"is not JSON ({shorten(str(error), 60)}); correct it") from error
     source.locate = lambda place: _line_in_python(source.text, place)
     return tree
+
+
+def read_json_lines(source: Source) -> Tree | None:
+    """A list with the JSON list or dictionary of each line; None where not every line is one, or there is one line."""
+    lines = [(number, text) for number, text in enumerate(source.lines(), 1) if text.strip()]
+    if len(lines) < 2 or any(text.strip()[0] + text.strip()[-1] not in ("[]", "{}") for _, text in lines):
+        return None
+    try:
+        trees = [_json(text) for _, text in lines]
+    except (ValueError, RecursionError):
+        return None
+    source.locate = lambda place: lines[place[0]][0] if place else None
+    return trees
 
 
 def _in_words(tree: Any) -> Tree:
@@ -89,6 +104,13 @@ def _skipped(text: str) -> int:
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 
+_WRAPPERS = (
+    "array", "float64", "float32", "complex128", "complex64", "int64", "int32", "str_",
+    "Pauli", "PauliList", "SparsePauliOp.from_list",
+)  # fmt: skip
+"""Calls with one argument that is what they stand for, as NumPy 2 and Qiskit print themselves."""
+
+
 class _Python:
     """What stands in a Python expression; nothing of it is carried out."""
 
@@ -103,24 +125,28 @@ class _Python:
         Raises:
             ConfigError: it is none that operators are printed with.
         """
-        match node:
-            case ast.List() | ast.Tuple():
-                return [self.tree(item) for item in node.elts]
-            case ast.Dict():
-                return Pairs(
-                    (self._key(key, node), self.tree(value))
-                    for key, value in zip(node.keys, node.values, strict=True)
-                )
-            case ast.Call():
-                return self._call(node)
-            case ast.Constant(value=str(text)):
-                if len(self._segment(node)) != len(text.encode()) + 2:
-                    raise self._refuse(
-                        f"{shorten(text, 60)!r} is put together; write one word in quotes", node
-                    )
-                return text
-            case _:
-                return self._segment(node).decode()
+        if isinstance(node, ast.List | ast.Tuple):
+            return [self.tree(item) for item in node.elts]
+        if isinstance(node, ast.Dict):
+            return Pairs(
+                (self._key(key, node), self.tree(value))
+                for key, value in zip(node.keys, node.values, strict=True)
+            )
+        if isinstance(node, ast.Call):
+            return self._call(node)
+        text = self._segment(node)
+        if not isinstance(node, ast.Constant):
+            return text.decode()
+        if node.value is ...:
+            raise self._refuse(
+                "the print is abbreviated: '...' stands for what is left out; write all, e.g. print(op.to_list())",
+                node,
+            )
+        if not isinstance(node.value, str):
+            return text.decode()
+        if len(text) != len(node.value.encode()) + 2:
+            raise self._refuse(f"{shorten(node.value, 60)!r} is put together; write one word in quotes", node)
+        return node.value
 
     def _key(self, key: ast.expr | None, node: ast.Dict) -> Tree:
         if key is None:
@@ -128,12 +154,12 @@ class _Python:
         return self.tree(key)
 
     def _call(self, node: ast.Call) -> Tree:
-        """SparsePauliOp([labels], coeffs=[…]) as two lists with keys, SparsePauliOp.from_list([…]) as its rows."""
-        name = ast.unparse(node.func)
+        """SparsePauliOp([labels], coeffs=[…]) as two lists with keys; what only wraps a label or number as that."""
+        name = self._segment(node.func).decode()
         arguments = [self.tree(item) for item in node.args]
         keywords = {keyword.arg: self.tree(keyword.value) for keyword in node.keywords}
         if (
-            name in ("array", "np.array", "PauliList", "SparsePauliOp.from_list")
+            name.removeprefix("numpy.").removeprefix("np.") in _WRAPPERS
             and len(arguments) == 1
             and not keywords
         ):

@@ -19,7 +19,7 @@ class Word(NamedTuple):
     """A product of Pauli matrices."""
 
     letters: str
-    """Of I, X, Y, Z in capitals."""
+    """Of I, X, Y, Z as written, all in capitals or all in small letters; `reading` checks that and makes them large."""
     qubits: tuple[int, ...] | None
     """One number per letter; None: the letters stand for all qubits."""
 
@@ -36,7 +36,7 @@ def word(text: str) -> Word | None:
     """The word that a text is; None for anything else."""
     text = text.strip()
     if _DENSE.fullmatch(text):
-        return Word(text.upper(), None)
+        return Word(text, None)
     if text in _IDENTITIES:
         return Word("", ())
     if text.startswith("[") and text.endswith("]"):
@@ -46,7 +46,7 @@ def word(text: str) -> Word | None:
         match = FACTOR.match(text, position)
         if match is None:
             return None
-        letters += match[1].upper()
+        letters += match[1]
         qubits.append(int(next(digits for digits in match.groups()[1:] if digits is not None)[:9]))
         between = _BETWEEN.match(text, match.end())
         assert between is not None
