@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
-RUNS_CODE = ("setup", "additional_parameters", "ray")
-"""Settings of launchers that reach a shell or choose what Ray runs with."""
+RUNS_CODE = ("setup", "additional_parameters", "ray", "submitit_folder", "temp_folder")
+"""Settings of launchers that reach a shell, choose what Ray runs with, or say from where pickled results are taken."""
 
 HONOURED = re.compile(r"hydra(\.mode|\.sweeper(\..+)?|\.launcher(\..+)?)?")
 """The parts of Hydra's own configuration that a YAML file can set."""
@@ -53,7 +54,7 @@ def _check_part(key: str, node: DictConfig, overrides: Sequence[str]) -> None:
     found = OmegaConf.to_container(node)
     alone = _typed_alone(key, node, overrides)
     assert isinstance(found, dict)
-    for name, value in found.items():
+    for name, value in ((str(name), value) for name, value in found.items()):
         code = name in RUNS_CODE or RESOLVER.search(str(value))
         if code and value != alone.get(name):
             raise _must_be_typed(f"{key}.{name}", f"{key}.{name}=…")
@@ -77,6 +78,18 @@ def _typed_alone(key: str, node: DictConfig, overrides: Sequence[str]) -> dict[s
         values = OmegaConf.to_container(alone[root][part])
     assert isinstance(values, dict)
     return {str(name): value for name, value in values.items()}
+
+
+def check_preset(overrides: Sequence[Override]) -> None:
+    """Refuse a sweep's preset, hydra.sweeper.params of a file, that would type what only the command line may.
+
+    Raises:
+        ConfigError: naming the key, and what to type.
+    """
+    for override in overrides:
+        key = override.key_or_group
+        if key == "plugins" or key.startswith("hydra"):
+            raise _must_be_typed(key, f"{key}=…")
 
 
 def check_launcher(name: str, values: Mapping[str, Any], cls: type[Any]) -> None:

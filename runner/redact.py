@@ -136,7 +136,8 @@ def _may_be_secret(value: str) -> bool:
         return False
     if value.startswith(("/", "~/")) and _exists(value):
         return False
-    return not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", _own_text())
+    ours = _own_text()
+    return value not in ours or not re.search(rf"(?<!\w){re.escape(value)}(?!\w)", ours)
 
 
 def _exists(path: str) -> bool:

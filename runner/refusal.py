@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, ConfigWarning
 from runner.provenance import foreign_keys
-from runner.redact import names_secret, protect_environment, redact, secret_in
+from runner.redact import names_secret, protect_saved, redact, secret_in
 from runner.require import nearest, shorten
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def check_secrets(values: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: naming the key and where the secret is known from, not the secret.
     """
-    protect_environment()
+    protect_saved()
     for key, value in values.items():
         found = next(filter(None, map(secret_in, _texts(value))), None)
         if found is not None:

@@ -91,7 +91,7 @@ def readers() -> Iterator[Reader]:
     _fill_gaps()
     before = sys.stdout, sys.stderr
     output, errors = Reader(before[0], forgiving=False), Reader(before[1])
-    sys.stdout, sys.stderr = output, errors  # type: ignore[assignment]
+    sys.stdout, sys.stderr = output, errors
     try:
         yield output
     finally:

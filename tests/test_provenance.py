@@ -16,6 +16,7 @@ from runner import compose, resume, run
 from runner.__main__ import main
 from runner.errors import ConfigError
 from runner.sweep.compose import Composer
+from runner.sweep.launcher import SlurmLauncher
 
 QUIET = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=3")
 
@@ -72,6 +73,7 @@ SLURM = "defaults:\n  - /schema/launcher/submitit_slurm@_here_\n  - _self_\n"
             LAUNCHER, SLURM + "additional_parameters: {wrap: touch mark}\n",
             ["hydra/launcher=mine", "-m"], "additional_parameters: counts only",
         ),
+        (LAUNCHER, SLURM + "submitit_folder: /tmp/elsewhere\n", ["hydra/launcher=mine", "-m"], "submitit_folder: c"),
         (LAUNCHER, SLURM + "partition: '${oc.env:HOME}'\n", ["hydra/launcher=mine", "-m"], "partition: counts"),
         (
             LAUNCHER,
@@ -130,6 +132,31 @@ def test_the_command_line_may(words: list[str]) -> None:
     """The same settings, typed."""
     with Composer([*words, "seed=1,2"]) as composer:
         assert composer.settings().launcher is not None
+
+
+@pytest.mark.parametrize("sweeper", ["", "  - override /hydra/sweeper: optuna\n"])
+@pytest.mark.parametrize(
+    ("key", "value"), [("plugins", "[json]"), ("+plugins", "[json]"), ("hydra.run.dir", "x")]
+)
+def test_K3_a_preset_of_a_sweep_types_nothing(
+    workdir: Path, capsys: pytest.CaptureFixture[str], sweeper: str, key: str, value: str
+) -> None:
+    """hydra.sweeper.params become overrides of every run: not those that only the command line may give."""
+    head = f"{GLOBAL}defaults:\n  - /schema/experiment/vqe@experiment\n{sweeper}  - _self_\nexperiment: {{name: a}}\n"
+    params = f"{{{key}: '{value}', seed: 'range(1,3)'}}"
+    text = f"{head}hydra: {{mode: MULTIRUN, sweeper: {{params: {params}}}}}\n"
+    write("mine/experiment/mine.yaml", text)
+
+    assert main(["--config-dir", "mine", *QUIET, "experiment=mine"]) == 2
+    assert f"{key.lstrip('+')}: counts only from the command line" in capsys.readouterr().err
+    assert [path.name for path in workdir.iterdir()] == ["mine"]
+
+
+def test_K3_nothing_of_a_launcher_becomes_a_second_line_of_a_script() -> None:
+    """A line break in a SLURM setting would end the comment it stands in."""
+    for name in ("partition", "comment", "name"):
+        with pytest.raises(ConfigError, match=f"hydra.launcher.{name}: must be one line"):
+            SlurmLauncher(**{name: "cpu\ntouch mark"})
 
 
 def test_typed_settings_do_not_let_others_in(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.config import GROUPS, Declaration, RunConfig, composition, declaration, flatten, hydra_session
 from runner.errors import ConfigError, RunnerError
+from runner.provenance import check_preset
 from runner.refusal import (
     check_choices,
     check_complete,
@@ -111,6 +112,7 @@ class Composer:
         preset = self._parse(
             [f"{key}={value}" for key, value in (composed.sweeper.get("params") or {}).items()]
         )
+        check_preset(preset)
         return Settings(
             launcher=_live(composed.launcher),
             sweeper=_live(composed.sweeper),

@@ -366,6 +366,14 @@ class SlurmLauncher(SubmititLauncher):
 
     cluster = "slurm"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, value in vars(self).items():
+            if (
+                isinstance(value, str) and not value.isprintable()
+            ):  # a second line would be one of the job's script
+                raise ConfigError(f"must be one line, got {value!r}", key=f"hydra.launcher.{name}")
+
     def get_ready(self, threads: int) -> None:
         """Look for SLURM's programs before anything is created.
 

@@ -12,13 +12,14 @@ import logging
 import subprocess
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.config import Declaration
-from runner.errors import ConfigError
-from runner.provenance import check_plugins
+from runner.errors import ConfigError, StorageError
+from runner.provenance import check_plugins, check_preset
+from runner.redact import redact
 from runner.refusal import plugins_in
 from runner.sweep.compose import Combination, Composer, Settings, named
 from runner.sweep.conductor import (
@@ -130,7 +131,7 @@ class _Search:
         )
         for line in lacking:
             conductor.note(line)
-        with conductor:
+        with conductor, _in_words():
             study = self._study()
             conductor.know(row for row in known.values() if row["status"] == "finished")
             batches = [left] if left else []
@@ -234,6 +235,24 @@ class _Search:
         return str(tracking.uri) if reached else SEPARATE_DATABASE
 
 
+@contextlib.contextmanager
+def _in_words() -> Iterator[None]:
+    """Say what is the matter with the study's database in one line.
+
+    Raises:
+        StorageError: it is locked, or cannot be reached or written.
+    """
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (SQLAlchemyError, StorageInternalError) as error:
+        told = f"{error} {error.__cause__ or ''}"
+        why = "another program keeps it locked" if "locked" in told else redact(told.splitlines()[0])
+        raise StorageError(f"the study's database: {why}; resume the sweep once that is over") from error
+
+
 def _database(address: str, tracking: TrackingConfig) -> Any:
     """Optuna's storage in a database that MLflow may be using too.
 
@@ -248,7 +267,13 @@ def _database(address: str, tracking: TrackingConfig) -> Any:
     if address == tracking.uri:
         name = tracking.experiment or "runner"
         set_up = "import sys; from runner.tracking.store import Store; Store(*sys.argv[1:])"
-        subprocess.run([sys.executable, "-c", set_up, address, tracking.artifacts, name], check=True)
+        command = [sys.executable, "-c", set_up, address, tracking.artifacts, name]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            why = redact((done.stderr.strip().splitlines() or ["no reason given"])[-1]).rpartition(
+                "StoreError: "
+            )[2]
+            raise StorageError(f"the study's database {redact(address)} cannot be set up: {why}")
     return optuna.storages.RDBStorage(address, skip_compatibility_check=True)
 
 
@@ -258,6 +283,7 @@ def _split(settings: Settings) -> tuple[list[Override], list[Override]]:
 
     typed = {item.get_key_element() for item in settings.swept}
     preset = parse([f"{key}={value}" for key, value in settings.sweeper.params.items() if key not in typed])
+    check_preset(preset)
     together = [*settings.swept, *preset]
     swept = [item for item in together if item.is_sweep_override()]
     if not swept:

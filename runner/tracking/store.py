@@ -293,6 +293,6 @@ def _one_line(error: BaseException) -> str:
             if "timed out" not in lines[0]
             else "the server takes too long"
         )
-    if "database is locked" in lines[0]:
+    if "database is locked" in str(error):  # somewhere among what SQLAlchemy says of it
         return "another program keeps the database locked"
     return redact(lines[0])[:200]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import JournalError
-from runner.journal import JournalReader, is_open
+from runner.journal import JournalReader, is_open, read_journal
 from runner.redact import redact
 from runner.tracking.config import TrackingConfig
 from runner.tracking.presentation import (
@@ -337,13 +337,15 @@ def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
 
 
 def recorded_config(directory: Path) -> TrackingConfig:
-    """The tracking section of a run's config.yaml; the defaults where it says nothing."""
+    """The tracking section of a run's config.yaml, or of its journal where that is gone; else the defaults."""
     import yaml
 
+    content: Any
     try:
-        content: Any = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError):
-        content = {}
+        events = read_journal(directory / "journal.jsonl").events
+        content = events[0].get("config") if events else {}
     section = content.get("tracking") if isinstance(content, dict) else None
     known = {field.name for field in fields(TrackingConfig)}
     values = {key: value for key, value in (section or {}).items() if key in known}

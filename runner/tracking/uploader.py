@@ -37,6 +37,13 @@ SLOW = 1.0
 RETRIES = (1.0, 5.0, 15.0)
 """Pauses between attempts in seconds; the last is repeated while the run goes on."""
 
+_PATHS = {
+    "PYTHONSAFEPATH": "1",  # what is imported is not looked for in the folder that a run was started from
+    "PYTHONPATH": os.pathsep.join(
+        filter(None, (str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")))
+    ),
+}
+
 log = logging.getLogger("runner.tracking")
 
 
@@ -67,7 +74,7 @@ class Uploader:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, **_PATHS, "OMP_NUM_THREADS": "1"},
         )
         self._tell(json.dumps(asdict(self.config)))
 

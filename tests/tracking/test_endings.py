@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -19,6 +21,7 @@ from runner.errors import StorageError
 from runner.journal import read_journal
 from runner.signals import StopFlag
 from runner.sweep.launcher import SlurmLauncher, _cancel
+from runner.sweep.search import _in_words
 from runner.terminal import Reader
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.store import _one_line, absolute, reachable
@@ -245,3 +248,17 @@ def test_a_locked_database_is_told_in_words() -> None:
     )
 
     assert _one_line(error) == "another program keeps the database locked"
+
+
+def test_a_locked_study_is_told_in_words(tmp_path: Path) -> None:
+    """A search whose database another program holds stops resumably, in one line."""
+    from sqlalchemy import create_engine, text
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "study.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        engine = create_engine(f"sqlite:///{tmp_path}/study.db", connect_args={"timeout": 0})
+        locked = pytest.raises(
+            StorageError, match=r"^the study's database: another program keeps it locked; resume"
+        )
+        with locked, _in_words(), engine.connect() as connection:
+            connection.execute(text("CREATE TABLE trials (id INTEGER)"))
