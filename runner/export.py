@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,16 +121,48 @@ def _qasm2(circuit: QuantumCircuit) -> bytes:
     if circuit.num_parameters:
         raise ConfigError("OpenQASM 2 has no parameters; add --bound, or take qasm3 or qpy", key=KEY)
     try:
-        return qasm2.dumps(circuit).encode() + b"\n"
+        text = qasm2.dumps(circuit) + "\n"
     except qasm2.QASM2ExportError as error:
         told = f"OpenQASM 2 cannot hold the circuit ({str(error).strip(chr(34))}); take qasm3 or qpy"
         raise ConfigError(told, key=KEY) from error
+    _require_readable(text, "OpenQASM 2", "qasm3 or qpy")
+    return text.encode()
 
 
 def _qasm3(circuit: QuantumCircuit) -> bytes:
     from qiskit import qasm3
 
-    return qasm3.dumps(circuit).encode() + b"\n"
+    text = qasm3.dumps(circuit) + "\n"
+    _require_readable(text, "OpenQASM 3", "qpy")
+    return text.encode()
+
+
+def _require_readable(text: str, language: str, instead: str) -> None:
+    """Refuse what Qiskit writes and neither it nor this program can read again, as OpenQASM 3 with sin(a).
+
+    One statement of each kind is read: the parser of OpenQASM 3 takes a millisecond for each.
+    """
+    from runner.ansatz.openqasm import Piece, Program, load_qasm
+
+    seen: set[str] = set()
+    lines = []
+    for line in text.splitlines(keepends=True):
+        gate = re.fullmatch(
+            r"\s*(?!input\b|qubit|bit|qreg|creg|let\b|include\b)\w+(\(.*\))? [\w\[\], $]+;\s*", line
+        )
+        kind = re.sub(r"\d+", "0", line)
+        if not gate or kind not in seen:
+            lines.append(line)
+        seen.add(kind)
+    probe = "".join(lines)
+    try:
+        load_qasm(Program(Path("circuit"), KEY, (Piece(Path("circuit"), probe, 0, len(probe)),)))
+    except ConfigError as error:
+        words = str(error).partition(": ")[2].rpartition("; ")[0]
+        told = (
+            f"no reader of {language} takes what the circuit needs ({words}); take {instead}, or add --bound"
+        )
+        raise ConfigError(told, key=KEY) from error
 
 
 def _qpy(circuit: QuantumCircuit) -> bytes:

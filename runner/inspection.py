@@ -19,6 +19,16 @@ if TYPE_CHECKING:
 KEY = "file"
 MAX_GROUPED = 3000
 """Terms that are sorted into commuting groups; the cost grows with their square."""
+SIGNS = {
+    rb"(?i)[&$]FCI\b": "operator",
+    rb"\[[\d^ ]*\d\^": "operator",  # ladder operators as OpenFermion prints them
+    rb"\[\s*[XYZ]\d": "operator",
+    rb"(?i)FermionOperator|QubitOperator|FermionicOp|SparsePauliOp|PauliSumOp|PauliSentence": "operator",
+    rb"(?im)^\s*p\s+qubo\b|BinaryQuadraticModel|\"(linear|quadratic)_?\w*\"": "QUBO",
+    rb"(?im)^\s*p\s+(edge|col|sp|max)\b|^%%MatrixMarket|<(graphml|gexf)\b|^\s*graph\s*\[": "graph",
+    rb"\"(links|edges|adjacency)\"": "graph",
+}
+"""What no other kind of file has near its beginning → the kind, whose reason is told if it cannot be read."""
 MAX_NAMED = 12
 """Parameters, registers or gates that are named one by one."""
 
@@ -43,7 +53,7 @@ def inspect_file(path: Path) -> list[Inspection]:
     """
     content = read_bytes(path, KEY)
     found: list[Inspection] = []
-    reasons: dict[str, str] = {}
+    reasons: dict[str, ConfigError] = {}
     kinds = _kinds(path, content)
     for kind in kinds:
         try:
@@ -51,11 +61,17 @@ def inspect_file(path: Path) -> list[Inspection]:
                 warnings.simplefilter("ignore")
                 found.append(READERS[kind](path))
         except ConfigError as error:
-            reasons[kind] = str(error).partition(": ")[2] or str(error)
+            reasons[kind] = error
     if not found:
-        likeliest = kinds[0]
-        raise ConfigError(f"as {_a(likeliest)}: {reasons[likeliest]}", key=str(path))
+        raise _as_told(path, kinds[0], reasons[kinds[0]])
     return found
+
+
+def _as_told(path: Path, kind: str, error: ConfigError) -> ConfigError:
+    """The reason with the place in the file, if it has one, instead of a setting that nobody has set."""
+    reason = str(error).removeprefix(f"{error.key}: ")
+    placed = re.search(r":\d+(:\d+)?$", error.key or "")
+    return ConfigError(f"as {_a(kind)}: {reason}", key=error.key if placed else str(path))
 
 
 def _a(kind: str) -> str:
@@ -73,6 +89,12 @@ def _kinds(path: Path, content: bytes) -> list[str]:
         return ["circuit"]
     if suffix == ".xyz":
         return ["geometry"]
+    for pattern, likeliest in SIGNS.items():
+        if re.search(pattern, content[:10_000]):
+            return [
+                likeliest,
+                *(kind for kind in ("operator", "graph", "QUBO", "geometry") if kind != likeliest),
+            ]
     if not re.search(rb"[IXYZixyz]", content):
         return ["graph", "QUBO", "operator", "geometry"]
     return ["operator", "graph", "QUBO", "geometry"]

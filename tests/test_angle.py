@@ -1,6 +1,7 @@
 """Angles written as text: numbers, names and arithmetic, and nothing that runs."""
 
 import math
+import re
 
 import pytest
 from qiskit.circuit import Parameter
@@ -55,7 +56,7 @@ def test_parameters_come_in_order_of_appearance():
 )
 def test_what_is_no_angle_is_refused(text):
     """One line that says what may be written."""
-    with pytest.raises(ConfigError, match=r"is no angle|is no name of a parameter"):
+    with pytest.raises(ConfigError, match=r"is no angle|is no name of a parameter|is no function here"):
         GateList(name="g", gates=[["ry", text, 0]])
 
 
@@ -63,4 +64,31 @@ def test_what_is_no_angle_is_refused(text):
 def test_angles_are_finite(text):
     """Arithmetic that has no finite real value."""
     with pytest.raises(ConfigError, match="is no finite angle"):
+        GateList(name="g", gates=[["ry", text, 0]])
+
+
+@pytest.mark.parametrize("name", ["lambda", "in", "is", "class", "None_", "λ"])
+def test_words_that_python_reserves_are_names(name):
+    """No angle is Python: 2·lambda at 0.3 is 0.6."""
+    circuit = GateList(name="g", gates=[["ry", f"2*{name}", 0], ["rx", name, 0]]).build()
+
+    assert list(names_of(circuit)) == [name]
+    assert float(circuit.assign_parameters([0.3]).data[0].params[0]) == pytest.approx(0.6, abs=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("PI/2", "'PI', which is no constant; write pi"),
+        ("-Pi", "'Pi', which is no constant; write pi"),
+        ("a*TAU", "'TAU', which is no constant; write tau"),
+        ("Π/2", "'Π', which is no constant; write π"),
+        ("np.pi/2", "'.pi' of a module; write pi"),
+        ("asin(a)", "'asin', which is no function here; use sin, cos"),
+        ("nan", "is no finite angle"),
+    ],
+)
+def test_what_looks_like_a_constant_is_no_parameter(text, told):
+    """A free parameter called PI is what nobody means."""
+    with pytest.raises(ConfigError, match=re.escape(told)):
         GateList(name="g", gates=[["ry", text, 0]])

@@ -76,6 +76,27 @@ def test_circuits_are_what_was_run(finished: Path, tmp_path: Path) -> None:
     )
 
 
+def test_openqasm_that_nothing_reads_is_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Qiskit writes sin(a) into OpenQASM 3 and cannot read it; the bound circuit has sin(0.3) as its number."""
+    directory = tmp_path / "run"
+    config = compose(
+        *("experiment=estimation", "hamiltonian=pauli", "hamiltonian.terms=[[Z,1.0]]", "estimator=exact"),
+        *("ansatz=gates", "ansatz.gates=[[ry,'sin(a)',0],[ry,a,0]]", "ansatz.initial=values"),
+        *("ansatz.initial_values={a: 0.3}", "tracking=off", "run.figures=false"),
+    )
+    run(config, directory=str(directory))
+    assert main(["export", str(directory), "--format=qasm3", "-o", str(tmp_path / "c.qasm")]) == 2
+    error = capsys.readouterr().err
+
+    assert "--format: no reader of OpenQASM 3 takes what the circuit needs" in error
+    assert "take qpy" in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "c.qasm").exists()
+    assert main(["export", str(directory), "--format=qpy", "-o", str(tmp_path / "c.qpy")]) == 0
+
+
 def test_evaluations_are_a_table(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One row for each, in order, on standard output."""
     assert main(["export", str(finished), "--format=evaluations"]) == 0
@@ -139,3 +160,45 @@ def test_a_file_is_told_what_it_is(name: str, workdir: Path, capsys: pytest.Capt
 
     assert [fact for fact in facts if fact not in shown] == []
     assert [path.name for path in workdir.iterdir()] == [name]
+
+
+REASONS = {
+    "one.txt": ("1.0 [0^ 1] +\n1.0 [1^ 0]\n", "as an operator: one.txt:1: '[0^ 1]' are ladder operators"),
+    "two.json": ('{"nodes": [{"id": 0}], "links": [{"source": 0}]}\n', "as a graph"),
+    "three.json": ('{"linear": {"0": "x"}, "quadratic": {}}\n', "as a QUBO"),
+    "four.qpy": ("no circuit\n", "as a circuit"),
+    "five.qasm": (
+        "OPENQASM 2.0;\nqreg q[1];\nfoo q[0];\n",
+        "five.qasm:3:1: as a circuit: 'foo' is not defined",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_the_reason_is_that_of_the_likeliest_kind(
+    name: str, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ladder operators are an operator, links a graph, linear and quadratic a QUBO: whoever wrote it knows."""
+    text, reason = REASONS[name]
+    Path(name).write_text(text)
+    assert main(["inspect", name]) == 2
+    error = capsys.readouterr().err
+
+    assert reason in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("many", "qubits", "told"), [(2, 1, "holds 2 circuits"), (1, 1001, "has 1001 qubits")]
+)
+def test_what_a_qpy_lacks_is_told_of_the_circuit(
+    many: int, qubits: int, told: str, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No word of PauliEvolutionGates where there are none."""
+    from qiskit import qpy
+
+    with Path("c.qpy").open("wb") as file:
+        qpy.dump([QuantumCircuit(qubits)] * many, file)
+    assert main(["inspect", "c.qpy"]) == 2
+
+    assert f"as a circuit: c.qpy {told}" in capsys.readouterr().err

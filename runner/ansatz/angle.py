@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import math
 import operator
 import re
@@ -19,6 +20,9 @@ FUNCTIONS = {
 }  # fmt: skip
 """Functions of parameters by Qiskit's names, and what `math` calls them."""
 LONGEST = 200
+_RESERVED = re.compile(rf"\b({'|'.join(word for word in keyword.kwlist if word.islower())})\b")
+_MARK = "\u01bb"
+"""A letter before a word that Python reserves (lambda, in), so that it is read as a name."""
 
 _OPERATIONS: dict[type, Callable[..., Any]] = {
     ast.Add: operator.add,
@@ -60,9 +64,33 @@ def _tree(text: str, key: str) -> ast.expr:
     try:
         if len(plain) > LONGEST:
             raise SyntaxError
-        return ast.parse(plain, mode="eval").body
+        tree = ast.parse(_RESERVED.sub(rf"{_MARK}\1", plain), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise _refused(text, key) from error
+    for node in ast.walk(tree):
+        if told := _near_miss(node):
+            raise ConfigError(f"{shorten(text, 40)!r} has {told}", key=key)
+    return tree
+
+
+def _near_miss(node: ast.AST) -> str | None:
+    """What looks like a constant or a function and is none, with what to write instead."""
+    match node:
+        case ast.Attribute(attr=name) if name in CONSTANTS or name in FUNCTIONS:
+            return f"'.{name}' of a module; write {name}"
+        case ast.Call(func=ast.Name(id=name)) if name not in FUNCTIONS:
+            return f"{_name(name)!r}, which is no function here; use {', '.join(FUNCTIONS)}"
+        case ast.Name(id=name) if name not in CONSTANTS and name.casefold() in CONSTANTS:
+            return f"{name!r}, which is no constant; write {name.casefold()}"
+        case ast.Name(id=name) if name.casefold() in ("inf", "infinity", "nan"):
+            return f"{name!r}, which is no finite angle; write a number"
+    return None
+
+
+def _name(identifier: str) -> str:
+    """A parameter's name as it was written."""
+    plain = identifier.removeprefix(_MARK)
+    return plain if keyword.iskeyword(plain) else identifier
 
 
 def _value(node: ast.expr, parameter: Callable[[str], Any], text: str, key: str) -> Any:
@@ -82,7 +110,7 @@ def _evaluated(node: ast.expr, parameter: Callable[[str], Any]) -> Any:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
             return float(number)
         case ast.Name(id=name):
-            return CONSTANTS[name] if name in CONSTANTS else parameter(name)
+            return CONSTANTS[name] if name in CONSTANTS else parameter(_name(name))
         case ast.BinOp(left=left, op=op, right=right):
             return _OPERATIONS[type(op)](_evaluated(left, parameter), _evaluated(right, parameter))
         case ast.UnaryOp(op=op, operand=operand):
@@ -98,7 +126,9 @@ def _evaluated(node: ast.expr, parameter: Callable[[str], Any]) -> Any:
 
 
 def _refused(text: str, key: str) -> ConfigError:
-    if re.fullmatch(r"[\w ]+", text):
+    if text in ("True", "False", "None"):
+        told = f"{text!r} is no name of a parameter, as it is a value; take another"
+    elif re.fullmatch(r"\w+", text):
         told = f"{text!r} is no name of a parameter; use letters, digits and _, beginning with a letter"
     else:
         told = f"{shorten(text, 40)!r} is no angle; write a number, a name, or e.g. 2*a + pi/2"

@@ -249,6 +249,11 @@ def need_word(text: str, source: Source, place: Place) -> Word:
     """
     found = word(text)
     if found is None:
+        if re.fullmatch(r"\[?\s*(\d+\^?\s*)+\]?", text) and "^" in text:
+            told = (
+                f"{shorten(text, 60)!r} are ladder operators; map them to qubits first, e.g. by jordan_wigner"
+            )
+            raise source.refuse(told, place)
         wrong = re.search(r"[^IXYZixyz]", text)
         where = f" ({wrong[0]!r} is no Pauli)" if wrong and text.isalpha() else ""
         raise source.refuse(f"{shorten(text, 60)!r} is no Pauli word{where}; write e.g. XIZ or X0 Z2", place)

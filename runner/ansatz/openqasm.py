@@ -1,0 +1,287 @@
+"""OpenQASM 2 and 3 as text of the user's own: with the files it includes, and every refusal at its place."""
+
+from __future__ import annotations
+
+import bisect
+import contextlib
+import io
+import re
+import traceback
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.ansatz.start import MAX_QUBITS
+from runner.errors import ConfigError
+from runner.foreign import causes, require_readable
+from runner.hamiltonian.file import MAX_BYTES, read_text
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+INCLUDES = ("qelib1.inc", "stdgates.inc")
+"""What OpenQASM may include from elsewhere: both come with qiskit."""
+MAX_INCLUDES = 20
+"""Files that may include one another in a chain."""
+MAX_CLBITS = 1_000_000
+MAX_DIGITS = 18
+"""Digits of a whole number: what has more is no index or size, and qiskit's reader of OpenQASM 2 cannot hold it."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of one file, as it stands in the text that is parsed."""
+
+    path: Path
+    whole: str
+    """The file's text, every character at its place."""
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """OpenQASM with every file of its own folder that it includes put in its place."""
+
+    path: Path
+    key: str
+    """The setting that named the file."""
+    pieces: tuple[Piece, ...]
+
+    @classmethod
+    def of(cls, path: Path, key: str) -> Program:
+        """The program of a file.
+
+        Raises:
+            ConfigError: it or what it includes cannot be read, at its place.
+        """
+        return cls(path, key, tuple(_with_includes(path, read_text(path, key), (path.name,))))
+
+    @cached_property
+    def text(self) -> str:
+        """What is parsed."""
+        return "".join(piece.whole[piece.start : piece.end] for piece in self.pieces)
+
+    @cached_property
+    def plain(self) -> str:
+        """The same without comments."""
+        return without_comments(self.text)
+
+    @cached_property
+    def _lines(self) -> list[int]:
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
+
+    def offset(self, line: int, column: int) -> int:
+        """Where in the text a line, from 1, and a column, from 0, are."""
+        return self._lines[min(line, len(self._lines)) - 1] + column
+
+    def place(self, offset: int) -> str:
+        """`file:line:column` of a character of the text, each counted from 1."""
+        ends, end = [], 0
+        for piece in self.pieces:
+            end += piece.end - piece.start
+            ends.append(end)
+        index = min(bisect.bisect_right(ends, offset), len(ends) - 1)
+        piece = self.pieces[index]
+        return _place(piece.path, piece.whole, min(piece.end, piece.end - (ends[index] - offset)))
+
+    def refuse(self, offset: int, reason: str) -> ConfigError:
+        """What is wrong at a character of the text."""
+        return ConfigError(
+            f"{' '.join(reason.split())[:120].rstrip('.')}; correct it", key=self.place(offset)
+        )
+
+
+def _place(path: Path, text: str, offset: int) -> str:
+    line = text.count("\n", 0, offset)
+    return f"{path}:{line + 1}:{offset - text.rfind(chr(10), 0, offset)}"
+
+
+def without_comments(text: str) -> str:
+    """The text with blanks for comments: every character keeps its place."""
+
+    def blanks(match: re.Match[str]) -> str:
+        return match[0] if match[0][0] == '"' else re.sub(r"[^\n]", " ", match[0])
+
+    return re.sub(r'"[^"\n]*"|/\*.*?\*/|//[^\n]*', blanks, text, flags=re.S)
+
+
+def _with_includes(path: Path, text: str, chain: tuple[str, ...]) -> list[Piece]:
+    """The parts of a text and of every file that it includes, in order.
+
+    Raises:
+        ConfigError: it includes a file of another folder, itself, or one that is not there.
+    """
+    plain = without_comments(text)
+    pieces, end = [], 0
+    for match in re.finditer(r"\binclude\b\s*([^;\n]*);?", plain):
+        name = match[1].strip().strip("\"'")
+        if name in INCLUDES:
+            continue
+        where = _place(path, text, match.start())
+        if not name or Path(name).name != name:
+            known = ", ".join(INCLUDES)
+            told = f"includes {match[1].strip()}; only {known} and files beside it may be"
+            raise ConfigError(told, key=where)
+        if name in chain or len(chain) > MAX_INCLUDES:
+            raise ConfigError(f"includes {name!r}, which includes it again; break the circle", key=where)
+        beside = path.with_name(name)
+        inner = without_comments(read_text(beside, where))
+        inner = re.sub(r"^\s*OPENQASM\s+[0-9.]+\s*;", _blanked, inner)
+        pieces += [
+            Piece(path, text, end, match.start()),
+            *_with_includes(beside, inner, (*chain, name)),
+        ]
+        end = match.end()
+        if sum(piece.end - piece.start for piece in pieces) > MAX_BYTES:
+            raise ConfigError(f"includes more than {MAX_BYTES} bytes; use fewer", key=where)
+    return [*pieces, Piece(path, text, end, len(text))]
+
+
+def _blanked(match: re.Match[str]) -> str:
+    return re.sub(r"[^\n]", " ", match[0])
+
+
+def load_qasm(program: Program) -> QuantumCircuit:
+    """The circuit of a program; it may include the standard gates, and files that lie beside it.
+
+    Raises:
+        ConfigError: `file:line:column: what is wrong`.
+    """
+    if not program.plain.strip():
+        raise ConfigError(f"{program.path} has no qubits; declare some", key=program.key)
+    _require_sane(program)
+    version = re.search(r"^\s*OPENQASM\s+([0-9.]+)\s*;", program.plain)
+    if version and version[1].startswith("3"):
+        return _load_qasm3(program)
+    return _load_qasm2(program)
+
+
+def _require_sane(program: Program) -> None:
+    """Refuse sizes and numbers that no reader has to see."""
+    for match in re.finditer(r"(?<![\w.\"])\d[\d_]*(?![\w.\"])", program.plain):
+        if len(match[0]) > MAX_DIGITS:
+            told = f"a whole number of {len(match[0])} digits, more than {MAX_DIGITS}"
+            raise program.refuse(match.start(), told)
+    for words, most, what in ((r"qreg|qubit", MAX_QUBITS, "qubits"), (r"creg|bit", MAX_CLBITS, "bits")):
+        sizes = re.findall(rf"\b(?:{words})\s*(?:\w+\s*)?\[\s*([\d_]+)\s*\]", program.plain)
+        size = sum(int(size.replace("_", "") or 0) for size in sizes)
+        if size > most:
+            raise ConfigError(
+                f"{program.path} has {size} {what}, more than {most}; use fewer", key=program.key
+            )
+
+
+def _load_qasm2(program: Program) -> QuantumCircuit:
+    from qiskit import qasm2
+
+    def attempt() -> QuantumCircuit:
+        return qasm2.loads(
+            program.text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS, strict=False
+        )
+
+    require_readable(attempt, len(program.text), str(program.path), program.key)
+    try:
+        return attempt()
+    except Exception as error:
+        text = " ".join(str(error).strip("'\"").split())
+        if match := re.search(r"<input>:(\d+),(\d+): (.*)", text):
+            line, column, reason = match.groups()
+            raise program.refuse(program.offset(int(line), int(column)), reason) from error
+        told = text[:120] or type(error).__name__
+        raise ConfigError(f"{program.path}: {told}; correct it", key=program.key) from error
+
+
+def _load_qasm3(program: Program) -> QuantumCircuit:
+    try:
+        import qiskit_qasm3_import
+    except ImportError as error:
+        told = "OpenQASM 3 needs another package; pip install 'session-runner[qasm3]'"
+        raise ConfigError(told, key=program.key) from error
+
+    from runner.engine.classification import in_order
+
+    tree = _parsed(program)
+
+    def attempt() -> QuantumCircuit:
+        return qiskit_qasm3_import.convert(tree)
+
+    require_readable(attempt, len(program.text), str(program.path), program.key)
+    try:
+        circuit = attempt()
+    except Exception as error:  # the importer lets Python's and Qiskit's own errors through
+        raise _refused(program, error) from error
+    return in_order(circuit, _as_declared(circuit, tree))
+
+
+def _parsed(program: Program) -> Any:
+    """The syntax tree of an OpenQASM 3 program."""
+    import openqasm3
+
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # where the parser's own errors go
+            return openqasm3.parse(program.text)
+    except Exception as error:  # it lets those of its lexer and of Python through
+        for one in causes(error):
+            found = next((arg for arg in (one, *one.args) if getattr(arg, "offendingToken", None)), None)
+            if found is not None:
+                raise _unexpected(program, found.offendingToken) from error
+        if match := re.match(r"L(\d+):C(\d+): (.*)", str(error), re.S):
+            line, column, reason = match.groups()
+            raise program.refuse(program.offset(int(line), int(column)), reason) from error
+        raise _refused(program, error) from error
+
+
+def _unexpected(program: Program, token: Any) -> ConfigError:
+    """A word the grammar has no place for; at the start of a line the one before often lacks its end."""
+    offset = min(program.offset(token.line, token.column), len(program.text))
+    what = "end" if token.text == "<EOF>" else repr(token.text)
+    before = program.plain[:offset].rstrip(" \t")
+    if before.endswith("\n") or what == "end":
+        before = before.rstrip()
+        if before and before[-1] not in ";{}":
+            line = program.place(len(before) - 1).rsplit(":", 2)[1]
+            return program.refuse(
+                offset, f"unexpected {what}: a ';' may be missing at the end of line {line}"
+            )
+    return program.refuse(offset, f"unexpected {what}")
+
+
+def _refused(program: Program, error: Exception) -> ConfigError:
+    """What went wrong, at the innermost part of the program that was being read."""
+    text = re.sub(r"^\d+,\d+: ", "", " ".join(str(getattr(error, "message", error)).split()))
+    reason = "nested too deeply" if isinstance(error, RecursionError) else text or type(error).__name__
+    offset = None
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for name in ("node", "ctx"):
+            found = _offset_of(program, frame.f_locals.get(name))
+            offset = offset if found is None else found
+    if offset is None:
+        return ConfigError(f"{program.path}: {reason[:120]}; correct it", key=program.key)
+    return program.refuse(offset, reason)
+
+
+def _offset_of(program: Program, part: Any) -> int | None:
+    """Where a part of the syntax begins, if it says so."""
+    if (span := getattr(part, "span", None)) is not None:
+        offset = program.offset(span.start_line, span.start_column)
+        name = getattr(part, "name", None)
+        if isinstance(name, str) and not program.text.startswith(name, offset):
+            return int(span.start_column)  # the parser counts bare identifiers from the start of the text
+        return offset
+    start = getattr(part, "start", None)
+    line, column = getattr(start, "line", None), getattr(start, "column", None)
+    return program.offset(line, column) if isinstance(line, int) and isinstance(column, int) else None
+
+
+def _as_declared(circuit: QuantumCircuit, tree: Any) -> list[Any]:
+    """The parameters in the order of their `input` declarations."""
+    import openqasm3
+
+    declared = [
+        statement.identifier.name
+        for statement in tree.statements
+        if isinstance(statement, openqasm3.ast.IODeclaration)
+    ]
+    return sorted(circuit.parameters, key=lambda parameter: declared.index(parameter.name))
