@@ -54,9 +54,10 @@ class Sampling(Experiment):
         kind = classify(circuit)
         if not (kind.anatomy.final or kind.measures):
             raise ConfigError("measures nothing; add measurements to the circuit", key="ansatz")
-        if kind.loose:
+        loose = kind.loose if circuit.cregs else range(circuit.num_clbits)
+        if loose:
             raise ConfigError(
-                f"measures into the loose bit {kind.loose[0]}, which no register of a Sampler's result holds; "
+                f"measures into the loose bit {loose[0]}, which no register of a Sampler's result holds; "
                 "declare a register, e.g. bit[1] c",
                 key="ansatz",
             )

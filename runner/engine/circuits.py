@@ -299,7 +299,7 @@ def compact(anatomy: Anatomy, qubits: Iterable[int], *, classical: bool = False)
     target = QuantumCircuit(len(kept), global_phase=source.global_phase)
     where = {qubit: index for index, qubit in enumerate(kept)}
     if classical:
-        target.add_bits(bit for bit in source.clbits)
+        target.add_bits(source.clbits)
         for register in source.cregs:
             target.add_register(register)
         for variable in source.iter_vars():

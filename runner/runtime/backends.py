@@ -4,6 +4,7 @@ attached.
 
 from __future__ import annotations
 
+import copy
 import re
 import warnings
 import weakref
@@ -76,9 +77,13 @@ class LocalBackend(BackendV2):
 
     @property
     def target(self) -> Target:
-        """The wrapped backend's target as it was when first asked for: Aer builds a new one every time."""
+        """The wrapped backend's target as it was when first asked for: Aer builds a new one every time.
+
+        A simulator's lists all the control flow that is executed; a device's lists what the device has.
+        """
         if self._target is None:
-            self._target = self.wrapped.target
+            target = self.wrapped.target
+            self._target = with_control_flow(target) if is_simulator(self.wrapped) else target
         return self._target
 
     @property
@@ -239,6 +244,7 @@ def generic(name: str) -> BackendV2:
     else:
         backend = GenericBackendV2(qubits, coupling_map=coupling, seed=SEED_OF_GENERIC)
     backend.name = name
+    backend._target = with_control_flow(backend.target)
     return backend
 
 
@@ -291,6 +297,37 @@ def _ideal_target() -> Target:
             target.add_instruction(gate, name=name)
     target.add_instruction(Measure())
     target.add_instruction(Reset())
+    return with_control_flow(target)
+
+
+def with_control_flow(target: Target) -> Target:
+    """The target with branches, loops, boxes and variables, which every simulation carries out on any qubits."""
+    from qiskit.circuit import (
+        BoxOp,
+        BreakLoopOp,
+        ContinueLoopOp,
+        ForLoopOp,
+        IfElseOp,
+        Store,
+        SwitchCaseOp,
+        WhileLoopOp,
+    )
+
+    kinds = {
+        "box": BoxOp,
+        "break_loop": BreakLoopOp,
+        "continue_loop": ContinueLoopOp,
+        "for_loop": ForLoopOp,
+        "if_else": IfElseOp,
+        "store": Store,
+        "switch_case": SwitchCaseOp,
+        "while_loop": WhileLoopOp,
+    }
+    missing = kinds.keys() - set(target.operation_names)
+    if missing:
+        target = copy.deepcopy(target)  # of an attached simulator it may be a device's
+    for name in sorted(missing):
+        target.add_instruction(kinds[name], name=name)
     return target
 
 

@@ -17,7 +17,17 @@ IDEAL_GATES = (
     "id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg", "p", "ry", "rz", "u",
     "cx", "cy", "cz", "ch", "cp", "crz", "swap", "iswap", "ccx",
 )  # fmt: skip
-NOT_GATES = {"measure", "reset", "delay", "if_else", "while_loop", "for_loop", "switch_case"}
+CONTROL_FLOW = {
+    "box",
+    "break_loop",
+    "continue_loop",
+    "for_loop",
+    "if_else",
+    "store",
+    "switch_case",
+    "while_loop",
+}
+NOT_GATES = {"measure", "reset", "delay", *CONTROL_FLOW}
 UPDATED = "2026-01-01T00:00:00+00:00"
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qiskit.circuit import ClassicalRegister, Gate, Parameter, QuantumCircuit, QuantumRegister
+from qiskit.circuit import ClassicalRegister, Clbit, Gate, Parameter, QuantumCircuit, QuantumRegister
+from qiskit.circuit.classical import expr, types
 from qiskit.quantum_info import Operator, SparsePauliOp, random_statevector
 
 from runner.engine.classification import classify
@@ -211,8 +212,6 @@ def test_loops_that_break_and_repeat_until_success() -> None:
 
 def test_variables_and_expressions() -> None:
     """A stored majority of three coins decides: P(majority) = 1/2, and it is the first coin in 3 of 4 cases."""
-    from qiskit.circuit.classical import expr
-
     circuit = QuantumCircuit(4, 3)
     circuit.h([0, 1, 2])
     circuit.measure([0, 1, 2], [0, 1, 2])
@@ -233,8 +232,6 @@ def shares(circuit: QuantumCircuit, register: str = "c", shots: int = 2000) -> d
 
 def test_loops_and_stored_bits_are_sampled() -> None:
     """The coin thrown until it shows 1; a counter of three flips; a stored bit that no measurement ever wrote."""
-    from qiskit.circuit.classical import expr, types
-
     until = QuantumCircuit(1, 1)
     with until.while_loop((until.clbits[0], 0)):
         until.h(0)
@@ -254,8 +251,6 @@ def test_loops_and_stored_bits_are_sampled() -> None:
 
 def test_a_stored_majority_is_sampled() -> None:
     """Three coins and their majority: eight outcomes of 1/8 each, the fourth bit being the majority in every one."""
-    from qiskit.circuit.classical import expr
-
     circuit = QuantumCircuit(4, 4)
     circuit.h([0, 1, 2])
     circuit.measure([0, 1, 2], [0, 1, 2])
@@ -418,3 +413,86 @@ def test_the_oracle_prepares_what_initialize_says() -> None:
 
     assert density(circuit) == pytest.approx(np.outer(amplitudes, amplitudes.conj()))
     assert Operator(circuit.data[0].operation.definition.data[-1].operation).is_unitary()
+
+
+def _into_loose_bits() -> dict[str, QuantumCircuit]:
+    """Circuits over one bit in no register and a register of one bit, in every order and use."""
+    made = {}
+    for name in ("if", "expression", "switch", "while", "again", "box", "sub-circuit"):
+        circuit = QuantumCircuit(2)
+        loose, register = Clbit(), ClassicalRegister(1, "c")
+        circuit.add_bits([loose])
+        circuit.add_register(register)
+        circuit.ry(1.1, 0)
+        inner = QuantumCircuit(1, 1)
+        inner.measure(0, 0)
+        if name == "box":
+            with circuit.box():
+                circuit.measure(0, loose)
+        elif name == "sub-circuit":
+            circuit.append(inner.to_instruction(), [0], [loose])
+        else:
+            circuit.measure(0, loose)
+        _use(circuit, name, loose)
+        circuit.ry(0.4, 0)
+        circuit.cx(0, 1)
+        circuit.ry(0.2, 1)
+        made[name] = circuit
+    return made
+
+
+def _use(circuit: QuantumCircuit, name: str, loose: Clbit) -> None:
+    if name == "if":
+        with circuit.if_test((loose, 1)):
+            circuit.x(1)
+    elif name == "expression":
+        with circuit.if_test(expr.logic_not(loose)):
+            circuit.x(1)
+    elif name == "switch":
+        with circuit.switch(loose) as case, case(1):
+            circuit.x(1)
+    elif name == "while":
+        with circuit.while_loop((loose, 1)):
+            circuit.x(1)
+            circuit.x(0)
+            circuit.measure(0, loose)
+
+
+@pytest.mark.parametrize("name", _into_loose_bits())
+def test_bits_in_no_register_are_bits(name: str) -> None:
+    """Exact and sampled values and a register's samples, by the two courses of the one bit written down by hand.
+
+    It is 1 with sin²(0.55), and flips qubit 1 then (where it is negated: otherwise), or only dephases qubit 0.
+    """
+    circuit = _into_loose_bits()[name]
+    seen = np.sin(0.55) ** 2
+    flips = {"if": (0, 1), "expression": (1, 0), "switch": (0, 1), "while": (0, 1)}.get(name, (0, 0))
+    state = np.zeros((4, 4), dtype=complex)
+    for bit, weight in enumerate((1 - seen, seen)):
+        course = QuantumCircuit(2)
+        course.initialize(np.eye(4)[(0 if name == "while" else bit) + 2 * flips[bit]])
+        course.ry(0.4, 0)
+        course.cx(0, 1)
+        course.ry(0.2, 1)
+        state += weight * density(course)
+    labels = ["ZZ", "XZ", "ZI", "IX"]
+    wanted = [np.trace(SparsePauliOp(label).to_matrix() @ state).real for label in labels]
+
+    for engine in ("auto", "aer", "kernel"):
+        assert exact(circuit, *labels, engine=engine) == pytest.approx(wanted, abs=1e-9)
+    for method in (
+        "automatic",
+        "matrix_product_state",
+    ):  # probabilities of all courses, and Aer's trajectories
+        plan = Engine(method=method).estimator_plan(circuit, [SparsePauliOp(label) for label in labels])
+        found = plan.run(np.zeros(0), shots=2000, seed=1)
+        assert (abs(found.evs - wanted) < 5 * found.stds + 1e-9).all()
+        measured = circuit.copy()
+        measured.measure(1, circuit.cregs[0])
+        counts = (
+            Engine(method=method)
+            .sampler_plan(measured)
+            .run(np.zeros(0), shots=2000, seed=1)["c"]
+            .get_int_counts()
+        )
+        assert 1 - 2 * counts.get(1, 0) / 2000 == pytest.approx(wanted[2], abs=5 / 2000**0.5)

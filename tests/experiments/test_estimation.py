@@ -63,6 +63,19 @@ def test_as_it_stands_it_is_the_declared_hamiltonian_at_the_declared_start(workd
     assert [row["value"] for row in result.table] == [pytest.approx(-1, abs=1e-12)]
 
 
+def test_a_bit_without_register_decides(workdir: Path) -> None:
+    """Half of a fair coin's courses flip the second qubit, as the bit says: ⟨ZZ⟩ = 1, ⟨ZI⟩ = 0, exact and sampled."""
+    Path("mine.qasm").write_text(
+        'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit[2] q;\nbit m;\nh q[0];\n'
+        "m = measure q[0];\nif (m) { x q[1]; }\n"
+    )
+    for estimator in ("exact", "shots"):
+        chosen = ("ansatz=file", "ansatz.path=mine.qasm", f"estimator={estimator}")
+        result = run(compose(*ESTIMATION, *chosen, "experiment.observables=[ZZ,ZI]"))
+
+        assert [row["value"] for row in result.table] == pytest.approx([1, 0], abs=0.1)
+
+
 def test_without_observables_it_is_the_hamiltonian(workdir: Path) -> None:
     """One number: the energy of a given circuit; |00⟩ has ⟨YZ⟩ = ⟨XX⟩ = 0, so it is −0.3980 − 0.0113."""
     result = run(

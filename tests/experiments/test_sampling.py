@@ -76,6 +76,14 @@ def test_several_registers_are_also_told_together(workdir: Path) -> None:
 
 
 LOOSE = 'OPENQASM 3.0;\ninclude "stdgates.inc";\nqubit q;\nbit c;\nx q;\nc = measure q;\n'
+READ_ON_THE_WAY = """OPENQASM 3.0;
+include "stdgates.inc";
+qubit[2] q;
+bit m;
+x q[0];
+m = measure q[0];
+if (m) { x q[1]; }
+"""
 OPAQUE = """OPENQASM 2.0;
 opaque zz_native(t) a,b;
 gate wrapped a,b { zz_native(0.1) a,b; }
@@ -90,6 +98,7 @@ measure q -> c;
     ("text", "line"),
     [
         (LOOSE, "ansatz: measures into the loose bit 0, .*declare a register"),
+        (READ_ON_THE_WAY, "ansatz: measures into the loose bit 0, .*declare a register"),
         (OPAQUE, "ansatz: uses the opaque gate 'zz_native', which has no definition"),
     ],
 )
@@ -103,6 +112,15 @@ def test_what_cannot_be_sampled_is_refused_before_anything_exists(
         run(compose(*SAMPLING, "ansatz=file", "ansatz.path=mine.qasm"))
 
     assert [path.name for path in workdir.iterdir()] == ["mine.qasm"]
+
+
+def test_a_bit_without_register_may_be_read_on_the_way(workdir: Path) -> None:
+    """It is 1 and flips the second qubit: the register, which is measured at the end, holds 1 in every shot."""
+    Path("mine.qasm").write_text(READ_ON_THE_WAY + "bit[1] c;\nc[0] = measure q[1];\n")
+
+    result = run(compose(*SAMPLING, "ansatz=file", "ansatz.path=mine.qasm", "experiment.shots=100"))
+
+    assert [(row["register"], row["bitstring"], row["count"]) for row in result.table] == [("c", "1", 100)]
 
 
 def test_a_circuit_that_measures_nothing_is_refused(workdir: Path) -> None:

@@ -199,3 +199,89 @@ def test_a_service_without_a_seed_is_random() -> None:
     assert first_id() != first_id()
     assert first_id(seed=1) == first_id(seed=1)
     assert first_id()[14] == "4"
+
+
+def _dynamic_circuits() -> dict[str, tuple[QuantumCircuit, float]]:
+    """Every kind of control flow, with the probability of reading 1 at the end, by hand."""
+    from qiskit.circuit.classical import expr
+
+    made = {}
+    for name in (
+        "if_else",
+        "switch_case",
+        "while_loop",
+        "for_loop",
+        "break_loop",
+        "continue_loop",
+        "box",
+        "store",
+    ):
+        circuit = QuantumCircuit(2, 1)
+        bit = circuit.clbits[0]
+        if name != "box":
+            circuit.h(0)
+            circuit.measure(0, bit)
+        if name == "if_else":
+            with circuit.if_test((bit, 1)):
+                circuit.x(1)
+        elif name == "switch_case":
+            with circuit.switch(bit) as case, case(case.DEFAULT):
+                circuit.x(1)
+        elif name == "while_loop":
+            with circuit.while_loop((bit, 0)):
+                circuit.h(0)
+                circuit.measure(0, bit)
+            circuit.cx(0, 1)
+        elif name == "box":
+            with circuit.box():
+                circuit.x(1)
+        elif name == "store":
+            with circuit.if_test(circuit.add_var("kept", expr.lift(bit))):
+                circuit.x(1)
+        else:
+            with circuit.for_loop(range(3)):
+                circuit.x(1)
+                if name != "for_loop":
+                    with circuit.if_test((bit, 1)):
+                        circuit.break_loop() if name == "break_loop" else circuit.continue_loop()
+                    circuit.x(1)
+        circuit.measure(1, bit)
+        made[name] = (
+            circuit,
+            {"while_loop": 1.0, "for_loop": 1.0, "box": 1.0, "switch_case": 1.0}.get(name, 0.5),
+        )
+    return made
+
+
+@pytest.mark.filterwarnings("ignore:generic_3_line. idle qubits")
+@pytest.mark.parametrize("kind", _dynamic_circuits())
+@pytest.mark.parametrize("name", ["ideal", "generic_3_line", "aer", "aer_device"])
+def test_a_pass_manager_takes_the_control_flow_that_is_executed(name: str, kind: str) -> None:
+    """Each kind is in the target of every simulator, goes through the passes, and gives what it must by hand."""
+    from qiskit_aer import AerSimulator
+
+    service = fake_service(engine_factory=None)
+    simulators = {
+        "aer": AerSimulator,
+        "aer_device": lambda: AerSimulator(target=GenericBackendV2(3, seed=1).target),
+    }
+    backend = service.attach(simulators[name]()) if name in simulators else service.backend(name)
+    circuit, ones = _dynamic_circuits()[kind]
+
+    fitted = generate_preset_pass_manager(1, backend=backend, seed_transpiler=1).run(circuit)
+    counts = SamplerV2(backend).run([fitted], shots=1000).result()[0].data.c.get_int_counts()
+    assert kind in backend.target.operation_names
+    assert counts.get(1, 0) / 1000 == pytest.approx(ones, abs=0.08)  # five deviations of a half
+
+
+def test_devices_keep_the_control_flow_they_list() -> None:
+    """Those of the client's snapshot and of an attached device, and a simulator does not change the target it has."""
+    from qiskit_aer import AerSimulator
+
+    device = GenericBackendV2(3, seed=1)
+    before = set(device.target.operation_names)
+    service = fake_service()
+
+    assert set(service.attach(device).target.operation_names) == before
+    assert "box" in service.attach(AerSimulator(target=device.target)).target.operation_names
+    assert set(device.target.operation_names) == before
