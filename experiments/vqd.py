@@ -12,7 +12,7 @@ from runner.experiment import Experiment
 from runner.hamiltonian.sector import levels, number_of_states, sector_of
 from runner.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
 from runner.require import require_integer, require_number, require_positive
-from runner.results import Outcome
+from runner.results import Outcome, error_in_words
 from runner.workload import Term, check_optimizer
 
 if TYPE_CHECKING:
@@ -112,11 +112,13 @@ class Vqd(Experiment):
         exact: list[float | None] = [None] * self.levels if known is None else known.tolist()
         below: list[Term] = []
         finished: list[Workload] = []
+        converged: list[bool] = []
         ground = Answer()
         for level in range(self.levels):
             workload = lab.workload(f"level {level}")
             workload.penalized = bool(below) or lab.prepared.observable is not problem.observable
-            found = self.descend(lab, workload, below)
+            found, arrived = self.descend(lab, workload, below)
+            converged.append(arrived)
             finished.append(workload)
             term = Term(problem.circuit, problem.observable)
             (answer,) = lab.settle(workload, energy=term if workload.penalized else None)
@@ -142,22 +144,28 @@ class Vqd(Experiment):
             reference_note=problem.reference_note if exact[0] == problem.reference_energy else None,
             evaluations=sum(workload.evaluations for workload in finished),
             iterations=sum(workload.iterations for workload in finished),
-            stop_reason=answer.stop_reason(found) + overtaken(lab.table),
+            stop_reason=answer.stop_reason(found)
+            + overtaken(lab.table, converged, lab.config.hamiltonian.name),
             resumable=answer.resumable(found),
             table=lab.table,
         )
 
-    def descend(self, lab: Lab, workload: Workload, below: list[Term]) -> OptimizerResult:
-        """Minimize the penalized energy from every starting point; the workload remembers the lowest."""
+    def descend(self, lab: Lab, workload: Workload, below: list[Term]) -> tuple[OptimizerResult, bool]:
+        """Minimize the penalized energy from every starting point; the workload remembers the lowest.
+
+        Returns:
+            what the last minimization found, and whether the lowest of them met the optimizer's own criterion.
+        """
         optimizer = lab.config.optimizer
         energy = lab.objective(
             workload, Term(lab.problem.circuit, lab.prepared.observable), *below, optimizer=optimizer
         )
+        results = []
         for point in self.points(lab, workload, first=not below):
-            found = lab.minimize(workload, optimizer, energy=energy, start=point)
-            if found.resumable:
+            results.append(lab.minimize(workload, optimizer, energy=energy, start=point))
+            if results[-1].resumable:
                 break
-        return found
+        return results[-1], min(results, key=lambda found: found.energy).success
 
     def points(self, lab: Lab, workload: Workload, *, first: bool) -> list[Any]:
         """Where the optimizer starts: the declared point for the ground state, and random ones."""
@@ -168,16 +176,36 @@ class Vqd(Experiment):
         return [lab.problem.initial_point, *random[1:]] if first else random
 
 
-def overtaken(table: list[dict[str, Any]]) -> str:
+def overtaken(table: list[dict[str, Any]], converged: list[bool], hamiltonian: str | None = None) -> str:
     """What is to be said where a level lies below the exact one, beyond three standard errors.
 
-    The k-th of orthogonal states in a sector cannot, unless one of those before it was not the lowest left (the
-    variational theorem of Hylleraas and Undheim, Z. Phys. 65, 759 (1930)).
+    The k-th of orthogonal states in a sector cannot, unless those before it are not the lowest k (the variational
+    theorem of Hylleraas and Undheim, Z. Phys. 65, 759 (1930)).
+
+    Args:
+        table: a row for each level.
+        converged: whether the optimizer's own criterion was met, for each.
+        hamiltonian: name of its schema.
     """
-    for row in table:
-        if row["error"] is not None and row["error"] < -max(3 * (row["stddev"] or 0), 1e-5):
-            why = "so a level before it was missed: try more starts, or an ansatz that reaches it"
-            if (row.get("outside") or 0) > 1e-3:
-                why = "for its state is outside the sector: raise experiment.sector_penalty"
-            return f"; level {row['level']} lies below the exact one, {why}"
-    return ""
+    row = next((row for row in table if _off(row, -1)), None)
+    if row is None:
+        return ""
+    told = f"; level {row['level']} lies below the exact one, "
+    if (row.get("outside") or 0) > 1e-3:
+        return f"{told}for its state is outside the sector: raise experiment.sector_penalty"
+    above = [before for before in table[: row["level"]] if _off(before, 1)]
+    worst = max(above, key=lambda before: before["error"], default=None)
+    if worst is None:
+        return f"{told}though none before it lies above: it overlaps with them, raise experiment.penalty"
+    if converged[worst["level"]]:
+        return f"{told}so a level before it was missed: try more starts, or an ansatz that reaches it"
+    distance = error_in_words(worst["error"], None, hamiltonian).removeprefix("+")
+    return (
+        f"{told}for level {worst['level']} is not converged, {distance} above its exact value; "
+        "levels after it may lie too low"
+    )
+
+
+def _off(row: dict[str, Any], sign: int) -> bool:
+    """Whether a level is above (+1) or below (−1) its exact energy by more than shot noise and rounding tell."""
+    return row["error"] is not None and sign * row["error"] > max(3 * (row["stddev"] or 0), 1e-5)

@@ -182,22 +182,32 @@ class Translation:
         reference = number(self.result.get("reference_energy"))
         if reference is None:
             return
+        shared = all(row.get("exact") in (None, reference) for row in self.result.get("table") or [])
         after: dict[str, int] = {}
         for evaluation in self.evaluations:
-            # of noisy energies the lowest so far is biased, each of them is not
-            field = "energy" if number(evaluation.get("stddev")) else "best"
-            value = number(evaluation.get(field))
+            owner, value = self._owner(evaluation), number(evaluation.get("energy"))
             after[evaluation["workload"]] = evaluation["index"] + 1
-            if value is not None:
+            if value is not None and (owner is None or shared):
                 moment = _milliseconds(evaluation)
-                yield Point(
-                    self._owner(evaluation), "energy/error", value - reference, moment, evaluation["index"]
-                )
+                yield Point(owner, "evaluation/error", value - reference, moment, evaluation["index"])
+        yield from self._answers(reference, after if shared else {}, when)
+
+    def _answers(self, reference: float, after: Mapping[str, int], when: int) -> Iterator[Point]:
+        """Distances of answers from the exact energy; a pick, being another point's by luck, has none.
+
+        Args:
+            reference: the exact energy.
+            after: workload with this reference → its number of evaluations.
+            when: the moment of the result.
+        """
+        error = number(self.result.get("error"))
+        if error is not None:
+            yield Point(None, "energy/error", error, when, len(self.evaluations))
         for workload, estimate in self._estimates.items():
-            value = number(estimate.get("energy"))
-            if value is not None and workload in after:
+            value, owner = number(estimate.get("energy")), self._owner(estimate)
+            if value is not None and owner is not None and workload in after:
                 moment, step = _milliseconds(estimate), after[workload]
-                yield Point(self._owner(estimate), "energy/error", value - reference, moment, step)
+                yield Point(owner, "energy/error", value - reference, moment, step)
 
     def _owner(self, event: Mapping[str, Any]) -> str | None:
         workload = str(event["workload"])

@@ -19,7 +19,7 @@ from tests.tracking import made
 
 EVALUATIONS = 20
 TRACE = [(k, made.energy(k)) for k in range(EVALUATIONS)]
-METRICS = ("energy/value", "energy/stddev", "energy/best", "energy/error", "session/qpu_seconds")
+METRICS = ("energy/value", "energy/stddev", "energy/best", "evaluation/error", "session/qpu_seconds")
 
 
 @pytest.fixture(autouse=True)

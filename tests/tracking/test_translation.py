@@ -41,12 +41,57 @@ def test_every_evaluation_becomes_metrics_at_its_step(finished):
 
     for key, value in (
         ("energy/value", made.energy),
-        ("energy/error", lambda k: made.energy(k) - made.REFERENCE),
+        ("evaluation/error", lambda k: made.energy(k) - made.REFERENCE),
     ):
         found = [point for point in points if point.key == key]
         assert [point.step for point in found] == list(range(10))
         assert [point.value for point in found] == [value(k) for k in range(10)]
         assert {point.step: point.timestamp for point in found} == times
+
+
+def test_the_error_of_the_answer_stands_alone(finished):
+    """One value of the answer, as result/error has it, after the last evaluation."""
+    _, points = translate(finished)
+
+    (error,) = [point for point in points if point.key == "energy/error"]
+    assert (error.step, error.value) == (10, made.energy(9) - made.REFERENCE)
+
+
+def test_a_pick_has_no_error(tmp_path):
+    """A result without an error, as that of a run whose session ended: none under any name but the evaluations' own."""
+    journal = made.start(tmp_path / "run", "sqlite:///x.db", tmp_path)
+    made.evaluate(journal, range(3))
+    result = {
+        "energy": made.energy(2),
+        "error": None,
+        "energy_kind": "pick",
+        "reference_energy": made.REFERENCE,
+    }
+    journal.write("result", {"result": result})
+    journal.close()
+
+    _, points = translate(tmp_path / "run" / "journal.jsonl")
+
+    assert [point.step for point in points if point.key == "evaluation/error"] == [0, 1, 2]
+    assert {point.key for point in points if "error" in point.key} == {"evaluation/error"}
+
+
+def test_workloads_with_references_of_their_own_have_no_error_by_another(tmp_path):
+    """Levels, or points of a curve, are not compared with the run's reference, which is the first one's."""
+    journal = made.start(tmp_path / "run", "sqlite:///x.db", tmp_path)
+    made.evaluate(journal, range(2), "level 0")
+    made.evaluate(journal, range(2), "level 1")
+    rows = [{"level": 0, "exact": made.REFERENCE}, {"level": 1, "exact": made.REFERENCE + 1}]
+    result = {"energy": -1.0, "error": 0.25, "reference_energy": made.REFERENCE, "table": rows}
+    journal.write("result", {"result": result})
+    journal.close()
+
+    _, points = translate(tmp_path / "run" / "journal.jsonl")
+
+    assert [(p.workload, p.key, p.value) for p in points if p.key.endswith("y/error")] == [
+        (None, "energy/error", 0.25)
+    ]
+    assert not [point for point in points if point.key == "evaluation/error"]
 
 
 def test_usage_adds_up(finished):
