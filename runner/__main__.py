@@ -86,7 +86,7 @@ def _main(arguments: list[str], output: Reader) -> int:
         with warnings_in_one_line():
             line = read(arguments)
             output.forgiving = line.verb in BESIDE and not line.flags & PRINTING
-            output.clean = line.verb not in DATA
+            output.clean = line.verb not in DATA and "cfg" not in line.flags  # which holds no secret
             code = _dispatch(line)
             output.flush()
             return code

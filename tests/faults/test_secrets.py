@@ -124,6 +124,8 @@ def test_G15_a_word_of_ours_in_a_variable_changes_nothing(workdir, monkeypatch, 
     uri = "postgresql://me@host/db"
     words = [*QUIET[1:], f"tracking.uri={uri}", "tracking.enabled=false", f"hydra.run.dir={workdir}/run"]
 
+    assert main([*words, "--cfg", "job"]) == 0
+    assert f"uri: {uri}\n" in capfd.readouterr().out  # can be piped into a file and used
     assert main([*words, f"name={'AbCdEf0123' * 4}Ab_1"]) == 0
     stored = (workdir / "run/config.yaml").read_text()
     started = read_journal(workdir / "run/journal.jsonl").events[0]
