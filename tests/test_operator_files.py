@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import re
 from pathlib import Path
@@ -225,6 +227,14 @@ def test_units_and_what_is_left_out_are_said(tmp_path: Path) -> None:
     words = declared.reading.describe()["words"]
     assert "kcal/mol is the file's unit, its numbers stay as they are; left out: mapping, info" in words
     assert "the file says 'big-endian' too" in words
+
+
+def test_the_garbage_collector_is_on_again(tmp_path: Path) -> None:
+    """Reading does without it; afterwards it runs as before, after a refusal too."""
+    for content in ("ZZ 0.5", "ZZ"):
+        with contextlib.suppress(ConfigError):
+            read(tmp_path / "h", content)
+        assert gc.isenabled()
 
 
 SEPARATORS = ",;\t :*@+[](){}\"'="

@@ -221,16 +221,15 @@ class Document:
             return word(key)
         letters, qubits = "", []
         for item in key:
-            if not (
-                isinstance(item, list)
-                and len(item) == 2
-                and all(isinstance(part, str) for part in item)
-                and re.fullmatch(r"\d{1,9}", item[0])
-                and item[1] in ("I", "X", "Y", "Z")
-            ):
+            if not isinstance(item, list) or len(item) != 2:
                 return None
-            letters += item[1]
-            qubits.append(int(item[0]))
+            qubit, letter = item
+            if not isinstance(qubit, str) or letter not in ("I", "X", "Y", "Z"):
+                return None
+            if not (qubit.isascii() and qubit.isdecimal() and len(qubit) < 10):
+                return None
+            letters += letter
+            qubits.append(int(qubit))
         return Word(letters, tuple(qubits))
 
     def _labels(self, pairs: Pairs, place: tuple[int, ...]) -> list[Term]:

@@ -104,6 +104,7 @@ def _skipped(text: str) -> int:
     return text[: len(text) - len(text.lstrip())].count("\n")
 
 
+_SEQUENCES = (ast.List, ast.Tuple)
 _WRAPPERS = (
     "array", "float64", "float32", "complex128", "complex64", "int64", "int32", "str_",
     "Pauli", "PauliList", "SparsePauliOp.from_list",
@@ -125,8 +126,8 @@ class _Python:
         Raises:
             ConfigError: it is none that operators are printed with.
         """
-        if isinstance(node, ast.List | ast.Tuple):
-            return [self.tree(item) for item in node.elts]
+        if type(node) in _SEQUENCES:
+            return [self.tree(item) for item in node.elts]  # type: ignore[attr-defined]
         if isinstance(node, ast.Dict):
             return Pairs(
                 (self._key(key, node), self.tree(value))
