@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.answer import Answer
@@ -88,11 +88,11 @@ class AdaptVqe(Experiment):
         return Pool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
 
     def usual(self, prepared: Pool) -> AdaptVqe:
-        """Grown by a third of the pool at a threshold of 0.01, by more where it is lower."""
+        """Grown by a third of the pool at a threshold of 0.01, by more where it is lower; then no gradient is left."""
         share = min(1.0, USUAL_SHARE * (USUAL_THRESHOLD / self.threshold) ** 0.15)
-        return replace(
-            self, max_operators=min(self.max_operators, max(1, round(share * len(prepared.generators))))
-        )
+        enough = max(1, round(share * len(prepared.generators)))
+        declared = {item.name: getattr(self, item.name) for item in fields(self)}
+        return _GrownAdaptVqe(**declared, enough=enough)
 
     def run(self, lab: Lab) -> Outcome:
         """Grow, minimize from where the last minimum was, and look at the pool's gradients again."""
@@ -171,6 +171,20 @@ class AdaptVqe(Experiment):
         slope = Objective(scout, candidates, gradient=method).value_and_gradient
         assert slope is not None
         return slope(np.append(point, np.zeros(len(pool.generators))))[1][len(point) :]
+
+
+@dataclass(kw_only=True)
+class _GrownAdaptVqe(AdaptVqe):
+    """One that finds no gradient any more once it has so many operators; for forecasts."""
+
+    enough: int
+
+    def gradients(
+        self, lab: Lab, scout: Workload, pool: Pool, chosen: list[str], point: np.ndarray
+    ) -> np.ndarray:
+        """Those of the pool, by the same job, until it has grown enough."""
+        found = super().gradients(lab, scout, pool, chosen, point)
+        return found if len(chosen) < self.enough else 0 * found
 
 
 def _placed(observable: SparsePauliOp, circuit: Any) -> Any:

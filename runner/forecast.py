@@ -3,7 +3,7 @@
 The rehearsal is the run itself (the same experiment, optimizer, session machine, cost model and virtual clock) with
 every simulation replaced by a smooth function of the parameters that costs nothing. An optimizer that is satisfied
 early is started again until its budget is used up, so a forecast says what the whole budget takes; a run that
-converges before takes less.
+converges before takes less. How much less only its landscape tells: small circuits are tried, see `_usual`.
 """
 
 from __future__ import annotations
@@ -120,27 +120,61 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
 
 
 def _usual(config: RunConfig, whole: _Rehearsal) -> Usual | None:
-    """What the run usually takes, by the measured counts of its methods; None where that is the whole budget."""
-    target = getattr(config.estimator, "target_stddev", None) is not None
-    if not (whole.early or target):
+    """What the run usually takes that may end early: as a trial shows, else by the measured counts of its methods."""
+    if whole.early and (tried := _tried(config)) is not None:
+        same = tried.total.evaluations >= whole.total.evaluations and not _has_target(config)
+        return None if same else _taken(config, tried, f"tried here with seed {config.seed}")
+    if not (whole.counted or _has_target(config)):
         return None
-    usual = _Rehearsal(config, limited=False, usual=True)
+    source = "by its method's usual count" if whole.counted else "by the variance of a random state"
+    return _taken(config, _Rehearsal(config, limited=False, how="usual"), source)
+
+
+def _has_target(config: RunConfig) -> bool:
+    return getattr(config.estimator, "target_stddev", None) is not None
+
+
+def _tried(config: RunConfig) -> _Rehearsal | None:
+    """The run itself, where that takes no time: how early a method ends, only the landscape tells."""
+    from runner.rehearsal import Untried
+
+    try:
+        tried = _Rehearsal(config, limited=False, how="tried")
+    except Untried:
+        return None
+    return tried if tried.stopped is None else None
+
+
+def _taken(config: RunConfig, rehearsed: _Rehearsal, source: str) -> Usual:
     return Usual(
-        source="by its method's usual count" if whole.early else "by the variance of a random state",
-        usage_seconds=usual.usage,
-        cost=usual.cost,
-        evaluations=round(usual.total.evaluations),
-        jobs=round(usual.total.jobs),
-        fits=usual.stopped is None and all(limit.fits for limit in _limits(config, usual)),
+        source=source,
+        usage_seconds=rehearsed.usage,
+        cost=rehearsed.cost,
+        evaluations=round(rehearsed.total.evaluations),
+        jobs=round(rehearsed.total.jobs),
+        fits=rehearsed.stopped is None and all(limit.fits for limit in _limits(config, rehearsed)),
     )
 
 
 class _Rehearsal:
-    """One pass through the program on made-up numbers, with the session's limits or without."""
+    """One pass through the program, with the session's limits or without.
 
-    def __init__(self, config: RunConfig, *, limited: bool = True, usual: bool = False) -> None:
+    `how` says by which numbers: made-up ones, as many as the budget allows (bound) or its methods usually take
+    (usual), or those of the circuits themselves (tried).
+    """
+
+    def __init__(self, config: RunConfig, *, limited: bool = True, how: str = "bound") -> None:
         from runner.optimizer import StopOptimization
-        from runner.rehearsal import Notes, RehearsalLab, Stage, UsualStage
+        from runner.rehearsal import (
+            Notes,
+            RehearsalLab,
+            Stage,
+            Tally,
+            TrialLab,
+            TrialStage,
+            Untried,
+            UsualStage,
+        )
         from runner.run import Preparation
         from runner.signals import StopFlag
 
@@ -150,7 +184,8 @@ class _Rehearsal:
             if getattr(config.estimator, "max_execution_time", None) is not None:
                 config = replace(config, estimator=replace(config.estimator, max_execution_time=None))
         config = replace(config, session=session)
-        preparation = Preparation(config, engine_factory=UsualStage if usual else Stage)
+        stages = {"bound": Stage, "usual": UsualStage, "tried": TrialStage}
+        preparation = Preparation(config, engine_factory=stages[how])
         service = preparation.service
         if not limited:
             service.plan = replace(
@@ -164,13 +199,15 @@ class _Rehearsal:
         self.circuit = _circuit(preparation)
         with StopFlag() as stop:
             preparation.lab(notes, stop)  # from now on every fact goes to the notes
-            lab = RehearsalLab(
-                config, service, preparation.backend, preparation.problem, notes, stop, preparation.prepared,
-                usual=usual,
-            )  # fmt: skip
+            parts = service, preparation.backend, preparation.problem, notes, stop, preparation.prepared
+            lab = (
+                TrialLab(config, *parts)
+                if how == "tried"
+                else RehearsalLab(config, *parts, usual=how == "usual")
+            )
             self.stopped: str | None = None
             sooner = config.experiment.usual(preparation.prepared)
-            experiment = sooner if usual else config.experiment
+            experiment = sooner if how == "usual" else config.experiment
             try:
                 with lab:
                     outcome = experiment.run(lab)
@@ -178,6 +215,8 @@ class _Rehearsal:
                     self.stopped = outcome.stop_reason
             except StopOptimization as reason:
                 self.stopped = reason.reason
+            except Untried:
+                raise
             except RunnerError as error:
                 self.stopped = str(error)
             except Exception as error:
@@ -186,15 +225,17 @@ class _Rehearsal:
                 ) from error
         sessions = lab.describe_sessions()
         price = service.price_per_second
-        skipped = lab.skipped.end if config.session.mode == "session" else lab.skipped.qpu_seconds
+        rest = getattr(lab, "skipped", Tally())
+        skipped = rest.end if config.session.mode == "session" else rest.qpu_seconds
         self.usage = sessions["usage_seconds"] + skipped
         self.cost = self.usage * price
-        self.bounded = lab.bounded
-        self.early = lab.early or sooner != config.experiment
+        self.bounded = getattr(lab, "bounded", True)
+        self.early = getattr(lab, "early", False) or sooner is not config.experiment
+        self.counted = getattr(lab, "counted", False) or sooner is not config.experiment
         self.total = notes.total()
-        self.total.add(lab.skipped)
+        self.total.add(rest)
         self.longest_job = notes.longest_job
-        self.longest_session = notes.longest_session + lab.skipped.end
+        self.longest_session = notes.longest_session + rest.end
 
 
 def _circuit(preparation: Preparation) -> dict[str, Any]:

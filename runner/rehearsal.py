@@ -18,8 +18,10 @@ from runner.engine.engine import Engine
 from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
 from runner.engine.observables import mean_variances
 from runner.engine.sampler import SamplerPlan
+from runner.errors import RunnerError
 from runner.lab import Lab
 from runner.optimizer import OptimizerResult
+from runner.optimizer.nft import NFT
 from runner.record import Record
 from runner.usual import usual_evaluations
 from runner.workload import Workload
@@ -35,6 +37,12 @@ SHORTEST = 40
 
 TOO_FEW = 2
 """Evaluations left over that are not worth another start: fewer than a step of some methods takes."""
+
+TRIED_QUBITS = 8
+"""Qubits of a circuit that is tried, two for each where its density matrix is computed."""
+
+TRIED = {False: 3000, True: 600}
+"""Whether gradients are followed → evaluations after which a trial is given up."""
 
 STEP_LIMITS = ("maxiter", "iterations", "generations")
 """Settings by which optimizers bound their steps; one that bounds anything else, as `sweeps`, is left to itself."""
@@ -95,6 +103,46 @@ class UsualStage(Stage):
     """A stage whose estimates spread as those of random states do, not as much as they can."""
 
     estimates = _UsualEstimates
+
+
+class Untried(RunnerError):
+    """A run is too long, or its circuits too large, to be tried."""
+
+
+class TrialStage(Engine):
+    """An engine for what takes no time."""
+
+    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
+        """The plan itself, of a small circuit."""
+        self._require_small(circuit)
+        return super().estimator_plan(circuit, observables)
+
+    def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
+        """The plan itself, of a small circuit."""
+        self._require_small(circuit)
+        return super().sampler_plan(circuit)
+
+    def _require_small(self, circuit: QuantumCircuit) -> None:
+        used = len({qubit for item in circuit.data for qubit in item.qubits})
+        if used * (1 if self._options.noise_model is None else 2) > TRIED_QUBITS:
+            raise Untried(f"{used} qubits")
+
+
+class TrialLab(Lab):
+    """A lab in which a run is tried: real energies, of which nothing is kept but what they take."""
+
+    def execute(self, workload: str, *what: Any) -> Any:
+        """Carry out one job, unless there were too many evaluations."""
+        config, notes = self.config, self.record
+        assert isinstance(notes, Notes)
+        slow = any(optimizer.uses_gradient for optimizer in config.experiment.optimizers_of(config))
+        if notes.total().evaluations > TRIED[slow]:
+            raise Untried(f"more than {TRIED[slow]} evaluations")
+        return super().execute(workload, *what)
+
+    def exact_energy(self, *_: Any) -> tuple[None, None]:
+        """Nobody asks."""
+        return None, None
 
 
 class _MadeUpSamples(SamplerPlan):
@@ -227,7 +275,9 @@ class RehearsalLab(Lab):
         self.skipped = Tally()
         """What the part of the budgets takes that was not rehearsed."""
         self.early = False
-        """Some optimizer is usually satisfied before its budget is used up."""
+        """Some optimizer may be satisfied before its budget is used up."""
+        self.counted = False
+        """Of some optimizer it is known after how many evaluations it usually is."""
         self._usual = usual
         self._left = ALL_REHEARSED
 
@@ -236,7 +286,8 @@ class RehearsalLab(Lab):
         notes = self.record
         assert isinstance(notes, Notes)
         tally = notes.tallies[workload.name]
-        budget = self._budget(optimizer, more.get("start"))
+        more["energy"] = more.get("energy") or self.objective(workload, optimizer=optimizer)
+        budget = self._budget(optimizer, more["energy"], more.get("start"))
         rehearsed = min(budget or REHEARSED, REHEARSED, max(self._left, SHORTEST))
         notes.mark_at[workload.name] = tally.evaluations + rehearsed / 2
         notes.marks.pop(workload.name, None)
@@ -256,26 +307,28 @@ class RehearsalLab(Lab):
         """Made-up numbers have none."""
         return None, None
 
-    def _budget(self, optimizer: Any, start: Any) -> int | None:
+    def _budget(self, optimizer: Any, energy: Any, start: Any) -> int | None:
         """Evaluations that the optimizer may make, or usually makes; None where nobody knows."""
         budget: int | None = optimizer.max_evaluations
-        count = len(self.problem.initial_point if start is None else start)
+        self.early = self.early or getattr(optimizer, "ends_early", True)
         usual = usual_evaluations(
             optimizer,
-            count,
+            len(self.problem.initial_point if start is None else start),
             differences=self.config.gradient == "none",
             sampled=self.config.estimator.precision != 0,
+            per_sweep=optimizer.energies_per_sweep(energy.frequencies())
+            if isinstance(optimizer, NFT)
+            else None,
         )
         if usual is None or (budget is not None and usual >= budget):
             return budget
-        self.early = True
+        self.counted = True
         return usual if self._usual else budget
 
     def _use_up(
         self, workload: Workload, optimizer: Any, budget: int, **more: Any
     ) -> tuple[OptimizerResult, int]:
         declared = replace(optimizer, target_energy=None, max_evaluations=budget)
-        more["energy"] = more.get("energy") or self.objective(workload, optimizer=optimizer)
         workload.pursue(more["energy"])
         known, proposed = workload.candidates, workload.candidates
         evaluations = steps = 0

@@ -105,6 +105,8 @@ class OptimizerConfig:
     uses_bounds: ClassVar[bool] = False
     uses_fidelity: ClassVar[bool] = False
     uses_frequencies: ClassVar[bool] = False
+    ends_early: ClassVar[bool] = True
+    """It has a criterion of its own; a method without one takes all of its steps or evaluations."""
     shapes: ClassVar[dict[str, tuple[int, ...]]] = {}
     """Settings that hold numbers for each parameter → how many more than P there are, along each axis."""
 

@@ -58,6 +58,11 @@ class NFT(OptimizerConfig):
         for own, name in zip(frequencies, names, strict=True):
             self._wave(own, name)
 
+    def energies_per_sweep(self, frequencies: Frequencies) -> int:
+        """Energies that one pass over all parameters takes, the fresh one before it included."""
+        waves = [self._wave(own, f"parameter {index}") for index, own in enumerate(frequencies)]
+        return 1 + sum(wave.points - 1 for wave in waves if wave is not None)
+
     def _wave(self, frequencies: tuple[float, ...] | None, name: str) -> Wave | None:
         """What is fitted along one angle; None where the energy does not depend on it."""
         if frequencies is None:

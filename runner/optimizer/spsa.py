@@ -44,6 +44,7 @@ class SPSA(OptimizerConfig):
     """Share of the steps, at the end, whose points are averaged into the result."""
 
     label = "SPSA"
+    ends_early = False
     uses_bounds = True
     steps_drawn_at_once: ClassVar[int] = 64
     """Drawing is slow, but hardly slower for many numbers."""
