@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import io
+import json
 import os
 import re
 import resource
@@ -18,7 +19,7 @@ from typing import Any, NoReturn
 
 from runner.errors import ConfigError
 
-SECONDS, BYTES_PER_SECOND = 10.0, 1_000_000
+SECONDS, BYTES_PER_SECOND = 5.0, 1_000_000
 """What reading may take: this long, and a second more for so many bytes."""
 MEMORY, MEMORY_PER_BYTE = 512 * 2**20, 50
 """What reading may take beyond what the process has: so many bytes, and so many for each byte read."""
@@ -26,25 +27,29 @@ MAX_QUBITS, MAX_CLBITS = 10_000, 1_000_000
 OLDEST_QPY = 13
 """Loading older QPY files can run code that they contain (GHSA-6m2c-76ff-6vrf)."""
 TABLE_QPY, SYMENGINE = 16, b"e"
-_OUT_OF_MEMORY, _BROKEN = 3, 4
+_OUT_OF_MEMORY, _BROKEN, _REFUSED = 3, 4, 5
 
 
 def require_readable(attempt: Callable[[], object], size: int, what: str, key: str) -> None:
     """Try a reader in a fork with limits on memory and time, so that nothing it reads can hang or end this process.
 
-    An ordinary exception passes: whoever reads again, in this process, gets it within the same limits.
+    Where this returns, reading again takes the same memory and time. A refusal of the reader is raised here: it may
+    come from the limits, which a second try would not have.
 
     Args:
-        attempt: the reader; what it returns is thrown away.
+        attempt: the reader, which raises ConfigError for what it refuses; what it returns is thrown away.
         size: bytes that it reads.
         what: the data, for the message.
         key: whose value they are.
 
     Raises:
-        ConfigError: it takes more than the limits, or ends the process.
+        ConfigError: it takes more than the limits, ends the process, or refuses.
     """
     seconds, memory = SECONDS + size / BYTES_PER_SECOND, MEMORY + MEMORY_PER_BYTE * size
-    code = _exit_code(attempt, seconds, memory)
+    code, refusal = _ended(attempt, seconds, memory)
+    if code == _REFUSED:
+        reason, place = json.loads(refusal)
+        raise ConfigError(reason, key=place)
     if code is None or code == -signal.SIGXCPU:
         told = f"takes more than {seconds:.0f} s to read"
     elif code in (_OUT_OF_MEMORY, -signal.SIGABRT):  # Rust aborts when it gets no memory
@@ -55,30 +60,34 @@ def require_readable(attempt: Callable[[], object], size: int, what: str, key: s
         raise ConfigError(f"{what} {told}: it is damaged or too large; write it again", key=key)
 
 
-def _exit_code(attempt: Callable[[], object], seconds: float, memory: int) -> int | None:
-    """How the fork ended, negative for a signal; None: it had to be ended."""
+def _ended(attempt: Callable[[], object], seconds: float, memory: int) -> tuple[int | None, bytes]:
+    """The exit code of the fork, negative for a signal, None if it had to be ended; and what it said."""
+    reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the fork uses none of theirs
         child = os.fork()
     if child == 0:
-        _try(attempt, seconds, memory)
+        _try(attempt, seconds, memory, writing)
+    os.close(writing)
     end, pause = time.monotonic() + seconds, 0.0005
     try:
         while time.monotonic() < end:
             done, status = os.waitpid(child, os.WNOHANG)
             if done:
                 child = 0
-                return os.waitstatus_to_exitcode(status)
+                code = os.waitstatus_to_exitcode(status)
+                return code, os.read(reading, 65536) if code == _REFUSED else b""
             time.sleep(pause)
             pause = min(2 * pause, 0.02)
-        return None
+        return None, b""
     finally:
+        os.close(reading)
         if child:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
 
 
-def _try(attempt: Callable[[], object], seconds: float, memory: int) -> NoReturn:
+def _try(attempt: Callable[[], object], seconds: float, memory: int, writing: int) -> NoReturn:
     """Inside the fork: limits first, no word to the terminal, and an end without this process's clean-up."""
     code = _BROKEN
     try:
@@ -101,7 +110,11 @@ def _try(attempt: Callable[[], object], seconds: float, memory: int) -> NoReturn
         attempt()
         code = 0
     except Exception as error:
-        code = _OUT_OF_MEMORY if any(isinstance(one, MemoryError) for one in causes(error)) else 0
+        if any(isinstance(one, MemoryError) for one in causes(error)):
+            code = _OUT_OF_MEMORY
+        elif isinstance(error, ConfigError):
+            os.write(writing, json.dumps([str(error).removeprefix(f"{error.key}: "), error.key]).encode())
+            code = _REFUSED
     finally:  # also past what is no Exception: Qiskit's Rust code panics
         os._exit(code)
 
@@ -121,27 +134,25 @@ def load_qpy(content: bytes, what: str, key: str) -> list[Any]:
     Raises:
         ConfigError: they are damaged, claim to be huge, or are more than the limits.
     """
+    require_sane_qpy(content, what, key)
+    require_readable(lambda: _loaded(content, what, key), len(content), what, key)
+    return _loaded(content, what, key)
+
+
+def _loaded(content: bytes, what: str, key: str) -> list[Any]:
+    from qiskit import QuantumCircuit, qpy
     from qiskit.exceptions import QiskitError
 
-    require_sane_qpy(content, what, key)
-    require_readable(lambda: _loaded(content), len(content), what, key)
     try:
-        return _loaded(content)
+        circuits: list[Any] = list(qpy.load(io.BytesIO(content)))
+        for circuit in circuits:
+            if isinstance(circuit, QuantumCircuit) and (gate := _misfit(circuit)):
+                raise QiskitError(f"the definition of {gate!r} has other qubits than the gate")
     except Exception as error:  # damaged data fail in many ways, all of them inside qiskit
         name = type(error).__name__
         if isinstance(error, QiskitError):  # its binary parser draws boxes and colours
             name = re.sub(r"\x1b\[[\d;]*m", "", error.message).strip("'\" \n").split("\n")[0].rstrip(": ")
         raise ConfigError(f"{what} is damaged ({name[:120]}); dump it again", key=key) from error
-
-
-def _loaded(content: bytes) -> list[Any]:
-    from qiskit import QuantumCircuit, qpy
-    from qiskit.exceptions import QiskitError
-
-    circuits: list[Any] = list(qpy.load(io.BytesIO(content)))
-    for circuit in circuits:
-        if isinstance(circuit, QuantumCircuit) and (name := _misfit(circuit)):
-            raise QiskitError(f"the definition of {name!r} has other qubits than the gate")
     return circuits
 
 

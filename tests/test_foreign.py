@@ -64,7 +64,7 @@ def test_a_header_that_claims_qubits_is_refused_by_inspect(
 
 
 def test_readers_that_hang_fill_the_memory_or_die_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each in its own fork, of which nothing is left; what raises or returns passes."""
+    """Each in its own fork, of which nothing is left; a reader's own refusal is raised as it is."""
     children = []
     fork = os.fork
     monkeypatch.setattr(os, "fork", lambda: children.append(fork()) or children[-1])
@@ -72,6 +72,9 @@ def test_readers_that_hang_fill_the_memory_or_die_are_ended(monkeypatch: pytest.
     def hang() -> None:
         while True:
             pass
+
+    def refuse() -> None:
+        raise ConfigError("said the reader", key="here")
 
     for attempt, seconds, told in (
         (hang, 0.2, "takes more than 0 s"),
@@ -81,8 +84,10 @@ def test_readers_that_hang_fill_the_memory_or_die_are_ended(monkeypatch: pytest.
         monkeypatch.setattr(foreign, "SECONDS", seconds)
         with pytest.raises(ConfigError, match=told):
             require_readable(attempt, 1, "it", "k")
-    require_readable(lambda: int("x"), 1, "it", "k")
+    with pytest.raises(ConfigError, match=r"^here: said the reader$"):
+        require_readable(refuse, 1, "it", "k")
+    require_readable(lambda: int("1"), 1, "it", "k")
     for child in children:
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
-    assert len(children) == 4
+    assert len(children) == 5

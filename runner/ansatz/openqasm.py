@@ -174,16 +174,17 @@ def _require_sane(program: Program) -> None:
 
 
 def _load_qasm2(program: Program) -> QuantumCircuit:
+    require_readable(lambda: _read2(program), len(program.text), str(program.path), program.key)
+    return _read2(program)
+
+
+def _read2(program: Program) -> QuantumCircuit:
     from qiskit import qasm2
 
-    def attempt() -> QuantumCircuit:
+    try:
         return qasm2.loads(
             program.text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS, strict=False
         )
-
-    require_readable(attempt, len(program.text), str(program.path), program.key)
-    try:
-        return attempt()
     except Exception as error:
         text = " ".join(str(error).strip("'\"").split())
         if match := re.search(r"<input>:(\d+),(\d+): (.*)", text):
@@ -194,31 +195,30 @@ def _load_qasm2(program: Program) -> QuantumCircuit:
 
 
 def _load_qasm3(program: Program) -> QuantumCircuit:
-    try:
-        import qiskit_qasm3_import
-    except ImportError as error:
-        told = "OpenQASM 3 needs another package; pip install 'session-runner[qasm3]'"
-        raise ConfigError(told, key=program.key) from error
-
     from runner.engine.classification import in_order
 
     tree = _parsed(program)
+    require_readable(lambda: _read3(program, tree), len(program.text), str(program.path), program.key)
+    return in_order(circuit := _read3(program, tree), _as_declared(circuit, tree))
 
-    def attempt() -> QuantumCircuit:
-        return qiskit_qasm3_import.convert(tree)
 
-    require_readable(attempt, len(program.text), str(program.path), program.key)
+def _read3(program: Program, tree: Any) -> QuantumCircuit:
+    import qiskit_qasm3_import
+
     try:
-        circuit = attempt()
+        return qiskit_qasm3_import.convert(tree)
     except Exception as error:  # the importer lets Python's and Qiskit's own errors through
         raise _refused(program, error) from error
-    return in_order(circuit, _as_declared(circuit, tree))
 
 
 def _parsed(program: Program) -> Any:
     """The syntax tree of an OpenQASM 3 program."""
-    import openqasm3
-
+    try:
+        import openqasm3
+        import qiskit_qasm3_import  # noqa: F401
+    except ImportError as error:
+        told = "OpenQASM 3 needs another package; pip install 'session-runner[qasm3]'"
+        raise ConfigError(told, key=program.key) from error
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # where the parser's own errors go
             return openqasm3.parse(program.text)

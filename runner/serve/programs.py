@@ -213,7 +213,10 @@ def _require_readable(content: bytes) -> None:
     from qiskit import qpy
 
     def attempt() -> None:
-        list(qpy.load(io.BytesIO(content), annotation_factories=ANNOTATION_FACTORIES))
+        try:
+            list(qpy.load(io.BytesIO(content), annotation_factories=ANNOTATION_FACTORIES))
+        except Exception as error:
+            raise ConfigError(f"{QPY} is damaged ({type(error).__name__})") from error
 
     try:
         require_sane_qpy(content, QPY, "")

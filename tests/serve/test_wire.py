@@ -77,7 +77,7 @@ def circuit_text() -> dict[str, Any]:
     from qiskit import QuantumCircuit
     from qiskit_ibm_runtime import RuntimeEncoder
 
-    circuit = QuantumCircuit(1)
+    circuit = QuantumCircuit(1, name="measured")
     circuit.x(0)
     circuit.measure_all()
     return json.loads(json.dumps(circuit, cls=RuntimeEncoder))
