@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from runner.answer import Measure, Samples
     from runner.config import RunConfig
     from runner.lab import Lab
+    from runner.optimizer.method import Gradient
     from runner.problem import Problem
     from runner.workload import Workload
 
@@ -168,7 +169,7 @@ class Search:
     """Mean (or CVaR) of the sampled costs as a function of the angles; one Sampler job per call."""
 
     program = "sampler"
-    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]] | None = None
+    value_and_gradient: Gradient | None = None
     """Samples have no gradient."""
 
     def __init__(self, task: Task, workload: Workload, cvar: float, shots: int | None) -> None:

@@ -125,6 +125,13 @@ class ParameterShift:
         gradient: np.ndarray = self.slopes.T @ ((up - down) / 2)
         return gradient
 
+    def variance(self, stddevs: np.ndarray) -> np.ndarray:
+        """Squared standard error of each component, shape (P,), from those of the energies, which are independent."""
+        count = len(self.offsets)
+        up, down = stddevs[1 : count + 1], stddevs[count + 1 :]
+        variance: np.ndarray = (self.slopes**2).T @ ((up**2 + down**2) / 4)
+        return variance
+
 
 def _slope(angle: Any, parameter: Any) -> float:
     if parameter not in angle.parameters:

@@ -16,6 +16,7 @@ from runner.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choos
 from runner.config import RunConfig
 from runner.errors import RunnerError, RuntimeSessionError, StorageError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
+from runner.optimizer.method import doubted
 from runner.overlap import Overlap
 from runner.problem import Problem, chosen_gradient, fit
 from runner.record import RESULTS, Record
@@ -225,8 +226,14 @@ class Lab:
             callback=workload.iteration,
             **more,
         )
-        if optimizer.uses_gradient and self.config.gradient == "spsa":
-            found = replace(found, success=False)  # one random direction cannot tell that a gradient vanishes
+        if (
+            found.success
+            and optimizer.uses_gradient
+            and not energy.value_and_gradient
+            and workload.lowest.stddev
+        ):
+            doubt = "differences of noisy energies cannot tell that it stands still"
+            found = replace(found, success=False, message=doubted(found.message, doubt))
         with self._lock:
             self.converged = found.success and self.converged is not False
         workload.propose(found.candidates or (Candidate("answer", found.parameters),))

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from runner.config import RunConfig
     from runner.lab import Lab
     from runner.optimizer import Candidate
+    from runner.optimizer.method import Gradient
+
+    Slope = tuple[float, np.ndarray, np.ndarray]
+    """Energy, gradient and its standard errors, shape (P,) each."""
 
 
 @dataclass
@@ -111,15 +115,17 @@ class Workload:
         self.iterations += 1
         self._lab.record("iteration", {"workload": self.name, "iteration": self.iterations, **progress})
 
-    def observe(self, energy: float, stddev: float, parameters: np.ndarray, **more: Any) -> None:
-        """Count one evaluation at parameters of shape (P,), report it, and remember it if it is the best.
+    def observe(
+        self, energy: float, stddev: float, parameters: np.ndarray, *, candidate: bool = True, **more: Any
+    ) -> None:
+        """Count one evaluation at parameters of shape (P,), report it, and remember a candidate if it is the best.
 
         Raises:
             NumericalError: the energy is not a finite number.
         """
         number = self.evaluations
         self.evaluations += 1
-        if math.isfinite(energy) and energy < self.lowest.energy:
+        if candidate and math.isfinite(energy) and energy < self.lowest.energy:
             self.lowest = Best(energy, stddev, parameters.tolist(), number)
         if self.lowest.energy < self.best.energy:
             self.best = self.lowest
@@ -233,8 +239,8 @@ class EnergyFunction(Protocol):
 
     program: str
     """estimator | sampler: what takes its PUBs."""
-    value_and_gradient: Callable[[np.ndarray], tuple[float, np.ndarray]] | None
-    """Parameters of shape (P,) → value and gradient of shape (P,); None: there is none."""
+    value_and_gradient: Gradient | None
+    """Parameters of shape (P,) → value, gradient and its standard errors, shape (P,) each; None: there is none."""
 
     def __call__(self, parameters: np.ndarray) -> Any:
         """Value at parameters of shape (P,), or values of shape (B,) at parameters of shape (B, P)."""
@@ -281,13 +287,13 @@ class Objective:
                 prepared(shift.circuit, term.observable)
                 for shift, term in zip(self._shifts, terms, strict=True)
             ]
-        gradients: dict[str, Callable[[np.ndarray], tuple[float, np.ndarray]]] = {
+        gradients: dict[str, Gradient] = {
             "parameter_shift": self._parameter_shift,
             "adjoint": self._adjoint,
             "spsa": self._spsa,
         }
         self.value_and_gradient = gradients.get(gradient)
-        """Parameters of shape (P,) → energy and gradient of shape (P,); None where no gradient is declared."""
+        """Parameters (P,) → energy, gradient and its standard errors, (P,) each; None where none is declared."""
 
     def frequencies(self) -> list[tuple[float, ...] | None]:
         """For each parameter, in order, the positive frequencies of the sum; None where they cannot be known."""
@@ -300,12 +306,26 @@ class Objective:
             StopOptimization: the session has ended and the experiment is to stop then.
             NumericalError: an energy is not a finite number.
         """
+        energies = self._observed(parameters)
+        return float(energies[0]) if parameters.ndim == 1 else energies
+
+    def with_probes(self, points: np.ndarray) -> np.ndarray:
+        """Energies at points of shape (B, P), of which all but the first tell a slope and are no candidates.
+
+        Raises:
+            StopOptimization: the session has ended and the experiment is to stop then.
+            NumericalError: an energy is not a finite number.
+        """
+        return self._observed(points, candidates=1)
+
+    def _observed(self, parameters: np.ndarray, candidates: int | None = None) -> np.ndarray:
         rows = parameters[None, :] if parameters.ndim == 1 else parameters
         energies, stddevs = self._evaluate(parameters)
         energies = energies.reshape(-1)
-        for row, energy, stddev in zip(rows, energies.tolist(), stddevs.reshape(-1).tolist(), strict=True):
-            self.workload.observe(energy, stddev, row)
-        return float(energies[0]) if parameters.ndim == 1 else energies
+        measured = zip(rows, energies.tolist(), stddevs.reshape(-1).tolist(), strict=True)
+        for place, (row, energy, stddev) in enumerate(measured):
+            self.workload.observe(energy, stddev, row, candidate=candidates is None or place < candidates)
+        return energies
 
     def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
         """The PUBs that evaluate it at points of shape (C, P), or at (P,): one per term."""
@@ -354,7 +374,7 @@ class Objective:
             return values[0]
         return sum(term.weight * value for term, value in zip(self.terms, values, strict=True))
 
-    def _parameter_shift(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+    def _parameter_shift(self, parameters: np.ndarray) -> Slope:
         pubs = [
             (*pub, shift.angles(parameters)) for pub, shift in zip(self._shifted, self._shifts, strict=True)
         ]
@@ -367,22 +387,27 @@ class Objective:
         gradient = self._weighted(
             [shift.gradient(part["evs"]) for shift, part in zip(self._shifts, parts, strict=True)]
         )
-        return self._with_gradient(parameters, energy, variance**0.5, gradient)
+        spread = sum(
+            term.weight**2 * shift.variance(part["stds"])
+            for term, shift, part in zip(self.terms, self._shifts, parts, strict=True)
+        )
+        return self._with_gradient(parameters, energy, variance**0.5, gradient, spread**0.5)
 
-    def _adjoint(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+    def _adjoint(self, parameters: np.ndarray) -> Slope:
         parts = self.workload.gradients([(*pub, parameters) for pub in self._pubs])
         energy = self._weighted([float(part["evs"]) for part in parts])
         gradient = self._weighted([part["gradients"].reshape(-1) for part in parts])
-        return self._with_gradient(parameters, energy, 0.0, gradient)
+        return self._with_gradient(parameters, energy, 0.0, gradient, 0.0 * gradient)
 
-    def _spsa(self, parameters: np.ndarray) -> tuple[float, np.ndarray]:
+    def _spsa(self, parameters: np.ndarray) -> Slope:
         points, direction = spsa_points(parameters, self.workload.rng)
         energies, stddevs = self._evaluate(points)
         gradient = spsa_gradient(energies, direction)
-        return self._with_gradient(parameters, float(energies[0]), float(stddevs[0]), gradient)
+        unknown = math.nan * gradient  # one random direction cannot tell that a gradient vanishes
+        return self._with_gradient(parameters, float(energies[0]), float(stddevs[0]), gradient, unknown)
 
     def _with_gradient(
-        self, parameters: np.ndarray, energy: float, stddev: float, gradient: np.ndarray
-    ) -> tuple[float, np.ndarray]:
+        self, parameters: np.ndarray, energy: float, stddev: float, gradient: np.ndarray, errors: np.ndarray
+    ) -> Slope:
         self.workload.observe(energy, stddev, parameters, gradient_norm=math.sqrt(gradient.dot(gradient)))
-        return energy, gradient
+        return energy, gradient, errors

@@ -78,6 +78,22 @@ def test_nelder_mead_within_bounds():
     assert check("nelder_mead", [0, 5, 8, 10], box=(-9.0, 9.0)) >= 3
 
 
+@pytest.mark.parametrize(("seed", "parameters"), [(41, 4), (6, 6), (38, 6), (54, 6)])
+def test_a_fresh_powell_finds_no_more(seed, parameters):
+    """Where one run of SciPy's Powell ends on these landscapes, the next falls 3.5 to 47 times its `ftol`."""
+    landscape = Landscape(seed, parameters)
+    once = minimize(landscape, landscape.start, method="Powell")
+    result = descent("powell", landscape)
+
+    def fall(point):
+        before, after = landscape(point), minimize(landscape, point, method="Powell").fun
+        return 2 * (before - after) / (abs(before) + abs(after))
+
+    assert fall(once.x) > 1e-4
+    assert result.success
+    assert fall(result.parameters) <= 1e-4
+
+
 def test_powell_within_bounds_is_not_called_converged():
     """Landscape 8 within [−9, 9]: L-BFGS-B finds 0.027 less from where SciPy's Powell ends with success."""
     landscape = Landscape(8)

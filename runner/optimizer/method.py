@@ -16,13 +16,20 @@ if TYPE_CHECKING:
 
 Energy = Callable[[Any], Any]
 """Parameters (P,) → energy, or (B, P) → energies (B,) taken in one job."""
-Gradient = Callable[[Any], tuple[float, Any]]
-"""Parameters (P,) → energy and its gradient (P,)."""
+Gradient = Callable[[Any], tuple[Any, ...]]
+"""Parameters (P,) → energy, its gradient (P,), and where they are sampled the gradient's standard errors (P,).
+
+A standard error that is not known is NaN; left out, or zero, the gradient is exact.
+"""
 Fidelity = Callable[[Any, Any], Any]
 """Two sets of parameters (B, P) → |⟨ψ(a)|ψ(b)⟩|² of each pair, shape (B,)."""
 Frequencies = Sequence[tuple[float, ...] | None]
 """For each parameter the positive frequencies [1/rad] with which the energy can depend on it; None: unknown."""
 Callback = Callable[[Mapping[str, Any]], None]
+CERTAIN = 3.0
+"""Standard errors that a measured gradient may be away from zero and still be called zero."""
+AT_BOUND = 1e-6
+"""Distance in radians from a bound at which a point counts as on it."""
 ORIGINS = ("answer", "mean", "best")
 """Where a candidate comes from; of equal points the first origin counts."""
 
@@ -230,6 +237,7 @@ class Method:
             fidelity,
             callback,
             frequencies=frequencies,
+            box=box,
         )
         try:
             ending = self.config.descend(watch, x0, rng)
@@ -244,19 +252,27 @@ class Method:
                 resumable=stop.resumable,
                 candidates=watch.candidates(),
             )
+        parameters = watch.inside(np.array(ending.parameters, dtype=float))
+        doubt = watch.doubt(parameters) if ending.success else None
+        success = ending.success and doubt is None
         return OptimizerResult(
-            parameters=np.array(ending.parameters, dtype=float),
+            parameters=parameters,
             energy=float(ending.energy),
             evaluations=watch.evaluations,
             iterations=watch.iterations,
-            success=ending.success,
-            message=ending.message,
-            candidates=watch.candidates(ending.parameters),
+            success=success,
+            message=doubted(ending.message, doubt),
+            candidates=watch.candidates(parameters, stationary=success),
         )
 
 
+def doubted(message: str, doubt: str | None) -> str:
+    """What a method says of its end, and why that is not called converged; as it is without doubt."""
+    return message if doubt is None else f"{message.rstrip('.')}. But {doubt}: not called converged."
+
+
 class Watch:
-    """The energy function as a method sees it: counted, limited, and remembering the best point."""
+    """The energy function as a method sees it: counted, limited, kept in bounds, and remembering the best point."""
 
     def __init__(
         self,
@@ -267,8 +283,10 @@ class Watch:
         callback: Callback,
         *,
         frequencies: Frequencies | None = None,
+        box: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self.frequencies = frequencies
+        self.box = box
         self.max_evaluations = config.max_evaluations
         self.target_energy = config.target_energy
         self.evaluations = 0
@@ -283,6 +301,7 @@ class Watch:
         self._gradient = gradient
         self._fidelity = fidelity
         self._callback = callback
+        self._slopes: dict[bytes, tuple[Any, Any]] = {}
 
     @property
     def left(self) -> float:
@@ -296,9 +315,16 @@ class Watch:
             StopOptimization: the evaluations are used up or the target is reached.
         """
         self._admit(1)
+        parameters = self.inside(parameters)
         energy = float(self._energy(parameters))
         self._seen(parameters, energy)
         return energy
+
+    def inside(self, parameters: np.ndarray) -> np.ndarray:
+        """The nearest parameters (…, P) within the bounds; as they are without bounds."""
+        import numpy as np
+
+        return parameters if self.box is None else np.clip(parameters, *self.box)
 
     def many(self, parameters: np.ndarray) -> np.ndarray:
         """Energies at parameters of shape (B, P), as one job.
@@ -309,29 +335,96 @@ class Watch:
         import numpy as np
 
         self._admit(len(parameters))
+        parameters = self.inside(parameters)
         energies = np.asarray(self._energy(parameters), dtype=float)
         for row, energy in zip(parameters, energies.tolist(), strict=True):
             self._seen(row, energy)
         return energies
 
     def value_and_gradient(self, parameters: np.ndarray, step: float) -> tuple[float, np.ndarray]:
-        """Energy and gradient at (P,): as given, else central differences of width `step` in one job.
+        """Energy and gradient at (P,): as given, else differences of width `step` in one job, all within the bounds.
 
         Raises:
             StopOptimization: the evaluations are used up or the target is reached.
         """
         import numpy as np
 
+        parameters = self.inside(parameters)
         if self._gradient is None:
-            shift = step * np.eye(len(parameters))
-            energies = self.many(np.concatenate([parameters[None], parameters + shift, parameters - shift]))
-            up, down = energies[1 : len(parameters) + 1], energies[len(parameters) + 1 :]
-            self.last_energy = float(energies[0])
-            return float(energies[0]), (up - down) / (2 * step)
+            return self._differences(parameters, step)
         self._admit(1)
-        energy, slope = self._gradient(parameters)
+        energy, slope, *errors = self._gradient(parameters)
+        if errors:
+            self._slopes[parameters.tobytes()] = (slope, errors[0])
         self._seen(parameters, float(energy))
         return float(energy), np.asarray(slope, dtype=float)
+
+    def _differences(self, parameters: np.ndarray, step: float) -> tuple[float, np.ndarray]:
+        """Energy and the slope of the parabola through it and two probes, which are no candidates themselves.
+
+        The probes lie a step to either side; where a bound is nearer than that, one and two steps away from it.
+        """
+        import numpy as np
+
+        count = len(parameters)
+        first, second = self._probes(parameters, step)
+        points = np.concatenate([parameters[None], parameters + np.diag(first), parameters + np.diag(second)])
+        self._admit(len(points))
+        points = self.inside(points)
+        energies = np.asarray(getattr(self._energy, "with_probes", self._energy)(points), dtype=float)
+        self.evaluations += len(points) - 1
+        self._seen(parameters, float(energies[0]))
+        one, two = energies[1 : count + 1], energies[count + 1 :]
+        central = (one - two) / (2 * step)
+        if np.all(first == step) and np.all(second == -step):
+            return float(energies[0]), central
+        weights = second / (first * (second - first)), first / (second * (first - second))
+        centre = (first + second) / (first * second)
+        return float(energies[0]), weights[0] * one + weights[1] * two - centre * energies[0]
+
+    def _probes(self, parameters: np.ndarray, step: float) -> tuple[np.ndarray, np.ndarray]:
+        """How far from each parameter its two probes lie, shape (P,) each."""
+        import numpy as np
+
+        steps = np.full(len(parameters), step)
+        if self.box is None:
+            return steps, -steps
+        low, high = self.box
+        steps = np.minimum(steps, (high - low) / 3)
+        above, below = parameters + steps > high, parameters - steps < low
+        return np.where(above, -2 * steps, steps), np.where(above, -steps, np.where(below, 2 * steps, -steps))
+
+    def doubt(self, parameters: np.ndarray) -> str | None:
+        """Why a point, shape (P,), cannot be called stationary under shot noise; None where it can, or without noise.
+
+        Stationary is where every component of the measured gradient, but those that lead across a bound, is zero
+        within `CERTAIN` standard errors. What a method itself goes by (a small step, two equal energies, a small
+        gradient) may be an accident of the noise.
+        """
+        import numpy as np
+
+        if not any(np.any(errors != 0) for _, errors in self._slopes.values()):
+            return None
+        if (found := self._slopes.get(parameters.tobytes())) is None:
+            return "under shot noise no gradient was measured there"
+        slope, errors = found
+        if not np.all(np.isfinite(errors)):
+            return "how uncertain the gradient is there is not known"
+        inward = slope if self.box is None else self._inward(parameters, slope)
+        rounding = 1e-9 * max(1.0, float(np.abs(slope).max()))
+        distance = float((np.abs(inward) / np.maximum(errors, rounding)).max())
+        return (
+            None if distance <= CERTAIN else f"the gradient there is {distance:.3g} standard errors from zero"
+        )
+
+    def _inward(self, parameters: np.ndarray, slope: np.ndarray) -> np.ndarray:
+        """The gradient without what leads down across a bound that the point is on."""
+        import numpy as np
+
+        assert self.box is not None
+        low, high = self.box
+        outward = (parameters <= low + AT_BOUND) & (slope > 0) | (parameters >= high - AT_BOUND) & (slope < 0)
+        return np.where(outward, 0.0, slope)
 
     def fidelities(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
         """|⟨ψ(first)|ψ(second)⟩|² of each pair of rows."""
@@ -346,11 +439,12 @@ class Watch:
         shown = self.last_energy if energy is None else energy
         self._callback({"energy": shown, "evaluations": self.evaluations, **more})
 
-    def candidates(self, answer: Any = None) -> tuple[Candidate, ...]:
+    def candidates(self, answer: Any = None, *, stationary: bool = False) -> tuple[Candidate, ...]:
         """The distinct points that may be the answer: the method's own, its mean, the best seen.
 
         Args:
             answer: the method's own, shape (P,); None: where it stands.
+            stationary: leave out what shot noise does not allow to call so.
         """
         import numpy as np
 
@@ -360,7 +454,9 @@ class Watch:
         found: list[Candidate] = []
         for origin in ORIGINS:
             if origin in points:
-                point = np.array(points[origin], dtype=float)
+                point = self.inside(np.array(points[origin], dtype=float))
+                if stationary and self.doubt(point):
+                    continue
                 if not any(np.array_equal(point, other.parameters) for other in found):
                     found.append(Candidate(origin, point))
         return tuple(found)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.errors import ConfigError
-from runner.optimizer.method import Ending, OptimizerConfig, Watch, optional_count, optional_positive
+from runner.optimizer.method import (
+    Ending,
+    OptimizerConfig,
+    Watch,
+    doubted,
+    optional_count,
+    optional_positive,
+)
 from runner.require import require_integer, require_number, require_positive, require_range
 
 if TYPE_CHECKING:
@@ -72,7 +79,7 @@ class ScipyMethod(OptimizerConfig):
             x0=x0,
             method=self.scipy_name,
             tol=self.tolerance,
-            bounds=None if box is None else list(zip(*box, strict=True)),
+            bounds=None if box is None else self.limits(*box),
             options=self.options(watch, x0),
             callback=step,
             **self.functions(watch),
@@ -82,8 +89,12 @@ class ScipyMethod(OptimizerConfig):
             parameters=found.x,
             energy=float(found.fun),
             success=bool(found.success) and doubt is None,
-            message=f"{found.message}{f' But {doubt}: not called converged.' if doubt else ''}",
+            message=doubted(found.message, doubt),
         )
+
+    def limits(self, low: np.ndarray, high: np.ndarray) -> Any:
+        """The bounds as SciPy takes them, from the lowest and highest values, shape (P,) each."""
+        return list(zip(low, high, strict=True))
 
     def doubt(self, found: Any) -> str | None:  # noqa: ARG002 - for those that have some
         """Why an end that SciPy calls a success is none; None where it is one."""
@@ -162,9 +173,24 @@ class WolfeMethod(OptimizerConfig):
             )
 
 
-def _check_norm(norm: float | None) -> None:
-    if norm is not None and (math.isnan(norm) or norm == 0):
+INFINITE = {".inf": math.inf, "+.inf": math.inf, "-.inf": -math.inf}
+"""YAML's words for infinity, which are strings on a command line."""
+
+
+def _order(norm: Any) -> float | None:
+    """The order of a norm, as a number.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    word = norm.lower() if isinstance(norm, str) else ""
+    try:
+        order = None if norm is None else INFINITE[word] if word in INFINITE else float(norm)
+    except (TypeError, ValueError):
+        order = math.nan
+    if isinstance(norm, bool) or (order is not None and (math.isnan(order) or order == 0)):
         raise ConfigError(f"must be a number but 0, or inf, got {norm}; use 2 or inf", key="optimizer.norm")
+    return order
 
 
 @dataclass(kw_only=True)
@@ -185,16 +211,6 @@ class COBYLA(ScipyMethod):
         super().__post_init__()
         require_integer("optimizer.restarts", self.restarts, 0, 1000)
         _check_last_radius(self, "tolerance", "rhobeg")
-
-    def functions(self, watch: Watch) -> dict[str, Any]:
-        """The energy; where COBYLA asks beyond a bound, as it may on its way, the one at the bound."""
-        import numpy as np
-
-        def inside(x: np.ndarray) -> float:
-            box = self.box(len(x))
-            return watch(x if box is None else np.clip(x, *box))
-
-        return {"fun": inside}
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
         """Descend, and begin again where the energy was lowest: shot noise ends a descent early."""
@@ -309,6 +325,31 @@ class Powell(ScipyMethod):
                 "does not reach every point; give independent directions", key="optimizer.direc"
             )
 
+    def options(self, watch: Watch, x0: np.ndarray) -> dict[str, Any]:
+        """SciPy's options, and the sweeps that are left."""
+        options = super().options(watch, x0)
+        if self.maxiter is not None:
+            options["maxiter"] = self.maxiter - watch.iterations
+        return options
+
+    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
+        """Descend, and begin again until two in turn find no more: directions that grew alike end a descent early."""
+        ending, idle = super().descend(watch, x0, rng), 0
+        while ending.success and idle < 2:
+            if self.maxiter is not None and watch.iterations >= self.maxiter:
+                doubt = "no sweep was left to begin again from there"
+                return replace(ending, success=False, message=doubted(ending.message, doubt))
+            again = super().descend(watch, ending.parameters, rng)
+            fall, size = ending.energy - again.energy, abs(ending.energy) + abs(again.energy)
+            idle = idle + 1 if 2 * fall <= self._threshold * size else 0
+            ending = again
+        return ending
+
+    @property
+    def _threshold(self) -> float:
+        """The relative change that SciPy goes by."""
+        return next((value for value in (self.ftol, self.tolerance) if value is not None), 1e-4)
+
     def doubt(self, found: Any) -> str | None:  # noqa: ARG002 - wherever it ends
         """With bounds its line searches span the whole box, and may end elsewhere than where the energy falls."""
         return None if self.bounds is None else "searches across a box may pass a minimum by"
@@ -386,8 +427,8 @@ class BFGS(WolfeMethod, GradientMethod):
     """Norm of the gradient at which it has converged."""
     xrtol: float | None = None
     """Relative change of the parameters at which it has converged."""
-    norm: float | None = None
-    """Order of the gradient's norm; null: inf, its largest component."""
+    norm: Any = None
+    """Order of the gradient's norm, a number, inf or -inf; null: inf, its largest component."""
     hess_inv0: list[Any] | None = None
     """The inverse Hessian it begins with, P lists of P numbers, positive definite; null: the identity."""
 
@@ -400,7 +441,7 @@ class BFGS(WolfeMethod, GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_norm(self.norm)
+        self.norm = _order(self.norm)
 
     def check(self, parameters: int) -> None:
         """Refuse settings that do not fit this number of parameters.
@@ -427,8 +468,8 @@ class CG(WolfeMethod, GradientMethod):
     """Most steps."""
     gtol: float | None = None
     """Norm of the gradient at which it has converged."""
-    norm: float | None = None
-    """Order of the gradient's norm; null: inf, its largest component."""
+    norm: Any = None
+    """Order of the gradient's norm, a number, inf or -inf; null: inf, its largest component."""
 
     label = scipy_name = "CG"
     default_c2 = 0.4
@@ -439,7 +480,7 @@ class CG(WolfeMethod, GradientMethod):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        _check_norm(self.norm)
+        self.norm = _order(self.norm)
 
 
 @dataclass(kw_only=True)
@@ -623,6 +664,8 @@ class TrustConstr(GradientMethod):
     """First tolerance of the barrier's inner problem, where there are bounds."""
     initial_constr_penalty: float | None = None
     """First weight of what exceeds the bounds."""
+    factorization_method: str | None = None
+    """NormalEquation (needs scikit-sparse) | AugmentedSystem | QRFactorization | SVDFactorization; of the bounds."""
 
     label = scipy_name = "trust-constr"
     uses_bounds = True
@@ -634,14 +677,62 @@ class TrustConstr(GradientMethod):
     )
     thresholds = ("gtol", "xtol", "barrier_tol")
     counts = ("maxiter",)
+    others = ("factorization_method",)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("barrier_tol", *self.positive[1:]):
+        for name in ("barrier_tol", *self.positive[1:], *self.others):
             if getattr(self, name) is not None and self.bounds is None:
                 raise ConfigError(
                     "has an effect with bounds only; give optimizer.bounds", key=f"optimizer.{name}"
                 )
+        if self.factorization_method is not None:
+            _check_factorization(self.factorization_method)
+
+    def options(self, watch: Watch, x0: np.ndarray) -> dict[str, Any]:
+        """SciPy's options; two of the factorizations take dense matrices."""
+        options = super().options(watch, x0)
+        if self.factorization_method is not None:
+            options["sparse_jacobian"] = FACTORIZATIONS[self.factorization_method]
+        return options
+
+    def limits(self, low: np.ndarray, high: np.ndarray) -> Any:
+        """The bounds, within which it is to stay on its way too."""
+        from scipy.optimize import Bounds
+
+        return Bounds(low, high, keep_feasible=True)
+
+    def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
+        """Run the method from a point between the bounds: its barrier is infinite on them."""
+        import numpy as np
+
+        if (box := self.box(len(x0))) is not None:
+            margin = MARGIN * (box[1] - box[0])
+            x0 = np.clip(x0, box[0] + margin, box[1] - margin)
+        return super().descend(watch, x0, rng)
+
+
+MARGIN = 0.01
+"""Share of the bounds' distance that an interior method keeps from them where it starts."""
+FACTORIZATIONS = {
+    "NormalEquation": True, "AugmentedSystem": True, "QRFactorization": False, "SVDFactorization": False
+}  # fmt: skip
+"""What SciPy can do with the Jacobian of bounds → whether that is sparse."""
+
+
+def _check_factorization(method: str) -> None:
+    """Refuse what SciPy does not know, and what it would replace by another with a warning.
+
+    Raises:
+        ConfigError: naming what can be typed.
+    """
+    from importlib.util import find_spec
+
+    key = "optimizer.factorization_method"
+    if method not in FACTORIZATIONS:
+        raise ConfigError(f"must be one of {', '.join(FACTORIZATIONS)}, got {method!r}; choose one", key=key)
+    if method == "NormalEquation" and find_spec("sksparse") is None:
+        raise ConfigError("NormalEquation needs scikit-sparse; install it, or take AugmentedSystem", key=key)
 
 
 METHODS: dict[str, type[OptimizerConfig]] = {
