@@ -124,6 +124,7 @@ def summary(
     hamiltonian: str | None,
     read: str | None = None,
     idle: str | None = None,
+    exact: bool = False,
 ) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
 
@@ -134,6 +135,7 @@ def summary(
         hamiltonian: name of its schema, which tells the unit of energy.
         read: how the file of the Hamiltonian was understood.
         idle: what becomes of qubits that wait; None where nothing is noisy.
+        exact: the values have no standard errors, and none is printed.
     """
     console = terminal()
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -164,7 +166,7 @@ def summary(
         table.add_row("tracking", tracking)
     console.print(table)
     if result.table:
-        console.print(rows(result.table))
+        console.print(rows(_without_spreads(result.table) if exact else result.table))
 
 
 def _by_name(names: Sequence[str], values: Sequence[float]) -> str:
@@ -175,6 +177,10 @@ def _by_name(names: Sequence[str], values: Sequence[float]) -> str:
 
 MOST_PARAMETERS = 16
 """Parameters that are printed by name."""
+
+
+def _without_spreads(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in row if name.split()[-1] != "stddev"} for row in content]
 
 
 def rows(content: list[dict[str, Any]]) -> Table:

@@ -13,7 +13,7 @@ import re
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from runner.redact import names_secret, protect_saved, redact, secret_in
 from runner.require import nearest, shorten
 
 if TYPE_CHECKING:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
@@ -40,6 +41,11 @@ HYDRA_KEYS = (
 
 PLAIN_TEXT = re.compile(r"[\w.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
 """A key and a text that can only be meant as one, though Hydra's grammar wants quotes around it."""
+NAMES = re.compile(
+    r"""(?P<lead>[{,]\s*)(?:(?P<quote>['"])(?P<quoted>[^'"]+)(?P=quote)|(?P<bare>[^\W\d][\w.]*(?:\\?\[\d+\\?\])*))(?=\s*:)"""
+    r"""|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+)
+"""A name before a colon in a mapping, quoted or with indices; or a quoted text, which is left as it is."""
 MAX_YAML_BYTES = 1_000_000
 MAX_YAML_NODES = 100_000
 
@@ -67,12 +73,54 @@ def _parse(text: str) -> tuple[Override, ...]:
         ):  # a geometry or a path, as a shell without quotes of ours hands it over
             key, _, value = text.partition("=")
             return tuple(parser.parse_overrides([f"{key}='{value}'"]))
+        if named := _with_names(parser, text):
+            return named
         key = text.lstrip("+~").partition("=")[0]
         raise ConfigError(
             f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "
             f"e.g. '{key or 'key'}=\"a=b\"'",
             key=key if re.fullmatch(r"[\w.]+", key) else "command line",
         ) from error
+
+
+def _with_names(parser: OverridesParser, text: str) -> tuple[Override, ...]:
+    """The override read with names in mappings that Hydra's grammar does not have, `{θ[0]: 0.3}`; empty if it is none.
+
+    The names are parsed as words that stand for them.
+    """
+    from hydra.errors import OverrideParseException
+
+    names: dict[str, str] = {}
+
+    def word(match: re.Match[str]) -> str:
+        if match["lead"] is None:
+            return match[0]  # a quoted text
+        placeholder = f"name_{len(names)}_"
+        names[placeholder] = match["quoted"] or match["bare"].replace("\\", "")
+        return f"{match['lead']}{placeholder}"
+
+    key, equal, value = text.partition("=")
+    try:
+        parsed = parser.parse_overrides([f"{key}{equal}{NAMES.sub(word, value)}"])
+    except OverrideParseException:
+        return ()
+    put: set[str] = set()
+    for override in parsed:
+        override.input_line = text
+        override._value = _named(override._value, names, put)
+    return tuple(parsed) if put == names.keys() else ()
+
+
+def _named(value: Any, names: Mapping[str, str], put: set[str]) -> Any:
+    """A parsed value with the names instead of the words that stand for them, which are added to `put`."""
+    if isinstance(value, dict):
+        put |= names.keys() & value.keys()
+        return {names.get(key, key): _named(item, names, put) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_named(item, names, put) for item in value]
+    if hasattr(value, "list"):  # several values of a sweep
+        return replace(value, list=_named(value.list, names, put))
+    return value
 
 
 def plugins_in(overrides: Sequence[str]) -> list[str]:

@@ -214,6 +214,7 @@ class _Execution:
                 hamiltonian=schema,
                 read=self._read(preparation.problem),
                 idle=getattr(preparation.backend, "idle_qubits", None),
+                exact=self.config.estimator.precision == 0,
             )
         return result
 

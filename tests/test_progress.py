@@ -49,6 +49,25 @@ def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> N
     assert "files here" in lines
 
 
+@pytest.mark.parametrize(("exact", "words"), [(True, ["0.5", "0.25"]), (False, ["0.5", "0", "0.25", "0"])])
+def test_a_table_of_exact_values_has_no_standard_errors(
+    exact: bool, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sampled ones are printed also where every shot was the same, which gives 0."""
+    result = RunResult(
+        experiment="dynamics", status="finished", energy=None, stddev=None, reference_energy=None, error=None,
+        evaluations=1, iterations=0, parameters=[], stop_reason="done", usage_seconds=1.0, cost=None,
+        session_ids=["s"], mlflow_run_id=None, seed=1, wall_seconds=0.5, versions={}, exit_code=0,
+        table=[{"ZI": 0.5, "ZI stddev": 0.0, "energy": 0.25, "stddev": 0.0}], directory=Path("here"),
+    )  # fmt: skip
+
+    summary(result, [], "off", hamiltonian=None, exact=exact)
+
+    *_, header, row = capsys.readouterr().out.splitlines()
+    assert row.split() == words
+    assert ("stddev" in header) is not exact
+
+
 @pytest.mark.parametrize(
     ("facts", "lines"),
     [

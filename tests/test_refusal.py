@@ -14,6 +14,8 @@ import yaml
 
 from runner.__main__ import main
 from runner.config import compose
+from runner.errors import ConfigError
+from runner.refusal import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = yaml.safe_load((ROOT / "tests" / "bad_input.yaml").read_text("utf-8"))
@@ -123,6 +125,40 @@ def test_a_quoted_number_is_the_number(override: str, where: str) -> None:
 
     assert type(value) is int
     assert value == int(override.partition("'")[2].strip("'"))
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        ("{w[0]: 0.3, w[1]: 0.4}", {"w[0]": 0.3, "w[1]": 0.4}),
+        ("{ θ[0] :1,γ: 2 }", {"θ[0]": 1, "γ": 2}),
+        ("{'w[0]': 1, \"x y\": 2}", {"w[0]": 1, "x y": 2}),
+        (r"{w\[0\]: 0.3, θ\[1\]: 1}", {"w[0]": 0.3, "θ[1]": 1}),
+        ("{θ: 'b, w[1]: x'}", {"θ": "b, w[1]: x"}),
+        ("[{w[0]: {θ[1]: 2}}]", [{"w[0]": {"θ[1]": 2}}]),
+    ],
+)
+def test_names_with_indices_are_names(value: str, wanted: Any) -> None:
+    """Elements of vectors as the summary prints them; what is in quotes stays as it is."""
+    (override,) = parse([f"ansatz.initial_values={value}"])
+
+    assert override.value() == wanted
+    assert override.input_line == f"ansatz.initial_values={value}"
+
+
+def test_several_values_with_such_names_make_a_sweep() -> None:
+    """Each is written so that it can be read again."""
+    (override,) = parse(["a={w[0]: 1},{θ[0]: 2}"])
+    written = list(override.sweep_string_iterator())
+
+    assert [parse([f"a={text}"])[0].value() for text in written] == [{"w[0]": 1}, {"θ[0]": 2}]
+
+
+@pytest.mark.parametrize("text", ["a=[x, w[0]:1]", "a={w[0]: 1", "a={w[0] 1}"])
+def test_what_only_looks_like_names_is_refused(text: str) -> None:
+    """In one line."""
+    with pytest.raises(ConfigError, match="is not understood"):
+        parse([text])
 
 
 def test_a_process_says_the_same(workdir: Path) -> None:

@@ -255,10 +255,8 @@ class EstimatorV2(_Primitive):
             circuit, observables = pub[0], pub[1]
             values = pub[2] if len(pub) > 2 else None
             own = pub[3] if len(pub) > 3 else None
-        if type(observables) is Planned and observables.backend is self._backend:
-            plan = observables.plan
-        else:
-            plan = self._backend.estimator_plan(circuit, observables)
+        planned = type(observables) is Planned and observables.backend is self._backend
+        plan = observables.plan if planned else self._backend.estimator_plan(circuit, observables)
         array = _values(values, circuit, plan.num_parameters)
         if own is None:
             own = precision
@@ -268,6 +266,8 @@ class EstimatorV2(_Primitive):
             raise ConfigError(f"precision must be 0 (exact) or a positive number, got {own!r}")
         else:
             shots = shots_for(float(own))
+        if not planned:  # who plans for a loop asks once
+            plan.require(exact=shots is None)
         batch = array.shape[:-1]
         shape = _broadcast(plan.shape, batch) if batch and plan.shape else batch or plan.shape
         return _Pub(circuit, plan, array, shape, shots, float(own))

@@ -69,4 +69,5 @@ def _summary(files: RunDirectory) -> None:
     sessions = json.loads(files.session.read_text(encoding="utf-8"))["sessions"]
     schemas = next(iter(read_journal(files.journal).events), {}).get("schemas", {})
     result = RunResult(**content, directory=files.path)
-    summary(result, sessions, "", hamiltonian=schemas.get("hamiltonian"))
+    exact = schemas.get("estimator") == "exact"
+    summary(result, sessions, "", hamiltonian=schemas.get("hamiltonian"), exact=exact)

@@ -456,3 +456,22 @@ def test_P1_numbers_are_what_the_containers_hold() -> None:
     with pytest.raises(JobFailedError) as long:
         late.result()
     assert str(short.value) == str(long.value)
+
+
+@pytest.mark.parametrize("precision", [0, 0.1])
+def test_what_cannot_be_evaluated_is_refused_before_the_session_begins(precision: float) -> None:
+    """A reset among 24 (exact) or 60 (sampled) connected qubits with T gates: no job, and the session is pending."""
+    size = 24 if precision == 0 else 60
+    circuit = QuantumCircuit(size)
+    circuit.h(0)
+    for qubit in range(size - 1):
+        circuit.cx(qubit, qubit + 1)
+    circuit.reset(0)
+    circuit.t(1)
+    service = LocalRuntimeService(seed=1)
+
+    with Session(service.backend("ideal")) as session:
+        with pytest.raises(ConfigError, match=f"{size} "):
+            EstimatorV2(mode=session).run([(circuit, "Z" * size)], precision=precision)
+        assert session.status() == "Pending"
+    assert service.jobs() == []
