@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from qiskit.circuit import QuantumCircuit
+from qiskit.providers.fake_provider import GenericBackendV2
 
 from runner.errors import (
     ConfigError,
@@ -338,7 +339,12 @@ def test_S11_circuits_must_be_isa_circuits(service: LocalRuntimeService) -> None
     with conditional.if_test((conditional.clbits[0], 1)):
         conditional.x(0)
     with pytest.raises(ConfigError, match="no instruction if_else"):
-        SamplerV2(service.backend("generic_2_line")).run([conditional])
+        SamplerV2(service.attach(GenericBackendV2(2))).run([conditional])  # a device without any control flow
+    inside = QuantumCircuit(2, 1)
+    with inside.if_test((inside.clbits[0], 1)):
+        inside.h(0)
+    with pytest.raises(ConfigError, match="no instruction h "):
+        SamplerV2(service.backend("generic_2_line")).run([inside])
 
     assert service.jobs() == []
 
