@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from runner.config import CONF, declare
-from runner.errors import ConfigError, JournalError
+from runner.errors import ConfigError, JournalError, StorageError
 from runner.journal import read_journal
 from runner.signals import StopFlag
 from runner.sweep.compose import Composer, distinct
@@ -162,6 +163,45 @@ def serial(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("serial") / "sweep"
     assert sweep([*FOUR, *SMALL, f"hydra.sweep.dir={folder}"], quiet=True) == 0
     return folder
+
+
+def test_a_plan_is_whole_or_not_there(serial: Path, tmp_path: Path) -> None:
+    """Runs that were never written down are not taken for finished ones; a torn line is not appended to."""
+    shutil.copytree(serial, tmp_path / "sweep")
+    plan = tmp_path / "sweep" / "runs.jsonl"
+    lines = plan.read_text().splitlines(keepends=True)
+    for kept, message in (
+        ("".join(lines[:2]), "2 of 4 are"),
+        ("".join(lines[:3]) + lines[3][:20], "3 of 4"),
+        ("", "0 of 4"),
+    ):
+        plan.write_text(kept)
+        with pytest.raises(ConfigError, match=f"broken off while its runs were planned .{message}"):
+            resume_sweep(tmp_path / "sweep", quiet=True)
+    directory = SweepDirectory.existing(serial)
+    tasks = directory.tasks()
+    torn = SweepDirectory.existing(tmp_path / "sweep")
+    plan.write_text("".join(lines[:3]) + lines[3][:20])
+    torn.plan(tasks[3:])
+
+    assert [task.number for task in torn.tasks()] == [0, 1, 2, 3]
+    assert not list(plan.parent.glob(".runs.jsonl*"))
+
+
+def test_a_full_disk_is_one_line(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the runs are planned: the error of the disk, and no half of a plan."""
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        if target.name == "runs.jsonl":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(StorageError, match="no space left on device"):
+        sweep([*FOUR, *SMALL, "hydra.sweep.dir=full"], quiet=True)
+
+    assert not list((workdir / "full").glob("*runs.jsonl*"))
 
 
 def test_a_sweep_leaves_tables_figure_and_page(serial: Path) -> None:

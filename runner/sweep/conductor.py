@@ -64,7 +64,8 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
         declared = declare_all(composer, combinations, settings)
     check_together(declared, combinations, settings.launcher)
     directory = SweepDirectory.create(
-        wanted(settings, declared[0], combinations[0].label), header(settings, overrides, declared[0])
+        wanted(settings, declared[0], combinations[0].label),
+        {**header(settings, overrides, declared[0]), "total": len(declared)},
     )
     tasks = [
         directory.task(number, item.overrides, choice.label, item.values, item.schemas, item.config)
@@ -101,6 +102,7 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
 
             return resume_search(directory, launcher, plugins=plugins, quiet=quiet)
         tasks = directory.tasks()
+        directory.check_planned(tasks)
         for task in tasks:
             check_plugins(task.plugins, plugins)
         known = {task.number: directory.look(task) for task in tasks}

@@ -73,29 +73,48 @@ class SweepDirectory:
         return f"{self.name} {self.header['id']}"
 
     def plan(self, tasks: Sequence[Task], **more: Any) -> None:
-        """Write down what is going to be run, before it is."""
+        """Write down what is going to be run, before it is: all of these tasks, or none of them.
+
+        Raises:
+            StorageError: the disk refused; what was planned before is untouched.
+        """
         base = self.header["values"]
-        with self._plan.open("a", encoding="utf-8") as file:
-            for task in tasks:
-                line = {
-                    "number": task.number,
-                    "overrides": task.overrides,
-                    "label": task.label,
-                    "changes": {key: value for key, value in task.values.items() if base.get(key) != value},
-                    "schemas": {
-                        key: name
-                        for key, name in task.schemas.items()
-                        if self.header["schemas"].get(key) != name
-                    },
-                    **more,
-                }
-                file.write(json.dumps(line) + "\n")
+        lines = [line for line in self._planned().splitlines(keepends=True) if line.endswith("\n")]
+        for task in tasks:
+            line = {
+                "number": task.number,
+                "overrides": task.overrides,
+                "label": task.label,
+                "changes": {key: value for key, value in task.values.items() if base.get(key) != value},
+                "schemas": {
+                    key: name for key, name in task.schemas.items() if self.header["schemas"].get(key) != name
+                },
+                **more,
+            }
+            lines.append(json.dumps(line) + "\n")
+        RunDirectory(self.path).write(self._plan, "".join(lines))
+
+    def _planned(self) -> str:
+        return self._plan.read_text(encoding="utf-8") if self._plan.exists() else ""
+
+    def check_planned(self, tasks: Sequence[Task]) -> None:
+        """Refuse a sweep whose plan does not hold all of its runs.
+
+        Raises:
+            ConfigError: it was broken off before they were planned.
+        """
+        total = self.header.get("total")
+        if not tasks or total not in (None, len(tasks)):
+            of = "none" if total is None else f"{len(tasks)} of {total}"
+            raise ConfigError(
+                f"{self.path} was broken off while its runs were planned ({of} are); start the sweep again",
+                key="resume",
+            )
 
     def tasks(self) -> list[Task]:
         """What was planned; a line that was cut off by a kill was not planned."""
         found = []
-        text = self._plan.read_text(encoding="utf-8") if self._plan.exists() else ""
-        for line in text.splitlines():
+        for line in self._planned().splitlines():
             with suppress(ValueError):
                 content = json.loads(line)
                 found.append(
