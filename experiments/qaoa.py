@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.answer import MEASURED
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.answer import Measure, Samples
+    from runner.answer import Answer, Measure, Samples
     from runner.config import RunConfig
     from runner.lab import Lab
     from runner.optimizer.method import Gradient
@@ -67,14 +67,18 @@ class Cost:
         """No standard deviation of the costs is larger: Σ|cₖ| without the constant."""
         return float(abs(self.coefficients[self.signs.any(axis=1)]).sum())
 
-    def extremes(self) -> tuple[float, float] | None:
-        """Lowest and highest cost of all bitstrings; None where there are too many."""
+    def of_all(self) -> np.ndarray:
+        """Costs of all bitstrings, shape (2ⁿ,), at index Σ xₖ 2ᵏ."""
         import numpy as np
 
         count = self.signs.shape[1]
-        if count > MAX_ENUMERATED:
+        return self((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+
+    def extremes(self) -> tuple[float, float] | None:
+        """Lowest and highest cost of all bitstrings; None where there are too many."""
+        if self.signs.shape[1] > MAX_ENUMERATED:
             return None
-        costs = self((np.arange(2**count)[:, None] >> np.arange(count)) & 1)
+        costs = self.of_all()
         return float(costs.min()), float(costs.max())
 
 
@@ -148,6 +152,7 @@ class Qaoa(Experiment):
         (answer,) = lab.settle(
             workload, sampling=(search.chosen_by(lab.results), search.reported_by(lab.results))
         )
+        answer, told = self.exactly(lab, answer)
         extremes = task.cost.extremes()
         for bitstring, count, energy in tally(*search.last)[:LISTED] if answer.kind == MEASURED else []:
             lab.row(
@@ -159,10 +164,48 @@ class Qaoa(Experiment):
             reference_energy=extremes[0] if extremes else lab.problem.reference_energy,
             evaluations=workload.evaluations,
             iterations=workload.iterations,
-            stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost {search.lowest:g}",
+            stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost {search.lowest:g}{told}",
             resumable=answer.resumable(found),
             table=lab.table,
         )
+
+    def exactly(self, lab: Lab, answer: Answer) -> tuple[Answer, str]:
+        """The answer with the exact mean cost at its angles, and in words the exact CVaR, which was minimized.
+
+        Neither is told of noisy backends, whose samples have errors of the readout that energies may not have.
+        """
+        problem = lab.problem
+        if answer.kind != MEASURED:
+            return answer, ""
+        mean, method = lab.exact_energy(problem.circuit, problem.observable, answer.parameters)
+        if mean is None or method == "density_matrix":
+            return answer, ""
+        answer = replace(answer, exact_energy=mean, exact_method=method)
+        if self.cvar == 1 or problem.ansatz.num_qubits > MAX_ENUMERATED:
+            return answer, ""
+        value = exact_cvar(lab.prepared.cost, problem.ansatz, answer.parameters, self.cvar)
+        return answer, f"; the mean of the best {self.cvar:g} is {value:.6f} there without shot noise"
+
+
+def exact_cvar(cost: Cost, ansatz: QuantumCircuit, parameters: Sequence[float], share: float) -> float:
+    """Mean cost of the best share of the bitstrings, by the probabilities of the circuit's own state.
+
+    Args:
+        cost: of bitstrings.
+        ansatz: logical circuit; measurements that end it do not matter.
+        parameters: values, in the circuit's order.
+        share: in (0, 1].
+    """
+    import numpy as np
+    from qiskit.quantum_info import Statevector
+
+    bound = ansatz.assign_parameters(list(parameters)).remove_final_measurements(inplace=False)
+    probabilities = Statevector(bound).probabilities()
+    costs = cost.of_all()
+    order = np.argsort(costs)
+    before = np.concatenate([[0.0], np.cumsum(probabilities[order])[:-1]])
+    weights = np.clip(share - before, 0.0, probabilities[order])
+    return float(costs[order] @ weights / share)
 
 
 class Search:

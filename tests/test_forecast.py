@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -216,6 +218,34 @@ def test_a_target_is_forecast_by_its_bound_and_by_random_states(workdir: Path) -
     assert found.usual is not None
     assert found.usage_seconds >= max(found.usual.usage_seconds, actual.usage_seconds)
     assert found.usage_seconds > 1.5 * found.usual.usage_seconds
+
+
+def test_exact_energies_are_charged_with_the_declared_shots() -> None:
+    """H2 has five bases, 350 µs an execution: 2 s + 512 · 5 · 350 µs, by docs/cost.md."""
+    found = forecast(
+        compose("tracking=off", "hamiltonian=h2", "ansatz=uccsd", "estimator=exact", "optimizer=cobyla",
+                "estimator.default_shots=512", "optimizer.max_evaluations=1")
+    )  # fmt: skip
+
+    assert found.qpu_seconds == pytest.approx(found.jobs * (2 + 512 * 5 * 350e-6))
+
+
+def documented() -> list[str]:
+    """Commands of docs/experiments.md that run one experiment."""
+    page = (Path(__file__).parents[1] / "docs" / "experiments.md").read_text(encoding="utf-8")
+    blocks = "\n".join(re.findall(r"^```\w*\n(.*?)^```", page, re.S | re.M)).replace("\\\n", " ")
+    return [line for line in blocks.splitlines() if line.startswith("python -m runner experiment=")]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [pytest.param(line, marks=NIGHTLY if "vqe_race" in line else ()) for line in documented()],
+)
+def test_documented_experiments_end_before_their_session(command: str, workdir: Path) -> None:
+    """Tried as they stand, none of them is stopped by the longest session of its plan."""
+    found = forecast(compose(*shlex.split(command)[3:], "tracking=off"))
+
+    assert found.fits or (found.usual is not None and found.usual.fits)
 
 
 def test_a_session_that_is_too_short_is_told_with_the_moment() -> None:

@@ -452,6 +452,32 @@ def test_ranking_is_by_distance_and_over_seeds() -> None:
     ]  # fmt: skip
 
 
+def test_differences_within_shot_noise_share_a_place() -> None:
+    """By hand: 0.2 − 0.1 is less than √(0.1² + 0.1²), 0.4 − 0.1 is more; σ of a median of two is 0.1/√2 = 0.0707."""
+    facts = {"status": "finished", "stddev": 0.1, "reference_energy": -1.0, "exact_energy": -0.98}
+    rows: list[Row] = [
+        {
+            "number": number,
+            "optimizer": name,
+            "seed": str(seed),
+            "energy": -1.0 + error,
+            "error": error,
+            **facts,
+        }
+        for number, (name, seed, error) in enumerate(
+            [("a", 1, 0.1), ("b", 1, 0.2), ("c", 1, 0.4), ("a", 2, -0.1), ("b", 2, 0.16), ("c", 2, 0.4)]
+        )
+    ]
+
+    single = ranking(rows[:3], ["optimizer"])
+    several = ranking(rows, ["optimizer", "seed"])
+
+    assert [line[""] for line in single] == [1, 1, 3]
+    assert [(line["stddev"], line["exact here"]) for line in single] == [(0.1, pytest.approx(0.02))] * 3
+    assert [(line["optimizer"], line[""]) for line in several] == [("a", 1), ("b", 1), ("c", 3)]
+    assert [line["σ"] for line in several] == pytest.approx([0.1 / 2**0.5] * 3)
+
+
 def test_progress_says_how_many_how_fast_how_long() -> None:
     """Runs that were over before count for the place, not for the speed."""
     progress = SweepProgress(10, done=2)

@@ -193,7 +193,7 @@ class EstimatorV2(_Primitive):
         return self._qpu_seconds(self._work([self._prepare(pub, precision) for pub in _listed(pubs)]))
 
     def _work(self, prepared: list[_Pub]) -> list[Work]:
-        exact_shots = self._service.cost.exact_shots
+        exact_shots = self._options.default_shots or self._service.cost.exact_shots
         return [
             Work(
                 executions(pub.shots or exact_shots, pub.values.shape[:-1], pub.plan.num_bases),

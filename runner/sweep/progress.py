@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import sys
 from collections import Counter
@@ -74,8 +75,23 @@ def merit(row: Row) -> float | None:
     return None
 
 
+def sigma(row: Row) -> float:
+    """Standard error of what a run is ranked by; 0 where it has none."""
+    return float(row.get("stddev") or 0.0)
+
+
+def exact_here(row: Row) -> float | None:
+    """What is left between the exact energy at a run's parameters and the reference; None where one is not known."""
+    here, reference = row.get("exact_energy"), row.get("reference_energy")
+    known = isinstance(here, int | float) and isinstance(reference, int | float)
+    return here - reference if known else None  # type: ignore[operator]
+
+
 def ranking(table: Sequence[Row], swept: Sequence[str]) -> list[dict[str, Any]]:
-    """The best runs, best first; with several seeds, the best settings by the median over their seeds."""
+    """The best runs, best first; with several seeds, the best settings by the median over their seeds.
+
+    Those within one standard error of the first at a place share it.
+    """
     judged = [
         (row, value)
         for row in table
@@ -84,12 +100,31 @@ def ranking(table: Sequence[Row], swept: Sequence[str]) -> list[dict[str, Any]]:
     if "seed" in swept and len(swept) > 1:
         return _by_setting(judged, [key for key in swept if key != "seed"])
     judged.sort(key=lambda pair: (pair[1], pair[0]["number"]))
-    names = [*swept, "energy", "stddev", "error", "evaluations", "usage_seconds"]
+    names = [*swept, "energy", "stddev", "error", "exact here", "evaluations", "usage_seconds"]
+    places = _places([(value, sigma(row)) for row, value in judged[:RANKED]])
     return [
         {"": place, "run": row["number"]}
-        | {name.rpartition(".")[2]: row[name] for name in names if row.get(name) is not None}
-        for place, (row, _) in enumerate(judged[:RANKED], 1)
+        | {
+            name.rpartition(".")[2]: value
+            for name in names
+            if (value := exact_here(row) if name == "exact here" else row.get(name)) is not None
+        }
+        for place, (row, _) in zip(places, judged, strict=False)
     ]
+
+
+def _places(values: Sequence[tuple[float, float]]) -> list[int]:
+    """Places of (value, σ) in ascending order; one within a σ of their difference shares that of the first before."""
+    places: list[int] = []
+    for number, (value, error) in enumerate(values, 1):
+        if places:
+            first = places[-1]
+            before, its_error = values[first - 1]
+            if value - before < math.hypot(error, its_error):
+                places.append(first)
+                continue
+        places.append(number)
+    return places
 
 
 def _by_setting(judged: Sequence[tuple[Row, float]], keys: Sequence[str]) -> list[dict[str, Any]]:
@@ -99,19 +134,29 @@ def _by_setting(judged: Sequence[tuple[Row, float]], keys: Sequence[str]) -> lis
     lines = []
     for setting, members in groups.items():
         values = [value for _, value in members]
+        here = [abs(left) for row, _ in members if (left := exact_here(row)) is not None]
+        error = _of_median([sigma(row) for row, _ in members])
         line: dict[str, Any] = {
             key.rpartition(".")[2]: value for key, value in zip(keys, setting, strict=True)
         }
+        line |= {"runs": len(members), "median": statistics.median(values)}
+        line |= {"σ": error} if error else {}
+        line |= {"exact here": statistics.median(here)} if len(here) == len(members) else {}
         line |= {
-            "runs": len(members),
-            "median": statistics.median(values),
             "best": min(values),
             "worst": max(values),
             "best run": min(members, key=lambda pair: pair[1])[0]["number"],
         }
         lines.append(line)
     lines.sort(key=lambda line: line["median"])
-    return [{"": place, **line} for place, line in enumerate(lines[:RANKED], 1)]
+    places = _places([(line["median"], line.get("σ", 0.0)) for line in lines[:RANKED]])
+    return [{"": place, **line} for place, line in zip(places, lines, strict=False)]
+
+
+def _of_median(errors: Sequence[float]) -> float:
+    """Standard error that shots give the median of so many values: √(π/2) that of their mean, of up to two the same."""
+    share = math.sqrt(math.pi / 2) if len(errors) > 2 else 1.0
+    return share * math.sqrt(statistics.fmean(error**2 for error in errors) / len(errors))
 
 
 def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: Sequence[str] = ()) -> None:
@@ -122,6 +167,8 @@ def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: S
         by = "|energy − exact|" if any(row.get("error") is not None for row in table) else "energy"
         console.print(Text(f"ranking by {by}", style="bold"))
         console.print(rows(ranked))
+        if len({line[""] for line in ranked}) < len(ranked):
+            console.print("runs that share a place differ by less than 1 σ of shot noise", highlight=False)
     failed = [row for row in table if row["status"] != "finished"]
     for row in failed[:SHOWN_FAILURES]:
         console.print(

@@ -40,7 +40,7 @@ def main(line: CommandLine) -> int:
         return 0
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("state")
-    for name in ("energy", "error", "evaluations", "usage", "cost"):
+    for name in ("energy", "error", "exact here", "evaluations", "usage", "cost"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("run", overflow="fold")
     for path in found[:limit]:
@@ -60,16 +60,20 @@ def runs(folder: Path) -> Iterator[Path]:
 
 
 def row(path: Path) -> list[str]:
-    """A run in one line: state, energy, error, evaluations, usage, cost, where."""
+    """A run in one line: state, energy ± σ, error, that of the exact energy there, evaluations, usage, cost, where."""
     from runner.progress import clock
+    from runner.sweep.progress import exact_here
 
     found = result(path)
     if not found:
-        return [state(path), "", "", "", "", "", str(path)]
+        return [state(path), *[""] * 6, str(path)]
+    known = exact_here(found) if found.get("energy_kind") == "measured" else None
+    noise = " (pick)" if found.get("energy_kind") == "pick" else _number(found.get("stddev") or None, ".2g")
     return [
         found["status"],
-        _number(found["energy"], ".6f", " (pick)" if found.get("energy_kind") == "pick" else ""),
+        _number(found["energy"], ".6f", f" ± {noise}" if noise[:1].isdigit() else noise),
         _number(found["error"], "+.6f"),
+        _number(known, "+.6f"),
         str(found["evaluations"]),
         clock(found["usage_seconds"]),
         _number(found["cost"], ".2f", " USD"),

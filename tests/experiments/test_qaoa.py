@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from qiskit.quantum_info import SparsePauliOp
+from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from experiments.qaoa import Cost, conditional_value_at_risk, ratio
 from runner import compose, run
@@ -131,6 +131,24 @@ def test_cvar_looks_at_the_best_shots_only(workdir: Path) -> None:
     assert all(event["energy"] < event["mean"] for event in evaluations)
     assert all(event["lowest"] >= -6 for event in evaluations)
     assert result.energy > min(event["energy"] for event in evaluations)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.2])
+def test_the_exact_cost_at_the_answer_is_that_of_the_state(workdir: Path, share: float) -> None:
+    """Mean and CVaR of the state's own probabilities, by qiskit.quantum_info, level by level."""
+    config = compose(*QAOA, *RING, "optimizer.max_evaluations=8", f"experiment.cvar={share}")
+    result = run(config)
+
+    circuit = config.ansatz.build(config.hamiltonian.build()).assign_parameters(result.parameters)
+    probabilities = Statevector(circuit).probabilities()
+    costs = np.diag(config.hamiltonian.build().to_matrix()).real
+    assert result.exact_energy == pytest.approx(costs @ probabilities, abs=1e-9)
+    assert result.exact_method == "statevector"
+    assert abs(result.energy - result.exact_energy) < 5 * result.stddev
+    told = (
+        f"the mean of the best 0.2 is {true_cvar(costs, probabilities, share):.6f} there without shot noise"
+    )
+    assert (told in result.stop_reason) == (share < 1)
 
 
 @pytest.mark.parametrize(
