@@ -159,6 +159,12 @@ def _of_median(errors: Sequence[float]) -> float:
     return share * math.sqrt(statistics.fmean(error**2 for error in errors) / len(errors))
 
 
+def _short(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The line with distances in three digits, which is more than σ tells and fits into a terminal."""
+    distances = ("median", "σ", "exact here", "best", "worst", "stddev")
+    return {name: f"{value:.3g}" if name in distances else value for name, value in line.items()}
+
+
 def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: Sequence[str] = ()) -> None:
     """Print the ranking, every failure with its reason, and where everything lies."""
     console = Console(file=reader(sys.stdout))
@@ -166,7 +172,7 @@ def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: S
     if ranked:
         by = "|energy − exact|" if any(row.get("error") is not None for row in table) else "energy"
         console.print(Text(f"ranking by {by}", style="bold"))
-        console.print(rows(ranked))
+        console.print(rows([_short(line) for line in ranked]))
         if len({line[""] for line in ranked}) < len(ranked):
             console.print("runs that share a place differ by less than 1 σ of shot noise", highlight=False)
     failed = [row for row in table if row["status"] != "finished"]
