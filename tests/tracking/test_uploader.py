@@ -129,8 +129,10 @@ def meet_at_a_fresh_store(home: Path, evaluations: int) -> None:
     assert [process.exitcode for process in processes] == [0] * 8
     with sqlite3.connect(home / "mlflow.db") as store:
         finished = store.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone()
-        values = store.execute("SELECT count(*) FROM metrics WHERE key LIKE 'energy/%'").fetchone()
-        assert (finished, values) == ((8,), (8 * evaluations * 4,))
+        named = "key LIKE 'energy/%' OR key LIKE 'evaluation/%'"
+        values = store.execute(f"SELECT count(*) FROM metrics WHERE {named}").fetchone()
+        # value, spread, best and error of each evaluation, and the error of the answer
+        assert (finished, values) == ((8,), (8 * (evaluations * 4 + 1),))
         assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
