@@ -209,7 +209,7 @@ def _geometry(path: Path) -> Inspection:
         "electrons": f"{electrons - (geometry.charge or 0)} with charge {geometry.charge or 0}",
     }
     if geometry.suspected:
-        facts["comment"] = "{} {}: may be charge and multiplicity; declare them".format(*geometry.suspected)
+        facts["comment"] = f"{geometry.suspected!r} may be about charge and multiplicity; declare them"
     return Inspection(
         "geometry", facts, f"hamiltonian=molecule {_quoted('hamiltonian.xyz_file', path)} ansatz=uccsd"
     )

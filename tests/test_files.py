@@ -233,7 +233,7 @@ def test_includes_that_cannot_be_are_refused(included, message, tmp_path):
 def test_a_parser_that_prints_is_kept_quiet(tmp_path, capfd):
     """`_` names no loop variable in OpenQASM's grammar: one line with its place, nothing beside it."""
     (tmp_path / "c.qasm").write_text("OPENQASM 3.0;\nqubit q;\nfor _ in [0:3] { reset q; }\n")
-    with pytest.raises(ConfigError, match=r"c.qasm:3:5: unexpected '_'; correct it"):
+    with pytest.raises(ConfigError, match=r"c.qasm:3:5: unexpected '_' in line 3; correct it"):
         choice("ansatz", "file", path=str(tmp_path / "c.qasm")).as_written()
 
     assert capfd.readouterr() == ("", "")

@@ -97,7 +97,7 @@ def test_charge_and_multiplicity_of_a_comment(tmp_path):
     bare = read_geometry(written(tmp_path, "2\n1 1" + body), "k")
 
     assert (named.charge, named.multiplicity, named.suspected) == (1, 1, None)
-    assert (bare.charge, bare.multiplicity, bare.suspected) == (None, None, (1, 1))
+    assert (bare.charge, bare.multiplicity, bare.suspected) == (None, None, "1 1")
 
 
 def test_stretching_a_diatomic():
@@ -117,6 +117,9 @@ def test_stretching_a_diatomic():
         ("H2, a.u.", True),
         ("Angstrom", False),
         ("gold, Au", None),
+        ("E = -1.1373 a.u.", None),
+        ("dipole 0.2 e*bohr", None),
+        ("energy -1.13 au", None),
     ],
 )
 def test_the_comment_may_name_the_unit(comment, bohr, tmp_path):

@@ -149,7 +149,7 @@ def test_charge_and_spin_come_from_the_comment_or_the_declaration(tmp_path):
 
     with pytest.raises(ConfigError, match=r"hamiltonian.charge: is 0, and the comment of .* means 1"):
         MoleculeGeometry(name="m", xyz_file=str(named), charge=0).charge_and_spin()
-    with pytest.raises(ConfigError, match=r"declare both, e.g. hamiltonian.charge=1 hamiltonian.spin=0"):
+    with pytest.raises(ConfigError, match=r"may be about charge and multiplicity; declare both"):
         MoleculeGeometry(name="m", xyz_file=str(bare)).charge_and_spin()
     assert MoleculeGeometry(name="m", xyz_file=str(named)).charge_and_spin() == (1, 0)
     assert MoleculeGeometry(name="m", xyz_file=str(bare), charge=1, spin=0).charge_and_spin() == (1, 0)
@@ -222,7 +222,20 @@ def test_a_unit_in_the_comment_has_to_be_declared(tmp_path):
     """A file in Bohr read in Å would be another molecule."""
     path = tmp_path / "b.xyz"
     path.write_text("2\nunits=bohr\nH 0 0 0\nH 0 0 1.4\n")
-    with pytest.raises(ConfigError, match=r"hamiltonian.unit: is angstrom, .* set hamiltonian.unit=bohr"):
+    with pytest.raises(ConfigError, match=r"hamiltonian.unit: .* names Bohr; say hamiltonian.unit=bohr"):
         MoleculeGeometry(name="m", xyz_file=str(path)).atoms()
 
     assert MoleculeGeometry(name="m", xyz_file=str(path), unit="bohr").atoms().atoms[1][1] == (0.0, 0.0, 1.4)
+
+
+@pytest.mark.parametrize(
+    "comment", ["charge -1 multiplicity 2", "CHARGE -1", "q=-1 m=2", "net_charge=1", "nelec=3"]
+)
+def test_electrons_in_other_words_have_to_be_declared(comment, tmp_path):
+    """What may be about the number of electrons is not left out; declared, it counts for nothing."""
+    path = tmp_path / "c.xyz"
+    path.write_text(f"2\n{comment}\nH 0 0 0\nH 0 0 0.74\n")
+    with pytest.raises(ConfigError, match="may be about charge and multiplicity; declare both"):
+        MoleculeGeometry(name="m", xyz_file=str(path)).charge_and_spin()
+
+    assert MoleculeGeometry(name="m", xyz_file=str(path), charge=-1, spin=1).charge_and_spin() == (-1, 1)

@@ -14,6 +14,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from runner import compose, run
 from runner.errors import ConfigError, ConfigWarning
+from runner.hamiltonian.file import OperatorFile
 from tests.choices import choice
 from tests.operator_writers import WRITERS, some_terms
 from tests.test_run import events
@@ -406,3 +407,36 @@ def test_what_was_read_is_in_journal_and_terminal(workdir: Path, capsys: pytest.
         (event,) = events(result, "hamiltonian")
         assert event["words"].startswith(words)
         assert words in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("# qubit order: big\nZI 1\nIX 0.5\n", "speaks of the bit order"),
+        ("# qubit 0 on the left\nZI 1\nIX 0.5\n", "speaks of the bit order"),
+        ("# not little-endian\nZI 1\nIX 0.5\n", "says what the bit order is not"),
+        ("# constant: 0.7199\nZI 1\nIX 0.5\n", "holds a number that no term has"),
+        ("# offset = 0.7\nZI 1\nIX 0.5\n", "holds a number that no term has"),
+    ],
+)
+def test_comments_that_mean_something_are_not_left_out(text, message, tmp_path):
+    """A bit order or a constant in a comment is no decoration."""
+    path = tmp_path / "h.txt"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        OperatorFile(name="file", path=str(path)).build()
+
+
+def test_gates_beside_an_evolution_are_refused(tmp_path):
+    """H before and after it would make another operator of it."""
+    from qiskit import QuantumCircuit, qpy
+    from qiskit.circuit.library import PauliEvolutionGate
+    from qiskit.quantum_info import SparsePauliOp
+
+    circuit = QuantumCircuit(2)
+    circuit.h(0)
+    circuit.append(PauliEvolutionGate(SparsePauliOp(["ZZ", "ZI"], [0.5, 0.2]), 1.0), [0, 1])
+    with (tmp_path / "h.qpy").open("wb") as file:
+        qpy.dump(circuit, file)
+    with pytest.raises(ConfigError, match="holds 'h' beside the PauliEvolutionGate"):
+        OperatorFile(name="file", path=str(tmp_path / "h.qpy")).build()

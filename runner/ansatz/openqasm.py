@@ -245,7 +245,8 @@ def _unexpected(program: Program, token: Any) -> ConfigError:
             return program.refuse(
                 offset, f"unexpected {what}: a ';' may be missing at the end of line {line}"
             )
-    return program.refuse(offset, f"unexpected {what}")
+    line = program.place(offset).rsplit(":", 2)[1]
+    return program.refuse(offset, f"unexpected {what} in line {line}")
 
 
 def _refused(program: Program, error: Exception) -> ConfigError:

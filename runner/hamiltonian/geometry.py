@@ -38,8 +38,8 @@ class Geometry:
     """Spin multiplicity 2S + 1, likewise."""
     bohr: bool | None = None
     """The comment names the unit: Bohr, or Å (false); None: it does not."""
-    suspected: tuple[int, int] | None = None
-    """Charge and multiplicity, where a comment of two bare integers may mean them."""
+    suspected: str | None = None
+    """A comment that may speak of charge and multiplicity in another way than by `charge=…`."""
     remarks: tuple[str, ...] = ()
     """What of the file was decided, in words."""
 
@@ -164,9 +164,23 @@ def _frame(comment: str, body: Sequence[tuple[int, str]], key: str) -> Geometry:
     for name, value in (("charge", charge), ("multiplicity", multiplicity)):
         if value is not None:
             remarks.append(f"{name} {value} by its comment")
-    bare = re.fullmatch(r"\s*([+-]?\d{1,3})\s+(\d{1,3})\s*", comment)
-    suspected = (int(bare[1]), int(bare[2])) if bare else None
+    bare = re.fullmatch(r"\s*[+-]?\d{1,3}\s+\d{1,3}\s*", comment)
+    spoken = re.search(
+        r"(?i)\b(net_?|total_?)?charge\b|\bmult(iplicity)?\b|\bnelec(trons?)?\b|\b[qm]\s*=", comment
+    )
+    suspected = (
+        comment.strip()
+        if bare or (spoken and None in (charge, multiplicity) and not _says_all(settings))
+        else None
+    )
     return Geometry(atoms, charge, multiplicity, _unit(comment, settings), suspected, tuple(remarks))
+
+
+def _says_all(settings: Mapping[str, str]) -> bool:
+    """Nothing but settings that are understood speaks of the electrons."""
+    return any(
+        name in settings for name in ("charge", "total_charge", "multiplicity", "mult", "spin_multiplicity")
+    )
 
 
 def _counts(line: str) -> bool:
@@ -184,10 +198,16 @@ def _looks_like_atom(line: str) -> bool:
 
 def _unit(comment: str, settings: Mapping[str, str]) -> bool | None:
     """Whether the comment names Bohr, or Å, as the unit of the positions."""
-    named = settings.get("units", settings.get("unit", "")) or comment
-    if re.search(r"\b(?i:bohrs?|atomic units)\b|\b(?i:a\.\s?u\.)|\bau\b", named):
-        return True
-    return False if re.search(r"\b(?i:angstroms?|ångströms?)\b|Å", named) else None
+    named = settings.get("units", settings.get("unit"))
+    bohr, angstrom = r"(?:(?i:bohrs?|a\.\s?u\.|atomic units)|au)", r"(?i:angstroms?|ångströms?|Å)"
+    # a unit behind a number or a product is that of an energy or a dipole
+    about = r"(?<![\d*/.)])(?<![\d*/.)]\s)"
+    for pattern, value in ((bohr, True), (angstrom, False)):
+        if named is not None and re.fullmatch(rf"\s*{pattern}\s*", named):
+            return value
+        if named is None and re.search(rf"{about}(^|(?<=[\s(\[,;:])){pattern}($|(?=[\s)\],;:]))", comment):
+            return value
+    return None
 
 
 def _require_isolated(settings: Mapping[str, str], key: str) -> None:

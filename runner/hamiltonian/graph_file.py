@@ -230,6 +230,8 @@ class _Content:
 
 
 def _words(line: str) -> list[str]:
+    if enclosed := re.fullmatch(r"\s*(?:\((.*)\)|\[(.*)\]|<(.*)>)\s*,?\s*", line):
+        line = next(inner for inner in enclosed.groups() if inner is not None)
     if "{" in line and (attributes := re.fullmatch(r"\s*(\S+)\s+(\S+)\s+(\{.*\})\s*", line)):
         return list(attributes.groups())
     for separator in (";", ",", "\t"):
@@ -300,6 +302,7 @@ def _edge_list(content: _Content) -> _Raw:
     """Lines `u v [weight]`; a header that names its columns orders them."""
     table = content.table
     spins = _vartype(content)
+    table = _without_index(table)
     order, named = _columns(table[0][1])
     named = named and not any(word in table[0][1] for _, words in table[1:] for word in words[:2])
     rows = []
@@ -349,6 +352,14 @@ def _require_weights(rows: Sequence[_Row]) -> None:
         raise _Unfit(f"{odd.where}: some edges have a weight and some have none; give it to all or none")
 
 
+def _without_index(table: list[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The table without a first column that has no name and counts from 0, as pandas writes it."""
+    header, beside = table[0][1], [words[0] for _, words in table[1:]]
+    if header[0] or len(header) < 3 or beside != [str(place) for place in range(len(beside))]:
+        return table
+    return [(number, words[1:]) for number, words in table]
+
+
 def _vartype(content: _Content) -> bool:
     """Are the variables spins, by the comment `# vartype=SPIN` that dimod writes above its lines?"""
     marks = {mark.upper() for mark in re.findall(r"#\s*vartype\s*[=:]\s*(\w+)", content.text, re.IGNORECASE)}
@@ -374,7 +385,7 @@ def _weight(words: Sequence[str], where: str) -> float | None:
     if not words[0].startswith("{"):
         return _number(words[0], where)
     try:
-        attributes = ast.literal_eval(words[0])
+        attributes = ast.literal_eval(re.sub(r"\bnp\.(?:float|int)\d+\(([^()]*)\)", r"\1", words[0]))
     except (ValueError, SyntaxError) as error:
         raise _Unfit(f"{where}: {shorten(words[0], 40)!r} is no dictionary; write {{'weight': 1}}") from error
     if not isinstance(attributes, dict):
@@ -911,7 +922,7 @@ def _node(word: Any, where: str) -> int | str:
         return word
     if re.fullmatch(r"[-+]?\d{1,9}(\.0*)?", word.strip()):
         return int(float(word)) if "." in word else int(word)
-    if _is_number(word.strip()):
+    if _is_number(word.strip()) or re.search(r"[()\[\]{}<>,;=]|:$", word.strip()):
         raise _Unfit(f"{where}: {shorten(word, 40)!r} is no node; write a whole number or a name")
     return word.strip()
 

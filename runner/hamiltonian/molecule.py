@@ -18,7 +18,7 @@ from runner.hamiltonian.fermion import (
 )
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
 from runner.hamiltonian.sector import SECTORS
-from runner.require import require_choice, require_integer, require_positive
+from runner.require import require_choice, require_integer, require_positive, shorten
 
 if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
@@ -43,8 +43,8 @@ class MoleculeGeometry:
     """Which of several geometries in the file, from 0, −1 is the last; null: there must be one."""
     bond_length: float | None = None
     """Distance of the two atoms of a diatomic instead of the geometry's, in its unit; null: as it is written."""
-    unit: str = "angstrom"
-    """Unit of all positions, also in a file: angstrom | bohr."""
+    unit: str | None = None
+    """Unit of all positions, also in a file: angstrom | bohr; null: angstrom, if a file's comment names no other."""
     basis: str = "sto3g"
     """Basis set, by its PySCF name."""
     charge: int | None = None
@@ -75,7 +75,8 @@ class MoleculeGeometry:
                 )
         if self.bond_length is not None:
             require_positive("hamiltonian.bond_length", self.bond_length)
-        require_choice("hamiltonian.unit", self.unit, ("angstrom", "bohr"))
+        if self.unit is not None:
+            require_choice("hamiltonian.unit", self.unit, ("angstrom", "bohr"))
         require_choice("hamiltonian.mapper", self.mapper, MAPPERS)
         require_choice("hamiltonian.sector", self.sector, SECTORS)
         if self.charge is not None:
@@ -128,9 +129,11 @@ class MoleculeGeometry:
         """
         if self.xyz_file:
             found = read_geometry(Path(self.xyz_file), "hamiltonian.xyz_file", self.frame)
-            if found.bohr is not None and found.bohr != (self.unit == "bohr"):
-                named = "bohr" if found.bohr else "angstrom"
-                told = f"is {self.unit}, and the comment of {self.xyz_file} says {named}; set hamiltonian.unit={named}"
+            if found.bohr and self.unit is None:
+                told = (
+                    f"the comment of {self.xyz_file} names Bohr; say hamiltonian.unit=bohr if the positions are in it, "
+                    "else hamiltonian.unit=angstrom"
+                )
                 raise ConfigError(told, key="hamiltonian.unit")
         else:
             found = inline_geometry(self.geometry or HYDROGEN, "hamiltonian.geometry")
@@ -151,11 +154,10 @@ class MoleculeGeometry:
             if None not in (declared, written) and declared != written:
                 told = f"is {declared}, and the comment of {self.xyz_file} means {written}; make them equal"
                 raise ConfigError(told, key=f"hamiltonian.{name}")
-        if atoms.suspected not in (None, (0, 1)) and None in (self.charge, self.spin):
-            charge, multiplicity = atoms.suspected or (0, 1)
+        if atoms.suspected not in (None, "0 1") and None in (self.charge, self.spin):
             told = (
-                f"{self.xyz_file} has the comment '{charge} {multiplicity}', which may be charge and multiplicity; "
-                f"declare both, e.g. hamiltonian.charge={charge} hamiltonian.spin={max(multiplicity - 1, 0)}"
+                f"{self.xyz_file} has the comment {shorten(atoms.suspected, 60)!r}, which may be about charge and "
+                "multiplicity; declare both, e.g. hamiltonian.charge=0 hamiltonian.spin=0"
             )
             raise ConfigError(told, key="hamiltonian.xyz_file")
         charge, spin = (next((v for v in pair if v is not None), 0) for pair in stated.values())

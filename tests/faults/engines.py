@@ -14,14 +14,14 @@ from tests.faults import trial
 if TYPE_CHECKING:
     from tests.faults.campaign import Broken, Campaign
 
-AER = ("backend.engine=aer", "optimizer.max_evaluations=8")
+AER = ("backend.engine=aer", "optimizer=cobyla", "optimizer.max_evaluations=8")
 LARGE = ("hamiltonian=tfim", "hamiltonian.shape=[22]", "ansatz.reps=1", "optimizer.max_evaluations=3")
 CASES: dict[str, tuple[str, ...]] = {
     "aer_exact": (*AER, "estimator=exact"),
     "aer_shots": AER,
     "aer_noisy": (*AER, "backend=noisy"),
     "aer_race": (*AER, "experiment=vqe_race"),
-    "kernel": ("backend.engine=kernel", "estimator=exact", "optimizer.max_evaluations=8"),
+    "kernel": ("backend.engine=kernel", "estimator=exact", "optimizer=cobyla", "optimizer.max_evaluations=8"),
     "aer_large": (*LARGE, "backend.engine=aer", "estimator=exact"),
     "kernel_large": (*LARGE, "backend.engine=kernel", "estimator=exact"),
     "kernel_middle": (*LARGE, "hamiltonian.shape=[20]", "backend.engine=kernel", "estimator=exact"),

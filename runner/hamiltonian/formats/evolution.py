@@ -35,6 +35,9 @@ def read(path: Path, key: str, *, qubits: int | None, order: str) -> Reading:
             f"holds {len(found)} PauliEvolutionGates of one operator; put the Hamiltonian into exactly one"
         )
     circuit, instruction = found[0]
+    others = [item.name for item in circuit.data if item.name not in ("barrier", instruction.name)]
+    if others:
+        raise source.refuse(f"holds {others[0]!r} beside the PauliEvolutionGate; put nothing else into it")
     places = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
     operator = operator.apply_layout(places, circuit.num_qubits)
     terms = [

@@ -29,6 +29,15 @@ ORDERS = (
 _BIG = re.compile(r"\bbig[\s_-]*endian|\bbig\b|\bmsb", re.IGNORECASE)
 _LITTLE = re.compile(r"\blittle[\s_-]*endian|\blittle\b|\blsb|\bqiskit", re.IGNORECASE)
 _ENDIAN = re.compile(r"\b(big|little)[\s_-]*endian", re.IGNORECASE)
+_ORDERED = re.compile(
+    r"\b(?:qubit|bit)[\s_-]*order(?:ing)?\b|\bordering\b"
+    r"|\bqubit\s+0\s+(?:is\s+)?(?:on\s+the\s+)?(?:left|right|first|last)",
+    re.IGNORECASE,
+)
+_CONSTANT = re.compile(
+    r"\b(constant|offset|identity|(?:nuclear|core)[\s_-]*(?:repulsion|energy)|e_?nuc|e_?core)\b\s*[:=]\s*[-+\u2212]?\.?\d",
+    re.IGNORECASE,
+)
 
 
 def plain(key: str) -> str:
@@ -57,8 +66,20 @@ def read_words(text: str, source: Source, place: Place) -> None:
     Raises:
         ConfigError: it speaks of both, or of another one than was said before.
     """
-    for match in _ENDIAN.finditer(text):
+    if re.search(r"\b(not|no)\s+(big|little)[\s_-]*endian", text, re.IGNORECASE):
+        raise source.refuse(f"{shorten(text, 60)!r} says what the bit order is not; remove it", place)
+    spoken = list(_ENDIAN.finditer(text))
+    for match in spoken:
         source.says_order(match[1].lower(), match[0], place)
+    if not spoken and _ORDERED.search(text):
+        raise source.refuse(
+            f"{shorten(text, 60)!r} speaks of the bit order; remove it and set hamiltonian.qubit_order", place
+        )
+    if match := _CONSTANT.search(text):
+        raise source.refuse(
+            f"{shorten(text, 60)!r} holds a number that no term has; write it as a term of I, and remove it",
+            place,
+        )
 
 
 def note_unit(value: str, source: Source) -> None:
