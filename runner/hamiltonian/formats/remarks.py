@@ -75,7 +75,7 @@ def read_words(text: str, source: Source, place: Place) -> None:
         raise source.refuse(
             f"{shorten(text, 60)!r} speaks of the bit order; remove it and set hamiltonian.qubit_order", place
         )
-    if match := _CONSTANT.search(text):
+    if _CONSTANT.search(text):
         raise source.refuse(
             f"{shorten(text, 60)!r} holds a number that no term has; write it as a term of I, and remove it",
             place,
