@@ -229,12 +229,8 @@ class Lab:
             callback=workload.iteration,
             **more,
         )
-        if (
-            found.success
-            and optimizer.uses_gradient
-            and not energy.value_and_gradient
-            and workload.lowest.stddev
-        ):
+        measured = optimizer.uses_gradient and energy.value_and_gradient
+        if found.success and workload.lowest.stddev and not (measured or optimizer.sees_through_noise):
             doubt = "differences of noisy energies cannot tell that it stands still"
             found = replace(found, success=False, message=doubted(found.message, doubt))
         with self._lock:

@@ -1,5 +1,7 @@
 """Under shot noise a gradient method is called converged only where its measured gradient is zero within its error."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,19 @@ def test_differences_at_an_edge(width):
         assert slope == pytest.approx(landscape.gradient(np.clip(point, *config.box(4)))[1], abs=1e-5)
         assert energy == watch.best_energy == pytest.approx(landscape(point), abs=1e-12)
         assert watch.evaluations == 9
+
+
+@pytest.mark.parametrize("optimizer", ["cobyla", "cobyqa", "nelder_mead", "powell"])
+def test_small_steps_among_noisy_energies_prove_nothing(optimizer: str, tmp_path: Path) -> None:
+    """Without gradients a trust region may shrink on a slope of many standard errors, so nobody is told otherwise."""
+    words = (
+        f"optimizer={optimizer}",
+        "seed=4",
+        "optimizer.max_evaluations=400",
+        "tracking=off",
+        "run.figures=false",
+    )
+    result = run(compose(*words), directory=str(tmp_path / "run"))
+
+    assert result.converged is False
+    assert "max_evaluations" in result.stop_reason or "cannot tell that it stands still" in result.stop_reason

@@ -111,6 +111,8 @@ class OptimizerConfig:
     uses_hessian: ClassVar[bool] = False
     uses_bounds: ClassVar[bool] = False
     uses_fidelity: ClassVar[bool] = False
+    sees_through_noise: ClassVar[bool] = False
+    """Its criterion without gradients is about the energy's shape, not about small steps among noisy energies."""
     uses_frequencies: ClassVar[bool] = False
     ends_early: ClassVar[bool] = True
     """It has a criterion of its own; a method without one takes all of its steps or evaluations."""

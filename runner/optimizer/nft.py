@@ -42,6 +42,7 @@ class NFT(OptimizerConfig):
     """Converged when two sweeps in a row lower the energy by less than this."""
 
     label = "NFT"
+    sees_through_noise = True
     uses_frequencies = True
 
     def __post_init__(self) -> None:
