@@ -205,7 +205,7 @@ def test_differences_at_an_edge(width):
         assert watch.evaluations == 9
 
 
-@pytest.mark.parametrize("optimizer", ["cobyla", "cobyqa", "nelder_mead", "powell"])
+@pytest.mark.parametrize("optimizer", ["cobyla", "cobyqa"])
 def test_small_steps_among_noisy_energies_prove_nothing(optimizer: str, tmp_path: Path) -> None:
     """Without gradients a trust region may shrink on a slope of many standard errors, so nobody is told otherwise."""
     words = (
@@ -218,4 +218,4 @@ def test_small_steps_among_noisy_energies_prove_nothing(optimizer: str, tmp_path
     result = run(compose(*words), directory=str(tmp_path / "run"))
 
     assert result.converged is False
-    assert "max_evaluations" in result.stop_reason or "cannot tell that it stands still" in result.stop_reason
+    assert "cannot tell that it stands still: not called converged" in result.stop_reason
