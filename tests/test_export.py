@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from qiskit import QuantumCircuit, qasm2, qasm3
 from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
 
@@ -130,6 +133,26 @@ def test_what_cannot_be_exported_is_refused(
 
     assert message in error
     assert error.count("\n") == 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 2**32 - 1))
+def test_every_operator_goes_through_every_format(seed: int) -> None:
+    """Random terms on up to five qubits, the last ones idle at times: the matrix comes back to 1e-12."""
+    from runner.export import OPERATORS, _matrix
+
+    rng = np.random.default_rng(seed)
+    qubits = int(rng.integers(1, 6))
+    labels = {"".join(rng.choice(list("IIXYZ"), qubits)) for _ in range(int(rng.integers(1, 9)))}
+    operator = SparsePauliOp(sorted(labels), rng.normal(size=len(labels)) * 10.0 ** rng.integers(-3, 3))
+    for format in (*OPERATORS, "npy"):
+        content = _matrix(operator) if format == "npy" else OPERATORS[format](operator).encode()
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "o").write_bytes(content)
+            read = OperatorFile(name="file", path=str(Path(folder) / "o")).build()
+        assert (
+            np.abs(read.to_matrix() - operator.to_matrix()).max() < 1e-12 * np.abs(operator.coeffs).max()
+        ), format
 
 
 FILES = {

@@ -1,6 +1,13 @@
 """XYZ files as the field writes them: the same two atoms, or a refusal with the line."""
 
+import contextlib
+import random
+import tempfile
+from pathlib import Path
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from runner.errors import ConfigError
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
@@ -61,7 +68,10 @@ def test_the_same_atoms_in_every_dialect(name, tmp_path):
         ('2\nLattice="9 0 0 0 9 0 0 0 9" pbc="T T T"\nH 0 0 0\nH 0 0 1\n', "is periodic"),
         ("2\ncharge=0 charge=1\nH 0 0 0\nH 0 0 1\n", "has the comment charge=0 and charge=1; give one"),
         ("2\nmult=3 multiplicity=1\nH 0 0 0\nH 0 0 1\n", "multiplicity=1 and mult=3; give one"),
-        ("2\nProperties=species:S:1:pos:R:3\nH 0 0 0\nH 0 0\n", "line 4: 'H 0 0' has too few columns"),
+        (
+            "2\nProperties=species:S:1:pos:R:3\nH 0 0 0\nH 0 0\n",
+            "line 4: 'H 0 0' has 3 columns, and Properties names 4",
+        ),
         ("2\nProperties=species:S:1:pos:R:2\nH 0 0\nH 0 1\n", "which is not understood"),
         ("2\nx\nHE1 0 0 0\nCE1 0 0 1\n", "line 3 is 'HE1 0 0 0'; write symbol x y z"),
         ("2\nH 0 0 0\nH 0 0 1\nH 0 0 2\n", "line 2: 'H 0 0 0' stands where the comment belongs"),
@@ -125,3 +135,41 @@ def test_stretching_a_diatomic():
 def test_the_comment_may_name_the_unit(comment, bohr, tmp_path):
     """Bohr and Å in words; gold is no atomic unit unless it stands alone in small letters."""
     assert read_geometry(written(tmp_path, f"1\n{comment}\nH 0 0 0\n"), "k").bohr is bohr
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.integers(0, 2**32 - 1))
+def test_a_damaged_file_is_refused_or_right(seed):
+    """A separator, a digit of the count or a part of a line is lost: refused, or the same two atoms."""
+    check_damaged(random.Random(seed))
+
+
+@pytest.mark.nightly
+def test_twenty_thousand_damaged_files():
+    """The same at length."""
+    for seed in range(20_000):
+        check_damaged(random.Random(seed))
+
+
+def check_damaged(rng):
+    """One mutation of one dialect's structure; digits of positions are left alone, for others are others."""
+    text = FILES[rng.choice([name for name in FILES if name != "no count"])]
+    lines = text.splitlines(keepends=True)
+    place = rng.randrange(len(lines))
+    damage = rng.choice(["drop", "twice", "word", "lost word", "glued", "end"])
+    words = lines[place].split()
+    if damage == "drop":
+        del lines[place]
+    elif damage == "twice":
+        lines.insert(place, lines[place])
+    elif damage == "word":
+        lines[place] = "? " + lines[place]
+    elif damage == "lost word" and len(words) > 1:
+        lines[place] = " ".join(words[:-1]) + "\n"
+    elif damage == "glued" and len(words) > 2:
+        lines[place] = words[0] + words[1] + " " + " ".join(words[2:]) + "\n"
+    else:
+        lines = lines[: max(place, 1)]
+    with tempfile.TemporaryDirectory() as folder, contextlib.suppress(ConfigError):
+        path = written(Path(folder), "".join(lines))
+        assert read_geometry(path, "k").atoms == ATOMS, "".join(lines)

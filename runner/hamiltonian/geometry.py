@@ -154,10 +154,6 @@ def _frame(comment: str, body: Sequence[tuple[int, str]], key: str) -> Geometry:
     settings = _settings(comment, key)
     rows = [(f"line {number}", _words(line)) for number, line in body]
     columns, remarks = _columns(settings, rows, comment, key)
-    short = next(((where, row) for where, row in rows if len(row) <= max(columns, default=0)), None)
-    if short is not None:
-        told = f"{short[0]}: {shorten(' '.join(short[1]), 40)!r} has too few columns; write symbol x y z"
-        raise ConfigError(told, key=key)
     atoms = tuple(_atom([row[c] for c in columns], where, key) for where, row in rows)
     _require_isolated(settings, key)
     charge, multiplicity = _stated(settings, key)
@@ -223,7 +219,12 @@ def _columns(
     """Where symbol and position stand in a line."""
     widths = {len(words) for _, words in rows}
     if "properties" in settings:
-        return _declared_columns(settings["properties"], key), ["extended XYZ"]
+        columns, width = _declared_columns(settings["properties"], key)
+        odd = next(((where, words) for where, words in rows if len(words) != width), None)
+        if odd is not None:
+            has = f"{odd[0]}: {shorten(' '.join(odd[1]), 40)!r} has {len(odd[1])} columns"
+            raise ConfigError(f"{has}, and Properties names {width}; correct it", key=key)
+        return columns, ["extended XYZ"]
     if len(widths) > 1:
         where, words = next((where, words) for where, words in rows if len(words) != len(rows[0][1]))
         raise ConfigError(f"{where}: {shorten(' '.join(words), 40)!r} has another number of columns", key=key)
@@ -252,8 +253,8 @@ def _same(word: str, number: int) -> bool:
         return False
 
 
-def _declared_columns(properties: str, key: str) -> list[int]:
-    """Columns by the key `Properties=species:S:1:pos:R:3:…` of an extended XYZ file."""
+def _declared_columns(properties: str, key: str) -> tuple[list[int], int]:
+    """Columns of symbol and position, and how many there are, by `Properties=species:S:1:pos:R:3:…`."""
     parts = properties.split(":")
     found: dict[str, int] = {}
     column = 0
@@ -265,7 +266,7 @@ def _declared_columns(properties: str, key: str) -> list[int]:
     species = found.get("species", found.get("z"))
     if species is None or "pos" not in found:
         raise ConfigError(f"has Properties={shorten(properties, 40)} without species and pos", key=key)
-    return [species, *range(found["pos"], found["pos"] + 3)]
+    return [species, *range(found["pos"], found["pos"] + 3)], column
 
 
 def _settings(comment: str, key: str) -> dict[str, str]:

@@ -429,3 +429,21 @@ def test_every_change_in_place_is_seen(change: str) -> None:
     CHANGES[change](circuit)
 
     assert engine.estimator_plan(circuit, "ZZ") is not plan
+
+
+@pytest.mark.parametrize("terms", [1, 2, 50, 1000, 3000])
+def test_operators_of_any_length_are_told_apart_by_one_coefficient(terms: int) -> None:
+    """One coefficient in thousands that differs in its last digits is another evolution and another observable."""
+    random = np.random.default_rng(terms)
+    labels = ["".join(random.choice(list("IXYZ"), 8)) for _ in range(terms)]
+    values = random.normal(size=terms)
+    other = values.copy()
+    other[int(random.integers(terms))] *= 1 + 1e-15 * 4
+
+    def digest(coefficients: np.ndarray) -> str:
+        circuit = QuantumCircuit(8)
+        circuit.append(PauliEvolutionGate(SparsePauliOp(labels, coefficients), 0.3), range(8))
+        return digest_of(canonical_text(circuit))
+
+    assert digest(values) == digest(values.copy())
+    assert digest(values) != digest(other)
