@@ -230,7 +230,9 @@ class _Content:
 
 
 def _words(line: str) -> list[str]:
-    if enclosed := re.fullmatch(r"\s*(?:\((.*)\)|\[(.*)\]|<(.*)>)\s*,?\s*", line):
+    if line.lstrip()[:1] in ("(", "[", "<") and (
+        enclosed := re.fullmatch(r"\s*(?:\((.*)\)|\[(.*)\]|<(.*)>)\s*,?\s*", line)
+    ):
         line = next(inner for inner in enclosed.groups() if inner is not None)
     if "{" in line and (attributes := re.fullmatch(r"\s*(\S+)\s+(\S+)\s+(\{.*\})\s*", line)):
         return list(attributes.groups())
@@ -336,8 +338,10 @@ def _doubt_header(table: Sequence[tuple[int, list[str]]], named: bool) -> None:
             f"line {number}: {' '.join(words)!r} may be sizes that do not fit the {len(table) - 1} lines below it; "
             "correct them, or say hamiltonian.layout=edge_list if it is an edge"
         )
+    if named or len(table) < 3 or any(map(_is_number, words[:2])):
+        return
     others = {end for _, line in table[1:] for end in line[:2]}
-    if not named and len(table) > 2 and not others & {*words[:2]} and not any(map(_is_number, words[:2])):
+    if not others & {*words[:2]}:
         raise _Unfit(
             f"line {number}: {words[0]!r} and {words[1]!r} stand in no other line; call a header's columns source and "
             "target, or say hamiltonian.layout=edge_list if it is an edge"
@@ -445,13 +449,15 @@ def _sizes_first(table: Sequence[tuple[int, list[str]]]) -> bool:
 
 def _maybe_sizes(table: Sequence[tuple[int, list[str]]]) -> bool:
     """May the first line be sizes that do not quite fit? No later node is larger, and about so many rows follow."""
-    header, rows = table[0][1], table[1:]
-    ends = [end for _, words in rows for end in words[:2]]
-    if len(header) < 2 or len(rows) < 3 or not all(map(_counts, [*header[:2], *ends])):
+    header, count = table[0][1], len(table) - 1
+    if len(header) < 2 or count < 3 or not all(map(_counts, header[:2])):
         return False
     first, second = int(header[0]), int(header[1])
-    exact = len(header) == 2 and second == len(rows)  # then it may be a Gset file, which is asked for itself
-    return first >= max(map(int, ends)) and abs(second - len(rows)) <= 2 and not exact
+    exact = len(header) == 2 and second == count  # then it may be a Gset file, which is asked for itself
+    if abs(second - count) > 2 or exact:
+        return False
+    ends = [end for _, words in table[1:] for end in words[:2]]
+    return all(map(_counts, ends)) and first >= max(map(int, ends))
 
 
 def _metis(content: _Content) -> _Raw:
