@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tests.faults.campaign import Broken, Campaign
 
 AER = ("backend.engine=aer", "optimizer=cobyla", "optimizer.max_evaluations=8")
-LARGE = ("hamiltonian=tfim", "hamiltonian.shape=[22]", "ansatz.reps=1", "optimizer.max_evaluations=3")
+LARGE = (
+    *("hamiltonian=tfim", "hamiltonian.shape=[22]", "ansatz.reps=1"),
+    *("optimizer=cobyla", "optimizer.max_evaluations=3"),
+)
 CASES: dict[str, tuple[str, ...]] = {
     "aer_exact": (*AER, "estimator=exact"),
     "aer_shots": AER,
