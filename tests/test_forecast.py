@@ -17,6 +17,10 @@ from runner.journal import read_journal
 from tests.choices import choice, choices
 
 BUDGET = 30
+pytestmark = pytest.mark.usefixtures(
+    "workdir"
+)  # what is usual is looked up among the runs below the current folder
+
 SMALL = ("tracking=off", "run.figures=false", "ansatz=real_amplitudes", f"optimizer.max_evaluations={BUDGET}")
 UNUSED = 1
 """Evaluations that are left over where a method takes two at once."""
