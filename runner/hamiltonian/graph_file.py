@@ -7,19 +7,17 @@ sizes compared with what the file says of itself. Where two layouts fit and mean
 from __future__ import annotations
 
 import ast
-import contextlib
-import gc
 import io
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.errors import ConfigError
-from runner.hamiltonian.file import read_bytes
+from runner.hamiltonian.file import read_bytes, without_collection
 from runner.require import nearest, shorten
 
 Pair = tuple[int, int, float]
@@ -110,7 +108,7 @@ def read_graph(
     Args:
         path: the file.
         key: the setting that names it.
-        layout: one of `LAYOUTS`; None: recognized.
+        layout: one of docs/declare.md's words; None: recognized.
         first: what nodes are counted from, 0 or 1; None: as the layout says or the numbers show.
         nodes: how many nodes are declared; None: as many as the file has.
 
@@ -142,7 +140,7 @@ def _read(
         raise ConfigError(f"unknown layout {layout!r}{nearest(layout, readers)}", key="hamiltonian.layout")
     found: dict[str, Network] = {}
     reasons: dict[str, str] = {}
-    with _no_collections():
+    with without_collection():
         content = _Content(path, key, layout is not None)
         for name in [layout] if layout else readers:
             try:
@@ -163,18 +161,6 @@ def _read(
             key=key,
         )
     return next(iter(found.values()))
-
-
-@contextlib.contextmanager
-def _no_collections() -> Iterator[None]:
-    """Read without looking for garbage: a million rows make millions of objects, none in a cycle."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class _Content:
@@ -1068,7 +1054,3 @@ _QUBOS: dict[str, Callable[[_Content], _Raw]] = {
     "bqm": _bqm,
     "matrix": _matrix,
 }
-GRAPH_LAYOUTS = tuple(_GRAPHS)
-"""Words for `hamiltonian.layout` of a graph."""
-QUBO_LAYOUTS = tuple(_QUBOS)
-"""Words for `hamiltonian.layout` of a quadratic form."""
