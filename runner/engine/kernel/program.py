@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import Barrier, CircuitInstruction, Delay, Parameter, ParameterExpression, QuantumCircuit
+from qiskit.circuit import Barrier, CircuitInstruction, Delay, ParameterExpression, QuantumCircuit
 from qiskit.circuit.library import UnitaryGate
 from qiskit.synthesis.two_qubit import TwoQubitWeylDecomposition
 
@@ -482,8 +482,3 @@ def _inverse(stage: Stage) -> tuple[list[int], list[int]]:
                 right[row] ^= right[pivot]
     constant = sum(value << q for q, value in enumerate(stage.shift))
     return right, [(row & constant).bit_count() & 1 for row in right]
-
-
-def parameters_of(circuit: QuantumCircuit) -> list[Parameter]:
-    """The circuit's parameters in qiskit's order."""
-    return list(circuit.parameters)
