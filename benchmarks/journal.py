@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.journal import Journal, read_journal
+from runner.record.journal import Journal, read_journal
 
 
 def record_evaluation(journal: Journal, index: int, values: np.ndarray, energy: np.float64) -> None:

@@ -20,8 +20,8 @@ from scipy.optimize import minimize  # noqa: E402
 
 from runner import compose, run  # noqa: E402
 from runner.engine import Engine  # noqa: E402
-from runner.journal import read_journal  # noqa: E402
-from runner.problem import Problem  # noqa: E402
+from runner.record.journal import read_journal  # noqa: E402
+from runner.run.problem import Problem  # noqa: E402
 
 ROUNDS = 5
 SPSA = ["optimizer=spsa", "optimizer.iterations=100000", "optimizer.calibration=1"]

@@ -44,11 +44,11 @@ def events(folder: Path) -> list[list[object]]:
 
 COMPUTE = """
 import sys, tempfile, time
-from runner.config import declare
-from runner.journal import Journal
-from runner.preparation import Preparation
-from runner.record import Record
-from runner.signals import StopFlag
+from runner.declare.config import declare
+from runner.record.journal import Journal
+from runner.run.preflight import Preparation
+from runner.record.replay import Record
+from runner.run.signals import StopFlag
 from pathlib import Path
 with tempfile.TemporaryDirectory() as folder:
     configs = [declare([*sys.argv[1:], f"seed={seed}"]).config for seed in range(200)]

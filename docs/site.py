@@ -7,9 +7,9 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from runner.__main__ import VERBS
-from runner.config import CONF, GROUPS, RunConfig
-from runner.manual import USAGE, choices, field_docs
-from runner.schema import registered
+from runner.cli.manual import USAGE, choices, field_docs
+from runner.declare.config import CONF, GROUPS, RunConfig
+from runner.declare.registry import registered
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -100,7 +100,7 @@ def command_line() -> str:
 
     lines = ["# Command line\n", "```text", USAGE.rstrip(), "```\n"]
     for verb, sentence in VERBS.items():
-        module = importlib.import_module(f"runner.verbs.{verb}")
+        module = importlib.import_module(f"runner.cli.{verb}")
         lines.append(
             f"## {verb}\n\n{cell(sentence)}\n\n{cell(' '.join((module.main.__doc__ or '').split()))}\n"
         )

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.answer import Answer
+from runner.declare.checks import require_choice, require_integer, require_positive
 from runner.errors import ConfigError
-from runner.experiment import Experiment
 from runner.hamiltonian.sector import sector_of
 from runner.optimizer import StopOptimization
-from runner.problem import Reference, fit
-from runner.require import require_choice, require_integer, require_positive
-from runner.results import Outcome
-from runner.workload import Objective, Term, check_optimizer
+from runner.run.answer import Answer
+from runner.run.experiment import Experiment
+from runner.run.objective import Objective, Term, check_optimizer
+from runner.run.problem import Reference, fit
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.config import RunConfig
-    from runner.lab import Lab
-    from runner.problem import Problem
-    from runner.workload import Workload
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.objective import Workload
+    from runner.run.problem import Problem
 
 POOLS = ("s", "d", "sd", "pairs")
 

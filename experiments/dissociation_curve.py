@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from runner.declare.checks import nearest, require_number
 from runner.errors import ConfigError
-from runner.experiment import Experiment
-from runner.problem import Problem, chosen_gradient
-from runner.require import nearest, require_number
-from runner.results import Outcome
-from runner.workload import Term, check_optimizer
+from runner.run.experiment import Experiment
+from runner.run.objective import Term, check_optimizer
+from runner.run.problem import Problem, chosen_gradient
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
-    from runner.answer import Answer
-    from runner.config import RunConfig
-    from runner.lab import Lab
-    from runner.workload import Workload
+    from runner.declare.config import RunConfig
+    from runner.run.answer import Answer
+    from runner.run.context import Lab
+    from runner.run.objective import Workload
 
 MAX_POINTS = 1000
 

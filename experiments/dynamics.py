@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.declare.checks import require_integer, require_positive
 from runner.errors import ConfigError
-from runner.experiment import Experiment
-from runner.problem import MAX_EXACT_QUBITS, fit
-from runner.require import require_integer, require_positive
-from runner.results import Outcome
+from runner.run.experiment import Experiment
+from runner.run.problem import MAX_EXACT_QUBITS, fit
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.config import RunConfig
-    from runner.lab import Lab
-    from runner.problem import Problem
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
 
 ORDERS = (1, 2, 4)
 MAX_STEPS = 10_000

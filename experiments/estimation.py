@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.declare.checks import require_integer, require_number, require_range
 from runner.errors import ConfigError
-from runner.experiment import Experiment
-from runner.problem import declared_circuit, fit
-from runner.require import require_integer, require_number, require_range
-from runner.results import Outcome
+from runner.run.experiment import Experiment
+from runner.run.problem import declared_circuit, fit
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.providers import BackendV2
 
-    from runner.config import RunConfig
-    from runner.lab import Lab
-    from runner.problem import Problem
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
 
 MAX_VALUES = 100_000
 """Most expectation values of one run."""

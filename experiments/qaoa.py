@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.answer import MEASURED
+from runner.declare.checks import require_integer, require_positive
+from runner.declare.estimator import MAX_SHOTS
 from runner.errors import ConfigError
-from runner.estimator import MAX_SHOTS
-from runner.experiment import Experiment
-from runner.problem import fit
-from runner.require import require_integer, require_positive
-from runner.results import Outcome
-from runner.workload import check_circuits, common_frequencies
+from runner.run.answer import MEASURED
+from runner.run.experiment import Experiment
+from runner.run.objective import check_circuits, common_frequencies
+from runner.run.problem import fit
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.answer import Answer, Measure, Samples
-    from runner.config import RunConfig
-    from runner.lab import Lab
+    from runner.declare.config import RunConfig
     from runner.optimizer.method import Gradient
-    from runner.problem import Problem
-    from runner.workload import Workload
+    from runner.run.answer import Answer, Measure, Samples
+    from runner.run.context import Lab
+    from runner.run.objective import Workload
+    from runner.run.problem import Problem
 
 MAX_ENUMERATED = 20
 """Largest number of spins whose best and worst bitstrings are found by looking at all."""

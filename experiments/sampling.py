@@ -6,19 +6,19 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.declare.checks import require_integer
+from runner.declare.estimator import MAX_SHOTS
 from runner.errors import ConfigError
-from runner.estimator import MAX_SHOTS
-from runner.experiment import Experiment
-from runner.problem import declared_circuit, fit
-from runner.require import require_integer
-from runner.results import Outcome
+from runner.run.experiment import Experiment
+from runner.run.problem import declared_circuit, fit
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
-    from runner.config import RunConfig
-    from runner.lab import Lab
-    from runner.problem import Problem
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
 
 
 @dataclass(kw_only=True)

@@ -6,25 +6,25 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from runner.answer import Answer
+from runner.declare.checks import require_integer, require_number, require_positive
 from runner.errors import ConfigError
-from runner.experiment import Experiment
 from runner.hamiltonian.sector import levels, number_of_states, sector_of
-from runner.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
-from runner.require import require_integer, require_number, require_positive
-from runner.results import Outcome, error_in_words
-from runner.workload import Term, check_optimizer
+from runner.run.answer import Answer
+from runner.run.experiment import Experiment
+from runner.run.objective import Term, check_optimizer
+from runner.run.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
+from runner.run.results import Outcome, error_in_words
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.config import RunConfig
-    from runner.lab import Lab
+    from runner.declare.config import RunConfig
     from runner.optimizer import OptimizerResult
-    from runner.problem import Problem
-    from runner.workload import Workload
+    from runner.run.context import Lab
+    from runner.run.objective import Workload
+    from runner.run.problem import Problem
 
 
 @dataclass(frozen=True)

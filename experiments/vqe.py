@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.experiment import Experiment
-from runner.results import Outcome
+from runner.run.experiment import Experiment
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
-    from runner.lab import Lab
+    from runner.run.context import Lab
 
 
 @dataclass(kw_only=True)

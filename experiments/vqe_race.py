@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import require_choice
+from runner.declare.registry import choice, choices
 from runner.errors import ConfigError
-from runner.experiment import Experiment
 from runner.optimizer import OptimizerConfig
-from runner.require import require_choice
-from runner.results import Outcome
-from runner.schema import choice, choices
-from runner.workload import check_optimizer
+from runner.run.experiment import Experiment
+from runner.run.objective import check_optimizer
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
 
-    from runner.config import RunConfig
-    from runner.lab import Lab
-    from runner.problem import Problem
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
 
 MAX_RACERS = 20
 

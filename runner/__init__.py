@@ -6,8 +6,8 @@
     result = run(compose("experiment=vqe", "hamiltonian=h2"))
 """
 
-from runner.config import compose
-from runner.results import Outcome, RunResult
-from runner.run import resume, run
+from runner.declare.config import compose
+from runner.run.execution import resume, run
+from runner.run.results import Outcome, RunResult
 
 __all__ = ["Outcome", "RunResult", "compose", "resume", "run"]

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from runner.cli.terminal import Reader, readers
 from runner.errors import ConfigError, Interrupted, RunnerError
-from runner.terminal import Reader, readers
 
 # a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep
 atexit.register(gc.freeze)
@@ -79,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str], output: Reader) -> int:
     try:
-        from runner.redact import protect_environment  # inside: Ctrl-C may come while it is read
-        from runner.refusal import warnings_in_one_line
+        from runner.declare.messages import warnings_in_one_line
+        from runner.record.redaction import protect_environment  # inside: Ctrl-C may come while it is read
 
         protect_environment()
         with warnings_in_one_line():
@@ -111,7 +111,7 @@ def read(arguments: list[str]) -> CommandLine:
     Raises:
         ConfigError: an unknown flag or verb, with the nearest valid one.
     """
-    from runner.require import nearest
+    from runner.declare.checks import nearest
 
     line = CommandLine()
     rest = iter(arguments)
@@ -151,27 +151,27 @@ def _dispatch(line: CommandLine) -> int:
     if "version" in line.flags:
         from importlib.metadata import version
 
-        from runner.environment import DISTRIBUTION
+        from runner.record.environment import DISTRIBUTION
 
         print(f"runner {version(DISTRIBUTION)}")
         return 0
     if "help" in line.flags:
         return _help(line.arguments)
     if "completion" in line.flags:
-        from runner.completion import complete
+        from runner.cli.completion import complete
 
         return complete(line.arguments)
     for flag, (verb, reason) in OF_ONE_VERB.items():
         if flag in line.flags and line.verb != verb:
             typed = next(word for word, name in FLAGS.items() if name == flag and word.startswith("--"))
             raise ConfigError(f"only `{verb}` {reason}", key=typed)
-    return int(importlib.import_module(f"runner.verbs.{line.verb}").main(line))
+    return int(importlib.import_module(f"runner.cli.{line.verb}").main(line))
 
 
 def _help(words: list[str]) -> int:
-    from runner.config import GROUPS
-    from runner.manual import manual
-    from runner.require import require_choice
+    from runner.cli.manual import manual
+    from runner.declare.checks import require_choice
+    from runner.declare.config import GROUPS
 
     group = words[0].partition("=")[0] if words else None
     if group is not None:

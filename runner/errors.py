@@ -21,7 +21,7 @@
 
 from __future__ import annotations
 
-from runner.redact import redact
+from runner.record.redaction import redact
 
 LONGEST = 380
 """Characters of a refusal; longer ones lose their middle."""

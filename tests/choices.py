@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from runner.schema import registered
+from runner.declare.registry import registered
 
 CONF = Path(__file__).parents[1] / "conf"
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import redact
+from runner.record import redaction
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # xdist keeps the cores busy already
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -56,9 +56,9 @@ def hangups() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def forgetful() -> Iterator[None]:
     """What one test took for a secret is none in the next."""
-    before = dict(redact._protected)
+    before = dict(redaction._protected)
     yield
-    if redact._protected != before:
-        redact._protected.clear()
-        redact._protected.update(before)
-        redact.redact.cache_clear()
+    if redaction._protected != before:
+        redaction._protected.clear()
+        redaction._protected.update(before)
+        redaction.redact.cache_clear()

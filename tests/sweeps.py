@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from runner.journal import read_journal
+from runner.record.journal import read_journal
 
 SMALL = ("tracking=off", "optimizer.max_evaluations=8", "estimator.default_shots=100")
 PLAIN = (*SMALL, "run.figures=false")

@@ -12,9 +12,9 @@ import pytest
 from qiskit.quantum_info import Statevector
 
 from runner import compose, resume, run
-from runner.config import RunConfig
-from runner.journal import read_journal
+from runner.declare.config import RunConfig
 from runner.optimizer.method import Trail
+from runner.record.journal import read_journal
 from tests.test_run import cut, deterministic, events
 
 QUIET = ("tracking=off", "run.figures=false")

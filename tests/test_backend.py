@@ -7,10 +7,10 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
-from runner.backend import snapshots
-from runner.config import compose
+from runner.declare.backend import snapshots
+from runner.declare.config import compose
 from runner.errors import ConfigError
-from runner.problem import fit
+from runner.run.problem import fit
 from runner.runtime import EstimatorV2
 
 IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with the extra [ibm]")

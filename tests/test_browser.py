@@ -105,8 +105,8 @@ def test_an_interactive_report_answers_to_the_mouse(browser: Any, outputs: Path)
     pytest.importorskip("plotly")
     from selenium.webdriver.common.action_chains import ActionChains
 
-    from runner.directory import RunDirectory
-    from runner.report import illustrate
+    from runner.record.directory import RunDirectory
+    from runner.review.report import illustrate
 
     directory = next((outputs / "outputs" / "runs").glob("*cobyla"))
     browser.get(illustrate(RunDirectory(directory), interactive=True).as_uri())

@@ -9,9 +9,9 @@ from pathlib import Path
 import hydra
 import pytest
 
-from runner.config import CONF, compose, declaration, declare, flatten, hydra_session, restore
+from runner.declare.config import CONF, compose, declaration, declare, flatten, hydra_session, restore
 from runner.errors import ConfigError
-from runner.run import to_yaml
+from runner.run.execution import to_yaml
 
 
 def test_compose_gives_plain_dataclasses() -> None:
@@ -35,7 +35,7 @@ def test_what_was_composed_before_composes_to_the_same(
     line: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A choice that this process knows already only gets its values set, and nothing of an earlier line stays."""
-    monkeypatch.setattr("runner.config._remembered", {})
+    monkeypatch.setattr("runner.declare.config._remembered", {})
     first = declare(line)
     choices = [override for override in line if "." not in override and not override.startswith("seed")]
     declare([*choices, "seed=3", "optimizer.max_evaluations=9"])
@@ -50,8 +50,8 @@ def test_an_edited_choice_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_pat
     """A notebook's process may live longer than a version of a file in conf/."""
     copy = tmp_path / "conf"
     shutil.copytree(CONF, copy)
-    monkeypatch.setattr("runner.config.CONF", copy)
-    monkeypatch.setattr("runner.config._hydras", {})
+    monkeypatch.setattr("runner.declare.config.CONF", copy)
+    monkeypatch.setattr("runner.declare.config._hydras", {})
     assert compose("optimizer=cobyla").optimizer.max_evaluations == 1000
     path = copy / "optimizer" / "cobyla.yaml"
     path.write_text(path.read_text().replace("rhobeg: 1.0", "rhobeg: 0.125"))

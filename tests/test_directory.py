@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.directory import RunDirectory
 from runner.errors import ConfigError, StorageError
+from runner.record.directory import RunDirectory
 
 
 def test_sixty_four_starts_in_one_second_get_sixty_four_directories(workdir: Path) -> None:

@@ -14,9 +14,9 @@ import pytest
 import yaml
 
 from runner.__main__ import VERBS, read
-from runner.config import GROUPS, RunConfig, declare
-from runner.refusal import parse
-from runner.schema import registered
+from runner.declare.config import GROUPS, RunConfig, declare
+from runner.declare.messages import parse
+from runner.declare.registry import registered
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.config import CONF
+from runner.declare.config import CONF
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]

@@ -38,7 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("format", ["csv", "json", "sparse", "openfermion", "pennylane", "npy"])
 def test_idle_qubits_go_along(format: str, tmp_path: Path) -> None:
     """An operator that leaves its last qubit alone has as many qubits when it is read back."""
-    from runner.export import OPERATORS, _matrix
+    from runner.review.export import OPERATORS, _matrix
 
     operator = SparsePauliOp(["IIZ", "IXX", "III"], [0.5, 0.3, 1.0])
     content = _matrix(operator) if format == "npy" else OPERATORS[format](operator).encode()
@@ -139,7 +139,7 @@ def test_what_cannot_be_exported_is_refused(
 @given(st.integers(0, 2**32 - 1))
 def test_every_operator_goes_through_every_format(seed: int) -> None:
     """Random terms on up to five qubits, the last ones idle at times: the matrix comes back to 1e-12."""
-    from runner.export import OPERATORS, _matrix
+    from runner.review.export import OPERATORS, _matrix
 
     rng = np.random.default_rng(seed)
     qubits = int(rng.integers(1, 6))

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from qiskit import QuantumCircuit
 
-from runner.figures import (
+from runner.review.figures import (
     COLOURS,
     SweepAxes,
     Timeline,
@@ -22,9 +22,9 @@ from runner.figures import (
     session_timeline,
     sweep_overview,
 )
-from runner.figures.circuit import MOST_COLUMNS, measures
-from runner.figures.run import last_counts, reference_of
-from runner.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING
+from runner.review.figures.circuit import MOST_COLUMNS, measures
+from runner.review.figures.run import last_counts, reference_of
+from runner.review.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING
 from tests.journals import evaluation, job, session, started
 
 
@@ -234,7 +234,7 @@ def test_reference_comes_from_the_result_or_the_problem() -> None:
 def test_hovering_tells_energy_job_and_qpu_seconds() -> None:
     """The interactive curve has the static one's axes and colours, and every evaluation's numbers."""
     pytest.importorskip("plotly")
-    from runner.figures.interactive import convergence as interactive
+    from runner.review.figures.interactive import convergence as interactive
 
     events = [
         started(schemas={"hamiltonian": "molecule_terms"}),
@@ -258,7 +258,7 @@ def test_hovering_tells_energy_job_and_qpu_seconds() -> None:
 def test_hovering_the_timeline_tells_what_when_and_which_job() -> None:
     """The same stretches as in the static figure, with the same totals."""
     pytest.importorskip("plotly")
-    from runner.figures.interactive import session_timeline as interactive
+    from runner.review.figures.interactive import session_timeline as interactive
 
     figure = interactive(a_session())
 
@@ -279,7 +279,7 @@ def test_hovering_the_timeline_tells_what_when_and_which_job() -> None:
 def test_hovering_a_sweep_tells_each_run() -> None:
     """Groups stand beside one another at a word, and the exact energy is in the picture."""
     pytest.importorskip("plotly")
-    from runner.figures.interactive import sweep_overview as interactive
+    from runner.review.figures.interactive import sweep_overview as interactive
 
     rows = [
         {
@@ -306,7 +306,7 @@ def test_hovering_a_sweep_tells_each_run() -> None:
 
 def test_what_happens_often_is_written_once() -> None:
     """A label per text with how often it comes, where the first one is; an expiry and its closing are one."""
-    from runner.figures.timeline import labels as written
+    from runner.review.figures.timeline import labels as written
 
     timeouts = [
         session(10.0 * n, state, "interactive timeout") for n, state in enumerate(["inactive", "active"] * 3)

@@ -12,8 +12,8 @@ import pytest
 from runner import compose, run
 from runner.__main__ import main
 from runner.errors import ConfigError
-from runner.forecast import forecast, table
-from runner.journal import read_journal
+from runner.record.journal import read_journal
+from runner.whatif.forecast import forecast, table
 from tests.choices import choice, choices
 
 BUDGET = 30
@@ -187,7 +187,7 @@ def test_circuits_too_large_to_be_tried_go_by_measured_counts(
     declared: tuple[str, ...], evaluations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Counts by hand from the measured ones; a last energy of which nothing could follow may be left out."""
-    monkeypatch.setattr("runner.rehearsal.TRIED_QUBITS", 1)
+    monkeypatch.setattr("runner.whatif.rehearsal.TRIED_QUBITS", 1)
 
     found = forecast(compose("tracking=off", *declared)).usual
 
@@ -286,7 +286,7 @@ def test_the_open_plans_allocation_is_a_limit() -> None:
 @pytest.mark.parametrize("optimizer", ["spsa", "l_bfgs_b"])
 def test_long_budgets_are_reckoned_from_a_part(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rehearsing 200 evaluations of 500 gives what rehearsing all of them gives."""
-    from runner import rehearsal
+    from runner.whatif import rehearsal
 
     config = compose(f"optimizer={optimizer}", "optimizer.max_evaluations=500")
     monkeypatch.setattr(rehearsal, "REHEARSED", 500)

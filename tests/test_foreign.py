@@ -11,10 +11,10 @@ import pytest
 from qiskit import QuantumCircuit, qpy
 from qiskit.qpy import formats
 
-from runner import foreign
 from runner.__main__ import main
+from runner.declare import foreign
+from runner.declare.foreign import load_qpy, require_readable
 from runner.errors import ConfigError
-from runner.foreign import load_qpy, require_readable
 
 HEADER = struct.calcsize(formats.CIRCUIT_HEADER_V12_PACK)
 QUBITS = struct.calcsize("!H1cH")  # where a circuit's header has its number of qubits

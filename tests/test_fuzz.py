@@ -17,10 +17,10 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from runner.config import CONF, GROUPS, RunConfig, declare, flatten
+from runner.declare.config import CONF, GROUPS, RunConfig, declare, flatten
+from runner.declare.registry import registered
 from runner.errors import ConfigError, ConfigWarning, RunnerError
-from runner.preparation import Preparation
-from runner.schema import registered
+from runner.run.preflight import Preparation
 
 PARTS, CASES = 20, 1000
 """The campaign: how many parts, and command lines in each."""

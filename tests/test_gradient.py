@@ -14,7 +14,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from runner import compose, run
 from runner.errors import ConfigError
-from runner.gradient import ParameterShift, spsa_gradient, spsa_points
+from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from tests.test_run import events
 
 

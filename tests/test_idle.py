@@ -12,11 +12,11 @@ import yaml
 from qiskit.circuit import QuantumCircuit
 
 from runner import compose, resume, run
-from runner.backend import snapshots
-from runner.config import declare, restore
+from runner.declare.backend import snapshots
+from runner.declare.config import declare, restore
 from runner.errors import ConfigWarning
-from runner.journal import Journal, read_journal
-from runner.report import run_page
+from runner.record.journal import Journal, read_journal
+from runner.review.report import run_page
 from runner.runtime import LocalRuntimeService, SamplerV2
 
 IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with the extra [ibm]")

@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.encoding import encode
 from runner.errors import StorageError
-from runner.journal import Journal, JournalError, follow, is_open, read_journal
-from runner.redact import protect
+from runner.record.encoding import encode
+from runner.record.journal import Journal, JournalError, follow, is_open, read_journal
+from runner.record.redaction import protect
 
 PAYLOADS = [
     {"name": "h2", "config": {"seed": 1, "tags": ["a", "β"]}},
@@ -356,13 +356,13 @@ def test_short_writes_are_completed(tmp_path):
 @pytest.fixture
 def hurried(monkeypatch):
     """Every journal is in a hurry, from its first event on."""
-    monkeypatch.setattr("runner.journal.HURRIED", 0)
+    monkeypatch.setattr("runner.record.journal.HURRIED", 0)
 
 
 def test_only_in_a_hurry_does_an_event_wait(tmp_path, monkeypatch):
     """Where events come seldom, or begin to come fast, even those that may wait are written at once."""
-    monkeypatch.setattr("runner.journal.HURRY", 60.0)
-    monkeypatch.setattr("runner.journal.HURRIED", 2)
+    monkeypatch.setattr("runner.record.journal.HURRY", 60.0)
+    monkeypatch.setattr("runner.record.journal.HURRIED", 2)
     path = tmp_path / "journal.jsonl"
     with Journal.create(path) as journal:
         journal.write_later("kind", {"n": 0})
@@ -373,7 +373,7 @@ def test_only_in_a_hurry_does_an_event_wait(tmp_path, monkeypatch):
         journal.write("kind", {"n": 3})
         journal.write_later("kind", {"n": 4})
         assert len(payloads(path)) == 4
-        monkeypatch.setattr("runner.journal.HURRY", 0.0)  # the next one comes late
+        monkeypatch.setattr("runner.record.journal.HURRY", 0.0)  # the next one comes late
         journal.write("kind", {"n": 5})
         journal.write_later("kind", {"n": 6})
         assert payloads(path) == [{"n": n} for n in range(7)]
@@ -421,7 +421,7 @@ def test_what_waits_goes_with_a_write_that_fails(tmp_path):
 
 def test_a_deleted_journal_is_noticed(tmp_path, monkeypatch):
     """Whoever deletes a journal that is being written ends the run, instead of letting it write into nowhere."""
-    monkeypatch.setattr("runner.journal.SYNC_INTERVAL", -1.0)  # at every event, not once a second
+    monkeypatch.setattr("runner.record.journal.SYNC_INTERVAL", -1.0)  # at every event, not once a second
     journal = Journal.create(tmp_path / "journal.jsonl")
     journal.write("evaluation", {"energy": 1.0})
     (tmp_path / "journal.jsonl").unlink()

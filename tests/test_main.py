@@ -15,7 +15,7 @@ import pytest
 
 from runner.__main__ import VERBS, main, read
 from runner.errors import ConfigError
-from runner.journal import read_journal
+from runner.record.journal import read_journal
 
 
 def runner(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:

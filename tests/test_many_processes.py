@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from runner import compose, resume, run
-from runner.continuation import reopen
-from runner.directory import RunDirectory
 from runner.errors import ResumeError
-from runner.journal import Journal, read_journal
+from runner.record.directory import RunDirectory
+from runner.record.journal import Journal, read_journal
+from runner.run.resume import reopen
 from runner.sweep.conductor import sweep
 from tests.faults.trial import identity
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from runner import compose, run
-from runner.gradient import ParameterShift
 from runner.optimizer import SCHEMAS
+from runner.run.gradient import ParameterShift
 from tests.choices import choice
 from tests.landscapes import Landscape
 

@@ -9,7 +9,7 @@ from runner.engine.frequencies import frequencies
 from runner.errors import ConfigError
 from runner.optimizer import StopOptimization
 from runner.optimizer.nft import lowest_of_wave
-from runner.overlap import all_zeros
+from runner.run.overlap import all_zeros
 from tests.choices import choice, choices
 
 pytest.importorskip("cma")

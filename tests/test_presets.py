@@ -8,10 +8,10 @@ import pytest
 import yaml
 
 from runner import run
-from runner.config import CONF, GROUPS, declare, restore
+from runner.declare.config import CONF, GROUPS, declare, restore
+from runner.declare.registry import registered
 from runner.errors import ConfigError
-from runner.preparation import Preparation
-from runner.schema import registered
+from runner.run.preflight import Preparation
 from tests.choices import choices
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=6", "estimator.default_shots=200")
@@ -152,7 +152,7 @@ def test_every_choice_is_tried() -> None:
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_choice_says_what_it_is(group: str) -> None:
     """The first comment of a choice is its line in --help."""
-    from runner.manual import choices as described
+    from runner.cli.manual import choices as described
 
     assert described(group).keys() == set(choices(group))
     for name, sentence in described(group).items():

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from runner.progress import Progress, clock, summary
-from runner.results import RunResult, energy_lines, error_in_words
+from runner.cli.progress import Progress, clock, summary
+from runner.run.results import RunResult, energy_lines, error_in_words
 
 
 @pytest.mark.parametrize(

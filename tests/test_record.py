@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from runner.errors import ResumeError
-from runner.journal import Journal, read_journal
-from runner.record import Record, lasting
+from runner.record.journal import Journal, read_journal
+from runner.record.replay import Record, lasting
 
 
 def evaluation(index: int, energy: float, workload: str = "vqe") -> dict[str, Any]:
@@ -34,7 +34,7 @@ def test_facts_are_on_disk_before_listeners_hear_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A listener finds the event it is told about in the journal already, or what that event follows from."""
-    monkeypatch.setattr("runner.journal.HURRIED", 0)
+    monkeypatch.setattr("runner.record.journal.HURRIED", 0)
     seen: list[list[str]] = []
     with Journal.create(tmp_path / "j") as journal:
         record = Record(journal)
@@ -167,7 +167,7 @@ def test_what_a_real_machine_was_given_is_on_disk_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A submission follows from the past only where the service can repeat it; else it waits for nothing."""
-    monkeypatch.setattr("runner.journal.HURRIED", 0)
+    monkeypatch.setattr("runner.record.journal.HURRIED", 0)
     job = {"workload": "w", "job": "j", "index": 0}
     with Journal.create(tmp_path / "j") as journal:
         Record(journal)("job.submitted", job)

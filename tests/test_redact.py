@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from runner.redact import (
+from runner.record.redaction import (
     RedactingFormatter,
     protect,
     protect_environment,

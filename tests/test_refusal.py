@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from runner.__main__ import main
-from runner.config import compose
+from runner.declare.config import compose
+from runner.declare.messages import parse
 from runner.errors import ConfigError
-from runner.refusal import parse
 
 ROOT = Path(__file__).resolve().parents[1]
 CATALOGUE = yaml.safe_load((ROOT / "tests" / "bad_input.yaml").read_text("utf-8"))

@@ -15,8 +15,8 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
-from runner.journal import Journal, read_journal
-from runner.report import CAPTIONS, read_table, run_page, sweep_page
+from runner.record.journal import Journal, read_journal
+from runner.review.report import CAPTIONS, read_table, run_page, sweep_page
 from tests.journals import evaluation, job, session, started
 
 ATTACK = "<script>alert(1)</script>"
@@ -152,7 +152,7 @@ def test_report_without_a_directory_says_what_is_missing(
 def test_an_interactive_page_needs_nothing_else_and_runs_only_its_own_scripts(finished: Path) -> None:
     """plotly.js is inside, packed; the page names the digests of its two scripts, and offers no upload."""
     pytest.importorskip("plotly")
-    from runner.report import DRAW
+    from runner.review.report import DRAW
 
     before = page(finished)
     assert main(["report", str(finished), "--interactive"]) == 0
@@ -211,7 +211,7 @@ def test_without_plotly_one_line_says_what_to_install(
 
 def test_a_command_is_shown_only_where_it_does_the_same(finished: Path) -> None:
     """A Python program that declared something typed nothing; a race has several optimizers."""
-    from runner.config import declare
+    from runner.declare.config import declare
 
     declared = declare(["experiment=vqe_race"]).values
     typed = run_page([started(overrides=["experiment=vqe_race"], config=declared)], finished / "figures")

@@ -9,7 +9,7 @@ import pytest
 from runner import compose, run
 from runner.__main__ import main
 from runner.errors import ConfigError
-from runner.retime import columns, table, was_stopped
+from runner.whatif.retime import columns, table, was_stopped
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=8")
 

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from runner import RunResult, compose, resume, run
-from runner.continuation import fork
 from runner.errors import ConfigError, JournalError, ResumeError
-from runner.journal import Journal, read_journal
-from runner.lab import Lab
-from runner.record import Stop
+from runner.record.journal import Journal, read_journal
+from runner.record.replay import Stop
+from runner.run.context import Lab
+from runner.run.resume import fork
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=12")
 TWO_QUBIT_GROUND_STATE = -0.7029303944595313
@@ -214,7 +214,7 @@ def test_another_machine_is_refused_unless_allowed(workdir: Path, monkeypatch: p
     """Other versions may give other bits; the user decides."""
     run(compose(*SMALL), directory="moved")
     cut(Path("moved"), keep=9)
-    monkeypatch.setattr("runner.environment.processor", lambda: "another processor")
+    monkeypatch.setattr("runner.record.environment.processor", lambda: "another processor")
 
     with pytest.raises(ResumeError, match="processor is 'another processor' now"):
         resume("moved")

@@ -17,8 +17,8 @@ from runner.hamiltonian.fermion import MAPPERS, remap
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
 from runner.hamiltonian.operator import Hamiltonian, Physics
 from runner.hamiltonian.sector import Sector, levels, lowest, matrix_among, sector_of
-from runner.problem import Problem
-from runner.results import outside_in_words
+from runner.run.problem import Problem
+from runner.run.results import outside_in_words
 from tests.choices import choice
 from tests.test_run import events
 

@@ -14,14 +14,14 @@ from qiskit.quantum_info import PauliList, SparsePauliOp, Statevector, random_st
 from runner import compose, resume, run
 from runner.engine.observables import mean_variances, measurement_bases, pauli_terms, variance_bounds
 from runner.errors import ConfigError
-from runner.experiment import Experiment
-from runner.lab import Lab
-from runner.preparation import Preparation
-from runner.record import Record
-from runner.results import Outcome
-from runner.shots import FEWEST, ShotChoice
-from runner.signals import StopFlag
-from runner.workload import Objective, Term
+from runner.record.replay import Record
+from runner.run.context import Lab
+from runner.run.experiment import Experiment
+from runner.run.objective import Objective, Term
+from runner.run.preflight import Preparation
+from runner.run.results import Outcome
+from runner.run.shots import FEWEST, ShotChoice
+from runner.run.signals import StopFlag
 from tests.test_run import cut, deterministic, events
 
 QUIET = ("tracking=off", "run.figures=false")

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from runner.errors import Interrupted
-from runner.signals import StopFlag
+from runner.run.signals import StopFlag
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -55,7 +55,7 @@ def test_other_threads_leave_signals_alone() -> None:
 def test_the_second_signal_ends_the_process() -> None:
     """Even when nothing checks the flag any more."""
     program = (
-        "import os, signal\nfrom runner.signals import StopFlag\n"
+        "import os, signal\nfrom runner.run.signals import StopFlag\n"
         "with StopFlag():\n    os.kill(os.getpid(), signal.SIGINT)\n    os.kill(os.getpid(), signal.SIGINT)\n"
         "    print('still here')\n"
     )
@@ -70,7 +70,7 @@ def test_with_nothing_to_save_a_signal_ends_the_process() -> None:
     """While a configuration is composed Ctrl-C ends the process at once, as 130, without a traceback."""
     code = (
         "import os, signal\n"
-        "from runner.signals import nothing_to_save\n"
+        "from runner.run.signals import nothing_to_save\n"
         "with nothing_to_save():\n"
         "    os.kill(os.getpid(), signal.SIGINT)\n"
         "    raise AssertionError('still there')\n"

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 import yaml
 
-from runner.config import CONF, declare
+from runner.declare.config import CONF, declare
 from runner.errors import ConfigError, JournalError, StorageError
-from runner.journal import read_journal
-from runner.signals import StopFlag
+from runner.record.journal import read_journal
+from runner.run.signals import StopFlag
 from runner.sweep.compose import Composer, distinct
 from runner.sweep.conductor import Conductor, base_of, resume_sweep, sweep
 from runner.sweep.directory import SweepDirectory
@@ -230,7 +230,7 @@ def test_runs_know_their_sweep(serial: Path) -> None:
 
 def test_each_run_is_what_it_would_be_alone(serial: Path, workdir: Path) -> None:
     """A sweep changes nothing about a run: same overrides, same energies."""
-    from runner.run import run
+    from runner.run.execution import run
 
     alone = run(declare(["optimizer=spsa", "seed=2", *PLAIN]))
 
@@ -375,7 +375,7 @@ def test_slurm_is_told_what_was_declared() -> None:
 def test_ranges_become_distributions() -> None:
     """Hydra's sweep syntax is Optuna's search space; a range excludes its end."""
     pytest.importorskip("optuna")
-    from runner.refusal import parse
+    from runner.declare.messages import parse
 
     def space(text: str) -> Any:
         return distribution(parse([text])[0])

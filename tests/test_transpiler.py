@@ -8,7 +8,7 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.transpiler import generate_preset_pass_manager
 from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
 
-from runner.transpiler import own_stages, pass_manager
+from runner.run.transpiler import own_stages, pass_manager
 
 
 def translations() -> set[str]:

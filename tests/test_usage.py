@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.usage import Usage
+from runner.record.usage import Usage
 from tests.journals import job, session
 
 

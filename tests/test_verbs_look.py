@@ -16,11 +16,11 @@ import yaml
 
 from runner import compose, run
 from runner.__main__ import main
+from runner.cli.compare import differences, outcomes
+from runner.cli.ui import Address
+from runner.cli.watch import newest
 from runner.errors import ConfigError
-from runner.journal import Journal
-from runner.verbs.compare import differences, outcomes
-from runner.verbs.ui import Address
-from runner.verbs.watch import newest
+from runner.record.journal import Journal
 from tests.journals import evaluation, job, session
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=4")
@@ -169,7 +169,7 @@ def test_ui_wants_a_store_and_a_free_port(workdir: Path, capsys: pytest.CaptureF
 
 def test_ui_takes_the_store_of_a_run_whatever_it_is_called(tmp_path: Path) -> None:
     """Runs are named by their overrides, so their directories have equals signs in them."""
-    from runner.verbs.ui import _store
+    from runner.cli.ui import _store
 
     directory = tmp_path / "vqe_max_evaluations=20_seed=2"
     directory.mkdir()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from runner import Outcome
-from runner.experiment import Experiment
+from runner.run.experiment import Experiment
 
 
 @dataclass(kw_only=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from runner.require import require_range
+from runner.declare.checks import require_range
 
 
 @dataclass(kw_only=True)

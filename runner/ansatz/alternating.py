@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.ansatz.start import AnsatzConfig, reference_bits
+from runner.declare.checks import require_choice, require_integer, require_positive
 from runner.errors import ConfigError
-from runner.require import require_choice, require_integer, require_positive
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError
-from runner.require import shorten
 
 CONSTANTS = {"pi": math.pi, "π": math.pi, "tau": math.tau, "τ": math.tau}
 FUNCTIONS = {

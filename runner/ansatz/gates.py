@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from runner.ansatz.angle import angle, names_in
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
+from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError
-from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

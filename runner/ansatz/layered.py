@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig, reference_bits
+from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError
-from runner.require import require_choice, require_integer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError
 from runner.hamiltonian.file import read_text
-from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     import numpy as np

@@ -19,10 +19,10 @@ from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression, Quantu
 from qiskit.circuit.library import UnitaryGate
 from qiskit.quantum_info import Operator
 
-from runner import faults
 from runner.engine.circuits import CHANNELS
 from runner.engine.expressions import Angles
 from runner.errors import ConfigError, RunnerError
+from runner.record import faults
 
 TESTED = ((0, 17), (0, 18))
 """Minor versions of qiskit-aer whose native interface is known."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError
-from runner.require import require_choice, require_integer
 
 MAX_SITES = 1000
 LATTICES = ("square", "triangular", "honeycomb", "kagome", "heavy_hex")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from runner.declare.checks import require_integer
 from runner.errors import ConfigError
-from runner.require import require_integer
 
 if TYPE_CHECKING:
     import numpy as np

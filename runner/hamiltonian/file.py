@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.declare.checks import require_choice, require_integer, require_number
+from runner.declare.foreign import OLDEST_QPY, load_qpy
 from runner.errors import ConfigError
-from runner.foreign import OLDEST_QPY, load_qpy
 from runner.hamiltonian.fermion import MAPPERS, check_active_space
 from runner.hamiltonian.pauli import MAX_QUBITS
 from runner.hamiltonian.sector import SECTORS
-from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian

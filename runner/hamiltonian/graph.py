@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.connectivity import bonds_of, check_lattice, sites_of
 from runner.hamiltonian.graph_file import MAX_NODES, Network, Pair, read_graph, read_qubo
-from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian

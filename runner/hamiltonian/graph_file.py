@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner.declare.checks import nearest, shorten
 from runner.errors import ConfigError
 from runner.hamiltonian.file import read_bytes, without_collection
-from runner.require import nearest, shorten
 
 Pair = tuple[int, int, float]
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError
 from runner.hamiltonian.connectivity import Bond, bonds_of, check_lattice, sites_of, two_colours
 from runner.hamiltonian.sector import SECTORS
-from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import require_choice, require_integer, require_positive, shorten
 from runner.errors import ConfigError
 from runner.hamiltonian.fermion import (
     MAPPERS,
@@ -18,7 +19,6 @@ from runner.hamiltonian.fermion import (
 )
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
 from runner.hamiltonian.sector import SECTORS
-from runner.require import require_choice, require_integer, require_positive, shorten
 
 if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp

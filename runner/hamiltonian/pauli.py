@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.fermion import MAPPERS, hartree_fock_state
 from runner.hamiltonian.sector import SECTORS, Sector
-from runner.require import require_choice, require_integer, require_number
 
 if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from runner.declare.checks import require_range
 from runner.optimizer.method import Ending, OptimizerConfig, Trail, Watch, optional_count, optional_positive
-from runner.require import require_range
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import require_integer
 from runner.errors import ConfigError
 from runner.optimizer.method import Ending, Method, OptimizerConfig, Watch, optional_count, optional_positive
-from runner.require import require_integer
 
 if TYPE_CHECKING:
     import numpy as np

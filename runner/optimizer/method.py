@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
+from runner.declare.checks import require_integer, require_number, require_positive
 from runner.errors import ConfigError
-from runner.require import require_integer, require_number, require_positive
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.declare.checks import require_integer, require_number, require_positive, require_range
 from runner.errors import ConfigError
 from runner.optimizer.method import (
     Ending,
@@ -16,7 +17,6 @@ from runner.optimizer.method import (
     optional_count,
     optional_positive,
 )
-from runner.require import require_integer, require_number, require_positive, require_range
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from runner import faults
 from runner.errors import (
     JobCancelledError,
     JobFailedError,
@@ -16,6 +15,7 @@ from runner.errors import (
     RuntimeSessionError,
     in_words,
 )
+from runner.record import faults
 from runner.runtime import machine
 from runner.runtime.options import check_tags
 from runner.runtime.results import record, restore

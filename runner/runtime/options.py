@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError
-from runner.require import shorten
 
 DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 1 / math.sqrt(DEFAULT_SHOTS)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.config import RunConfig, declare
+from runner.declare.checks import require_range
+from runner.declare.config import RunConfig, declare
 from runner.errors import ConfigError
-from runner.require import require_range
 
 HOST = "127.0.0.1"
 BASE = "/experimental"
@@ -79,7 +79,7 @@ def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeC
         else:
             group = key.lstrip("+~").partition(".")[0]
             if equals and group not in GROUPS:
-                from runner.require import nearest
+                from runner.declare.checks import nearest
 
                 known = (*GROUPS, "port", "dir", "max_body", "workers")
                 raise ConfigError(f"a server has no such setting{nearest(group, known)}", key=key)

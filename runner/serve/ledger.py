@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import StorageError
-from runner.journal import Journal
+from runner.record.journal import Journal
 from runner.runtime.machine import QUEUED, Job
 
 COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.applications import Starlette
 
-from runner.signals import SIGNALS
+from runner.run.signals import SIGNALS
 
 GRACE = 3
 """Seconds that requests get to end when the server is stopped."""

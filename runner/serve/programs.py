@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from runner.declare.foreign import require_readable, require_sane_qpy
 from runner.errors import ConfigError
-from runner.foreign import require_readable, require_sane_qpy
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
 from runner.serve.wire import QPY, ApiError, Decoder
 

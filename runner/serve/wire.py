@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit
 
+from runner.declare.foreign import load_qpy
 from runner.errors import ConfigError, PlanError, RunnerError, SessionClosedError
-from runner.foreign import load_qpy
 from runner.runtime.machine import OPEN_PLAN_CODE, OPEN_PLAN_MESSAGE, OPEN_PLAN_SOLUTION, SESSION_CLOSED_CODE
 
 MORE_INFO = "https://cloud.ibm.com/apidocs/quantum-computing#error-handling"

@@ -15,10 +15,16 @@ from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from runner.config import GROUPS, Declaration, RunConfig, composition, declaration, flatten, hydra_session
-from runner.errors import ConfigError, RunnerError
-from runner.provenance import check_preset
-from runner.refusal import (
+from runner.declare.config import (
+    GROUPS,
+    Declaration,
+    RunConfig,
+    composition,
+    declaration,
+    flatten,
+    hydra_session,
+)
+from runner.declare.messages import (
     check_choices,
     check_complete,
     check_directory,
@@ -29,6 +35,8 @@ from runner.refusal import (
     parse,
     translated,
 )
+from runner.declare.provenance import check_preset
+from runner.errors import ConfigError, RunnerError
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -151,7 +159,7 @@ class Composer:
         ]
 
     def declare(self, overrides: Sequence[str]) -> Declaration:
-        """What `runner.config.declare` gives, composed only as far as it was not composed before.
+        """What `runner.declare.config.declare` gives, composed only as far as it was not composed before.
 
         Raises:
             ConfigError: bad input.

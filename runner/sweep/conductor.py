@@ -15,13 +15,13 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from runner.config import Declaration, restore
-from runner.directory import OUTPUTS
-from runner.environment import commit, versions
+from runner.declare.config import Declaration, restore
+from runner.declare.messages import check_secrets
+from runner.declare.provenance import check_launcher, check_plugins, split_plugins
 from runner.errors import ConfigError, RunnerError, TrackingError
-from runner.provenance import check_launcher, check_plugins, split_plugins
-from runner.refusal import check_secrets
-from runner.signals import WORDS, StopFlag, tell
+from runner.record.directory import OUTPUTS
+from runner.record.environment import commit, versions
+from runner.run.signals import WORDS, StopFlag, tell
 from runner.sweep.compose import Combination, Composer, Settings, distinct, named
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher, anticipate
@@ -353,7 +353,7 @@ def base_of(directory: SweepDirectory, plugins: Sequence[str] = ()) -> Declarati
 
 def draw(directory: SweepDirectory, table: Sequence[Row]) -> None:
     """Draw the figure and write the page; the numbers are on disk by now, and a picture that fails costs nothing."""
-    from runner.report import sweep_page
+    from runner.review.report import sweep_page
 
     if not any(row.get("energy") is not None for row in table) or len(table) > MOST_RUNS_ON_A_PAGE:
         return

@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from runner.directory import RunDirectory
 from runner.errors import ConfigError, JournalError
-from runner.journal import is_open
+from runner.record.directory import RunDirectory
+from runner.record.journal import is_open
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
 _TAIL = 4096

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runner.cli.terminal import reader
+from runner.declare.checks import require_range
 from runner.errors import ConfigError, RunnerError, in_words
-from runner.require import require_range
 from runner.sweep.member import Row, Task, carry_out
 from runner.sweep.worker import (
     enter_worker,
@@ -27,11 +28,10 @@ from runner.sweep.worker import (
     load_the_end,
     worker_environment,
 )
-from runner.terminal import reader
 
 if TYPE_CHECKING:
-    from runner.config import RunConfig
-    from runner.signals import StopFlag
+    from runner.declare.config import RunConfig
+    from runner.run.signals import StopFlag
     from runner.sweep.directory import SweepDirectory
 
 POLL = 0.2
@@ -418,7 +418,7 @@ def _cancel(job: Any) -> None:
 
 def check(config: RunConfig) -> RunnerError | None:
     """What is wrong with a run before it starts; None if nothing is."""
-    from runner.preparation import Preparation
+    from runner.run.preflight import Preparation
 
     try:
         Preparation(config)

@@ -16,10 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from runner.config import Declaration, RunConfig, restore
+from runner.declare.config import Declaration, RunConfig, restore
 from runner.errors import Interrupted, JournalError, RunnerError, in_words
-from runner.journal import is_open, read_journal
-from runner.signals import StopFlag
+from runner.record.journal import is_open, read_journal
+from runner.run.signals import StopFlag
 
 STOP_FILE = "stop"
 """While this file lies in a sweep's directory, none of its runs goes on."""
@@ -206,14 +206,14 @@ def carry_out(task: Task, stop: StopFlag | None = None) -> Row:
 
 
 def _carry_out(task: Task, stop: StopFlag) -> Row:
-    from runner.run import Sweep, resume, run
+    from runner.run.execution import Sweep, resume, run
 
     sweep = Sweep(name=task.parent, stop=stop)
     try:
         stop.check()
         task.failure.unlink(missing_ok=True)
         if task.config is not None and task.config.plugins:
-            from runner.schema import register
+            from runner.declare.registry import register
 
             register(task.config.plugins)
         if _begun(task.directory / "journal.jsonl"):

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.answer import PICK
+from runner.declare.checks import require_choice, require_range
 from runner.errors import ConfigError
-from runner.require import require_choice, require_range
+from runner.run.answer import PICK
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -13,10 +13,10 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from runner.answer import PICK
-from runner.progress import LiveLine, clock, rows
+from runner.cli.progress import LiveLine, clock, rows
+from runner.cli.terminal import reader
+from runner.run.answer import PICK
 from runner.sweep.member import Row
-from runner.terminal import reader
 
 RANKED = 10
 """Runs that the ranking shows."""

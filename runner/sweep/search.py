@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.config import Declaration
+from runner.declare.config import Declaration
+from runner.declare.messages import plugins_in
+from runner.declare.provenance import check_plugins, check_preset
 from runner.errors import ConfigError, StorageError
-from runner.provenance import check_plugins, check_preset
-from runner.redact import redact
-from runner.refusal import plugins_in
+from runner.record.redaction import redact
 from runner.sweep.compose import Combination, Composer, Settings, named
 from runner.sweep.conductor import (
     Conductor,
@@ -279,7 +279,7 @@ def _database(address: str, tracking: TrackingConfig) -> Any:
 
 def _split(settings: Settings) -> tuple[list[Override], list[Override]]:
     """(what is searched, what is fixed); ranges of the preset count where the command line says nothing."""
-    from runner.refusal import parse
+    from runner.declare.messages import parse
 
     typed = {item.get_key_element() for item in settings.swept}
     preset = parse([f"{key}={value}" for key, value in settings.sweeper.params.items() if key not in typed])

@@ -14,11 +14,23 @@ import scipy.optimize
 from qiskit.circuit.library import real_amplitudes
 from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
 
-from runner import lab, preparation, problem, report, run, runtime, transpiler
-from runner.engine import kernel
+from runner import runtime
+from runner.engine import kernel, transpiler
+from runner.review import report
+from runner.run import context, execution, preflight, problem
 from runner.sweep import member
 
-__all__ = ["lab", "member", "preparation", "problem", "qiskit_aer", "report", "run", "runtime", "scipy"]
+__all__ = [
+    "context",
+    "execution",
+    "member",
+    "preflight",
+    "problem",
+    "qiskit_aer",
+    "report",
+    "runtime",
+    "scipy",
+]
 
 
 def load_kernel() -> None:

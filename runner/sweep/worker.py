@@ -75,7 +75,7 @@ def load_the_end() -> None:
         import matplotlib.backends.backend_agg
         import pyarrow.parquet
 
-        import runner.report
+        import runner.review.report
 
         pyarrow.table({"": [None]})  # looks for pandas when it is first given a list
         del jinja2, matplotlib, runner

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from runner.declare.checks import require_range
 from runner.errors import ConfigError
-from runner.require import require_range
 
 if TYPE_CHECKING:
     from runner.tracking.uploader import Uploader

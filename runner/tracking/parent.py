@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.redact import redact
+from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig
 from runner.tracking.presentation import copy, printable
 from runner.tracking.store import Store, absolute

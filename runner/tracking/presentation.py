@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.redact import redact, redact_value
-from runner.results import energy_lines, outside_in_words
+from runner.record.redaction import redact, redact_value
+from runner.run.results import energy_lines, outside_in_words
 from runner.tracking.translation import Translation, number
 
 KEY_LENGTH = 250

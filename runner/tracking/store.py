@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
-from runner import faults
-from runner.redact import protect_saved, redact
+from runner.record import faults
+from runner.record.redaction import protect_saved, redact
 
 REQUEST_TIMEOUT = 10
 """Seconds a tracking server has to answer; a run waits much shorter for the process that asks."""

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import JournalError
-from runner.journal import JournalReader, is_open, read_journal
-from runner.redact import redact
+from runner.record.journal import JournalReader, is_open, read_journal
+from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from runner.usage import Usage
+from runner.record.usage import Usage
 
 STATUSES = {"finished": "FINISHED", "failed": "FAILED"}
 """How a run ended → MLflow's status; a run that stopped early or was interrupted is KILLED."""

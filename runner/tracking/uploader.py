@@ -21,8 +21,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from runner.log import LogFile
-from runner.redact import RedactingFormatter
+from runner.record.redaction import RedactingFormatter
+from runner.run.log import LogFile
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError, is_server, load

@@ -13,7 +13,7 @@ import pytest
 from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
-from runner.backend import NoisyBackend
+from runner.declare.backend import NoisyBackend
 from runner.engine import Engine, estimator, measurement, memory, sampler
 from runner.engine.kernel import state_vector
 from runner.errors import ConfigError

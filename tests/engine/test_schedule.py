@@ -332,7 +332,7 @@ def test_h2_on_manila_equals_the_scheduled_density_matrix() -> None:
     """UCCSD of H2 on four of five qubits: every basis scheduled and evolved the slow way, to 1e-9."""
     pytest.importorskip("qiskit_ibm_runtime")
     from runner import compose
-    from runner.problem import Problem
+    from runner.run.problem import Problem
 
     config = compose("hamiltonian=h2", "ansatz=uccsd", "backend=fake_manila")
     backend = config.backend.build(config.session.build(seed=1))

@@ -8,7 +8,7 @@ import pytest
 
 from experiments.adapt_vqe import Pool
 from runner import RunResult, compose, run
-from runner.preparation import Preparation
+from runner.run.preflight import Preparation
 from tests.choices import choice
 
 pytestmark = pytest.mark.nightly

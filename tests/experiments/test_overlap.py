@@ -9,11 +9,11 @@ import pytest
 from qiskit.quantum_info import Statevector
 
 from runner import compose, run
-from runner.journal import Journal
-from runner.overlap import Overlap
-from runner.record import Record
-from runner.run import Preparation
-from runner.signals import StopFlag
+from runner.record.journal import Journal
+from runner.record.replay import Record
+from runner.run.execution import Preparation
+from runner.run.overlap import Overlap
+from runner.run.signals import StopFlag
 
 
 @pytest.mark.parametrize("backend", ["ideal", "generic"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import compose, run
-from runner.figures.table import curves, is_curve
+from runner.review.figures.table import curves, is_curve
 
 
 def test_an_evolution_is_a_frame_and_a_curve(workdir: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from runner import RunResult, compose, resume, run
 from runner.errors import ConfigError
-from runner.journal import read_journal
+from runner.record.journal import read_journal
 from tests.test_run import cut, events
 
 RACE = ("experiment=vqe_race", "tracking=off", "run.figures=false", "optimizer.max_evaluations=15")

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runner import faults
-from runner.config import Declaration, declare
+from runner.declare.config import Declaration, declare
 from runner.engine.estimator import EstimatorNumbers
-from runner.journal import read_journal
+from runner.record import faults
+from runner.record.journal import read_journal
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
 from tests.faults import engines, place, trial

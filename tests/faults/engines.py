@@ -7,7 +7,7 @@ import re
 import signal
 from typing import TYPE_CHECKING
 
-from runner.journal import read_journal
+from runner.record.journal import read_journal
 from runner.tracking.sync import locked
 from tests.faults import trial
 

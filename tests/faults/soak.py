@@ -208,7 +208,7 @@ class Conductor:
 
     def carry_on(self, seconds: float) -> None:
         """Do steps until the time is up."""
-        from runner import faults
+        from runner.record import faults
 
         for signum in (signal.SIGINT, signal.SIGTERM):  # what arrives between two steps
             signal.signal(signum, lambda *_: None)
@@ -324,7 +324,7 @@ class Conductor:
     # what steps are made of ---------------------------------------------------------------------------------------
 
     def _plan(self, most: int) -> None:
-        from runner import faults
+        from runner.record import faults
 
         kinds = {
             "Aer raises": "aer:{}:raise", "Aer refuses": "aer:{}:refuse", "out of memory": "simulate:{}:memory",
@@ -412,7 +412,7 @@ class Conductor:
 
 
 def _begun(directory: Path) -> bool:
-    from runner.journal import read_journal
+    from runner.record.journal import read_journal
 
     journal = directory / "journal.jsonl"
     return journal.exists() and bool(read_journal(journal).events)

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from runner import compose, faults, resume, run
+from runner import compose, resume, run
 from runner.__main__ import main
-from runner.preparation import Preparation
+from runner.record import faults
+from runner.run.objective import Workload
+from runner.run.preflight import Preparation
 from runner.sweep.conductor import resume_sweep, sweep
-from runner.workload import Workload
 from tests.faults.trial import identity
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=8", "backend.engine=aer")

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from runner import compose, resume, run
 from runner.__main__ import main
-from runner.journal import read_journal
-from runner.lab import Lab
+from runner.record.journal import read_journal
+from runner.run.context import Lab
 from runner.tracking import TrackingConfig, sync
 
 CANARY = "CaNaRy0123456789abcdefghijklmnopqrstuvwxyz_-"

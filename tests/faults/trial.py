@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from runner import faults
-from runner.config import Declaration
-from runner.journal import read_journal
-from runner.record import lasting
+from runner.declare.config import Declaration
+from runner.record import faults
+from runner.record.journal import read_journal
+from runner.record.replay import lasting
 
 POINTS = ("before_journal", "mid_write", "after_journal")
 DEADLINE = 120.0
@@ -87,7 +87,7 @@ class Trial:
         return main(list(self.arguments))
 
     def _prepare(self) -> None:
-        from runner.verbs import run
+        from runner.cli import run
 
         faults.plan(self.fault)
         if self.executed is not None:
@@ -193,7 +193,7 @@ def spoil(k: int, spoiled: Callable[[Any], Any]) -> None:
 
 def at_event(k: int, what: Callable[[], None]) -> None:
     """Do something right after the k-th event (from 1) was given to the journal."""
-    from runner.journal import Journal
+    from runner.record.journal import Journal
 
     calls = itertools.count(1)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from runner import faults
+from runner.record import faults
 
 HERE = Path(__file__).parent
 ALWAYS = ("tracking=off", "run.figures=false", "seed=7")
@@ -86,14 +86,17 @@ def _record(name: str, overrides: tuple[str, ...], fault: str) -> None:
 @contextlib.contextmanager
 def _anonymous() -> Iterator[None]:
     """Let runs record nothing of the machine."""
-    from runner import environment as module
+    from runner.record import environment as module
 
     honest = module.environment
 
     def nameless(*arguments: Any) -> dict[str, Any]:
         return {**honest(*arguments), "processor": "any", "commit": None, "pid": 0}
 
-    with patch("runner.run.environment", nameless), patch("runner.continuation.environment", nameless):
+    with (
+        patch("runner.run.execution.environment", nameless),
+        patch("runner.run.resume.environment", nameless),
+    ):
         yield
 
 

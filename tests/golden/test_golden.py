@@ -15,10 +15,10 @@ import pytest
 
 from runner import resume
 from runner.__main__ import main
-from runner.environment import versions
 from runner.errors import RunnerError
-from runner.journal import read_journal
-from runner.record import RESULTS
+from runner.record.environment import versions
+from runner.record.journal import read_journal
+from runner.record.replay import RESULTS
 from runner.runtime.job import RuntimeJob
 from runner.tracking import TrackingConfig, sync
 from tests.faults import trial

@@ -13,11 +13,11 @@ import pytest
 
 pytest.importorskip("qiskit_ibm_runtime")
 
-from runner.config import compose
+from runner.declare.config import compose
 from runner.errors import ConfigError, ResumeError
-from runner.journal import read_journal
-from runner.results import RunResult
-from runner.run import resume, run
+from runner.record.journal import read_journal
+from runner.run.execution import resume, run
+from runner.run.results import RunResult
 from tests.serve.serving import environment, thread, variables
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -149,7 +149,7 @@ def test_a_changed_program_is_not_resumed(served: Any, finished: RunResult, tmp_
     broken = cut(finished.directory, tmp_path / "killed", 2, before=False)
     journal = broken / "journal.jsonl"
     contents = read_journal(journal)
-    from runner.journal import Journal
+    from runner.record.journal import Journal
 
     journal.unlink()
     with Journal.create(journal) as edited:

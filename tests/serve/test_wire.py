@@ -254,8 +254,8 @@ def test_circuits_that_claim_to_be_huge_are_refused_unread(version: int) -> None
     """A header of two billion bits in 300 bytes is refused before the reader makes room for them."""
     from qiskit import QuantumCircuit, qpy
 
+    from runner.declare.foreign import require_sane_qpy
     from runner.errors import ConfigError
-    from runner.foreign import require_sane_qpy
 
     buffer = io.BytesIO()
     qpy.dump(QuantumCircuit(1, 1, name="tiny"), buffer, version=version)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from runner.journal import Journal
+from runner.record.journal import Journal
 
 CONFIG = {
     "seed": 7,

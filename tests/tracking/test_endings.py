@@ -17,12 +17,13 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
+from runner.cli.terminal import Reader
 from runner.errors import StorageError
-from runner.journal import read_journal
-from runner.signals import StopFlag
+from runner.record.journal import read_journal
+from runner.run import signals
+from runner.run.signals import StopFlag
 from runner.sweep.launcher import SlurmLauncher, _cancel
 from runner.sweep.search import _in_words
-from runner.terminal import Reader
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.store import _one_line, absolute, reachable
 
@@ -136,8 +137,8 @@ def test_a_stopped_run_killed_before_its_figures_gets_only_these(
 def test_a_page_of_an_earlier_ending_is_not_taken_for_that_of_the_last(workdir: Path) -> None:
     """Stopped twice, killed before the second page: the old page is older than the ending, and is drawn again."""
     assert main([*STOPPED, "hydra.run.dir=run", "run.figures=false"]) == 3
-    from runner.continuation import is_finished
-    from runner.directory import RunDirectory
+    from runner.record.directory import RunDirectory
+    from runner.run.resume import is_finished
 
     events = read_journal("run/journal.jsonl").events
     wanted = ["run.figures=true"]
@@ -164,7 +165,7 @@ def test_under_nohup_a_hangup_is_none() -> None:
 
 def test_a_hangup_without_a_terminal_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is left to be told, which is no error inside the handler."""
-    monkeypatch.setattr("runner.signals.STDERR", 999)
+    monkeypatch.setattr(signals, "STDERR", 999)
     with StopFlag() as stop:
         os.kill(os.getpid(), signal.SIGHUP)
 

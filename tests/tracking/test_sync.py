@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from runner import faults
 from runner.errors import JournalError
-from runner.journal import Journal
-from runner.redact import protect
+from runner.record import faults
+from runner.record.journal import Journal
+from runner.record.redaction import protect
 from runner.tracking import TrackingConfig, reconcile, sync
 from runner.tracking.sync import recorded_config
 from tests.tracking import made

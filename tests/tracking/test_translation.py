@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from runner.journal import Journal, read_journal
+from runner.record.journal import Journal, read_journal
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
     description,

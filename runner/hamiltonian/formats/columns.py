@@ -6,10 +6,10 @@ import itertools
 import re
 from collections.abc import Iterator, Sequence
 
+from runner.declare.checks import shorten
 from runner.hamiltonian.formats.number import coefficient, number, real_part
 from runner.hamiltonian.formats.source import Place, Source
 from runner.hamiltonian.formats.word import Term, Word, check_word, word
-from runner.require import shorten
 
 Row = tuple[Place, list[str]]
 

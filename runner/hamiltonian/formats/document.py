@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError
 from runner.hamiltonian.formats import columns, remarks
 from runner.hamiltonian.formats.columns import need_word, role
@@ -14,7 +15,6 @@ from runner.hamiltonian.formats.remarks import plain
 from runner.hamiltonian.formats.source import Place, Source
 from runner.hamiltonian.formats.tree import Pairs, Tree
 from runner.hamiltonian.formats.word import Term, Word, check_word, word
-from runner.require import shorten
 
 _CONTAINERS = (
     "terms", "hamiltonian", "operator", "observable", "op", "paulis", "pauli_terms", "pauli_sum", "pauli_list", "data",

@@ -15,11 +15,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError
 from runner.hamiltonian.formats.number import real
 from runner.hamiltonian.formats.reading import Reading
 from runner.hamiltonian.formats.source import Source
-from runner.require import shorten
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import re
 
+from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Place, Source
-from runner.require import shorten
 
 UNSIGNED = r"(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?"
 _REAL = re.compile(rf"([+-]?)({UNSIGNED})(?:/({UNSIGNED}))?", re.ASCII)

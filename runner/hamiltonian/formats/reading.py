@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.word import Term, Word, check_word, shown
 from runner.hamiltonian.pauli import MAX_QUBITS
-from runner.require import shorten
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
+from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Place, Source
-from runner.require import shorten
 
 CONSTANTS = (
     "constant", "const", "constant_term", "constant_energy", "energy_constant", "offset", "energy_offset", "identity",

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError
-from runner.require import shorten
 
 Place = int | tuple[int, ...] | None
 """A line, counted from 1, or the way from the root of a document: the number of a child at each level."""

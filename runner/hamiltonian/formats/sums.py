@@ -7,12 +7,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from runner.declare.checks import shorten
 from runner.hamiltonian.formats.columns import need_word
 from runner.hamiltonian.formats.number import UNSIGNED, number, real_part
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.table import significant
 from runner.hamiltonian.formats.word import Term, Word, check_word
-from runner.require import shorten
 
 _TOKEN = re.compile(
     rf"""[ \t]*(?:

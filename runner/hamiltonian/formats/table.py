@@ -6,10 +6,10 @@ import csv
 import re
 from collections.abc import Sequence
 
+from runner.declare.checks import shorten
 from runner.hamiltonian.formats import columns, remarks
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.word import FACTOR, Term
-from runner.require import shorten
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))(?:#|//|%(?=.*\S))|^%|#")
 _ABBREVIATED = re.compile(r"\s*(?:\.\.+|…)(?:\s+(?:\.\.+|…))*[\s,]*")

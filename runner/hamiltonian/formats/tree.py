@@ -7,9 +7,9 @@ import json
 import warnings
 from typing import Any
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError
 from runner.hamiltonian.formats.source import Source
-from runner.require import shorten
 
 MAX_PYTHON = 10_000_000
 """Characters of a Python literal."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Place, Source
-from runner.require import shorten
 
 _DENSE = re.compile(r"[IXYZ]+", re.IGNORECASE | re.ASCII)
 FACTOR = re.compile(r"([IXYZ])(?:_?(\d+)|_?\{(\d+)\}|\((\d+)\)|\[(\d+)\])", re.IGNORECASE | re.ASCII)

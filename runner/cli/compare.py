@@ -1,0 +1,113 @@
+"""`compare DIR DIR…`: runs side by side, what was declared differently above what came out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.cli.list import result, runs, state
+from runner.declare.config import flatten
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+
+NOT_COMPARED = ("tracking.", "run.", "name", "plugins")
+"""Settings that say nothing about the result."""
+
+MOST = 12
+"""Runs that fit side by side."""
+
+
+def main(line: CommandLine) -> int:
+    """Print a table with one column per run; a sweep's directory stands for all of its runs."""
+    from rich.table import Table
+
+    from runner.cli.progress import terminal
+
+    paths = [path for word in line.arguments for path in sorted(runs(Path(word)), key=_natural)]
+    if len(paths) < 2:
+        raise ConfigError(
+            f"needs at least two runs, got {len(paths)}: python -m runner compare DIR DIR…", key="compare"
+        )
+    if len(paths) > MOST:
+        raise ConfigError(f"{len(paths)} runs do not fit side by side; name at most {MOST}", key="compare")
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("")
+    for number, path in enumerate(paths, start=1):
+        table.add_column(f"[{number}]\n{path.name}", justify="right", overflow="fold")
+    for row in differences(paths):
+        table.add_row(*row)
+    table.add_section()
+    for row in outcomes(paths):
+        table.add_row(*row)
+    terminal().print(table)
+    return 0
+
+
+def differences(paths: Sequence[Path]) -> list[tuple[str, ...]]:
+    """Settings that are not the same in all runs: key, then one value per run.
+
+    Where a choice differs its name stands for it, and for all settings that only some of the choices have.
+    """
+    configs = [_config(path) for path in paths]
+    keys = dict.fromkeys(key for config in configs for key in config)
+    rows = []
+    for key in keys:
+        values = [config.get(key) for config in configs]
+        if key.startswith(NOT_COMPARED) or all(value == values[0] for value in values):
+            continue
+        if all(key in config for config in configs) and not isinstance(values[0], list):
+            rows.append((key, *(_shown(value) for value in values)))
+    return rows
+
+
+def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
+    """What came out: name, then one value per run."""
+    from runner.cli.progress import clock
+
+    found = [result(path) for path in paths]
+
+    def line(name: str, shown: Any) -> tuple[str, ...]:
+        return (name, *("" if one.get(name) is None else shown(one[name]) for one in found))
+
+    states = [one.get("status") or state(path) for one, path in zip(found, paths, strict=True)]
+    return [
+        ("status", *states),
+        line("energy", "{:.6f}".format),
+        line("energy_kind", str),
+        line("stddev", "{:.2g}".format),
+        line("error", "{:+.6f}".format),
+        line("error_sigmas", "{:+.1f} σ".format),
+        line("exact_energy", "{:.6f}".format),
+        line("reference_energy", "{:.6f}".format),
+        line("evaluations", str),
+        line("iterations", str),
+        line("usage_seconds", clock),
+        line("cost", "{:.2f} USD".format),
+        line("wall_seconds", clock),
+    ]
+
+
+def _config(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        return flatten(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
+    except OSError:
+        return {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"{path / 'config.yaml'} cannot be read as YAML; restore it or delete it"
+        ) from error
+
+
+def _shown(value: Any) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 40 else text[:39] + "…"
+
+
+def _natural(path: Path) -> tuple[int, str]:
+    """Runs of a sweep in the order of their numbers."""
+    return (int(path.name) if path.name.isdigit() else -1, str(path))

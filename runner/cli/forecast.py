@@ -1,0 +1,44 @@
+"""`forecast …`: what a declared run would take, before anything runs."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner.declare.config import declare
+from runner.record.directory import OUTPUTS, RunDirectory
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+
+
+def main(line: CommandLine) -> int:
+    """Print the forecast and write forecast.json into `hydra.run.dir`, or below outputs/forecasts.
+
+    A run that is then started with the same `hydra.run.dir` takes the file along into MLflow.
+    """
+    declaration = declare(line.arguments, config_dirs=line.config_dirs)
+    from rich.table import Table
+
+    from runner.cli.progress import terminal
+    from runner.whatif.forecast import forecast, table
+
+    found = forecast(declaration)
+    shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    shown.add_column(style="bold")
+    shown.add_column(overflow="fold")
+    for row in table(found):
+        shown.add_row(*row)
+    terminal().print(shown)
+    if declaration.directory is not None:
+        folder = Path(declaration.directory)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files = RunDirectory(folder)
+    else:
+        files = RunDirectory.create_sweep(
+            OUTPUTS / "forecasts" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{declaration.name}"
+        )
+    files.write_json(files.path / "forecast.json", found.to_dict())
+    print(files.path / "forecast.json")
+    return 0

@@ -1,0 +1,106 @@
+"""`list [FOLDER…] [limit=20]`: the runs there are, newest first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+from runner.record.directory import OUTPUTS
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+
+LIMIT = 20
+"""Runs shown unless more are asked for."""
+
+
+def main(line: CommandLine) -> int:
+    """Print one line per run directory below the given folders (outputs/)."""
+    from rich.table import Table
+
+    from runner.cli.progress import terminal
+
+    limit = LIMIT
+    folders = []
+    for word in line.arguments:
+        if word.startswith("limit="):
+            limit = _count(word.removeprefix("limit="))
+        else:
+            folders.append(Path(word))
+    found = sorted(
+        (path for folder in folders or [OUTPUTS] for path in runs(folder)),
+        key=lambda path: (path / "journal.jsonl").stat().st_mtime,
+        reverse=True,
+    )
+    if not found:
+        print(f"no runs below {', '.join(map(str, folders or [OUTPUTS]))}")
+        return 0
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    table.add_column("state")
+    for name in ("energy", "error", "exact here", "evaluations", "usage", "cost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("run", overflow="fold")
+    for path in found[:limit]:
+        table.add_row(*row(path))
+    terminal().print(table)
+    if len(found) > limit:
+        print(f"{len(found) - limit} more; limit={len(found)} shows all")
+    return 0
+
+
+def runs(folder: Path) -> Iterator[Path]:
+    """Run directories at or below a folder."""
+    if (folder / "journal.jsonl").is_file():
+        yield folder
+    else:
+        yield from (path.parent for path in folder.glob("**/journal.jsonl"))
+
+
+def row(path: Path) -> list[str]:
+    """A run in one line: state, energy ± σ, error, that of the exact energy there, evaluations, usage, cost, where."""
+    from runner.cli.progress import clock
+    from runner.sweep.progress import exact_here
+
+    found = result(path)
+    if not found:
+        return [state(path), *[""] * 6, str(path)]
+    known = exact_here(found) if found.get("energy_kind") == "measured" else None
+    noise = " (pick)" if found.get("energy_kind") == "pick" else _number(found.get("stddev") or None, ".2g")
+    return [
+        found["status"],
+        _number(found["energy"], ".6f", f" ± {noise}" if noise[:1].isdigit() else noise),
+        _number(found["error"], "+.6f"),
+        _number(known, "+.6f"),
+        str(found["evaluations"]),
+        clock(found["usage_seconds"]),
+        _number(found["cost"], ".2f", " USD"),
+        str(path),
+    ]
+
+
+def result(path: Path) -> dict[str, Any]:
+    """The content of result.json; empty where there is none yet."""
+    try:
+        return dict(json.loads((path / "result.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError):
+        return {}
+
+
+def state(path: Path) -> str:
+    """Whether a run without a result is going on."""
+    from runner.record.journal import is_open
+
+    return "running" if is_open(path / "journal.jsonl") else "interrupted"
+
+
+def _number(value: Any, form: str, unit: str = "") -> str:
+    return "" if value is None else f"{value:{form}}{unit}"
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"must be a whole number above 0, got {text!r}", key="limit")
+    return int(text)

@@ -1,0 +1,169 @@
+"""`--help`: what can be declared, read off the schemas and the first comment of every choice."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import itertools
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, Field, fields
+from pathlib import Path
+from typing import Any
+
+from runner.declare.config import CONF, GROUPS, RunConfig
+
+USAGE = """\
+Run a quantum experiment in a Runtime session, on Aer, exactly as declared.
+
+usage:
+  python -m runner [group=choice] [key=value] …     run one experiment (default: experiment=vqe)
+  python -m runner -m key=a,b …                     sweep: one run per combination
+  python -m runner VERB …                           see below
+
+flags:
+  -h, --help [GROUP]       this manual; with a group, every field of every choice of it
+  -m, --multirun           sweep over comma-separated values
+  -c, --cfg job            print the composed configuration and do nothing
+  -cd, --config-dir DIR    a folder with config groups of your own
+  -sc, --shell-completion  eval "$(python -m runner -sc install=bash)"
+  --fork                   with resume: a new run from the best parameters of DIR; overrides are allowed
+  --interactive            with report: one page whose figures answer to the mouse (extra [interactive])
+  --format, -o, --bound    with export: which format, into which file, with the best parameters put in
+  --env                    with serve: only print the shell exports for a client of the server
+  --version                the version
+"""
+
+
+def manual(verbs: dict[str, str], group: str | None = None) -> str:
+    """The text of `--help`: all groups with the fields of their default choice, or one group in full."""
+    from runner.declare.registry import load
+
+    load()
+    if group is not None:
+        return "\n".join(_group(group, in_full=True))
+    lines = [USAGE, "verbs:"]
+    lines += [f"  {name:<10} {text}" for name, text in verbs.items()]
+    lines += ["", "keys of every run:"]
+    lines += _fields(RunConfig, prefix="", skip=GROUPS)
+    for name in GROUPS:
+        lines += ["", *_group(name)]
+    lines += [
+        "",
+        "More: `--help GROUP` for every choice of a group in full, e.g. `python -m runner --help optimizer`.",
+        "Exit codes: 0 finished, 1 failed, 2 bad input, 3 stopped and resumable, 4 not tracked though required,",
+        "            5 storage, 130/143 interrupted and resumable.",
+    ]
+    return "\n".join(lines)
+
+
+def choices(group: str) -> dict[str, str]:
+    """Choice → the sentence its YAML file begins with, or the dataclass of a plug-in."""
+    from runner.declare.registry import added
+
+    found = {name: (inspect.getdoc(cls) or "").partition("\n")[0] for name, cls in added(group).items()}
+    for path in sorted((CONF / group).glob("*.yaml")):
+        comments = (
+            line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
+        )
+        found[path.stem] = next((text for text in comments if not text.startswith("@package")), "")
+    return found
+
+
+def _group(group: str, *, in_full: bool = False) -> Iterator[str]:
+    from runner.declare.registry import registered
+
+    default, known = _default(group), choices(group)
+    schemas = registered()[group]
+    yield f"{group}=… (default: {default})"
+    for name, text in known.items():
+        yield from _wrapped(f"  {name:<18} ", text)
+    if in_full:
+        for name, cls in schemas.items():
+            used = [choice for choice in known if _schema(group, choice) == name]
+            yield f"\nfields of {', '.join(used) or name}:"
+            yield from _fields(cls, prefix=f"{group}.")
+    else:
+        yield f"  fields of {default}:"
+        yield from _fields(schemas[_schema(group, default)], prefix=f"{group}.")
+
+
+def _default(group: str) -> str:
+    return next(
+        str(entry[group])
+        for entry in _defaults_list(CONF / "config.yaml")
+        if isinstance(entry, dict) and group in entry
+    )
+
+
+def _schema(group: str, choice: str) -> str:
+    """The schema a choice's YAML names in its defaults list."""
+    path = CONF / group / f"{choice}.yaml"
+    for entry in _defaults_list(path) if path.is_file() else []:
+        if isinstance(entry, str) and entry.startswith(f"/schema/{group}/"):
+            return entry.removeprefix(f"/schema/{group}/").partition("@")[0]
+    return choice
+
+
+def _defaults_list(path: Path) -> list[Any]:
+    import yaml
+
+    return list((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", []))
+
+
+def _fields(cls: type[Any], prefix: str, skip: tuple[str, ...] = ()) -> Iterator[str]:
+    documentation = field_docs(cls)
+    for item in fields(cls):
+        if item.name in (*skip, "name") and prefix + item.name != "name":
+            continue
+        nested = _nested(item)
+        if nested is not None:
+            yield from _fields(nested, prefix=f"{prefix}{item.name}.")
+            continue
+        key = f"{prefix}{item.name}={_shown(item)}"
+        yield from _wrapped(f"    {key:<38} ", documentation.get(item.name, ""))
+
+
+def _nested(item: Field[Any]) -> type[Any] | None:
+    factory = item.default_factory
+    return factory if isinstance(factory, type) and hasattr(factory, "__dataclass_fields__") else None
+
+
+def _shown(item: Field[Any]) -> str:
+    value = item.default
+    if value is MISSING:
+        value = item.default_factory() if item.default_factory is not MISSING else "…"
+    if value is None:
+        return "null"
+    text = str(value).lower() if isinstance(value, bool) else str(value).replace(" ", "")
+    return text if len(text) <= 24 else "…"
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    lines = textwrap.wrap(text, 118 - len(head)) or [""]
+    return [head + lines[0], *(" " * len(head) + line for line in lines[1:])]
+
+
+def field_docs(cls: type[Any]) -> dict[str, str]:
+    """Field → the docstring under it, inherited ones included."""
+    found: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        if not hasattr(base, "__dataclass_fields__"):
+            continue
+        module = importlib.import_module(base.__module__)
+        tree = ast.parse(inspect.getsource(module))
+        body = next(
+            node.body
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ClassDef) and node.name == base.__name__
+        )
+        for statement, following in itertools.pairwise(body):
+            if (
+                isinstance(statement, ast.AnnAssign)
+                and isinstance(statement.target, ast.Name)
+                and isinstance(following, ast.Expr)
+                and isinstance(following.value, ast.Constant)
+            ):
+                found[statement.target.id] = " ".join(str(following.value.value).split())
+    return found

@@ -1,0 +1,193 @@
+"""What the terminal shows while a run goes on, and the summary at its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from runner.cli.terminal import reader
+from runner.run.results import RunResult, energy_lines, outside_in_words
+
+REFRESH = 0.1
+"""Seconds between two updates of the progress line."""
+PLAIN_INTERVAL = 5.0
+"""Seconds between two lines where the output is not a terminal."""
+
+
+class LiveLine(ABC):
+    """One line of a terminal, drawn anew while something goes on; a line now and then where it is not a terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=reader(sys.stderr))
+        self._started = self._shown = time.monotonic()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *exit_details: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @abstractmethod
+    def line(self, now: float) -> str:
+        """What it says at a moment of the monotonic clock."""
+
+    def draw(self) -> None:
+        """Show the line, unless it was shown just before."""
+        now = time.monotonic()
+        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
+            return
+        self._shown = now
+        if self._live is not None:
+            self._live.update(Text(self.line(now)), refresh=True)
+        else:
+            self.say(self.line(now))
+
+    def say(self, text: str) -> None:
+        """Print a line that stays, above the one that changes."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+class Progress(LiveLine):
+    """A line that follows the events: evaluation, best energy, session clock, time left where it can be known."""
+
+    def __init__(self, max_evaluations: int | None, *, console: Console | None = None) -> None:
+        super().__init__(console)
+        self._limit = max_evaluations
+        self._evaluations = 0
+        self._best: dict[str, float] = {}
+        self._clock = 0.0
+
+    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Take note of one event."""
+        if kind == "job.completed":
+            self._clock = max(self._clock, float(fields.get("finished") or 0.0))
+        if kind != "evaluation":
+            return
+        if not self._evaluations:
+            # an event that was read from a journal says itself when it was
+            self._started = time.monotonic() - (max(time.time() - fields["t"], 0.0) if "t" in fields else 0.0)
+        self._evaluations += 1
+        self._best[fields["workload"]] = fields["best"]
+        self.draw()
+
+    def expect(self, max_evaluations: int | None) -> None:
+        """Say how many evaluations there will be at most."""
+        self._limit = max_evaluations
+
+    def line(self, now: float) -> str:
+        """The progress line at a moment of the monotonic clock."""
+        of = f"/{self._limit}" if self._limit else ""
+        best = "  ".join(
+            f"best {energy:.6f}" if len(self._best) == 1 else f"{name} {energy:.6f}"
+            for name, energy in self._best.items()
+        )
+        text = f"evaluation {self._evaluations}{of}  {best}  session {clock(self._clock)}"
+        if self._limit and self._evaluations > 1:
+            left = (now - self._started) / self._evaluations * (self._limit - self._evaluations)
+            text += f"  at most {clock(max(left, 0))} left"
+        return text
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them: 41.2 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def terminal() -> Console:
+    """Standard output; where it is not a terminal, no line is folded, so that a command in it can be copied."""
+    return Console(file=reader(sys.stdout), width=None if sys.stdout.isatty() else 10_000)
+
+
+def summary(
+    result: RunResult,
+    sessions: Sequence[Mapping[str, Any]],
+    tracking: str,
+    *,
+    hamiltonian: str | None,
+    read: str | None = None,
+    idle: str | None = None,
+    exact: bool = False,
+) -> None:
+    """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
+
+    Args:
+        result: what came out.
+        sessions: those of session.json.
+        tracking: what is said of MLflow.
+        hamiltonian: name of its schema, which tells the unit of energy.
+        read: how the file of the Hamiltonian was understood.
+        idle: what becomes of qubits that wait; None where nothing is noisy.
+        exact: the values have no standard errors, and none is printed.
+    """
+    console = terminal()
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    table.add_row("experiment", f"{result.experiment}: {result.status} ({result.stop_reason})")
+    if read:
+        table.add_row("hamiltonian", read)
+    for name, value, note in energy_lines(vars(result), hamiltonian):
+        table.add_row(name, f"{value:<22}{note}".rstrip())
+    if result.parameter_names and not all("[" in name for name in result.parameter_names):
+        table.add_row("parameters", _by_name(result.parameter_names, result.parameters))
+    words = outside_in_words(
+        result.outside_sector, error=result.error, stddev=result.stddev, note=result.reference_note
+    )
+    if words:
+        table.add_row("sector", words)
+    if idle is not None:
+        table.add_row("noise", f"idle qubits {idle}")
+    table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
+    for session in sessions:
+        table.add_row("session", f"{session['id']}  {session['status'].lower()}: {session['reason']}")
+    cost = f", {result.cost:.2f} USD on the declared plan" if result.cost is not None else ""
+    table.add_row("usage", f"{clock(result.usage_seconds)} of the session's clock{cost}")
+    table.add_row("took", clock(result.wall_seconds))
+    table.add_row("files", str(result.directory))
+    if tracking:
+        table.add_row("tracking", tracking)
+    console.print(table)
+    if result.table:
+        console.print(rows(_without_spreads(result.table) if exact else result.table))
+
+
+def _by_name(names: Sequence[str], values: Sequence[float]) -> str:
+    """Parameters as `a=0.1  b=0.2`; many end in how many there are."""
+    told = [f"{name}={value:.6g}" for name, value in zip(names, values, strict=True)]
+    return "  ".join(told[:MOST_PARAMETERS] + [f"… {len(told)} in all"] * (len(told) > MOST_PARAMETERS))
+
+
+MOST_PARAMETERS = 16
+"""Parameters that are printed by name."""
+
+
+def _without_spreads(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{name: row[name] for name in row if name.split()[-1] != "stddev"} for row in content]
+
+
+def rows(content: list[dict[str, Any]]) -> Table:
+    """A table of dictionaries with the same keys."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in content[0]:
+        table.add_column(str(name), justify="right" if isinstance(content[0][name], int | float) else "left")
+    for row in content:
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()))
+    return table

@@ -1,0 +1,115 @@
+"""The terminal as a reader like any other: closed, full, gone or knowing only ASCII, it takes nothing with it.
+
+What is printed is also cleaned of secrets, wherever it comes from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from runner.errors import StorageError
+from runner.record.redaction import redact
+
+
+class Reader:
+    """A text stream that is written to as long as it takes what it is given.
+
+    Args:
+        stream: standard output or error; None where the process was started without one.
+        forgiving: trouble is passed over in silence, for what is printed is not what was asked for.
+    """
+
+    def __init__(self, stream: TextIO | None, *, forgiving: bool = True) -> None:
+        self._stream = stream
+        self.forgiving = forgiving
+        self.clean = True
+        """Whether secrets are left out; not where what is printed is data of the user."""
+
+    def write(self, text: str) -> int:
+        """Print some text.
+
+        Raises:
+            BrokenPipeError: nobody reads it any more, and the stream is not forgiving.
+            StorageError: it cannot be written, and the stream is not forgiving.
+        """
+        with self._passing_over():
+            if self._stream is None:
+                raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+            said = redact(text) if self.clean else text
+            try:
+                self._stream.write(said)
+            except UnicodeEncodeError:
+                coding = self._stream.encoding
+                self._stream.write(said.encode(coding, "backslashreplace").decode(coding))
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what is waiting; raises what `write` does."""
+        with self._passing_over():
+            if self._stream is not None:
+                self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Whether a person looks at it."""
+        with contextlib.suppress(ValueError):
+            return self._stream is not None and self._stream.isatty()
+        return False
+
+    @contextlib.contextmanager
+    def _passing_over(self) -> Iterator[None]:
+        """Give the stream up at the first trouble."""
+        try:
+            yield
+        except (OSError, ValueError) as error:  # a closed file is a ValueError
+            self._give_up()
+            if self.forgiving:
+                return
+            if isinstance(error, BrokenPipeError):
+                raise
+            told = (getattr(error, "strerror", None) or str(error)).lower()
+            raise StorageError(f"the output cannot be written: {told}") from error
+
+    def _give_up(self) -> None:
+        """Let what still waits go nowhere, or the interpreter would fail over it at its end."""
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())  # type: ignore[union-attr]
+            os.close(nowhere)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def readers() -> Iterator[Reader]:
+    """Standard output and error become readers; yields the first, which is not forgiving until somebody says so."""
+    _fill_gaps()
+    before = sys.stdout, sys.stderr
+    output, errors = Reader(before[0], forgiving=False), Reader(before[1])
+    sys.stdout, sys.stderr = output, errors
+    try:
+        yield output
+    finally:
+        output.forgiving = True
+        output.flush()
+        errors.flush()
+        sys.stdout, sys.stderr = before
+
+
+def reader(stream: TextIO) -> TextIO:
+    """`stream` as a forgiving reader, for what is printed beside the real work."""
+    return stream if isinstance(stream, Reader) else Reader(stream)  # type: ignore[return-value]
+
+
+def _fill_gaps() -> None:
+    """Open descriptors 0 to 2 where they are closed: the next file would get their numbers, and what they are told."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)

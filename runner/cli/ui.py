@@ -1,0 +1,177 @@
+"""`ui [DIR] [port=5000]`: MLflow's pages on the store that runs are recorded in."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from runner.declare.config import declare
+from runner.errors import ConfigError, Interrupted, RunnerError
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+    from runner.tracking import TrackingConfig
+
+PORT = 5000
+"""Where MLflow usually is; the next free port where it is taken."""
+
+START = 90.0
+"""Seconds the server may take to answer."""
+
+
+@dataclass
+class Address:
+    """Where the pages shall be."""
+
+    host: str = "127.0.0.1"
+    port: int | None = None
+    allow_remote: bool = False
+
+    def check(self) -> None:
+        """Refuse an address that others can reach, unless that is meant: MLflow asks nobody for a password.
+
+        Raises:
+            ConfigError: see above.
+        """
+        local = self.host == "localhost"
+        with contextlib.suppress(ValueError):
+            local = ipaddress.ip_address(self.host).is_loopback
+        if not local and not self.allow_remote:
+            raise ConfigError(
+                f"{self.host} lets everybody who can reach this machine read and delete runs; "
+                "add allow_remote=true if that is meant",
+                key="host",
+            )
+
+    def choose_port(self) -> int:
+        """The declared port, or the first free one from 5000 on.
+
+        Raises:
+            ConfigError: the declared port is taken.
+        """
+        for port in [self.port] if self.port else range(PORT, PORT + 100):
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                with contextlib.suppress(OSError):
+                    probe.bind((self.host, port))
+                    return port
+        raise ConfigError(f"{self.port or PORT} is taken; choose another", key="port")
+
+
+def main(line: CommandLine) -> int:
+    """Start the server, say the address, and stay until Ctrl-C (or a termination signal)."""
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    address, words = _address(line.arguments)
+    address.check()
+    config = _store(words, line.config_dirs)
+    port = address.choose_port()
+    with tempfile.TemporaryFile() as output, _server(config, address.host, port, output) as server:
+        if not _answers(address.host, port, server):
+            output.seek(0)
+            last = output.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise RunnerError(f"MLflow did not start: {last[0] if last else 'no answer'}")
+        # MLflow opens with its pages for language models unless it is told what is looked at
+        print(
+            f"http://{address.host}:{port}/#/experiments?workflowType=machine_learning   (Ctrl-C stops it)",
+            flush=True,
+        )
+        return server.wait()
+
+
+def _stop(signum: int, _frame: object) -> None:
+    raise Interrupted(signum)
+
+
+def _address(arguments: list[str]) -> tuple[Address, list[str]]:
+    address, rest = Address(), []
+    for word in arguments:
+        key, _, value = word.partition("=")
+        if key == "host":
+            address.host = value
+        elif key == "port":
+            if not (value.isdigit() and 0 < int(value) < 65536):
+                raise ConfigError(f"must be 1 to 65535, got {value!r}", key="port")
+            address.port = int(value)
+        elif key == "allow_remote":
+            address.allow_remote = value.lower() == "true"
+        else:
+            rest.append(word)
+    return address, rest
+
+
+def _store(words: list[str], config_dirs: list[str]) -> TrackingConfig:
+    """The store of the run directory that is named, or of the composed configuration.
+
+    Raises:
+        ConfigError: it is a file that does not exist.
+    """
+    from runner.tracking import TrackingConfig
+    from runner.tracking.sync import recorded_config
+
+    if words and Path(words[0]).is_dir():
+        config = recorded_config(Path(words[0]))
+    else:
+        composed = declare(words, config_dirs=config_dirs).config.tracking
+        assert isinstance(composed, TrackingConfig)
+        config = composed
+    if config.uri.startswith("sqlite"):
+        path = Path(config.uri.partition(":///")[2].partition("?")[0])
+        if not path.is_file():
+            raise ConfigError(f"there is no {path} yet; run something first", key="tracking.uri")
+    return config
+
+
+@contextlib.contextmanager
+def _server(
+    config: TrackingConfig, host: str, port: int, output: IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """The server as long as it is wanted; what it prints goes to `output`."""
+    from runner.tracking.store import absolute, reachable
+
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
+        "--backend-store-uri", reachable(absolute(config.uri)),
+        "--default-artifact-root", Path(config.artifacts).absolute().as_uri(),
+    ]  # fmt: skip
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = subprocess.Popen(
+        command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **quiet}, start_new_session=True
+    )
+    try:
+        yield server
+    finally:
+        server.terminate()
+        try:
+            server.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+def _answers(host: str, port: int, server: subprocess.Popen[bytes]) -> bool:
+    """Wait until the server is healthy; False when it ends or takes too long."""
+    deadline = time.monotonic() + START
+    where = "127.0.0.1" if host == "0.0.0.0" else host
+    while server.poll() is None and time.monotonic() < deadline:
+        connection = http.client.HTTPConnection(where, port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            if connection.getresponse().status == 200:
+                return True
+        except OSError:
+            time.sleep(0.2)
+        finally:
+            connection.close()
+    return False

@@ -1,0 +1,73 @@
+"""`watch [DIR]`: follow a run live from its journal, from any terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+from runner.record.directory import OUTPUTS, RunDirectory
+
+if TYPE_CHECKING:
+    from runner.__main__ import CommandLine
+
+
+def main(line: CommandLine) -> int:
+    """Show progress until the run ends, then its summary; looking does not touch the run.
+
+    Returns:
+        The run's exit code; 1 where its process died.
+    """
+    from runner.cli.progress import Progress
+    from runner.record.journal import follow
+
+    files = RunDirectory.existing(line.arguments[0] if line.arguments else newest())
+    print(f"watching {files.path}", flush=True)
+    exit_code = 1
+    with Progress(None) as progress:
+        for event in follow(files.journal):
+            if event["kind"] == "run.started":
+                progress.expect(event["config"].get("optimizer", {}).get("max_evaluations"))
+            elif event["kind"] == "session":
+                progress.say(
+                    f"session {event['session'][:8]}: {event['state']} at {event['time']:.1f} s, {event['reason']}"
+                )
+            elif event["kind"] == "note":
+                progress.say(f"{event['level']}: {event['text']}")
+            elif event["kind"] == "run.ended":
+                exit_code = int(event["exit_code"])
+            progress(event["kind"], event)
+    if exit_code and not files.result.is_file():
+        print("the run's process is gone without a result; continue it with:")
+        print(f"python -m runner resume {files.path}")
+        return exit_code
+    _summary(files)
+    return exit_code
+
+
+def newest() -> Path:
+    """The run that began last.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    journals = sorted(OUTPUTS.glob("**/journal.jsonl"), key=lambda path: path.parent.stat().st_ctime)
+    if not journals:
+        raise ConfigError(f"no run below {OUTPUTS}; give a run directory", key="watch")
+    return journals[-1].parent
+
+
+def _summary(files: RunDirectory) -> None:
+    from runner.cli.progress import summary
+    from runner.record.journal import read_journal
+    from runner.run.results import RunResult
+
+    if not (files.result.is_file() and files.session.is_file()):
+        return
+    content: dict[str, Any] = json.loads(files.result.read_text(encoding="utf-8"))
+    sessions = json.loads(files.session.read_text(encoding="utf-8"))["sessions"]
+    schemas = next(iter(read_journal(files.journal).events), {}).get("schemas", {})
+    result = RunResult(**content, directory=files.path)
+    exact = schemas.get("estimator") == "exact"
+    summary(result, sessions, "", hamiltonian=schemas.get("hamiltonian"), exact=exact)

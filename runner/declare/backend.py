@@ -1,0 +1,345 @@
+"""What executes the circuits: ideal and noisy simulators, snapshots of real devices, generic devices."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from runner.declare.checks import require_choice, require_range
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+    from qiskit_aer.noise import NoiseModel
+
+    from runner.declare.config import RunConfig
+    from runner.record.replay import Record
+    from runner.runtime import LocalRuntimeService
+
+METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
+ENGINES = ("auto", "aer", "kernel")
+TOPOLOGIES = ("full", "line", "ring", "grid", "heavy_hex")
+
+
+@dataclass(kw_only=True)
+class BackendConfig:
+    """What every backend has: how it is simulated and how circuits are fitted to it."""
+
+    name: str
+    """Name of the choice."""
+    method: str = "automatic"
+    """Aer simulation method: automatic | statevector | density_matrix | matrix_product_state | stabilizer."""
+    engine: str = "auto"
+    """auto | aer | kernel: what evaluates exact expectation values; auto picks by size."""
+    threads: int = 1
+    """Threads one simulation may use."""
+    optimization_level: int = 1
+    """Transpiler optimization level, 0 to 3."""
+    transpile: bool = True
+    """Fit circuits to the backend's instruction set and layout; false expects ISA circuits."""
+    schedule: bool | None = None
+    """Let qubits that wait decay by their T1 and T2, circuits being scheduled as late as possible; null: where the
+    backend has noise and knows durations and T1 or T2; false: gate and readout errors only."""
+
+    def __post_init__(self) -> None:
+        if self.schedule and self.never_scheduled:
+            raise ConfigError(f"is true, but {self.never_scheduled}; remove it", key="backend.schedule")
+        require_choice("backend.method", self.method, METHODS)
+        require_choice("backend.engine", self.engine, ENGINES)
+        require_range("backend.threads", self.threads, 1, 1024)
+        require_range("backend.optimization_level", self.optimization_level, 0, 3)
+
+    @property
+    def engine_options(self) -> dict[str, Any]:
+        """Keyword arguments for the engine."""
+        return {
+            "engine": self.engine,
+            "method": self.method,
+            "threads": self.threads,
+            "schedule": self.schedule,
+        }
+
+    @property
+    def never_scheduled(self) -> str | None:
+        """Why no circuit of such a backend is scheduled, whatever its target; None where that is for it to say."""
+        return None
+
+    def _require_schedule(self, backend: BackendV2) -> BackendV2:
+        """The backend, unless idle qubits are to decay on it and cannot.
+
+        Raises:
+            ConfigError: it does not know durations, or T1 and T2.
+        """
+        from runner.engine.schedule import why_not
+
+        if self.schedule and (reason := why_not(backend.target)):
+            raise ConfigError(
+                f"is true, but nothing can be scheduled on {backend.name}: {reason}; remove it",
+                key="backend.schedule",
+            )
+        return backend
+
+    def service(self, config: RunConfig, **live: Any) -> LocalRuntimeService:
+        """The service that runs the jobs: the local runtime, on the declared session's clock."""
+        return config.session.build(engine_options=self.engine_options, **live)
+
+    def continue_from(self, service: LocalRuntimeService, record: Record) -> None:
+        """Tell the service what was recorded before; the local runtime repeats its past by itself."""
+
+    def build(self, service: LocalRuntimeService) -> BackendV2:
+        """The backend, bound to `service`."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class IdealBackend(BackendConfig):
+    """A simulator without noise, topology or durations."""
+
+    @property
+    def never_scheduled(self) -> str:
+        """It has nothing that decays."""
+        return "an ideal simulator has no noise, so no qubit decays"
+
+    def build(self, service: LocalRuntimeService) -> BackendV2:
+        """An Aer simulator bound to `service`."""
+        from qiskit_aer import AerSimulator
+
+        return service.attach(AerSimulator(method=self.method))
+
+
+@dataclass(kw_only=True)
+class NoisyBackend(BackendConfig):
+    """A simulator with depolarizing gate errors, thermal relaxation and readout errors."""
+
+    depolarizing_1q: float = 0.0002
+    """Depolarizing probability of a one-qubit gate."""
+    depolarizing_2q: float = 0.005
+    """Depolarizing probability of a two-qubit gate."""
+    readout_error: float = 0.01
+    """Probability that a measured bit is flipped."""
+    t1: float | None = None
+    """Relaxation time in microseconds; null: no relaxation."""
+    t2: float | None = None
+    """Dephasing time in microseconds, at most 2·t1; null: 2·t1 when t1 is given."""
+    gate_time_1q: float = 0.05
+    """Duration of a one-qubit gate in microseconds."""
+    gate_time_2q: float = 0.3
+    """Duration of a two-qubit gate in microseconds."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("depolarizing_1q", "depolarizing_2q"):
+            require_range(f"backend.{name}", getattr(self, name), 0, 1)
+        require_range("backend.readout_error", self.readout_error, 0, 0.5)
+        for name in ("t1", "t2", "gate_time_1q", "gate_time_2q"):
+            value = getattr(self, name)
+            if value is not None and not (value > 0 and math.isfinite(value)):
+                raise ConfigError(
+                    f"must be a positive time in microseconds, got {value}", key=f"backend.{name}"
+                )
+        if self.t2 is not None and self.t2 > 2 * (self.t1 or math.inf):
+            raise ConfigError(
+                f"must be at most 2·t1 = {2 * (self.t1 or 0):g}, got {self.t2}; lower it", key="backend.t2"
+            )
+
+    @property
+    def never_scheduled(self) -> str:
+        """Its errors belong to gates."""
+        return "declared noise acts with the gates only and schedules no circuit"
+
+    def build(self, service: LocalRuntimeService) -> BackendV2:
+        """An Aer simulator with this noise model, bound to `service`."""
+        from qiskit_aer import AerSimulator
+
+        return service.attach(AerSimulator(method=self.method, noise_model=self.noise_model()))
+
+    def noise_model(self) -> NoiseModel:
+        """Errors on every qubit alike; thermal relaxation acts after the depolarizing channel."""
+        from qiskit_aer.noise import NoiseModel, ReadoutError, depolarizing_error, thermal_relaxation_error
+
+        one = depolarizing_error(self.depolarizing_1q, 1)
+        two = depolarizing_error(self.depolarizing_2q, 2)
+        if self.t1 is not None or self.t2 is not None:
+            t1 = math.inf if self.t1 is None else self.t1
+            t2 = 2 * t1 if self.t2 is None else self.t2
+            one = one.compose(thermal_relaxation_error(t1, t2, self.gate_time_1q))
+            relaxed = thermal_relaxation_error(t1, t2, self.gate_time_2q)
+            two = two.compose(relaxed.expand(relaxed))
+        model = NoiseModel(basis_gates=["cx", "id", "rz", "sx", "x"])
+        model.add_all_qubit_quantum_error(one, ["id", "sx", "x"])
+        model.add_all_qubit_quantum_error(two, ["cx"])
+        flip = self.readout_error
+        model.add_all_qubit_readout_error(ReadoutError([[1 - flip, flip], [flip, 1 - flip]]))
+        return model
+
+
+@dataclass(kw_only=True)
+class DeviceBackend(BackendConfig):
+    """A snapshot of a real device: its coupling map, durations and noise (extra `[ibm]`)."""
+
+    device: str
+    """Snapshot name, e.g. fake_torino."""
+    noise: bool = True
+    """Simulate the snapshot's noise; false keeps topology and durations only."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if known := snapshots():
+            require_choice("backend.device", self.device, known)
+        else:
+            raise ConfigError(
+                "device snapshots come with qiskit-ibm-runtime; pip install 'session-runner[ibm]'",
+                key="backend.device",
+            )
+
+    @property
+    def never_scheduled(self) -> str | None:
+        """Without noise nothing decays."""
+        return None if self.noise else "with backend.noise=false no qubit decays"
+
+    def build(self, service: LocalRuntimeService) -> BackendV2:
+        """The snapshot, bound to `service`."""
+        if self.noise:
+            return self._require_schedule(service.backend(self.device))
+        from qiskit_aer import AerSimulator
+
+        return service.attach(AerSimulator(target=service.backend(self.device).target, method=self.method))
+
+
+@dataclass(kw_only=True)
+class GenericBackend(BackendConfig):
+    """A made-up device of any size, with realistic durations and errors drawn from a seed."""
+
+    num_qubits: int = 20
+    """Number of qubits."""
+    topology: str = "line"
+    """full | line | ring | grid | heavy_hex; grid and heavy_hex take the smallest lattice that fits."""
+    basis_gates: list[str] = field(default_factory=lambda: ["cz", "id", "rz", "sx", "x"])
+    """Native gates."""
+    device_seed: int = 42
+    """Seed of the drawn durations and error rates."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_range("backend.num_qubits", self.num_qubits, 1, 1000)
+        require_range("backend.device_seed", self.device_seed, 0, 2**32 - 1)
+        require_choice("backend.topology", self.topology, TOPOLOGIES)
+
+    def build(self, service: LocalRuntimeService) -> BackendV2:
+        """The device, bound to `service`."""
+        from qiskit.providers.fake_provider import GenericBackendV2
+
+        coupling = self.coupling_map()
+        device = GenericBackendV2(
+            num_qubits=coupling.size() if coupling else self.num_qubits,
+            basis_gates=list(self.basis_gates),
+            coupling_map=coupling,
+            seed=self.device_seed,
+        )
+        return service.attach(self._require_schedule(device))
+
+    def coupling_map(self) -> Any:
+        """Qiskit's coupling map of the topology; None where every pair is connected."""
+        from qiskit.transpiler import CouplingMap
+
+        if self.topology == "full" or self.num_qubits == 1:
+            return None
+        if self.topology == "line":
+            return CouplingMap.from_line(self.num_qubits)
+        if self.topology == "ring":
+            return CouplingMap.from_ring(self.num_qubits)
+        if self.topology == "grid":
+            rows = math.isqrt(self.num_qubits - 1) + 1
+            return CouplingMap.from_grid(rows, -(-self.num_qubits // rows))
+        distance = next(d for d in range(3, 101, 2) if (5 * d * d - 2 * d - 1) // 2 >= self.num_qubits)
+        return CouplingMap.from_heavy_hex(distance)
+
+
+def snapshots() -> list[str]:
+    """Names of the device snapshots that are installed, found without importing anything."""
+    from importlib.util import find_spec
+    from pathlib import Path
+
+    spec = find_spec("qiskit_ibm_runtime")
+    if spec is None or not spec.submodule_search_locations:
+        return []
+    folder = Path(spec.submodule_search_locations[0]) / "fake_provider" / "backends"
+    names = [item.name for item in folder.iterdir() if (item / f"conf_{item.name}.json").is_file()]
+    return sorted(f"fake_{name}" for name in names)
+
+
+@dataclass(kw_only=True)
+class IbmBackend(BackendConfig):
+    """A real machine, through qiskit-ibm-runtime and the account that it finds by itself (extra `[ibm]`)."""
+
+    resilience_level: int | None = None
+    """Error mitigation of the Estimator, 0 to 2; null: the service's default."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.resilience_level is not None:
+            require_range("backend.resilience_level", self.resilience_level, 0, 2)
+        for item in fields(BackendConfig):
+            simulated = ("method", "engine", "threads", "schedule")
+            if item.name in simulated and getattr(self, item.name) != item.default:
+                raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
+
+    def service(self, config: RunConfig, **live: Any) -> Any:
+        """The real service; for a forecast, which must not cost anything, the local runtime."""
+        if "engine_factory" in live:
+            return super().service(config, **live)
+        from runner.services.ibm import IbmService, connect
+
+        self._check(config)
+        options = {} if self.resilience_level is None else {"resilience_level": self.resilience_level}
+        return IbmService(
+            connect(),
+            on_event=live["on_event"],
+            price_per_second=config.session.price,
+            options=options,
+        )
+
+    def continue_from(self, service: Any, record: Record) -> None:
+        """Hand over the ids of the jobs and sessions of an earlier process."""
+        release = getattr(service, "continue_from", None)
+        if release is not None:
+            release(record.release(("ibm", "session", "job.submitted", "job.completed")), record.identity)
+
+    def build(self, service: Any) -> BackendV2:
+        """The machine; for a forecast, its likeness in the local runtime."""
+        from runner.services.ibm import IbmService, connect
+
+        if isinstance(service, IbmService):
+            return service.backend(self.name)
+        return service.attach(connect().backend(self.name))
+
+    def _check(self, config: RunConfig) -> None:
+        """Refuse what only a simulation can do, and what the real service decides by itself.
+
+        Raises:
+            ConfigError: such a setting was declared.
+        """
+        if config.estimator.precision == 0:
+            raise ConfigError(
+                "a real machine has no exact expectation values; use estimator=shots", key="estimator"
+            )
+        usual = type(config.session)(name=config.session.name)
+        for name in DECIDED_BY_THE_SERVICE:
+            if getattr(config.session, name) != getattr(usual, name):
+                raise ConfigError("the real service decides this; remove it", key=f"session.{name}")
+
+
+DECIDED_BY_THE_SERVICE = (
+    "interactive_timeout", "expired_jobs", "clock", "clock_scale", "latency", "lanes", "queue_delay",
+    "overhead", "rep_delay",
+)  # fmt: skip
+
+
+SCHEMAS = {
+    "ideal": IdealBackend,
+    "noisy": NoisyBackend,
+    "device": DeviceBackend,
+    "generic": GenericBackend,
+    "ibm": IbmBackend,
+}

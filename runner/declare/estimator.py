@@ -1,0 +1,115 @@
+"""How expectation values are obtained: exactly, or from shots as on a device."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from runner.declare.checks import require_positive, require_range
+from runner.errors import ConfigError
+
+MAX_SHOTS = 10_000_000
+SAMPLER_SHOTS = 4096
+"""What the Sampler draws to measure overlaps where the energies have a target; the service's default."""
+
+
+@dataclass(kw_only=True)
+class ExactEstimator:
+    """Exact expectation values, no shot noise; what they would cost is told for `default_shots`."""
+
+    name: str
+    """Name of the choice."""
+    default_shots: int = 4096
+    """Shots per measurement basis that the cost model assumes, and that the Sampler draws."""
+
+    def __post_init__(self) -> None:
+        require_range("estimator.default_shots", self.default_shots, 1, MAX_SHOTS)
+
+    @property
+    def precision(self) -> float:
+        """Precision given to the Estimator; 0 asks for the exact value."""
+        return 0.0
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Estimator options in the client's names."""
+        return {"default_shots": self.default_shots}
+
+
+@dataclass(kw_only=True)
+class ShotsEstimator:
+    """Sampled expectation values with honest standard errors; shots, precision or target says how many shots."""
+
+    name: str
+    """Name of the choice."""
+    default_shots: int | None = 4096
+    """Shots per measurement basis."""
+    default_precision: float | None = None
+    """Standard error of a Pauli term of weight 1 at most, as the service has it: 1/precision² shots per basis."""
+    target_stddev: float | None = None
+    """Standard error of the energy aimed at, in its unit; shots follow from the variances of the job before."""
+    max_execution_time: int | None = None
+    """QPU seconds after which a job is cancelled; null: no limit of its own."""
+
+    def __post_init__(self) -> None:
+        self._check_choice()
+        if self.default_shots is not None:
+            require_range("estimator.default_shots", self.default_shots, 1, MAX_SHOTS)
+        if self.default_precision is not None:
+            self._check_precision(self.default_precision)
+        if self.target_stddev is not None:
+            require_positive("estimator.target_stddev", self.target_stddev)
+        if self.max_execution_time is not None:
+            require_range("estimator.max_execution_time", self.max_execution_time, 1, 10_800)
+
+    def _check_choice(self) -> None:
+        """Refuse more than one way of saying how many shots, and none."""
+        ways = {"default_precision": "precision", "target_stddev": "target"}
+        given = [name for name in ways if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ConfigError(
+                "both precision and target are given; set estimator.default_precision=null",
+                key="estimator.target_stddev",
+            )
+        if given and self.default_shots is not None:
+            (name,) = given
+            raise ConfigError(
+                f"both shots and {ways[name]} are given; add estimator.default_shots=null to use the {ways[name]}",
+                key=f"estimator.{name}",
+            )
+        if not given and self.default_shots is None:
+            raise ConfigError(
+                "give default_shots, default_precision or target_stddev", key="estimator.default_shots"
+            )
+
+    @staticmethod
+    def _check_precision(precision: float) -> None:
+        key = "estimator.default_precision"
+        if not (math.isfinite(precision) and 0 < precision <= 1):
+            raise ConfigError(
+                f"must be in (0, 1], got {precision}; estimator=exact gives exact values", key=key
+            )
+        if precision**-2 > MAX_SHOTS:
+            raise ConfigError(
+                f"{precision:g} implies {precision**-2:.1g} shots, more than {MAX_SHOTS:g}; raise it", key=key
+            )
+
+    @property
+    def precision(self) -> float | None:
+        """Precision given to the Estimator; None where the number of shots decides."""
+        return self.default_precision
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Estimator options in the client's names; with a target, what the Sampler draws."""
+        shots = self.default_shots
+        if self.default_precision is not None:
+            shots = math.ceil(self.default_precision**-2)
+        options: dict[str, Any] = {"default_shots": shots or SAMPLER_SHOTS}
+        if self.max_execution_time is not None:
+            options["max_execution_time"] = self.max_execution_time
+        return options
+
+
+SCHEMAS = {"exact": ExactEstimator, "shots": ShotsEstimator}

@@ -1,0 +1,614 @@
+"""Bad input becomes one line: what was wrong, what was expected, what to type instead.
+
+Hydra's own errors run from 3 lines to 90-line tracebacks; everything it can raise while composing is turned
+into a `ConfigError` here, and what it would silently accept is refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.declare.checks import nearest, shorten
+from runner.declare.provenance import foreign_keys
+from runner.errors import ConfigError, ConfigWarning
+from runner.record.redaction import names_secret, protect_saved, redact, secret_in
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+CHOICE = re.compile(r"[a-z0-9_-]+")
+SECRET = re.compile(
+    r"(^|[._-])(token|secret|password|passwd|api_?key|crn|credentials?)($|[._-])", re.IGNORECASE
+)
+CODE_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
+HYDRA_KEYS = (
+    "hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "hydra.verbose",
+    "hydra.launcher", "hydra.sweeper", "hydra/launcher", "hydra/sweeper",
+)  # fmt: skip
+"""The only parts of Hydra's own configuration that may be overridden: the rest can run code or write anywhere."""
+
+PLAIN_TEXT = re.compile(r"[\w.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
+"""A key and a text that can only be meant as one, though Hydra's grammar wants quotes around it."""
+NAMES = re.compile(
+    r"""(?P<lead>[{,]\s*)(?:(?P<quote>['"])(?P<quoted>[^'"]+)(?P=quote)|(?P<bare>[^\W\d][\w.]*(?:\\?\[\d+\\?\])*))(?=\s*:)"""
+    r"""|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+)
+"""A name before a colon in a mapping, quoted or with indices; or a quoted text, which is left as it is."""
+MAX_YAML_BYTES = 1_000_000
+MAX_YAML_NODES = 100_000
+
+
+def parse(overrides: Sequence[str]) -> list[Override]:
+    """Hydra's own parse of the overrides.
+
+    Raises:
+        ConfigError: the grammar does not take one of them.
+    """
+    return [override for text in overrides for override in _parse(text)]
+
+
+@lru_cache(maxsize=1000)
+def _parse(text: str) -> tuple[Override, ...]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    parser = OverridesParser.create()
+    try:
+        return tuple(parser.parse_overrides([text]))
+    except OverrideParseException as error:
+        if PLAIN_TEXT.fullmatch(
+            text
+        ):  # a geometry or a path, as a shell without quotes of ours hands it over
+            key, _, value = text.partition("=")
+            return tuple(parser.parse_overrides([f"{key}='{value}'"]))
+        if named := _with_names(parser, text):
+            return named
+        key = text.lstrip("+~").partition("=")[0]
+        raise ConfigError(
+            f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "
+            f"e.g. '{key or 'key'}=\"a=b\"'",
+            key=key if re.fullmatch(r"[\w.]+", key) else "command line",
+        ) from error
+
+
+def _with_names(parser: OverridesParser, text: str) -> tuple[Override, ...]:
+    """The override read with names in mappings that Hydra's grammar does not have, `{θ[0]: 0.3}`; empty if it is none.
+
+    The names are parsed as words that stand for them.
+    """
+    from hydra.errors import OverrideParseException
+
+    names: dict[str, str] = {}
+
+    def word(match: re.Match[str]) -> str:
+        if match["lead"] is None:
+            return match[0]  # a quoted text
+        placeholder = f"name_{len(names)}_"
+        names[placeholder] = match["quoted"] or match["bare"].replace("\\", "")
+        return f"{match['lead']}{placeholder}"
+
+    key, equal, value = text.partition("=")
+    try:
+        parsed = parser.parse_overrides([f"{key}{equal}{NAMES.sub(word, value)}"])
+    except OverrideParseException:
+        return ()
+    put: set[str] = set()
+    for override in parsed:
+        override.input_line = text
+        override._value = _named(override._value, names, put)
+    return tuple(parsed) if put == names.keys() else ()
+
+
+def _named(value: Any, names: Mapping[str, str], put: set[str]) -> Any:
+    """A parsed value with the names instead of the words that stand for them, which are added to `put`."""
+    if isinstance(value, dict):
+        put |= names.keys() & value.keys()
+        return {names.get(key, key): _named(item, names, put) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_named(item, names, put) for item in value]
+    if hasattr(value, "list"):  # several values of a sweep
+        return replace(value, list=_named(value.list, names, put))
+    return value
+
+
+def plugins_in(overrides: Sequence[str]) -> list[str]:
+    """The modules a `plugins=[…]` override names; they must be loaded before anything is composed."""
+    named: list[str] = []
+    for override in parse(overrides):
+        if override.key_or_group == "plugins":
+            value = override.value()
+            named = (
+                [str(name) for name in value] if isinstance(value, list) else [str(value)] if value else []
+            )
+    return named
+
+
+def check_overrides(overrides: Sequence[str]) -> None:
+    """Refuse what must not even be composed: code, secrets, Hydra internals, several choices at once.
+
+    Raises:
+        ConfigError: naming the key and the remedy.
+    """
+    for override in parse(overrides):
+        check_key(override.key_or_group)
+        check_secrets({override.key_or_group or "command line": override.input_line})
+        check_group(override)
+        if override.is_sweep_override():
+            raise ConfigError(
+                "several values given; add -m for a sweep, or write key=[a,b] for a list",
+                key=override.key_or_group,
+            )
+        if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
+            check_directory(str(override.value()), override.key_or_group)
+
+
+def check_key(key: str) -> None:
+    """Refuse a key that could run code, hold a secret or change Hydra's inner workings."""
+    if CODE_KEYS & set(re.split(r"[./@]", key)):
+        raise ConfigError("configurations cannot name Python objects; choose by name instead", key=key)
+    if SECRET.search(key):
+        raise ConfigError(
+            "secrets do not belong into a configuration; save the account with qiskit-ibm-runtime instead",
+            key=key,
+        )
+    if key in ("hydra.launcher", "hydra.sweeper"):
+        raise ConfigError(f"is chosen with a slash: {key.replace('.', '/')}=NAME", key=key)
+    if re.match(r"hydra[./]", key) and not key.startswith(HYDRA_KEYS):
+        raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
+
+
+def check_secrets(values: Mapping[str, Any]) -> None:
+    """Refuse a configuration that holds a secret, before anything of it is stored.
+
+    Args:
+        values: dotted key → value; only texts, and lists and mappings of texts, can hold one.
+
+    Raises:
+        ConfigError: naming the key and where the secret is known from, not the secret.
+    """
+    protect_saved()
+    for key, value in values.items():
+        found = next(filter(None, map(secret_in, _texts(value))), None)
+        if found is not None:
+            raise ConfigError(
+                f"must not hold {found}, for it would be stored; leave it to the environment "
+                "(MLFLOW_TRACKING_PASSWORD, QISKIT_IBM_TOKEN) or an account file, or rename what is no secret",
+                key=redact(key),
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a value, the keys of mappings included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from (*_texts(key), *_texts(item))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts(item)
+
+
+def check_group(override: Override) -> None:
+    """Refuse what Hydra would take for a config group and cannot be one: whole folders, schemas, several places."""
+    key = override.key_or_group
+    if not key:
+        raise ConfigError(
+            f"{shorten(str(override.input_line), 40)!r} has no key; write key=value", key="command line"
+        )
+    if key == "hydra":
+        raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
+    if re.match(r"schema($|/)", key):
+        raise ConfigError("unknown key; schemas belong to their choices, which are chosen by name", key=key)
+    if override.package is not None:
+        raise ConfigError(
+            f"a choice has one place; write {key}=… without @{override.package}",
+            key=override.get_key_element(),
+        )
+
+
+def check_directory(directory: str, key: str = "hydra.run.dir") -> None:
+    """Refuse a run directory that climbs out of the current folder; an absolute path is taken as meant."""
+    check_secrets({key: directory})
+    for variable in re.findall(r"\$\{\s*oc\.env\s*:\s*([^,}\s]*)", directory):
+        if names_secret(variable):
+            raise ConfigError(
+                f"would become a name with what {variable} holds in it; name the directory otherwise", key=key
+            )
+    if "\0" in directory or not directory.strip():
+        raise ConfigError("is not a directory name; give a path", key=key)
+    if not Path(directory).is_absolute() and not Path(directory).resolve().is_relative_to(Path.cwd()):
+        raise ConfigError(
+            f"{directory!r} leaves the current folder; use a path below it or an absolute one",
+            key=key,
+        )
+
+
+def check_config_dir(directory: str) -> None:
+    """Refuse a config folder that is missing or holds YAML that no parser should be given.
+
+    Raises:
+        ConfigError: naming file, line and column.
+    """
+    if not Path(directory).is_dir():
+        raise ConfigError(
+            f"{directory!r} is no folder; give the folder that holds your config groups", key="--config-dir"
+        )
+    for name in ("config.yaml", "schema"):
+        if (Path(directory) / name).exists():
+            raise ConfigError(
+                f"{directory} holds {name}, which would take the place of ours; give presets as experiment/NAME.yaml",
+                key="--config-dir",
+            )
+    for path in _yaml_files(directory):
+        check_yaml(path)
+
+
+def _yaml_files(directory: str) -> Iterator[Path]:
+    """What Hydra might read below a folder, behind links too."""
+    seen = set()
+    for folder, folders, files in os.walk(directory, followlinks=True):
+        folders[:] = [] if os.path.realpath(folder) in seen else sorted(folders)
+        seen.add(os.path.realpath(folder))
+        yield from (Path(folder, name) for name in sorted(files) if name.endswith(".yaml"))
+
+
+def check_yaml(path: Path) -> None:
+    """Refuse a YAML file that is empty, not UTF-8, too large, tagged, or not valid.
+
+    Raises:
+        ConfigError: `file:line:column: what is wrong`.
+    """
+    import yaml
+
+    if path.stat().st_size > MAX_YAML_BYTES:
+        raise ConfigError(f"is larger than {MAX_YAML_BYTES} bytes; split it", key=str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"is not UTF-8 text (byte {error.start}); save it as UTF-8", key=str(path)
+        ) from error
+    if not text.strip():
+        raise ConfigError("file is empty; delete it or declare something", key=str(path))
+    for number, line in enumerate(text.splitlines(), 1):
+        if re.match(r" *\t", line):
+            raise ConfigError("a tab is used for indentation; use spaces", key=f"{path}:{number}")
+    try:
+        _check_nodes(path, text)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
+        raise ConfigError(
+            f"{shorten(error.problem or str(error), 90)}; correct the YAML", key=where
+        ) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigError(f"{shorten(str(error), 90)}; correct the YAML", key=str(path)) from error
+
+
+def _check_nodes(path: Path, text: str) -> None:
+    import yaml
+
+    sizes: dict[int, int] = {}
+
+    def size(node: yaml.Node, where_in: str = "") -> int:
+        """Number of nodes once every alias is expanded; refuses tags and repeated keys on the way."""
+        if id(node) in sizes:
+            return sizes[id(node)]
+        where = f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
+        if not str(node.tag).startswith("tag:yaml.org,2002:") or "python" in str(node.tag):
+            raise ConfigError(f"tag {node.tag!r} is not allowed; write plain values", key=where)
+        total = 1
+        if isinstance(node, yaml.SequenceNode):
+            total += sum(size(item) for item in node.value)
+        elif isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                if key.value in seen and isinstance(key, yaml.ScalarNode):
+                    line = key.start_mark.line + 1
+                    raise ConfigError(f"key {key.value!r} stands twice; keep one", key=f"{path}:{line}")
+                if isinstance(key, yaml.ScalarNode):
+                    seen.add(key.value)
+                    check_key(str(key.value))
+                    if not isinstance(value, yaml.MappingNode):
+                        foreign_keys(f"{path}:{key.start_mark.line + 1}", f"{where_in}{key.value}")
+                total += size(key) + size(value, f"{where_in}{key.value}.")
+        if total > MAX_YAML_NODES:
+            raise ConfigError(f"expands to more than {MAX_YAML_NODES} nodes; simplify it", key=where)
+        sizes[id(node)] = total
+        return total
+
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if root is not None:
+        size(root)
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuse a choice that a config group does not have; needs Hydra to be initialized.
+
+    Raises:
+        ConfigError: with the nearest valid name.
+    """
+    from runner.declare.config import GROUPS
+
+    for override in parse(overrides):
+        group = override.key_or_group
+        if group not in (*GROUPS, "hydra/launcher", "hydra/sweeper"):
+            continue
+        if override.is_delete():
+            raise ConfigError("required, cannot be removed; choose one instead", key=group)
+        if override.is_add():
+            raise ConfigError(f"is set already; drop the +: {group}={override.value()}", key=group)
+        value = override.value()
+        if not isinstance(value, str):
+            raise ConfigError(f"takes one choice, got {shorten(str(value), 40)}; name one", key=group)
+        known = choices(group)
+        if not CHOICE.fullmatch(value):
+            raise ConfigError(
+                f"{shorten(value, 40)!r} is no choice; a name matches [a-z0-9_-]+{nearest(value, known)}",
+                key=group,
+            )
+        if value not in known:
+            raise ConfigError(f"{value!r} not found{nearest(value, known)}", key=group)
+
+
+def choices(group: str) -> list[str]:
+    """The choices of a config group; needs Hydra to be initialized."""
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.object_type import ObjectType
+
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    return hydra.config_loader.get_group_options(group, results_filter=ObjectType.CONFIG)
+
+
+@contextlib.contextmanager
+def warnings_in_one_line() -> Iterator[None]:
+    """What may not be as it was meant is said once, as `warning: key: what`; other warnings stay as they are."""
+    usual, told = warnings.showwarning, set()
+
+    def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        text = " ".join(str(message).split())
+        if not issubclass(category, ConfigWarning):
+            usual(message, category, *where, **more)
+        elif text not in told:
+            told.add(text)
+            print(redact(f"warning: {text}"), file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", ConfigWarning)
+        warnings.showwarning = show
+        yield
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn whatever Hydra, OmegaConf or PyYAML raise into one line.
+
+    Raises:
+        ConfigError: what was wrong, with the key or the file and line.
+    """
+    import yaml
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        yield
+    except ConfigError:
+        raise
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"{mark.name}:{mark.line + 1}:{mark.column + 1}" if mark else "YAML"
+        raise ConfigError(
+            f"{shorten(error.problem or str(error), 90)}; correct the YAML", key=where
+        ) from error
+    except OmegaConfBaseException as error:
+        raise explain(error) from error
+    except HydraException as error:
+        cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
+        raise explain(cause or error, outer=error) from error
+
+
+def explain(error: Exception, outer: Exception | None = None) -> ConfigError:
+    """The one line for an error of Hydra or OmegaConf."""
+    from omegaconf import errors
+
+    text = str(outer or error)
+    key = str(getattr(error, "full_key", None) or "") or _key_in(text) or "configuration"
+    if "An item is already at" in text:
+        key = re.search(r"at '([^']+)'", text)[1]  # type: ignore[index]
+        return ConfigError("is set already; drop the +", key=key)
+    if isinstance(error, errors.ConfigKeyError | errors.ConfigAttributeError) or "not in '" in text:
+        return ConfigError(_unknown(key, error) + _where(text, key), key=key)
+    if match := re.match(r"Could not delete from config. '([^']+)'", text):
+        return ConfigError("required, cannot be removed; give it a value instead", key=match[1])
+    if text.startswith("Error merging override ~"):
+        return ConfigError("required, cannot be removed", key=key)
+    if isinstance(error, errors.ConfigTypeError):
+        return ConfigError("does not fit what is there; see --help", key=key)
+    if isinstance(error, errors.MissingMandatoryValue):
+        return ConfigError(f"mandatory value missing; give {key}=…", key=key)
+    if isinstance(error, errors.ValidationError):
+        return ConfigError(_wrong_type(str(error)) + _where(text, key), key=key)
+    if match := re.search(r"Could not find '([^']+)'", text):
+        group, _, choice = match[1].rpartition("/")
+        return ConfigError(f"{choice!r} not found", key=group or "configuration")
+    if match := re.search(r"Could not override '([^']+)'", text):
+        return ConfigError("unknown key", key=match[1])
+    return ConfigError(shorten(text.splitlines()[0], 140), key=key)
+
+
+def _key_in(text: str) -> str:
+    match = re.search(r"full_key: (\S+)", text) or re.search(r"override [~+]*([\w.]+)=", text)
+    return match[1] if match else ""
+
+
+def _unknown(key: str, error: Exception) -> str:
+    from omegaconf import OmegaConf
+
+    parent = getattr(error, "parent_node", None)
+    name = key.rpartition(".")[2]
+    known = (
+        [str(item) for item in parent if item != "hydra"]
+        if parent is not None and OmegaConf.is_dict(parent)
+        else _fields_of(error)
+    )
+    if not known or difflib.get_close_matches(name, known, n=1, cutoff=0.6):
+        return f"unknown key{nearest(name, known)}" if known else "unknown key"
+    deeper = [path for path in _paths(parent) if path.rpartition(".")[2] == name]
+    if deeper:
+        return f"unknown key; did you mean {deeper[0]!r}?"
+    return f"unknown key{nearest(name, known)}"
+
+
+def _fields_of(error: Exception) -> list[str]:
+    """Field names of the schema that refused a key while a YAML file was merged into it."""
+    from runner.declare.registry import registered
+
+    match = re.search(r"not in '(\w+)'", str(error))
+    for schemas in registered().values():
+        for cls in schemas.values():
+            if match and cls.__name__ == match[1]:
+                return [item.name for item in fields(cls)]
+    return []
+
+
+def _paths(node: Any, prefix: str = "") -> list[str]:
+    from omegaconf import OmegaConf
+
+    if not OmegaConf.is_dict(node):
+        return []
+    paths = []
+    for key in node:
+        if key == "hydra" or OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+            continue
+        path = f"{prefix}{key}"
+        paths.append(path)
+        paths.extend(_paths(node[key], f"{path}."))
+    return paths
+
+
+def _wrong_type(message: str) -> str:
+    first = shorten(message.split("full_key")[0], 200)
+    if match := re.match(r"Value '(.*)' of type '(\w+)' could not be converted to (\w+)", first):
+        value, _, wanted = match.groups()
+        expected = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}.get(
+            wanted, wanted
+        )
+        hint = ""
+        if wanted == "Integer":
+            with contextlib.suppress(ValueError, OverflowError):
+                hint = f"; write {int(float(value))}" if float(value) == int(float(value)) else ""
+            with contextlib.suppress(ValueError):
+                hint = f"; write {int(value, 0)}"  # 0x10, 0b11
+        return f"expected {expected}, got {shorten(value, 40)!r}{hint}"
+    if match := re.match(r"field '(\w+)' is not Optional|.*is not Optional|Incompatible value 'None'", first):
+        return "needs a value, got null"
+    if match := re.match(r"Value '(.*)' of type '(\w+)' is incompatible with type hint '(.*)'", first):
+        wanted = match[3].replace("Optional", "").replace("Union", "").strip("[]").replace("NoneType", "null")
+        return f"expected {' or '.join(part.strip() for part in wanted.split(','))}, got {shorten(match[1], 40)!r}"
+    return shorten(first, 120)
+
+
+def _where(text: str, key: str) -> str:
+    """` (file:line)` when the fault stands in one of the YAML files rather than on the command line."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    match = re.match(r"In '([^']+)'", text)
+    hydra = GlobalHydra.instance().hydra if GlobalHydra.instance().is_initialized() else None
+    if not match or hydra is None:
+        return ""
+    for source in hydra.config_loader.get_search_path().get_path():
+        path = Path(str(source.path).removeprefix("file://")) / f"{match[1]}.yaml"
+        if path.is_file():
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if re.match(rf"\s*{re.escape(key.rpartition('.')[2])}\s*:", line):
+                    return f" ({path}:{number})"
+            return f" ({path})"
+    return ""
+
+
+def check_resolvable(config: DictConfig) -> None:
+    """Refuse missing values, resolvers, and references that lead nowhere or in a circle.
+
+    Raises:
+        ConfigError: naming the key; nothing is left to be found out in the middle of a run.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    for key, raw in _raw_values(config):
+        if raw == "???":
+            raise ConfigError(f"mandatory value missing; give {key}=…", key=key)
+        if not isinstance(raw, str) or "${" not in raw:
+            continue
+        if match := re.search(r"\$\{\s*([\w.]+)\s*:", raw):
+            raise ConfigError(
+                f"resolver {match[1]!r} is not allowed; write the value, or ${{key}} of another", key=key
+            )
+        try:
+            OmegaConf.select(config, key, throw_on_missing=True)
+        except RecursionError as error:
+            raise ConfigError(f"{raw} refers to itself in a circle; write a value", key=key) from error
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{raw} refers to nothing; name an existing key", key=key) from error
+
+
+def _raw_values(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    from omegaconf import OmegaConf
+
+    if OmegaConf.is_dict(node):
+        for key in node:
+            yield from _raw_child(node, key, f"{prefix}.{key}" if prefix else str(key))
+    elif OmegaConf.is_list(node):
+        for index in range(len(node)):
+            yield from _raw_child(node, index, f"{prefix}[{index}]")
+
+
+def _raw_child(node: Any, key: Any, path: str) -> Iterator[tuple[str, Any]]:
+    from omegaconf import OmegaConf
+
+    child = node._get_node(key)
+    if OmegaConf.is_missing(node, key):
+        yield path, "???"
+    elif OmegaConf.is_interpolation(node, key):
+        yield path, child._value()
+    elif OmegaConf.is_config(child) and not child._is_none():
+        yield from _raw_values(child, path)
+
+
+def check_complete(config: DictConfig) -> None:
+    """Refuse keys that were taken out of a schema or forced into one (`~key`, `++key`).
+
+    Raises:
+        ConfigError: naming the key.
+    """
+    from omegaconf import OmegaConf
+
+    def visit(node: Any, prefix: str) -> None:
+        cls = OmegaConf.get_type(node)
+        names = [item.name for item in fields(cls)] if is_dataclass(cls) else []
+        if names:
+            for name in names:
+                if name not in node:
+                    raise ConfigError("required, cannot be removed", key=prefix + name)
+            for name in node:
+                if name not in names:
+                    raise ConfigError(f"unknown key{nearest(str(name), names)}", key=f"{prefix}{name}")
+        for name in node:
+            if not OmegaConf.is_interpolation(node, name) and OmegaConf.is_dict(child := node[name]):
+                visit(child, f"{prefix}{name}.")
+
+    visit(config, "")

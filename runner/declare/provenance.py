@@ -1,0 +1,173 @@
+"""Where settings come from: the command line, the house (conf/), or somebody else.
+
+What can run code or write anywhere counts from the command line alone. A folder given with --config-dir, a received run
+directory and a received sweep may hold it, but then it has to be typed again, by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+RUNS_CODE = ("setup", "additional_parameters", "ray", "submitit_folder", "temp_folder")
+"""Settings of launchers that reach a shell, choose what Ray runs with, or say from where pickled results are taken."""
+
+HONOURED = re.compile(r"hydra(\.mode|\.sweeper(\..+)?|\.launcher(\..+)?)?")
+"""The parts of Hydra's own configuration that a YAML file can set."""
+
+RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
+
+
+def check_typed(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse plug-ins and launcher settings that some YAML brings and the command line does not say.
+
+    Args:
+        composed: what Hydra made of all sources.
+        overrides: the command line.
+
+    Raises:
+        ConfigError: naming the key, and what to type.
+    """
+    from runner.declare.messages import plugins_in
+
+    named = composed.get("plugins") or []
+    if list(named) != plugins_in(overrides):
+        raise _must_be_typed("plugins", f"plugins=[{','.join(map(str, named))}]")
+    for part in ("launcher", "sweeper"):
+        node = (composed.get("hydra") or {}).get(part)
+        if node and "_target_" not in node:
+            _check_part(f"hydra.{part}", node, overrides)
+
+
+def _check_part(key: str, node: DictConfig, overrides: Sequence[str]) -> None:
+    """Compare what is to be typed with what the command line alone makes of it."""
+    from omegaconf import OmegaConf
+
+    found = OmegaConf.to_container(node)
+    alone = _typed_alone(key, node, overrides)
+    assert isinstance(found, dict)
+    for name, value in ((str(name), value) for name, value in found.items()):
+        code = name in RUNS_CODE or RESOLVER.search(str(value))
+        if code and value != alone.get(name):
+            raise _must_be_typed(f"{key}.{name}", f"{key}.{name}=…")
+
+
+def _typed_alone(key: str, node: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+    """Part of Hydra's configuration as the schema's defaults and the command line have it."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from omegaconf import OmegaConf
+
+    from runner.declare.messages import parse, translated
+
+    cls = OmegaConf.get_type(node)
+    if cls is dict:
+        raise ConfigError("names no schema; choose one of the launchers of --help", key=key)
+    root, part = key.split(".")
+    alone = OmegaConf.create({root: {part: OmegaConf.structured(cls)}})
+    typed = [item for item in parse(overrides) if item.key_or_group.startswith(f"{key}.")]
+    with translated():
+        ConfigLoaderImpl._apply_overrides_to_config(typed, alone)
+        values = OmegaConf.to_container(alone[root][part])
+    assert isinstance(values, dict)
+    return {str(name): value for name, value in values.items()}
+
+
+def check_preset(overrides: Sequence[Override]) -> None:
+    """Refuse a sweep's preset, hydra.sweeper.params of a file, that would type what only the command line may.
+
+    Raises:
+        ConfigError: naming the key, and what to type.
+    """
+    for override in overrides:
+        key = override.key_or_group
+        if key == "plugins" or key.startswith("hydra"):
+            raise _must_be_typed(key, f"{key}=…")
+
+
+def check_launcher(name: str, values: Mapping[str, Any], cls: type[Any]) -> None:
+    """Refuse a recorded launcher that reaches a shell: sweep.json may come from anybody.
+
+    Raises:
+        ConfigError: naming the setting, and what to type.
+    """
+    usual = {item.name: _default(item) for item in fields(cls)}
+    for setting in RUNS_CODE:
+        if values.get(setting) != usual.get(setting):
+            key = f"hydra.launcher.{setting}"
+            raise _must_be_typed(key, f"hydra/launcher={name} {key}=…")
+
+
+def _default(item: Any) -> Any:
+    return item.default_factory() if item.default_factory is not MISSING else item.default
+
+
+def check_plugins(recorded: Any, typed: Sequence[str]) -> list[str]:
+    """The plug-ins of a recorded run, all of which have been named again.
+
+    Args:
+        recorded: what the run directory says.
+        typed: what the command line says.
+
+    Raises:
+        ConfigError: one of them was not, or one was that the run does not use.
+    """
+    named = [str(name) for name in recorded] if isinstance(recorded, list | tuple) else []
+    if missing := [name for name in named if name not in typed]:
+        raise ConfigError(
+            f"{', '.join(missing)} was used and is not imported by itself; if you trust it, add "
+            f"plugins=[{','.join(named)}]",
+            key="plugins",
+        )
+    if unused := [name for name in typed if name not in named]:
+        raise ConfigError(
+            f"{', '.join(unused)} was not used by what is recorded; leave it out", key="plugins"
+        )
+    return named
+
+
+def foreign_keys(path: str, key: str) -> None:
+    """Refuse a key of somebody else's YAML that would be ignored there, or opens further sources.
+
+    Args:
+        path: file and line, for the message.
+        key: dotted path of the key within the file.
+
+    Raises:
+        ConfigError: naming file, line and key.
+    """
+    last = key.rpartition(".")[2]
+    if last == "searchpath":
+        raise ConfigError(f"{key!r} opens further sources; name folders with --config-dir", key=path)
+    if key == "plugins":
+        raise ConfigError("'plugins' counts only from the command line; type plugins=[…]", key=path)
+    if key.startswith("hydra.") and not HONOURED.fullmatch(key):
+        raise ConfigError(f"{key!r} counts only from the command line; type {key}=…", key=path)
+
+
+def split_plugins(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The plug-ins a command line names, and the rest of it."""
+    from runner.declare.messages import plugins_in
+
+    typed = [text for text in overrides if text.startswith("plugins=")]
+    return plugins_in(typed), [text for text in overrides if text not in typed]
+
+
+def not_trusted(overrides: Sequence[str]) -> Iterator[str]:
+    """Recorded overrides without those that count only where somebody types them: Hydra's own, and plug-ins."""
+    for text in overrides:
+        if not re.match(r"[+~]*(hydra[./]|plugins\b)", text):
+            yield text
+
+
+def _must_be_typed(key: str, typed: str) -> ConfigError:
+    return ConfigError(
+        f"counts only from the command line, not from a file; if you trust it, type {typed}", key=key
+    )

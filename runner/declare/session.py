@@ -1,0 +1,169 @@
+"""Mode, plan, limits, clock and price of the session an experiment runs in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from runner.declare.checks import require_choice, require_range
+from runner.errors import ConfigError
+from runner.runtime.duration import parse_duration
+from runner.runtime.plan import PLANS
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+
+    from runner.runtime import LocalRuntimeService
+
+MODES = ("session", "batch", "job")
+CLOCKS = ("virtual", "wall")
+ON_EXPIRY = ("stop", "reopen", "fail")
+DELAYS = ("constant", "lognormal")
+
+
+@dataclass(kw_only=True)
+class QueueDelayConfig:
+    """What a job waits in the device's queue when the session is not active (rule T2)."""
+
+    kind: str = "constant"
+    """constant | lognormal."""
+    seconds: float = 0.0
+    """The constant, or the median of the lognormal distribution, in seconds."""
+    sigma: float = 1.0
+    """Standard deviation of the logarithm; only for lognormal."""
+
+    def __post_init__(self) -> None:
+        require_choice("session.queue_delay.kind", self.kind, DELAYS)
+        require_range("session.queue_delay.seconds", self.seconds, 0, 1e7)
+        require_range("session.queue_delay.sigma", self.sigma, 0, 10)
+
+
+@dataclass(kw_only=True)
+class SessionConfig:
+    """How the experiment reaches the device and what ends its access."""
+
+    name: str
+    """Name of the choice."""
+    mode: str = "session"
+    """session | batch | job."""
+    plan: str = "premium"
+    """premium | flex | payg | open; an open plan may not open sessions."""
+    max_time: int | str | None = None
+    """Longest life of the session: seconds, or d, h, m, s parts like "1h 30m"; null: the plan's maximum."""
+    interactive_timeout: float | None = None
+    """Seconds without a job after which the session goes inactive; null: 60, in a batch 1."""
+    on_expiry: str = "stop"
+    """What the experiment does when the session ends under it: stop (exit 3, resumable) | reopen | fail."""
+    expired_jobs: str = "failed"
+    """What becomes of jobs still queued when the session ends: failed | cancelled (IBM's pages say both)."""
+    clock: str = "virtual"
+    """virtual: time moves by what jobs cost on the device; wall: real time."""
+    clock_scale: float = 1.0
+    """Seconds of the wall clock that pass per real second; 60 makes a minute a second."""
+    latency: float = 0.01
+    """Modelled seconds of classical work between two jobs of a workload (virtual clock)."""
+    lanes: int = 5
+    """Jobs whose classical phases may overlap."""
+    queue_delay: QueueDelayConfig = field(default_factory=QueueDelayConfig)
+    """Waiting time in the device's queue while the session is not active."""
+    overhead: float = 2.0
+    """QPU seconds a job costs besides its executions."""
+    rep_delay: float = 0.00025
+    """Seconds between two executions."""
+    price_per_second: float | None = None
+    """USD per QPU second; null: the plan's price."""
+
+    def __post_init__(self) -> None:
+        require_choice("session.mode", self.mode, MODES)
+        require_choice("session.plan", self.plan, list(PLANS))
+        require_choice("session.clock", self.clock, CLOCKS)
+        require_choice("session.on_expiry", self.on_expiry, ON_EXPIRY)
+        require_choice("session.expired_jobs", self.expired_jobs, ("failed", "cancelled"))
+        require_range("session.lanes", self.lanes, 1, 1000)
+        for name, low in (("clock_scale", 1e-6), ("latency", 0), ("overhead", 0), ("rep_delay", 0)):
+            value = getattr(self, name)
+            if not math.isfinite(value):
+                raise ConfigError(f"must be a finite number, got {value}", key=f"session.{name}")
+            require_range(f"session.{name}", value, low)
+        for name in ("interactive_timeout", "price_per_second"):
+            if getattr(self, name) is not None:
+                require_range(f"session.{name}", getattr(self, name), 0)
+        self._check_max_time()
+        if self.plan == "open" and self.mode == "session":
+            raise ConfigError(
+                "an open plan may not open sessions (code 1352); use session=batch or session=job",
+                key="session.plan",
+            )
+
+    def _check_max_time(self) -> None:
+        seconds, longest = self.max_time_seconds, self.longest
+        if seconds is not None and seconds > longest:
+            raise ConfigError(
+                f"{self.max_time!r} is longer than the {self.plan} plan's {longest / 3600:g} h for a {self.mode}; "
+                f"use at most {longest}",
+                key="session.max_time",
+            )
+
+    def check_job_limit(self, seconds: float | None, key: str) -> None:
+        """Refuse a job's own time limit that is longer than the session.
+
+        Raises:
+            ConfigError: naming both.
+        """
+        limit = self.max_time_seconds or self.longest
+        if seconds is not None and self.mode != "job" and seconds > limit:
+            raise ConfigError(f"{seconds:g} s is longer than the session, {limit:g} s; lower it", key=key)
+
+    @property
+    def max_time_seconds(self) -> int | None:
+        """The declared limit in seconds; None where it is the plan's."""
+        return parse_duration(self.max_time, key="session.max_time")
+
+    @property
+    def longest(self) -> int:
+        """The plan's longest session or batch in seconds."""
+        plan = PLANS[self.plan]
+        return plan.max_batch_time if self.mode == "batch" else plan.max_session_time
+
+    @property
+    def price(self) -> float:
+        """USD per second of usage."""
+        return PLANS[self.plan].price_per_second if self.price_per_second is None else self.price_per_second
+
+    def build(self, **live: Any) -> LocalRuntimeService:
+        """The local runtime service with this clock, plan, cost model and queue.
+
+        Args:
+            live: seed, on_event, recall and engine_options, passed on to the service.
+        """
+        from runner.runtime import CostModel, LocalRuntimeService, QueueDelay, VirtualClock, WallClock
+
+        plan = PLANS[self.plan]
+        if self.interactive_timeout is not None:
+            seconds = self.interactive_timeout
+            plan = replace(plan, interactive_timeout=seconds, batch_interactive_timeout=seconds)
+        if self.price_per_second is not None:
+            plan = replace(plan, price_per_second=self.price_per_second)
+        clock = (
+            VirtualClock(latency=self.latency)
+            if self.clock == "virtual"
+            else WallClock(scale=self.clock_scale)
+        )
+        delay = self.queue_delay
+        return LocalRuntimeService(
+            plan=plan,
+            clock=clock,
+            cost=CostModel(overhead=self.overhead, rep_delay=self.rep_delay),
+            queue_delay=QueueDelay(kind=delay.kind, seconds=delay.seconds, sigma=delay.sigma),
+            lanes=self.lanes,
+            on_expiry=self.expired_jobs,
+            **live,
+        )
+
+    def open(self, service: LocalRuntimeService, backend: BackendV2) -> Any:
+        """Open what jobs are submitted to: a session or a batch; in job mode the backend itself."""
+        return service.open(backend, self.mode, self.max_time)
+
+
+SCHEMAS = {"session": SessionConfig}

@@ -1,0 +1,391 @@
+"""The truth about a run on disk: one append-only file of events, written before anyone acts on the fact.
+
+Every line is one JSON object ``{"seq", "t", "kind", …, "crc"}``. `seq` counts from 0, `t` is Unix time in
+seconds, and `crc` is the CRC-32 of everything before it *and of all lines before that one*, so that a line
+that was damaged, edited, dropped, repeated or taken from another journal is noticed. Floats are written in
+the shortest form that reads back to the same bits; what JSON cannot say becomes "nan", "inf" or "-inf".
+
+`write` hands the line to the operating system before it returns, so killing the process loses nothing; the
+disk is asked to keep it (`fdatasync`) at most once a second, so a power cut may lose the last second. That
+is also how soon it is noticed that somebody deleted the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from zlib import crc32
+
+from runner.errors import JournalError, StorageError
+from runner.record import faults
+from runner.record.encoding import as_event
+
+FORMAT = 1
+"""Version of the line format; the first line of every journal carries it."""
+
+SYNC_INTERVAL = 1.0
+"""Seconds between two requests to the disk to keep what was written."""
+
+HURRY = 0.02
+"""Seconds between events that follow each other fast."""
+
+HURRIED = 8
+"""After so many fast ones in a row, events that can wait are written together with the next one."""
+
+_MAGIC = b'{"journal":'
+_TAIL = len(',"crc":"01234567"}')
+
+
+@dataclass(frozen=True)
+class JournalContents:
+    """What can be trusted of a journal."""
+
+    events: list[dict[str, Any]] = field(default_factory=list)
+    """The intact events, oldest first, without their checksums."""
+
+    dropped: str | None = None
+    """One line on what was left out and why; None when every byte was good."""
+
+
+class Journal:
+    """An open journal: exclusively ours, growing one event at a time; usable from several threads."""
+
+    def __init__(
+        self, path: Path, descriptor: int, reader: JournalReader, write: Callable[[int, bytes], int]
+    ) -> None:
+        self.path = path
+        self.contents = JournalContents(reader.events, reader.dropped)
+        self._descriptor = descriptor
+        self._write = write
+        self._next = len(reader.events)
+        self._size = reader.offset
+        self._crc = reader.crc
+        self._lock = threading.Lock()
+        self._synced = self._written = time.monotonic()
+        self._hurried = 0
+        self._failure: str | None = None
+        self._waiting: list[bytes] = []
+
+    @classmethod
+    def create(cls, path: str | Path, *, write: Callable[[int, bytes], int] = os.write) -> Self:
+        """Start a new journal; the file must not exist."""
+        path = Path(path)
+        descriptor = _open(path, os.O_CREAT | os.O_EXCL)
+        return cls(path, descriptor, JournalReader(descriptor), write)
+
+    @classmethod
+    def append_to(cls, path: str | Path, *, write: Callable[[int, bytes], int] = os.write) -> Self:
+        """Continue a journal after its last intact event.
+
+        A line cut off by a kill is removed. Damaged lines, and everything after them, are moved to a file
+        beside the journal, so that nothing is destroyed. `contents` holds what was intact.
+        """
+        path = Path(path)
+        descriptor = _open(path, 0)
+        reader = JournalReader(descriptor)
+        try:
+            reader.read()
+            if not reader.events and not reader.resembles_journal():
+                raise JournalError(f"{path} is not a journal, or its first line is damaged")
+            if reader.damaged:
+                _set_aside(path, descriptor, reader.offset)
+            os.ftruncate(descriptor, reader.offset)
+            os.lseek(descriptor, 0, os.SEEK_END)
+        except OSError as error:
+            os.close(descriptor)
+            raise _storage_error(path, error) from error
+        except JournalError:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, reader, write)
+
+    def write(self, kind: str, fields: Mapping[str, Any]) -> int:
+        """Append one event and return its number; when this returns, killing the process cannot lose it."""
+        event = as_event(kind, fields)
+        now = time.monotonic()
+        with self._lock:
+            self._hurried = self._hurried + 1 if now - self._written < HURRY else 0
+            self._written = now
+            self._waiting.append(event)
+            return self._write_waiting()
+
+    def write_later(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Append one event, in a hurry only with the next one: for what can be worked out again from those before."""
+        event = as_event(kind, fields)
+        with self._lock:
+            if self._failure:
+                raise StorageError(self._failure)
+            self._waiting.append(event)
+            if self._hurried < HURRIED:
+                self._write_waiting()
+
+    def _write_waiting(self) -> int:
+        """Append what has been waiting, in one go, and return the number of the last event."""
+        if self._failure:
+            raise StorageError(self._failure)
+        waiting, self._waiting = self._waiting, []
+        if faults.ACTIVE:  # these concern one line
+            for event in waiting:
+                self._write_lines([event])
+        else:
+            self._write_lines(waiting)
+        return self._next - 1
+
+    def _write_lines(self, events: list[bytes]) -> None:
+        crc, number = self._crc, self._next
+        lines: list[bytes] = []
+        for event in events:
+            line = (
+                b'{"seq":%d%b' % (number, event) if number else b'{"journal":%d,"seq":0%b' % (FORMAT, event)
+            )
+            crc = crc32(line, crc)
+            lines += (line, b',"crc":"%08x"}\n' % crc)
+            number += 1
+        self._append(b"".join(lines))
+        self._next, self._crc = number, crc
+
+    def close(self) -> None:
+        """Ask the disk to keep everything and let go of the file; closing twice is harmless."""
+        with self._lock:
+            if self._descriptor < 0:
+                return
+            try:
+                if not self._failure:
+                    if self._waiting:
+                        self._write_waiting()
+                    self._sync()
+            except OSError as error:
+                self._refuse(error)
+                raise StorageError(str(self._failure)) from error
+            finally:
+                os.close(self._descriptor)
+                self._descriptor = -1
+                self._failure = self._failure or f"{self.path}: the journal is closed"
+
+    def _append(self, line: bytes) -> None:
+        """Write whole lines or leave the file as it was."""
+        try:
+            if faults.ACTIVE:
+                self._break_here(line)
+            written = self._write(self._descriptor, line)
+            while written < len(line):
+                written += self._write(self._descriptor, line[written:])
+            self._size += len(line)
+            if faults.ACTIVE:
+                faults.reach("after_journal")
+            if time.monotonic() - self._synced > SYNC_INTERVAL:
+                self._sync()
+        except OSError as error:
+            self._roll_back()
+            self._refuse(error)
+            raise StorageError(str(self._failure)) from error
+        except BaseException:
+            self._roll_back()
+            raise
+
+    def _break_here(self, line: bytes) -> None:
+        """The fault points before a line: `before_journal`, and `mid_write` with half of it written."""
+        faults.reach("before_journal")
+        action = faults.due("mid_write")
+        if action:
+            os.write(self._descriptor, line[: len(line) // 2])
+            faults.perform(action)
+
+    def _sync(self) -> None:
+        getattr(os, "fdatasync", os.fsync)(self._descriptor)
+        self._synced = time.monotonic()
+        if os.fstat(self._descriptor).st_nlink == 0:  # writing would go on without an error, and into nowhere
+            self._failure = f"{self.path} was deleted while it was being written; what it held is lost"
+            raise StorageError(self._failure)
+
+    def _roll_back(self) -> None:
+        """Remove what was written of a line that did not get through; a reader would skip it anyway."""
+        try:
+            os.ftruncate(self._descriptor, self._size)
+            os.lseek(self._descriptor, 0, os.SEEK_END)
+        except OSError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: OSError) -> None:
+        """Take no more events: a journal with a gap would be worse than one that ends early."""
+        if not self._failure:
+            self._failure = f"{_storage_error(self.path, error)}; the {self._next} events before it are kept"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class JournalReader:
+    """Reads the intact lines of a journal as they appear; the only place that knows how a line is checked."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.offset = 0
+        """Bytes of the file that have been read and found intact."""
+        self.crc = 0
+        self.damaged: str | None = None
+        self._descriptor = descriptor
+        self._torn = 0
+
+    def read(self) -> list[dict[str, Any]]:
+        """The events that have become readable since the last call."""
+        fresh: list[dict[str, Any]] = []
+        if self.damaged:
+            return fresh
+        size = os.fstat(self._descriptor).st_size
+        if size < self.offset:
+            self.damaged = f"the file became shorter than the {len(self.events)} events already read"
+            return fresh
+        *lines, torn = _read_exactly(self._descriptor, size - self.offset, self.offset).split(b"\n")
+        self._torn = len(torn)
+        for line in lines:
+            event = self._check(line)
+            if event is None:
+                break
+            fresh.append(event)
+            self.events.append(event)
+            self.offset += len(line) + 1
+        return fresh
+
+    def _check(self, line: bytes) -> dict[str, Any] | None:
+        """The event in `line`, or None, with `damaged` saying why."""
+        number = len(self.events)
+        text = line[:-_TAIL]
+        crc = crc32(text, self.crc)
+        if line[-_TAIL:] != b',"crc":"%08x"}' % crc:
+            self.damaged = f"line {number + 1} is damaged"
+            return None
+        event = json.loads(text + b"}")
+        if event.get("seq") != number or (number == 0 and event.get("journal") != FORMAT):
+            self.damaged = (
+                f"written by another version (format {event.get('journal')}, this version reads {FORMAT})"
+                if number == 0
+                else f"line {number + 1} is out of order"
+            )
+            return None
+        self.crc = crc
+        return event
+
+    @property
+    def dropped(self) -> str | None:
+        """One line on what had to be left out so far."""
+        kept = f"the {len(self.events)} events before it are intact and were kept"
+        if self.damaged:
+            return f"{self.damaged}; {kept}"
+        if self._torn:
+            return f"line {len(self.events) + 1} was cut off while being written ({self._torn} bytes); {kept}"
+        return None
+
+    def resembles_journal(self) -> bool:
+        """Whether a file without events is the start of a journal: empty, or cut off in its first line."""
+        start = os.pread(self._descriptor, len(_MAGIC), 0)
+        return not self.damaged and _MAGIC.startswith(start)
+
+
+def read_journal(path: str | Path) -> JournalContents:
+    """The intact prefix of a journal, and a line on what had to be dropped."""
+    path = Path(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise JournalError(f"no journal can be read at {path}: {error.strerror}") from error
+    try:
+        reader = JournalReader(descriptor)
+        reader.read()
+        return JournalContents(reader.events, reader.dropped)
+    except OSError as error:
+        raise JournalError(f"no journal can be read at {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def follow(
+    path: str | Path, *, poll: float = 0.05, stop: Callable[[], bool] | None = None
+) -> Iterator[dict[str, Any]]:
+    """Yield events as they are written, until the writer lets go of the journal or `stop()` says so."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        reader = JournalReader(descriptor)
+        while True:
+            ended = not is_open(path) or (stop is not None and stop())
+            yield from reader.read()
+            if ended or reader.damaged:
+                return
+            time.sleep(poll)
+    finally:
+        os.close(descriptor)
+
+
+def is_open(path: str | Path) -> bool:
+    """Whether a living process is writing this journal; the kernel forgets the dead."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    else:
+        return False
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path, flags: int) -> int:
+    """Open `path` for appending and lock it against every other writer."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+    except FileExistsError as error:
+        raise JournalError(f"{path} exists already; resume it or choose another directory") from error
+    except FileNotFoundError as error:
+        if flags:
+            raise StorageError(f"{path.parent} does not exist") from error
+        raise JournalError(f"there is no journal at {path}") from error
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    for _ in range(20):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.02)  # a reader asking `is_open` holds it for microseconds
+        else:
+            return descriptor
+    os.close(descriptor)
+    raise JournalError(f"{path} is being written by another process")
+
+
+def _read_exactly(descriptor: int, count: int, offset: int) -> bytes:
+    """`count` bytes at `offset`, or fewer when the file ends before."""
+    chunks = []
+    while count > 0:
+        chunk = os.pread(descriptor, count, offset)
+        if not chunk:
+            break
+        chunks.append(chunk)
+        count -= len(chunk)
+        offset += len(chunk)
+    return b"".join(chunks)
+
+
+def _set_aside(path: Path, descriptor: int, offset: int) -> None:
+    """Keep the bytes after `offset` in a file of their own before they are cut off."""
+    rest = _read_exactly(descriptor, os.fstat(descriptor).st_size - offset, offset)
+    aside = path.with_name(f"{path.name}.dropped-{offset}")
+    with os.fdopen(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(rest)
+
+
+def _storage_error(path: Path, error: OSError) -> StorageError:
+    """The user's view of an operating system error."""
+    return StorageError(f"{path}: {(error.strerror or str(error)).lower()}")

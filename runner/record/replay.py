@@ -1,0 +1,207 @@
+"""Every fact of a run on its way into the journal; on resume, the check that the past repeats itself."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from runner.errors import ResumeError
+from runner.record.encoding import encode
+from runner.record.journal import Journal
+
+Listener = Callable[[str, Mapping[str, Any]], None]
+
+REPLAYED = (
+    "session", "job.submitted", "job.completed", "evaluation", "iteration", "reserve", "candidates", "estimate",
+    "checkpoint",
+)  # fmt: skip
+"""Kinds that a resumed run produces again; the others speak of one process."""
+
+DERIVED = frozenset(("job.submitted", "evaluation", "iteration"))
+"""Kinds that follow from what is recorded before them, so that a kill may cost the last: they are worked out again."""
+
+IDENTITY = 2
+"""How jobs are told apart by digest; raised whenever a digest changes, told in `run.started` (absent: 1)."""
+
+RESULTS = "result"
+"""The workload whose jobs measure the results of the others."""
+
+_NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
+_BOUNDARIES = ("run.interrupted", "run.resumed")
+
+
+class Record:
+    """Writes events to the journal before anybody acts on them, and tells the listeners.
+
+    On resume it holds the events of the run so far. The run starts over and produces the same facts again; each is
+    compared with what was recorded and not written twice. Facts are compared stream by stream (one kind of one
+    workload), because between threads only the order within a stream is fixed.
+    """
+
+    def __init__(self, journal: Journal, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._past: defaultdict[tuple[str, str], deque[Mapping[str, Any]]] = defaultdict(deque)
+        self._results: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._listeners: list[Listener] = []
+        self._derived = DERIVED
+        self.recalled = 0
+        """Jobs answered from the journal so far."""
+        self._recorded = list(recorded)
+        self.identity: int = IDENTITY
+        """How this run's jobs were told apart when it was started."""
+        if self._recorded and self._recorded[0]["kind"] == "run.started":
+            self.identity = self._recorded[0].get("identity", 1)
+        replayed = lasting([*self._recorded, {"kind": "run.resumed"}])
+        for event in replayed:
+            self._past[_stream(event["kind"], event)].append(event)
+        measured = {id(event) for event in replayed if event.get("workload") == RESULTS}
+        for event in self._recorded:
+            if event.get("workload") == RESULTS and id(event) not in measured:
+                continue  # it measured the result of a run that goes on now
+            # a job that came to its end while the session was closed is paid for as well
+            if event["kind"] == "job.completed" and event["status"] == "DONE":
+                self._results[event["workload"], event["index"]] = event
+
+    def listen(self, listener: Listener) -> None:
+        """Call `listener(kind, fields)` for every fact from now on, replayed ones included."""
+        self._listeners.append(listener)
+
+    def release(self, kinds: Iterable[str]) -> list[Mapping[str, Any]]:
+        """Everything recorded of these kinds, which from now on are written as they come and compared no more.
+
+        For a service that cannot repeat its past, but remembers it.
+        """
+        chosen = set(kinds)
+        self._derived -= chosen
+        for stream in [stream for stream in self._past if stream[0] in chosen]:
+            del self._past[stream]
+        return [event for event in self._recorded if event["kind"] in chosen]
+
+    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Record one fact.
+
+        Raises:
+            ResumeError: the journal says that something else happened at this point.
+            StorageError: the disk refused.
+        """
+        expected = None
+        if kind == "run.interrupted":
+            with self._lock:
+                self._past.clear()  # what shutting down does is this process's own: nothing of the past repeats it
+        if self._past:
+            with self._lock:
+                past = self._past.get(_stream(kind, fields))
+                expected = past.popleft() if past else None
+        if expected is not None:
+            _compare(kind, expected, fields, self.identity)
+        elif kind in self._derived:
+            self._journal.write_later(kind, fields)
+        else:
+            self._journal.write(kind, fields)
+        for listener in self._listeners:
+            listener(kind, fields)
+
+    def recall(self, workload: str, index: int, digest: str) -> Any:
+        """What the journal holds as the result of this job; None where it was not executed yet.
+
+        Raises:
+            ResumeError: the job at this place asked for something else.
+        """
+        event = self._results.get((workload, index))
+        if event is None:
+            return None
+        if event["digest"] != digest:
+            raise another_job(workload, index, digest, event["digest"], self.identity)
+        self.recalled += 1
+        return event["result"]
+
+
+def another_job(workload: str, index: int, digest: str, recorded: str, identity: int) -> ResumeError:
+    """The error for a job that asks for something else than the recorded one, or that was told by an older digest."""
+    why = "the code or its inputs changed"
+    if identity < IDENTITY:
+        why = (
+            "its inputs or the processor changed, or it was recorded when a digest did not hold what the definitions "
+            "of gates do; resume it with the release that began it, or start a new run"
+        )
+    return ResumeError(
+        f"job {index} of workload {workload!r} differs from the recorded one "
+        f"(PUB digest {digest[:12]}, recorded {recorded[:12]}); {why}"
+    )
+
+
+def goes_on(event: Mapping[str, Any]) -> bool | None:
+    """False from where a run is only shutting down, True from where it goes on; None for all other events.
+
+    A simulation that failed for want of memory or by a fault of Aer is no fact about the experiment: another attempt
+    may succeed, so the job that failed and what other workloads did after it are not part of the story.
+    """
+    if event["kind"] in _BOUNDARIES:
+        return bool(event["kind"] == "run.resumed")
+    return False if event.get("simulation_failed") else None
+
+
+def lasting(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The replayable events, without those of shutting down an interrupted process.
+
+    A run that stopped to measure its result while its session lasted, and was resumed, went on from where it stopped.
+    """
+    kept: list[Mapping[str, Any]] = []
+    shutting_down = False
+    stop = Stop()
+    for event in events:
+        if (place := stop.undone(event, len(kept))) is not None:
+            del kept[place:]
+        boundary = goes_on(event)
+        if boundary is not None:
+            shutting_down = not boundary
+        elif event["kind"] in REPLAYED and not shutting_down:
+            kept.append(event)
+    return kept
+
+
+class Stop:
+    """Finds out when a stop in good time, to measure the result, is undone by going on."""
+
+    def __init__(self) -> None:
+        self._since: Any = None
+        self._status: str | None = None
+
+    def undone(self, event: Mapping[str, Any], state: Any) -> Any:
+        """What `state` was when the run stopped, if this event is that it goes on; else None."""
+        kind = event["kind"]
+        if kind == "reserve" and self._since is None:
+            self._since = state
+        elif kind == "run.ended":
+            self._status = event.get("status")
+        elif kind == "run.resumed":
+            status, self._status = self._status, None
+            if status == "stopped":
+                since, self._since = self._since, None
+                return since
+        return None
+
+
+def _stream(kind: str, fields: Mapping[str, Any]) -> tuple[str, str]:
+    return kind, str(fields.get("session" if kind == "session" else "workload", ""))
+
+
+def _compare(kind: str, expected: Mapping[str, Any], fields: Mapping[str, Any], identity: int) -> None:
+    found = json.loads(encode(fields))
+    if identity < IDENTITY and expected.get("digest") != found.get("digest"):
+        raise another_job(found["workload"], found["index"], found["digest"], expected["digest"], identity)
+    for key in expected.keys() | found.keys():
+        if key not in _NOT_COMPARED and expected.get(key) != found.get(key):
+            raise ResumeError(
+                f"{kind} differs from the journal at {key!r}: recorded {_short(expected.get(key))}, "
+                f"now {_short(found.get(key))}; the code, its inputs or the environment changed"
+            )
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else text[:39] + "…"

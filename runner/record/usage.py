@@ -1,0 +1,78 @@
+"""What a run has been charged for so far, from the events of its journal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import Any
+
+from runner.record.replay import Stop, goes_on
+
+
+class Usage:
+    """Two totals in seconds, of which `charged` is what result.json, session.json and forecast.json call usage.
+
+    A session is charged for the time in which it is active, whatever it does in it; batches and single jobs for the
+    time on the QPU.
+    """
+
+    def __init__(self) -> None:
+        self.qpu = 0.0
+        """Time on the QPU, of all jobs that are over."""
+        self._by_job = 0.0
+        self._periods = 0.0
+        self._active_since: dict[str, float] = {}
+        self._started: set[str] = set()
+        self._dedicated: set[str] = set()
+        self._waited_for: set[str] = set()
+        self._jobs: set[tuple[str, int]] = set()
+        self._shutting_down = False
+        self._stop = Stop()
+
+    def feed(self, event: Mapping[str, Any]) -> None:
+        """Take in one event of the journal; what a stopping process does to its session is no part of the run."""
+        kind = event["kind"]
+        before = self._stop.undone(event, deepcopy(vars(self)) if kind == "reserve" else None)
+        if before is not None:
+            vars(self).update(before, _stop=self._stop)
+        boundary = goes_on(event)
+        if boundary is not None:
+            self._shutting_down = not boundary
+        elif self._shutting_down:
+            return
+        elif kind == "session":
+            self._session(event)
+        elif kind == "job.completed":
+            self._job(event)
+
+    def charged(self, now: float) -> float | None:
+        """Seconds charged until `now` on the session's clock; None while the service has not told when it started."""
+        if self._waited_for - self._started:
+            return None
+        running = sum(max(0.0, now - since) for since in self._active_since.values())
+        return self._by_job + self._periods + running
+
+    def _session(self, event: Mapping[str, Any]) -> None:
+        session, time = event["session"], event["time"]
+        if event["mode"] == "batch":
+            return
+        self._dedicated.add(session)
+        since = self._active_since.pop(session, None)
+        if since is not None:
+            self._periods += time - since
+        if event["state"] == "active":
+            self._active_since[session] = time
+            self._started.add(session)
+
+    def _job(self, event: Mapping[str, Any]) -> None:
+        job = (str(event["workload"]), event["index"])
+        if job in self._jobs:  # told twice, by a resumed run
+            return
+        self._jobs.add(job)
+        seconds = event.get("qpu_seconds")
+        seconds = float(seconds) if isinstance(seconds, int | float) else 0.0
+        self.qpu += seconds
+        if event.get("session") not in self._dedicated:
+            self._by_job += seconds
+        elif event.get("started") is not None:
+            self._waited_for.add(event["session"])

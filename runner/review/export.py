@@ -1,0 +1,255 @@
+"""A run's circuit, Hamiltonian and energies in the formats of other programs, for those who do not have this one."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.declare.checks import require_choice
+from runner.declare.config import restore
+from runner.errors import ConfigError
+from runner.record.directory import RunDirectory
+from runner.record.journal import read_journal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+KEY = "--format"
+MAX_MATRIX_QUBITS = 10
+"""Largest Hamiltonian that is written as a matrix."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What a run was about, rebuilt from its declaration."""
+
+    hamiltonian: SparsePauliOp
+    circuit: QuantumCircuit
+    """The ansatz as declared, with free parameters."""
+    values: list[float]
+    """Best parameters of the run in the order of the circuit; empty: it has none yet."""
+    events: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, path: str | Path, plugins: Sequence[str] = ()) -> Exported:
+        """The run in a directory; `plugins` may be imported for it.
+
+        Raises:
+            ConfigError: nothing was recorded, or a file that it was built from is not what it was.
+        """
+        files = RunDirectory.existing(path)
+        events = list(read_journal(files.journal).events)
+        started = next((event for event in events if event["kind"] == "run.started"), None)
+        if started is None:
+            raise ConfigError(f"{path} stopped before anything was recorded; start it again", key="export")
+        config = restore(started["config"], started["schemas"], started["overrides"], plugins=plugins).config
+        hamiltonian = config.hamiltonian.build()
+        circuit = config.ansatz.build(hamiltonian)
+        _same(circuit, hamiltonian, events)
+        values: list[float] = []
+        if files.result.is_file():
+            values = json.loads(files.result.read_text(encoding="utf-8")).get("parameters") or []
+        return cls(hamiltonian, circuit, list(values), events)
+
+    def bound(self) -> QuantumCircuit:
+        """The circuit at the best parameters.
+
+        Raises:
+            ConfigError: the run has none.
+        """
+        if self.circuit.num_parameters != len(self.values):
+            told = f"has {len(self.values)} parameters, the circuit {self.circuit.num_parameters}; finish the run first"
+            raise ConfigError(told, key="export")
+        return self.circuit.assign_parameters(self.values)
+
+
+def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: list[dict[str, Any]]) -> None:
+    """Refuse where the circuit or the Hamiltonian is not the one the run recorded."""
+    from qiskit import qasm3
+
+    from runner.hamiltonian.operator import physics_of
+
+    problem = next((event for event in events if event["kind"] == "problem"), None)
+    if problem is None:
+        return
+    written = problem["circuits"]["declared"]["qasm"]
+    if written is not None and written != qasm3.dumps(circuit):
+        raise ConfigError(
+            "the ansatz is not the one of the run; a file it is read from has changed", key="export"
+        )
+    if len(hamiltonian) != problem["terms"] or problem.get("source") != physics_of(hamiltonian).source:
+        told = "the hamiltonian is not the one of the run; a file it is read from has changed"
+        raise ConfigError(told, key="export")
+
+
+def export(path: str | Path, format: str, *, bound: bool = False, plugins: Sequence[str] = ()) -> bytes:
+    """One thing of a run in one format.
+
+    Args:
+        path: the run directory.
+        format: one of `FORMATS`.
+        bound: circuits at the run's best parameters instead of with free ones.
+        plugins: modules that may be imported because the run used them.
+
+    Raises:
+        ConfigError: the format is unknown or cannot hold it, or the run has not come that far.
+    """
+    require_choice(KEY, format, list(FORMATS))
+    run = Exported.of(path, plugins)
+    if format in CIRCUITS:
+        return CIRCUITS[format](run.bound() if bound else run.circuit)
+    if bound:
+        raise ConfigError(
+            f"is for circuits ({', '.join(CIRCUITS)}), got {format}; leave it out", key="--bound"
+        )
+    if format in OPERATORS:
+        return OPERATORS[format](run.hamiltonian).encode()
+    return _matrix(run.hamiltonian) if format == "npy" else _evaluations(run.events).encode()
+
+
+def _qasm2(circuit: QuantumCircuit) -> bytes:
+    from qiskit import qasm2
+
+    if circuit.num_parameters:
+        raise ConfigError("OpenQASM 2 has no parameters; add --bound, or take qasm3 or qpy", key=KEY)
+    try:
+        text = qasm2.dumps(circuit) + "\n"
+    except qasm2.QASM2ExportError as error:
+        told = f"OpenQASM 2 cannot hold the circuit ({str(error).strip(chr(34))}); take qasm3 or qpy"
+        raise ConfigError(told, key=KEY) from error
+    _require_readable(text, "OpenQASM 2", "qasm3 or qpy")
+    return text.encode()
+
+
+def _qasm3(circuit: QuantumCircuit) -> bytes:
+    from qiskit import qasm3
+
+    text = qasm3.dumps(circuit) + "\n"
+    _require_readable(text, "OpenQASM 3", "qpy")
+    return text.encode()
+
+
+def _require_readable(text: str, language: str, instead: str) -> None:
+    """Refuse what Qiskit writes and neither it nor this program can read again, as OpenQASM 3 with sin(a).
+
+    One statement of each kind is read: the parser of OpenQASM 3 takes a millisecond for each.
+    """
+    from runner.ansatz.openqasm import Piece, Program, load_qasm
+
+    seen: set[str] = set()
+    lines = []
+    for line in text.splitlines(keepends=True):
+        gate = re.fullmatch(
+            r"\s*(?!input\b|qubit|bit|qreg|creg|let\b|include\b)\w+(\(.*\))? [\w\[\], $]+;\s*", line
+        )
+        kind = re.sub(r"\d+", "0", line)
+        if not gate or kind not in seen:
+            lines.append(line)
+        seen.add(kind)
+    probe = "".join(lines)
+    try:
+        load_qasm(Program(Path("circuit"), KEY, (Piece(Path("circuit"), probe, 0, len(probe)),)))
+    except ConfigError as error:
+        words = str(error).partition(": ")[2].rpartition("; ")[0]
+        told = (
+            f"no reader of {language} takes what the circuit needs ({words}); take {instead}, or add --bound"
+        )
+        raise ConfigError(told, key=KEY) from error
+
+
+def _qpy(circuit: QuantumCircuit) -> bytes:
+    from qiskit import qpy
+
+    buffer = io.BytesIO()
+    qpy.dump(circuit, buffer)
+    return buffer.getvalue()
+
+
+def _csv(operator: SparsePauliOp) -> str:
+    rows = "".join(f"{label},{value.real!r}\n" for label, value in _terms(operator))
+    return "label,coefficient\n" + rows
+
+
+def _json(operator: SparsePauliOp) -> str:
+    return json.dumps([[label, value.real] for label, value in _terms(operator)], indent=1) + "\n"
+
+
+def _sparse(operator: SparsePauliOp) -> str:
+    rows = [[letters, qubits, value.real] for letters, qubits, value in _sparse_terms(operator)]
+    return json.dumps(rows, indent=1) + "\n"
+
+
+def _openfermion(operator: SparsePauliOp) -> str:
+    rows = []
+    for letters, qubits, value in _sparse_terms(operator):
+        words = " ".join(f"{letter}{qubit}" for qubit, letter in sorted(zip(qubits, letters, strict=True)))
+        rows.append(f"{value.real!r} [{words}]")
+    return " +\n".join(rows) + "\n"
+
+
+def _pennylane(operator: SparsePauliOp) -> str:
+    rows = []
+    for letters, qubits, value in _sparse_terms(operator):
+        pairs = sorted(zip(qubits, letters, strict=True)) or [(0, "I")]
+        words = " @ ".join(f"{letter}({qubit})" for qubit, letter in pairs)
+        rows.append(f"{value.real!r} * ({words})" if len(pairs) > 1 else f"{value.real!r} * {words}")
+    return " + ".join(rows) + "\n"
+
+
+def _terms(operator: SparsePauliOp) -> list[tuple[str, complex]]:
+    return [(label, complex(value)) for label, value in operator.to_list()]
+
+
+def _sparse_terms(operator: SparsePauliOp) -> list[tuple[str, list[int], complex]]:
+    """Terms by index; one of weight zero on the last qubit where nothing else tells how many there are."""
+    terms = [
+        (letters, list(map(int, qubits)), complex(v)) for letters, qubits, v in operator.to_sparse_list()
+    ]
+    last = operator.num_qubits - 1
+    if all(last not in qubits for _, qubits, _ in terms):
+        terms.append(("Z", [last], 0j))
+    return terms
+
+
+def _matrix(operator: SparsePauliOp) -> bytes:
+    import numpy as np
+
+    if operator.num_qubits > MAX_MATRIX_QUBITS:
+        told = (
+            f"npy holds up to {MAX_MATRIX_QUBITS} qubits, the hamiltonian has {operator.num_qubits}; take csv"
+        )
+        raise ConfigError(told, key=KEY)
+    buffer = io.BytesIO()
+    matrix: np.ndarray = operator.to_matrix()
+    np.save(buffer, matrix, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _evaluations(events: list[dict[str, Any]]) -> str:
+    buffer = io.StringIO()
+    columns = ["workload", "index", "energy", "stddev", "best"]
+    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(event for event in events if event["kind"] == "evaluation")
+    return buffer.getvalue()
+
+
+CIRCUITS: Mapping[str, Callable[[Any], bytes]] = {"qasm2": _qasm2, "qasm3": _qasm3, "qpy": _qpy}
+OPERATORS: Mapping[str, Callable[[Any], str]] = {
+    "csv": _csv,
+    "json": _json,
+    "sparse": _sparse,
+    "openfermion": _openfermion,
+    "pennylane": _pennylane,
+}
+BINARY = ("qpy", "npy")
+FORMATS = (*CIRCUITS, *OPERATORS, "npy", "evaluations")
+"""Circuits, Hamiltonians, and the evaluations as a table."""

@@ -1,0 +1,26 @@
+"""Figures of a run, drawn from its journal alone; matplotlib is imported when something is drawn."""
+
+from runner.review.figures.canvas import COLOURS, save
+from runner.review.figures.circuit import circuit, circuit_pair
+from runner.review.figures.energy import convergence, energy_against_usage
+from runner.review.figures.run import draw_run
+from runner.review.figures.samples import histogram
+from runner.review.figures.sweep import SweepAxes, sweep_overview
+from runner.review.figures.table import curves
+from runner.review.figures.timeline import Timeline, session_timeline
+
+__all__ = [
+    "COLOURS",
+    "SweepAxes",
+    "Timeline",
+    "circuit",
+    "circuit_pair",
+    "convergence",
+    "curves",
+    "draw_run",
+    "energy_against_usage",
+    "histogram",
+    "save",
+    "session_timeline",
+    "sweep_overview",
+]

@@ -1,0 +1,90 @@
+"""All figures of one run, written into its directory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.review.figures.canvas import number, save
+from runner.review.figures.energy import convergence, energy_against_usage, evaluations
+from runner.review.figures.table import curves
+from runner.review.figures.timeline import session_timeline
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+Events = Sequence[Mapping[str, Any]]
+
+
+def draw_run(
+    events: Events,
+    folder: Path,
+    *,
+    reference: float | None = None,
+    circuits: Sequence[tuple[str, QuantumCircuit]] = (),
+) -> list[Path]:
+    """Draw whatever the journal has something to show for; returns the files.
+
+    Args:
+        events: the journal.
+        folder: where to put the PNGs.
+        reference: exact energy, where it is known.
+        circuits: titles and circuits, drawn below one another.
+    """
+    from runner.review.figures.circuit import circuit_pair
+    from runner.review.figures.samples import histogram
+
+    folder.mkdir(exist_ok=True)
+    drawn: list[Path] = []
+
+    def keep(name: str, figure: Any) -> None:
+        save(figure, folder / name)
+        drawn.append(folder / name)
+
+    if evaluations(events):
+        keep("convergence.png", convergence(events, reference))
+        keep("energy_against_usage.png", energy_against_usage(events, reference))
+    reported = curves(
+        [row for event in events if event["kind"] == "result" for row in event["result"]["table"]]
+    )
+    if reported is not None:
+        keep("table.png", reported)
+    keep("timeline.png", session_timeline(events))
+    counts = last_counts(events)
+    if counts:
+        keep("bitstrings.png", histogram(counts))
+    if circuits:
+        keep("circuit.png", circuit_pair(list(circuits)))
+    return drawn
+
+
+def last_counts(events: Events) -> dict[str, int]:
+    """Bitstring counts of the last Sampler job that has any: its first PUB, all registers side by side."""
+    for event in reversed(events):
+        if event["kind"] == "job.completed" and event["result"] and "evs" not in event["result"][0]:
+            return _counts(event["result"][0])
+    return {}
+
+
+def _counts(registers: Mapping[str, Any]) -> dict[str, int]:
+    from runner.runtime.results import restore
+
+    data = [value for value in restore(dict(registers)).values() if hasattr(value, "get_bitstrings")]
+    if not data:
+        return {}
+    counts: dict[str, int] = {}
+    for parts in zip(*(bits.get_bitstrings() for bits in reversed(data)), strict=True):
+        word = " ".join(parts)
+        counts[word] = counts.get(word, 0) + 1
+    return counts
+
+
+def reference_of(events: Events) -> float | None:
+    """The exact energy a journal's result or problem tells."""
+    for event in reversed(events):
+        if event["kind"] == "result":
+            return number(event["result"].get("reference_energy"))
+    return next(
+        (number(event.get("reference_energy")) for event in events if event["kind"] == "problem"), None
+    )

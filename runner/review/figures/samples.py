@@ -1,0 +1,55 @@
+"""Bitstrings and how often they were measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from runner.review.figures.canvas import BLUE, VERMILION, canvas, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST = 24
+"""Bars that fit side by side with readable names."""
+
+
+def histogram(
+    counts: Mapping[str, float], *, expected: Mapping[str, float] | None = None, most: int = MOST
+) -> Figure:
+    """Share of every bitstring with its standard error; the most frequent ones, the rest in one bar.
+
+    Args:
+        counts: bitstring → shots (or probability).
+        expected: bitstring → probability, drawn as lines.
+        most: bars before the rest is summed up.
+    """
+    total = sum(counts.values())
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    shown = sorted(ranked[:most])
+    names = [name for name, _ in shown]
+    shares = [count / total if total else 0.0 for _, count in shown]
+    sampled = total > 1.5
+    errors = [(share * (1 - share) / total) ** 0.5 if sampled else 0.0 for share in shares]
+    long = max(map(len, names), default=0) * len(shown) > 60
+    figure = canvas(bottom=0.6 + (0.085 * max(map(len, names), default=0) if long else 0.0))
+    axes = plain(figure.add_subplot())
+    axes.grid(axis="x", visible=False)
+    axes.bar(
+        range(len(names)), shares, color=BLUE, yerr=errors if sampled else None, ecolor="#333333", capsize=2,
+        label=f"measured, {total:.0f} shots" if sampled else "probability",
+    )  # fmt: skip
+    if len(ranked) > most:
+        rest = sum(count for _, count in ranked[most:]) / total
+        axes.bar([len(names)], [rest], color="#BBBBBB", hatch="///", edgecolor="white")
+        names.append(f"{len(ranked) - most} others")
+    if expected is not None:
+        axes.plot(
+            range(len(shown)), [expected.get(name, 0.0) for name in names[: len(shown)]], "_",
+            color=VERMILION, markersize=14, markeredgewidth=2, linestyle="none", label="expected",
+        )  # fmt: skip
+    axes.set_xticks(range(len(names)), names, rotation=90 if long else 0, family="monospace", fontsize=9)
+    axes.set_xlabel("bitstring, qubit 0 on the right")
+    axes.set_ylabel("share of the shots" if sampled else "probability")
+    axes.legend(frameon=False, fontsize=9)
+    return figure

@@ -1,0 +1,66 @@
+"""What an experiment reports row by row, as curves: energy against distance, observables against time, levels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runner.review.figures.canvas import COLOURS, canvas, number, plain
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Rows = Sequence[Mapping[str, Any]]
+
+ASIDE = frozenset(("steps", "evaluations", "iterations", "gradient", "error", "count", "parameter_set"))
+"""Columns that are no result."""
+SPREAD, EXACT = "stddev", "exact"
+"""Columns of these names, or `<name> stddev`, `<name> exact`, belong to another one."""
+
+
+def curves(rows: Rows) -> Figure | None:
+    """Every result against the first column, with standard errors, beside the exact values; None: rows are no curve."""
+    if not is_curve(rows):
+        return None
+    along, *others = rows[0]
+    places = [row[along] for row in rows]
+    names = [name for name in others if _is_result(name, rows[0][name])]
+    figure = canvas()
+    axes = plain(figure.add_subplot())
+    for position, name in enumerate(names):
+        colour = COLOURS[position % len(COLOURS)]
+        spread = _column(rows, f"{name} {SPREAD}") or _column(rows, SPREAD)
+        axes.errorbar(
+            places, _column(rows, name), yerr=spread if any(spread) else None, fmt="o", markersize=4, capsize=2,
+            color=colour, label=name,
+        )  # fmt: skip
+        exact = _column(rows, f"{name} {EXACT}") or _column(rows, EXACT)
+        if exact:
+            axes.plot(places, exact, "--", linewidth=1.2, color=colour, label=f"{name}, exact")
+    axes.set_xlabel(along.replace("_", " "))
+    axes.set_ylabel(names[0].replace("_", " ") if len(names) == 1 else "value")
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def is_curve(rows: Rows) -> bool:
+    """The first column rises or falls all the way, and there is something to draw against it."""
+    if len(rows) < 2:
+        return False
+    along, *others = rows[0]
+    places = [number(row.get(along)) for row in rows]
+    if any(place is None for place in places) or not any(_is_result(name, rows[0][name]) for name in others):
+        return False
+    steps = [after - before for before, after in itertools.pairwise(places)]  # type: ignore[operator]
+    return all(step > 0 for step in steps) or all(step < 0 for step in steps)
+
+
+def _is_result(name: str, value: Any) -> bool:
+    return number(value) is not None and name not in ASIDE and not name.endswith((SPREAD, EXACT))
+
+
+def _column(rows: Rows, name: str) -> list[float]:
+    """The numbers of a column; empty where it is not complete."""
+    values = [number(row.get(name)) for row in rows]
+    return [] if None in values else [float(value) for value in values if value is not None]

@@ -1,0 +1,266 @@
+"""Where the time went: queue, classical work, QPU, idling, time-outs and expiry, from the journal alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from runner.review.figures.canvas import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas, number, time_scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Events = Sequence[Mapping[str, Any]]
+
+QUEUE, CLASSICAL, QPU, LOST = "queue", "classical", "QPU", "lost"
+ACTIVITIES = {QPU: BLUE, CLASSICAL: SKY, QUEUE: ORANGE, LOST: VERMILION}
+"""What a workload may be doing → its colour; lost are jobs that failed or were cancelled."""
+
+WAITING, BUSY, IDLE, INACTIVE = "waiting to start", "active", "active and idle", "inactive"
+STATES = {WAITING: "#E6E6E6", BUSY: GREEN, IDLE: "#F0E442", INACTIVE: GREY}
+"""What a session may be in → its colour."""
+
+HATCHED = (LOST, INACTIVE)
+"""Told apart without colours too."""
+
+INSTANT = 1e-9
+"""Seconds below which a span is rounding error."""
+
+MAX_LABELS = 6
+"""Different texts at marks; more than this are lines without words."""
+
+
+@dataclass(frozen=True)
+class Span:
+    """A stretch of the session's clock, in seconds."""
+
+    what: str
+    """One of ACTIVITIES in a workload's lane, of STATES in a session's."""
+    start: float
+    end: float
+    job: str | None = None
+    """Whose doing it is, in a workload's lane."""
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return self.end - self.start
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A moment worth a line: a time-out, an expiry, a closing."""
+
+    time: float
+    text: str
+    session: str
+    repeats: bool = False
+    """The session was ending already, for the same reason."""
+
+
+@dataclass
+class Timeline:
+    """What sessions and workloads did, and when."""
+
+    sessions: dict[str, list[Span]] = field(default_factory=dict)
+    """Session id → its states."""
+    workloads: dict[str, list[Span]] = field(default_factory=dict)
+    """Workload → its activities; concurrent jobs of one workload may overlap."""
+    marks: list[Mark] = field(default_factory=list)
+    end: float = 0.0
+    """When the last thing happened."""
+
+    @classmethod
+    def of(cls, events: Iterable[Mapping[str, Any]]) -> Timeline:
+        """Read a journal's `session`, `job.submitted` and `job.completed` events."""
+        from runner.record.replay import lasting
+
+        timeline = cls()
+        submitted: dict[str, Mapping[str, Any]] = {}
+        transitions: dict[str, list[Mapping[str, Any]]] = {}
+        executing: dict[str, list[tuple[float, float]]] = {}
+        free_at: dict[str, float] = {}
+        for event in lasting(events):
+            if event["kind"] == "job.submitted":
+                submitted[event["job"]] = event
+                name = str(event["workload"])
+                if name in free_at and event["time"] > free_at[name]:
+                    timeline._add(name, Span(CLASSICAL, free_at[name], event["time"]))
+            elif event["kind"] == "job.completed" and event["job"] in submitted:
+                name = str(event["workload"])
+                timeline._add_job(name, submitted[event["job"]], event)
+                free_at[name] = max(free_at.get(name, 0.0), event["finished"])
+                if event["started"] is not None and event["session"] is not None:
+                    executing.setdefault(event["session"], []).append((event["started"], event["finished"]))
+            elif event["kind"] == "session":
+                transitions.setdefault(event["session"], []).append(event)
+                timeline.end = max(timeline.end, event["time"])
+        for session, steps in transitions.items():
+            timeline._add_session(session, steps, executing.get(session, []))
+        return timeline
+
+    def seconds(self, what: str) -> float:
+        """Total of one activity over all workloads, or of one state over all sessions."""
+        lanes = self.sessions if what in STATES else self.workloads
+        return sum(span.seconds for spans in lanes.values() for span in spans if span.what == what)
+
+    def _add(self, workload: str, span: Span) -> None:
+        self.end = max(self.end, span.end)
+        if span.seconds > INSTANT:
+            self.workloads.setdefault(workload, []).append(span)
+
+    def _add_job(self, name: str, submitted: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        begin, started, finished = submitted["time"], event["started"], event["finished"]
+        job = str(event["job"])
+        self.workloads.setdefault(name, [])
+        self._add(name, Span(QUEUE, begin, finished if started is None else started, job))
+        if event["status"] != "DONE":
+            # of no length when it was killed in the queue; the mark of its session tells
+            self._add(name, Span(LOST, finished if started is None else started, finished, job))
+            return
+        prepared = started + (number(submitted.get("preparation")) or 0.0)
+        qpu = max(finished - (number(event["qpu_seconds"]) or 0.0), prepared)
+        self._add(name, Span(CLASSICAL, started, prepared, job))
+        self._add(name, Span(QUEUE, prepared, qpu, job))
+        self._add(name, Span(QPU, qpu, finished, job))
+
+    def _add_session(
+        self, session: str, steps: Sequence[Mapping[str, Any]], executing: Sequence[tuple[float, float]]
+    ) -> None:
+        spans = self.sessions.setdefault(session, [])
+        ending = None
+        for step, following in zip(steps, [*steps[1:], None], strict=True):
+            end = self.end if following is None else following["time"]
+            if step["state"] == "open":
+                spans.append(Span(WAITING, step["time"], end))
+            elif step["state"] == "inactive":
+                spans.append(Span(INACTIVE, step["time"], end))
+                self.marks.append(Mark(step["time"], str(step["reason"]), session))
+            elif step["state"] == "closed":
+                text = str(step["reason"])
+                again = ending == text
+                self.marks.append(Mark(step["time"], text, session, again))
+            else:
+                spans += _busy_and_idle(step["time"], end, executing)
+                if not step["accepting_jobs"] and end > step["time"]:
+                    ending = str(step["reason"])
+                    self.marks.append(Mark(step["time"], ending, session))
+
+
+def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, float]]) -> list[Span]:
+    """An active period cut into stretches with and without a job."""
+    spans = []
+    time = start
+    for begin, finish in sorted(executing):
+        begin, finish = max(begin, start), min(finish, end)
+        if finish <= time or begin >= end:
+            continue
+        if begin > time + INSTANT:
+            spans.append(Span(IDLE, time, begin))
+            time = begin
+        if spans and spans[-1].what == BUSY and spans[-1].end == time:
+            spans[-1] = Span(BUSY, spans[-1].start, finish)
+        else:
+            spans.append(Span(BUSY, time, finish))
+        time = finish
+    if end > time + INSTANT:
+        spans.append(Span(IDLE, time, end))
+    return spans
+
+
+def session_timeline(events: Iterable[Mapping[str, Any]]) -> Figure:
+    """One lane per session and per workload over the session's clock, with what ended or paused the session."""
+    timeline = Timeline.of(events)
+    lanes = len(timeline.sessions) + len(timeline.workloads)
+    labels = [f"session {session[:8]}" for session in timeline.sessions] + list(timeline.workloads)
+    figure = canvas(
+        8.0,
+        min(1.6 + 0.5 * max(lanes, 1), 40.0),
+        left=min(0.25 + 0.085 * max(map(len, labels), default=0), 3.5),
+        bottom=1.1,
+        top=0.15,
+    )
+    axes = figure.add_subplot()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    scale, unit = time_scale(timeline.end)
+    for row, spans in enumerate(timeline.sessions.values()):
+        _draw_lane(axes, row, spans, STATES, scale, height=0.42)
+    for row, spans in enumerate(timeline.workloads.values(), start=len(timeline.sessions)):
+        _draw_lane(axes, row, spans, ACTIVITIES, scale, height=0.62)
+    _draw_marks(axes, timeline, scale, lanes)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(lanes, 1) - 0.4, -0.75 if timeline.marks else -0.5)
+    axes.set_xlim(0, timeline.end / scale * 1.005 or 1)
+    axes.set_xlabel(f"session clock ({unit})")
+    axes.set_axisbelow(True)
+    axes.grid(axis="x", alpha=0.25)
+    _legend(figure, timeline)
+    return figure
+
+
+def _draw_lane(
+    axes: Axes, row: int, spans: Sequence[Span], colours: Mapping[str, str], scale: float, *, height: float
+) -> None:
+    for what, colour in colours.items():
+        chosen = [(span.start / scale, span.seconds / scale) for span in spans if span.what == what]
+        if chosen:
+            wide = colours is ACTIVITIES and len(chosen) < 120  # jobs can be told apart by a white line
+            axes.broken_barh(
+                chosen, (row - height / 2, height), facecolors=colour,
+                edgecolors="white" if wide else colour, linewidth=0.4 if wide else 0.0, snap=False,
+                hatch="///" if what in HATCHED else None,
+            )  # fmt: skip
+
+
+def _draw_marks(axes: Axes, timeline: Timeline, scale: float, lanes: int) -> None:
+    for mark in timeline.marks:
+        axes.plot(
+            [mark.time / scale] * 2, [-0.45, lanes - 0.45], linestyle="--", linewidth=1, color=mark_colour(mark)
+        )  # fmt: skip
+    for place, (mark, text) in enumerate(labels(timeline.marks)):
+        right = mark.time > 0.5 * timeline.end
+        axes.annotate(
+            text, (mark.time / scale, -0.48), xytext=(-3 if right else 3, 1 + 10 * (place % 2)),
+            textcoords="offset points", ha="right" if right else "left", va="bottom", fontsize=8,
+            color=mark_colour(mark), annotation_clip=False,
+        )  # fmt: skip
+
+
+def labels(marks: Sequence[Mark]) -> list[tuple[Mark, str]]:
+    """What is written at which mark: every text once, where it comes first, with how often it comes."""
+    found: dict[str, list[Mark]] = {}
+    for mark in sorted(marks, key=lambda mark: mark.time):
+        found.setdefault(mark.text, []).append(mark)
+    written = []
+    for text, same in list(found.items())[:MAX_LABELS]:
+        times = sum(not mark.repeats for mark in same)
+        written.append((same[0], f"{text}, {times} times" if times > 1 else text))
+    return written
+
+
+def mark_colour(mark: Mark) -> str:
+    """Red for what nobody wanted."""
+    return VERMILION if "maximum time" in mark.text else "#444444"
+
+
+def _legend(figure: Figure, timeline: Timeline) -> None:
+    """Colours with their totals, so that the answer can be read without measuring bars."""
+    from matplotlib.patches import Patch
+
+    from runner.cli.progress import clock
+
+    handles = []
+    for colours in (ACTIVITIES, STATES):
+        for what, colour in colours.items():
+            total = timeline.seconds(what)
+            if total > 0:
+                hatch = "///" if what in HATCHED else None
+                text = f"{what}: {clock(total)}"
+                handles.append(Patch(facecolor=colour, edgecolor="white", hatch=hatch, label=text))
+    if handles:
+        figure.legend(
+            handles=handles, loc="lower center", ncols=min(4, len(handles)), frameon=False, fontsize=9
+        )

@@ -1,0 +1,452 @@
+"""report.html: one self-contained page per run or sweep, to be read by somebody who was not there."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+from runner.record.directory import RunDirectory
+from runner.record.journal import read_journal
+from runner.record.redaction import redact
+
+if TYPE_CHECKING:
+    from runner.review.figures import SweepAxes
+    from runner.run.problem import Problem
+
+Events = Sequence[Mapping[str, Any]]
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+ASIDE = ("number", "exit_code", "directory")
+"""Columns of a sweep's table that its page does without."""
+
+MOST_JOBS = 500
+"""Rows of the table of jobs; all of them are in session.json."""
+MOST_PARSED_GATES = 400
+"""Largest circuit that is read back from the journal for a drawing; longer ones take seconds."""
+
+CAPTIONS = {
+    "sweep.png": "Every run of the sweep.",
+    "table.png": "What the experiment reports.",
+    "convergence.png": "Energy of every evaluation, the answer measured afresh, and the distance to the exact energy.",
+    "timeline.png": "Where the time of the session went.",
+    "energy_against_usage.png": "Best energy against the QPU time it took.",
+    "bitstrings.png": "Bitstrings of the last Sampler job.",
+    "circuit.png": "The circuit as declared, and as the device gets it.",
+}
+"""Figure → what is said below it, in the order of the page."""
+
+DRAW = """
+(async () => {
+  const packed = Uint8Array.from(atob(document.getElementById("library").textContent), letter => letter.charCodeAt(0));
+  const unpacked = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const library = document.createElement("script");
+  library.textContent = await new Response(unpacked).text();
+  document.body.append(library);
+  for (const place of document.querySelectorAll(".plot")) {
+    const figure = JSON.parse(place.nextElementSibling.textContent);
+    // the buttons are named because those there are by default offer to upload the figure
+    Plotly.newPlot(place, figure.data, figure.layout, {
+      responsive: true, displaylogo: false, plotlyServerURL: "",
+      modeBarButtons: [["toImage", "zoom2d", "pan2d", "zoomIn2d", "zoomOut2d", "resetScale2d"]],
+    });
+  }
+})();
+"""
+"""What turns the figures of an interactive page from data into pictures; plotly.js is packed, to fit into a mail."""
+
+
+def illustrate(files: RunDirectory, problem: Problem | None = None, *, interactive: bool = False) -> Path:
+    """Draw a run's figures from its journal and write report.html; returns the page.
+
+    Args:
+        files: the run directory.
+        problem: the circuits where they are at hand; None: read back from the journal if they are short.
+        interactive: write interactive.html instead, whose figures answer to the mouse; needs plotly.
+
+    Raises:
+        ConfigError: plotly is needed and not installed.
+    """
+    from runner.engine.classification import with_names
+    from runner.review.figures import draw_run
+    from runner.review.figures.run import reference_of
+
+    plots = Plots(interactive)
+    events = read_journal(files.journal).events
+    circuits = recorded_circuits(events) if problem is None else [
+        ("as declared", with_names(problem.ansatz)), ("on the device", with_names(problem.circuit))
+    ]  # fmt: skip
+    draw_run(events, files.figures, reference=reference_of(events), circuits=circuits)
+    plots.of_run(events, reference_of(events))
+    page = files.path / plots.page
+    files.write(page, redact(run_page(events, files.figures, plots)))
+    return page
+
+
+def recorded_circuits(events: Events) -> list[tuple[str, Any]]:
+    """Titles and circuits of the journal's `problem` event, where they are short and OpenQASM 3 can be read."""
+    from importlib.util import find_spec
+
+    problem = next((event for event in events if event["kind"] == "problem"), None)
+    if problem is None or find_spec("qiskit_qasm3_import") is None:
+        return []
+    from qiskit import qasm3
+
+    circuits = problem["circuits"]
+    if any(not one["qasm"] or one["gates"] > MOST_PARSED_GATES for one in circuits.values()):
+        return []
+    titles = {"declared": "as declared", "device": "on the device"}
+    return [(titles[name], qasm3.loads(one["qasm"])) for name, one in circuits.items()]
+
+
+class Plots:
+    """What plotly draws where the other page has pictures; nothing, unless that is asked for."""
+
+    def __init__(self, wanted: bool = False) -> None:
+        """Raises a ConfigError if it is wanted and not installed, before anything is written."""
+        from runner.review.figures import interactive
+
+        self.page = "interactive.html" if wanted else "report.html"
+        self.library = interactive.library() if wanted else None
+        self._figures: dict[str, str] = {}
+
+    def of_run(self, events: Events, reference: float | None) -> None:
+        """Those of a run."""
+        from runner.review.figures import interactive
+
+        if self.library is not None:
+            self._keep(interactive.run_figures(events, reference))
+
+    def of_sweep(self, rows: Sequence[Mapping[str, Any]], axes: SweepAxes) -> None:
+        """Those of a sweep."""
+        from runner.review.figures import interactive
+
+        if self.library is not None:
+            self._keep({"sweep.png": interactive.sweep_overview(rows, axes)})
+
+    def of(self, name: str) -> str | None:
+        """The data of the one in place of a picture, as text that cannot end the element it stands in."""
+        return self._figures.get(name)
+
+    def content(self) -> dict[str, Any]:
+        """What the page needs besides the data: plotly.js, what starts it, and digests: no other script may run."""
+        if self.library is None:
+            return {}
+        text = self.library.encode()
+        digests = [base64.b64encode(hashlib.sha256(script).digest()) for script in (text, DRAW.encode())]
+        return {
+            "library": base64.b64encode(gzip.compress(text, mtime=0)).decode(),
+            "draw": DRAW,
+            "digests": [digest.decode() for digest in digests],
+        }
+
+    def _keep(self, figures: Mapping[str, Any]) -> None:
+        for name, figure in figures.items():
+            text = str(figure.to_json())
+            for character in "<>&":
+                text = text.replace(character, f"\\u{ord(character):04x}")
+            self._figures[name] = text
+
+
+def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
+    """The text of the page, from the journal and the drawn figures."""
+    from runner.cli.progress import clock
+    from runner.review.figures import Timeline
+
+    started = next((event for event in events if event["kind"] == "run.started"), {})
+    result: Mapping[str, Any] = next(
+        (event["result"] for event in reversed(events) if event["kind"] == "result"), {}
+    )
+    config = dict(started.get("config", {}))
+    timeline = Timeline.of(events)
+    jobs = _jobs(events)
+    spent = [
+        f"{what} {clock(timeline.seconds(what))}"
+        for what in ("QPU", "classical", "queue", "lost", "active and idle", "inactive")
+        if timeline.seconds(what)
+    ]
+    return _render(
+        title=str(started.get("name") or figures.parent.name),
+        status=str(result.get("status", "unfinished")),
+        subtitle=_subtitle(started),
+        choices=_choices(config, started.get("idle_qubits")),
+        stop_reason=result.get("stop_reason"),
+        tiles=_tiles(result, timeline.end, len(jobs), events),
+        command=_command(started, config),
+        table=_table(result.get("table", [])),
+        figures=_embedded(figures, plots),
+        **(plots or Plots()).content(),
+        sessions=_sessions(events),
+        time_spent=", ".join(spent),
+        jobs=jobs[:MOST_JOBS],
+        job_count=len(jobs),
+        config=_yaml(config),
+        environment=_environment(started),
+    )
+
+
+def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
+    """Draw the overview of a sweep from its sweep.csv and write report.html there; returns the page.
+
+    Args:
+        directory: the sweep's directory.
+        interactive: write interactive.html instead, whose figure answers to the mouse; needs plotly.
+
+    Raises:
+        ConfigError: there is no sweep.csv, or plotly is needed and not installed.
+    """
+    from runner.review.figures import SweepAxes, save, sweep_overview
+    from runner.review.figures.canvas import unit
+
+    plots = Plots(interactive)
+    rows = read_table(directory / "sweep.csv")
+    header = _header(directory)
+    axes = SweepAxes.of(rows, energy_unit=unit([{"kind": "run.started", **header}]))
+    files = RunDirectory(directory)
+    files.figures.mkdir(exist_ok=True)
+    save(sweep_overview(rows, axes), files.figures / "sweep.png")
+    plots.of_sweep(rows, axes)
+    states = [str(row.get("status")) for row in rows]
+    finished = states.count("finished")
+    page = directory / plots.page
+    files.write(
+        page,
+        redact(
+            _render(
+                title=f"sweep {directory.name}",
+                status="finished" if finished == len(rows) else "stopped",
+                subtitle=f"{len(rows)} runs, {finished} finished",
+                tiles=_sweep_tiles(rows),
+                command=_sweep_command(header),
+                figures=_embedded(files.figures, plots),
+                **plots.content(),
+                runs=_table([{key: row[key] for key in row if key not in ASIDE} for row in rows]),
+            )
+        ),
+    )
+    return page
+
+
+def _header(directory: Path) -> dict[str, Any]:
+    """What sweep.json says of how the sweep was declared; nothing where somebody made the table by hand."""
+    try:
+        return dict(json.loads((directory / "sweep.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+
+
+def _sweep_command(header: Mapping[str, Any]) -> str | None:
+    if "overrides" not in header:
+        return None
+    return " ".join(["python -m runner -m", *map(_quoted, header["overrides"])])
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """The rows of a CSV file, with numbers as numbers.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {(error.strerror or '').lower()}", key="report") from error
+
+
+def _value(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except (TypeError, ValueError):
+            continue
+    return text or None
+
+
+def _render(**content: Any) -> str:
+    from jinja2 import Environment, FileSystemLoader
+
+    environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
+    environment.filters["shown"] = shown
+    return environment.get_template("report.html.jinja").render(**content)
+
+
+def shown(value: Any) -> str:
+    """A cell of a table."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}".replace("-", "−")
+    return str(value)
+
+
+def _subtitle(started: Mapping[str, Any]) -> str:
+    if "t" not in started:
+        return ""
+    versions = started.get("versions", {})
+    software = ", ".join(
+        f"{name} {versions[name]}" for name in ("qiskit", "qiskit-aer", "runner") if name in versions
+    )
+    return f"{datetime.fromtimestamp(started['t']):%Y-%m-%d %H:%M}, seed {started.get('seed')}, {software}"
+
+
+def _command(started: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+    """What to type for this run; None where a Python program declared more than a command line shows."""
+    from runner.declare.config import declare
+
+    overrides = started.get("overrides", ())
+    if not overrides and config != declare([]).values:
+        return None
+    return " ".join(["python -m runner", *map(_quoted, overrides)])
+
+
+def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
+    groups = ("experiment", "hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
+    names = {
+        group: str(config[group]["name"])
+        for group in groups
+        if isinstance(config.get(group), Mapping) and config[group].get("name")
+    }
+    if idle is not None and "backend" in names:
+        names["backend"] += f" (idle qubits {idle})"
+    racing = config.get("experiment", {}).get("optimizers")
+    if racing:
+        names["optimizer"] = " and ".join(map(str, racing))
+    return ", ".join(f"{group} {name}" for group, name in names.items())
+
+
+def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
+    from runner.cli.progress import clock
+    from runner.review.figures.canvas import hamiltonian_schema, number, unit
+    from runner.run.results import energy_lines
+
+    usage, cost = (number(result.get(name)) for name in ("usage_seconds", "cost"))
+    tiles = [
+        (name, value, note or unit(events))
+        for name, value, note in energy_lines(result, hamiltonian_schema(events))
+    ]
+    if outside := number(result.get("outside_sector")):
+        tiles.append(("outside the sector", f"{100 * outside:.3g} %", "of the state, without noise"))
+    if result:
+        tiles.append(
+            ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")
+        )
+    tiles.append(("jobs", str(jobs), f"{clock(end)} on the session's clock"))
+    if usage is not None:
+        tiles.append(("usage", clock(usage), "charged"))
+    if cost is not None:
+        tiles.append(("cost", f"{cost:.2f} USD", "on the declared plan"))
+    return [{"name": name, "value": value.replace("-", "−"), "note": note} for name, value, note in tiles]
+
+
+def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    from runner.cli.progress import clock
+    from runner.review.figures.canvas import number
+
+    energies = [
+        row for row in rows if number(row.get("energy")) is not None and row.get("energy_kind") != "pick"
+    ]
+    tiles = []
+    if energies:
+        best = min(energies, key=lambda row: row["energy"])
+        tiles.append({"name": "lowest energy", "value": shown(best["energy"]), "note": str(best.get("run"))})
+    usage = sum(number(row.get("usage_seconds")) or 0.0 for row in rows)
+    tiles.append({"name": "usage", "value": clock(usage), "note": "all runs together"})
+    costs = [cost for row in rows if (cost := number(row.get("cost"))) is not None]
+    if costs:
+        tiles.append({"name": "cost", "value": f"{sum(costs):.2f} USD", "note": "all runs together"})
+    return tiles
+
+
+def _sessions(events: Events) -> list[dict[str, Any]]:
+    from runner.cli.progress import clock
+    from runner.record.replay import lasting
+
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for event in lasting(events):
+        if event["kind"] == "session":
+            found.setdefault(event["session"], []).append(event)
+    return [
+        {
+            "session": session,
+            "mode": "session" if steps[0]["mode"] == "dedicated" else steps[0]["mode"],
+            "backend": steps[0]["backend"],
+            "maximum time": clock(steps[0]["max_time"]),
+            "state": steps[-1]["state"],
+            "because": steps[-1]["reason"],
+            "at": clock(steps[-1]["time"]),
+            "time-outs": sum(step["state"] == "inactive" for step in steps),
+        }
+        for session, steps in found.items()
+    ]
+
+
+def _jobs(events: Events) -> list[dict[str, Any]]:
+    from runner.record.replay import lasting
+
+    submitted = {}
+    rows = []
+    for event in lasting(events):
+        if event["kind"] == "job.submitted":
+            submitted[event["job"]] = event["time"]
+        elif event["kind"] == "job.completed":
+            rows.append(
+                {
+                    "workload": event["workload"],
+                    "index": event["index"],
+                    "status": event["status"],
+                    "submitted (s)": submitted.get(event["job"]),
+                    "finished (s)": event["finished"],
+                    "queue (s)": event["queue_seconds"],
+                    "QPU (s)": event["qpu_seconds"],
+                    "reason": event["reason"],
+                    "job": event["job"],
+                }
+            )
+    return rows
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows that all have the same columns."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return [{name: row.get(name) for name in columns} for row in rows]
+
+
+def _environment(started: Mapping[str, Any]) -> list[dict[str, Any]]:
+    facts = {
+        **started.get("versions", {}),
+        **{name: started.get(name) for name in ("threads", "processor", "commit")},
+    }
+    return [{"what": name, "value": str(value)} for name, value in facts.items() if value is not None]
+
+
+def _embedded(folder: Path, plots: Plots | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "caption": caption,
+            "data": base64.b64encode((folder / name).read_bytes()).decode(),
+            "plot": None if plots is None else plots.of(name),
+        }
+        for name, caption in CAPTIONS.items()
+        if (folder / name).is_file()
+    ]
+
+
+def _yaml(config: Mapping[str, Any]) -> str:
+    import yaml
+
+    return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else ""
+
+
+def _quoted(override: str) -> str:
+    import shlex
+
+    return shlex.quote(str(override))

@@ -1,0 +1,162 @@
+"""What an optimization comes to: its candidates measured with fresh shots, one sample to choose and another to report.
+
+The lowest of many noisy numbers is biased low, and so is the lowest of a few. So the distinct candidates of an
+optimizer (its own answer, the mean of its last iterates, the best point seen) are measured in one job, and the one
+chosen there is measured in another, whose energy is unbiased because nothing was chosen by it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from runner.optimizer import Candidate, OptimizerResult
+    from runner.run.objective import Workload
+
+MEASURED, EXACT, PICK = "measured", "exact", "pick"
+"""An energy from fresh shots | without shot noise | the lowest of several noisy ones, biased low."""
+
+Samples = list[tuple["np.ndarray", "np.ndarray"]]
+"""For each group of points its energies and their standard errors, shape (C,) each."""
+Measure = Callable[[Sequence[tuple["Workload", "np.ndarray"]]], Samples]
+"""Groups of points (workload, parameters (C, P)) → their energies, all in one job of fresh shots."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """Where an optimization ended, and what the energy is there."""
+
+    energy: float = math.inf
+    """In the Hamiltonian's unit; inf when nothing was evaluated."""
+    stddev: float = 0.0
+    """Standard error of the energy; of a pick that of the single evaluation, which tells nothing of its bias."""
+    parameters: list[float] = field(default_factory=list)
+    """Parameter values."""
+    kind: str = PICK
+    """measured | exact | pick."""
+    origin: str = "best"
+    """answer | mean | best: which candidate it is."""
+    stopped: str | None = None
+    """Why it was not measured afresh; None where it was, or where that was not needed."""
+    exact_energy: float | None = None
+    """Energy at the same parameters without shot noise; None where it is not computed."""
+    exact_method: str | None = None
+    """How that is computed: statevector | density_matrix (under the backend's noise) | …"""
+
+    def error(self, reference: float | None) -> float | None:
+        """Distance from what it should have been; None where that is not known, or the energy is a pick."""
+        known = reference is not None and self.kind != PICK
+        return self.energy - reference if known else None  # type: ignore[operator]
+
+    def resumable(self, found: OptimizerResult) -> bool:
+        """Whether the minimization or the measurement of its result was stopped by the session's end."""
+        return found.resumable or self.stopped is not None
+
+    def stop_reason(self, found: OptimizerResult) -> str:
+        """Why it ended, in words."""
+        return (
+            found.message if found.resumable or self.stopped is None else f"{found.message}; {self.stopped}"
+        )
+
+    def row(self) -> dict[str, Any]:
+        """Energy and standard error as a table's row holds them; None where nothing was evaluated."""
+        seen = math.isfinite(self.energy)
+        return {
+            "energy": self.energy if seen else None,
+            "stddev": self.stddev if seen and self.kind != PICK else None,
+        }
+
+    def outcome(self) -> Mapping[str, Any]:
+        """The fields of an experiment's outcome that tell of the energy."""
+        return {
+            "energy": self.energy,
+            "stddev": None if self.kind == PICK else self.stddev,
+            "energy_kind": self.kind,
+            "exact_energy": self.exact_energy,
+            "exact_method": self.exact_method,
+            "parameters": self.parameters,
+        }
+
+
+def lowest_seen(workload: Workload, *, exact: bool) -> Answer:
+    """The lowest evaluation of what a workload minimizes: exact where evaluations are, else a pick."""
+    best = workload.lowest
+    return Answer(
+        energy=best.energy, stddev=best.stddev, parameters=best.parameters, kind=EXACT if exact else PICK
+    )
+
+
+def choose(workloads: Sequence[Workload], measure: Measure, record: Callable[..., None]) -> list[Answer]:
+    """The best candidate of each workload, by one job of fresh shots; where there is one only, nothing is measured."""
+    import numpy as np
+
+    groups = [(workload, points_of(workload.candidates)) for workload in workloads]
+    several = [group for group in groups if len(group[1]) > 1]
+    found = dict(
+        zip([workload.name for workload, _ in several], measure(several) if several else [], strict=True)
+    )
+    answers = []
+    for workload, points in groups:
+        if workload.name not in found:
+            (only,) = workload.candidates
+            answers.append(Answer(parameters=points[0].tolist(), origin=only.origin))
+            continue
+        energies, stddevs = found[workload.name]
+        best = int(np.argmin(energies))
+        origins = [candidate.origin for candidate in workload.candidates]
+        record(
+            "candidates",
+            {
+                "workload": workload.name,
+                "candidates": [
+                    {"origin": origin, "energy": energy, "stddev": stddev, "parameters": point}
+                    for origin, energy, stddev, point in zip(
+                        origins, energies.tolist(), stddevs.tolist(), points.tolist(), strict=True
+                    )
+                ],
+                "chosen": best,
+            },
+        )
+        answers.append(
+            Answer(
+                energy=float(energies[best]), stddev=float(stddevs[best]), parameters=points[best].tolist(),
+                origin=origins[best],
+            )
+        )  # fmt: skip
+    return answers
+
+
+def report(
+    workloads: Sequence[Workload], answers: Sequence[Answer], measure: Measure, record: Callable[..., None]
+) -> list[Answer]:
+    """The answers with energies by another job of fresh shots."""
+    import numpy as np
+
+    groups = [
+        (workload, np.array([answer.parameters], dtype=float))
+        for workload, answer in zip(workloads, answers, strict=True)
+    ]
+    measured = []
+    for workload, answer, (energies, stddevs) in zip(workloads, answers, measure(groups), strict=True):
+        energy, stddev = float(energies[0]), float(stddevs[0])
+        record(
+            "estimate",
+            {
+                "workload": workload.name, "energy": energy, "stddev": stddev,
+                "parameters": answer.parameters, "origin": answer.origin,
+            },
+        )  # fmt: skip
+        measured.append(replace(answer, energy=energy, stddev=stddev, kind=MEASURED))
+    return measured
+
+
+def points_of(candidates: Sequence[Candidate]) -> np.ndarray:
+    """Their parameters, shape (C, P)."""
+    import numpy as np
+
+    return np.array([candidate.parameters for candidate in candidates], dtype=float)

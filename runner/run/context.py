@@ -1,0 +1,537 @@
+"""What an experiment works with: the problem, the optimizer, and workloads in the one open session."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from runner.declare.config import RunConfig
+from runner.errors import RunnerError, RuntimeSessionError, StorageError
+from runner.optimizer import Candidate, OptimizerResult, StopOptimization
+from runner.optimizer.method import doubted
+from runner.record.redaction import redact
+from runner.record.replay import RESULTS, Record
+from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
+from runner.run.objective import EnergyFunction, Objective, Term, Workload
+from runner.run.overlap import Overlap
+from runner.run.problem import Problem, chosen_gradient, fit
+from runner.run.results import Outcome
+from runner.run.signals import StopFlag
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.providers import BackendV2
+
+    from runner.runtime import LocalRuntimeService
+
+MOST_CANDIDATES = 3
+"""Points that a minimization may propose: its own answer, a mean, and the best seen."""
+
+log = logging.getLogger("runner")
+
+
+class Lab:
+    """The session, and everything an experiment may do in it.
+
+    Entering the lab opens the session; leaving it closes it, whatever happened. Primitives are made here so that an
+    experiment cannot get at limits, modes or seeds; when the session ends early, `session.on_expiry` decides here.
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        service: LocalRuntimeService,
+        backend: BackendV2,
+        problem: Problem | None,
+        record: Record,
+        stop: StopFlag,
+        prepared: Any = None,
+    ) -> None:
+        self.config = config
+        self.record = record
+        self.sessions: list[Any] = []
+        """Every session opened, in order; more than one only where `session.on_expiry=reopen`."""
+        self.prepared = prepared
+        """What the experiment's `prepare` gave."""
+        self.table: list[dict[str, Any]] = []
+        """The rows reported so far."""
+        self._problem = problem
+        self._service = service
+        self._backend = backend
+        self._stop = stop
+        self.converged: bool | None = None
+        """Every minimization so far met its own criterion; None before the first."""
+        self._lock = threading.Lock()
+        self._expired = False
+        self._primitives: dict[tuple[str, str, int], Any] = {}
+        self._workloads: list[Workload] = []
+        self._afresh: Workload | None = None
+        self._kept: dict[str, tuple[float, float]] = {}
+        """Workload → QPU seconds that measuring its result takes, and those of one point alone."""
+
+    @property
+    def problem(self) -> Problem:
+        """Hamiltonian, ansatz and starting point, fitted to the backend."""
+        assert self._problem is not None, "this experiment declares no problem"
+        return self._problem
+
+    def __enter__(self) -> Lab:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        broken = error is not None and not isinstance(error, StorageError | StopOptimization)
+        if broken:
+            # what closing adds to the journal is this process's doing; a resumed run goes on without it
+            self.record("run.interrupted", {"reason": redact(str(error)) or type(error).__name__})
+        for session in self.sessions[-1:]:
+            if self.config.session.mode != "job":
+                session.close()
+        if broken and self.config.session.clock == "virtual" and hasattr(self._service, "drain"):
+            self._service.drain()  # another workload's job may run still, and time stands still when nobody waits
+
+    def workload(self, name: str) -> Workload:
+        """A new stream of jobs; its random numbers depend on the run's seed and this name only."""
+        import numpy as np
+
+        from runner.runtime import derive_seed
+
+        rng = np.random.default_rng(derive_seed(self.config.seed, f"{name}/classical", 0))
+        workload = Workload(self, name, rng)
+        self._workloads.append(workload)
+        return workload
+
+    def row(self, **fields: Any) -> None:
+        """Report one row of the result's table; what is reported survives whatever happens later.
+
+        Once the session has ended under the experiment, rows tell of unfinished work: a resumed run reports others.
+        """
+        if not self._expired:
+            self.record("checkpoint", {"row": len(self.table), **fields})
+        self.table.append(fields)
+
+    def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
+        """The ISA circuit of a circuit that only the run itself could make."""
+        return fit(circuit, self._backend, self.config)
+
+    def so_far(self, reason: str) -> Outcome:
+        """What is known when the experiment did not get to its end: the lowest evaluation of any workload."""
+        seen = [workload for workload in self._workloads if workload.best.evaluation >= 0]
+        answer = Answer()
+        if seen:
+            lowest = min(seen, key=lambda workload: workload.best.energy)
+            best = lowest.best
+            answer = Answer(
+                energy=best.energy, stddev=best.stddev, parameters=best.parameters,
+                kind=EXACT if self._exact(lowest) else PICK,
+            )  # fmt: skip
+        return Outcome(
+            **{**answer.outcome(), "energy": answer.energy if seen else None},
+            reference_energy=self._problem.reference_energy if self._problem else None,
+            evaluations=sum(workload.evaluations for workload in self._workloads),
+            iterations=sum(workload.iterations for workload in self._workloads),
+            stop_reason=reason,
+            table=self.table,
+        )
+
+    def describe_sessions(self) -> dict[str, Any]:
+        """The content of session.json: details, status and usage of every session, and the job ledger."""
+        jobs = [_ledger_line(job) for job in self._service.jobs(limit=None, descending=False)]
+        if self.config.session.mode == "job":
+            sessions = []
+            usage = sum(job["qpu_seconds"] for job in jobs)
+        else:
+            sessions = [
+                {
+                    "id": session.session_id,
+                    "status": session.status(),
+                    "state": session.details()["state"],
+                    "reason": session.reason,
+                    "usage_seconds": session.usage() or 0.0,
+                    "details": session.details(),
+                }
+                for session in self.sessions
+            ]
+            usage = sum(session["usage_seconds"] for session in sessions)
+        return {
+            "mode": self.config.session.mode,
+            "plan": self.config.session.plan,
+            "usage_seconds": usage,
+            "cost": usage * self._service.price_per_second,
+            "sessions": sessions,
+            "jobs": jobs,
+        }
+
+    def objective(self, workload: Workload, *terms: Term, optimizer: Any = None) -> Objective:
+        """The energy that jobs of `workload` evaluate: the problem's, or a weighted sum of expectation values.
+
+        Args:
+            workload: whose jobs these are.
+            terms: ISA circuits with observables and weights; none: the problem's circuit and Hamiltonian.
+            optimizer: what will minimize it; tells whether `gradient=auto` means one. None: the declared one.
+        """
+        terms = terms or (Term(self.problem.circuit, self.problem.observable),)
+        planned = getattr(self._backend, "planned", None)  # a real machine makes its own plans
+        gradient = self.config.gradient
+        if gradient != "auto" or (optimizer or self.config.optimizer).uses_gradient:
+            gradient = chosen_gradient(
+                gradient, self.config, self._backend, *((term.circuit, term.observable) for term in terms)
+            )
+        else:
+            gradient = "none"
+        return Objective(workload, *terms, gradient=gradient, planned=planned)
+
+    def minimize(
+        self,
+        workload: Workload,
+        optimizer: Any,
+        *,
+        energy: EnergyFunction | None = None,
+        start: np.ndarray | None = None,
+        circuit: QuantumCircuit | None = None,
+    ) -> OptimizerResult:
+        """Minimize an energy with a declared optimizer, every evaluation being a job of `workload`.
+
+        Args:
+            workload: whose jobs these are, and whose random numbers the optimizer draws.
+            optimizer: the declaration.
+            energy: what is minimized; None: the problem's energy.
+            start: initial parameters, shape (P,); None: the problem's.
+            circuit: logical circuit of the parameters, for methods that measure overlaps; None: the problem's.
+        """
+        energy = energy or self.objective(workload, optimizer=optimizer)
+        start = self.problem.initial_point if start is None else start
+        workload.pursue(energy)
+        self._keep_time_for(workload, len(start))
+        fidelity = None
+        if optimizer.uses_fidelity:
+            fidelity = Overlap.of(circuit or self.problem.ansatz, self, workload)
+        more = {}
+        if getattr(optimizer, "uses_frequencies", False) and hasattr(energy, "frequencies"):
+            more["frequencies"] = energy.frequencies()
+        found = optimizer.build().minimize(
+            energy,
+            start,
+            gradient=energy.value_and_gradient,
+            fidelity=fidelity,
+            rng=workload.rng,
+            callback=workload.iteration,
+            **more,
+        )
+        measured = optimizer.uses_gradient and energy.value_and_gradient
+        if found.success and workload.lowest.stddev and not (measured or optimizer.sees_through_noise):
+            doubt = "differences of noisy energies cannot tell that it stands still"
+            found = replace(found, success=False, message=doubted(found.message, doubt))
+        with self._lock:
+            self.converged = found.success and self.converged is not False
+        workload.propose(found.candidates or (Candidate("answer", found.parameters),))
+        return found
+
+    def settle(
+        self,
+        *workloads: Workload,
+        energy: Term | None = None,
+        sampling: tuple[Measure, Measure] | None = None,
+    ) -> list[Answer]:
+        """What each workload's minimization comes to: its candidates measured afresh, the chosen one once more.
+
+        One job of fresh shots chooses among the candidates of all, another reports the energies of those chosen, so
+        that they are unbiased. Exact energies are what they are. When the session is over by then, the lowest noisy
+        number has to do, and the answer says that it is one.
+
+        Args:
+            workloads: what was minimized.
+            energy: what is reported, where it is not what was minimized (penalties); ISA circuit and observable.
+            sampling: how energies are sampled, to choose and to report; None: as the estimator is declared.
+        """
+        answers = {workload.name: Answer() for workload in workloads}
+        evaluated = [workload for workload in workloads if workload.lowest.evaluation >= 0]
+        try:
+            self._settle(evaluated, energy, sampling, answers)
+        except StopOptimization as stop:
+            answers = {name: replace(answer, stopped=stop.reason) for name, answer in answers.items()}
+        with self._lock:
+            for workload in workloads:
+                self._kept.pop(workload.name, None)
+        return [self._with_exact(workload, answers[workload.name], energy) for workload in workloads]
+
+    def _settle(
+        self,
+        workloads: list[Workload],
+        energy: Term | None,
+        sampling: tuple[Measure, Measure] | None,
+        answers: dict[str, Answer],
+    ) -> None:
+        """Put into `answers` the lowest energies seen, then those that chose, then those that are reported."""
+        if not workloads:
+            return
+        exact = sampling is None and self.config.estimator.precision == 0
+        choosing, reporting = sampling or (self._measure, self._reporting(energy))
+        lowest = [lowest_seen(workload, exact=exact and energy is None) for workload in workloads]
+        names = [workload.name for workload in workloads]
+        answers.update(zip(names, lowest, strict=True))
+        if exact and energy is None:
+            return
+        chosen = lowest if exact else choose(workloads, choosing, self.record)
+        for name, answer in zip(names, chosen, strict=True):
+            if math.isfinite(answer.energy):
+                answers[name] = answer
+        measured = report(workloads, chosen, reporting, self.record)
+        if exact:
+            measured = [replace(answer, kind=EXACT) for answer in measured]
+        answers.update(zip(names, measured, strict=True))
+
+    def lowest(self, workloads: Sequence[Workload], answers: Sequence[Answer]) -> tuple[int, Answer]:
+        """Which answer is the lowest, and its energy by shots that had no part in the choice.
+
+        Args:
+            workloads: what was minimized.
+            answers: as `settle` gave them.
+        """
+        places = [place for place, answer in enumerate(answers) if answer.kind == MEASURED]
+        place = min(places or range(len(answers)), key=lambda place: answers[place].energy)
+        answer = answers[place]
+        if len(answers) > 1 and answer.kind == MEASURED:
+            try:
+                (answer,) = report([workloads[place]], [answer], self._measure, self.record)
+            except StopOptimization as stop:
+                answer = replace(answer, kind=PICK, stopped=stop.reason, exact_energy=None, exact_method=None)
+        return place, answer
+
+    def _reporting(self, energy: Term | None) -> Measure:
+        if energy is None:
+            return self._measure
+
+        def measure(groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
+            return self._sampled([(Objective(workload, energy), points) for workload, points in groups])
+
+        return measure
+
+    def _measure(self, groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
+        return self._sampled([(workload.objective, points) for workload, points in groups])
+
+    def _sampled(self, groups: Sequence[tuple[Objective, np.ndarray]]) -> Samples:
+        """Values and standard errors by one job; by one for each point where a job may not take as long as that."""
+        import numpy as np
+
+        if not self._fits_in_a_job([pub for objective, points in groups for pub in objective.pubs(points)]):
+            single = [
+                (objective, points[i : i + 1]) for objective, points in groups for i in range(len(points))
+            ]
+            if len(single) > 1:
+                parts = iter([self._sampled([one])[0] for one in single])
+                found = [[next(parts) for _ in points] for _, points in groups]
+                return [
+                    (np.concatenate([part[0] for part in group]), np.concatenate([part[1] for part in group]))
+                    for group in found
+                ]
+        values = iter(
+            self.results.values([pub for objective, points in groups for pub in objective.pubs(points)])
+        )
+        sums = [objective.sum([next(values) for _ in objective.terms]) for objective, _ in groups]
+        for (objective, points), (_, stddevs) in zip(groups, sums, strict=True):
+            objective.learn(stddevs.reshape(-1).tolist(), points)
+        return sums
+
+    @property
+    def results(self) -> Workload:
+        """The stream of the jobs that measure results; the workloads' own go on as if there were none."""
+        if self._afresh is None:
+            self._afresh = self.workload(RESULTS)
+        return self._afresh
+
+    def _exact(self, workload: Workload) -> bool:
+        """Whether the evaluations of a workload have no shot noise and are the energy itself."""
+        exact = self.config.estimator.precision == 0 and isinstance(workload.objective, Objective)
+        return bool(exact and workload.objective.bare and not workload.penalized)
+
+    def _with_exact(self, workload: Workload, answer: Answer, energy: Term | None) -> Answer:
+        """The answer with the exact energy at its parameters, where it is measured and that can be computed."""
+        terms = [energy] if energy is not None else list(getattr(workload.objective, "terms", ()))
+        if answer.kind not in (MEASURED, EXACT) or len(terms) != 1:
+            return answer
+        exact, method = self.exact_energy(terms[0].circuit, terms[0].observable, answer.parameters)
+        return replace(answer, exact_energy=exact, exact_method=method)
+
+    def exact_energy(
+        self, circuit: QuantumCircuit, observable: Any, parameters: Sequence[float]
+    ) -> tuple[float | None, str | None]:
+        """⟨observable⟩ without shot noise, computed here and not by a job, and how; None where it cannot be.
+
+        Args:
+            circuit: ISA circuit.
+            observable: in its layout.
+            parameters: values, in the circuit's order.
+        """
+        import numpy as np
+
+        make_plan = getattr(self._backend, "estimator_plan", None)
+        if make_plan is None:
+            return None, None
+        plan = make_plan(circuit, observable)
+        try:
+            method = plan.exact_method
+            if method is None:
+                return None, None
+            return float(plan.run(np.array(parameters, dtype=float), shots=None, seed=0).evs), method
+        except RunnerError:  # too large for the memory that is free
+            return None, None
+        except Exception:  # what Aer raises: nobody paid for this number, and the run is complete without it
+            log.exception("the energy without shot noise could not be computed")
+            return None, None
+
+    def _fits_in_a_job(self, pubs: list[tuple[Any, ...]]) -> bool:
+        """Whether a job of these PUBs ends before the time limit of jobs."""
+        seconds = self._seconds("estimator", pubs)
+        limit = getattr(self.config.estimator, "max_execution_time", None)
+        return seconds is None or seconds <= (limit or self._service.plan.max_job_time)
+
+    def _seconds(self, kind: str, pubs: list[tuple[Any, ...]]) -> float | None:
+        """QPU seconds that a job of these PUBs takes; None where only the service knows."""
+        ask = getattr(self._primitive(RESULTS, kind, len(self.sessions)), "seconds", None)
+        if ask is None:
+            return None
+        return float(ask(pubs, **self._precision(kind)))
+
+    def _keep_time_for(self, workload: Workload, parameters: int) -> None:
+        """Find out how much of the session measuring the workload's result takes, where a session ends the run."""
+        import numpy as np
+
+        session, objective = self.config.session, workload.objective
+        if session.mode == "job" or session.on_expiry != "stop" or self._exact(workload):
+            return
+        kind = getattr(objective, "program", None)
+        if kind is None:
+            return
+        points = np.zeros((len(workload.candidates) + MOST_CANDIDATES, parameters))
+        choosing = self._seconds(kind, objective.pubs(points))
+        reporting = self._seconds(kind, objective.pubs(points[:1]))
+        if choosing is None or reporting is None:
+            return
+        pause = session.latency + self._queueing
+        with self._lock:
+            self._kept[workload.name] = choosing + reporting + 2 * pause, reporting + pause
+
+    @property
+    def _queueing(self) -> float:
+        """Seconds that a job waits in the queue, which those of an active session do not."""
+        session = self.config.session
+        patience = 60.0 if session.interactive_timeout is None else session.interactive_timeout
+        waits = session.mode != "session" or session.latency > patience
+        return session.queue_delay.seconds if waits else 0.0
+
+    def _admit(self, name: str, session: Any, seconds: float) -> None:
+        """Let a job begin only if the results so far can still be measured after it.
+
+        Raises:
+            StopOptimization: they could not; what is left of the session is for measuring them.
+        """
+        with self._lock:
+            kept = list(self._kept.values())
+        evaluated = [workload for workload in self._workloads if workload.best.evaluation >= 0]
+        if name == RESULTS or not kept or not evaluated:
+            return
+        needed = sum(whole for whole, _ in kept)
+        if len(evaluated) > 1:
+            needed += max(one for _, one in kept)  # the lowest of several is measured once more
+        left = session.time_left()
+        if left is None or left >= seconds + self._queueing + self.config.session.latency + needed:
+            return
+        self._expired = True
+        self.record("reserve", {"workload": name, "seconds_left": left, "seconds_needed": needed})
+        raise StopOptimization(
+            f"the session's last {left:.0f} s are kept for measuring the result",
+            resumable=True,
+        )
+
+    @contextmanager
+    def together(self, names: Sequence[str]) -> Iterator[Callable[..., Future[Any]]]:
+        """Run workloads of these names at the same time: yields `submit(name, function, *args)` → future.
+
+        The timeline does not depend on how the operating system schedules the threads.
+        """
+        with self._service.workloads(list(names)) as pool:
+            yield pool.submit
+
+    def execute(
+        self,
+        workload: str,
+        kind: str,
+        submit: Callable[[Any, dict[str, Any]], Any],
+        answer: Callable[[Any], Any] = lambda job: job.result(),
+    ) -> Any:
+        """Submit one job and wait for its `answer`; the only door between experiments and the session.
+
+        Raises:
+            Interrupted: a signal arrived; no further job is submitted.
+            StopOptimization: the session has ended and `session.on_expiry` is stop.
+            RuntimeSessionError: it has ended and `session.on_expiry` is fail, or a job failed by itself.
+        """
+        while True:
+            self._stop.check()
+            attempt = len(self.sessions)
+            primitive = self._primitive(workload, kind, attempt)
+            try:
+                return answer(submit(primitive, self._precision(kind)))
+            except RuntimeSessionError as error:
+                self._after_expiry(attempt, error)
+
+    def _precision(self, kind: str) -> dict[str, Any]:
+        precision = self.config.estimator.precision
+        return {} if kind == "sampler" or precision is None else {"precision": precision}
+
+    def _after_expiry(self, attempt: int, error: RuntimeSessionError) -> None:
+        """Stop, fail or reopen; returns only when there is a session to try again in."""
+        if not error.session_ended or self.config.session.on_expiry == "fail":
+            raise error
+        if self.config.session.on_expiry == "stop":
+            self._expired = True
+            raise StopOptimization(f"session ended: {error}", resumable=True) from error
+        with self._lock:
+            if len(self.sessions) == attempt:
+                self._open()
+
+    def _open(self) -> None:
+        self.sessions.append(self.config.session.open(self._service, self._backend))
+
+    def _primitive(self, workload: str, kind: str, attempt: int) -> Any:
+        key = (workload, kind, attempt)
+        if key not in self._primitives:
+            options = dict(self.config.estimator.options)
+            options["environment"] = {"job_tags": [workload]}
+            mode = self.sessions[attempt - 1]
+            primitive = self._service.primitive(kind, mode, options, workload)
+            if hasattr(mode, "time_left"):
+                primitive.admit = partial(self._admit, workload, mode)
+            self._primitives[key] = primitive
+        return self._primitives[key]
+
+
+def _ledger_line(job: Any) -> dict[str, Any]:
+    """One job as session.json lists it; times in seconds on the session's clock."""
+    record = job.record
+    return {
+        "id": job.job_id(),
+        "workload": job.workload,
+        "index": job.index,
+        "session": job.session_id,
+        "tags": job.tags,
+        "program": job.program_id,
+        "status": job.status(),
+        "reason": job.error_message(),
+        "submitted": record.submitted,
+        "started": record.started,
+        "finished": record.finished,
+        "qpu_seconds": job.usage(),
+    }

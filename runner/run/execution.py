@@ -1,0 +1,373 @@
+"""A declared run from start to end: journal, tracker, one session, the experiment, and closing in reverse."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import logging
+import math
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.cli.terminal import reader
+from runner.declare.config import Declaration, RunConfig, flatten, schema_names
+from runner.declare.messages import check_secrets
+from runner.errors import Interrupted, RunnerError, TrackingError, in_words
+from runner.optimizer import StopOptimization
+from runner.record.directory import RunDirectory
+from runner.record.environment import environment, versions
+from runner.record.journal import Journal
+from runner.record.replay import IDENTITY, Record
+from runner.run.answer import PICK
+from runner.run.log import log_file
+from runner.run.preflight import Preparation
+from runner.run.results import Outcome, RunResult
+from runner.run.signals import StopFlag
+
+if TYPE_CHECKING:
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
+    from runner.tracking import Uploader
+
+log = logging.getLogger("runner")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep:
+    """The sweep a run belongs to: it stops with it, and is uploaded by it."""
+
+    name: str
+    """The sweep's directory, told apart from every other."""
+    stop: StopFlag
+    """Its stop flag."""
+
+
+def run(
+    declared: RunConfig | Declaration,
+    *,
+    directory: str | None = None,
+    quiet: bool = True,
+    sweep: Sweep | None = None,
+) -> RunResult:
+    """Carry out a declared run.
+
+    Args:
+        declared: from `compose` or `declare`.
+        directory: where to put everything; None: `outputs/runs/<date>_<time>_<name>`.
+        quiet: no progress line.
+        sweep: what it is one of many of.
+
+    Returns:
+        The result; a run that stopped early or failed is told by its `status` and `exit_code`, not by an exception.
+
+    Raises:
+        ConfigError: the parts of the declaration do not fit together, or it holds a secret; nothing was created.
+        StorageError: the run directory cannot be written.
+    """
+    declaration = declared if isinstance(declared, Declaration) else plain(declared)
+    check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
+    with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
+        preparation = Preparation(declaration.config)
+        files = RunDirectory.create(declaration.name, directory or declaration.directory)
+        files.write(files.config, to_yaml(declaration.values))
+        with Journal.create(files.journal) as journal:
+            started = {
+                "run_id": files.path.name,
+                "identity": IDENTITY,
+                "name": declaration.name,
+                "experiment": declaration.config.experiment.name,
+                "config": declaration.values,
+                "schemas": declaration.schemas,
+                "overrides": list(declaration.overrides),
+                "seed": declaration.config.seed,
+                "forked_from": declaration.forked_from,
+                **environment(declaration.config),
+            }
+            if (idle := getattr(preparation.backend, "idle_qubits", None)) is not None:
+                started["idle_qubits"] = idle
+            if sweep is not None:
+                started["parent"] = sweep.name
+            journal.write("run.started", started)
+            execution = _Execution(declaration, files, journal, stop, uploader, quiet)
+            return execution.carry_out(preparation)
+
+
+def resume(
+    path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = True, sweep: Sweep | None = None
+) -> RunResult:
+    """Continue an unfinished run where its journal ends; the result is what it would have been without the break.
+
+    A run that was killed after its end gets what it had no time for: figures, report, its place in MLflow.
+
+    Args:
+        path: the run directory.
+        overrides: `run.*` settings only: what was declared cannot be changed; and `plugins=[…]`, where it used some.
+        quiet: no progress line.
+        sweep: what it is one of many of.
+
+    Raises:
+        ConfigError: there is no run to resume, or it is finished and complete.
+        JournalError: another process is writing it.
+        ResumeError: code, configuration or environment changed, with the first difference.
+    """
+    from runner.run.resume import complete, is_finished, reopen
+
+    files = RunDirectory.existing(path)
+    with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
+        if is_finished(files, journal.contents.events, overrides):
+            journal.close()  # an upload waits for that
+            result, done = complete(files, journal.contents.events, overrides)
+            if not quiet:
+                ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
+                said = [f"{files.path} is {ended}; what was missing:", *done]
+                if result.status == "stopped":
+                    said.append(f"to go on in another session: {resume_command(files)}")
+                print("\n".join(said), file=reader(sys.stdout))
+            return result
+        declaration = reopen(files, journal, overrides)
+        with _uploader(declaration.config, sweep) as uploader:
+            preparation = Preparation(declaration.config)
+            if journal.contents.dropped:
+                journal.write("note", {"level": "warning", "text": f"journal: {journal.contents.dropped}"})
+                log.warning("journal: %s", journal.contents.dropped)
+            journal.write("run.resumed", {"pid": os.getpid()})
+            execution = _Execution(declaration, files, journal, stop, uploader, quiet)
+            return execution.carry_out(preparation)
+
+
+def _stop_flag(sweep: Sweep | None) -> contextlib.AbstractContextManager[StopFlag]:
+    return StopFlag() if sweep is None else contextlib.nullcontext(sweep.stop)
+
+
+def _uploader(config: RunConfig, sweep: Sweep | None) -> Uploader:
+    """What brings the run into MLflow, warming up as soon as it is entered; a sweep has one for all of its runs."""
+    tracking = config.tracking if sweep is None else replace(config.tracking, enabled=False)
+    return tracking.build()
+
+
+class _Execution:
+    """One process's part of a run: a new one, or the continuation of an earlier one."""
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        files: RunDirectory,
+        journal: Journal,
+        stop: StopFlag,
+        uploader: Uploader,
+        quiet: bool,
+    ) -> None:
+        self.config = declaration.config
+        self.files = files
+        self.journal = journal
+        self.record = Record(journal, journal.contents.events)
+        self.stop = stop
+        self.uploader = uploader
+        self.quiet = quiet
+        self._names: list[str] = []
+        self.started = time.monotonic()
+
+    def carry_out(self, preparation: Preparation) -> RunResult:
+        """Run the experiment in its session and write down how it ended, on every way out."""
+        with log_file(self.files.log):
+            self.uploader.start(self.files.path)
+            lab = preparation.lab(self.record, self.stop)
+            self._describe(preparation.problem)
+            self._names = preparation.problem.parameter_names if preparation.problem else []
+            ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
+            sessions = lab.describe_sessions()
+            self.files.write_json(self.files.session, sessions)
+            result = self._result(ending, sessions, lab.converged)
+            self.files.write(self.files.result, result.to_json())
+            self.journal.write("result", {"result": json.loads(result.to_json())})
+            self.journal.write(
+                "run.ended",
+                {"status": result.status, "stop_reason": result.stop_reason, "exit_code": result.exit_code},
+            )
+            self.journal.close()
+            self._illustrate(preparation.problem)
+            result = replace(result, mlflow_run_id=self.uploader.run_id())
+            self.files.write(self.files.result, result.to_json())
+            report = self.uploader.finish()
+        if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
+            result = replace(result, exit_code=TrackingError.exit_code)
+            self.files.write(self.files.result, result.to_json())
+        if not self.quiet:
+            from runner.cli.progress import summary
+
+            where = (
+                f"MLflow run {result.mlflow_run_id}; python -m runner ui, or mlflow ui --backend-store-uri "
+            )
+            found = where + self.config.tracking.uri if result.mlflow_run_id else "off"
+            schema = schema_names(self.config)["hamiltonian"]
+            summary(
+                result,
+                sessions["sessions"],
+                report.message or found,
+                hamiltonian=schema,
+                read=self._read(preparation.problem),
+                idle=getattr(preparation.backend, "idle_qubits", None),
+                exact=self.config.estimator.precision == 0,
+            )
+        return result
+
+    def _experiment(self, lab: Lab) -> _Ending:
+        progress: Any = contextlib.nullcontext()
+        if not self.quiet:
+            from runner.cli.progress import Progress
+
+            progress = Progress(getattr(self.config.optimizer, "max_evaluations", None))
+            self.record.listen(progress)
+        try:
+            with _rare_collections(), progress, lab:
+                outcome = self.config.experiment.run(lab)
+        except Interrupted as error:
+            reason = f"{signal.Signals(error.signum).name}; continue with: {resume_command(self.files)}"
+            return _Ending(lab.so_far(reason), "interrupted", error.exit_code)
+        except StopOptimization as stop:
+            return _Ending(lab.so_far(stop.reason), "stopped", 3)
+        except RunnerError as error:
+            log.error("%s", error)
+            return _Ending(lab.so_far(in_words(error)), "failed", error.exit_code)
+        except Exception as error:
+            log.exception("the experiment failed")
+            return _Ending(lab.so_far(in_words(error)), "failed", 1)
+        if outcome.energy is not None and not math.isfinite(outcome.energy):
+            outcome = replace(outcome, energy=None, stddev=None)
+            if not outcome.resumable:
+                return _Ending(
+                    replace(outcome, stop_reason=f"nothing was evaluated: {outcome.stop_reason}"), "failed", 1
+                )
+        return _Ending(outcome, "stopped", 3) if outcome.resumable else _Ending(outcome, "finished", 0)
+
+    def _judged(self, ending: _Ending, lab: Lab) -> _Ending:
+        """The ending, but failed where convergence is required and was not reached."""
+        if (
+            ending.status != "finished"
+            or lab.converged is not False
+            or not self.config.run.require_convergence
+        ):
+            return ending
+        reason = f"not converged: {ending.outcome.stop_reason}"
+        return _Ending(replace(ending.outcome, stop_reason=reason), "failed", 1)
+
+    def _describe(self, problem: Problem | None) -> None:
+        """Put sizes and circuits into the journal, and how a file was understood, once."""
+        reading = getattr(self.config.hamiltonian, "reading", None)
+        if reading is not None and all(e["kind"] != "hamiltonian" for e in self.journal.contents.events):
+            self.journal.write("hamiltonian", reading.describe())
+        if problem is not None and all(e["kind"] != "problem" for e in self.journal.contents.events):
+            self.journal.write("problem", problem.describe())
+
+    def _read(self, problem: Problem | None) -> str | None:
+        """How the file of the Hamiltonian was understood, in words; None where it is from no file."""
+        reading = getattr(self.config.hamiltonian, "reading", None)
+        if reading is not None:
+            return str(reading.describe()["words"])
+        return getattr(getattr(problem and problem.hamiltonian, "physics", None), "source", None)
+
+    def _illustrate(self, problem: Problem | None) -> None:
+        """Draw the figures; everything is on disk by now, and a picture that fails takes nothing with it."""
+        from runner.review.report import illustrate
+
+        if not self.config.run.figures:
+            return
+        try:
+            illustrate(self.files, problem)
+        except Exception:
+            log.exception("a figure could not be drawn; the numbers are complete")
+
+    def _result(self, ending: _Ending, sessions: Mapping[str, Any], converged: bool | None) -> RunResult:
+        outcome = ending.outcome
+        names = outcome.parameter_names or self._names
+        error = None
+        if None not in (outcome.energy, outcome.reference_energy) and outcome.energy_kind != PICK:
+            error = outcome.energy - outcome.reference_energy  # type: ignore[operator]
+        return RunResult(
+            experiment=self.config.experiment.name,
+            status=ending.status,
+            energy=outcome.energy,
+            stddev=outcome.stddev,
+            reference_energy=outcome.reference_energy,
+            reference_note=outcome.reference_note,
+            outside_sector=outcome.outside_sector,
+            energy_kind=None if outcome.energy is None else outcome.energy_kind,
+            error=error,
+            error_sigmas=error / outcome.stddev if error is not None and outcome.stddev else None,
+            exact_energy=outcome.exact_energy,
+            exact_method=outcome.exact_method,
+            evaluations=outcome.evaluations,
+            iterations=outcome.iterations,
+            parameters=outcome.parameters,
+            parameter_names=names if len(names) == len(outcome.parameters) else [],
+            stop_reason=outcome.stop_reason,
+            converged=converged,
+            usage_seconds=sessions["usage_seconds"],
+            cost=sessions["cost"],
+            session_ids=[session["id"] for session in sessions["sessions"]],
+            mlflow_run_id=None,
+            seed=self.config.seed,
+            wall_seconds=time.monotonic() - self.started,
+            versions=versions(),
+            table=outcome.table,
+            exit_code=ending.exit_code,
+            directory=self.files.path,
+        )
+
+
+@dataclass(frozen=True)
+class _Ending:
+    outcome: Outcome
+    status: str
+    exit_code: int
+
+
+def _placed(ending: _Ending, problem: Problem | None) -> _Ending:
+    """The ending with what the problem knows of its reference: which states it is of, and how far the state is in."""
+    outcome = ending.outcome
+    if problem is None or outcome.energy is None:
+        return ending
+    if outcome.reference_note is None and outcome.reference_energy == problem.reference_energy:
+        outcome = replace(outcome, reference_note=problem.reference_note)
+    if outcome.outside_sector is None and len(outcome.parameters) == problem.ansatz.num_parameters:
+        outcome = replace(outcome, outside_sector=problem.outside(outcome.parameters))
+    return replace(ending, outcome=outcome)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let Python look for garbage less often: once through all that is loaded takes as long as 500 evaluations do.
+
+    What a run leaves behind is freed by counting references; cycles wait until there are a hundred thousand objects.
+    """
+    before = gc.get_threshold()
+    gc.set_threshold(100_000, 20, 100)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
+def plain(config: RunConfig) -> Declaration:
+    """The declaration of a configuration that was composed in Python."""
+    return Declaration(config=config, overrides=(), values=asdict(config), schemas=schema_names(config))
+
+
+def to_yaml(values: Mapping[str, Any]) -> str:
+    """The text of config.yaml."""
+    import yaml
+
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return str(yaml.dump(dict(values), Dumper=dumper, sort_keys=False, allow_unicode=True))
+
+
+def resume_command(files: RunDirectory) -> str:
+    """What to type to continue a run."""
+    return f"python -m runner resume {files.path}"

@@ -1,0 +1,59 @@
+"""What every algorithm is: a few settings, what it gets ready before the session opens, and its run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from qiskit.providers import BackendV2
+
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
+    from runner.run.results import Outcome
+
+
+@dataclass(kw_only=True)
+class Experiment:
+    """Base of everything in experiments/ and of experiments that plug-ins add."""
+
+    name: str
+    """Name of the experiment."""
+
+    needs_problem: ClassVar[bool] = True
+    """Build `lab.problem` from the declared hamiltonian and ansatz."""
+    only_samples: ClassVar[bool] = False
+    """It draws bitstrings and estimates no expectation value."""
+
+    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Any:  # noqa: ARG002
+        """Check what can be checked and build what the run needs; given back by `lab.prepared`.
+
+        Called before anything is created, so that what does not fit is told in one line. As it is here, the declared
+        optimizer is checked against the problem's circuit, and nothing is prepared.
+
+        Raises:
+            ConfigError: the parts of the declaration do not fit together.
+        """
+        from runner.run.objective import check_optimizer
+
+        if problem is not None:
+            check_optimizer(config.optimizer, config, problem.circuit)
+        return None
+
+    def optimizers_of(self, config: RunConfig) -> Sequence[Any]:
+        """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
+        return [config.optimizer]
+
+    def usual(self, prepared: Any) -> Experiment:  # noqa: ARG002
+        """The same with its limits put to where its own criterion usually ends it; for forecasts.
+
+        Args:
+            prepared: what `prepare` gave.
+        """
+        return self
+
+    def run(self, lab: Lab) -> Outcome:
+        """The algorithm."""
+        raise NotImplementedError

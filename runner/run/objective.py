@@ -1,0 +1,413 @@
+"""One stream of Estimator and Sampler jobs in the session, and the energy as a function of its parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+from runner.errors import ConfigError, NumericalError
+from runner.optimizer import OptimizerConfig
+from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
+from runner.run.shots import ShotChoice, highest_variance, with_shots
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.primitives import PrimitiveResult
+
+    from runner.declare.config import RunConfig
+    from runner.optimizer import Candidate
+    from runner.optimizer.method import Gradient
+    from runner.run.context import Lab
+
+    Slope = tuple[float, np.ndarray, np.ndarray]
+    """Energy, gradient and its standard errors, shape (P,) each."""
+
+
+@dataclass
+class Best:
+    """The lowest energy seen so far; ties keep the earlier one."""
+
+    energy: float = math.inf
+    """Energy in the Hamiltonian's unit."""
+    stddev: float = 0.0
+    """Standard error of that energy."""
+    parameters: list[float] = field(default_factory=list)
+    """Parameter values it was found at."""
+    evaluation: int = -1
+    """Number of the evaluation."""
+
+
+class Workload:
+    """A named stream of jobs: everything in it happens one after the other, and its numbers are its own."""
+
+    def __init__(self, lab: Lab, name: str, rng: np.random.Generator) -> None:
+        self.name = name
+        self.rng = rng
+        self.best = Best()
+        self.lowest = Best()
+        """The best of what is minimized now."""
+        self.candidates: list[Candidate] = []
+        """What the minimizations of `objective` propose as its lowest point."""
+        self.objective: Any = None
+        """What was minimized last."""
+        self.penalized = False
+        """Whether that is more than the energy."""
+        self.evaluations = 0
+        self.iterations = 0
+        target = getattr(lab.config.estimator, "target_stddev", None)
+        self.choice = None if target is None else ShotChoice(target)
+        """How many shots its energies take, where their standard error is declared."""
+        self._lab = lab
+
+    def estimate(self, *pubs: tuple[Any, ...]) -> PrimitiveResult[Any]:
+        """Run one Estimator job in the session and wait for it."""
+        choice = self.choice
+        if choice is None:
+            return self._estimate(list(pubs))
+        most = max(highest_variance(pub[1]) for pub in pubs)
+        shots = choice.shots(most, _point(pubs))
+        found = self._estimate(with_shots(pubs, shots))
+        choice.learn(most, [shots * float(part.data.stds.max()) ** 2 for part in found])
+        return found
+
+    def _estimate(self, pubs: list[tuple[Any, ...]]) -> PrimitiveResult[Any]:
+        return self._lab.execute(
+            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options)
+        )
+
+    def values(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
+        """Run one Estimator job in the session and wait for `evs` and `stds` of every PUB."""
+        return self._lab.execute(
+            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _numbers
+        )
+
+    def gradients(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
+        """Run one exact-gradient job and wait for `evs` and `gradients` of every PUB; simulators only."""
+        return self._lab.execute(
+            self.name, "estimator", lambda primitive, _: primitive.run_gradient(pubs), _numbers
+        )
+
+    def sample(self, *pubs: tuple[Any, ...], shots: int | None = None) -> PrimitiveResult[Any]:
+        """Run one Sampler job in the session and wait for it."""
+        return self._lab.execute(
+            self.name, "sampler", lambda primitive, _: primitive.run(list(pubs), shots=shots)
+        )
+
+    def pursue(self, objective: Any) -> None:
+        """Take note of what is minimized next; candidates of anything else are none any more."""
+        if objective is not self.objective:
+            self.objective, self.candidates, self.lowest = objective, [], Best()
+
+    def propose(self, candidates: Iterable[Candidate]) -> None:
+        """Add candidates that are not there yet."""
+        import numpy as np
+
+        for candidate in candidates:
+            if not any(np.array_equal(candidate.parameters, one.parameters) for one in self.candidates):
+                self.candidates.append(candidate)
+
+    def iteration(self, progress: Mapping[str, Any]) -> None:
+        """Report one step of the optimizer."""
+        self.iterations += 1
+        self._lab.record("iteration", {"workload": self.name, "iteration": self.iterations, **progress})
+
+    def observe(
+        self, energy: float, stddev: float, parameters: np.ndarray, *, candidate: bool = True, **more: Any
+    ) -> None:
+        """Count one evaluation at parameters of shape (P,), report it, and remember a candidate if it is the best.
+
+        Raises:
+            NumericalError: the energy is not a finite number.
+        """
+        number = self.evaluations
+        self.evaluations += 1
+        if candidate and math.isfinite(energy) and energy < self.lowest.energy:
+            self.lowest = Best(energy, stddev, parameters.tolist(), number)
+        if self.lowest.energy < self.best.energy:
+            self.best = self.lowest
+            more["parameters"] = self.best.parameters
+        self._lab.record(
+            "evaluation",
+            {
+                "workload": self.name, "index": number, "energy": energy, "stddev": stddev,
+                "best": self.best.energy, **more,
+            },
+        )  # fmt: skip
+        if not math.isfinite(energy):
+            raise NumericalError(f"evaluation {number} of {self.name!r} gave the energy {energy}")
+
+
+def _point(pubs: Sequence[tuple[Any, ...]]) -> np.ndarray | None:
+    """The parameters, shape (1, P), of a job that measures one set of them; None of any other."""
+    import numpy as np
+
+    values = np.asarray(pubs[0][2], dtype=float) if len(pubs) == 1 and len(pubs[0]) > 2 else np.zeros(0)
+    return values.reshape(1, -1) if values.ndim == 1 and values.size else None
+
+
+def _numbers(job: Any) -> Any:
+    """What the job gives, without the containers, which take as long as a small simulation."""
+    return job.numbers()
+
+
+@dataclass(frozen=True)
+class Term:
+    """One part of an objective: weight · ⟨observable⟩."""
+
+    circuit: QuantumCircuit
+    """ISA circuit; every term of an objective has the same parameters."""
+    observable: Any
+    """In the circuit's layout."""
+    weight: float = 1.0
+    """In the Hamiltonian's unit, where the observable has none."""
+
+
+def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | None]:
+    """For each parameter, in order, the positive frequencies [1/rad] of expectation values in any of the circuits.
+
+    None where they cannot be known; see `runner.engine.frequencies`.
+    """
+    from runner.engine.classification import classify
+
+    found = zip(*(classify(circuit).frequencies.values() for circuit in circuits), strict=True)
+    return [
+        None if None in sets else tuple(sorted({value for own in sets if own for value in own}))
+        for sets in found
+    ]
+
+
+def check_optimizer(optimizer: Any, config: RunConfig, *circuits: QuantumCircuit) -> None:
+    """Refuse an optimizer that does not fit the declared estimator, or energies in these circuits.
+
+    Raises:
+        ConfigError: naming the setting or the parameter, and what to type instead.
+    """
+    check_differences(optimizer, config.gradient, sampled=config.estimator.precision != 0)
+    check_circuits(optimizer, *circuits)
+
+
+def check_differences(optimizer: Any, gradient: str, *, sampled: bool) -> None:
+    """Refuse to differentiate noise: energies with a standard error σ, h apart, give a slope with σ/(√2 h).
+
+    Raises:
+        ConfigError: naming what can be done instead.
+    """
+    if not getattr(optimizer, "uses_gradient", False):
+        return
+    if getattr(optimizer, "uses_hessian", False) and (sampled or gradient == "spsa"):
+        why = "the estimator samples" if sampled else "gradient=spsa draws them at random"
+        raise ConfigError(
+            f"{optimizer.name} takes differences of gradients, and {why}; "
+            f"use {'estimator=exact, or adam' if sampled else 'gradient=parameter_shift'}",
+            key="optimizer",
+        )
+    if sampled and gradient == "none":
+        step = optimizer.difference_step
+        raise ConfigError(
+            f"none takes differences over {step:g} rad, which make {1 / (2**0.5 * step):.0f} σ of a standard error σ; "
+            "use gradient=parameter_shift, or cobyla",
+            key="gradient",
+        )
+
+
+def check_circuits(optimizer: Any, *circuits: QuantumCircuit) -> None:
+    """Refuse an optimizer that does not fit the parameters of these circuits, or how energies depend on them.
+
+    Raises:
+        ConfigError: naming the setting or the parameter, and what to type instead.
+    """
+    from runner.engine.classification import classify, names_of
+
+    for circuit in circuits:
+        if isinstance(optimizer, OptimizerConfig):
+            optimizer.check(circuit.num_parameters)
+        if getattr(optimizer, "uses_fidelity", False) and (words := classify(circuit).in_words):
+            raise ConfigError(
+                f"{optimizer.name} measures overlaps of states, and this circuit {words}; take a unitary one, or spsa",
+                key="optimizer",
+            )
+        if getattr(optimizer, "uses_frequencies", False):
+            optimizer.check_frequencies(common_frequencies(circuit), list(names_of(circuit)))
+
+
+class EnergyFunction(Protocol):
+    """What can be minimized."""
+
+    program: str
+    """estimator | sampler: what takes its PUBs."""
+    value_and_gradient: Gradient | None
+    """Parameters of shape (P,) → value, gradient and its standard errors, shape (P,) each; None: there is none."""
+
+    def __call__(self, parameters: np.ndarray) -> Any:
+        """Value at parameters of shape (P,), or values of shape (B,) at parameters of shape (B, P)."""
+        ...
+
+    def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
+        """The PUBs that evaluate it at points of shape (C, P)."""
+        ...
+
+
+class Objective:
+    """Σ weight · ⟨observable⟩ as a function of the parameters: one Estimator job per call, one PUB per term.
+
+    Args:
+        workload: whose jobs these are.
+        terms: what is summed.
+        gradient: none | parameter_shift | adjoint | spsa.
+        planned: what a backend makes of (circuit, observable) when they are evaluated again and again; the observable
+            itself where the backend makes no plans.
+    """
+
+    program = "estimator"
+
+    def __init__(
+        self,
+        workload: Workload,
+        *terms: Term,
+        gradient: str = "none",
+        planned: Callable[[QuantumCircuit, Any], Any] | None = None,
+    ) -> None:
+        def prepared(circuit: QuantumCircuit, observable: Any) -> tuple[QuantumCircuit, Any]:
+            return circuit, observable if planned is None else planned(circuit, observable)
+
+        self.workload = workload
+        self.terms = terms
+        self.bare = len(terms) == 1 and terms[0].weight == 1
+        """It is one expectation value, as it is."""
+        self._pubs = [prepared(term.circuit, term.observable) for term in terms]
+        self._shifts: list[ParameterShift] = []
+        self._shifted: list[tuple[QuantumCircuit, Any]] = []
+        if gradient == "parameter_shift":
+            self._shifts = [ParameterShift.of(term.circuit) for term in terms]
+            self._shifted = [
+                prepared(shift.circuit, term.observable)
+                for shift, term in zip(self._shifts, terms, strict=True)
+            ]
+        gradients: dict[str, Gradient] = {
+            "parameter_shift": self._parameter_shift,
+            "adjoint": self._adjoint,
+            "spsa": self._spsa,
+        }
+        self.value_and_gradient = gradients.get(gradient)
+        """Parameters (P,) → energy, gradient and its standard errors, (P,) each; None where none is declared."""
+
+    def frequencies(self) -> list[tuple[float, ...] | None]:
+        """For each parameter, in order, the positive frequencies of the sum; None where they cannot be known."""
+        return common_frequencies(*(term.circuit for term in self.terms))
+
+    def __call__(self, parameters: np.ndarray) -> Any:
+        """Energy at parameters of shape (P,), or energies of shape (B,) at parameters of shape (B, P).
+
+        Raises:
+            StopOptimization: the session has ended and the experiment is to stop then.
+            NumericalError: an energy is not a finite number.
+        """
+        energies = self._observed(parameters)
+        return float(energies[0]) if parameters.ndim == 1 else energies
+
+    def with_probes(self, points: np.ndarray) -> np.ndarray:
+        """Energies at points of shape (B, P), of which all but the first tell a slope and are no candidates.
+
+        Raises:
+            StopOptimization: the session has ended and the experiment is to stop then.
+            NumericalError: an energy is not a finite number.
+        """
+        return self._observed(points, candidates=1)
+
+    def _observed(self, parameters: np.ndarray, candidates: int | None = None) -> np.ndarray:
+        rows = parameters[None, :] if parameters.ndim == 1 else parameters
+        energies, stddevs = self._evaluate(parameters)
+        energies = energies.reshape(-1)
+        measured = zip(rows, energies.tolist(), stddevs.reshape(-1).tolist(), strict=True)
+        for place, (row, energy, stddev) in enumerate(measured):
+            self.workload.observe(energy, stddev, row, candidate=candidates is None or place < candidates)
+        return energies
+
+    def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
+        """The PUBs that evaluate it at points of shape (C, P), or at (P,): one per term."""
+        return self._with_shots([(*pub, points) for pub in self._pubs], points)
+
+    @cached_property
+    def _most(self) -> float:
+        """The most that its variance by one shot per basis can be."""
+        return sum(
+            term.weight**2 * highest_variance(pub[1])
+            for term, pub in zip(self.terms, self._pubs, strict=True)
+        )
+
+    def _with_shots(self, pubs: list[tuple[Any, ...]], points: np.ndarray) -> list[tuple[Any, ...]]:
+        """The PUBs with the shots that the declared standard error takes at these points; as they are without one."""
+        if self.workload.choice is None:
+            return pubs
+        return with_shots(pubs, self.workload.choice.shots(self._most, points.reshape(-1, points.shape[-1])))
+
+    def learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:
+        """Remember how the energy spreads at points of shape (C, P) or (P,), for the shots of later jobs."""
+        if self.workload.choice is not None:
+            points = points.reshape(-1, points.shape[-1])
+            shots = self.workload.choice.shots(self._most, points)  # as many as it was measured with
+            self.workload.choice.learn(self._most, [shots * stddev**2 for stddev in stddevs], points)
+
+    def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        energies, stddevs = self.sum(self.workload.values(self.pubs(parameters)))
+        self.learn(stddevs.reshape(-1).tolist(), parameters)
+        return energies, stddevs
+
+    def sum(self, parts: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+        """Values and their standard errors; the terms' errors are independent."""
+        if self.bare:
+            return parts[0]["evs"], parts[0]["stds"]
+        values = self._weighted([part["evs"] for part in parts])
+        import numpy as np
+
+        weights = [term.weight for term in self.terms]
+        variances = sum((weight * part["stds"]) ** 2 for weight, part in zip(weights, parts, strict=True))
+        return np.asarray(values), np.sqrt(variances)
+
+    def _weighted(self, values: Sequence[Any]) -> Any:
+        """Σ weight · value, one value for each term."""
+        if self.bare:
+            return values[0]
+        return sum(term.weight * value for term, value in zip(self.terms, values, strict=True))
+
+    def _parameter_shift(self, parameters: np.ndarray) -> Slope:
+        pubs = [
+            (*pub, shift.angles(parameters)) for pub, shift in zip(self._shifted, self._shifts, strict=True)
+        ]
+        parts = self.workload.values(self._with_shots(pubs, parameters))
+        energy = self._weighted([float(part["evs"][0]) for part in parts])
+        variance = sum(
+            (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self.terms, parts, strict=True)
+        )
+        self.learn([variance**0.5], parameters)
+        gradient = self._weighted(
+            [shift.gradient(part["evs"]) for shift, part in zip(self._shifts, parts, strict=True)]
+        )
+        spread = sum(
+            term.weight**2 * shift.variance(part["stds"])
+            for term, shift, part in zip(self.terms, self._shifts, parts, strict=True)
+        )
+        return self._with_gradient(parameters, energy, variance**0.5, gradient, spread**0.5)
+
+    def _adjoint(self, parameters: np.ndarray) -> Slope:
+        parts = self.workload.gradients([(*pub, parameters) for pub in self._pubs])
+        energy = self._weighted([float(part["evs"]) for part in parts])
+        gradient = self._weighted([part["gradients"].reshape(-1) for part in parts])
+        return self._with_gradient(parameters, energy, 0.0, gradient, 0.0 * gradient)
+
+    def _spsa(self, parameters: np.ndarray) -> Slope:
+        points, direction = spsa_points(parameters, self.workload.rng)
+        energies, stddevs = self._evaluate(points)
+        gradient = spsa_gradient(energies, direction)
+        unknown = math.nan * gradient  # one random direction cannot tell that a gradient vanishes
+        return self._with_gradient(parameters, float(energies[0]), float(stddevs[0]), gradient, unknown)
+
+    def _with_gradient(
+        self, parameters: np.ndarray, energy: float, stddev: float, gradient: np.ndarray, errors: np.ndarray
+    ) -> Slope:
+        self.workload.observe(energy, stddev, parameters, gradient_norm=math.sqrt(gradient.dot(gradient)))
+        return energy, gradient, errors

@@ -1,0 +1,337 @@
+"""Hamiltonian and ansatz made real: fitted to the backend, checked against each other, with a reference energy."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from runner.declare.config import RunConfig
+from runner.errors import ConfigError
+from runner.hamiltonian.sector import levels, sector_of
+from runner.run.transpiler import pass_manager
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.providers import BackendV2
+    from qiskit.quantum_info import SparsePauliOp
+
+    from runner.hamiltonian.sector import Sector
+
+MAX_EXACT_QUBITS = 14
+"""Largest system whose states are evolved or looked at as vectors."""
+MAX_DIFFERENCE = 1e-4
+"""How far a declared energy of so many electrons may be from theirs: what rounding may do to it."""
+LEAK = 1e-9
+"""Probability of other numbers of electrons that is more than rounding."""
+MAX_WRITTEN_GATES = 5000
+"""Largest circuit that is written into the journal."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is minimized: ⟨ψ(θ)|H|ψ(θ)⟩."""
+
+    hamiltonian: SparsePauliOp
+    """The observable on the ansatz's own qubits."""
+    ansatz: QuantumCircuit
+    """The circuit as declared."""
+    circuit: QuantumCircuit
+    """The ISA circuit."""
+    observable: SparsePauliOp
+    """The Hamiltonian in the layout of `circuit`."""
+    initial_point: np.ndarray
+    """Shape (P,)."""
+    reference_energy: float | None
+    """Lowest energy in the Hamiltonian's sector; None where it has too many states to tell."""
+    reference_note: str | None = None
+    """Where the reference energy comes from, in words: exact diagonalization, sector N↑=1, N↓=1."""
+
+    @classmethod
+    def build(cls, config: RunConfig, backend: BackendV2) -> Problem:
+        """Build and check everything before a session is opened.
+
+        Raises:
+            ConfigError: the parts do not fit each other or the backend.
+        """
+        hamiltonian = config.hamiltonian.build()
+        ansatz = config.ansatz.build(hamiltonian)
+        if hamiltonian.num_qubits != ansatz.num_qubits:
+            raise ConfigError(
+                f"has {ansatz.num_qubits} qubits, the hamiltonian {hamiltonian.num_qubits}; make them equal",
+                key="ansatz",
+            )
+        if ansatz.num_parameters == 0:
+            raise ConfigError(
+                "has no parameters, so there is nothing to optimize; raise its reps", key="ansatz"
+            )
+        circuit = fit(ansatz, backend, config)
+        reference = Reference.of(config.hamiltonian, hamiltonian)
+        return cls(
+            hamiltonian=hamiltonian,
+            ansatz=ansatz,
+            circuit=circuit,
+            observable=hamiltonian.apply_layout(circuit.layout) if circuit.layout else hamiltonian,
+            initial_point=config.ansatz.initial_point(ansatz, hamiltonian, _rng(config)),
+            reference_energy=reference.energy,
+            reference_note=reference.note,
+        )
+
+    @property
+    def parameter_names(self) -> list[str]:
+        """The parameters' names as they were declared, in the order of everything that lists values."""
+        from runner.engine.classification import names_of
+
+        return list(names_of(self.ansatz))
+
+    @cached_property
+    def sector(self) -> Sector | None:
+        """The numbers of electrons its energies belong to; None: all states."""
+        return sector_of(self.hamiltonian)
+
+    @cached_property
+    def leaves_sector(self) -> bool | None:
+        """Whether the ansatz mixes in other numbers of electrons; None where there is no sector, or no telling."""
+        import numpy as np
+
+        somewhere = np.random.default_rng(1).uniform(-np.pi, np.pi, self.ansatz.num_parameters)
+        share = self._share_outside(somewhere)
+        return None if share is None else share > LEAK
+
+    def outside(self, parameters: Any) -> float | None:
+        """Probability of other numbers of electrons than the sector's in the ansatz's state, without noise.
+
+        Args:
+            parameters: shape (P,).
+
+        Returns:
+            0 where the ansatz keeps them; None where there is no sector, or no telling above 14 qubits.
+        """
+        if self.leaves_sector:
+            return self._share_outside(parameters)
+        return None if self.leaves_sector is None else 0.0
+
+    def _share_outside(self, parameters: Any) -> float | None:
+        if self.sector is None or self.ansatz.num_qubits > MAX_EXACT_QUBITS:
+            return None
+        from qiskit.quantum_info import Statevector
+
+        from runner.engine.circuits import dissect
+
+        anatomy = dissect(self.ansatz, drop_measurements=True)
+        if anatomy.dynamic or anatomy.channels:
+            return None  # what measures, resets or decays on the way has no state vector
+        bound = self.ansatz.assign_parameters(parameters)
+        bound.remove_final_measurements()
+        return self.sector.outside(Statevector(bound).data)
+
+    def describe(self) -> dict[str, Any]:
+        """What the journal keeps of it: sizes, the exact energy, and both circuits before and after transpiling."""
+        from runner.hamiltonian.operator import physics_of
+
+        source, sector = physics_of(self.hamiltonian).source, self.sector
+        return {
+            "qubits": self.hamiltonian.num_qubits,
+            "terms": len(self.hamiltonian),
+            "parameters": self.ansatz.num_parameters,
+            "parameter_names": self.parameter_names,
+            "reference_energy": self.reference_energy,
+            **({} if source is None else {"source": source}),
+            "reference_note": self.reference_note,
+            **({} if sector is None else {"sector": {"up": sector.up, "down": sector.down}}),
+            "circuits": {"declared": _describe(self.ansatz), "device": _describe(self.circuit)},
+        }
+
+
+def _describe(circuit: QuantumCircuit) -> dict[str, Any]:
+    """Depth and gate counts, and the circuit itself in OpenQASM 3 unless it is very long."""
+    return {
+        "depth": circuit.depth(),
+        "two_qubit_gates": circuit.num_nonlocal_gates(),
+        "gates": circuit.size(),
+        "qasm": _program(circuit) if circuit.size() <= MAX_WRITTEN_GATES else None,
+    }
+
+
+def _program(circuit: QuantumCircuit) -> str:
+    """The circuit in OpenQASM 3, its inputs called and ordered as they were declared."""
+    from qiskit import qasm3
+
+    from runner.engine.classification import names_of, with_names
+
+    text, names = qasm3.dumps(with_names(circuit)), names_of(circuit)
+    if sorted(re.findall(r"(?m)^input .* (\S+);$", text)) != sorted(names):
+        return text
+    declared = iter(names)
+    return re.sub(r"(?m)^(input .* )\S+;$", lambda found: f"{found[1]}{next(declared)};", text)
+
+
+def declared_circuit(config: RunConfig, *, measured: bool = False) -> tuple[QuantumCircuit, np.ndarray]:
+    """The ansatz as a circuit of its own, and its initial parameters, shape (P,), for experiments without a problem.
+
+    Args:
+        config: the declaration; the hamiltonian is built where the ansatz takes its size or shape from it.
+        measured: keep the measurements of a circuit that comes from a file.
+
+    Raises:
+        ConfigError: see the ansatz.
+    """
+    as_written = getattr(config.ansatz, "as_written", None)
+    if measured and as_written is not None:
+        hamiltonian, circuit = None, as_written()
+    else:
+        hamiltonian = config.hamiltonian.build()
+        circuit = config.ansatz.build(hamiltonian)
+    return circuit, config.ansatz.initial_point(circuit, hamiltonian, _rng(config))
+
+
+def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> QuantumCircuit:
+    """The ISA circuit for a backend: transpiled unless the declaration says that it is one already.
+
+    Raises:
+        ConfigError: an opaque gate is used, the backend has too few qubits, or it is not to be transpiled and no ISA
+            circuit.
+    """
+    from runner.engine.classification import classify
+
+    found = classify(circuit)
+    found.require_known(backend.target.operation_names, key="ansatz")
+    available = backend.target.num_qubits
+    ideal = getattr(backend, "ideal", False)
+    if available is not None and circuit.num_qubits > available:
+        if ideal and len(found.used) <= available:
+            return _rewritten(circuit, backend, config)
+        if ideal:
+            _require_memory(len(found.used))
+        raise ConfigError(
+            f"{config.backend.name!r} has {available} qubits, the circuit needs {circuit.num_qubits}; "
+            "choose a larger backend",
+            key="backend",
+        )
+    if not config.backend.transpile:
+        _require_isa(circuit, backend)
+        return circuit
+    return pass_manager(backend, config.backend.optimization_level, config.seed % 2**31).run(circuit)
+
+
+def chosen_gradient(
+    declared: str, config: RunConfig, backend: BackendV2, *pubs: tuple[QuantumCircuit, Any]
+) -> str:
+    """The gradient of these expectation values, `auto` being the first that is possible.
+
+    Raises:
+        ConfigError: there is none; it says what to type.
+    """
+    from runner.run.gradient import chosen
+
+    make_plan = getattr(backend, "estimator_plan", None)
+
+    def adjoint() -> bool:
+        return make_plan is not None and all(make_plan(*pub).exact_gradient for pub in pubs)
+
+    circuits = [circuit for circuit, _ in pubs]
+    return chosen(declared, circuits, exact=config.estimator.precision == 0, adjoint=adjoint)
+
+
+def _rewritten(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> QuantumCircuit:
+    """A circuit that is wider than what it uses, in gates that the ideal backend knows and on the same qubits."""
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+    from qiskit.transpiler import generate_preset_pass_manager
+
+    from runner.run.transpiler import own_stages
+
+    standard = get_standard_gate_name_mapping()
+    with own_stages():
+        passes = generate_preset_pass_manager(
+            optimization_level=config.backend.optimization_level,
+            basis_gates=[name for name in backend.target.operation_names if name in standard],
+            seed_transpiler=config.seed % 2**31,
+        )
+    return passes.run(circuit)
+
+
+def _require_memory(num_qubits: int) -> None:
+    from runner.engine import memory
+
+    try:
+        memory.require(16 << num_qubits, f"a state vector of {num_qubits} qubits")
+    except ConfigError as error:
+        raise ConfigError(str(error), key="backend.method") from error
+
+
+def _require_isa(circuit: QuantumCircuit, backend: BackendV2) -> None:
+    require = getattr(backend, "require_isa", None)
+    try:
+        if require is not None:
+            require(circuit)
+    except ConfigError as error:
+        problem = str(error).partition(";")[0]
+        raise ConfigError(f"is false, but {problem}; set it to true", key="backend.transpile") from error
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The energy results are compared with, and where it comes from."""
+
+    energy: float | None
+    """Lowest energy in the Hamiltonian's sector; None where it has too many states to tell."""
+    note: str | None
+    """`exact diagonalization` or `declared`, and for electrons the sector; None where there is no energy."""
+
+    @classmethod
+    def of(cls, declared: Any, hamiltonian: SparsePauliOp) -> Reference:
+        """As declared, or by exact diagonalization up to 16 384 states.
+
+        Raises:
+            ConfigError: a molecule's declared energy is not the one of its electrons.
+        """
+        from runner.hamiltonian.operator import physics_of
+
+        known, ours = getattr(declared, "reference_energy", None), _of_electrons(declared)
+        if ours and declared.sector == "all":
+            known = None  # it belongs to the electrons
+        if known is not None and not ours:
+            return cls(float(known), "declared")
+        energy = physics_of(hamiltonian).reference_energy
+        if energy is None and (found := levels(hamiltonian, 1)) is not None:
+            energy = float(found[0])
+        words = "exact diagonalization"
+        if energy is None:
+            energy, words = known, "declared"
+        elif known is not None:
+            _check_declared(known, energy, hamiltonian)
+        return cls(energy, None if energy is None else words + _among(hamiltonian))
+
+
+def _of_electrons(declared: Any) -> bool:
+    """Whether a declared reference energy means the one of the declared electrons."""
+    from runner.hamiltonian.pauli import MoleculeTerms
+
+    return isinstance(declared, MoleculeTerms)
+
+
+def _check_declared(known: float, exact: float, hamiltonian: SparsePauliOp) -> None:
+    if abs(known - exact) > MAX_DIFFERENCE:
+        raise ConfigError(
+            f"is {known:.6f}, but the lowest energy with {sector_of(hamiltonian)} is {exact:.6f}; "
+            "set it to null",
+            key="hamiltonian.reference_energy",
+        )
+
+
+def _among(hamiltonian: SparsePauliOp) -> str:
+    """Which states an energy of electrons is the lowest of."""
+    from runner.hamiltonian.operator import physics_of
+
+    sector = sector_of(hamiltonian)
+    if sector is not None:
+        return f", sector {sector}"
+    return ", all sectors" if physics_of(hamiltonian).electrons else ""
+
+
+def _rng(config: RunConfig) -> np.random.Generator:
+    import numpy as np
+
+    return np.random.default_rng([config.seed, 0x1A1])

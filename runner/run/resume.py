@@ -1,0 +1,231 @@
+"""Picking up an unfinished run: reading back what was declared, and refusing what would give other numbers."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from runner.declare.config import Declaration, RunConfig, declare, flatten, restore
+from runner.declare.messages import parse, plugins_in
+from runner.declare.provenance import check_plugins, not_trusted, split_plugins
+from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
+from runner.record.directory import OUTPUTS, RunDirectory
+from runner.record.encoding import encode
+from runner.record.environment import environment
+from runner.record.journal import Journal, is_open, read_journal
+from runner.run.results import RunResult
+
+
+def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ()) -> Declaration:
+    """The declaration of the run in `files`, ready to be continued.
+
+    Raises:
+        ConfigError: nothing was recorded.
+        ResumeError: config.yaml, a package or the machine is not what it was.
+    """
+    events = journal.contents.events
+    started = next((event for event in events if event["kind"] == "run.started"), None)
+    if started is None:
+        raise ConfigError(f"{files.path} stopped before anything was recorded; start it again", key="resume")
+    _same_config(files, started["config"])
+    plugins, options = split_plugins(overrides)
+    values = {**started["config"], "run": {**started["config"]["run"], **_run_options(options)}}
+    declaration = restore(values, started["schemas"], started["overrides"], plugins=plugins)
+    if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
+        warnings.warn(
+            "backend.schedule: this run is from before idle qubits decayed; it goes on without, as it began",
+            ConfigWarning,
+            stacklevel=2,
+        )
+    _same_environment(started, declaration.config)
+    if any(event["kind"] == "estimate" and "origin" not in event for event in events):
+        raise ResumeError(
+            f"{files.path} comes from an earlier release, which measured results in another way; start it again, "
+            "or go on from its best parameters with --fork"
+        )
+    if _status(events) == "stopped":
+        # its session has ended: going on means another session
+        declaration.config.session.on_expiry = "reopen"
+    return replace(declaration, directory=str(files.path))
+
+
+def is_finished(
+    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()
+) -> bool:
+    """Whether a run came to its end and wrote what only a run can write.
+
+    One that stopped because its session ended could go on in another; where it was killed before its figures, these
+    come first, and cost nothing.
+    """
+    if not (files.session.is_file() and files.result.is_file()):
+        return False
+    status = _status(events)
+    return status == "finished" or (status == "stopped" and _lacks_figures(files, events, overrides))
+
+
+def _lacks_figures(
+    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str]
+) -> bool:
+    """Whether report.html is wanted and does not show the last ending."""
+    started = next(event for event in events if event["kind"] == "run.started")
+    _, options = split_plugins(overrides)
+    if not {**started["config"]["run"], **_run_options(options)}["figures"]:
+        return False
+    ended = next(event["t"] for event in reversed(events) if event["kind"] == "run.ended")
+    page = files.path / "report.html"
+    return not (page.is_file() and page.stat().st_mtime >= ended)
+
+
+def complete(
+    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()
+) -> tuple[RunResult, list[str]]:
+    """What a finished run would have done next, had it not been killed: figures, report, MLflow.
+
+    Returns:
+        The result, and one line on each thing that was done.
+
+    Raises:
+        ConfigError: nothing is missing.
+    """
+    config = events[0]["config"]
+    content = json.loads(files.result.read_text(encoding="utf-8"))
+    done = []
+    if _lacks_figures(files, events, overrides):
+        from runner.review.report import illustrate
+
+        done.append(f"wrote {illustrate(files)}")
+    if config["tracking"]["enabled"] and content["mlflow_run_id"] is None:
+        from runner.tracking import sync
+
+        report = sync(files.path)
+        done.append(report.message or f"MLflow run {report.mlflow_run_id}")
+        if report.mlflow_run_id is not None:
+            content["mlflow_run_id"] = report.mlflow_run_id
+            files.write_json(files.result, content)
+            sync(files.path)
+    if not done:
+        raise ConfigError(f"{files.path} is finished; there is nothing to resume", key="resume")
+    return RunResult(**content, directory=files.path), done
+
+
+def _status(events: Sequence[Mapping[str, Any]]) -> str | None:
+    """How a run ended the last time it did."""
+    endings = (event["status"] for event in reversed(events) if event["kind"] == "run.ended")
+    return next(endings, None)
+
+
+def _run_options(overrides: Sequence[str]) -> dict[str, Any]:
+    options = {}
+    for override in parse(overrides):
+        group, _, name = override.key_or_group.partition(".")
+        if group != "run":
+            raise ConfigError(
+                "cannot be changed in a resumed run; start a new one", key=override.key_or_group
+            )
+        options[name] = override.value()
+    return options
+
+
+def unfinished(values: Mapping[str, Any]) -> RunDirectory | None:
+    """The newest run of exactly this configuration that has not finished and that no process is writing."""
+    for path in sorted((OUTPUTS / "runs").glob("*/journal.jsonl"), reverse=True):
+        try:
+            events = read_journal(path).events
+        except JournalError:
+            continue
+        if not events or events[0]["kind"] != "run.started" or not _equal(events[0]["config"], values):
+            continue
+        finished = any(event["kind"] == "run.ended" and event["status"] == "finished" for event in events)
+        if not finished and not is_open(path):
+            return RunDirectory(path.parent)
+    return None
+
+
+def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()) -> Declaration:
+    """The declaration of a new run that starts at the best parameters an earlier one found.
+
+    Args:
+        path: directory of the earlier run, finished or not; it is only read.
+        overrides: what is to be different.
+        config_dirs: folders with config groups, as the earlier run had them.
+
+    Raises:
+        ConfigError: the earlier run evaluated nothing, or the parts do not fit together.
+    """
+    events = read_journal(RunDirectory.existing(path).journal).events
+    started = next((event for event in events if event["kind"] == "run.started"), None)
+    found = [event for event in events if event["kind"] == "evaluation" and "parameters" in event]
+    if started is not None:
+        check_plugins(started["config"].get("plugins"), plugins_in(overrides))
+    if started is None or not found:
+        raise ConfigError(f"{path} evaluated nothing yet, so there is nothing to start from", key="--fork")
+    best = min(found, key=lambda event: event["energy"])
+    start = [
+        "ansatz.initial=values",
+        f"ansatz.initial_values={best['parameters']}",
+        "ansatz.initial_spread=0",
+    ]
+    kept = list(not_trusted(started["overrides"]))
+    declaration = declare([*kept, *start, *overrides], config_dirs=config_dirs)
+    problem = next((event for event in events if event["kind"] == "problem"), {})
+    if "parameter_names" not in problem and declaration.schemas.get("ansatz") in ("gates", "file"):
+        from runner.ansatz.start import require_old_order
+
+        require_old_order(declaration.config.ansatz.build(), f"{path}", "--fork")
+    return replace(declaration, overrides=(*kept, *overrides), forked_from=started["run_id"])
+
+
+def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    def relevant(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: value
+            for key, value in flatten(dict(values)).items()
+            if not key.startswith(("run.", "tracking."))
+        }
+
+    return relevant(one) == relevant(other)
+
+
+def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
+    import yaml
+
+    try:
+        text = files.config.read_text(encoding="utf-8")
+        current = json.loads(
+            encode(yaml.safe_load(text) or {})
+        )  # the journal has words for what JSON cannot say
+    except OSError:
+        return  # the journal holds it too
+    except UnicodeDecodeError as error:
+        raise ResumeError(
+            f"{files.config} is not UTF-8 text any more (byte {error.start}); restore it or delete it"
+        ) from error
+    except yaml.YAMLError as error:
+        raise ResumeError(f"{files.config} is no valid YAML any more; restore it or delete it") from error
+    before, now = flatten(dict(recorded)), flatten(current if isinstance(current, dict) else {})
+    changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    if changed:
+        key, *others = changed
+        also = f"; {', '.join(others[:5])} differ{'s' * (len(others) == 1)} too" if others else ""
+        raise ResumeError(
+            f"{files.config}: {key} is {now.get(key)!r}, the run was started with {before.get(key)!r}{also}; "
+            "undo the change, or start a new run"
+        )
+
+
+def _same_environment(started: Mapping[str, Any], config: RunConfig) -> None:
+    if config.run.allow_environment_change:
+        return
+    now = environment(config)
+    before = {**started["versions"], "threads": started["threads"], "processor": started["processor"]}
+    current = {**now["versions"], "threads": now["threads"], "processor": now["processor"]}
+    for key, value in before.items():
+        if current.get(key) != value:
+            raise ResumeError(
+                f"{key} is {current.get(key)!r} now and was {value!r}, so numbers could differ in their last bits; "
+                "go back to it, or add run.allow_environment_change=true"
+            )

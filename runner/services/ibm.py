@@ -1,0 +1,698 @@
+"""Real machines: sessions, primitives and jobs of qiskit-ibm-runtime under the names the lab uses.
+
+A paid job is never lost: every job carries a tag that only this run has and whose pattern the journal knows
+before the first submission, and the service's job id is in the journal before anybody waits for it. A resumed run
+asks for the results of such jobs instead of submitting them again.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import blake2b
+from types import TracebackType
+from typing import Any, Self
+
+from runner.errors import (
+    ConfigError,
+    JobCancelledError,
+    JobFailedError,
+    JobMaxTimeError,
+    PlanError,
+    RunnerError,
+    RuntimeSessionError,
+    SessionClosedError,
+)
+from runner.record.redaction import protect, protect_saved, redact
+from runner.record.replay import IDENTITY, another_job
+from runner.runtime.machine import (
+    EXPIRED_CODE,
+    MAX_JOB_TIME_CODE,
+    OPEN_PLAN_CODE,
+    OPEN_PLAN_MESSAGE,
+    OPEN_PLAN_SOLUTION,
+    SESSION_CLOSED_CODE,
+    status_text,
+)
+
+log = logging.getLogger("runner.ibm")
+
+STATUS = {"DONE": "DONE", "ERROR": "FAILED", "CANCELLED": "CANCELLED"}
+RETRIES = 6
+CLOSING_SECONDS = 10.0
+"""How long leaving waits for the service to say that the session is closed, for the bill's sake."""
+
+
+def connect() -> Any:
+    """The client's service, with the account from the client's usual places.
+
+    Raises:
+        ConfigError: the client is not installed, or finds no account it can use.
+    """
+    try:
+        from qiskit_ibm_runtime import QiskitRuntimeService
+        from qiskit_ibm_runtime.exceptions import IBMError
+    except ImportError:
+        raise ConfigError(
+            "real machines need qiskit-ibm-runtime; pip install 'session-runner[ibm]'", key="backend"
+        ) from None
+    logger = logging.getLogger("qiskit_ibm_runtime")
+    logger.setLevel(max(logger.level, logging.WARNING))  # it would tell of every request on the terminal
+    protect_saved()
+    try:
+        service = QiskitRuntimeService()
+    except (IBMError, ValueError) as error:
+        raise ConfigError(
+            f"no usable IBM Quantum account ({_short(error)}); save one with QiskitRuntimeService.save_account, "
+            "or set QISKIT_IBM_TOKEN",
+            key="backend",
+        ) from error
+    protect(str((service.active_account() or {}).get("token") or ""))
+    return service
+
+
+@dataclass
+class Times:
+    """When things happened to a job, in seconds since the run's first session was opened."""
+
+    submitted: float
+    """On this computer's clock."""
+    started: float | None = None
+    """As the service tells it."""
+    finished: float | None = None
+    """As the service tells it."""
+
+
+class IbmService:
+    """What the lab needs of a service, carried out by the real one.
+
+    Args:
+        client: A `QiskitRuntimeService`.
+        on_event: Called with (kind, fields) for every fact.
+        price_per_second: USD per second of usage.
+        options: Options that every primitive gets, in the client's names.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        *,
+        on_event: Callable[[str, dict[str, Any]], None],
+        price_per_second: float,
+        options: Mapping[str, Any],
+    ) -> None:
+        self.client = client
+        self.price_per_second = price_per_second
+        self.options = dict(options)
+        self.token = uuid.uuid4().hex[:12]
+        self._on_event = on_event
+        self._lock = threading.Lock()
+        self._counts: dict[str, int] = {}
+        self._jobs: list[IbmJob] = []
+        self._sessions_opened = 0
+        self._past_sessions: list[str] = []
+        self._submitted: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._completed: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._searched: set[str] = set()
+        self._told: dict[str, int] = {}
+        self.resumed = False
+        self.identity = IDENTITY
+        self._announced = False
+        self.started = datetime.now(UTC)
+        self._zero = self.started
+        self._latest = 0.0
+
+    # -- the past ---------------------------------------------------------------------------------------
+
+    def continue_from(self, events: Iterable[Mapping[str, Any]], identity: int = IDENTITY) -> None:
+        """Take over what an earlier process of this run has recorded, and how it told jobs apart."""
+        self.identity = identity
+        for event in events:
+            self.resumed = True
+            kind = event["kind"]
+            if kind == "ibm":
+                self.token = event["token"]
+                self.started = self._zero = datetime.fromisoformat(event["started"])
+                self._announced = True
+            elif kind == "job.submitted":
+                self._submitted[event["workload"], event["index"]] = event
+            elif kind == "job.completed":
+                self._completed[event["workload"], event["index"]] = event
+            elif kind == "session":
+                if event["session"] not in self._past_sessions:
+                    self._past_sessions.append(event["session"])
+                self._told[event["session"]] = self._told.get(event["session"], 0) + 1
+
+    def tell(self, kind: str, fields: dict[str, Any]) -> None:
+        """Record a fact."""
+        self._on_event(kind, fields)
+
+    def seconds(self, date: str | datetime | None) -> float | None:
+        """A date of the service in seconds since the run started."""
+        if date is None:
+            return None
+        if isinstance(date, str):
+            date = datetime.fromisoformat(date)
+        seconds = (date - self.started).total_seconds()
+        self._latest = max(self._latest, seconds)
+        return seconds
+
+    def now(self) -> float:
+        """The present, in the same seconds; never before something the service has told of."""
+        return max((datetime.now(UTC) - self._zero).total_seconds(), self._latest)
+
+    def announce(self, backend: str) -> None:
+        """Record the pattern of this run's tags, and the date its times count from."""
+        self.tell("ibm", {"token": self.token, "started": self.started.isoformat(), "backend": backend})
+        self._announced = True
+
+    def opened(self, details: Mapping[str, Any] | None) -> None:
+        """Count times from the opening of the run's first session, on the service's clock."""
+        dates = [fact["timestamp"] for fact in (details or {}).get("timestamps") or ()]
+        if details is not None and dates and not self.resumed and not self._told:
+            self.started, self._zero = datetime.fromisoformat(dates[0]), datetime.now(UTC)
+            self.announce(details["backend_name"])
+        self.tell_session(details)
+
+    # -- what the lab uses ------------------------------------------------------------------------------
+
+    def backend(self, name: str) -> Any:
+        """The machine called `name`.
+
+        Raises:
+            ConfigError: the account has none of that name.
+        """
+        from qiskit.providers.exceptions import QiskitBackendNotFoundError
+
+        try:
+            return self.client.backend(name)
+        except QiskitBackendNotFoundError:
+            known = ", ".join(sorted(machine.name for machine in self.client.backends())) or "none"
+            raise ConfigError(
+                f"this account has no machine {name!r}; choose one of: {known}", key="backend.name"
+            ) from None
+
+    def open(self, backend: Any, mode: str, max_time: int | str | None) -> Any:
+        """Open a `session` or `batch`; in `job` mode the backend itself.
+
+        In a resumed run, the sessions of the earlier process come back first, as long as there are any.
+        """
+        if not self._announced:
+            self.announce(backend.name)
+        if mode == "job":
+            return backend
+        number, self._sessions_opened = self._sessions_opened, self._sessions_opened + 1
+        past = self._past_sessions[number] if number < len(self._past_sessions) else None
+        return IbmSession(self, backend, mode, max_time, past=past)
+
+    def primitive(self, kind: str, mode: Any, options: Mapping[str, Any], workload: str) -> IbmPrimitive:
+        """An `estimator` or `sampler` for jobs of a workload."""
+        return IbmPrimitive(self, kind, mode, {**self.options, **options}, workload)
+
+    def workloads(self, names: Sequence[str]) -> IbmPool:
+        """Threads for several workloads."""
+        return IbmPool(names)
+
+    def jobs(self, **_filters: Any) -> list[IbmJob]:
+        """Every job of the run, oldest first."""
+        return list(self._jobs)
+
+    # -- jobs -------------------------------------------------------------------------------------------
+
+    def submit(self, primitive: IbmPrimitive, pubs: list[Any], arguments: dict[str, Any]) -> IbmJob:
+        """Submit a job, or find it again if it was submitted before.
+
+        Raises:
+            ResumeError: the job at this place asked for something else.
+            RuntimeSessionError: the service refuses it.
+        """
+        workload = primitive.workload
+        with self._lock:
+            index = self._counts.get(workload, 0)
+        job = IbmJob(self, primitive, workload, index, pubs, arguments)
+        fact = self._submitted.get((workload, index))
+        if fact is not None:
+            if fact["digest"] != job.digest:
+                raise another_job(workload, index, job.digest, fact["digest"], self.identity)
+            job.found(fact, self._completed.get((workload, index)))
+        else:
+            tags = [workload, f"{self.token}-{index}"]
+            job.submitted(self._lost(workload, tags) or primitive.send(pubs, arguments, tags), tags)
+        with self._lock:
+            self._counts[workload] = index + 1
+            self._jobs.append(job)
+        return job
+
+    def _lost(self, workload: str, tags: list[str]) -> Any:
+        """A job that was accepted, but whose id did not get into the journal any more."""
+        if not self.resumed or workload in self._searched:
+            return None
+        self._searched.add(workload)
+        found = patiently(lambda: self.client.jobs(job_tags=tags, limit=1))
+        if found:
+            log.warning("job %s was submitted before the interruption and is used", found[0].job_id())
+        return found[0] if found else None
+
+    # -- sessions ---------------------------------------------------------------------------------------
+
+    def tell_session(self, details: Mapping[str, Any] | None) -> None:
+        """Record the transitions of a session that are not recorded yet."""
+        if details is None:
+            return
+        told = self._told.get(details["id"], 0)
+        transitions = details.get("timestamps") or []
+        unknown = [{"status": details["state"], "timestamp": None}] if not transitions and not told else []
+        for transition in [*transitions[told:], *unknown]:
+            state = transition["status"]
+            accepting = bool(details["accepting_jobs"]) if state == details["state"] else state != "closed"
+            when = self.seconds(transition["timestamp"])
+            self.tell(
+                "session",
+                {
+                    "session": details["id"],
+                    "state": state,
+                    "status": status_text(state, accepting),
+                    "reason": "told by the service",
+                    "time": self.now() if when is None else when,
+                    "accepting_jobs": accepting,
+                    "mode": details["mode"],
+                    "backend": details["backend_name"],
+                    "max_time": details["max_time"],
+                    "interactive_timeout": details["interactive_timeout"],
+                    "usage_time": details["usage_time"] if state == details["state"] else None,
+                },
+            )
+        self._told[details["id"]] = max(told, len(transitions))  # without dates, only the opening is told
+
+
+class IbmSession:
+    """A session or batch of the real service; one that an earlier process left is used on while it can be.
+
+    Args:
+        service: Where it belongs.
+        backend: The machine.
+        mode: session | batch.
+        max_time: Its longest life.
+        past: The id of a session to come back to.
+    """
+
+    def __init__(
+        self, service: IbmService, backend: Any, mode: str, max_time: int | str | None, *, past: str | None
+    ) -> None:
+        self._service = service
+        self._backend = backend
+        self._mode = mode
+        self._max_time = max_time
+        self._past = past
+        self._earlier_usage = 0.0
+        self._lock = threading.Lock()
+        self._client: Any = None if past is None else self._attach(past)
+        if past is None:
+            self._open()
+
+    def _class(self) -> Any:
+        from qiskit_ibm_runtime import Batch, Session
+
+        return Session if self._mode == "session" else Batch
+
+    def _attach(self, session_id: str) -> Any:
+        return _translated(lambda: self._class().from_id(session_id, self._service.client))
+
+    def _open(self) -> None:
+        self._client = _translated(lambda: self._class()(backend=self._backend, max_time=self._max_time))
+        self._service.opened(self.details())
+
+    def accepting(self) -> Any:
+        """The client's session for a new job; in place of an earlier process's session that has ended, a new one."""
+        with self._lock:
+            if self._past is not None:
+                details = self.details()
+                if details is None or not details["accepting_jobs"] or details["state"] == "closed":
+                    log.warning("session %s has ended since; another one is opened", self._past)
+                    self._earlier_usage += (details or {}).get("usage_time") or 0.0
+                    self._open()
+                self._past = None
+            return self._client
+
+    def close(self) -> None:
+        """Take no more jobs; wait a little until the service says it is closed, so that its usage is known."""
+        _translated(self._client.close)
+        end = time.monotonic() + CLOSING_SECONDS
+        details = self.details()
+        while details is not None and details["state"] != "closed" and time.monotonic() < end:
+            time.sleep(0.2)
+            details = self.details()
+        self._service.tell_session(details)
+
+    @property
+    def session_id(self) -> str:
+        """The service's id."""
+        return str(self._client.session_id)
+
+    @property
+    def reason(self) -> str | None:
+        """The service tells no reasons, only states."""
+        return self.status()
+
+    def status(self) -> str | None:
+        """What the client makes of the state."""
+        return patiently(self._client.status)
+
+    def details(self) -> dict[str, Any] | None:
+        """What the service knows of it."""
+        return patiently(self._client.details)
+
+    def usage(self) -> float | None:
+        """Seconds charged so far."""
+        return (patiently(self._client.usage) or 0.0) + self._earlier_usage
+
+    def ended(self) -> bool:
+        """Whether it takes no more jobs."""
+        details = self.details()
+        return details is not None and (details["state"] == "closed" or not details["accepting_jobs"])
+
+
+class IbmPrimitive:
+    """The client's Estimator or Sampler, submitting through our service."""
+
+    def __init__(
+        self, service: IbmService, kind: str, mode: Any, options: Mapping[str, Any], workload: str
+    ) -> None:
+        self.kind = kind
+        self.session = mode if isinstance(mode, IbmSession) else None
+        self.workload = workload
+        self._service = service
+        self._mode = mode
+        self._options = dict(options)
+        self._made: tuple[Any, Any] | None = None
+
+    def run(self, pubs: Iterable[Any], *, precision: float | None = None, shots: int | None = None) -> IbmJob:
+        """Submit PUBs as one job."""
+        asked = {"precision": precision, "shots": shots}
+        arguments = {name: value for name, value in asked.items() if value is not None}
+        return self._service.submit(self, list(pubs), arguments)
+
+    def send(self, pubs: list[Any], arguments: Mapping[str, Any], tags: list[str]) -> Any:
+        """Hand a job to the client; returns the client's job."""
+        mode = self.session.accepting() if self.session is not None else self._mode
+        if self._made is None or self._made[0] is not mode:
+            self._made = (mode, self._make(mode))
+        primitive = self._made[1]
+        primitive.options.environment.job_tags = tags
+        try:
+            return _translated(lambda: primitive.run(pubs, **arguments))
+        except RuntimeSessionError as error:
+            if self.session is not None and not error.session_ended and self.session.ended():
+                raise SessionClosedError(str(error), code=error.code) from error
+            raise
+
+    def _make(self, mode: Any) -> Any:
+        from qiskit_ibm_runtime import EstimatorV2, SamplerV2
+
+        options = {**self._options}
+        if self.kind == "sampler":
+            options.pop("resilience_level", None)
+        return (EstimatorV2 if self.kind == "estimator" else SamplerV2)(mode=mode, options=options)
+
+
+class IbmJob:
+    """One job of the run: new, still running somewhere, or known from the journal."""
+
+    def __init__(
+        self,
+        service: IbmService,
+        primitive: IbmPrimitive,
+        workload: str,
+        index: int,
+        pubs: list[Any],
+        arguments: Mapping[str, Any],
+    ) -> None:
+        self.workload = workload
+        self.index = index
+        self.program_id = primitive.kind
+        self.session_id: str | None = None
+        self.tags: list[str] = []
+        self.record = Times(service.now())
+        self._service = service
+        self._session = primitive.session
+        self._pubs = _coerced(primitive.kind, pubs)
+        self.digest = _digest(primitive.kind, self._pubs, arguments)
+        self._id = ""
+        self._client: Any = None
+        self._completed: Mapping[str, Any] | None = None
+
+    # -- becoming known ---------------------------------------------------------------------------------
+
+    def submitted(self, client_job: Any, tags: list[str]) -> None:
+        """Record the service's id before anything else happens."""
+        self._client = client_job
+        self._id = client_job.job_id()
+        self.tags = tags
+        self.session_id = self._session.session_id if self._session is not None else None
+        self._service.tell(
+            "job.submitted",
+            {
+                **self._common(),
+                "backend": client_job.backend().name,
+                "tags": tags,
+                "program": self.program_id,
+                "seed": None,
+                "time": self.record.submitted,
+                "qpu_estimate": None,
+                "preparation": 0.0,
+                "pubs": [_described(pub) for pub in self._pubs],
+            },
+        )
+
+    def found(self, fact: Mapping[str, Any], completed: Mapping[str, Any] | None) -> None:
+        """Take over what the journal says of the job."""
+        self._id, self.tags, self.session_id = fact["job"], list(fact["tags"]), fact["session"]
+        self.record.submitted = fact["time"]
+        if completed is not None:
+            self._finish(completed)
+
+    def _finish(self, fact: Mapping[str, Any]) -> None:
+        self._completed = fact
+        self.record.started, self.record.finished = fact["started"], fact["finished"]
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "job": self._id,
+            "workload": self.workload,
+            "index": self.index,
+            "digest": self.digest,
+            "session": self.session_id,
+        }
+
+    # -- results ----------------------------------------------------------------------------------------
+
+    def result(self) -> Any:
+        """Wait for the job and return its result; raises what `numbers` does."""
+        from runner.runtime.results import estimator_result, sampler_result
+
+        numbers = self.numbers()
+        circuits = [pub.circuit for pub in self._pubs]
+        if self.program_id == "sampler":
+            return sampler_result(numbers, circuits, None)
+        return estimator_result(numbers, [(circuit, 0.0) for circuit in circuits])
+
+    def numbers(self) -> list[dict[str, Any]]:
+        """Wait for the job and return the arrays of each PUB by name; recorded ones come from the journal.
+
+        Raises:
+            JobFailedError: the job failed; says whether its session is to blame.
+            JobCancelledError: it was cancelled.
+        """
+        from runner.runtime.results import restore
+
+        if self._completed is None:
+            self._wait()
+        assert self._completed is not None
+        if self._completed["status"] != "DONE":
+            raise self._why_not(self._completed)
+        return [restore(values) for values in self._completed["result"]]
+
+    def _wait(self) -> None:
+        from runner.runtime.results import record
+
+        if self._client is None:
+            self._client = _translated(lambda: self._service.client.job(self._id))
+        job = self._client
+        patiently(job.wait_for_final_state)
+        status = STATUS.get(patiently(job.status), "FAILED")
+        reason, code, result = None, None, None
+        if status == "DONE":
+            answer = patiently(job.result)
+            result = [record(_numbers(pub, self.program_id)) for pub in answer]
+        else:
+            told = patiently(job.error_message) or getattr(job, "_reason", None)
+            reason, code = redact(str(told)) if told else None, _code_of(job)
+        metrics = patiently(job.metrics)
+        timestamps = metrics.get("timestamps") or {}
+        created, started, finished = (
+            self._service.seconds(timestamps.get(name)) for name in ("created", "running", "finished")
+        )
+        finished = self._service.now() if finished is None else finished
+        fact = {
+            **self._common(),
+            "status": status,
+            "reason": reason,
+            "code": code,
+            "session_ended": status != "DONE" and self._session is not None and self._session.ended(),
+            "started": started,
+            "finished": finished,
+            "time": finished,
+            "queue_seconds": max(0.0, (started or finished) - (finished if created is None else created)),
+            "qpu_seconds": (metrics.get("usage") or {}).get("qpu_charge_time_seconds") or 0.0,
+            "result": result,
+        }
+        self._service.tell("job.completed", fact)
+        self._finish(fact)
+
+    def _why_not(self, fact: Mapping[str, Any]) -> RunnerError:
+        text = f"job {self._id} {'was cancelled' if fact['status'] == 'CANCELLED' else 'failed'}"
+        text += f": {fact['reason']}" if fact["reason"] else ""
+        if fact["status"] == "CANCELLED":
+            return JobCancelledError(text, code=fact["code"], session_ended=fact["session_ended"])
+        kind = JobMaxTimeError if fact["code"] == MAX_JOB_TIME_CODE else JobFailedError
+        ended = fact["session_ended"] and fact["code"] in (EXPIRED_CODE, SESSION_CLOSED_CODE, None)
+        return kind(text, code=fact["code"], session_ended=ended)
+
+    # -- looking ----------------------------------------------------------------------------------------
+
+    def job_id(self) -> str:
+        """The service's id."""
+        return self._id
+
+    def status(self) -> str:
+        """As last seen."""
+        return "RUNNING" if self._completed is None else str(self._completed["status"])
+
+    def error_message(self) -> str | None:
+        """Why it failed, if it did."""
+        return None if self._completed is None else self._completed["reason"]
+
+    def usage(self) -> float:
+        """QPU seconds, once it is over."""
+        return 0.0 if self._completed is None else float(self._completed["qpu_seconds"])
+
+
+class IbmPool:
+    """Plain threads: on a real machine the timeline is the machine's business."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._threads = ThreadPoolExecutor(max(1, len(names)))
+
+    def submit(self, _name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start a workload."""
+        return self._threads.submit(contextvars.copy_context().run, function, *args, **kwargs)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._threads.shutdown(wait=True)
+
+
+def patiently(ask: Callable[[], Any]) -> Any:
+    """Ask the service, again after ever longer pauses while it cannot be reached: the job goes on meanwhile."""
+    from qiskit_ibm_runtime.api.exceptions import RequestsApiError
+
+    for attempt in range(RETRIES):
+        try:
+            return _translated(ask, keep=RequestsApiError)
+        except RequestsApiError as error:
+            if error.status_code != -1 or attempt == RETRIES - 1:
+                raise _meaning(error) from error
+            log.warning("the service cannot be reached (%s); trying again", _short(error))
+            time.sleep(2.0**attempt)
+    raise AssertionError
+
+
+def _translated(ask: Callable[[], Any], *, keep: type[Exception] | tuple[()] = ()) -> Any:
+    from qiskit_ibm_runtime.exceptions import IBMError
+
+    try:
+        return ask()
+    except keep:
+        raise
+    except IBMError as error:
+        raise _meaning(error) from error
+
+
+def _meaning(error: Exception) -> RuntimeSessionError:
+    """The house's error for one of the client's."""
+    text = str(error)
+    if f'"code":{SESSION_CLOSED_CODE}' in text or "The session is closed" in text:
+        return SessionClosedError("Session has been closed.", code=SESSION_CLOSED_CODE)
+    if f'"code":{OPEN_PLAN_CODE}' in text:
+        return PlanError(f"{OPEN_PLAN_MESSAGE} {OPEN_PLAN_SOLUTION}", code=OPEN_PLAN_CODE)
+    return RuntimeSessionError(_short(error))
+
+
+def _code_of(job: Any) -> int | None:
+    code = getattr(job, "_reason_code", None)
+    return int(code) if code is not None else None
+
+
+def _short(error: Exception) -> str:
+    return " ".join(str(error).strip("'\"").split())[:300]
+
+
+def _numbers(pub: Any, kind: str) -> dict[str, Any]:
+    import numpy as np
+
+    if kind == "sampler":
+        return dict(pub.data.items())
+    return {
+        "evs": np.asarray(pub.data.evs),
+        "stds": np.asarray(pub.data.stds),
+        "shots": pub.metadata.get("shots"),
+    }
+
+
+def _coerced(kind: str, pubs: list[Any]) -> list[Any]:
+    """PUBs whose parts have names."""
+    from qiskit.primitives.containers.estimator_pub import EstimatorPub
+    from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+    return [(SamplerPub if kind == "sampler" else EstimatorPub).coerce(pub) for pub in pubs]
+
+
+def _values(pub: Any) -> Any:
+    return pub.parameter_values.as_array(pub.circuit.parameters)
+
+
+def _described(pub: Any) -> dict[str, Any]:
+    return {
+        "values": _values(pub).tolist(),
+        "shape": list(pub.shape),
+        "shots": getattr(pub, "shots", None),
+        "precision": getattr(pub, "precision", None),
+    }
+
+
+def _digest(kind: str, pubs: list[Any], arguments: Mapping[str, Any]) -> str:
+    """What is asked, as a digest that is the same in every process."""
+    from runner.engine.identity import canonical_text
+
+    digest = blake2b(f"{kind}|{sorted(arguments.items())}".encode(), digest_size=16)
+    for pub in pubs:
+        values = _values(pub)
+        digest.update(canonical_text(pub.circuit).encode())
+        digest.update(
+            f"|{values.shape}|{getattr(pub, 'shots', None)}|{getattr(pub, 'precision', None)}|".encode()
+        )
+        digest.update(values.tobytes())
+        if kind != "sampler":
+            digest.update(str(pub.observables.tolist()).encode())
+    return digest.hexdigest()

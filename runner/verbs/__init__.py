@@ -1,1 +1,0 @@
-"""What the command line can do besides running: one verb per file."""

@@ -1,0 +1,338 @@
+"""What a run would take, before anything runs: the declared program rehearsed on made-up numbers.
+
+The rehearsal is the run itself (the same experiment, optimizer, session machine, cost model and virtual clock) with
+every simulation replaced by a smooth function of the parameters that costs nothing. An optimizer that is satisfied
+early is started again until its budget is used up, so a forecast says what the whole budget takes; a run that
+converges before takes less. How much less only its landscape tells: small circuits are tried, see `_usual`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from runner.declare.config import Declaration, RunConfig
+from runner.errors import RunnerError
+from runner.runtime.plan import PLANS
+from runner.whatif.usual import Usual, recorded, rows
+
+if TYPE_CHECKING:
+    from runner.run.execution import Preparation
+
+UNLIMITED = 10**12
+"""Seconds that stand for no limit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """Something that may end a run before its budget is used up."""
+
+    name: str
+    """Its key, or the plan's limit in words."""
+    allowed: float
+    """What it allows, in its unit."""
+    needed: float
+    """What the whole budget needs."""
+    unit: str
+    """Unit of both."""
+
+    @property
+    def fits(self) -> bool:
+        """It is not reached."""
+        return self.needed <= self.allowed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What the declared program takes when it uses its whole budget; times on the session's clock."""
+
+    usage_seconds: float
+    """Charged seconds: of a session its active time, of a batch or jobs their QPU time."""
+    wall_seconds: float
+    """From opening to the last event, queueing included."""
+    qpu_seconds: float
+    """Time of all jobs on the QPU."""
+    cost: float
+    """USD on the declared plan."""
+    jobs: int
+    """Jobs submitted."""
+    shots: int
+    """Executions of a circuit on the device: shots × parameter sets × measurement bases of all jobs."""
+    evaluations: int
+    """Energies evaluated."""
+    fits: bool
+    """Nothing ends the run before its budget is used up."""
+    breaks_first: str | None
+    """The limit that does, and when; None where everything fits."""
+    bounded: bool
+    """The optimizer has a budget; without one the numbers are those of one made-up optimization."""
+    costs: dict[str, float | None] = field(default_factory=dict)
+    """Plan → USD; None where the plan does not allow this mode."""
+    limits: list[Limit] = field(default_factory=list)
+    """Every limit with what is needed of it."""
+    usual: Usual | None = None
+    """What it takes where it usually ends before its budget is used up; None where it does not."""
+    circuit: dict[str, Any] = field(default_factory=dict)
+    """Qubits, parameters, depth, two-qubit gates and duration in seconds of the transpiled ansatz."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of forecast.json."""
+        content = asdict(self)
+        for limit, shown in zip(self.limits, content["limits"], strict=True):
+            shown["fits"] = limit.fits
+        return content
+
+
+def forecast(declared: RunConfig | Declaration) -> Forecast:
+    """Rehearse a declared run.
+
+    Raises:
+        ConfigError: the parts of the declaration do not fit together.
+        RunnerError: the experiment cannot work with made-up numbers.
+    """
+    config = declared.config if isinstance(declared, Declaration) else declared
+    as_declared = _Rehearsal(config)
+    whole = as_declared if as_declared.stopped is None else _Rehearsal(config, limited=False)
+    if whole.stopped is not None and whole is not as_declared:
+        whole = as_declared  # it is not the session's end that stops it
+    total = whole.total
+    limits = _limits(config, whole)
+    breaks = next((_words(limit) for limit in limits if not limit.fits), as_declared.stopped)
+    if as_declared.stopped is not None:
+        done, all_ = as_declared.total.evaluations, total.evaluations
+        breaks = f"{breaks}; ends after {done:.0f} of {all_:.0f} evaluations"
+    return Forecast(
+        usage_seconds=whole.usage,
+        wall_seconds=total.end,
+        qpu_seconds=total.qpu_seconds,
+        cost=whole.cost,
+        jobs=round(total.jobs),
+        shots=round(total.executions),
+        evaluations=round(total.evaluations),
+        fits=breaks is None,
+        breaks_first=breaks,
+        bounded=whole.bounded,
+        costs=_costs(config, whole.usage),
+        limits=limits,
+        usual=recorded(declared) or _usual(config, whole),
+        circuit=whole.circuit,
+    )
+
+
+def _usual(config: RunConfig, whole: _Rehearsal) -> Usual | None:
+    """What the run usually takes that may end early: as a trial shows, else by the measured counts of its methods."""
+    if whole.early and (tried := _tried(config)) is not None:
+        same = tried.total.evaluations >= whole.total.evaluations and not _has_target(config)
+        return None if same else _taken(config, tried, f"tried here with seed {config.seed}")
+    if not (whole.counted or _has_target(config)):
+        return None
+    source = "by its method's usual count" if whole.counted else "by the variance of a random state"
+    return _taken(config, _Rehearsal(config, limited=False, how="usual"), source)
+
+
+def _has_target(config: RunConfig) -> bool:
+    return getattr(config.estimator, "target_stddev", None) is not None
+
+
+def _tried(config: RunConfig) -> _Rehearsal | None:
+    """The run itself, where that takes no time: how early a method ends, only the landscape tells."""
+    from runner.whatif.rehearsal import Untried
+
+    try:
+        tried = _Rehearsal(config, limited=False, how="tried")
+    except Untried:
+        return None
+    return tried if tried.stopped is None else None
+
+
+def _taken(config: RunConfig, rehearsed: _Rehearsal, source: str) -> Usual:
+    return Usual(
+        source=source,
+        usage_seconds=rehearsed.usage,
+        cost=rehearsed.cost,
+        evaluations=round(rehearsed.total.evaluations),
+        jobs=round(rehearsed.total.jobs),
+        fits=rehearsed.stopped is None and all(limit.fits for limit in _limits(config, rehearsed)),
+    )
+
+
+class _Rehearsal:
+    """One pass through the program, with the session's limits or without.
+
+    `how` says by which numbers: made-up ones, as many as the budget allows (bound) or its methods usually take
+    (usual), or those of the circuits themselves (tried).
+    """
+
+    def __init__(self, config: RunConfig, *, limited: bool = True, how: str = "bound") -> None:
+        from runner.optimizer import StopOptimization
+        from runner.run.execution import Preparation
+        from runner.run.signals import StopFlag
+        from runner.whatif.rehearsal import (
+            Notes,
+            RehearsalLab,
+            Stage,
+            Tally,
+            TrialLab,
+            TrialStage,
+            Untried,
+            UsualStage,
+        )
+
+        session = replace(config.session, clock="virtual")
+        if not limited:
+            session = replace(session, max_time=None)
+            if getattr(config.estimator, "max_execution_time", None) is not None:
+                config = replace(config, estimator=replace(config.estimator, max_execution_time=None))
+        config = replace(config, session=session)
+        stages = {"bound": Stage, "usual": UsualStage, "tried": TrialStage}
+        preparation = Preparation(config, engine_factory=stages[how])
+        service = preparation.service
+        if not limited:
+            service.plan = replace(
+                service.plan,
+                max_session_time=UNLIMITED,
+                max_batch_time=UNLIMITED,
+                max_job_time=UNLIMITED,
+            )
+            service.machine.plan = service.plan
+        notes = Notes()
+        self.circuit = _circuit(preparation)
+        with StopFlag() as stop:
+            preparation.lab(notes, stop)  # from now on every fact goes to the notes
+            parts = service, preparation.backend, preparation.problem, notes, stop, preparation.prepared
+            lab = (
+                TrialLab(config, *parts)
+                if how == "tried"
+                else RehearsalLab(config, *parts, usual=how == "usual")
+            )
+            self.stopped: str | None = None
+            sooner = config.experiment.usual(preparation.prepared)
+            experiment = sooner if how == "usual" else config.experiment
+            try:
+                with lab:
+                    outcome = experiment.run(lab)
+                if outcome.resumable:
+                    self.stopped = outcome.stop_reason
+            except StopOptimization as reason:
+                self.stopped = reason.reason
+            except Untried:
+                raise
+            except RunnerError as error:
+                self.stopped = str(error)
+            except Exception as error:
+                raise RunnerError(
+                    f"{config.experiment.name} cannot be forecast: {type(error).__name__}: {error}"
+                ) from error
+        sessions = lab.describe_sessions()
+        price = service.price_per_second
+        rest = getattr(lab, "skipped", Tally())
+        skipped = rest.end if config.session.mode == "session" else rest.qpu_seconds
+        self.usage = sessions["usage_seconds"] + skipped
+        self.cost = self.usage * price
+        self.bounded = getattr(lab, "bounded", True)
+        self.early = getattr(lab, "early", False) or sooner is not config.experiment
+        self.counted = getattr(lab, "counted", False) or sooner is not config.experiment
+        self.total = notes.total()
+        self.total.add(rest)
+        self.longest_job = notes.longest_job
+        self.longest_session = notes.longest_session + rest.end
+
+
+def _circuit(preparation: Preparation) -> dict[str, Any]:
+    problem = preparation.problem
+    if problem is None:
+        return {}
+    plan = preparation.backend.estimator_plan(problem.circuit, problem.observable)
+    return {
+        "qubits": problem.hamiltonian.num_qubits,
+        "parameters": problem.ansatz.num_parameters,
+        "depth": problem.circuit.depth(),
+        "two_qubit_gates": problem.circuit.num_nonlocal_gates(),
+        "measurement_bases": plan.num_bases,
+        "duration_seconds": plan.duration,
+    }
+
+
+def _limits(config: RunConfig, whole: _Rehearsal) -> list[Limit]:
+    session, plan = config.session, PLANS[config.session.plan]
+    limits = []
+    job_limit = getattr(config.estimator, "max_execution_time", None)
+    name = "estimator.max_execution_time" if job_limit else f"longest job of the {plan.name} plan"
+    limits.append(
+        Limit(
+            name=name, allowed=job_limit or plan.max_job_time, needed=whole.longest_job, unit="s of QPU time"
+        )
+    )
+    if session.mode != "job" and session.on_expiry != "reopen":
+        declared = session.max_time_seconds
+        name = "session.max_time" if declared else f"longest {session.mode} of the {plan.name} plan"
+        limits.append(
+            Limit(name=name, allowed=declared or session.longest, needed=whole.longest_session, unit="s")
+        )
+    if plan.allocation is not None:
+        limits.append(
+            Limit(
+                name=f"allocation of the {plan.name} plan per 28 days",
+                allowed=plan.allocation,
+                needed=whole.usage,
+                unit="s of usage",
+            )
+        )
+    return limits
+
+
+def _words(limit: Limit) -> str:
+    return f"{limit.name}: {limit.needed:.0f} {limit.unit} needed, {limit.allowed:.0f} allowed"
+
+
+def _costs(config: RunConfig, usage: float) -> dict[str, float | None]:
+    """Price of the usage on every plan; what was declared overrides the declared plan's."""
+    costs: dict[str, float | None] = {}
+    for name, plan in PLANS.items():
+        price = plan.price_per_second
+        if name == config.session.plan and config.session.price_per_second is not None:
+            price = config.session.price_per_second
+        costs[name] = usage * price if plan.sessions or config.session.mode != "session" else None
+    return costs
+
+
+def table(found: Forecast) -> list[tuple[str, str]]:
+    """What is printed: name and value of every line."""
+    from runner.cli.progress import clock
+
+    table_rows = []
+    if found.circuit:
+        duration = found.circuit["duration_seconds"]
+        length = f", {duration * 1e6:.2f} µs long" if duration is not None else ""
+        table_rows.append(
+            (
+                "circuit",
+                f"{found.circuit['qubits']} qubits, {found.circuit['parameters']} parameters, "
+                f"depth {found.circuit['depth']}, {found.circuit['two_qubit_gates']} two-qubit gates{length}",
+            )
+        )
+        table_rows.append(("measurement bases", str(found.circuit["measurement_bases"])))
+    table_rows += [
+        ("evaluations", f"{found.evaluations}" + ("" if found.bounded else " (no budget declared: a guess)")),
+        ("jobs", str(found.jobs)),
+        ("shots", f"{found.shots:,}".replace(",", " ")),
+        ("QPU time", clock(found.qpu_seconds)),
+        ("session clock", clock(found.wall_seconds)),
+        ("usage", clock(found.usage_seconds)),
+        ("cost", f"{found.cost:.2f} USD on the declared plan"),
+    ]
+    table_rows += [
+        (f"  on {plan}", "not possible" if cost is None else f"{cost:.2f} USD")
+        for plan, cost in found.costs.items()
+    ]
+    table_rows += [
+        (
+            limit.name,
+            f"{limit.needed:.1f} of {limit.allowed:g} {limit.unit}: {'fits' if limit.fits else 'too little'}",
+        )
+        for limit in found.limits
+    ]
+    table_rows.append(("fits", "yes" if found.fits else f"no: {found.breaks_first}"))
+    if found.usual is not None:
+        table_rows += rows(found.usual)
+    return table_rows

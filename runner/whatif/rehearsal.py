@@ -1,0 +1,349 @@
+"""A run on made-up numbers: everything is real except the simulation and the journal."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives import BitArray
+
+from runner.engine.engine import Engine
+from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
+from runner.engine.observables import mean_variances
+from runner.engine.sampler import SamplerPlan
+from runner.errors import RunnerError
+from runner.optimizer import OptimizerResult
+from runner.optimizer.nft import NFT
+from runner.record.replay import Record
+from runner.run.context import Lab
+from runner.run.objective import Workload
+from runner.whatif.usual import usual_evaluations
+
+REHEARSED = 400
+"""Evaluations of an optimization that are rehearsed one by one; the rest takes what the second half of them took."""
+
+ALL_REHEARSED = 2000
+"""Evaluations of a run after which optimizations are rehearsed with SHORTEST only."""
+
+SHORTEST = 40
+"""Evaluations that every optimization is rehearsed with, however many optimizations there are."""
+
+TOO_FEW = 2
+"""Evaluations left over that are not worth another start: fewer than a step of some methods takes."""
+
+TRIED_QUBITS = 8
+"""Qubits of a circuit that is tried, two for each where its density matrix is computed."""
+
+TRIED = {False: 3000, True: 600}
+"""Whether gradients are followed → evaluations after which a trial is given up."""
+
+STEP_LIMITS = ("maxiter", "iterations", "generations")
+"""Settings by which optimizers bound their steps; one that bounds anything else, as `sweeps`, is left to itself."""
+
+
+class Stage(Engine):
+    """An engine whose plans know what they cost and make up what they return."""
+
+    estimates: type[EstimatorPlan]
+
+    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
+        """A plan with real measurement bases and duration."""
+        return self._remembered(
+            circuit, observables, lambda: self.estimates(circuit, observables, self._options)
+        )
+
+    def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
+        """A plan with real registers and duration."""
+        return self._remembered(circuit, None, lambda: _MadeUpSamples(circuit, self._options))
+
+
+class _MadeUpEstimates(EstimatorPlan):
+    @property
+    def variance(self) -> float:
+        """Of one shot per basis: the most it can be."""
+        return float(self.variance_bounds.max())
+
+    def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
+        """−mean cos(θₚ − cₚ), spread over the observables."""
+        del seed
+        shape = np.broadcast_shapes(self.shape, values.shape[:-1])
+        evs = np.broadcast_to(landscape(values), shape) if shape else landscape(values)
+        spread = 0.0 if shots is None else math.sqrt(self.variance / shots)
+        return EstimatorNumbers(np.array(evs), np.full(shape, spread), shots)
+
+    def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
+        """The landscape and its slope."""
+        count = max(values.shape[-1], 1)
+        shape = np.broadcast_shapes(self.shape, values.shape[:-1])
+        slope = np.sin(values - _centres(count)) / count
+        return (
+            np.array(np.broadcast_to(landscape(values), shape)),
+            np.array(np.broadcast_to(slope, (*shape, values.shape[-1]))),
+        )
+
+
+class _UsualEstimates(_MadeUpEstimates):
+    @property
+    def variance(self) -> float:
+        """Of one shot per basis, in a random state."""
+        return float(mean_variances(self.terms).max())
+
+
+Stage.estimates = _MadeUpEstimates
+
+
+class UsualStage(Stage):
+    """A stage whose estimates spread as those of random states do, not as much as they can."""
+
+    estimates = _UsualEstimates
+
+
+class Untried(RunnerError):
+    """A run is too long, or its circuits too large, to be tried."""
+
+
+class TrialStage(Engine):
+    """An engine for what takes no time."""
+
+    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
+        """The plan itself, of a small circuit."""
+        self._require_small(circuit)
+        return super().estimator_plan(circuit, observables)
+
+    def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
+        """The plan itself, of a small circuit."""
+        self._require_small(circuit)
+        return super().sampler_plan(circuit)
+
+    def _require_small(self, circuit: QuantumCircuit) -> None:
+        used = len({qubit for item in circuit.data for qubit in item.qubits})
+        if used * (1 if self._options.noise_model is None else 2) > TRIED_QUBITS:
+            raise Untried(f"{used} qubits")
+
+
+class TrialLab(Lab):
+    """A lab in which a run is tried: real energies, of which nothing is kept but what they take."""
+
+    def execute(self, workload: str, *what: Any) -> Any:
+        """Carry out one job, unless there were too many evaluations."""
+        config, notes = self.config, self.record
+        assert isinstance(notes, Notes)
+        slow = any(optimizer.uses_gradient for optimizer in config.experiment.optimizers_of(config))
+        if notes.total().evaluations > TRIED[slow]:
+            raise Untried(f"more than {TRIED[slow]} evaluations")
+        return super().execute(workload, *what)
+
+    def exact_energy(self, *_: Any) -> tuple[None, None]:
+        """Nobody asks."""
+        return None, None
+
+
+class _MadeUpSamples(SamplerPlan):
+    def run(self, values: NDArray, *, shots: int, seed: int) -> dict[str, BitArray]:
+        """Random bits."""
+        rng = np.random.default_rng(seed)
+        result = {}
+        for name, bits in self.registers.items():
+            array = rng.integers(
+                0, 256, size=(*values.shape[:-1], shots, math.ceil(bits / 8)), dtype=np.uint8
+            )
+            if bits % 8:
+                array[..., 0] &= (1 << bits % 8) - 1
+            result[name] = BitArray(array, bits)
+        return result
+
+
+def landscape(values: NDArray) -> NDArray:
+    """−mean cos(θₚ − cₚ) over the last axis: smooth, bounded, with its minimum away from the start."""
+    count = values.shape[-1]
+    if not count:
+        return np.full(values.shape[:-1], -1.0)
+    return -np.cos(values - _centres(count)).mean(axis=-1)
+
+
+def _centres(count: int) -> NDArray:
+    return 1.0 + np.arange(count) * 2.4 % (2 * math.pi)
+
+
+@dataclass
+class Tally:
+    """What jobs have taken."""
+
+    jobs: float = 0
+    """Jobs submitted."""
+    executions: float = 0
+    """Shots × parameter sets × measurement bases."""
+    evaluations: float = 0
+    """Energies evaluated."""
+    qpu_seconds: float = 0.0
+    """Time on the QPU."""
+    end: float = 0.0
+    """When the last of them was over, on the session's clock."""
+
+    def more(self, before: Tally, times: float) -> Tally:
+        """What came since `before`, so many times."""
+        return Tally(
+            **{
+                item.name: times * (getattr(self, item.name) - getattr(before, item.name))
+                for item in fields(self)
+            }
+        )
+
+    def add(self, other: Tally) -> None:
+        """Add up."""
+        for item in fields(self):
+            setattr(self, item.name, getattr(self, item.name) + getattr(other, item.name))
+
+
+class Notes(Record):
+    """Counts what happens in place of writing it down."""
+
+    def __init__(self) -> None:
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        """Workload → what its jobs have taken."""
+        self.mark_at: defaultdict[str, float] = defaultdict(float)
+        """Workload → number of evaluations after which its tally is kept in `marks`."""
+        self.marks: dict[str, Tally] = {}
+        self.longest_job = 0.0
+        self.longest_session = 0.0
+        self.end = 0.0
+        self.recalled = 0
+        self._started: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+        """Take note of one fact."""
+        with self._lock:
+            if "time" in fields:
+                self.end = max(self.end, fields["time"])
+            if kind == "session":
+                self._session(fields)
+            elif "workload" in fields:
+                tally = self.tallies[fields["workload"]]
+                if kind == "job.submitted":
+                    if (
+                        fields["workload"] not in self.marks
+                        and tally.evaluations >= self.mark_at[fields["workload"]]
+                    ):
+                        self.marks[fields["workload"]] = replace(tally)
+                    tally.jobs += 1
+                    tally.executions += sum(int(executions) for executions, _ in fields["work"])
+                    self.longest_job = max(self.longest_job, fields["qpu_estimate"])
+                elif kind == "job.completed":
+                    tally.qpu_seconds += fields["qpu_seconds"]
+                    tally.end = max(tally.end, fields["finished"])
+                elif kind == "evaluation":
+                    tally.evaluations += 1
+
+    def recall(self, workload: str, index: int, digest: str) -> Any:
+        """Nothing is remembered."""
+        del workload, index, digest
+
+    def total(self) -> Tally:
+        """All workloads together; `end` is the last event of all."""
+        total = Tally()
+        for tally in self.tallies.values():
+            total.add(tally)
+        total.end = self.end
+        return total
+
+    def _session(self, fields: Mapping[str, Any]) -> None:
+        session, time = fields["session"], fields["time"]
+        if fields["state"] == "active":
+            self._started.setdefault(session, time)
+        if session in self._started:
+            self.longest_session = max(self.longest_session, time - self._started[session])
+
+
+class RehearsalLab(Lab):
+    """A lab whose optimizers always use up their budget; of long ones the rest is reckoned.
+
+    With `usual` they use up what they are usually satisfied after, where that is known and less.
+    """
+
+    bounded = True
+
+    def __init__(self, *args: Any, usual: bool = False) -> None:
+        super().__init__(*args)
+        self.skipped = Tally()
+        """What the part of the budgets takes that was not rehearsed."""
+        self.early = False
+        """Some optimizer may be satisfied before its budget is used up."""
+        self.counted = False
+        """Of some optimizer it is known after how many evaluations it usually is."""
+        self._usual = usual
+        self._left = ALL_REHEARSED
+
+    def minimize(self, workload: Workload, optimizer: Any, **more: Any) -> OptimizerResult:
+        """Minimize, and again from the start as long as there are evaluations and steps left."""
+        notes = self.record
+        assert isinstance(notes, Notes)
+        tally = notes.tallies[workload.name]
+        more["energy"] = more.get("energy") or self.objective(workload, optimizer=optimizer)
+        budget = self._budget(optimizer, more["energy"], more.get("start"))
+        rehearsed = min(budget or REHEARSED, REHEARSED, max(self._left, SHORTEST))
+        notes.mark_at[workload.name] = tally.evaluations + rehearsed / 2
+        notes.marks.pop(workload.name, None)
+        found, evaluations = self._use_up(workload, optimizer, rehearsed, **more)
+        self._left -= evaluations
+        half = notes.marks.get(workload.name)
+        if budget is None:
+            self.bounded = False
+        elif half and budget > rehearsed and tally.evaluations > half.evaluations and not found.resumable:
+            skipped = tally.more(half, (budget - evaluations) / (tally.evaluations - half.evaluations))
+            if len(notes.tallies) > 1:  # others run at the same time, but not on the QPU
+                skipped.end = skipped.qpu_seconds + skipped.jobs * self.config.session.latency
+            self.skipped.add(skipped)
+        return found
+
+    def exact_energy(self, *_: Any) -> tuple[None, None]:
+        """Made-up numbers have none."""
+        return None, None
+
+    def _budget(self, optimizer: Any, energy: Any, start: Any) -> int | None:
+        """Evaluations that the optimizer may make, or usually makes; None where nobody knows."""
+        budget: int | None = optimizer.max_evaluations
+        self.early = self.early or getattr(optimizer, "ends_early", True)
+        usual = usual_evaluations(
+            optimizer,
+            len(self.problem.initial_point if start is None else start),
+            differences=self.config.gradient == "none",
+            sampled=self.config.estimator.precision != 0,
+            per_sweep=optimizer.energies_per_sweep(energy.frequencies())
+            if isinstance(optimizer, NFT)
+            else None,
+        )
+        if usual is None or (budget is not None and usual >= budget):
+            return budget
+        self.counted = True
+        return usual if self._usual else budget
+
+    def _use_up(
+        self, workload: Workload, optimizer: Any, budget: int, **more: Any
+    ) -> tuple[OptimizerResult, int]:
+        declared = replace(optimizer, target_energy=None, max_evaluations=budget)
+        workload.pursue(more["energy"])
+        known, proposed = workload.candidates, workload.candidates
+        evaluations = steps = 0
+        while True:
+            workload.candidates = list(known)
+            found = super().minimize(workload, declared, **more)
+            workload.candidates = proposed = workload.candidates if found.evaluations else proposed
+            evaluations += found.evaluations
+            steps += found.iterations
+            left = {"max_evaluations": budget - evaluations}
+            for name in STEP_LIMITS:
+                if getattr(optimizer, name, None) is not None:
+                    left[name] = getattr(optimizer, name) - steps
+            whole = budget is None or getattr(optimizer, "sweeps", None) is not None
+            done = whole or found.resumable or not found.evaluations
+            if done or min(left.values()) < 1 or left["max_evaluations"] < TOO_FEW:
+                return found, evaluations
+            declared = replace(declared, **left)
