@@ -1,0 +1,496 @@
+"""Every fact of a run, once: what it is called in the journal, what it says and in which units.
+
+A fact is made by naming its fields and read by its attributes; the kind, which is text, matters only where a line is
+written or read. What is given is written, in the order in which it is declared here; what a line does not say, because
+an earlier release did not know it or because it does not apply, reads as its default. What a later release adds is
+kept and not looked at, and a line of a kind that is not known here is an `Other`.
+
+Numbers that are not finite are read back as JSON has them: "nan", "inf", "-inf".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+
+Kind = TypeVar("Kind", bound="Event")
+Vocabulary = dict[str, "type[Event]"]
+
+RUN: Vocabulary = {}
+"""Kind → class, of all facts that the journal of a run knows."""
+
+RESERVED = frozenset(("journal", "seq", "t", "kind", "crc"))
+"""Names that every line has for itself."""
+
+
+class Event:
+    """A fact.
+
+    It lives in the dictionary that it was made or read from: a run makes several for each evaluation, and half a
+    million of them are read back.
+    """
+
+    kind: ClassVar[str] = ""
+    """What it is called in the journal."""
+    replayed: ClassVar[bool] = False
+    """A resumed run produces it again; the others speak of one process."""
+    derived: ClassVar[bool] = False
+    """It follows from what is recorded before it, so that a kill may cost it: it is worked out again."""
+
+    seq: int = -1
+    """Number of its line; −1 before it is read from one."""
+    t: float = 0.0
+    """When it was written, in Unix seconds; 0 before it is read."""
+
+    _names: ClassVar[tuple[str, ...]] = ()
+    _needed: ClassVar[frozenset[str]] = frozenset()
+    _orders: ClassVar[dict[tuple[str, ...], tuple[str, ...]]] = {}
+
+    def __init__(self, **said: Any) -> None:
+        try:
+            order = self._orders[tuple(said)]
+        except KeyError:
+            order = self._order(tuple(said))
+        _live_in(self, {name: said[name] for name in order} if order else said)
+
+    @classmethod
+    def _order(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        """The order of fields for those that were given; empty where it is theirs. Worked out once for each set."""
+        wrong = [*(set(given) - set(cls._names)), *(cls._needed - set(given))]
+        if wrong:
+            raise TypeError(f"{cls.__name__} is made of {', '.join(cls._names)}; wrong or missing: {wrong}")
+        order = tuple(name for name in cls._names if name in given)
+        return cls._orders.setdefault(given, () if order == given else order)
+
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> Self:
+        """The fact that says this; it keeps the dictionary."""
+        event = object.__new__(cls)
+        _live_in(event, said)
+        return event
+
+    @property
+    def stream(self) -> str:
+        """Among facts of its kind, those with which it keeps its order when a run is repeated: those of a workload."""
+        return str(vars(self).get("workload", ""))
+
+    def said(self) -> dict[str, Any]:
+        """What its line says besides its number, time and kind; not to be changed."""
+        found = vars(self)
+        if "seq" in found:
+            return {name: value for name, value in found.items() if name not in RESERVED}
+        return found
+
+    def _more(self) -> dict[str, Any]:
+        """What it says beyond the fields that all of its kind have."""
+        return {name: value for name, value in self.said().items() if name not in self._names}
+
+
+_live_in: Callable[[Event, dict[str, Any]], None] = Event.__dict__["__dict__"].__set__
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True)
+def fact(
+    kind: str, *, replayed: bool = False, derived: bool = False, among: Vocabulary = RUN
+) -> Callable[[type[Kind]], type[Kind]]:
+    """Make a class with annotated fields a frozen dataclass, and the journal's word for it known.
+
+    Args:
+        kind: the word.
+        replayed: a resumed run produces it again.
+        derived: it follows from the facts before it.
+        among: the words of one sort of journal.
+    """
+
+    def declare(cls: type[Kind]) -> type[Kind]:
+        cls.kind, cls.replayed, cls.derived = kind, replayed, derived
+        dataclass(frozen=True, kw_only=True, init=False)(cls)
+        cls._names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
+        cls._needed = frozenset(name for name in cls._names if not hasattr(cls, name))
+        cls._orders = {}
+        among[kind] = cls
+        return cls
+
+    return declare
+
+
+class Other(Event):
+    """A fact of a kind that is not known here."""
+
+
+def from_line(line: bytes, vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
+    """The fact in a line of a journal, whose checksum is not looked at."""
+    return event_of(json.loads(line), vocabulary)
+
+
+def event_of(said: dict[str, Any], vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
+    """The fact that the content of a line is about; it keeps the dictionary."""
+    found = vocabulary.get(said.get("kind", ""))
+    if found is None:
+        return Other.read(said)
+    del said["kind"]
+    return found.read(said)
+
+
+# -- the run and its processes ----------------------------------------------------------------------------
+
+
+@fact("run.started")
+class RunStarted(Event):
+    """A run begins: what was declared, and what else may change a number."""
+
+    run_id: str
+    """Name of the run directory."""
+    identity: int = 1
+    """How its jobs are told apart by digest, see `runner.record.replay.IDENTITY`."""
+    name: str
+    """What the run is called."""
+    experiment: str
+    """Name of the experiment, which is that of its main workload too."""
+    config: Mapping[str, Any]
+    """The whole declaration."""
+    schemas: Mapping[str, str]
+    """Group → name of the schema that its choice was checked by."""
+    overrides: list[str]
+    """What was typed."""
+    seed: int
+    """Seed of the run."""
+    forked_from: str | None = None
+    """`run_id` of the run at whose best parameters it starts."""
+    versions: Mapping[str, str]
+    """Package → version."""
+    threads: int
+    """Threads of the simulator."""
+    processor: str
+    """Model name."""
+    commit: str | None = None
+    """Git commit of the folder, with a + when there were changes; None outside a repository."""
+    pid: int = 0
+    """Process."""
+    idle_qubits: str | None = None
+    """What becomes of qubits that wait; None where nothing is noisy."""
+    parent: str | None = None
+    """The sweep it belongs to, told apart from every other."""
+
+
+@fact("run.resumed")
+class RunResumed(Event):
+    """Another process goes on with the run."""
+
+    pid: int = 0
+    """That process."""
+
+
+@fact("run.interrupted")
+class RunInterrupted(Event):
+    """A process begins to shut down; what it does from here on is no part of the run."""
+
+    reason: str = ""
+    """Why, without secrets."""
+
+
+@fact("result")
+class Result(Event):
+    """The content of result.json."""
+
+    result: Mapping[str, Any]
+    """As `runner.run.results.RunResult` has it; usage in seconds, cost in USD."""
+
+
+@fact("run.ended")
+class RunEnded(Event):
+    """A process has come to the run's end; one that was stopped may still be resumed."""
+
+    status: str
+    """finished | stopped | interrupted | failed."""
+    stop_reason: str = ""
+    """In words."""
+    exit_code: int = 0
+    """What the process ends with."""
+
+
+@fact("note")
+class Note(Event):
+    """Something that a reader of the run should know."""
+
+    level: str
+    """As in logging: warning | …"""
+    text: str
+    """One line."""
+
+
+# -- what is computed ---------------------------------------------------------------------------------------
+
+
+@fact("hamiltonian")
+class HamiltonianRead(Event):
+    """How the file of the Hamiltonian was understood."""
+
+    format: str
+    """Format of the file, in words."""
+    qubits: int
+    """Qubits it acts on."""
+    terms: int
+    """Pauli terms."""
+    first_term: str
+    """Weight and letters."""
+    last_term: str
+    """Weight and letters."""
+    identity: float
+    """Weight of the identity, in the Hamiltonian's unit."""
+    order: str
+    """Which end of a label is qubit 0."""
+    notes: list[str]
+    """What was assumed."""
+    words: str
+    """All of it on one line."""
+
+
+@fact("problem")
+class ProblemPosed(Event):
+    """Sizes, the exact energy, and both circuits."""
+
+    qubits: int
+    """Qubits of the Hamiltonian."""
+    terms: int
+    """Pauli terms."""
+    parameters: int
+    """Parameters of the ansatz."""
+    parameter_names: list[str] | None = None
+    """In the order of the parameters; None before 0.2.0."""
+    reference_energy: float | None = None
+    """Exact lowest energy in the Hamiltonian's unit; None where it is not known."""
+    source: str | None = None
+    """Where the Hamiltonian is from; None where it was declared in full."""
+    reference_note: str | None = None
+    """Where the exact energy is from and which states it is the lowest of."""
+    sector: Mapping[str, int] | None = None
+    """`up` and `down` electrons; None where there are no electrons."""
+    circuits: Mapping[str, Any]
+    """`declared` and `device` → depth, two_qubit_gates, gates, and qasm (OpenQASM 3; None where it is too long)."""
+
+
+@fact("evaluation", replayed=True, derived=True)
+class Evaluation(Event):
+    """One energy as a function of the parameters."""
+
+    workload: str
+    """Whose."""
+    index: int
+    """How many the workload has evaluated before."""
+    energy: float
+    """In the Hamiltonian's unit."""
+    stddev: float
+    """Its standard error; 0 where it is exact."""
+    best: float
+    """The workload's lowest energy so far."""
+    gradient_norm: float | None = None
+    """√Σ(∂E/∂θ)², where a gradient was measured."""
+    parameters: list[float] | None = None
+    """In radians, shape (P,), where this one is the lowest so far."""
+
+
+@fact("iteration", replayed=True, derived=True)
+class Iteration(Event):
+    """One step of an optimizer, which may tell more of it."""
+
+    workload: str
+    """Whose."""
+    iteration: int
+    """Its number, from 1."""
+    energy: float
+    """Where it stands, in the Hamiltonian's unit."""
+    evaluations: int
+    """Energies evaluated so far in this minimization."""
+
+    @classmethod
+    def of(cls, workload: str, iteration: int, progress: Mapping[str, Any]) -> Iteration:
+        """The step with all that the optimizer tells of it, `energy` and `evaluations` among that."""
+        return cls.read({"workload": workload, "iteration": iteration, **progress})
+
+    @property
+    def more(self) -> dict[str, Any]:
+        """What this optimizer tells of its steps beyond what all do."""
+        return self._more()
+
+
+@fact("reserve", replayed=True)
+class Reserve(Event):
+    """The rest of the session is kept for measuring the result."""
+
+    workload: str
+    """The first that was stopped."""
+    seconds_left: float
+    """Of the session, in seconds of its clock."""
+    seconds_needed: float
+    """To measure the result, in seconds of its clock."""
+
+
+@fact("candidates", replayed=True)
+class Candidates(Event):
+    """The points that may be a workload's answer, measured afresh."""
+
+    workload: str
+    """Whose."""
+    candidates: list[Mapping[str, Any]]
+    """For each point origin (answer | mean | best), energy, stddev and parameters [rad]."""
+    chosen: int
+    """Place of the one with the lowest energy."""
+
+
+@fact("estimate", replayed=True)
+class Estimate(Event):
+    """The energy of a workload's answer by shots that had no part in choosing it."""
+
+    workload: str
+    """Whose."""
+    energy: float
+    """In the Hamiltonian's unit."""
+    stddev: float
+    """Its standard error."""
+    parameters: list[float] | None = None
+    """In radians, shape (P,); None in 0.1.0."""
+    origin: str | None = None
+    """answer | mean | best: which candidate it is; None in 0.1.0, which measured the best one only."""
+
+
+@fact("checkpoint", replayed=True)
+class Checkpoint(Event):
+    """One row of the result's table."""
+
+    row: int
+    """How many rows there are before it."""
+
+    @classmethod
+    def of(cls, row: int, columns: Mapping[str, Any]) -> Checkpoint:
+        """The row with what the experiment says in it."""
+        return cls.read({"row": row, **columns})
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Column → value."""
+        return self._more()
+
+
+# -- sessions and jobs; times in seconds on the session's clock ---------------------------------------------
+
+
+@fact("ibm")
+class IbmAnnounced(Event):
+    """A real machine is going to be used."""
+
+    token: str
+    """What the tags of all jobs of this run begin with."""
+    started: str
+    """The date that times count from, ISO 8601."""
+    backend: str
+    """Name of the machine."""
+
+
+@fact("session", replayed=True)
+class SessionChanged(Event):
+    """A session or batch is in another state."""
+
+    session: str
+    """Its id."""
+    state: str
+    """open | active | inactive | closed."""
+    status: str
+    """The same in the words of `Session.status()`."""
+    reason: str
+    """What brought it there."""
+    time: float
+    """When [s]."""
+    accepting_jobs: bool
+    """Whether it takes new ones."""
+    mode: str
+    """dedicated | batch."""
+    backend: str
+    """Name of the device."""
+    max_time: float
+    """How long it may last [s]."""
+    interactive_timeout: float | None = None
+    """How long it stays active without a job [s]."""
+    usage_time: float | None = None
+    """What it is charged so far [s]; None where the service does not tell."""
+
+    @property
+    def stream(self) -> str:
+        """The session."""
+        return self.session
+
+
+@fact("job.submitted", replayed=True, derived=True)
+class JobSubmitted(Event):
+    """A job waits for its turn."""
+
+    job: str
+    """Its id."""
+    workload: str
+    """Whose."""
+    index: int
+    """How many the workload has submitted before."""
+    digest: str
+    """What was asked."""
+    session: str | None
+    """Id of its session or batch; None in job mode."""
+    backend: str
+    """Name of the device."""
+    tags: list[str]
+    """Its tags."""
+    program: str
+    """estimator | sampler."""
+    seed: int | None
+    """Seed of its random numbers; None on a real machine."""
+    after: str | None = None
+    """The job whose end its program had seen last; None where that is none, or not known: on a real machine."""
+    time: float
+    """When [s]."""
+    qpu_estimate: float | None
+    """What it is expected to take on the QPU [s]; None on a real machine."""
+    preparation: float
+    """Classical work before it comes to the QPU [s]."""
+    pubs: list[Mapping[str, Any]]
+    """For each PUB its values [rad], shape, shots and precision."""
+    work: list[list[Any]] | None = None
+    """For each circuit executions and their length [s], of which the cost model reckons; None on a real machine."""
+
+
+@fact("job.completed", replayed=True)
+class JobCompleted(Event):
+    """A job is over, whatever became of it."""
+
+    job: str
+    """Its id."""
+    workload: str
+    """Whose."""
+    index: int
+    """How many the workload has submitted before."""
+    digest: str
+    """What was asked."""
+    session: str | None
+    """Id of its session or batch; None in job mode."""
+    status: str
+    """DONE | FAILED | CANCELLED."""
+    reason: str | None = None
+    """Why it is not done."""
+    code: int | None = None
+    """The service's number for that."""
+    session_ended: bool = False
+    """The end of its session is to blame."""
+    started: float | None
+    """When its turn came [s]; None if it never did."""
+    finished: float
+    """When it was over [s]."""
+    time: float
+    """The same [s]."""
+    queue_seconds: float
+    """From its submission to its turn [s]."""
+    qpu_seconds: float
+    """What it took on the QPU [s]."""
+    result: list[Mapping[str, Any]] | None = None
+    """For each PUB its arrays by name; None if it is not done."""
+    simulation_failed: bool = False
+    """Its simulation failed, which is no fact about the experiment: another attempt may succeed."""

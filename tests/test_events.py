@@ -1,0 +1,78 @@
+"""Every fact of a run: made by name, read by attribute, and the same bytes in the journal as ever."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import FrozenInstanceError, is_dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from runner.record.events import RUN, Evaluation, Iteration, Other, SessionChanged, from_line
+
+GOLDEN = sorted((Path(__file__).parent / "golden").glob("*/*/journal.jsonl"))
+
+
+def lines(path: Path) -> list[bytes]:
+    """The whole lines of a journal; one that was cut off by a kill is none."""
+    return [line for line in path.read_bytes().split(b"\n") if line.endswith(b'"}')]
+
+
+@pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.parent.name)
+def test_what_a_release_wrote_is_read_and_would_be_written_again(path: Path) -> None:
+    """Of every line the kind is known, and its fields come out again as the bytes that release wrote."""
+    for line in lines(path):
+        event = from_line(line)
+
+        found = re.fullmatch(rb'\{.*?"t":[0-9.e+]+,"kind":"([a-z.]+)",(.*),"crc":"\w{8}"\}', line)
+        assert found is not None
+        assert type(event) is RUN[found[1].decode()]
+        assert event.kind == found[1].decode()
+        assert orjson.dumps(event.said()) == b"{%b}" % found[2]
+
+
+def test_facts_are_frozen_and_say_what_they_are_made_of() -> None:
+    """Nobody changes the past; a field that does not exist, or one that is missing, is no fact."""
+    assert all(is_dataclass(one) for one in RUN.values())
+    made = Evaluation(energy=-1.0, index=0, workload="vqe", best=-1.0, stddev=0.0)
+
+    with pytest.raises(FrozenInstanceError):
+        made.energy = 2.0  # type: ignore[misc]
+    with pytest.raises(TypeError, match="missing: \\['stddev'\\]"):
+        Evaluation(workload="vqe", index=0, energy=-1.0, best=-1.0)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="enrgy"):
+        Evaluation(workload="vqe", index=0, enrgy=-1.0, best=-1.0, stddev=0.0)  # type: ignore[call-arg]
+
+
+def test_the_order_of_a_line_is_that_of_the_declaration() -> None:
+    """However a maker names the fields, the bytes are the same; what was not given is not written."""
+    made = Evaluation(best=-1.0, stddev=0.0, index=0, energy=-1.0, workload="vqe")
+
+    assert list(made.said()) == ["workload", "index", "energy", "stddev", "best"]
+    assert made.gradient_norm is None
+    assert made == Evaluation(workload="vqe", index=0, energy=-1.0, stddev=0.0, best=-1.0)
+
+
+def test_what_other_releases_say_or_do_not_say() -> None:
+    """A later one may add a field or a kind, an earlier one knew fewer: all can be read, and nothing gets lost."""
+    more = from_line(
+        b'{"seq":3,"t":1.5,"kind":"evaluation","workload":"w","index":0,"energy":"nan","colour":"red"}'
+    )
+    new = from_line(b'{"seq":4,"t":2.5,"kind":"moon.rose","phase":0.5,"workload":"w"}')
+    old = from_line(b'{"seq":5,"t":3.5,"kind":"session","session":"s","state":"open","time":0.0}')
+
+    assert isinstance(more, Evaluation)
+    assert (more.seq, more.t, more.energy, more.parameters) == (3, 1.5, "nan", None)
+    assert more.said() == {"workload": "w", "index": 0, "energy": "nan", "colour": "red"}
+    assert isinstance(new, Other)
+    assert (new.kind, new.stream, new.said()) == ("moon.rose", "w", {"phase": 0.5, "workload": "w"})
+    assert isinstance(old, SessionChanged)
+    assert (old.stream, old.interactive_timeout, old.usage_time) == ("s", None, None)
+
+
+def test_what_an_optimizer_tells_of_its_steps_is_open() -> None:
+    """An optimizer of a plug-in may tell anything; what all tell has a name."""
+    step = Iteration.of("w", 3, {"energy": -1.0, "evaluations": 7, "trust_radius": 0.5})
+
+    assert (step.iteration, step.evaluations, step.more) == (3, 7, {"trust_radius": 0.5})
