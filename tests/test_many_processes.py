@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,9 @@ def test_G10_another_thread_count_is_told(workdir: Path, monkeypatch: pytest.Mon
     whole = run(compose(*SMALL), directory="whole").directory
     interrupted(whole, workdir / "part", 9)
     with Journal.append_to(workdir / "part" / "journal.jsonl") as journal:
-        started = dict(journal.contents.events[0])
-        journal.contents.events[0] = {**started, "threads": started["threads"] + 1}
+        started, *others = journal.contents.events
+        changed = [{**started, "threads": started["threads"] + 1}, *others]
+        journal.contents = replace(journal.contents, events=changed)
 
         with pytest.raises(ResumeError, match="threads is 1 now and was 2"):
             reopen(RunDirectory.existing("part"), journal)

@@ -38,11 +38,21 @@ def as_event(kind: str, fields: Mapping[str, Any]) -> bytes:
         ValueError: a field has a name that the journal needs for itself.
         TypeError: a field holds what no event can hold.
     """
+    return b"".join((b',"t":', orjson.dumps(time.time()), as_fields(kind, fields)))
+
+
+def as_fields(kind: str, fields: Mapping[str, Any]) -> bytes:
+    """What the line of an event says between its time and its checksum, the same for the same fact.
+
+    Raises:
+        ValueError: a field has a name that the journal needs for itself.
+        TypeError: a field holds what no event can hold.
+    """
     form = _form(kind, tuple(fields), tuple(map(type, fields.values())))
     body = form.say(fields) if form.sayable else None
     if body is None:
         body = _dump({key: _plain(item) for key, item in fields.items()})
-    return b"".join((b',"t":', orjson.dumps(time.time()), form.start, body[1:-1]))
+    return form.start + body[1:-1]
 
 
 class _Form(NamedTuple):

@@ -13,12 +13,11 @@ is also how soon it is noticed that somebody deleted the file.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +26,7 @@ from zlib import crc32
 from runner.errors import JournalError, StorageError
 from runner.record import faults
 from runner.record.encoding import as_event
+from runner.record.log import Event, EventLog, OpenFile, decode
 
 FORMAT = 1
 """Version of the line format; the first line of every journal carries it."""
@@ -40,7 +40,11 @@ HURRY = 0.02
 HURRIED = 8
 """After so many fast ones in a row, events that can wait are written together with the next one."""
 
+CHUNK = 1 << 20
+"""Bytes that are checked at a time."""
+
 _MAGIC = b'{"journal":'
+_FIRST = b'{"journal":%d,"seq":0,' % FORMAT
 _TAIL = len(',"crc":"01234567"}')
 
 
@@ -48,7 +52,7 @@ _TAIL = len(',"crc":"01234567"}')
 class JournalContents:
     """What can be trusted of a journal."""
 
-    events: list[dict[str, Any]] = field(default_factory=list)
+    events: EventLog
     """The intact events, oldest first, without their checksums."""
 
     dropped: str | None = None
@@ -79,7 +83,7 @@ class Journal:
         """Start a new journal; the file must not exist."""
         path = Path(path)
         descriptor = _open(path, os.O_CREAT | os.O_EXCL)
-        return cls(path, descriptor, JournalReader(descriptor), write)
+        return cls(path, descriptor, JournalReader(path), write)
 
     @classmethod
     def append_to(cls, path: str | Path, *, write: Callable[[int, bytes], int] = os.write) -> Self:
@@ -90,9 +94,9 @@ class Journal:
         """
         path = Path(path)
         descriptor = _open(path, 0)
-        reader = JournalReader(descriptor)
         try:
-            reader.read()
+            reader = JournalReader(path)
+            reader.scan()
             if not reader.events and not reader.resembles_journal():
                 raise JournalError(f"{path} is not a journal, or its first line is damaged")
             if reader.damaged:
@@ -229,55 +233,60 @@ class Journal:
 
 
 class JournalReader:
-    """Reads the intact lines of a journal as they appear; the only place that knows how a line is checked."""
+    """Finds the intact lines of a journal as they appear; the only place that knows how a line is checked."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.events: list[dict[str, Any]] = []
+    def __init__(self, path: Path) -> None:
+        """Raises an OSError where there is nothing to be read."""
+        self._file = OpenFile(path)
+        self.events = EventLog(self._file)
         self.offset = 0
         """Bytes of the file that have been read and found intact."""
         self.crc = 0
         self.damaged: str | None = None
-        self._descriptor = descriptor
         self._torn = 0
 
-    def read(self) -> list[dict[str, Any]]:
+    def read(self) -> Iterator[Event]:
         """The events that have become readable since the last call."""
-        fresh: list[dict[str, Any]] = []
-        if self.damaged:
-            return fresh
-        size = os.fstat(self._descriptor).st_size
-        if size < self.offset:
-            self.damaged = f"the file became shorter than the {len(self.events)} events already read"
-            return fresh
-        *lines, torn = _read_exactly(self._descriptor, size - self.offset, self.offset).split(b"\n")
-        self._torn = len(torn)
-        for line in lines:
-            event = self._check(line)
-            if event is None:
-                break
-            fresh.append(event)
-            self.events.append(event)
-            self.offset += len(line) + 1
-        return fresh
+        return self.events.at(self.scan())
 
-    def _check(self, line: bytes) -> dict[str, Any] | None:
-        """The event in `line`, or None, with `damaged` saying why."""
+    def scan(self) -> range:
+        """Check what has become readable since the last call; where its events are."""
+        known = len(self.events)
+        size = self._file.size
+        if not self.damaged and size < self.offset:
+            self.damaged = f"the file became shorter than the {known} events already read"
+        rest, reached, self._torn = b"", self.offset, 0
+        while not self.damaged and reached < size:
+            chunk = self._file.read(min(size - reached, CHUNK), reached)
+            if not chunk:
+                break
+            reached += len(chunk)
+            *lines, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
+            for line in lines:
+                if not self._check(line):
+                    break
+            self._torn = len(rest)
+        return range(known, len(self.events))
+
+    def _check(self, line: bytes) -> bool:
+        """Whether the next line is intact, with `damaged` saying why not."""
         number = len(self.events)
         text = line[:-_TAIL]
         crc = crc32(text, self.crc)
         if line[-_TAIL:] != b',"crc":"%08x"}' % crc:
             self.damaged = f"line {number + 1} is damaged"
-            return None
-        event = json.loads(text + b"}")
-        if event.get("seq") != number or (number == 0 and event.get("journal") != FORMAT):
-            self.damaged = (
-                f"written by another version (format {event.get('journal')}, this version reads {FORMAT})"
-                if number == 0
-                else f"line {number + 1} is out of order"
-            )
-            return None
+            return False
+        try:
+            if not line.startswith(b'{"seq":%d,' % number if number else _FIRST):
+                self.damaged = f"line {number + 1} is out of order" if number else _another_version(line)
+                return False
+            self.events.add(_kind(line), line, len(line) + 1)
+        except ValueError:  # its checksum is right all the same, so somebody made it by hand
+            self.damaged = f"line {number + 1} is no event"
+            return False
         self.crc = crc
-        return event
+        self.offset += len(line) + 1
+        return True
 
     @property
     def dropped(self) -> str | None:
@@ -291,7 +300,7 @@ class JournalReader:
 
     def resembles_journal(self) -> bool:
         """Whether a file without events is the start of a journal: empty, or cut off in its first line."""
-        start = os.pread(self._descriptor, len(_MAGIC), 0)
+        start = self._file.read(len(_MAGIC), 0)
         return not self.damaged and _MAGIC.startswith(start)
 
 
@@ -299,34 +308,24 @@ def read_journal(path: str | Path) -> JournalContents:
     """The intact prefix of a journal, and a line on what had to be dropped."""
     path = Path(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        reader = JournalReader(path)
+        reader.scan()
     except OSError as error:
         raise JournalError(f"no journal can be read at {path}: {error.strerror}") from error
-    try:
-        reader = JournalReader(descriptor)
-        reader.read()
-        return JournalContents(reader.events, reader.dropped)
-    except OSError as error:
-        raise JournalError(f"no journal can be read at {path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
+    return JournalContents(reader.events, reader.dropped)
 
 
 def follow(
     path: str | Path, *, poll: float = 0.05, stop: Callable[[], bool] | None = None
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Event]:
     """Yield events as they are written, until the writer lets go of the journal or `stop()` says so."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        reader = JournalReader(descriptor)
-        while True:
-            ended = not is_open(path) or (stop is not None and stop())
-            yield from reader.read()
-            if ended or reader.damaged:
-                return
-            time.sleep(poll)
-    finally:
-        os.close(descriptor)
+    reader = JournalReader(Path(path))
+    while True:
+        ended = not is_open(path) or (stop is not None and stop())
+        yield from reader.read()
+        if ended or reader.damaged:
+            return
+        time.sleep(poll)
 
 
 def is_open(path: str | Path) -> bool:
@@ -365,22 +364,22 @@ def _open(path: Path, flags: int) -> int:
     raise JournalError(f"{path} is being written by another process")
 
 
-def _read_exactly(descriptor: int, count: int, offset: int) -> bytes:
-    """`count` bytes at `offset`, or fewer when the file ends before."""
-    chunks = []
-    while count > 0:
-        chunk = os.pread(descriptor, count, offset)
-        if not chunk:
-            break
-        chunks.append(chunk)
-        count -= len(chunk)
-        offset += len(chunk)
-    return b"".join(chunks)
+def _kind(line: bytes) -> str:
+    """Of which kind the event in an intact line is."""
+    start = line.find(b',"kind":"', 0, 96) + len(b',"kind":"')
+    if start < len(b',"kind":"'):
+        return str(decode(line, plain=False).get("kind"))
+    return line[start : line.index(b'"', start)].decode()
+
+
+def _another_version(line: bytes) -> str:
+    found = decode(line, plain=False).get("journal")
+    return f"written by another version (format {found}, this version reads {FORMAT})"
 
 
 def _set_aside(path: Path, descriptor: int, offset: int) -> None:
     """Keep the bytes after `offset` in a file of their own before they are cut off."""
-    rest = _read_exactly(descriptor, os.fstat(descriptor).st_size - offset, offset)
+    rest = OpenFile(path).read(os.fstat(descriptor).st_size - offset, offset)
     aside = path.with_name(f"{path.name}.dropped-{offset}")
     with os.fdopen(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
         file.write(rest)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.errors import ResumeError
-from runner.record.encoding import encode
+from runner.record.encoding import as_fields, encode
 from runner.record.journal import Journal
+from runner.record.log import Event, EventLog, Selection, of
 
 Listener = Callable[[str, Mapping[str, Any]], None]
 
@@ -30,7 +32,9 @@ RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
 
 _NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
+_END = len(',"crc":"01234567"}')
 _BOUNDARIES = ("run.interrupted", "run.resumed")
+_DECIDING = frozenset((*_BOUNDARIES, "reserve", "run.ended"))
 
 
 class Record:
@@ -41,30 +45,31 @@ class Record:
     workload), because between threads only the order within a stream is fixed.
     """
 
-    def __init__(self, journal: Journal, recorded: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(self, journal: Journal, recorded: Sequence[Event] = ()) -> None:
         self._journal = journal
         self._lock = threading.Lock()
-        self._past: defaultdict[tuple[str, str], deque[Mapping[str, Any]]] = defaultdict(deque)
-        self._results: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._past: defaultdict[tuple[str, str], _Past] = defaultdict(_Past)
+        self._results: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self._listeners: list[Listener] = []
         self._derived = DERIVED
         self.recalled = 0
         """Jobs answered from the journal so far."""
-        self._recorded = list(recorded)
+        self._recorded = recorded
         self.identity: int = IDENTITY
         """How this run's jobs were told apart when it was started."""
-        if self._recorded and self._recorded[0]["kind"] == "run.started":
-            self.identity = self._recorded[0].get("identity", 1)
-        replayed = lasting([*self._recorded, {"kind": "run.resumed"}])
-        for event in replayed:
-            self._past[_stream(event["kind"], event)].append(event)
-        measured = {id(event) for event in replayed if event.get("workload") == RESULTS}
-        for event in self._recorded:
-            if event.get("workload") == RESULTS and id(event) not in measured:
+        if recorded and recorded[0]["kind"] == "run.started":
+            self.identity = recorded[0].get("identity", 1)
+        measured: set[int] = set()
+        for place in lasting_places(recorded, resumed=True):
+            event = recorded[place]
+            self._past[_stream(event["kind"], event)].places.append(place)
+            if event.get("workload") == RESULTS:
+                measured.add(place)
+        for place, event in _jobs_done(recorded):
+            if event["workload"] == RESULTS and place not in measured:
                 continue  # it measured the result of a run that goes on now
             # a job that came to its end while the session was closed is paid for as well
-            if event["kind"] == "job.completed" and event["status"] == "DONE":
-                self._results[event["workload"], event["index"]] = event
+            self._results[event["workload"]][event["index"]] = place
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(kind, fields)` for every fact from now on, replayed ones included."""
@@ -79,7 +84,7 @@ class Record:
         self._derived -= chosen
         for stream in [stream for stream in self._past if stream[0] in chosen]:
             del self._past[stream]
-        return [event for event in self._recorded if event["kind"] in chosen]
+        return list(of(self._recorded, *chosen))
 
     def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
         """Record one fact.
@@ -95,9 +100,9 @@ class Record:
         if self._past:
             with self._lock:
                 past = self._past.get(_stream(kind, fields))
-                expected = past.popleft() if past else None
+                expected = past.next() if past else None
         if expected is not None:
-            _compare(kind, expected, fields, self.identity)
+            self._compare(kind, expected, fields)
         elif kind in self._derived:
             self._journal.write_later(kind, fields)
         else:
@@ -111,13 +116,47 @@ class Record:
         Raises:
             ResumeError: the job at this place asked for something else.
         """
-        event = self._results.get((workload, index))
-        if event is None:
+        place = self._results.get(workload, {}).get(index)
+        if place is None:
             return None
+        event = self._recorded[place]
         if event["digest"] != digest:
             raise another_job(workload, index, digest, event["digest"], self.identity)
         self.recalled += 1
         return event["result"]
+
+    def _compare(self, kind: str, place: int, fields: Mapping[str, Any]) -> None:
+        """Let pass what is written as it was recorded, to the byte; look closer at what is not."""
+        recorded = self._recorded
+        if isinstance(recorded, EventLog) and recorded.text(place)[:-_END].endswith(as_fields(kind, fields)):
+            return
+        _compare(kind, recorded[place], fields, self.identity)
+
+
+class _Past:
+    """Where the events of one stream are that have not been repeated yet."""
+
+    __slots__ = ("places", "told")
+
+    def __init__(self) -> None:
+        self.places = array("Q")
+        self.told = 0
+
+    def next(self) -> int | None:
+        """Where the next one is; None after the last."""
+        if self.told == len(self.places):
+            return None
+        self.told += 1
+        return self.places[self.told - 1]
+
+
+def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, Event]]:
+    """Place and event of every job that came to its end."""
+    places = recorded.places("job.completed") if isinstance(recorded, EventLog) else range(len(recorded))
+    for place in places:
+        event = recorded[place]
+        if event["kind"] == "job.completed" and event["status"] == "DONE":
+            yield place, event
 
 
 def another_job(workload: str, index: int, digest: str, recorded: str, identity: int) -> ResumeError:
@@ -145,23 +184,51 @@ def goes_on(event: Mapping[str, Any]) -> bool | None:
     return False if event.get("simulation_failed") else None
 
 
-def lasting(events: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def lasting(events: Sequence[Event]) -> Sequence[Event]:
     """The replayable events, without those of shutting down an interrupted process.
 
     A run that stopped to measure its result while its session lasted, and was resumed, went on from where it stopped.
     """
-    kept: list[Mapping[str, Any]] = []
+    places = lasting_places(events)
+    if isinstance(events, EventLog):
+        return Selection(events, places)
+    return [events[place] for place in places]
+
+
+def lasting_places(events: Sequence[Event], *, resumed: bool = False) -> array[int]:
+    """Where the events are that last.
+
+    Args:
+        events: of a journal.
+        resumed: the run goes on now.
+    """
+    kept = array("Q")
     shutting_down = False
     stop = Stop()
-    for event in events:
-        if (place := stop.undone(event, len(kept))) is not None:
-            del kept[place:]
-        boundary = goes_on(event)
-        if boundary is not None:
-            shutting_down = not boundary
-        elif event["kind"] in REPLAYED and not shutting_down:
-            kept.append(event)
+    for place, kind, event in _boundaries(events, resumed=resumed):
+        if event is not None:
+            if (undone := stop.undone(event, len(kept))) is not None:
+                del kept[undone:]
+            boundary = goes_on(event)
+            if boundary is not None:
+                shutting_down = not boundary
+                continue
+        if not shutting_down and kind in REPLAYED:
+            kept.append(place)
     return kept
+
+
+def _boundaries(events: Sequence[Event], *, resumed: bool) -> Iterator[tuple[int, str, Event | None]]:
+    """Place and kind of every event, with the event itself where it may decide about others."""
+    if isinstance(events, EventLog):
+        spoiled = set(events.spoiled)
+        for place, kind in enumerate(events.kinds()):
+            yield place, kind, events[place] if kind in _DECIDING or place in spoiled else None
+    else:
+        for place, event in enumerate(events):
+            yield place, event["kind"], event
+    if resumed:
+        yield len(events), "run.resumed", {"kind": "run.resumed"}
 
 
 class Stop:

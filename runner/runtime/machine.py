@@ -182,6 +182,8 @@ class Machine:
         self.devices: dict[str, Device] = {}
         self.sessions: dict[str, SessionRecord] = {}
         self.jobs: dict[str, Job] = {}
+        self.unfinished: dict[str, Job] = {}
+        """The jobs that something can still happen to, in submission order."""
         self._observe = observer or _ignore
         self._agenda: list[tuple[float, int, int, Any]] = []
         self._due: set[int] = set()
@@ -402,7 +404,7 @@ class Machine:
         job.submitted = self.now
         active = session is not None and session.dedicated and session.state == ACTIVE
         job.available = self.now if active else self.now + job.delay
-        self.jobs[job.id] = job
+        self.jobs[job.id] = self.unfinished[job.id] = job
         self._observe("job.submitted", job)
         if session is not None:
             self._due.discard(session.idle_alarm)
@@ -530,6 +532,7 @@ class Machine:
 
     def _finish(self, job: Job, status: str, reason: str | None, code: int | None) -> None:
         self._due.discard(job.alarm)
+        del self.unfinished[job.id]
         job.status = status
         job.finished = self.now
         job.reason = reason

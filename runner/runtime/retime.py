@@ -260,7 +260,7 @@ class _Replay:
         for job in first:
             self._later(job, job.gap)
         machine = self.machine
-        while self._agenda or any(not job.final for job in machine.jobs.values()):
+        while self._agenda or machine.unfinished:
             instant = machine.next_time()
             if instant is not None and (not self._agenda or instant <= self._agenda[0][0]):
                 machine.step()

@@ -250,7 +250,7 @@ class Timeline:
         while True:
             with self.lock:
                 self.catch_up()
-                pending = next((job for job in self.machine.jobs.values() if not job.final), None)
+                pending = next(iter(self.machine.unfinished.values()), None)
             if pending is None:
                 break
             self.wait_for(pending)

@@ -90,7 +90,6 @@ class Ledger:
         """QPU seconds of all jobs outside of sessions and batches, deleted ones included."""
         for event in self._journal.contents.events:
             self._remember(event)
-        self._journal.contents.events.clear()
         self._settle_the_past()
         self._journal.write("start", {"pid": os.getpid()})
 

@@ -70,17 +70,12 @@ class RunSync:
         self.progress.slowest, self.progress.failures = 0.0, 0
         self._save()
         try:
-            self._descriptor = os.open(directory / "journal.jsonl", os.O_RDONLY | os.O_CLOEXEC)
+            self._reader = JournalReader(directory / "journal.jsonl")
         except OSError as error:
             raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory") from error
-        self._reader = JournalReader(self._descriptor)
         self._store: Store | None = None
         self._children: dict[str, str] = {}
         self._waiting: list[tuple[int, Point]] = []
-
-    def close(self) -> None:
-        """Let go of the journal."""
-        os.close(self._descriptor)
 
     def advance(self) -> None:
         """Bring in what the journal says by now.
@@ -286,8 +281,6 @@ def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: f
                     run.finish()
             except StoreError as error:
                 run.failed(error)
-            finally:
-                run.close()
             return run.report()
     except BlockingIOError:
         report = report_of(directory, Progress.load(directory))

@@ -185,11 +185,8 @@ def follow(control: RawIOBase) -> SyncReport | None:
     config, directory = task
     with locked(directory):
         run = RunSync(directory, config, live=True)
-        try:
-            _accompany(run, control)
-            _complete(run)
-        finally:
-            run.close()
+        _accompany(run, control)
+        _complete(run)
     reconcile(directory.parent)  # whoever starts a run also puts its dead neighbours to rest
     return run.report()
 
