@@ -88,7 +88,7 @@ class RunDirectory:
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
-        self._replace(path, text.encode())
+        self.write_bytes(path, text.encode())
 
     def write_json(self, path: Path, content: Any) -> None:
         """Replace a file by `content` as indented JSON.
@@ -97,9 +97,14 @@ class RunDirectory:
             StorageError: the disk refused; the old content is untouched.
         """
         options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
-        self._replace(path, orjson.dumps(content, default=str, option=options))
+        self.write_bytes(path, orjson.dumps(content, default=str, option=options))
 
-    def _replace(self, path: Path, content: bytes) -> None:
+    def write_bytes(self, path: Path, content: bytes) -> None:
+        """Replace a file in one step.
+
+        Raises:
+            StorageError: the disk refused; the old content is untouched.
+        """
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)

@@ -18,7 +18,7 @@ from typing import Any, Self
 from runner.declare.config import Declaration, restore
 from runner.declare.messages import check_secrets
 from runner.declare.provenance import check_launcher, check_plugins, split_plugins
-from runner.errors import ConfigError, RunnerError, TrackingError
+from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import OUTPUTS
 from runner.record.environment import commit, versions
 from runner.run.signals import WORDS, StopFlag, tell
@@ -189,7 +189,8 @@ class Conductor:
                 if self._progress is not None:
                     self._progress(row)
                 if time.monotonic() - self._written > TABLE_INTERVAL:
-                    self.directory.write_table(self.table)
+                    with contextlib.suppress(StorageError):  # the runs go on; the last one tells
+                        self.directory.write_table(self.table)
                     self._written = time.monotonic()
         for task in tasks:
             self._rows.setdefault(task.number, self.directory.look(task))
@@ -234,8 +235,16 @@ class Conductor:
             report(table, self.directory.swept(), shown(self.directory.path), notes)
 
 
-def to_complete(directory: SweepDirectory, declared: Declaration, total: int) -> list[str]:
+def to_complete(
+    directory: SweepDirectory, declared: Declaration, total: int, known: Sequence[str] = ()
+) -> list[str]:
     """What a sweep lacks whose runs have all finished, one line each.
+
+    Args:
+        directory: the sweep.
+        declared: any of its runs.
+        total: runs that it has.
+        known: what is known to be lacking.
 
     Raises:
         ConfigError: nothing.
@@ -243,7 +252,7 @@ def to_complete(directory: SweepDirectory, declared: Declaration, total: int) ->
     from runner.tracking.report import Progress
 
     rows = directory.read_table()
-    lacking = []
+    lacking = list(known)
     if len(rows) != total or any(row["status"] != "finished" for row in rows):
         lacking.append("table     was not complete; written again")
     if wants_figure(directory) and total <= MOST_RUNS_ON_A_PAGE:

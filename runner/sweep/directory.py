@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import fcntl
+import io
+import itertools
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,15 +74,19 @@ class SweepDirectory:
         """What tells it from every other sweep, also from one of the same name elsewhere."""
         return f"{self.name} {self.header['id']}"
 
-    def plan(self, tasks: Sequence[Task], **more: Any) -> None:
+    def plan(self, tasks: Sequence[Task], proposals: Sequence[dict[str, Any]] = ()) -> None:
         """Write down what is going to be run, before it is: all of these tasks, or none of them.
+
+        Args:
+            tasks: the runs.
+            proposals: for each, what whoever proposed it has to be reminded of to go on.
 
         Raises:
             StorageError: the disk refused; what was planned before is untouched.
         """
         base = self.header["values"]
         lines = [line for line in self._planned().splitlines(keepends=True) if line.endswith("\n")]
-        for task in tasks:
+        for task, proposal in itertools.zip_longest(tasks, proposals):
             line = {
                 "number": task.number,
                 "overrides": task.overrides,
@@ -89,7 +95,7 @@ class SweepDirectory:
                 "schemas": {
                     key: name for key, name in task.schemas.items() if self.header["schemas"].get(key) != name
                 },
-                **more,
+                **({} if proposal is None else {"proposal": proposal}),
             }
             lines.append(json.dumps(line) + "\n")
         RunDirectory(self.path).write(self._plan, "".join(lines))
@@ -113,19 +119,26 @@ class SweepDirectory:
 
     def tasks(self) -> list[Task]:
         """What was planned; a line that was cut off by a kill was not planned."""
+        return [
+            self.task(
+                line["number"],
+                line["overrides"],
+                line["label"],
+                {**self.header["values"], **line["changes"]},
+                {**self.header["schemas"], **line["schemas"]},
+            )
+            for line in self._lines()
+        ]
+
+    def proposals(self) -> list[dict[str, Any]]:
+        """What was written down with each task; nothing where there was nothing to remember."""
+        return [line.get("proposal", {}) for line in self._lines()]
+
+    def _lines(self) -> list[dict[str, Any]]:
         found = []
         for line in self._planned().splitlines():
             with suppress(ValueError):
-                content = json.loads(line)
-                found.append(
-                    self.task(
-                        content["number"],
-                        content["overrides"],
-                        content["label"],
-                        {**self.header["values"], **content["changes"]},
-                        {**self.header["schemas"], **content["schemas"]},
-                    )
-                )
+                found.append(json.loads(line))
         return found
 
     def swept(self) -> list[str]:
@@ -199,14 +212,16 @@ class SweepDirectory:
             os.close(descriptor)
 
     def write_table(self, rows: Sequence[Row]) -> None:
-        """Replace sweep.csv: one line per run in order, whatever became of it."""
-        names = columns(rows)
-        temporary = self.table.with_name(".sweep.csv.tmp")
-        with temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(self.table)
+        """Replace sweep.csv: one line per run in order, whatever became of it.
+
+        Raises:
+            StorageError: the disk refused; the old table is untouched.
+        """
+        buffer = io.StringIO(newline="")
+        writer = csv.DictWriter(buffer, columns(rows))
+        writer.writeheader()
+        writer.writerows(rows)
+        RunDirectory(self.path).write(self.table, buffer.getvalue())
 
     def read_table(self) -> list[dict[str, str]]:
         """The lines of sweep.csv as it is; none where there is no such file."""
@@ -217,7 +232,11 @@ class SweepDirectory:
             return []
 
     def write_parquet(self, rows: Sequence[Row]) -> None:
-        """Write sweep.parquet, with numbers as numbers; nothing where pyarrow is not installed."""
+        """Write sweep.parquet, with numbers as numbers; nothing where pyarrow is not installed.
+
+        Raises:
+            StorageError: the disk refused.
+        """
         with suppress(ImportError):
             import pyarrow
             from pyarrow import parquet
@@ -227,7 +246,9 @@ class SweepDirectory:
             for name, values in content.items():
                 if len({type(value) for value in values if value is not None} - {int, float}) > 0:
                     content[name] = [None if value is None else str(value) for value in values]
-            parquet.write_table(pyarrow.table(content), self.path / "sweep.parquet")
+            buffer = io.BytesIO()
+            parquet.write_table(pyarrow.table(content), buffer)
+            RunDirectory(self.path).write_bytes(self.path / "sweep.parquet", buffer.getvalue())
 
 
 def columns(rows: Sequence[Row]) -> list[str]:

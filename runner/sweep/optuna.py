@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -73,17 +74,28 @@ class OptunaSweeper:
         if self.sampler == "nsga2":
             return samplers.NSGAIISampler(seed=seed)
         if self.sampler == "qmc":
-            return samplers.QMCSampler(seed=self.seed, scramble=True, warn_independent_sampling=False)
+            return samplers.QMCSampler(
+                seed=self.seed,
+                scramble=True,
+                independent_sampler=samplers.RandomSampler(seed=seed),
+                warn_independent_sampling=False,
+            )
         return samplers.TPESampler(seed=seed, multivariate=True, constant_liar=True, n_startup_trials=8)
 
     def values(self, row: dict[str, Any]) -> list[float] | None:
         """What a run is judged by; None when it has no such result."""
         found = []
+        if row["status"] not in ("finished", "stopped"):
+            return None
         if row.get("energy_kind") == PICK and "energy" in self.objective:
             return None
         for name in self.objective:
             value = row.get(name)
-            if not isinstance(value, int | float) or row["status"] not in ("finished", "stopped"):
+            if (
+                not isinstance(value, int | float)
+                or not math.isfinite(value)
+                or row["status"] not in ("finished", "stopped")
+            ):
                 return None
             found.append(abs(float(value)) if name == "error" else float(value))
         return found

@@ -6,21 +6,16 @@ depends on the results alone: not on the launcher, and not on whether the search
 
 from __future__ import annotations
 
-import contextlib
-import json
-import logging
-import subprocess
-import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.declare.config import Declaration
 from runner.declare.messages import plugins_in
 from runner.declare.provenance import check_plugins, check_preset
 from runner.errors import ConfigError, StorageError
-from runner.record.redaction import redact
+from runner.record import faults
 from runner.sweep.compose import Combination, Composer, Settings, named
 from runner.sweep.conductor import (
     Conductor,
@@ -35,6 +30,7 @@ from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import Launcher, required
 from runner.sweep.member import Row, Task
 from runner.sweep.optuna import OptunaSweeper, corners, distribution
+from runner.sweep.study import StoredStudy, Trials, check_free
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -43,6 +39,12 @@ if TYPE_CHECKING:
 
 SEPARATE_DATABASE = "sqlite:///outputs/optuna.db"
 """Where studies go when the tracking store is no database that we reach."""
+
+KILLED = 137
+"""Exit code of a run whose process was killed."""
+
+MORE_ATTEMPTS = 2
+"""Times that a trial whose process was killed is continued; then it counts as failed."""
 
 
 def search(
@@ -68,13 +70,17 @@ def search(
             declared.append(composer.declare(combination.overrides))
         combinations.append(combination)
     check_together(declared, combinations, settings.launcher)
+    tracking = declared[0].config.tracking
+    address = _address(settings.sweeper, tracking)
+    if address is not None and settings.sweeper.study_name is not None:
+        check_free(settings.sweeper.study_name, address, tracking)
     directory = SweepDirectory.create(
         wanted(settings, declared[0], corners(swept)[0]),
         header(
             settings,
             overrides,
             declared[0],
-            sweeper={"name": "optuna"},
+            sweeper={"name": "optuna", "values": asdict(settings.sweeper)},
             config_dirs=[str(Path(folder).absolute()) for folder in config_dirs],
         ),
     )
@@ -93,6 +99,9 @@ def resume_search(
     check_plugins(plugins_in(directory.header["overrides"]), plugins)
     with Composer(directory.header["overrides"], directory.header.get("config_dirs", ())) as composer:
         settings = composer.settings()
+        recorded = directory.header["sweeper"].get("values")
+        if recorded is not None:  # conf/ may say otherwise by now
+            settings = replace(settings, sweeper=OptunaSweeper(**recorded))
         declared = base_of(directory, plugins)
         return _Search(composer, settings, directory, declared, launcher, quiet).carry_out()
 
@@ -113,168 +122,125 @@ class _Search:
         self._settings = settings
         self._sweeper: OptunaSweeper = settings.sweeper
         self._swept, self._fixed = _split(settings)
-        self._space = {item.get_key_element(): distribution(item) for item in self._swept}
         self._directory = directory
         self._declared = declared
         self._launcher = launcher
         self._quiet = quiet
+        self._name = self._sweeper.study_name or directory.identity
+        space = {item.get_key_element(): distribution(item) for item in self._swept}
+        self._trials = Trials(self._sweeper, space)
+        self._stored: StoredStudy | None = None
 
     def carry_out(self) -> int:
         """Run batch after batch until every trial is over; returns the sweep's exit code."""
         tasks = self._directory.tasks()
         known = {task.number: self._directory.look(task) for task in tasks}
         left = [task for task in tasks if known[task.number]["status"] != "finished"]
-        over = len(tasks) >= self._sweeper.n_trials and not left
-        lacking = to_complete(self._directory, self._declared, len(tasks)) if over else []
+        for task, proposal in zip(tasks, self._directory.proposals(), strict=True):
+            self._trials.recall(task, proposal, None if task in left else known[task.number])
+        self._stored = self._store()
         conductor = Conductor(
             self._directory, self._launcher, self._declared, total=self._sweeper.n_trials, quiet=self._quiet
         )
-        for line in lacking:
-            conductor.note(line)
-        with conductor, _in_words():
-            study = self._study()
+        if len(tasks) >= self._sweeper.n_trials and not left:
+            for line in to_complete(self._directory, self._declared, len(tasks), self._lacking()):
+                conductor.note(line)
+        with conductor:
+            self._follow()
             conductor.know(row for row in known.values() if row["status"] == "finished")
             batches = [left] if left else []
             while len(tasks) < self._sweeper.n_trials or batches:
-                batch = batches.pop() if batches else self._ask(study, len(tasks))
+                batch = batches.pop() if batches else self._ask(len(tasks))
                 tasks += [task for task in batch if task.number >= len(tasks)]
-                rows = conductor.carry_out(batch)
-                if conductor.stop.signum is not None:
-                    break
-                for row in rows:
-                    self._tell(study, row)
-                failed = sum(row["status"] == "failed" for row in rows)
-                if failed / len(rows) > self._sweeper.max_failure_rate:
-                    conductor.note(
-                        f"{failed} of {len(rows)} trials failed, more than hydra.sweeper.max_failure_rate"
-                    )
+                if not self._judge(conductor, batch):
                     break
             if not self._quiet:
-                conductor.note(self._best(study))
+                conductor.note(self._best())
         return conductor.exit_code
 
-    def _study(self) -> Any:
-        """The study in its database, told of every trial of ours that is over."""
-        import optuna
+    def _judge(self, conductor: Conductor, batch: Sequence[Task]) -> bool:
+        """Carry out a batch and tell Optuna how it went; whether the search goes on after it."""
+        rows = {row["number"]: row for row in conductor.carry_out(batch)}
+        for _ in range(MORE_ATTEMPTS):
+            killed = [task for task in batch if rows[task.number].get("exit_code") == KILLED]
+            if conductor.stop.signum is None and killed:
+                rows |= {row["number"]: row for row in conductor.carry_out(killed)}
+        decided = [row for row in rows.values() if _is_decided(row)]
+        if conductor.stop.signum is not None or len(decided) < len(batch):
+            return False  # what is to be proposed next depends on all of them
+        for row in decided:
+            self._trials.tell(row)
+        self._follow()
+        failed = sum(row["status"] == "failed" for row in decided)
+        if failed / len(batch) > self._sweeper.max_failure_rate:
+            conductor.note(
+                f"{failed} of {len(batch)} trials failed, more than hydra.sweeper.max_failure_rate"
+            )
+            return False
+        return True
 
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        address = self._storage()
-        study = optuna.create_study(
-            storage=None if address is None else _database(address, self._declared.config.tracking),
-            study_name=self._sweeper.study_name or self._directory.identity,
-            directions=[*self._sweeper.directions],  # type: ignore[list-item]
-            load_if_exists=True,
-        )
-        with contextlib.suppress(ValueError):
-            study.set_metric_names(self._sweeper.objective)
-        told = {trial.user_attrs.get("run") for trial in study.trials if trial.state.is_finished()}
-        for task in self._directory.tasks():
-            row = self._directory.look(task)
-            if row["number"] not in told and row["status"] in ("finished", "stopped", "failed"):
-                self._tell(study, row)
-        return study
-
-    def _ask(self, study: Any, number: int) -> list[Task]:
-        """The next batch: chosen by Optuna, declared, and written down before it is run."""
+    def _ask(self, number: int) -> list[Task]:
+        """The next batch: chosen by Optuna, declared, and written down before anybody else hears of it."""
         from runner.runtime import derive_seed
 
-        study.sampler = self._sweeper.build(derive_seed(self._sweeper.seed, "trials", number) % 2**32)
-        tasks = []
-        for place in range(number, min(number + self._sweeper.n_jobs, self._sweeper.n_trials)):
-            trial = study.ask(self._space)
-            trial.set_user_attr("run", place)
-            label = {key: _text(value) for key, value in trial.params.items()}
+        seed = derive_seed(self._sweeper.seed, "trials", number) % 2**32
+        count = min(self._sweeper.n_jobs, self._sweeper.n_trials - number)
+        tasks, proposals = [], []
+        for place, (label, proposal) in enumerate(self._trials.ask(count, seed), number):
             with named(label):
                 declared = self._composer.declare(_typed(self._fixed, label, self._settings))
             task = self._directory.task(
                 place, declared.overrides, label, declared.values, declared.schemas, declared.config
             )
             tasks.append(task)
-        self._directory.plan(tasks)
+            proposals.append(proposal)
+        faults.reach("asked")
+        self._directory.plan(tasks, proposals)
+        faults.reach("planned")
+        self._follow()
         return tasks
 
-    def _tell(self, study: Any, row: Row) -> None:
-        """Give Optuna one result; a trial the database does not know is put into it."""
-        import optuna
-
-        values = self._sweeper.values(row)
-        state = optuna.trial.TrialState.COMPLETE if values is not None else optuna.trial.TrialState.FAIL
-        mine = [trial for trial in study.trials if trial.user_attrs.get("run") == row["number"]]
-        if any(trial.state.is_finished() for trial in mine):
-            return
-        if mine:
-            study.tell(mine[0].number, values, state=state)
-            return
-        study.add_trial(
-            optuna.trial.create_trial(
-                params={key: _parsed(row[key], space) for key, space in self._space.items()},
-                distributions=self._space,
-                values=values,
-                state=state,
-                user_attrs={"run": row["number"]},
-            )
-        )
-
-    def _best(self, study: Any) -> str:
+    def _best(self) -> str:
         """One line on the best trial, or on the Pareto front."""
-        best = study.best_trials
+        best = self._trials.study.best_trials
         if not best:
             return "search    no trial gave a result"
         names = ", ".join(self._sweeper.objective)
-        runs = ", ".join(str(trial.user_attrs.get("run")) for trial in best[:10])
+        runs = ", ".join(str(trial.number) for trial in best[:10])
         what = "best run" if len(self._sweeper.objective) == 1 else "Pareto front, runs"
-        return f"search    {what} {runs} by {names}; study {study.study_name!r}"
+        where = "" if self._stored is None else f"; study {self._name!r}"
+        return f"search    {what} {runs} by {names}{where}"
 
-    def _storage(self) -> str | None:
-        """The address of the study's database."""
-        if self._sweeper.storage != "auto":
-            return self._sweeper.storage
+    def _store(self) -> StoredStudy | None:
+        """The study's copy in a database, if it is to have one."""
         tracking = self._declared.config.tracking
-        reached = tracking.enabled and not tracking.uri.startswith("http")
-        return str(tracking.uri) if reached else SEPARATE_DATABASE
+        address = _address(self._sweeper, tracking)
+        if address is None:
+            return None
+        return StoredStudy(self._name, self._directory.identity, self._sweeper, address, tracking)
+
+    def _lacking(self) -> list[str]:
+        if self._stored is None or not self._stored.lacks(self._trials.all):
+            return []
+        return ["study     was not complete; brought in now"]
+
+    def _follow(self) -> None:
+        if self._stored is not None:
+            self._stored.follow(self._trials.all)
 
 
-@contextlib.contextmanager
-def _in_words() -> Iterator[None]:
-    """Say what is the matter with the study's database in one line.
-
-    Raises:
-        StorageError: it is locked, or cannot be reached or written.
-    """
-    from optuna.exceptions import StorageInternalError
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        yield
-    except (SQLAlchemyError, StorageInternalError) as error:
-        told = f"{error} {error.__cause__ or ''}"
-        why = "another program keeps it locked" if "locked" in told else redact(told.splitlines()[0])
-        raise StorageError(f"the study's database: {why}; resume the sweep once that is over") from error
+def _is_decided(row: Row) -> bool:
+    """Whether a run came to an end that carrying it out again would give again, as far as anybody can tell."""
+    ended = row["status"] in ("finished", "stopped", "failed")
+    return ended and row.get("exit_code") != StorageError.exit_code
 
 
-def _database(address: str, tracking: TrackingConfig) -> Any:
-    """Optuna's storage in a database that MLflow may be using too.
-
-    Both libraries keep the version of their tables in one called alembic_version. MLflow's must be there first;
-    Optuna then takes it for its own and only has to be kept from comparing it.
-    """
-    import optuna
-
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    if address.startswith("sqlite:///"):
-        Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    if address == tracking.uri:
-        name = tracking.experiment or "runner"
-        set_up = "import sys; from runner.tracking.store import Store; Store(*sys.argv[1:])"
-        command = [sys.executable, "-c", set_up, address, tracking.artifacts, name]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            why = redact((done.stderr.strip().splitlines() or ["no reason given"])[-1]).rpartition(
-                "StoreError: "
-            )[2]
-            raise StorageError(f"the study's database {redact(address)} cannot be set up: {why}")
-    return optuna.storages.RDBStorage(address, skip_compatibility_check=True)
+def _address(sweeper: OptunaSweeper, tracking: TrackingConfig) -> str | None:
+    """The address of the study's database; None where it is to have none."""
+    if sweeper.storage != "auto":
+        return sweeper.storage
+    reached = tracking.enabled and not tracking.uri.startswith("http")
+    return str(tracking.uri) if reached else SEPARATE_DATABASE
 
 
 def _split(settings: Settings) -> tuple[list[Override], list[Override]]:
@@ -297,14 +263,3 @@ def _typed(fixed: Sequence[Override], label: Mapping[str, str], settings: Settin
     """The overrides of one trial."""
     constant = [str(item.input_line) for item in fixed]
     return (*constant, *(f"{key}={value}" for key, value in label.items()), *extras(settings))
-
-
-def _text(value: Any) -> str:
-    """A value as it is typed: floats in the shortest form that reads back to the same."""
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _parsed(text: str, space: Any) -> Any:
-    """A value of a trial from its text."""
-    kind = {"IntDistribution": int, "FloatDistribution": float}.get(type(space).__name__, str)
-    return kind(text)

@@ -23,7 +23,7 @@ from runner.record.journal import read_journal
 from runner.run import signals
 from runner.run.signals import StopFlag
 from runner.sweep.launcher import SlurmLauncher, _cancel
-from runner.sweep.search import _in_words
+from runner.sweep.study import in_words
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.store import _one_line, absolute, reachable
 
@@ -242,7 +242,7 @@ def test_missing_programs_of_slurm_are_told_in_one_line(
     assert said.count("\n") == 1
 
 
-def test_a_locked_database_is_told_in_words() -> None:
+def test_a_locked_database_is_toldin_words() -> None:
     """What SQLAlchemy says of it spans three lines and names a web page."""
     error = RuntimeError(
         "(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO runs …]\n(Background on …)"
@@ -261,5 +261,5 @@ def test_a_locked_study_is_told_in_words(tmp_path: Path) -> None:
         locked = pytest.raises(
             StorageError, match=r"^the study's database: another program keeps it locked; resume"
         )
-        with locked, _in_words(), engine.connect() as connection:
+        with locked, in_words(), engine.connect() as connection:
             connection.execute(text("CREATE TABLE trials (id INTEGER)"))
