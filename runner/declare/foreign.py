@@ -6,6 +6,7 @@ import contextlib
 import faulthandler
 import io
 import json
+import math
 import os
 import re
 import resource
@@ -15,9 +16,12 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SECONDS, BYTES_PER_SECOND = 5.0, 1_000_000
 """What reading may take: this long, and a second more for so many bytes."""
@@ -26,11 +30,15 @@ MEMORY, MEMORY_PER_BYTE = 512 * 2**20, 50
 MAX_QUBITS, MAX_CLBITS = 10_000, 1_000_000
 OLDEST_QPY = 13
 """Loading older QPY files can run code that they contain (GHSA-6m2c-76ff-6vrf)."""
+NUMBERS = "biufc"
+"""Kinds of NumPy arrays that hold numbers and nothing else: no objects, which would be unpickled, texts or records."""
 TABLE_QPY, SYMENGINE = 16, b"e"
 _OUT_OF_MEMORY, _BROKEN, _REFUSED = 3, 4, 5
 
 
-def require_readable(attempt: Callable[[], object], size: int, what: str, key: str) -> None:
+def require_readable(
+    attempt: Callable[[], object], size: int, what: str, key: str, *, memory: int | None = None
+) -> None:
     """Try a reader in a fork with limits on memory and time, so that nothing it reads can hang or end this process.
 
     Where this returns, reading again takes the same memory and time. A refusal of the reader is raised here: it may
@@ -41,11 +49,14 @@ def require_readable(attempt: Callable[[], object], size: int, what: str, key: s
         size: bytes that it reads.
         what: the data, for the message.
         key: whose value they are.
+        memory: bytes that it may take, where that is not a matter of `size`.
 
     Raises:
         ConfigError: it takes more than the limits, ends the process, or refuses.
     """
-    seconds, memory = SECONDS + size / BYTES_PER_SECOND, MEMORY + MEMORY_PER_BYTE * size
+    seconds = SECONDS + size / BYTES_PER_SECOND
+    if memory is None:
+        memory = MEMORY + MEMORY_PER_BYTE * size
     code, refusal = _ended(attempt, seconds, memory)
     if code == _REFUSED:
         reason, place = json.loads(refusal)
@@ -128,14 +139,14 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def load_qpy(content: bytes, what: str, key: str) -> list[Any]:
+def load_qpy(content: bytes, what: str, key: str, *, memory: int | None = None) -> list[Any]:
     """The circuits of QPY data, whose headers are checked and which a fork could load.
 
     Raises:
         ConfigError: they are damaged, claim to be huge, or are more than the limits.
     """
     require_sane_qpy(content, what, key)
-    require_readable(lambda: _loaded(content, what, key), len(content), what, key)
+    require_readable(lambda: _loaded(content, what, key), len(content), what, key, memory=memory)
     return _loaded(content, what, key)
 
 
@@ -205,6 +216,32 @@ def require_sane_qpy(content: bytes, what: str, key: str) -> None:
                     f"{circuit.num_instructions} instructions in {len(content)} bytes; dump it again",
                     key=key,
                 )
+
+
+def load_npy(content: bytes, what: str, key: str) -> NDArray[Any]:
+    """The numbers in NPY data, whose header has to claim exactly the bytes that follow it.
+
+    Raises:
+        ConfigError: it is no NPY, holds anything but numbers, or claims more or less than there is.
+    """
+    import numpy as np
+    from numpy.lib import format as npy
+
+    file = io.BytesIO(content)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of headers that Python 2 wrote
+            readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+            shape, by_columns, dtype = readers[npy.read_magic(file)](file)
+    except Exception as error:  # damaged headers are Python literals that fail in many ways
+        raise ConfigError(f"{what} is no NPY of numbers; write it with numpy.save", key=key) from error
+    if dtype.kind not in NUMBERS:
+        raise ConfigError(f"{what} holds {dtype}, which is no number; save an array of numbers", key=key)
+    rest = memoryview(content)[file.tell() :]
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != len(rest):
+        told = " x ".join(map(str, shape))[:60]
+        raise ConfigError(f"{what} claims {told} numbers in {len(rest)} bytes; save it again", key=key)
+    return np.frombuffer(rest, dtype).reshape(shape, order="F" if by_columns else "C").copy()
 
 
 @contextlib.contextmanager

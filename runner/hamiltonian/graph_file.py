@@ -7,7 +7,6 @@ sizes compared with what the file says of itself. Where two layouts fit and mean
 from __future__ import annotations
 
 import ast
-import io
 import json
 import math
 import re
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.declare.checks import nearest, shorten
+from runner.declare.foreign import load_npy
 from runner.errors import ConfigError
 from runner.hamiltonian.file import read_bytes, without_collection
 
@@ -568,12 +568,11 @@ def _matrix_market(content: _Content) -> _Raw:
 def _matrix(content: _Content) -> _Raw:
     """A square matrix of numbers: JSON, NPY, or lines; names may stand above and beside it."""
     if content.binary:
-        import numpy as np
-
         try:
-            return _matrix_rows(np.load(io.BytesIO(content.raw), allow_pickle=False).tolist())
-        except Exception as error:  # a damaged header fails in many ways inside NumPy
+            array = load_npy(content.raw, "it", "")
+        except ConfigError as error:
             raise _Unfit(f"is no NPY array of numbers ({shorten(str(error), 60)})") from error
+        return _matrix_rows(array.tolist())
     if content.start.startswith(("[", "{")):
         data = content.data
         if isinstance(data, Mapping):

@@ -4,25 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import logging
+import threading
 import time
+import traceback
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, TypeVar
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from runner.serve.config import BASE, HOST
+from runner.declare.checks import shorten
+from runner.serve.config import BASE, HOST, ServeConfig
+from runner.serve.connection import MAX_HEADER
+from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
 from runner.serve.runtime import CRN, Runtime
-from runner.serve.wire import ApiError, field, parse, tags
+from runner.serve.wire import field, parse, tags
 
 log = logging.getLogger("runner.serve")
 
@@ -32,13 +39,17 @@ METRICS_CHANGED = "2026-03-15"
 """API version from which metrics have their present form."""
 TOKEN_SECONDS = 3600
 MAX_PAGE = 200
+MAX_HEADERS = 100
+LARGE = 256 * 1024
+"""Requests of more bytes than this are read one after the other."""
 
+Answer = TypeVar("Answer")
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def application(runtime: Runtime, *, max_bytes: int) -> Starlette:
+def application(runtime: Runtime, config: ServeConfig) -> Starlette:
     """The web application in front of a runtime."""
-    routes = Routes(runtime, max_bytes)
+    routes = Routes(runtime, config)
     api = routes.api()
     return Starlette(
         routes=[
@@ -48,12 +59,11 @@ def application(runtime: Runtime, *, max_bytes: int) -> Starlette:
             Route("/v3/resources/search", routes.search, methods=["POST"]),
             Route("/{plan}", routes.plan),
         ],
-        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=[HOST, "localhost"])],
+        middleware=[Middleware(Guard)],
         exception_handlers={
             ApiError: _api_error,
             HTTPException: _http_error,
             ClientDisconnect: _gone,
-            Exception: _unexpected,
         },
     )
 
@@ -61,9 +71,12 @@ def application(runtime: Runtime, *, max_bytes: int) -> Starlette:
 class Routes:
     """One method per route; everything that may wait for the state machine runs in a thread."""
 
-    def __init__(self, runtime: Runtime, max_bytes: int) -> None:
+    def __init__(self, runtime: Runtime, config: ServeConfig) -> None:
         self.runtime = runtime
-        self._max_bytes = max_bytes
+        self._max_bytes = config.max_bytes
+        self._max_values = config.max_values
+        self._held = 0
+        self._large = threading.Lock()
 
     def api(self) -> list[Route]:
         """The routes of the Runtime API."""
@@ -171,7 +184,7 @@ class Routes:
 
     async def open_session(self, request: Request) -> Response:
         """POST /sessions."""
-        body = parse(await self._body(request))
+        body = await self._object(request)
         return JSONResponse(await run_in_threadpool(self.runtime.open_session, body))
 
     async def session(self, request: Request) -> Response:
@@ -180,7 +193,7 @@ class Routes:
 
     async def close_session(self, request: Request) -> Response:
         """PATCH /sessions/{id}: the only change there is, is to accept no more jobs."""
-        accepting = field(parse(await self._body(request)), "accepting_jobs", bool, required=True)
+        accepting = field(await self._object(request), "accepting_jobs", bool, required=True)
         if accepting:
             raise ApiError(400, "A session that was closed cannot be opened again.")
         await run_in_threadpool(self.runtime.close_session, request.path_params["id"])
@@ -195,8 +208,7 @@ class Routes:
 
     async def submit(self, request: Request) -> Response:
         """POST /jobs."""
-        body = await self._body(request)
-        entry = await run_in_threadpool(lambda: self.runtime.submit(parse(body)))
+        entry = await self._read(request, self.runtime.submit)
         return JSONResponse({"id": entry.id, "backend": entry.backend, "session_id": entry.session})
 
     async def jobs(self, request: Request) -> Response:
@@ -235,7 +247,7 @@ class Routes:
     async def retag(self, request: Request) -> Response:
         """PUT /jobs/{id}/tags."""
         entry = self._entry(request)
-        wanted = tags(parse(await self._body(request)).get("tags"))
+        wanted = tags((await self._object(request)).get("tags"))
         await run_in_threadpool(self.runtime.ledger.retag, entry, wanted)
         return Response(status_code=204)
 
@@ -291,15 +303,75 @@ class Routes:
             found.reverse()
         return found[offset : offset + limit], len(found), limit, offset
 
-    async def _body(self, request: Request) -> bytes:
-        """Read a request's body, as long as it is not too long."""
-        chunks, size = [], 0
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > self._max_bytes:
-                raise ApiError(413, f"The request is larger than {self._max_bytes} bytes.")
-            chunks.append(chunk)
-        return b"".join(chunks)
+    async def _object(self, request: Request) -> dict[str, Any]:
+        return await self._read(request, lambda body: body)
+
+    async def _read(self, request: Request, use: Callable[[dict[str, Any]], Answer]) -> Answer:
+        """Give a request's body to `use`, in a thread; large ones one after the other, or they fill the memory."""
+        chunks: list[bytes] = []
+        size = 0
+        try:
+            async for chunk in request.stream():
+                size += len(chunk)
+                self._held += len(chunk)
+                self._require_room(size)
+                chunks.append(chunk)
+            turn = self._large if size > LARGE else contextlib.nullcontext()
+
+            def read() -> Answer:
+                with turn:
+                    return use(parse(b"".join(chunks), self._max_values))
+
+            return await run_in_threadpool(read)
+        finally:
+            self._held -= size
+
+    def _require_room(self, size: int) -> None:
+        if size > self._max_bytes:
+            told = f"The request is larger than {self._max_bytes} bytes; serve with max_body=… MiB."
+            raise ApiError(413, told)
+        if self._held > 2 * self._max_bytes:
+            raise ApiError(
+                503, "Other requests take all the room there is; try again.", solution="Try again."
+            )
+
+
+class Guard:
+    """Stands before all routes: no strange host, no excess of headers, and no error that is not in the API's shape."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = False
+
+        async def answer(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            _require_modest(scope)
+            await self._app(scope, receive, answer)
+        except Exception as error:
+            request = Request(scope)
+            if isinstance(error, ApiError):
+                response = await _api_error(request, error)
+            else:
+                response = _unexpected(request, error)
+            if not started:
+                await response(scope, receive, send)
+
+
+def _require_modest(scope: Scope) -> None:
+    headers = scope["headers"]
+    if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER:
+        told = f"The request has more than {MAX_HEADERS} headers or {MAX_HEADER} bytes of them."
+        raise ApiError(431, told)
+    host = dict(headers).get(b"host", b"").decode("latin-1").rpartition(":")
+    if (host[0] or host[2]) not in (HOST, "localhost"):
+        raise ApiError(400, "The request is for another host than this one.")
 
 
 def _authorized(handler: Handler) -> Handler:
@@ -313,25 +385,38 @@ def _authorized(handler: Handler) -> Handler:
     return checked
 
 
-async def _api_error(_request: Request, error: Exception) -> Response:
+async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    headers = {"connection": "close"} if error.status == 413 else None
-    return JSONResponse(error.body, status_code=error.status, headers=headers)
+    _tell(request, error)
+    return JSONResponse(error.body, status_code=error.status)
 
 
-async def _http_error(_request: Request, error: Exception) -> Response:
+def _tell(request: Request, error: ApiError) -> None:
+    """One line in the log, whatever is in the request."""
+    told = shorten(str(error).encode("ascii", "backslashreplace").decode(), 300)
+    log.warning(
+        "%s %s: %d %s", request.method, shorten(ascii(request.url.path)[1:-1], 100), error.status, told
+    )
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse(ApiError(error.status_code, str(error.detail)).body, status_code=error.status_code)
+    return await _api_error(request, ApiError(error.status_code, str(error.detail)))
 
 
 async def _gone(_request: Request, _error: Exception) -> Response:
     return Response(status_code=499)  # nobody reads this
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    body = ApiError(500, "The local runtime failed; see its log.", code=9707).body
-    return JSONResponse(body, status_code=500)
+def _unexpected(request: Request, error: Exception) -> Response:
+    """Our own mistake, with the place it comes from; the whole stack is for those who ask for it."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    told = shorten(f"{type(error).__name__}: {error}".encode("ascii", "backslashreplace").decode(), 300)
+    log.error("%s failed: %s (%s:%s)", request.method, told, place.filename, place.lineno)
+    log.debug("its stack", exc_info=error)
+    return JSONResponse(
+        ApiError(500, "The local runtime failed; see its log.", code=9707).body, status_code=500
+    )
 
 
 def _number(text: str | None, name: str, default: int) -> int:
@@ -347,9 +432,9 @@ def _date(text: str | None) -> datetime | None:
         return None
     try:
         date = datetime.fromisoformat(text)
-    except ValueError:
+        return (date if date.tzinfo else date.astimezone()).astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ApiError(400, f"{text!r} is not an ISO-8601 date.") from None
-    return date if date.tzinfo else date.astimezone()
 
 
 def _base64(data: bytes) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,16 @@ class ServeConfig:
     """Largest request [MiB]."""
     workers: int = 2
     """Jobs that are simulated at the same time."""
+    max_memory: int = 512
+    """Memory that one request may take when it is unpacked, and one job's bits or expectation values [MiB]."""
+    max_pubs: int = 1000
+    """PUBs of a job."""
+    max_executions: int = 10_000_000
+    """Shots times parameter sets of a Sampler job, as at IBM; shots for each basis and set of an Estimator's."""
+    max_connections: int = 256
+    """Clients that are connected at the same time."""
+    request_timeout: float = 30.0
+    """In which a request has to arrive, and an answer to be taken [s]."""
     overrides: Sequence[str] = field(default_factory=tuple)
     """What was typed for the runtime."""
 
@@ -41,6 +51,11 @@ class ServeConfig:
         require_range("port", self.port, 0, 65535)
         require_range("max_body", self.max_body, 1, 4096)
         require_range("workers", self.workers, 1, 64)
+        require_range("max_memory", self.max_memory, 64, 1 << 20)
+        require_range("max_pubs", self.max_pubs, 1, 10**6)
+        require_range("max_executions", self.max_executions, 1, 10**12)
+        require_range("max_connections", self.max_connections, 1, 4096)
+        require_range("request_timeout", self.request_timeout, 0.1, 3600)
         if not self.dir:
             raise ConfigError("needs a folder", key="dir")
 
@@ -59,6 +74,21 @@ class ServeConfig:
         """Largest request in bytes."""
         return self.max_body * MEGABYTE
 
+    @property
+    def memory_bytes(self) -> int:
+        """Memory that loading a circuit may take, in bytes."""
+        return self.max_memory * MEGABYTE
+
+    @property
+    def unpacked_bytes(self) -> int:
+        """What the packed data of a request may have when they are unpacked, in bytes."""
+        return min(4 * self.max_bytes, self.memory_bytes // 4)
+
+    @property
+    def max_values(self) -> int:
+        """Values a request may have, each of which takes up to 256 bytes."""
+        return self.memory_bytes // 256
+
 
 def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeConfig:
     """Sort `key=value` words into the server's own settings and those of the runtime, and check them.
@@ -72,16 +102,14 @@ def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeC
     overrides: list[str] = []
     for word in arguments:
         key, equals, value = word.partition("=")
-        if equals and key in ("port", "max_body", "workers"):
-            own[key] = _whole(key, value)
-        elif equals and key == "dir":
-            own[key] = value
+        if equals and key in OWN:
+            own[key] = OWN[key](key, value)
         else:
             group = key.lstrip("+~").partition(".")[0]
             if equals and group not in GROUPS:
                 from runner.declare.checks import nearest
 
-                known = (*GROUPS, "port", "dir", "max_body", "workers")
+                known = (*GROUPS, *OWN)
                 raise ConfigError(f"a server has no such setting{nearest(group, known)}", key=key)
             overrides.extend(["session=batch", "session.plan=open"] if word == "session=open" else [word])
     given = {word.partition("=")[0] for word in overrides}
@@ -95,6 +123,27 @@ def _whole(key: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise ConfigError(f"must be a whole number, got {value!r}", key=key) from None
+
+
+def _number(key: str, value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        raise ConfigError(f"must be a number, got {value!r}", key=key) from None
+
+
+OWN: dict[str, Callable[[str, str], Any]] = {
+    "port": _whole,
+    "dir": lambda _key, value: value,
+    "max_body": _whole,
+    "workers": _whole,
+    "max_memory": _whole,
+    "max_pubs": _whole,
+    "max_executions": _whole,
+    "max_connections": _whole,
+    "request_timeout": _number,
+}
+"""The server's own settings and how they are read."""
 
 
 def environment(port: int) -> Mapping[str, str]:

@@ -13,6 +13,8 @@ import uvicorn
 from starlette.applications import Starlette
 
 from runner.run.signals import SIGNALS
+from runner.serve.config import ServeConfig
+from runner.serve.connection import Settings
 
 GRACE = 3
 """Seconds that requests get to end when the server is stopped."""
@@ -23,16 +25,20 @@ IDLE = 300
 """Seconds a connection is kept for a client that thinks between two jobs."""
 
 
-def run(application: Starlette, listener: socket.socket, *, ready: Callable[[], None]) -> None:
+def run(
+    application: Starlette, config: ServeConfig, listener: socket.socket, *, ready: Callable[[], None]
+) -> None:
     """Answer requests until a signal arrives; `ready` is called when the first can be taken."""
     sys.setswitchinterval(SWITCH)
-    server(application, ready).run(sockets=[listener])
+    server(application, config, ready).run(sockets=[listener])
 
 
-def server(application: Starlette, ready: Callable[[], None]) -> uvicorn.Server:
+def server(application: Starlette, config: ServeConfig, ready: Callable[[], None]) -> uvicorn.Server:
     """Make a server; off the main thread, only its `should_exit` ends it."""
-    settings = uvicorn.Config(
+    settings = Settings(
         application,
+        max_connections=config.max_connections,
+        request_timeout=config.request_timeout,
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from qiskit.exceptions import QiskitError
 
 from runner.declare.foreign import require_readable, require_sane_qpy
 from runner.errors import ConfigError
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
-from runner.serve.wire import QPY, ApiError, Decoder
+from runner.serve.errors import ApiError
+from runner.serve.limits import Limits, require_finite, require_pub
+from runner.serve.wire import QPY, Decoder
 
 SCHEMA = "v2.0"
 HONOURED = {
@@ -64,11 +67,13 @@ class Programs:
 
     Args:
         decoder: Reads typed JSON.
+        limits: What a job may ask for.
         seed: Of the randomizations of executor programs.
     """
 
-    def __init__(self, decoder: Decoder, seed: int) -> None:
-        self._decode = decoder
+    def __init__(self, decoder: Decoder, limits: Limits, seed: int) -> None:
+        self._decoder = decoder
+        self._limits = limits
         self._seed = seed
         self._samplings = 0
         self._run = {"estimator": self._estimator, "sampler": self._sampler, "executor": self._executor}
@@ -81,31 +86,37 @@ class Programs:
         """Submit a job.
 
         Raises:
-            ApiError: the parameters cannot be read.
+            ApiError: the parameters cannot be read, or ask for more than the limits.
             RunnerError: the runtime refuses the job.
         """
-        return self._run[program](params, request)
+        try:
+            return self._run[program](params, request)
+        except (QiskitError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            raise ApiError(400, f"The parameters cannot be read: {_first_line(error)}") from error
 
     # -- service-side primitives ------------------------------------------------------------------------
 
     def _estimator(self, params: dict[str, Any], request: Request) -> Submission:
         options, notes = self._options(params, request, EstimatorV2)
         primitive = EstimatorV2(mode=request.mode, options=options, workload=request.workload)
-        return _legacy(primitive.run(self._pubs(params, 4)), notes)
+        primitive.admit = require_finite
+        return _legacy(primitive.run(self._pubs(params, "estimator", primitive.options.default_shots)), notes)
 
     def _sampler(self, params: dict[str, Any], request: Request) -> Submission:
         options, notes = self._options(params, request, SamplerV2)
         primitive = SamplerV2(mode=request.mode, options=options, workload=request.workload)
-        return _legacy(primitive.run(self._pubs(params, 3)), notes)
+        primitive.admit = require_finite
+        return _legacy(primitive.run(self._pubs(params, "sampler", primitive.options.default_shots)), notes)
 
-    def _pubs(self, params: dict[str, Any], longest: int) -> list[tuple[Any, ...]]:
-        pubs = self._decode(params.get("pubs"))
-        if not isinstance(pubs, list) or not pubs:
+    def _pubs(self, params: dict[str, Any], program: str, shots: int | None) -> list[tuple[Any, ...]]:
+        given = params.get("pubs")
+        if not isinstance(given, list) or not given:
             raise ApiError(400, "'params.pubs' must be a list of at least one PUB.")
-        for number, pub in enumerate(pubs):
-            if not isinstance(pub, list) or not 1 <= len(pub) <= longest:
-                raise ApiError(400, f"'params.pubs[{number}]' is not a PUB.")
-        return [tuple(pub) for pub in pubs]
+        self._limits.require_pubs(len(given))
+        decoded = self._decoder.reading()(given)
+        pubs = [require_pub(pub, program, f"params.pubs[{number}]") for number, pub in enumerate(decoded)]
+        self._limits.require_work(pubs, program, shots)
+        return pubs
 
     def _options(
         self, params: dict[str, Any], request: Request, primitive: type
@@ -114,7 +125,7 @@ class Programs:
         given = params.get("options") or {}
         if not isinstance(given, dict):
             raise ApiError(400, "'params.options' must be an object.")
-        flat = _flatten(self._decode(given))
+        flat = _flatten(self._decoder.reading()(given))
         if params.get("resilience_level") is not None:
             flat["resilience_level"] = params["resilience_level"]
         options: dict[str, Any] = {"environment": {"job_tags": request.tags or None}}
@@ -153,18 +164,22 @@ class Programs:
         if program.meas_level != "classified":
             raise ApiError(400, f"meas_level {program.meas_level!r} cannot be simulated; use 'classified'.")
         pubs, extras = self._items(program)
+        self._limits.require_pubs(len(pubs))
+        self._limits.require_work(pubs, "sampler", None)
         settings: dict[str, Any] = {"environment": {"job_tags": request.tags or None}}
         if options.execution.rep_delay is not None:
             settings["execution"] = {"rep_delay": options.execution.rep_delay}
         if request.limit is not None:
             settings["max_execution_time"] = request.limit
         sampler = SamplerV2(mode=request.mode, options=settings, workload=request.workload)
+        sampler.admit = require_finite
         job = sampler.run(pubs)
         quantum_program = model.quantum_program
         return Submission(job, lambda: _program_result(job, quantum_program, extras), [])
 
     def _measure(self, params: dict[str, Any]) -> None:
         """Refuse data that would be too large when unpacked, before the models unpack it."""
+        reading = self._decoder.reading()
         waiting: list[Any] = [params]
         while waiting:
             value = waiting.pop()
@@ -173,9 +188,9 @@ class Programs:
             elif isinstance(value, dict):
                 for key in ("b64_data", "data"):
                     if isinstance(value.get(key), str) and ("dtype" in value or "qpy_version" in value):
-                        content = self._decode.inflate(value[key])
+                        content = reading.inflate(value[key])
                         if key == "b64_data":
-                            _require_readable(content)
+                            _require_readable(content, self._decoder.memory)
                 waiting.extend(item for item in value.values() if isinstance(item, list | dict))
 
     def _items(self, program: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
@@ -203,7 +218,7 @@ class Programs:
         return pubs, extras
 
 
-def _require_readable(content: bytes) -> None:
+def _require_readable(content: bytes, memory: int) -> None:
     """What the models will load, loaded as they do it, in a process that may die.
 
     Raises:
@@ -220,7 +235,7 @@ def _require_readable(content: bytes) -> None:
 
     try:
         require_sane_qpy(content, QPY, "")
-        require_readable(attempt, len(content), QPY, "")
+        require_readable(attempt, len(content), QPY, "", memory=memory)
     except ConfigError as error:
         raise ApiError(400, str(error)) from error
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
 
+from runner.declare.checks import shorten
 from runner.errors import RunnerError, SessionClosedError, StorageError
 from runner.runtime import Batch, LocalBackend, Session, derive_seed
 from runner.runtime.machine import (
@@ -27,16 +28,20 @@ from runner.runtime.machine import (
 from runner.serve import ledger as ledgers
 from runner.serve.config import ServeConfig
 from runner.serve.devices import Device, describe
+from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry, Ledger
+from runner.serve.limits import Limits
 from runner.serve.pace import Pace, PacedClock, StandingClock
 from runner.serve.programs import Programs, Request
-from runner.serve.wire import ApiError, Decoder, field, not_found, refused, tags
+from runner.serve.wire import Decoder, field, not_found, refused, tags
 
 log = logging.getLogger("runner.serve")
 
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/local:runner::"
 STATES = {DONE: ledgers.COMPLETED, FAILED: ledgers.FAILED, CANCELLED: ledgers.CANCELLED}
 MAX_JOB_SECONDS = 10_800
+MAX_SESSION_SECONDS = 10_000_000
+"""Longest times a session can be asked for; the plan's are shorter."""
 SOON = 0.2
 """Real seconds: a question about a job that is over sooner than this waits for it."""
 
@@ -60,7 +65,9 @@ class Runtime:
         self.device: Device = describe(config.run.backend.build(self.service), config.run.backend)
         self.plan = self.service.plan
         self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
-        self._programs = Programs(Decoder(4 * config.max_bytes), seed)
+        self._programs = Programs(
+            Decoder(config.unpacked_bytes, config.memory_bytes), Limits.of(config), seed
+        )
         self._encoders: dict[str, Callable[[], str]] = {}
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._ending = threading.RLock()
@@ -154,7 +161,7 @@ class Runtime:
         params = field(body, "params", dict, required=True)
         limit = field(body, "cost", int)
         if limit is not None and not 1 <= limit <= MAX_JOB_SECONDS:
-            raise ApiError(400, f"'cost' must be 1 to {MAX_JOB_SECONDS} seconds, not {limit}.")
+            raise ApiError(400, f"'cost' must be 1 to {MAX_JOB_SECONDS} seconds, not {shorten(limit, 30)}.")
         private = bool(field(body, "private", bool))
         session_id = field(body, "session_id", str)
         mode = self._mode(session_id, field(body, "backend", str))
@@ -327,9 +334,13 @@ class Runtime:
         if (backend := field(body, "backend", str)) is not None:
             self.require_device(backend, status=400)
         seconds = field(body, "max_ttl", int)
-        if seconds is not None and seconds < 1:
-            raise ApiError(400, f"'max_ttl' must be at least 1 second, not {seconds}.")
         patience = field(body, "interactive_ttl", int)
+        for name, value, least in (("max_ttl", seconds, 1), ("interactive_ttl", patience, 0)):
+            if value is not None and not least <= value <= MAX_SESSION_SECONDS:
+                raise ApiError(
+                    400,
+                    f"'{name}' must be {least} to {MAX_SESSION_SECONDS} seconds, not {shorten(value, 30)}.",
+                )
         try:
             record = self.service.open_session(self.device.backend, mode, seconds, patience)
         except RunnerError as error:

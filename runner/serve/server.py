@@ -36,8 +36,8 @@ def serve(config: ServeConfig, ready: Callable[[int], None]) -> int:
 
         logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
         with Runtime(config) as runtime, address_file(config, port):
-            app = application(runtime, max_bytes=config.max_bytes)
-            run(app, listener, ready=lambda: ready(port))
+            app = application(runtime, config)
+            run(app, config, listener, ready=lambda: ready(port))
     return 0
 
 

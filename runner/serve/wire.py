@@ -4,47 +4,29 @@ from __future__ import annotations
 
 import base64
 import binascii
-import io
 import json
+import math
 import threading
-import uuid
 import zlib
 from collections import OrderedDict
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 from qiskit import QuantumCircuit
 
-from runner.declare.foreign import load_qpy
+from runner.declare.foreign import NUMBERS, load_npy, load_qpy
 from runner.errors import ConfigError, PlanError, RunnerError, SessionClosedError
 from runner.runtime.machine import OPEN_PLAN_CODE, OPEN_PLAN_MESSAGE, OPEN_PLAN_SOLUTION, SESSION_CLOSED_CODE
+from runner.serve.errors import ApiError
 
-MORE_INFO = "https://cloud.ibm.com/apidocs/quantum-computing#error-handling"
-VALIDATION_CODE = 1208
 NOT_FOUND_CODE = 1291
-CACHED_CIRCUITS = 128
+CACHED_CIRCUITS, CACHED_BYTES = 128, 4 << 20
+"""How many circuits are kept, and how large they may be together as QPY."""
 QPY = "The QPY data in the request"
 MAX_TAGS, MAX_TAG = 8, 86
-
-
-class ApiError(Exception):
-    """What is wrong with a request, as the client is told it."""
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        *,
-        code: int = VALIDATION_CODE,
-        solution: str = "Correct the request.",
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.body = {
-            "errors": [{"code": code, "message": message, "solution": solution, "more_info": MORE_INFO}],
-            "trace": str(uuid.uuid4()),
-        }
+MAX_DEPTH = 64
+"""How deep a request may be nested; the deepest of the client's own have 12."""
 
 
 def not_found(what: str, name: str) -> ApiError:
@@ -68,19 +50,55 @@ def refused(error: RunnerError) -> ApiError:
     return ApiError(400, " ".join(str(error).split()))
 
 
-def parse(body: bytes) -> dict[str, Any]:
-    """Read a JSON object.
+def parse(body: bytes, max_values: int) -> dict[str, Any]:
+    """Read a JSON object of finite numbers and texts that are Unicode.
 
     Raises:
-        ApiError: it is none.
+        ApiError: it is none, is nested deeper than any request, or has more values than the server has memory for.
     """
+    values = sum(body.count(mark) for mark in b",[{")
+    if values > max_values:
+        raise ApiError(413, f"The request has more than {max_values} values; serve with max_memory=… MiB.")
     try:
-        value = json.loads(body or b"{}")
+        value = json.loads(body.decode() or "{}", parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise ApiError(400, f"The request is not valid JSON: {error}") from error
     if not isinstance(value, dict):
         raise ApiError(400, f"The request must be a JSON object, not {_kind(value)}.")
+    _require_plain(value)
     return value
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _require_plain(value: Any) -> None:
+    """Refuse what JSON can say and no answer could repeat: infinite numbers, half characters, a thousand brackets."""
+    layer, depth = [value], 0
+    while layer:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise ApiError(400, f"The request is nested more than {MAX_DEPTH} deep.")
+        inner: list[Any] = []
+        for item in layer:
+            if isinstance(item, dict):
+                inner.extend(item)
+                inner.extend(item.values())
+            elif isinstance(item, list):
+                inner.extend(item)
+            elif isinstance(item, float) and not math.isfinite(item):
+                raise ApiError(400, "The request is not valid JSON: a number is too large.")
+            elif isinstance(item, str) and not item.isascii():
+                _require_characters(item)
+        layer = inner
+
+
+def _require_characters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ApiError(400, "The request is not valid JSON: a text has half a character.") from None
 
 
 def field(body: dict[str, Any], name: str, kind: type, *, required: bool = False) -> Any:
@@ -119,12 +137,48 @@ class Decoder:
 
     Only circuits, arrays, complex numbers and observables are read; nothing in a request can name a class. The
     same circuit text gives the same object, so that a loop compiles it once.
+
+    Args:
+        max_bytes: What all data of a request may have when they are unpacked.
+        memory: What loading one circuit may take beyond what the process has.
     """
 
-    def __init__(self, max_bytes: int) -> None:
+    def __init__(self, max_bytes: int, memory: int) -> None:
         self.max_bytes = max_bytes
-        self._circuits: OrderedDict[bytes, QuantumCircuit] = OrderedDict()
+        self.memory = memory
+        self._circuits: OrderedDict[bytes, tuple[QuantumCircuit, int]] = OrderedDict()
+        self._cached = 0
         self._lock = threading.Lock()
+
+    def reading(self) -> Reading:
+        """Begin with a request."""
+        return Reading(self)
+
+    def known(self, key: bytes) -> QuantumCircuit | None:
+        """A circuit that was loaded before."""
+        with self._lock:
+            if key not in self._circuits:
+                return None
+            self._circuits.move_to_end(key)
+            return self._circuits[key][0]
+
+    def keep(self, key: bytes, circuit: QuantumCircuit, size: int) -> None:
+        """Remember a circuit of `size` bytes, and forget old ones where these are too many or too large."""
+        with self._lock:
+            self._cached += size - self._circuits.get(key, (None, 0))[1]
+            self._circuits[key] = circuit, size
+            while len(self._circuits) > 1 and (
+                len(self._circuits) > CACHED_CIRCUITS or self._cached > CACHED_BYTES
+            ):
+                self._cached -= self._circuits.popitem(last=False)[1][1]
+
+
+class Reading:
+    """The data of one request, which share what there is room for when they are unpacked."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self._decoder = decoder
+        self._left = decoder.max_bytes
 
     def __call__(self, value: Any) -> Any:
         """Decode nested JSON.
@@ -149,48 +203,52 @@ class Decoder:
                 return complex(*content)
             if kind == "ObservablesArray":
                 return content
-        except ApiError:
-            raise
-        except Exception as error:
+        except (TypeError, ValueError, AttributeError) as error:
             raise ApiError(400, f"A {kind} in the request cannot be read: {error}") from error
         raise ApiError(400, f"The type {kind!r} is not accepted here.")
 
     def _circuit(self, text: str) -> QuantumCircuit:
         key = blake2b(text.encode(), digest_size=16).digest()
-        with self._lock:
-            if (known := self._circuits.get(key)) is not None:
-                self._circuits.move_to_end(key)
-                return known
+        if (known := self._decoder.known(key)) is not None:
+            return known
+        content = self.inflate(text)
         try:
-            (circuit,) = load_qpy(self.inflate(text), QPY, "")
+            (circuit,) = load_qpy(content, QPY, "", memory=self._decoder.memory)
         except ConfigError as error:
             raise ApiError(400, str(error)) from error
         if not isinstance(circuit, QuantumCircuit):
             raise ApiError(400, "The QPY data in the request is no circuit.")
-        with self._lock:
-            self._circuits[key] = circuit
-            if len(self._circuits) > CACHED_CIRCUITS:
-                self._circuits.popitem(last=False)
+        self._decoder.keep(key, circuit, len(content))
         return circuit
 
     def _array(self, content: Any) -> np.ndarray:
         if isinstance(content, str):
-            return np.load(io.BytesIO(self.inflate(content)), allow_pickle=False)
-        return np.array(self(content))
+            try:
+                return load_npy(self.inflate(content), "An array in the request", "")
+            except ConfigError as error:
+                raise ApiError(400, str(error)) from error
+        array = np.array(self(content))
+        if array.dtype.kind not in NUMBERS:
+            raise ApiError(400, "An array in the request has something else than numbers.")
+        return array
 
     def inflate(self, text: str) -> bytes:
-        """Decode and decompress, up to the size a request may have when it is unpacked.
+        """Decode and decompress, up to the size a request may have when all of it is unpacked.
 
         Raises:
             ApiError: it is damaged or too large.
         """
         try:
             inflater = zlib.decompressobj()
-            content = inflater.decompress(base64.b64decode(text), self.max_bytes)
+            content = inflater.decompress(base64.b64decode(text), self._left + 1)
         except (binascii.Error, zlib.error, ValueError) as error:
             raise ApiError(400, f"Data in the request cannot be unpacked: {error}") from error
-        if inflater.unconsumed_tail:
-            raise ApiError(413, f"Data in the request are larger than {self.max_bytes} bytes when unpacked.")
+        if len(content) > self._left:
+            most = self._decoder.max_bytes
+            raise ApiError(413, f"The data in the request are larger than {most} bytes when unpacked.")
+        if not inflater.eof:
+            raise ApiError(400, "Data in the request cannot be unpacked: they are cut off")
+        self._left -= len(content)
         return content
 
 

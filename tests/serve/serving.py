@@ -60,7 +60,7 @@ def thread(directory: Path, *words: str) -> Iterator[tuple[Any, str]]:
     config = read(["port=0", f"dir={directory}", *words])
     started = threading.Event()
     with listen(0) as listener, Runtime(config) as runtime:
-        web = server(application(runtime, max_bytes=config.max_bytes), started.set)
+        web = server(application(runtime, config), config, started.set)
         worker = threading.Thread(target=web.run, args=([listener],))
         worker.start()
         started.wait()

@@ -6,6 +6,7 @@ import io
 import math
 from pathlib import Path
 
+from runner.declare.foreign import load_npy
 from runner.hamiltonian.formats.reading import Reading
 from runner.hamiltonian.formats.source import Source
 
@@ -36,7 +37,7 @@ def read(path: Path, key: str, content: bytes, *, qubits: int | None, order: str
         raise source.refuse(f"has {shape[0]} rows, more than {MAX_DIMENSION}; give its Pauli terms instead")
     if kind not in "iufc" or math.prod(shape) * size != len(content) - start:
         raise source.refuse("holds no numbers, or is cut off; write it with numpy.save")
-    matrix = np.load(io.BytesIO(content), allow_pickle=False).astype(complex)
+    matrix = load_npy(content, str(path), key).astype(complex)
     scale = float(np.abs(matrix).max())
     if not math.isfinite(scale):
         raise source.refuse("holds a number that is not finite; correct it")

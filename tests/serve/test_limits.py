@@ -1,0 +1,285 @@
+"""What is too long, too much or never ends: refused in the API's shape with one line in the log (SECURITY.md)."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("qiskit_ibm_runtime")
+
+from tests.serve.serving import thread
+from tests.serve.test_wire import BASE, DEVICE, Wire, assert_error, circuit_text, sampling, still_alive
+
+HEAD = b"Host: 127.0.0.1\r\nAuthorization: Bearer x\r\n"
+POST = f"POST {BASE}/jobs HTTP/1.1\r\n".encode() + HEAD
+CONNECTIONS = 12
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that has little patience and room."""
+    words = (
+        "backend=ideal", "session.clock=virtual", "max_body=1", "request_timeout=0.4", "max_memory=64", "max_pubs=5",
+        f"max_connections={CONNECTIONS}", "max_executions=100000",
+    )  # fmt: skip
+    with thread(tmp_path_factory.mktemp("limits") / "serve", *words) as (_, root):
+        yield root
+
+
+@pytest.fixture
+def wire(root: str) -> Wire:
+    """A connection of its own for every test."""
+    return Wire(root)
+
+
+def connect(root: str) -> socket.socket:
+    """A bare connection to the server."""
+    host, _, port = root.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
+
+
+def answered(connection: socket.socket) -> tuple[int, Any]:
+    """Status and JSON of the answer to a request that was written by hand."""
+    response = http.client.HTTPResponse(connection)
+    response.begin()
+    return response.status, json.loads(response.read())
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        (b"GET / HT", 408),
+        (b"GET /experimental/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: ", 408),
+        (POST + b"Content-Length: 100\r\n\r\n{", 408),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":", 408),
+        (b"\x16\x03\x01\x00", 400),
+        (b"nonsense\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (POST + b"Content-Length: x\r\n\r\n", 400),
+        (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (POST + b"X: " + b"x" * 100_000 + b"\r\n\r\n", 431),
+        (POST + b"X: " + b"x" * 3_000_000, 431),
+        (POST + b"X: 1\r\n" * 101 + b"\r\n", 431),
+    ],
+    ids=lambda value: str(value)[:50],
+)  # fmt: skip
+def test_K13_half_and_broken_requests_are_refused(
+    root: str, caplog: pytest.LogCaptureFixture, text: bytes, status: int
+) -> None:
+    """Headers or a body that never end, that are no HTTP or too large: one answer, one line, and the end."""
+    with caplog.at_level(logging.WARNING), connect(root) as connection:
+        connection.sendall(text)
+        seen, body = answered(connection)
+    assert_error(seen, body, status)
+    assert len(caplog.records) == 1
+    assert "\n" not in caplog.text.strip()
+
+
+def test_K13_dripping_and_idle_clients_are_let_go(root: str) -> None:
+    """A byte now and then does not keep a connection: neither before a request nor in a body nobody reads."""
+    with connect(root) as silent, connect(root) as dripping, connect(root) as ignored:
+        ignored.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n\r\n")
+        open_ones = {dripping, ignored}
+        end = time.monotonic() + 20
+        while open_ones and time.monotonic() < end:
+            for connection in list(open_ones):
+                try:
+                    connection.sendall(b"G")
+                except OSError:
+                    open_ones.discard(connection)
+            time.sleep(0.05)
+        assert not open_ones
+        assert silent.recv(1) == b""
+
+
+def ask_for_ever(connection: socket.socket, question: bytes) -> None:
+    """Send, and read nothing."""
+    while True:
+        connection.sendall(question * 100)
+
+
+def test_K13_clients_that_do_not_read_are_let_go(root: str, wire: Wire) -> None:
+    """Thousands of answers nobody takes do not pile up: the server stops reading, then ends the connection."""
+    question = f"GET {BASE}/backends/{DEVICE}/configuration HTTP/1.1\r\n".encode() + HEAD + b"\r\n"
+    with connect(root) as connection, pytest.raises(OSError, match=r"reset|[Bb]roken"):
+        ask_for_ever(connection, question)
+    still_alive(wire)
+
+
+def test_K13_more_clients_than_there_may_be_are_refused(root: str) -> None:
+    """Who is idle makes room; when all want something, the next one hears 503 with the setting's name."""
+    idle = [Wire(root) for _ in range(CONNECTIONS)]
+    for one in idle:
+        assert one.api("GET", "/backends")[0] == 200
+    still_alive(Wire(root))
+    busy = [connect(root) for _ in range(CONNECTIONS + 1)]
+    try:
+        for one in busy[:-1]:
+            one.sendall(b"GET")
+        status, body = answered(busy[-1])
+        assert_error(status, body, 503)
+        assert "max_connections" in body["errors"][0]["message"]
+    finally:
+        for one in busy:
+            one.close()
+    still_alive(Wire(root))
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", "nested more than 64"),
+        (b'{"a":' + b"[" * 100_000, "not valid JSON"),
+        (b'{"a":' + b'{"a":' * 500 + b"1" + b"}" * 501, "nested more than 64"),
+        (b'{"a":NaN}', "NaN"),
+        (b'{"a":-Infinity}', "Infinity"),
+        (b'{"a":1e999}', "too large"),
+        (b'{"tags":["\\ud800"]}', "half a character"),
+        (b'{"\\udfff":1}', "half a character"),
+        (b'{"a":' + b"9" * 5000 + b"}", "not valid JSON"),
+        (b"\xff\xfe{\x00}\x00", "not valid JSON"),
+        (sampling(params={"pubs": [[circuit_text(), {}, 10]] * 6}), "max_pubs"),
+        (b'{"a":[' + b"0," * 400_000 + b"0]}", "max_memory"),
+    ],
+    ids=lambda value: str(value)[:40],
+)  # fmt: skip
+def test_K14_json_that_no_client_writes_is_refused(
+    wire: Wire, caplog: pytest.LogCaptureFixture, body: Any, told: str
+) -> None:
+    """Depth, numbers, characters and amounts: a 4xx that says which, and one line in the log."""
+    with caplog.at_level(logging.WARNING):
+        status, answer = wire.api("POST", "/jobs", body)
+
+    assert_error(status, answer, 413 if told.startswith("max_") else 400)
+    assert told in answer["errors"][0]["message"]
+    assert len(caplog.records) == 1
+
+
+def parametrized() -> dict[str, Any]:
+    """A circuit with one parameter and a measurement, as the client writes it."""
+    from qiskit import QuantumCircuit
+    from qiskit.circuit import Parameter
+    from qiskit_ibm_runtime import RuntimeEncoder
+
+    circuit = QuantumCircuit(1)
+    circuit.ry(Parameter("a"), 0)
+    circuit.measure_all()
+    return dict(json.loads(json.dumps(circuit, cls=RuntimeEncoder)))
+
+
+@pytest.mark.parametrize(
+    ("pub", "told"),
+    [
+        ([{"b": 1.0}, 10], "cannot be read"),
+        ([{"a": "x"}, 10], "finite numbers"),
+        (["x", 10], "finite numbers"),
+        ([[[1], [1, 2]], 10], "finite numbers"),
+        ([[1], 2**64], "max_executions"),
+        ([[1], -1], "shot"),
+        ([[1], 1.5], "shot"),
+        ([[1], {}], "shot"),
+        ([[[1]] * 1000, 101], "max_executions"),
+    ],
+    ids=str,
+)
+def test_K14_sampler_pubs_of_the_wrong_type_or_size_are_refused(
+    wire: Wire, pub: list[Any], told: str
+) -> None:
+    """Values that are objects, texts or ragged, shots beyond all bounds: 400 with the place or the setting."""
+    status, answer = wire.api("POST", "/jobs", sampling(params={"pubs": [[parametrized(), *pub]]}))
+
+    assert_error(status, answer, 400)
+    assert told in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("pub", "told"),
+    [
+        ([["Z"], [1], 1e-300], "max_executions"),
+        ([["Z"], [1], -1], "precision"),
+        ([["Z"], [1], "x"], "precision"),
+        ([[3], [1]], "observables"),
+        ([{"Z": "x"}, [1]], "coefficient"),
+        ([["Z"] * 600, [[[1]]] * 600], "max_memory"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_K14_estimator_pubs_of_the_wrong_type_or_size_are_refused(
+    wire: Wire, pub: list[Any], told: str
+) -> None:
+    """Observables, coefficients and precisions that are none, and more expectation values than fit into the memory."""
+    body = sampling(program_id="estimator", params={"pubs": [[parametrized(), *pub]]})
+    status, answer = wire.api("POST", "/jobs", body)
+
+    assert_error(status, answer, 400)
+    assert told in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"default_precision": 1e-200}, {"default_precision": "x"}, {"default_shots": 2**64}, {"default_shots": []},
+        {"execution": {"rep_delay": "x"}}, {"simulator": {"seed_simulator": []}},
+        {"seed_estimator": -1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_K14_absurd_options_are_refused(wire: Wire, options: dict[str, Any]) -> None:
+    """A 400, and the clock, the list of jobs and the next job are as before."""
+    body = sampling(
+        program_id="estimator", params={"pubs": [[parametrized(), ["Z"], [1]]], "options": options}
+    )
+    assert_error(*wire.api("POST", "/jobs", body), 400)
+    assert wire.api("GET", "/jobs")[0] == 200
+    still_alive(wire)
+
+
+@pytest.mark.parametrize(
+    "body", [{"max_ttl": 10**400}, {"interactive_ttl": 10**30}, {"interactive_ttl": -1}], ids=str
+)
+def test_K14_absurd_session_times_are_refused(wire: Wire, body: dict[str, Any]) -> None:
+    """Longer than any clock: 400."""
+    assert_error(*wire.api("POST", "/sessions", {"mode": "dedicated", "backend": DEVICE, **body}), 400)
+
+
+def test_K14_small_requests_that_unpack_to_much_are_refused(wire: Wire) -> None:
+    """Each array is within the limit, all together are not."""
+    from qiskit_ibm_runtime import RuntimeEncoder
+
+    bomb = json.loads(json.dumps(np.zeros(400_000), cls=RuntimeEncoder))
+    pub = [circuit_text(), [bomb, bomb], 10]
+    assert_error(*wire.api("POST", "/jobs", sampling(params={"pubs": [pub]})), 413)
+
+
+def test_K15_an_error_of_our_own_is_one_line(root: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody foresaw is a 500 in the API's shape and one line with the place, not a stack for every request."""
+    from runner.serve.api import Guard
+
+    async def broken(_scope: Any, _receive: Any, _send: Any) -> None:
+        raise RecursionError("as deep as it gets")
+
+    import asyncio
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "GET", "path": "/\n", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Guard(broken)(scope, receive, send))
+    assert sent[0]["status"] == 500
+    assert_error(500, json.loads(sent[1]["body"]), 500)
+    assert len(caplog.records) == 1
+    assert os.linesep not in caplog.records[0].getMessage()
