@@ -18,13 +18,13 @@ from runner.run.results import Outcome
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
     from runner.run.objective import Workload
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend
 
 POOLS = ("s", "d", "sd", "pairs")
 
@@ -64,7 +64,7 @@ class AdaptVqe(Experiment):
         require_integer("experiment.max_operators", self.max_operators, 1, 1000)
         require_positive("experiment.threshold", self.threshold)
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Pool:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Pool:  # noqa: ARG002
         """The pool.
 
         Raises:
@@ -79,7 +79,7 @@ class AdaptVqe(Experiment):
                 f"{self.pool} has no excitation for this molecule; use sd", key="experiment.pool"
             )
         fit(evolved(hamiltonian, []), backend, config)  # says whether the backend is large enough
-        if fixed := getattr(config.optimizer, "per_parameter", []):
+        if fixed := config.optimizer.per_parameter:
             raise ConfigError(
                 "holds numbers for each parameter, and this ansatz grows; set it to null",
                 key=f"optimizer.{fixed[0]}",

@@ -13,12 +13,11 @@ from runner.run.problem import Problem, chosen_gradient
 from runner.run.results import Outcome
 
 if TYPE_CHECKING:
-    from qiskit.providers import BackendV2
-
     from runner.declare.config import RunConfig
     from runner.run.answer import Answer
     from runner.run.context import Lab
     from runner.run.objective import Workload
+    from runner.services.protocol import Backend
 
 MAX_POINTS = 1000
 
@@ -46,7 +45,7 @@ class DissociationCurve(Experiment):
         for index, value in enumerate(self.values):
             require_number(f"experiment.values[{index}]", value)
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> list[Problem]:
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> list[Problem]:
         """The problem at every point.
 
         Raises:

@@ -15,12 +15,12 @@ from runner.run.results import Outcome
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend
 
 ORDERS = (1, 2, 4)
 MAX_STEPS = 10_000
@@ -86,7 +86,7 @@ class Dynamics(Experiment):
         """Numbers of steps after which the observables are looked at."""
         return list(range(0, self.steps + 1, self.every))
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Evolution:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Evolution:  # noqa: ARG002
         """Initial state, observables and the exact solution.
 
         Raises:

@@ -16,11 +16,11 @@ from runner.run.results import Outcome
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.providers import BackendV2
 
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend
 
 MAX_VALUES = 100_000
 """Most expectation values of one run."""
@@ -65,7 +65,7 @@ class Estimation(Experiment):
         _check_nested("experiment.observables", self.observables, _check_observable)
         _check_nested("experiment.parameter_values", self.parameter_values, require_number)
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Request:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Request:  # noqa: ARG002
         """The PUB, its parts checked against each other.
 
         Raises:
@@ -110,8 +110,8 @@ class Estimation(Experiment):
             ) from None
         require_range("experiment", int(np.prod(total)), 1, MAX_VALUES)
         observables = observables if shape else observables[0]
-        if hasattr(backend, "estimator_plan"):
-            plan = backend.estimator_plan(fitted, observables)
+        if backend.planner is not None:
+            plan = backend.planner.estimator_plan(fitted, observables)
             plan.require(exact=config.estimator.precision == 0)
         return Request(fitted, observables, np.array(names).reshape(shape), values)
 

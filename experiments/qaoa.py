@@ -19,7 +19,6 @@ from runner.run.results import Outcome
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from runner.run.context import Lab
     from runner.run.objective import Workload
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend
 
 MAX_ENUMERATED = 20
 """Largest number of spins whose best and worst bitstrings are found by looking at all."""
@@ -116,7 +116,7 @@ class Qaoa(Experiment):
         """None of them follows a gradient: samples have none."""
         return []
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Task:
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Task:
         """The measured circuit and the cost function.
 
         Raises:
@@ -130,12 +130,12 @@ class Qaoa(Experiment):
             )
         cost = Cost.of(problem.hamiltonian)
         circuit = fit(problem.ansatz.measure_all(inplace=False), backend, config)
-        if self.cvar < 1 and getattr(config.optimizer, "uses_frequencies", False):
+        if self.cvar < 1 and config.optimizer.uses_frequencies:
             raise ConfigError(
                 f"nft fits waves, and a CVaR is none, got {self.cvar}; use cobyla, or experiment.cvar=1",
                 key="experiment.cvar",
             )
-        if getattr(config.optimizer, "uses_gradient", False):
+        if config.optimizer.uses_gradient:
             raise ConfigError(
                 f"{config.optimizer.name} follows gradients, and sampled bitstrings have none; use cobyla or spsa",
                 key="optimizer",

@@ -14,11 +14,10 @@ from runner.run.problem import declared_circuit, fit
 from runner.run.results import Outcome
 
 if TYPE_CHECKING:
-    from qiskit.providers import BackendV2
-
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend
 
 
 @dataclass(kw_only=True)
@@ -40,7 +39,7 @@ class Sampling(Experiment):
             require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
         require_integer("experiment.top", self.top, 1, 100_000)
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Any:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Any:  # noqa: ARG002
         """The PUB: ISA circuit with measurements, and parameters.
 
         Raises:
@@ -62,8 +61,8 @@ class Sampling(Experiment):
                 key="ansatz",
             )
         fitted = fit(circuit.assign_parameters(values), backend, config)
-        if hasattr(backend, "sampler_plan"):
-            backend.sampler_plan(fitted)
+        if backend.planner is not None:
+            backend.planner.sampler_plan(fitted)
         return fitted
 
     def run(self, lab: Lab) -> Outcome:

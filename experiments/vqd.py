@@ -17,7 +17,6 @@ from runner.run.results import Outcome, error_in_words
 
 if TYPE_CHECKING:
     import numpy as np
-    from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from runner.run.context import Lab
     from runner.run.objective import Workload
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Vqd(Experiment):
                     key="experiment.sector_penalty",
                 )
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Deflation:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Deflation:  # noqa: ARG002
         """The penalties.
 
         Raises:

@@ -15,11 +15,10 @@ from runner.run.objective import check_optimizer
 from runner.run.results import Outcome
 
 if TYPE_CHECKING:
-    from qiskit.providers import BackendV2
-
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend
 
 MAX_RACERS = 20
 
@@ -81,7 +80,7 @@ class VqeRace(Experiment):
     def prepare(
         self,
         config: RunConfig,
-        backend: BackendV2,  # noqa: ARG002 - for those that need it
+        backend: Backend,  # noqa: ARG002 - for those that need it
         problem: Problem | None,
     ) -> list[OptimizerConfig]:
         """The optimizers, checked together with the declared limits and the ansatz."""

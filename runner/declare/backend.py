@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from qiskit_aer.noise import NoiseModel
 
     from runner.declare.config import RunConfig
-    from runner.record.replay import Record
     from runner.runtime import LocalRuntimeService
+    from runner.services.protocol import Backend, Service
 
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
 ENGINES = ("auto", "aer", "kernel")
@@ -80,16 +80,19 @@ class BackendConfig:
             )
         return backend
 
-    def service(self, config: RunConfig, **live: Any) -> LocalRuntimeService:
+    def service(self, config: RunConfig, **live: Any) -> Service:
         """The service that runs the jobs: the local runtime, on the declared session's clock."""
-        return config.session.build(engine_options=self.engine_options, **live)
+        service: LocalRuntimeService = config.session.build(engine_options=self.engine_options, **live)
+        return service
 
-    def continue_from(self, service: LocalRuntimeService, record: Record) -> None:
-        """Tell the service what was recorded before; the local runtime repeats its past by itself."""
-
-    def build(self, service: LocalRuntimeService) -> BackendV2:
+    def build(self, service: Any) -> Backend:
         """The backend, bound to `service`."""
         raise NotImplementedError
+
+    @property
+    def snapshot(self) -> str | None:
+        """The real device's snapshot that it is made of; None where there is none."""
+        return None
 
 
 @dataclass(kw_only=True)
@@ -101,7 +104,7 @@ class IdealBackend(BackendConfig):
         """It has nothing that decays."""
         return "an ideal simulator has no noise, so no qubit decays"
 
-    def build(self, service: LocalRuntimeService) -> BackendV2:
+    def build(self, service: LocalRuntimeService) -> Backend:
         """An Aer simulator bound to `service`."""
         from qiskit_aer import AerSimulator
 
@@ -148,7 +151,7 @@ class NoisyBackend(BackendConfig):
         """Its errors belong to gates."""
         return "declared noise acts with the gates only and schedules no circuit"
 
-    def build(self, service: LocalRuntimeService) -> BackendV2:
+    def build(self, service: LocalRuntimeService) -> Backend:
         """An Aer simulator with this noise model, bound to `service`."""
         from qiskit_aer import AerSimulator
 
@@ -198,7 +201,12 @@ class DeviceBackend(BackendConfig):
         """Without noise nothing decays."""
         return None if self.noise else "with backend.noise=false no qubit decays"
 
-    def build(self, service: LocalRuntimeService) -> BackendV2:
+    @property
+    def snapshot(self) -> str:
+        """As declared."""
+        return self.device
+
+    def build(self, service: LocalRuntimeService) -> Backend:
         """The snapshot, bound to `service`."""
         if self.noise:
             return self._require_schedule(service.backend(self.device))
@@ -226,7 +234,7 @@ class GenericBackend(BackendConfig):
         require_range("backend.device_seed", self.device_seed, 0, 2**32 - 1)
         require_choice("backend.topology", self.topology, TOPOLOGIES)
 
-    def build(self, service: LocalRuntimeService) -> BackendV2:
+    def build(self, service: LocalRuntimeService) -> Backend:
         """The device, bound to `service`."""
         from qiskit.providers.fake_provider import GenericBackendV2
 
@@ -285,7 +293,7 @@ class IbmBackend(BackendConfig):
             if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
 
-    def service(self, config: RunConfig, **live: Any) -> Any:
+    def service(self, config: RunConfig, **live: Any) -> Service:
         """The real service; for a forecast, which must not cost anything, the local runtime."""
         if "engine_factory" in live:
             return super().service(config, **live)
@@ -296,17 +304,11 @@ class IbmBackend(BackendConfig):
         return IbmService(
             connect(),
             on_event=live["on_event"],
-            price_per_second=config.session.price,
+            plan=config.session.limits,
             options=options,
         )
 
-    def continue_from(self, service: Any, record: Record) -> None:
-        """Hand over the ids of the jobs and sessions of an earlier process."""
-        release = getattr(service, "continue_from", None)
-        if release is not None:
-            release(record.release(("ibm", "session", "job.submitted", "job.completed")), record.identity)
-
-    def build(self, service: Any) -> BackendV2:
+    def build(self, service: Any) -> Backend:
         """The machine; for a forecast, its likeness in the local runtime."""
         from runner.services.ibm import IbmService, connect
 

@@ -3,23 +3,63 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.declare.checks import require_positive, require_range
 from runner.errors import ConfigError
+from runner.runtime.plan import PLANS
+
+if TYPE_CHECKING:
+    from runner.runtime.plan import Plan
 
 MAX_SHOTS = 10_000_000
+LONGEST_JOB = int(max(plan.max_time("job") for plan in PLANS.values()))
+"""QPU seconds that no plan's jobs may exceed."""
 SAMPLER_SHOTS = 4096
 """What the Sampler draws to measure overlaps where the energies have a target; the service's default."""
 
 
 @dataclass(kw_only=True)
-class ExactEstimator:
-    """Exact expectation values, no shot noise; what they would cost is told for `default_shots`."""
+class EstimatorConfig:
+    """What every way of obtaining expectation values answers."""
 
     name: str
     """Name of the choice."""
+
+    @property
+    def precision(self) -> float | None:
+        """Precision given to the Estimator; 0 asks for the exact value, None leaves it to the shots."""
+        raise NotImplementedError
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Estimator options in the client's names."""
+        raise NotImplementedError
+
+    @property
+    def target(self) -> float | None:
+        """Standard error of the energy that is aimed at; None where shots or precision are declared."""
+        return None
+
+    @property
+    def job_limit(self) -> float | None:
+        """QPU seconds after which a job is cancelled; None where that is the plan's."""
+        return None
+
+    def longest_job(self, plan: Plan) -> float:
+        """QPU seconds after which a job ends: as declared, else the plan's."""
+        return self.job_limit or plan.max_time("job")
+
+    def without_job_limit(self) -> Self:
+        """The same with jobs that may take what the plan allows."""
+        return self
+
+
+@dataclass(kw_only=True)
+class ExactEstimator(EstimatorConfig):
+    """Exact expectation values, no shot noise; what they would cost is told for `default_shots`."""
+
     default_shots: int = 4096
     """Shots per measurement basis that the cost model assumes, and that the Sampler draws."""
 
@@ -38,11 +78,9 @@ class ExactEstimator:
 
 
 @dataclass(kw_only=True)
-class ShotsEstimator:
+class ShotsEstimator(EstimatorConfig):
     """Sampled expectation values with honest standard errors; shots, precision or target says how many shots."""
 
-    name: str
-    """Name of the choice."""
     default_shots: int | None = 4096
     """Shots per measurement basis."""
     default_precision: float | None = None
@@ -61,7 +99,7 @@ class ShotsEstimator:
         if self.target_stddev is not None:
             require_positive("estimator.target_stddev", self.target_stddev)
         if self.max_execution_time is not None:
-            require_range("estimator.max_execution_time", self.max_execution_time, 1, 10_800)
+            require_range("estimator.max_execution_time", self.max_execution_time, 1, LONGEST_JOB)
 
     def _check_choice(self) -> None:
         """Refuse more than one way of saying how many shots, and none."""
@@ -99,6 +137,20 @@ class ShotsEstimator:
     def precision(self) -> float | None:
         """Precision given to the Estimator; None where the number of shots decides."""
         return self.default_precision
+
+    @property
+    def target(self) -> float | None:
+        """As declared."""
+        return self.target_stddev
+
+    @property
+    def job_limit(self) -> float | None:
+        """As declared."""
+        return self.max_execution_time
+
+    def without_job_limit(self) -> Self:
+        """As if none were declared."""
+        return replace(self, max_execution_time=None)
 
     @property
     def options(self) -> dict[str, Any]:

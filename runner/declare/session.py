@@ -12,9 +12,9 @@ from runner.runtime.duration import parse_duration
 from runner.runtime.plan import PLANS
 
 if TYPE_CHECKING:
-    from qiskit.providers import BackendV2
-
-    from runner.runtime import LocalRuntimeService
+    from runner.runtime import LocalRuntimeService, VirtualClock, WallClock
+    from runner.runtime.plan import Plan
+    from runner.services.protocol import Backend, Service
 
 MODES = ("session", "batch", "job")
 CLOCKS = ("virtual", "wall")
@@ -97,7 +97,8 @@ class SessionConfig:
             )
 
     def _check_max_time(self) -> None:
-        seconds, longest = self.max_time_seconds, self.longest
+        # job mode has no session to limit, but a run that had one may be re-timed in it
+        seconds, longest = self.max_time_seconds, self.limits.max_time(self.mode.replace("job", "session"))
         if seconds is not None and seconds > longest:
             raise ConfigError(
                 f"{self.max_time!r} is longer than the {self.plan} plan's {longest / 3600:g} h for a {self.mode}; "
@@ -111,9 +112,10 @@ class SessionConfig:
         Raises:
             ConfigError: naming both.
         """
-        limit = self.max_time_seconds or self.longest
-        if seconds is not None and self.mode != "job" and seconds > limit:
-            raise ConfigError(f"{seconds:g} s is longer than the session, {limit:g} s; lower it", key=key)
+        if seconds is not None and self.mode != "job" and seconds > self.longest:
+            raise ConfigError(
+                f"{seconds:g} s is longer than the session, {self.longest:g} s; lower it", key=key
+            )
 
     @property
     def max_time_seconds(self) -> int | None:
@@ -121,39 +123,39 @@ class SessionConfig:
         return parse_duration(self.max_time, key="session.max_time")
 
     @property
-    def longest(self) -> int:
-        """The plan's longest session or batch in seconds."""
-        plan = PLANS[self.plan]
-        return plan.max_batch_time if self.mode == "batch" else plan.max_session_time
+    def longest(self) -> float:
+        """Seconds after which the session or batch ends: as declared, else the plan's."""
+        return self.max_time_seconds or self.limits.max_time(self.mode)
 
     @property
-    def price(self) -> float:
-        """USD per second of usage."""
-        return PLANS[self.plan].price_per_second if self.price_per_second is None else self.price_per_second
-
-    def build(self, **live: Any) -> LocalRuntimeService:
-        """The local runtime service with this clock, plan, cost model and queue.
-
-        Args:
-            live: seed, on_event, recall and engine_options, passed on to the service.
-        """
-        from runner.runtime import CostModel, LocalRuntimeService, QueueDelay, VirtualClock, WallClock
-
+    def limits(self) -> Plan:
+        """What the plan allows and costs, with the timeouts and the price that are declared in place of its own."""
         plan = PLANS[self.plan]
         if self.interactive_timeout is not None:
             seconds = self.interactive_timeout
             plan = replace(plan, interactive_timeout=seconds, batch_interactive_timeout=seconds)
         if self.price_per_second is not None:
             plan = replace(plan, price_per_second=self.price_per_second)
-        clock = (
-            VirtualClock(latency=self.latency)
-            if self.clock == "virtual"
-            else WallClock(scale=self.clock_scale)
-        )
+        return plan
+
+    def build(
+        self, *, limits: Plan | None = None, clock: VirtualClock | WallClock | None = None, **live: Any
+    ) -> LocalRuntimeService:
+        """The local runtime service with this clock, plan, cost model and queue.
+
+        Args:
+            limits: in place of those declared.
+            clock: in place of the one declared.
+            live: seed, on_event, recall, machine, engine_options and engine_factory, passed on to the service.
+        """
+        from runner.runtime import CostModel, LocalRuntimeService, QueueDelay, VirtualClock, WallClock
+
+        if clock is None and self.clock == "virtual":
+            clock = VirtualClock(latency=self.latency)
         delay = self.queue_delay
         return LocalRuntimeService(
-            plan=plan,
-            clock=clock,
+            plan=limits or self.limits,
+            clock=clock or WallClock(scale=self.clock_scale),
             cost=CostModel(overhead=self.overhead, rep_delay=self.rep_delay),
             queue_delay=QueueDelay(kind=delay.kind, seconds=delay.seconds, sigma=delay.sigma),
             lanes=self.lanes,
@@ -161,7 +163,7 @@ class SessionConfig:
             **live,
         )
 
-    def open(self, service: LocalRuntimeService, backend: BackendV2) -> Any:
+    def open(self, service: Service, backend: Backend) -> Any:
         """Open what jobs are submitted to: a session or a batch; in job mode the backend itself."""
         return service.open(backend, self.mode, self.max_time)
 

@@ -29,9 +29,8 @@ from runner.run.signals import StopFlag
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.providers import BackendV2
 
-    from runner.runtime import LocalRuntimeService
+    from runner.services.protocol import Backend, Primitive, Service, Session
 
 MOST_CANDIDATES = 3
 """Points that a minimization may propose: its own answer, a mean, and the best seen."""
@@ -49,8 +48,8 @@ class Lab:
     def __init__(
         self,
         config: RunConfig,
-        service: LocalRuntimeService,
-        backend: BackendV2,
+        service: Service,
+        backend: Backend,
         problem: Problem | None,
         record: Record,
         stop: StopFlag,
@@ -98,8 +97,8 @@ class Lab:
         for session in self.sessions[-1:]:
             if self.config.session.mode != "job":
                 session.close()
-        if broken and self.config.session.clock == "virtual" and hasattr(self._service, "drain"):
-            self._service.drain()  # another workload's job may run still, and time stands still when nobody waits
+        if broken:
+            self._service.abandon()  # another workload's job may run still, and nobody waits for it any more
 
     def workload(self, name: str) -> Workload:
         """A new stream of jobs; its random numbers depend on the run's seed and this name only."""
@@ -182,7 +181,6 @@ class Lab:
             optimizer: what will minimize it; tells whether `gradient=auto` means one. None: the declared one.
         """
         terms = terms or (Term(self.problem.circuit, self.problem.observable),)
-        planned = getattr(self._backend, "planned", None)  # a real machine makes its own plans
         gradient = self.config.gradient
         if gradient != "auto" or (optimizer or self.config.optimizer).uses_gradient:
             gradient = chosen_gradient(
@@ -190,7 +188,7 @@ class Lab:
             )
         else:
             gradient = "none"
-        return Objective(workload, *terms, gradient=gradient, planned=planned)
+        return Objective(workload, *terms, gradient=gradient, planner=self._backend.planner)
 
     def minimize(
         self,
@@ -218,7 +216,7 @@ class Lab:
         if optimizer.uses_fidelity:
             fidelity = Overlap.of(circuit or self.problem.ansatz, self, workload)
         more = {}
-        if getattr(optimizer, "uses_frequencies", False) and hasattr(energy, "frequencies"):
+        if optimizer.uses_frequencies:
             more["frequencies"] = energy.frequencies()
         found = optimizer.build().minimize(
             energy,
@@ -358,7 +356,10 @@ class Lab:
 
     def _with_exact(self, workload: Workload, answer: Answer, energy: Term | None) -> Answer:
         """The answer with the exact energy at its parameters, where it is measured and that can be computed."""
-        terms = [energy] if energy is not None else list(getattr(workload.objective, "terms", ()))
+        minimized = workload.objective
+        terms = [energy] if energy is not None else []
+        if energy is None and isinstance(minimized, Objective):
+            terms = list(minimized.terms)
         if answer.kind not in (MEASURED, EXACT) or len(terms) != 1:
             return answer
         exact, method = self.exact_energy(terms[0].circuit, terms[0].observable, answer.parameters)
@@ -376,10 +377,9 @@ class Lab:
         """
         import numpy as np
 
-        make_plan = getattr(self._backend, "estimator_plan", None)
-        if make_plan is None:
+        if self._backend.planner is None:
             return None, None
-        plan = make_plan(circuit, observable)
+        plan = self._backend.planner.estimator_plan(circuit, observable)
         try:
             method = plan.exact_method
             if method is None:
@@ -394,15 +394,11 @@ class Lab:
     def _fits_in_a_job(self, pubs: list[tuple[Any, ...]]) -> bool:
         """Whether a job of these PUBs ends before the time limit of jobs."""
         seconds = self._seconds("estimator", pubs)
-        limit = getattr(self.config.estimator, "max_execution_time", None)
-        return seconds is None or seconds <= (limit or self._service.plan.max_job_time)
+        return seconds is None or seconds <= self.config.estimator.longest_job(self._service.plan)
 
     def _seconds(self, kind: str, pubs: list[tuple[Any, ...]]) -> float | None:
         """QPU seconds that a job of these PUBs takes; None where only the service knows."""
-        ask = getattr(self._primitive(RESULTS, kind, len(self.sessions)), "seconds", None)
-        if ask is None:
-            return None
-        return float(ask(pubs, **self._precision(kind)))
+        return self._primitive(RESULTS, kind, len(self.sessions)).seconds(pubs, **self._precision(kind))
 
     def _keep_time_for(self, workload: Workload, parameters: int) -> None:
         """Find out how much of the session measuring the workload's result takes, where a session ends the run."""
@@ -411,9 +407,7 @@ class Lab:
         session, objective = self.config.session, workload.objective
         if session.mode == "job" or session.on_expiry != "stop" or self._exact(workload):
             return
-        kind = getattr(objective, "program", None)
-        if kind is None:
-            return
+        kind = objective.program
         points = np.zeros((len(workload.candidates) + MOST_CANDIDATES, parameters))
         choosing = self._seconds(kind, objective.pubs(points))
         reporting = self._seconds(kind, objective.pubs(points[:1]))
@@ -427,11 +421,10 @@ class Lab:
     def _queueing(self) -> float:
         """Seconds that a job waits in the queue, which those of an active session do not."""
         session = self.config.session
-        patience = 60.0 if session.interactive_timeout is None else session.interactive_timeout
-        waits = session.mode != "session" or session.latency > patience
+        waits = session.mode != "session" or session.latency > session.limits.interactive(session.mode)
         return session.queue_delay.seconds if waits else 0.0
 
-    def _admit(self, name: str, session: Any, seconds: float) -> None:
+    def _admit(self, name: str, session: Session, seconds: float) -> None:
         """Let a job begin only if the results so far can still be measured after it.
 
         Raises:
@@ -505,16 +498,15 @@ class Lab:
     def _open(self) -> None:
         self.sessions.append(self.config.session.open(self._service, self._backend))
 
-    def _primitive(self, workload: str, kind: str, attempt: int) -> Any:
+    def _primitive(self, workload: str, kind: str, attempt: int) -> Primitive:
         key = (workload, kind, attempt)
         if key not in self._primitives:
             options = dict(self.config.estimator.options)
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
-            primitive = self._service.primitive(kind, mode, options, workload)
-            if hasattr(mode, "time_left"):
-                primitive.admit = partial(self._admit, workload, mode)
-            self._primitives[key] = primitive
+            limited = self.config.session.mode != "job" and self._service.capabilities.knows_its_queue
+            admit = partial(self._admit, workload, mode) if limited else None
+            self._primitives[key] = self._service.primitive(kind, mode, options, workload, admit=admit)
         return self._primitives[key]
 
 

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from qiskit.providers import BackendV2
-
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
     from runner.run.problem import Problem
     from runner.run.results import Outcome
+    from runner.services.protocol import Backend
 
 
 @dataclass(kw_only=True)
@@ -27,7 +26,7 @@ class Experiment:
     only_samples: ClassVar[bool] = False
     """It draws bitstrings and estimates no expectation value."""
 
-    def prepare(self, config: RunConfig, backend: BackendV2, problem: Problem | None) -> Any:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Any:  # noqa: ARG002
         """Check what can be checked and build what the run needs; given back by `lab.prepared`.
 
         Called before anything is created, so that what does not fit is told in one line. As it is here, the declared

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
+    from runner.services.protocol import Planner
 
     Slope = tuple[float, np.ndarray, np.ndarray]
     """Energy, gradient and its standard errors, shape (P,) each."""
@@ -58,7 +59,7 @@ class Workload:
         """Whether that is more than the energy."""
         self.evaluations = 0
         self.iterations = 0
-        target = getattr(lab.config.estimator, "target_stddev", None)
+        target = lab.config.estimator.target
         self.choice = None if target is None else ShotChoice(target)
         """How many shots its energies take, where their standard error is declared."""
         self._lab = lab
@@ -180,7 +181,7 @@ def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | No
     ]
 
 
-def check_optimizer(optimizer: Any, config: RunConfig, *circuits: QuantumCircuit) -> None:
+def check_optimizer(optimizer: OptimizerConfig, config: RunConfig, *circuits: QuantumCircuit) -> None:
     """Refuse an optimizer that does not fit the declared estimator, or energies in these circuits.
 
     Raises:
@@ -196,9 +197,9 @@ def check_differences(optimizer: Any, gradient: str, *, sampled: bool) -> None:
     Raises:
         ConfigError: naming what can be done instead.
     """
-    if not getattr(optimizer, "uses_gradient", False):
+    if not optimizer.uses_gradient:
         return
-    if getattr(optimizer, "uses_hessian", False) and (sampled or gradient == "spsa"):
+    if optimizer.uses_hessian and (sampled or gradient == "spsa"):
         why = "the estimator samples" if sampled else "gradient=spsa draws them at random"
         raise ConfigError(
             f"{optimizer.name} takes differences of gradients, and {why}; "
@@ -214,7 +215,7 @@ def check_differences(optimizer: Any, gradient: str, *, sampled: bool) -> None:
         )
 
 
-def check_circuits(optimizer: Any, *circuits: QuantumCircuit) -> None:
+def check_circuits(optimizer: OptimizerConfig, *circuits: QuantumCircuit) -> None:
     """Refuse an optimizer that does not fit the parameters of these circuits, or how energies depend on them.
 
     Raises:
@@ -223,14 +224,13 @@ def check_circuits(optimizer: Any, *circuits: QuantumCircuit) -> None:
     from runner.engine.classification import classify, names_of
 
     for circuit in circuits:
-        if isinstance(optimizer, OptimizerConfig):
-            optimizer.check(circuit.num_parameters)
-        if getattr(optimizer, "uses_fidelity", False) and (words := classify(circuit).in_words):
+        optimizer.check(circuit.num_parameters)
+        if optimizer.uses_fidelity and (words := classify(circuit).in_words):
             raise ConfigError(
                 f"{optimizer.name} measures overlaps of states, and this circuit {words}; take a unitary one, or spsa",
                 key="optimizer",
             )
-        if getattr(optimizer, "uses_frequencies", False):
+        if optimizer.uses_frequencies:
             optimizer.check_frequencies(common_frequencies(circuit), list(names_of(circuit)))
 
 
@@ -250,6 +250,10 @@ class EnergyFunction(Protocol):
         """The PUBs that evaluate it at points of shape (C, P)."""
         ...
 
+    def frequencies(self) -> list[tuple[float, ...] | None]:
+        """For each parameter, in order, the positive frequencies [1/rad] of its values; None where nobody knows."""
+        ...
+
 
 class Objective:
     """Σ weight · ⟨observable⟩ as a function of the parameters: one Estimator job per call, one PUB per term.
@@ -258,8 +262,7 @@ class Objective:
         workload: whose jobs these are.
         terms: what is summed.
         gradient: none | parameter_shift | adjoint | spsa.
-        planned: what a backend makes of (circuit, observable) when they are evaluated again and again; the observable
-            itself where the backend makes no plans.
+        planner: compiles circuits and observables that are evaluated again and again; None where only the service does.
     """
 
     program = "estimator"
@@ -269,13 +272,14 @@ class Objective:
         workload: Workload,
         *terms: Term,
         gradient: str = "none",
-        planned: Callable[[QuantumCircuit, Any], Any] | None = None,
+        planner: Planner | None = None,
     ) -> None:
         def prepared(circuit: QuantumCircuit, observable: Any) -> tuple[QuantumCircuit, Any]:
-            return circuit, observable if planned is None else planned(circuit, observable)
+            return circuit, observable if planner is None else planner.planned(circuit, observable)
 
         self.workload = workload
         self.terms = terms
+        self._planner = planner
         self.bare = len(terms) == 1 and terms[0].weight == 1
         """It is one expectation value, as it is."""
         self._pubs = [prepared(term.circuit, term.observable) for term in terms]
@@ -335,9 +339,15 @@ class Objective:
     def _most(self) -> float:
         """The most that its variance by one shot per basis can be."""
         return sum(
-            term.weight**2 * highest_variance(pub[1])
-            for term, pub in zip(self.terms, self._pubs, strict=True)
+            term.weight**2 * self._bound(observable)
+            for term, (_, observable) in zip(self.terms, self._pubs, strict=True)
         )
+
+    def _bound(self, observable: Any) -> float:
+        """The same for one term, from what stands for its observable in the PUBs."""
+        if self._planner is None:
+            return highest_variance(observable)
+        return float(observable.plan.variance_bounds.max())
 
     def _with_shots(self, pubs: list[tuple[Any, ...]], points: np.ndarray) -> list[tuple[Any, ...]]:
         """The PUBs with the shots that the declared standard error takes at these points; as they are without one."""

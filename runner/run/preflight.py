@@ -12,19 +12,28 @@ from runner.run.problem import chosen_gradient
 from runner.run.signals import StopFlag
 
 if TYPE_CHECKING:
-    from runner.run.context import Lab
+    from collections.abc import Callable
+
     from runner.run.problem import Problem
+    from runner.services.protocol import Backend, Plan, Service
+
+RECORDED = ("ibm", "session", "job.submitted", "job.completed")
+"""Kinds of facts that a service takes over which does not repeat its past."""
 
 
 class Preparation:
-    """Everything that can be found wrong before anything is created: the problem built against the backend."""
+    """Everything that can be found wrong before anything is created: the problem built against the backend.
+
+    Args:
+        config: the declaration.
+        live: what the service gets in place of its own: an engine_factory, limits.
+    """
 
     def __init__(self, config: RunConfig, **live: Any) -> None:
         self.config = config
         self._record: Record | None = None
-        limit = getattr(config.estimator, "max_execution_time", None)
-        config.session.check_job_limit(limit, "estimator.max_execution_time")
-        self.service = config.backend.service(
+        config.session.check_job_limit(config.estimator.job_limit, "estimator.max_execution_time")
+        self.service: Service = config.backend.service(
             config,
             seed=config.seed,
             on_event=lambda kind, fields: self._record and self._record(kind, fields),
@@ -33,7 +42,7 @@ class Preparation:
             ),
             **live,
         )
-        self.backend = config.backend.build(self.service)
+        self.backend: Backend = config.backend.build(self.service)
         self.problem: Problem | None = None
         if config.experiment.needs_problem:
             from runner.run.problem import Problem
@@ -42,13 +51,22 @@ class Preparation:
             self._check_plan(self.problem)
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
 
-    def lab(self, record: Record, stop: StopFlag) -> Lab:
-        """The lab in which the experiment will run; from now on every fact goes to `record`."""
+    def lab(self, record: Record, stop: StopFlag, make: Callable[..., Any] | None = None) -> Any:
+        """The lab in which the experiment will run; from now on every fact goes to `record`.
+
+        Args:
+            record: where facts go.
+            stop: tells that a signal arrived.
+            make: makes it, in place of `Lab`.
+        """
         from runner.run.context import Lab
 
         self._record = record
-        self.config.backend.continue_from(self.service, record)
-        return Lab(self.config, self.service, self.backend, self.problem, record, stop, self.prepared)
+        if not self.service.capabilities.repeats_its_past:
+            self.service.continue_from(record.release(RECORDED), record.identity)
+        return (make or Lab)(
+            self.config, self.service, self.backend, self.problem, record, stop, self.prepared
+        )
 
     def _check_plan(self, problem: Problem) -> None:
         """Compile what will be evaluated: too much memory, circuits the backend cannot run, no exact gradient.
@@ -58,10 +76,9 @@ class Preparation:
         config = self.config
         if any(optimizer.uses_gradient for optimizer in config.experiment.optimizers_of(config)):
             chosen_gradient(config.gradient, config, self.backend, (problem.circuit, problem.observable))
-        make_plan = getattr(self.backend, "estimator_plan", None)
-        if make_plan is None:
+        if self.backend.planner is None:
             return
-        plan = make_plan(problem.circuit, problem.observable)
+        plan = self.backend.planner.estimator_plan(problem.circuit, problem.observable)
         plan.require(exact=config.estimator.precision == 0)
         if self.config.gradient == "adjoint" and not plan.exact_gradient:
             raise ConfigError(
@@ -71,7 +88,7 @@ class Preparation:
         self._first_shots(plan)
         self._check_time(plan)
 
-    def _first_shots(self, plan: Any) -> int:
+    def _first_shots(self, plan: Plan) -> int:
         """Shots per basis of the first job.
 
         Raises:
@@ -79,12 +96,12 @@ class Preparation:
         """
         from runner.run.shots import needed
 
-        target = getattr(self.config.estimator, "target_stddev", None)
+        target = self.config.estimator.target
         if target is None:
             return int(self.config.estimator.options["default_shots"])
         return needed(float(plan.variance_bounds.max()), target)
 
-    def _check_time(self, plan: Any) -> None:
+    def _check_time(self, plan: Plan) -> None:
         """Compare the first energy or gradient with what a job and the session may take.
 
         Raises:
@@ -92,6 +109,8 @@ class Preparation:
         """
         from runner.runtime.cost import Work
 
+        if self.service.cost is None:
+            return
         optimizer = self.config.optimizer
         points = 1
         if optimizer.uses_gradient:
@@ -113,14 +132,13 @@ class Preparation:
 
     def _require_job(self, what: str, needed: float, shots: int) -> None:
         estimator = self.config.estimator
-        own = getattr(estimator, "max_execution_time", None)
-        longest = own or self.service.plan.max_job_time
+        longest = estimator.longest_job(self.service.plan)
         if needed <= longest:
             return
         told = f"{what} is a job of about {needed:.0f} s of QPU time, and a job ends after {longest:g} s"
-        if own is not None:
+        if estimator.job_limit is not None:
             raise ConfigError(f"{told}; raise it", key="estimator.max_execution_time")
-        if getattr(estimator, "target_stddev", None) is not None:
+        if estimator.target is not None:
             raise ConfigError(f"{told}; raise it", key="estimator.target_stddev")
         fewer = max(1, int(shots * longest / needed))
         raise ConfigError(f"{told}; take at most {fewer} shots per basis", key="estimator.default_shots")

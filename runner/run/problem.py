@@ -15,10 +15,10 @@ from runner.run.transpiler import pass_manager
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.hamiltonian.sector import Sector
+    from runner.services.protocol import Backend
 
 MAX_EXACT_QUBITS = 14
 """Largest system whose states are evolved or looked at as vectors."""
@@ -50,7 +50,7 @@ class Problem:
     """Where the reference energy comes from, in words: exact diagonalization, sector N↑=1, N↓=1."""
 
     @classmethod
-    def build(cls, config: RunConfig, backend: BackendV2) -> Problem:
+    def build(cls, config: RunConfig, backend: Backend) -> Problem:
         """Build and check everything before a session is opened.
 
         Raises:
@@ -187,7 +187,7 @@ def declared_circuit(config: RunConfig, *, measured: bool = False) -> tuple[Quan
     return circuit, config.ansatz.initial_point(circuit, hamiltonian, _rng(config))
 
 
-def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> QuantumCircuit:
+def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> QuantumCircuit:
     """The ISA circuit for a backend: transpiled unless the declaration says that it is one already.
 
     Raises:
@@ -199,11 +199,10 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
     found = classify(circuit)
     found.require_known(backend.target.operation_names, key="ansatz")
     available = backend.target.num_qubits
-    ideal = getattr(backend, "ideal", False)
     if available is not None and circuit.num_qubits > available:
-        if ideal and len(found.used) <= available:
+        if backend.ideal and len(found.used) <= available:
             return _rewritten(circuit, backend, config)
-        if ideal:
+        if backend.ideal:
             _require_memory(len(found.used))
         raise ConfigError(
             f"{config.backend.name!r} has {available} qubits, the circuit needs {circuit.num_qubits}; "
@@ -217,7 +216,7 @@ def fit(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> Quant
 
 
 def chosen_gradient(
-    declared: str, config: RunConfig, backend: BackendV2, *pubs: tuple[QuantumCircuit, Any]
+    declared: str, config: RunConfig, backend: Backend, *pubs: tuple[QuantumCircuit, Any]
 ) -> str:
     """The gradient of these expectation values, `auto` being the first that is possible.
 
@@ -226,16 +225,16 @@ def chosen_gradient(
     """
     from runner.run.gradient import chosen
 
-    make_plan = getattr(backend, "estimator_plan", None)
+    planner = backend.planner
 
     def adjoint() -> bool:
-        return make_plan is not None and all(make_plan(*pub).exact_gradient for pub in pubs)
+        return planner is not None and all(planner.estimator_plan(*pub).exact_gradient for pub in pubs)
 
     circuits = [circuit for circuit, _ in pubs]
     return chosen(declared, circuits, exact=config.estimator.precision == 0, adjoint=adjoint)
 
 
-def _rewritten(circuit: QuantumCircuit, backend: BackendV2, config: RunConfig) -> QuantumCircuit:
+def _rewritten(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> QuantumCircuit:
     """A circuit that is wider than what it uses, in gates that the ideal backend knows and on the same qubits."""
     from qiskit.circuit.library import get_standard_gate_name_mapping
     from qiskit.transpiler import generate_preset_pass_manager
@@ -261,11 +260,9 @@ def _require_memory(num_qubits: int) -> None:
         raise ConfigError(str(error), key="backend.method") from error
 
 
-def _require_isa(circuit: QuantumCircuit, backend: BackendV2) -> None:
-    require = getattr(backend, "require_isa", None)
+def _require_isa(circuit: QuantumCircuit, backend: Backend) -> None:
     try:
-        if require is not None:
-            require(circuit)
+        backend.require_isa(circuit)
     except ConfigError as error:
         problem = str(error).partition(";")[0]
         raise ConfigError(f"is false, but {problem}; set it to true", key="backend.transpile") from error

@@ -83,13 +83,10 @@ def highest_variance(observable: Any) -> float:
     """The most that the variance of one shot per measurement basis can be, whatever the state.
 
     Args:
-        observable: anything the Estimator takes, or what a backend made of it; of several the largest counts.
+        observable: anything the Estimator takes; of several the largest counts.
     """
     from runner.engine.observables import measurement_bases, pauli_terms, variance_bounds
 
-    plan = getattr(observable, "plan", None)
-    if plan is not None:
-        return float(plan.variance_bounds.max())
     terms = pauli_terms(observable)
     return float(variance_bounds(terms, measurement_bases(terms.x, terms.z)).max())
 

@@ -96,6 +96,11 @@ class LocalBackend(BackendV2):
         return Options()
 
     @property
+    def planner(self) -> LocalBackend:
+        """What compiles its circuits: itself."""
+        return self
+
+    @property
     def simulator(self) -> bool:
         """Whether this is not modelled on a device."""
         return self.ideal
@@ -111,7 +116,7 @@ class LocalBackend(BackendV2):
     @property
     def idle_qubits(self) -> str | None:
         """What becomes of qubits that wait in a circuit: they "decay" or "do not decay"; None without noise."""
-        found: str | None = getattr(self.engine, "idle_qubits", None)
+        found: str | None = self.engine.idle_qubits
         return f"{found}, but not in every circuit" if self._unscheduled else found
 
     def run(self, run_input: Any, **options: Any) -> Any:
@@ -144,7 +149,7 @@ class LocalBackend(BackendV2):
         if plan not in self._fitting:
             self.require_isa(circuit)
             self._fitting.add(plan)
-            if reason := getattr(plan, "unscheduled", None):
+            if reason := plan.unscheduled:
                 self._unscheduled = True
                 text = f"{self.name}: idle qubits of circuit {circuit.name!r} do not decay: {reason}"
                 warnings.warn(text, ConfigWarning, stacklevel=4)

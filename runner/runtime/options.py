@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from runner.declare.checks import shorten
 from runner.errors import ConfigError
+from runner.runtime.capabilities import LOCAL
 
 DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 1 / math.sqrt(DEFAULT_SHOTS)
@@ -206,7 +207,10 @@ class EstimatorOptions(Options):
         "twirling": TwirlingOptions,
         "resilience": ResilienceOptions,
     }
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"resilience_level": (0,), "experimental": (None, {})}
+    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+        "resilience_level": LOCAL.mitigation,
+        "experimental": (None, {}),
+    }
 
     def __setattr__(self, name: str, value: Any) -> None:
         super().__setattr__(name, value)

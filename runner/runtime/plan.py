@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+UNLIMITED = 10**12
+"""Seconds that stand for no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +40,10 @@ class Plan:
     def interactive(self, mode: str) -> float:
         """Return how long a `session` (or `dedicated`) or a `batch` stays active without a job [s]."""
         return self.batch_interactive_timeout if mode == "batch" else self.interactive_timeout
+
+    def unlimited(self) -> Plan:
+        """Return the same plan without an end to sessions, batches and jobs, to see what they would take."""
+        return replace(self, max_session_time=UNLIMITED, max_batch_time=UNLIMITED, max_job_time=UNLIMITED)
 
 
 PLANS = {

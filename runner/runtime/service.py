@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from qiskit.providers import BackendV2
 
@@ -19,6 +19,7 @@ from runner.runtime.backends import (
     snapshot,
     snapshot_noise,
 )
+from runner.runtime.capabilities import LOCAL, Capabilities
 from runner.runtime.clock import VirtualClock, WallClock
 from runner.runtime.cost import CostModel, QueueDelay, as_delay
 from runner.runtime.job import STATUS, RuntimeJob
@@ -40,6 +41,7 @@ class LocalRuntimeService:
     Args:
         plan: `open`, `payg`, `flex`, `premium`, or a `Plan`.
         clock: A `VirtualClock` (default) or `WallClock`.
+        machine: Makes the state machine from (plan, lanes, on_expiry, observer), in place of `Machine`.
         cost: How long jobs keep the device.
         queue_delay: What a job waits when it does not belong to an active session: seconds or a `QueueDelay`.
         prices: USD per second of usage by plan name, in place of the plan's own.
@@ -53,11 +55,14 @@ class LocalRuntimeService:
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
     """
 
+    capabilities: ClassVar[Capabilities] = LOCAL
+
     def __init__(
         self,
         *,
         plan: str | Plan = "premium",
         clock: VirtualClock | WallClock | None = None,
+        machine: Callable[..., Machine] = Machine,
         cost: CostModel | None = None,
         queue_delay: QueueDelay | float | None = None,
         prices: dict[str, float] | None = None,
@@ -89,7 +94,7 @@ class LocalRuntimeService:
         self.timeline = Timeline(
             self.clock, on_event, lambda job: latency.draw(self.seed, f"latency|{job.workload}", job.index)
         )
-        self.machine = Machine(self.plan, lanes=lanes, on_expiry=on_expiry, observer=self.timeline.observe)
+        self.machine = machine(self.plan, lanes=lanes, on_expiry=on_expiry, observer=self.timeline.observe)
         self.timeline.machine = self.machine
         self._backends: dict[str, LocalBackend] = {}
         self._counts: dict[str, int] = {}
@@ -224,13 +229,31 @@ class LocalRuntimeService:
             return backend
         return (Session if mode == "session" else Batch)(backend=backend, max_time=max_time)
 
-    def primitive(self, kind: str, mode: Any, options: dict[str, Any], workload: str) -> Any:
-        """Make an `estimator` or a `sampler` for the jobs of a workload."""
+    def primitive(
+        self,
+        kind: str,
+        mode: Any,
+        options: dict[str, Any],
+        workload: str,
+        *,
+        admit: Callable[[float], None] | None = None,
+    ) -> Any:
+        """Make an `estimator` or a `sampler` for the jobs of a workload; `admit` may refuse them."""
         from runner.runtime.primitives import EstimatorV2, SamplerV2
 
-        return (EstimatorV2 if kind == "estimator" else SamplerV2)(
+        made = (EstimatorV2 if kind == "estimator" else SamplerV2)(
             mode=mode, options=options, workload=workload
         )
+        made.admit = admit
+        return made
+
+    def continue_from(self, events: Iterable[Mapping[str, Any]], identity: int) -> None:
+        """Do nothing: the same program with the same seed repeats its past by itself, answered by `recall`."""
+
+    def abandon(self) -> None:
+        """Bring to its end what nobody waits for any more; a virtual clock would stand still."""
+        if self.clock.virtual:
+            self.drain()
 
     # -- jobs -------------------------------------------------------------------------------------------
 

@@ -86,6 +86,11 @@ class _Fact:
         self.delivered = False
 
 
+class _Seen(threading.local):
+    job: Job | None = None
+    """The job whose end this thread has waited for last."""
+
+
 class Timeline:
     """The machine behind its lock.
 
@@ -113,20 +118,20 @@ class Timeline:
         self._outbox: deque[_Fact] = deque()
         self._emitting = threading.RLock()
         self._inside = False
-        self._threads = threading.local()
+        self._seen = _Seen()
 
     # -- what a thread does follows from what it saw ------------------------------------------------------
 
     @property
     def seen(self) -> Job | None:
         """The job whose end this thread has waited for last."""
-        return getattr(self._threads, "seen", None)
+        return self._seen.job
 
     def see(self, job: Job | None) -> None:
         """Remember that this thread has waited for `job`, unless it has seen a later one."""
         before = self.seen
         if job is not None and (before is None or (job.finished or 0) >= (before.finished or 0)):
-            self._threads.seen = job
+            self._seen.job = job
 
     # -- facts ------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from qiskit.transpiler import Target
 
+from runner.declare.backend import BackendConfig
 from runner.runtime import LocalBackend
 from runner.runtime.backends import snapshot
 
@@ -50,9 +51,9 @@ class Device:
         return int(self.configuration["n_qubits"])
 
 
-def describe(backend: LocalBackend, declared: Any) -> Device:
+def describe(backend: LocalBackend, declared: BackendConfig) -> Device:
     """Describe a backend that was built from the configuration `declared`."""
-    source = getattr(declared, "device", None)
+    source = declared.snapshot
     if source is not None:
         fake: Any = snapshot(source)
         folder = Path(fake.dirname)

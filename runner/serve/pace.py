@@ -143,30 +143,25 @@ class Pace:
     """Keeps a service's time going and simulates its jobs in a few threads.
 
     Args:
-        service: Gets a paced clock and machine; nothing may have happened in it yet.
-        clock: The clock.
+        clock: The clock of the service.
+        build: Makes the service, with this clock and a machine from what it is given as (clock, machine).
         workers: Jobs that are simulated at the same time.
     """
 
-    def __init__(self, service: LocalRuntimeService, clock: PacedClock, *, workers: int = 2) -> None:
-        self._service = service
-        self._timeline = service.timeline
-        old = service.machine
-        self.machine = PacedMachine(
-            service.plan,
-            clock,
-            self._simulate,
-            lanes=old.lanes,
-            on_expiry="failed" if old.expired_status == "FAILED" else "cancelled",
-            observer=self._timeline.observe,
-        )
-        service.clock = self._timeline.clock = clock
-        service.machine = self._timeline.machine = self.machine
+    def __init__(
+        self, clock: PacedClock, build: Callable[..., LocalRuntimeService], *, workers: int = 2
+    ) -> None:
         self._clock = clock
+        self.service = build(clock=clock, machine=self._make_machine)
+        self._timeline = self.service.timeline
         self._wake = threading.Event()
         self._stopping = False
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="simulation")
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+
+    def _make_machine(self, plan: Plan, **options: object) -> PacedMachine:
+        self.machine = PacedMachine(plan, self._clock, self._simulate, **options)
+        return self.machine
 
     def __enter__(self) -> Self:
         self._thread.start()

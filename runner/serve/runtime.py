@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
@@ -39,7 +40,6 @@ log = logging.getLogger("runner.serve")
 
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/local:runner::"
 STATES = {DONE: ledgers.COMPLETED, FAILED: ledgers.FAILED, CANCELLED: ledgers.CANCELLED}
-MAX_JOB_SECONDS = 10_800
 MAX_SESSION_SECONDS = 10_000_000
 """Longest times a session can be asked for; the plan's are shorter."""
 SOON = 0.2
@@ -58,10 +58,14 @@ class Runtime:
         seed = config.run.seed
         if self.ledger.lives:
             seed = derive_seed(seed, "serve", self.ledger.lives)  # ids of an earlier life are taken
-        self.service = session.build(
-            seed=seed, on_event=self._happened, engine_options=config.run.backend.engine_options
+        build = partial(
+            session.build,
+            seed=seed,
+            on_event=self._happened,
+            engine_options=config.run.backend.engine_options,
         )
-        self.pace = Pace(self.service, self._clock(session), workers=config.workers)
+        self.pace = Pace(self._clock(session), build, workers=config.workers)
+        self.service = self.pace.service
         self.device: Device = describe(config.run.backend.build(self.service), config.run.backend)
         self.plan = self.service.plan
         self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
@@ -160,8 +164,9 @@ class Runtime:
             raise ApiError(404, f"Program not found: {program}", solution=f"Use {self._programs.names()}.")
         params = field(body, "params", dict, required=True)
         limit = field(body, "cost", int)
-        if limit is not None and not 1 <= limit <= MAX_JOB_SECONDS:
-            raise ApiError(400, f"'cost' must be 1 to {MAX_JOB_SECONDS} seconds, not {shorten(limit, 30)}.")
+        longest = self.plan.max_time("job")
+        if limit is not None and not 1 <= limit <= longest:
+            raise ApiError(400, f"'cost' must be 1 to {longest} seconds, not {shorten(limit, 30)}.")
         private = bool(field(body, "private", bool))
         session_id = field(body, "session_id", str)
         mode = self._mode(session_id, field(body, "backend", str))
@@ -241,7 +246,7 @@ class Runtime:
             "runtime": "",
             "tags": entry.tags,
             "private": entry.private,
-            "cost": entry.cost or MAX_JOB_SECONDS,
+            "cost": entry.cost or self.plan.max_time("job"),
             "estimated_running_time_seconds": entry.estimate,
             "usage": {"seconds": entry.usage, "quantum_seconds": entry.usage},
         }

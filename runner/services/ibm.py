@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from runner.errors import (
     ConfigError,
@@ -32,6 +32,7 @@ from runner.errors import (
 )
 from runner.record.redaction import protect, protect_saved, redact
 from runner.record.replay import IDENTITY, another_job
+from runner.runtime.capabilities import Capabilities
 from runner.runtime.machine import (
     EXPIRED_CODE,
     MAX_JOB_TIME_CODE,
@@ -41,6 +42,13 @@ from runner.runtime.machine import (
     SESSION_CLOSED_CODE,
     status_text,
 )
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+    from qiskit.transpiler import Target
+
+    from runner.runtime.cost import CostModel
+    from runner.runtime.plan import Plan
 
 log = logging.getLogger("runner.ibm")
 
@@ -96,20 +104,27 @@ class IbmService:
     Args:
         client: A `QiskitRuntimeService`.
         on_event: Called with (kind, fields) for every fact.
-        price_per_second: USD per second of usage.
+        plan: What the account pays for: its price counts, and its limits as far as this computer checks any.
         options: Options that every primitive gets, in the client's names.
     """
+
+    capabilities: ClassVar[Capabilities] = Capabilities(
+        repeats_its_past=False, knows_its_queue=False, mitigation=(0, 1, 2)
+    )
+    cost: CostModel | None = None
+    """Only the service knows what a job takes."""
 
     def __init__(
         self,
         client: Any,
         *,
         on_event: Callable[[str, dict[str, Any]], None],
-        price_per_second: float,
+        plan: Plan,
         options: Mapping[str, Any],
     ) -> None:
         self.client = client
-        self.price_per_second = price_per_second
+        self.plan = plan
+        self.price_per_second = plan.price_per_second
         self.options = dict(options)
         self.token = uuid.uuid4().hex[:12]
         self._on_event = on_event
@@ -183,7 +198,7 @@ class IbmService:
 
     # -- what the lab uses ------------------------------------------------------------------------------
 
-    def backend(self, name: str) -> Any:
+    def backend(self, name: str) -> IbmMachine:
         """The machine called `name`.
 
         Raises:
@@ -192,14 +207,14 @@ class IbmService:
         from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
         try:
-            return self.client.backend(name)
+            return IbmMachine(self.client.backend(name))
         except QiskitBackendNotFoundError:
             known = ", ".join(sorted(machine.name for machine in self.client.backends())) or "none"
             raise ConfigError(
                 f"this account has no machine {name!r}; choose one of: {known}", key="backend.name"
             ) from None
 
-    def open(self, backend: Any, mode: str, max_time: int | str | None) -> Any:
+    def open(self, backend: IbmMachine, mode: str, max_time: int | str | None = None) -> Any:
         """Open a `session` or `batch`; in `job` mode the backend itself.
 
         In a resumed run, the sessions of the earlier process come back first, as long as there are any.
@@ -212,17 +227,29 @@ class IbmService:
         past = self._past_sessions[number] if number < len(self._past_sessions) else None
         return IbmSession(self, backend, mode, max_time, past=past)
 
-    def primitive(self, kind: str, mode: Any, options: Mapping[str, Any], workload: str) -> IbmPrimitive:
-        """An `estimator` or `sampler` for jobs of a workload."""
+    def primitive(
+        self,
+        kind: str,
+        mode: Any,
+        options: Mapping[str, Any],
+        workload: str,
+        *,
+        admit: Callable[[float], None] | None = None,
+    ) -> IbmPrimitive:
+        """An `estimator` or `sampler` for jobs of a workload; `admit` cannot be asked, see `capabilities`."""
+        assert admit is None
         return IbmPrimitive(self, kind, mode, {**self.options, **options}, workload)
 
     def workloads(self, names: Sequence[str]) -> IbmPool:
         """Threads for several workloads."""
         return IbmPool(names)
 
-    def jobs(self, **_filters: Any) -> list[IbmJob]:
-        """Every job of the run, oldest first."""
-        return list(self._jobs)
+    def jobs(self, limit: int | None = 10, *, descending: bool = True) -> list[IbmJob]:
+        """The run's jobs, `limit` of them (None: all), the newest or the oldest first."""
+        return list(reversed(self._jobs) if descending else self._jobs)[:limit]
+
+    def abandon(self) -> None:
+        """Do nothing: what was submitted comes to its end whether somebody waits or not."""
 
     # -- jobs -------------------------------------------------------------------------------------------
 
@@ -292,6 +319,37 @@ class IbmService:
         self._told[details["id"]] = max(told, len(transitions))  # without dates, only the opening is told
 
 
+class IbmMachine:
+    """A real machine, as the client knows it; what it does not know itself is asked of the client's.
+
+    Args:
+        wrapped: The client's backend.
+    """
+
+    ideal = False
+    idle_qubits = None
+    """Nothing is simulated."""
+    planner = None
+    """The service compiles by itself."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self.wrapped = wrapped
+        self.name: str = wrapped.name
+
+    @property
+    def target(self) -> Target:
+        """As it was calibrated last."""
+        return self.wrapped.target
+
+    def require_isa(self, circuit: QuantumCircuit) -> None:
+        """Leave that to the client, which refuses such a circuit before it is submitted."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "wrapped":
+            raise AttributeError(name)
+        return getattr(self.wrapped, name)
+
+
 class IbmSession:
     """A session or batch of the real service; one that an earlier process left is used on while it can be.
 
@@ -304,7 +362,13 @@ class IbmSession:
     """
 
     def __init__(
-        self, service: IbmService, backend: Any, mode: str, max_time: int | str | None, *, past: str | None
+        self,
+        service: IbmService,
+        backend: IbmMachine,
+        mode: str,
+        max_time: int | str | None,
+        *,
+        past: str | None,
     ) -> None:
         self._service = service
         self._backend = backend
@@ -326,7 +390,9 @@ class IbmSession:
         return _translated(lambda: self._class().from_id(session_id, self._service.client))
 
     def _open(self) -> None:
-        self._client = _translated(lambda: self._class()(backend=self._backend, max_time=self._max_time))
+        self._client = _translated(
+            lambda: self._class()(backend=self._backend.wrapped, max_time=self._max_time)
+        )
         self._service.opened(self.details())
 
     def accepting(self) -> Any:
@@ -373,6 +439,9 @@ class IbmSession:
         """Seconds charged so far."""
         return (patiently(self._client.usage) or 0.0) + self._earlier_usage
 
+    def time_left(self) -> None:
+        """Only the service knows what its jobs will take."""
+
     def ended(self) -> bool:
         """Whether it takes no more jobs."""
         details = self.details()
@@ -383,13 +452,18 @@ class IbmPrimitive:
     """The client's Estimator or Sampler, submitting through our service."""
 
     def __init__(
-        self, service: IbmService, kind: str, mode: Any, options: Mapping[str, Any], workload: str
+        self,
+        service: IbmService,
+        kind: str,
+        mode: IbmSession | IbmMachine,
+        options: Mapping[str, Any],
+        workload: str,
     ) -> None:
         self.kind = kind
         self.session = mode if isinstance(mode, IbmSession) else None
+        self._machine = None if isinstance(mode, IbmSession) else mode.wrapped
         self.workload = workload
         self._service = service
-        self._mode = mode
         self._options = dict(options)
         self._made: tuple[Any, Any] | None = None
 
@@ -399,9 +473,12 @@ class IbmPrimitive:
         arguments = {name: value for name, value in asked.items() if value is not None}
         return self._service.submit(self, list(pubs), arguments)
 
+    def seconds(self, pubs: Iterable[Any], **arguments: Any) -> None:
+        """Only the service knows how long its jobs take."""
+
     def send(self, pubs: list[Any], arguments: Mapping[str, Any], tags: list[str]) -> Any:
         """Hand a job to the client; returns the client's job."""
-        mode = self.session.accepting() if self.session is not None else self._mode
+        mode = self.session.accepting() if self.session is not None else self._machine
         if self._made is None or self._made[0] is not mode:
             self._made = (mode, self._make(mode))
         primitive = self._made[1]

@@ -15,9 +15,9 @@ from qiskit.circuit.library import real_amplitudes
 from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
 
 from runner import runtime
-from runner.engine import kernel, transpiler
+from runner.engine import kernel
 from runner.review import report
-from runner.run import context, execution, preflight, problem
+from runner.run import context, execution, preflight, problem, transpiler
 from runner.sweep import member
 
 __all__ = [

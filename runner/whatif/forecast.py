@@ -9,6 +9,7 @@ converges before takes less. How much less only its landscape tells: small circu
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import Declaration, RunConfig
@@ -17,10 +18,9 @@ from runner.runtime.plan import PLANS
 from runner.whatif.usual import Usual, recorded, rows
 
 if TYPE_CHECKING:
-    from runner.run.execution import Preparation
+    from collections.abc import Callable
 
-UNLIMITED = 10**12
-"""Seconds that stand for no limit."""
+    from runner.run.execution import Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +131,7 @@ def _usual(config: RunConfig, whole: _Rehearsal) -> Usual | None:
 
 
 def _has_target(config: RunConfig) -> bool:
-    return getattr(config.estimator, "target_stddev", None) is not None
+    return config.estimator.target is not None
 
 
 def _tried(config: RunConfig) -> _Rehearsal | None:
@@ -168,10 +168,10 @@ class _Rehearsal:
         from runner.run.execution import Preparation
         from runner.run.signals import StopFlag
         from runner.whatif.rehearsal import (
+            ForecastLab,
             Notes,
             RehearsalLab,
             Stage,
-            Tally,
             TrialLab,
             TrialStage,
             Untried,
@@ -181,30 +181,16 @@ class _Rehearsal:
         session = replace(config.session, clock="virtual")
         if not limited:
             session = replace(session, max_time=None)
-            if getattr(config.estimator, "max_execution_time", None) is not None:
-                config = replace(config, estimator=replace(config.estimator, max_execution_time=None))
+            config = replace(config, estimator=config.estimator.without_job_limit())
         config = replace(config, session=session)
+        limits = session.limits if limited else session.limits.unlimited()
         stages = {"bound": Stage, "usual": UsualStage, "tried": TrialStage}
-        preparation = Preparation(config, engine_factory=stages[how])
-        service = preparation.service
-        if not limited:
-            service.plan = replace(
-                service.plan,
-                max_session_time=UNLIMITED,
-                max_batch_time=UNLIMITED,
-                max_job_time=UNLIMITED,
-            )
-            service.machine.plan = service.plan
+        preparation = Preparation(config, engine_factory=stages[how], limits=limits)
         notes = Notes()
         self.circuit = _circuit(preparation)
+        make: Callable[..., ForecastLab] = partial(RehearsalLab, usual=how == "usual")
         with StopFlag() as stop:
-            preparation.lab(notes, stop)  # from now on every fact goes to the notes
-            parts = service, preparation.backend, preparation.problem, notes, stop, preparation.prepared
-            lab = (
-                TrialLab(config, *parts)
-                if how == "tried"
-                else RehearsalLab(config, *parts, usual=how == "usual")
-            )
+            lab = preparation.lab(notes, stop, TrialLab if how == "tried" else make)
             self.stopped: str | None = None
             sooner = config.experiment.usual(preparation.prepared)
             experiment = sooner if how == "usual" else config.experiment
@@ -224,14 +210,14 @@ class _Rehearsal:
                     f"{config.experiment.name} cannot be forecast: {type(error).__name__}: {error}"
                 ) from error
         sessions = lab.describe_sessions()
-        price = service.price_per_second
-        rest = getattr(lab, "skipped", Tally())
+        price = preparation.service.price_per_second
+        rest = lab.skipped
         skipped = rest.end if config.session.mode == "session" else rest.qpu_seconds
         self.usage = sessions["usage_seconds"] + skipped
         self.cost = self.usage * price
-        self.bounded = getattr(lab, "bounded", True)
-        self.early = getattr(lab, "early", False) or sooner is not config.experiment
-        self.counted = getattr(lab, "counted", False) or sooner is not config.experiment
+        self.bounded = lab.bounded
+        self.early = lab.early or sooner is not config.experiment
+        self.counted = lab.counted or sooner is not config.experiment
         self.total = notes.total()
         self.total.add(rest)
         self.longest_job = notes.longest_job
@@ -240,9 +226,10 @@ class _Rehearsal:
 
 def _circuit(preparation: Preparation) -> dict[str, Any]:
     problem = preparation.problem
-    if problem is None:
+    planner = preparation.backend.planner
+    if problem is None or planner is None:
         return {}
-    plan = preparation.backend.estimator_plan(problem.circuit, problem.observable)
+    plan = planner.estimator_plan(problem.circuit, problem.observable)
     return {
         "qubits": problem.hamiltonian.num_qubits,
         "parameters": problem.ansatz.num_parameters,
@@ -254,21 +241,15 @@ def _circuit(preparation: Preparation) -> dict[str, Any]:
 
 
 def _limits(config: RunConfig, whole: _Rehearsal) -> list[Limit]:
-    session, plan = config.session, PLANS[config.session.plan]
-    limits = []
-    job_limit = getattr(config.estimator, "max_execution_time", None)
-    name = "estimator.max_execution_time" if job_limit else f"longest job of the {plan.name} plan"
-    limits.append(
-        Limit(
-            name=name, allowed=job_limit or plan.max_job_time, needed=whole.longest_job, unit="s of QPU time"
-        )
-    )
+    session, estimator, plan = config.session, config.estimator, config.session.limits
+    own = estimator.job_limit is not None
+    name = "estimator.max_execution_time" if own else f"longest job of the {plan.name} plan"
+    allowed = estimator.longest_job(plan)
+    limits = [Limit(name=name, allowed=allowed, needed=whole.longest_job, unit="s of QPU time")]
     if session.mode != "job" and session.on_expiry != "reopen":
-        declared = session.max_time_seconds
+        declared = session.max_time_seconds is not None
         name = "session.max_time" if declared else f"longest {session.mode} of the {plan.name} plan"
-        limits.append(
-            Limit(name=name, allowed=declared or session.longest, needed=whole.longest_session, unit="s")
-        )
+        limits.append(Limit(name=name, allowed=session.longest, needed=whole.longest_session, unit="s"))
     if plan.allocation is not None:
         limits.append(
             Limit(

@@ -19,7 +19,7 @@ from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
 from runner.engine.observables import mean_variances
 from runner.engine.sampler import SamplerPlan
 from runner.errors import RunnerError
-from runner.optimizer import OptimizerResult
+from runner.optimizer import OptimizerConfig, OptimizerResult
 from runner.optimizer.nft import NFT
 from runner.record.replay import Record
 from runner.run.context import Lab
@@ -128,7 +128,27 @@ class TrialStage(Engine):
             raise Untried(f"{used} qubits")
 
 
-class TrialLab(Lab):
+class ForecastLab(Lab):
+    """A lab of which a forecast asks what the rehearsal left out."""
+
+    bounded = True
+    """Every optimizer had a budget."""
+    early = False
+    """Some optimizer may be satisfied before its budget is used up."""
+    counted = False
+    """Of some optimizer it is known after how many evaluations it usually is."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.skipped = Tally()
+        """What the part of the budgets takes that was not rehearsed."""
+
+    def exact_energy(self, *_: Any) -> tuple[None, None]:
+        """Nobody asks, and made-up numbers have none."""
+        return None, None
+
+
+class TrialLab(ForecastLab):
     """A lab in which a run is tried: real energies, of which nothing is kept but what they take."""
 
     def execute(self, workload: str, *what: Any) -> Any:
@@ -139,10 +159,6 @@ class TrialLab(Lab):
         if notes.total().evaluations > TRIED[slow]:
             raise Untried(f"more than {TRIED[slow]} evaluations")
         return super().execute(workload, *what)
-
-    def exact_energy(self, *_: Any) -> tuple[None, None]:
-        """Nobody asks."""
-        return None, None
 
 
 class _MadeUpSamples(SamplerPlan):
@@ -262,22 +278,14 @@ class Notes(Record):
             self.longest_session = max(self.longest_session, time - self._started[session])
 
 
-class RehearsalLab(Lab):
+class RehearsalLab(ForecastLab):
     """A lab whose optimizers always use up their budget; of long ones the rest is reckoned.
 
     With `usual` they use up what they are usually satisfied after, where that is known and less.
     """
 
-    bounded = True
-
-    def __init__(self, *args: Any, usual: bool = False) -> None:
-        super().__init__(*args)
-        self.skipped = Tally()
-        """What the part of the budgets takes that was not rehearsed."""
-        self.early = False
-        """Some optimizer may be satisfied before its budget is used up."""
-        self.counted = False
-        """Of some optimizer it is known after how many evaluations it usually is."""
+    def __init__(self, *parts: Any, usual: bool = False) -> None:
+        super().__init__(*parts)
         self._usual = usual
         self._left = ALL_REHEARSED
 
@@ -303,14 +311,10 @@ class RehearsalLab(Lab):
             self.skipped.add(skipped)
         return found
 
-    def exact_energy(self, *_: Any) -> tuple[None, None]:
-        """Made-up numbers have none."""
-        return None, None
-
-    def _budget(self, optimizer: Any, energy: Any, start: Any) -> int | None:
+    def _budget(self, optimizer: OptimizerConfig, energy: Any, start: Any) -> int | None:
         """Evaluations that the optimizer may make, or usually makes; None where nobody knows."""
         budget: int | None = optimizer.max_evaluations
-        self.early = self.early or getattr(optimizer, "ends_early", True)
+        self.early = self.early or optimizer.ends_early
         usual = usual_evaluations(
             optimizer,
             len(self.problem.initial_point if start is None else start),
@@ -326,7 +330,7 @@ class RehearsalLab(Lab):
         return usual if self._usual else budget
 
     def _use_up(
-        self, workload: Workload, optimizer: Any, budget: int, **more: Any
+        self, workload: Workload, optimizer: OptimizerConfig, budget: int, **more: Any
     ) -> tuple[OptimizerResult, int]:
         declared = replace(optimizer, target_energy=None, max_evaluations=budget)
         workload.pursue(more["energy"])
@@ -338,11 +342,11 @@ class RehearsalLab(Lab):
             workload.candidates = proposed = workload.candidates if found.evaluations else proposed
             evaluations += found.evaluations
             steps += found.iterations
-            left = {"max_evaluations": budget - evaluations}
+            left: dict[str, Any] = {"max_evaluations": budget - evaluations}
             for name in STEP_LIMITS:
                 if getattr(optimizer, name, None) is not None:
                     left[name] = getattr(optimizer, name) - steps
-            whole = budget is None or getattr(optimizer, "sweeps", None) is not None
+            whole = budget is None or (isinstance(optimizer, NFT) and optimizer.sweeps is not None)
             done = whole or found.resumable or not found.evaluations
             if done or min(left.values()) < 1 or left["max_evaluations"] < TOO_FEW:
                 return found, evaluations

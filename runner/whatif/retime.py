@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,6 @@ from runner.declare.session import SessionConfig
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
 from runner.record.journal import read_journal
-from runner.runtime.plan import PLANS
 
 if TYPE_CHECKING:
     from runner.runtime.retime import Retimed
@@ -130,16 +129,12 @@ def _retime(
     from runner.runtime import CostModel, QueueDelay
     from runner.runtime.retime import retime
 
-    plan = PLANS[session.plan]
-    if session.interactive_timeout is not None:
-        seconds = session.interactive_timeout
-        plan = replace(plan, interactive_timeout=seconds, batch_interactive_timeout=seconds)
     delay = session.queue_delay
     changed = any(getattr(session, name) != getattr(recorded, name) for name in MODEL)
     return retime(
         lasting(events),
         mode=session.mode,
-        plan=plan,
+        plan=session.limits,
         max_time=session.max_time,
         queue_delay=QueueDelay(kind=delay.kind, seconds=delay.seconds, sigma=delay.sigma),
         latency=session.latency if session.latency != recorded.latency else None,
@@ -147,7 +142,6 @@ def _retime(
         lanes=session.lanes,
         on_expiry="reopen" if session.on_expiry == "reopen" else "stop",
         seed=int(started["seed"]),
-        price_per_second=session.price_per_second,
     )
 
 
@@ -163,7 +157,7 @@ def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, 
     lines: dict[str, list[str]] = {}
     for column in found:
         retimed, session = column.retimed, column.session
-        limit = "" if session.mode == "job" else clock(session.max_time_seconds or session.longest)
+        limit = "" if session.mode == "job" else clock(session.longest)
         finished = "no" if not retimed.complete or (stopped and column is found[0]) else "yes"
         if stopped and finished == "yes":
             finished = "as far as recorded"

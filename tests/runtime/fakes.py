@@ -16,6 +16,7 @@ class FakeEngine:
     """Plans whose numbers depend on values and seed only; counts what was simulated, and in which threads."""
 
     runs: list[int]
+    idle_qubits = None
 
     def __init__(self, target: Any, noise_model: Any, **options: Any) -> None:
         self.runs = []
@@ -37,7 +38,7 @@ class FakeEngine:
 
 
 class _Plan:
-    exact_gradient, gradient_sets, shape, duration = True, 3, (), None
+    exact_gradient, gradient_sets, shape, duration, unscheduled = True, 3, (), None, None
 
     def __init__(self, engine: FakeEngine, circuit: QuantumCircuit, bases: int) -> None:
         self.engine, self.num_bases, self.circuit = engine, bases, circuit

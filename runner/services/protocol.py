@@ -1,0 +1,292 @@
+"""What a run needs of whoever carries out its jobs: a service, its backends, and the plans that some of them make.
+
+The local runtime, the real one and their stand-ins in forecasts have these by their shape, without deriving from
+anything here. What one of them cannot, it states: by its `capabilities`, or by a None where others have something.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from runner.runtime.capabilities import Capabilities
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.transpiler import Target
+
+    from runner.runtime.cost import CostModel
+    from runner.runtime.plan import Plan as Limits
+
+__all__ = ["Backend", "Capabilities", "Job", "Plan", "Planner", "Pool", "Primitive", "Service", "Session"]
+
+
+@runtime_checkable
+class Plan(Protocol):
+    """An ISA circuit with observables, compiled; not to be confused with the plan that somebody pays for."""
+
+    num_parameters: int
+    num_bases: int
+    """Measurement bases that a device needs."""
+    duration: float | None
+    """Seconds that one execution takes; None where the device knows no durations."""
+
+    @property
+    def variance_bounds(self) -> np.ndarray:
+        """The most that each observable's variance by one shot per basis can be, shape (observables,)."""
+        ...
+
+    @property
+    def gradient_sets(self) -> int:
+        """Parameter sets of the shift job that gives the energy and its gradient."""
+        ...
+
+    @property
+    def exact_gradient(self) -> bool:
+        """Whether exact gradients of it can be computed."""
+        ...
+
+    @property
+    def exact_method(self) -> str | None:
+        """How exact values are computed; None where they are not."""
+        ...
+
+    def require(self, *, exact: bool) -> None:
+        """Refuse what cannot be evaluated.
+
+        Raises:
+            ConfigError: with the size that is too large.
+        """
+        ...
+
+    def run(self, values: np.ndarray, *, shots: int | None, seed: int) -> Any:
+        """`evs` and `stds` at parameters of shape (…, P); shots=None: exact."""
+        ...
+
+
+@runtime_checkable
+class Planner(Protocol):
+    """Compiles circuits before they are submitted."""
+
+    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> Plan:
+        """The plan of an ISA circuit and observables in its layout; the same ones give the same plan."""
+        ...
+
+    def sampler_plan(self, circuit: QuantumCircuit) -> Any:
+        """The plan of an ISA circuit with measurements."""
+        ...
+
+    def planned(self, circuit: QuantumCircuit, observables: Any) -> Any:
+        """What stands for the observables, as `plan`, in PUBs of a circuit that is evaluated again and again."""
+        ...
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """What circuits are fitted to; in every other way Qiskit's BackendV2."""
+
+    name: str
+
+    @property
+    def target(self) -> Target:
+        """Its instructions, on which qubits, and how long they take."""
+        ...
+
+    @property
+    def ideal(self) -> bool:
+        """Whether it takes every gate on any qubits, so that only those that a circuit uses count."""
+        ...
+
+    @property
+    def idle_qubits(self) -> str | None:
+        """What becomes of simulated qubits that wait, in words; None where there is nothing to tell."""
+        ...
+
+    @property
+    def planner(self) -> Planner | None:
+        """What compiles its circuits here; None where only the service does."""
+        ...
+
+    def require_isa(self, circuit: QuantumCircuit) -> None:
+        """Refuse a circuit that it cannot run as it is.
+
+        Raises:
+            ConfigError: naming the instruction.
+        """
+        ...
+
+
+class Primitive(Protocol):
+    """An Estimator or a Sampler for the jobs of one workload."""
+
+    @property
+    def run(self) -> Callable[..., Job]:
+        """Submits PUBs as one job; takes precision (Estimator) or shots (Sampler)."""
+        ...
+
+    @property
+    def seconds(self) -> Callable[..., float | None]:
+        """QPU seconds that `run` with the same arguments takes; None where only the service knows."""
+        ...
+
+
+class Job(Protocol):
+    """A submitted job."""
+
+    @property
+    def workload(self) -> str:
+        """Whose job it is."""
+        ...
+
+    @property
+    def index(self) -> int:
+        """Its number in its workload."""
+        ...
+
+    @property
+    def session_id(self) -> str | None:
+        """The session or batch it belongs to."""
+        ...
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+        ...
+
+    @property
+    def program_id(self) -> str:
+        """Estimator | sampler."""
+        ...
+
+    @property
+    def record(self) -> Any:
+        """When it was `submitted`, `started` and `finished`, in seconds on the session's clock."""
+        ...
+
+    def job_id(self) -> str:
+        """The service's id."""
+        ...
+
+    def status(self) -> str:
+        """QUEUED | RUNNING | DONE | FAILED | CANCELLED."""
+        ...
+
+    def error_message(self) -> str | None:
+        """Why it did not succeed."""
+        ...
+
+    def usage(self) -> float:
+        """QPU seconds."""
+        ...
+
+    def result(self) -> Any:
+        """Wait for it; a PrimitiveResult."""
+        ...
+
+    def numbers(self) -> Any:
+        """Wait for it; the arrays of each PUB by name."""
+        ...
+
+
+@runtime_checkable
+class Session(Protocol):
+    """An open session or batch."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The service's id."""
+        ...
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is in the state it is in."""
+        ...
+
+    def status(self) -> str | None:
+        """Its state in the client's words."""
+        ...
+
+    def details(self) -> dict[str, Any] | None:
+        """What the service knows of it, by the client's names."""
+        ...
+
+    def usage(self) -> float | None:
+        """Seconds charged so far."""
+        ...
+
+    def time_left(self) -> float | None:
+        """Seconds left of it when everything submitted is done; None where only the service knows."""
+        ...
+
+    def close(self) -> None:
+        """Take no more jobs."""
+        ...
+
+
+class Pool(AbstractContextManager[Any], Protocol):
+    """Threads for workloads."""
+
+    def submit(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Start the workload `name`."""
+        ...
+
+
+@runtime_checkable
+class Service(Protocol):
+    """What opens sessions and carries out jobs."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can."""
+        ...
+
+    plan: Limits
+    """What is allowed, and what it costs."""
+    price_per_second: float
+    """USD per second of usage."""
+    cost: CostModel | None
+    """How long jobs keep the device; None where only the service knows."""
+
+    def open(self, backend: Any, mode: str, max_time: int | str | None = None) -> Any:
+        """Open a `session` or a `batch`; in `job` mode the backend itself, which jobs are then submitted to."""
+        ...
+
+    def primitive(
+        self,
+        kind: str,
+        mode: Any,
+        options: dict[str, Any],
+        workload: str,
+        *,
+        admit: Callable[[float], None] | None = None,
+    ) -> Primitive:
+        """An `estimator` or a `sampler` for jobs of a workload.
+
+        Args:
+            kind: estimator | sampler.
+            mode: what `open` gave.
+            options: in the client's names.
+            workload: whose jobs these are.
+            admit: asked before each job with the QPU seconds it will take, if the service `knows_its_queue`; raises
+                where it is not to be submitted.
+        """
+        ...
+
+    def workloads(self, names: Sequence[str]) -> Pool:
+        """Threads for workloads of these names."""
+        ...
+
+    def jobs(self, limit: int | None = 10, *, descending: bool = True) -> Sequence[Job]:
+        """Its jobs, `limit` of them (None: all), the newest or the oldest first."""
+        ...
+
+    def continue_from(self, events: Iterable[Mapping[str, Any]], identity: int) -> None:
+        """Take over what an earlier process of this run has recorded; for one that does not repeat its past."""
+        ...
+
+    def abandon(self) -> None:
+        """Nobody will wait for what was submitted any more: see to it that it comes to its end all the same."""
+        ...
