@@ -90,7 +90,7 @@ def run(
                 "forked_from": declaration.forked_from,
                 **environment(declaration.config),
             }
-            if (idle := getattr(preparation.backend, "idle_qubits", None)) is not None:
+            if (idle := preparation.backend.idle_qubits) is not None:
                 started["idle_qubits"] = idle
             if sweep is not None:
                 started["parent"] = sweep.name
@@ -213,7 +213,7 @@ class _Execution:
                 report.message or found,
                 hamiltonian=schema,
                 read=self._read(preparation.problem),
-                idle=getattr(preparation.backend, "idle_qubits", None),
+                idle=preparation.backend.idle_qubits,
                 exact=self.config.estimator.precision == 0,
             )
         return result
@@ -223,7 +223,7 @@ class _Execution:
         if not self.quiet:
             from runner.cli.progress import Progress
 
-            progress = Progress(getattr(self.config.optimizer, "max_evaluations", None))
+            progress = Progress(self.config.optimizer.max_evaluations)
             self.record.listen(progress)
         try:
             with _rare_collections(), progress, lab:
