@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
-from runner.__main__ import VERBS
-from runner.cli.manual import USAGE, choices, field_docs
+from runner.cli.line import verbs
+from runner.cli.manual import USAGE, choices, field_docs, verb_page
 from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.registry import registered
 
@@ -95,13 +95,8 @@ def schema_of(group: str, choice: str) -> str:
 
 
 def command_line() -> str:
-    """The usage text and every verb with its own module's words."""
-    import importlib
-
+    """The usage text and every verb's own page."""
     lines = ["# Command line\n", "```text", USAGE.rstrip(), "```\n"]
-    for verb, sentence in VERBS.items():
-        module = importlib.import_module(f"runner.cli.{verb}")
-        lines.append(
-            f"## {verb}\n\n{cell(sentence)}\n\n{cell(' '.join((module.main.__doc__ or '').split()))}\n"
-        )
+    for verb in verbs().values():
+        lines += [f"## {verb.name}\n", "```text", *verb_page(verb), "```\n"]
     return "\n".join(lines)

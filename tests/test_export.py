@@ -111,15 +111,15 @@ def test_evaluations_are_a_table(finished: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["export"], "needs one run directory"),
+        (["export"], "export: needs a run directory"),
         (["export", "RUN"], "--format: is missing; one of qasm2"),
         (["export", "RUN", "--format=qasm4"], "did you mean 'qasm"),
         (["export", "RUN", "--format=qpy"], "--output: qpy is no text; name a file with -o"),
         (["export", "RUN", "--format=qasm2"], "OpenQASM 2 has no parameters; add --bound"),
         (["export", "RUN", "--format=csv", "--bound"], "--bound: is for circuits"),
         (["export", "RUN", "--format=csv", "-o", "RUN"], "exists; name another file"),
-        (["list", "--format=csv"], "--format: only `export` has formats"),
-        (["seed=1", "--fork"], "--fork: only `resume` has a run to fork"),
+        (["list", "--format=csv"], "--format: `list` has no such flag; `export` has it"),
+        (["seed=1", "--fork"], "--fork: `run` has no such flag; `resume` has it"),
         (["inspect"], "inspect: needs a file"),
         (["inspect", "nowhere.txt"], "nowhere.txt cannot be read"),
     ],

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.__main__ import VERBS, main, read
+from runner.__main__ import main
+from runner.cli import VERBS
+from runner.cli.line import read
 from runner.errors import ConfigError
 from runner.record.journal import read_journal
 
@@ -162,7 +164,7 @@ def test_flags_may_stand_anywhere() -> None:
     """As people type them."""
     line = read(["seed=1", "-m", "--config-dir", "here", "experiment=vqe"])
 
-    assert (line.verb, line.flags, line.config_dirs) == ("run", {"multirun"}, ["here"])
+    assert (line.verb, line.flags, line.config_dirs) == ("run", {"multirun", "config-dir"}, ["here"])
     assert line.arguments == ["seed=1", "experiment=vqe"]
 
 

@@ -205,7 +205,7 @@ def test_without_plotly_one_line_says_what_to_install(
         first
         == "error: --interactive: needs plotly, which is not installed; pip install 'session-runner[interactive]'"
     )
-    assert second.startswith("error: --interactive: only `report`")
+    assert second.startswith("error: --interactive: `list` has no such flag; `report` has it")
     assert [path.name for path in tmp_path.iterdir()] == ["sweep.csv"]
 
 

@@ -178,7 +178,7 @@ def test_ui_takes_the_store_of_a_run_whatever_it_is_called(tmp_path: Path) -> No
         (directory / "config.yaml").write_text(yaml.safe_dump({"tracking": tracking}))
         journal.write("run.started", {"config": {"tracking": tracking}, "schemas": {"tracking": "mlflow"}})
 
-    assert _store([str(directory)], []).uri == "http://127.0.0.1:1234"
+    assert _store([str(directory)], [], []).uri == "http://127.0.0.1:1234"
 
 
 @pytest.mark.nightly

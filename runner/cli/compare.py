@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from runner.cli.list import result, runs, state
+from runner.cli.list import existing, result, runs, state
+from runner.cli.verb import Argument, CommandLine, Verb
 from runner.declare.config import flatten
 from runner.errors import ConfigError
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="compare",
+    does="runs side by side, what was declared differently above what came out",
+    arguments=(Argument(name="DIR DIR…", does="run directories; a sweep's stands for all of its runs"),),
+    path="run directory",
+    paths=(1, None),
+    examples=("compare outputs/runs/… outputs/runs/…",),
+)
 
 NOT_COMPARED = ("tracking.", "run.", "name", "plugins")
 """Settings that say nothing about the result."""
@@ -26,7 +33,7 @@ def main(line: CommandLine) -> int:
 
     from runner.cli.progress import terminal
 
-    paths = [path for word in line.arguments for path in sorted(runs(Path(word)), key=_natural)]
+    paths = [path for word in line.paths for path in sorted(runs(existing(word)), key=_natural)]
     if len(paths) < 2:
         raise ConfigError(
             f"needs at least two runs, got {len(paths)}: python -m runner compare DIR DIR…", key="compare"

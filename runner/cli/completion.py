@@ -55,7 +55,7 @@ def candidates(line: str) -> list[str]:
     from hydra._internal.core_plugins.bash_completion import BashCompletion
     from hydra.core.global_hydra import GlobalHydra
 
-    from runner.__main__ import VERBS
+    from runner.cli import VERBS
     from runner.declare.config import hydra_session
 
     typed = re.sub(r"^.*?\brunner\s+", "", line)

@@ -4,12 +4,40 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from runner.cli.verb import Argument, CommandLine, Flag, Verb
 from runner.errors import ConfigError, StorageError
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="export",
+    does="circuit, Hamiltonian or energies of a run for other programs",
+    arguments=(
+        Argument(name="DIR", does="a run directory"),
+        Argument(name="[plugins=[…]]", does="where the run used some"),
+    ),
+    flags=(
+        Flag(
+            name="--format",
+            value="FORMAT",
+            does="qasm3, qpy, csv, openfermion, …; any other word lists them all",
+        ),
+        Flag(
+            name="--output",
+            short="-o",
+            value="FILE",
+            does="a file that does not exist yet, instead of printing",
+        ),
+        Flag(name="--bound", does="the circuit with the run's best parameters put in"),
+    ),
+    path="run directory",
+    paths=(1, 1),
+    settings=("plugins",),
+    examples=(
+        "export outputs/runs/… --format=qasm3 --bound",
+        "export outputs/runs/… --format=qpy -o circuit.qpy",
+    ),
+    data=True,
+)
 
 
 def main(line: CommandLine) -> int:
@@ -17,10 +45,7 @@ def main(line: CommandLine) -> int:
     from runner.declare.provenance import split_plugins
     from runner.review.export import BINARY, FORMATS, export
 
-    plugins, arguments = split_plugins(line.arguments)
-    if len(arguments) != 1:
-        told = "needs one run directory: python -m runner export outputs/runs/… --format=qasm3"
-        raise ConfigError(told, key="export")
+    plugins, _ = split_plugins(line.settings)
     if "format" not in line.values:
         raise ConfigError(f"is missing; one of {', '.join(FORMATS)}", key="--format")
     format = line.values["format"]
@@ -29,7 +54,7 @@ def main(line: CommandLine) -> int:
         raise ConfigError(f"{format} is no text; name a file with -o", key="--output")
     if target is not None and target.exists():
         raise ConfigError(f"{target} exists; name another file", key="--output")
-    content = export(arguments[0], format, bound="bound" in line.flags, plugins=plugins)
+    content = export(line.paths[0], format, bound="bound" in line.flags, plugins=plugins)
     if target is None:
         sys.stdout.write(content.decode())
         return 0

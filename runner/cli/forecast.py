@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
 from runner.declare.config import declare
 from runner.record.directory import OUTPUTS, RunDirectory
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="forecast",
+    does="what a run would take in jobs, time and money, without running it",
+    arguments=(Argument(name="[key=value …]", does="as for a run"),),
+    flags=(CONFIG_DIR,),
+    settings=None,
+    examples=("forecast hamiltonian=h2 backend=fake_torino optimizer=spsa session.max_time=30m",),
+)
 
 
 def main(line: CommandLine) -> int:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError
+from runner.cli.verb import Argument, CommandLine, Verb
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="inspect",
+    does="what a circuit, operator, graph or geometry is read as, without running it",
+    arguments=(Argument(name="FILE…", does="files of other programs"),),
+    path="file",
+    paths=(1, None),
+    examples=("inspect molecule.xyz",),
+)
 
 
 def main(line: CommandLine) -> int:
     """Print what every file is read as, and what to type to use it."""
-    if not line.arguments:
-        raise ConfigError("needs a file: python -m runner inspect molecule.xyz", key="inspect")
     from rich.table import Table
 
     from runner.cli.progress import terminal
     from runner.review.inspection import inspect_file
 
-    found = [(Path(argument), inspect_file(Path(argument))) for argument in line.arguments]
+    found = [(Path(argument), inspect_file(Path(argument))) for argument in line.paths]
     for path, readings in found:
         for reading in readings:
             table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))

@@ -5,13 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
 from runner.record.directory import OUTPUTS
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="list",
+    does="the runs below outputs/, newest first",
+    arguments=(
+        Argument(name="[FOLDER…]", does="where to look; outputs unless said otherwise"),
+        Argument(name="[limit=20]", does="runs that are shown"),
+    ),
+    path="folder",
+    paths=(0, None),
+    settings=("limit",),
+    examples=("list outputs/sweeps limit=50",),
+)
 
 LIMIT = 20
 """Runs shown unless more are asked for."""
@@ -24,12 +35,9 @@ def main(line: CommandLine) -> int:
     from runner.cli.progress import terminal
 
     limit = LIMIT
-    folders = []
-    for word in line.arguments:
-        if word.startswith("limit="):
-            limit = _count(word.removeprefix("limit="))
-        else:
-            folders.append(Path(word))
+    for word in line.settings:
+        limit = _count(word.partition("=")[2])
+    folders = [existing(word) for word in line.paths]
     found = sorted(
         (path for folder in folders or [OUTPUTS] for path in runs(folder)),
         key=lambda path: (path / "journal.jsonl").stat().st_mtime,
@@ -49,6 +57,17 @@ def main(line: CommandLine) -> int:
     if len(found) > limit:
         print(f"{len(found) - limit} more; limit={len(found)} shows all")
     return 0
+
+
+def existing(word: str) -> Path:
+    """A folder that was named.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not Path(word).is_dir():
+        raise ConfigError(f"{word} is no directory; name a run directory, or a folder with some")
+    return Path(word)
 
 
 def runs(folder: Path) -> Iterator[Path]:

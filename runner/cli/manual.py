@@ -7,12 +7,17 @@ import importlib
 import inspect
 import itertools
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
+from runner.cli import VERBS
+from runner.cli.line import verbs
+from runner.cli.verb import HELP, Verb
+from runner.declare.checks import require_choice
 from runner.declare.config import CONF, GROUPS, RunConfig
+from runner.declare.registry import added, load, registered
 
 USAGE = """\
 Run a quantum experiment in a Runtime session, on Aer, exactly as declared.
@@ -21,30 +26,32 @@ usage:
   python -m runner [group=choice] [key=value] …     run one experiment (default: experiment=vqe)
   python -m runner -m key=a,b …                     sweep: one run per combination
   python -m runner VERB …                           see below
-
-flags:
-  -h, --help [GROUP]       this manual; with a group, every field of every choice of it
-  -m, --multirun           sweep over comma-separated values
-  -c, --cfg job            print the composed configuration and do nothing
-  -cd, --config-dir DIR    a folder with config groups of your own
-  -sc, --shell-completion  eval "$(python -m runner -sc install=bash)"
-  --fork                   with resume: a new run from the best parameters of DIR; overrides are allowed
-  --interactive            with report: one page whose figures answer to the mouse (extra [interactive])
-  --format, -o, --bound    with export: which format, into which file, with the best parameters put in
-  --env                    with serve: only print the shell exports for a client of the server
-  --version                the version
 """
 
 
-def manual(verbs: dict[str, str], group: str | None = None) -> str:
-    """The text of `--help`: all groups with the fields of their default choice, or one group in full."""
-    from runner.declare.registry import load
+def help_on(words: Sequence[str]) -> str:
+    """What `--help` says: the manual, or a page on the verb or config group that is named.
 
+    Raises:
+        ConfigError: there is no such verb or group.
+    """
+    name = words[0].partition("=")[0] if words else None
+    if name is None:
+        return manual()
+    if name.lower() in VERBS and "=" not in words[0]:
+        return "\n".join(verb_page(verbs()[name.lower()]))
+    require_choice("--help", name, (*GROUPS, *VERBS))
     load()
-    if group is not None:
-        return "\n".join(_group(group, in_full=True))
-    lines = [USAGE, "verbs:"]
-    lines += [f"  {name:<10} {text}" for name, text in verbs.items()]
+    return "\n".join(_group(name, in_full=True))
+
+
+def manual() -> str:
+    """All verbs, the flags of a run, and all groups with the fields of their default choice."""
+    load()
+    known = verbs()
+    lines = [USAGE, "verbs (`VERB --help` has their arguments, flags and an example):"]
+    lines += [line for verb in known.values() for line in _wrapped(f"  {verb.name:<10} ", verb.does)]
+    lines += ["", "flags of a run:", *flags(known["run"])]
     lines += ["", "keys of every run:"]
     lines += _fields(RunConfig, prefix="", skip=GROUPS)
     for name in GROUPS:
@@ -58,10 +65,37 @@ def manual(verbs: dict[str, str], group: str | None = None) -> str:
     return "\n".join(lines)
 
 
+def verb_page(verb: Verb) -> Iterator[str]:
+    """What a verb does, its arguments, each flag, and examples."""
+    yield from textwrap.wrap(verb.usage, 118, subsequent_indent=" " * 8, break_on_hyphens=False)
+    yield f"  {verb.does}"
+    if verb.arguments:
+        yield "\narguments:"
+        for argument in verb.arguments:
+            yield from _described(argument.name, argument.does)
+    yield "\nflags:"
+    yield from flags(verb)
+    yield "\nexamples:"
+    yield from (f"  python -m runner {example}" for example in verb.examples)
+
+
+def flags(verb: Verb) -> Iterator[str]:
+    """The flags of a verb, one or more lines each."""
+    for flag in (HELP, *verb.flags):
+        value = "|".join(flag.choices) or flag.value
+        names = f"{flag.short}, {flag.name}" if flag.short else flag.name
+        yield from _described(f"{names} {value}".rstrip(), flag.does)
+
+
+def _described(name: str, text: str) -> list[str]:
+    head = f"  {name:<28} "
+    if len(head) > 34:
+        return [head.rstrip(), *_wrapped(" " * 31, text)]
+    return _wrapped(head, text)
+
+
 def choices(group: str) -> dict[str, str]:
     """Choice → the sentence its YAML file begins with, or the dataclass of a plug-in."""
-    from runner.declare.registry import added
-
     found = {name: (inspect.getdoc(cls) or "").partition("\n")[0] for name, cls in added(group).items()}
     for path in sorted((CONF / group).glob("*.yaml")):
         comments = (
@@ -72,8 +106,6 @@ def choices(group: str) -> dict[str, str]:
 
 
 def _group(group: str, *, in_full: bool = False) -> Iterator[str]:
-    from runner.declare.registry import registered
-
     default, known = _default(group), choices(group)
     schemas = registered()[group]
     yield f"{group}=… (default: {default})"

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError
+from runner.cli.verb import Argument, CommandLine, Flag, Verb
 from runner.record.directory import RunDirectory
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="report",
+    does="draw the figures and write report.html of a run or sweep",
+    arguments=(Argument(name="DIR…", does="directories of runs or sweeps"),),
+    flags=(
+        Flag(
+            name="--interactive",
+            does="one page whose figures answer to the mouse (extra [interactive])",
+        ),
+    ),
+    path="run directory",
+    paths=(1, None),
+    examples=("report outputs/runs/… --interactive",),
+    beside=True,
+)
 
 
 def main(line: CommandLine) -> int:
     """Write the page of every run or sweep that is named, and say where it is."""
     from runner.review.report import illustrate, sweep_page
 
-    if not line.arguments:
-        raise ConfigError(
-            "needs the directory of a run or sweep: python -m runner report outputs/runs/…", key="report"
-        )
     interactive = "interactive" in line.flags
-    for argument in line.arguments:
+    for argument in line.paths:
         directory = Path(argument)
         if (directory / "sweep.csv").is_file():
             print(sweep_page(directory, interactive=interactive))

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from runner.errors import ConfigError
-from runner.run.execution import resume, run
-from runner.run.resume import fork
+from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Flag, Verb
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="resume",
+    does="continue an unfinished run from its journal, or what has not finished in a sweep",
+    arguments=(
+        Argument(name="DIR", does="directory of the run or sweep"),
+        Argument(
+            name="[key=value …]", does="run.* and plugins=[…]; of a sweep its launcher; with --fork anything"
+        ),
+    ),
+    flags=(
+        Flag(name="--fork", does="a new run from the best parameters of DIR"),
+        replace(CONFIG_DIR, does="with --fork: a folder with config groups of your own", needs="--fork"),
+    ),
+    path="run directory",
+    paths=(1, 1),
+    settings=None,
+    examples=("resume outputs/runs/…", "resume outputs/runs/… --fork optimizer=spsa"),
+    beside=True,
+)
 
 
 def main(line: CommandLine) -> int:
-    """Continue the run or sweep in the first argument, or with --fork start a new one from its best parameters."""
-    if not line.arguments:
-        raise ConfigError("needs the run directory: python -m runner resume outputs/runs/…", key="resume")
+    """Continue the run or sweep that is named, or with --fork start a new run from its best parameters."""
+    from runner.run.execution import resume, run
+    from runner.run.resume import fork
+
+    (directory,) = line.paths
     if "fork" in line.flags:
-        declaration = fork(line.arguments[0], line.arguments[1:], config_dirs=line.config_dirs)
+        declaration = fork(directory, line.settings, config_dirs=line.config_dirs)
         return run(declaration, quiet=False).exit_code
-    if (Path(line.arguments[0]) / "sweep.json").is_file():
+    if (Path(directory) / "sweep.json").is_file():
         from runner.sweep.conductor import resume_sweep
 
-        return resume_sweep(line.arguments[0], overrides=line.arguments[1:])
-    return resume(line.arguments[0], overrides=line.arguments[1:], quiet=False).exit_code
+        return resume_sweep(directory, overrides=line.settings)
+    return resume(directory, overrides=line.settings, quiet=False).exit_code

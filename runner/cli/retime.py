@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from runner.cli.verb import Argument, CommandLine, Verb
 
-from runner.errors import ConfigError
-
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="retime",
+    does="a recorded run under other modes, limits, plans and queues",
+    arguments=(
+        Argument(name="DIR", does="a run directory"),
+        Argument(
+            name="[session=… session.key=a,b …]", does="other conditions, every combination; none: every mode"
+        ),
+    ),
+    path="run directory",
+    paths=(1, 1),
+    settings=None,
+    examples=("retime outputs/runs/… session=batch session.max_time=10m",),
+)
 
 
 def main(line: CommandLine) -> int:
@@ -17,12 +27,8 @@ def main(line: CommandLine) -> int:
     from runner.cli.progress import terminal
     from runner.whatif.retime import columns, table, was_stopped
 
-    if not line.arguments or line.arguments[0].startswith("session"):
-        raise ConfigError(
-            "needs a run directory first: python -m runner retime outputs/runs/… session=batch", key="retime"
-        )
-    directory, *overrides = line.arguments
-    found = columns(directory, overrides)
+    (directory,) = line.paths
+    found = columns(directory, line.settings)
     shown = Table(box=None, padding=(0, 2, 0, 0))
     shown.add_column("")
     for column in found:

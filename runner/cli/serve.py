@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Flag, Verb
+
+VERB = Verb(
+    name="serve",
+    does="the local runtime for the unmodified qiskit-ibm-runtime client",
+    arguments=(
+        Argument(
+            name="[port=8777] [dir=outputs/serve] [workers=2] [max_body=64]", does="the server's own settings"
+        ),
+        Argument(
+            name="[session=… backend=… seed=… plugins=[…]]", does="the runtime that is served, as for a run"
+        ),
+    ),
+    flags=(
+        Flag(name="--env", does="only print the shell exports for a client of the server", prints=True),
+        CONFIG_DIR,
+    ),
+    settings=None,
+    examples=("serve session.clock_scale=60", "serve --env"),
+    beside=True,
+    data=True,
+)
 
 
 def main(line: CommandLine) -> int:

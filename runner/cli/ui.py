@@ -17,12 +17,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+from runner.cli.list import existing
+from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
+from runner.declare.checks import require_choice
 from runner.declare.config import declare
 from runner.errors import ConfigError, Interrupted, RunnerError
 
 if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
     from runner.tracking import TrackingConfig
+
+VERB = Verb(
+    name="ui",
+    does="MLflow's pages on the store that runs are recorded in",
+    arguments=(
+        Argument(name="[DIR]", does="a run directory, for the store that it was recorded in"),
+        Argument(name="[port=5000] [host=127.0.0.1] [allow_remote=false]", does="where the pages are"),
+        Argument(name="[key=value …]", does="without DIR: the store as for a run, e.g. tracking.uri=…"),
+    ),
+    flags=(CONFIG_DIR,),
+    path="run directory",
+    paths=(0, 1),
+    settings=("host", "port", "allow_remote", "tracking", "experiment", "plugins"),
+    examples=("ui port=5001", "ui outputs/runs/…"),
+    beside=True,
+)
 
 PORT = 5000
 """Where MLflow usually is; the next free port where it is taken."""
@@ -74,9 +92,9 @@ def main(line: CommandLine) -> int:
     """Start the server, say the address, and stay until Ctrl-C (or a termination signal)."""
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
-    address, words = _address(line.arguments)
+    address, words = _address(line.settings)
     address.check()
-    config = _store(words, line.config_dirs)
+    config = _store(line.paths, words, line.config_dirs)
     port = address.choose_port()
     with tempfile.TemporaryFile() as output, _server(config, address.host, port, output) as server:
         if not _answers(address.host, port, server):
@@ -106,23 +124,27 @@ def _address(arguments: list[str]) -> tuple[Address, list[str]]:
                 raise ConfigError(f"must be 1 to 65535, got {value!r}", key="port")
             address.port = int(value)
         elif key == "allow_remote":
+            require_choice("allow_remote", value.lower(), ("true", "false"))
             address.allow_remote = value.lower() == "true"
         else:
             rest.append(word)
     return address, rest
 
 
-def _store(words: list[str], config_dirs: list[str]) -> TrackingConfig:
+def _store(paths: list[str], words: list[str], config_dirs: list[str]) -> TrackingConfig:
     """The store of the run directory that is named, or of the composed configuration.
 
     Raises:
-        ConfigError: it is a file that does not exist.
+        ConfigError: it is a file that does not exist, or both are given.
     """
     from runner.tracking import TrackingConfig
     from runner.tracking.sync import recorded_config
 
-    if words and Path(words[0]).is_dir():
-        config = recorded_config(Path(words[0]))
+    if paths:
+        if words or config_dirs:
+            told = f"the run says where it is recorded; leave {(words or config_dirs)[0]!r} out"
+            raise ConfigError(told, key="ui")
+        config = recorded_config(existing(paths[0]))
     else:
         composed = declare(words, config_dirs=config_dirs).config.tracking
         assert isinstance(composed, TrackingConfig)

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
 from runner.record.directory import OUTPUTS, RunDirectory
 
-if TYPE_CHECKING:
-    from runner.__main__ import CommandLine
+VERB = Verb(
+    name="watch",
+    does="follow a run live from its journal, from any terminal",
+    arguments=(
+        Argument(name="[DIR]", does="a run directory; the run that began last unless said otherwise"),
+    ),
+    path="run directory",
+    paths=(0, 1),
+    examples=("watch outputs/runs/…",),
+)
 
 
 def main(line: CommandLine) -> int:
@@ -22,7 +31,7 @@ def main(line: CommandLine) -> int:
     from runner.cli.progress import Progress
     from runner.record.journal import follow
 
-    files = RunDirectory.existing(line.arguments[0] if line.arguments else newest())
+    files = RunDirectory.existing(line.paths[0] if line.paths else newest())
     print(f"watching {files.path}", flush=True)
     exit_code = 1
     with Progress(None) as progress:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_choice, require_range, shorten
+from runner.declare.hydra_support import refuse_outside
 from runner.declare.provenance import check_plugins, check_typed
 from runner.errors import ConfigError
 
@@ -170,6 +171,8 @@ def declare(overrides: Sequence[str], *, config_dirs: Sequence[str] = ()) -> Dec
         with messages.translated():
             composed = composition(overrides, remember=not config_dirs)
         declared = declaration(composed, overrides)
+    if not declared.multirun:
+        refuse_outside("run", ((item.key_or_group, item.value()) for item in messages.parse(overrides)))
     messages.check_secrets(flatten(declared.values))
     return declared
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import nearest, shorten
+from runner.declare.hydra_support import check_file, refuse_key
 from runner.declare.provenance import foreign_keys
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.redaction import names_secret, protect_saved, redact, secret_in
@@ -33,12 +34,6 @@ SECRET = re.compile(
     r"(^|[._-])(token|secret|password|passwd|api_?key|crn|credentials?)($|[._-])", re.IGNORECASE
 )
 CODE_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
-HYDRA_KEYS = (
-    "hydra.run.dir", "hydra.sweep.dir", "hydra.mode", "hydra.verbose",
-    "hydra.launcher", "hydra.sweeper", "hydra/launcher", "hydra/sweeper",
-)  # fmt: skip
-"""The only parts of Hydra's own configuration that may be overridden: the rest can run code or write anywhere."""
-
 PLAIN_TEXT = re.compile(r"[\w.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
 """A key and a text that can only be meant as one, though Hydra's grammar wants quotes around it."""
 NAMES = re.compile(
@@ -142,7 +137,7 @@ def check_overrides(overrides: Sequence[str]) -> None:
         ConfigError: naming the key and the remedy.
     """
     for override in parse(overrides):
-        check_key(override.key_or_group)
+        check_key(override.key_or_group, override.value())
         check_secrets({override.key_or_group or "command line": override.input_line})
         check_group(override)
         if override.is_sweep_override():
@@ -154,8 +149,8 @@ def check_overrides(overrides: Sequence[str]) -> None:
             check_directory(str(override.value()), override.key_or_group)
 
 
-def check_key(key: str) -> None:
-    """Refuse a key that could run code, hold a secret or change Hydra's inner workings."""
+def check_key(key: str, *value: Any) -> None:
+    """Refuse a key that could run code, hold a secret or is of Hydra's and not honoured; `value` where it is known."""
     if CODE_KEYS & set(re.split(r"[./@]", key)):
         raise ConfigError("configurations cannot name Python objects; choose by name instead", key=key)
     if SECRET.search(key):
@@ -165,8 +160,7 @@ def check_key(key: str) -> None:
         )
     if key in ("hydra.launcher", "hydra.sweeper"):
         raise ConfigError(f"is chosen with a slash: {key.replace('.', '/')}=NAME", key=key)
-    if re.match(r"hydra[./]", key) and not key.startswith(HYDRA_KEYS):
-        raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
+    refuse_key(key, *value)
 
 
 def check_secrets(values: Mapping[str, Any]) -> None:
@@ -209,7 +203,7 @@ def check_group(override: Override) -> None:
             f"{shorten(str(override.input_line), 40)!r} has no key; write key=value", key="command line"
         )
     if key == "hydra":
-        raise ConfigError(f"may not be overridden (allowed: {', '.join(HYDRA_KEYS[:5])}, …)", key=key)
+        raise ConfigError("is set key by key, e.g. hydra.run.dir=…; see docs/hydra.md", key=key)
     if re.match(r"schema($|/)", key):
         raise ConfigError("unknown key; schemas belong to their choices, which are chosen by name", key=key)
     if override.package is not None:
@@ -254,6 +248,7 @@ def check_config_dir(directory: str) -> None:
             )
     for path in _yaml_files(directory):
         check_yaml(path)
+        check_file(path, path.relative_to(directory))
 
 
 def _yaml_files(directory: str) -> Iterator[Path]:

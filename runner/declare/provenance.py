@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.hydra_support import feature
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def foreign_keys(path: str, key: str) -> None:
         raise ConfigError(f"{key!r} opens further sources; name folders with --config-dir", key=path)
     if key == "plugins":
         raise ConfigError("'plugins' counts only from the command line; type plugins=[…]", key=path)
-    if key.startswith("hydra.") and not HONOURED.fullmatch(key):
+    known = feature(key)
+    if known is not None and known.works and not HONOURED.fullmatch(key):
         raise ConfigError(f"{key!r} counts only from the command line; type {key}=…", key=path)
 
 

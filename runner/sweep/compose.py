@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from runner.declare.config import (
     flatten,
     hydra_session,
 )
+from runner.declare.hydra_support import require_ours
 from runner.declare.messages import (
     check_choices,
     check_complete,
@@ -73,6 +74,8 @@ class Settings:
     """`hydra.sweeper.max_batch_size` of the plain sweeper."""
     preset: bool
     """The chosen experiment says by itself that it is a sweep."""
+    choices: Mapping[str, str]
+    """`launcher` and `sweeper` by their names."""
     threads: int
     """Of the first run, as far as that can be told before it is checked."""
     swept: list[Override]
@@ -107,7 +110,7 @@ class Composer:
         """
         typed = self._parse(self._typed)
         for override in typed:
-            check_key(override.key_or_group)
+            check_key(override.key_or_group, override.value())
             check_secrets({override.key_or_group: override.input_line})
             if override.key_or_group == "hydra.sweep.dir":
                 check_directory(str(override.value()), override.key_or_group)
@@ -122,8 +125,9 @@ class Composer:
         )
         check_preset(preset)
         return Settings(
-            launcher=_live(composed.launcher),
-            sweeper=_live(composed.sweeper),
+            launcher=_live("launcher", composed),
+            sweeper=_live("sweeper", composed),
+            choices={name: composed.runtime.choices[f"hydra/{name}"] for name in ("launcher", "sweeper")},
             directory=next(
                 (str(item.value()) for item in typed if item.key_or_group == "hydra.sweep.dir"), None
             ),
@@ -267,15 +271,17 @@ def _threads(composed: DictConfig) -> int:
         return 1
 
 
-def _live(node: DictConfig) -> Any:
+def _live(part: str, hydra: DictConfig) -> Any:
     """The dataclass behind a launcher or sweeper of ours; None for Hydra's plain ones.
 
     Raises:
-        ConfigError: one of its values is wrong.
+        ConfigError: it is a plug-in of Hydra's, or one of its values is wrong.
     """
     from omegaconf import OmegaConf
 
+    node = hydra[part]
     if "_target_" in node:
+        require_ours(part, str(hydra.runtime.choices[f"hydra/{part}"]), str(node["_target_"]))
         return None
     with translated():
         return OmegaConf.to_object(node)

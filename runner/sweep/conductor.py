@@ -16,7 +16,8 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from runner.declare.config import Declaration, restore
-from runner.declare.messages import check_secrets
+from runner.declare.hydra_support import refuse_outside
+from runner.declare.messages import check_secrets, parse
 from runner.declare.provenance import check_launcher, check_plugins, split_plugins
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import OUTPUTS
@@ -52,8 +53,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
     """
     anticipate(overrides)
     with Composer(overrides, config_dirs) as composer:
-        settings = composer.settings()
-        _refuse_swept_tracking(settings)
+        settings = _settings(composer, overrides)
         if settings.launcher is not None:
             settings.launcher.get_ready(settings.threads)
         if settings.sweeper is not None:
@@ -77,6 +77,33 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
         for start in range(0, len(tasks), batch):
             conductor.carry_out(tasks[start : start + batch])
     return conductor.exit_code
+
+
+def planned(
+    overrides: Sequence[str], *, config_dirs: Sequence[str] = (), search: bool = False
+) -> tuple[Settings, list[tuple[dict[str, str], Declaration]]]:
+    """How a sweep would be carried out, and every combination of it with what is swept; nothing is run.
+
+    Args:
+        overrides: the command line.
+        config_dirs: further config folders.
+        search: a search is no mistake, and has no combinations.
+
+    Raises:
+        ConfigError: one of the combinations is bad input, or they are not known beforehand.
+    """
+    with Composer(overrides, config_dirs) as composer:
+        settings = _settings(composer, overrides)
+        if settings.sweeper is not None:
+            if not search:
+                raise ConfigError(
+                    "a search chooses its values as it goes; hydra.mode=RUN shows what they are put into",
+                    key="hydra/sweeper",
+                )
+            return settings, []
+        combinations = composer.combinations(settings.swept)
+        declared = declare_all(composer, combinations, settings)
+    return settings, [(choice.label, item) for choice, item in zip(combinations, declared, strict=True)]
 
 
 def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = False) -> int:
@@ -377,10 +404,18 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _refuse_swept_tracking(settings: Settings) -> None:
+def _settings(composer: Composer, overrides: Sequence[str]) -> Settings:
+    """How the sweep is to be carried out.
+
+    Raises:
+        ConfigError: the launcher or sweeper is not one of ours, or something is set that a sweep does not have.
+    """
+    refuse_outside("sweep", ((item.key_or_group, item.value()) for item in parse(overrides)))
+    settings = composer.settings()
     for item in settings.swept:
         if item.is_sweep_override() and item.key_or_group.partition(".")[0] in ("tracking", "plugins"):
             raise ConfigError("is the same for all runs of a sweep; give one value", key=item.key_or_group)
+    return settings
 
 
 def _recorded(live: Any, known: dict[str, type[Any]]) -> dict[str, Any] | None:

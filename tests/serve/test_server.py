@@ -135,7 +135,7 @@ def test_bad_settings_are_told_in_one_line(
 def test_env_belongs_to_serve_alone(capsys: pytest.CaptureFixture[str]) -> None:
     """Other verbs do not ignore the flag, they refuse it."""
     assert main(["run", "--env"]) == 2
-    assert "--env: only `serve` has an environment" in capsys.readouterr().err
+    assert "--env: `run` has no such flag; `serve` has it" in capsys.readouterr().err
 
 
 def test_a_port_and_a_folder_have_one_server(tmp_path: Path) -> None:

@@ -1,0 +1,195 @@
+"""From the words typed at a shell to a `CommandLine`; what a verb does not have is refused with what does."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+from collections.abc import Iterable, Sequence
+from functools import cache
+from typing import Protocol, cast
+
+from runner.cli import VERBS
+from runner.cli.verb import CONFIG_DIR, HELP, CommandLine, Flag, Verb
+from runner.declare.checks import nearest, shorten
+from runner.declare.hydra_support import refuse_flag
+from runner.errors import ConfigError
+
+SETTING = re.compile(r"[+~]*[\w./@]*=|[+~]")
+"""How `key=value`, `+key=value` and `~key` begin; the name of a folder may hold `=` too, but behind other signs."""
+
+Typed = tuple[str, str, str]
+"""A flag: as it was spelled, the name it is declared with, and its value."""
+
+
+class Module(Protocol):
+    """A module of runner/cli that is a verb."""
+
+    VERB: Verb
+
+    def main(self, line: CommandLine) -> int:
+        """Carry it out and return the exit code."""
+        ...
+
+
+def module(name: str) -> Module:
+    """The module of a verb."""
+    return cast(Module, importlib.import_module(f"runner.cli.{name}"))
+
+
+@cache
+def verbs() -> dict[str, Verb]:
+    """Every verb by its name."""
+    return {name: module(name).VERB for name in VERBS}
+
+
+def read(arguments: Sequence[str]) -> CommandLine:
+    """Sort flags, verb, paths and settings.
+
+    Raises:
+        ConfigError: an unknown verb or flag, with the nearest one; or what the verb does not take, with what does.
+    """
+    words, typed = _separated(arguments)
+    line = CommandLine(arguments=words)
+    if any(name == HELP.name for _, name, _ in typed):
+        line.flags.add(HELP.key)
+        return line
+    if words and "=" not in words[0] and not words[0].startswith("~"):
+        line.verb = _verb_named(words.pop(0))
+    verb = verbs()[line.verb]
+    for spelling, name, value in typed:
+        _take(line, verb, spelling, name, value)
+    _check_together(line, verb)
+    _sort_words(line, verb)
+    return line
+
+
+def prints(line: CommandLine) -> bool:
+    """Whether something is to be printed and nothing else done."""
+    flags = (HELP, *verbs()[line.verb].flags)
+    return any(flag.prints and flag.key in line.flags for flag in flags)
+
+
+def carry_out(line: CommandLine) -> int:
+    """Do what was typed and return the exit code."""
+    if HELP.key not in line.flags:
+        return module(line.verb).main(line)
+    from runner.cli.manual import help_on
+
+    print(help_on(line.arguments))
+    return 0
+
+
+def _separated(arguments: Sequence[str]) -> tuple[list[str], list[Typed]]:
+    """(words, flags); a flag that takes a value has taken it."""
+    words: list[str] = []
+    typed: list[Typed] = []
+    known = {HELP.name: HELP, HELP.short: HELP} | _spellings()
+    rest = iter(arguments)
+    for word in rest:
+        spelling, equal, value = word.partition("=")
+        if not word.startswith("-"):
+            words.append(word)
+        elif spelling not in known:
+            refuse_flag(spelling)
+            raise ConfigError(f"unknown flag{nearest(spelling, _long(known.values()))}", key=spelling)
+        else:
+            flag = known[spelling]
+            if flag.value and not equal:
+                value = next(rest, "")
+            if bool(flag.value) != bool(value) or (value.startswith("-") and not equal):
+                told = f"needs a value: {spelling} {flag.value}" if flag.value else "takes no value"
+                raise ConfigError(told, key=spelling)
+            typed.append((spelling, flag.name, value))
+    return words, typed
+
+
+def _spellings() -> dict[str, Flag]:
+    """Every way to write a flag of any verb; the same word takes a value with all of them or with none."""
+    return {
+        spelling: flag
+        for verb in verbs().values()
+        for flag in verb.flags
+        for spelling in (flag.name, flag.short)
+        if spelling
+    }
+
+
+def _long(flags: Iterable[Flag]) -> list[str]:
+    return list(dict.fromkeys(flag.name for flag in flags))
+
+
+def _verb_named(word: str) -> str:
+    """The verb that is meant, in whatever letters.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if word.lower() not in VERBS:
+        raise ConfigError(f"unknown verb{nearest(word.lower(), VERBS)}", key=word)
+    return word.lower()
+
+
+def _take(line: CommandLine, verb: Verb, spelling: str, name: str, value: str) -> None:
+    """Enter one flag.
+
+    Raises:
+        ConfigError: the verb does not have it, or not with this value, or it was given before.
+    """
+    flag = next((flag for flag in verb.flags if flag.name == name), None)
+    if flag is None:
+        owners = [other.name for other in verbs().values() if any(one.name == name for one in other.flags)]
+        raise ConfigError(f"`{verb.name}` has no such flag; {_have(owners)}", key=spelling)
+    if flag.choices and value not in flag.choices:
+        raise ConfigError(f"unknown choice {value!r}{nearest(value, flag.choices)}", key=spelling)
+    if flag.value and not flag.repeats and line.values.get(flag.key, value) != value:
+        raise ConfigError(f"is given twice, {line.values[flag.key]!r} and {value!r}; keep one", key=spelling)
+    line.flags.add(flag.key)
+    if name == CONFIG_DIR.name:
+        line.config_dirs.append(value)
+    elif flag.value:
+        line.values[flag.key] = value
+
+
+def _have(owners: Sequence[str]) -> str:
+    named = ", ".join(f"`{name}`" for name in owners)
+    return f"{named} {'has' if len(owners) == 1 else 'have'} it"
+
+
+def _check_together(line: CommandLine, verb: Verb) -> None:
+    """Refuse flags that mean nothing without another, or beside it."""
+    given = [flag for flag in verb.flags if flag.key in line.flags]
+    names = [flag.name for flag in given]
+    for flag in given:
+        if flag.needs and flag.needs not in names:
+            raise ConfigError(f"means nothing without {flag.needs}; add it, or leave this out", key=flag.name)
+        against = next((name for name in flag.excludes if name in names), None)
+        if against:
+            raise ConfigError(f"contradicts {against}; keep one of the two", key=flag.name)
+    printing = [flag.name for flag in given if flag.prints]
+    if len(printing) > 1:
+        raise ConfigError(f"prints something else than {printing[0]}; keep one of the two", key=printing[1])
+
+
+def _sort_words(line: CommandLine, verb: Verb) -> None:
+    """Tell paths from settings.
+
+    Raises:
+        ConfigError: too few or too many of the one, or one of the other that the verb does not have.
+    """
+    for word in line.arguments:
+        if not verb.path and word.lower() in VERBS:
+            raise ConfigError(f"a verb comes first: python -m runner {word.lower()} …", key=word)
+        is_path = verb.path and (not SETTING.match(word) or os.path.lexists(word))
+        (line.paths if is_path else line.settings).append(word)
+    for word in line.settings:
+        key = word.lstrip("+~").partition("=")[0]
+        if verb.settings is not None and key.partition(".")[0] not in verb.settings:
+            known = f"it has {', '.join(verb.settings)}" if verb.settings else "leave it out"
+            raise ConfigError(f"`{verb.name}` has no such setting; {known}", key=shorten(key, 60))
+    least, most = verb.paths
+    if len(line.paths) < least:
+        raise ConfigError(f"needs a {verb.path}: python -m runner {verb.examples[0]}", key=verb.name)
+    if most is not None and len(line.paths) > most:
+        extra = shorten(line.paths[most], 60)
+        raise ConfigError(f"takes one {verb.path}, got {len(line.paths)}; leave {extra!r} out", key=verb.name)
