@@ -35,6 +35,7 @@ class Engine:
         threads: how many one simulation may use.
         schedule: let qubits decay while they wait, as they do between the instructions of a scheduled circuit; None
             does so where the target knows durations and T1 or T2, and there is noise at all.
+        singly: draw shots as in runs that were begun before there was another way, to go on with one of them.
         cache_bytes: the bound on what remembered plans may take together, by estimate.
     """
 
@@ -47,6 +48,7 @@ class Engine:
         engine: str = "auto",
         threads: int = 1,
         schedule: bool | None = None,
+        singly: bool = False,
         cache_bytes: int = 256 << 20,
     ) -> None:
         if method not in METHODS:
@@ -66,6 +68,7 @@ class Engine:
             target=target,
             kernel=_kernel_maker(engine, threads),
             schedule=_schedule(target, ideal, schedule),
+            singly=singly,
         )
         self._labels_count = not ideal
         self._cache_bytes = cache_bytes

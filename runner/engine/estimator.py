@@ -170,6 +170,11 @@ class EstimatorPlan:
         """
         if self._by_readout or not exact:
             self._readout.require(exact=exact)
+        elif not self._no_kernel_because:
+            size = len(self._active)
+            require(
+                16 << size, f"a state vector of {size} qubits"
+            )  # at the least: the kernel has a copy of it
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
@@ -328,6 +333,7 @@ class Readout:
         self, anatomy: Anatomy, terms: PauliTerms, groups: Sequence[Sequence[int]], options: SimulationOptions
     ) -> None:
         self._coefficients = terms.coefficients
+        self._singly = options.singly
         self._groups = [list(group) for group in groups]
         self._identity = [t for t in range(len(terms.labels)) if not terms.support[t].any()]
         bases = [Basis(_letters(terms, group)) for group in self._groups]
@@ -428,7 +434,7 @@ class Readout:
         """How often each outcome of the only piece with measured qubits occurred."""
         piece = next(k for k, mask in enumerate(self._masks[index]) if mask.shape[1])
         if tables[piece] is not None:
-            return draw_counts(tables[piece][index][row], shots, generator)
+            return draw_counts(tables[piece][index][row], shots, generator, singly=self._singly)
         bits = sampled[piece][index][row]
         outcomes = bits @ (1 << np.arange(bits.shape[1]))
         return np.bincount(outcomes, minlength=1 << bits.shape[1])

@@ -26,6 +26,10 @@ MAX_DENSITY_QUBITS = 8
 MAX_COURSES = 22
 """Up to this many qubits, measurements and resets together every course of a branching circuit is followed."""
 _LARGEST_TABLE = 26
+_FEW_OUTCOMES = 64
+"""Up to this many outcomes are counted at once, however few shots there are."""
+_SHOTS_PER_OUTCOME = 8
+"""From this many shots for each outcome on they are counted at once."""
 _TRAJECTORIES = ("matrix_product_state", "stabilizer")
 """Methods without tables of outcome probabilities."""
 
@@ -60,6 +64,8 @@ class SimulationOptions:
     """Makes a state-vector program of the kernel, `kernel(circuit, parameters)`; None simulates on Aer."""
     schedule: Schedule | None = None
     """Lets idle qubits decay; None where nothing is scheduled."""
+    singly: bool = False
+    """Shots are drawn as in runs of identity 1 and 2, see `draw_counts`."""
 
     @property
     def addressed(self) -> frozenset[str]:
@@ -532,8 +538,13 @@ def draw(probabilities: NDArray, shots: int, generator: np.random.Generator) -> 
     return np.minimum(np.searchsorted(cumulated, points, side="right"), len(probabilities) - 1)
 
 
-def draw_counts(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:
-    """How often each outcome is drawn."""
-    if len(probabilities) <= 64:
+def draw_counts(
+    probabilities: NDArray, shots: int, generator: np.random.Generator, *, singly: bool = False
+) -> NDArray:
+    """How often each outcome is drawn, by NumPy's `multinomial`: a million shots take no longer than a thousand.
+
+    With few shots for each outcome drawing every one of them is quicker; with `singly` that is done from 65 outcomes.
+    """
+    if len(probabilities) <= (_FEW_OUTCOMES if singly else max(_FEW_OUTCOMES, shots // _SHOTS_PER_OUTCOME)):
         return generator.multinomial(shots, probabilities)
     return np.bincount(draw(probabilities, shots, generator), minlength=len(probabilities))

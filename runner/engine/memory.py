@@ -55,6 +55,6 @@ def _number(path: str) -> int | None:
 def _human(size: float) -> str:
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB"):
         if size < 1024 or unit == "PiB":
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+            return f"{size:.{0 if unit == 'bytes' else 1}{'f' if size < 1e5 else 'e'}} {unit}"
         size /= 1024
     raise AssertionError

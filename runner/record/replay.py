@@ -25,8 +25,13 @@ REPLAYED = (
 DERIVED = frozenset(("job.submitted", "evaluation", "iteration"))
 """Kinds that follow from what is recorded before them, so that a kill may cost the last: they are worked out again."""
 
-IDENTITY = 2
-"""How jobs are told apart by digest; raised whenever a digest changes, told in `run.started` (absent: 1)."""
+IDENTITY = 3
+"""How jobs are told apart by digest and how shots are drawn; raised whenever either changes, told in `run.started`
+(absent: 1). A run goes on with what it was begun with where that is still known, and is refused where it is not."""
+
+COUNTED = 3
+"""From this identity on shots may be counted at once (see `runner.engine.measurement.draw_counts`), and the moments of
+an evolution in time are digested as such."""
 
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
@@ -55,10 +60,8 @@ class Record:
         self.recalled = 0
         """Jobs answered from the journal so far."""
         self._recorded = recorded
-        self.identity: int = IDENTITY
-        """How this run's jobs were told apart when it was started."""
-        if recorded and recorded[0]["kind"] == "run.started":
-            self.identity = recorded[0].get("identity", 1)
+        self.identity = identity_of(recorded)
+        """How this run's jobs were told apart, and its shots drawn, when it was started."""
         measured: set[int] = set()
         for place in lasting_places(recorded, resumed=True):
             event = recorded[place]
@@ -157,6 +160,13 @@ def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, Event]]:
         event = recorded[place]
         if event["kind"] == "job.completed" and event["status"] == "DONE":
             yield place, event
+
+
+def identity_of(recorded: Sequence[Event]) -> int:
+    """How a run's jobs were told apart, and its shots drawn, when it was started."""
+    if recorded and recorded[0]["kind"] == "run.started":
+        return int(recorded[0].get("identity", 1))
+    return IDENTITY
 
 
 def another_job(workload: str, index: int, digest: str, recorded: str, identity: int) -> ResumeError:

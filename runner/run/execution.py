@@ -24,7 +24,7 @@ from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
 from runner.record.environment import environment, versions
 from runner.record.journal import Journal
-from runner.record.replay import IDENTITY, Record
+from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
 from runner.run.log import log_file
 from runner.run.preflight import Preparation
@@ -133,7 +133,7 @@ def resume(
             return result
         declaration = reopen(files, journal, overrides)
         with _uploader(declaration.config, sweep) as uploader:
-            preparation = Preparation(declaration.config)
+            preparation = Preparation(declaration.config, identity=identity_of(journal.contents.events))
             if journal.contents.dropped:
                 journal.write("note", {"level": "warning", "text": f"journal: {journal.contents.dropped}"})
                 log.warning("journal: %s", journal.contents.dropped)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import RunConfig
 from runner.errors import ConfigError, ConfigWarning
-from runner.record.replay import Record
+from runner.record.replay import COUNTED, IDENTITY, Record
 from runner.run.problem import chosen_gradient
 from runner.run.signals import StopFlag
 
@@ -29,7 +29,7 @@ class Preparation:
         live: what the service gets in place of its own: an engine_factory, limits.
     """
 
-    def __init__(self, config: RunConfig, **live: Any) -> None:
+    def __init__(self, config: RunConfig, *, identity: int = IDENTITY, **live: Any) -> None:
         self.config = config
         self._record: Record | None = None
         config.session.check_job_limit(config.estimator.job_limit, "estimator.max_execution_time")
@@ -40,6 +40,7 @@ class Preparation:
             recall=lambda workload, index, digest: (
                 self._record and self._record.recall(workload, index, digest)
             ),
+            singly=identity < COUNTED,
             **live,
         )
         self.backend: Backend = config.backend.build(self.service)

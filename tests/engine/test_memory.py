@@ -15,7 +15,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from runner.declare.backend import NoisyBackend
 from runner.engine import Engine, estimator, measurement, memory, sampler
-from runner.engine.kernel import state_vector
+from runner.engine.kernel import program, state_vector
 from runner.errors import ConfigError
 
 
@@ -70,7 +70,7 @@ class Asked:
 
     def listen(self, patch: Any) -> None:
         """Take the place of `require` everywhere."""
-        for module in (memory, estimator, measurement, sampler, state_vector):
+        for module in (memory, estimator, measurement, sampler, state_vector, program):
             patch(module, "require", self)
 
 
@@ -170,3 +170,21 @@ def test_G13_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest
     ):
         with pytest.raises(ConfigError, match=r"needs .* MiB, more than 70% of the 8\.0 MiB that are free"):
             case.carry_out()
+
+
+@pytest.mark.parametrize("qubits", [44, 60])
+def test_memory_is_asked_for_before_any_table_is_built(qubits: int) -> None:
+    """Tables of 2^(n/2) rows would take 100 MB at 44 qubits, more than there is at 60: refusing takes 1 MB at most."""
+    circuit = QuantumCircuit(qubits)
+    circuit.ry(0.3, 0)
+    for qubit in range(qubits - 1):
+        circuit.cx(qubit, qubit + 1)
+    plan = Engine(engine="kernel").estimator_plan(circuit, SparsePauliOp("Z" * qubits))
+    tracemalloc.start()
+    for ask in (lambda: plan.require(exact=True), lambda: plan.run(np.zeros(0), shots=None, seed=1)):
+        with pytest.raises(ConfigError, match=f"a state vector of {qubits} qubits"):
+            ask()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert peak < 2**20

@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,8 +17,10 @@ from hypothesis import strategies as st
 from qiskit.circuit import QuantumCircuit
 from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import PauliList, SparsePauliOp
+from scipy.stats import chi2
 
 from runner.engine import Engine
+from runner.engine.measurement import draw_counts, stream
 from runner.engine.observables import measurement_bases, pauli_terms
 from tests.engine.strategies import heisenberg
 
@@ -153,3 +156,31 @@ def test_idle_qubits_are_measured_too() -> None:
 
     np.testing.assert_allclose(numbers.evs, [0, 1, 1], atol=0.1)
     np.testing.assert_allclose(numbers.stds, [0.02, 0, 0], atol=1e-3)
+
+
+def test_many_shots_are_counted_at_once_and_are_as_probable() -> None:
+    """Of 10^6 shots of 8 qubits no outcome is drawn by itself (tracemalloc: less than a byte for each shot), and
+    Pearson's χ² of the counts against the probabilities that they were drawn from is what 255 degrees of freedom give.
+    """
+    generator = np.random.default_rng(8)
+    probabilities = generator.dirichlet(np.ones(256))
+    tracemalloc.start()
+    counts = draw_counts(probabilities, 10**6, stream(1, 0))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    expected = 10**6 * probabilities
+
+    assert counts.sum() == 10**6
+    assert peak < 10**6
+    assert chi2.cdf(((counts - expected) ** 2 / expected).sum(), 255) < 0.999
+
+
+def test_runs_of_before_draw_shot_by_shot() -> None:
+    """With `singly` counts are those of NumPy's `searchsorted` on the same random numbers, shot by shot."""
+    probabilities = np.random.default_rng(8).dirichlet(np.ones(256))
+    points = stream(1, 0).random(10_000) * np.cumsum(probabilities)[-1]
+    drawn = np.searchsorted(np.cumsum(probabilities), points, side="right")
+
+    counts = draw_counts(probabilities, 10_000, stream(1, 0), singly=True)
+
+    np.testing.assert_array_equal(counts, np.bincount(drawn, minlength=256))

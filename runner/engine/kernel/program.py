@@ -23,6 +23,7 @@ from qiskit.circuit.library import UnitaryGate
 from qiskit.synthesis.two_qubit import TwoQubitWeylDecomposition
 
 from runner.engine.executed import definition_of, matrix_of
+from runner.engine.memory import require
 
 Angle = Any
 """A number or a ParameterExpression."""
@@ -385,7 +386,10 @@ def compile_program(circuit: QuantumCircuit) -> Program:
     builder = StageBuilder(size)
     for item in circuit.data:
         _append(builder, item, [circuit.find_bit(bit).index for bit in item.qubits])
-    return _flatten(size, builder.finish())
+    stages = builder.finish()
+    tables = 32 * len(stages) << split_bits(size)[0]  # of every stage's permutation, there and back
+    require((32 << size) + tables, f"a state vector of {size} qubits and its copy")
+    return _flatten(size, stages)
 
 
 MIN_QUBITS = 4

@@ -46,7 +46,6 @@ class StateVectorKernel:
     ) -> None:
         program = compile_program(circuit)
         self.num_qubits = program.num_qubits
-        require(32 << self.num_qubits, f"a state vector of {self.num_qubits} qubits and its copy")
         self._circuit_qubits = circuit.num_qubits
         self._angles = Angles(parameters, program.expressions)
         self._direct = self._angles.simple
