@@ -54,13 +54,19 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def address(outputs: Path) -> Iterator[str]:
-    """MLflow's pages on that folder's store."""
+def address(page: str) -> str:
+    """Where MLflow's pages on that folder's store are."""
+    return page.split("/#/")[0]
+
+
+@pytest.fixture(scope="module")
+def page(outputs: Path) -> Iterator[str]:
+    """The address that `ui` prints first."""
     process = subprocess.Popen(
         [sys.executable, "-m", "runner", "ui"], cwd=outputs, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
-    yield process.stdout.readline().split("/#/")[0]
+    yield process.stdout.readline().split()[0]
     process.terminate()
     process.wait(timeout=30)
 
@@ -126,11 +132,17 @@ def test_an_interactive_report_answers_to_the_mouse(browser: Any, outputs: Path)
     assert browser.get_log("browser") == []
 
 
-def test_the_run_list_has_every_optimizer(browser: Any, outputs: Path, address: str) -> None:
-    """Runs are there by name."""
-    number, _ = experiment(outputs)
+def test_the_printed_address_lists_energies(browser: Any, page: str) -> None:
+    """A fresh profile shows every run with energy, error, usage, price and what was declared."""
+    visit(
+        browser, page, *OPTIMIZERS, "result/energy", "result/error", "result/error_sigmas", "result/usage_seconds",
+        "result/cost", "optimizer",
+    )  # fmt: skip
 
-    visit(browser, f"{address}/#/experiments/{number}/runs?workflowType=machine_learning", *OPTIMIZERS)
+
+def test_the_views_charts_are_of_energies(browser: Any, page: str) -> None:
+    """One click further: energies, distances and how they came about."""
+    visit(browser, f"{page}&compareRunsMode=CHART", "Energies", "energy/best", *OPTIMIZERS)
 
 
 def test_a_runs_page_has_description_metrics_and_tags(browser: Any, outputs: Path, address: str) -> None:
@@ -163,5 +175,5 @@ def test_five_optimizers_can_be_compared(browser: Any, outputs: Path, address: s
 
     visit(
         browser, f"{address}/#/compare-runs?runs={chosen}&experiments={experiments}",
-        "Comparing 5 Runs", "result/energy", *OPTIMIZERS,
+        "Comparing 5 Runs", "energy/value", "result/energy", *OPTIMIZERS,
     )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import ipaddress
+import json
 import os
 import signal
 import socket
@@ -15,13 +16,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from runner.cli.list import existing
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
 from runner.declare.checks import require_choice
 from runner.declare.config import declare
 from runner.errors import ConfigError, Interrupted, RunnerError
+from runner.tracking import views
+from runner.tracking.report import Progress
 
 if TYPE_CHECKING:
     from runner.tracking import TrackingConfig
@@ -44,6 +47,9 @@ VERB = Verb(
 
 PORT = 5000
 """Where MLflow usually is; the next free port where it is taken."""
+
+SHOWN = 8
+"""Experiments whose run lists are printed."""
 
 START = 90.0
 """Seconds the server may take to answer."""
@@ -101,12 +107,45 @@ def main(line: CommandLine) -> int:
             output.seek(0)
             last = output.read().decode(errors="replace").strip().splitlines()[-1:]
             raise RunnerError(f"MLflow did not start: {last[0] if last else 'no answer'}")
-        # MLflow opens with its pages for language models unless it is told what is looked at
-        print(
-            f"http://{address.host}:{port}/#/experiments?workflowType=machine_learning   (Ctrl-C stops it)",
-            flush=True,
-        )
+        for page, what in _pages(address.host, port, words):
+            print(f"http://{address.host}:{port}/#{page}   {what}", flush=True)
         return server.wait()
+
+
+def _pages(host: str, port: int, words: list[str]) -> list[tuple[str, str]]:
+    """Where to look first: the run or sweep that was named, else the run list of each experiment, newest first.
+
+    MLflow by itself opens with its pages for language models, and lists runs without an energy.
+    """
+    where = "127.0.0.1" if host == "0.0.0.0" else host
+    stop = "(Ctrl-C stops it)"
+    if words and Path(words[0]).is_dir():
+        named = Progress.load(Path(words[0]))
+        if named.run_id and named.experiment_id:
+            return [(views.run_page(named.experiment_id, named.run_id), stop)]
+    everything = ("/experiments?workflowType=machine_learning", stop)
+    asked = {"max_results": SHOWN + 1, "order_by": ["last_update_time DESC"]}
+    found = _ask(where, port, "experiments/search", asked).get("experiments", [])
+    ours = [item for item in found if any(tag["key"] == views.RUNS.tag(0)[0] for tag in item.get("tags", []))]
+    if not ours:
+        return [everything]
+    lists = [(views.runs_page(item["experiment_id"]), item["name"]) for item in ours[:SHOWN]]
+    lists[0] = lists[0][0], f"{lists[0][1]}   {stop}"
+    return lists if len(found) <= SHOWN else [*lists, (everything[0], "all experiments")]
+
+
+def _ask(host: str, port: int, what: str, question: dict[str, Any]) -> dict[str, Any]:
+    """MLflow's answer to a request of its REST interface; empty where it has none."""
+    connection = http.client.HTTPConnection(host, port, timeout=10)
+    try:
+        headers = {"Content-Type": "application/json"}
+        connection.request("POST", f"/api/2.0/mlflow/{what}", json.dumps(question), headers)
+        answer = json.loads(connection.getresponse().read())
+        return answer if isinstance(answer, dict) else {}
+    except (OSError, ValueError, http.client.HTTPException):
+        return {}
+    finally:
+        connection.close()
 
 
 def _stop(signum: int, _frame: object) -> None:

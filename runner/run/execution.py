@@ -202,10 +202,11 @@ class _Execution:
         if not self.quiet:
             from runner.cli.progress import summary
 
-            where = (
-                f"MLflow run {result.mlflow_run_id}; python -m runner ui, or mlflow ui --backend-store-uri "
+            found = (
+                f"MLflow run {result.mlflow_run_id}; {self.uploader.page()}"
+                if result.mlflow_run_id
+                else "off"
             )
-            found = where + self.config.tracking.uri if result.mlflow_run_id else "off"
             schema = schema_names(self.config)["hamiltonian"]
             summary(
                 result,

@@ -13,15 +13,21 @@ from typing import Any
 
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig
-from runner.tracking.presentation import copy, printable
+from runner.tracking.presentation import PARAMETER_LENGTH, TAG_LENGTH, copy, key_of, printable, table
 from runner.tracking.store import Store, absolute
+from runner.tracking.views import of_sweep, run_page, runs_page
 
 FILES = ("sweep.csv", "sweep.parquet", "sweep.json", "report.html")
+TABLE = "runs.json"
+"""The sweep's table as MLflow's artifact viewer shows it."""
+
 BEST = 10
 """Runs that the description shows."""
 
 
-def describe_parent(directory: Path, config: TrackingConfig, experiment: str, identity: str) -> None:
+def describe_parent(
+    directory: Path, config: TrackingConfig, experiment: str, identity: str
+) -> tuple[str, str] | None:
     """Bring what belongs to the whole sweep into its parent run; repeats replace what is there.
 
     Args:
@@ -30,6 +36,9 @@ def describe_parent(directory: Path, config: TrackingConfig, experiment: str, id
         experiment: name of the MLflow experiment its runs are in.
         identity: the tag by which the parent is found.
 
+    Returns:
+        The parent run and its MLflow experiment, by their ids; None where there is none yet.
+
     Raises:
         StoreError: the store did not take it.
     """
@@ -37,23 +46,59 @@ def describe_parent(directory: Path, config: TrackingConfig, experiment: str, id
     store = Store(absolute(config.uri), config.artifacts, experiment)
     parent = store.find_run(identity)
     if parent is None or not rows:
-        return
+        return None
     counts = Counter(row["status"] for row in rows)
     now = time.time()
     judged = _judged(rows)
     points = [(f"sweep/{status}", float(count), int(now * 1000), 0) for status, count in counts.items()]
     if judged:
         points.append(("sweep/best", judged[0][0], int(now * 1000), 0))
+        points.append(("sweep/best_energy", float(judged[0][1]["energy"]), int(now * 1000), 0))
+    swept = swept_in(rows)
+    view = of_sweep(parent, swept)
+    store.keep_view(view)
     store.metrics(parent, points)
-    store.describe(parent, {}, {key: printable(redact(text)) for key, text in _tags(directory, rows).items()})
+    described = _tags(directory, rows) | _best(store.experiment_id, judged)
+    link = f"[The runs of this sweep, best first](#{runs_page(store.experiment_id, view)})"
+    described["mlflow.note.content"] = f"{link}\n\n{described['mlflow.note.content']}"
+    described["mlflow.loggedArtifacts"] = json.dumps([{"path": TABLE, "type": "table"}])
+    store.describe(
+        parent,
+        {key_of(name): printable(redact(_values(rows, name)))[:PARAMETER_LENGTH] for name in swept},
+        {key: printable(redact(text))[:TAG_LENGTH] for key, text in described.items()},
+    )
     store.set_status(parent, _status(counts), now)
     with tempfile.TemporaryDirectory(prefix="runner-sync-") as name:
+        (Path(name) / TABLE).write_text(json.dumps(table(rows, tuple(rows[0]))), encoding="utf-8")
         for source in [directory / file for file in FILES] + sorted((directory / "figures").glob("*")):
             if source.is_file() and not source.is_symlink():
                 target = Path(name) / source.relative_to(directory)
                 target.parent.mkdir(exist_ok=True)
                 copy(source, target)
         store.artifacts(parent, Path(name))
+    return parent, store.experiment_id
+
+
+def swept_in(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """The keys that a sweep varies: the columns of its table between the run's name and its status."""
+    names = list(rows[0])
+    return names[names.index("run") + 1 : names.index("status")]
+
+
+def _values(rows: Sequence[Mapping[str, str]], name: str) -> str:
+    """The values of a swept key, in the order in which they first came."""
+    return ", ".join(dict.fromkeys(row[name] for row in rows))
+
+
+def _best(experiment_id: str, judged: Sequence[tuple[float, Mapping[str, str]]]) -> dict[str, str]:
+    """Which run came nearest to the exact energy."""
+    if not judged:
+        return {}
+    best = judged[0][1]
+    found = {"sweep.best_run": f"{best['number']}: {best['run']}"}
+    if best.get("mlflow_run_id"):
+        found["sweep.best_page"] = f"#{run_page(experiment_id, best['mlflow_run_id'])}"
+    return found
 
 
 def _status(counts: Mapping[str, int]) -> str:

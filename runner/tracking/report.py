@@ -37,6 +37,8 @@ class Progress:
     """Address of the store, with an absolute path."""
     run_id: str | None = None
     """The MLflow run."""
+    experiment_id: str | None = None
+    """The MLflow experiment that it is in."""
     synced: int = 0
     """Events at the start of the journal that are in the store."""
     phase: str = "starting"

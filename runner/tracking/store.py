@@ -12,6 +12,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from runner.record import faults
 from runner.record.redaction import protect_saved, redact
+from runner.tracking.views import RUNS, View, runs_page
 
 REQUEST_TIMEOUT = 10
 """Seconds a tracking server has to answer; a run waits much shorter for the process that asks."""
@@ -73,6 +75,18 @@ class Store:
             self._client = self._call(_connect, reachable(uri), folder)
             place = None if is_server(uri) else folder.as_uri()
             self._experiment_id = self._call(_experiment, self._client, experiment, place)
+
+    @property
+    def experiment_id(self) -> str:
+        """The MLflow experiment's id."""
+        return self._experiment_id
+
+    def keep_view(self, view: View) -> None:
+        """Give the experiment a view under its key, unless there is one that somebody may have edited."""
+        known = self._call(self._client.get_experiment, self._experiment_id).tags
+        key, value = view.tag(int(time.time() * 1000))
+        if key not in known:
+            self._call(self._client.set_experiment_tag, self._experiment_id, key, value)
 
     def find_run(self, run_id: str) -> str | None:
         """The MLflow run that carries our id, if there is one."""
@@ -245,14 +259,19 @@ def _experiment(client: Any, name: str, folder: str | None) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name, artifact_location=folder, tags=EXPERIMENT_TAGS))
+            client.create_experiment(name, artifact_location=folder, tags=EXPERIMENT_TAGS)
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-            found = client.get_experiment_by_name(name)
+        found = client.get_experiment_by_name(name)
     if found.lifecycle_stage != "active":
         raise StoreError(f"experiment {name!r} was deleted in MLflow; restore it or set tracking.experiment")
-    return str(found.experiment_id)
+    number = str(found.experiment_id)
+    note = f"[Runs by energy, error and usage](#{runs_page(number)})"
+    for key, value in (RUNS.tag(int(time.time() * 1000)), ("mlflow.note.content", note)):
+        if key not in found.tags:  # what somebody has edited stays theirs
+            client.set_experiment_tag(number, key, value)
+    return number
 
 
 @contextlib.contextmanager

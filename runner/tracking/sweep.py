@@ -65,7 +65,8 @@ class SweepSync:
                 run.failed(error)
                 raise
         if last:
-            bring_in_parents(self.directory, runs_of(self.directory), self.config)
+            parents = bring_in_parents(self.directory, runs_of(self.directory), self.config)
+            self.progress.run_id, self.progress.experiment_id = parents or (None, None)
         self._say("synced" if last else "uploading")
 
     def failed(self, error: StoreError) -> None:
@@ -98,7 +99,6 @@ class SweepSync:
                 except BlockingIOError:
                     return None
                 run = RunSync(directory, self.config, live=directory not in self._done, announce=self._hear)
-                stack.callback(run.close)
                 self._open[directory] = run, stack.pop_all()
         return self._open[directory][0]
 

@@ -76,6 +76,7 @@ class RunSync:
         self._store: Store | None = None
         self._children: dict[str, str] = {}
         self._waiting: list[tuple[int, Point]] = []
+        self._patient = live
 
     def advance(self) -> None:
         """Bring in what the journal says by now.
@@ -88,6 +89,8 @@ class RunSync:
         if not self.translation.started:
             return
         run_id = self._run()
+        if self._before_energies():
+            return
         while self._waiting:
             batch = self._waiting[:BATCH]
             self._send(run_id, [point for seq, point in batch if seq >= self.progress.synced])
@@ -165,6 +168,7 @@ class RunSync:
             run_id = store.create_run(self.identity, name, started["t"], labels)
         if run_id != self.progress.run_id:
             self.progress.run_id, self.progress.synced, self.progress.fingerprint = run_id, 0, ""
+        self.progress.experiment_id = store.experiment_id
         self._store = store
         self._say("uploading")
         return run_id
@@ -189,11 +193,18 @@ class RunSync:
         """Store metric values where they belong: in the run, or in the child run of their workload."""
         assert self._store is not None
         by_owner: dict[str | None, list[tuple[str, float, int, int]]] = defaultdict(list)
-        for owner, *point in points:
+        # MLflow's comparison of runs opens on the metric that was stored first
+        for owner, *point in sorted(points, key=lambda point: not point.key.startswith("energy/")):
             by_owner[owner].append(tuple(point))  # type: ignore[arg-type]
         for owner, values in by_owner.items():
             target = run_id if owner is None else self._child(run_id, owner)
             self._store.metrics(target, values)
+
+    def _before_energies(self) -> bool:
+        """Whether to wait for the first energy, which belongs before what its job cost; once, and not for long."""
+        waits = self._patient and self.translation.ended is None
+        self._patient = False
+        return waits and not any(point.key.startswith("energy/") for _, point in self._waiting)
 
     def _child(self, run_id: str, workload: str) -> str:
         """The MLflow run of one workload, below the run's own."""
@@ -266,9 +277,11 @@ def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: f
         reports = [sync(run, config, wait=wait) for run in runs]
         whole = together(directory, reports)
         with contextlib.suppress(StoreError):  # the runs' reports say that the store does not answer
-            bring_in_parents(directory, runs, config)
+            parent, number = bring_in_parents(directory, runs, config) or (None, None)
+            progress = replace(Progress.load(directory), run_id=parent, experiment_id=number)
             if not whole.records_unsynced:
-                replace(Progress.load(directory), phase="synced", message="").save(directory)
+                progress.phase, progress.message = "synced", ""
+            progress.save(directory)
         return whole
     config = config or recorded_config(directory)
     try:
@@ -384,8 +397,13 @@ def runs_of(sweep: Path) -> list[Path]:
     return sorted(found, key=lambda run: (len(run.name), run.name))
 
 
-def bring_in_parents(sweep: Path, runs: Sequence[Path], config: TrackingConfig | None = None) -> None:
+def bring_in_parents(
+    sweep: Path, runs: Sequence[Path], config: TrackingConfig | None = None
+) -> tuple[str, str] | None:
     """Complete the parent run of a sweep, in every MLflow experiment that its runs are in.
+
+    Returns:
+        The last of these runs and its MLflow experiment, by their ids.
 
     Raises:
         StoreError: the store did not take it.
@@ -399,8 +417,10 @@ def bring_in_parents(sweep: Path, runs: Sequence[Path], config: TrackingConfig |
             if started.get("parent"):
                 parents[str(started.get("experiment"))] = _digest(str(started["parent"]))
     where = config or (recorded_config(runs[0]) if runs else TrackingConfig())
+    found = None
     for experiment, identity in parents.items():
-        describe_parent(sweep, where, where.experiment or experiment, identity)
+        found = describe_parent(sweep, where, where.experiment or experiment, identity) or found
+    return found
 
 
 def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError, is_server, load
 from runner.tracking.sync import RunSync, locked, reconcile, report_of
+from runner.tracking.views import run_page
 
 INTERVAL = 0.5
 """Seconds between two looks at the journal."""
@@ -115,6 +117,13 @@ class Uploader:
     def report(self) -> SyncReport:
         """How far it has come."""
         return report_of(self._home, self._progress())
+
+    def page(self) -> str:
+        """What opens the run's page: an address where a server shows it, else what to type."""
+        progress = self._progress()
+        if is_server(self.config.uri) and progress.experiment_id and progress.run_id:
+            return f"{self.config.uri.rstrip('/')}/#{run_page(progress.experiment_id, progress.run_id)}"
+        return f"python -m runner ui {shlex.quote(str(self._home))}"
 
     def _tell(self, line: str) -> None:
         assert self._process is not None

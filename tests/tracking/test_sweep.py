@@ -6,6 +6,7 @@ import json
 import os
 
 from runner.tracking import SweepUploader, TrackingConfig, sync
+from runner.tracking.report import Progress
 from runner.tracking.sweep import SweepSync, follow_sweep
 from tests.tracking import made
 
@@ -68,3 +69,26 @@ def test_an_absent_server_is_told_once(tmp_path):
 
     assert report.records_unsynced == 2 * 14
     assert report.message.endswith(f"later: python -m runner sync {tmp_path}")
+
+
+def test_the_parent_shows_what_was_swept_and_what_came_out(tracked, tmp_path, request):
+    """Swept keys as parameters, the best run by its distance (from the table, by eye), and the table itself."""
+    sweep = tmp_path / request.node.name
+    for number in range(2):
+        made.whole(
+            sweep / str(number), *tracked.place, 3, run_id=f"{sweep.name}-{number}", parent=f"{sweep.name} 1"
+        )
+    (sweep / "sweep.csv").write_text(
+        "number,run,optimizer,seed,status,energy,error,directory,mlflow_run_id\n"
+        "0,a,nft,1,finished,-1.1,0.15,0,\n"
+        "1,b,spsa,1,finished,-1.3,-0.05,1,\n"
+    )
+
+    sync(sweep, tracked.config)
+
+    (top,) = tracked.runs(f"attributes.run_name = '{sweep.name}'")
+    assert top.data.params == {"optimizer": "nft, spsa", "seed": "1"}
+    assert top.data.tags["sweep.best_run"] == "1: b"
+    assert (top.data.metrics["sweep/best"], top.data.metrics["sweep/best_energy"]) == (0.05, -1.3)
+    assert "runs.json" in tracked.files(top)
+    assert Progress.load(sweep).run_id == top.info.run_id
