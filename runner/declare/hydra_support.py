@@ -66,7 +66,7 @@ FLAGS = (
     _works("--run, -r", "one run, also where the experiment's file is a sweep"),
     _works("--multirun, -m", "one run per combination, all of them checked before the first starts"),
     _works("--shell-completion, -sc", "`install=`, `uninstall=` and `query=` for bash and zsh"),
-    _works("--config-dir, -cd", "may be given more than once; the first folder is searched first"),
+    _works("--config-dir, -cd", "a folder with config groups of your own, searched before conf/; also several"),
     _refused(
         "--config-path, -cp",
         "there is one primary configuration, conf/, whose schemas check every key",
@@ -165,7 +165,6 @@ KEYS = (
         "hydra/callbacks",
         "a callback names a Python object, which a configuration cannot",
         "follow the journal (watch DIR), or write an experiment as a plug-in",
-        None,
     ),
     _refused(
         "hydra.output_subdir",
@@ -313,6 +312,22 @@ def in_words() -> Iterator[str]:
             if item.works is works:
                 told = item.why if works else f"{item.why}; {item.instead}"
                 yield from textwrap.wrap(f"  {item.what}: {told}", 118, subsequent_indent="      ")
+
+
+def table() -> Iterator[str]:
+    """The list as the table of docs/hydra.md."""
+    yield "| what | | why | instead |"
+    yield "|---|---|---|---|"
+    for item in (*FLAGS, *KEYS):
+        names = ", ".join(f"`{name}`" for name in item.names)
+        usual = ", ".join(f"`{_yaml(value)}`" for value in item.usual)
+        instead = item.instead + (f"; {usual} may be written" if usual and not item.works else "")
+        cells = (names, "works" if item.works else "refused", item.why, instead)
+        yield f"| {' | '.join(cell.replace('<', '&lt;') for cell in cells)} |"
+
+
+def _yaml(value: Any) -> str:
+    return "null" if value is None else str(value).lower()
 
 
 def refuse_flag(spelling: str) -> None:
