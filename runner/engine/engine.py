@@ -67,6 +67,7 @@ class Engine:
             noise_model=None if ideal else noise_model,
             target=target,
             kernel=_kernel_maker(engine, threads),
+            noisy_kernel=_noisy_kernel_maker(engine, threads),
             schedule=_schedule(target, ideal, schedule),
             singly=singly,
         )
@@ -156,6 +157,25 @@ def _kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
 
         try:
             return StateVectorKernel(circuit, parameters, *observable, threads=threads)
+        except Unsupported:
+            return None
+
+    return make
+
+
+def _noisy_kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
+    """What makes a noisy kernel of a circuit measured in several bases, giving None for what it cannot run."""
+    from runner.engine import kernel
+
+    if engine == "aer" or not kernel.available():
+        return None
+
+    def make(*content: Any) -> Any:
+        from runner.engine.kernel.pauli_vector import PauliVectorKernel
+        from runner.engine.kernel.program import Unsupported
+
+        try:
+            return PauliVectorKernel(*content, threads=threads)
         except Unsupported:
             return None
 

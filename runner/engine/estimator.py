@@ -28,6 +28,7 @@ from runner.engine.measurement import (
     draw,
     draw_counts,
     pieces_of,
+    signs_of,
     stream,
 )
 from runner.engine.memory import require
@@ -128,7 +129,7 @@ class EstimatorPlan:
         """How exact values are computed: statevector, density_matrix (under the noise), …; None where they are not."""
         if self._anatomy.dynamic:
             return None
-        if self._by_readout and not self._readout.analytic:
+        if self._by_readout and not self._readout.has_tables:
             return None
         if self._options.noise_model is not None or self._anatomy.channels:
             return "density_matrix"
@@ -347,9 +348,9 @@ class Readout:
         self._tables: dict[int, NDArray] = {}
 
     @property
-    def analytic(self) -> bool:
-        """Are outcome probabilities computed, instead of trajectories sampled?"""
-        return all(piece.analytic for piece in self._pieces)
+    def has_tables(self) -> bool:
+        """Can outcome probabilities be computed, or only trajectories be sampled?"""
+        return all(piece.has_tables for piece in self._pieces)
 
     @property
     def nbytes(self) -> int:
@@ -366,7 +367,7 @@ class Readout:
         if len(masks) != 1 or masks[0].shape[1] > _TABLE_BITS:
             return None
         if index not in self._tables:
-            signs = _signs(masks[0])
+            signs = signs_of(masks[0])
             self._tables[index] = self._coefficients[:, self._groups[index]] @ signs
         return self._tables[index]
 
@@ -381,12 +382,15 @@ class Readout:
     def exact(self, rows: NDArray) -> NDArray:
         """The limit of infinitely many shots, (B, S)."""
         result = np.broadcast_to(self._constant, (len(rows), len(self._coefficients))).copy()
-        tables = [piece.probabilities(rows) for piece in self._pieces]
+        found = [
+            piece.products(rows, [masks[number] for masks in self._masks])
+            for number, piece in enumerate(self._pieces)
+        ]
         for index, group in enumerate(self._groups):
             expectation = np.ones((len(rows), len(group)))
             for piece, masks in enumerate(self._masks[index]):
                 if masks.shape[1]:
-                    expectation *= each_times(tables[piece][index], _signs(masks).T)
+                    expectation *= found[piece][index]
             result += each_times(expectation, self._coefficients[:, group].T)
         return result
 
@@ -404,10 +408,14 @@ class Readout:
     def _sample_chunk(
         self, rows: NDArray, start: int, shots: int, seed: int, means: NDArray, variances: NDArray
     ) -> None:
-        tables = [piece.probabilities(rows) if piece.analytic else None for piece in self._pieces]
+        tabulated = [piece.tabulates(shots) for piece in self._pieces]
+        tables = [
+            piece.probabilities(rows) if known else None
+            for piece, known in zip(self._pieces, tabulated, strict=True)
+        ]
         sampled = [
-            None if piece.analytic else piece.samples(rows, shots, seed, start, number)
-            for number, piece in enumerate(self._pieces)
+            None if known else piece.samples(rows, shots, seed, start, number)
+            for number, (piece, known) in enumerate(zip(self._pieces, tabulated, strict=True))
         ]
         for index, group in enumerate(self._groups):
             table = self._value_table(index)
@@ -476,13 +484,6 @@ def _scheduled(
         return None
     measured = np.flatnonzero(terms.support.any(axis=0)).tolist()
     return [dissect(one) for one in options.schedule.measured_in(circuit, rotations, measured)]
-
-
-def _signs(masks: NDArray) -> NDArray:
-    """(-1)^(parity of outcome and mask), (terms, 2^k)."""
-    packed = masks @ (1 << np.arange(masks.shape[1], dtype=np.int64))
-    outcomes = np.arange(1 << masks.shape[1], dtype=np.int64)
-    return 1.0 - 2.0 * (np.bitwise_count(packed[:, None] & outcomes[None, :]) & 1)
 
 
 def _letters(terms: PauliTerms, group: Sequence[int]) -> dict[int, str]:

@@ -10,19 +10,20 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import ClassicalRegister, Clbit, ControlFlowOp, Parameter, QuantumCircuit
+from qiskit.circuit import ClassicalRegister, Clbit, ControlFlowOp, Measure, Parameter, QuantumCircuit
 
 from runner.engine import kernel
 from runner.engine.aer import CLIFFORD, AerOptions, AerProgram, bits_from_counts, is_clifford
 from runner.engine.branching import Branching, Density, Ensemble, splits
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
-from runner.engine.memory import require
-from runner.engine.noise import DeviceNoise, as_channels, confusion, misread, restrict
+from runner.engine.expressions import each_times
+from runner.engine.memory import fits, require
+from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, misread, restrict
 from runner.engine.schedule import Schedule, as_superoperators
 from runner.errors import ConfigError
 
 MAX_DENSITY_QUBITS = 8
-"""Up to this many connected qubits `automatic` evolves a noisy density matrix; beyond, it samples trajectories."""
+"""Up to this many connected qubits circuits that branch are followed as density matrices."""
 MAX_COURSES = 22
 """Up to this many qubits, measurements and resets together every course of a branching circuit is followed."""
 _LARGEST_TABLE = 26
@@ -30,6 +31,14 @@ _FEW_OUTCOMES = 64
 """Up to this many outcomes are counted at once, however few shots there are."""
 _SHOTS_PER_OUTCOME = 8
 """From this many shots for each outcome on they are counted at once."""
+_KERNEL_SECONDS = 0.3e-9
+"""What the noisy kernel takes for a multiplication and addition; these only serve to compare ways with each other."""
+_DENSITY_SECONDS = 4e-9
+"""… Aer for one instruction with its noise on one entry of a density matrix …"""
+_AMPLITUDE_SECONDS = 3e-9
+"""… on one amplitude of a trajectory …"""
+_STEP_SECONDS = 1e-6
+"""… and in addition for each instruction of a trajectory."""
 _TRAJECTORIES = ("matrix_product_state", "stabilizer")
 """Methods without tables of outcome probabilities."""
 
@@ -62,6 +71,8 @@ class SimulationOptions:
     target: Any
     kernel: Callable[..., Any] | None = None
     """Makes a state-vector program of the kernel, `kernel(circuit, parameters)`; None simulates on Aer."""
+    noisy_kernel: Callable[..., Any] | None = None
+    """Makes a `PauliVectorKernel`, or None of what it does not know; None simulates on Aer."""
     schedule: Schedule | None = None
     """Lets idle qubits decay; None where nothing is scheduled."""
     singly: bool = False
@@ -127,7 +138,6 @@ class Piece:
             for item in circuit.data
         )
         self.noise_model = self._restricted_noise()
-        self.analytic = self._is_analytic()
 
     def _own(self, rotation: QuantumCircuit) -> QuantumCircuit:
         """The part of a basis change on this piece."""
@@ -145,48 +155,98 @@ class Piece:
         names = _names([self.circuit, *self._rotations]) | {"measure"}
         return restrict(noise, self.qubits, names)
 
-    def _is_analytic(self) -> bool:
-        """Are outcome probabilities computed, instead of trajectories sampled?"""
-        size = len(self.qubits)
-        method = self._options.method
-        if method in _TRAJECTORIES:
+    @cached_property
+    def _noisy(self) -> bool:
+        """Does anything but reading go wrong?"""
+        return self._channels or self._gate_noise is not None or bool(self._read_noise)
+
+    @cached_property
+    def _read_noise(self) -> dict[int, Any]:
+        """What happens to each measured qubit right before it is read, where anything does."""
+        if self.noise_model is None:
+            return {}
+        qubits = {self._where[qubit] for measured in self.measured for qubit in measured}
+        found = {qubit: error_of(self.noise_model, Measure(), (qubit,)) for qubit in sorted(qubits)}
+        return {qubit: error for qubit, error in found.items() if error is not None}
+
+    @cached_property
+    def has_tables(self) -> bool:
+        """Can outcome probabilities be computed at all, given the method and the machine's memory?"""
+        if self._options.method in _TRAJECTORIES:
             return False
-        if (self.noise_model is None or self.noise_model.is_ideal()) and not self._channels:
-            return size <= _LARGEST_TABLE
-        return method == "density_matrix" or (method == "automatic" and size <= MAX_DENSITY_QUBITS)
+        if not self._noisy:
+            return len(self.qubits) <= _LARGEST_TABLE
+        return self._options.method in ("automatic", "density_matrix") and fits(self._density_bytes)
+
+    def tabulates(self, shots: int | None) -> bool:
+        """Are outcome probabilities computed, instead of trajectories sampled? None asks for exact values.
+
+        Where both could be done, what takes less time by estimate is done. It depends on the circuit and the shots
+        alone, so that the same job always gives the same bits.
+        """
+        if shots is None or not self.has_tables or not self._noisy or self._options.method != "automatic":
+            return self.has_tables
+        return self._density_seconds <= shots * self._trajectory_seconds
 
     @property
-    def _method(self) -> str:
-        noisy = self._channels or self._gate_noise is not None
+    def _density_bytes(self) -> int:
+        size = len(self.qubits)
+        return 16 << (2 * size)
+
+    @cached_property
+    def _num_steps(self) -> int:
+        """Instructions of all bases together."""
+        if self._scheduled:
+            return sum(len(circuit.data) for circuit in self._scheduled)
+        return sum(len(self.circuit.data) + len(rotation.data) for rotation in self._rotations)
+
+    @property
+    def _density_seconds(self) -> float:
+        """About how long one parameter set takes as a density matrix."""
+        if self._pauli is not None:
+            return _KERNEL_SECONDS * float(self._pauli.operations)
+        return _DENSITY_SECONDS * self._num_steps * 4.0 ** len(self.qubits)
+
+    @property
+    def _trajectory_seconds(self) -> float:
+        """About how long one shot of every basis takes."""
+        return self._num_steps * (_STEP_SECONDS + _AMPLITUDE_SECONDS * 2.0 ** len(self.qubits))
+
+    def _method_for(self, *, tables: bool) -> str:
+        """Aer's method for outcome probabilities, or for trajectories."""
         method = self._options.method
-        if method == "density_matrix" or (self.analytic and noisy):
+        if method == "density_matrix" or (tables and self._noisy):
             return "density_matrix"
         if method == "automatic":
-            return (
-                "stabilizer" if not (self.analytic or noisy) and is_clifford(self.circuit) else "statevector"
-            )
+            clifford = not (tables or self._noisy) and is_clifford(self.circuit)
+            return "stabilizer" if clifford else "statevector"
         return method
 
-    @property
-    def _state_bytes(self) -> int:
-        """The state that Aer holds."""
+    def _state_bytes(self, *, tables: bool) -> int:
+        """The state that is held."""
         size = len(self.qubits)
-        return {"statevector": 16 << size, "density_matrix": 16 << (2 * size)}.get(self._method, 0)
+        return {"statevector": 16 << size, "density_matrix": 16 << (2 * size)}.get(
+            self._method_for(tables=tables), 0
+        )
 
-    def _require_memory(self) -> None:
-        kind = "state vector" if self._method == "statevector" else "density matrix"
-        require(self._state_bytes, f"a {kind} of {len(self.qubits)} qubits")
+    def _require_memory(self, *, tables: bool) -> None:
+        kind = "density matrix" if self._method_for(tables=tables) == "density_matrix" else "state vector"
+        require(self._state_bytes(tables=tables), f"a {kind} of {len(self.qubits)} qubits")
 
     def _require_tables(self, sets: int) -> None:
         """Ask for the state together with the outcome probabilities and what drawing from them takes."""
         size = len(self.qubits)
         widest = max(map(len, self.measured))
-        if self._kernel is not None:
+        if self._pauli is not None:
+            tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
+            needed = self._pauli.missing_bytes + 3 * tables
+        elif self._kernel is not None:
             tables = 8 * sets * len(self.measured) << size
             needed = self._kernel.missing_bytes + tables + (16 << widest)
         else:  # Aer has let go of its state when the probabilities are copied, and drawn from
             tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
-            needed = max(self._state_bytes + tables, 2 * tables, tables + (16 << widest))
+            held = self._state_bytes(tables=True)
+            needed = max(held + tables, 2 * tables, tables + (16 << widest))
         require(needed, f"the outcome probabilities of {size} qubits for {sets} parameter sets")
 
     @cached_property
@@ -204,7 +264,7 @@ class Piece:
     @cached_property
     def _bare(self) -> bool:
         """Is this a qubit nothing is done to, whose outcomes need no simulation?"""
-        untouched = len(self.qubits) == 1 and not self.circuit.data
+        untouched = len(self.qubits) == 1 and not self.circuit.data and not self._read_noise
         return untouched and (
             self._gate_noise is None or not any(rotation.data for rotation in self._rotations)
         )
@@ -215,9 +275,30 @@ class Piece:
 
     @cached_property
     def _kernel(self) -> Any:
-        if self._options.kernel is None or self._method != "statevector" or self._gate_noise is not None:
+        if self._options.kernel is None or self._noisy or self._method_for(tables=True) != "statevector":
             return None
         return self._options.kernel(self.circuit, self._parameters)
+
+    @cached_property
+    def _pauli(self) -> Any:
+        """The noisy kernel's program; None where the circuit has no noise, or something the kernel does not know."""
+        make = self._options.noisy_kernel
+        if make is None or not self._noisy or not self.has_tables:
+            return None
+        return make(
+            None if self._scheduled else self.circuit,
+            list(zip(self._scheduled or self._rotations, map(self._places, self.measured), strict=True)),
+            self._gate_noise,
+            {qubit: confusion(self.noise_model, qubit) for qubit in range(len(self.qubits))}
+            if self.noise_model is not None
+            else {},
+            self._read_noise,
+            self._parameters,
+        )
+
+    def _places(self, qubits: Iterable[int]) -> list[int]:
+        """The qubits' own numbers in this piece."""
+        return [self._where[qubit] for qubit in qubits]
 
     def _turned(self) -> list[QuantumCircuit]:
         """Per basis, the circuit up to the measurement."""
@@ -236,32 +317,37 @@ class Piece:
 
     @cached_property
     def _probability_program(self) -> AerProgram:
-        self._require_memory()
+        self._require_memory(tables=True)
         circuits = []
         for circuit, measured in zip(self._written_out(), self.measured, strict=True):
+            for qubit in self._places(measured):
+                if qubit in self._read_noise:
+                    circuit.append(self._read_noise[qubit].to_instruction(), [qubit])
             if measured:
                 circuit.save_probabilities([self._where[q] for q in measured], label="p")
             else:
                 circuit.save_probabilities([0], label="p")
             circuits.append(circuit)
-        return AerProgram(circuits, self._parameters, AerOptions(self._method, self._options.threads))
+        options = AerOptions(self._method_for(tables=True), self._options.threads)
+        return AerProgram(circuits, self._parameters, options)
 
     @cached_property
     def _sampling_program(self) -> AerProgram:
-        self._require_memory()
+        self._require_memory(tables=False)
         circuits = []
         for circuit, measured in zip(self._turned(), self.measured, strict=True):
             circuit.add_register(ClassicalRegister(max(len(measured), 1), "m"))
             for bit, qubit in enumerate(measured):
                 circuit.measure(self._where[qubit], bit)
             circuits.append(circuit)
+        method = self._method_for(tables=False)
         return AerProgram(
-            circuits, self._parameters, AerOptions(self._method, self._options.threads, self.noise_model)
+            circuits, self._parameters, AerOptions(method, self._options.threads, self.noise_model)
         )
 
     def require_sampled(self) -> None:
         """Refuse a state that takes more memory than there is."""
-        self._require_memory()
+        self._require_memory(tables=False)
 
     def require_analytic(self) -> None:
         """Refuse exact values where there are only trajectories.
@@ -269,13 +355,32 @@ class Piece:
         Raises:
             ConfigError: too many qubits, with their number.
         """
-        if self.analytic:
+        if self.has_tables:
+            self._require_tables(1)
             return
-        self._require_memory()
+        if self._noisy and self._options.method in ("automatic", "density_matrix"):
+            require(self._density_bytes, f"a density matrix of {len(self.qubits)} qubits")
         raise ConfigError(
-            f"exact values of a noisy circuit need method density_matrix (at most {MAX_DENSITY_QUBITS} "
-            f"connected qubits by itself, got {len(self.qubits)}); give shots or choose the method"
+            f"the simulation method {self._options.method} has no exact values of "
+            f"{'a noisy circuit' if self._noisy else f'{len(self.qubits)} qubits'}; give shots or choose density_matrix"
         )
+
+    def products(self, values: NDArray, masks: Sequence[NDArray]) -> list[NDArray]:
+        """Per basis, expectation values (B, terms) of products of what is read, ±1 each.
+
+        Args:
+            values: parameter sets.
+            masks: per basis, which of its measured qubits belong to each product, (terms, k).
+        """
+        if self._pauli is not None and not self._bare:
+            self._require_tables(len(values))
+            moments = self._pauli.moments(values)
+            return [
+                own[:, mask @ (1 << np.arange(mask.shape[1], dtype=np.int64))]
+                for own, mask in zip(moments, masks, strict=True)
+            ]
+        tables = self.probabilities(values)
+        return [each_times(table, signs_of(mask).T) for table, mask in zip(tables, masks, strict=True)]
 
     def probabilities(self, values: NDArray) -> list[NDArray]:
         """Per basis, the probabilities of the outcomes as read, (B, 2^k)."""
@@ -284,6 +389,8 @@ class Piece:
             self._require_tables(len(values))
         if self._bare:
             tables = [self._bare_table(len(values), index) for index in range(len(self.measured))]
+        elif self._pauli is not None:
+            tables = [_outcomes(own) for own in self._pauli.moments(values)]
         elif self._kernel is not None:
             requests = [
                 [(self._where[q], basis.letters[q]) for q in measured]
@@ -303,7 +410,9 @@ class Piece:
                 result.append(np.ones((len(table), 1)))
                 continue
             table = np.clip(table, 0.0, None, out=table)
-            if self.noise_model is not None:
+            if self.noise_model is not None and (
+                self._pauli is None or self._bare
+            ):  # its moments are as read
                 table = misread(table, [confusion(self.noise_model, self._where[q]) for q in measured])
             table /= table.sum(axis=1, keepdims=True)
             result.append(table)
@@ -347,7 +456,10 @@ class BranchingPiece(Piece):
         noisy = self.noise_model is not None and not self.noise_model.is_ideal()
         return not noisy and not self._channels and self._splits <= len(self.qubits)
 
-    def _is_analytic(self) -> bool:
+    _pauli = None
+
+    @cached_property
+    def has_tables(self) -> bool:
         """Is every course followed, instead of trajectories sampled?"""
         size = len(self.qubits)
         if self._options.method in _TRAJECTORIES:
@@ -364,8 +476,8 @@ class BranchingPiece(Piece):
         Raises:
             ConfigError: too many qubits, with their number.
         """
-        if self.analytic:
-            self._require_memory()
+        if self.has_tables:
+            self._require_memory(tables=True)
             return
         if self._options.method in _TRAJECTORIES:
             raise ConfigError(
@@ -401,8 +513,11 @@ class BranchingPiece(Piece):
         begin = (Ensemble if self._pure else Density).zero(len(self.qubits))
         return Branching(bound, self._gate_noise, begin, remember=remember)
 
-    @property
-    def _state_bytes(self) -> int:
+    def tabulates(self, shots: int | None) -> bool:  # noqa: ARG002 - courses are followed wherever they can be
+        """Is every course followed, instead of trajectories sampled?"""
+        return self.has_tables
+
+    def _state_bytes(self, *, tables: bool) -> int:  # noqa: ARG002 - only asked for tables
         size = len(self.qubits)
         return 64 << (size + int(self._splits) if self._pure else 2 * size)
 
@@ -424,8 +539,8 @@ class BranchingPiece(Piece):
 
     def require_sampled(self) -> None:
         """Refuse trajectories that take more memory than there is; Clifford circuits take next to none."""
-        if self.analytic:
-            self._require_memory()
+        if self.has_tables:
+            self._require_memory(tables=True)
         elif (
             self._options.method in ("automatic", "statevector")
             and not _names_within(self.circuit) <= _STABILIZED
@@ -525,6 +640,24 @@ def basis_changes(
 
     names = target.operation_names if target is not None else noise_model.basis_gates
     return PassManager([Optimize1qGatesDecomposition(basis=list(names), target=target)]).run(circuits)
+
+
+def signs_of(masks: NDArray) -> NDArray:
+    """(-1)^(parity of outcome and mask), (terms, 2^k)."""
+    packed = masks @ (1 << np.arange(masks.shape[1], dtype=np.int64))
+    outcomes = np.arange(1 << masks.shape[1], dtype=np.int64)
+    return 1.0 - 2.0 * (np.bitwise_count(packed[:, None] & outcomes[None, :]) & 1)
+
+
+def _outcomes(moments: NDArray) -> NDArray:
+    """Probabilities (B, 2^k) of outcomes, from the expectation values of all products of their signs."""
+    result = moments.copy()
+    for bit in range(moments.shape[1].bit_length() - 1):
+        pairs = result.reshape(len(result), -1, 2, 1 << bit)
+        even, odd = pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]
+        pairs[:, :, 0], pairs[:, :, 1] = even, odd
+    result /= moments.shape[1]
+    return result
 
 
 def draw(probabilities: NDArray, shots: int, generator: np.random.Generator) -> NDArray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from functools import lru_cache
 from pathlib import Path
 
 from runner.errors import ConfigError
@@ -23,6 +25,22 @@ def available_bytes() -> int:
     return max(free, 0)
 
 
+@lru_cache(maxsize=1)
+def total_bytes() -> int:
+    """What the machine, or the control group, has altogether: the same whatever else is running."""
+    limits = [
+        _number("/sys/fs/cgroup/memory.max"),
+        _number("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+        os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+    ]
+    return min(limit for limit in limits if limit is not None)
+
+
+def fits(needed: int) -> bool:
+    """Could this machine hold so much, were nothing else running?"""
+    return needed <= SHARE * total_bytes()
+
+
 def require(needed: int, what: str) -> None:
     """Refuse a simulation that takes more than `SHARE` of the free memory."""
     free = available_bytes()
@@ -39,8 +57,6 @@ def _meminfo() -> int:
             if line.startswith("MemAvailable:"):
                 return int(line.split()[1]) * 1024
     except OSError:
-        import os
-
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return 1 << 62
 

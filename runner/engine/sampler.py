@@ -111,7 +111,7 @@ class SamplerPlan:
         for number, piece in enumerate(self._pieces):
             measured = piece.measured[0]
             columns = [clbit_of[qubit] for qubit in measured]
-            if not piece.analytic:
+            if not piece.tabulates(shots):
                 for row, outcome in enumerate(piece.samples(rows, shots, seed, 0, number)[0]):
                     bits[row][:, columns] = outcome
                 continue
@@ -129,7 +129,7 @@ class SamplerPlan:
         if not self._anatomy.dynamic:
             return self._anatomy, [], nothing
         apart, groups = dynamic_groups(self._anatomy)
-        followed = [group for group in groups if self._branching(group).analytic]
+        followed = [group for group in groups if self._branching(group).has_tables]
         rest = [group for group in groups if group not in followed]
         return apart, followed, together(rest) if rest else nothing
 

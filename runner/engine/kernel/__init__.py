@@ -12,14 +12,17 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from functools import lru_cache, partial
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_CALLED_FIRST = {"loops": "energies", "pauli_loops": "pauli_moments"}
+"""The modules with compiled loops: state vectors, and density matrices as vectors of Pauli strings."""
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
-_ready: dict[str, Any] = {}
+_ready: dict[tuple[str, str], Any] = {}
 
 
 @lru_cache(maxsize=1)
@@ -31,22 +34,22 @@ def available() -> bool:
     return False
 
 
-def loop(name: str) -> Callable[..., None]:
-    """One of the compiled loops; the first use on a machine compiles it (10 to 20 seconds), then it is on disk."""
-    found = _ready.get(name)
-    return found if found is not None else partial(_first_call, name)
+def loop(name: str, home: str = "loops") -> Callable[..., None]:
+    """A module's compiled loop; the first use on a machine compiles it (10 to 20 seconds), then it is on disk."""
+    found = _ready.get((home, name))
+    return found if found is not None else partial(_first_call, home, name)
 
 
-def _first_call(name: str, *arguments: Any) -> None:
+def _first_call(home: str, name: str, *arguments: Any) -> None:
     """Of many processes that need a loop on a new machine one compiles it; the others wait and find it on disk."""
     import numba
 
     with _lock:
-        found = getattr(_loaded(), name)
+        found = getattr(_loaded(home), name)
         folder = found.stats.cache_path
         with _alone_in(folder) if folder and os.path.isdir(folder) else nullcontext():
             found.compile(tuple(numba.typeof(argument) for argument in arguments))
-        _ready[name] = found
+        _ready[home, name] = found
     found(*arguments)
 
 
@@ -62,8 +65,8 @@ def _alone_in(folder: str) -> Iterator[None]:
         os.close(descriptor)
 
 
-@lru_cache(maxsize=1)
-def _loaded() -> ModuleType:
+@lru_cache
+def _loaded(home: str) -> ModuleType:
     import numba
 
     here = Path(__file__).parent
@@ -71,11 +74,9 @@ def _loaded() -> ModuleType:
     configuration: Any = numba.config
     if not (configuration.CACHE_DIR or os.access(in_tree, os.W_OK) or os.access(Path.home(), os.W_OK)):
         configuration.CACHE_DIR = str(_private_directory())
-    from runner.engine.kernel import loops
-
-    if not loops.energies.stats.cache_path or not any(
-        Path(loops.energies.stats.cache_path).glob("loops.*.nbi")
-    ):
+    loops = import_module(f"runner.engine.kernel.{home}")
+    cached = getattr(loops, _CALLED_FIRST[home]).stats.cache_path
+    if not cached or not any(Path(cached).glob(f"{home}.*.nbi")):
         _log.warning("compiling the kernel, once on this machine (20 to 30 seconds)")
     return loops
 

@@ -306,7 +306,7 @@ def _two_qubit(builder: StageBuilder, name: str, a: int, b: int, params: Sequenc
     return True
 
 
-def _append(builder: StageBuilder, item: CircuitInstruction, qubits: Sequence[int], depth: int = 0) -> None:
+def append(builder: Any, item: CircuitInstruction, qubits: Sequence[int], depth: int = 0) -> None:
     """Append an instruction: a standard gate by its name, anything else by what its own definition says."""
     if item.is_standard_gate():
         name, params = item.name, item.params
@@ -332,7 +332,7 @@ def _append(builder: StageBuilder, item: CircuitInstruction, qubits: Sequence[in
         return
     for inner in definition.data:
         acted = [qubits[definition.find_bit(bit).index] for bit in inner.qubits]
-        _append(builder, inner, acted, depth + 1)
+        append(builder, inner, acted, depth + 1)
 
 
 def _append_matrix(builder: StageBuilder, matrix: NDArray, qubits: Sequence[int]) -> None:
@@ -385,7 +385,7 @@ def compile_program(circuit: QuantumCircuit) -> Program:
     size = max(circuit.num_qubits, MIN_QUBITS)
     builder = StageBuilder(size)
     for item in circuit.data:
-        _append(builder, item, [circuit.find_bit(bit).index for bit in item.qubits])
+        append(builder, item, [circuit.find_bit(bit).index for bit in item.qubits])
     stages = builder.finish()
     tables = 32 * len(stages) << split_bits(size)[0]  # of every stage's permutation, there and back
     require((32 << size) + tables, f"a state vector of {size} qubits and its copy")

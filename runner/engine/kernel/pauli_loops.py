@@ -1,0 +1,428 @@
+# Numba infers the types, also of the vectors defined for it:
+# mypy: disable-error-code="no-untyped-def"
+r"""The compiled loops of the noisy kernel: a density matrix as its 4^n real expectation values Tr(Pρ).
+
+A Pauli string is an index of two bits per digit (0 I, 1 X, 2 Y, 3 Z), every digit being one qubit's. A channel is a
+real matrix, its Pauli transfer matrix, whose first row is (1, 0, …) since it keeps the trace. Everything that happens
+to two qubits until one of them meets a third is one block, a 16×16 matrix that is made per parameter set and applied in
+place to sixteen lanes at a time. A qubit joins the vector when its first block comes, so the vector starts small.
+
+Measuring a qubit is a row of four numbers that gives the expectation value of what is read; a basis is contracted with
+(1, 0, 0, 0) and that row on every measured qubit, which leaves 2^k expectation values of the products of what is read:
+all that its terms, or the probabilities of its outcomes, are made of. Bases share what they have in common from the
+highest digit on.
+
+Each of these steps is linear, so derivatives come from running them backwards with the transposed matrices.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+from runner.engine.kernel.vector import add, load, mul, splat, store
+
+_jit = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
+_inlined = njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True)
+
+TURN_Z, TURN_Y, ONE, TURN_ZZ, TWO = 0, 1, 2, 3, 4
+"""Kinds of operations: rotations by an angle, and constant channels of one or two qubits."""
+LANES = 16
+_EXACT = 1e-15
+"""Sines and cosines below this are 0: half turns leave matrices sparse."""
+
+# columns of a block and of an operation
+LOW, HIGH, DIGITS, FIRST, LAST, KEPT = 0, 1, 2, 3, 4, 5
+KIND, STRIDE, ARGUMENT = 0, 1, 2
+# places in the working memory of a block
+MATRIX, SPARE, INPUT, OUTPUT, OVERLAPS, COPIES = 0, 256, 512, 768, 1024, 2048
+
+
+@_inlined
+def exact(value):
+    """The number, or 0 if it is only rounding."""
+    return 0.0 if abs(value) < _EXACT else value
+
+
+@_jit
+def pauli_bind(values, row, index, scale, offset, trigonometry):
+    """Put (cos, sin) of every angle of one parameter set into the table."""
+    for slot in range(index.shape[0]):
+        angle = offset[slot]
+        if scale[slot] != 0.0:
+            angle += scale[slot] * values[row, index[slot]]
+        trigonometry[2 * slot] = exact(math.cos(angle))
+        trigonometry[2 * slot + 1] = exact(math.sin(angle))
+
+
+@_inlined
+def turn_rows(matrix, one, other, width, cosine, sine):
+    """Rotate two rows of a matrix into each other."""
+    one, other = one * width, other * width
+    for column in range(width):
+        x, y = matrix[one + column], matrix[other + column]
+        matrix[one + column] = cosine * x - sine * y
+        matrix[other + column] = sine * x + cosine * y
+
+
+@_inlined
+def mix_four(matrix, row, stride, width, channels, place, across, along):
+    """Apply a 4×4 matrix (or, by the steps, its transpose) to four rows."""
+    m = place
+    for column in range(width):
+        at = row * width + column
+        step = stride * width
+        a, b, c, d = matrix[at], matrix[at + step], matrix[at + 2 * step], matrix[at + 3 * step]
+        for i in range(4):
+            line = m + i * across
+            matrix[at + i * step] = (
+                channels[line] * a
+                + channels[line + along] * b
+                + channels[line + 2 * along] * c
+                + channels[line + 3 * along] * d
+            )
+
+
+@_inlined
+def mix_sixteen(matrix, width, channels, place, across, along, spare):
+    """Apply a 16×16 matrix (or, by the steps, its transpose) to all rows."""
+    for at in range(16 * width):
+        spare[SPARE + at] = 0.0
+    for i in range(16):
+        for j in range(16):
+            factor = channels[place + i * across + j * along]
+            if factor != 0.0:
+                for column in range(width):
+                    spare[SPARE + i * width + column] += factor * matrix[j * width + column]
+    for at in range(16 * width):
+        matrix[at] = spare[SPARE + at]
+
+
+@_jit
+def operate(operations, number, transposed, matrix, height, width, channels, trigonometry, spare):
+    """Multiply a matrix of 4 or 16 rows, in place, by one operation or its transpose."""
+    kind, stride = operations[number, KIND], operations[number, STRIDE]
+    argument = operations[number, ARGUMENT]
+    if kind == ONE:
+        across, along = (1, 4) if transposed else (4, 1)
+        for other in range(height // 4):
+            row = 4 * other if stride == 1 else other
+            mix_four(matrix, row, stride, width, channels, argument, across, along)
+    elif kind == TWO:
+        across, along = (1, 16) if transposed else (16, 1)
+        mix_sixteen(matrix, width, channels, argument, across, along, spare)
+    else:
+        cosine, sine = trigonometry[2 * argument], trigonometry[2 * argument + 1]
+        if transposed:
+            sine = -sine
+        if kind == TURN_ZZ:
+            turn_rows(matrix, 1, 14, width, cosine, sine)
+            turn_rows(matrix, 13, 2, width, cosine, sine)
+            turn_rows(matrix, 4, 11, width, cosine, sine)
+            turn_rows(matrix, 7, 8, width, cosine, sine)
+        else:
+            one, two = (1, 2) if kind == TURN_Z else (3, 1)
+            for other in range(height // 4):
+                row = 4 * other if stride == 1 else other
+                turn_rows(matrix, row + one * stride, row + two * stride, width, cosine, sine)
+
+
+@_inlined
+def pair_slope(left, right, one, other, width):
+    """The derivative by the angle that turns row `one` into row `other`."""
+    result = 0.0
+    for column in range(width):
+        result += left[other * width + column] * right[one * width + column]
+        result -= left[one * width + column] * right[other * width + column]
+    return result
+
+
+@_jit
+def slope_of(operations, number, left, right, height, width):
+    """⟨left, dE/dθ right before⟩ of a rotation E, given `right` after it; `left` belongs behind it."""
+    kind, stride = operations[number, KIND], operations[number, STRIDE]
+    if kind == TURN_ZZ:
+        result = pair_slope(left, right, 1, 14, width)
+        result += pair_slope(left, right, 13, 2, width)
+        result += pair_slope(left, right, 4, 11, width)
+        return result + pair_slope(left, right, 7, 8, width)
+    one, two = (1, 2) if kind == TURN_Z else (3, 1)
+    result = 0.0
+    for other in range(height // 4):
+        row = 4 * other if stride == 1 else other
+        result += pair_slope(left, right, row + one * stride, row + two * stride, width)
+    return result
+
+
+@_jit
+def block_matrix(blocks, block, operations, channels, trigonometry, memory, copies):
+    """Put the 16×16 matrix of a block at MATRIX; with `copies`, what it is after each rotation at COPIES."""
+    for at in range(256):
+        memory[MATRIX + at] = 0.0
+    for at in range(0, 256, 17):
+        memory[MATRIX + at] = 1.0
+    place = COPIES
+    for number in range(blocks[block, FIRST], blocks[block, LAST]):
+        operate(operations, number, False, memory, 16, 16, channels, trigonometry, memory)
+        kind = operations[number, KIND]
+        if copies and kind != ONE and kind != TWO:
+            for at in range(256):
+                memory[place + at] = memory[MATRIX + at]
+            place += 256
+
+
+@_jit
+def grow(state, digits, wanted):
+    """Let qubits in |0⟩ join as the highest digits."""
+    for digit in range(digits, wanted):
+        size = 1 << (2 * digit)
+        for at in range(size):
+            state[size + at] = 0.0
+            state[2 * size + at] = 0.0
+            state[3 * size + at] = state[at]
+
+
+@_jit
+def shrink(state, digits, wanted):
+    """The transpose of `grow`."""
+    for digit in range(digits - 1, wanted - 1, -1):
+        size = 1 << (2 * digit)
+        for at in range(size):
+            state[at] += state[3 * size + at]
+
+
+@_jit
+def lay_out(low, high, transposed, memory, table):
+    """Where a block's rows and lanes are, and the columns of each row that are not 0.
+
+    `table`: 16 row offsets, 16 lane offsets, 16 counts, 16×16 columns. The matrix is transposed if it has to be.
+    """
+    first = 0
+    while first in (low, high):
+        first += 1
+    second = first + 1
+    while second in (low, high):
+        second += 1
+    for i in range(16):
+        table[i] = ((i & 3) << (2 * low)) + ((i >> 2) << (2 * high))
+        table[16 + i] = ((i & 3) << (2 * first)) + ((i >> 2) << (2 * second))
+    if transposed:
+        for i in range(16):
+            for j in range(i):
+                a, b = MATRIX + 16 * i + j, MATRIX + 16 * j + i
+                memory[a], memory[b] = memory[b], memory[a]
+    for i in range(16):
+        count = 0
+        for j in range(16):
+            if memory[MATRIX + 16 * i + j] != 0.0:
+                table[48 + 16 * i + count] = j
+                count += 1
+        table[32 + i] = count
+    for at in range(512):
+        memory[INPUT + at] = 0.0
+
+
+@_inlined
+def spread(group, low, high):
+    """The index of a group: zeros inserted at the digits of the block."""
+    below = group & ((1 << (2 * low)) - 1)
+    middle = (group >> (2 * low)) & ((1 << (2 * (high - low - 1))) - 1)
+    above = group >> (2 * (high - 1))
+    return below | (middle << (2 * low + 2)) | (above << (2 * high + 2))
+
+
+@_inlined
+def gather_lanes(state, base, together, lanes, table, memory, place):
+    """Sixteen lanes of the sixteen rows, copied to the working memory."""
+    for i in range(16):
+        at = base + table[i]
+        to = place + 16 * i
+        if together:
+            store(memory, to, load(state, at))
+            store(memory, to + 4, load(state, at + 4))
+            store(memory, to + 8, load(state, at + 8))
+            store(memory, to + 12, load(state, at + 12))
+        else:
+            for lane in range(lanes):
+                memory[to + lane] = state[at + table[16 + lane]]
+
+
+@_inlined
+def scatter_lanes(state, base, together, lanes, table, memory, place):
+    """The reverse of `gather_lanes`."""
+    for i in range(16):
+        at = base + table[i]
+        to = place + 16 * i
+        if together:
+            store(state, at, load(memory, to))
+            store(state, at + 4, load(memory, to + 4))
+            store(state, at + 8, load(memory, to + 8))
+            store(state, at + 12, load(memory, to + 12))
+        else:
+            for lane in range(lanes):
+                state[at + table[16 + lane]] = memory[to + lane]
+
+
+@_inlined
+def multiply_lanes(table, memory):
+    """OUTPUT = MATRIX × INPUT, skipping zeros."""
+    for i in range(16):
+        a, b, c, d = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
+        for entry in range(48 + 16 * i, 48 + 16 * i + table[32 + i]):
+            j = table[entry]
+            factor = splat(memory[MATRIX + 16 * i + j])
+            at = INPUT + 16 * j
+            a = add(a, mul(factor, load(memory, at)))
+            b = add(b, mul(factor, load(memory, at + 4)))
+            c = add(c, mul(factor, load(memory, at + 8)))
+            d = add(d, mul(factor, load(memory, at + 12)))
+        to = OUTPUT + 16 * i
+        store(memory, to, a)
+        store(memory, to + 4, b)
+        store(memory, to + 8, c)
+        store(memory, to + 12, d)
+
+
+@_jit
+def apply_groups(state, low, high, digits, begin, end, table, memory):
+    """Apply a block laid out before to the groups of sixteen lanes [begin, end)."""
+    rest = 1 << (2 * digits - 4)
+    lanes = min(rest, LANES)
+    together = low >= 2
+    for group in range(begin, end):
+        base = spread(LANES * group, low, high)
+        gather_lanes(state, base, together, lanes, table, memory, INPUT)
+        multiply_lanes(table, memory)
+        scatter_lanes(state, base, together, lanes, table, memory, OUTPUT)
+
+
+@_inlined
+def num_groups(digits):
+    """Groups of sixteen lanes that a block has in a vector of so many digits."""
+    return max(1, 1 << max(0, 2 * digits - 8))
+
+
+@_jit
+def pauli_begin(state):
+    """No qubit has joined yet."""
+    state[0] = 1.0
+
+
+@_jit
+def pauli_evolve(
+    blocks, operations, channels, trigonometry, state, kept, keep, first, last, begin, end, table, memory
+):
+    """Apply the blocks [first, last): all groups of them if `end` is -1, else the groups [begin, end) of the first.
+
+    With `keep` the vector before each block is copied to `kept`.
+    """
+    for block in range(first, last):
+        low, high, digits = blocks[block, LOW], blocks[block, HIGH], blocks[block, DIGITS]
+        before = 0 if block == 0 else blocks[block - 1, DIGITS]
+        if begin == 0:
+            grow(state, before, digits)
+            if keep:
+                where = blocks[block, KEPT]
+                for at in range(1 << (2 * digits)):
+                    kept[where + at] = state[at]
+        block_matrix(blocks, block, operations, channels, trigonometry, memory, False)
+        lay_out(low, high, False, memory, table)
+        stop = num_groups(digits) if end < 0 else end
+        apply_groups(state, low, high, digits, begin, stop, table, memory)
+
+
+@_jit
+def pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory):
+    """What is read of a qubit, (1, 4) for every way a qubit is measured, pulled back to before its last gates."""
+    for variant in range(row_bare.shape[0]):
+        for i in range(4):
+            memory[i] = row_bare[variant, i]
+        for number in range(row_starts[variant, 1] - 1, row_starts[variant, 0] - 1, -1):
+            operate(operations, number, True, memory, 4, 1, channels, trigonometry, memory)
+        for i in range(4):
+            rows[4 * variant + i] = memory[i]
+
+
+@_inlined
+def contract_digit(source, start, target, to, prefixes, inner, rows, variant):
+    """Contract the highest digit of each of `prefixes` vectors with the row of a measured qubit, or drop it."""
+    if variant < 0:
+        for prefix in range(prefixes):
+            origin, place = start + 4 * prefix * inner, to + prefix * inner
+            for at in range(inner):
+                target[place + at] = source[origin + at]
+        return
+    a, b = rows[4 * variant], rows[4 * variant + 1]
+    c, d = rows[4 * variant + 2], rows[4 * variant + 3]
+    for prefix in range(prefixes):
+        origin, place = start + 4 * prefix * inner, to + 2 * prefix * inner
+        for at in range(inner):
+            x, y = source[origin + at], source[origin + inner + at]
+            z, w = source[origin + 2 * inner + at], source[origin + 3 * inner + at]
+            target[place + at] = x
+            target[place + inner + at] = a * x + b * y + c * z + d * w
+
+
+@_inlined
+def common_digits(bases, basis, digits):
+    """How many of the highest digits a basis treats as the one before it does."""
+    level = 0
+    while level < digits and bases[basis, digits - 1 - level] == bases[basis - 1, digits - 1 - level]:
+        level += 1
+    return level
+
+
+@_jit
+def measured_before(bases, basis, digits, level):
+    """2 to the number of measured ones among the `level` highest digits."""
+    prefixes = 1
+    for digit in range(digits - level, digits):
+        if bases[basis, digit] >= 0:
+            prefixes *= 2
+    return prefixes
+
+
+@_inlined
+def level_start(digits, level):
+    """Where the vectors of a level, 4^n/2^level numbers at most, lie in the working memory; level 1 comes first."""
+    return 0 if level <= 1 else 2 * ((1 << (2 * digits - 1)) - (1 << (2 * digits - level)))
+
+
+@_jit
+def pauli_contract(bases, starts, digits, state, rows, levels, moments, row, first, last):
+    """Expectation values of all products of what is read in the bases [first, last), (1, starts[-1])."""
+    for basis in range(first, last):
+        level = 0 if basis == first else common_digits(bases, basis, digits)
+        prefixes = measured_before(bases, basis, digits, level)
+        for done in range(level, digits):
+            variant = bases[basis, digits - 1 - done]
+            inner = 1 << (2 * (digits - 1 - done))
+            to = level_start(digits, done + 1)
+            if done == 0:
+                contract_digit(state, 0, levels, to, prefixes, inner, rows, variant)
+            else:
+                contract_digit(levels, level_start(digits, done), levels, to, prefixes, inner, rows, variant)
+            if variant >= 0:
+                prefixes *= 2
+        origin = level_start(digits, digits)
+        for at in range(starts[basis + 1] - starts[basis]):
+            moments[row, starts[basis] + at] = levels[origin + at]
+
+
+@_jit
+def pauli_moments(
+    blocks, operations, channels, index, scale, offset, values, row_starts, row_bare, bases, starts, digits,
+    trigonometry, state, levels, rows, table, memory, moments,
+):  # fmt: skip
+    """Expectation values of all products of what is read, (sets, starts[-1])."""
+    last = blocks.shape[0]
+    for row in range(values.shape[0]):
+        pauli_bind(values, row, index, scale, offset, trigonometry)
+        pauli_begin(state)
+        pauli_evolve(
+            blocks, operations, channels, trigonometry, state, state, False, 0, last, 0, -1, table, memory
+        )
+        grow(state, blocks[last - 1, DIGITS] if last else 0, digits)
+        pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory)
+        pauli_contract(bases, starts, digits, state, rows, levels, moments, row, 0, bases.shape[0])

@@ -1,0 +1,298 @@
+"""The noisy kernel from the outside: one circuit with its noise, measured in several bases."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import Parameter, QuantumCircuit
+
+from runner.engine import kernel
+from runner.engine.expressions import Angles
+from runner.engine.kernel.pauli_program import (
+    Block,
+    Blocks,
+    Operation,
+    Translation,
+    Turn,
+    exchanged,
+    in_order,
+)
+from runner.engine.memory import require
+
+_TURN_Z, _TURN_Y, _ONE, _TURN_ZZ, _TWO = 0, 1, 2, 3, 4
+_MEMORY = 2048
+"""Numbers that a block's matrix, its lanes and its overlaps take."""
+_HOME = "pauli_loops"
+_FAITHFUL = np.array([0.0, 0.0, 0.0, 1.0])
+"""What is read of a qubit that is never misread: its Z."""
+
+
+Measured = tuple[QuantumCircuit, Sequence[int]]
+"""A basis: a circuit, and the qubits measured after it, ascending; bit b of an outcome belongs to the b-th of them."""
+
+
+class PauliVectorKernel:
+    """Expectation values of products of what is read from one noisy circuit, in every basis.
+
+    Args:
+        common: what comes before every basis change, or None where each basis has a whole circuit of its own.
+        measurements: the bases; their circuits are only the basis changes if there is a common one.
+        noise_model: of the gates, in the circuits' own numbering.
+        confusions: P(read | true) of qubits that are misread, rows of the true value.
+        read_noise: errors of qubits right before they are read.
+        parameters: the order of the values given.
+        threads: how many may work at a time.
+
+    Raises:
+        Unsupported: an instruction or its noise is not for this kernel.
+    """
+
+    def __init__(
+        self,
+        common: QuantumCircuit | None,
+        measurements: Sequence[Measured],
+        noise_model: Any,
+        confusions: Mapping[int, NDArray | None],
+        read_noise: Mapping[int, Any],
+        parameters: Sequence[Parameter],
+        *,
+        threads: int = 1,
+    ) -> None:
+        expressions: dict[Any, int] = {}
+        translation = Translation(noise_model)
+        found = _translated(common, measurements, translation, expressions)
+        for qubit, error in read_noise.items():
+            for blocks in found:
+                blocks.channel((qubit,), translation.channel(error, 1))
+        self.num_qubits = found[0].num_qubits
+        self._angles = Angles(parameters, list(expressions))
+        self._num_bases = len(measurements)
+        groups: dict[Any, list[int]] = {}
+        for number, blocks in enumerate(found):
+            groups.setdefault(tuple(block.key for block in blocks.blocks), []).append(number)
+        self._cores = [
+            _Core.of(
+                [found[number] for number in members],
+                [measurements[number][1] for number in members],
+                {qubit: _reading(matrix) for qubit, matrix in confusions.items()},
+                members,
+            )
+            for members in groups.values()
+        ]
+        self._local = threading.local()
+        self._threads = threads
+
+    @property
+    def state_bytes(self) -> int:
+        """The vector and the levels of its contraction."""
+        return 16 << (2 * max(self.num_qubits, 2))
+
+    @property
+    def missing_bytes(self) -> int:
+        """The working memory that this thread has yet to get."""
+        return 0 if self._local.__dict__ else self.state_bytes
+
+    @property
+    def operations(self) -> float:
+        """About how many multiplications and additions one parameter set takes."""
+        return sum(core.operations for core in self._cores)
+
+    def moments(self, values: NDArray) -> list[NDArray]:
+        """Per basis, (B, 2^k): the expectation value of the product of what is read of the qubits in each bit mask.
+
+        Entry 0 is 1, entry 2^b what is read of the measured qubit b.
+        """
+        inputs, arrays = self._inputs(values)
+        result: list[NDArray] = [np.zeros(0)] * self._num_bases
+        for core in self._cores:
+            moments = np.empty((len(inputs), int(core.starts[-1])))
+            self._in_threads(
+                lambda part, found, core=core: self._run(core, arrays, part, found), inputs, moments
+            )
+            for place, member in enumerate(core.members):
+                own = moments[:, core.starts[place] : core.starts[place + 1]]
+                result[member] = own[:, core.orders[place]]
+        return result
+
+    def _inputs(self, values: NDArray) -> tuple[NDArray, tuple[NDArray, NDArray, NDArray]]:
+        """What the loops are given, and how they make angles of it."""
+        angles = self._angles
+        if angles.simple:
+            return values, (angles.index, angles.scale, angles.offsets)
+        size = angles.size
+        return angles(values), (np.arange(size), np.ones(size), np.zeros(size))
+
+    def _run(self, core: _Core, arrays: tuple[NDArray, ...], inputs: NDArray, moments: NDArray) -> None:
+        state, levels, table, memory = self._buffers()
+        kernel.loop("pauli_moments", _HOME)(
+            core.blocks, core.operations_table, core.channels, *arrays, inputs, core.row_starts, core.row_bare,
+            core.bases, core.starts, self.num_qubits, np.empty(2 * self._angles.size), state, levels,
+            np.empty(4 * len(core.row_bare)), table, memory, moments,
+        )  # fmt: skip
+
+    def _in_threads(self, work: Callable[..., None], *tables: NDArray) -> None:
+        """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
+        workers = min(self._threads, len(tables[0]))
+        if workers <= 1:
+            work(*tables)
+            return
+        require(
+            workers * self.state_bytes, f"{workers} density matrices of {self.num_qubits} qubits at a time"
+        )
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(work, *(np.array_split(table, workers) for table in tables)))
+
+    def _buffers(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Working memory of this thread."""
+        held: dict[str, Any] = self._local.__dict__
+        if "buffers" not in held:
+            size = 1 << (2 * max(self.num_qubits, 2))
+            held["buffers"] = np.empty(size), np.empty(size), np.empty(304, dtype=np.int64), np.empty(_MEMORY)
+        return held["buffers"]  # type: ignore[no-any-return]  # it was put there above
+
+
+def _translated(
+    common: QuantumCircuit | None,
+    measurements: Sequence[Measured],
+    translation: Translation,
+    expressions: dict[Any, int],
+) -> list[Blocks]:
+    """The blocks up to the measurement, per basis; common ones are the same objects."""
+    shared: Blocks | None = None
+    if common is not None:
+        shared = Blocks(common.num_qubits, expressions)
+        translation.append(shared, common.data, common)
+    found = []
+    for circuit, _ in measurements:
+        blocks = Blocks(circuit.num_qubits, expressions) if shared is None else shared.copy()
+        translation.append(blocks, circuit.data, circuit)
+        found.append(blocks)
+    return found
+
+
+@dataclass(frozen=True)
+class _Core:
+    """The blocks that some bases have in common, and these bases, as the arrays that the loops read."""
+
+    members: Sequence[int]
+    """The bases, in the order they are contracted in."""
+    blocks: NDArray
+    operations_table: NDArray
+    channels: NDArray
+    row_starts: NDArray
+    row_bare: NDArray
+    bases: NDArray
+    starts: NDArray
+    orders: Sequence[NDArray]
+    """Per basis, where the moment of each mask of measured qubits is."""
+    slots: frozenset[int]
+
+    @property
+    def operations(self) -> float:
+        """About how many multiplications and additions it takes."""
+        digits = self.bases.shape[1]
+        evolved = sum(256 * 4.0 ** (int(block[2]) - 2) for block in self.blocks)
+        return evolved + 2 * len(self.bases) * 4.0**digits
+
+    @classmethod
+    def of(
+        cls,
+        found: Sequence[Blocks],
+        measured: Sequence[Sequence[int]],
+        readings: Mapping[int, NDArray],
+        members: Sequence[int],
+    ) -> _Core:
+        """Lay out the blocks and rows of bases with equal blocks."""
+        size = found[0].num_qubits
+        blocks, joined = in_order(found[0].blocks, size)
+        digit = {qubit: place for place, qubit in enumerate(joined)}
+        table = _Table()
+        laid = [table.block(block, digit) for block in blocks]
+        digits, kept = 0, 0
+        for number, row in enumerate(laid):
+            digits = max(digits, row[0] + 1, row[1] + 1)
+            laid[number] = [*row[:2], digits, *row[2:], kept]
+            kept += 4**digits
+        variants: dict[Any, int] = {}
+        rows: list[tuple[int, int, NDArray]] = []
+        bases = np.full((len(measured), size), -1, dtype=np.int64)
+        for number, (own, qubits) in enumerate(zip(found, measured, strict=True)):
+            for qubit in qubits:
+                waiting, reading = own.pending[qubit], readings.get(qubit, _FAITHFUL)
+                key = digit[qubit], reading.tobytes(), tuple(operation.key for operation in waiting)
+                if key not in variants:
+                    variants[key] = len(rows)
+                    rows.append((*table.extend(waiting, {qubit: 1}), reading))
+                bases[number, digit[qubit]] = variants[key]
+        order = np.lexsort(bases.T) if len(bases) else np.zeros(0, dtype=np.int64)
+        widths = [len(measured[number]) for number in order]
+        return cls(
+            members=[members[number] for number in order],
+            blocks=np.array(laid, dtype=np.int64).reshape(-1, 6),
+            operations_table=np.array(table.rows, dtype=np.int64).reshape(-1, 3),
+            channels=np.concatenate([np.zeros(0), *table.channels]),
+            row_starts=np.array([[first, last] for first, last, _ in rows], dtype=np.int64).reshape(-1, 2),
+            row_bare=np.array([bare for _, _, bare in rows], dtype=float).reshape(-1, 4),
+            bases=bases[order],
+            starts=np.concatenate([[0], np.cumsum([1 << width for width in widths])]).astype(np.int64),
+            orders=[_order(measured[number], digit) for number in order],
+            slots=frozenset(table.slots),
+        )
+
+
+def _reading(confusion: NDArray | None) -> NDArray:
+    """What is read of a qubit, as four numbers whose product with (1, ⟨X⟩, ⟨Y⟩, ⟨Z⟩) is its expectation value."""
+    if confusion is None:
+        return _FAITHFUL
+    zero, one = confusion[:, 0] - confusion[:, 1]
+    return np.array([(zero + one) / 2, 0.0, 0.0, (zero - one) / 2])
+
+
+def _order(qubits: Sequence[int], digit: Mapping[int, int]) -> NDArray:
+    """Where the moment of each mask over the qubits is among those over their digits, lowest first."""
+    ranked = sorted(digit[qubit] for qubit in qubits)
+    masks = np.arange(1 << len(qubits))
+    result = np.zeros_like(masks)
+    for bit, qubit in enumerate(qubits):
+        result |= (masks >> bit & 1) << ranked.index(digit[qubit])
+    return result
+
+
+class _Table:
+    """Operations and the constants they refer to."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[int, int, int]] = []
+        self.channels: list[NDArray] = []
+        self.slots: set[int] = set()
+        self._size = 0
+
+    def block(self, block: Block, digit: Mapping[int, int]) -> list[int]:
+        """Low digit, high digit, first and last operation of a block."""
+        low, high = sorted(block.qubits, key=lambda qubit: digit[qubit])
+        first, last = self.extend(block.operations, {low: 1, high: 4})
+        return [digit[low], digit[high], first, last]
+
+    def extend(self, operations: Sequence[Operation], strides: Mapping[int, int]) -> tuple[int, int]:
+        """Lay out operations; `strides` of the qubits in a matrix of 4 or 16 rows."""
+        first = len(self.rows)
+        for operation in operations:
+            stride = min(strides[qubit] for qubit in operation.qubits)
+            if isinstance(operation, Turn):
+                kind = {"z": _TURN_Z, "y": _TURN_Y, "zz": _TURN_ZZ}[operation.axis]
+                self.rows.append((kind, stride, operation.slot))
+                self.slots.add(operation.slot)
+                continue
+            matrix = operation.matrix
+            if len(operation.qubits) == 2 and strides[operation.qubits[0]] == 4:
+                matrix = exchanged(matrix)
+            self.rows.append((_ONE if len(operation.qubits) == 1 else _TWO, stride, self._size))
+            self.channels.append(matrix.reshape(-1))
+            self._size += matrix.size
+        return first, len(self.rows)
