@@ -154,7 +154,7 @@ class PauliVectorKernel:
         if "buffers" not in held:
             size = 1 << (2 * max(self.num_qubits, 2))
             held["buffers"] = np.empty(size), np.empty(size), np.empty(304, dtype=np.int64), np.empty(_MEMORY)
-        return held["buffers"]  # type: ignore[no-any-return]  # it was put there above
+        return held["buffers"]
 
 
 def _translated(
