@@ -145,7 +145,7 @@ class Vqd(Experiment):
             evaluations=sum(workload.evaluations for workload in finished),
             iterations=sum(workload.iterations for workload in finished),
             stop_reason=answer.stop_reason(found)
-            + overtaken(lab.table, converged, lab.config.hamiltonian.name),
+            + overtaken(lab.table, converged, lab.config.hamiltonian.energy_unit),
             resumable=answer.resumable(found),
             table=lab.table,
         )
@@ -176,7 +176,7 @@ class Vqd(Experiment):
         return [lab.problem.initial_point, *random[1:]] if first else random
 
 
-def overtaken(table: list[dict[str, Any]], converged: list[bool], hamiltonian: str | None = None) -> str:
+def overtaken(table: list[dict[str, Any]], converged: list[bool], unit: str | None = None) -> str:
     """What is to be said where a level lies below the exact one, beyond three standard errors.
 
     The k-th of orthogonal states in a sector cannot, unless those before it are not the lowest k (the variational
@@ -185,7 +185,7 @@ def overtaken(table: list[dict[str, Any]], converged: list[bool], hamiltonian: s
     Args:
         table: a row for each level.
         converged: whether the optimizer's own criterion was met, for each.
-        hamiltonian: name of its schema.
+        unit: what energies are in.
     """
     row = next((row for row in table if _off(row, -1)), None)
     if row is None:
@@ -199,7 +199,7 @@ def overtaken(table: list[dict[str, Any]], converged: list[bool], hamiltonian: s
         return f"{told}though none before it lies above: it overlaps with them, raise experiment.penalty"
     if converged[worst["level"]]:
         return f"{told}so a level before it was missed: try more starts, or an ansatz that reaches it"
-    distance = error_in_words(worst["error"], None, hamiltonian).removeprefix("+")
+    distance = error_in_words(worst["error"], None, unit).removeprefix("+")
     return (
         f"{told}for level {worst['level']} is not converged, {distance} above its exact value; "
         "levels after it may lie too low"

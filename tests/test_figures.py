@@ -340,3 +340,19 @@ def test_a_sweep_is_drawn_against_what_was_swept(rows: list[dict[str, Any]], axe
     assert SweepAxes.of(
         [{**row, "reference_energy": -place} for place, row in enumerate(table)], energy_unit="Hartree"
     ).y == ("error" if len(rows) > 1 else "energy")
+
+
+@pytest.mark.parametrize(
+    ("swept", "declared", "shown"),
+    [
+        ("seed", "J", "J"),
+        ("hamiltonian.coupling", "J", "units of H"),
+        ("hamiltonian.bond_length", "Hartree", "Hartree"),
+        ("hamiltonian", "Hartree", "units of H"),
+    ],
+)
+def test_a_sweeps_energies_have_a_unit_where_all_runs_have_it(swept: str, declared: str, shown: str) -> None:
+    """J is another one for every coupling; Hartree stay what they are at any distance."""
+    table = [{"run": "r", swept: value, "status": "finished", "energy": -1.0} for value in (1, 2)]
+
+    assert SweepAxes.of(table, energy_unit=declared).energy_unit == shown

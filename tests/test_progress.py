@@ -13,21 +13,21 @@ from runner.run.results import RunResult, energy_lines, error_in_words
 
 
 @pytest.mark.parametrize(
-    ("error", "exact", "hamiltonian", "words"),
+    ("error", "exact", "unit", "words"),
     [
-        (0.0016, -1.137, "molecule_terms", "+1.600 mHa"),
-        (-2e-6, None, "hydrogen", "-0.002 mHa"),
-        (0.0012, -12.0, "tfim", "+0.0012 (0.01 %)"),
-        (0.5, -10.0, "maxcut", "+0.5 (5 %)"),
-        (0.5, 0.0, "pauli", "+0.5"),
+        (0.0016, -1.137, "Ha", "+1.600 mHa"),
+        (-2e-6, None, "Ha", "-0.002 mHa"),
+        (0.0012, -12.0, "J", "+0.0012 J (0.01 %)"),
+        (0.5, -10.0, None, "+0.5 (5 %)"),
+        (0.5, 0.0, "eV", "+0.5 eV"),
         (1.0, None, None, "+1"),
     ],
 )
-def test_only_molecules_are_in_millihartree(
-    error: float, exact: float | None, hamiltonian: str | None, words: str
+def test_only_hartree_are_in_thousandths(
+    error: float, exact: float | None, unit: str | None, words: str
 ) -> None:
     """A lattice has no Hartree: its error is in its own unit and in per cent."""
-    assert error_in_words(error, exact, hamiltonian) == words
+    assert error_in_words(error, exact, unit) == words
 
 
 def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,7 +40,7 @@ def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> N
     )  # fmt: skip
     session = {"id": "s", "status": "Closed", "reason": "closed by close()"}
 
-    summary(result, [session], "off", hamiltonian="tfim")
+    summary(result, [session], "off", unit=None)
 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "energy -9.900000 ± 0.01 +10.0 σ from the reference: +0.1 (1 %)" in lines
@@ -61,7 +61,7 @@ def test_a_table_of_exact_values_has_no_standard_errors(
         table=[{"ZI": 0.5, "ZI stddev": 0.0, "energy": 0.25, "stddev": 0.0}], directory=Path("here"),
     )  # fmt: skip
 
-    summary(result, [], "off", hamiltonian=None, exact=exact)
+    summary(result, [], "off", unit=None, exact=exact)
 
     *_, header, row = capsys.readouterr().out.splitlines()
     assert row.split() == words
@@ -101,7 +101,7 @@ def test_an_energy_is_shown_as_what_it_is(
     facts: dict[str, object], lines: list[tuple[str, str, str]]
 ) -> None:
     """Measured: σ from the reference, and the optimizer's part of it; exact: no σ; a pick is compared with nothing."""
-    assert energy_lines({"reference_energy": -1.13, **facts}, "molecule") == lines
+    assert energy_lines({"reference_energy": -1.13, **facts}, "Ha") == lines
 
 
 def test_the_progress_line_follows_the_evaluations() -> None:

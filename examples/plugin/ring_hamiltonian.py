@@ -3,18 +3,19 @@
 from dataclasses import dataclass
 
 from runner.declare.checks import require_range
+from runner.hamiltonian import HamiltonianConfig
 
 
 @dataclass(kw_only=True)
-class Ring:
+class Ring(HamiltonianConfig):
     """Spins on a ring."""
 
-    name: str
-    """Name of the choice."""
+    energy_unit = "h"
+
     spins: int = 3
     """Number of spins."""
     exchange: float = 1.0
-    """J, in units of the field."""
+    """J, in units of the field h."""
 
     def __post_init__(self) -> None:
         require_range("hamiltonian.spins", self.spins, 2, 20)

@@ -45,6 +45,10 @@ class AnsatzConfig:
     initial_spread: float | None = None
     """Random displacement, ± rad; null: 0.5 around a reference state, π for random, 0.1 for small_random, else 0."""
 
+    def as_written(self) -> QuantumCircuit | None:
+        """The circuit with the measurements that it was written with; None where it is not from a file."""
+        return None
+
     def __post_init__(self) -> None:
         if self.qubits is not None:
             require_integer("ansatz.qubits", self.qubits, 1, MAX_QUBITS)

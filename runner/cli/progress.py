@@ -121,7 +121,7 @@ def summary(
     sessions: Sequence[Mapping[str, Any]],
     tracking: str,
     *,
-    hamiltonian: str | None,
+    unit: str | None,
     read: str | None = None,
     idle: str | None = None,
     exact: bool = False,
@@ -132,7 +132,7 @@ def summary(
         result: what came out.
         sessions: those of session.json.
         tracking: what is said of MLflow.
-        hamiltonian: name of its schema, which tells the unit of energy.
+        unit: what energies are in.
         read: how the file of the Hamiltonian was understood.
         idle: what becomes of qubits that wait; None where nothing is noisy.
         exact: the values have no standard errors, and none is printed.
@@ -144,7 +144,7 @@ def summary(
     table.add_row("experiment", f"{result.experiment}: {result.status} ({result.stop_reason})")
     if read:
         table.add_row("hamiltonian", read)
-    for name, value, note in energy_lines(vars(result), hamiltonian):
+    for name, value, note in energy_lines(vars(result), unit):
         table.add_row(name, f"{value:<22}{note}".rstrip())
     if result.parameter_names and not all("[" in name for name in result.parameter_names):
         table.add_row("parameters", _by_name(result.parameter_names, result.parameters))

@@ -8,6 +8,7 @@ from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
+from runner.hamiltonian import unit_of
 from runner.record.directory import OUTPUTS, RunDirectory
 
 VERB = Verb(
@@ -76,7 +77,7 @@ def _summary(files: RunDirectory) -> None:
         return
     content: dict[str, Any] = json.loads(files.result.read_text(encoding="utf-8"))
     sessions = json.loads(files.session.read_text(encoding="utf-8"))["sessions"]
-    schemas = next(iter(read_journal(files.journal).events), {}).get("schemas", {})
+    started = next(iter(read_journal(files.journal).events), {})
     result = RunResult(**content, directory=files.path)
-    exact = schemas.get("estimator") == "exact"
-    summary(result, sessions, "", hamiltonian=schemas.get("hamiltonian"), exact=exact)
+    exact = started.get("schemas", {}).get("estimator") == "exact"
+    summary(result, sessions, "", unit=unit_of(started), exact=exact)

@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from runner.errors import ConfigError, in_words
+from runner.hamiltonian.declared import adopted
 from runner.record.redaction import own_words
 
 MODULES = {
@@ -175,5 +176,7 @@ def _adopt(module: Any, origin: str) -> None:
     for group, classes in schemas.items():
         if group not in MODULES:
             raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
+        if group == "hamiltonian":
+            classes = {name: adopted(cls) for name, cls in classes.items()}
         _plugins.setdefault(group, {}).update(classes)
         own_words(classes)

@@ -4,13 +4,17 @@ Every declaration's `build()` gives a `Hamiltonian`: a SparsePauliOp that also k
 (`runner.hamiltonian.operator`).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
+from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.file import OperatorFile
 from runner.hamiltonian.graph import MaxCut, Qubo, SherringtonKirkpatrick
 from runner.hamiltonian.lattice import XXZ, Heisenberg, Hubbard, TransverseIsing
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
 from runner.hamiltonian.pauli import MoleculeTerms, PauliTerms
 
-SCHEMAS = {
+SCHEMAS: dict[str, type[HamiltonianConfig]] = {
     "pauli": PauliTerms,
     "pauli_file": OperatorFile,
     "molecule_terms": MoleculeTerms,
@@ -25,3 +29,15 @@ SCHEMAS = {
     "sk": SherringtonKirkpatrick,
 }
 """Schema name → declaration."""
+
+
+def unit_of(started: Mapping[str, Any]) -> str | None:
+    """What a recorded run's energies are in, by its first fact; None where nobody knows.
+
+    Earlier releases did not write it: their molecules were in Hartree, and a lattice's J was not told.
+    """
+    if started.get("energy_unit") is not None:
+        return str(started["energy_unit"])
+    schema = SCHEMAS.get((started.get("schemas") or {}).get("hamiltonian", ""))
+    unit = None if schema is None else schema.energy_unit
+    return unit if isinstance(unit, str) else None

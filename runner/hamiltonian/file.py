@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.declare.foreign import OLDEST_QPY, load_qpy
 from runner.errors import ConfigError
+from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.fermion import MAPPERS, check_active_space
 from runner.hamiltonian.pauli import MAX_QUBITS
 from runner.hamiltonian.sector import SECTORS
@@ -26,11 +27,9 @@ ORDERS = ("little", "big")
 
 
 @dataclass(kw_only=True)
-class OperatorFile:
+class OperatorFile(HamiltonianConfig):
     """A Hamiltonian from a file of somebody else's; its format is told by its content."""
 
-    name: str
-    """Name of the choice."""
     path: str = "???"
     """The file; docs/declare.md lists the formats."""
     format: str = "auto"
@@ -53,7 +52,6 @@ class OperatorFile:
     """Energy to compare results with; null: the lowest eigenvalue, computed up to 14 qubits."""
 
     reading: ClassVar[Any] = None
-    """How the file was understood (`formats.reading.Reading`); None before `build`."""
 
     def __post_init__(self) -> None:
         require_choice("hamiltonian.format", self.format, FORMATS)
@@ -66,6 +64,11 @@ class OperatorFile:
             require_integer("hamiltonian.qubits", self.qubits, 1, MAX_QUBITS)
         if self.reference_energy is not None:
             require_number("hamiltonian.reference_energy", self.reference_energy)
+
+    @property
+    def energy_unit(self) -> str | None:
+        """The file's, once it was read."""
+        return None if self.reading is None else self.reading.unit
 
     def build(self) -> Hamiltonian:
         """The operator; `reading` then tells how it was understood.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.connectivity import bonds_of, check_lattice, sites_of
+from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.graph_file import MAX_NODES, Network, Pair, read_graph, read_qubo
 
 if TYPE_CHECKING:
@@ -37,11 +38,9 @@ SIZE = 8
 
 
 @dataclass(kw_only=True)
-class MaxCut:
+class MaxCut(HamiltonianConfig):
     """H = Σ w (ZZ − 1)/2: minus the weight of the edges that are cut."""
 
-    name: str
-    """Name of the choice."""
     graph: str = "random_regular"
     """cycle | path | complete | star | petersen | cube | random_regular | lattice | edges | file."""
     nodes: int | None = None
@@ -196,11 +195,9 @@ class MaxCut:
 
 
 @dataclass(kw_only=True)
-class Qubo:
+class Qubo(HamiltonianConfig):
     """H = constant + Σ Qᵢⱼ xᵢxⱼ with bits x = (1 − Z)/2: quadratic unconstrained binary optimization."""
 
-    name: str
-    """Name of the choice."""
     entries: list[Any] = field(default_factory=list)
     """[i, j, value]; i = j is a linear term; [i, j] and [j, i] are added; empty without a file: EXAMPLE."""
     path: str = ""
@@ -269,11 +266,9 @@ class Qubo:
 
 
 @dataclass(kw_only=True)
-class SherringtonKirkpatrick:
+class SherringtonKirkpatrick(HamiltonianConfig):
     """H = Σ Jᵢⱼ ZᵢZⱼ/√n + h Σ Z: a spin glass in which all spins are coupled at random."""
 
-    name: str
-    """Name of the choice."""
     spins: int = 8
     """Number of spins n."""
     couplings: str = "normal"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError
 from runner.hamiltonian.connectivity import Bond, bonds_of, check_lattice, sites_of, two_colours
+from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.sector import SECTORS
 
 if TYPE_CHECKING:
@@ -21,11 +22,9 @@ Term = tuple[str, list[int], float]
 
 
 @dataclass(kw_only=True)
-class Lattice:
+class Lattice(HamiltonianConfig):
     """Sites joined to their nearest neighbours."""
 
-    name: str
-    """Name of the choice."""
     lattice: str = "square"
     """square | triangular | honeycomb | kagome | heavy_hex."""
     shape: list[int] = field(default_factory=lambda: [8])
@@ -78,6 +77,11 @@ class SpinLattice(Lattice):
                     f"must be at least 0, got {getattr(self, name)}; raise it", key=f"hamiltonian.{name}"
                 )
         require_integer("hamiltonian.disorder_seed", self.disorder_seed, 0, 2**63 - 1)
+
+    @property
+    def energy_unit(self) -> str | None:
+        """J, where J is 1."""
+        return "J" if self.coupling == 1 else None
 
     def couplings(self) -> list[dict[Bond, float]]:
         """J of every bond, grouped like `bonds`."""
@@ -219,6 +223,11 @@ class Hubbard(Lattice):
             )
         for index, count in enumerate(self.electrons):
             require_integer(f"hamiltonian.electrons[{index}]", count, 0, self.sites)
+
+    @property
+    def energy_unit(self) -> str | None:
+        """t, where t is 1."""
+        return "t" if self.hopping == 1 else None
 
     def build(self) -> Hamiltonian:
         """The operator; at half filling the HVA starts from one electron per site, neighbours paired to singlets."""

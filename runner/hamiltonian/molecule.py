@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_choice, require_integer, require_positive, shorten
 from runner.errors import ConfigError
+from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
 from runner.hamiltonian.fermion import (
     MAPPERS,
     check_active_space,
@@ -30,11 +31,11 @@ HYDROGEN = "H 0 0 0; H 0 0 0.735"
 
 
 @dataclass(kw_only=True)
-class MoleculeGeometry:
+class MoleculeGeometry(HamiltonianConfig):
     """A molecule in Hartree from atoms and a basis; needs `pip install 'session-runner[chemistry]'`."""
 
-    name: str
-    """Name of the choice."""
+    energy_unit = HARTREE
+
     geometry: str = ""
     """Atoms and positions, e.g. `Li 0 0 0; H 0 0 1.6`; empty without a file: H2 at 0.735 Å."""
     xyz_file: str = ""
@@ -231,11 +232,11 @@ def mapped(problem: Any, mapper: str, sector: str, *, source: str | None = None)
 
 
 @dataclass(kw_only=True)
-class HydrogenChain:
+class HydrogenChain(HamiltonianConfig):
     """Hydrogen atoms on a line, sto-3g, at any distance; computed here, without the chemistry packages."""
 
-    name: str
-    """Name of the choice."""
+    energy_unit = HARTREE
+
     atoms: int = 2
     """Number of atoms, even."""
     bond_length: float = 0.735

@@ -45,4 +45,4 @@ class Hamiltonian(SparsePauliOp):
 
 def physics_of(operator: SparsePauliOp) -> Physics:
     """What is known about an operator; nothing for one that was made elsewhere."""
-    return getattr(operator, "physics", None) or Physics()
+    return operator.physics if isinstance(operator, Hamiltonian) else Physics()

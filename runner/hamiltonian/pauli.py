@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
+from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
 from runner.hamiltonian.fermion import MAPPERS, hartree_fock_state
 from runner.hamiltonian.sector import SECTORS, Sector
 
@@ -23,11 +24,9 @@ MAX_QUBITS = 1000
 
 
 @dataclass(kw_only=True)
-class PauliTerms:
+class PauliTerms(HamiltonianConfig):
     """H = Σ coefficient · Pauli string, in whatever unit of energy the coefficients have."""
 
-    name: str
-    """Name of the choice."""
     terms: list[Any] = field(default_factory=list)
     """[label, coefficient], last letter on qubit 0; or [letters, coefficient, [qubits]], letter by letter."""
     table: str = ""
@@ -75,6 +74,8 @@ class PauliTerms:
 @dataclass(kw_only=True)
 class MoleculeTerms(PauliTerms):
     """A molecule's Hamiltonian in Hartree, nuclear repulsion and frozen core in the identity term."""
+
+    energy_unit = HARTREE
 
     reference_energy: float | None = None
     """Full configuration interaction of these electrons, checked where it can be; null, or sector=all: computed."""

@@ -171,6 +171,8 @@ class RunStarted(Event):
     """Process."""
     idle_qubits: str | None = None
     """What becomes of qubits that wait; None where nothing is noisy."""
+    energy_unit: str | None = None
+    """What energies are in: Ha, J, …; None where the Hamiltonian does not say."""
     parent: str | None = None
     """The sweep it belongs to, told apart from every other."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
+from runner.hamiltonian import unit_of
 from runner.record.directory import RunDirectory
 from runner.record.journal import read_journal
 from runner.record.redaction import redact
@@ -325,13 +326,13 @@ def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
     from runner.cli.progress import clock
-    from runner.review.figures.canvas import hamiltonian_schema, number, unit
+    from runner.review.figures.canvas import number, started, unit
     from runner.run.results import energy_lines
 
     usage, cost = (number(result.get(name)) for name in ("usage_seconds", "cost"))
     tiles = [
         (name, value, note or unit(events))
-        for name, value, note in energy_lines(result, hamiltonian_schema(events))
+        for name, value, note in energy_lines(result, unit_of(started(events)))
     ]
     if outside := number(result.get("outside_sector")):
         tiles.append(("outside the sector", f"{100 * outside:.3g} %", "of the state, without noise"))

@@ -92,6 +92,8 @@ def run(
             }
             if (idle := preparation.backend.idle_qubits) is not None:
                 started["idle_qubits"] = idle
+            if (unit := declaration.config.hamiltonian.energy_unit) is not None:
+                started["energy_unit"] = unit
             if sweep is not None:
                 started["parent"] = sweep.name
             journal.write("run.started", started)
@@ -207,12 +209,11 @@ class _Execution:
                 if result.mlflow_run_id
                 else "off"
             )
-            schema = schema_names(self.config)["hamiltonian"]
             summary(
                 result,
                 sessions["sessions"],
                 report.message or found,
-                hamiltonian=schema,
+                unit=self.config.hamiltonian.energy_unit,
                 read=self._read(preparation.problem),
                 idle=preparation.backend.idle_qubits,
                 exact=self.config.estimator.precision == 0,
@@ -261,7 +262,7 @@ class _Execution:
 
     def _describe(self, problem: Problem | None) -> None:
         """Put sizes and circuits into the journal, and how a file was understood, once."""
-        reading = getattr(self.config.hamiltonian, "reading", None)
+        reading = self.config.hamiltonian.reading
         if reading is not None and all(e["kind"] != "hamiltonian" for e in self.journal.contents.events):
             self.journal.write("hamiltonian", reading.describe())
         if problem is not None and all(e["kind"] != "problem" for e in self.journal.contents.events):
@@ -269,10 +270,10 @@ class _Execution:
 
     def _read(self, problem: Problem | None) -> str | None:
         """How the file of the Hamiltonian was understood, in words; None where it is from no file."""
-        reading = getattr(self.config.hamiltonian, "reading", None)
+        reading = self.config.hamiltonian.reading
         if reading is not None:
             return str(reading.describe()["words"])
-        return getattr(getattr(problem and problem.hamiltonian, "physics", None), "source", None)
+        return None if problem is None else problem.source
 
     def _illustrate(self, problem: Problem | None) -> None:
         """Draw the figures; everything is on disk by now, and a picture that fails takes nothing with it."""

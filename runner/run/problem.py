@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import RunConfig
 from runner.errors import ConfigError
+from runner.hamiltonian.pauli import MoleculeTerms
 from runner.hamiltonian.sector import levels, sector_of
 from runner.run.transpiler import pass_manager
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
+    from runner.hamiltonian.declared import HamiltonianConfig
     from runner.hamiltonian.sector import Sector
     from runner.services.protocol import Backend
 
@@ -86,6 +88,13 @@ class Problem:
 
         return list(names_of(self.ansatz))
 
+    @property
+    def source(self) -> str | None:
+        """What the Hamiltonian's file was read as, in one line; None where it is from no file."""
+        from runner.hamiltonian.operator import physics_of
+
+        return physics_of(self.hamiltonian).source
+
     @cached_property
     def sector(self) -> Sector | None:
         """The numbers of electrons its energies belong to; None: all states."""
@@ -129,9 +138,7 @@ class Problem:
 
     def describe(self) -> dict[str, Any]:
         """What the journal keeps of it: sizes, the exact energy, and both circuits before and after transpiling."""
-        from runner.hamiltonian.operator import physics_of
-
-        source, sector = physics_of(self.hamiltonian).source, self.sector
+        source, sector = self.source, self.sector
         return {
             "qubits": self.hamiltonian.num_qubits,
             "terms": len(self.hamiltonian),
@@ -178,9 +185,9 @@ def declared_circuit(config: RunConfig, *, measured: bool = False) -> tuple[Quan
     Raises:
         ConfigError: see the ansatz.
     """
-    as_written = getattr(config.ansatz, "as_written", None)
-    if measured and as_written is not None:
-        hamiltonian, circuit = None, as_written()
+    written = config.ansatz.as_written() if measured else None
+    if written is not None:
+        hamiltonian, circuit = None, written
     else:
         hamiltonian = config.hamiltonian.build()
         circuit = config.ansatz.build(hamiltonian)
@@ -278,7 +285,7 @@ class Reference:
     """`exact diagonalization` or `declared`, and for electrons the sector; None where there is no energy."""
 
     @classmethod
-    def of(cls, declared: Any, hamiltonian: SparsePauliOp) -> Reference:
+    def of(cls, declared: HamiltonianConfig, hamiltonian: SparsePauliOp) -> Reference:
         """As declared, or by exact diagonalization up to 16 384 states.
 
         Raises:
@@ -286,8 +293,8 @@ class Reference:
         """
         from runner.hamiltonian.operator import physics_of
 
-        known, ours = getattr(declared, "reference_energy", None), _of_electrons(declared)
-        if ours and declared.sector == "all":
+        known, ours = declared.reference_energy, _of_electrons(declared)
+        if ours is not None and ours.sector == "all":
             known = None  # it belongs to the electrons
         if known is not None and not ours:
             return cls(float(known), "declared")
@@ -302,11 +309,9 @@ class Reference:
         return cls(energy, None if energy is None else words + _among(hamiltonian))
 
 
-def _of_electrons(declared: Any) -> bool:
-    """Whether a declared reference energy means the one of the declared electrons."""
-    from runner.hamiltonian.pauli import MoleculeTerms
-
-    return isinstance(declared, MoleculeTerms)
+def _of_electrons(declared: HamiltonianConfig) -> MoleculeTerms | None:
+    """The declaration where its reference energy means the one of its electrons."""
+    return declared if isinstance(declared, MoleculeTerms) else None
 
 
 def _check_declared(known: float, exact: float, hamiltonian: SparsePauliOp) -> None:

@@ -8,29 +8,31 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.hamiltonian.declared import HARTREE
+
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
 
-MOLECULES = ("molecule_terms", "molecule", "hydrogen")
-"""Hamiltonian schemas whose energies are in Hartree."""
-
-
-def error_in_words(error: float, exact: float | None, hamiltonian: str | None) -> str:
-    """An energy's distance from the exact one: of molecules in mHa, of anything else in its own unit and relative.
+def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
+    """An energy's distance from the exact one: of Hartree in mHa, of anything else in its own unit and relative.
 
     Args:
         error: energy − exact.
         exact: what it should have been.
-        hamiltonian: name of the Hamiltonian's schema.
+        unit: what the Hamiltonian's energies are in.
     """
-    if hamiltonian in MOLECULES:
-        return f"{1000 * error:+.3f} mHa"
-    return f"{error:+.3g}" + (f" ({100 * abs(error / exact):.2g} %)" if exact else "")
+    if unit == HARTREE:
+        return f"{1000 * error:+.3f} m{HARTREE}"
+    return (
+        f"{error:+.3g}"
+        + (f" {unit}" if unit else "")
+        + (f" ({100 * abs(error / exact):.2g} %)" if exact else "")
+    )
 
 
-def energy_lines(result: Mapping[str, Any], hamiltonian: str | None) -> list[tuple[str, str, str]]:
+def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str, str, str]]:
     """What is said of a run's energy, wherever it is shown: name, value and a note on each line.
 
     Where shots measured it, its distance from the reference is in standard errors, and the exact energy at the same
@@ -39,7 +41,7 @@ def energy_lines(result: Mapping[str, Any], hamiltonian: str | None) -> list[tup
 
     Args:
         result: the content of result.json; those of earlier releases say nothing of the kind of the energy.
-        hamiltonian: name of the Hamiltonian's schema.
+        unit: what the Hamiltonian's energies are in.
     """
     energy, reference, error, stddev, here = (
         _number(result.get(name))
@@ -52,10 +54,10 @@ def energy_lines(result: Mapping[str, Any], hamiltonian: str | None) -> list[tup
         ]
     lines = []
     if energy is not None:
-        words = "" if error is None else error_in_words(error, reference, hamiltonian)
+        words = "" if error is None else error_in_words(error, reference, unit)
         if stddev and error is not None:
             words = f"{error / stddev:+.1f} σ from the reference"
-            words += "" if here is not None else f": {error_in_words(error, reference, hamiltonian)}"
+            words += "" if here is not None else f": {error_in_words(error, reference, unit)}"
         elif error is not None:
             words += " from the reference"
         notes = [*(["without shot noise"] if kind == "exact" else []), *([words] if words else [])]
@@ -64,7 +66,7 @@ def energy_lines(result: Mapping[str, Any], hamiltonian: str | None) -> list[tup
         noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
         note = f"at the same parameters without shot noise{noise}"
         if reference is not None:
-            note += f": {error_in_words(here - reference, reference, hamiltonian)} from the reference"
+            note += f": {error_in_words(here - reference, reference, unit)} from the reference"
         lines.append(("exact here", f"{here:.6f}", note))
     if reference is not None:
         lines.append(("reference", f"{reference:.6f}", str(result.get("reference_note") or "")))

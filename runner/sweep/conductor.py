@@ -367,6 +367,7 @@ def header(
         **more,
         "schemas": declared.schemas,
         "values": declared.values,
+        "energy_unit": declared.config.hamiltonian.energy_unit,
     }
 
 

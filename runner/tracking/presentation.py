@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.hamiltonian import unit_of
 from runner.record.redaction import redact, redact_value
 from runner.run.results import energy_lines, outside_in_words
 from runner.tracking.translation import Translation, number
@@ -135,7 +136,7 @@ def description(run: Translation) -> str:
     lines = [f"**{started.get('experiment', 'run')}**: {', '.join(choices)}", ""]
     if run.hamiltonian.get("words"):
         lines += [f"Hamiltonian: {run.hamiltonian['words']}.", ""]
-    lines += _result_table(result, started.get("schemas", {}).get("hamiltonian"))
+    lines += _result_table(result, unit_of(started))
     session = [
         f"{run.session[key]}" for key in ("mode", "backend", "state") if run.session.get(key) is not None
     ]
@@ -150,14 +151,14 @@ def description(run: Translation) -> str:
     return redact("\n".join(lines))
 
 
-def _result_table(result: Mapping[str, Any], hamiltonian: str | None) -> list[str]:
+def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
     if number(result.get("energy")) is None:
         return []
     stddev, error = number(result.get("stddev")), number(result.get("error"))
     note = result.get("reference_note")
     rows = [
         (name, f"{value} ({remark})" if remark else value)
-        for name, value, remark in energy_lines(result, hamiltonian)
+        for name, value, remark in energy_lines(result, unit)
     ]
     outside = number(result.get("outside_sector"))
     if words := outside_in_words(outside, error=error, stddev=stddev, note=note):

@@ -101,7 +101,7 @@ def test_a_level_that_is_not_converged_is_not_called_missed() -> None:
     arrived = [{**rows[0], "error": 1e-9}, rows[1]]
     noisy = [{**row, "stddev": 1e-3} for row in rows]
 
-    told = overtaken(rows, [False, True], "molecule_terms")
+    told = overtaken(rows, [False, True], "Ha")
     assert "level 1 lies below the exact one, for level 0 is not converged, 0.270 mHa above its exact" in told
     assert "so a level before it was missed" in overtaken(rows, [True, True])
     assert "raise experiment.penalty" in overtaken(arrived, [True, True])

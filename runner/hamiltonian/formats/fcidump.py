@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import shorten
 from runner.errors import ConfigError
+from runner.hamiltonian.declared import HARTREE
 from runner.hamiltonian.formats.number import real
 from runner.hamiltonian.formats.reading import Reading
 from runner.hamiltonian.formats.source import Source
@@ -384,7 +385,7 @@ def _reading(
     up, down = hamiltonian.physics.electrons or electrons
     words = f"spin-up orbitals are qubits 0 to {qubits // 2 - 1}"
     name = f"FCIDUMP{', spin-resolved' if unrestricted else ''} ({declared.mapper}, {up} up, {down} down)"
-    return Reading(hamiltonian, name, words, tuple(source.notes))
+    return Reading(hamiltonian, name, words, tuple(source.notes), HARTREE)
 
 
 def _active(problem: Any, declared: OperatorFile, source: Source) -> Any:

@@ -29,6 +29,8 @@ class Reading:
     order: str
     """Which letter or index is which qubit, in words."""
     notes: tuple[str, ...] = ()
+    unit: str | None = None
+    """What its numbers are in, where the format or the file says so."""
 
     def describe(self) -> dict[str, Any]:
         """What the journal keeps of it; `words` is all of it on one line."""
@@ -86,7 +88,9 @@ def read_terms(
     if different < len(rows):
         source.notes.append(f"{len(rows)} terms were read, equal ones were added up")
     hamiltonian = hamiltonian_of(rows, size, source.key)
-    return Reading(hamiltonian, format, order_in_words(size, order, dense=dense), tuple(source.notes))
+    return Reading(
+        hamiltonian, format, order_in_words(size, order, dense=dense), tuple(source.notes), source.unit
+    )
 
 
 def order_in_words(size: int, order: str, *, dense: bool) -> str:

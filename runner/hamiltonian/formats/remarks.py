@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from runner.declare.checks import shorten
+from runner.hamiltonian.declared import HARTREE
 from runner.hamiltonian.formats.source import Place, Source
 
 CONSTANTS = (
@@ -21,6 +22,13 @@ FACTORS = (
 """Keys of a number that changes all others, or does so by a sign that only its author knows."""
 UNITS = ("unit", "units", "energy_unit", "energy_units", "unit_of_energy")
 """Keys of the unit that the numbers are in."""
+HARTREE_WORDS = ("ha", "hartree", "hartrees", "eh", "e_h", "au", "a.u.", "atomic units")
+"""Ways in which a file says that energies are in Hartree."""
+ENERGY_WORDS = (
+    "mha", "mhartree", "ry", "rydberg", "ev", "mev", "kcal/mol", "kj/mol", "cm-1", "cm^-1", "k", "ghz", "mhz", "hz",
+    "j",
+)  # fmt: skip
+"""Other units of energy; what else a file calls its unit may be one of lengths."""
 ORDERS = (
     "qubit_order", "qubit_ordering", "bit_order", "bit_ordering", "ordering", "order", "endian", "endianness",
     "byte_order", "byteorder", "convention", "qubit_convention", "label_order",
@@ -84,4 +92,9 @@ def read_words(text: str, source: Source, place: Place) -> None:
 
 def note_unit(value: str, source: Source) -> None:
     """Say what the file's numbers are in, which nothing converts."""
+    word = value.strip()
+    if word.lower() in HARTREE_WORDS:
+        source.unit = HARTREE
+    elif word.lower() in ENERGY_WORDS:
+        source.unit = word
     source.notes.append(f"{shorten(value, 20)} is the file's unit, its numbers stay as they are")

@@ -26,6 +26,8 @@ class Source:
     """The line of a place in a document; None where it is not known."""
     notes: list[str] = field(default_factory=list)
     """What a reader of the result should know besides: what was added up or left out."""
+    unit: str | None = None
+    """What the file says that its numbers are in: Ha, or another unit as it is written."""
     order: tuple[str, str, Place] | None = None
     """Which letter is which qubit as the file itself says it, little or big; its words and their place."""
 

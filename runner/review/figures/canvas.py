@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.run.results import MOLECULES
+from runner.hamiltonian import unit_of
+from runner.hamiltonian.declared import HARTREE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,13 +72,8 @@ def started(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
 
 def unit(events: Sequence[Mapping[str, Any]]) -> str:
     """The unit of a run's energies as its axes say it."""
-    return "Hartree" if hamiltonian_schema(events) in MOLECULES else "units of H"
-
-
-def hamiltonian_schema(events: Sequence[Mapping[str, Any]]) -> str | None:
-    """The name of the schema that a run's Hamiltonian was declared by."""
-    found: str | None = started(events).get("schemas", {}).get("hamiltonian")
-    return found
+    found = unit_of(started(events))
+    return "Hartree" if found == HARTREE else found or "units of H"
 
 
 def number(value: Any) -> float | None:

@@ -58,8 +58,14 @@ class SweepAxes:
             group=colours[0] if colours else None,
             y="error" if known and len(references) > 1 else "energy",
             reference=references.pop() if known and len(references) == 1 else None,
-            energy_unit="units of H" if "hamiltonian" in swept else energy_unit,
+            energy_unit=energy_unit if cls._common(swept, energy_unit) else "units of H",
         )
+
+    @staticmethod
+    def _common(swept: Sequence[str], energy_unit: str) -> bool:
+        """Whether all runs have this unit: Hartree do not change with a Hamiltonian's numbers, a coupling may."""
+        kinds = {key.partition(".")[0] for key in swept}
+        return "hamiltonian" not in swept and ("hamiltonian" not in kinds or energy_unit == "Hartree")
 
     @property
     def column(self) -> str:
