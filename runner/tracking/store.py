@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import fcntl
-import http.client
+import http
 import importlib
 import logging
 import os
@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -37,6 +38,18 @@ EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
 BATCH = 1000
 """Metric values in one request; MLflow's own limit."""
+
+CERTIFICATE = (
+    "set MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE to the file of a certificate it can show"
+)
+PROXY = "mend HTTPS_PROXY or HTTP_PROXY, or name the server in NO_PROXY"
+ADVICE = {
+    http.HTTPStatus.UNAUTHORIZED: "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    http.HTTPStatus.FORBIDDEN: "set MLFLOW_TRACKING_USERNAME or MLFLOW_TRACKING_TOKEN of somebody who may record there",
+    http.HTTPStatus.NOT_FOUND: "tracking.uri must be the address of an MLflow tracking server",
+    http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED: "put user and password into HTTPS_PROXY or HTTP_PROXY",
+}
+"""What to do about an answer."""
 
 log = logging.getLogger("runner.tracking")
 
@@ -70,6 +83,8 @@ class Store:
         if is_server(uri):
             self._call(probe, uri, PROBE_TIMEOUT if live else REQUEST_TIMEOUT)
         load(uri)  # seconds that say nothing about the store's health
+        if is_server(uri):
+            self._call(admitted, uri)
         folder = Path(artifacts).absolute()
         with _alone(uri):
             self._client = self._call(_connect, reachable(uri), folder)
@@ -188,29 +203,93 @@ def is_server(uri: str) -> bool:
 
 
 def probe(uri: str, seconds: float) -> None:
-    """Ask a tracking server whether it is alive, before MLflow is imported.
+    """Ask a tracking server whether it is alive, as MLflow's client would but before MLflow is imported.
 
     Args:
         uri: its address.
         seconds: it has to answer; a shorter MLFLOW_HTTP_REQUEST_TIMEOUT counts instead.
 
     Raises:
-        StoreError: it did not answer, or not with success.
+        StoreError: it did not answer, is not trusted, or answered that it cannot.
     """
-    address = urlsplit(uri)
-    kind = http.client.HTTPSConnection if address.scheme == "https" else http.client.HTTPConnection
-    host = redact(f"{address.scheme}://{address.hostname}:{address.port or ''}".rstrip(":"))
+    import requests
+
     seconds = min(seconds, float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", seconds)))
-    connection = kind(address.hostname or "", address.port, timeout=seconds)
+    host = _host(uri)
+    _quiet_about_certificates()
     try:
-        connection.request("GET", address.path.rstrip("/") + "/health")
-        status = connection.getresponse().status
-    except (OSError, http.client.HTTPException) as error:
-        raise StoreError(f"{host} does not answer ({_one_line(error)})") from error
-    finally:
-        connection.close()
-    if status >= 500:
-        raise StoreError(f"{host} answers with status {status}")
+        answer = requests.get(
+            uri.rstrip("/") + "/health",
+            timeout=seconds,
+            allow_redirects=False,  # to where somebody logs in, say: it is alive
+            verify=_verification(),
+            cert=os.environ.get("MLFLOW_TRACKING_CLIENT_CERT_PATH"),
+        )
+    except requests.exceptions.ProxyError as error:
+        raise StoreError(
+            f"the proxy before {host} does not pass it on ({_innermost(error)}); {PROXY}"
+        ) from error
+    except requests.exceptions.SSLError as error:
+        raise StoreError(f"{host} is not trusted ({_innermost(error)}); {CERTIFICATE}") from error
+    except requests.exceptions.RequestException as error:
+        raise StoreError(f"{host} does not answer ({_innermost(error)})") from error
+    except OSError as error:  # a certificate's file
+        raise StoreError(f"{_one_line(error)}; {CERTIFICATE}") from error
+    if answer.status_code >= 500 or answer.status_code == http.HTTPStatus.PROXY_AUTHENTICATION_REQUIRED:
+        raise StoreError(_refused(uri, answer.status_code))
+
+
+def _refused(uri: str, status: int) -> str:
+    """What a server's answer of this status means, and what to do about it."""
+    words = http.HTTPStatus(status).phrase.lower() if status in list(http.HTTPStatus) else "no known status"
+    advice = ADVICE.get(http.HTTPStatus(status)) if status in ADVICE else "try again later"
+    return f"{_host(uri)} answers with status {status} ({words}); {advice}"
+
+
+def _host(uri: str) -> str:
+    address = urlsplit(uri)
+    return redact(f"{address.scheme}://{address.hostname}:{address.port or ''}".rstrip(":"))
+
+
+def _verification() -> bool | str:
+    """How MLflow's client is told to verify a server's certificate."""
+    if os.environ.get("MLFLOW_TRACKING_INSECURE_TLS", "").lower() in ("true", "1"):
+        return False
+    return os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH") or True
+
+
+def _innermost(error: BaseException) -> str:
+    """What is the matter below all layers of a client."""
+    while (inner := error.__cause__ or error.__context__ or _argument(error)) is not None:
+        error = inner
+    said = _one_line(error) if not isinstance(error, OSError) else error.strerror or str(error)
+    return redact(said.rpartition("] ")[2].partition(" (_ssl")[0].lower())
+
+
+def _argument(error: BaseException) -> BaseException | None:
+    """The error an error was made of, where it was not raised from it."""
+    found = [getattr(error, "reason", None), *error.args]
+    return next((item for item in found if isinstance(item, BaseException)), None)
+
+
+def admitted(uri: str) -> None:
+    """Ask a tracking server through MLflow's own client for something it answers only those who may record there.
+
+    Raises:
+        StoreError: it refuses, with the status it answers.
+    """
+    from mlflow.utils.credentials import get_default_host_creds
+    from mlflow.utils.rest_utils import http_request
+
+    answer = http_request(
+        get_default_host_creds(uri),
+        "/api/2.0/mlflow/experiments/search",
+        "POST",
+        json={"max_results": 1},
+        raise_on_status=False,
+    )
+    if answer.status_code != http.HTTPStatus.OK:
+        raise StoreError(_refused(uri, answer.status_code))
 
 
 def load(uri: str) -> None:
@@ -232,8 +311,15 @@ def _calm() -> None:
     }
     for name, value in settings.items():
         os.environ.setdefault(name, value)
+    _quiet_about_certificates()
     for name in ("alembic", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _quiet_about_certificates() -> None:
+    """Not to verify them was asked for, where it is so."""
+    if _verification() is False:
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
 
 def _connect(uri: str, folder: Path) -> Any:

@@ -16,12 +16,13 @@ from runner.tracking.store import StoreError, probe
 
 
 @contextmanager
-def mlflow_server(home: Path, *, direct: bool = False) -> Iterator[int]:
+def mlflow_server(home: Path, *, direct: bool = False, tls: tuple[Path, Path] | None = None) -> Iterator[int]:
     """Start a tracking server that keeps everything below `home`; yields its port.
 
     Args:
         home: its folder.
         direct: start the server's application as `mlflow server` does in the end, without importing MLflow twice.
+        tls: certificate and key of one that speaks HTTPS only (and is `direct`).
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -29,6 +30,8 @@ def mlflow_server(home: Path, *, direct: bool = False) -> Iterator[int]:
     place = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     if direct:
+        if tls is not None:
+            place += ["--ssl-certfile", str(tls[0]), "--ssl-keyfile", str(tls[1])]
         command = ["uvicorn", *place, "mlflow.server.fastapi_app:app"]
         settings |= {
             "_MLFLOW_SERVER_FILE_STORE": store,
@@ -56,18 +59,18 @@ def mlflow_server(home: Path, *, direct: bool = False) -> Iterator[int]:
             env={**os.environ, **settings},
         )
     try:
-        _await(port, process, home / "server.log")
+        _await(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}", process, home / "server.log")
         yield port
     finally:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
-def _await(port: int, process: subprocess.Popen[bytes], output: Path) -> None:
+def _await(uri: str, process: subprocess.Popen[bytes], output: Path) -> None:
     """Wait until the server answers."""
     for _ in range(3000):
         try:
-            probe(f"http://127.0.0.1:{port}", 5.0)
+            probe(uri, 5.0)
         except StoreError:
             if process.poll() is not None:
                 break
