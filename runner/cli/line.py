@@ -184,7 +184,7 @@ def _sort_words(line: CommandLine, verb: Verb) -> None:
         (line.paths if is_path else line.settings).append(word)
     for word in line.settings:
         key = word.lstrip("+~").partition("=")[0]
-        if verb.settings is not None and key.partition(".")[0] not in verb.settings:
+        if verb.settings is not None and not {key, key.partition(".")[0]} & {*verb.settings}:
             known = f"it has {', '.join(verb.settings)}" if verb.settings else "leave it out"
             raise ConfigError(f"`{verb.name}` has no such setting; {known}", key=shorten(key, 60))
     least, most = verb.paths

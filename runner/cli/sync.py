@@ -1,16 +1,23 @@
-"""`sync DIR…`: bring runs into MLflow that were recorded while it was away."""
+"""`sync DIR… [tracking.uri=…]`: bring runs into MLflow that were recorded while it was away, or into another store."""
 
 from __future__ import annotations
 
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.errors import ConfigError
 
 VERB = Verb(
     name="sync",
-    does="bring runs into MLflow that were recorded while it was away",
-    arguments=(Argument(name="DIR…", does="directories of runs or sweeps"),),
+    does="bring runs into MLflow that were recorded while it was away, or into another store",
+    arguments=(
+        Argument(name="DIR…", does="directories of runs or sweeps"),
+        Argument(
+            name="[tracking.uri=…]", does="another store than each run's own; also artifacts, experiment"
+        ),
+    ),
     path="run directory",
     paths=(1, None),
-    examples=("sync outputs/runs/…",),
+    settings=("tracking.uri", "tracking.artifacts", "tracking.experiment"),
+    examples=("sync outputs/runs/…", "sync outputs/runs/… tracking.uri=http://127.0.0.1:5000"),
     beside=True,
 )
 
@@ -19,9 +26,29 @@ def main(line: CommandLine) -> int:
     """Upload every named run and say what became of it; 4 when something is still missing."""
     from runner.tracking import sync
 
+    settings = dict(map(_setting, line.settings))
     unsynced = 0
     for directory in line.paths:
-        report = sync(directory)
-        print(f"{directory}: {report.message or report.state}")
+        report = sync(directory, settings=settings)
+        where = f" in {report.uri}" if settings else ""
+        again = " ".join([report.message, *line.settings]) if report.message else ""
+        print(f"{directory}: {again or report.state + where}")
         unsynced += report.records_unsynced
     return 4 if unsynced else 0
+
+
+def _setting(word: str) -> tuple[str, str]:
+    """(key of `tracking`, value) of a setting.
+
+    Raises:
+        ConfigError: a value that the key cannot have; nothing was uploaded.
+    """
+    from runner.declare.messages import parse
+    from runner.tracking.config import TrackingConfig
+
+    (override,) = parse([word])
+    key, value = override.key_or_group.partition(".")[2], override.value()
+    if not isinstance(value, str):
+        raise ConfigError(f"must be text, got {value}", key=override.key_or_group)
+    TrackingConfig(**{key: value})
+    return key, value

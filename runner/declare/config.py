@@ -224,8 +224,20 @@ def composition(overrides: Sequence[str], *, remember: bool = False) -> DictConf
                 f"{shorten(str(override.input_line), 60)!r} does not fit what is there; see --help",
                 key=override.key_or_group,
             ) from error
+    _take_environment(config, overrides)
     check_typed(config, overrides)
     return config
+
+
+def _take_environment(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Record where MLflow's own variables say, unless that was typed or nothing is to be recorded."""
+    from omegaconf import OmegaConf
+
+    from runner.tracking.config import from_environment
+
+    if OmegaConf.select(config, "tracking.enabled"):
+        for key, value in from_environment(overrides).items():
+            OmegaConf.update(config, f"tracking.{key}", value)
 
 
 def _make_room(config: DictConfig, override: Any) -> None:

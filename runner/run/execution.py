@@ -167,6 +167,7 @@ class _Execution:
         quiet: bool,
     ) -> None:
         self.config = declaration.config
+        self._typed = declaration.overrides
         self.files = files
         self.journal = journal
         self.record = Record(journal, journal.contents.events)
@@ -204,15 +205,19 @@ class _Execution:
         if not self.quiet:
             from runner.cli.progress import summary
 
+            origin = self.uploader.origin(self._typed)
             found = (
-                f"MLflow run {result.mlflow_run_id}; {self.uploader.page()}"
+                f"MLflow run {result.mlflow_run_id}{origin}; {self.uploader.page()}"
                 if result.mlflow_run_id
                 else "off"
             )
+            missing = report.message
+            if missing and origin:
+                missing = f"{self.config.tracking.uri}{origin}: {missing}"
             summary(
                 result,
                 sessions["sessions"],
-                report.message or found,
+                missing or found,
                 unit=self.config.hamiltonian.energy_unit,
                 read=self._read(preparation.problem),
                 idle=preparation.backend.idle_qubits,

@@ -257,6 +257,8 @@ class Conductor:
             self.exit_code = TrackingError.exit_code
         if not self._quiet:
             notes = [*self._notes, *([f"tracking  {synced.message}"] if synced.message else [])]
+            if origin := self._uploader.origin(self.directory.header["overrides"]):
+                notes.append(f"tracking  {self._tracking.uri}{origin}")
             if any(row["status"] != "finished" for row in table):
                 notes.append(f"continue with: python -m runner resume {shown(self.directory.path)}")
             report(table, self.directory.swept(), shown(self.directory.path), notes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,22 +44,63 @@ class TrackingConfig:
         require_range("tracking.patience", self.patience, 0.0, 1.0)
         if self.experiment is not None and not 0 < len(self.experiment) <= 500:
             raise ConfigError("must be 1 to 500 characters, or null", key="tracking.experiment")
-        scheme = self.uri.partition(":")[0].partition("+")[0]
-        if scheme not in SCHEMES or "://" not in self.uri:
-            raise ConfigError(f"must start with one of {', '.join(SCHEMES)}, then ://", key="tracking.uri")
-        if scheme == "sqlite" and not self.uri.partition(":///")[2]:
-            raise ConfigError("must name a file, as in sqlite:///outputs/mlflow.db", key="tracking.uri")
-        if urlsplit(self.uri).password is not None:
-            raise ConfigError(
-                "must not hold a password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
-                key="tracking.uri",
-            )
+        check_address(self.uri, "tracking.uri")
 
     def build(self, directory: str | Path | None = None) -> Uploader:
         """The uploader of the run in `directory`, which `start` may also tell it later."""
         from runner.tracking.uploader import Uploader
 
         return Uploader(directory, self)
+
+
+def check_address(uri: str, key: str) -> None:
+    """Refuse what is no address of a store; `key` is where it comes from.
+
+    Raises:
+        ConfigError: it is none, or holds a password.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0]
+    if scheme not in SCHEMES or "://" not in uri:
+        raise ConfigError(f"must start with one of {', '.join(SCHEMES)}, then ://", key=key)
+    if scheme == "sqlite" and not uri.partition(":///")[2]:
+        raise ConfigError("must name a file, as in sqlite:///outputs/mlflow.db", key=key)
+    if urlsplit(uri).password is not None:
+        raise ConfigError(
+            "must not hold a password; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD instead",
+            key=key,
+        )
+
+
+ENVIRONMENT = {"uri": "MLFLOW_TRACKING_URI", "experiment": "MLFLOW_EXPERIMENT_NAME"}
+"""Keys that MLflow's own variables set, where the command line does not."""
+
+
+def from_environment(typed: Iterable[str] = ()) -> dict[str, str]:
+    """Keys of `tracking` that the environment sets, with their values.
+
+    Args:
+        typed: the command line, which comes first.
+
+    Raises:
+        ConfigError: a value that the key cannot have, by the name of its variable.
+    """
+    words = [override.lstrip("+").partition("=")[0] for override in typed]
+    found = {
+        key: os.environ[variable]
+        for key, variable in ENVIRONMENT.items()
+        if os.environ.get(variable) and f"tracking.{key}" not in words
+    }
+    if "uri" in found:
+        check_address(found["uri"], ENVIRONMENT["uri"])
+    return found
+
+
+def source(config: TrackingConfig, typed: Iterable[str]) -> str:
+    """Which variables of the environment said where a run is recorded, as words to add to an address."""
+    names = [
+        ENVIRONMENT[key] for key, value in from_environment(typed).items() if getattr(config, key) == value
+    ]
+    return f" (from {' and '.join(names)})" if names else ""
 
 
 SCHEMAS = {"mlflow": TrackingConfig}

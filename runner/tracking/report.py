@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -11,6 +12,12 @@ from pathlib import Path
 from typing import Any
 
 FILE = "mlflow.json"
+
+
+def file_of(uri: str) -> str:
+    """Name of the file that says how far a run has been brought into a store other than its own."""
+    return f"mlflow-{hashlib.sha256(uri.encode('utf-8', 'replace')).hexdigest()[:8]}.json"
+
 
 log = logging.getLogger("runner.tracking")
 
@@ -27,11 +34,16 @@ class SyncReport:
     """The MLflow run."""
     message: str = ""
     """One line for the user; empty when there is nothing to say."""
+    uri: str = ""
+    """Address of the store."""
 
 
 @dataclass(kw_only=True)
 class Progress:
-    """The content of `mlflow.json`: written by whoever uploads, read by the run and by the next upload."""
+    """The content of `mlflow.json`: written by whoever uploads, read by the run and by the next upload.
+
+    There is one more such file for every other store that the run was brought into, see `file_of`.
+    """
 
     uri: str = ""
     """Address of the store, with an absolute path."""
@@ -56,25 +68,25 @@ class Progress:
     uploader: int = 0
     """Process that wrote this."""
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path, file: str = FILE) -> None:
         """Replace the file in one step; where the disk refuses, the upload goes on without it."""
         self.uploader = os.getpid()
-        temporary = directory / f".{FILE}.{os.getpid()}.tmp"
+        temporary = directory / f".{file}.{os.getpid()}.tmp"
         try:
             descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(self)) + "\n")
-            temporary.replace(directory / FILE)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
+                target.write(json.dumps(asdict(self)) + "\n")
+            temporary.replace(directory / file)
         except OSError as error:
-            log.debug("%s was not written: %s", FILE, error)
+            log.debug("%s was not written: %s", file, error)
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, directory: Path) -> Progress:
+    def load(cls, directory: Path, file: str = FILE) -> Progress:
         """What the file says; a fresh start where there is none or it makes no sense."""
         try:
-            content: dict[str, Any] = json.loads((directory / FILE).read_text(encoding="utf-8"))
+            content: dict[str, Any] = json.loads((directory / file).read_text(encoding="utf-8"))
             known = {field.name for field in fields(cls)}  # another version may have written more
             return cls(**{key: value for key, value in content.items() if key in known})
         except (OSError, ValueError, AttributeError):

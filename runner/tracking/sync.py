@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from typing import Any
 from runner.errors import JournalError
 from runner.record.journal import JournalReader, is_open, read_journal
 from runner.record.redaction import redact
-from runner.tracking.config import TrackingConfig
+from runner.tracking.config import TrackingConfig, from_environment
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
     JOB_COLUMNS,
@@ -29,7 +29,7 @@ from runner.tracking.presentation import (
     table,
     tags,
 )
-from runner.tracking.report import Progress, SyncReport
+from runner.tracking.report import FILE, Progress, SyncReport, file_of
 from runner.tracking.store import BATCH, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
 
@@ -62,8 +62,9 @@ class RunSync:
         self.config = config
         self.live = live
         self.translation = Translation()
-        self.progress = Progress.load(directory)
         uri = absolute(config.uri)
+        self._file = FILE if live else file_for(directory, uri)
+        self.progress = Progress.load(directory, self._file)
         if self.progress.uri != uri:
             self.progress = Progress(uri=uri)
         self.progress.phase, self.progress.since, self.progress.message = "starting", None, ""
@@ -248,7 +249,7 @@ class RunSync:
         self._save()
 
     def _save(self) -> None:
-        self.progress.save(self.directory)
+        self.progress.save(self.directory, self._file)
         self._announce(self.progress)
 
     def _say(self, phase: str) -> None:
@@ -258,12 +259,19 @@ class RunSync:
         self._save()
 
 
-def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: float = 10.0) -> SyncReport:
-    """Bring a run into MLflow; nothing is ever there twice, and trying again is always right.
+def sync(
+    directory: str | Path,
+    config: TrackingConfig | None = None,
+    *,
+    settings: Mapping[str, Any] | None = None,
+    wait: float = 10.0,
+) -> SyncReport:
+    """Bring a run into MLflow; nothing is ever twice in a store, and trying again is always right.
 
     Args:
         directory: a run directory or a sweep's; one that was recorded with tracking off is brought in too.
         config: where to; None: what the run's own config.yaml says.
+        settings: keys of `tracking` with values that count instead of the run's own, `uri` for another store.
         wait: seconds to wait for another process that is uploading this run.
 
     Raises:
@@ -274,16 +282,19 @@ def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: f
         runs = runs_of(directory)
         if not runs:
             raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
-        reports = [sync(run, config, wait=wait) for run in runs]
+        reports = [sync(run, config, settings=settings, wait=wait) for run in runs]
         whole = together(directory, reports)
+        where = config or replace(recorded_config(runs[0]), **settings or {})
         with contextlib.suppress(StoreError):  # the runs' reports say that the store does not answer
-            parent, number = bring_in_parents(directory, runs, config) or (None, None)
-            progress = replace(Progress.load(directory), run_id=parent, experiment_id=number)
+            parent, number = bring_in_parents(directory, runs, where) or (None, None)
+            uri = absolute(where.uri)
+            file = file_for(runs[0], uri)
+            progress = replace(Progress.load(directory, file), uri=uri, run_id=parent, experiment_id=number)
             if not whole.records_unsynced:
                 progress.phase, progress.message = "synced", ""
-            progress.save(directory)
+            progress.save(directory, file)
         return whole
-    config = config or recorded_config(directory)
+    config = config or replace(recorded_config(directory), **settings or {})
     try:
         with locked(directory, wait=wait):
             run = RunSync(directory, config)
@@ -296,7 +307,8 @@ def sync(directory: str | Path, config: TrackingConfig | None = None, *, wait: f
                 run.failed(error)
             return run.report()
     except BlockingIOError:
-        report = report_of(directory, Progress.load(directory))
+        uri = absolute(config.uri)
+        report = report_of(directory, Progress.load(directory, file_for(directory, uri)))
         return replace(report, message=f"another process is uploading {directory} right now")
 
 
@@ -342,8 +354,17 @@ def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
     return reports
 
 
+def file_for(directory: Path, uri: str) -> str:
+    """The file of a run's directory that says how far it has been brought into the store at an absolute address."""
+    known = Progress.load(directory).uri or absolute(recorded_config(directory).uri)
+    return FILE if uri == known else file_of(uri)
+
+
 def recorded_config(directory: Path) -> TrackingConfig:
-    """The tracking section of a run's config.yaml, or of its journal where that is gone; else the defaults."""
+    """The tracking section of a run's config.yaml, or of its journal where that is gone; else the defaults.
+
+    A run that was recorded with tracking off goes where the environment says, if it says something.
+    """
     import yaml
 
     content: Any
@@ -355,6 +376,8 @@ def recorded_config(directory: Path) -> TrackingConfig:
     section = content.get("tracking") if isinstance(content, dict) else None
     known = {field.name for field in fields(TrackingConfig)}
     values = {key: value for key, value in (section or {}).items() if key in known}
+    if not values.get("enabled", True):
+        values |= from_environment()
     config = TrackingConfig(**values)
     recorded = Progress.load(directory).uri
     if recorded and absolute(config.uri) != recorded and recorded.endswith(config.uri.partition(":///")[2]):
@@ -365,7 +388,7 @@ def recorded_config(directory: Path) -> TrackingConfig:
 def report_of(directory: Path, progress: Progress) -> SyncReport:
     """The user's view of an upload's progress."""
     if progress.phase == "synced":
-        return SyncReport(state="synced", mlflow_run_id=progress.run_id)
+        return SyncReport(state="synced", mlflow_run_id=progress.run_id, uri=progress.uri)
     unsynced = max(_count(directory) - progress.synced, 1)
     if progress.phase == "offline":
         state, reason = "offline", progress.message
@@ -375,6 +398,7 @@ def report_of(directory: Path, progress: Progress) -> SyncReport:
         state=state,
         records_unsynced=unsynced,
         mlflow_run_id=progress.run_id,
+        uri=progress.uri,
         message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {directory}",
     )
 
@@ -427,14 +451,16 @@ def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
     """One report on all runs of a sweep."""
     unsynced = sum(report.records_unsynced for report in reports)
     states = {report.state for report in reports}
+    uri = next((report.uri for report in reports), "")
     if not unsynced:
-        return SyncReport(state="synced")
+        return SyncReport(state="synced", uri=uri)
     reason = (
         next(report.message for report in reports if report.message).split(": ", 1)[-1].split("; later")[0]
     )
     return SyncReport(
         state="offline" if "offline" in states else "partial",
         records_unsynced=unsynced,
+        uri=uri,
         message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {sweep}",
     )
 

@@ -15,7 +15,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from io import RawIOBase
 from pathlib import Path
@@ -24,7 +24,7 @@ from typing import Self
 
 from runner.record.redaction import RedactingFormatter
 from runner.run.log import LogFile
-from runner.tracking.config import TrackingConfig
+from runner.tracking.config import TrackingConfig, source
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError, is_server, load
 from runner.tracking.sync import RunSync, locked, reconcile, report_of
@@ -124,6 +124,10 @@ class Uploader:
         if is_server(self.config.uri) and progress.experiment_id and progress.run_id:
             return f"{self.config.uri.rstrip('/')}/#{run_page(progress.experiment_id, progress.run_id)}"
         return f"python -m runner ui {shlex.quote(str(self._home))}"
+
+    def origin(self, typed: Iterable[str]) -> str:
+        """Which variables of the environment chose the store, as words to add to its address."""
+        return source(self.config, typed) if self.config.enabled else ""
 
     def _tell(self, line: str) -> None:
         assert self._process is not None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from runner.declare.config import compose, declare
 from runner.errors import ConfigError
+from runner.sweep.compose import Composer
 from runner.tracking import TrackingConfig
+from runner.tracking.config import source
 from runner.tracking.store import absolute
 
 
@@ -42,3 +45,37 @@ def test_addresses_mean_the_same_from_everywhere(tmp_path):
     assert absolute("sqlite:///outputs/x.db", tmp_path) == f"sqlite:///{tmp_path}/outputs/x.db"
     assert absolute("sqlite:////data/x.db") == "sqlite:////data/x.db"
     assert absolute("http://host:5000") == "http://host:5000"
+
+
+def test_mlflows_variables_count_after_what_is_typed(monkeypatch):
+    """Typed, then the environment, then conf/; as MLflow's own documentation names the variables."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://lab:5000")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "ours: all=of {them}")
+    taken = compose().tracking
+    typed = compose("tracking.uri=sqlite:///mine.db").tracking
+
+    assert (taken.uri, taken.experiment) == ("http://lab:5000", "ours: all=of {them}")
+    assert (typed.uri, typed.experiment) == ("sqlite:///mine.db", "ours: all=of {them}")
+    assert compose("tracking.experiment=null").tracking.experiment is None
+    assert source(taken, []) == " (from MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME)"
+    assert source(typed, ["tracking.uri=sqlite:///mine.db"]) == " (from MLFLOW_EXPERIMENT_NAME)"
+    assert declare(["seed=2"]).values["tracking"]["uri"] == "http://lab:5000"  # the content of config.yaml
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
+    with Composer(["seed=1,2"]) as composer:
+        assert composer.declare(("seed=1",)).config.tracking.uri == "http://lab:5000"
+        assert (
+            composer.declare(("seed=1", "tracking.uri=sqlite:///x.db")).config.tracking.uri
+            == "sqlite:///x.db"
+        )
+
+
+@pytest.mark.parametrize("value", ["./mlruns", "databricks", "http://me:verysecretword@lab"])
+def test_a_variable_that_cannot_be_meant_is_refused_by_its_name(monkeypatch, value):
+    """Never ignored; and never looked at where nothing is recorded."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", value)
+    with pytest.raises(ConfigError, match=r"^MLFLOW_TRACKING_URI: must ") as caught:
+        compose()
+
+    assert "verysecretword" not in str(caught.value)
+    assert compose("tracking=off").tracking.uri == "sqlite:///outputs/mlflow.db"
+    assert compose("tracking.uri=sqlite:///x.db").tracking.uri == "sqlite:///x.db"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from runner.__main__ import main
 from runner.errors import JournalError
 from runner.record import faults
 from runner.record.journal import Journal
@@ -149,6 +152,76 @@ def test_a_lost_store_is_filled_again(tmp_path, empty_store):
             ).fetchone()
             (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
         assert (count, mode) == (EVALUATIONS, "wal")
+
+
+def stored(database: Path) -> list[tuple[str, int]]:
+    """(status, values of energy/value) of every run of a database."""
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute(
+            "SELECT status, (SELECT count(*) FROM metrics"
+            " WHERE metrics.run_uuid = runs.run_uuid AND key = 'energy/value') FROM runs"
+        ).fetchall()
+
+
+def test_a_run_is_once_in_every_store_it_was_brought_into(
+    tmp_path: Path, empty_store: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Named by `tracking.uri`, broken off at requests, and recorded before in its own store, which stays its own."""
+    home, other = tmp_path / "home.db", tmp_path / "other.db"
+    empty_store(home)
+    empty_store(other)
+    directory = made.whole(tmp_path / "run", f"sqlite:///{home}", tmp_path / "artifacts")
+    assert main(["sync", str(directory)]) == 0
+    named = ["sync", str(directory), f"tracking.uri=sqlite:///{other}", f"tracking.artifacts={tmp_path}/more"]
+    for k in (1, 3, 5, 7):
+        faults.plan(f"after_request:{k}:eio")
+        assert main(named) == 4
+    faults.plan("")
+    assert main(named) == main(named) == main(["sync", str(directory)]) == 0
+
+    assert stored(home) == stored(other) == [("FINISHED", EVALUATIONS)]
+    stores = {json.loads(file.read_text())["uri"]: file.name for file in directory.glob("mlflow*.json")}
+    assert sorted(stores) == [f"sqlite:///{home}", f"sqlite:///{other}"]
+    assert stores[f"sqlite:///{home}"] == "mlflow.json"
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == f"{directory}: synced"
+    assert said[1].endswith(f"later: python -m runner {' '.join(named)}")
+    assert said[-2] == f"{directory}: synced in sqlite:///{other}"
+
+
+def test_a_sweep_goes_to_another_store_whole(tmp_path: Path, empty_store: Callable[[Path], None]) -> None:
+    """Its runs and their parent, once, however often; what it knows of its own store is not touched."""
+    home, other = tmp_path / "home.db", tmp_path / "other.db"
+    empty_store(home)
+    empty_store(other)
+    for number in range(2):
+        directory = tmp_path / "sweep" / str(number)
+        made.whole(directory, f"sqlite:///{home}", tmp_path / "a", 3, run_id=f"{number}", parent="sweep 0")
+    sync(tmp_path / "sweep")
+    for _ in range(2):
+        report = sync(tmp_path / "sweep", settings={"uri": f"sqlite:///{other}"})
+
+        assert (report.state, report.uri) == ("synced", f"sqlite:///{other}")
+        assert sorted(stored(other)) == sorted(stored(home)) == [("FINISHED", 0), *[("FINISHED", 3)] * 2]
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("tracking.uri=./x", "tracking.uri: must start with one of sqlite"),
+        ("tracking.timeout=3", "tracking.timeout"),
+        ("tracing.uri=sqlite:///x.db", "tracing.uri"),
+    ],
+)
+def test_what_sync_does_not_take_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], word: str, said: str
+) -> None:
+    """A setting it would have to ignore, or an address that is none, before anything is uploaded."""
+    directory = made.whole(tmp_path / "run", f"sqlite:///{tmp_path}/x.db", tmp_path / "artifacts", 3)
+
+    assert main(["sync", str(directory), word]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+    assert not list(directory.glob("mlflow*.json"))
 
 
 def test_sweeps_and_workloads_are_parents_and_children(tracked, tmp_path, request):
