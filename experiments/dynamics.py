@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import require_integer, require_positive
@@ -32,8 +33,10 @@ class Evolution:
 
     hamiltonian: SparsePauliOp
     """On logical qubits."""
+    bits: str
+    """The initial state, qubit 0 last."""
     start: QuantumCircuit
-    """Prepares the initial state."""
+    """Prepares it."""
     names: list[str]
     """The observables in words."""
     observables: list[SparsePauliOp]
@@ -111,7 +114,7 @@ class Dynamics(Experiment):
         observables = [self.observable(index, name, hamiltonian) for index, name in enumerate(names)]
         times = [self.total_time * moment / self.steps for moment in self.moments]
         exact = exact_values(hamiltonian, bits, observables, times) if qubits <= MAX_EXACT_QUBITS else None
-        return Evolution(hamiltonian, start, names, observables, exact)
+        return Evolution(hamiltonian, bits, start, names, observables, exact)
 
     def observable(self, index: int, name: str, hamiltonian: SparsePauliOp) -> SparsePauliOp:
         """The operator of a declared observable.
@@ -139,14 +142,9 @@ class Dynamics(Experiment):
         """One job per moment; one row with every observable, its exact value and the largest error."""
         evolution: Evolution = lab.prepared
         workload = lab.workload("dynamics")
+        pub = self.carried_on(lab, evolution)
         for number, moment in enumerate(self.moments):
-            circuit = lab.fit(self.evolved(evolution, moment))
-            layout = circuit.layout
-            observables = [
-                observable.apply_layout(layout) if layout else observable
-                for observable in evolution.observables
-            ]
-            data = workload.estimate((circuit, observables))[0].data
+            data = workload.estimate(pub(moment))[0].data
             row: dict[str, Any] = {"time": self.total_time * moment / self.steps, "steps": moment}
             for place, name in enumerate(evolution.names):
                 row[name] = float(data.evs[place])
@@ -162,6 +160,26 @@ class Dynamics(Experiment):
             stop_reason=f"{self.steps} steps of order {self.order}",
             table=lab.table,
         )
+
+    def carried_on(self, lab: Lab, evolution: Evolution) -> Callable[[int], tuple[Any, ...]]:
+        """What gives the PUB after so many steps: the last state carried on, where that can be, or all of them."""
+        from qiskit import QuantumCircuit
+
+        step = replace(evolution, start=QuantumCircuit(evolution.start.num_qubits))
+        circuit = lab.fit(self.evolved(step, 1))
+        moments = lab.moments(evolution.bits, circuit, evolution.observables)
+        if moments is not None:
+            return lambda steps: (circuit, moments(steps))
+
+        def from_start(steps: int) -> tuple[Any, ...]:
+            circuit = lab.fit(self.evolved(evolution, steps))
+            layout = circuit.layout
+            return circuit, [
+                observable.apply_layout(layout) if layout else observable
+                for observable in evolution.observables
+            ]
+
+        return from_start
 
     def evolved(self, evolution: Evolution, steps: int) -> QuantumCircuit:
         """The initial state after this many Trotter steps."""

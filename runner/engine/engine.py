@@ -14,6 +14,7 @@ from qiskit.quantum_info import SparsePauliOp
 
 from runner.engine.aer import METHODS
 from runner.engine.estimator import EstimatorPlan
+from runner.engine.evolution import Evolution
 from runner.engine.executed import is_plain
 from runner.engine.measurement import SimulationOptions
 from runner.engine.sampler import SamplerPlan
@@ -96,6 +97,19 @@ class Engine:
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """The plan that samples this circuit's measurements, remembered by structure."""
         return self._remembered(circuit, None, lambda: SamplerPlan(circuit, self._options))
+
+    def evolution(self, start: str, circuit: QuantumCircuit, observables: Any) -> Evolution | None:
+        """The moments of a product state on which the circuit acts again and again, to be planned one by one.
+
+        Args:
+            start: the product state in bits, qubit 0 last.
+            circuit: without parameters.
+            observables: as of `estimator_plan`.
+
+        Returns:
+            None where states cannot be carried on, see `Evolution.of`; each moment is a circuit of its own then.
+        """
+        return Evolution.of(start, circuit, observables, self._options)
 
     def _remembered(self, circuit: QuantumCircuit, observables: Any, make: Callable[[], Any]) -> Any:
         identity = (id(circuit), id(observables))

@@ -221,7 +221,7 @@ class EstimatorPlan:
     @cached_property
     def _labels(self) -> list[str]:
         """What Aer calls the observables."""
-        return [f"o{index}" for index in range(len(self._reduced[1]))]
+        return [f"o{index}" for index in range(len(self.reduced[1]))]
 
     @cached_property
     def _by_readout(self) -> bool:
@@ -236,8 +236,15 @@ class EstimatorPlan:
     def _active(self) -> list[int]:
         return sorted(self._anatomy.touched) or [0]
 
+    @property
+    def in_one_piece(self) -> bool:
+        """Whether the kernel runs it as one state, and every qubit takes part."""
+        if self._no_kernel_because or len(self._active) < self._anatomy.circuit.num_qubits:
+            return False
+        return len(components(self._anatomy, self._active)) == 1
+
     @cached_property
-    def _reduced(self) -> tuple[tuple[NDArray, NDArray], NDArray]:
+    def reduced(self) -> tuple[tuple[NDArray, NDArray], NDArray]:
         """Terms on the active qubits, the others being |0⟩: ((x, z), coefficients), equal terms added up."""
         terms, active = self.terms, self._active
         idle = np.ones(terms.num_qubits, dtype=bool)
@@ -254,7 +261,8 @@ class EstimatorPlan:
         return (both[:, : len(active)], both[:, len(active) :]), coefficients
 
     @cached_property
-    def _compact(self) -> QuantumCircuit:
+    def compact(self) -> QuantumCircuit:
+        """The circuit on the active qubits."""
         return compact(self._anatomy, self._active)
 
     @cached_property
@@ -269,7 +277,7 @@ class EstimatorPlan:
             return f"the simulation method is {options.method}"
         if options.kernel is None:
             return "the kernel is switched off (engine=aer) or numba is not installed"
-        if len(self._active) > _SPLIT_FROM and is_clifford(self._compact):
+        if len(self._active) > _SPLIT_FROM and is_clifford(self.compact):
             return "it is simulated as a stabilizer state"
         if self._by_readout:
             return f"{len(self._active)} qubits are too many for the kernel"
@@ -281,8 +289,8 @@ class EstimatorPlan:
             if self._no_kernel_because:
                 return None
             assert self._options.kernel is not None
-            (x, z), coefficients = self._reduced
-            return self._options.kernel(self._compact, self._parameters, x, z, coefficients)
+            (x, z), coefficients = self.reduced
+            return self._options.kernel(self.compact, self._parameters, x, z, coefficients)
 
     @cached_property
     def _expectation_program(self) -> AerProgram:
@@ -293,7 +301,7 @@ class EstimatorPlan:
         from qiskit.quantum_info import SparsePauliOp
         from qiskit_aer.library import SaveExpectationValue
 
-        circuit = self._compact.copy()
+        circuit = self.compact.copy()
         size = circuit.num_qubits
         method = self._options.method
         if method == "automatic" and size > _SPLIT_FROM and is_clifford(circuit):
@@ -302,7 +310,7 @@ class EstimatorPlan:
             require(16 << size, f"a state vector of {size} qubits")
         elif method == "density_matrix":
             require(16 << (2 * size), f"a density matrix of {size} qubits")
-        (x, z), coefficients = self._reduced
+        (x, z), coefficients = self.reduced
         for index, row in enumerate(coefficients):
             used = np.flatnonzero(row)
             labels = [_label(x[t], z[t]) for t in used] or ["I" * size]

@@ -50,6 +50,9 @@ class Record:
     workload), because between threads only the order within a stream is fixed.
     """
 
+    identity = IDENTITY
+    """How this run's jobs were told apart, and its shots drawn, when it was started."""
+
     def __init__(self, journal: Journal, recorded: Sequence[Event] = ()) -> None:
         self._journal = journal
         self._lock = threading.Lock()
@@ -61,7 +64,6 @@ class Record:
         """Jobs answered from the journal so far."""
         self._recorded = recorded
         self.identity = identity_of(recorded)
-        """How this run's jobs were told apart, and its shots drawn, when it was started."""
         measured: set[int] = set()
         for place in lasting_places(recorded, resumed=True):
             event = recorded[place]

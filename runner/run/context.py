@@ -18,7 +18,7 @@ from runner.errors import RunnerError, RuntimeSessionError, StorageError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
 from runner.record.redaction import redact
-from runner.record.replay import RESULTS, Record
+from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
 from runner.run.objective import EnergyFunction, Objective, Term, Workload
 from runner.run.overlap import Overlap
@@ -123,6 +123,23 @@ class Lab:
     def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """The ISA circuit of a circuit that only the run itself could make."""
         return fit(circuit, self._backend, self.config)
+
+    def moments(
+        self, start: str, circuit: QuantumCircuit, observables: Sequence[Any]
+    ) -> Callable[[int], Any] | None:
+        """What stands for the observables in PUBs of a circuit that has acted so many times on a product state.
+
+        None where no state is carried on: the backend cannot, or the run was begun when none was.
+
+        Args:
+            start: the product state in bits, qubit 0 last.
+            circuit: ISA circuit, without parameters.
+            observables: in its layout.
+        """
+        planner = self._backend.planner
+        if planner is None or self.record.identity < COUNTED:
+            return None
+        return planner.moments(start, circuit, list(observables))
 
     def so_far(self, reason: str) -> Outcome:
         """What is known when the experiment did not get to its end: the lowest evaluation of any workload."""

@@ -134,6 +134,24 @@ class LocalBackend(BackendV2):
         """
         return Planned(self, self.estimator_plan(circuit, observables))
 
+    def moments(
+        self, start: str, circuit: QuantumCircuit, observables: Any
+    ) -> Callable[[int], Planned] | None:
+        """Return what plans the observables after so many repetitions of an ISA circuit on a product state.
+
+        Args:
+            start: The product state in bits, qubit 0 last.
+            circuit: What is repeated, without parameters.
+            observables: What is looked at.
+
+        Returns:
+            None where the state cannot be carried on from one moment to the next.
+        """
+        if not self.ideal:
+            return None
+        evolution = self.engine.evolution(start, circuit, observables)
+        return None if evolution is None else lambda times: Planned(self, evolution.at(times))
+
     def sampler_plan(self, circuit: QuantumCircuit) -> Any:
         """Return the engine's plan for an ISA circuit with measurements."""
         return self._plan(circuit, lambda: self.engine.sampler_plan(circuit))

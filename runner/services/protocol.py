@@ -83,6 +83,13 @@ class Planner(Protocol):
         """What stands for the observables, as `plan`, in PUBs of a circuit that is evaluated again and again."""
         ...
 
+    def moments(self, start: str, circuit: QuantumCircuit, observables: Any) -> Callable[[int], Any] | None:
+        """What stands for the observables after so many repetitions of a circuit on a product state.
+
+        None where the state cannot be carried on, and each moment is a circuit of its own.
+        """
+        ...
+
 
 @runtime_checkable
 class Backend(Protocol):

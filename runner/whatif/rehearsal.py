@@ -59,6 +59,13 @@ class Stage(Engine):
             circuit, observables, lambda: self.estimates(circuit, observables, self._options)
         )
 
+    def evolution(self, start: str, circuit: QuantumCircuit, observables: Any) -> Any:
+        """Moments that all cost what the first does; None where the engine would carry no state on."""
+        del start
+        if self._options.kernel is None or self._options.noise_model or self._options.target is not None:
+            return None
+        return _MadeUpEvolution(self.estimates(circuit, observables, self._options))
+
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """A plan with real registers and duration."""
         return self._remembered(circuit, None, lambda: _MadeUpSamples(circuit, self._options))
@@ -96,6 +103,16 @@ class _UsualEstimates(_MadeUpEstimates):
         return float(mean_variances(self.terms).max())
 
 
+class _MadeUpEvolution:
+    def __init__(self, plan: EstimatorPlan) -> None:
+        self._plan = plan
+
+    def at(self, times: int) -> EstimatorPlan:
+        """The same plan for every moment."""
+        del times
+        return self._plan
+
+
 Stage.estimates = _MadeUpEstimates
 
 
@@ -121,6 +138,11 @@ class TrialStage(Engine):
         """The plan itself, of a small circuit."""
         self._require_small(circuit)
         return super().sampler_plan(circuit)
+
+    def evolution(self, start: str, circuit: QuantumCircuit, observables: Any) -> Any:
+        """The moments themselves, of a small circuit."""
+        self._require_small(circuit)
+        return super().evolution(start, circuit, observables)
 
     def _require_small(self, circuit: QuantumCircuit) -> None:
         used = len({qubit for item in circuit.data for qubit in item.qubits})

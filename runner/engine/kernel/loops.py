@@ -902,34 +902,70 @@ def gradients(integers, reals, passes, weights, values, first, second, flags, sc
 
 
 @_jit
+def measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, result):
+    """|amplitude|² of all outcomes of one state, (bases, 2^n); `letters` as of `basis_probabilities`."""
+    size = 1 << num_qubits
+    half = math.sqrt(0.5)
+    for basis in range(letters.shape[0]):
+        any_y = False
+        for qubit in range(num_qubits):
+            letter = letters[basis, qubit]
+            flags[qubit] = 1 if letter else 0
+            scratch[qubit] = half if letter else 1.0
+            scratch[SINE + qubit] = -half if letter else 0.0
+            scratch[BIT_ANGLES + qubit] = -0.5 * math.pi if letter == 2 else 0.0
+            any_y = any_y or letter == 2
+        for i in range(0, 2 * size, 4):
+            store(rotated, i, load(state, i))
+        if any_y:
+            phase_table(scratch, 0, low_bits, PHASES)
+            phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
+            multiply_phases(rotated, 1, num_qubits, low_bits, scratch, 1.0)
+        rotate(rotated, 2 * size, num_qubits, flags, scratch)
+        for i in range(size):
+            result[basis, i] = rotated[i] * rotated[i] + rotated[i + size] * rotated[i + size]
+
+
+@_jit
 def basis_probabilities(integers, reals, values, letters, first, second, flags, scratch, result):
     """|amplitude|² of all outcomes, (sets, bases, 2^n); `letters[b, q]` is 0 for z or nothing, 1 for x, 2 for y."""
     meta = integers[META]
     num_qubits, low_bits = integers[meta], integers[meta + 2]
-    size = 1 << num_qubits
-    half = math.sqrt(0.5)
     for row in range(values.shape[0]):
         bind(integers, reals, values, row, scratch)
         in_first = prepare(integers, reals, first, second, flags, scratch)
         state, rotated = (first, second) if in_first else (second, first)
-        for basis in range(letters.shape[0]):
-            any_y = False
-            for qubit in range(num_qubits):
-                letter = letters[basis, qubit]
-                flags[qubit] = 1 if letter else 0
-                scratch[qubit] = half if letter else 1.0
-                scratch[SINE + qubit] = -half if letter else 0.0
-                scratch[BIT_ANGLES + qubit] = -0.5 * math.pi if letter == 2 else 0.0
-                any_y = any_y or letter == 2
-            for i in range(0, 2 * size, 4):
-                store(rotated, i, load(state, i))
-            if any_y:
-                phase_table(scratch, 0, low_bits, PHASES)
-                phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
-                multiply_phases(rotated, 1, num_qubits, low_bits, scratch, 1.0)
-            rotate(rotated, 2 * size, num_qubits, flags, scratch)
-            for i in range(size):
-                result[row, basis, i] = rotated[i] * rotated[i] + rotated[i + size] * rotated[i + size]
+        measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, result[row])
+
+
+@_jit
+def carry_on(integers, reals, values, times, first, second, flags, scratch):
+    """Run the program, with the first parameter set, `times` times on the state in `first`, where it ends as well."""
+    meta = integers[META]
+    num_qubits = integers[meta]
+    bind(integers, reals, values, 0, scratch)
+    in_first = True
+    for _ in range(times):
+        for stage in range(integers[meta + 1]):
+            state, other = (first, second) if in_first else (second, first)
+            stage_rotations(integers, stage, 1.0, flags, scratch)
+            rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
+            stage_phases(integers, reals, stage, state, 1, 1.0, scratch)
+            if integers[integers[PERMUTES] + stage]:
+                low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
+                stage_permutation(integers, stage, other, state, 1, low, high)
+                in_first = not in_first
+    if not in_first:
+        for i in range(0, 2 << num_qubits, 4):
+            store(first, i, load(second, i))
+
+
+@_jit
+def state_energies(integers, reals, passes, weights, state, result):
+    """Expectation values of every observable in one state, (observables,)."""
+    num_qubits, patterns = integers[integers[META]], reals_at(integers, PATTERNS)
+    for index in range(result.shape[0]):
+        result[index] = energy(state, num_qubits, index, passes, weights, reals, patterns)
 
 
 @_jit

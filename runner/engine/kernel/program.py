@@ -60,14 +60,19 @@ class Stage:
 
 
 class StageBuilder:
-    """Places gates into the earliest stage their order allows."""
+    """Places gates into the earliest stage their order allows.
 
-    def __init__(self, num_qubits: int) -> None:
+    Args:
+        num_qubits: of the circuit.
+        from_zero: it begins with |0…0⟩, whose phases do not matter.
+    """
+
+    def __init__(self, num_qubits: int, *, from_zero: bool = True) -> None:
         self.num_qubits = num_qubits
         self.stages = [Stage(num_qubits)]
         self._level = [0] * num_qubits
         self._closed = [False] * num_qubits
-        self._fresh = [True] * num_qubits
+        self._fresh = [from_zero] * num_qubits
         self._pending: list[list[tuple[str, Angle]]] = [[] for _ in range(num_qubits)]
 
     def single(self, qubit: int, *items: tuple[str, Angle]) -> None:
@@ -380,10 +385,10 @@ class Program:
     backward_low: NDArray
 
 
-def compile_program(circuit: QuantumCircuit) -> Program:
-    """The kernel's program of a unitary circuit; `Unsupported` if it has none."""
+def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True) -> Program:
+    """The kernel's program of a unitary circuit, on |0…0⟩ or on any state; `Unsupported` if it has none."""
     size = max(circuit.num_qubits, MIN_QUBITS)
-    builder = StageBuilder(size)
+    builder = StageBuilder(size, from_zero=from_zero)
     for item in circuit.data:
         append(builder, item, [circuit.find_bit(bit).index for bit in item.qubits])
     stages = builder.finish()

@@ -32,6 +32,7 @@ class StateVectorKernel:
         z: which qubits each term signs, (terms, qubits).
         coefficients: of the terms in each observable, (observables, terms).
         threads: how many may work on a batch of parameter sets.
+        from_zero: the circuit acts on |0…0⟩; False where it is to carry other states on.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class StateVectorKernel:
         coefficients: NDArray | None = None,
         *,
         threads: int = 1,
+        from_zero: bool = True,
     ) -> None:
-        program = compile_program(circuit)
+        program = compile_program(circuit, from_zero=from_zero)
         self.num_qubits = program.num_qubits
         self._circuit_qubits = circuit.num_qubits
         self._angles = Angles(parameters, program.expressions)
@@ -100,10 +102,7 @@ class StateVectorKernel:
 
     def probabilities(self, values: NDArray, bases: Sequence[Sequence[tuple[int, str]]]) -> list[NDArray]:
         """Per basis, given as (qubit, letter) pairs, the probabilities (B, 2^k) of outcomes of those qubits."""
-        letters = np.zeros((len(bases), self.num_qubits), dtype=np.int64)
-        for row, basis in enumerate(bases):
-            for qubit, letter in basis:
-                letters[row, qubit] = "ZXY".index(letter)
+        letters = self._letters(bases)
         table = np.empty((len(values), len(bases), 1 << self.num_qubits))
 
         def work(inputs: NDArray, table: NDArray) -> None:
@@ -113,6 +112,47 @@ class StateVectorKernel:
             )
 
         self._in_threads(work, values if self._direct else self._angles(values), table)
+        return [self._marginal(table[:, row], [q for q, _ in basis]) for row, basis in enumerate(bases)]
+
+    def _letters(self, bases: Sequence[Sequence[tuple[int, str]]]) -> NDArray:
+        letters = np.zeros((len(bases), self.num_qubits), dtype=np.int64)
+        for row, basis in enumerate(bases):
+            for qubit, letter in basis:
+                letters[row, qubit] = "ZXY".index(letter)
+        return letters
+
+    # states that are carried on: `state` holds the real parts, (2^n,), and then the imaginary ones ----------------
+
+    def basis_state(self, index: int) -> NDArray:
+        """The state |index⟩, to be carried on."""
+        require(48 << self.num_qubits, f"a state vector of {self.num_qubits} qubits and two copies")
+        state = np.zeros(2 << self.num_qubits)
+        state[index] = 1.0
+        return state
+
+    def carry_on(self, state: NDArray, times: int) -> None:
+        """Run the circuit, which has no parameters, so many times on a state, in place."""
+        _, second, flags, scratch, _ = self._buffers(1)
+        kernel.loop("carry_on")(
+            self._integers, self._reals, np.zeros((1, 0)), times, state, second, flags, scratch
+        )
+
+    def state_energies(self, state: NDArray) -> NDArray:
+        """Expectation values in a state, (1, S)."""
+        result = np.empty((1, self._num_observables))
+        kernel.loop("state_energies")(
+            self._integers, self._reals, self._passes, self._weights, state, result[0]
+        )
+        return result
+
+    def state_probabilities(
+        self, state: NDArray, bases: Sequence[Sequence[tuple[int, str]]]
+    ) -> list[NDArray]:
+        """Per basis the probabilities (1, 2^k) of outcomes in a state, as of `probabilities`."""
+        _, second, flags, scratch, _ = self._buffers(1)
+        table = np.empty((1, len(bases), 1 << self.num_qubits))
+        size, low = self.num_qubits, split_bits(self.num_qubits)[0]
+        kernel.loop("measured_in")(state, second, size, low, self._letters(bases), flags, scratch, table[0])
         return [self._marginal(table[:, row], [q for q, _ in basis]) for row, basis in enumerate(bases)]
 
     @property
