@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 LIKE_RUN = {"run", "forecast"}
 """Verbs that take a declaration."""
-OWN_PLUGIN = ("docs/extend.md", "docs/declare.md")
+OWN_PLUGIN = ("docs/extend.md", "docs/declare.md", "docs/hydra.md")
 """Pages whose examples need code that the reader writes first; their own tests run them."""
 
 

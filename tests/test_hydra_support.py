@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import csv
+import importlib
+import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +24,15 @@ from omegaconf import OmegaConf
 
 from runner.__main__ import main
 from runner.cli.line import verbs
+from runner.declare import registry
 from runner.declare.checks import shorten
 from runner.declare.hydra_support import FLAGS, KEYS, Feature, feature, table
+from runner.sweep.launcher import LAUNCHERS
+from runner.sweep.optuna import SWEEPERS
 
 ROOT = Path(__file__).parents[1]
 HYDRAS = Path(hydra.__file__).parent / "conf" / "hydra"
+QUIET = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=3", "estimator.default_shots=10")
 GLOBAL = "# @package _global_\n"
 LAUNCHER = """
 from dataclasses import dataclass
@@ -231,3 +241,98 @@ def test_the_documentation_has_the_list(capsys: pytest.CaptureFixture[str]) -> N
     text = " ".join(capsys.readouterr().out.split())
     for item in (*FLAGS, *KEYS):
         assert f"{item.what}: {item.why}" in text
+
+
+def table_of(folder: str) -> list[dict[str, str]]:
+    """The rows of a sweep's table."""
+    return list(csv.DictReader(Path(folder, "sweep.csv").read_text().splitlines()))
+
+
+@pytest.fixture
+def own_modules(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The modules of docs/hydra.md under their names, forgotten afterwards."""
+    page = (ROOT / "docs" / "hydra.md").read_text(encoding="utf-8")
+    for name, text in re.findall(r"```python\n# (\w+\.py)\n(.*?)```", page, flags=re.DOTALL):
+        (workdir / name).write_text(text)
+    monkeypatch.syspath_prepend(str(workdir))
+    before = [(known, dict(known)) for known in (LAUNCHERS, SWEEPERS, registry._engines)]
+    yield
+    for known, content in before:
+        known.clear()
+        known.update(content)
+    for name in ("pool", "evolution", "wrong"):
+        sys.modules.pop(name, None)
+
+
+def test_a_launcher_of_ones_own_carries_out_a_sweep_and_its_resume(
+    workdir: Path, own_modules: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The example of docs/hydra.md: in processes of its own, recorded, and asked for again by `resume`."""
+    words = [*QUIET, "plugins=[pool]", "hydra/launcher=pool", "hydra.launcher.workers=1", "hydra.sweep.dir=s"]
+    assert main(["-m", *words, "seed=1,2"]) == 0
+    assert json.loads(Path("s/sweep.json").read_text())["launcher"] == {
+        "name": "pool",
+        "values": {"workers": 1},
+    }
+    assert [row["status"] for row in table_of("s")] == ["finished"] * 2
+    shutil.rmtree("s/1")
+    capsys.readouterr()
+
+    assert main(["resume", "s", "plugins=[pool]"]) == 2
+    assert "hydra.launcher.workers: counts only from the command line" in capsys.readouterr().err
+    assert main(["resume", "s", "plugins=[pool]", "hydra/launcher=basic"]) == 0
+    assert [row["status"] for row in table_of("s")] == ["finished"] * 2
+    LAUNCHERS.pop("pool")
+    assert main(["resume", "s"]) == 2
+    assert "hydra/launcher: 'pool' is not here; add the plugins=[…] that has it" in capsys.readouterr().err
+
+
+def test_a_sweeper_of_ones_own_chooses_the_trials(workdir: Path, own_modules: None) -> None:
+    """The other example: a subclass with a sampler and a setting of its own."""
+    words = [*QUIET, "plugins=[evolution]", "hydra/sweeper=evolution", "hydra.sweeper.storage=null"]
+    assert (
+        main(
+            [
+                "-m",
+                *words,
+                "hydra.sweeper.n_trials=2",
+                "ansatz.reps=1,2",
+                "seed=range(0,1000)",
+                "hydra.sweep.dir=s",
+            ]
+        )
+        == 0
+    )
+
+    recorded = json.loads(Path("s/sweep.json").read_text())["sweeper"]
+    assert (recorded["name"], recorded["values"]["population"]) == ("evolution", 20)
+    assert [row["status"] for row in table_of("s")] == ["finished"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("SCHEMAS = {'launcher': {'x': int}}", "launcher 'x' of 'wrong' must be a dataclass derived from"),
+        ("SCHEMAS = {'sweeper': {'x': int}}", "sweeper 'x' of 'wrong' must be a dataclass derived from"),
+        ("SCHEMAS = {'hydra': {'x': int}}", "'wrong' adds to 'hydra', which is no config group"),
+    ],
+)
+def test_a_plugin_that_cannot_launch_is_refused(
+    text: str, told: str, workdir: Path, own_modules: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told when it is loaded, before anything is composed."""
+    (workdir / "wrong.py").write_text(text)
+    importlib.invalidate_caches()
+    sys.modules.pop("wrong", None)
+
+    assert told in refused(["plugins=[wrong]", "-m", "seed=1,2"], capsys)
+
+
+def test_launchers_and_sweepers_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--help hydra/launcher` and `--help hydra/sweeper` list every one with its settings."""
+    for group, known in (("launcher", LAUNCHERS), ("sweeper", SWEEPERS)):
+        assert main(["--help", f"hydra/{group}"]) == 0
+        text = capsys.readouterr().out
+        for name, cls in known.items():
+            assert f"\n  {name} " in text
+            assert all(f"hydra.{group}.{item.name}=" in text for item in fields(cls))

@@ -19,6 +19,9 @@ from runner.declare.checks import require_choice
 from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.registry import added, load, registered
 
+ENGINES = ("hydra/launcher", "hydra/sweeper")
+"""Groups of Hydra's whose choices are ours."""
+
 USAGE = """\
 Run a quantum experiment in a Runtime session, on Aer, exactly as declared.
 
@@ -40,8 +43,10 @@ def help_on(words: Sequence[str]) -> str:
         return manual()
     if name.lower() in VERBS and "=" not in words[0]:
         return "\n".join(verb_page(verbs()[name.lower()]))
-    require_choice("--help", name, (*GROUPS, *VERBS))
+    require_choice("--help", name, (*GROUPS, *ENGINES, *VERBS))
     load()
+    if name in ENGINES:
+        return "\n".join(engines(name))
     return "\n".join(_group(name, in_full=True))
 
 
@@ -58,7 +63,8 @@ def manual() -> str:
         lines += ["", *_group(name)]
     lines += [
         "",
-        "More: `--help GROUP` for every choice of a group in full, e.g. `python -m runner --help optimizer`.",
+        "More: `--help GROUP` for every choice of a group in full, e.g. `python -m runner --help optimizer`;",
+        "      `--help hydra/launcher` and `--help hydra/sweeper` for where a sweep runs and how it chooses.",
         "Exit codes: 0 finished, 1 failed, 2 bad input, 3 stopped and resumable, 4 not tracked though required,",
         "            5 storage, 130/143 interrupted and resumable.",
     ]
@@ -85,6 +91,18 @@ def flags(verb: Verb) -> Iterator[str]:
         value = "|".join(flag.choices) or flag.value
         names = f"{flag.short}, {flag.name}" if flag.short else flag.name
         yield from _described(f"{names} {value}".rstrip(), flag.does)
+
+
+def engines(group: str) -> Iterator[str]:
+    """Every launcher, or every sweeper, with its settings."""
+    from runner.sweep.launcher import LAUNCHERS
+    from runner.sweep.optuna import SWEEPERS
+
+    yield f"{group}=… with -m (default: basic)"
+    for name, cls in (LAUNCHERS if group == "hydra/launcher" else SWEEPERS).items():
+        yield ""
+        yield from _wrapped(f"  {name:<18} ", (inspect.getdoc(cls) or "").partition("\n")[0])
+        yield from _fields(cls, prefix=f"{group.replace('/', '.')}.", named=False)
 
 
 def _described(name: str, text: str) -> list[str]:
@@ -144,10 +162,11 @@ def _defaults_list(path: Path) -> list[Any]:
     return list((yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", []))
 
 
-def _fields(cls: type[Any], prefix: str, skip: tuple[str, ...] = ()) -> Iterator[str]:
+def _fields(cls: type[Any], prefix: str, skip: tuple[str, ...] = (), *, named: bool = True) -> Iterator[str]:
+    """One or more lines per field; `named`: what the choice is called is a field of it, and no setting."""
     documentation = field_docs(cls)
     for item in fields(cls):
-        if item.name in (*skip, "name") and prefix + item.name != "name":
+        if item.name in skip or (item.name == "name" and named and prefix):
             continue
         nested = _nested(item)
         if nested is not None:

@@ -56,7 +56,7 @@ def _check_part(key: str, node: DictConfig, overrides: Sequence[str]) -> None:
     alone = _typed_alone(key, node, overrides)
     assert isinstance(found, dict)
     for name, value in ((str(name), value) for name, value in found.items()):
-        code = name in RUNS_CODE or RESOLVER.search(str(value))
+        code = _reaches_code(OmegaConf.get_type(node), name) or RESOLVER.search(str(value))
         if code and value != alone.get(name):
             raise _must_be_typed(f"{key}.{name}", f"{key}.{name}=…")
 
@@ -70,7 +70,7 @@ def _typed_alone(key: str, node: DictConfig, overrides: Sequence[str]) -> dict[s
 
     cls = OmegaConf.get_type(node)
     if cls is dict:
-        raise ConfigError("names no schema; choose one of the launchers of --help", key=key)
+        raise ConfigError(f"names no schema; choose one of --help {key.replace('.', '/')}", key=key)
     root, part = key.split(".")
     alone = OmegaConf.create({root: {part: OmegaConf.structured(cls)}})
     typed = [item for item in parse(overrides) if item.key_or_group.startswith(f"{key}.")]
@@ -100,10 +100,15 @@ def check_launcher(name: str, values: Mapping[str, Any], cls: type[Any]) -> None
         ConfigError: naming the setting, and what to type.
     """
     usual = {item.name: _default(item) for item in fields(cls)}
-    for setting in RUNS_CODE:
-        if values.get(setting) != usual.get(setting):
+    for setting in values:  # those that are not recorded are as usual
+        if _reaches_code(cls, setting) and values[setting] != usual.get(setting):
             key = f"hydra.launcher.{setting}"
             raise _must_be_typed(key, f"hydra/launcher={name} {key}=…")
+
+
+def _reaches_code(cls: type[Any], setting: str) -> bool:
+    """Whether a setting may reach a shell; of a plug-in's class nobody knows what its settings do."""
+    return setting in RUNS_CODE or not cls.__module__.startswith("runner.")
 
 
 def _default(item: Any) -> Any:

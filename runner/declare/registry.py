@@ -27,6 +27,9 @@ MODULES = {
 }
 """Config group → the module that carries it out and exports `SCHEMAS`."""
 
+ENGINES = {"launcher": "runner.sweep.launcher", "sweeper": "runner.sweep.optuna"}
+"""Groups of Hydra's own that plug-ins may add to → the module whose `add` takes in what they bring."""
+
 ENTRY_POINTS = "runner.plugins"
 """Entry-point group through which an installed package adds its own choices."""
 
@@ -34,6 +37,7 @@ MODULE = re.compile(r"[\w-]+(\.[\w-]+)*")
 """A module's name: nothing relative, no path."""
 
 _plugins: dict[str, dict[str, type[Any]]] = {}
+_engines: dict[str, dict[str, type[Any]]] = {}
 _stored: dict[tuple[str, str], type[Any]] = {}
 
 
@@ -104,6 +108,9 @@ def register(plugins: Sequence[str] = ()) -> None:
     for group, schemas in _plugins.items():
         for name, cls in schemas.items():
             store.store(group=group, name=name, node=cls(name=name))
+    for group, schemas in _engines.items():
+        for name, cls in schemas.items():
+            store.store(group=f"hydra/{group}", name=name, node=cls)
 
 
 def generation() -> frozenset[Any]:
@@ -174,9 +181,13 @@ def _adopt(module: Any, origin: str) -> None:
     if not isinstance(schemas, dict):
         raise ConfigError(f"{origin!r} has no SCHEMAS dictionary; see docs/extend.md", key="plugins")
     for group, classes in schemas.items():
-        if group not in MODULES:
-            raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
         if group == "hamiltonian":
             classes = {name: adopted(cls) for name, cls in classes.items()}
-        _plugins.setdefault(group, {}).update(classes)
+        if group in ENGINES:
+            importlib.import_module(ENGINES[group]).add(classes, origin)
+            _engines.setdefault(group, {}).update(classes)
+        elif group in MODULES:
+            _plugins.setdefault(group, {}).update(classes)
+        else:
+            raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
         own_words(classes)

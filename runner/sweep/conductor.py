@@ -13,12 +13,13 @@ from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from runner.declare.config import Declaration, restore
 from runner.declare.hydra_support import refuse_outside
 from runner.declare.messages import check_secrets, parse
 from runner.declare.provenance import check_launcher, check_plugins, split_plugins
+from runner.declare.registry import load
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import OUTPUTS
 from runner.record.environment import commit, versions
@@ -122,6 +123,7 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
     """
     directory = SweepDirectory.existing(path)
     plugins, overrides = split_plugins(overrides)
+    load(plugins)  # the launcher may be one of theirs
     launcher = _recorded_launcher(directory, overrides)
     with _inside(directory):
         if directory.header.get("sweeper"):
@@ -441,9 +443,16 @@ def _recorded_launcher(directory: SweepDirectory, overrides: Sequence[str]) -> L
             launcher: Launcher | None = composer.settings().launcher
         return launcher
     recorded = directory.header.get("launcher")
-    if recorded:
-        check_launcher(recorded["name"], recorded["values"], LAUNCHERS[recorded["name"]])
-    return LAUNCHERS[recorded["name"]](**recorded["values"]) if recorded else None
+    if not recorded:
+        return None
+    name, values = recorded["name"], recorded["values"]
+    if name not in LAUNCHERS:
+        raise ConfigError(
+            f"{name!r} is not here; add the plugins=[…] that has it, or take another hydra/launcher",
+            key="hydra/launcher",
+        )
+    check_launcher(name, values, LAUNCHERS[name])
+    return cast(Launcher, LAUNCHERS[name](**values))
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -522,9 +522,26 @@ def _last_line(error: BaseException) -> str:
     return (lines[-1] if lines else type(error).__name__).strip()[:300]
 
 
-LAUNCHERS = {
+LAUNCHERS: dict[str, type[Any]] = {
     "joblib": JoblibLauncher,
     "submitit_local": SubmititLauncher,
     "submitit_slurm": SlurmLauncher,
     "ray": RayLauncher,
 }
+"""Name → what carries runs out; plug-ins add theirs."""
+
+
+def add(classes: Mapping[str, type[Any]], origin: str) -> None:
+    """Take in the launchers of a plug-in.
+
+    Raises:
+        ConfigError: one of them has not what a launcher needs.
+    """
+    for name, cls in classes.items():
+        if not (is_dataclass(cls) and issubclass(cls, ChecksHere) and callable(getattr(cls, "launch", None))):
+            raise ConfigError(
+                f"launcher {name!r} of {origin!r} must be a dataclass derived from "
+                "runner.sweep.launcher.ChecksHere with launch(tasks, directory, stop)",
+                key="plugins",
+            )
+        LAUNCHERS[name] = cls

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_choice, require_range
@@ -153,4 +153,21 @@ def corners(overrides: Sequence[Override]) -> list[dict[str, str]]:
     return found
 
 
-SWEEPERS = {"optuna": OptunaSweeper}
+SWEEPERS: dict[str, type[Any]] = {"optuna": OptunaSweeper}
+"""Name → what chooses combinations; plug-ins add theirs."""
+
+
+def add(classes: Mapping[str, type[Any]], origin: str) -> None:
+    """Take in the sweepers of a plug-in.
+
+    Raises:
+        ConfigError: one of them has not what a sweeper needs.
+    """
+    for name, cls in classes.items():
+        if not (isinstance(cls, type) and is_dataclass(cls) and issubclass(cls, OptunaSweeper)):
+            raise ConfigError(
+                f"sweeper {name!r} of {origin!r} must be a dataclass derived from "
+                "runner.sweep.optuna.OptunaSweeper, whose build(seed) gives a sampler of Optuna's",
+                key="plugins",
+            )
+        SWEEPERS[name] = cls

@@ -80,7 +80,7 @@ def search(
             settings,
             overrides,
             declared[0],
-            sweeper={"name": "optuna", "values": asdict(settings.sweeper)},
+            sweeper={"name": settings.choices["sweeper"], "values": asdict(settings.sweeper)},
             config_dirs=[str(Path(folder).absolute()) for folder in config_dirs],
         ),
     )
@@ -101,7 +101,7 @@ def resume_search(
         settings = composer.settings()
         recorded = directory.header["sweeper"].get("values")
         if recorded is not None:  # conf/ may say otherwise by now
-            settings = replace(settings, sweeper=OptunaSweeper(**recorded))
+            settings = replace(settings, sweeper=type(settings.sweeper)(**recorded))
         declared = base_of(directory, plugins)
         return _Search(composer, settings, directory, declared, launcher, quiet).carry_out()
 
