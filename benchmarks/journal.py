@@ -12,46 +12,31 @@ from pathlib import Path
 
 import numpy as np
 
+from runner.record.events import Evaluation, JobCompleted, JobSubmitted
 from runner.record.journal import Journal, read_journal
 
 
 def record_evaluation(journal: Journal, index: int, values: np.ndarray, energy: np.float64) -> None:
     job = f"0f2a7c1e-8d43-4b6a-9c55-{index:012x}"
+    session, digest = "5b0c9f6e-21a7-4f0e-8a39-77d2f3c1e480", "9f86d081884c7d659a2feaa0c55ad015"
     journal.write(
-        "job.submitted",
-        {
-            "job": job,
-            "workload": "cobyla",
-            "index": index,
-            "session": "5b0c9f6e-21a7-4f0e-8a39-77d2f3c1e480",
-            "tags": ["vqe", "h2"],
-            "program": "estimator",
-            "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            "pubs": [{"values": values, "precision": 0.01, "shape": []}],
-            "seed": 4_611_686_018_427_387_904 + index,
-            "time": 2.7 * index,
-        },
-    )
+        JobSubmitted(
+            job=job, workload="cobyla", index=index, digest=digest, session=session, backend="ideal",
+            tags=["vqe", "h2"], program="estimator", seed=4_611_686_018_427_387_904 + index, after=None,
+            time=2.7 * index, qpu_estimate=2.5, preparation=0.0,
+            pubs=[{"values": values, "precision": 0.01, "shape": []}], work=[[10_000, None]],
+        )
+    )  # fmt: skip
     journal.write(
-        "job.completed",
-        {
-            "job": job,
-            "workload": "cobyla",
-            "index": index,
-            "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
-            "status": "DONE",
-            "reason": None,
-            "code": None,
-            "started": 2.7 * index + 0.1,
-            "finished": 2.7 * index + 2.6,
-            "queue_seconds": 0.1,
-            "qpu_seconds": 2.5,
-            "result": [{"evs": energy, "stds": 0.0123 * abs(energy), "shots": 10_000}],
-        },
-    )
+        JobCompleted(
+            job=job, workload="cobyla", index=index, digest=digest, session=session, status="DONE", reason=None,
+            code=None, session_ended=False, started=2.7 * index + 0.1, finished=2.7 * index + 2.6,
+            time=2.7 * index + 2.6, queue_seconds=0.1, qpu_seconds=2.5,
+            result=[{"evs": energy, "stds": 0.0123 * abs(energy), "shots": 10_000}],
+        )
+    )  # fmt: skip
     journal.write(
-        "evaluation",
-        {"workload": "cobyla", "index": index, "job": job, "energy": energy, "stddev": 0.01, "best": energy},
+        Evaluation(workload="cobyla", index=index, energy=float(energy), stddev=0.01, best=float(energy))
     )
 
 

@@ -31,9 +31,9 @@ def our_loop(*overrides: str) -> tuple[float, int]:
     """Seconds from the first to the last evaluation of a run, and their number."""
     result = run(compose("tracking=off", "run.figures=false", *overrides))
     times = [
-        event["t"]
+        event.t
         for event in read_journal(result.directory / "journal.jsonl").events
-        if event["kind"] == "evaluation"
+        if event.kind == "evaluation"
     ]
     return times[-1] - times[0], len(times) - 1
 

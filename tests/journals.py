@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
+from runner.record.events import Event, RunStarted, event_of
 
-def started(**more: Any) -> dict[str, Any]:
+
+def told(kind: str, fields: dict[str, Any] | None = None, **more: Any) -> Event:
+    """A fact as a journal gives it back, whatever another release says or does not say in it."""
+    return event_of({"kind": kind, **(fields or {}), **more})
+
+
+def started(**more: Any) -> RunStarted:
     """The event a run begins with."""
-    return {
-        "kind": "run.started", "t": 1.8e9, "name": "made", "experiment": "vqe", "seed": 1, "overrides": [],
-        "config": {}, "schemas": {"hamiltonian": "pauli"}, "versions": {}, **more,
-    }  # fmt: skip
+    event = told(
+        "run.started", t=1.8e9, run_id="made", name="made", experiment="vqe", seed=1, overrides=[], config={},
+        schemas={"hamiltonian": "pauli"}, versions={}, threads=1, processor="any",
+    )  # fmt: skip
+    return RunStarted.read({**vars(event), **more})
 
 
-def session(time: float, state: str, reason: str = "", *, accepting: bool = True) -> dict[str, Any]:
+def session(time: float, state: str, reason: str = "", *, accepting: bool = True, **more: Any) -> Event:
     """One transition of the session s."""
-    return {
-        "kind": "session", "session": "s", "state": state, "reason": reason, "time": time,
-        "accepting_jobs": accepting, "mode": "dedicated", "backend": "ideal", "max_time": 100,
-    }  # fmt: skip
+    return told(
+        "session", session="s", state=state, status="", reason=reason, time=time, accepting_jobs=accepting,
+        **{"mode": "dedicated", "backend": "ideal", "max_time": 100, **more},
+    )  # fmt: skip
 
 
 def job(
@@ -32,29 +40,27 @@ def job(
     qpu: float | None = None,
     preparation: float = 0.0,
     result: Any = None,
-) -> list[dict[str, Any]]:
+    session: str | None = "s",
+) -> list[Event]:
     """Submission and completion of one job of the session s."""
     name = f"{workload}-{index}"
-    common = {"job": name, "workload": workload, "index": index, "session": "s"}
+    common = {"job": name, "workload": workload, "index": index, "digest": "", "session": session}
     used = 0.0 if started is None else finished - started - preparation
     return [
-        {
-            **common, "kind": "job.submitted", "time": submitted, "preparation": preparation, "backend": "ideal",
-            "tags": [], "qpu_estimate": used, "after": None, "work": [[100, None]],
-        },
-        {
-            **common, "kind": "job.completed", "status": status, "reason": None, "started": started,
-            "finished": finished, "time": finished, "qpu_seconds": used if qpu is None else qpu,
-            "queue_seconds": (finished if started is None else started) - submitted, "result": result,
-        },
+        told(
+            "job.submitted", common, time=submitted, preparation=preparation, backend="ideal", tags=[],
+            program="estimator", seed=1, qpu_estimate=used, after=None, pubs=[], work=[[100, None]],
+        ),
+        told(
+            "job.completed", common, status=status, reason=None, started=started, finished=finished, time=finished,
+            qpu_seconds=used if qpu is None else qpu, result=result,
+            queue_seconds=(finished if started is None else started) - submitted,
+        ),
     ]  # fmt: skip
 
 
-def evaluation(
-    index: int, energy: Any, best: float, workload: str = "vqe", stddev: float = 0.01
-) -> dict[str, Any]:
+def evaluation(index: int, energy: Any, best: float, workload: str = "vqe", stddev: float = 0.01) -> Event:
     """One evaluation."""
-    return {
-        "kind": "evaluation", "workload": workload, "index": index, "energy": energy, "stddev": stddev,
-        "best": best, "t": 1.8e9 + index,
-    }  # fmt: skip
+    return told(
+        "evaluation", workload=workload, index=index, energy=energy, stddev=stddev, best=best, t=1.8e9 + index
+    )

@@ -36,9 +36,9 @@ def energies(folder: Path) -> list[list[float]]:
     """Every energy of every run, to the last bit."""
     return [
         [
-            event["energy"]
+            event.energy
             for event in read_journal(folder / row["directory"] / "journal.jsonl").events
-            if event["kind"] == "evaluation"
+            if event.kind == "evaluation"
         ]
         for row in table(folder)
     ]

@@ -91,10 +91,10 @@ def test_time_to_measure_the_result_is_kept(session: str, workdir: Path) -> None
     """Of 60 s, an evaluation taking 12.5 s, the loop leaves what two jobs take: the energy is no pick."""
     result = run(compose(*QUIET, "optimizer=cobyla", f"session={session}", "session.max_time=60"))
 
-    measuring = [event for event in events(result, "job.completed") if event["workload"] == "result"]
+    measuring = [event for event in events(result, "job.completed") if event.workload == "result"]
     assert (result.status, result.exit_code, result.energy_kind) == ("stopped", 3, "measured")
-    assert [event["status"] for event in measuring] == ["DONE"] * len(measuring)
-    assert measuring[-1]["finished"] <= 60
+    assert [event.status for event in measuring] == ["DONE"] * len(measuring)
+    assert measuring[-1].finished <= 60
     assert result.error == result.energy - result.reference_energy
 
 
@@ -103,7 +103,7 @@ def test_what_could_not_be_measured_is_a_pick(workdir: Path, capsys: pytest.Capt
     declared = compose(*QUIET, "optimizer=cobyla", "session.max_time=60", "session.on_expiry=fail")
     result = run(declared, quiet=False)
 
-    lowest = min(event["energy"] for event in events(result, "evaluation"))
+    lowest = min(event.energy for event in events(result, "evaluation"))
     assert (result.status, result.energy_kind, result.energy) == ("failed", "pick", lowest)
     assert (result.error, result.stddev, result.error_sigmas, result.exact_energy) == (None,) * 4
     printed = capsys.readouterr().out
@@ -117,7 +117,7 @@ def test_exact_energies_are_not_measured_again(workdir: Path) -> None:
 
     evaluations = events(result, "evaluation")
     assert len(events(result, "job.submitted")) == len(evaluations) == 20
-    assert result.energy == result.exact_energy == min(event["energy"] for event in evaluations)
+    assert result.energy == result.exact_energy == min(event.energy for event in evaluations)
     assert (result.energy_kind, result.stddev, result.error_sigmas) == ("exact", 0, None)
 
 
@@ -128,7 +128,7 @@ def test_a_run_killed_while_it_measures_goes_on_to_the_same_bits(last: str, work
     shots = ["estimator.default_shots=300", "optimizer.max_evaluations=24"]
     whole = run(compose(*QUIET, "optimizer=spsa", *shots, *limit), directory="whole")
     shutil.copytree("whole", "broken")
-    kinds = [event["kind"] for event in read_journal(Path("broken/journal.jsonl")).events]
+    kinds = [event.kind for event in read_journal(Path("broken/journal.jsonl")).events]
     cut(Path("broken"), keep=kinds.index(last) + 1)
 
     again = resume("broken")
@@ -146,14 +146,14 @@ def test_choosing_and_reporting_take_different_shots(workdir: Path) -> None:
 
     (choice,) = events(result, "candidates")
     (report,) = events(result, "estimate")
-    energies = [candidate["energy"] for candidate in choice["candidates"]]
-    assert [candidate["origin"] for candidate in choice["candidates"]] == ["answer", "best"]
-    assert choice["chosen"] == energies.index(min(energies))
-    assert report["parameters"] == choice["candidates"][choice["chosen"]]["parameters"] == result.parameters
-    assert report["energy"] == result.energy not in energies
-    jobs = [event for event in events(result, "job.submitted") if event["workload"] == "result"]
+    energies = [candidate["energy"] for candidate in choice.candidates]
+    assert [candidate["origin"] for candidate in choice.candidates] == ["answer", "best"]
+    assert choice.chosen == energies.index(min(energies))
+    assert report.parameters == choice.candidates[choice.chosen]["parameters"] == result.parameters
+    assert report.energy == result.energy not in energies
+    jobs = [event for event in events(result, "job.submitted") if event.workload == "result"]
     assert len(jobs) == 2
-    assert jobs[0]["seed"] != jobs[1]["seed"]
+    assert jobs[0].seed != jobs[1].seed
 
 
 def test_a_job_that_would_be_too_long_is_cut_into_single_points(workdir: Path) -> None:

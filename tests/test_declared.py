@@ -15,6 +15,7 @@ import pytest
 from runner.declare.config import compose
 from runner.hamiltonian import SCHEMAS, HamiltonianConfig, OperatorFile, unit_of
 from runner.hamiltonian.declared import adopted
+from runner.record.events import RunStarted
 from runner.record.journal import read_journal
 
 ROOT = Path(__file__).parents[1]
@@ -101,7 +102,7 @@ def test_a_file_says_what_its_numbers_are_in(written: str | None, unit: str | No
 )
 def test_a_recorded_run_says_it_too(started: dict[str, Any], unit: str | None) -> None:
     """What was written counts; of earlier releases, which wrote none, molecules are known."""
-    assert unit_of(started) == unit
+    assert unit_of(RunStarted.read({"schemas": {}, **started})) == unit
 
 
 def test_all_hamiltonians_of_the_house_have_the_base() -> None:
@@ -152,7 +153,7 @@ for name in ("well", "plain"):
 
     error = json.loads((tmp_path / "well" / "result.json").read_text(encoding="utf-8"))["error"]
 
-    assert first[0]["energy_unit"] == "eV"
+    assert first[0].energy_unit == "eV"
     assert unit(first) == "eV"
     assert f"{error:+.3g} eV ({100 * error / 2:.2g} %) from the reference" in done.stdout
     assert "energy_unit" not in second[0]

@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 from qiskit import QuantumCircuit
 
+from runner.record.events import Event
 from runner.review.figures import (
     COLOURS,
     SweepAxes,
@@ -25,7 +26,7 @@ from runner.review.figures import (
 from runner.review.figures.circuit import MOST_COLUMNS, measures
 from runner.review.figures.run import last_counts, reference_of
 from runner.review.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING
-from tests.journals import evaluation, job, session, started
+from tests.journals import evaluation, job, session, started, told
 
 
 def texts(figure: Figure) -> set[str]:
@@ -40,7 +41,7 @@ def labels(figure: Figure) -> list[tuple[str, str]]:
     return [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
 
 
-def a_session() -> list[dict[str, Any]]:
+def a_session() -> list[Event]:
     """Queue 10, QPU 5, classical 20 of which 15 idle active and 5 inactive, queue 5, QPU 30 + 10, expiry kills one."""
     return [
         session(0, "open", "opened"),
@@ -224,10 +225,10 @@ def test_a_run_gets_the_figures_it_has_something_to_show_for(tmp_path: Path) -> 
 
 def test_reference_comes_from_the_result_or_the_problem() -> None:
     """An unfinished run knows the exact energy already."""
-    problem = {"kind": "problem", "reference_energy": -1.5}
+    problem = told("problem", reference_energy=-1.5)
 
     assert reference_of([problem]) == -1.5
-    assert reference_of([problem, {"kind": "result", "result": {"reference_energy": -2.0}}]) == -2.0
+    assert reference_of([problem, told("result", result={"reference_energy": -2.0})]) == -2.0
     assert reference_of([]) is None
 
 

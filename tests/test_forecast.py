@@ -47,7 +47,7 @@ def test_forecast_agrees_with_runs_that_use_their_budget(optimizer: str, tmp_pat
     actual = run(config, directory=str(tmp_path / "run"))
 
     jobs = sum(
-        event["kind"] == "job.submitted" for event in read_journal(tmp_path / "run" / "journal.jsonl").events
+        event.kind == "job.submitted" for event in read_journal(tmp_path / "run" / "journal.jsonl").events
     )
     assert found.fits
     if "used up" in actual.stop_reason or actual.evaluations >= BUDGET - UNUSED:
@@ -78,7 +78,9 @@ def test_forecast_agrees_in_every_mode(session: tuple[str, ...], tmp_path: Path)
     events = read_journal(tmp_path / "run" / "journal.jsonl").events
     assert found.usage_seconds == pytest.approx(actual.usage_seconds, rel=0.05)
     assert found.cost == pytest.approx(actual.cost, rel=0.05)
-    assert found.wall_seconds == pytest.approx(max(event.get("time", 0.0) for event in events), rel=0.05)
+    assert found.wall_seconds == pytest.approx(
+        max(event.said().get("time", 0.0) for event in events), rel=0.05
+    )
 
 
 LONG = ("adapt_vqe", "dissociation_curve", "vqd", "dynamics")
@@ -129,7 +131,7 @@ def test_every_preset_takes_what_its_forecast_says(experiment: str, workdir: Pat
     actual = run(config)
 
     jobs = sum(
-        event["kind"] == "job.submitted" for event in read_journal(actual.directory / "journal.jsonl").events
+        event.kind == "job.submitted" for event in read_journal(actual.directory / "journal.jsonl").events
     )
     if found.usual is None:
         assert found.usage_seconds == pytest.approx(actual.usage_seconds, rel=0.05)

@@ -117,7 +117,7 @@ def test_an_adjoint_gradient_is_charged_as_the_shift_job_of_the_same_circuit(
                 f"gradient={gradient}", "optimizer.max_evaluations=1", "tracking=off", "run.figures=false",
             )
         )  # fmt: skip
-        work[gradient] = events(result, "job.submitted")[0]["work"]
+        work[gradient] = events(result, "job.submitted")[0].work
 
     executions = {gradient: parts[0][0] for gradient, parts in work.items()}
     assert executions["adjoint"] == executions["parameter_shift"]
@@ -149,7 +149,7 @@ def test_auto_takes_the_adjoint_gradient_where_the_shift_rule_has_none(workdir: 
     result = run(compose(*VQE, *values, "estimator=exact"))
 
     assert result.energy == pytest.approx(wanted, abs=1e-5)
-    assert all("gradient_norm" in event for event in events(result, "evaluation"))
+    assert all(event.gradient_norm is not None for event in events(result, "evaluation"))
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from runner.errors import ConfigWarning
 from runner.record.journal import Journal, read_journal
 from runner.review.report import run_page
 from runner.runtime import LocalRuntimeService, SamplerV2
+from tests.journals import told
 
 IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with the extra [ibm]")
 DEVICE = (
@@ -86,14 +87,14 @@ def test_the_output_says_which_model_was_used(workdir: Path, capsys: pytest.Capt
     for schedule, words in (("null", "decay"), ("false", "do not decay")):
         result = run(compose(*DEVICE, f"backend.schedule={schedule}", "estimator=exact"), quiet=False)
         events = read_journal(result.directory / "journal.jsonl").events
-        results[words] = next(event["energy"] for event in events if event["kind"] == "evaluation")
+        results[words] = next(event.energy for event in events if event.kind == "evaluation")
 
-        assert events[0]["idle_qubits"] == words
+        assert events[0].idle_qubits == words
         assert re.search(rf"^noise +idle qubits {words} *$", capsys.readouterr().out, re.MULTILINE)
         assert f"backend generic (idle qubits {words})" in run_page(events, result.directory / "figures")
     assert len(set(results.values())) == 2
     ideal = run(compose(*DEVICE[2:]))
-    assert "idle_qubits" not in read_journal(ideal.directory / "journal.jsonl").events[0]
+    assert "idle_qubits" not in read_journal(ideal.directory / "journal.jsonl").events[0].said()
 
 
 def test_a_run_from_before_goes_on_as_it_began(workdir: Path) -> None:
@@ -104,27 +105,23 @@ def test_a_run_from_before_goes_on_as_it_began(workdir: Path) -> None:
     events = read_journal(result.directory / "journal.jsonl").events
     with Journal.create(old / "journal.jsonl") as journal:
         for event in events[: len(events) // 2]:
-            kept = {
-                key: value
-                for key, value in event.items()
-                if key not in ("seq", "t", "crc", "kind", "journal")
-            }
-            if event["kind"] == "run.started":
+            kept = dict(event.said())
+            if event.kind == "run.started":
                 del kept["config"]["backend"]["schedule"]
-            journal.write(event["kind"], kept)
+            journal.write(told(event.kind, kept))
     (old / "config.yaml").write_text(yaml.safe_dump(kept_config(events)))
 
-    with pytest.warns(ConfigWarning, match="from before idle qubits decayed") as told:
+    with pytest.warns(ConfigWarning, match="from before idle qubits decayed") as warned:
         again = resume(old)
 
-    assert "\n" not in str(told[0].message)
+    assert "\n" not in str(warned[0].message)
     assert (again.energy, again.stddev, again.parameters) == (result.energy, result.stddev, result.parameters)
-    assert read_journal(old / "journal.jsonl").events[-1]["kind"] == "run.ended"
+    assert read_journal(old / "journal.jsonl").events[-1].kind == "run.ended"
 
 
 def kept_config(events: list[dict[str, Any]]) -> dict[str, Any]:
     """The configuration of a run as an earlier version wrote it down."""
-    config = dict(events[0]["config"])
+    config = dict(events[0].config)
     config["backend"] = {key: value for key, value in config["backend"].items() if key != "schedule"}
     return config
 

@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from runner.errors import StorageError
 from runner.record.encoding import encode
+from runner.record.events import Checkpoint
 from runner.record.journal import Journal, JournalError, follow, is_open, read_journal
 from runner.record.redaction import protect
+from tests.journals import told
 
 PAYLOADS = [
     {"name": "h2", "config": {"seed": 1, "tags": ["a", "β"]}},
@@ -36,15 +38,12 @@ def write_sample(path: Path) -> None:
     """A journal of every kind of value, small enough to be broken at every byte."""
     with Journal.create(path) as journal:
         for number, payload in enumerate(PAYLOADS):
-            journal.write(f"kind-{number}", payload)
+            journal.write(told(f"kind-{number}", payload))
 
 
 def payloads(path: Path) -> list[dict]:
     """What a journal's intact events hold, without what the journal itself adds."""
-    own = ("journal", "seq", "t", "kind")
-    return [
-        {key: item for key, item in event.items() if key not in own} for event in read_journal(path).events
-    ]
+    return [event.said() for event in read_journal(path).events]
 
 
 def test_what_is_written_is_read_back(tmp_path):
@@ -55,8 +54,8 @@ def test_what_is_written_is_read_back(tmp_path):
     contents = read_journal(path)
 
     assert contents.dropped is None
-    assert [event["seq"] for event in contents.events] == list(range(len(PAYLOADS)))
-    assert [event["kind"] for event in contents.events] == [f"kind-{n}" for n in range(len(PAYLOADS))]
+    assert [event.seq for event in contents.events] == list(range(len(PAYLOADS)))
+    assert [event.kind for event in contents.events] == [f"kind-{n}" for n in range(len(PAYLOADS))]
     assert payloads(path) == PAYLOADS
     assert str(payloads(path)[1]["pubs"][0]["values"][1]) == "-0.0"
 
@@ -90,7 +89,7 @@ def test_the_quick_way_of_writing_says_what_the_thorough_one_says(kind, fields):
         return value
 
     with tempfile.TemporaryDirectory() as folder, Journal.create(f"{folder}/j") as journal:
-        journal.write(kind, fields)
+        journal.write(told(kind, fields))
         found = payloads(Path(folder) / "j")
 
     assert str(found) == str([thorough(fields)])
@@ -103,13 +102,13 @@ def test_floats_round_trip_exactly(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal.create(path) as journal:
         journal.write(
-            "values", {"values": values, "one": values[0], "count": np.int64(3), "flag": np.bool_(True)}
+            told("values", {"values": values, "one": values[0], "count": np.int64(3), "flag": np.bool_(True)})
         )
 
     event = read_journal(path).events[0]
 
-    assert np.array(event["values"]).tobytes() == values.tobytes()
-    assert (event["one"], event["count"], event["flag"]) == (float(values[0]), 3, True)
+    assert np.array(event.values).tobytes() == values.tobytes()
+    assert (event.one, event.count, event.flag) == (float(values[0]), 3, True)
 
 
 def test_non_finite_numbers_are_named():
@@ -130,10 +129,10 @@ def test_foreign_objects_and_reserved_names_are_refused(tmp_path):
     """An event holds data only, and may not use the journal's own names; neither leaves a trace."""
     with Journal.create(tmp_path / "journal.jsonl") as journal:
         with pytest.raises(TypeError, match="cannot hold a object"):
-            journal.write("bad", {"thing": object()})
+            journal.write(told("bad", {"thing": object()}))
         with pytest.raises(ValueError, match="reserved name"):
-            journal.write("bad", {"seq": 3})
-        journal.write("good", {"n": 1})
+            journal.write(Checkpoint.of(0, {"seq": 3}))
+        journal.write(told("good", {"n": 1}))
 
     assert payloads(tmp_path / "journal.jsonl") == [{"n": 1}]
 
@@ -154,7 +153,7 @@ def test_G2_truncation_at_every_byte(tmp_path):
         assert (contents.dropped is None) == (length in {0, *ends})
 
         with Journal.append_to(path) as journal:
-            journal.write("more", {"again": True})
+            journal.write(told("more", {"again": True}))
 
         assert payloads(path) == [*PAYLOADS[:intact], {"again": True}]
         assert read_journal(path).dropped is None
@@ -275,7 +274,7 @@ def test_one_writer_at_a_time(tmp_path):
 
 def _write_and_die(path: str) -> None:
     journal = Journal.create(path)
-    journal.write("last", {"words": 1})
+    journal.write(told("last", {"words": 1}))
     os.kill(os.getpid(), 9)
 
 
@@ -298,7 +297,7 @@ def test_threads_share_a_journal(tmp_path):
 
         def work(worker: int) -> None:
             for index in range(100):
-                journal.write("work", {"worker": worker, "index": index})
+                journal.write(told("work", {"worker": worker, "index": index}))
 
         threads = [threading.Thread(target=work, args=(worker,)) for worker in range(8)]
         for thread in threads:
@@ -310,7 +309,7 @@ def test_threads_share_a_journal(tmp_path):
 
     assert len(events) == 800
     for worker in range(8):
-        assert [event["index"] for event in events if event["worker"] == worker] == list(range(100))
+        assert [event.index for event in events if event.worker == worker] == list(range(100))
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
@@ -329,17 +328,17 @@ def test_G12_failing_the_kth_write(tmp_path, code):
 
             with Journal.create(path, write=failing) as journal:
                 for payload in PAYLOADS[:k]:
-                    journal.write("kind", payload)
+                    journal.write(told("kind", payload))
                 with pytest.raises(StorageError, match=f"the {k} events before it are kept") as caught:
-                    journal.write("kind", PAYLOADS[k])
+                    journal.write(told("kind", PAYLOADS[k]))
                 with pytest.raises(StorageError, match="are kept"):
-                    journal.write("kind", {"after": "the gap"})
+                    journal.write(told("kind", {"after": "the gap"}))
 
             assert os.strerror(code).lower() in str(caught.value)
             assert payloads(path) == PAYLOADS[:k]
             assert read_journal(path).dropped is None
             with Journal.append_to(path) as journal:
-                journal.write("kind", PAYLOADS[k])
+                journal.write(told("kind", PAYLOADS[k]))
             assert payloads(path) == PAYLOADS[: k + 1]
 
 
@@ -348,7 +347,7 @@ def test_short_writes_are_completed(tmp_path):
     path = tmp_path / "journal.jsonl"
     with Journal.create(path, write=lambda descriptor, data: os.write(descriptor, data[:7])) as journal:
         for payload in PAYLOADS:
-            journal.write("kind", payload)
+            journal.write(told("kind", payload))
 
     assert payloads(path) == PAYLOADS
 
@@ -365,17 +364,17 @@ def test_only_in_a_hurry_does_an_event_wait(tmp_path, monkeypatch):
     monkeypatch.setattr("runner.record.journal.HURRIED", 2)
     path = tmp_path / "journal.jsonl"
     with Journal.create(path) as journal:
-        journal.write_later("kind", {"n": 0})
+        journal.write_later(told("kind", {"n": 0}))
         assert len(payloads(path)) == 1
-        journal.write("kind", {"n": 1})
-        journal.write_later("kind", {"n": 2})
+        journal.write(told("kind", {"n": 1}))
+        journal.write_later(told("kind", {"n": 2}))
         assert len(payloads(path)) == 3
-        journal.write("kind", {"n": 3})
-        journal.write_later("kind", {"n": 4})
+        journal.write(told("kind", {"n": 3}))
+        journal.write_later(told("kind", {"n": 4}))
         assert len(payloads(path)) == 4
         monkeypatch.setattr("runner.record.journal.HURRY", 0.0)  # the next one comes late
-        journal.write("kind", {"n": 5})
-        journal.write_later("kind", {"n": 6})
+        journal.write(told("kind", {"n": 5}))
+        journal.write_later(told("kind", {"n": 6}))
         assert payloads(path) == [{"n": n} for n in range(7)]
 
 
@@ -385,15 +384,15 @@ def test_what_waits_is_written_with_the_next_event(tmp_path):
     path = tmp_path / "journal.jsonl"
     later = {"values": [1.0, 2.0]}
     with Journal.create(path) as journal:
-        journal.write_later("kind", later)
+        journal.write_later(told("kind", later))
         later["values"].append(3.0)
         assert payloads(path) == []
-        assert journal.write("kind", {"n": 1}) == 1
+        assert journal.write(told("kind", {"n": 1})) == 1
         assert payloads(path) == [{"values": [1.0, 2.0]}, {"n": 1}]
-        journal.write_later("kind", {"n": 2})
+        journal.write_later(told("kind", {"n": 2}))
     assert payloads(path) == [{"values": [1.0, 2.0]}, {"n": 1}, {"n": 2}]
     with pytest.raises(StorageError, match="closed"):
-        journal.write_later("kind", {"n": 3})
+        journal.write_later(told("kind", {"n": 3}))
 
 
 @pytest.mark.usefixtures("hurried")
@@ -410,12 +409,12 @@ def test_what_waits_goes_with_a_write_that_fails(tmp_path):
         return written
 
     with Journal.create(path, write=failing) as journal:
-        journal.write("kind", {"n": 0})
-        journal.write_later("kind", {"n": 1})
+        journal.write(told("kind", {"n": 0}))
+        journal.write_later(told("kind", {"n": 1}))
         with pytest.raises(StorageError, match="the 1 events before it are kept"):
-            journal.write("kind", {"n": 2})
+            journal.write(told("kind", {"n": 2}))
         with pytest.raises(StorageError, match="the 1 events before it are kept"):
-            journal.write("kind", {"n": 3})
+            journal.write(told("kind", {"n": 3}))
     assert payloads(path) == [{"n": 0}]
 
 
@@ -423,13 +422,13 @@ def test_a_deleted_journal_is_noticed(tmp_path, monkeypatch):
     """Whoever deletes a journal that is being written ends the run, instead of letting it write into nowhere."""
     monkeypatch.setattr("runner.record.journal.SYNC_INTERVAL", -1.0)  # at every event, not once a second
     journal = Journal.create(tmp_path / "journal.jsonl")
-    journal.write("evaluation", {"energy": 1.0})
+    journal.write(told("evaluation", {"energy": 1.0}))
     (tmp_path / "journal.jsonl").unlink()
 
     with pytest.raises(StorageError, match="was deleted while"):
-        journal.write("evaluation", {"energy": 2.0})
+        journal.write(told("evaluation", {"energy": 2.0}))
     with pytest.raises(StorageError, match="was deleted while"):
-        journal.write("evaluation", {"energy": 3.0})
+        journal.write(told("evaluation", {"energy": 3.0}))
     journal.close()
 
 
@@ -445,10 +444,10 @@ def test_an_interrupted_write_leaves_no_trace(tmp_path):
         return os.write(descriptor, data)
 
     with Journal.create(path, write=interrupted) as journal:
-        journal.write("kind", {"n": 0})
+        journal.write(told("kind", {"n": 0}))
         with pytest.raises(KeyboardInterrupt):
-            journal.write("kind", {"n": 1})
-        journal.write("kind", {"n": 2})
+            journal.write(told("kind", {"n": 1}))
+        journal.write(told("kind", {"n": 2}))
 
     assert payloads(path) == [{"n": 0}, {"n": 2}]
 
@@ -460,7 +459,7 @@ def test_a_closed_journal_takes_nothing(tmp_path):
     journal.close()
 
     with pytest.raises(StorageError, match="the journal is closed"):
-        journal.write("late", {})
+        journal.write(told("late", {}))
 
 
 def test_follow_sees_everything_and_ends_with_the_writer(tmp_path):
@@ -468,10 +467,10 @@ def test_follow_sees_everything_and_ends_with_the_writer(tmp_path):
     path = tmp_path / "journal.jsonl"
     journal = Journal.create(path)
     seen: list[int] = []
-    reader = threading.Thread(target=lambda: seen.extend(event["n"] for event in follow(path, poll=0.001)))
+    reader = threading.Thread(target=lambda: seen.extend(event.n for event in follow(path, poll=0.001)))
     reader.start()
     for n in range(200):
-        journal.write("tick", {"n": n})
+        journal.write(told("tick", {"n": n}))
     journal.close()
     reader.join(10)
 
@@ -482,16 +481,16 @@ def test_follow_survives_a_torn_line_that_is_replaced(tmp_path):
     """A reader that saw half a line reads the whole line that a resumed run puts in its place."""
     path = tmp_path / "journal.jsonl"
     with Journal.create(path) as journal:
-        journal.write("tick", {"n": 0})
+        journal.write(told("tick", {"n": 0}))
     with path.open("ab") as file:
         file.write(b'{"seq":1,"t":17')
     with Journal.append_to(path) as journal:
         events = follow(path, poll=0.001)
         first = next(events)
-        journal.write("tick", {"n": 1})
+        journal.write(told("tick", {"n": 1}))
         second = next(events)
 
-    assert (first["n"], second["n"]) == (0, 1)
+    assert (first.said()["n"], second.said()["n"]) == (0, 1)
 
 
 def test_what_is_stored_is_what_was_said(tmp_path):
@@ -504,7 +503,7 @@ def test_what_is_stored_is_what_was_said(tmp_path):
     }
     protect("schibboleth_the_word")
     with Journal.create(path) as journal:
-        journal.write("note", said)
+        journal.write(told("note", said))
 
     assert payloads(path) == [said]
 

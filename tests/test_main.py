@@ -58,7 +58,7 @@ def wait_for_jobs(journal: Path, count: int) -> None:
     while time.monotonic() < deadline:
         if (
             journal.is_file()
-            and sum(e["kind"] == "job.completed" for e in read_journal(journal).events) >= count
+            and sum(e.kind == "job.completed" for e in read_journal(journal).events) >= count
         ):
             return
         time.sleep(0.02)

@@ -19,6 +19,7 @@ from runner.record.journal import Journal, read_journal
 from runner.run.resume import reopen
 from runner.sweep.conductor import sweep
 from tests.faults.trial import identity
+from tests.journals import told
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=10", "seed=5")
 
@@ -84,7 +85,7 @@ def test_G10_another_thread_count_is_told(workdir: Path, monkeypatch: pytest.Mon
     interrupted(whole, workdir / "part", 9)
     with Journal.append_to(workdir / "part" / "journal.jsonl") as journal:
         started, *others = journal.contents.events
-        changed = [{**started, "threads": started["threads"] + 1}, *others]
+        changed = [told("run.started", {**started.said(), "threads": 2}), *others]
         journal.contents = replace(journal.contents, events=changed)
 
         with pytest.raises(ResumeError, match="threads is 1 now and was 2"):

@@ -405,7 +405,7 @@ def test_what_was_read_is_in_journal_and_terminal(workdir: Path, capsys: pytest.
         )
 
         (event,) = events(result, "hamiltonian")
-        assert event["words"].startswith(words)
+        assert event.words.startswith(words)
         assert words in capsys.readouterr().out
 
 

@@ -133,9 +133,9 @@ def test_the_journal_keeps_names_and_order(workdir: Path) -> None:
     result = run(compose("hamiltonian=pauli", "hamiltonian.terms=[[ZI,1.0],[IZ,2.0]]", GATES, *vqe))
 
     (problem,) = events(result, "problem")
-    program = problem["circuits"]["declared"]["qasm"]
+    program = problem.circuits["declared"]["qasm"]
     inputs = [line.split()[-1] for line in program.splitlines() if line.startswith("input")]
-    assert problem["parameter_names"] == ["a1", "a2", "a10"]
+    assert problem.parameter_names == ["a1", "a2", "a10"]
     assert inputs == ["a1;", "a2;", "a10;"]
     assert result.parameter_names == ["a1", "a2", "a10"]
 

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 
 from runner.errors import ResumeError
+from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.journal import Journal, read_journal
+from runner.record.log import EventLog
 from runner.record.replay import Record, lasting
+from tests.journals import told
 
 
 def evaluation(index: int, energy: float, workload: str = "vqe") -> dict[str, Any]:
@@ -22,11 +25,11 @@ def completed(index: int, digest: str = "d", status: str = "DONE") -> dict[str, 
     return {"workload": "vqe", "index": index, "digest": digest, "status": status, "result": [{"evs": index}]}
 
 
-def journal_with(path: Path, *events: tuple[str, dict[str, Any]]) -> list[dict[str, Any]]:
+def journal_with(path: Path, *events: tuple[str, dict[str, Any]]) -> EventLog:
     """The events as a journal gives them back."""
     with Journal.create(path) as journal:
         for kind, fields in events:
-            journal.write(kind, fields)
+            journal.write(told(kind, fields))
     return read_journal(path).events
 
 
@@ -38,18 +41,16 @@ def test_facts_are_on_disk_before_listeners_hear_of_them(
     seen: list[list[str]] = []
     with Journal.create(tmp_path / "j") as journal:
         record = Record(journal)
-        record.listen(
-            lambda _kind, _fields: seen.append([each["kind"] for each in read_journal(tmp_path / "j").events])
-        )
-        record("estimate", {"workload": "w", "energy": -1.0})
-        record("evaluation", evaluation(0, -1.0))
-        record("iteration", {"workload": "w", "iteration": 1})
-        record("estimate", {"workload": "w", "energy": -1.1})
-        record("evaluation", evaluation(1, -1.1))
+        record.listen(lambda _: seen.append([each.kind for each in read_journal(tmp_path / "j").events]))
+        record(told("estimate", {"workload": "w", "energy": -1.0}))
+        record(told("evaluation", evaluation(0, -1.0)))
+        record(told("iteration", {"workload": "w", "iteration": 1}))
+        record(told("estimate", {"workload": "w", "energy": -1.1}))
+        record(told("evaluation", evaluation(1, -1.1)))
 
     whole = ["estimate", "evaluation", "iteration", "estimate", "evaluation"]
     assert seen == [whole[:1], whole[:1], whole[:1], whole[:4], whole[:4]]
-    assert [each["kind"] for each in read_journal(tmp_path / "j").events] == whole
+    assert [each.kind for each in read_journal(tmp_path / "j").events] == whole
 
 
 def test_replayed_facts_are_not_written_twice(tmp_path: Path) -> None:
@@ -58,10 +59,10 @@ def test_replayed_facts_are_not_written_twice(tmp_path: Path) -> None:
 
     with Journal.append_to(tmp_path / "j") as journal:
         record = Record(journal, events)
-        record("evaluation", evaluation(0, -1.0))
-        record("evaluation", evaluation(1, -1.1))
+        record(told("evaluation", evaluation(0, -1.0)))
+        record(told("evaluation", evaluation(1, -1.1)))
 
-    assert [event["index"] for event in read_journal(tmp_path / "j").events] == [0, 1]
+    assert [event.index for event in read_journal(tmp_path / "j").events] == [0, 1]
 
 
 def test_workloads_may_be_interleaved_differently(tmp_path: Path) -> None:
@@ -72,8 +73,8 @@ def test_workloads_may_be_interleaved_differently(tmp_path: Path) -> None:
 
     with Journal.append_to(tmp_path / "j") as journal:
         record = Record(journal, events)
-        record("evaluation", evaluation(0, -2.0, "b"))
-        record("evaluation", evaluation(0, -1.0, "a"))
+        record(told("evaluation", evaluation(0, -2.0, "b")))
+        record(told("evaluation", evaluation(0, -1.0, "a")))
 
     assert len(read_journal(tmp_path / "j").events) == 2
 
@@ -85,7 +86,7 @@ def test_the_first_difference_is_named(tmp_path: Path) -> None:
     with Journal.append_to(tmp_path / "j") as journal:
         record = Record(journal, events)
         with pytest.raises(ResumeError, match=r"evaluation differs .* 'energy': recorded -1.0, now -1.5"):
-            record("evaluation", evaluation(0, -1.5))
+            record(told("evaluation", evaluation(0, -1.5)))
 
 
 def test_recall_answers_done_jobs_only(tmp_path: Path) -> None:
@@ -110,14 +111,14 @@ def test_what_completed_while_closing_is_recalled_and_told_again(tmp_path: Path)
     )
 
     with Journal.append_to(tmp_path / "j") as journal:
-        journal.write("run.resumed", {})
+        journal.write(told("run.resumed", {}))
         record = Record(journal, events)
 
         assert record.recall("vqe", 0, "d") == [{"evs": 0}]
 
-        record("job.completed", completed(0))
+        record(told("job.completed", completed(0)))
 
-    assert [event["kind"] for event in lasting(read_journal(tmp_path / "j").events)] == ["job.completed"]
+    assert [event.kind for event in lasting(read_journal(tmp_path / "j").events)] == ["job.completed"]
 
 
 def test_recall_refuses_another_question(tmp_path: Path) -> None:
@@ -142,23 +143,23 @@ def test_a_run_whose_jobs_were_told_apart_another_way_is_refused_with_what_to_do
             with pytest.raises(ResumeError, match=why):
                 record.recall("vqe", 0, "xyz")
         with pytest.raises(ResumeError, match=why):
-            record(kind, completed(0, digest="xyz"))
+            record(told(kind, completed(0, digest="xyz")))
 
 
 def test_shutting_down_is_not_part_of_the_experiment() -> None:
     """What closing an interrupted session wrote is left out; what a resumed run added counts."""
     kinds = ["run.started", "session", "run.interrupted", "session", "run.ended", "run.resumed", "evaluation"]
 
-    kept = lasting([{"kind": kind, "number": number} for number, kind in enumerate(kinds)])
+    kept = lasting([told(kind, seq=number, t=1.0, status="interrupted") for number, kind in enumerate(kinds)])
 
-    assert [event["number"] for event in kept] == [1, 6]
+    assert [event.seq for event in kept] == [1, 6]
 
 
 def test_a_simulation_that_failed_is_not_part_of_the_experiment() -> None:
     """Another attempt may succeed: neither the failed job nor what other workloads did after it is compared."""
-    failed = {"kind": "job.completed", "simulation_failed": True}
-    refused = {"kind": "job.completed", "code": 1305}
-    events = [refused, {"kind": "iteration"}, failed, {"kind": "session"}, {"kind": "run.resumed"}, refused]
+    failed = told("job.completed", simulation_failed=True)
+    refused = told("job.completed", code=1305)
+    events = [refused, told("iteration"), failed, told("session"), told("run.resumed"), refused]
 
     assert lasting(events) == [events[0], events[1], events[5]]
 
@@ -170,12 +171,12 @@ def test_what_a_real_machine_was_given_is_on_disk_at_once(
     monkeypatch.setattr("runner.record.journal.HURRIED", 0)
     job = {"workload": "w", "job": "j", "index": 0}
     with Journal.create(tmp_path / "j") as journal:
-        Record(journal)("job.submitted", job)
+        Record(journal)(told("job.submitted", job))
         assert read_journal(tmp_path / "j").events == []
         real = Record(journal)
-        real.release(("ibm", "session", "job.submitted", "job.completed"))
-        real("job.submitted", job)
-        assert [event["kind"] for event in read_journal(tmp_path / "j").events] == ["job.submitted"] * 2
+        real.release(IbmAnnounced, SessionChanged, JobSubmitted, JobCompleted)
+        real(told("job.submitted", job))
+        assert [event.kind for event in read_journal(tmp_path / "j").events] == ["job.submitted"] * 2
 
 
 def test_shutting_down_during_replay_is_not_compared(tmp_path: Path) -> None:
@@ -188,10 +189,10 @@ def test_shutting_down_during_replay_is_not_compared(tmp_path: Path) -> None:
     )
     with Journal.append_to(tmp_path / "j") as journal:
         record = Record(journal, events)
-        record("evaluation", evaluation(0, -1.0))
-        record("run.interrupted", {"reason": "SIGINT"})
-        record("session", {"session": "s", "status": "In progress, not accepting new jobs"})
+        record(told("evaluation", evaluation(0, -1.0)))
+        record(told("run.interrupted", {"reason": "SIGINT"}))
+        record(told("session", {"session": "s", "status": "In progress, not accepting new jobs"}))
 
     written = read_journal(tmp_path / "j").events
-    assert [each["kind"] for each in written[3:]] == ["run.interrupted", "session"]
-    assert [each["kind"] for each in lasting(written)] == ["evaluation", "evaluation", "session"]
+    assert [each.kind for each in written[3:]] == ["run.interrupted", "session"]
+    assert [each.kind for each in lasting(written)] == ["evaluation", "evaluation", "session"]

@@ -15,7 +15,9 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
+from runner.record.events import ProblemPosed, Result
 from runner.record.journal import Journal, read_journal
+from runner.record.log import first
 from runner.review.report import CAPTIONS, read_table, run_page, sweep_page
 from tests.journals import evaluation, job, session, started
 
@@ -66,11 +68,10 @@ def test_the_report_needs_nothing_else(finished: Path) -> None:
 
 def test_the_circuits_are_in_the_journal(finished: Path) -> None:
     """Both circuits can be had again, as text that is no program."""
-    problem = next(
-        event for event in read_journal(finished / "journal.jsonl").events if event["kind"] == "problem"
-    )
+    problem = first(read_journal(finished / "journal.jsonl").events, ProblemPosed)
 
-    declared = problem["circuits"]["declared"]
+    assert problem is not None
+    declared = problem.circuits["declared"]
     assert declared["qasm"].startswith("OPENQASM 3")
     assert declared["depth"] > 1
     assert declared["two_qubit_gates"] == 1
@@ -99,7 +100,7 @@ def test_what_a_run_is_called_cannot_become_markup(tmp_path: Path) -> None:
         started(name=ATTACK, overrides=[ATTACK], config={"hamiltonian": {"name": ATTACK}}, commit=ATTACK),
         session(0, "open", ATTACK),
         *job(0, 0, 0, 1, workload=ATTACK),
-        {"kind": "result", "result": result},
+        Result(result=result),
     ]
 
     text = run_page(events, tmp_path)
@@ -112,7 +113,7 @@ def test_a_run_without_a_result_has_a_report_too(tmp_path: Path) -> None:
     """What was killed says that it is unfinished."""
     with Journal.create(tmp_path / "journal.jsonl") as journal:
         for event in [started(), session(0, "open", "opened"), *job(0, 0, 0, 5), evaluation(0, -1.0, -1.0)]:
-            journal.write(event["kind"], {key: event[key] for key in event.keys() - {"kind", "t"}})
+            journal.write(event)
 
     assert main(["report", str(tmp_path)]) == 0
 

@@ -401,7 +401,7 @@ def test_an_energy_below_the_sector_is_explained(workdir: Path, capsys: pytest.C
     assert "100 % of the state has other numbers of electrons" in told
     assert "below the sector's lowest" in told
     (problem,) = events(result, "problem")
-    assert problem["sector"] == {"up": 1, "down": 1}
+    assert problem.sector == {"up": 1, "down": 1}
 
 
 def test_an_ansatz_that_keeps_electrons_is_not_talked_about(

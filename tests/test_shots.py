@@ -14,6 +14,8 @@ from qiskit.quantum_info import PauliList, SparsePauliOp, Statevector, random_st
 from runner import compose, resume, run
 from runner.engine.observables import mean_variances, measurement_bases, pauli_terms, variance_bounds
 from runner.errors import ConfigError
+from runner.record.events import Evaluation, Event
+from runner.record.log import of
 from runner.record.replay import Record
 from runner.run.context import Lab
 from runner.run.experiment import Experiment
@@ -128,11 +130,11 @@ class Kept(Record):
     """Facts in memory."""
 
     def __init__(self) -> None:
-        self.events: list[tuple[str, Any]] = []
+        self.events: list[Event] = []
 
-    def __call__(self, kind: str, fields: Any) -> None:
+    def __call__(self, event: Event) -> None:
         """Keep it."""
-        self.events.append((kind, dict(fields)))
+        self.events.append(event)
 
     def recall(self, workload: str, index: int, digest: str) -> None:
         """Nothing."""
@@ -144,7 +146,7 @@ def repeated(*overrides: str, **experiment: Any) -> tuple[Any, list[dict[str, An
     preparation, kept = Preparation(config), Kept()
     with StopFlag() as stop, preparation.lab(kept, stop) as lab:
         rows = config.experiment.run(lab).table
-    return preparation.problem, [fields for kind, fields in kept.events if kind == "evaluation"], rows
+    return preparation.problem, [event.said() for event in of(kept.events, Evaluation)], rows
 
 
 @pytest.mark.parametrize(
@@ -213,9 +215,9 @@ def test_a_resumed_run_chooses_the_same_shots(workdir: Path, optimizer: str) -> 
     assert deterministic(Path("broken")) == deterministic(Path("whole"))
     assert (again.energy, again.parameters) == (whole.energy, whole.parameters)
     submitted = events(whole, "job.submitted")
-    shots = [job["pubs"][0]["shots"] for job in submitted]
+    shots = [job.pubs[0]["shots"] for job in submitted]
     assert len(set(shots)) > 1
-    assert all(job["work"][0][0] % number == 0 for job, number in zip(submitted, shots, strict=True))
+    assert all(job.work[0][0] % number == 0 for job, number in zip(submitted, shots, strict=True))
 
 
 def test_a_target_that_takes_too_many_shots_is_refused_before_the_session(workdir: Path) -> None:

@@ -224,7 +224,7 @@ def test_runs_know_their_sweep(serial: Path) -> None:
     """The tracking store hangs them below one parent; they draw no figures of their own."""
     started = [read_journal(serial / str(number) / "journal.jsonl").events[0] for number in range(4)]
 
-    assert {event["parent"] for event in started} == {SweepDirectory.existing(serial).identity}
+    assert {event.parent for event in started} == {SweepDirectory.existing(serial).identity}
     assert not list((serial / "0" / "figures").iterdir())
 
 

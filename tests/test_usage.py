@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from runner.record.events import Event, RunInterrupted, RunResumed
 from runner.record.usage import Usage
 from tests.journals import job, session
 
 
-def metered(events: list[dict[str, Any]]) -> Usage:
+def metered(events: list[Event]) -> Usage:
     """A meter that was fed all of these."""
     usage = Usage()
     for event in events:
@@ -37,10 +36,9 @@ def test_a_session_is_charged_while_it_is_active() -> None:
 @pytest.mark.parametrize("mode", ["batch", None])
 def test_batches_and_jobs_are_charged_for_the_qpu(mode: str | None) -> None:
     """However long the batch is open."""
-    events = [{**session(0, "active"), "mode": mode}] if mode else []
-    jobs = [
-        {**event, "session": "s" if mode else None} for event in [*job(0, 0, 10, 15), *job(1, 20, 20, 22)]
-    ]
+    events = [session(0, "active", mode=mode)] if mode else []
+    where = "s" if mode else None
+    jobs = [*job(0, 0, 10, 15, session=where), *job(1, 20, 20, 22, session=where)]
 
     usage = metered([*events, *jobs])
 
@@ -50,7 +48,7 @@ def test_batches_and_jobs_are_charged_for_the_qpu(mode: str | None) -> None:
 def test_what_is_told_twice_or_while_stopping_does_not_count() -> None:
     """A resumed run repeats its jobs; the session that its first process closed is the one it goes on with."""
     first = [session(0, "open"), session(0, "active"), *job(0, 0, 0, 5)]
-    stopping = [{"kind": "run.interrupted"}, session(5, "closed"), {"kind": "run.resumed"}]
+    stopping = [RunInterrupted(), session(5, "closed"), RunResumed()]
 
     usage = metered([*first, *stopping, *job(0, 0, 0, 5), *job(1, 6, 6, 9)])
 

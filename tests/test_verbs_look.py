@@ -21,7 +21,7 @@ from runner.cli.ui import Address
 from runner.cli.watch import newest
 from runner.errors import ConfigError
 from runner.record.journal import Journal
-from tests.journals import evaluation, job, session
+from tests.journals import evaluation, job, session, told
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=4")
 
@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     killed = folder / "outputs" / "runs" / "killed"
     killed.mkdir()
     with Journal.create(killed / "journal.jsonl") as journal:
-        journal.write("run.started", {"config": {}, "name": "killed"})
+        journal.write(told("run.started", {"config": {}, "name": "killed"}))
     return folder
 
 
@@ -112,9 +112,8 @@ def test_watch_says_that_a_process_is_gone(runs: Path, capsys: pytest.CaptureFix
 def test_watch_follows_a_run_from_another_process(tmp_path: Path) -> None:
     """Progress appears while the journal grows; watching neither locks nor changes it."""
     journal = Journal.create(tmp_path / "journal.jsonl")
-    journal.write("run.started", {"config": {"optimizer": {"max_evaluations": 3}}, "name": "live"})
-    opened = session(0, "open", "opened")
-    journal.write("session", {key: value for key, value in opened.items() if key != "kind"})
+    journal.write(told("run.started", {"config": {"optimizer": {"max_evaluations": 3}}, "name": "live"}))
+    journal.write(session(0, "open", "opened"))
     watcher = subprocess.Popen(
         [sys.executable, "-m", "runner", "watch", str(tmp_path)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -123,8 +122,8 @@ def test_watch_follows_a_run_from_another_process(tmp_path: Path) -> None:
 
     first = watcher.stderr.readline()
     for event in [*job(0, 0, 0, 5), evaluation(0, -1.0, -1.0)]:
-        journal.write(event["kind"], {key: event[key] for key in event.keys() - {"kind", "t"}})
-    journal.write("run.ended", {"status": "finished", "stop_reason": "done", "exit_code": 0})
+        journal.write(event)
+    journal.write(told("run.ended", {"status": "finished", "stop_reason": "done", "exit_code": 0}))
     journal.close()
     out, _ = watcher.communicate(timeout=60)
 
@@ -176,7 +175,9 @@ def test_ui_takes_the_store_of_a_run_whatever_it_is_called(tmp_path: Path) -> No
     with Journal.create(directory / "journal.jsonl") as journal:
         tracking = {"name": "mlflow", "uri": "http://127.0.0.1:1234", "artifacts": "a"}
         (directory / "config.yaml").write_text(yaml.safe_dump({"tracking": tracking}))
-        journal.write("run.started", {"config": {"tracking": tracking}, "schemas": {"tracking": "mlflow"}})
+        journal.write(
+            told("run.started", {"config": {"tracking": tracking}, "schemas": {"tracking": "mlflow"}})
+        )
 
     assert _store([str(directory)], [], []).uri == "http://127.0.0.1:1234"
 

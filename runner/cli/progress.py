@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.cli.terminal import reader
+from runner.record.events import Evaluation, Event, JobCompleted
 from runner.run.results import RunResult, energy_lines, outside_in_words
 
 REFRESH = 0.1
@@ -70,17 +71,17 @@ class Progress(LiveLine):
         self._best: dict[str, float] = {}
         self._clock = 0.0
 
-    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Take note of one event."""
-        if kind == "job.completed":
-            self._clock = max(self._clock, float(fields.get("finished") or 0.0))
-        if kind != "evaluation":
+        if isinstance(event, JobCompleted):
+            self._clock = max(self._clock, event.finished)
+        if not isinstance(event, Evaluation):
             return
         if not self._evaluations:
             # an event that was read from a journal says itself when it was
-            self._started = time.monotonic() - (max(time.time() - fields["t"], 0.0) if "t" in fields else 0.0)
+            self._started = time.monotonic() - (max(time.time() - event.t, 0.0) if event.t else 0.0)
         self._evaluations += 1
-        self._best[fields["workload"]] = fields["best"]
+        self._best[event.workload] = event.best
         self.draw()
 
     def expect(self, max_evaluations: int | None) -> None:

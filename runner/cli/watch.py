@@ -10,6 +10,7 @@ from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_of
 from runner.record.directory import OUTPUTS, RunDirectory
+from runner.record.events import Note, RunEnded, RunStarted, SessionChanged
 
 VERB = Verb(
     name="watch",
@@ -37,17 +38,17 @@ def main(line: CommandLine) -> int:
     exit_code = 1
     with Progress(None) as progress:
         for event in follow(files.journal):
-            if event["kind"] == "run.started":
-                progress.expect(event["config"].get("optimizer", {}).get("max_evaluations"))
-            elif event["kind"] == "session":
+            if isinstance(event, RunStarted):
+                progress.expect(event.config.get("optimizer", {}).get("max_evaluations"))
+            elif isinstance(event, SessionChanged):
                 progress.say(
-                    f"session {event['session'][:8]}: {event['state']} at {event['time']:.1f} s, {event['reason']}"
+                    f"session {event.session[:8]}: {event.state} at {event.time:.1f} s, {event.reason}"
                 )
-            elif event["kind"] == "note":
-                progress.say(f"{event['level']}: {event['text']}")
-            elif event["kind"] == "run.ended":
-                exit_code = int(event["exit_code"])
-            progress(event["kind"], event)
+            elif isinstance(event, Note):
+                progress.say(f"{event.level}: {event.text}")
+            elif isinstance(event, RunEnded):
+                exit_code = event.exit_code
+            progress(event)
     if exit_code and not files.result.is_file():
         print("the run's process is gone without a result; continue it with:")
         print(f"python -m runner resume {files.path}")
@@ -71,13 +72,14 @@ def newest() -> Path:
 def _summary(files: RunDirectory) -> None:
     from runner.cli.progress import summary
     from runner.record.journal import read_journal
+    from runner.record.log import first
     from runner.run.results import RunResult
 
     if not (files.result.is_file() and files.session.is_file()):
         return
     content: dict[str, Any] = json.loads(files.result.read_text(encoding="utf-8"))
     sessions = json.loads(files.session.read_text(encoding="utf-8"))["sessions"]
-    started = next(iter(read_journal(files.journal).events), {})
+    started = first(read_journal(files.journal).events, RunStarted)
     result = RunResult(**content, directory=files.path)
-    exact = started.get("schemas", {}).get("estimator") == "exact"
+    exact = started is not None and started.schemas.get("estimator") == "exact"
     summary(result, sessions, "", unit=unit_of(started), exact=exact)

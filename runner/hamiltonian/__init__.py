@@ -5,7 +5,6 @@ Every declaration's `build()` gives a `Hamiltonian`: a SparsePauliOp that also k
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.file import OperatorFile
@@ -13,6 +12,7 @@ from runner.hamiltonian.graph import MaxCut, Qubo, SherringtonKirkpatrick
 from runner.hamiltonian.lattice import XXZ, Heisenberg, Hubbard, TransverseIsing
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
 from runner.hamiltonian.pauli import MoleculeTerms, PauliTerms
+from runner.record.events import RunStarted
 
 SCHEMAS: dict[str, type[HamiltonianConfig]] = {
     "pauli": PauliTerms,
@@ -31,13 +31,23 @@ SCHEMAS: dict[str, type[HamiltonianConfig]] = {
 """Schema name → declaration."""
 
 
-def unit_of(started: Mapping[str, Any]) -> str | None:
+def unit_of(started: RunStarted | None) -> str | None:
     """What a recorded run's energies are in, by its first fact; None where nobody knows.
 
     Earlier releases did not write it: their molecules were in Hartree, and a lattice's J was not told.
     """
-    if started.get("energy_unit") is not None:
-        return str(started["energy_unit"])
-    schema = SCHEMAS.get((started.get("schemas") or {}).get("hamiltonian", ""))
+    return None if started is None else unit_by(started.energy_unit, started.schemas)
+
+
+def unit_by(written: str | None, schemas: Mapping[str, str]) -> str | None:
+    """What energies are in; None where nobody knows.
+
+    Args:
+        written: what was said.
+        schemas: group → name of the schema that its choice was checked by.
+    """
+    if written is not None:
+        return written
+    schema = SCHEMAS.get(schemas.get("hamiltonian", ""))
     unit = None if schema is None else schema.energy_unit
     return unit if isinstance(unit, str) else None

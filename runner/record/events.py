@@ -10,8 +10,7 @@ Numbers that are not finite are read back as JSON has them: "nan", "inf", "-inf"
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
@@ -43,6 +42,8 @@ class Event:
     """Number of its line; −1 before it is read from one."""
     t: float = 0.0
     """When it was written, in Unix seconds; 0 before it is read."""
+    journal: int | None = None
+    """Version of the journal's format, in its first line."""
 
     _names: ClassVar[tuple[str, ...]] = ()
     _needed: ClassVar[frozenset[str]] = frozenset()
@@ -54,6 +55,16 @@ class Event:
         except KeyError:
             order = self._order(tuple(said))
         _live_in(self, {name: said[name] for name in order} if order else said)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.said().items())})"
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Event) and self.kind == other.kind and self.said() == other.said()
+
+    __hash__ = None  # type: ignore[assignment]
 
     @classmethod
     def _order(cls, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -79,9 +90,20 @@ class Event:
     def said(self) -> dict[str, Any]:
         """What its line says besides its number, time and kind; not to be changed."""
         found = vars(self)
-        if "seq" in found:
+        if "t" in found or "kind" in found:
             return {name: value for name, value in found.items() if name not in RESERVED}
         return found
+
+    @classmethod
+    def _with(cls, more: Mapping[str, Any], **said: Any) -> Self:
+        """The fact that says this and anything more.
+
+        Raises:
+            ValueError: by a name that every line has for itself.
+        """
+        if not RESERVED.isdisjoint(more):
+            raise ValueError(f"{cls.kind} uses a reserved name: {sorted(RESERVED & set(more))}")
+        return cls.read({**said, **more})
 
     def _more(self) -> dict[str, Any]:
         """What it says beyond the fields that all of its kind have."""
@@ -106,7 +128,7 @@ def fact(
 
     def declare(cls: type[Kind]) -> type[Kind]:
         cls.kind, cls.replayed, cls.derived = kind, replayed, derived
-        dataclass(frozen=True, kw_only=True, init=False)(cls)
+        dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)(cls)
         cls._names = tuple(field.name for field in fields(cls))  # type: ignore[arg-type]
         cls._needed = frozenset(name for name in cls._names if not hasattr(cls, name))
         cls._orders = {}
@@ -118,11 +140,6 @@ def fact(
 
 class Other(Event):
     """A fact of a kind that is not known here."""
-
-
-def from_line(line: bytes, vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
-    """The fact in a line of a journal, whose checksum is not looked at."""
-    return event_of(json.loads(line), vocabulary)
 
 
 def event_of(said: dict[str, Any], vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
@@ -149,9 +166,9 @@ class RunStarted(Event):
     """What the run is called."""
     experiment: str
     """Name of the experiment, which is that of its main workload too."""
-    config: Mapping[str, Any]
+    config: dict[str, Any]
     """The whole declaration."""
-    schemas: Mapping[str, str]
+    schemas: dict[str, str]
     """Group → name of the schema that its choice was checked by."""
     overrides: list[str]
     """What was typed."""
@@ -261,7 +278,7 @@ class ProblemPosed(Event):
     parameters: int
     """Parameters of the ansatz."""
     parameter_names: list[str] | None = None
-    """In the order of the parameters; None before 0.2.0."""
+    """In the order of the parameters; None in 0.1.0."""
     reference_energy: float | None = None
     """Exact lowest energy in the Hamiltonian's unit; None where it is not known."""
     source: str | None = None
@@ -290,8 +307,23 @@ class Evaluation(Event):
     """The workload's lowest energy so far."""
     gradient_norm: float | None = None
     """√Σ(∂E/∂θ)², where a gradient was measured."""
+    mean: float | None = None
+    """Mean energy of all bitstrings sampled, where `energy` is another function of them."""
+    lowest: float | None = None
+    """Lowest energy of the bitstrings sampled."""
     parameters: list[float] | None = None
     """In radians, shape (P,), where this one is the lowest so far."""
+
+    @classmethod
+    def of(
+        cls, more: Mapping[str, Any], *, workload: str, index: int, energy: float, stddev: float, best: float
+    ) -> Evaluation:
+        """The evaluation with what its objective tells besides, and its parameters where it is the lowest.
+
+        Raises:
+            ValueError: it tells something by a name that every line has for itself.
+        """
+        return cls._with(more, workload=workload, index=index, energy=energy, stddev=stddev, best=best)
 
 
 @fact("iteration", replayed=True, derived=True)
@@ -302,15 +334,19 @@ class Iteration(Event):
     """Whose."""
     iteration: int
     """Its number, from 1."""
-    energy: float
+    energy: float | None = None
     """Where it stands, in the Hamiltonian's unit."""
-    evaluations: int
+    evaluations: int | None = None
     """Energies evaluated so far in this minimization."""
 
     @classmethod
     def of(cls, workload: str, iteration: int, progress: Mapping[str, Any]) -> Iteration:
-        """The step with all that the optimizer tells of it, `energy` and `evaluations` among that."""
-        return cls.read({"workload": workload, "iteration": iteration, **progress})
+        """The step with all that the optimizer tells of it, `energy` and `evaluations` among that.
+
+        Raises:
+            ValueError: it tells something by a name that every line has for itself.
+        """
+        return cls._with(progress, workload=workload, iteration=iteration)
 
     @property
     def more(self) -> dict[str, Any]:
@@ -336,7 +372,7 @@ class Candidates(Event):
 
     workload: str
     """Whose."""
-    candidates: list[Mapping[str, Any]]
+    candidates: Sequence[Mapping[str, Any]]
     """For each point origin (answer | mean | best), energy, stddev and parameters [rad]."""
     chosen: int
     """Place of the one with the lowest energy."""
@@ -367,8 +403,12 @@ class Checkpoint(Event):
 
     @classmethod
     def of(cls, row: int, columns: Mapping[str, Any]) -> Checkpoint:
-        """The row with what the experiment says in it."""
-        return cls.read({"row": row, **columns})
+        """The row with what the experiment says in it.
+
+        Raises:
+            ValueError: a column has a name that every line has for itself.
+        """
+        return cls._with(columns, row=row)
 
     @property
     def columns(self) -> dict[str, Any]:
@@ -454,7 +494,7 @@ class JobSubmitted(Event):
     """What it is expected to take on the QPU [s]; None on a real machine."""
     preparation: float
     """Classical work before it comes to the QPU [s]."""
-    pubs: list[Mapping[str, Any]]
+    pubs: Sequence[Mapping[str, Any]]
     """For each PUB its values [rad], shape, shots and precision."""
     work: list[list[Any]] | None = None
     """For each circuit executions and their length [s], of which the cost model reckons; None on a real machine."""
@@ -492,7 +532,7 @@ class JobCompleted(Event):
     """From its submission to its turn [s]."""
     qpu_seconds: float
     """What it took on the QPU [s]."""
-    result: list[Mapping[str, Any]] | None = None
+    result: Sequence[Mapping[str, Any]] | None = None
     """For each PUB its arrays by name; None if it is not done."""
     simulation_failed: bool = False
     """Its simulation failed, which is no fact about the experiment: another attempt may succeed."""

@@ -12,21 +12,23 @@ is also how soon it is noticed that somebody deleted the file.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 from zlib import crc32
 
 from runner.errors import JournalError, StorageError
 from runner.record import faults
-from runner.record.encoding import as_event
-from runner.record.log import Event, EventLog, OpenFile, decode
+from runner.record.encoding import from_line, to_line
+from runner.record.events import RUN, Event, RunEnded, Vocabulary
+from runner.record.log import EventLog, OpenFile
 
 FORMAT = 1
 """Version of the line format; the first line of every journal carries it."""
@@ -45,6 +47,8 @@ CHUNK = 1 << 20
 
 _MAGIC = b'{"journal":'
 _FIRST = b'{"journal":%d,"seq":0,' % FORMAT
+_LAST = 4096
+"""Bytes at the end of a journal among which its last line is looked for."""
 _TAIL = len(',"crc":"01234567"}')
 
 
@@ -86,7 +90,13 @@ class Journal:
         return cls(path, descriptor, JournalReader(path), write)
 
     @classmethod
-    def append_to(cls, path: str | Path, *, write: Callable[[int, bytes], int] = os.write) -> Self:
+    def append_to(
+        cls,
+        path: str | Path,
+        *,
+        write: Callable[[int, bytes], int] = os.write,
+        vocabulary: Vocabulary = RUN,
+    ) -> Self:
         """Continue a journal after its last intact event.
 
         A line cut off by a kill is removed. Damaged lines, and everything after them, are moved to a file
@@ -95,7 +105,7 @@ class Journal:
         path = Path(path)
         descriptor = _open(path, 0)
         try:
-            reader = JournalReader(path)
+            reader = JournalReader(path, vocabulary)
             reader.scan()
             if not reader.events and not reader.resembles_journal():
                 raise JournalError(f"{path} is not a journal, or its first line is damaged")
@@ -111,23 +121,23 @@ class Journal:
             raise
         return cls(path, descriptor, reader, write)
 
-    def write(self, kind: str, fields: Mapping[str, Any]) -> int:
+    def write(self, event: Event) -> int:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
-        event = as_event(kind, fields)
+        line = to_line(event)
         now = time.monotonic()
         with self._lock:
             self._hurried = self._hurried + 1 if now - self._written < HURRY else 0
             self._written = now
-            self._waiting.append(event)
+            self._waiting.append(line)
             return self._write_waiting()
 
-    def write_later(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def write_later(self, event: Event) -> None:
         """Append one event, in a hurry only with the next one: for what can be worked out again from those before."""
-        event = as_event(kind, fields)
+        line = to_line(event)
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
-            self._waiting.append(event)
+            self._waiting.append(line)
             if self._hurried < HURRIED:
                 self._write_waiting()
 
@@ -235,10 +245,10 @@ class Journal:
 class JournalReader:
     """Finds the intact lines of a journal as they appear; the only place that knows how a line is checked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, vocabulary: Vocabulary = RUN) -> None:
         """Raises an OSError where there is nothing to be read."""
         self._file = OpenFile(path)
-        self.events = EventLog(self._file)
+        self.events = EventLog(self._file, vocabulary)
         self.offset = 0
         """Bytes of the file that have been read and found intact."""
         self.crc = 0
@@ -328,6 +338,18 @@ def follow(
         time.sleep(poll)
 
 
+def is_ended(path: str | Path) -> bool:
+    """Whether the last line of a journal says how the run ended; only the end of the file is read."""
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST))
+        lines = file.read().splitlines()
+    with contextlib.suppress(
+        ValueError
+    ):  # a line that was cut off, or that is longer than one that ends a run
+        return bool(lines) and isinstance(from_line(lines[-1]), RunEnded)
+    return False
+
+
 def is_open(path: str | Path) -> bool:
     """Whether a living process is writing this journal; the kernel forgets the dead."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -368,13 +390,12 @@ def _kind(line: bytes) -> str:
     """Of which kind the event in an intact line is."""
     start = line.find(b',"kind":"', 0, 96) + len(b',"kind":"')
     if start < len(b',"kind":"'):
-        return str(decode(line, plain=False).get("kind"))
+        return from_line(line).kind
     return line[start : line.index(b'"', start)].decode()
 
 
 def _another_version(line: bytes) -> str:
-    found = decode(line, plain=False).get("journal")
-    return f"written by another version (format {found}, this version reads {FORMAT})"
+    return f"written by another version (format {from_line(line).journal}, this version reads {FORMAT})"
 
 
 def _set_aside(path: Path, descriptor: int, offset: int) -> None:

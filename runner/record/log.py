@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
-
-import orjson
+from typing import TypeVar, overload
 
 from runner.errors import JournalError
+from runner.record.encoding import from_line
+from runner.record.events import (
+    RUN,
+    Evaluation,
+    Event,
+    Iteration,
+    JobCompleted,
+    JobSubmitted,
+    Other,
+    SessionChanged,
+    Vocabulary,
+)
 
-Event = Mapping[str, Any]
+Kind = TypeVar("Kind", bound=Event)
 
 WINDOW = 1 << 18
 """Bytes that are read at a time."""
 
-_PLAIN = frozenset(("session", "job.submitted", "job.completed", "evaluation", "iteration"))
-"""Kinds without integers beyond 64 bits, which the fast parser would round; there are very many of these."""
+_PLAIN = frozenset((SessionChanged, JobSubmitted, JobCompleted, Evaluation, Iteration))
+"""Facts without integers beyond 64 bits, which the fast parser would round; there are very many of these."""
 
 _SPOILED = b'"simulation_failed":true'
 
@@ -58,15 +67,16 @@ class OpenFile:
 class EventLog(Sequence[Event]):
     """The intact events of a journal, oldest first, without their checksums.
 
-    Kept are where each line begins and of which kind it is, a dozen bytes an event. Whoever needs some kinds only asks
+    Kept are where each line begins and of which kind it is, a dozen bytes an event. Whoever needs some sorts only asks
     `of` for them, and the lines of all others are not parsed.
     """
 
-    def __init__(self, file: OpenFile) -> None:
+    def __init__(self, file: OpenFile, vocabulary: Vocabulary = RUN) -> None:
         self._file = file
+        self._vocabulary = vocabulary
         self._starts = array("Q", [0])
         self._kinds = array("I")
-        self._names: list[str] = []
+        self._facts: list[type[Event]] = []
         self._codes: dict[str, int] = {}
         self._spoiled = array("Q")
         self._window = 0, b""
@@ -75,9 +85,9 @@ class EventLog(Sequence[Event]):
         """Take in the next line of the file, which was found intact and is `length` bytes long with its end."""
         code = self._codes.get(kind)
         if code is None:
-            code = self._codes[kind] = len(self._names)
-            self._names.append(kind)
-        if kind == "job.completed" and _SPOILED in line:
+            code = self._codes[kind] = len(self._facts)
+            self._facts.append(self._vocabulary.get(kind, Other))
+        if kind == JobCompleted.kind and _SPOILED in line:
             self._spoiled.append(len(self._kinds))
         self._kinds.append(code)
         self._starts.append(self._starts[-1] + length)
@@ -108,35 +118,35 @@ class EventLog(Sequence[Event]):
 
     __hash__ = None  # type: ignore[assignment]
 
-    def of(self, *kinds: str) -> Iterator[Event]:
-        """The events of some kinds, oldest first."""
-        return self.at(self.places(*kinds))
+    def of(self, *wanted: type[Event]) -> Iterator[Event]:
+        """The events of some sorts, oldest first."""
+        return self.at(self.places(*wanted))
 
-    def last(self, *kinds: str) -> Event | None:
-        """The newest event of some kinds; None where there is none."""
-        wanted = self._wanted(kinds)
+    def last(self, *wanted: type[Event]) -> Event | None:
+        """The newest event of some sorts; None where there is none."""
+        chosen = self._chosen(wanted)
         codes = self._kinds
         for place in range(len(codes) - 1, -1, -1):
-            if codes[place] in wanted:
+            if codes[place] in chosen:
                 return self._event(place)
         return None
 
-    def places(self, *kinds: str) -> Iterator[int]:
-        """Where the events of some kinds are."""
-        wanted = self._wanted(kinds)
-        return (place for place, code in enumerate(self._kinds) if code in wanted)
+    def places(self, *wanted: type[Event]) -> Iterator[int]:
+        """Where the events of some sorts are."""
+        chosen = self._chosen(wanted)
+        return (place for place, code in enumerate(self._kinds) if code in chosen)
 
     def at(self, places: Iterable[int]) -> Iterator[Event]:
         """The events at these places."""
         return map(self._event, places)
 
-    def kinds(self) -> Iterator[str]:
-        """The kinds of all events, without reading them."""
-        return map(self._names.__getitem__, self._kinds)
+    def facts(self) -> Iterator[type[Event]]:
+        """The classes of all events, without reading them."""
+        return map(self._facts.__getitem__, self._kinds)
 
-    def kind(self, place: int) -> str:
-        """The kind of one event, without reading it."""
-        return self._names[self._kinds[place]]
+    def fact(self, place: int) -> type[Event]:
+        """The class of one event, without reading it."""
+        return self._facts[self._kinds[place]]
 
     @property
     def spoiled(self) -> Sequence[int]:
@@ -157,12 +167,12 @@ class EventLog(Sequence[Event]):
     def _event(self, place: int, backwards: bool = False) -> Event:
         line = self.text(place, backwards=backwards)
         try:
-            return decode(line, plain=self._names[self._kinds[place]] in _PLAIN)
+            return from_line(line, self._vocabulary, plain=self.fact(place) in _PLAIN)
         except ValueError as error:
             raise JournalError(f"line {place + 1} of {self._file.path} is no event: {error}") from error
 
-    def _wanted(self, kinds: Iterable[str]) -> set[int]:
-        return {self._codes[kind] for kind in kinds if kind in self._codes}
+    def _chosen(self, wanted: Iterable[type[Event]]) -> set[int]:
+        return {self._codes[fact.kind] for fact in wanted if fact.kind in self._codes}
 
 
 class Selection(Sequence[Event]):
@@ -186,44 +196,23 @@ class Selection(Sequence[Event]):
     def __iter__(self) -> Iterator[Event]:
         return self._log.at(self._places)
 
-    def of(self, *kinds: str) -> Iterator[Event]:
-        """The events of some kinds, oldest first."""
-        return self._log.at(place for place in self._places if self._log.kind(place) in kinds)
+    def of(self, *wanted: type[Event]) -> Iterator[Event]:
+        """The events of some sorts, oldest first."""
+        return self._log.at(place for place in self._places if self._log.fact(place) in wanted)
 
 
-def of(events: Iterable[Event], *kinds: str) -> Iterator[Event]:
-    """The events of some kinds; of a journal's, no others are read."""
-    if isinstance(events, EventLog | Selection):
-        return events.of(*kinds)
-    return (event for event in events if event["kind"] in kinds)
+def of(events: Iterable[Event], *wanted: type[Kind]) -> Iterator[Kind]:
+    """The events of some sorts; of a journal's, no others are read."""
+    chosen = events.of(*wanted) if isinstance(events, EventLog | Selection) else events
+    return (event for event in chosen if isinstance(event, wanted))
 
 
-def last(events: Sequence[Event], *kinds: str) -> Event | None:
-    """The newest event of some kinds; None where there is none."""
-    if isinstance(events, EventLog):
-        return events.last(*kinds)
-    return next((event for event in reversed(events) if event["kind"] in kinds), None)
+def first(events: Iterable[Event], wanted: type[Kind]) -> Kind | None:
+    """The oldest event of a sort; None where there is none."""
+    return next(of(events, wanted), None)
 
 
-def decode(line: bytes, *, plain: bool) -> Event:
-    """What an intact line says, without its checksum.
-
-    Args:
-        line: the whole line, without its end.
-        plain: it holds no integers beyond 64 bits.
-
-    Raises:
-        ValueError: it is no JSON object.
-    """
-    event: Any = None
-    if plain:
-        try:
-            event = orjson.loads(line)
-        except ValueError:  # half a surrogate pair
-            event = None
-    if event is None:
-        event = json.loads(line)
-    if not isinstance(event, dict):
-        raise ValueError("not a JSON object")
-    event.pop("crc", None)
-    return event
+def last(events: Sequence[Event], wanted: type[Kind]) -> Kind | None:
+    """The newest event of a sort; None where there is none."""
+    newest = [events.last(wanted)] if isinstance(events, EventLog) else reversed(events)
+    return next((event for event in newest if isinstance(event, wanted)), None)

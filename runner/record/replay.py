@@ -6,24 +6,24 @@ import json
 import threading
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from runner.errors import ResumeError
-from runner.record.encoding import as_fields, encode
+from runner.record.encoding import encode, fields_of
+from runner.record.events import (
+    Event,
+    JobCompleted,
+    Reserve,
+    RunEnded,
+    RunInterrupted,
+    RunResumed,
+    RunStarted,
+)
 from runner.record.journal import Journal
-from runner.record.log import Event, EventLog, Selection, of
+from runner.record.log import EventLog, Selection, first, of
 
-Listener = Callable[[str, Mapping[str, Any]], None]
-
-REPLAYED = (
-    "session", "job.submitted", "job.completed", "evaluation", "iteration", "reserve", "candidates", "estimate",
-    "checkpoint",
-)  # fmt: skip
-"""Kinds that a resumed run produces again; the others speak of one process."""
-
-DERIVED = frozenset(("job.submitted", "evaluation", "iteration"))
-"""Kinds that follow from what is recorded before them, so that a kill may cost the last: they are worked out again."""
+Listener = Callable[[Event], None]
 
 IDENTITY = 3
 """How jobs are told apart by digest and how shots are drawn; raised whenever either changes, told in `run.started`
@@ -36,10 +36,8 @@ an evolution in time are digested as such."""
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
 
-_NOT_COMPARED = frozenset(("seq", "t", "crc", "journal", "kind"))
 _END = len(',"crc":"01234567"}')
-_BOUNDARIES = ("run.interrupted", "run.resumed")
-_DECIDING = frozenset((*_BOUNDARIES, "reserve", "run.ended"))
+_DECIDING = frozenset((RunInterrupted, RunResumed, Reserve, RunEnded))
 
 
 class Record:
@@ -59,7 +57,7 @@ class Record:
         self._past: defaultdict[tuple[str, str], _Past] = defaultdict(_Past)
         self._results: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self._listeners: list[Listener] = []
-        self._derived = DERIVED
+        self._released: tuple[type[Event], ...] = ()
         self.recalled = 0
         """Jobs answered from the journal so far."""
         self._recorded = recorded
@@ -67,31 +65,31 @@ class Record:
         measured: set[int] = set()
         for place in lasting_places(recorded, resumed=True):
             event = recorded[place]
-            self._past[_stream(event["kind"], event)].places.append(place)
-            if event.get("workload") == RESULTS:
+            self._past[event.kind, event.stream].places.append(place)
+            if event.stream == RESULTS:
                 measured.add(place)
         for place, event in _jobs_done(recorded):
-            if event["workload"] == RESULTS and place not in measured:
+            if event.workload == RESULTS and place not in measured:
                 continue  # it measured the result of a run that goes on now
             # a job that came to its end while the session was closed is paid for as well
-            self._results[event["workload"]][event["index"]] = place
+            self._results[event.workload][event.index] = place
 
     def listen(self, listener: Listener) -> None:
-        """Call `listener(kind, fields)` for every fact from now on, replayed ones included."""
+        """Call `listener(event)` for every fact from now on, replayed ones included."""
         self._listeners.append(listener)
 
-    def release(self, kinds: Iterable[str]) -> list[Mapping[str, Any]]:
-        """Everything recorded of these kinds, which from now on are written as they come and compared no more.
+    def release(self, *facts: type[Event]) -> list[Event]:
+        """Everything recorded of these, which from now on are written as they come and compared no more.
 
         For a service that cannot repeat its past, but remembers it.
         """
-        chosen = set(kinds)
-        self._derived -= chosen
-        for stream in [stream for stream in self._past if stream[0] in chosen]:
+        self._released = facts
+        kinds = {fact.kind for fact in facts}
+        for stream in [stream for stream in self._past if stream[0] in kinds]:
             del self._past[stream]
-        return list(of(self._recorded, *chosen))
+        return list(of(self._recorded, *facts))
 
-    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Record one fact.
 
         Raises:
@@ -99,21 +97,21 @@ class Record:
             StorageError: the disk refused.
         """
         expected = None
-        if kind == "run.interrupted":
+        if isinstance(event, RunInterrupted):
             with self._lock:
                 self._past.clear()  # what shutting down does is this process's own: nothing of the past repeats it
         if self._past:
             with self._lock:
-                past = self._past.get(_stream(kind, fields))
+                past = self._past.get((event.kind, event.stream))
                 expected = past.next() if past else None
         if expected is not None:
-            self._compare(kind, expected, fields)
-        elif kind in self._derived:
-            self._journal.write_later(kind, fields)
+            self._compare(expected, event)
+        elif event.derived and not isinstance(event, self._released):
+            self._journal.write_later(event)
         else:
-            self._journal.write(kind, fields)
+            self._journal.write(event)
         for listener in self._listeners:
-            listener(kind, fields)
+            listener(event)
 
     def recall(self, workload: str, index: int, digest: str) -> Any:
         """What the journal holds as the result of this job; None where it was not executed yet.
@@ -125,17 +123,18 @@ class Record:
         if place is None:
             return None
         event = self._recorded[place]
-        if event["digest"] != digest:
-            raise another_job(workload, index, digest, event["digest"], self.identity)
+        assert isinstance(event, JobCompleted)
+        if event.digest != digest:
+            raise another_job(workload, index, digest, event.digest, self.identity)
         self.recalled += 1
-        return event["result"]
+        return event.result
 
-    def _compare(self, kind: str, place: int, fields: Mapping[str, Any]) -> None:
+    def _compare(self, place: int, event: Event) -> None:
         """Let pass what is written as it was recorded, to the byte; look closer at what is not."""
         recorded = self._recorded
-        if isinstance(recorded, EventLog) and recorded.text(place)[:-_END].endswith(as_fields(kind, fields)):
+        if isinstance(recorded, EventLog) and recorded.text(place)[:-_END].endswith(fields_of(event)):
             return
-        _compare(kind, recorded[place], fields, self.identity)
+        _compare(recorded[place], event, self.identity)
 
 
 class _Past:
@@ -155,20 +154,19 @@ class _Past:
         return self.places[self.told - 1]
 
 
-def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, Event]]:
+def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, JobCompleted]]:
     """Place and event of every job that came to its end."""
-    places = recorded.places("job.completed") if isinstance(recorded, EventLog) else range(len(recorded))
+    places = recorded.places(JobCompleted) if isinstance(recorded, EventLog) else range(len(recorded))
     for place in places:
         event = recorded[place]
-        if event["kind"] == "job.completed" and event["status"] == "DONE":
+        if isinstance(event, JobCompleted) and event.status == "DONE":
             yield place, event
 
 
 def identity_of(recorded: Sequence[Event]) -> int:
     """How a run's jobs were told apart, and its shots drawn, when it was started."""
-    if recorded and recorded[0]["kind"] == "run.started":
-        return int(recorded[0].get("identity", 1))
-    return IDENTITY
+    started = first(recorded[:1], RunStarted)
+    return IDENTITY if started is None else started.identity
 
 
 def another_job(workload: str, index: int, digest: str, recorded: str, identity: int) -> ResumeError:
@@ -185,15 +183,15 @@ def another_job(workload: str, index: int, digest: str, recorded: str, identity:
     )
 
 
-def goes_on(event: Mapping[str, Any]) -> bool | None:
+def goes_on(event: Event) -> bool | None:
     """False from where a run is only shutting down, True from where it goes on; None for all other events.
 
     A simulation that failed for want of memory or by a fault of Aer is no fact about the experiment: another attempt
     may succeed, so the job that failed and what other workloads did after it are not part of the story.
     """
-    if event["kind"] in _BOUNDARIES:
-        return bool(event["kind"] == "run.resumed")
-    return False if event.get("simulation_failed") else None
+    if isinstance(event, RunInterrupted | RunResumed):
+        return isinstance(event, RunResumed)
+    return False if isinstance(event, JobCompleted) and event.simulation_failed else None
 
 
 def lasting(events: Sequence[Event]) -> Sequence[Event]:
@@ -217,7 +215,7 @@ def lasting_places(events: Sequence[Event], *, resumed: bool = False) -> array[i
     kept = array("Q")
     shutting_down = False
     stop = Stop()
-    for place, kind, event in _boundaries(events, resumed=resumed):
+    for place, fact, event in _boundaries(events, resumed=resumed):
         if event is not None:
             if (undone := stop.undone(event, len(kept))) is not None:
                 del kept[undone:]
@@ -225,22 +223,22 @@ def lasting_places(events: Sequence[Event], *, resumed: bool = False) -> array[i
             if boundary is not None:
                 shutting_down = not boundary
                 continue
-        if not shutting_down and kind in REPLAYED:
+        if not shutting_down and fact.replayed:
             kept.append(place)
     return kept
 
 
-def _boundaries(events: Sequence[Event], *, resumed: bool) -> Iterator[tuple[int, str, Event | None]]:
-    """Place and kind of every event, with the event itself where it may decide about others."""
+def _boundaries(events: Sequence[Event], *, resumed: bool) -> Iterator[tuple[int, type[Event], Event | None]]:
+    """Place and class of every event, with the event itself where it may decide about others."""
     if isinstance(events, EventLog):
         spoiled = set(events.spoiled)
-        for place, kind in enumerate(events.kinds()):
-            yield place, kind, events[place] if kind in _DECIDING or place in spoiled else None
+        for place, fact in enumerate(events.facts()):
+            yield place, fact, events[place] if fact in _DECIDING or place in spoiled else None
     else:
         for place, event in enumerate(events):
-            yield place, event["kind"], event
+            yield place, type(event), event
     if resumed:
-        yield len(events), "run.resumed", {"kind": "run.resumed"}
+        yield len(events), RunResumed, RunResumed()
 
 
 class Stop:
@@ -250,14 +248,13 @@ class Stop:
         self._since: Any = None
         self._status: str | None = None
 
-    def undone(self, event: Mapping[str, Any], state: Any) -> Any:
+    def undone(self, event: Event, state: Any) -> Any:
         """What `state` was when the run stopped, if this event is that it goes on; else None."""
-        kind = event["kind"]
-        if kind == "reserve" and self._since is None:
-            self._since = state
-        elif kind == "run.ended":
-            self._status = event.get("status")
-        elif kind == "run.resumed":
+        if isinstance(event, Reserve):
+            self._since = state if self._since is None else self._since
+        elif isinstance(event, RunEnded):
+            self._status = event.status
+        elif isinstance(event, RunResumed):
             status, self._status = self._status, None
             if status == "stopped":
                 since, self._since = self._since, None
@@ -265,18 +262,14 @@ class Stop:
         return None
 
 
-def _stream(kind: str, fields: Mapping[str, Any]) -> tuple[str, str]:
-    return kind, str(fields.get("session" if kind == "session" else "workload", ""))
-
-
-def _compare(kind: str, expected: Mapping[str, Any], fields: Mapping[str, Any], identity: int) -> None:
-    found = json.loads(encode(fields))
+def _compare(recorded: Event, event: Event, identity: int) -> None:
+    expected, found = recorded.said(), json.loads(encode(event.said()))
     if identity < IDENTITY and expected.get("digest") != found.get("digest"):
         raise another_job(found["workload"], found["index"], found["digest"], expected["digest"], identity)
     for key in expected.keys() | found.keys():
-        if key not in _NOT_COMPARED and expected.get(key) != found.get(key):
+        if expected.get(key) != found.get(key):
             raise ResumeError(
-                f"{kind} differs from the journal at {key!r}: recorded {_short(expected.get(key))}, "
+                f"{event.kind} differs from the journal at {key!r}: recorded {_short(expected.get(key))}, "
                 f"now {_short(found.get(key))}; the code, its inputs or the environment changed"
             )
 

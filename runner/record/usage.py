@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from copy import deepcopy
-from typing import Any
 
+from runner.record.events import Event, JobCompleted, Reserve, SessionChanged
 from runner.record.replay import Stop, goes_on
 
 
@@ -29,10 +28,9 @@ class Usage:
         self._shutting_down = False
         self._stop = Stop()
 
-    def feed(self, event: Mapping[str, Any]) -> None:
+    def feed(self, event: Event) -> None:
         """Take in one event of the journal; what a stopping process does to its session is no part of the run."""
-        kind = event["kind"]
-        before = self._stop.undone(event, deepcopy(vars(self)) if kind == "reserve" else None)
+        before = self._stop.undone(event, deepcopy(vars(self)) if isinstance(event, Reserve) else None)
         if before is not None:
             vars(self).update(before, _stop=self._stop)
         boundary = goes_on(event)
@@ -40,9 +38,9 @@ class Usage:
             self._shutting_down = not boundary
         elif self._shutting_down:
             return
-        elif kind == "session":
+        elif isinstance(event, SessionChanged):
             self._session(event)
-        elif kind == "job.completed":
+        elif isinstance(event, JobCompleted):
             self._job(event)
 
     def charged(self, now: float) -> float | None:
@@ -52,27 +50,25 @@ class Usage:
         running = sum(max(0.0, now - since) for since in self._active_since.values())
         return self._by_job + self._periods + running
 
-    def _session(self, event: Mapping[str, Any]) -> None:
-        session, time = event["session"], event["time"]
-        if event["mode"] == "batch":
+    def _session(self, event: SessionChanged) -> None:
+        session, time = event.session, event.time
+        if event.mode == "batch":
             return
         self._dedicated.add(session)
         since = self._active_since.pop(session, None)
         if since is not None:
             self._periods += time - since
-        if event["state"] == "active":
+        if event.state == "active":
             self._active_since[session] = time
             self._started.add(session)
 
-    def _job(self, event: Mapping[str, Any]) -> None:
-        job = (str(event["workload"]), event["index"])
+    def _job(self, event: JobCompleted) -> None:
+        job = (event.workload, event.index)
         if job in self._jobs:  # told twice, by a resumed run
             return
         self._jobs.add(job)
-        seconds = event.get("qpu_seconds")
-        seconds = float(seconds) if isinstance(seconds, int | float) else 0.0
-        self.qpu += seconds
-        if event.get("session") not in self._dedicated:
-            self._by_job += seconds
-        elif event.get("started") is not None:
-            self._waited_for.add(event["session"])
+        self.qpu += event.qpu_seconds
+        if event.session is None or event.session not in self._dedicated:
+            self._by_job += event.qpu_seconds
+        elif event.started is not None:
+            self._waited_for.add(event.session)

@@ -15,7 +15,9 @@ from runner.declare.checks import require_choice
 from runner.declare.config import restore
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
+from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted
 from runner.record.journal import read_journal
+from runner.record.log import first, of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +38,7 @@ class Exported:
     """The ansatz as declared, with free parameters."""
     values: list[float]
     """Best parameters of the run in the order of the circuit; empty: it has none yet."""
-    events: list[dict[str, Any]]
+    events: Sequence[Event]
 
     @classmethod
     def of(cls, path: str | Path, plugins: Sequence[str] = ()) -> Exported:
@@ -46,11 +48,11 @@ class Exported:
             ConfigError: nothing was recorded, or a file that it was built from is not what it was.
         """
         files = RunDirectory.existing(path)
-        events = list(read_journal(files.journal).events)
-        started = next((event for event in events if event["kind"] == "run.started"), None)
+        events = read_journal(files.journal).events
+        started = first(events, RunStarted)
         if started is None:
             raise ConfigError(f"{path} stopped before anything was recorded; start it again", key="export")
-        config = restore(started["config"], started["schemas"], started["overrides"], plugins=plugins).config
+        config = restore(started.config, started.schemas, started.overrides, plugins=plugins).config
         hamiltonian = config.hamiltonian.build()
         circuit = config.ansatz.build(hamiltonian)
         _same(circuit, hamiltonian, events)
@@ -71,21 +73,21 @@ class Exported:
         return self.circuit.assign_parameters(self.values)
 
 
-def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: list[dict[str, Any]]) -> None:
+def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: Sequence[Event]) -> None:
     """Refuse where the circuit or the Hamiltonian is not the one the run recorded."""
     from qiskit import qasm3
 
     from runner.hamiltonian.operator import physics_of
 
-    problem = next((event for event in events if event["kind"] == "problem"), None)
+    problem = first(events, ProblemPosed)
     if problem is None:
         return
-    written = problem["circuits"]["declared"]["qasm"]
+    written = problem.circuits["declared"]["qasm"]
     if written is not None and written != qasm3.dumps(circuit):
         raise ConfigError(
             "the ansatz is not the one of the run; a file it is read from has changed", key="export"
         )
-    if len(hamiltonian) != problem["terms"] or problem.get("source") != physics_of(hamiltonian).source:
+    if len(hamiltonian) != problem.terms or problem.source != physics_of(hamiltonian).source:
         told = "the hamiltonian is not the one of the run; a file it is read from has changed"
         raise ConfigError(told, key="export")
 
@@ -233,12 +235,15 @@ def _matrix(operator: SparsePauliOp) -> bytes:
     return buffer.getvalue()
 
 
-def _evaluations(events: list[dict[str, Any]]) -> str:
+def _evaluations(events: Sequence[Event]) -> str:
     buffer = io.StringIO()
     columns = ["workload", "index", "energy", "stddev", "best"]
-    writer = csv.DictWriter(buffer, columns, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(event for event in events if event["kind"] == "evaluation")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(
+        (event.workload, event.index, event.energy, event.stddev, event.best)
+        for event in of(events, Evaluation)
+    )
     return buffer.getvalue()
 
 

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
-from runner.hamiltonian import unit_of
+from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
+from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted, SessionChanged
 from runner.record.journal import read_journal
+from runner.record.log import first, last, of
 from runner.record.redaction import redact
 
 if TYPE_CHECKING:
     from runner.review.figures import SweepAxes
+    from runner.review.figures.canvas import Events
     from runner.run.problem import Problem
-
-Events = Sequence[Mapping[str, Any]]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -96,12 +97,12 @@ def recorded_circuits(events: Events) -> list[tuple[str, Any]]:
     """Titles and circuits of the journal's `problem` event, where they are short and OpenQASM 3 can be read."""
     from importlib.util import find_spec
 
-    problem = next((event for event in events if event["kind"] == "problem"), None)
+    problem = first(events, ProblemPosed)
     if problem is None or find_spec("qiskit_qasm3_import") is None:
         return []
     from qiskit import qasm3
 
-    circuits = problem["circuits"]
+    circuits = problem.circuits
     if any(not one["qasm"] or one["gates"] > MOST_PARSED_GATES for one in circuits.values()):
         return []
     titles = {"declared": "as declared", "device": "on the device"}
@@ -162,11 +163,9 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
     from runner.cli.progress import clock
     from runner.review.figures import Timeline
 
-    started = next((event for event in events if event["kind"] == "run.started"), {})
-    result: Mapping[str, Any] = next(
-        (event["result"] for event in reversed(events) if event["kind"] == "result"), {}
-    )
-    config = dict(started.get("config", {}))
+    started, told = first(events, RunStarted), last(events, Result)
+    result: Mapping[str, Any] = {} if told is None else told.result
+    config = {} if started is None else dict(started.config)
     timeline = Timeline.of(events)
     jobs = _jobs(events)
     spent = [
@@ -175,10 +174,10 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
         if timeline.seconds(what)
     ]
     return _render(
-        title=str(started.get("name") or figures.parent.name),
+        title=figures.parent.name if started is None or not started.name else started.name,
         status=str(result.get("status", "unfinished")),
         subtitle=_subtitle(started),
-        choices=_choices(config, started.get("idle_qubits")),
+        choices=_choices(config, None if started is None else started.idle_qubits),
         stop_reason=result.get("stop_reason"),
         tiles=_tiles(result, timeline.end, len(jobs), events),
         command=_command(started, config),
@@ -205,12 +204,12 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
         ConfigError: there is no sweep.csv, or plotly is needed and not installed.
     """
     from runner.review.figures import SweepAxes, save, sweep_overview
-    from runner.review.figures.canvas import unit
+    from runner.review.figures.canvas import in_words
 
     plots = Plots(interactive)
     rows = read_table(directory / "sweep.csv")
     header = _header(directory)
-    axes = SweepAxes.of(rows, energy_unit=unit([{"kind": "run.started", **header}]))
+    axes = SweepAxes.of(rows, energy_unit=in_words(unit_by(None, header.get("schemas", {}))))
     files = RunDirectory(directory)
     files.figures.mkdir(exist_ok=True)
     save(sweep_overview(rows, axes), files.figures / "sweep.png")
@@ -289,21 +288,21 @@ def shown(value: Any) -> str:
     return str(value)
 
 
-def _subtitle(started: Mapping[str, Any]) -> str:
-    if "t" not in started:
+def _subtitle(started: RunStarted | None) -> str:
+    if started is None:
         return ""
-    versions = started.get("versions", {})
+    versions = started.versions
     software = ", ".join(
         f"{name} {versions[name]}" for name in ("qiskit", "qiskit-aer", "runner") if name in versions
     )
-    return f"{datetime.fromtimestamp(started['t']):%Y-%m-%d %H:%M}, seed {started.get('seed')}, {software}"
+    return f"{datetime.fromtimestamp(started.t):%Y-%m-%d %H:%M}, seed {started.seed}, {software}"
 
 
-def _command(started: Mapping[str, Any], config: Mapping[str, Any]) -> str | None:
+def _command(started: RunStarted | None, config: Mapping[str, Any]) -> str | None:
     """What to type for this run; None where a Python program declared more than a command line shows."""
     from runner.declare.config import declare
 
-    overrides = started.get("overrides", ())
+    overrides = () if started is None else started.overrides
     if not overrides and config != declare([]).values:
         return None
     return " ".join(["python -m runner", *map(_quoted, overrides)])
@@ -326,13 +325,13 @@ def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
     from runner.cli.progress import clock
-    from runner.review.figures.canvas import number, started, unit
+    from runner.review.figures.canvas import number, unit
     from runner.run.results import energy_lines
 
     usage, cost = (number(result.get(name)) for name in ("usage_seconds", "cost"))
     tiles = [
         (name, value, note or unit(events))
-        for name, value, note in energy_lines(result, unit_of(started(events)))
+        for name, value, note in energy_lines(result, unit_of(first(events, RunStarted)))
     ]
     if outside := number(result.get("outside_sector")):
         tiles.append(("outside the sector", f"{100 * outside:.3g} %", "of the state, without noise"))
@@ -371,20 +370,19 @@ def _sessions(events: Events) -> list[dict[str, Any]]:
     from runner.cli.progress import clock
     from runner.record.replay import lasting
 
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for event in lasting(events):
-        if event["kind"] == "session":
-            found.setdefault(event["session"], []).append(event)
+    found: dict[str, list[SessionChanged]] = {}
+    for event in of(lasting(events), SessionChanged):
+        found.setdefault(event.session, []).append(event)
     return [
         {
             "session": session,
-            "mode": "session" if steps[0]["mode"] == "dedicated" else steps[0]["mode"],
-            "backend": steps[0]["backend"],
-            "maximum time": clock(steps[0]["max_time"]),
-            "state": steps[-1]["state"],
-            "because": steps[-1]["reason"],
-            "at": clock(steps[-1]["time"]),
-            "time-outs": sum(step["state"] == "inactive" for step in steps),
+            "mode": "session" if steps[0].mode == "dedicated" else steps[0].mode,
+            "backend": steps[0].backend,
+            "maximum time": clock(steps[0].max_time),
+            "state": steps[-1].state,
+            "because": steps[-1].reason,
+            "at": clock(steps[-1].time),
+            "time-outs": sum(step.state == "inactive" for step in steps),
         }
         for session, steps in found.items()
     ]
@@ -395,21 +393,21 @@ def _jobs(events: Events) -> list[dict[str, Any]]:
 
     submitted = {}
     rows = []
-    for event in lasting(events):
-        if event["kind"] == "job.submitted":
-            submitted[event["job"]] = event["time"]
-        elif event["kind"] == "job.completed":
+    for event in of(lasting(events), JobSubmitted, JobCompleted):
+        if isinstance(event, JobSubmitted):
+            submitted[event.job] = event.time
+        elif isinstance(event, JobCompleted):
             rows.append(
                 {
-                    "workload": event["workload"],
-                    "index": event["index"],
-                    "status": event["status"],
-                    "submitted (s)": submitted.get(event["job"]),
-                    "finished (s)": event["finished"],
-                    "queue (s)": event["queue_seconds"],
-                    "QPU (s)": event["qpu_seconds"],
-                    "reason": event["reason"],
-                    "job": event["job"],
+                    "workload": event.workload,
+                    "index": event.index,
+                    "status": event.status,
+                    "submitted (s)": submitted.get(event.job),
+                    "finished (s)": event.finished,
+                    "queue (s)": event.queue_seconds,
+                    "QPU (s)": event.qpu_seconds,
+                    "reason": event.reason,
+                    "job": event.job,
                 }
             )
     return rows
@@ -421,11 +419,12 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row.get(name) for name in columns} for row in rows]
 
 
-def _environment(started: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _environment(started: RunStarted | None) -> list[dict[str, Any]]:
+    if started is None:
+        return []
     facts = {
-        **started.get("versions", {}),
-        **{name: started.get(name) for name in ("threads", "processor", "commit")},
-    }
+        **started.versions, "threads": started.threads, "processor": started.processor, "commit": started.commit,
+    }  # fmt: skip
     return [{"what": name, "value": str(value)} for name, value in facts.items() if value is not None]
 
 

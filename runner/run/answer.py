@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from runner.record.events import Candidates, Estimate, Event
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -91,7 +93,7 @@ def lowest_seen(workload: Workload, *, exact: bool) -> Answer:
     )
 
 
-def choose(workloads: Sequence[Workload], measure: Measure, record: Callable[..., None]) -> list[Answer]:
+def choose(workloads: Sequence[Workload], measure: Measure, record: Callable[[Event], None]) -> list[Answer]:
     """The best candidate of each workload, by one job of fresh shots; where there is one only, nothing is measured."""
     import numpy as np
 
@@ -110,17 +112,16 @@ def choose(workloads: Sequence[Workload], measure: Measure, record: Callable[...
         best = int(np.argmin(energies))
         origins = [candidate.origin for candidate in workload.candidates]
         record(
-            "candidates",
-            {
-                "workload": workload.name,
-                "candidates": [
+            Candidates(
+                workload=workload.name,
+                candidates=[
                     {"origin": origin, "energy": energy, "stddev": stddev, "parameters": point}
                     for origin, energy, stddev, point in zip(
                         origins, energies.tolist(), stddevs.tolist(), points.tolist(), strict=True
                     )
                 ],
-                "chosen": best,
-            },
+                chosen=best,
+            )
         )
         answers.append(
             Answer(
@@ -132,7 +133,10 @@ def choose(workloads: Sequence[Workload], measure: Measure, record: Callable[...
 
 
 def report(
-    workloads: Sequence[Workload], answers: Sequence[Answer], measure: Measure, record: Callable[..., None]
+    workloads: Sequence[Workload],
+    answers: Sequence[Answer],
+    measure: Measure,
+    record: Callable[[Event], None],
 ) -> list[Answer]:
     """The answers with energies by another job of fresh shots."""
     import numpy as np
@@ -145,11 +149,10 @@ def report(
     for workload, answer, (energies, stddevs) in zip(workloads, answers, measure(groups), strict=True):
         energy, stddev = float(energies[0]), float(stddevs[0])
         record(
-            "estimate",
-            {
-                "workload": workload.name, "energy": energy, "stddev": stddev,
-                "parameters": answer.parameters, "origin": answer.origin,
-            },
+            Estimate(
+                workload=workload.name, energy=energy, stddev=stddev, parameters=answer.parameters,
+                origin=answer.origin,
+            )
         )  # fmt: skip
         measured.append(replace(answer, energy=energy, stddev=stddev, kind=MEASURED))
     return measured

@@ -17,6 +17,7 @@ from runner.declare.config import RunConfig
 from runner.errors import RunnerError, RuntimeSessionError, StorageError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
+from runner.record.events import Checkpoint, Reserve, RunInterrupted
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
@@ -93,7 +94,7 @@ class Lab:
         broken = error is not None and not isinstance(error, StorageError | StopOptimization)
         if broken:
             # what closing adds to the journal is this process's doing; a resumed run goes on without it
-            self.record("run.interrupted", {"reason": redact(str(error)) or type(error).__name__})
+            self.record(RunInterrupted(reason=redact(str(error)) or type(error).__name__))
         for session in self.sessions[-1:]:
             if self.config.session.mode != "job":
                 session.close()
@@ -117,7 +118,7 @@ class Lab:
         Once the session has ended under the experiment, rows tell of unfinished work: a resumed run reports others.
         """
         if not self._expired:
-            self.record("checkpoint", {"row": len(self.table), **fields})
+            self.record(Checkpoint.of(len(self.table), fields))
         self.table.append(fields)
 
     def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
@@ -459,7 +460,7 @@ class Lab:
         if left is None or left >= seconds + self._queueing + self.config.session.latency + needed:
             return
         self._expired = True
-        self.record("reserve", {"workload": name, "seconds_left": left, "seconds_needed": needed})
+        self.record(Reserve(workload=name, seconds_left=left, seconds_needed=needed))
         raise StopOptimization(
             f"the session's last {left:.0f} s are kept for measuring the result",
             resumable=True,

@@ -23,6 +23,15 @@ from runner.errors import Interrupted, RunnerError, TrackingError, in_words
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
 from runner.record.environment import environment, versions
+from runner.record.events import (
+    HamiltonianRead,
+    Note,
+    ProblemPosed,
+    Result,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+)
 from runner.record.journal import Journal
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
@@ -78,25 +87,26 @@ def run(
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
         files.write(files.config, to_yaml(declaration.values))
         with Journal.create(files.journal) as journal:
-            started = {
-                "run_id": files.path.name,
-                "identity": IDENTITY,
-                "name": declaration.name,
-                "experiment": declaration.config.experiment.name,
-                "config": declaration.values,
-                "schemas": declaration.schemas,
-                "overrides": list(declaration.overrides),
-                "seed": declaration.config.seed,
-                "forked_from": declaration.forked_from,
-                **environment(declaration.config),
-            }
+            where: dict[str, Any] = {} if sweep is None else {"parent": sweep.name}
             if (idle := preparation.backend.idle_qubits) is not None:
-                started["idle_qubits"] = idle
+                where["idle_qubits"] = idle
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
-                started["energy_unit"] = unit
-            if sweep is not None:
-                started["parent"] = sweep.name
-            journal.write("run.started", started)
+                where["energy_unit"] = unit
+            journal.write(
+                RunStarted(
+                    run_id=files.path.name,
+                    identity=IDENTITY,
+                    name=declaration.name,
+                    experiment=declaration.config.experiment.name,
+                    config=declaration.values,
+                    schemas=declaration.schemas,
+                    overrides=list(declaration.overrides),
+                    seed=declaration.config.seed,
+                    forked_from=declaration.forked_from,
+                    **environment(declaration.config),
+                    **where,
+                )
+            )
             execution = _Execution(declaration, files, journal, stop, uploader, quiet)
             return execution.carry_out(preparation)
 
@@ -137,9 +147,9 @@ def resume(
         with _uploader(declaration.config, sweep) as uploader:
             preparation = Preparation(declaration.config, identity=identity_of(journal.contents.events))
             if journal.contents.dropped:
-                journal.write("note", {"level": "warning", "text": f"journal: {journal.contents.dropped}"})
+                journal.write(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
                 log.warning("journal: %s", journal.contents.dropped)
-            journal.write("run.resumed", {"pid": os.getpid()})
+            journal.write(RunResumed(pid=os.getpid()))
             execution = _Execution(declaration, files, journal, stop, uploader, quiet)
             return execution.carry_out(preparation)
 
@@ -189,10 +199,9 @@ class _Execution:
             self.files.write_json(self.files.session, sessions)
             result = self._result(ending, sessions, lab.converged)
             self.files.write(self.files.result, result.to_json())
-            self.journal.write("result", {"result": json.loads(result.to_json())})
+            self.journal.write(Result(result=json.loads(result.to_json())))
             self.journal.write(
-                "run.ended",
-                {"status": result.status, "stop_reason": result.stop_reason, "exit_code": result.exit_code},
+                RunEnded(status=result.status, stop_reason=result.stop_reason, exit_code=result.exit_code)
             )
             self.journal.close()
             self._illustrate(preparation.problem)
@@ -268,10 +277,11 @@ class _Execution:
     def _describe(self, problem: Problem | None) -> None:
         """Put sizes and circuits into the journal, and how a file was understood, once."""
         reading = self.config.hamiltonian.reading
-        if reading is not None and all(e["kind"] != "hamiltonian" for e in self.journal.contents.events):
-            self.journal.write("hamiltonian", reading.describe())
-        if problem is not None and all(e["kind"] != "problem" for e in self.journal.contents.events):
-            self.journal.write("problem", problem.describe())
+        told = set(self.journal.contents.events.facts())
+        if reading is not None and HamiltonianRead not in told:
+            self.journal.write(HamiltonianRead(**reading.describe()))
+        if problem is not None and ProblemPosed not in told:
+            self.journal.write(ProblemPosed(**problem.describe()))
 
     def _read(self, problem: Problem | None) -> str | None:
         """How the file of the Hamiltonian was understood, in words; None where it is from no file."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import ConfigError, NumericalError
 from runner.optimizer import OptimizerConfig
+from runner.record.events import Evaluation, Iteration
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.run.shots import ShotChoice, highest_variance, with_shots
 
@@ -114,7 +115,7 @@ class Workload:
     def iteration(self, progress: Mapping[str, Any]) -> None:
         """Report one step of the optimizer."""
         self.iterations += 1
-        self._lab.record("iteration", {"workload": self.name, "iteration": self.iterations, **progress})
+        self._lab.record(Iteration.of(self.name, self.iterations, progress))
 
     def observe(
         self, energy: float, stddev: float, parameters: np.ndarray, *, candidate: bool = True, **more: Any
@@ -132,12 +133,10 @@ class Workload:
             self.best = self.lowest
             more["parameters"] = self.best.parameters
         self._lab.record(
-            "evaluation",
-            {
-                "workload": self.name, "index": number, "energy": energy, "stddev": stddev,
-                "best": self.best.energy, **more,
-            },
-        )  # fmt: skip
+            Evaluation.of(
+                more, workload=self.name, index=number, energy=energy, stddev=stddev, best=self.best.energy
+            )
+        )
         if not math.isfinite(energy):
             raise NumericalError(f"evaluation {number} of {self.name!r} gave the energy {energy}")
 

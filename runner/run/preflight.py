@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import RunConfig
 from runner.errors import ConfigError, ConfigWarning
+from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import COUNTED, IDENTITY, Record
 from runner.run.problem import chosen_gradient
 from runner.run.signals import StopFlag
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from runner.run.problem import Problem
     from runner.services.protocol import Backend, Plan, Service
 
-RECORDED = ("ibm", "session", "job.submitted", "job.completed")
-"""Kinds of facts that a service takes over which does not repeat its past."""
+RECORDED = (IbmAnnounced, SessionChanged, JobSubmitted, JobCompleted)
+"""Facts that a service takes over which does not repeat its past."""
 
 
 class Preparation:
@@ -36,7 +37,7 @@ class Preparation:
         self.service: Service = config.backend.service(
             config,
             seed=config.seed,
-            on_event=lambda kind, fields: self._record and self._record(kind, fields),
+            on_event=lambda event: self._record and self._record(event),
             recall=lambda workload, index, digest: (
                 self._record and self._record.recall(workload, index, digest)
             ),
@@ -64,7 +65,7 @@ class Preparation:
 
         self._record = record
         if not self.service.capabilities.repeats_its_past:
-            self.service.continue_from(record.release(RECORDED), record.identity)
+            self.service.continue_from(record.release(*RECORDED), record.identity)
         return (make or Lab)(
             self.config, self.service, self.backend, self.problem, record, stop, self.prepared
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.hamiltonian.declared import HARTREE
+from runner.record.events import Evaluation
 
 if TYPE_CHECKING:
     import pandas
@@ -189,11 +190,13 @@ class RunResult:
         import pandas
 
         from runner.record.journal import read_journal
+        from runner.record.log import of
 
         events = read_journal(self.directory / "journal.jsonl").events
         columns = ["workload", "index", "energy", "stddev", "best"]
         rows = [
-            {name: event.get(name) for name in columns} for event in events if event["kind"] == "evaluation"
+            (event.workload, event.index, event.energy, event.stddev, event.best)
+            for event in of(events, Evaluation)
         ]
         if table or (self.table and not rows):
             return pandas.DataFrame(self.table)

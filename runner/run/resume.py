@@ -16,7 +16,9 @@ from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.record.directory import OUTPUTS, RunDirectory
 from runner.record.encoding import encode
 from runner.record.environment import environment
+from runner.record.events import Estimate, Evaluation, Event, ProblemPosed, RunEnded, RunStarted
 from runner.record.journal import Journal, is_open, read_journal
+from runner.record.log import first, last, of
 from runner.run.results import RunResult
 
 
@@ -28,13 +30,13 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
         ResumeError: config.yaml, a package or the machine is not what it was.
     """
     events = journal.contents.events
-    started = next((event for event in events if event["kind"] == "run.started"), None)
+    started = first(events, RunStarted)
     if started is None:
         raise ConfigError(f"{files.path} stopped before anything was recorded; start it again", key="resume")
-    _same_config(files, started["config"])
+    _same_config(files, started.config)
     plugins, options = split_plugins(overrides)
-    values = {**started["config"], "run": {**started["config"]["run"], **_run_options(options)}}
-    declaration = restore(values, started["schemas"], started["overrides"], plugins=plugins)
+    values = {**started.config, "run": {**started.config["run"], **_run_options(options)}}
+    declaration = restore(values, started.schemas, started.overrides, plugins=plugins)
     if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
         warnings.warn(
             "backend.schedule: this run is from before idle qubits decayed; it goes on without, as it began",
@@ -42,7 +44,7 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
             stacklevel=2,
         )
     _same_environment(started, declaration.config)
-    if any(event["kind"] == "estimate" and "origin" not in event for event in events):
+    if any(event.origin is None for event in of(events, Estimate)):
         raise ResumeError(
             f"{files.path} comes from an earlier release, which measured results in another way; start it again, "
             "or go on from its best parameters with --fork"
@@ -53,9 +55,7 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
     return replace(declaration, directory=str(files.path))
 
 
-def is_finished(
-    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()
-) -> bool:
+def is_finished(files: RunDirectory, events: Sequence[Event], overrides: Sequence[str] = ()) -> bool:
     """Whether a run came to its end and wrote what only a run can write.
 
     One that stopped because its session ended could go on in another; where it was killed before its figures, these
@@ -67,21 +67,20 @@ def is_finished(
     return status == "finished" or (status == "stopped" and _lacks_figures(files, events, overrides))
 
 
-def _lacks_figures(
-    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str]
-) -> bool:
+def _lacks_figures(files: RunDirectory, events: Sequence[Event], overrides: Sequence[str]) -> bool:
     """Whether report.html is wanted and does not show the last ending."""
-    started = next(event for event in events if event["kind"] == "run.started")
+    started, ended = first(events, RunStarted), last(events, RunEnded)
+    assert started is not None
+    assert ended is not None
     _, options = split_plugins(overrides)
-    if not {**started["config"]["run"], **_run_options(options)}["figures"]:
+    if not {**started.config["run"], **_run_options(options)}["figures"]:
         return False
-    ended = next(event["t"] for event in reversed(events) if event["kind"] == "run.ended")
     page = files.path / "report.html"
-    return not (page.is_file() and page.stat().st_mtime >= ended)
+    return not (page.is_file() and page.stat().st_mtime >= ended.t)
 
 
 def complete(
-    files: RunDirectory, events: Sequence[Mapping[str, Any]], overrides: Sequence[str] = ()
+    files: RunDirectory, events: Sequence[Event], overrides: Sequence[str] = ()
 ) -> tuple[RunResult, list[str]]:
     """What a finished run would have done next, had it not been killed: figures, report, MLflow.
 
@@ -91,7 +90,9 @@ def complete(
     Raises:
         ConfigError: nothing is missing.
     """
-    config = events[0]["config"]
+    started = first(events, RunStarted)
+    assert started is not None
+    config = started.config
     content = json.loads(files.result.read_text(encoding="utf-8"))
     done = []
     if _lacks_figures(files, events, overrides):
@@ -112,10 +113,10 @@ def complete(
     return RunResult(**content, directory=files.path), done
 
 
-def _status(events: Sequence[Mapping[str, Any]]) -> str | None:
+def _status(events: Sequence[Event]) -> str | None:
     """How a run ended the last time it did."""
-    endings = (event["status"] for event in reversed(events) if event["kind"] == "run.ended")
-    return next(endings, None)
+    ended = last(events, RunEnded)
+    return None if ended is None else ended.status
 
 
 def _run_options(overrides: Sequence[str]) -> dict[str, Any]:
@@ -137,9 +138,10 @@ def unfinished(values: Mapping[str, Any]) -> RunDirectory | None:
             events = read_journal(path).events
         except JournalError:
             continue
-        if not events or events[0]["kind"] != "run.started" or not _equal(events[0]["config"], values):
+        started = first(events[:1], RunStarted)
+        if started is None or not _equal(started.config, values):
             continue
-        finished = any(event["kind"] == "run.ended" and event["status"] == "finished" for event in events)
+        finished = any(event.status == "finished" for event in of(events, RunEnded))
         if not finished and not is_open(path):
             return RunDirectory(path.parent)
     return None
@@ -157,26 +159,27 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
         ConfigError: the earlier run evaluated nothing, or the parts do not fit together.
     """
     events = read_journal(RunDirectory.existing(path).journal).events
-    started = next((event for event in events if event["kind"] == "run.started"), None)
-    found = [event for event in events if event["kind"] == "evaluation" and "parameters" in event]
+    started = first(events, RunStarted)
+    found = [event for event in of(events, Evaluation) if event.parameters is not None]
     if started is not None:
-        check_plugins(started["config"].get("plugins"), plugins_in(overrides))
+        check_plugins(started.config.get("plugins"), plugins_in(overrides))
     if started is None or not found:
         raise ConfigError(f"{path} evaluated nothing yet, so there is nothing to start from", key="--fork")
-    best = min(found, key=lambda event: event["energy"])
+    best = min(found, key=lambda event: event.energy)
     start = [
         "ansatz.initial=values",
-        f"ansatz.initial_values={best['parameters']}",
+        f"ansatz.initial_values={best.parameters}",
         "ansatz.initial_spread=0",
     ]
-    kept = list(not_trusted(started["overrides"]))
+    kept = list(not_trusted(started.overrides))
     declaration = declare([*kept, *start, *overrides], config_dirs=config_dirs)
-    problem = next((event for event in events if event["kind"] == "problem"), {})
-    if "parameter_names" not in problem and declaration.schemas.get("ansatz") in ("gates", "file"):
+    problem = first(events, ProblemPosed)
+    unnamed = problem is None or problem.parameter_names is None
+    if unnamed and declaration.schemas.get("ansatz") in ("gates", "file"):
         from runner.ansatz.start import require_old_order
 
         require_old_order(declaration.config.ansatz.build(), f"{path}", "--fork")
-    return replace(declaration, overrides=(*kept, *overrides), forked_from=started["run_id"])
+    return replace(declaration, overrides=(*kept, *overrides), forked_from=started.run_id)
 
 
 def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -217,11 +220,13 @@ def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
         )
 
 
-def _same_environment(started: Mapping[str, Any], config: RunConfig) -> None:
+def _same_environment(started: RunStarted, config: RunConfig) -> None:
     if config.run.allow_environment_change:
         return
     now = environment(config)
-    before = {**started["versions"], "threads": started["threads"], "processor": started["processor"]}
+    before: dict[str, Any] = {
+        **started.versions, "threads": started.threads, "processor": started.processor
+    }  # fmt: skip
     current = {**now["versions"], "threads": now["threads"], "processor": now["processor"]}
     for key, value in before.items():
         if current.get(key) != value:

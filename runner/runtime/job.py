@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from runner.errors import (
     in_words,
 )
 from runner.record import faults
+from runner.record.events import Event, JobCompleted, JobSubmitted
 from runner.runtime import machine
 from runner.runtime.options import check_tags
 from runner.runtime.results import record, restore
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
     from runner.runtime.backends import LocalBackend
     from runner.runtime.service import LocalRuntimeService
+
+Description = tuple[list[Mapping[str, Any]], list[list[Any]]]
+"""PUBs and work, as `JobSubmitted` has them."""
 
 STATUS = {machine.FAILED: "ERROR"}
 FINAL = ("DONE", "ERROR", "CANCELLED")
@@ -39,7 +44,7 @@ class RuntimeJob:
         backend: Where it runs.
         simulate: Makes the numbers of every PUB.
         contain: Puts the numbers into the V2 containers.
-        describe: Makes the fields of the `job.submitted` event that only the primitive knows.
+        describe: Makes what only the primitive knows of its submission: PUBs and work.
         digest: What was asked, as a digest.
         seed: The seed of the job.
     """
@@ -70,7 +75,7 @@ class RuntimeJob:
         *,
         simulate: Callable[[], list[dict[str, Any]]],
         contain: Callable[[RuntimeJob, list[dict[str, Any]]], PrimitiveResult],
-        describe: Callable[[], dict[str, Any]],
+        describe: Callable[[], Description],
         digest: str,
         seed: int,
     ) -> None:
@@ -79,7 +84,7 @@ class RuntimeJob:
         # each is let go of as soon as it has served: what is kept for a million jobs should be little
         self._simulate: Callable[[], list[dict[str, Any]]] | None = simulate
         self._contain: Callable[[RuntimeJob, list[dict[str, Any]]], PrimitiveResult] | None = contain
-        self._describe: Callable[[], dict[str, Any]] | None = describe
+        self._describe: Callable[[], Description] | None = describe
         self.digest = digest
         self.seed = seed
         self.record: machine.Job
@@ -215,50 +220,54 @@ class RuntimeJob:
         failure.__cause__ = self._error
         return failure
 
-    def fields(self, kind: str) -> dict[str, Any]:
-        """Return the fields of the event `kind` of this job."""
-        job = self.record
-        common = {
-            "job": job.id,
-            "workload": job.workload,
-            "index": job.index,
-            "digest": self.digest,
-            "session": self.session_id,
-        }
-        if kind == "job.submitted":
-            assert self._describe is not None
-            return {
-                **common,
-                "backend": job.device.name,
-                "tags": list(job.tags),
-                "program": job.program,
-                "seed": self.seed,
-                "after": self.after,
-                "time": job.submitted,
-                "qpu_estimate": job.qpu_seconds,
-                "preparation": job.preparation,
-                **self._describe(),
-            }
+    def event(self, fact: type[Event]) -> Event:
+        """Return what is to be told of it: that it was submitted, or what became of it."""
+        return self._submitted() if fact is JobSubmitted else self._completed()
+
+    def _submitted(self) -> JobSubmitted:
+        assert self._describe is not None
+        job, (pubs, work) = self.record, self._describe()
+        return JobSubmitted(
+            job=job.id,
+            workload=job.workload,
+            index=job.index,
+            digest=self.digest,
+            session=self.session_id,
+            backend=job.device.name,
+            tags=list(job.tags),
+            program=job.program,
+            seed=self.seed,
+            after=self.after,
+            time=job.submitted,
+            qpu_estimate=job.qpu_seconds,
+            preparation=job.preparation,
+            pubs=pubs,
+            work=work,
+        )
+
+    def _completed(self) -> JobCompleted:
+        job, result = self.record, None
         assert job.finished is not None
-        result = None
         if job.status == machine.DONE:
             result = self._recorded or [record(numbers) for numbers in self._numbers or ()]
-        fields: dict[str, Any] = {
-            **common,
-            "status": job.status,
-            "reason": job.reason,
-            "code": job.code,
-            "session_ended": job.session_ended,
-            "started": job.started,
-            "finished": job.finished,
-            "time": job.finished,
-            "queue_seconds": (job.finished if job.started is None else job.started) - job.submitted,
-            "qpu_seconds": job.qpu_used,
-            "result": result,
-        }
-        if self._error is not None:
-            fields["simulation_failed"] = True
-        return fields
+        event = JobCompleted(
+            job=job.id,
+            workload=job.workload,
+            index=job.index,
+            digest=self.digest,
+            session=self.session_id,
+            status=job.status,
+            reason=job.reason,
+            code=job.code,
+            session_ended=job.session_ended,
+            started=job.started,
+            finished=job.finished,
+            time=job.finished,
+            queue_seconds=(job.finished if job.started is None else job.started) - job.submitted,
+            qpu_seconds=job.qpu_used,
+            result=result,
+        )
+        return event if self._error is None else replace(event, simulation_failed=True)
 
     # -- looking ----------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.errors import ConfigError, PlanError, SessionClosedError
+from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.runtime.plan import Plan
 
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "QUEUED", "RUNNING", "DONE", "FAILED", "CANCELLED"
@@ -153,7 +154,7 @@ def status_text(state: str, accepting: bool) -> str:
     return state.capitalize()
 
 
-def _ignore(_kind: str, _what: Any) -> None:
+def _ignore(_fact: type[Event], _what: Any) -> None:
     """Listen to nothing."""
 
 
@@ -164,7 +165,7 @@ class Machine:
         plan: The limits (S3, S4).
         lanes: Jobs of one device whose classical phases may overlap (S7).
         on_expiry: What becomes of jobs still queued at the maximum time: failed | cancelled (S14).
-        observer: Called with (kind, object or fields) for every fact, in the order of its time (S22).
+        observer: Called for every fact, in the order of its time (S22): with its class and a job, or a session's event.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class Machine:
         *,
         lanes: int = 5,
         on_expiry: str = "failed",
-        observer: Callable[[str, Any], None] | None = None,
+        observer: Callable[[type[Event], Any], None] | None = None,
     ) -> None:
         self.plan = plan
         self.lanes = lanes
@@ -190,7 +191,7 @@ class Machine:
         """Numbers of the entries that were not called off."""
         self._count = 0
 
-    def listen(self, observer: Callable[[str, Any], None]) -> None:
+    def listen(self, observer: Callable[[type[Event], Any], None]) -> None:
         """Tell facts to `observer` from now on."""
         self._observe = observer
 
@@ -405,7 +406,7 @@ class Machine:
         active = session is not None and session.dedicated and session.state == ACTIVE
         job.available = self.now if active else self.now + job.delay
         self.jobs[job.id] = self.unfinished[job.id] = job
-        self._observe("job.submitted", job)
+        self._observe(JobSubmitted, job)
         if session is not None:
             self._due.discard(session.idle_alarm)
             session.queue.append(job)
@@ -537,7 +538,7 @@ class Machine:
         job.finished = self.now
         job.reason = reason
         job.code = code
-        self._observe("job.completed", job)
+        self._observe(JobCompleted, job)
 
     # -- looking ----------------------------------------------------------------------------------------
 
@@ -561,17 +562,17 @@ class Machine:
         return started + session.max_time - busy
 
     def _tell(self, session: SessionRecord) -> None:
-        fields = {
-            "session": session.id,
-            "state": session.state,
-            "status": status_text(session.state, session.accepting),
-            "reason": session.reason,
-            "time": self.now,
-            "accepting_jobs": session.accepting,
-            "mode": session.mode,
-            "backend": session.device.name,
-            "max_time": session.max_time,
-            "interactive_timeout": session.interactive_timeout,
-            "usage_time": session.usage(self.now),
-        }
-        self._observe("session", fields)
+        event = SessionChanged(
+            session=session.id,
+            state=session.state,
+            status=status_text(session.state, session.accepting),
+            reason=session.reason,
+            time=self.now,
+            accepting_jobs=session.accepting,
+            mode=session.mode,
+            backend=session.device.name,
+            max_time=session.max_time,
+            interactive_timeout=session.interactive_timeout,
+            usage_time=session.usage(self.now),
+        )
+        self._observe(SessionChanged, event)

@@ -126,8 +126,8 @@ class _Primitive:
                 self._backend,
                 simulate=lambda: simulate(job_seed),
                 contain=contain,
-                describe=lambda: {
-                    "pubs": [
+                describe=lambda: (
+                    [
                         {
                             "values": pub.values.tolist(),
                             "shape": list(pub.shape),
@@ -136,8 +136,8 @@ class _Primitive:
                         }
                         for pub in pubs
                     ],
-                    "work": [[part.executions, part.duration] for part in work],
-                },
+                    [[part.executions, part.duration] for part in work],
+                ),
                 digest=blake2b(digest + job_seed.to_bytes(8, "big"), digest_size=16).hexdigest(),
                 seed=job_seed,
             )

@@ -9,11 +9,13 @@ the recorded QPU seconds.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 from runner.errors import ConfigError
+from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
+from runner.record.log import of
 from runner.runtime.cost import CostModel, QueueDelay, Work, as_delay
 from runner.runtime.duration import parse_duration
 from runner.runtime.machine import BATCH, CLOSED, DEDICATED, DONE, Job, Machine, SessionRecord
@@ -57,8 +59,21 @@ class Retimed:
     """What is charged: active time of sessions, QPU time of batches and jobs [s]."""
     cost: float
     """`usage_seconds` at the plan's price [USD]."""
-    events: tuple[tuple[str, dict[str, Any]], ...] = field(repr=False, default=())
+    events: tuple[SessionChanged, ...] = field(repr=False, default=())
     """The session transitions, for drawing the timeline."""
+
+
+class _End(NamedTuple):
+    """What matters of how a recorded job ended."""
+
+    finished: float
+    qpu_seconds: float
+    done: bool
+    session_ended: bool
+
+    @classmethod
+    def of(cls, event: JobCompleted) -> Self:
+        return cls(event.finished, event.qpu_seconds, event.status == DONE, event.session_ended)
 
 
 @dataclass
@@ -80,7 +95,7 @@ class _Recorded:
 
 
 def retime(
-    events: Iterable[Mapping[str, Any] | tuple[str, Mapping[str, Any]]],
+    events: Sequence[Event],
     *,
     mode: str = "session",
     plan: str | Plan = "premium",
@@ -97,7 +112,7 @@ def retime(
     """Put a recorded run through the state machine under other conditions.
 
     Args:
-        events: The run's events: (kind, fields), or mappings with the kind under "kind".
+        events: The run's, oldest first.
         mode: session | batch | job.
         plan: The plan's name, or a `Plan`.
         max_time: The sessions' limit; the plan's if not given.
@@ -117,7 +132,7 @@ def retime(
     if isinstance(plan, str) and plan not in PLANS:
         raise ConfigError(f"plan must be one of {', '.join(PLANS)}, got {plan!r}")
     chosen = plan if isinstance(plan, Plan) else PLANS[plan]
-    first, closing_gap, total = _read(list(events), cost, latency)
+    first, closing_gap, total = _read(events, cost, latency)
     replay = _Replay(
         Machine(chosen, lanes=lanes),
         MODES[mode],
@@ -162,48 +177,45 @@ def _retimed(job: Job) -> RetimedJob:
 
 
 def _read(
-    events: list[Any], cost: CostModel | None, latency: float | None
+    events: Sequence[Event], cost: CostModel | None, latency: float | None
 ) -> tuple[list[_Recorded], float, int]:
     """Return the jobs that followed on no other, what passed between the last job and `close()`, and the
     count.
     """
-    facts = [(event["kind"], event) if isinstance(event, Mapping) else event for event in events]
-    ended = {fields["job"]: fields for kind, fields in facts if kind == "job.completed"}
+    ended = {event.job: _End.of(event) for event in of(events, JobCompleted)}
     jobs: dict[str, _Recorded] = {}
     replaced: dict[str, tuple[str | None, float]] = {}
     first: list[_Recorded] = []
-    for kind, fields in facts:
-        if kind != "job.submitted":
-            continue
-        after, submitted = fields.get("after"), fields["time"]
-        gap = submitted - (ended[after]["finished"] if after in ended else 0.0)
+    for event in of(events, JobSubmitted):
+        after, submitted = event.after, event.time
+        gap = submitted - (ended[after].finished if after in ended else 0.0)
         while after in replaced:  # it followed on a job that was lost with its session: take that one's place
             after, gap = replaced[after]
         if latency is not None and after is not None:
             gap = latency
-        end = ended.get(fields["job"])
-        if end is not None and end.get("session_ended"):
-            replaced[fields["job"]] = (after, gap)
+        end = ended.get(event.job)
+        if end is not None and end.session_ended:
+            replaced[event.job] = (after, gap)
             continue
-        qpu = end["qpu_seconds"] if end is not None and end["status"] == DONE else fields["qpu_estimate"]
+        qpu = end.qpu_seconds if end is not None and end.done else event.qpu_estimate
         if cost is not None:
-            qpu = cost.qpu_seconds([Work(*part) for part in fields["work"]])
+            qpu = cost.qpu_seconds([Work(*part) for part in event.work or ()])
         job = _Recorded(
-            fields["job"],
-            fields["workload"],
-            fields["index"],
-            fields["backend"],
+            event.job,
+            event.workload,
+            event.index,
+            event.backend,
             submitted,
             gap,
-            qpu,
-            fields["preparation"] if cost is None else cost.preparation,
-            tuple(fields["tags"]),
+            qpu or 0.0,
+            event.preparation if cost is None else cost.preparation,
+            tuple(event.tags),
             order=len(jobs),
         )
         jobs[job.id] = job
         (jobs[after].followers if after in jobs else first).append(job)
     reaction = min((job.gap for start in first for job in _tree(start) if job is not start), default=0.0)
-    closing = _closing_gap(facts, ended, reaction)
+    closing = _closing_gap(events, ended, reaction)
     if latency is not None and closing:
         closing = latency
     return first, closing, len(jobs)
@@ -218,14 +230,14 @@ def _tree(start: _Recorded) -> Iterator[_Recorded]:
         waiting += job.followers
 
 
-def _closing_gap(facts: list[Any], ended: Mapping[str, Any], reaction: float) -> float:
+def _closing_gap(events: Sequence[Event], ended: Mapping[str, _End], reaction: float) -> float:
     """Return what passed between the last job and `close()`; the shortest time to react if none was
     recorded.
     """
-    last = max((fields["finished"] for fields in ended.values()), default=0.0)
-    for kind, fields in reversed(facts):
-        if kind == "session" and fields["state"] == CLOSED and fields["reason"].startswith("closed"):
-            return max(0.0, fields["time"] - last)
+    end = max((job.finished for job in ended.values()), default=0.0)
+    for event in reversed(list(of(events, SessionChanged))):
+        if event.state == CLOSED and event.reason.startswith("closed"):
+            return max(0.0, event.time - end)
     return reaction
 
 
@@ -243,7 +255,7 @@ class _Replay:
         reopen: bool,
     ) -> None:
         self.machine = machine
-        self.events: list[tuple[str, dict[str, Any]]] = []
+        self.events: list[SessionChanged] = []
         self._mode = mode
         self._max_time = max_time
         self._interactive_timeout = interactive_timeout
@@ -276,10 +288,10 @@ class _Replay:
     def _later(self, job: _Recorded, time: float) -> None:
         heapq.heappush(self._agenda, (time, job.order, job))
 
-    def _observe(self, kind: str, what: Any) -> None:
-        if kind == "session":
-            self.events.append((kind, what))
-        elif kind == "job.completed":
+    def _observe(self, event: type[Event], what: Any) -> None:
+        if event is SessionChanged:
+            self.events.append(what)
+        elif event is JobCompleted:
             self._ended.append(what)
 
     def _follow(self) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, ClassVar
 
 from qiskit.providers import BackendV2
 
 from runner.errors import ConfigError, RuntimeSessionError
+from runner.record.events import Event
 from runner.runtime.backends import (
     LocalBackend,
     generic,
@@ -31,7 +32,7 @@ from runner.runtime.workloads import WorkloadPool
 
 LEAST_BUSY = "fake_torino"
 
-EventSink = Callable[[str, dict[str, Any]], None]
+EventSink = Callable[[Event], None]
 Recall = Callable[[str, int, str], "list[dict[str, Any]] | None"]
 
 
@@ -49,7 +50,7 @@ class LocalRuntimeService:
         lanes: Jobs whose classical phases may overlap on one device.
         on_expiry: What becomes of jobs still queued at a session's maximum time: failed | cancelled.
         interactive_timeout: Seconds a session or batch stays active without a job; the plan's if not given.
-        on_event: Called with (kind, fields) for every fact, in the order of its time.
+        on_event: Called for every fact, in the order of its time.
         recall: Called with (workload, index, digest); what it returns answers the job without simulating.
         engine_options: Keyword arguments of the engine.
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
@@ -247,7 +248,7 @@ class LocalRuntimeService:
         made.admit = admit
         return made
 
-    def continue_from(self, events: Iterable[Mapping[str, Any]], identity: int) -> None:
+    def continue_from(self, events: Iterable[Event], identity: int) -> None:
         """Do nothing: the same program with the same seed repeats its past by itself, answered by `recall`."""
 
     def abandon(self) -> None:

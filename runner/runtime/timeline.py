@@ -18,6 +18,7 @@ from contextvars import ContextVar
 from typing import Any, Protocol
 
 from runner.errors import RuntimeSessionError
+from runner.record.events import Event, JobCompleted, SessionChanged
 from runner.runtime.clock import VirtualClock, WallClock
 from runner.runtime.machine import DONE, RUNNING, Job, Machine
 
@@ -31,8 +32,8 @@ class Payload(Protocol):
     def resolve(self) -> None:
         """Find out what the job returns; blocks while another thread does so."""
 
-    def fields(self, kind: str) -> dict[str, Any]:
-        """Return the fields of the event `kind`."""
+    def event(self, fact: type[Event]) -> Event:
+        """Return what is to be told of it: `JobSubmitted` or `JobCompleted`."""
 
 
 class Participant:
@@ -78,10 +79,10 @@ class _Waiter:
 
 
 class _Fact:
-    __slots__ = ("delivered", "kind", "what")
+    __slots__ = ("delivered", "event", "what")
 
-    def __init__(self, kind: str, what: Any) -> None:
-        self.kind = kind
+    def __init__(self, event: type[Event], what: Any) -> None:
+        self.event = event
         self.what = what
         self.delivered = False
 
@@ -96,14 +97,14 @@ class Timeline:
 
     Args:
         clock: A `VirtualClock` or a `WallClock`.
-        on_event: Called with (kind, fields) for every fact, in the order of its time, never under the lock.
+        on_event: Called for every fact, in the order of its time, never under the lock.
         latency: Draws what passes between a job's completion and its caller going on; virtual clock only.
     """
 
     def __init__(
         self,
         clock: VirtualClock | WallClock,
-        on_event: Callable[[str, dict[str, Any]], None] | None,
+        on_event: Callable[[Event], None] | None,
         latency: Callable[[Job], float],
     ) -> None:
         self.clock = clock
@@ -135,15 +136,15 @@ class Timeline:
 
     # -- facts ------------------------------------------------------------------------------------------
 
-    def observe(self, kind: str, what: Any) -> None:
+    def observe(self, event: type[Event], what: Any) -> None:
         """Take a fact from the machine."""
-        if kind == "job.completed" and what.waiters:
+        if event is JobCompleted and what.waiters:
             for waiter in what.waiters:
                 waiter.wake = self._wake(what)
             what.waiters.clear()
         if self._on_event is not None:
-            fact = _Fact(kind, what)
-            if kind == "job.completed":
+            fact = _Fact(event, what)
+            if event is JobCompleted:
                 what.payload.completion = fact
             self._outbox.append(fact)
 
@@ -163,13 +164,13 @@ class Timeline:
                 try:
                     while outbox:
                         fact = outbox[0]
-                        kind, what = fact.kind, fact.what
-                        if kind == "session":
-                            on_event(kind, what)
-                        elif kind == "job.completed" and what.status == DONE and not what.payload.settled:
+                        event, what = fact.event, fact.what
+                        if event is SessionChanged:
+                            on_event(what)
+                        elif event is JobCompleted and what.status == DONE and not what.payload.settled:
                             break
                         else:
-                            on_event(kind, what.payload.fields(kind))
+                            on_event(what.payload.event(event))
                         fact.delivered = True
                         outbox.popleft()
                 finally:

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import StorageError
+from runner.record.events import Event, Vocabulary, fact
 from runner.record.journal import Journal
 from runner.runtime.machine import QUEUED, Job
+
+LEDGER: Vocabulary = {}
+"""The facts that a server's journal knows."""
 
 COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"
 RESTARTED = "the server was stopped before the job was over; submit it again"
@@ -62,6 +66,56 @@ class Entry:
         return self.status is None
 
 
+@fact("start", among=LEDGER)
+class ServerStarted(Event):
+    """A server begins to serve this folder."""
+
+    pid: int
+    """Its process."""
+
+
+@fact("job", among=LEDGER)
+class EntryMade(Event):
+    """A job was submitted."""
+
+    job: Mapping[str, Any]
+    """The fields of its `Entry`."""
+
+
+@fact("job.end", among=LEDGER)
+class EntryEnded(Event):
+    """A job is over."""
+
+    job: Mapping[str, Any]
+    """The fields of its `Entry`."""
+
+
+@fact("job.tags", among=LEDGER)
+class EntryTagged(Event):
+    """A job has other tags."""
+
+    id: str
+    """The job's."""
+    tags: list[str]
+    """All that it has now."""
+
+
+@fact("job.deleted", among=LEDGER)
+class EntryDeleted(Event):
+    """A job was deleted."""
+
+    id: str
+    """The job's."""
+
+
+@fact("session", among=LEDGER)
+class SessionTold(Event):
+    """A session or batch is in another state."""
+
+    details: Mapping[str, Any]
+    """As the API tells of it, with `state_reason`."""
+
+
 class Ledger:
     """All jobs and sessions a server knows of.
 
@@ -76,7 +130,7 @@ class Ledger:
         except OSError as error:
             raise StorageError(f"cannot write {self._jobs_dir}: {(error.strerror or '').lower()}") from error
         path = directory / "journal.jsonl"
-        self._journal = Journal.append_to(path) if path.exists() else Journal.create(path)
+        self._journal = Journal.append_to(path, vocabulary=LEDGER) if path.exists() else Journal.create(path)
         self.entries: dict[str, Entry] = {}
         self.live: dict[str, Job] = {}
         """The machine's jobs that are not over."""
@@ -91,7 +145,7 @@ class Ledger:
         for event in self._journal.contents.events:
             self._remember(event)
         self._settle_the_past()
-        self._journal.write("start", {"pid": os.getpid()})
+        self._journal.write(ServerStarted(pid=os.getpid()))
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -105,7 +159,7 @@ class Ledger:
             self._write(self._params(entry.id), params)
         self.live[entry.id] = job
         self.entries[entry.id] = entry
-        self._journal.write("job", {"job": asdict(entry)})
+        self._journal.write(EntryMade(job=asdict(entry)))
 
     def finished(self, entry: Entry, status: str, result: str | None) -> None:
         """Remember what became of a job; its status shows once that is on disk.
@@ -115,7 +169,7 @@ class Ledger:
         """
         if result is not None:
             self._write(self._result(entry.id), result.encode())
-        self._journal.write("job.end", {"job": {**asdict(entry), "status": status}})
+        self._journal.write(EntryEnded(job={**asdict(entry), "status": status}))
         self._count(entry)
         entry.status = status
         self.live.pop(entry.id, None)
@@ -132,11 +186,11 @@ class Ledger:
     def retag(self, entry: Entry, tags: list[str]) -> None:
         """Replace a job's tags."""
         entry.tags = tags
-        self._journal.write("job.tags", {"id": entry.id, "tags": tags})
+        self._journal.write(EntryTagged(id=entry.id, tags=tags))
 
     def delete(self, entry: Entry) -> None:
         """Forget a job that is over, and its files."""
-        self._journal.write("job.deleted", {"id": entry.id})
+        self._journal.write(EntryDeleted(id=entry.id))
         self._forget(entry.id)
 
     def _forget(self, job_id: str) -> None:
@@ -169,27 +223,26 @@ class Ledger:
     def session(self, details: Mapping[str, Any], reason: str) -> None:
         """Remember what a session has become."""
         self.sessions[details["id"]] = {**details, "state_reason": reason}
-        self._journal.write("session", {"details": self.sessions[details["id"]]})
+        self._journal.write(SessionTold(details=self.sessions[details["id"]]))
 
     # -- disk -------------------------------------------------------------------------------------------
 
-    def _remember(self, event: Mapping[str, Any]) -> None:
-        kind = event["kind"]
-        if kind == "start":
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, ServerStarted):
             self.lives += 1
-        elif kind in ("job", "job.end"):
-            entry = Entry(**event["job"])
+        elif isinstance(event, EntryMade | EntryEnded):
+            entry = Entry(**event.job)
             self.entries[entry.id] = entry
             self._count(entry)
             self._note_date(entry.finished or entry.created)
-        elif kind == "job.tags":
-            if event["id"] in self.entries:
-                self.entries[event["id"]].tags = event["tags"]
-        elif kind == "job.deleted":
-            self.entries.pop(event["id"], None)
-        elif kind == "session":
-            self.sessions[event["details"]["id"]] = event["details"]
-            for transition in event["details"]["timestamps"]:
+        elif isinstance(event, EntryTagged):
+            if event.id in self.entries:
+                self.entries[event.id].tags = event.tags
+        elif isinstance(event, EntryDeleted):
+            self.entries.pop(event.id, None)
+        elif isinstance(event, SessionTold):
+            self.sessions[event.details["id"]] = dict(event.details)
+            for transition in event.details["timestamps"]:
                 self._note_date(transition["timestamp"])
 
     def _note_date(self, date: str) -> None:
@@ -202,7 +255,7 @@ class Ledger:
             if entry.pending:
                 entry.status, entry.reason, entry.code = FAILED, RESTARTED, INTERNAL_CODE
                 entry.finished = date
-                self._journal.write("job.end", {"job": asdict(entry)})
+                self._journal.write(EntryEnded(job=asdict(entry)))
         for details in list(self.sessions.values()):
             if details["state"] != "closed":
                 ended = {

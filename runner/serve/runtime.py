@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from runner.declare.checks import shorten
 from runner.errors import RunnerError, SessionClosedError, StorageError
+from runner.record.events import Event, JobCompleted, SessionChanged
 from runner.runtime import Batch, LocalBackend, Session, derive_seed
 from runner.runtime.machine import (
     BATCH,
@@ -107,15 +108,15 @@ class Runtime:
 
     # -- what the state machine tells -------------------------------------------------------------------
 
-    def _happened(self, kind: str, fields: dict[str, Any]) -> None:
-        if kind == "session":
-            record = self.service.find_session(fields["session"])
+    def _happened(self, event: Event) -> None:
+        if isinstance(event, SessionChanged):
+            record = self.service.find_session(event.session)
             try:
                 self.ledger.session(self.service.details(record), record.reason)
             except StorageError:
                 log.exception("session %s is not on record", record.id)
-        elif kind == "job.completed":
-            self._ended(fields["job"])
+        elif isinstance(event, JobCompleted):
+            self._ended(event.job)
 
     def _ended(self, job_id: str) -> None:
         with self._ending:

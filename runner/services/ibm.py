@@ -30,6 +30,7 @@ from runner.errors import (
     RuntimeSessionError,
     SessionClosedError,
 )
+from runner.record.events import Event, IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.redaction import protect, protect_saved, redact
 from runner.record.replay import IDENTITY, another_job
 from runner.runtime.capabilities import Capabilities
@@ -103,7 +104,7 @@ class IbmService:
 
     Args:
         client: A `QiskitRuntimeService`.
-        on_event: Called with (kind, fields) for every fact.
+        on_event: Called for every fact.
         plan: What the account pays for: its price counts, and its limits as far as this computer checks any.
         options: Options that every primitive gets, in the client's names.
     """
@@ -118,7 +119,7 @@ class IbmService:
         self,
         client: Any,
         *,
-        on_event: Callable[[str, dict[str, Any]], None],
+        on_event: Callable[[Event], None],
         plan: Plan,
         options: Mapping[str, Any],
     ) -> None:
@@ -133,8 +134,8 @@ class IbmService:
         self._jobs: list[IbmJob] = []
         self._sessions_opened = 0
         self._past_sessions: list[str] = []
-        self._submitted: dict[tuple[str, int], Mapping[str, Any]] = {}
-        self._completed: dict[tuple[str, int], Mapping[str, Any]] = {}
+        self._submitted: dict[tuple[str, int], JobSubmitted] = {}
+        self._completed: dict[tuple[str, int], JobCompleted] = {}
         self._searched: set[str] = set()
         self._told: dict[str, int] = {}
         self.resumed = False
@@ -146,28 +147,27 @@ class IbmService:
 
     # -- the past ---------------------------------------------------------------------------------------
 
-    def continue_from(self, events: Iterable[Mapping[str, Any]], identity: int = IDENTITY) -> None:
+    def continue_from(self, events: Iterable[Event], identity: int = IDENTITY) -> None:
         """Take over what an earlier process of this run has recorded, and how it told jobs apart."""
         self.identity = identity
         for event in events:
             self.resumed = True
-            kind = event["kind"]
-            if kind == "ibm":
-                self.token = event["token"]
-                self.started = self._zero = datetime.fromisoformat(event["started"])
+            if isinstance(event, IbmAnnounced):
+                self.token = event.token
+                self.started = self._zero = datetime.fromisoformat(event.started)
                 self._announced = True
-            elif kind == "job.submitted":
-                self._submitted[event["workload"], event["index"]] = event
-            elif kind == "job.completed":
-                self._completed[event["workload"], event["index"]] = event
-            elif kind == "session":
-                if event["session"] not in self._past_sessions:
-                    self._past_sessions.append(event["session"])
-                self._told[event["session"]] = self._told.get(event["session"], 0) + 1
+            elif isinstance(event, JobSubmitted):
+                self._submitted[event.workload, event.index] = event
+            elif isinstance(event, JobCompleted):
+                self._completed[event.workload, event.index] = event
+            elif isinstance(event, SessionChanged):
+                if event.session not in self._past_sessions:
+                    self._past_sessions.append(event.session)
+                self._told[event.session] = self._told.get(event.session, 0) + 1
 
-    def tell(self, kind: str, fields: dict[str, Any]) -> None:
+    def tell(self, event: Event) -> None:
         """Record a fact."""
-        self._on_event(kind, fields)
+        self._on_event(event)
 
     def seconds(self, date: str | datetime | None) -> float | None:
         """A date of the service in seconds since the run started."""
@@ -185,7 +185,7 @@ class IbmService:
 
     def announce(self, backend: str) -> None:
         """Record the pattern of this run's tags, and the date its times count from."""
-        self.tell("ibm", {"token": self.token, "started": self.started.isoformat(), "backend": backend})
+        self.tell(IbmAnnounced(token=self.token, started=self.started.isoformat(), backend=backend))
         self._announced = True
 
     def opened(self, details: Mapping[str, Any] | None) -> None:
@@ -266,8 +266,8 @@ class IbmService:
         job = IbmJob(self, primitive, workload, index, pubs, arguments)
         fact = self._submitted.get((workload, index))
         if fact is not None:
-            if fact["digest"] != job.digest:
-                raise another_job(workload, index, job.digest, fact["digest"], self.identity)
+            if fact.digest != job.digest:
+                raise another_job(workload, index, job.digest, fact.digest, self.identity)
             job.found(fact, self._completed.get((workload, index)))
         else:
             tags = [workload, f"{self.token}-{index}"]
@@ -301,20 +301,19 @@ class IbmService:
             accepting = bool(details["accepting_jobs"]) if state == details["state"] else state != "closed"
             when = self.seconds(transition["timestamp"])
             self.tell(
-                "session",
-                {
-                    "session": details["id"],
-                    "state": state,
-                    "status": status_text(state, accepting),
-                    "reason": "told by the service",
-                    "time": self.now() if when is None else when,
-                    "accepting_jobs": accepting,
-                    "mode": details["mode"],
-                    "backend": details["backend_name"],
-                    "max_time": details["max_time"],
-                    "interactive_timeout": details["interactive_timeout"],
-                    "usage_time": details["usage_time"] if state == details["state"] else None,
-                },
+                SessionChanged(
+                    session=details["id"],
+                    state=state,
+                    status=status_text(state, accepting),
+                    reason="told by the service",
+                    time=self.now() if when is None else when,
+                    accepting_jobs=accepting,
+                    mode=details["mode"],
+                    backend=details["backend_name"],
+                    max_time=details["max_time"],
+                    interactive_timeout=details["interactive_timeout"],
+                    usage_time=details["usage_time"] if state == details["state"] else None,
+                )
             )
         self._told[details["id"]] = max(told, len(transitions))  # without dates, only the opening is told
 
@@ -523,7 +522,7 @@ class IbmJob:
         self.digest = _digest(primitive.kind, self._pubs, arguments)
         self._id = ""
         self._client: Any = None
-        self._completed: Mapping[str, Any] | None = None
+        self._completed: JobCompleted | None = None
 
     # -- becoming known ---------------------------------------------------------------------------------
 
@@ -534,39 +533,33 @@ class IbmJob:
         self.tags = tags
         self.session_id = self._session.session_id if self._session is not None else None
         self._service.tell(
-            "job.submitted",
-            {
-                **self._common(),
-                "backend": client_job.backend().name,
-                "tags": tags,
-                "program": self.program_id,
-                "seed": None,
-                "time": self.record.submitted,
-                "qpu_estimate": None,
-                "preparation": 0.0,
-                "pubs": [_described(pub) for pub in self._pubs],
-            },
+            JobSubmitted(
+                job=self._id,
+                workload=self.workload,
+                index=self.index,
+                digest=self.digest,
+                session=self.session_id,
+                backend=client_job.backend().name,
+                tags=tags,
+                program=self.program_id,
+                seed=None,
+                time=self.record.submitted,
+                qpu_estimate=None,
+                preparation=0.0,
+                pubs=[_described(pub) for pub in self._pubs],
+            )
         )
 
-    def found(self, fact: Mapping[str, Any], completed: Mapping[str, Any] | None) -> None:
+    def found(self, event: JobSubmitted, completed: JobCompleted | None) -> None:
         """Take over what the journal says of the job."""
-        self._id, self.tags, self.session_id = fact["job"], list(fact["tags"]), fact["session"]
-        self.record.submitted = fact["time"]
+        self._id, self.tags, self.session_id = event.job, list(event.tags), event.session
+        self.record.submitted = event.time
         if completed is not None:
             self._finish(completed)
 
-    def _finish(self, fact: Mapping[str, Any]) -> None:
-        self._completed = fact
-        self.record.started, self.record.finished = fact["started"], fact["finished"]
-
-    def _common(self) -> dict[str, Any]:
-        return {
-            "job": self._id,
-            "workload": self.workload,
-            "index": self.index,
-            "digest": self.digest,
-            "session": self.session_id,
-        }
+    def _finish(self, event: JobCompleted) -> None:
+        self._completed = event
+        self.record.started, self.record.finished = event.started, event.finished
 
     # -- results ----------------------------------------------------------------------------------------
 
@@ -592,9 +585,9 @@ class IbmJob:
         if self._completed is None:
             self._wait()
         assert self._completed is not None
-        if self._completed["status"] != "DONE":
+        if self._completed.status != "DONE":
             raise self._why_not(self._completed)
-        return [restore(values) for values in self._completed["result"]]
+        return [restore(dict(values)) for values in self._completed.result or ()]
 
     def _wait(self) -> None:
         from runner.runtime.results import record
@@ -617,30 +610,34 @@ class IbmJob:
             self._service.seconds(timestamps.get(name)) for name in ("created", "running", "finished")
         )
         finished = self._service.now() if finished is None else finished
-        fact = {
-            **self._common(),
-            "status": status,
-            "reason": reason,
-            "code": code,
-            "session_ended": status != "DONE" and self._session is not None and self._session.ended(),
-            "started": started,
-            "finished": finished,
-            "time": finished,
-            "queue_seconds": max(0.0, (started or finished) - (finished if created is None else created)),
-            "qpu_seconds": (metrics.get("usage") or {}).get("qpu_charge_time_seconds") or 0.0,
-            "result": result,
-        }
-        self._service.tell("job.completed", fact)
-        self._finish(fact)
+        event = JobCompleted(
+            job=self._id,
+            workload=self.workload,
+            index=self.index,
+            digest=self.digest,
+            session=self.session_id,
+            status=status,
+            reason=reason,
+            code=code,
+            session_ended=status != "DONE" and self._session is not None and self._session.ended(),
+            started=started,
+            finished=finished,
+            time=finished,
+            queue_seconds=max(0.0, (started or finished) - (finished if created is None else created)),
+            qpu_seconds=(metrics.get("usage") or {}).get("qpu_charge_time_seconds") or 0.0,
+            result=result,
+        )
+        self._service.tell(event)
+        self._finish(event)
 
-    def _why_not(self, fact: Mapping[str, Any]) -> RunnerError:
-        text = f"job {self._id} {'was cancelled' if fact['status'] == 'CANCELLED' else 'failed'}"
-        text += f": {fact['reason']}" if fact["reason"] else ""
-        if fact["status"] == "CANCELLED":
-            return JobCancelledError(text, code=fact["code"], session_ended=fact["session_ended"])
-        kind = JobMaxTimeError if fact["code"] == MAX_JOB_TIME_CODE else JobFailedError
-        ended = fact["session_ended"] and fact["code"] in (EXPIRED_CODE, SESSION_CLOSED_CODE, None)
-        return kind(text, code=fact["code"], session_ended=ended)
+    def _why_not(self, event: JobCompleted) -> RunnerError:
+        text = f"job {self._id} {'was cancelled' if event.status == 'CANCELLED' else 'failed'}"
+        text += f": {event.reason}" if event.reason else ""
+        if event.status == "CANCELLED":
+            return JobCancelledError(text, code=event.code, session_ended=event.session_ended)
+        kind = JobMaxTimeError if event.code == MAX_JOB_TIME_CODE else JobFailedError
+        ended = event.session_ended and event.code in (EXPIRED_CODE, SESSION_CLOSED_CODE, None)
+        return kind(text, code=event.code, session_ended=ended)
 
     # -- looking ----------------------------------------------------------------------------------------
 
@@ -650,15 +647,15 @@ class IbmJob:
 
     def status(self) -> str:
         """As last seen."""
-        return "RUNNING" if self._completed is None else str(self._completed["status"])
+        return "RUNNING" if self._completed is None else self._completed.status
 
     def error_message(self) -> str | None:
         """Why it failed, if it did."""
-        return None if self._completed is None else self._completed["reason"]
+        return None if self._completed is None else self._completed.reason
 
     def usage(self) -> float:
         """QPU seconds, once it is over."""
-        return 0.0 if self._completed is None else float(self._completed["qpu_seconds"])
+        return 0.0 if self._completed is None else self._completed.qpu_seconds
 
 
 class IbmPool:

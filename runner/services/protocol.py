@@ -6,7 +6,7 @@ anything here. What one of them cannot, it states: by its `capabilities`, or by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.transpiler import Target
 
+    from runner.record.events import Event
     from runner.runtime.cost import CostModel
     from runner.runtime.plan import Plan as Limits
 
@@ -290,7 +291,7 @@ class Service(Protocol):
         """Its jobs, `limit` of them (None: all), the newest or the oldest first."""
         ...
 
-    def continue_from(self, events: Iterable[Mapping[str, Any]], identity: int) -> None:
+    def continue_from(self, events: Iterable[Event], identity: int) -> None:
         """Take over what an earlier process of this run has recorded; for one that does not repeat its past."""
         ...
 

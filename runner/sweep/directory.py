@@ -15,11 +15,8 @@ from typing import Any
 
 from runner.errors import ConfigError, JournalError
 from runner.record.directory import RunDirectory
-from runner.record.journal import is_open
+from runner.record.journal import is_ended, is_open
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
-
-_TAIL = 4096
-"""Bytes at the end of a journal among which its last event is looked for."""
 
 
 class SweepDirectory:
@@ -184,7 +181,7 @@ class SweepDirectory:
             result = json.loads((task.directory / "result.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             result = {}
-        if not result or not ended(journal):
+        if not result or not is_ended(journal):
             return task.row(status="interrupted", exit_code=137, reason="the process was killed")
         return task.row(**{name: result.get(name) for name in RESULT}, reason=result["stop_reason"])
 
@@ -257,14 +254,6 @@ def columns(rows: Sequence[Row]) -> list[str]:
     last = [name for name in ("reason", "directory", "mlflow_run_id") if name in names]
     results = [name for name in RESULT if name in names]
     return [name for name in names if name not in {*last, *results}] + results + last
-
-
-def ended(journal: Path) -> bool:
-    """Whether a journal's last event says how the run ended."""
-    with journal.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-        lines = file.read().splitlines()
-    return bool(lines) and b'"kind":"run.ended"' in lines[-1]
 
 
 def _number(value: Any) -> Any:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.hamiltonian import unit_of
+from runner.record.events import RunStarted, SessionChanged
 from runner.record.redaction import redact, redact_value
 from runner.run.results import energy_lines, outside_in_words
 from runner.tracking.translation import Translation, number
@@ -91,28 +92,18 @@ def printable(text: str) -> str:
 
 def tags(run: Translation) -> dict[str, str]:
     """What runs are filtered by."""
-    started = run.started
     found: dict[str, Any] = {
-        "runner.experiment": started.get("experiment"),
         "runner.state": run.state,
-        "runner.stop_reason": (run.ended or {}).get("stop_reason"),
+        "runner.stop_reason": run.ended and run.ended.stop_reason,
         "runner.energy_kind": run.result.get("energy_kind"),
-        "runner.seed": started.get("seed"),
-        "runner.threads": started.get("threads"),
-        "hamiltonian.read": run.hamiltonian.get("words"),
-        "session.id": run.session.get("session"),
-        "session.state": run.session.get("state"),
-        "session.mode": run.session.get("mode"),
-        "session.backend": run.session.get("backend"),
-        "session.closed_because": run.session.get("reason") if run.session.get("state") == "closed" else None,
-        "git.commit": started.get("commit"),
-        "mlflow.source.git.commit": started.get("commit"),
-        "mlflow.source.name": command(started),
+        "hamiltonian.read": run.source,
+        "mlflow.source.name": command(run.started),
         "mlflow.source.type": "LOCAL",
         "mlflow.note.content": description(run),
         "nonfinite_at": ", ".join(run.non_finite[:20]),
+        **(_started_tags(run.started) if run.started else {}),
+        **(_session_tags(run.session) if run.session else {}),
     }
-    found |= {f"version.{name}": item for name, item in started.get("versions", {}).items()}
     return {
         key_of(key): printable(redact(str(item)))[:TAG_LENGTH]
         for key, item in found.items()
@@ -120,33 +111,52 @@ def tags(run: Translation) -> dict[str, str]:
     }
 
 
-def command(started: Mapping[str, Any]) -> str:
+def _started_tags(started: RunStarted) -> dict[str, Any]:
+    return {
+        "runner.experiment": started.experiment,
+        "runner.seed": started.seed,
+        "runner.threads": started.threads,
+        "git.commit": started.commit,
+        "mlflow.source.git.commit": started.commit,
+        **{f"version.{name}": item for name, item in started.versions.items()},
+    }
+
+
+def _session_tags(session: SessionChanged) -> dict[str, Any]:
+    return {
+        "session.id": session.session,
+        "session.state": session.state,
+        "session.mode": session.mode,
+        "session.backend": session.backend,
+        "session.closed_because": session.reason if session.state == "closed" else None,
+    }
+
+
+def command(started: RunStarted | None) -> str:
     """What to type to do this again."""
-    return " ".join(["python -m runner", *map(str, started.get("overrides", ()))])
+    return " ".join(["python -m runner", *map(str, started.overrides if started else ())])
 
 
 def description(run: Translation) -> str:
     """The run's page in Markdown: what, result against reference, session, how to do it again."""
-    started, result, config = run.started, run.result, run.started.get("config", {})
+    started, result = run.started, run.result
+    config = started.config if started else {}
     choices = [
         f"{group} {config[group]['name']}"
         for group in ("hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
         if isinstance(config.get(group), Mapping) and config[group].get("name")
     ]
-    lines = [f"**{started.get('experiment', 'run')}**: {', '.join(choices)}", ""]
-    if run.hamiltonian.get("words"):
-        lines += [f"Hamiltonian: {run.hamiltonian['words']}.", ""]
+    lines = [f"**{started.experiment if started else 'run'}**: {', '.join(choices)}", ""]
+    if run.source:
+        lines += [f"Hamiltonian: {run.source}.", ""]
     lines += _result_table(result, unit_of(started))
-    session = [
-        f"{run.session[key]}" for key in ("mode", "backend", "state") if run.session.get(key) is not None
-    ]
-    if session:
-        reason = f" ({run.session['reason']})" if run.session.get("reason") else ""
+    if (session := run.session) is not None:
+        reason = f" ({session.reason})" if session.reason else ""
         jobs = f"{len(run.jobs)} job{'s' if len(run.jobs) != 1 else ''}"
         usage = number(result.get("usage_seconds"))
         spent = f", {usage:.1f} s of usage" if usage is not None else ""
-        lines += [f"Session: {', '.join(session)}{reason}; {jobs}{spent}.", ""]
-    lines += [f"State: **{run.state}**. {(run.ended or {}).get('stop_reason') or ''}".rstrip(), ""]
+        lines += [f"Session: {session.mode}, {session.backend}, {session.state}{reason}; {jobs}{spent}.", ""]
+    lines += [f"State: **{run.state}**. {(run.ended and run.ended.stop_reason) or ''}".rstrip(), ""]
     lines += ["Again:", "", f"    {command(started)}"]
     return redact("\n".join(lines))
 

@@ -84,7 +84,7 @@ class SweepSync:
     def _settled(self, run: RunSync) -> bool:
         """Whether a run has ended and all its files are there."""
         ended = run.translation.ended
-        return ended is not None and time.time() - ended["t"] > SETTLED
+        return ended is not None and time.time() - ended.t > SETTLED
 
     def _changed(self, directory: Path) -> bool:
         """Whether files of a finished run were written after it was uploaded."""

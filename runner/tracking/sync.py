@@ -17,7 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import JournalError
+from runner.record.encoding import from_line
+from runner.record.events import RunStarted
 from runner.record.journal import JournalReader, is_open, read_journal
+from runner.record.log import first
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig, from_environment
 from runner.tracking.presentation import (
@@ -86,7 +89,7 @@ class RunSync:
             StoreError: the store did not take it; nothing is lost by trying again.
         """
         for event in self._reader.read():
-            self._waiting += [(event["seq"], point) for point in self.translation.feed(event)]
+            self._waiting += [(event.seq, point) for point in self.translation.feed(event)]
         if not self.translation.started:
             return
         run_id = self._run()
@@ -115,11 +118,11 @@ class RunSync:
         fingerprint = self.fingerprint()
         if self.progress.fingerprint != fingerprint:
             assert self._store is not None
-            config = self.translation.started.get("config", {})
+            config = self.translation.started.config
             shown = [{"path": name, "type": "table"} for name in ("jobs.json", "evaluations.json")]
             described = tags(self.translation) | {"mlflow.loggedArtifacts": json.dumps(shown)}
             self._store.describe(run_id, parameters(config), described)
-            ended = (self.translation.ended or {}).get("t", self.translation.last)
+            ended = self.translation.ended.t if self.translation.ended else self.translation.last
             for workload in self.translation.children:
                 self._store.set_status(self._child(run_id, workload), self.translation.status, ended)
             self._store.set_status(run_id, self.translation.status, ended)
@@ -154,19 +157,19 @@ class RunSync:
         """The MLflow run, found again or made."""
         if self._store is not None and self.progress.run_id:
             return self.progress.run_id
-        started = self.translation.started
-        experiment = redact(self.config.experiment or str(started.get("experiment") or "runner"))
+        started = self._started
+        experiment = redact(self.config.experiment or started.experiment or "runner")
         store = Store(self.progress.uri, self.config.artifacts, experiment, self._request, live=self.live)
         run_id = store.find_run(self.identity)
         if run_id is not None and self.live:
             store.set_status(run_id, "RUNNING", None)
             self.progress.fingerprint = ""
         if run_id is None:
-            labels = {"runner.state": "running", "runner.directory": printable(str(started["run_id"]))}
-            if started.get("parent"):
-                labels["mlflow.parentRunId"] = self._parent(store, str(started["parent"]))
-            name = printable(redact(str(started.get("name") or started["run_id"])))[:250]
-            run_id = store.create_run(self.identity, name, started["t"], labels)
+            labels = {"runner.state": "running", "runner.directory": printable(started.run_id)}
+            if started.parent:
+                labels["mlflow.parentRunId"] = self._parent(store, started.parent)
+            name = printable(redact(started.name or started.run_id))[:250]
+            run_id = store.create_run(self.identity, name, started.t, labels)
         if run_id != self.progress.run_id:
             self.progress.run_id, self.progress.synced, self.progress.fingerprint = run_id, 0, ""
         self.progress.experiment_id = store.experiment_id
@@ -175,16 +178,21 @@ class RunSync:
         return run_id
 
     @property
+    def _started(self) -> RunStarted:
+        assert self.translation.started is not None
+        return self.translation.started
+
+    @property
     def identity(self) -> str:
         """What tells this run from every other, wherever its directory is moved."""
-        return _digest(f"{self.translation.started['run_id']} {self.translation.started['t']:.6f}")
+        return _digest(f"{self._started.run_id} {self._started.t:.6f}")
 
     def _parent(self, store: Store, parent: str) -> str:
         """The MLflow run of a sweep, made by whichever of its runs comes first."""
         with locked(self.directory.absolute().parent):
             found = store.find_run(_digest(parent))
             if found is None:
-                started = self.translation.started["t"]
+                started = self._started.t
                 name = printable(redact(self.directory.absolute().parent.name))[:250]
                 found = store.create_run(_digest(parent), name, started, {"runner.state": "sweep"})
                 store.set_status(found, "FINISHED", started)
@@ -230,7 +238,9 @@ class RunSync:
                 copy(source, target)
             tables = {
                 "jobs.json": table(list(self.translation.jobs.values()), JOB_COLUMNS),
-                "evaluations.json": table(self.translation.evaluations, EVALUATION_COLUMNS),
+                "evaluations.json": table(
+                    [event.said() for event in self.translation.evaluations], EVALUATION_COLUMNS
+                ),
             }
             for file, content in tables.items():
                 (folder / file).write_text(json.dumps(content), encoding="utf-8")
@@ -372,8 +382,9 @@ def recorded_config(directory: Path) -> TrackingConfig:
         content = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")) or {}
     except (OSError, ValueError, yaml.YAMLError):
         events = read_journal(directory / "journal.jsonl").events
-        content = events[0].get("config") if events else {}
-    section = content.get("tracking") if isinstance(content, dict) else None
+        started = first(events, RunStarted)
+        content = {} if started is None else started.config
+    section = content.get("tracking") if isinstance(content, Mapping) else None
     known = {field.name for field in fields(TrackingConfig)}
     values = {key: value for key, value in (section or {}).items() if key in known}
     if not values.get("enabled", True):
@@ -437,9 +448,9 @@ def bring_in_parents(
     parents = {}
     for run in runs:
         with (run / "journal.jsonl").open("rb") as file, contextlib.suppress(ValueError):
-            started = json.loads(file.readline())
-            if started.get("parent"):
-                parents[str(started.get("experiment"))] = _digest(str(started["parent"]))
+            started = from_line(file.readline())
+            if isinstance(started, RunStarted) and started.parent:
+                parents[started.experiment] = _digest(started.parent)
     where = config or (recorded_config(runs[0]) if runs else TrackingConfig())
     found = None
     for experiment, identity in parents.items():

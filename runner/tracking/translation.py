@@ -3,9 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from runner.record.events import (
+    Estimate,
+    Evaluation,
+    Event,
+    HamiltonianRead,
+    Iteration,
+    JobCompleted,
+    JobSubmitted,
+    ProblemPosed,
+    Result,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    SessionChanged,
+)
 from runner.record.usage import Usage
 
 STATUSES = {"finished": "FINISHED", "failed": "FAILED"}
@@ -46,41 +61,75 @@ class Translation:
     """
 
     def __init__(self) -> None:
-        self.started: dict[str, Any] = {}
-        self.ended: dict[str, Any] | None = None
-        self.result: dict[str, Any] = {}
-        self.hamiltonian: dict[str, Any] = {}
-        """How the file of the Hamiltonian was understood."""
-        self.session: dict[str, Any] = {}
+        self.started: RunStarted | None = None
+        self.ended: RunEnded | None = None
+        self.result: Mapping[str, Any] = {}
+        """The content of result.json."""
+        self.source: str | None = None
+        """Where the Hamiltonian is from, or how its file was understood."""
+        self.session: SessionChanged | None = None
+        """What became of the session last."""
         self.last = 0.0
         """Time of the last event."""
         self.children: dict[str, float] = {}
         """Workloads with a run of their own → time of their first evaluation."""
         self.non_finite: list[str] = []
         """Where a number was nan or infinite, as metric@step."""
-        self.evaluations: list[dict[str, Any]] = []
+        self.evaluations: list[Evaluation] = []
         self.jobs: dict[tuple[str, int], dict[str, Any]] = {}
+        """Workload and index → what is known of the job, without PUBs and results."""
         self._seen: set[tuple[str, str, int]] = set()
-        self._completed = 0
+        self._completed_jobs = 0
         self._usage = Usage()
-        self._estimates: dict[str, dict[str, Any]] = {}
+        self._estimates: dict[str, Estimate] = {}
         """Workload → the last measurement of its result."""
         self._best = math.inf
 
-    def feed(self, event: Mapping[str, Any]) -> list[Point]:
+    def feed(self, event: Event) -> list[Point]:
         """Take in one event; the metric values that follow from it."""
-        self.last = event["t"]
+        self.last = event.t
         self._usage.feed(event)
-        handler = getattr(self, "_on_" + event["kind"].replace(".", "_"), None)
-        if handler is None:
-            return []
         kept = []
-        for point in handler(dict(event)):
+        for point in self._points(event):
             if math.isfinite(point.value):
                 kept.append(point)
             else:
                 self.non_finite.append(f"{point.key}@{point.step}")
         return kept
+
+    def _points(self, event: Event) -> Iterable[Point]:
+        match event:
+            case Evaluation():
+                return self._evaluated(event)
+            case JobSubmitted():
+                self._job(event).update(submitted=event.time)
+            case JobCompleted():
+                return self._completed(event)
+            case Iteration():
+                return self._stepped(event)
+            case SessionChanged():
+                self.session = event
+            case Estimate():
+                self._estimates[event.workload] = event
+            case Result():
+                return self._resulted(event)
+            case _:
+                self._note(event)
+        return ()
+
+    def _note(self, event: Event) -> None:
+        """Take in what happens once or twice in a run, and is no number."""
+        match event:
+            case RunStarted():
+                self.started = event
+            case RunResumed():
+                self.ended = None
+            case RunEnded():
+                self.ended = event
+            case HamiltonianRead():
+                self.source = event.words
+            case ProblemPosed():
+                self.source = self.source or event.source
 
     @property
     def status(self) -> str:
@@ -91,89 +140,56 @@ class Translation:
     @property
     def state(self) -> str:
         """Our word for it; a run whose process died is interrupted."""
-        return str(self.ended["status"]) if self.ended else "interrupted"
+        return self.ended.status if self.ended else "interrupted"
 
-    def _on_run_started(self, event: dict[str, Any]) -> Iterator[Point]:
-        self.started = event
-        return iter(())
-
-    def _on_run_resumed(self, _: dict[str, Any]) -> Iterator[Point]:
-        self.ended = None
-        return iter(())
-
-    def _on_run_ended(self, event: dict[str, Any]) -> Iterator[Point]:
-        self.ended = event
-        return iter(())
-
-    def _on_hamiltonian(self, event: dict[str, Any]) -> Iterator[Point]:
-        self.hamiltonian = event
-        return iter(())
-
-    def _on_problem(self, event: dict[str, Any]) -> Iterator[Point]:
-        if event.get("source"):
-            self.hamiltonian = {"words": event["source"]} | self.hamiltonian
-        return iter(())
-
-    def _on_session(self, event: dict[str, Any]) -> Iterator[Point]:
-        self.session = event
-        return iter(())
-
-    def _on_job_submitted(self, event: dict[str, Any]) -> Iterator[Point]:
-        del event["pubs"]
-        self._job(event).update(event, submitted=event["time"])
-        return iter(())
-
-    def _on_job_completed(self, event: dict[str, Any]) -> Iterator[Point]:
-        event.pop("result", None)
-        self._job(event).update(event)
-        if not self._first("job", event):
+    def _completed(self, event: JobCompleted) -> Iterator[Point]:
+        self._job(event).update(
+            status=event.status, started=event.started, finished=event.finished, reason=event.reason,
+            queue_seconds=event.queue_seconds, qpu_seconds=event.qpu_seconds,
+        )  # fmt: skip
+        if not self._first("job", event.workload, event.index):
             return
-        when, step = _milliseconds(event), self._completed
-        self._completed += 1
+        when, step = _milliseconds(event), self._completed_jobs
+        self._completed_jobs += 1
         yield Point(None, "session/qpu_seconds", self._usage.qpu, when, step)
-        charged = self._usage.charged(number(event.get("finished")) or 0.0)
+        charged = self._usage.charged(event.finished)
         if charged is not None:
             yield Point(None, "session/usage_seconds", charged, when, step)
-        for field, key in (("finished", "session/clock_seconds"), ("queue_seconds", "session/queue_seconds")):
-            value = number(event.get(field))
-            if value is not None:
-                yield Point(None, key, value, when, step)
+        yield Point(None, "session/clock_seconds", event.finished, when, step)
+        yield Point(None, "session/queue_seconds", event.queue_seconds, when, step)
 
-    def _on_evaluation(self, event: dict[str, Any]) -> Iterator[Point]:
-        if not self._first("evaluation", event):
+    def _evaluated(self, event: Evaluation) -> Iterator[Point]:
+        if not self._first("evaluation", event.workload, event.index):
             return
-        owner = self._owner(event)
-        when, step = _milliseconds(event), event["index"]
+        owner = self._owner(event.workload, event.t)
+        when, step = _milliseconds(event), event.index
         self.evaluations.append(event)
-        for field, key in (("energy", "value"), ("stddev", "stddev"), ("best", "best")):
-            value = number(event.get(field))
+        for key, said in (
+            ("energy/value", event.energy),
+            ("energy/stddev", event.stddev),
+            ("energy/best", event.best),
+            ("gradient/norm", event.gradient_norm),
+        ):
+            value = number(said)
             if value is not None:
-                yield Point(owner, f"energy/{key}", value, when, step)
-        gradient = number(event.get("gradient_norm"))
-        if gradient is not None:
-            yield Point(owner, "gradient/norm", gradient, when, step)
-        best = number(event.get("best"))
+                yield Point(owner, key, value, when, step)
+        best = number(event.best)
         if owner is not None and best is not None:
             self._best = min(self._best, best)
             yield Point(None, "energy/best", self._best, when, len(self.evaluations) - 1)
 
-    def _on_iteration(self, event: dict[str, Any]) -> Iterator[Point]:
-        step = event.get("iteration", event.get("index"))
-        if not isinstance(step, int) or not self._first("iteration", {**event, "index": step}):
+    def _stepped(self, event: Iteration) -> Iterator[Point]:
+        if not self._first("iteration", event.workload, event.iteration):
             return
-        own = {"seq", "t", "iteration", "index", "workload"}
-        for field, item in event.items():
+        owner, when = self._owner(event.workload, event.t), _milliseconds(event)
+        for name, item in {"energy": event.energy, "evaluations": event.evaluations, **event.more}.items():
             value = number(item)
-            if field not in own and value is not None and not isinstance(item, bool):
-                key = "gradient/step_norm" if field == "gradient_norm" else f"iteration/{field}"
-                yield Point(self._owner(event), key, value, _milliseconds(event), step)
+            if value is not None and not isinstance(item, bool):
+                key = "gradient/step_norm" if name == "gradient_norm" else f"iteration/{name}"
+                yield Point(owner, key, value, when, event.iteration)
 
-    def _on_estimate(self, event: dict[str, Any]) -> Iterator[Point]:
-        self._estimates[str(event["workload"])] = event
-        return iter(())
-
-    def _on_result(self, event: dict[str, Any]) -> Iterator[Point]:
-        self.result = event.get("result", event)
+    def _resulted(self, event: Result) -> Iterator[Point]:
+        self.result = event.result
         when = _milliseconds(event)
         for field, key in _RESULT_METRICS.items():
             value = number(self.result.get(field))
@@ -185,11 +201,11 @@ class Translation:
         shared = all(row.get("exact") in (None, reference) for row in self.result.get("table") or [])
         after: dict[str, int] = {}
         for evaluation in self.evaluations:
-            owner, value = self._owner(evaluation), number(evaluation.get("energy"))
-            after[evaluation["workload"]] = evaluation["index"] + 1
+            owner, value = self._owner(evaluation.workload, evaluation.t), number(evaluation.energy)
+            after[evaluation.workload] = evaluation.index + 1
             if value is not None and (owner is None or shared):
                 moment = _milliseconds(evaluation)
-                yield Point(owner, "evaluation/error", value - reference, moment, evaluation["index"])
+                yield Point(owner, "evaluation/error", value - reference, moment, evaluation.index)
         yield from self._answers(reference, after if shared else {}, when)
 
     def _answers(self, reference: float, after: Mapping[str, int], when: int) -> Iterator[Point]:
@@ -204,24 +220,28 @@ class Translation:
         if error is not None:
             yield Point(None, "energy/error", error, when, len(self.evaluations))
         for workload, estimate in self._estimates.items():
-            value, owner = number(estimate.get("energy")), self._owner(estimate)
+            value, owner = number(estimate.energy), self._owner(workload, estimate.t)
             if value is not None and owner is not None and workload in after:
                 moment, step = _milliseconds(estimate), after[workload]
                 yield Point(owner, "energy/error", value - reference, moment, step)
 
-    def _owner(self, event: Mapping[str, Any]) -> str | None:
-        workload = str(event["workload"])
-        if workload == self.started.get("experiment"):
+    def _owner(self, workload: str, time: float) -> str | None:
+        if self.started is not None and workload == self.started.experiment:
             return None
-        self.children.setdefault(workload, event["t"])
+        self.children.setdefault(workload, time)
         return workload
 
-    def _job(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        return self.jobs.setdefault((str(event["workload"]), event["index"]), {})
+    def _job(self, event: JobSubmitted | JobCompleted) -> dict[str, Any]:
+        """What is known of a job so far."""
+        known = self.jobs.setdefault((event.workload, event.index), {})
+        known.update(workload=event.workload, index=event.index, session=event.session, job=event.job)
+        if isinstance(event, JobSubmitted):
+            known["program"] = event.program
+        return known
 
-    def _first(self, what: str, event: Mapping[str, Any]) -> bool:
+    def _first(self, what: str, workload: str, index: int) -> bool:
         """Whether this fact was not told before: a journal may repeat one after a resume."""
-        key = (what, str(event["workload"]), event["index"])
+        key = (what, workload, index)
         fresh = key not in self._seen
         self._seen.add(key)
         return fresh
@@ -236,5 +256,5 @@ def number(value: Any) -> float | None:
     return None
 
 
-def _milliseconds(event: Mapping[str, Any]) -> int:
-    return int(event["t"] * 1000)
+def _milliseconds(event: Event) -> int:
+    return int(event.t * 1000)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -21,6 +20,7 @@ from runner.engine.sampler import SamplerPlan
 from runner.errors import RunnerError
 from runner.optimizer import OptimizerConfig, OptimizerResult
 from runner.optimizer.nft import NFT
+from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import Record
 from runner.run.context import Lab
 from runner.run.objective import Workload
@@ -256,29 +256,29 @@ class Notes(Record):
         self._started: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, kind: str, fields: Mapping[str, Any]) -> None:
+    def __call__(self, event: Event) -> None:
         """Take note of one fact."""
         with self._lock:
-            if "time" in fields:
-                self.end = max(self.end, fields["time"])
-            if kind == "session":
-                self._session(fields)
-            elif "workload" in fields:
-                tally = self.tallies[fields["workload"]]
-                if kind == "job.submitted":
-                    if (
-                        fields["workload"] not in self.marks
-                        and tally.evaluations >= self.mark_at[fields["workload"]]
-                    ):
-                        self.marks[fields["workload"]] = replace(tally)
-                    tally.jobs += 1
-                    tally.executions += sum(int(executions) for executions, _ in fields["work"])
-                    self.longest_job = max(self.longest_job, fields["qpu_estimate"])
-                elif kind == "job.completed":
-                    tally.qpu_seconds += fields["qpu_seconds"]
-                    tally.end = max(tally.end, fields["finished"])
-                elif kind == "evaluation":
-                    tally.evaluations += 1
+            if isinstance(event, SessionChanged | JobSubmitted | JobCompleted):
+                self.end = max(self.end, event.time)
+            if isinstance(event, SessionChanged):
+                self._session(event)
+            elif isinstance(event, JobSubmitted):
+                self._submitted(event)
+            elif isinstance(event, JobCompleted):
+                tally = self.tallies[event.workload]
+                tally.qpu_seconds += event.qpu_seconds
+                tally.end = max(tally.end, event.finished)
+            elif isinstance(event, Evaluation):
+                self.tallies[event.workload].evaluations += 1
+
+    def _submitted(self, event: JobSubmitted) -> None:
+        tally = self.tallies[event.workload]
+        if event.workload not in self.marks and tally.evaluations >= self.mark_at[event.workload]:
+            self.marks[event.workload] = replace(tally)
+        tally.jobs += 1
+        tally.executions += sum(int(executions) for executions, _ in event.work or ())
+        self.longest_job = max(self.longest_job, event.qpu_estimate or 0.0)
 
     def recall(self, workload: str, index: int, digest: str) -> Any:
         """Nothing is remembered."""
@@ -292,9 +292,9 @@ class Notes(Record):
         total.end = self.end
         return total
 
-    def _session(self, fields: Mapping[str, Any]) -> None:
-        session, time = fields["session"], fields["time"]
-        if fields["state"] == "active":
+    def _session(self, event: SessionChanged) -> None:
+        session, time = event.session, event.time
+        if event.state == "active":
             self._started.setdefault(session, time)
         if session in self._started:
             self.longest_session = max(self.longest_session, time - self._started[session])

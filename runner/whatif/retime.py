@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from runner.declare.provenance import split_plugins
 from runner.declare.session import SessionConfig
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
+from runner.record.events import Event, RunEnded, RunStarted
 from runner.record.journal import read_journal
+from runner.record.log import first, last
 
 if TYPE_CHECKING:
     from runner.runtime.retime import Retimed
@@ -52,7 +54,7 @@ def columns(directory: str | Path, overrides: Sequence[str] = ()) -> list[Column
         ConfigError: no run there, settings other than the session's, or values that do not fit.
     """
     events = read_journal(RunDirectory.existing(directory).journal).events
-    started = next((event for event in events if event["kind"] == "run.started"), None)
+    started = first(events, RunStarted)
     if started is None:
         raise ConfigError(f"nothing was recorded in {directory}", key="retime")
     plugins, overrides = split_plugins(overrides)
@@ -69,8 +71,8 @@ def columns(directory: str | Path, overrides: Sequence[str] = ()) -> list[Column
 def was_stopped(directory: str | Path) -> bool:
     """Whether the recorded run ended before it was done, so that jobs are missing that it never came to."""
     events = read_journal(RunDirectory.existing(directory).journal).events
-    ended = [event for event in events if event["kind"] == "run.ended"]
-    return not ended or ended[-1]["status"] != "finished"
+    ended = last(events, RunEnded)
+    return ended is None or ended.status != "finished"
 
 
 def _combinations(overrides: Sequence[str]) -> list[list[str]]:
@@ -92,11 +94,11 @@ def _other_modes(recorded: SessionConfig) -> list[list[str]]:
     ]
 
 
-def _session(started: Mapping[str, Any], overrides: Sequence[str], plugins: Sequence[str]) -> SessionConfig:
+def _session(started: RunStarted, overrides: Sequence[str], plugins: Sequence[str]) -> SessionConfig:
     """The recorded session's settings with some of them changed; a choice brings the values of its file."""
     import yaml
 
-    values: dict[str, Any] = {**started["config"]["session"]}
+    values: dict[str, Any] = {**started.config["session"]}
     for override in sorted(parse(overrides), key=lambda override: "." in override.key_or_group):
         key = override.key_or_group
         if key == "session":
@@ -113,15 +115,15 @@ def _session(started: Mapping[str, Any], overrides: Sequence[str], plugins: Sequ
             place[last] = override.value()
         else:
             raise ConfigError("only the session can be re-timed; run again to change anything else", key=key)
-    declaration = restore({**started["config"], "session": values}, started["schemas"], plugins=plugins)
+    declaration = restore({**started.config, "session": values}, started.schemas, plugins=plugins)
     session = declaration.config.session
     assert isinstance(session, SessionConfig)
     return session
 
 
 def _retime(
-    events: Sequence[Mapping[str, Any]],
-    started: Mapping[str, Any],
+    events: Sequence[Event],
+    started: RunStarted,
     recorded: SessionConfig,
     session: SessionConfig,
 ) -> Retimed:
@@ -141,7 +143,7 @@ def _retime(
         cost=CostModel(overhead=session.overhead, rep_delay=session.rep_delay) if changed else None,
         lanes=session.lanes,
         on_expiry="reopen" if session.on_expiry == "reopen" else "stop",
-        seed=int(started["seed"]),
+        seed=started.seed,
     )
 
 

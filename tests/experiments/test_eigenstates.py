@@ -25,7 +25,7 @@ def test_vqd_finds_the_levels_in_order(workdir: Path) -> None:
     levels = np.linalg.eigvalsh(choice("hamiltonian", "two_qubit").build().to_matrix())
     assert [row["energy"] for row in result.table] == pytest.approx(levels[:3].tolist(), abs=1e-5)
     assert result.energy == pytest.approx(levels[0], abs=1e-6)
-    assert {event["workload"] for event in events(result, "evaluation")} == {"level 0", "level 1", "level 2"}
+    assert {event.workload for event in events(result, "evaluation")} == {"level 0", "level 1", "level 2"}
 
 
 def test_vqd_works_on_shots(workdir: Path) -> None:
@@ -64,7 +64,7 @@ def test_the_curve_of_hydrogen_is_exact_with_uccsd(workdir: Path) -> None:
     assert result.energy == result.table[0]["energy"]
     assert len(result.session_ids) == 1
 
-    first = next(e for e in events(result, "job.submitted") if e["workload"] == "bond_length=1.5")
+    first = next(e for e in events(result, "job.submitted") if e.workload == "bond_length=1.5")
     assert np.ravel(first["pubs"][0]["values"]).any()  # not the Hartree–Fock state again
 
 

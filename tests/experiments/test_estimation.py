@@ -22,7 +22,7 @@ def test_the_guides_block_broadcasts_three_by_two(workdir: Path) -> None:
     result = run(compose(*ESTIMATION, "estimator=exact", *block))
 
     submitted = events(result, "job.submitted")
-    values = np.array(submitted[0]["pubs"][0]["values"])
+    values = np.array(submitted[0].pubs[0]["values"])
     operators = [SparsePauliOp(["XX", "IY"], [0.5, 0.5]), SparsePauliOp("XX"), SparsePauliOp("IY")]
     circuit = choice("ansatz", "gates").build()
     assert len(submitted) == 1

@@ -21,8 +21,8 @@ def test_an_interactive_time_out_is_survived_silently(workdir: Path) -> None:
     plain = run(compose(*overrides))
     slow = run(compose(*overrides, "session.latency=61", "session.queue_delay.seconds=100"))
 
-    states = [event["state"] for event in events(slow, "session")]
-    waits = [event["queue_seconds"] for event in events(slow, "job.completed")]
+    states = [event.state for event in events(slow, "session")]
+    waits = [event.queue_seconds for event in events(slow, "job.completed")]
     assert (slow.status, slow.energy) == ("finished", plain.energy)
     assert len(slow.session_ids) == 1
     assert states.count("inactive") == len(waits) == 7

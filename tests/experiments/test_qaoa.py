@@ -120,7 +120,7 @@ def test_one_layer_on_a_ring_reaches_three_quarters(workdir: Path) -> None:
     assert (best["bitstring"], best["cost"]) in {("010101", -6), ("101010", -6)}
     assert best["ratio"] == 1
     assert result.reference_energy == -6
-    assert {event["program"] for event in events(result, "job.submitted")} == {"sampler"}
+    assert {event.program for event in events(result, "job.submitted")} == {"sampler"}
 
 
 def test_cvar_looks_at_the_best_shots_only(workdir: Path) -> None:
@@ -128,9 +128,9 @@ def test_cvar_looks_at_the_best_shots_only(workdir: Path) -> None:
     result = run(compose(*QAOA, *RING, "experiment.cvar=0.1", "optimizer.max_evaluations=6"))
 
     evaluations = events(result, "evaluation")
-    assert all(event["energy"] < event["mean"] for event in evaluations)
-    assert all(event["lowest"] >= -6 for event in evaluations)
-    assert result.energy > min(event["energy"] for event in evaluations)
+    assert all(event.energy < event.mean for event in evaluations)
+    assert all(event.lowest >= -6 for event in evaluations)
+    assert result.energy > min(event.energy for event in evaluations)
 
 
 @pytest.mark.parametrize("share", [1.0, 0.2])

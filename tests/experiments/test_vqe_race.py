@@ -19,7 +19,7 @@ def streams(directory: Path) -> dict[tuple[str, str], list[dict[str, object]]]:
     """The journal sorted by kind and workload, without wall-clock fields."""
     sorted_out: dict[tuple[str, str], list[dict[str, object]]] = {}
     for event in read_journal(directory / "journal.jsonl").events:
-        if event["kind"] in (
+        if event.kind in (
             "session",
             "job.submitted",
             "job.completed",
@@ -27,8 +27,7 @@ def streams(directory: Path) -> dict[tuple[str, str], list[dict[str, object]]]:
             "iteration",
             "estimate",
         ):
-            kept = {key: value for key, value in event.items() if key not in ("seq", "t", "crc")}
-            sorted_out.setdefault((event["kind"], str(event.get("workload"))), []).append(kept)
+            sorted_out.setdefault((event.kind, event.stream), []).append(event.said())
     return sorted_out
 
 
@@ -40,8 +39,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
 
 def test_racers_run_at_the_same_time_in_one_session_with_tags(whole: RunResult) -> None:
     """The jobs of both are interleaved in one session, tagged by optimizer, and reported side by side."""
-    order = [event["workload"] for event in events(whole, "job.completed")]
-    tags = {event["workload"]: event["tags"] for event in events(whole, "job.submitted")}
+    order = [event.workload for event in events(whole, "job.completed")]
+    tags = {event.workload: event.tags for event in events(whole, "job.submitted")}
 
     assert len(whole.session_ids) == 1
     assert tags == {"cobyla": ["cobyla"], "nelder_mead": ["nelder_mead"], "result": ["result"]}

@@ -202,7 +202,7 @@ class Campaign:
             (run.directory / name).unlink()
         known = read_journal(journal).events
         resumed = Trial(arguments=("resume", str(run.directory)), executed=run.executed).run(run.output)
-        if not known or known[0]["kind"] != "run.started":
+        if not known or known[0].kind != "run.started":
             assert resumed.code == 2, resumed.output
             assert resumed.output.startswith("error: "), resumed.output
             assert resumed.output.count("\n") == 1, resumed.output

@@ -88,8 +88,8 @@ def told(run: Broken, ended: trial.Ending, cause: str) -> None:
     assert "\n" not in result["stop_reason"], result["stop_reason"]
     assert "Traceback" not in ended.output, ended.output
     events = read_journal(run.directory / "journal.jsonl").events
-    evaluations = sum(event["kind"] == "evaluation" for event in events)
-    assert (events[-1]["kind"], events[-1]["status"]) == ("run.ended", "failed"), events[-1]
+    evaluations = sum(event.kind == "evaluation" for event in events)
+    assert (events[-1].kind, events[-1].status) == ("run.ended", "failed"), events[-1]
     assert result["evaluations"] == evaluations, f"{evaluations} evaluations in the journal, {result}"
     sessions = json.loads((run.directory / "session.json").read_text())["sessions"]
     assert [session["status"] for session in sessions] == ["Closed"], sessions

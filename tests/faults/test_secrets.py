@@ -35,7 +35,9 @@ def environment(variables):
 def facts(directory: Path) -> list:
     """What a run recorded, without what the wall clock and the process add to it."""
     told = [
-        event for event in read_journal(directory / "journal.jsonl").events if event["kind"] != "run.resumed"
+        event.said()
+        for event in read_journal(directory / "journal.jsonl").events
+        if event.kind != "run.resumed"
     ]
     told.append(json.loads((directory / "result.json").read_text()))
     return [_timeless(event) for event in told]
@@ -131,7 +133,7 @@ def test_G15_a_word_of_ours_in_a_variable_changes_nothing(workdir, monkeypatch, 
     started = read_journal(workdir / "run/journal.jsonl").events[0]
     assert f"uri: {uri}\n" in stored
     assert "name: efficient_su2\n" in stored
-    assert started["config"]["tracking"]["uri"] == uri
+    assert started.config["tracking"]["uri"] == uri
     assert "[redacted]" not in stored + (workdir / "run/journal.jsonl").read_text()
     assert "[redacted]" not in "".join(capfd.readouterr())
 

@@ -229,10 +229,8 @@ def status(directory: Path) -> str | None:
     journal = directory / "journal.jsonl"
     if not journal.exists():
         return None
-    endings = [
-        event for event in read_journal(journal).events if event["kind"] in ("run.ended", "run.resumed")
-    ]
-    return endings[-1].get("status") if endings else None
+    endings = [event for event in read_journal(journal).events if event.kind in ("run.ended", "run.resumed")]
+    return endings[-1].status if endings and endings[-1].kind == "run.ended" else None
 
 
 def events(directory: Path) -> int:
@@ -251,11 +249,11 @@ def done_jobs(directory: Path, *, told: bool = False) -> list[tuple[str, int]]:
     journal = directory / "journal.jsonl"
     events = read_journal(journal).events if journal.exists() else []
     if told:
-        events = [dict(event) for event in lasting(events)]
+        events = lasting(events)
     return [
-        (event["workload"], event["index"])
+        (event.workload, event.index)
         for event in events
-        if event["kind"] == "job.completed" and event["status"] == "DONE"
+        if event.kind == "job.completed" and event.status == "DONE"
     ]
 
 
@@ -264,14 +262,8 @@ def identity(directory: Path) -> dict[str, str]:
     events = lasting(read_journal(directory / "journal.jsonl").events)
     parts: dict[str, list[Any]] = {"trace": [], "jobs": [], "sessions": []}
     for event in events:
-        kept = {key: item for key, item in event.items() if key not in _OWN}
-        part = (
-            "jobs"
-            if event["kind"].startswith("job.")
-            else "sessions"
-            if event["kind"] == "session"
-            else "trace"
-        )
+        kept = {"kind": event.kind, **event.said()}
+        part = "jobs" if event.kind.startswith("job.") else "sessions" if event.kind == "session" else "trace"
         parts[part].append(kept)
     result = json.loads((directory / "result.json").read_text())
     whole = {

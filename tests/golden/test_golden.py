@@ -47,8 +47,8 @@ def unfinished(entry: Path, target: Path) -> bool:
     shutil.copy(entry / "config.yaml", target)
     lines = (entry / "journal.jsonl").read_bytes().splitlines(keepends=True)
     events = read_journal(entry / "journal.jsonl").events
-    complete = events[-1].get("status") == "finished"
-    kept = next(n for n, event in enumerate(events) if event["kind"] == "result") if complete else len(lines)
+    complete = events[-1].said().get("status") == "finished"
+    kept = next(n for n, event in enumerate(events) if event.kind == "result") if complete else len(lines)
     (target / "journal.jsonl").write_bytes(b"".join(lines[:kept]))
     return complete
 
@@ -158,7 +158,7 @@ def test_G17_it_can_be_drawn_and_brought_into_mlflow(entry: Path, workdir: Path)
     target = workdir / entry.name
     shutil.copytree(entry, target)
     events = read_journal(target / "journal.jsonl").events
-    evaluations = sum(event["kind"] == "evaluation" for event in events)
+    evaluations = sum(event.kind == "evaluation" for event in events)
 
     assert main(["report", str(target)]) == 0
     report = sync(target, TrackingConfig(uri=f"sqlite:///{workdir}/mlflow.db", artifacts=str(workdir / "a")))
@@ -169,5 +169,5 @@ def test_G17_it_can_be_drawn_and_brought_into_mlflow(entry: Path, workdir: Path)
     with contextlib.closing(sqlite3.connect(workdir / "mlflow.db")) as store:
         values = store.execute("SELECT count(*) FROM metrics WHERE key = 'energy/value'").fetchone()
     assert values == (evaluations,)
-    ended = events[-1].get("status")
+    ended = events[-1].said().get("status")
     assert status == {"finished": "FINISHED", "failed": "FAILED"}.get(ended, "KILLED")

@@ -21,6 +21,8 @@ from runner.errors import (
     RuntimeSessionError,
     SessionClosedError,
 )
+from runner.record.events import Event, JobCompleted
+from runner.record.log import of
 from runner.runtime import (
     Batch,
     CostModel,
@@ -83,7 +85,7 @@ def test_C1_a_caller_who_is_alone_sees_the_time_that_one_among_others_would(
         service = fake_service(
             clock=VirtualClock(latency=latency),
             queue_delay=delay,
-            on_event=lambda kind, fields: facts.append((kind, dict(fields))),
+            on_event=facts.append,
         )
         backend = service.backend("ideal")
         place = backend if mode is None else mode(backend, max_time=60)
@@ -172,7 +174,7 @@ def race(noise: int | None, lanes: int = 5) -> Any:
     """Run four workloads of different lengths in one session; return all that can be compared."""
     events: list[Any] = []
     service = fake_service(
-        on_event=lambda kind, fields: events.append((kind, fields)),
+        on_event=events.append,
         clock=VirtualClock(latency=QueueDelay(kind="lognormal", seconds=0.2)),
         queue_delay=QueueDelay(kind="lognormal", seconds=5),
         cost=CostModel(preparation=1.0),
@@ -208,7 +210,7 @@ def test_C2_fifty_runs_of_four_threads_are_the_same() -> None:
     results, _, events, details, _ = expected
     assert len(results) == 4
     assert details["state"] == "closed"
-    times = [fields["time"] for _, fields in events]
+    times = [event.time for event in events]
     assert times == sorted(times)
 
 
@@ -326,9 +328,9 @@ def test_C2_eight_threads_with_200_jobs_each_lose_and_double_nothing(mode: str) 
     """1600 jobs in one session: each done once, simulated once, told once; the ledger adds up."""
     completed: list[str] = []
 
-    def listen(kind: str, fields: dict[str, Any]) -> None:
-        if kind == "job.completed":
-            completed.append(fields["job"])
+    def listen(event: Event) -> None:
+        if isinstance(event, JobCompleted):
+            completed.append(event.job)
 
     clock = WallClock(scale=1e5) if mode == "wall" else VirtualClock()
     service = fake_service(
@@ -405,12 +407,12 @@ def test_C3_simulations_of_workloads_overlap() -> None:
 def test_C3_events_come_in_order_of_time_though_results_are_asked_for_in_another() -> None:
     """Asking for the last result first makes the earlier jobs' results known too."""
     events: list[Any] = []
-    service = fake_service(on_event=lambda kind, fields: events.append((kind, fields)))
+    service = fake_service(on_event=events.append)
     with Session(service.backend("ideal")):
         estimator = EstimatorV2()
         jobs = [estimator.run([PUB]) for _ in range(3)]
         jobs[2].result()
-    completed = [fields["job"] for kind, fields in events if kind == "job.completed"]
+    completed = [event.job for event in of(events, JobCompleted)]
 
     assert completed == [job.job_id() for job in jobs]
 
@@ -418,7 +420,7 @@ def test_C3_events_come_in_order_of_time_though_results_are_asked_for_in_another
 def test_C3_the_completed_event_comes_before_the_result() -> None:
     """Nobody can use a result that was not told."""
     told: list[str] = []
-    service = fake_service(on_event=lambda _kind, fields: told.append(fields.get("job", "")))
+    service = fake_service(on_event=lambda event: told.append(event.job))
     job = EstimatorV2(service.backend("ideal")).run([PUB])
     job.result()
 
@@ -430,10 +432,10 @@ def test_an_error_of_the_listener_reaches_the_caller() -> None:
     told: list[str] = []
     broken = [True]
 
-    def listen(kind: str, fields: dict[str, Any]) -> None:
-        if broken[0] and kind == "job.completed":
+    def listen(event: Event) -> None:
+        if broken[0] and isinstance(event, JobCompleted):
             raise OSError("no space left on device")
-        told.append(kind)
+        told.append(event.kind)
 
     service = fake_service(on_event=listen)
     job = EstimatorV2(service.backend("ideal")).run([PUB])

@@ -34,7 +34,10 @@ class Interleavings(RuleBasedStateMachine):
         self.plan = PLANS[plan]
         self.facts: list[str] = []
         self.machine = Machine(
-            self.plan, lanes=lanes, on_expiry=on_expiry, observer=lambda kind, _what: self.facts.append(kind)
+            self.plan,
+            lanes=lanes,
+            on_expiry=on_expiry,
+            observer=lambda fact, _what: self.facts.append(fact.kind),
         )
         self.reference = Reference(
             lanes=lanes, expired=on_expiry.upper(), auto_close=int(self.plan.auto_close)

@@ -15,6 +15,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import SparsePauliOp
 
 from runner.errors import ConfigError, JobFailedError
+from runner.record.events import Event, JobCompleted
 from runner.runtime import EstimatorV2, LocalRuntimeService, SamplerV2, Session, derive_seed
 from runner.runtime.options import EstimatorOptions, SamplerOptions, shots_for
 from runner.runtime.spans import DoubleSliceSpan, ExecutionSpans
@@ -182,13 +183,13 @@ def test_P1_wrong_shots_are_refused(backend: Any, shots: Any) -> None:
 def test_P1_values_are_copied_at_submission() -> None:
     """Optimizers change their vectors in place; a job keeps the values it was submitted with."""
     told: list[Any] = []
-    service = fake_service(on_event=lambda kind, fields: told.append((kind, fields)))
+    service = fake_service(on_event=told.append)
     values = np.array([0.5])
     job = EstimatorV2(service.backend("ideal")).run([(PUB[0], "Z", values)])
     values[0] = 9.0
     number = float(job.result()[0].data.evs)
 
-    assert told[0][1]["pubs"][0]["values"] == [0.5]
+    assert told[0].pubs[0]["values"] == [0.5]
     assert number == pytest.approx(0.5 + job_fraction(service))
 
 
@@ -365,22 +366,21 @@ def test_recorded_jobs_are_answered_without_simulation(kind: str) -> None:
 
     recorded: dict[Any, Any] = {}
 
-    def record(event: str, fields: dict[str, Any]) -> None:
-        if event == "job.completed":
-            key = (fields["workload"], fields["index"], fields["digest"])
-            recorded[key] = json.loads(json.dumps(fields["result"]))
+    def record(event: Event) -> None:
+        if isinstance(event, JobCompleted):
+            recorded[event.workload, event.index, event.digest] = json.loads(json.dumps(event.result))
 
     original = run(LocalRuntimeService(seed=1, on_event=record).backend("ideal"))
     again: list[Any] = []
     replay = LocalRuntimeService(
         seed=1,
         recall=lambda *key: recorded.get(key),
-        on_event=lambda event, fields: again.append((event, fields)),
+        on_event=again.append,
         engine_factory=Unwilling,
     )
 
     assert run(replay.backend("ideal")) == original
-    assert again[-1][1]["result"] == next(iter(recorded.values()))
+    assert again[-1].result == next(iter(recorded.values()))
     with pytest.raises(JobFailedError, match="its simulation failed: AssertionError: simulated"):
         run(
             LocalRuntimeService(seed=1, recall=replay.recall, engine_factory=Unwilling).backend("ideal"), 0.11

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 
 from runner.errors import ConfigError, JobFailedError, PlanError, SessionClosedError
+from runner.record.events import Event, JobCompleted
+from runner.record.log import of
 from runner.runtime import (
     Batch,
     CostModel,
@@ -28,11 +29,11 @@ def record(
     max_time: str | None = None,
     reopen: bool = False,
     **arguments: Any,
-) -> tuple[list[dict[str, Any]], LocalRuntimeService]:
+) -> tuple[list[Event], LocalRuntimeService]:
     """Run two workloads after one another's first job in a mode; return the events as a journal has them."""
-    events: list[dict[str, Any]] = []
+    events: list[Event] = []
     service = fake_service(
-        on_event=lambda kind, fields: events.append({"kind": kind, **json.loads(json.dumps(fields))}),
+        on_event=events.append,
         **{"clock": VirtualClock(latency=0.5), "cost": CostModel(overhead=10, seconds_per_execution=0)}
         | arguments,
     )
@@ -86,15 +87,15 @@ def test_M1_a_run_under_its_own_conditions_is_itself(mode: str, delay: Any) -> N
     """Every job is submitted, started and finished when it was; usage and cost are the same."""
     events, service = record(mode, queue_delay=delay)
     again = retime(events, mode=mode, queue_delay=delay, seed=service.seed)
-    recorded = [event for event in events if event["kind"] == "job.completed"]
+    recorded = of(events, JobCompleted)
 
     assert again.complete
     assert again.usage_seconds == pytest.approx(service.usage()["usage_consumed_seconds"])
     assert again.cost == pytest.approx(service.usage()["cost"])
     times = {(job.workload, job.index): (job.started, job.finished) for job in again.jobs}
     for event in recorded:
-        key = (event["workload"], event["index"])
-        assert times[key] == pytest.approx((event["started"], event["finished"]))
+        key = (event.workload, event.index)
+        assert times[key] == pytest.approx((event.started, event.finished))
 
 
 @pytest.mark.parametrize("recorded_in", ["session", "batch", "job"])
@@ -125,7 +126,7 @@ def test_M1_a_shorter_limit_loses_jobs_or_reopens() -> None:
     assert reopened.complete
     assert reopened.sessions > 1
     assert reopened.qpu_seconds == 120
-    assert stopped.events[-1][1]["reason"] == "maximum time reached"
+    assert stopped.events[-1].reason == "maximum time reached"
 
 
 def test_M1_a_run_that_reopened_can_be_retimed_without_its_losses() -> None:

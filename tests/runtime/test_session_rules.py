@@ -19,6 +19,8 @@ from runner.errors import (
     RuntimeSessionError,
     SessionClosedError,
 )
+from runner.record.events import JobCompleted, SessionChanged
+from runner.record.log import of
 from runner.runtime import (
     Batch,
     CostModel,
@@ -40,7 +42,7 @@ CLOSED = "Closed"
 
 
 @pytest.fixture
-def events() -> list[tuple[str, dict[str, Any]]]:
+def events() -> list[Any]:
     """What the service told."""
     return []
 
@@ -51,7 +53,7 @@ def service(events: list[Any]) -> LocalRuntimeService:
     return fake_service(
         clock=VirtualClock(latency=0),
         cost=CostModel(overhead=10, seconds_per_execution=0),
-        on_event=lambda kind, fields: events.append((kind, fields)),
+        on_event=events.append,
     )
 
 
@@ -655,7 +657,7 @@ def test_S21_usage_is_active_time_of_sessions_and_qpu_time_of_batches(
 
 
 def test_S22_every_transition_is_an_event(
-    service: LocalRuntimeService, backend: Any, events: list[tuple[str, dict[str, Any]]]
+    service: LocalRuntimeService, backend: Any, events: list[Any]
 ) -> None:
     """With time, state, status and reason, in order of time, so that the timeline can be drawn from events
     alone.
@@ -667,9 +669,8 @@ def test_S22_every_transition_is_an_event(
     estimator.run([PUB]).result()
     session.close()
     told = [
-        (fields["time"], fields["state"], fields["status"], fields["reason"], fields["accepting_jobs"])
-        for kind, fields in events
-        if kind == "session"
+        (event.time, event.state, event.status, event.reason, event.accepting_jobs)
+        for event in of(events, SessionChanged)
     ]
 
     assert told == [
@@ -679,6 +680,6 @@ def test_S22_every_transition_is_an_event(
         (75, "active", ACCEPTING, "re-activated by a job", True),
         (85, "closed", CLOSED, "closed by close()", False),
     ]
-    assert [kind for kind, _ in events].count("job.completed") == 2
-    times = [fields["time"] for _, fields in events]
+    assert [type(event) for event in events].count(JobCompleted) == 2
+    times = [event.time for event in events]
     assert times == sorted(times)

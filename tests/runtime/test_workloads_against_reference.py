@@ -207,7 +207,7 @@ def chaos(seed: int, jobs: int) -> dict[tuple[str, int], float]:
     service = fake_service(
         seed=seed,
         lanes=2,
-        on_event=lambda kind, f: ended.append(f["job"]) if kind == "job.completed" else None,
+        on_event=lambda event: ended.append(event.job) if event.kind == "job.completed" else None,
     )
     backend = service.backend("ideal")
     sessions = [Session(backend, max_time=60)]

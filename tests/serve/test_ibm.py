@@ -18,6 +18,7 @@ from runner.errors import ConfigError, ResumeError
 from runner.record.journal import read_journal
 from runner.run.execution import resume, run
 from runner.run.results import RunResult
+from tests.journals import told
 from tests.serve.serving import environment, thread, variables
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -51,9 +52,9 @@ def finished(served: Any, tmp_path_factory: pytest.TempPathFactory) -> RunResult
     return run(compose(*WORDS, *MACHINE), directory=str(tmp_path_factory.mktemp("run") / "run"))
 
 
-def events(directory: Path, *kinds: str) -> list[dict[str, Any]]:
+def events(directory: Path, *kinds: str) -> list[Any]:
     """What the journal says."""
-    return [event for event in read_journal(directory / "journal.jsonl").events if event["kind"] in kinds]
+    return [event for event in read_journal(directory / "journal.jsonl").events if event.kind in kinds]
 
 
 def cut(directory: Path, copy: Path, number: int, *, before: bool) -> Path:
@@ -83,23 +84,23 @@ def test_the_run_finishes_and_its_session_is_on_record(served: Any, finished: Ru
     assert content["usage_seconds"] == session["details"]["usage_time"] == finished.usage_seconds > 0
     assert {job["id"] for job in content["jobs"]} <= set(served.ledger.entries)
     assert all(job["qpu_seconds"] > 2 for job in content["jobs"])
-    states = [event["state"] for event in events(finished.directory, "session")]
+    states = [event.state for event in events(finished.directory, "session")]
     assert states == ["open", "active", "closed"]
 
 
 def test_job_ids_are_in_the_journal_before_results(finished: RunResult) -> None:
     """Every completion has its submission, with the service's id, before it; tags tell the run and the place."""
     facts = events(finished.directory, "ibm", "job.submitted", "job.completed")
-    token = facts[0]["token"]
+    token = facts[0].token
     seen: set[str] = set()
     for fact in facts:
-        if fact["kind"] == "job.submitted":
-            seen.add(fact["job"])
-            assert fact["tags"] == [fact["workload"], f"{token}-{fact['index']}"]
-        elif fact["kind"] == "job.completed":
-            assert fact["job"] in seen
-            assert fact["started"] < fact["finished"]
-    workloads = [fact["workload"] for fact in facts if fact["kind"] == "job.submitted"]
+        if fact.kind == "job.submitted":
+            seen.add(fact.job)
+            assert fact.tags == [fact.workload, f"{token}-{fact.index}"]
+        elif fact.kind == "job.completed":
+            assert fact.job in seen
+            assert fact.started < fact.finished
+    workloads = [fact.workload for fact in facts if fact.kind == "job.submitted"]
     assert workloads.count("vqe") == 1 + (finished.evaluations - 1) / 2  # NFT takes two energies at once
     assert workloads.count("result") in (1, 2)  # to choose, where there are several candidates, and to report
 
@@ -121,10 +122,10 @@ def test_a_submitted_job_is_fetched_not_repeated(served: Any, finished: RunResul
     broken = cut(finished.directory, tmp_path / "killed", 2, before=False)
     before = submissions(served)
     result = resume(broken)
-    ids = [event["job"] for event in events(broken, "job.submitted")]
+    ids = [event.job for event in events(broken, "job.submitted")]
 
     assert result.status == "finished"
-    assert ids[:4] == [event["job"] for event in events(finished.directory, "job.submitted")][:4]
+    assert ids[:4] == [event.job for event in events(finished.directory, "job.submitted")][:4]
     assert submissions(served) == before + len(ids) - 4
     old, new = (events(path, "evaluation")[2]["energy"] for path in (finished.directory, broken))
     assert old == new
@@ -137,7 +138,7 @@ def test_a_job_whose_id_was_lost_is_found_by_its_tag(
     broken = cut(finished.directory, tmp_path / "killed", 2, before=True)
     before = submissions(served)
     resume(broken)
-    ids = [event["job"] for event in events(broken, "job.submitted")]
+    ids = [event.job for event in events(broken, "job.submitted")]
 
     assert ids[2] == events(finished.directory, "job.submitted")[2]["job"]
     # the killed one, and the first of the result, which the finished run has submitted under the same tag
@@ -154,13 +155,11 @@ def test_a_changed_program_is_not_resumed(served: Any, finished: RunResult, tmp_
     journal.unlink()
     with Journal.create(journal) as edited:
         for event in contents.events:
-            fields = {
-                key: value for key, value in event.items() if key not in ("seq", "t", "kind", "journal")
-            }
-            if event["kind"] == "job.submitted" and event["index"] == 1:
+            fields = dict(event.said())
+            if event.kind == "job.submitted" and event.index == 1:
                 fields["digest"] = "0" * 32
-            if event["kind"] != "job.completed" or event["index"] == 0:
-                edited.write(event["kind"], fields)
+            if event.kind != "job.completed" or event.index == 0:
+                edited.write(told(event.kind, fields))
 
     result = resume(broken)
 
@@ -190,8 +189,8 @@ def test_job_mode_has_jobs_but_no_session(served: Any, tmp_path: Path) -> None:
     completed = events(tmp_path / "run", "job.completed")
 
     assert result.session_ids == []
-    assert all(event["session"] is None for event in completed)
-    assert result.usage_seconds == pytest.approx(sum(event["qpu_seconds"] for event in completed))
+    assert all(event.session is None for event in completed)
+    assert result.usage_seconds == pytest.approx(sum(event.qpu_seconds for event in completed))
 
 
 def test_workloads_run_side_by_side(served: Any, tmp_path: Path) -> None:
@@ -202,8 +201,8 @@ def test_workloads_run_side_by_side(served: Any, tmp_path: Path) -> None:
 
     assert result.status == "finished"
     assert len(result.session_ids) == 1
-    assert {event["workload"] for event in submitted} == {"cobyla", "nelder_mead", "result"}
-    assert all(event["tags"][0] == event["workload"] for event in submitted)
+    assert {event.workload for event in submitted} == {"cobyla", "nelder_mead", "result"}
+    assert all(event.tags[0] == event.workload for event in submitted)
 
 
 def test_a_forecast_costs_nothing(served: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import yaml
 
 from runner.record.journal import Journal
+from tests.journals import told
 
 CONFIG = {
     "seed": 7,
@@ -41,15 +42,17 @@ def start(directory: Path, uri: str, artifacts: Path, **started: object) -> Jour
         "name": "h2,cobyla",
         "experiment": "vqe",
         "config": config,
+        "schemas": {},
         "overrides": ["hamiltonian=h2"],
         "seed": 7,
         "versions": {"qiskit": "2.6.2", "python": "3.11"},
         "threads": 1,
+        "processor": "any",
         "commit": "0123abc",
         "pid": 1,
     }
-    journal.write("run.started", {**fields, **started})
-    journal.write("session", session("open", 0.0))
+    journal.write(told("run.started", {**fields, **started}))
+    journal.write(told("session", session("open", 0.0)))
     return journal
 
 
@@ -67,7 +70,7 @@ def evaluate(journal: Journal, indices: Sequence[int], workload: str = "vqe") ->
         job = {"job": f"{workload}-{index}", "workload": workload, "index": index}
         asked = {"session": "s-1", "tags": [], "program": "estimator", "digest": "d", "seed": 1}
         pubs = [{"values": [0.1] * 8, "shots": 10_000, "shape": []}]
-        journal.write("job.submitted", {**job, **asked, "pubs": pubs, "time": 3.0 * index})
+        journal.write(told("job.submitted", {**job, **asked, "pubs": pubs, "time": 3.0 * index}))
         times = {
             "started": 3.0 * index,
             "finished": 3.0 * index + 2.5,
@@ -75,15 +78,15 @@ def evaluate(journal: Journal, indices: Sequence[int], workload: str = "vqe") ->
             "qpu_seconds": 2.5,
         }
         result = [{"evs": energy(index), "stds": 0.01, "shots": 10_000}]
-        ended = {"status": "DONE", "reason": None, "code": None, "digest": "d"}
-        journal.write("job.completed", {**job, **ended, **times, "result": result})
+        ended = {"status": "DONE", "reason": None, "code": None, "digest": "d", "session": "s-1"}
+        journal.write(told("job.completed", {**job, **ended, **times, "result": result}))
         best = min(energy(n) for n in range(index + 1))
-        journal.write("evaluation", {**job, "energy": energy(index), "stddev": 0.01, "best": best})
+        journal.write(told("evaluation", {**job, "energy": energy(index), "stddev": 0.01, "best": best}))
 
 
 def end(directory: Path, journal: Journal, evaluations: int, status: str = "finished") -> None:
     """The last events and files of a run."""
-    journal.write("session", session("closed", 3.0 * evaluations, "closed by the program"))
+    journal.write(told("session", session("closed", 3.0 * evaluations, "closed by the program")))
     result = {
         "experiment": "vqe", "status": status, "energy": energy(evaluations - 1), "stddev": 0.01,
         "reference_energy": REFERENCE, "error": energy(evaluations - 1) - REFERENCE,
@@ -93,8 +96,8 @@ def end(directory: Path, journal: Journal, evaluations: int, status: str = "fini
     (directory / "session.json").write_text(json.dumps({"sessions": [session("closed", 0.0)]}))
     (directory / "figures" / "convergence.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (directory / "result.json").write_text(json.dumps(result))
-    journal.write("result", {"result": result})
-    journal.write("run.ended", {"status": status, "stop_reason": "converged", "exit_code": 0})
+    journal.write(told("result", {"result": result}))
+    journal.write(told("run.ended", {"status": status, "stop_reason": "converged", "exit_code": 0}))
     journal.close()
 
 

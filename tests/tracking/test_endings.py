@@ -129,7 +129,7 @@ def test_a_stopped_run_killed_before_its_figures_gets_only_these(
 
     assert main(["resume", "run", "run.figures=false"]) in (0, 3)
     sessions = {
-        event["session"] for event in read_journal("run/journal.jsonl").events if event["kind"] == "session"
+        event.session for event in read_journal("run/journal.jsonl").events if event.kind == "session"
     }
     assert len(sessions) > 1
 
@@ -144,11 +144,11 @@ def test_a_page_of_an_earlier_ending_is_not_taken_for_that_of_the_last(workdir: 
     wanted = ["run.figures=true"]
     page = Path("run/report.html")
     page.write_text("old")
-    os.utime(page, (events[-1]["t"] - 10, events[-1]["t"] - 10))
+    os.utime(page, (events[-1].t - 10, events[-1].t - 10))
 
     assert not is_finished(RunDirectory(Path("run")), events)  # no figures are wanted: resume goes on
     assert is_finished(RunDirectory(Path("run")), events, wanted)
-    os.utime(page, (events[-1]["t"] + 1, events[-1]["t"] + 1))
+    os.utime(page, (events[-1].t + 1, events[-1].t + 1))
     assert not is_finished(RunDirectory(Path("run")), events, wanted)
 
 

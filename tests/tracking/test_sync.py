@@ -18,6 +18,7 @@ from runner.record.journal import Journal
 from runner.record.redaction import protect
 from runner.tracking import TrackingConfig, reconcile, sync
 from runner.tracking.sync import recorded_config
+from tests.journals import told
 from tests.tracking import made
 
 EVALUATIONS = 20
@@ -119,7 +120,7 @@ def test_a_killed_run_is_reconciled_then_resumed(tracked, tmp_path, request):
     assert reconcile(tmp_path) == []
 
     journal = Journal.append_to(directory / "journal.jsonl")
-    journal.write("run.resumed", {"pid": 2})
+    journal.write(told("run.resumed", {"pid": 2}))
     made.evaluate(journal, range(7, EVALUATIONS))
     made.end(directory, journal, EVALUATIONS)
     sync(directory)
@@ -267,7 +268,7 @@ def test_G15_secrets_stay_out_of_the_store(tracked, tmp_path, request):
         config={"backend": {"token": canary, "instance": f"crn:v1:{canary}"}, "list": [canary]},
         overrides=[f"+backend.token={canary}"], name=f"token={canary}", commit=canary, versions={"x": canary},
     )  # fmt: skip
-    journal.write("session", made.session("closed", 1.0, f"Bearer {canary}"))
+    journal.write(told("session", made.session("closed", 1.0, f"Bearer {canary}")))
     made.end(directory, journal, 1)
     (directory / "report.html").write_text(f"<a href='https://me:{canary}@host'>{canary}</a>")
     (directory / "session.json").write_text(json.dumps({"token": canary}))

@@ -16,6 +16,7 @@ from runner.tracking.presentation import (
     tags,
 )
 from runner.tracking.translation import Point, Translation
+from tests.journals import told
 from tests.tracking import made
 
 
@@ -35,9 +36,7 @@ def finished(tmp_path):
 def test_every_evaluation_becomes_metrics_at_its_step(finished):
     """Energy, stddev, best and error of evaluation k stand at step k, with the journal's own time."""
     _, points = translate(finished)
-    times = {
-        e["index"]: int(e["t"] * 1000) for e in read_journal(finished).events if e["kind"] == "evaluation"
-    }
+    times = {e.index: int(e.t * 1000) for e in read_journal(finished).events if e.kind == "evaluation"}
 
     for key, value in (
         ("energy/value", made.energy),
@@ -67,7 +66,7 @@ def test_a_pick_has_no_error(tmp_path):
         "energy_kind": "pick",
         "reference_energy": made.REFERENCE,
     }
-    journal.write("result", {"result": result})
+    journal.write(told("result", {"result": result}))
     journal.close()
 
     _, points = translate(tmp_path / "run" / "journal.jsonl")
@@ -83,7 +82,7 @@ def test_workloads_with_references_of_their_own_have_no_error_by_another(tmp_pat
     made.evaluate(journal, range(2), "level 1")
     rows = [{"level": 0, "exact": made.REFERENCE}, {"level": 1, "exact": made.REFERENCE + 1}]
     result = {"energy": -1.0, "error": 0.25, "reference_energy": made.REFERENCE, "table": rows}
-    journal.write("result", {"result": result})
+    journal.write(told("result", {"result": result}))
     journal.close()
 
     _, points = translate(tmp_path / "run" / "journal.jsonl")
@@ -101,6 +100,9 @@ def test_usage_adds_up(finished):
     times = {"t": 1.0, "mode": "session", "session": "s", "state": "active", "time": 1.0}
     job = {
         "t": 2.0,
+        "job": "vqe-0",
+        "status": "DONE",
+        "queue_seconds": 0.0,
         "workload": "vqe",
         "index": 0,
         "session": "s",
@@ -108,10 +110,10 @@ def test_usage_adds_up(finished):
         "finished": 9.0,
         "qpu_seconds": 2.5,
     }
-    run.feed({"kind": "session", **times})
+    run.feed(told("session", times))
 
     assert [p.value for p in points if p.key == "session/qpu_seconds"] == [2.5 * (k + 1) for k in range(10)]
-    charged = [(p.key, p.value) for p in run.feed({"kind": "job.completed", **job})]
+    charged = [(p.key, p.value) for p in run.feed(told("job.completed", job))]
     assert charged[:2] == [("session/qpu_seconds", 2.5), ("session/usage_seconds", 8.0)]
 
 
@@ -135,10 +137,24 @@ def test_other_workloads_are_children(tmp_path):
 def test_G11_numbers_that_are_none_are_left_out_and_fail_the_run(tmp_path, bad):
     """MLflow stores ±1.8e308 for an infinity; here the value is missing, a tag says where, the run failed."""
     with Journal.create(tmp_path / "journal.jsonl") as journal:
-        journal.write("run.started", {"run_id": "r", "experiment": "vqe"})
+        journal.write(
+            told(
+                "run.started",
+                {
+                    "run_id": "r",
+                    "experiment": "vqe",
+                    "versions": {},
+                    "seed": 1,
+                    "threads": 1,
+                    "config": {},
+                    "overrides": [],
+                    "schemas": {},
+                },
+            )
+        )
         event = {"workload": "vqe", "index": 3, "job": "j", "energy": float(bad), "stddev": 0.0, "best": -1.0}
-        journal.write("evaluation", event)
-        journal.write("run.ended", {"status": "finished"})
+        journal.write(told("evaluation", event))
+        journal.write(told("run.ended", {"status": "finished"}))
 
     run, points = translate(tmp_path / "journal.jsonl")
 
@@ -161,9 +177,9 @@ def test_G11_numbers_that_are_none_are_left_out_and_fail_the_run(tmp_path, bad):
 def test_how_a_run_ended(tmp_path, ending, status):
     """Only a run that finished is FINISHED; one that nothing is known of was killed."""
     with Journal.create(tmp_path / "journal.jsonl") as journal:
-        journal.write("run.started", {"run_id": "r"})
+        journal.write(told("run.started", {"run_id": "r"}))
         if ending:
-            journal.write("run.ended", {"status": ending})
+            journal.write(told("run.ended", {"status": ending}))
 
     run, _ = translate(tmp_path / "journal.jsonl")
 
@@ -175,7 +191,7 @@ def test_a_fact_told_twice_counts_once(tmp_path):
     """Evaluations and jobs repeated after a resume do not move any curve."""
     journal = made.start(tmp_path / "run", "sqlite:///x.db", tmp_path)
     made.evaluate(journal, range(3))
-    journal.write("run.resumed", {"pid": 2})
+    journal.write(told("run.resumed", {"pid": 2}))
     made.evaluate(journal, range(1, 4))
     journal.close()
 
@@ -245,7 +261,7 @@ def test_the_description_answers_the_questions(finished):
 def test_tables_are_what_the_viewer_reads(finished):
     """Columns and rows, as `mlflow.log_table` writes them, in a reader's order."""
     run, _ = translate(finished)
-    found = table(run.evaluations, EVALUATION_COLUMNS)
+    found = table([event.said() for event in run.evaluations], EVALUATION_COLUMNS)
 
     assert found["columns"] == list(EVALUATION_COLUMNS)
     assert found["data"][3] == ["vqe", 3, made.energy(3), 0.01, made.energy(3), "vqe-3"]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.hamiltonian import unit_of
 from runner.hamiltonian.declared import HARTREE
+from runner.record.events import Event, RunStarted
+from runner.record.log import first
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Events = Sequence[Event]
+"""The journal of a run."""
 
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000",
@@ -65,15 +70,14 @@ def save(figure: Figure, path: Any) -> None:
     temporary.replace(path)
 
 
-def started(events: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
-    """The event a run begins with; empty where there is none."""
-    return next((event for event in events if event["kind"] == "run.started"), {})
-
-
-def unit(events: Sequence[Mapping[str, Any]]) -> str:
+def unit(events: Events) -> str:
     """The unit of a run's energies as its axes say it."""
-    found = unit_of(started(events))
-    return "Hartree" if found == HARTREE else found or "units of H"
+    return in_words(unit_of(first(events, RunStarted)))
+
+
+def in_words(unit: str | None) -> str:
+    """A unit of energy as axes say it; None where nobody knows."""
+    return "Hartree" if unit == HARTREE else unit or "units of H"
 
 
 def number(value: Any) -> float | None:

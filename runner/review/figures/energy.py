@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runner.review.figures.canvas import BLACK, CHEMICAL_ACCURACY, COLOURS, GREY, canvas, number, plain, unit
+from runner.record.events import Estimate, Evaluation, JobCompleted
+from runner.record.log import of
+from runner.review.figures.canvas import (
+    BLACK,
+    CHEMICAL_ACCURACY,
+    COLOURS,
+    GREY,
+    Events,
+    canvas,
+    number,
+    plain,
+    unit,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Events = Sequence[Mapping[str, Any]]
+Evaluations = Mapping[str, Sequence[Evaluation]]
+"""Workload → its evaluations."""
 AFRESH = "answer, measured afresh"
 """What the last point is called."""
 
@@ -35,19 +48,19 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
         axes, distances = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
         plain(axes)
         plain(distances)
-    estimates = {str(event["workload"]): event for event in events if event["kind"] == "estimate"}
+    estimates = {event.workload: event for event in of(events, Estimate)}
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
-        steps = [row["index"] + 1 for row in rows]
-        best = [row["best"] for row in rows]
+        steps = [row.index + 1 for row in rows]
+        best = [row.best for row in rows]
         label = lowest(rows) if len(workloads) == 1 else f"{name}: {lowest(rows)}"
         _scatter(axes, steps, rows, colour)
         axes.step(steps, best, where="post", color=colour, linewidth=1.8, label=label)
         if name in estimates:
             _measured_afresh(axes, steps[-1], estimates[name], colour)
         if distances is not None and reference is not None and noisy(rows):
-            apart = [abs(row["energy"] - reference) for row in rows]
-            errors = [number(row["stddev"]) or 0.0 for row in rows]
+            apart = [abs(row.energy - reference) for row in rows]
+            errors = [number(row.stddev) or 0.0 for row in rows]
             _scatter_distances(distances, steps, apart, errors, colour)
             if name in estimates:
                 _measured_afresh(distances, steps[-1], estimates[name], colour, reference=reference)
@@ -60,7 +73,7 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
         _finish_distances(distances, unit(events), what=distance_of(workloads))
     (distances or axes).set_xlabel("evaluation")
     axes.set_ylabel(f"energy ({unit(events)})")
-    _frame(axes, workloads, reference)
+    _frame(axes, limits_of(workloads, reference))
     _legend(axes)
     return figure
 
@@ -69,12 +82,12 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Figu
     """Best energy so far against the QPU seconds it took: what a second of the machine bought."""
     spent: dict[str, float] = {}
     points: dict[str, list[tuple[float, float]]] = {}
-    for event in events:
-        name = str(event.get("workload"))
-        if event["kind"] == "job.completed":
-            spent[name] = spent.get(name, 0.0) + (number(event.get("qpu_seconds")) or 0.0)
-        elif event["kind"] == "evaluation" and number(event["best"]) is not None:
-            points.setdefault(name, []).append((spent.get(name, 0.0), event["best"]))
+    for event in of(events, JobCompleted, Evaluation):
+        name = event.stream
+        if isinstance(event, JobCompleted):
+            spent[name] = spent.get(name, 0.0) + event.qpu_seconds
+        elif isinstance(event, Evaluation) and number(event.best) is not None:
+            points.setdefault(name, []).append((spent.get(name, 0.0), event.best))
     workloads = evaluations(events)
     figure = canvas()
     axes = plain(figure.add_subplot())
@@ -87,35 +100,32 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Figu
         axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
     axes.set_xlabel("QPU time (s)")
     axes.set_ylabel(f"energy ({unit(events)})")
-    _frame(
-        axes,
-        {name: [{"energy": e, "best": e} for _, e in curve] for name, curve in points.items()},
-        reference,
-    )
+    shown = [energy for curve in points.values() for _, energy in curve]
+    _frame(axes, limits(shown, shown, reference))
     _legend(axes)
     return figure
 
 
-def evaluations(events: Events) -> dict[str, list[Mapping[str, Any]]]:
+def evaluations(events: Events) -> dict[str, list[Evaluation]]:
     """Workload → its evaluations with a finite energy."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for event in events:
-        if event["kind"] == "evaluation" and None not in (number(event["energy"]), number(event["best"])):
-            found.setdefault(str(event["workload"]), []).append(event)
+    found: dict[str, list[Evaluation]] = {}
+    for event in of(events, Evaluation):
+        if None not in (number(event.energy), number(event.best)):
+            found.setdefault(event.workload, []).append(event)
     return found
 
 
-def noisy(rows: Sequence[Mapping[str, Any]]) -> bool:
+def noisy(rows: Sequence[Evaluation]) -> bool:
     """Whether evaluations have shot noise."""
-    return any(number(row.get("stddev")) for row in rows)
+    return any(number(row.stddev) for row in rows)
 
 
-def lowest(rows: Sequence[Mapping[str, Any]]) -> str:
+def lowest(rows: Sequence[Evaluation]) -> str:
     """What the running minimum of evaluations is called: of noisy ones it is no estimate of anything."""
     return "lowest so far, biased by noise" if noisy(rows) else "best so far"
 
 
-def distance_of(workloads: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+def distance_of(workloads: Evaluations) -> str:
     """What the panel of distances shows."""
     return "energy" if any(noisy(rows) for rows in workloads.values()) else "best"
 
@@ -125,9 +135,9 @@ def exact(reference: float) -> str:
     return f"exact: {reference:.6f}".replace("-", "−")
 
 
-def _scatter(axes: Axes, steps: list[int], rows: Sequence[Mapping[str, Any]], colour: str) -> None:
-    energies = [row["energy"] for row in rows]
-    errors = [number(row["stddev"]) or 0.0 for row in rows]
+def _scatter(axes: Axes, steps: list[int], rows: Sequence[Evaluation], colour: str) -> None:
+    energies = [row.energy for row in rows]
+    errors = [number(row.stddev) or 0.0 for row in rows]
     axes.errorbar(
         steps, energies, yerr=errors if any(errors) else None, fmt=".", markersize=4, elinewidth=0.8,
         color=colour, alpha=0.45, rasterized=len(rows) > 2000, zorder=1,
@@ -146,13 +156,13 @@ def _scatter_distances(
 
 
 def _measured_afresh(
-    axes: Axes, last: int, event: Mapping[str, Any], colour: str, *, reference: float | None = None
+    axes: Axes, last: int, event: Estimate, colour: str, *, reference: float | None = None
 ) -> None:
     """The answer as it was measured in the end; with `reference` its distance from that."""
-    energy = number(event.get("energy"))
+    energy = number(event.energy)
     if energy is None:
         return
-    error = number(event.get("stddev")) or 0.0
+    error = number(event.stddev) or 0.0
     label = AFRESH if AFRESH not in axes.get_legend_handles_labels()[1] else None
     height = energy if reference is None else abs(energy - reference)
     below = error if reference is None else min(error, 0.9 * height)
@@ -189,14 +199,20 @@ def _finish_distances(axes: Axes, energy_unit: str, *, what: str) -> None:
         )  # fmt: skip
 
 
+def limits_of(workloads: Evaluations, reference: float | None) -> tuple[float, float] | None:
+    """What of the energy axis to show of evaluations; None: nothing."""
+    rows = [row for rows in workloads.values() for row in rows]
+    return limits([row.energy for row in rows], [row.best for row in rows], reference)
+
+
 def limits(
-    workloads: Mapping[str, Sequence[Mapping[str, Any]]], reference: float | None
+    energies: Sequence[float], best: Sequence[float], reference: float | None
 ) -> tuple[float, float] | None:
     """What of the energy axis to show: far outliers above may leave the picture, the best may not; None: nothing."""
-    energies = sorted(row["energy"] for rows in workloads.values() for row in rows)
+    energies = sorted(energies)
     if not energies:
         return None
-    low = min(energies[0], *(row["best"] for rows in workloads.values() for row in rows))
+    low = min(energies[0], *best)
     if reference is not None:
         low = min(low, reference)
     high = energies[min(len(energies) - 1, int(0.98 * len(energies)))]
@@ -206,8 +222,7 @@ def limits(
     return low - margin, high + margin
 
 
-def _frame(axes: Axes, workloads: Mapping[str, Sequence[Mapping[str, Any]]], reference: float | None) -> None:
-    found = limits(workloads, reference)
+def _frame(axes: Axes, found: tuple[float, float] | None) -> None:
     if found is not None:
         axes.set_ylim(*found)
 

@@ -7,14 +7,25 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
-from runner.review.figures.canvas import BLACK, CHEMICAL_ACCURACY, COLOURS, GREY, number, time_scale, unit
+from runner.record.events import Estimate, Evaluation, JobCompleted
+from runner.record.log import of
+from runner.review.figures.canvas import (
+    BLACK,
+    CHEMICAL_ACCURACY,
+    COLOURS,
+    GREY,
+    Events,
+    number,
+    time_scale,
+    unit,
+)
 from runner.review.figures.energy import (
     AFRESH,
     decades,
     distance_of,
     evaluations,
     exact,
-    limits,
+    limits_of,
     lowest,
     noisy,
 )
@@ -31,8 +42,6 @@ from runner.review.figures.timeline import (
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
-
-Events = Sequence[Mapping[str, Any]]
 
 FONT = 'system-ui, "Segoe UI", "DejaVu Sans", sans-serif'
 FAINT = "#E8E8E8"
@@ -78,16 +87,16 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
         row_heights=[3, 2] if reference is not None else None,
     )  # fmt: skip
     told = _told(events, reference, energy_unit)
-    estimates = {str(event["workload"]): event for event in events if event["kind"] == "estimate"}
+    estimates = {event.workload: event for event in of(events, Estimate)}
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
-        steps = [row["index"] + 1 for row in rows]
-        best = [row["best"] for row in rows]
+        steps = [row.index + 1 for row in rows]
+        best = [row.best for row in rows]
         label = _safe(name)
-        errors = [number(row["stddev"]) or 0.0 for row in rows]
+        errors = [number(row.stddev) or 0.0 for row in rows]
         figure.add_trace(
             go.Scatter(
-                x=steps, y=[row["energy"] for row in rows], mode="markers", legendgroup=label,
+                x=steps, y=[row.energy for row in rows], mode="markers", legendgroup=label,
                 name=f"{label}: ± standard error" if any(errors) else f"{label}: evaluations",
                 marker={"size": 5, "color": colour}, opacity=0.5, hovertext=[told[name, step] for step in steps],
                 error_y={"array": errors, "thickness": 1, "width": 0, "visible": any(errors)}, hoverinfo="text",
@@ -101,9 +110,9 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
             ), 1, 1,
         )  # fmt: skip
         afresh = estimates.get(name)
-        energy = None if afresh is None else number(afresh.get("energy"))
+        energy = None if afresh is None else number(afresh.energy)
         if afresh is not None and energy is not None:
-            spread = number(afresh.get("stddev")) or 0.0
+            spread = number(afresh.stddev) or 0.0
             figure.add_trace(
                 go.Scatter(
                     x=[steps[-1] + 1], y=[energy], mode="markers", legendgroup=label, hoverinfo="text",
@@ -113,7 +122,7 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
                 ), 1, 1,
             )  # fmt: skip
         if reference is not None and noisy(rows):
-            apart = [abs(row["energy"] - reference) for row in rows]
+            apart = [abs(row.energy - reference) for row in rows]
             x, spreads = list(steps), list(errors)
             if afresh is not None and energy is not None:
                 apart, x, spreads = [*apart, abs(energy - reference)], [*x, steps[-1] + 1], [*spreads, spread]
@@ -141,12 +150,16 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
                 ), 2, 1,
             )  # fmt: skip
     _style(figure, height=620 if reference is not None else 460)
-    figure.update_yaxes(title=f"energy ({energy_unit})", range=limits(workloads, reference), row=1, col=1)
+    figure.update_yaxes(title=f"energy ({energy_unit})", range=limits_of(workloads, reference), row=1, col=1)
     if reference is not None:
         figure.add_hline(reference, row=1, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
         _in_legend(figure, exact(reference), {"color": BLACK, "dash": "dash", "width": 1})
         what = distance_of(workloads)
-        apart_from_it = [abs(row[what] - reference) for rows in workloads.values() for row in rows]
+        apart_from_it = [
+            abs((row.energy if what == "energy" else row.best) - reference)
+            for rows in workloads.values()
+            for row in rows
+        ]
         seen = [distance for distance in apart_from_it if distance > 0]
         figure.update_yaxes(
             title=f"|{what} − exact| ({energy_unit})", type="log", exponentformat="power", dtick=1,
@@ -281,29 +294,25 @@ def _told(events: Events, reference: float | None, energy_unit: str) -> dict[tup
     from runner.cli.progress import clock
 
     spent: dict[str, float] = {}
-    since: dict[str, list[Mapping[str, Any]]] = {}
+    since: dict[str, list[JobCompleted]] = {}
     texts = {}
-    for event in events:
-        name = str(event.get("workload"))
-        if event["kind"] == "job.completed":
-            since.setdefault(name, []).append(event)
-            spent[name] = spent.get(name, 0.0) + (number(event.get("qpu_seconds")) or 0.0)
-        elif event["kind"] == "evaluation":
-            energy, spread = number(event["energy"]), number(event["stddev"])
-            lines = [f"<b>{_safe(name)}, evaluation {event['index'] + 1}</b>"]
+    for event in of(events, JobCompleted, Evaluation):
+        if isinstance(event, JobCompleted):
+            since.setdefault(event.workload, []).append(event)
+            spent[event.workload] = spent.get(event.workload, 0.0) + event.qpu_seconds
+        elif isinstance(event, Evaluation):
+            name, energy, spread = event.workload, number(event.energy), number(event.stddev)
+            lines = [f"<b>{_safe(name)}, evaluation {event.index + 1}</b>"]
             if energy is not None:
                 lines.append(f"energy {_measured(energy, spread, energy_unit)}")
                 if reference is not None:
                     lines.append(f"energy − exact {_distance(energy - reference, energy_unit)}")
             jobs = since.pop(name, [])
-            lines += [
-                f"job {_safe(job['job'])}: {clock(number(job['qpu_seconds']) or 0.0)} QPU"
-                for job in jobs[:MOST_JOBS_NAMED]
-            ]
+            lines += [f"job {_safe(job.job)}: {clock(job.qpu_seconds)} QPU" for job in jobs[:MOST_JOBS_NAMED]]
             if len(jobs) > MOST_JOBS_NAMED:
                 lines.append(f"and {len(jobs) - MOST_JOBS_NAMED} more jobs")
             lines.append(f"QPU time so far: {clock(spent.get(name, 0.0))}")
-            texts[name, event["index"] + 1] = "<br>".join(lines)
+            texts[name, event.index + 1] = "<br>".join(lines)
     return texts
 
 

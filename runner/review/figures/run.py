@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.review.figures.canvas import number, save
+from runner.record.events import JobCompleted, ProblemPosed, Result
+from runner.record.log import first, last, of
+from runner.review.figures.canvas import Events, number, save
 from runner.review.figures.energy import convergence, energy_against_usage, evaluations
 from runner.review.figures.table import curves
 from runner.review.figures.timeline import session_timeline
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
-
-Events = Sequence[Mapping[str, Any]]
 
 
 def draw_run(
@@ -45,9 +45,7 @@ def draw_run(
     if evaluations(events):
         keep("convergence.png", convergence(events, reference))
         keep("energy_against_usage.png", energy_against_usage(events, reference))
-    reported = curves(
-        [row for event in events if event["kind"] == "result" for row in event["result"]["table"]]
-    )
+    reported = curves([row for event in of(events, Result) for row in event.result["table"]])
     if reported is not None:
         keep("table.png", reported)
     keep("timeline.png", session_timeline(events))
@@ -62,8 +60,8 @@ def draw_run(
 def last_counts(events: Events) -> dict[str, int]:
     """Bitstring counts of the last Sampler job that has any: its first PUB, all registers side by side."""
     for event in reversed(events):
-        if event["kind"] == "job.completed" and event["result"] and "evs" not in event["result"][0]:
-            return _counts(event["result"][0])
+        if isinstance(event, JobCompleted) and event.result and "evs" not in event.result[0]:
+            return _counts(event.result[0])
     return {}
 
 
@@ -82,9 +80,7 @@ def _counts(registers: Mapping[str, Any]) -> dict[str, int]:
 
 def reference_of(events: Events) -> float | None:
     """The exact energy a journal's result or problem tells."""
-    for event in reversed(events):
-        if event["kind"] == "result":
-            return number(event["result"].get("reference_energy"))
-    return next(
-        (number(event.get("reference_energy")) for event in events if event["kind"] == "problem"), None
-    )
+    result, problem = last(events, Result), first(events, ProblemPosed)
+    if result is not None:
+        return number(result.result.get("reference_energy"))
+    return None if problem is None else number(problem.reference_energy)

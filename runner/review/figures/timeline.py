@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runner.review.figures.canvas import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas, number, time_scale
+from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
+from runner.record.log import of
+from runner.review.figures.canvas import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas, time_scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-Events = Sequence[Mapping[str, Any]]
 
 QUEUE, CLASSICAL, QPU, LOST = "queue", "classical", "QPU", "lost"
 ACTIVITIES = {QPU: BLUE, CLASSICAL: SKY, QUEUE: ORANGE, LOST: VERMILION}
@@ -73,30 +73,30 @@ class Timeline:
     """When the last thing happened."""
 
     @classmethod
-    def of(cls, events: Iterable[Mapping[str, Any]]) -> Timeline:
+    def of(cls, events: Sequence[Event]) -> Timeline:
         """Read a journal's `session`, `job.submitted` and `job.completed` events."""
         from runner.record.replay import lasting
 
         timeline = cls()
-        submitted: dict[str, Mapping[str, Any]] = {}
-        transitions: dict[str, list[Mapping[str, Any]]] = {}
+        submitted: dict[str, JobSubmitted] = {}
+        transitions: dict[str, list[SessionChanged]] = {}
         executing: dict[str, list[tuple[float, float]]] = {}
         free_at: dict[str, float] = {}
-        for event in lasting(events):
-            if event["kind"] == "job.submitted":
-                submitted[event["job"]] = event
-                name = str(event["workload"])
-                if name in free_at and event["time"] > free_at[name]:
-                    timeline._add(name, Span(CLASSICAL, free_at[name], event["time"]))
-            elif event["kind"] == "job.completed" and event["job"] in submitted:
-                name = str(event["workload"])
-                timeline._add_job(name, submitted[event["job"]], event)
-                free_at[name] = max(free_at.get(name, 0.0), event["finished"])
-                if event["started"] is not None and event["session"] is not None:
-                    executing.setdefault(event["session"], []).append((event["started"], event["finished"]))
-            elif event["kind"] == "session":
-                transitions.setdefault(event["session"], []).append(event)
-                timeline.end = max(timeline.end, event["time"])
+        for event in of(lasting(events), SessionChanged, JobSubmitted, JobCompleted):
+            if isinstance(event, JobSubmitted):
+                submitted[event.job] = event
+                name = event.workload
+                if name in free_at and event.time > free_at[name]:
+                    timeline._add(name, Span(CLASSICAL, free_at[name], event.time))
+            elif isinstance(event, JobCompleted) and event.job in submitted:
+                name = event.workload
+                timeline._add_job(submitted[event.job], event)
+                free_at[name] = max(free_at.get(name, 0.0), event.finished)
+                if event.started is not None and event.session is not None:
+                    executing.setdefault(event.session, []).append((event.started, event.finished))
+            elif isinstance(event, SessionChanged):
+                transitions.setdefault(event.session, []).append(event)
+                timeline.end = max(timeline.end, event.time)
         for session, steps in transitions.items():
             timeline._add_session(session, steps, executing.get(session, []))
         return timeline
@@ -111,42 +111,40 @@ class Timeline:
         if span.seconds > INSTANT:
             self.workloads.setdefault(workload, []).append(span)
 
-    def _add_job(self, name: str, submitted: Mapping[str, Any], event: Mapping[str, Any]) -> None:
-        begin, started, finished = submitted["time"], event["started"], event["finished"]
-        job = str(event["job"])
+    def _add_job(self, submitted: JobSubmitted, event: JobCompleted) -> None:
+        begin, started, finished = submitted.time, event.started, event.finished
+        name, job = event.workload, event.job
         self.workloads.setdefault(name, [])
         self._add(name, Span(QUEUE, begin, finished if started is None else started, job))
-        if event["status"] != "DONE":
+        if event.status != "DONE" or started is None:
             # of no length when it was killed in the queue; the mark of its session tells
             self._add(name, Span(LOST, finished if started is None else started, finished, job))
             return
-        prepared = started + (number(submitted.get("preparation")) or 0.0)
-        qpu = max(finished - (number(event["qpu_seconds"]) or 0.0), prepared)
+        prepared = started + submitted.preparation
+        qpu = max(finished - event.qpu_seconds, prepared)
         self._add(name, Span(CLASSICAL, started, prepared, job))
         self._add(name, Span(QUEUE, prepared, qpu, job))
         self._add(name, Span(QPU, qpu, finished, job))
 
     def _add_session(
-        self, session: str, steps: Sequence[Mapping[str, Any]], executing: Sequence[tuple[float, float]]
+        self, session: str, steps: Sequence[SessionChanged], executing: Sequence[tuple[float, float]]
     ) -> None:
         spans = self.sessions.setdefault(session, [])
         ending = None
         for step, following in zip(steps, [*steps[1:], None], strict=True):
-            end = self.end if following is None else following["time"]
-            if step["state"] == "open":
-                spans.append(Span(WAITING, step["time"], end))
-            elif step["state"] == "inactive":
-                spans.append(Span(INACTIVE, step["time"], end))
-                self.marks.append(Mark(step["time"], str(step["reason"]), session))
-            elif step["state"] == "closed":
-                text = str(step["reason"])
-                again = ending == text
-                self.marks.append(Mark(step["time"], text, session, again))
+            end = self.end if following is None else following.time
+            if step.state == "open":
+                spans.append(Span(WAITING, step.time, end))
+            elif step.state == "inactive":
+                spans.append(Span(INACTIVE, step.time, end))
+                self.marks.append(Mark(step.time, step.reason, session))
+            elif step.state == "closed":
+                self.marks.append(Mark(step.time, step.reason, session, ending == step.reason))
             else:
-                spans += _busy_and_idle(step["time"], end, executing)
-                if not step["accepting_jobs"] and end > step["time"]:
-                    ending = str(step["reason"])
-                    self.marks.append(Mark(step["time"], ending, session))
+                spans += _busy_and_idle(step.time, end, executing)
+                if not step.accepting_jobs and end > step.time:
+                    ending = step.reason
+                    self.marks.append(Mark(step.time, ending, session))
 
 
 def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, float]]) -> list[Span]:
@@ -170,7 +168,7 @@ def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, fl
     return spans
 
 
-def session_timeline(events: Iterable[Mapping[str, Any]]) -> Figure:
+def session_timeline(events: Sequence[Event]) -> Figure:
     """One lane per session and per workload over the session's clock, with what ended or paused the session."""
     timeline = Timeline.of(events)
     lanes = len(timeline.sessions) + len(timeline.workloads)
