@@ -5,8 +5,9 @@ import pytest
 from qiskit.quantum_info import SparsePauliOp
 
 from runner.errors import ConfigError
-from runner.hamiltonian.fermion import MAPPERS, ladder, product, remap, sector_energy
+from runner.hamiltonian.fermion import MAPPERS, ladder, product, remap
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
+from runner.hamiltonian.sector import sector_energy
 from tests.choices import choice
 from tests.test_hamiltonian import bits_state, lowest
 

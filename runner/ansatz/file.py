@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from runner.ansatz.openqasm import Program, load_qasm
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
+from runner.declare.files import qpy_circuits
 from runner.errors import ConfigError, ConfigWarning
-from runner.hamiltonian.file import qpy_circuits
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

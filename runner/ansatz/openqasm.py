@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.ansatz.start import MAX_QUBITS
+from runner.declare.files import MAX_BYTES, read_text
 from runner.declare.foreign import causes, require_readable
 from runner.errors import ConfigError
-from runner.hamiltonian.file import MAX_BYTES, read_text
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

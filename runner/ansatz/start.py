@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_choice, require_integer, require_number
+from runner.declare.files import read_text
 from runner.errors import ConfigError
-from runner.hamiltonian.file import read_text
 
 if TYPE_CHECKING:
     import numpy as np

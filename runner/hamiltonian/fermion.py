@@ -121,12 +121,3 @@ def electronic(one_body: np.ndarray, two_body: np.ndarray, constant: float) -> S
             parts.append(0.5 * two_body[p, q, r, s] * (hops[p, q, spin] @ hops[r, s, other]))
     total = SparsePauliOp.sum(parts).simplify(atol=1e-12)
     return SparsePauliOp(total.paulis, total.coeffs.real)
-
-
-def sector_energy(operator: SparsePauliOp, electrons: tuple[int, int], mapper: str) -> float | None:
-    """Lowest energy among states with these numbers of electrons, full configuration interaction; None: too many."""
-    from runner.hamiltonian.operator import Hamiltonian, Physics
-    from runner.hamiltonian.sector import levels
-
-    found = levels(Hamiltonian(operator, physics=Physics(electrons=electrons, mapper=mapper)), 1)
-    return None if found is None else float(found[0])

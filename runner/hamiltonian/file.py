@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import gc
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import require_choice, require_integer, require_number
-from runner.declare.foreign import OLDEST_QPY, load_qpy
-from runner.errors import ConfigError
+from runner.declare.files import read_bytes, without_collection
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.fermion import MAPPERS, check_active_space
 from runner.hamiltonian.pauli import MAX_QUBITS
@@ -21,7 +16,6 @@ from runner.hamiltonian.sector import SECTORS
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
 
-MAX_BYTES = 50_000_000
 FORMATS = ("auto", "table", "sum", "json", "python", "yaml", "npy", "qpy", "fcidump")
 ORDERS = ("little", "big")
 
@@ -86,66 +80,3 @@ class OperatorFile(HamiltonianConfig):
         hamiltonian = reading.hamiltonian
         hamiltonian.physics = replace(hamiltonian.physics, source=str(reading.describe()["words"]))
         return hamiltonian
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Leave cyclic garbage alone meanwhile: a tree of a hundred thousand nodes or rows takes half as long to build."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-def read_bytes(path: Path, key: str) -> bytes:
-    """The content of a file the user named.
-
-    Raises:
-        ConfigError: it is missing, unreadable, too large, or a folder, pipe or device, which would never end.
-    """
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
-            raise ConfigError(f"{path} is {what}; give an existing file", key=key)
-        if status.st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes; give a smaller file", key=key)
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES)
-    except ConfigError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ConfigError(f"{path} cannot be read ({reason}); give an existing file", key=key) from error
-
-
-def read_text(path: Path, key: str) -> str:
-    """The text of a file the user named.
-
-    Raises:
-        ConfigError: it is missing, unreadable, too large or not UTF-8.
-    """
-    try:
-        return read_bytes(path, key).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not text (byte {error.start}); save it as UTF-8", key=key) from error
-
-
-def qpy_circuits(path: Path, key: str) -> list[Any]:
-    """The circuits of a QPY file.
-
-    Raises:
-        ConfigError: it is no QPY file, too old to be safe, or damaged.
-    """
-    content = read_bytes(path, key)
-    if content[:6] != b"QISKIT" or len(content) < 7:
-        raise ConfigError(f"{path} is no QPY file; write it with qiskit.qpy.dump", key=key)
-    if content[6] < OLDEST_QPY:
-        raise ConfigError(
-            f"{path} has QPY version {content[6]}, and older than {OLDEST_QPY} can run code; dump it again",
-            key=key,
-        )
-    return load_qpy(content, str(path), key)

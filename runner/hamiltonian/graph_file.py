@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.declare.checks import nearest, shorten
+from runner.declare.files import read_bytes, without_collection
 from runner.declare.foreign import load_npy
 from runner.errors import ConfigError
-from runner.hamiltonian.file import read_bytes, without_collection
 
 Pair = tuple[int, int, float]
 

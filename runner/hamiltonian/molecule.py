@@ -16,10 +16,9 @@ from runner.hamiltonian.fermion import (
     electronic,
     hartree_fock_state,
     remap,
-    sector_energy,
 )
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
-from runner.hamiltonian.sector import SECTORS
+from runner.hamiltonian.sector import SECTORS, sector_energy
 
 if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp

@@ -194,3 +194,11 @@ def _lifted(matrix: csr_matrix, known: np.ndarray, width: float) -> LinearOperat
         matvec=lambda state: matrix @ state + width * (known @ (known.conj().T @ state)),
         dtype=matrix.dtype,
     )
+
+
+def sector_energy(operator: SparsePauliOp, electrons: tuple[int, int], mapper: str) -> float | None:
+    """Lowest energy among states with these numbers of electrons, full configuration interaction; None: too many."""
+    from runner.hamiltonian.operator import Hamiltonian, Physics
+
+    found = levels(Hamiltonian(operator, physics=Physics(electrons=electrons, mapper=mapper)), 1)
+    return None if found is None else float(found[0])

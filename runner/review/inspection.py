@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.files import read_bytes
 from runner.errors import ConfigError
-from runner.hamiltonian.file import OperatorFile, read_bytes
+from runner.hamiltonian.file import OperatorFile
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit

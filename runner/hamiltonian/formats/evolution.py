@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runner.hamiltonian.file import qpy_circuits
+from runner.declare.files import qpy_circuits
 from runner.hamiltonian.formats.number import real_part
 from runner.hamiltonian.formats.reading import Reading, read_terms
 from runner.hamiltonian.formats.source import Source
