@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.declare.checks import require_choice
-from runner.declare.registry import choice, choices
+from runner.declare.composer import choice, named_choice
 from runner.errors import ConfigError
 from runner.optimizer import OptimizerConfig
 from runner.run.experiment import Experiment
@@ -33,45 +32,37 @@ class VqeRace(Experiment):
     """Choices of the group optimizer, each a name or, with settings of its own, {name: {setting: value}}.
 
     Limits (max_evaluations, target_energy) are those of `optimizer`; the racer of its name is `optimizer` itself.
+    Under a name of your own: {name: {schema: spsa, setting: value}}.
     """
+
+    names_choices: ClassVar[Mapping[str, str]] = {"optimizers": "optimizer"}
 
     def __post_init__(self) -> None:
         key = "experiment.optimizers"
         if not 1 <= len(self.optimizers) <= MAX_RACERS:
             raise ConfigError(f"takes 1 to {MAX_RACERS}, got {len(self.optimizers)}; name some", key=key)
         names = [name for name, _ in self._entries()]
-        for index, (name, changes) in enumerate(self._entries()):
-            require_choice(f"{key}[{index}]", name, choices("optimizer"))
+        for index, name in enumerate(names):
             if name in names[:index]:
                 raise ConfigError(f"{name!r} stands twice; name each once", key=f"{key}[{index}]")
-            choice("optimizer", name, changes, key=f"{key}[{index}]")
 
     def _entries(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Name and settings of every racer."""
         for index, entry in enumerate(self.optimizers):
-            if isinstance(entry, dict) and len(entry) == 1:
-                ((name, changes),) = entry.items()
-                if isinstance(changes, dict):
-                    yield str(name), changes
-                    continue
-            elif isinstance(entry, str):
-                yield entry, {}
-                continue
-            raise ConfigError(
-                f"must be a name or {{name: {{setting: value}}}}, got {entry!r}; write e.g. cobyla",
-                key=f"experiment.optimizers[{index}]",
-            )
+            yield named_choice(entry, f"experiment.optimizers[{index}]")
 
     def racers(self, config: RunConfig) -> list[OptimizerConfig]:
         """The optimizers: the declared one as declared, the others as their choices say, with its limits."""
         declared = config.optimizer
         limits = {"max_evaluations": declared.max_evaluations, "target_energy": declared.target_energy}
-        return [
-            replace(declared, **changes)
-            if name == declared.name
-            else choice("optimizer", name, {**limits, **changes}, key=f"experiment.optimizers[{index}]")
-            for index, (name, changes) in enumerate(self._entries())
-        ]
+        racers = []
+        for index, (name, changes) in enumerate(self._entries()):
+            racer = choice("optimizer", name, changes, key=f"experiment.optimizers[{index}]")
+            if name == declared.name:
+                racers.append(replace(declared, **{setting: getattr(racer, setting) for setting in changes}))
+            else:
+                racers.append(replace(racer, **{key: limits[key] for key in limits if key not in changes}))
+        return racers
 
     def optimizers_of(self, config: RunConfig) -> list[OptimizerConfig]:
         """Those of the race."""

@@ -6,7 +6,7 @@
     result = run(compose("experiment=vqe", "hamiltonian=h2"))
 """
 
-from runner.declare.config import compose
+from runner.declare.composer import compose
 from runner.run.execution import resume, run
 from runner.run.results import Outcome, RunResult
 

@@ -67,17 +67,35 @@ def test_mlflow_is_imported_in_one_place() -> None:
     assert {name.removesuffix(".py") for name in users} == {"tracking"}
 
 
-def test_omegaconf_ends_at_composition() -> None:
-    """Behind the composed configuration there are plain dataclasses only."""
-    users = {path.relative_to(ROOT / "runner").as_posix() for path in HOUSE if uses(path, "omegaconf")}
+@pytest.mark.parametrize("package", ["hydra", "omegaconf"])
+def test_hydra_and_omegaconf_end_at_composition(package: str) -> None:
+    """Behind what is declared there are plain dataclasses only."""
+    rooms = {path.relative_to(ROOT / "runner").parts[0] for path in HOUSE if uses(path, package)}
 
-    assert users <= {
-        "declare/config.py",
-        "declare/provenance.py",
-        "declare/messages.py",
-        "declare/registry.py",
-        "sweep/compose.py",
-    }
+    assert rooms == {"declare"}
+    assert not [path for path in EXPERIMENTS if uses(path, package)]
+
+
+def test_of_hydra_only_what_it_offers_is_used() -> None:
+    """No module, name or attribute of Hydra's that begins with an underscore, and nothing of it is replaced."""
+    for path in (path for path in HOUSE if uses(path, "hydra")):
+        nodes = list(ast.walk(parsed(path)))
+        modules = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+        names = [alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names]
+        attributes = [
+            node.attr
+            for node in nodes
+            if isinstance(node, ast.Attribute)
+            and not (isinstance(node.value, ast.Name) and node.value.id == "self")
+        ]
+        calls = [
+            node.func.id for node in nodes if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+
+        assert not [name for name in modules if name.startswith("hydra.") and "._" in name], path
+        assert not [name for name in names if name.startswith("_") and name != "_"], path
+        assert not [name for name in attributes if name.startswith("_") and not name.startswith("__")], path
+        assert "setattr" not in calls, path
 
 
 def test_instantiate_is_never_called() -> None:

@@ -8,7 +8,7 @@ from qiskit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
 from runner.declare.backend import snapshots
-from runner.declare.config import compose
+from runner.declare.composer import compose
 from runner.errors import ConfigError
 from runner.run.problem import fit
 from runner.runtime import EstimatorV2

@@ -9,7 +9,9 @@ from pathlib import Path
 import hydra
 import pytest
 
-from runner.declare.config import CONF, compose, declaration, declare, flatten, hydra_session, restore
+from runner.declare.composer import Composer, compose, declare, restore
+from runner.declare.config import CONF, flatten
+from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
 from runner.run.execution import to_yaml
 
@@ -35,23 +37,23 @@ def test_what_was_composed_before_composes_to_the_same(
     line: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A choice that this process knows already only gets its values set, and nothing of an earlier line stays."""
-    monkeypatch.setattr("runner.declare.config._remembered", {})
+    monkeypatch.setattr("runner.declare.composer._remembered", {})
     first = declare(line)
     choices = [override for override in line if "." not in override and not override.startswith("seed")]
     declare([*choices, "seed=3", "optimizer.max_evaluations=9"])
 
     assert declare(line) == first
-    with hydra_session():
-        whole = declaration(hydra.compose("config", line, return_hydra_config=True), line)
-    assert whole == first
+    with hydra.initialize_config_dir(str(CONF), version_base="1.3"):
+        whole = hydra.compose("config", line, return_hydra_config=True)
+    assert Composer().declaration(whole, Overrides.of(line)) == first
 
 
 def test_an_edited_choice_is_read_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A notebook's process may live longer than a version of a file in conf/."""
     copy = tmp_path / "conf"
     shutil.copytree(CONF, copy)
-    monkeypatch.setattr("runner.declare.config.CONF", copy)
-    monkeypatch.setattr("runner.declare.config._hydras", {})
+    monkeypatch.setattr("runner.declare.composer.CONF", copy)
+    monkeypatch.setattr("runner.declare.composer._loaders", {})
     assert compose("optimizer=cobyla").optimizer.max_evaluations == 1000
     path = copy / "optimizer" / "cobyla.yaml"
     path.write_text(path.read_text().replace("rhobeg: 1.0", "rhobeg: 0.125"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.declare.config import compose
+from runner.declare.composer import compose
 from runner.hamiltonian import SCHEMAS, HamiltonianConfig, OperatorFile, unit_of
 from runner.hamiltonian.declared import adopted
 from runner.record.events import RunStarted

@@ -15,8 +15,9 @@ import yaml
 
 from runner.cli import VERBS
 from runner.cli.line import read
-from runner.declare.config import GROUPS, RunConfig, declare
-from runner.declare.messages import parse
+from runner.declare.composer import declare
+from runner.declare.config import GROUPS, RunConfig
+from runner.declare.overrides import Overrides
 from runner.declare.registry import registered
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -57,11 +58,9 @@ def test_every_command_in_the_documentation_can_be_typed(page: str, command: str
     if any(word.startswith("hydra/sweeper=") for word in words):
         return  # what a search draws from are ranges, not values; tests/test_sweep.py runs one
     overrides = [
-        f"{override.key_or_group}={next(iter(override.sweep_string_iterator()))}"
-        if "multirun" in line.flags and override.is_sweep_override()
-        else str(override.input_line)
-        for override in parse([word for word in line.arguments if not word.startswith("hydra/")])
-        if not (override.key_or_group or "").startswith(("hydra.", "sweep"))
+        override.typed(override.values[0]) if "multirun" in line.flags and override.swept else override.text
+        for override in Overrides.of([word for word in line.arguments if not word.startswith("hydra/")])
+        if not override.key.startswith(("hydra.", "sweep"))
     ]
     if any("backend=ibm" in override for override in overrides) or line.config_dirs:
         return

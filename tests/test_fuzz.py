@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from runner.declare.config import CONF, GROUPS, RunConfig, declare, flatten
+from runner.declare.composer import declare
+from runner.declare.config import CONF, GROUPS, RunConfig, flatten
 from runner.declare.registry import registered
 from runner.errors import ConfigError, ConfigWarning, RunnerError
 from runner.run.preflight import Preparation

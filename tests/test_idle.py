@@ -13,7 +13,7 @@ from qiskit.circuit import QuantumCircuit
 
 from runner import compose, resume, run
 from runner.declare.backend import snapshots
-from runner.declare.config import declare, restore
+from runner.declare.composer import declare, restore
 from runner.errors import ConfigWarning
 from runner.record.journal import Journal, read_journal
 from runner.review.report import run_page

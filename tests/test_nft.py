@@ -8,7 +8,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from scipy.optimize import minimize
 
 from runner import run
-from runner.declare.config import compose
+from runner.declare.composer import compose
 from runner.errors import ConfigError
 from runner.optimizer.nft import Wave, common_divisor, lowest_of_wave
 from tests.choices import choice

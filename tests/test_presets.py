@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from runner import run
-from runner.declare.config import CONF, GROUPS, declare, restore
+from runner.declare.composer import declare, restore
+from runner.declare.config import CONF, GROUPS
 from runner.declare.registry import registered
 from runner.errors import ConfigError
 from runner.run.preflight import Preparation

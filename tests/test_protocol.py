@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.declare.config import compose
+from runner.declare.composer import compose
 from runner.run.preflight import Preparation
 from runner.runtime import LocalRuntimeService, WallClock
 from runner.runtime.backends import LocalBackend

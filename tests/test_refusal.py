@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from runner.__main__ import main
-from runner.declare.config import compose
-from runner.declare.messages import parse
+from runner.declare.composer import compose
+from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,25 +140,25 @@ def test_a_quoted_number_is_the_number(override: str, where: str) -> None:
 )
 def test_names_with_indices_are_names(value: str, wanted: Any) -> None:
     """Elements of vectors as the summary prints them; what is in quotes stays as it is."""
-    (override,) = parse([f"ansatz.initial_values={value}"])
+    (override,) = Overrides.of([f"ansatz.initial_values={value}"])
 
-    assert override.value() == wanted
-    assert override.input_line == f"ansatz.initial_values={value}"
+    assert override.value == wanted
+    assert override.text == f"ansatz.initial_values={value}"
 
 
 def test_several_values_with_such_names_make_a_sweep() -> None:
     """Each is written so that it can be read again."""
-    (override,) = parse(["a={w[0]: 1},{θ[0]: 2}"])
-    written = list(override.sweep_string_iterator())
+    (override,) = Overrides.of(["a={w[0]: 1},{θ[0]: 2}"])
+    written = override.values
 
-    assert [parse([f"a={text}"])[0].value() for text in written] == [{"w[0]": 1}, {"θ[0]": 2}]
+    assert [Overrides.of([f"a={text}"])[0].value for text in written] == [{"w[0]": 1}, {"θ[0]": 2}]
 
 
 @pytest.mark.parametrize("text", ["a=[x, w[0]:1]", "a={w[0]: 1", "a={w[0] 1}"])
 def test_what_only_looks_like_names_is_refused(text: str) -> None:
     """In one line."""
     with pytest.raises(ConfigError, match="is not understood"):
-        parse([text])
+        Overrides.of([text])
 
 
 def test_a_process_says_the_same(workdir: Path) -> None:

@@ -212,7 +212,7 @@ def test_without_plotly_one_line_says_what_to_install(
 
 def test_a_command_is_shown_only_where_it_does_the_same(finished: Path) -> None:
     """A Python program that declared something typed nothing; a race has several optimizers."""
-    from runner.declare.config import declare
+    from runner.declare.composer import declare
 
     declared = declare(["experiment=vqe_race"]).values
     typed = run_page([started(overrides=["experiment=vqe_race"], config=declared)], finished / "figures")

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import minimize, show_options
 
 from runner import resume, run
-from runner.declare.config import compose, declare
+from runner.declare.composer import compose, declare
 from runner.errors import ConfigError
 from runner.optimizer.scipy_methods import METHODS
 from tests.choices import choice

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.declare.config import compose
+from runner.declare.composer import compose
 from runner.errors import ConfigError
 from runner.runtime import Batch, Session, VirtualClock, WallClock
 

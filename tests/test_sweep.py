@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from runner.declare.config import CONF, declare
+from runner.declare.composer import declare
+from runner.declare.config import CONF
+from runner.declare.overrides import Overrides
 from runner.errors import ConfigError, JournalError, StorageError
 from runner.record.journal import read_journal
 from runner.run.signals import StopFlag
-from runner.sweep.compose import Composer, distinct
+from runner.sweep.compose import Planner, distinct
 from runner.sweep.conductor import Conductor, base_of, resume_sweep, sweep
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import BasicLauncher, JoblibLauncher, SlurmLauncher, worker_environment
@@ -65,9 +67,9 @@ class InterruptedAfter:
 )
 def test_quick_composition_is_full_composition(overrides: list[str]) -> None:
     """What is put together from parts equals what Hydra composes for each combination alone."""
-    with Composer(overrides) as composer:
-        combinations = composer.combinations(composer.settings().swept)
-        quick = [composer.declare(combination.overrides) for combination in combinations]
+    planner = Planner(overrides)
+    combinations = planner.combinations(planner.settings().swept)
+    quick = [planner.declare(combination.overrides) for combination in combinations]
 
     for place in {0, len(quick) // 2, len(quick) - 1}:
         assert quick[place] == declare(combinations[place].overrides)
@@ -79,8 +81,9 @@ def test_combinations_are_counted_before_they_are_made() -> None:
         (["seed=range(1000000)"], 1_000_000),
         (["seed=range(100000)", "ansatz.reps=range(1,10001)"], 1_000_000_000),
     ):
-        with Composer(overrides) as composer, pytest.raises(ConfigError, match=f"{count} combinations"):
-            composer.combinations(composer.settings().swept)
+        planner = Planner(overrides)
+        with pytest.raises(ConfigError, match=f"{count} combinations"):
+            planner.combinations(planner.settings().swept)
 
 
 @pytest.mark.parametrize(
@@ -114,10 +117,8 @@ def test_bad_input_is_found_before_anything_runs(workdir: Path, overrides: list[
 
 def test_runs_that_differ_in_their_seed_are_checked_once() -> None:
     """A thousand seeds of one configuration need one transpilation to be checked."""
-    with Composer(["seed=range(50)", "optimizer=cobyla,spsa"]) as composer:
-        declared = [
-            composer.declare(item.overrides) for item in composer.combinations(composer.settings().swept)
-        ]
+    planner = Planner(["seed=range(50)", "optimizer=cobyla,spsa"])
+    declared = [planner.declare(item.overrides) for item in planner.combinations(planner.settings().swept)]
 
     assert [place for place, _ in distinct(declared)] == [0, 1]
 
@@ -375,17 +376,16 @@ def test_slurm_is_told_what_was_declared() -> None:
 def test_ranges_become_distributions() -> None:
     """Hydra's sweep syntax is Optuna's search space; a range excludes its end."""
     pytest.importorskip("optuna")
-    from runner.declare.messages import parse
 
     def space(text: str) -> Any:
-        return distribution(parse([text])[0])
+        return distribution(Overrides.of([text])[0])
 
     assert (space("a=range(1,8,3)").low, space("a=range(1,8,3)").high) == (1, 7)
     assert (space("a=range(0.5,2.0,0.5)").low, space("a=range(0.5,2.0,0.5)").high) == (0.5, 1.5)
     assert space("a=tag(log,interval(0.1,10))").log
     assert type(space("a=int(interval(1,5))")).__name__ == "IntDistribution"
     assert space("a=x,y").choices == ("x", "y")
-    assert corners(parse(["a=range(1,4)", "b=x,y"])) == [
+    assert corners(Overrides.of(["a=range(1,4)", "b=x,y"])) == [
         {"a": "1", "b": "x"}, {"a": "3", "b": "x"}, {"a": "1", "b": "y"},
     ]  # fmt: skip
 

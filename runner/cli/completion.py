@@ -1,7 +1,6 @@
 """Shell completion: `eval "$(python -m runner -sc install=bash)"`.
 
-Hydra's own script completes `python some_file.py` only; this one also completes `python -m runner` and `runner`, and
-asks Hydra's completion plug-in for the candidates.
+Hydra's own script completes `python some_file.py` only; this one also completes `python -m runner` and `runner`.
 """
 
 from __future__ import annotations
@@ -52,17 +51,12 @@ def complete(arguments: Sequence[str]) -> int:
 
 def candidates(line: str) -> list[str]:
     """Completions of the last word of a command line such as `python -m runner optimizer=co`."""
-    from hydra._internal.core_plugins.bash_completion import BashCompletion
-    from hydra.core.global_hydra import GlobalHydra
-
     from runner.cli import VERBS
-    from runner.declare.config import hydra_session
+    from runner.declare.composer import Composer
 
     typed = re.sub(r"^.*?\brunner\s+", "", line)
-    last = typed.rpartition(" ")[2]
-    with hydra_session():
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        found = BashCompletion(hydra.config_loader)._query(config_name="config", line=typed)
+    words = typed.split(" ")
+    last = words.pop()
+    found = Composer().completions([word for word in words if "=" in word], last)
     verbs = [verb for verb in VERBS if " " not in typed.strip() and "=" not in last and verb.startswith(last)]
-    return verbs + [word for word in found if not word.startswith(("schema", "hydra", "-"))]
+    return verbs + found

@@ -42,7 +42,7 @@ VERB = Verb(
 
 def main(line: CommandLine) -> int:
     """Print it, or write it into a file that does not exist yet."""
-    from runner.declare.provenance import split_plugins
+    from runner.declare.overrides import split_plugins
     from runner.review.export import BINARY, FORMATS, export
 
     plugins, _ = split_plugins(line.settings)

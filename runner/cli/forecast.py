@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
-from runner.declare.config import declare
+from runner.declare.composer import declare
 from runner.record.directory import OUTPUTS, RunDirectory
 
 VERB = Verb(

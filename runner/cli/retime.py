@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.cli.verb import Argument, CommandLine, Verb
+from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
 
 VERB = Verb(
     name="retime",
@@ -13,6 +13,7 @@ VERB = Verb(
             name="[session=… session.key=a,b …]", does="other conditions, every combination; none: every mode"
         ),
     ),
+    flags=(CONFIG_DIR,),
     path="run directory",
     paths=(1, 1),
     settings=None,
@@ -28,7 +29,7 @@ def main(line: CommandLine) -> int:
     from runner.whatif.retime import columns, table, was_stopped
 
     (directory,) = line.paths
-    found = columns(directory, line.settings)
+    found = columns(directory, line.settings, config_dirs=line.config_dirs)
     shown = Table(box=None, padding=(0, 2, 0, 0))
     shown.add_column("")
     for column in found:

@@ -6,7 +6,9 @@ import sys
 from importlib.metadata import version
 
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Flag, Verb
-from runner.declare.config import Declaration, declare
+from runner.declare.composer import declare
+from runner.declare.config import Declaration
+from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
 
 VERB = Verb(
@@ -103,7 +105,7 @@ def is_multirun(line: CommandLine) -> bool:
     Raises:
         ConfigError: it says both, or both kinds of run.
     """
-    typed = [word.partition("=")[2] for word in line.settings if word.lstrip("+").startswith("hydra.mode=")]
+    typed = [str(item.value) for item in Overrides.of(line.settings) if item.key == "hydra.mode"]
     for flag, opposite in (("multirun", "RUN"), ("run", "MULTIRUN")):
         if flag in line.flags and opposite in typed:
             raise ConfigError(f"contradicts hydra.mode={opposite}; keep one of the two", key=f"--{flag}")

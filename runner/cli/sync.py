@@ -43,12 +43,12 @@ def _setting(word: str) -> tuple[str, str]:
     Raises:
         ConfigError: a value that the key cannot have; nothing was uploaded.
     """
-    from runner.declare.messages import parse
+    from runner.declare.overrides import Overrides
     from runner.tracking.config import TrackingConfig
 
-    (override,) = parse([word])
-    key, value = override.key_or_group.partition(".")[2], override.value()
+    (override,) = Overrides.of([word])
+    key, value = override.key.partition(".")[2], override.value
     if not isinstance(value, str):
-        raise ConfigError(f"must be text, got {value}", key=override.key_or_group)
+        raise ConfigError(f"must be text, got {value}", key=override.key)
     TrackingConfig(**{key: value})
     return key, value

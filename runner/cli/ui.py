@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from runner.cli.list import existing
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
 from runner.declare.checks import require_choice
-from runner.declare.config import declare
+from runner.declare.composer import declare
 from runner.errors import ConfigError, Interrupted, RunnerError
 from runner.tracking import views
 from runner.tracking.report import Progress

@@ -12,21 +12,20 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import nearest, shorten
+from runner.declare.config import CONF, GROUPS
 from runner.declare.hydra_support import check_file, refuse_key
+from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import foreign_keys
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.redaction import names_secret, protect_saved, redact, secret_in
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
 CHOICE = re.compile(r"[a-z0-9_-]+")
@@ -34,119 +33,26 @@ SECRET = re.compile(
     r"(^|[._-])(token|secret|password|passwd|api_?key|crn|credentials?)($|[._-])", re.IGNORECASE
 )
 CODE_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
-PLAIN_TEXT = re.compile(r"[\w.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
-"""A key and a text that can only be meant as one, though Hydra's grammar wants quotes around it."""
-NAMES = re.compile(
-    r"""(?P<lead>[{,]\s*)(?:(?P<quote>['"])(?P<quoted>[^'"]+)(?P=quote)|(?P<bare>[^\W\d][\w.]*(?:\\?\[\d+\\?\])*))(?=\s*:)"""
-    r"""|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
-)
-"""A name before a colon in a mapping, quoted or with indices; or a quoted text, which is left as it is."""
 MAX_YAML_BYTES = 1_000_000
 MAX_YAML_NODES = 100_000
 
 
-def parse(overrides: Sequence[str]) -> list[Override]:
-    """Hydra's own parse of the overrides.
-
-    Raises:
-        ConfigError: the grammar does not take one of them.
-    """
-    return [override for text in overrides for override in _parse(text)]
-
-
-@lru_cache(maxsize=1000)
-def _parse(text: str) -> tuple[Override, ...]:
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    parser = OverridesParser.create()
-    try:
-        return tuple(parser.parse_overrides([text]))
-    except OverrideParseException as error:
-        if PLAIN_TEXT.fullmatch(
-            text
-        ):  # a geometry or a path, as a shell without quotes of ours hands it over
-            key, _, value = text.partition("=")
-            return tuple(parser.parse_overrides([f"{key}='{value}'"]))
-        if named := _with_names(parser, text):
-            return named
-        key = text.lstrip("+~").partition("=")[0]
-        raise ConfigError(
-            f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "
-            f"e.g. '{key or 'key'}=\"a=b\"'",
-            key=key if re.fullmatch(r"[\w.]+", key) else "command line",
-        ) from error
-
-
-def _with_names(parser: OverridesParser, text: str) -> tuple[Override, ...]:
-    """The override read with names in mappings that Hydra's grammar does not have, `{θ[0]: 0.3}`; empty if it is none.
-
-    The names are parsed as words that stand for them.
-    """
-    from hydra.errors import OverrideParseException
-
-    names: dict[str, str] = {}
-
-    def word(match: re.Match[str]) -> str:
-        if match["lead"] is None:
-            return match[0]  # a quoted text
-        placeholder = f"name_{len(names)}_"
-        names[placeholder] = match["quoted"] or match["bare"].replace("\\", "")
-        return f"{match['lead']}{placeholder}"
-
-    key, equal, value = text.partition("=")
-    try:
-        parsed = parser.parse_overrides([f"{key}{equal}{NAMES.sub(word, value)}"])
-    except OverrideParseException:
-        return ()
-    put: set[str] = set()
-    for override in parsed:
-        override.input_line = text
-        override._value = _named(override._value, names, put)
-    return tuple(parsed) if put == names.keys() else ()
-
-
-def _named(value: Any, names: Mapping[str, str], put: set[str]) -> Any:
-    """A parsed value with the names instead of the words that stand for them, which are added to `put`."""
-    if isinstance(value, dict):
-        put |= names.keys() & value.keys()
-        return {names.get(key, key): _named(item, names, put) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_named(item, names, put) for item in value]
-    if hasattr(value, "list"):  # several values of a sweep
-        return replace(value, list=_named(value.list, names, put))
-    return value
-
-
-def plugins_in(overrides: Sequence[str]) -> list[str]:
-    """The modules a `plugins=[…]` override names; they must be loaded before anything is composed."""
-    named: list[str] = []
-    for override in parse(overrides):
-        if override.key_or_group == "plugins":
-            value = override.value()
-            named = (
-                [str(name) for name in value] if isinstance(value, list) else [str(value)] if value else []
-            )
-    return named
-
-
-def check_overrides(overrides: Sequence[str]) -> None:
+def check_overrides(overrides: Overrides) -> None:
     """Refuse what must not even be composed: code, secrets, Hydra internals, several choices at once.
 
     Raises:
         ConfigError: naming the key and the remedy.
     """
-    for override in parse(overrides):
-        check_key(override.key_or_group, override.value())
-        check_secrets({override.key_or_group or "command line": override.input_line})
+    for override in overrides:
+        check_key(override.key, override.value)
+        check_secrets({override.key or "command line": override.text})
         check_group(override)
-        if override.is_sweep_override():
+        if override.swept:
             raise ConfigError(
-                "several values given; add -m for a sweep, or write key=[a,b] for a list",
-                key=override.key_or_group,
+                "several values given; add -m for a sweep, or write key=[a,b] for a list", key=override.key
             )
-        if override.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
-            check_directory(str(override.value()), override.key_or_group)
+        if override.key in ("hydra.run.dir", "hydra.sweep.dir"):
+            check_directory(str(override.value), override.key)
 
 
 def check_key(key: str, *value: Any) -> None:
@@ -197,11 +103,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 def check_group(override: Override) -> None:
     """Refuse what Hydra would take for a config group and cannot be one: whole folders, schemas, several places."""
-    key = override.key_or_group
+    key = override.key
     if not key:
-        raise ConfigError(
-            f"{shorten(str(override.input_line), 40)!r} has no key; write key=value", key="command line"
-        )
+        raise ConfigError(f"{shorten(override.text, 40)!r} has no key; write key=value", key="command line")
     if key == "hydra":
         raise ConfigError("is set key by key, e.g. hydra.run.dir=…; see docs/hydra.md", key=key)
     if re.match(r"schema($|/)", key):
@@ -209,7 +113,7 @@ def check_group(override: Override) -> None:
     if override.package is not None:
         raise ConfigError(
             f"a choice has one place; write {key}=… without @{override.package}",
-            key=override.get_key_element(),
+            key=override.element,
         )
 
 
@@ -330,26 +234,27 @@ def _check_nodes(path: Path, text: str) -> None:
         size(root)
 
 
-def check_choices(overrides: Sequence[str]) -> None:
-    """Refuse a choice that a config group does not have; needs Hydra to be initialized.
+def check_choices(overrides: Overrides, options: Callable[[str], list[str]]) -> None:
+    """Refuse a choice that a config group does not have.
+
+    Args:
+        overrides: what is typed.
+        options: gives the choices of a group.
 
     Raises:
         ConfigError: with the nearest valid name.
     """
-    from runner.declare.config import GROUPS
-
-    for override in parse(overrides):
-        group = override.key_or_group
+    for override in overrides:
+        group, value = override.key, override.value
         if group not in (*GROUPS, "hydra/launcher", "hydra/sweeper"):
             continue
-        if override.is_delete():
+        if override.sign == "~":
             raise ConfigError("required, cannot be removed; choose one instead", key=group)
-        if override.is_add():
-            raise ConfigError(f"is set already; drop the +: {group}={override.value()}", key=group)
-        value = override.value()
+        if override.sign == "+":
+            raise ConfigError(f"is set already; drop the +: {group}={value}", key=group)
         if not isinstance(value, str):
             raise ConfigError(f"takes one choice, got {shorten(str(value), 40)}; name one", key=group)
-        known = choices(group)
+        known = options(group)
         if not CHOICE.fullmatch(value):
             raise ConfigError(
                 f"{shorten(value, 40)!r} is no choice; a name matches [a-z0-9_-]+{nearest(value, known)}",
@@ -357,16 +262,6 @@ def check_choices(overrides: Sequence[str]) -> None:
             )
         if value not in known:
             raise ConfigError(f"{value!r} not found{nearest(value, known)}", key=group)
-
-
-def choices(group: str) -> list[str]:
-    """The choices of a config group; needs Hydra to be initialized."""
-    from hydra.core.global_hydra import GlobalHydra
-    from hydra.core.object_type import ObjectType
-
-    hydra = GlobalHydra.instance().hydra
-    assert hydra is not None
-    return hydra.config_loader.get_group_options(group, results_filter=ObjectType.CONFIG)
 
 
 @contextlib.contextmanager
@@ -389,8 +284,11 @@ def warnings_in_one_line() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def translated() -> Iterator[None]:
+def translated(folders: Sequence[Path] = (CONF,)) -> Iterator[None]:
     """Turn whatever Hydra, OmegaConf or PyYAML raise into one line.
+
+    Args:
+        folders: where the composed files are, to name the line in which a fault stands.
 
     Raises:
         ConfigError: what was wrong, with the key or the file and line.
@@ -410,13 +308,13 @@ def translated() -> Iterator[None]:
             f"{shorten(error.problem or str(error), 90)}; correct the YAML", key=where
         ) from error
     except OmegaConfBaseException as error:
-        raise explain(error) from error
+        raise explain(error, folders) from error
     except HydraException as error:
         cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
-        raise explain(cause or error, outer=error) from error
+        raise explain(cause or error, folders, outer=error) from error
 
 
-def explain(error: Exception, outer: Exception | None = None) -> ConfigError:
+def explain(error: Exception, folders: Sequence[Path], outer: Exception | None = None) -> ConfigError:
     """The one line for an error of Hydra or OmegaConf."""
     from omegaconf import errors
 
@@ -426,7 +324,7 @@ def explain(error: Exception, outer: Exception | None = None) -> ConfigError:
         key = re.search(r"at '([^']+)'", text)[1]  # type: ignore[index]
         return ConfigError("is set already; drop the +", key=key)
     if isinstance(error, errors.ConfigKeyError | errors.ConfigAttributeError) or "not in '" in text:
-        return ConfigError(_unknown(key, error) + _where(text, key), key=key)
+        return ConfigError(_unknown(key, error) + _where(text, key, folders), key=key)
     if match := re.match(r"Could not delete from config. '([^']+)'", text):
         return ConfigError("required, cannot be removed; give it a value instead", key=match[1])
     if text.startswith("Error merging override ~"):
@@ -436,7 +334,7 @@ def explain(error: Exception, outer: Exception | None = None) -> ConfigError:
     if isinstance(error, errors.MissingMandatoryValue):
         return ConfigError(f"mandatory value missing; give {key}=…", key=key)
     if isinstance(error, errors.ValidationError):
-        return ConfigError(_wrong_type(str(error)) + _where(text, key), key=key)
+        return ConfigError(_wrong_type(str(error)) + _where(text, key, folders), key=key)
     if match := re.search(r"Could not find '([^']+)'", text):
         group, _, choice = match[1].rpartition("/")
         return ConfigError(f"{choice!r} not found", key=group or "configuration")
@@ -517,16 +415,11 @@ def _wrong_type(message: str) -> str:
     return shorten(first, 120)
 
 
-def _where(text: str, key: str) -> str:
+def _where(text: str, key: str, folders: Sequence[Path]) -> str:
     """` (file:line)` when the fault stands in one of the YAML files rather than on the command line."""
-    from hydra.core.global_hydra import GlobalHydra
-
     match = re.match(r"In '([^']+)'", text)
-    hydra = GlobalHydra.instance().hydra if GlobalHydra.instance().is_initialized() else None
-    if not match or hydra is None:
-        return ""
-    for source in hydra.config_loader.get_search_path().get_path():
-        path = Path(str(source.path).removeprefix("file://")) / f"{match[1]}.yaml"
+    for folder in folders if match else ():
+        path = folder / f"{match[1]}.yaml"  # type: ignore[index]
         if path.is_file():
             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
                 if re.match(rf"\s*{re.escape(key.rpartition('.')[2])}\s*:", line):
@@ -544,7 +437,7 @@ def check_resolvable(config: DictConfig) -> None:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    for key, raw in _raw_values(config):
+    for key, raw in _raw_values(OmegaConf.to_container(config, resolve=False)):
         if raw == "???":
             raise ConfigError(f"mandatory value missing; give {key}=…", key=key)
         if not isinstance(raw, str) or "${" not in raw:
@@ -561,27 +454,16 @@ def check_resolvable(config: DictConfig) -> None:
             raise ConfigError(f"{raw} refers to nothing; name an existing key", key=key) from error
 
 
-def _raw_values(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    from omegaconf import OmegaConf
-
-    if OmegaConf.is_dict(node):
-        for key in node:
-            yield from _raw_child(node, key, f"{prefix}.{key}" if prefix else str(key))
-    elif OmegaConf.is_list(node):
-        for index in range(len(node)):
-            yield from _raw_child(node, index, f"{prefix}[{index}]")
-
-
-def _raw_child(node: Any, key: Any, path: str) -> Iterator[tuple[str, Any]]:
-    from omegaconf import OmegaConf
-
-    child = node._get_node(key)
-    if OmegaConf.is_missing(node, key):
-        yield path, "???"
-    elif OmegaConf.is_interpolation(node, key):
-        yield path, child._value()
-    elif OmegaConf.is_config(child) and not child._is_none():
-        yield from _raw_values(child, path)
+def _raw_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key and value of everything in nested containers."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _raw_values(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _raw_values(item, f"{path}[{index}]")
+    else:
+        yield path, value
 
 
 def check_complete(config: DictConfig) -> None:

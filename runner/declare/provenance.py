@@ -7,15 +7,16 @@ directory and a received sweep may hold it, but then it has to be typed again, b
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.hydra_support import feature
+from runner.declare.overrides import Overrides
+from runner.declare.setting import put
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
 RUNS_CODE = ("setup", "additional_parameters", "ray", "submitit_folder", "temp_folder")
@@ -27,7 +28,7 @@ HONOURED = re.compile(r"hydra(\.mode|\.sweeper(\..+)?|\.launcher(\..+)?)?")
 RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 
 
-def check_typed(composed: DictConfig, overrides: Sequence[str]) -> None:
+def check_typed(composed: DictConfig, overrides: Overrides) -> None:
     """Refuse plug-ins and launcher settings that some YAML brings and the command line does not say.
 
     Args:
@@ -37,10 +38,8 @@ def check_typed(composed: DictConfig, overrides: Sequence[str]) -> None:
     Raises:
         ConfigError: naming the key, and what to type.
     """
-    from runner.declare.messages import plugins_in
-
     named = composed.get("plugins") or []
-    if list(named) != plugins_in(overrides):
+    if list(named) != overrides.plugins:
         raise _must_be_typed("plugins", f"plugins=[{','.join(map(str, named))}]")
     for part in ("launcher", "sweeper"):
         node = (composed.get("hydra") or {}).get(part)
@@ -48,7 +47,7 @@ def check_typed(composed: DictConfig, overrides: Sequence[str]) -> None:
             _check_part(f"hydra.{part}", node, overrides)
 
 
-def _check_part(key: str, node: DictConfig, overrides: Sequence[str]) -> None:
+def _check_part(key: str, node: DictConfig, overrides: Overrides) -> None:
     """Compare what is to be typed with what the command line alone makes of it."""
     from omegaconf import OmegaConf
 
@@ -61,36 +60,32 @@ def _check_part(key: str, node: DictConfig, overrides: Sequence[str]) -> None:
             raise _must_be_typed(f"{key}.{name}", f"{key}.{name}=…")
 
 
-def _typed_alone(key: str, node: DictConfig, overrides: Sequence[str]) -> dict[str, Any]:
+def _typed_alone(key: str, node: DictConfig, overrides: Overrides) -> dict[str, Any]:
     """Part of Hydra's configuration as the schema's defaults and the command line have it."""
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
     from omegaconf import OmegaConf
-
-    from runner.declare.messages import parse, translated
 
     cls = OmegaConf.get_type(node)
     if cls is dict:
         raise ConfigError(f"names no schema; choose one of --help {key.replace('.', '/')}", key=key)
     root, part = key.split(".")
     alone = OmegaConf.create({root: {part: OmegaConf.structured(cls)}})
-    typed = [item for item in parse(overrides) if item.key_or_group.startswith(f"{key}.")]
-    with translated():
-        ConfigLoaderImpl._apply_overrides_to_config(typed, alone)
-        values = OmegaConf.to_container(alone[root][part])
+    for override in overrides:
+        if override.key.startswith(f"{key}."):
+            put(alone, override)
+    values = OmegaConf.to_container(alone[root][part])
     assert isinstance(values, dict)
     return {str(name): value for name, value in values.items()}
 
 
-def check_preset(overrides: Sequence[Override]) -> None:
+def check_preset(overrides: Overrides) -> None:
     """Refuse a sweep's preset, hydra.sweeper.params of a file, that would type what only the command line may.
 
     Raises:
         ConfigError: naming the key, and what to type.
     """
     for override in overrides:
-        key = override.key_or_group
-        if key == "plugins" or key.startswith("hydra"):
-            raise _must_be_typed(key, f"{key}=…")
+        if override.part in ("plugins", "hydra"):
+            raise _must_be_typed(override.key, f"{override.key}=…")
 
 
 def check_launcher(name: str, values: Mapping[str, Any], cls: type[Any]) -> None:
@@ -159,19 +154,9 @@ def foreign_keys(path: str, key: str) -> None:
         raise ConfigError(f"{key!r} counts only from the command line; type {key}=…", key=path)
 
 
-def split_plugins(overrides: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The plug-ins a command line names, and the rest of it."""
-    from runner.declare.messages import plugins_in
-
-    typed = [text for text in overrides if text.startswith("plugins=")]
-    return plugins_in(typed), [text for text in overrides if text not in typed]
-
-
-def not_trusted(overrides: Sequence[str]) -> Iterator[str]:
+def not_trusted(overrides: Overrides) -> Overrides:
     """Recorded overrides without those that count only where somebody types them: Hydra's own, and plug-ins."""
-    for text in overrides:
-        if not re.match(r"[+~]*(hydra[./]|plugins\b)", text):
-            yield text
+    return overrides.where(lambda item: item.part not in ("hydra", "plugins"))
 
 
 def _must_be_typed(key: str, typed: str) -> ConfigError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib
 import re
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from runner.declare.config import RunConfig
 from runner.errors import ConfigError, in_words
 from runner.hamiltonian.declared import adopted
 from runner.record.redaction import own_words
@@ -29,6 +29,9 @@ MODULES = {
 
 ENGINES = {"launcher": "runner.sweep.launcher", "sweeper": "runner.sweep.optuna"}
 """Groups of Hydra's own that plug-ins may add to → the module whose `add` takes in what they bring."""
+
+MORE = {"launcher": ("runner.sweep.launcher", "LAUNCHERS"), "sweeper": ("runner.sweep.optuna", "SWEEPERS")}
+"""Group of schemas of Hydra's own configuration → the module that has them, and under which name."""
 
 ENTRY_POINTS = "runner.plugins"
 """Entry-point group through which an installed package adds its own choices."""
@@ -86,18 +89,12 @@ def register(plugins: Sequence[str] = ()) -> None:
     """
     from hydra.core.config_store import ConfigStore
 
-    from runner.declare.config import RunConfig
-    from runner.sweep.launcher import LAUNCHERS
-    from runner.sweep.optuna import SWEEPERS
-
     store = ConfigStore.instance()
-    # Hydra copies its sources, and with them this singleton, for every composition and every list of choices
-    setattr(store, "__deepcopy__", lambda memo: store)  # noqa: ARG005, B010 - it is no attribute of the class
     load(plugins)
     if _stored.get(("", "run")) is not RunConfig:
         store.store(group="schema", name="run", node=RunConfig, package="_global_")
         _stored["", "run"] = RunConfig
-    more: dict[str, dict[str, type[Any]]] = {"launcher": LAUNCHERS, "sweeper": SWEEPERS}
+    more = {group: getattr(importlib.import_module(module), name) for group, (module, name) in MORE.items()}
     for group, schemas in (registered() | more).items():
         for name, cls in schemas.items():
             if (
@@ -116,53 +113,6 @@ def register(plugins: Sequence[str] = ()) -> None:
 def generation() -> frozenset[Any]:
     """What is registered so far; compositions that were made before it changed are out of date."""
     return frozenset(_stored.items())
-
-
-def choice(group: str, name: str, changes: Mapping[str, Any], *, key: str) -> Any:
-    """The declaration of a choice by its name alone, with some of its values changed.
-
-    For settings that name several choices of one group at once; Hydra composes the others.
-
-    Args:
-        group: config group.
-        name: a choice of conf/ or of a plug-in.
-        changes: what differs from the choice's values.
-        key: dotted path of the setting that holds the changes, for messages.
-
-    Raises:
-        ConfigError: no such choice, or it does not have a setting that is changed.
-    """
-    import yaml
-
-    from runner.declare.checks import nearest
-    from runner.declare.config import CONF
-
-    values: dict[str, Any] = {}
-    schema = name
-    file = CONF / group / f"{name}.yaml"
-    if file.is_file():
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-        schema = values.pop("defaults")[0].removeprefix(f"/schema/{group}/").partition("@")[0]
-    cls = registered()[group][schema]
-    known = [item.name for item in fields(cls) if item.name != "name"]
-    for setting in changes:
-        if setting not in known:
-            raise ConfigError(f"unknown key{nearest(str(setting), known)}", key=f"{key}.{setting}")
-    try:
-        return cls(**{"name": name, **values, **changes})
-    except ConfigError as error:
-        where = f"{group}."
-        if error.key is None or not error.key.startswith(where):
-            raise
-        text = str(error).removeprefix(f"{error.key}: ")
-        raise ConfigError(text, key=f"{key}.{error.key.removeprefix(where)}") from error
-
-
-def choices(group: str) -> list[str]:
-    """The names `choice` takes: those of conf/, and what plug-ins add."""
-    from runner.declare.config import CONF
-
-    return sorted({path.stem for path in (CONF / group).glob("*.yaml")} | set(_plugins.get(group, {})))
 
 
 def added(group: str) -> dict[str, type[Any]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_choice
-from runner.declare.config import restore
+from runner.declare.composer import restore
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
 from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted

@@ -300,7 +300,7 @@ def _subtitle(started: RunStarted | None) -> str:
 
 def _command(started: RunStarted | None, config: Mapping[str, Any]) -> str | None:
     """What to type for this run; None where a Python program declared more than a command line shows."""
-    from runner.declare.config import declare
+    from runner.declare.composer import declare
 
     overrides = () if started is None else started.overrides
     if not overrides and config != declare([]).values:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.terminal import reader
-from runner.declare.config import Declaration, RunConfig, flatten, schema_names
+from runner.declare.composer import schema_names
+from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
 from runner.errors import Interrupted, RunnerError, TrackingError, in_words
 from runner.optimizer import StopOptimization

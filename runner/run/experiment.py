@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,6 +23,8 @@ class Experiment:
 
     needs_problem: ClassVar[bool] = True
     """Build `lab.problem` from the declared hamiltonian and ansatz."""
+    names_choices: ClassVar[Mapping[str, str]] = {}
+    """Setting that lists choices → the config group they are of; each is a name, or {name: {setting: value}}."""
     only_samples: ClassVar[bool] = False
     """It draws bitstrings and estimates no expectation value."""
 

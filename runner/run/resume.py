@@ -9,9 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from runner.declare.config import Declaration, RunConfig, declare, flatten, restore
-from runner.declare.messages import parse, plugins_in
-from runner.declare.provenance import check_plugins, not_trusted, split_plugins
+from runner.declare.composer import declare, restore
+from runner.declare.config import Declaration, RunConfig, flatten
+from runner.declare.overrides import Overrides
+from runner.declare.provenance import check_plugins, not_trusted
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.record.directory import OUTPUTS, RunDirectory
 from runner.record.encoding import encode
@@ -34,9 +35,9 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
     if started is None:
         raise ConfigError(f"{files.path} stopped before anything was recorded; start it again", key="resume")
     _same_config(files, started.config)
-    plugins, options = split_plugins(overrides)
-    values = {**started.config, "run": {**started.config["run"], **_run_options(options)}}
-    declaration = restore(values, started.schemas, started.overrides, plugins=plugins)
+    typed = Overrides.of(overrides)
+    values = {**started.config, "run": {**started.config["run"], **_run_options(typed)}}
+    declaration = restore(values, started.schemas, started.overrides, plugins=typed.plugins)
     if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
         warnings.warn(
             "backend.schedule: this run is from before idle qubits decayed; it goes on without, as it began",
@@ -72,8 +73,7 @@ def _lacks_figures(files: RunDirectory, events: Sequence[Event], overrides: Sequ
     started, ended = first(events, RunStarted), last(events, RunEnded)
     assert started is not None
     assert ended is not None
-    _, options = split_plugins(overrides)
-    if not {**started.config["run"], **_run_options(options)}["figures"]:
+    if not {**started.config["run"], **_run_options(Overrides.of(overrides))}["figures"]:
         return False
     page = files.path / "report.html"
     return not (page.is_file() and page.stat().st_mtime >= ended.t)
@@ -119,15 +119,12 @@ def _status(events: Sequence[Event]) -> str | None:
     return None if ended is None else ended.status
 
 
-def _run_options(overrides: Sequence[str]) -> dict[str, Any]:
+def _run_options(overrides: Overrides) -> dict[str, Any]:
     options = {}
-    for override in parse(overrides):
-        group, _, name = override.key_or_group.partition(".")
-        if group != "run":
-            raise ConfigError(
-                "cannot be changed in a resumed run; start a new one", key=override.key_or_group
-            )
-        options[name] = override.value()
+    for override in overrides.without_plugins():
+        if override.part != "run":
+            raise ConfigError("cannot be changed in a resumed run; start a new one", key=override.key)
+        options[override.key.partition(".")[2]] = override.value
     return options
 
 
@@ -162,7 +159,7 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     started = first(events, RunStarted)
     found = [event for event in of(events, Evaluation) if event.parameters is not None]
     if started is not None:
-        check_plugins(started.config.get("plugins"), plugins_in(overrides))
+        check_plugins(started.config.get("plugins"), Overrides.of(overrides).plugins)
     if started is None or not found:
         raise ConfigError(f"{path} evaluated nothing yet, so there is nothing to start from", key="--fork")
     best = min(found, key=lambda event: event.energy)
@@ -171,7 +168,7 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
         f"ansatz.initial_values={best.parameters}",
         "ansatz.initial_spread=0",
     ]
-    kept = list(not_trusted(started.overrides))
+    kept = not_trusted(Overrides.of(started.overrides)).texts
     declaration = declare([*kept, *start, *overrides], config_dirs=config_dirs)
     problem = first(events, ProblemPosed)
     unnamed = problem is None or problem.parameter_names is None

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.declare.checks import require_range
-from runner.declare.config import RunConfig, declare
+from runner.declare.checks import nearest, require_range
+from runner.declare.composer import declare
+from runner.declare.config import RunConfig
+from runner.declare.overrides import Override, Overrides
 from runner.errors import ConfigError
 
 HOST = "127.0.0.1"
@@ -16,6 +18,8 @@ BASE = "/experimental"
 """Path of the API; the client takes a URL with this word in it as it is, port included."""
 
 DEFAULTS = ("session=premium", "backend=fake_torino", "session.clock=wall", "session.clock_scale=60")
+OPEN = ("session=batch", "session.plan=open")
+"""A server on the Open plan: it has no dedicated sessions."""
 GROUPS = ("session", "backend", "seed", "plugins")
 MEGABYTE = 1 << 20
 
@@ -99,42 +103,41 @@ def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeC
         ConfigError: a setting is unknown, out of range, or not one that a server has.
     """
     own: dict[str, Any] = {}
-    overrides: list[str] = []
-    for word in arguments:
-        key, equals, value = word.partition("=")
-        if equals and key in OWN:
-            own[key] = OWN[key](key, value)
+    overrides: list[Override] = []
+    for override in Overrides.of(arguments):
+        if override.key in OWN:
+            own[override.key] = OWN[override.key](override)
+        elif override.part not in GROUPS:
+            told = nearest(override.part, (*GROUPS, *OWN))
+            raise ConfigError(f"a server has no such setting{told}", key=override.key)
         else:
-            group = key.lstrip("+~").partition(".")[0]
-            if equals and group not in GROUPS:
-                from runner.declare.checks import nearest
-
-                known = (*GROUPS, *OWN)
-                raise ConfigError(f"a server has no such setting{nearest(group, known)}", key=key)
-            overrides.extend(["session=batch", "session.plan=open"] if word == "session=open" else [word])
-    given = {word.partition("=")[0] for word in overrides}
-    defaults = [word for word in DEFAULTS if word.partition("=")[0] not in given]
-    declared = declare([*defaults, *overrides, "tracking=off"], config_dirs=config_dirs)
-    return ServeConfig(run=declared.config, overrides=tuple(overrides), **own)
+            overrides += Overrides.of(OPEN if override.text == "session=open" else [override.text])
+    typed = Overrides(tuple(overrides))
+    defaults = Overrides.of(DEFAULTS).where(lambda item: item.key not in typed.keys)
+    words = Overrides((*defaults, *typed, *Overrides.of(["tracking=off"])))
+    declared = declare(words, config_dirs=config_dirs)
+    return ServeConfig(run=declared.config, overrides=typed.texts, **own)
 
 
-def _whole(key: str, value: str) -> int:
-    try:
-        return int(value)
-    except ValueError:
-        raise ConfigError(f"must be a whole number, got {value!r}", key=key) from None
+def _whole(override: Override) -> int:
+    if isinstance(override.value, bool) or not isinstance(override.value, int):
+        raise ConfigError(f"must be a whole number, got {override.written!r}", key=override.key)
+    return override.value
 
 
-def _number(key: str, value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ConfigError(f"must be a number, got {value!r}", key=key) from None
+def _number(override: Override) -> float:
+    if isinstance(override.value, bool) or not isinstance(override.value, int | float):
+        raise ConfigError(f"must be a number, got {override.written!r}", key=override.key)
+    return float(override.value)
 
 
-OWN: dict[str, Callable[[str, str], Any]] = {
+def _text(override: Override) -> str:
+    return override.written
+
+
+OWN: dict[str, Callable[[Override], Any]] = {
     "port": _whole,
-    "dir": lambda _key, value: value,
+    "dir": _text,
     "max_body": _whole,
     "workers": _whole,
     "max_memory": _whole,

@@ -1,9 +1,4 @@
-"""From a swept command line to checked declarations: all of them before the first run starts, and quickly.
-
-Hydra needs a tenth of a second for one composition. Combinations that differ in plain values only are therefore
-composed once; the values are then set by the same OmegaConf update that Hydra would use, in the one part of the
-configuration they belong to.
-"""
+"""From a swept command line to checked declarations: all of them before the first run starts, and quickly."""
 
 from __future__ import annotations
 
@@ -11,43 +6,19 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from runner.declare.config import (
-    GROUPS,
-    Declaration,
-    RunConfig,
-    composition,
-    declaration,
-    flatten,
-    hydra_session,
-)
-from runner.declare.hydra_support import require_ours
-from runner.declare.messages import (
-    check_choices,
-    check_complete,
-    check_directory,
-    check_key,
-    check_overrides,
-    check_resolvable,
-    check_secrets,
-    parse,
-    translated,
-)
+from runner.declare.composer import Composer
+from runner.declare.config import Declaration
+from runner.declare.messages import check_directory, check_key, check_secrets
+from runner.declare.overrides import Interval, Override, Overrides, Steps
 from runner.declare.provenance import check_preset
-from runner.errors import ConfigError, RunnerError
-
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
-    from omegaconf import DictConfig
+from runner.declare.similar import Similar
+from runner.errors import ConfigError
 
 MAX_COMBINATIONS = 100_000
 """A sweep with more runs than this is taken for a mistake."""
-
-VALUES = frozenset(item.name for item in fields(RunConfig)) - {"plugins"}
-"""Parts of the configuration whose values can be set without composing again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +49,12 @@ class Settings:
     """`launcher` and `sweeper` by their names."""
     threads: int
     """Of the first run, as far as that can be told before it is checked."""
-    swept: list[Override]
+    swept: Overrides
     """Everything that is swept or fixed for all runs; later ones win."""
 
 
-class Composer:
-    """Hydra kept open while a sweep is planned.
+class Planner:
+    """A sweep being planned.
 
     Args:
         overrides: the command line as typed.
@@ -91,16 +62,10 @@ class Composer:
     """
 
     def __init__(self, overrides: Sequence[str], config_dirs: Sequence[str] = ()) -> None:
-        self._typed = list(overrides)
-        self._session = hydra_session(config_dirs, overrides)
-        self._bases: dict[tuple[str, ...], _Base | None] = {}
-
-    def __enter__(self) -> Composer:
-        self._session.__enter__()
-        return self
-
-    def __exit__(self, *exit_details: Any) -> None:
-        self._session.__exit__(*exit_details)
+        typed = Overrides.of(overrides)
+        self._composer = Composer(config_dirs, typed.plugins)
+        self.typed = self.listed(typed)
+        self._similar = Similar(self._composer)
 
     def settings(self) -> Settings:
         """Launcher, sweeper and swept values, those of a preset included.
@@ -108,36 +73,34 @@ class Composer:
         Raises:
             ConfigError: something is swept that cannot be, or the first combination is bad input.
         """
-        typed = self._parse(self._typed)
-        for override in typed:
-            check_key(override.key_or_group, override.value())
-            check_secrets({override.key_or_group: override.input_line})
-            if override.key_or_group == "hydra.sweep.dir":
-                check_directory(str(override.value()), override.key_or_group)
-            if override.is_sweep_override() and override.key_or_group.startswith("hydra"):
-                raise ConfigError("cannot be swept; give one value", key=override.key_or_group)
-        first = [_first(override) for override in typed]
-        check_choices(first)
-        whole = self._composed(first)
-        composed = whole.hydra
-        preset = self._parse(
-            [f"{key}={value}" for key, value in (composed.sweeper.get("params") or {}).items()]
-        )
+        for override in self.typed:
+            check_key(override.key, override.value)
+            check_secrets({override.key: override.text})
+            if override.key == "hydra.sweep.dir":
+                check_directory(str(override.value), override.key)
+            if override.swept and override.hydras:
+                raise ConfigError("cannot be swept; give one value", key=override.key)
+        found = self._composer.sweeping(Overrides.of(map(_first, self.typed)))
+        preset = self.listed(Overrides.of(f"{key}={value}" for key, value in found.params.items()))
         check_preset(preset)
+        directory = self.typed.last("hydra.sweep.dir")
+        mine = self.typed.where(lambda item: not item.hydras)
         return Settings(
-            launcher=_live("launcher", composed),
-            sweeper=_live("sweeper", composed),
-            choices={name: composed.runtime.choices[f"hydra/{name}"] for name in ("launcher", "sweeper")},
-            directory=next(
-                (str(item.value()) for item in typed if item.key_or_group == "hydra.sweep.dir"), None
-            ),
-            batch=composed.sweeper.get("max_batch_size"),
-            preset=getattr(composed.mode, "name", None) == "MULTIRUN",
-            threads=_threads(whole),
-            swept=_last_of_each(preset + [item for item in typed if not _about_hydra(item)]),
+            launcher=found.launcher,
+            sweeper=found.sweeper,
+            directory=None if directory is None else str(directory.value),
+            batch=found.batch,
+            preset=found.multirun,
+            choices=found.choices,
+            threads=found.threads,
+            swept=_last_of_each([*preset, *mine]),
         )
 
-    def combinations(self, swept: Sequence[Override]) -> list[Combination]:
+    def listed(self, overrides: Overrides) -> Overrides:
+        """The same with the choices that match a pattern instead of the pattern."""
+        return self._composer.listed(overrides)
+
+    def combinations(self, swept: Overrides) -> list[Combination]:
         """Every combination of the swept values, the last one varying fastest.
 
         Raises:
@@ -148,210 +111,53 @@ class Composer:
             raise ConfigError(
                 f"{count} combinations, more than {MAX_COMBINATIONS}; sweep over less", key="-m"
             )
-        choices = [[(item.get_key_element(), text) for text in _values(item)] for item in swept]
-        many = [item.is_sweep_override() for item in swept]
+        choices = [[(item, text) for text in item.values] for item in swept]
         return [
             Combination(
-                overrides=tuple(f"{key}={text}" if text is not None else key for key, text in chosen),
-                label={
-                    key.lstrip("+"): str(text)
-                    for (key, text), is_swept in zip(chosen, many, strict=True)
-                    if is_swept
-                },
+                overrides=tuple(item.typed(text) for item, text in chosen),
+                label={item.element.lstrip("+"): str(text) for item, text in chosen if item.swept},
             )
             for chosen in itertools.product(*choices)
         ]
 
     def declare(self, overrides: Sequence[str]) -> Declaration:
-        """What `runner.declare.config.declare` gives, composed only as far as it was not composed before.
+        """What `runner.compose` gives, composed only as far as it was not composed before.
 
         Raises:
             ConfigError: bad input.
         """
-        chosen = tuple(text for text in overrides if not _is_value(text))
-        values = [text for text in overrides if _is_value(text)]
-        if chosen not in self._bases:
-            try:
-                self._bases[chosen] = self._base(chosen)
-            except (
-                ConfigError
-            ):  # the choice alone is incomplete: a key without a default may be what is swept
-                self._bases[chosen] = None
-        base = self._bases[chosen]
-        try:
-            declared = None if base is None else base.with_values(values)
-        except (RunnerError, ValueError, TypeError, KeyError, AttributeError):
-            declared = None
-        if declared is None:  # say what is wrong in the words of the full composition
-            declared = self._base(tuple(overrides)).declared
-        return replace(declared, overrides=tuple(overrides))
+        return self._similar.declare(overrides)
 
-    def _base(self, overrides: tuple[str, ...]) -> _Base:
-        check_overrides(overrides)
-        check_choices(overrides)
-        composed = self._composed(overrides)
-        base = _Base(declaration(composed.copy(), overrides), composed)
-        check_secrets(flatten(base.declared.values))
-        return base
-
-    def _composed(self, overrides: Sequence[str]) -> DictConfig:
-        with translated():
-            return composition(overrides)
-
-    def _parse(self, overrides: Sequence[str]) -> list[Override]:
-        from hydra.core.global_hydra import GlobalHydra
-
-        hydra = GlobalHydra.instance().hydra
-        assert hydra is not None
-        parsed = parse(overrides)
-        for override in parsed:
-            override.config_loader = hydra.config_loader
-        return parsed
-
-
-class _Base:
-    """A composed choice of groups, in which values can be set."""
-
-    def __init__(self, declared: Declaration, composed: DictConfig) -> None:
-        from omegaconf import open_dict
-
-        self.declared = declared
-        self._composed = composed.copy()
-        with open_dict(self._composed):
-            del self._composed["hydra"]
-        self._parts: dict[tuple[str, ...], tuple[Any, Any]] = {}
-        self._refers = "${" in str(self._composed)
-
-    def with_values(self, texts: Sequence[str]) -> Declaration | None:
-        """The declaration with values set; None where only a full composition can tell."""
-        if not texts:
-            return self.declared
-        if self._refers:
-            return None
-        by_part: dict[str, list[str]] = {}
-        for text in texts:
-            by_part.setdefault(_parsed(text).key_or_group.partition(".")[0], []).append(text)
-        values, changes = dict(self.declared.values), {}
-        for part, group in by_part.items():
-            key = tuple(group)
-            if key not in self._parts:
-                self._parts[key] = self._set(part, group)
-            values[part], changes[part] = self._parts[key]
-        return replace(self.declared, values=values, config=replace(self.declared.config, **changes))
-
-    def _set(self, part: str, texts: Sequence[str]) -> tuple[Any, Any]:
-        """(plain value, live object) of one part of the configuration with values set in it."""
-        from omegaconf import OmegaConf
-
-        node = self._composed[part]
-        if not OmegaConf.is_dict(node):
-            root = OmegaConf.structured(RunConfig)
-            for text in texts:
-                OmegaConf.update(root, part, _parsed(text).value())
-            value = OmegaConf.to_container(root)[part]  # type: ignore[call-overload,index]
-            return value, value
-        changed = node.copy()
-        OmegaConf.set_struct(changed, True)
-        for text in texts:
-            override = _parsed(text)
-            OmegaConf.update(changed, override.key_or_group.partition(".")[2], override.value(), merge=True)
-        check_resolvable(changed)
-        check_complete(changed)
-        return OmegaConf.to_container(changed, resolve=True), OmegaConf.to_object(changed)
-
-
-def _threads(composed: DictConfig) -> int:
-    """Threads that a composed run declares; 1 where that is bad input, which is refused when runs are checked."""
-    from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
-
-    try:
-        return max(int(OmegaConf.select(composed, "backend.threads")), 1)
-    except (OmegaConfBaseException, TypeError, ValueError):
-        return 1
-
-
-def _live(part: str, hydra: DictConfig) -> Any:
-    """The dataclass behind a launcher or sweeper of ours; None for Hydra's plain ones.
-
-    Raises:
-        ConfigError: it is a plug-in of Hydra's, or one of its values is wrong.
-    """
-    from omegaconf import OmegaConf
-
-    node = hydra[part]
-    if "_target_" in node:
-        require_ours(part, str(hydra.runtime.choices[f"hydra/{part}"]), str(node["_target_"]))
-        return None
-    with translated():
-        return OmegaConf.to_object(node)
-
-
-@lru_cache(maxsize=100_000)
-def _parsed(text: str) -> Override:
-    return parse([text])[0]
-
-
-def _is_value(text: str) -> bool:
-    """Whether an override sets a value without choosing, adding or removing anything."""
-    override = _parsed(text)
-    part, dot, _ = override.key_or_group.partition(".")
-    plain = not (override.is_add() or override.is_delete() or override.package) and "${" not in text
-    return plain and part in VALUES and (bool(dot) or part not in GROUPS)
-
-
-def _about_hydra(override: Override) -> bool:
-    return override.key_or_group.startswith(("hydra.", "hydra/"))
-
-
-def _last_of_each(overrides: Sequence[Override]) -> list[Override]:
-    return list({override.get_key_element(): override for override in overrides}.values())
-
-
-def _values(override: Override) -> list[str | None]:
-    """The values of an override as they would be typed; None for a deletion without a value.
-
-    Raises:
-        ConfigError: it is an interval.
-    """
-    if override.is_sweep_override():
-        if not override.is_discrete_sweep():
-            raise ConfigError(
-                "an interval has no list of values; add hydra/sweeper=optuna", key=override.key_or_group
-            )
-        return list(override.sweep_string_iterator())
-    if override.is_delete() and override.value() is None:
-        return [None]
-    return [override.get_value_element_as_str()]
+    def _count(self, override: Override) -> int:
+        """How many values an override has, without listing them."""
+        return len(override.value) if isinstance(override.value, Steps) else len(override.values)
 
 
 def _first(override: Override) -> str:
-    """An override with one value, for a first look at the composition."""
-    from hydra.core.override_parser.types import IntervalSweep
+    """An override with one value, for a first look at the composition.
 
-    value = override.value()
-    if isinstance(value, IntervalSweep):
-        start = int(value.start or 0) if "int" in value.tags else value.start
-        return f"{override.get_key_element()}={start}"
-    if override.is_sweep_override():
-        text = next(iter(override.sweep_string_iterator()), None)
-        if text is None:
-            raise ConfigError("has no values to sweep over", key=override.key_or_group)
-        return f"{override.get_key_element()}={text}"
-    return str(override.input_line)
+    Raises:
+        ConfigError: it has none, or more than a sweep may have.
+    """
+    if isinstance(override.value, Interval):
+        return override.typed(str(override.value.first))
+    if not override.swept:
+        return override.text
+    count = _count(override)
+    if count > MAX_COMBINATIONS:
+        raise ConfigError(f"{count} combinations, more than {MAX_COMBINATIONS}; sweep over less", key="-m")
+    if not count:
+        raise ConfigError("has no values to sweep over", key=override.key)
+    return override.typed(override.values[0])
 
 
 def _count(override: Override) -> int:
     """How many values an override has, without listing them."""
-    from hydra.core.override_parser.types import RangeSweep
+    return len(override.value) if isinstance(override.value, Steps) else len(override.values)
 
-    if not override.is_sweep_override():
-        return 1
-    value = override.value()
-    if isinstance(value, RangeSweep):
-        start, stop, step = (float(item) for item in (value.start or 0, value.stop, value.step))  # type: ignore[arg-type]
-        return max(0, math.ceil((stop - start) / step)) if step else 0
-    return len(_values(override))
+
+def _last_of_each(overrides: Sequence[Override]) -> Overrides:
+    return Overrides(tuple({override.element: override for override in overrides}.values()))
 
 
 def distinct(declarations: Sequence[Declaration]) -> Iterator[tuple[int, Declaration]]:

@@ -15,16 +15,18 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self, cast
 
-from runner.declare.config import Declaration, restore
+from runner.declare.composer import restore
+from runner.declare.config import Declaration
 from runner.declare.hydra_support import refuse_outside
-from runner.declare.messages import check_secrets, parse
-from runner.declare.provenance import check_launcher, check_plugins, split_plugins
+from runner.declare.messages import check_secrets
+from runner.declare.overrides import Overrides
+from runner.declare.provenance import check_launcher, check_plugins
 from runner.declare.registry import load
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import OUTPUTS
 from runner.record.environment import commit, versions
 from runner.run.signals import WORDS, StopFlag, tell
-from runner.sweep.compose import Combination, Composer, Settings, distinct, named
+from runner.sweep.compose import Combination, Planner, Settings, distinct, named
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher, anticipate
 from runner.sweep.member import Row, Task
@@ -52,17 +54,17 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
     Raises:
         ConfigError: one of the combinations is bad input; nothing was run.
     """
-    anticipate(overrides)
-    with Composer(overrides, config_dirs) as composer:
-        settings = _settings(composer, overrides)
-        if settings.launcher is not None:
-            settings.launcher.get_ready(settings.threads)
-        if settings.sweeper is not None:
-            from runner.sweep.search import search
+    anticipate(Overrides.of(overrides))
+    planner = Planner(overrides, config_dirs)
+    settings = _settings(planner)
+    if settings.launcher is not None:
+        settings.launcher.get_ready(settings.threads)
+    if settings.sweeper is not None:
+        from runner.sweep.search import search
 
-            return search(composer, settings, overrides, config_dirs=config_dirs, quiet=quiet)
-        combinations = composer.combinations(settings.swept)
-        declared = declare_all(composer, combinations, settings)
+        return search(planner, settings, overrides, config_dirs=config_dirs, quiet=quiet)
+    combinations = planner.combinations(settings.swept)
+    declared = declare_all(planner, combinations, settings)
     check_together(declared, combinations, settings.launcher)
     directory = SweepDirectory.create(
         wanted(settings, declared[0], combinations[0].label),
@@ -93,17 +95,17 @@ def planned(
     Raises:
         ConfigError: one of the combinations is bad input, or they are not known beforehand.
     """
-    with Composer(overrides, config_dirs) as composer:
-        settings = _settings(composer, overrides)
-        if settings.sweeper is not None:
-            if not search:
-                raise ConfigError(
-                    "a search chooses its values as it goes; hydra.mode=RUN shows what they are put into",
-                    key="hydra/sweeper",
-                )
-            return settings, []
-        combinations = composer.combinations(settings.swept)
-        declared = declare_all(composer, combinations, settings)
+    planner = Planner(overrides, config_dirs)
+    settings = _settings(planner)
+    if settings.sweeper is not None:
+        if not search:
+            raise ConfigError(
+                "a search chooses its values as it goes; hydra.mode=RUN shows what they are put into",
+                key="hydra/sweeper",
+            )
+        return settings, []
+    combinations = planner.combinations(settings.swept)
+    declared = declare_all(planner, combinations, settings)
     return settings, [(choice.label, item) for choice, item in zip(combinations, declared, strict=True)]
 
 
@@ -122,9 +124,10 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
         JournalError: another process is carrying it out.
     """
     directory = SweepDirectory.existing(path)
-    plugins, overrides = split_plugins(overrides)
+    typed = Overrides.of(overrides)
+    plugins = typed.plugins
     load(plugins)  # the launcher may be one of theirs
-    launcher = _recorded_launcher(directory, overrides)
+    launcher = _recorded_launcher(directory, typed.without_plugins())
     with _inside(directory):
         if directory.header.get("sweeper"):
             from runner.sweep.search import resume_search
@@ -301,7 +304,8 @@ def to_complete(
 
 def wants_figure(directory: SweepDirectory) -> bool:
     """Whether the sweep's own figure is wanted."""
-    return EXTRA not in directory.header["overrides"]
+    asked = Overrides.of(directory.header["overrides"]).last("run.figures")
+    return asked is None or asked.value is not False
 
 
 def with_mlflow_ids(directory: SweepDirectory, table: Sequence[Row]) -> list[Row]:
@@ -321,7 +325,7 @@ def exit_code(table: Sequence[Row], signum: int | None) -> int:
 
 
 def declare_all(
-    composer: Composer, combinations: Sequence[Combination], settings: Settings
+    planner: Planner, combinations: Sequence[Combination], settings: Settings
 ) -> list[Declaration]:
     """Compose and check every combination.
 
@@ -331,13 +335,13 @@ def declare_all(
     declared = []
     for combination in combinations:
         with named(combination.label):
-            declared.append(composer.declare((*combination.overrides, *extras(settings))))
+            declared.append(planner.declare((*combination.overrides, *extras(settings))))
     return declared
 
 
 def extras(settings: Settings) -> tuple[str, ...]:
     """Overrides that every run of a sweep gets: no figures unless they were asked for, and no sweep of its own."""
-    asked = any(item.key_or_group == "run.figures" for item in settings.swept)
+    asked = settings.swept.last("run.figures") is not None
     return (() if asked else (EXTRA,)) + (("hydra.mode=RUN",) if settings.preset else ())
 
 
@@ -379,7 +383,7 @@ def wanted(settings: Settings, declared: Declaration, label: Iterable[str]) -> P
     """Where a sweep goes: as told, or named by what is run and what is swept."""
     if settings.directory:
         return Path(settings.directory)
-    given = {item.key_or_group: str(item.value()) for item in settings.swept if not item.is_sweep_override()}
+    given = {item.key: str(item.value) for item in settings.swept if not item.swept}
     first = given.get("experiment", declared.config.experiment.name)
     fixed = [given[group] for group in ("hamiltonian", "ansatz", "backend") if group in given]
     name = "_".join([declared.config.name or first, *fixed, *(key.rpartition(".")[2] for key in label)])
@@ -409,17 +413,17 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _settings(composer: Composer, overrides: Sequence[str]) -> Settings:
+def _settings(planner: Planner) -> Settings:
     """How the sweep is to be carried out.
 
     Raises:
         ConfigError: the launcher or sweeper is not one of ours, or something is set that a sweep does not have.
     """
-    refuse_outside("sweep", ((item.key_or_group, item.value()) for item in parse(overrides)))
-    settings = composer.settings()
+    refuse_outside("sweep", ((item.key, item.value) for item in planner.typed))
+    settings = planner.settings()
     for item in settings.swept:
-        if item.is_sweep_override() and item.key_or_group.partition(".")[0] in ("tracking", "plugins"):
-            raise ConfigError("is the same for all runs of a sweep; give one value", key=item.key_or_group)
+        if item.swept and item.part in ("tracking", "plugins"):
+            raise ConfigError("is the same for all runs of a sweep; give one value", key=item.key)
     return settings
 
 
@@ -431,16 +435,14 @@ def _recorded(live: Any, known: dict[str, type[Any]]) -> dict[str, Any] | None:
     return {"name": name, "values": asdict(live)}
 
 
-def _recorded_launcher(directory: SweepDirectory, overrides: Sequence[str]) -> Launcher | None:
-    for text in overrides:
-        if not text.startswith(("hydra/launcher=", "hydra.launcher.")):
+def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launcher | None:
+    for override in overrides:
+        if override.key != "hydra/launcher" and not override.key.startswith("hydra.launcher."):
             raise ConfigError(
-                "cannot be changed in a resumed sweep; only hydra/launcher and its keys can",
-                key=text.partition("=")[0],
+                "cannot be changed in a resumed sweep; only hydra/launcher and its keys can", key=override.key
             )
     if overrides:
-        with Composer(overrides) as composer:
-            launcher: Launcher | None = composer.settings().launcher
+        launcher: Launcher | None = Planner(overrides.texts).settings().launcher
         return launcher
     recorded = directory.header.get("launcher")
     if not recorded:

@@ -31,6 +31,7 @@ from runner.sweep.worker import (
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
+    from runner.declare.overrides import Overrides
     from runner.run.signals import StopFlag
     from runner.sweep.directory import SweepDirectory
 
@@ -205,14 +206,17 @@ class JoblibLauncher:
         return self.n_jobs if self.n_jobs > 0 else max(fitting + 1 + self.n_jobs, 1)
 
 
-def anticipate(overrides: Sequence[str]) -> None:
+def anticipate(overrides: Overrides) -> None:
     """Begin to load what workers need when the words typed say that there will be some, before they are composed.
 
     It is a guess. Where a file of one's own gives the runs more threads, workers load everything themselves.
     """
-    if "hydra/launcher=joblib" in overrides and "hydra.launcher.n_jobs=1" not in overrides:
-        typed = [text.partition("=")[2] for text in overrides if text.startswith("backend.threads=")]
-        JoblibLauncher().get_ready(int(typed[-1]) if typed and typed[-1] in map(str, range(1, 1025)) else 1)
+    launcher, jobs, threads = (
+        None if (found := overrides.last(key)) is None else found.value
+        for key in ("hydra/launcher", "hydra.launcher.n_jobs", "backend.threads")
+    )
+    if launcher == "joblib" and jobs != 1:
+        JoblibLauncher().get_ready(threads if isinstance(threads, int) and 1 <= threads <= 1024 else 1)
 
 
 def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Iterator[Row]:

@@ -16,7 +16,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Self
 
-from runner.declare.config import Declaration, RunConfig, restore
+from runner.declare.composer import restore
+from runner.declare.config import Declaration, RunConfig
 from runner.errors import Interrupted, JournalError, RunnerError, in_words
 from runner.record.journal import is_open, read_journal
 from runner.run.signals import StopFlag
@@ -213,9 +214,9 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
         stop.check()
         task.failure.unlink(missing_ok=True)
         if task.config is not None and task.config.plugins:
-            from runner.declare.registry import register
+            from runner.declare.registry import load
 
-            register(task.config.plugins)
+            load(task.config.plugins)
         if _begun(task.directory / "journal.jsonl"):
             again = [f"plugins=[{','.join(task.plugins)}]"] if task.plugins else []
             result = resume(task.directory, overrides=again, sweep=sweep)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runner.declare.checks import require_choice, require_range
+from runner.declare.overrides import Interval, Override, Steps
 from runner.errors import ConfigError
 from runner.run.answer import PICK
-
-if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
 
 SAMPLERS = ("tpe", "random", "nsga2", "qmc")
 OBJECTIVES = ("error", "energy", "usage_seconds", "cost", "evaluations", "iterations", "wall_seconds")
@@ -107,29 +105,27 @@ def distribution(override: Override) -> Any:
     Raises:
         ConfigError: there is none.
     """
-    from hydra.core.override_parser.types import IntervalSweep, RangeSweep
     from optuna import distributions
 
-    value = override.value()
-    key = override.key_or_group
-    if isinstance(value, IntervalSweep):
-        low, high = value.start or 0, value.end or 0
+    value, key = override.value, override.key
+    if isinstance(value, Interval):
+        low, high = value.start, value.end
         log = "log" in value.tags
         if low >= high or (log and low <= 0):
             raise ConfigError(f"interval({value.start}, {value.end}) is empty or not positive", key=key)
         if "int" in value.tags or (isinstance(low, int) and isinstance(high, int)):
             return distributions.IntDistribution(int(low), int(high), log=log)
         return distributions.FloatDistribution(float(low), float(high), log=log)
-    if isinstance(value, RangeSweep):
+    if isinstance(value, Steps):
         return _stepped(value, key)
-    return distributions.CategoricalDistribution(list(override.sweep_string_iterator()))
+    return distributions.CategoricalDistribution(list(value.texts))
 
 
-def _stepped(value: Any, key: str) -> Any:
+def _stepped(value: Steps, key: str) -> Any:
     """A range without its end, as Python's."""
     from optuna import distributions
 
-    start, stop, step = value.start or 0, value.stop, value.step
+    start, stop, step = value.start, value.stop, value.step
     log = "log" in value.tags
     if step <= 0 or start >= stop:
         raise ConfigError(f"range({start}, {stop}, {step}) must go up and not be empty", key=key)
@@ -146,7 +142,7 @@ def corners(overrides: Sequence[Override]) -> list[dict[str, str]]:
     for override in overrides:
         space = distribution(override)
         ends = getattr(space, "choices", None) or (space.low, space.high)
-        edges[override.get_key_element()] = [str(end) for end in dict.fromkeys(ends)]
+        edges[override.element] = [str(end) for end in dict.fromkeys(ends)]
     first = {key: ends[0] for key, ends in edges.items()}
     found = [first]
     found += [{**first, key: end} for key, ends in edges.items() for end in ends[1:]]

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.declare.config import Declaration
-from runner.declare.messages import plugins_in
+from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import check_plugins, check_preset
 from runner.errors import ConfigError, StorageError
 from runner.record import faults
-from runner.sweep.compose import Combination, Composer, Settings, named
+from runner.sweep.compose import Combination, Planner, Settings, named
 from runner.sweep.conductor import (
     Conductor,
     base_of,
@@ -33,8 +33,6 @@ from runner.sweep.optuna import OptunaSweeper, corners, distribution
 from runner.sweep.study import StoredStudy, Trials, check_free
 
 if TYPE_CHECKING:
-    from hydra.core.override_parser.types import Override
-
     from runner.tracking import TrackingConfig
 
 SEPARATE_DATABASE = "sqlite:///outputs/optuna.db"
@@ -48,7 +46,7 @@ MORE_ATTEMPTS = 2
 
 
 def search(
-    composer: Composer,
+    planner: Planner,
     settings: Settings,
     overrides: Sequence[str],
     *,
@@ -61,13 +59,13 @@ def search(
         ConfigError: a range is no range, or its ends are bad input; nothing was run.
     """
     required("optuna", "optuna", "hydra/sweeper")
-    swept, fixed = _split(settings)
+    swept, fixed = _split(planner, settings)
     declared = []
     combinations = []
     for label in corners(swept):
         combination = Combination(overrides=_typed(fixed, label, settings), label=label)
         with named(label):
-            declared.append(composer.declare(combination.overrides))
+            declared.append(planner.declare(combination.overrides))
         combinations.append(combination)
     check_together(declared, combinations, settings.launcher)
     tracking = declared[0].config.tracking
@@ -84,7 +82,7 @@ def search(
             config_dirs=[str(Path(folder).absolute()) for folder in config_dirs],
         ),
     )
-    return _Search(composer, settings, directory, declared[0], settings.launcher, quiet).carry_out()
+    return _Search(planner, settings, directory, declared[0], settings.launcher, quiet).carry_out()
 
 
 def resume_search(
@@ -96,14 +94,14 @@ def resume_search(
         ConfigError: all trials are over, and nothing else is missing.
     """
     required("optuna", "optuna", "hydra/sweeper")
-    check_plugins(plugins_in(directory.header["overrides"]), plugins)
-    with Composer(directory.header["overrides"], directory.header.get("config_dirs", ())) as composer:
-        settings = composer.settings()
-        recorded = directory.header["sweeper"].get("values")
-        if recorded is not None:  # conf/ may say otherwise by now
-            settings = replace(settings, sweeper=type(settings.sweeper)(**recorded))
-        declared = base_of(directory, plugins)
-        return _Search(composer, settings, directory, declared, launcher, quiet).carry_out()
+    check_plugins(Overrides.of(directory.header["overrides"]).plugins, plugins)
+    planner = Planner(directory.header["overrides"], directory.header.get("config_dirs", ()))
+    settings = planner.settings()
+    recorded = directory.header["sweeper"].get("values")
+    if recorded is not None:  # conf/ may say otherwise by now
+        settings = replace(settings, sweeper=type(settings.sweeper)(**recorded))
+    declared = base_of(directory, plugins)
+    return _Search(planner, settings, directory, declared, launcher, quiet).carry_out()
 
 
 class _Search:
@@ -111,23 +109,23 @@ class _Search:
 
     def __init__(
         self,
-        composer: Composer,
+        planner: Planner,
         settings: Settings,
         directory: SweepDirectory,
         declared: Declaration,
         launcher: Launcher | None,
         quiet: bool,
     ) -> None:
-        self._composer = composer
+        self._planner = planner
         self._settings = settings
         self._sweeper: OptunaSweeper = settings.sweeper
-        self._swept, self._fixed = _split(settings)
+        self._swept, self._fixed = _split(planner, settings)
         self._directory = directory
         self._declared = declared
         self._launcher = launcher
         self._quiet = quiet
         self._name = self._sweeper.study_name or directory.identity
-        space = {item.get_key_element(): distribution(item) for item in self._swept}
+        space = {item.element: distribution(item) for item in self._swept}
         self._trials = Trials(self._sweeper, space)
         self._stored: StoredStudy | None = None
 
@@ -188,7 +186,7 @@ class _Search:
         tasks, proposals = [], []
         for place, (label, proposal) in enumerate(self._trials.ask(count, seed), number):
             with named(label):
-                declared = self._composer.declare(_typed(self._fixed, label, self._settings))
+                declared = self._planner.declare(_typed(self._fixed, label, self._settings))
             task = self._directory.task(
                 place, declared.overrides, label, declared.values, declared.schemas, declared.config
             )
@@ -243,23 +241,22 @@ def _address(sweeper: OptunaSweeper, tracking: TrackingConfig) -> str | None:
     return str(tracking.uri) if reached else SEPARATE_DATABASE
 
 
-def _split(settings: Settings) -> tuple[list[Override], list[Override]]:
+def _split(planner: Planner, settings: Settings) -> tuple[list[Override], list[Override]]:
     """(what is searched, what is fixed); ranges of the preset count where the command line says nothing."""
-    from runner.declare.messages import parse
-
-    typed = {item.get_key_element() for item in settings.swept}
-    preset = parse([f"{key}={value}" for key, value in settings.sweeper.params.items() if key not in typed])
+    typed = {item.element for item in settings.swept}
+    words = [f"{key}={value}" for key, value in settings.sweeper.params.items() if key not in typed]
+    preset = planner.listed(Overrides.of(words))
     check_preset(preset)
     together = [*settings.swept, *preset]
-    swept = [item for item in together if item.is_sweep_override()]
+    swept = [item for item in together if item.swept]
     if not swept:
         raise ConfigError(
             "nothing to search: give a range, e.g. ansatz.reps='range(1,5)'", key="hydra/sweeper"
         )
-    return swept, [item for item in together if not item.is_sweep_override()]
+    return swept, [item for item in together if not item.swept]
 
 
 def _typed(fixed: Sequence[Override], label: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
     """The overrides of one trial."""
-    constant = [str(item.input_line) for item in fixed]
+    constant = [item.text for item in fixed]
     return (*constant, *(f"{key}={value}" for key, value in label.items()), *extras(settings))

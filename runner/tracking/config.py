@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from runner.declare.checks import require_range
+from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -71,11 +72,12 @@ def check_address(uri: str, key: str) -> None:
         )
 
 
+NOTHING = Overrides()
 ENVIRONMENT = {"uri": "MLFLOW_TRACKING_URI", "experiment": "MLFLOW_EXPERIMENT_NAME"}
 """Keys that MLflow's own variables set, where the command line does not."""
 
 
-def from_environment(typed: Iterable[str] = ()) -> dict[str, str]:
+def from_environment(typed: Overrides = NOTHING) -> dict[str, str]:
     """Keys of `tracking` that the environment sets, with their values.
 
     Args:
@@ -84,21 +86,22 @@ def from_environment(typed: Iterable[str] = ()) -> dict[str, str]:
     Raises:
         ConfigError: a value that the key cannot have, by the name of its variable.
     """
-    words = [override.lstrip("+").partition("=")[0] for override in typed]
     found = {
         key: os.environ[variable]
         for key, variable in ENVIRONMENT.items()
-        if os.environ.get(variable) and f"tracking.{key}" not in words
+        if os.environ.get(variable) and f"tracking.{key}" not in typed.keys
     }
     if "uri" in found:
         check_address(found["uri"], ENVIRONMENT["uri"])
     return found
 
 
-def source(config: TrackingConfig, typed: Iterable[str]) -> str:
+def source(config: TrackingConfig, typed: Sequence[str]) -> str:
     """Which variables of the environment said where a run is recorded, as words to add to an address."""
     names = [
-        ENVIRONMENT[key] for key, value in from_environment(typed).items() if getattr(config, key) == value
+        ENVIRONMENT[key]
+        for key, value in from_environment(Overrides.of(typed)).items()
+        if getattr(config, key) == value
     ]
     return f" (from {' and '.join(names)})" if names else ""
 

@@ -6,13 +6,11 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from runner.cli.manual import choices
-from runner.declare.checks import require_choice
-from runner.declare.config import CONF, restore
-from runner.declare.messages import parse
-from runner.declare.provenance import split_plugins
+from runner.declare.composer import Composer
+from runner.declare.overrides import Overrides
+from runner.declare.provenance import check_plugins
 from runner.declare.session import SessionConfig
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
@@ -42,13 +40,16 @@ class Column:
     """What they lead to."""
 
 
-def columns(directory: str | Path, overrides: Sequence[str] = ()) -> list[Column]:
+def columns(
+    directory: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequence[str] = ()
+) -> list[Column]:
     """The run as recorded, then once for every combination of the given `session` settings.
 
     Args:
         directory: a run directory.
         overrides: `session=batch`, `session.max_time=10m`, `session.queue_delay.seconds=0,600`…; none: every mode;
             and `plugins=[…]`, where the run used some.
+        config_dirs: folders with further choices of `session`.
 
     Raises:
         ConfigError: no run there, settings other than the session's, or values that do not fit.
@@ -57,12 +58,13 @@ def columns(directory: str | Path, overrides: Sequence[str] = ()) -> list[Column
     started = first(events, RunStarted)
     if started is None:
         raise ConfigError(f"nothing was recorded in {directory}", key="retime")
-    plugins, overrides = split_plugins(overrides)
-    recorded = _session(started, [], plugins)
-    wanted = _combinations(overrides) if overrides else _other_modes(recorded)
+    typed = Overrides.of(overrides)
+    composer = Composer(config_dirs, check_plugins(started.config.get("plugins"), typed.plugins))
+    recorded = _session(composer, started, Overrides())
+    wanted = _combinations(composer, typed.without_plugins()) or _other_modes(recorded)
     found = [Column("as recorded", recorded, _retime(events, started, recorded, recorded))]
     for changes in wanted:
-        session = _session(started, changes, plugins)
+        session = _session(composer, started, Overrides.of(changes))
         title = "\n".join(change.replace("session.", "").replace("session=", "") for change in changes)
         found.append(Column(title, session, _retime(events, started, recorded, session)))
     return found
@@ -75,14 +77,10 @@ def was_stopped(directory: str | Path) -> bool:
     return ended is None or ended.status != "finished"
 
 
-def _combinations(overrides: Sequence[str]) -> list[list[str]]:
-    values = [
-        [f"{override.key_or_group}={value}" for value in override.sweep_string_iterator()]
-        if override.is_sweep_override()
-        else [str(override.input_line)]
-        for override in parse(overrides)
-    ]
-    return [list(combination) for combination in itertools.product(*values)]
+def _combinations(composer: Composer, overrides: Overrides) -> list[list[str]]:
+    """Every combination of the values; none where nothing is typed."""
+    values = [[item.typed(text) for text in item.values] for item in composer.listed(overrides)]
+    return [list(combination) for combination in itertools.product(*values)] if values else []
 
 
 def _other_modes(recorded: SessionConfig) -> list[list[str]]:
@@ -94,29 +92,14 @@ def _other_modes(recorded: SessionConfig) -> list[list[str]]:
     ]
 
 
-def _session(started: RunStarted, overrides: Sequence[str], plugins: Sequence[str]) -> SessionConfig:
+def _session(composer: Composer, started: RunStarted, overrides: Overrides) -> SessionConfig:
     """The recorded session's settings with some of them changed; a choice brings the values of its file."""
-    import yaml
-
-    values: dict[str, Any] = {**started.config["session"]}
-    for override in sorted(parse(overrides), key=lambda override: "." in override.key_or_group):
-        key = override.key_or_group
-        if key == "session":
-            require_choice("session", str(override.value()), list(choices("session")))
-            path = CONF / "session" / f"{override.value()}.yaml"
-            chosen = yaml.safe_load(path.read_text(encoding="utf-8"))
-            values.update({name: value for name, value in chosen.items() if name != "defaults"})
-        elif key.startswith("session."):
-            place = values
-            *path_, last = key.split(".")[1:]
-            for name in path_:
-                place[name] = dict(place.get(name) or {})
-                place = place[name]
-            place[last] = override.value()
-        else:
-            raise ConfigError("only the session can be re-timed; run again to change anything else", key=key)
-    declaration = restore({**started.config, "session": values}, started.schemas, plugins=plugins)
-    session = declaration.config.session
+    for override in overrides:
+        if override.part != "session":
+            raise ConfigError(
+                "only the session can be re-timed; run again to change anything else", key=override.key
+            )
+    session = composer.revised("session", started.config, started.schemas, overrides)
     assert isinstance(session, SessionConfig)
     return session
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from runner.declare.config import Declaration, declare
+from runner.declare.composer import declare
+from runner.declare.config import Declaration
 from runner.engine.estimator import EstimatorNumbers
 from runner.record import faults
 from runner.record.journal import read_journal

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.declare.config import declare
+from runner.declare.composer import declare
 from runner.errors import ConfigError
 
 TARGETS = (

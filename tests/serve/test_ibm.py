@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("qiskit_ibm_runtime")
 
-from runner.declare.config import compose
+from runner.declare.composer import compose
 from runner.errors import ConfigError, ResumeError
 from runner.record.journal import read_journal
 from runner.run.execution import resume, run

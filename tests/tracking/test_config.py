@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.declare.config import compose, declare
+from runner.declare.composer import compose, declare
 from runner.errors import ConfigError
 from runner.sweep.compose import Composer
 from runner.tracking import TrackingConfig

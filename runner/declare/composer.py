@@ -1,0 +1,674 @@
+"""From what is typed to a checked declaration: conf/, further folders and plug-ins, composed by Hydra.
+
+Hydra is asked through what it offers to everybody: `initialize_config_dir`, once per folder, and the loader that it
+hands to its plug-ins. Its globals are the caller's again at once, so `runner.compose()` may be called inside somebody's
+own `initialize()` or `@hydra.main`, in any thread. What Hydra composed is remembered: it takes a tenth of a second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import os
+import re
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.declare import messages
+from runner.declare.checks import require_choice, shorten
+from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
+from runner.declare.hydra_support import refuse_outside, require_ours
+from runner.declare.overrides import Choices, Override, Overrides, Pattern
+from runner.declare.provenance import check_plugins, check_typed
+from runner.declare.registry import generation, load, register, registered
+from runner.declare.setting import PUZZLED, put
+from runner.errors import ConfigError
+from runner.run.experiment import Experiment
+
+if TYPE_CHECKING:
+    from hydra.core.config_loader import ConfigLoader
+    from omegaconf import DictConfig
+
+MOST_REMEMBERED = 128
+
+VALUES = frozenset(item.name for item in fields(RunConfig)) - frozenset(GROUPS)
+"""Keys of the configuration that are no choices."""
+
+_lock = threading.RLock()
+_loaders: dict[tuple[Path, ...], ConfigLoader] = {}
+_remembered: dict[tuple[Any, ...], DictConfig] = {}
+
+
+def compose(*overrides: str, config_dirs: Sequence[str] = ()) -> RunConfig:
+    """Compose and check a configuration exactly as the command line would.
+
+    Args:
+        overrides: Hydra overrides, e.g. `"hamiltonian=h2"`, `"optimizer.max_evaluations=50"`.
+        config_dirs: further folders with config groups, searched first.
+
+    Raises:
+        ConfigError: one line that says which key is wrong, why, and what to type instead.
+    """
+    return declare(overrides, config_dirs=config_dirs).config
+
+
+def declare(overrides: Sequence[str] | Overrides, *, config_dirs: Sequence[str] = ()) -> Declaration:
+    """Compose, resolve and check a configuration; like `compose`, and keeps what resume needs.
+
+    Raises:
+        ConfigError: see `compose`.
+    """
+    typed = Overrides.of(overrides)
+    messages.check_overrides(typed)
+    return Composer(config_dirs, typed.plugins).declare(typed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweeping:
+    """What Hydra's own part of a configuration says about a sweep."""
+
+    launcher: Any
+    """From hydra/launcher: the dataclass of ours that is chosen; None for Hydra's plain one."""
+    sweeper: Any
+    """From hydra/sweeper, likewise."""
+    choices: Mapping[str, str]
+    """`launcher` and `sweeper` by their names."""
+    params: dict[str, str]
+    """Key → swept values, of a preset."""
+    batch: int | None
+    """`hydra.sweeper.max_batch_size` of the plain sweeper."""
+    multirun: bool
+    """Whether the chosen experiment says by itself that it is a sweep."""
+    threads: int
+    """Of the first run, as far as that can be told before it is checked."""
+
+
+class Composer:
+    """Everything that can be declared: conf/, further folders, and what plug-ins add.
+
+    Args:
+        config_dirs: further folders with config groups, the first of them searched first, conf/ last.
+        plugins: modules that register further choices.
+
+    Raises:
+        ConfigError: a folder or a plug-in cannot be used.
+    """
+
+    def __init__(self, config_dirs: Sequence[str] = (), plugins: Sequence[str] = ()) -> None:
+        for directory in config_dirs:
+            messages.check_config_dir(directory)
+        self.folders = (*(Path(directory).resolve() for directory in config_dirs), CONF)
+        with _lock:
+            register(plugins)
+            self._loader = _loader(self.folders)
+        self._own = ["hydra.job.name=runner", "hydra.searchpath=[]"]
+        self._options: dict[str, list[str]] = {}
+        self._version = (self.folders, generation(), *_stamp(self.folders))
+
+    def declare(self, overrides: Sequence[str] | Overrides) -> Declaration:
+        """A declaration, checked as far as it can be without building anything.
+
+        Raises:
+            ConfigError: bad input.
+        """
+        typed = Overrides.of(overrides)
+        messages.check_overrides(typed)
+        declared = self.declaration(self.composed(typed), typed)
+        if not declared.multirun:
+            refuse_outside("run", ((item.key, item.value) for item in typed))
+        messages.check_secrets(flatten(declared.values))
+        return declared
+
+    def declaration(self, composed: DictConfig, overrides: Overrides) -> Declaration:
+        """Turn a composition into plain, checked Python; it is used up by that."""
+        from omegaconf import open_dict
+
+        directory = None
+        multirun = False
+        if "hydra" in composed:
+            multirun = _is_multirun(composed)
+            if overrides.last("hydra.run.dir") is not None:
+                with messages.translated(self.folders):
+                    directory = str(composed.hydra.run.dir)
+                messages.check_directory(directory)
+            with open_dict(composed):
+                del composed["hydra"]
+        self._write_out(composed)
+        return finished(composed, overrides, directory=directory, multirun=multirun, folders=self.folders)
+
+    def sweeping(self, overrides: Overrides) -> Sweeping:
+        """How a sweep is to be carried out, by what is typed for its first run.
+
+        Raises:
+            ConfigError: bad input, or a setting of the launcher or sweeper is wrong.
+        """
+        config = self.composed(overrides, whole=True)
+        with messages.translated(self.folders):
+            launcher, sweeper = (_live(part, config.hydra) for part in ("launcher", "sweeper"))
+        return Sweeping(
+            launcher=launcher,
+            sweeper=sweeper,
+            choices={
+                part: str(config.hydra.runtime.choices[f"hydra/{part}"]) for part in ("launcher", "sweeper")
+            },
+            params={
+                str(key): str(value) for key, value in (config.hydra.sweeper.get("params") or {}).items()
+            },
+            batch=config.hydra.sweeper.get("max_batch_size"),
+            multirun=_is_multirun(config),
+            threads=_threads(config),
+        )
+
+    def composed(self, overrides: Overrides, *, whole: bool = False) -> DictConfig:
+        """What Hydra makes of the choices, with the values set in it one by one in the order typed.
+
+        Args:
+            overrides: what is typed.
+            whole: with all of Hydra's own settings; else, where none is typed, with its mode only.
+
+        Raises:
+            ConfigError: a choice that is not there, a key that is unknown, a value of the wrong type.
+        """
+        self.check_choices(overrides)
+        values = overrides.where(lambda item: not (item.hydras or self.chooses(item)))
+        chosen = tuple(item.text for item in overrides if item not in values.items)
+        with messages.translated(self.folders):
+            config = self._hydras(chosen) if whole or _about_hydra(overrides) else self._choice(chosen).copy()
+            for override in values:
+                put(config, override)
+            _take_environment(config, overrides)
+            check_typed(config, overrides)
+        return config
+
+    def options(self, group: str) -> list[str]:
+        """The choices of a config group, in alphabetical order; none where there is no such group."""
+        if group not in self._options:
+            with _lock, _version_base():
+                found = self._loader.get_group_options(group, config_name="config", overrides=self._own)
+            self._options[group] = sorted(found)
+        return self._options[group]
+
+    def listed(self, overrides: Overrides) -> Overrides:
+        """The same with the choices of a group that match a pattern instead of the pattern."""
+        return Overrides(
+            tuple(
+                replace(item, value=Choices(tuple(item.value.matching(self.options(item.key)))))
+                if isinstance(item.value, Pattern)
+                else item
+                for item in overrides
+            )
+        )
+
+    def choice(self, group: str, name: str, changes: Mapping[str, Any], *, key: str) -> Any:
+        """One choice by itself, with some of its values changed.
+
+        For settings that name several choices of one group at once.
+
+        Args:
+            group: config group.
+            name: a choice of it; any name, where the changes hold `schema: NAME` or `schema: {NAME: {setting: value}}`.
+            changes: what differs from the choice's or schema's values.
+            key: dotted path of the setting that holds the changes, for messages.
+
+        Raises:
+            ConfigError: no such choice, or it refuses one of the values, as it would if it were declared alone.
+        """
+        from omegaconf import OmegaConf
+
+        require_choice(key, name, [name] if "schema" in changes else self.options(group))
+        root = OmegaConf.create({group: self._named(group, name, changes)})
+        typed = [
+            Override.to(f"{group}.{setting}", value)
+            for setting, value in changes.items()
+            if setting != "schema"
+        ]
+        try:
+            return self._changed(root, group, Overrides(tuple(typed)))
+        except ConfigError as error:
+            where = f"{group}."
+            if error.key is None or not error.key.startswith(where):
+                raise
+            text = str(error).removeprefix(f"{error.key}: ")
+            raise ConfigError(text, key=f"{key}.{error.key.removeprefix(where)}") from error
+
+    def revised(
+        self, group: str, values: Mapping[str, Any], schemas: Mapping[str, str], overrides: Overrides
+    ) -> Any:
+        """A part of a recorded configuration with some of it typed anew; a choice brings what its file says.
+
+        Args:
+            group: the part.
+            values: the whole recorded configuration.
+            schemas: group → name of the schema.
+            overrides: what is typed, about the part alone.
+
+        Raises:
+            ConfigError: bad input.
+        """
+        from omegaconf import OmegaConf
+
+        messages.check_overrides(overrides)
+        self.check_choices(overrides)
+        with messages.translated(self.folders):
+            node = OmegaConf.merge(
+                OmegaConf.structured(registered()[group][schemas[group]]),
+                as_it_was(dict(values), dict(schemas), registered())[group],
+            )
+            chosen = overrides.last(group)
+            if chosen is not None:
+                node = self._upon(node, group, schemas[group], str(chosen.value))
+        root = OmegaConf.create({**values, group: node})
+        return self._changed(root, group, overrides.where(lambda item: item.key != group))
+
+    def _changed(self, root: DictConfig, group: str, overrides: Overrides) -> Any:
+        """The live object of one part of a configuration after its values are set."""
+        from omegaconf import OmegaConf
+
+        with messages.translated(self.folders):
+            OmegaConf.set_struct(root, True)
+            for override in overrides:
+                put(root, override)
+        messages.check_resolvable(root)
+        messages.check_complete(root)
+        with messages.translated(self.folders):
+            return OmegaConf.to_object(root[group])
+
+    def _named(self, group: str, name: str, changes: Mapping[str, Any]) -> DictConfig:
+        """A choice composed alone, or a schema that is named in its place."""
+        from omegaconf import OmegaConf
+
+        if "schema" not in changes:
+            return self._alone(group, name)[group].copy()
+        given, known = changes["schema"], registered()[group]
+        schema, values = (
+            next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else (given, {})
+        )
+        require_choice(f"{group}.schema", str(schema), list(known))
+        node: DictConfig = OmegaConf.structured(known[schema])
+        with messages.translated(self.folders):
+            return OmegaConf.merge(node, values, {"name": name})  # type: ignore[return-value]
+
+    def _write_out(self, composed: DictConfig) -> None:
+        """Check the choices that the experiment names, and write out those of further folders: a resumed run has none.
+
+        Raises:
+            ConfigError: as `choice`.
+        """
+        from omegaconf import OmegaConf
+
+        cls = OmegaConf.get_type(composed, "experiment")
+        names = cls.names_choices if isinstance(cls, type) and issubclass(cls, Experiment) else {}
+        for setting, group in names.items():
+            messages.check_resolvable(composed)
+            entries: Any = OmegaConf.to_container(composed.experiment, resolve=True)
+            for index, entry in enumerate(entries[setting]):
+                name, changes = named_choice(entry, f"experiment.{setting}[{index}]")
+                live = self.choice(group, name, changes, key=f"experiment.{setting}[{index}]")
+                if any((folder / group / f"{name}.yaml").is_file() for folder in self.folders[:-1]):
+                    usual = self.choice(group, name, {}, key=f"experiment.{setting}[{index}]")
+                    values = {key: value for key, value in asdict(usual).items() if key != "name"}
+                    schema = {schema_name(group, type(live)): values}
+                    composed.experiment[setting][index] = {name: {"schema": schema, **changes}}
+
+    def _alone(self, group: str, name: str) -> DictConfig:
+        """One choice composed without any other; not to be changed."""
+        key = (f"{group}/{name}", *self._version)
+        with _lock:
+            if key not in _remembered:
+                with messages.translated(self.folders):
+                    _remember(key, self._hydras([], config=f"{group}/{name}"))
+            return _remembered[key]
+
+    def _upon(self, base: DictConfig, group: str, schema: str, name: str) -> DictConfig:
+        """A choice composed upon a base that takes the place of its schema's defaults."""
+        from hydra.core.config_store import ConfigStore
+
+        with _lock:
+            store = ConfigStore.instance()
+            store.store(group=f"schema/{group}", name=schema, node=base)
+            try:
+                found: DictConfig = self._hydras([], config=f"{group}/{name}")[group]
+            finally:
+                store.store(group=f"schema/{group}", name=schema, node=registered()[group][schema])
+        return found
+
+    def completions(self, words: Sequence[str], last: str) -> list[str]:
+        """What the last word of a command line may become, in alphabetical order.
+
+        Args:
+            words: the overrides before it.
+            last: the word as far as it is typed.
+        """
+        from omegaconf import OmegaConf
+
+        sign, start = re.match(r"([+~]*)(.*)", last).groups()  # type: ignore[union-attr]
+        group, equals, _ = start.partition("=")
+        if equals and group in GROUPS:
+            found = [f"{group}={name}" for name in self.options(group)]
+        else:
+            try:
+                config = self.composed(Overrides.of(words))
+            except ConfigError:  # what was typed before is not right yet
+                config = self.composed(Overrides())
+            path = group if equals else group.rpartition(".")[0]
+            node = OmegaConf.select(config, path) if path else config
+            found = list(_below(node, path)) if not equals else [f"{group}={_shown(node)}"]
+            found = [word for word in found if not word.startswith("hydra")]
+        return sorted(sign + word for word in found if word.startswith(start))
+
+    def check_choices(self, overrides: Overrides) -> None:
+        """Refuse a choice that a config group does not have.
+
+        Raises:
+            ConfigError: with the nearest valid name.
+        """
+        messages.check_choices(overrides, self.options)
+
+    def chooses(self, override: Override) -> bool:
+        """Whether an override names a choice of a config group; a mapping is no choice."""
+        key = override.key
+        if "." in key or key in VALUES or isinstance(override.value, dict):
+            return False
+        return key in GROUPS or bool(self.options(key))
+
+    def _choice(self, chosen: tuple[str, ...]) -> DictConfig:
+        """A composition without values set in it, made once; not to be changed."""
+        from omegaconf import open_dict
+
+        key = (chosen, *self._version)
+        with _lock:
+            if key not in _remembered:
+                config = self._hydras(chosen)
+                check_typed(config, Overrides.of(chosen))
+                with open_dict(config):
+                    config.hydra = {"mode": config.hydra.mode}  # half of the copying would be for the rest
+                _remember(key, config)
+            return _remembered[key]
+
+    def _hydras(self, chosen: Sequence[str], *, config: str = "config") -> DictConfig:
+        """What Hydra itself composes, beginning with a file."""
+        from hydra.types import RunMode
+
+        try:
+            with _lock, _version_base():
+                words = [*self._own, *chosen]
+                return self._loader.load_configuration(config, words, RunMode.RUN, from_shell=False)
+        except PUZZLED as error:
+            if isinstance(error, ConfigError) or not chosen:
+                raise
+            raise ConfigError(
+                f"{shorten(' '.join(chosen), 80)!r} cannot be composed ({shorten(str(error), 80)}); see --help"
+            ) from error
+
+
+def finished(
+    composed: DictConfig,
+    overrides: Overrides,
+    *,
+    directory: str | None = None,
+    multirun: bool = False,
+    folders: Sequence[Path] = (CONF,),
+) -> Declaration:
+    """The declaration that a configuration without Hydra's part amounts to.
+
+    Raises:
+        ConfigError: it is incomplete, or one of its values is wrong.
+    """
+    from omegaconf import OmegaConf
+
+    messages.check_resolvable(composed)
+    messages.check_complete(composed)
+    with messages.translated(folders):
+        values = OmegaConf.to_container(composed, resolve=True)
+        config = OmegaConf.to_object(composed)
+    assert isinstance(config, RunConfig)
+    assert isinstance(values, dict)
+    return Declaration(
+        config=config,
+        overrides=overrides.texts,
+        values={str(key): value for key, value in values.items()},
+        schemas=schema_names(config),
+        directory=directory,
+        multirun=multirun,
+    )
+
+
+def choice(group: str, name: str, changes: Mapping[str, Any], *, key: str) -> Any:
+    """One choice of conf/ or of a plug-in by itself; see `Composer.choice`."""
+    return Composer().choice(group, name, changes, key=key)
+
+
+def named_choice(entry: Any, key: str) -> tuple[str, dict[str, Any]]:
+    """Name and settings of a choice that a setting names.
+
+    Args:
+        entry: a name, or {name: {setting: value}}.
+        key: dotted path of the setting, for the message.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(entry, dict) and len(entry) == 1:
+        ((name, changes),) = entry.items()
+        if isinstance(changes, dict):
+            return str(name), changes
+    elif isinstance(entry, str):
+        return entry, {}
+    raise ConfigError(
+        f"must be a name or {{name: {{setting: value}}}}, got {entry!r}; write e.g. cobyla", key=key
+    )
+
+
+def schema_name(group: str, cls: type[Any]) -> str | None:
+    """The name a dataclass is registered with; None where it is not."""
+    return next((name for name, known in registered()[group].items() if known is cls), None)
+
+
+def schema_names(config: RunConfig) -> dict[str, str]:
+    """Which registered schema each group's dataclass is.
+
+    Raises:
+        ConfigError: a choice has none, so nobody could check it.
+    """
+    names = {}
+    for group, schemas in registered().items():
+        name = schema_name(group, type(getattr(config, group)))
+        if name is None:
+            raise ConfigError(
+                f"names no schema; let its file begin with `defaults: [/schema/{group}/NAME@_here_, _self_]`, "
+                f"NAME being one of {shorten(', '.join(schemas), 110)}",
+                key=group,
+            )
+        names[group] = name
+    return names
+
+
+def restore(
+    values: dict[str, Any],
+    schemas: dict[str, str],
+    overrides: Sequence[str] = (),
+    *,
+    plugins: Sequence[str] = (),
+) -> Declaration:
+    """Rebuild a declaration from a run directory's config.yaml and the schema names in its journal.
+
+    Args:
+        values: the configuration.
+        schemas: group → name of the schema.
+        overrides: what was typed for it.
+        plugins: modules that may be imported for it; those it names itself are not enough.
+
+    Raises:
+        ConfigError: it used a plug-in that was not named again, or the values no longer fit the schemas.
+    """
+    from omegaconf import OmegaConf
+
+    load(check_plugins(values.get("plugins"), plugins))
+    known = registered()
+    with messages.translated():
+        root = OmegaConf.structured(RunConfig)
+        for group, name in schemas.items():
+            if name not in known.get(group, {}):
+                raise ConfigError(f"its schema {name!r} is not known to this version", key=group)
+            root[group] = OmegaConf.structured(known[group][name])
+            _take_kinds(root[group], values.get(group))
+        merged = OmegaConf.merge(root, as_it_was(values, schemas, known))
+    assert OmegaConf.is_dict(merged)
+    return finished(merged, Overrides.of(overrides))  # type: ignore[arg-type]
+
+
+def _take_kinds(node: DictConfig, values: Any) -> None:
+    """Give a field that may be a list or a dictionary the kind of its recorded value: the two do not merge."""
+    from omegaconf import OmegaConf
+
+    for key, value in values.items() if isinstance(values, dict) else ():
+        if key in node and isinstance(value, dict) and OmegaConf.is_list(node[key]):
+            node[key] = value
+
+
+def as_it_was(values: dict[str, Any], schemas: dict[str, str], known: Any) -> dict[str, Any]:
+    """Recorded values with what was so before there was a key for it: no circuit was scheduled on a device."""
+    backend, schema = values.get("backend"), schemas.get("backend", "")
+    if not isinstance(backend, dict) or "schedule" in backend or schema in NEVER_SCHEDULED:
+        return values
+    if not hasattr(known["backend"][schema], "schedule"):
+        return values
+    return {**values, "backend": {**backend, "schedule": False}}
+
+
+NEVER_SCHEDULED = ("ideal", "noisy", "ibm")
+"""Backends on which it makes no difference."""
+
+
+def _below(node: Any, path: str) -> Iterator[str]:
+    """The keys of a part of the configuration as they are typed: those of parts end with a dot or are choices."""
+    from omegaconf import OmegaConf
+
+    for name in node if OmegaConf.is_dict(node) else ():
+        key = f"{path}.{name}" if path else str(name)
+        inner = not OmegaConf.is_missing(node, name) and OmegaConf.is_dict(node[name])
+        yield from (f"{key}=", f"{key}.") if key in GROUPS else [f"{key}." if inner else f"{key}="]
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def _remember(key: tuple[Any, ...], config: DictConfig) -> None:
+    if len(_remembered) >= MOST_REMEMBERED:
+        _remembered.clear()
+    _remembered[key] = config
+
+
+def _live(part: str, hydra: DictConfig) -> Any:
+    """The dataclass behind a launcher or sweeper of ours; None for Hydra's plain ones.
+
+    Raises:
+        ConfigError: it is a plug-in of Hydra's, or one of its values is wrong.
+    """
+    from omegaconf import OmegaConf
+
+    node = hydra[part]
+    if "_target_" in node:
+        require_ours(part, str(hydra.runtime.choices[f"hydra/{part}"]), str(node["_target_"]))
+        return None
+    return OmegaConf.to_object(node)
+
+
+def _threads(composed: DictConfig) -> int:
+    """Threads that a composed run declares; 1 where that is bad input, which is refused when runs are checked."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return max(int(OmegaConf.select(composed, "backend.threads")), 1)
+    except (OmegaConfBaseException, TypeError, ValueError):
+        return 1
+
+
+def _take_environment(config: DictConfig, overrides: Overrides) -> None:
+    """Record where MLflow's own variables say, unless that was typed or nothing is to be recorded."""
+    from omegaconf import OmegaConf
+
+    from runner.tracking.config import from_environment
+
+    if OmegaConf.select(config, "tracking.enabled"):
+        for key, value in from_environment(overrides).items():
+            OmegaConf.update(config, f"tracking.{key}", value)
+
+
+def _about_hydra(overrides: Overrides) -> bool:
+    return any(item.hydras for item in overrides)
+
+
+def _is_multirun(composed: DictConfig) -> bool:
+    from hydra.types import RunMode
+
+    return bool(composed.hydra.mode == RunMode.MULTIRUN)
+
+
+def _loader(folders: tuple[Path, ...]) -> ConfigLoader:
+    """Hydra's loader for some folders, the last of them conf/, made once; Hydra's globals are left as they were."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.core.utils import JobRuntime
+    from hydra.version import VersionBase
+
+    if folders not in _loaders:
+        theirs, version, job = GlobalHydra.instance(), VersionBase.instance(), JobRuntime.instance()
+        name = job.get("name")
+        GlobalHydra.set_instance(copy.copy(theirs))
+        GlobalHydra.instance().clear()
+        VersionBase.set_instance(copy.copy(version))
+        try:
+            with initialize_config_dir(str(folders[-1]), job_name="runner", version_base=VERSION):
+                loader = GlobalHydra.instance().config_loader()
+        finally:
+            GlobalHydra.set_instance(theirs)
+            VersionBase.set_instance(version)
+            job.set("name", name)
+        for folder in reversed(folders[:-1]):  # heeded because `hydra.searchpath` is always set
+            loader.get_search_path().prepend("command-line", f"file://{folder}")
+        _loaders[folders] = loader
+    return _loaders[folders]
+
+
+VERSION = "1.3"
+"""The version of Hydra whose ways conf/ is written for."""
+
+
+@contextlib.contextmanager
+def _version_base() -> Iterator[None]:
+    """Hydra's ways of 1.2 and later meanwhile; where the caller chose older ones, they hold again afterwards."""
+    from hydra.version import VersionBase, setbase
+    from packaging.version import Version
+
+    theirs = VersionBase.instance()
+    chosen = theirs.getbase()
+    if isinstance(chosen, Version) and chosen >= Version("1.2"):
+        yield
+        return
+    VersionBase.set_instance(copy.copy(theirs))
+    setbase(VERSION)
+    try:
+        yield
+    finally:
+        VersionBase.set_instance(theirs)
+
+
+def _stamp(folders: Sequence[Path]) -> tuple[Any, ...]:
+    """Changes when a file of a folder does: a process may live longer than a version of a choice."""
+    return tuple(
+        sorted((entry.path, entry.stat().st_mtime_ns) for folder in folders for entry in _files(folder))
+    )
+
+
+def _files(folder: str | Path) -> Iterator[os.DirEntry[str]]:
+    for entry in os.scandir(folder):
+        if entry.is_dir():
+            yield from _files(entry.path)
+        else:
+            yield entry
