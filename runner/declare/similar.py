@@ -110,8 +110,8 @@ class _Base:
         return OmegaConf.to_container(changed, resolve=True), OmegaConf.to_object(changed)
 
 
-PARTS = frozenset(RunConfig.__dataclass_fields__) - {"plugins"}
-"""Parts of the configuration whose values can be set without composing again."""
+PARTS = frozenset(RunConfig.__dataclass_fields__) - {"plugins", "tracking"}
+"""Parts of the configuration whose values can be set without composing again; those left out are the same for all."""
 
 
 def _is_value(override: Override) -> bool:

@@ -6,7 +6,7 @@ import pytest
 
 from runner.declare.composer import compose, declare
 from runner.errors import ConfigError
-from runner.sweep.compose import Composer
+from runner.sweep.compose import Planner
 from runner.tracking import TrackingConfig
 from runner.tracking.config import source
 from runner.tracking.store import absolute
@@ -61,12 +61,10 @@ def test_mlflows_variables_count_after_what_is_typed(monkeypatch):
     assert source(typed, ["tracking.uri=sqlite:///mine.db"]) == " (from MLFLOW_EXPERIMENT_NAME)"
     assert declare(["seed=2"]).values["tracking"]["uri"] == "http://lab:5000"  # the content of config.yaml
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
-    with Composer(["seed=1,2"]) as composer:
-        assert composer.declare(("seed=1",)).config.tracking.uri == "http://lab:5000"
-        assert (
-            composer.declare(("seed=1", "tracking.uri=sqlite:///x.db")).config.tracking.uri
-            == "sqlite:///x.db"
-        )
+    planner = Planner(["seed=1,2"])
+    assert planner.declare(("seed=1",)).config.tracking.uri == "http://lab:5000"
+    typed = planner.declare(("seed=1", "tracking.uri=sqlite:///x.db"))
+    assert typed.config.tracking.uri == "sqlite:///x.db"
 
 
 @pytest.mark.parametrize("value", ["./mlruns", "databricks", "http://me:verysecretword@lab"])
