@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.declare.files import read_text
 from runner.errors import ConfigError
+from runner.record.directory import read_result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -220,7 +221,7 @@ def parameters_of_run(run: str, runs: Path) -> Any:
         raise ConfigError(
             f"no run {run!r} with a result in {runs}; name a folder there", key="ansatz.initial"
         )
-    values = _named(json.loads((directory / "result.json").read_text(encoding="utf-8")))
+    values = _named(read_result(directory / "result.json"))
     if not values:
         raise ConfigError(f"run {run!r} has no parameters; name a finished run", key="ansatz.initial")
     return values

@@ -10,6 +10,7 @@ from runner.cli.list import existing, result, runs, state
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.declare.config import flatten
 from runner.errors import ConfigError
+from runner.record.files import read_mapping
 
 VERB = Verb(
     name="compare",
@@ -98,16 +99,10 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        return flatten(yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8")) or {})
-    except OSError:
+        return flatten(read_mapping(path / "config.yaml"))
+    except FileNotFoundError:
         return {}
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(
-            f"{path / 'config.yaml'} cannot be read as YAML; restore it or delete it"
-        ) from error
 
 
 def _shown(value: Any) -> str:

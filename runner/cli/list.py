@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
-from runner.record.directory import OUTPUTS
+from runner.record.directory import OUTPUTS, read_result
 
 VERB = Verb(
     name="list",
@@ -103,7 +102,7 @@ def row(path: Path) -> list[str]:
 def result(path: Path) -> dict[str, Any]:
     """The content of result.json; empty where there is none yet."""
     try:
-        return dict(json.loads((path / "result.json").read_text(encoding="utf-8")))
+        return read_result(path / "result.json")
     except (OSError, ValueError):
         return {}
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_of
-from runner.record.directory import OUTPUTS, RunDirectory
+from runner.record.directory import OUTPUTS, RunDirectory, read_result, read_sessions
 from runner.record.events import Note, RunEnded, RunStarted, SessionChanged
 
 VERB = Verb(
@@ -77,8 +76,8 @@ def _summary(files: RunDirectory) -> None:
 
     if not (files.result.is_file() and files.session.is_file()):
         return
-    content: dict[str, Any] = json.loads(files.result.read_text(encoding="utf-8"))
-    sessions = json.loads(files.session.read_text(encoding="utf-8"))["sessions"]
+    content: dict[str, Any] = read_result(files.result)
+    sessions = read_sessions(files.session)
     started = first(read_journal(files.journal).events, RunStarted)
     result = RunResult(**content, directory=files.path)
     exact = started is not None and started.schemas.get("estimator") == "exact"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from runner.declare.foreign import OLDEST_QPY, load_qpy
 from runner.errors import ConfigError
+from runner.record import files
 
 MAX_BYTES = 50_000_000
 """No file that people write by hand or by program is larger."""
@@ -35,16 +35,9 @@ def read_bytes(path: Path, key: str) -> bytes:
         ConfigError: it is missing, unreadable, too large, or a folder, pipe or device, which would never end.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):
-            what = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
-            raise ConfigError(f"{path} is {what}; give an existing file", key=key)
-        if status.st_size > MAX_BYTES:
-            raise ConfigError(f"{path} is larger than {MAX_BYTES} bytes; give a smaller file", key=key)
-        with path.open("rb") as file:
-            return file.read(MAX_BYTES)
-    except ConfigError:
-        raise
+        return files.read_bytes(path, MAX_BYTES)
+    except ConfigError as error:
+        raise ConfigError(str(error), key=key) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ConfigError(f"{path} cannot be read ({reason}); give an existing file", key=key) from error

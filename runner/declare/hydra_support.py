@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError
+from runner.record.files import read_text
 
 PAGE = "docs/hydra.md"
 PLAIN = {
@@ -224,7 +225,7 @@ def check_file(path: Path, name: Path) -> None:
     """
     import yaml
 
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     if name.parts[0] == "hydra" and (len(name.parts) != 3 or name.parts[1] not in ("launcher", "sweeper")):
         raise ConfigError(
             f"is not honoured: of Hydra's groups only launcher and sweeper are; see {PAGE}", key=str(path)

@@ -23,6 +23,7 @@ from runner.declare.hydra_support import check_file, refuse_key
 from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import foreign_keys
 from runner.errors import ConfigError, ConfigWarning
+from runner.record.files import read_bytes, read_text
 from runner.record.redaction import names_secret, protect_saved, redact, secret_in
 
 if TYPE_CHECKING:
@@ -172,10 +173,8 @@ def check_yaml(path: Path) -> None:
     """
     import yaml
 
-    if path.stat().st_size > MAX_YAML_BYTES:
-        raise ConfigError(f"is larger than {MAX_YAML_BYTES} bytes; split it", key=str(path))
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_bytes(path, MAX_YAML_BYTES).decode()
     except UnicodeDecodeError as error:
         raise ConfigError(
             f"is not UTF-8 text (byte {error.start}); save it as UTF-8", key=str(path)
@@ -421,7 +420,7 @@ def _where(text: str, key: str, folders: Sequence[Path]) -> str:
     for folder in folders if match else ():
         path = folder / f"{match[1]}.yaml"  # type: ignore[index]
         if path.is_file():
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for number, line in enumerate(read_text(path).splitlines(), 1):
                 if re.match(rf"\s*{re.escape(key.rpartition('.')[2])}\s*:", line):
                     return f" ({path}:{number})"
             return f" ({path})"

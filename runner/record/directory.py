@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 
 from runner.errors import ConfigError, StorageError
+from runner.record.files import read_object
 
 OUTPUTS = Path("outputs")
 """Everything the runner writes, relative to the current folder."""
@@ -115,6 +116,61 @@ class RunDirectory:
             with contextlib.suppress(OSError):
                 temporary.unlink(missing_ok=True)
             raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The content of a result.json, each known name with a value of its type.
+
+    Raises:
+        ConfigError: it is damaged.
+        OSError: it is missing or unreadable.
+    """
+    content = read_object(path)
+    for name, value in content.items():
+        if value is not None and not isinstance(value, RESULT_TYPES.get(name, object)):
+            raise ConfigError(f"{path} is damaged ({name} is a {type(value).__name__}); restore it")
+    return content
+
+
+def read_sessions(path: Path) -> list[dict[str, Any]]:
+    """The sessions that a session.json lists.
+
+    Raises:
+        ConfigError: it is damaged.
+        OSError: it is missing or unreadable.
+    """
+    sessions = read_object(path).get("sessions")
+    if isinstance(sessions, list) and all(
+        isinstance(one, dict) and all(isinstance(one.get(name), str) for name in ("id", "status", "reason"))
+        for one in sessions
+    ):
+        return sessions
+    raise ConfigError(f"{path} is damaged (it lists no sessions); restore it")
+
+
+_NUMBERS = (
+    "energy", "stddev", "reference_energy", "error", "error_sigmas", "exact_energy", "outside_sector", "evaluations",
+    "iterations", "usage_seconds", "cost", "wall_seconds", "seed",
+)  # fmt: skip
+_TEXTS = (
+    "experiment",
+    "status",
+    "stop_reason",
+    "energy_kind",
+    "exact_method",
+    "reference_note",
+    "mlflow_run_id",
+)
+RESULT_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(_NUMBERS, (int, float)),
+    **dict.fromkeys(_TEXTS, str),
+    "parameters": list,
+    "parameter_names": list,
+    "session_ids": list,
+    "table": list,
+    "versions": dict,
+}
+"""What the values of result.json are, where they are not null."""
 
 
 def _fresh(wanted: Path) -> Path:

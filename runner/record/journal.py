@@ -24,10 +24,11 @@ from types import TracebackType
 from typing import Self
 from zlib import crc32
 
-from runner.errors import JournalError, StorageError
+from runner.errors import ConfigError, JournalError, StorageError
 from runner.record import faults
 from runner.record.encoding import from_line, to_line
 from runner.record.events import RUN, Event, RunEnded, Vocabulary
+from runner.record.files import MAX_LINE, open_ordinary, require_ordinary
 from runner.record.log import EventLog, OpenFile
 
 FORMAT = 1
@@ -265,17 +266,23 @@ class JournalReader:
         size = self._file.size
         if not self.damaged and size < self.offset:
             self.damaged = f"the file became shorter than the {known} events already read"
-        rest, reached, self._torn = b"", self.offset, 0
+        reached, self._torn = self.offset, 0
+        begun: list[bytes] = []
         while not self.damaged and reached < size:
             chunk = self._file.read(min(size - reached, CHUNK), reached)
             if not chunk:
                 break
             reached += len(chunk)
-            *lines, rest = (rest + chunk).split(b"\n") if b"\n" in chunk else (rest + chunk,)
-            for line in lines:
-                if not self._check(line):
-                    break
-            self._torn = len(rest)
+            begun.append(chunk)
+            if b"\n" in chunk:
+                *lines, rest = b"".join(begun).split(b"\n")
+                begun = [rest]
+                for line in lines:
+                    if not self._check(line):
+                        break
+            self._torn = sum(map(len, begun))
+            if self._torn > MAX_LINE and not self.damaged:
+                self.damaged = f"line {len(self.events) + 1} is longer than {MAX_LINE} bytes"
         return range(known, len(self.events))
 
     def _check(self, line: bytes) -> bool:
@@ -322,6 +329,8 @@ def read_journal(path: str | Path) -> JournalContents:
         reader.scan()
     except OSError as error:
         raise JournalError(f"no journal can be read at {path}: {error.strerror}") from error
+    except ConfigError as error:
+        raise JournalError(f"no journal can be read at {path}: {error}") from error
     return JournalContents(reader.events, reader.dropped)
 
 
@@ -352,7 +361,7 @@ def is_ended(path: str | Path) -> bool:
 
 def is_open(path: str | Path) -> bool:
     """Whether a living process is writing this journal; the kernel forgets the dead."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_ordinary(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -366,7 +375,11 @@ def is_open(path: str | Path) -> bool:
 def _open(path: Path, flags: int) -> int:
     """Open `path` for appending and lock it against every other writer."""
     try:
+        if not flags:
+            require_ordinary(path)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+    except ConfigError as error:
+        raise JournalError(str(error)) from error
     except FileExistsError as error:
         raise JournalError(f"{path} exists already; resume it or choose another directory") from error
     except FileNotFoundError as error:

@@ -21,6 +21,7 @@ from runner.record.events import (
     SessionChanged,
     Vocabulary,
 )
+from runner.record.files import open_ordinary
 
 Kind = TypeVar("Kind", bound=Event)
 
@@ -39,7 +40,7 @@ class OpenFile:
     def __init__(self, path: Path) -> None:
         """Raises an OSError where it cannot be opened."""
         self.path = path
-        self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.descriptor = open_ordinary(path)
 
     def read(self, count: int, offset: int) -> bytes:
         """`count` bytes at `offset`, or fewer when the file ends before."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.checks import require_choice
 from runner.declare.composer import restore
 from runner.errors import ConfigError
-from runner.record.directory import RunDirectory
+from runner.record.directory import RunDirectory, read_result
 from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted
 from runner.record.journal import read_journal
 from runner.record.log import first, of
@@ -58,7 +58,7 @@ class Exported:
         _same(circuit, hamiltonian, events)
         values: list[float] = []
         if files.result.is_file():
-            values = json.loads(files.result.read_text(encoding="utf-8")).get("parameters") or []
+            values = read_result(files.result).get("parameters") or []
         return cls(hamiltonian, circuit, list(values), events)
 
     def bound(self) -> QuantumCircuit:

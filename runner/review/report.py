@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +14,7 @@ from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
 from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted, SessionChanged
+from runner.record.files import read_bytes, read_object, read_rows
 from runner.record.journal import read_journal
 from runner.record.log import first, last, of
 from runner.record.redaction import redact
@@ -238,7 +237,7 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
 def _header(directory: Path) -> dict[str, Any]:
     """What sweep.json says of how the sweep was declared; nothing where somebody made the table by hand."""
     try:
-        return dict(json.loads((directory / "sweep.json").read_text(encoding="utf-8")))
+        return read_object(directory / "sweep.json")
     except FileNotFoundError:
         return {}
 
@@ -256,8 +255,7 @@ def read_table(path: Path) -> list[dict[str, Any]]:
         ConfigError: there is no such file.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(file)]
+        return [{key: _value(text) for key, text in row.items()} for row in read_rows(path)]
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {(error.strerror or '').lower()}", key="report") from error
 
@@ -432,7 +430,7 @@ def _embedded(folder: Path, plots: Plots | None) -> list[dict[str, Any]]:
     return [
         {
             "caption": caption,
-            "data": base64.b64encode((folder / name).read_bytes()).decode(),
+            "data": base64.b64encode(read_bytes(folder / name)).decode(),
             "plot": None if plots is None else plots.of(name),
         }
         for name, caption in CAPTIONS.items()

@@ -14,10 +14,11 @@ from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
 from runner.declare.provenance import check_plugins, not_trusted
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
-from runner.record.directory import OUTPUTS, RunDirectory
+from runner.record.directory import OUTPUTS, RunDirectory, read_result
 from runner.record.encoding import encode
 from runner.record.environment import environment
 from runner.record.events import Estimate, Evaluation, Event, ProblemPosed, RunEnded, RunStarted
+from runner.record.files import read_mapping
 from runner.record.journal import Journal, is_open, read_journal
 from runner.record.log import first, last, of
 from runner.run.results import RunResult
@@ -93,7 +94,7 @@ def complete(
     started = first(events, RunStarted)
     assert started is not None
     config = started.config
-    content = json.loads(files.result.read_text(encoding="utf-8"))
+    content = read_result(files.result)
     done = []
     if _lacks_figures(files, events, overrides):
         from runner.review.report import illustrate
@@ -191,22 +192,15 @@ def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
-    import yaml
-
     try:
-        text = files.config.read_text(encoding="utf-8")
         current = json.loads(
-            encode(yaml.safe_load(text) or {})
+            encode(read_mapping(files.config))
         )  # the journal has words for what JSON cannot say
     except OSError:
         return  # the journal holds it too
-    except UnicodeDecodeError as error:
-        raise ResumeError(
-            f"{files.config} is not UTF-8 text any more (byte {error.start}); restore it or delete it"
-        ) from error
-    except yaml.YAMLError as error:
-        raise ResumeError(f"{files.config} is no valid YAML any more; restore it or delete it") from error
-    before, now = flatten(dict(recorded)), flatten(current if isinstance(current, dict) else {})
+    except ConfigError as error:
+        raise ResumeError(str(error)) from error
+    before, now = flatten(dict(recorded)), flatten(current)
     changed = [key for key in {**before, **now} if before.get(key) != now.get(key)]
     if changed:
         key, *others = changed

@@ -15,6 +15,7 @@ from typing import Any
 
 from runner.errors import ConfigError, JournalError
 from runner.record.directory import RunDirectory
+from runner.record.files import open_ordinary, read_first, read_object, read_rows, read_text
 from runner.record.journal import is_ended, is_open
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
@@ -54,7 +55,7 @@ class SweepDirectory:
         """
         directory = cls(Path(path).absolute())
         try:
-            directory.header = json.loads((directory.path / "sweep.json").read_text(encoding="utf-8"))
+            directory.header = read_object(directory.path / "sweep.json")
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{path} holds no readable sweep.json, so it is not a sweep", key="resume"
@@ -98,7 +99,7 @@ class SweepDirectory:
         RunDirectory(self.path).write(self._plan, "".join(lines))
 
     def _planned(self) -> str:
-        return self._plan.read_text(encoding="utf-8") if self._plan.exists() else ""
+        return read_text(self._plan) if self._plan.exists() else ""
 
     def check_planned(self, tasks: Sequence[Task]) -> None:
         """Refuse a sweep whose plan does not hold all of its runs.
@@ -141,9 +142,8 @@ class SweepDirectory:
     def swept(self) -> list[str]:
         """The keys that runs differ in, as the first planned run has them."""
         try:
-            with self._plan.open(encoding="utf-8") as file:
-                return list(json.loads(file.readline())["label"])
-        except (OSError, ValueError):
+            return list(read_first(self._plan)["label"])
+        except (OSError, ValueError, LookupError):
             return []
 
     def task(
@@ -171,14 +171,14 @@ class SweepDirectory:
     def look(self, task: Task) -> Row:
         """How far a run has come, from its directory alone."""
         with suppress(OSError, ValueError):
-            return task.row(**json.loads(task.failure.read_text(encoding="utf-8")))
+            return task.row(**read_object(task.failure))
         journal = task.directory / "journal.jsonl"
         if not journal.is_file():
             return task.row(status="waiting")
         if is_open(journal):
             return task.row(status="running")
         try:
-            result = json.loads((task.directory / "result.json").read_text(encoding="utf-8"))
+            result = read_object(task.directory / "result.json")
         except (OSError, ValueError):
             result = {}
         if not result or not is_ended(journal):
@@ -197,7 +197,7 @@ class SweepDirectory:
         Raises:
             JournalError: another process is carrying it out.
         """
-        descriptor = os.open(self.path / "sweep.json", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = open_ordinary(self.path / "sweep.json")
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -223,8 +223,7 @@ class SweepDirectory:
     def read_table(self) -> list[dict[str, str]]:
         """The lines of sweep.csv as it is; none where there is no such file."""
         try:
-            with self.table.open(newline="", encoding="utf-8") as file:
-                return list(csv.DictReader(file))
+            return read_rows(self.table)
         except OSError:
             return []
 

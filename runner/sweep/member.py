@@ -19,6 +19,7 @@ from typing import Any, Self
 from runner.declare.composer import restore
 from runner.declare.config import Declaration, RunConfig
 from runner.errors import Interrupted, JournalError, RunnerError, in_words
+from runner.record.files import read_text
 from runner.record.journal import is_open, read_journal
 from runner.run.signals import StopFlag
 
@@ -183,7 +184,7 @@ def _end_after(sentinel: int) -> None:
 def stopped(sweep: Path) -> int | None:
     """The signal a sweep was stopped with; None while it may go on."""
     try:
-        return int((sweep / STOP_FILE).read_text(encoding="utf-8") or signal.SIGINT)
+        return int(read_text(sweep / STOP_FILE, 100) or signal.SIGINT)
     except (FileNotFoundError, ValueError):
         return None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import tempfile
 import time
@@ -11,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.record.files import read_object, read_rows
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig
 from runner.tracking.presentation import PARAMETER_LENGTH, TAG_LENGTH, copy, key_of, printable, table
@@ -110,8 +110,7 @@ def _status(counts: Mapping[str, int]) -> str:
 
 def _rows(directory: Path) -> list[dict[str, str]]:
     try:
-        with (directory / "sweep.csv").open(newline="", encoding="utf-8") as file:
-            return list(csv.DictReader(file))
+        return read_rows(directory / "sweep.csv")
     except OSError:
         return []
 
@@ -119,7 +118,7 @@ def _rows(directory: Path) -> list[dict[str, str]]:
 def _tags(directory: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Command, state and description."""
     try:
-        header: dict[str, Any] = json.loads((directory / "sweep.json").read_text(encoding="utf-8"))
+        header: dict[str, Any] = read_object(directory / "sweep.json")
     except (OSError, ValueError):
         header = {}
     command = " ".join(["python -m runner -m", *map(str, header.get("overrides", ()))])

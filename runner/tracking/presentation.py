@@ -11,6 +11,7 @@ from typing import Any
 
 from runner.hamiltonian import unit_of
 from runner.record.events import RunStarted, SessionChanged
+from runner.record.files import read_bytes
 from runner.record.redaction import redact, redact_value
 from runner.run.results import energy_lines, outside_in_words
 from runner.tracking.translation import Translation, number
@@ -79,7 +80,7 @@ TEXT = {".yaml", ".json", ".html", ".txt", ".md", ".svg", ".log", ".csv"}
 def copy(source: Path, target: Path) -> None:
     """Copy a file for the store; text without secrets."""
     if source.suffix in TEXT:
-        text = source.read_text(encoding="utf-8", errors="replace")
+        text = read_bytes(source).decode(errors="replace")
         target.write_text(redact(text), encoding="utf-8")
     else:
         shutil.copyfile(source, target)

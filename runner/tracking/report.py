@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from runner.record.files import read_object
+
 FILE = "mlflow.json"
 
 
@@ -86,7 +88,7 @@ class Progress:
     def load(cls, directory: Path, file: str = FILE) -> Progress:
         """What the file says; a fresh start where there is none or it makes no sense."""
         try:
-            content: dict[str, Any] = json.loads((directory / file).read_text(encoding="utf-8"))
+            content: dict[str, Any] = read_object(directory / file)
             known = {field.name for field in fields(cls)}  # another version may have written more
             return cls(**{key: value for key, value in content.items() if key in known})
         except (OSError, ValueError, AttributeError):

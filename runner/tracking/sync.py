@@ -19,6 +19,7 @@ from typing import Any
 from runner.errors import JournalError
 from runner.record.encoding import from_line
 from runner.record.events import RunStarted
+from runner.record.files import MAX_BYTES, open_ordinary, read_mapping
 from runner.record.journal import JournalReader, is_open, read_journal
 from runner.record.log import first
 from runner.record.redaction import redact
@@ -375,12 +376,10 @@ def recorded_config(directory: Path) -> TrackingConfig:
 
     A run that was recorded with tracking off goes where the environment says, if it says something.
     """
-    import yaml
-
     content: Any
     try:
-        content = yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")) or {}
-    except (OSError, ValueError, yaml.YAMLError):
+        content = read_mapping(directory / "config.yaml")
+    except (OSError, ValueError):
         events = read_journal(directory / "journal.jsonl").events
         started = first(events, RunStarted)
         content = {} if started is None else started.config
@@ -447,8 +446,8 @@ def bring_in_parents(
 
     parents = {}
     for run in runs:
-        with (run / "journal.jsonl").open("rb") as file, contextlib.suppress(ValueError):
-            started = from_line(file.readline())
+        with os.fdopen(open_ordinary(run / "journal.jsonl"), "rb") as file, contextlib.suppress(ValueError):
+            started = from_line(file.readline(MAX_BYTES))
             if isinstance(started, RunStarted) and started.parent:
                 parents[started.experiment] = _digest(started.parent)
     where = config or (recorded_config(runs[0]) if runs else TrackingConfig())
@@ -482,7 +481,7 @@ def _digest(text: str) -> str:
 
 def _count(directory: Path) -> int:
     """Events in a journal, by its lines."""
-    with (directory / "journal.jsonl").open("rb") as file:
+    with os.fdopen(open_ordinary(directory / "journal.jsonl"), "rb") as file:
         return sum(chunk.count(b"\n") for chunk in _chunks(file))
 
 

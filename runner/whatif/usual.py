@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.declare.config import Declaration, RunConfig
 from runner.record.directory import OUTPUTS
+from runner.record.files import read_first, read_object
 
 EVALUATIONS: Mapping[str, tuple[float, float]] = {
     "adam": (140.0, 0.04),
@@ -124,10 +125,10 @@ def _newest() -> list[Path]:
 def _taken(path: Path, wanted: dict[str, Any]) -> dict[str, float] | None:
     """What a finished run of this configuration took; None of any other, or where a file cannot be read."""
     try:
-        result = json.loads((path / "result.json").read_text(encoding="utf-8"))
+        result = read_object(path / "result.json")
         if result["status"] != "finished" or _comparable(_config(path)) != wanted:
             return None
-        jobs = json.loads((path / "session.json").read_text(encoding="utf-8"))["jobs"]
+        jobs = read_object(path / "session.json")["jobs"]
         numbers = {name: float(result[name]) for name in ("usage_seconds", "cost", "evaluations")}
         return {**numbers, "jobs": float(len(jobs))}
     except (OSError, ValueError, KeyError, TypeError):
@@ -136,8 +137,7 @@ def _taken(path: Path, wanted: dict[str, Any]) -> dict[str, float] | None:
 
 def _config(path: Path) -> dict[str, Any]:
     """The configuration in the journal's first line; quicker to read than config.yaml."""
-    with (path / "journal.jsonl").open(encoding="utf-8") as journal:
-        return dict(json.loads(next(iter(journal)))["config"])
+    return dict(read_first(path / "journal.jsonl")["config"])
 
 
 def _comparable(values: Mapping[str, Any]) -> dict[str, Any]:

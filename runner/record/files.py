@@ -1,0 +1,174 @@
+"""Reading files that somebody else may have made: ordinary ones only, up to a size, never waiting for anybody."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from yaml import Node
+
+MAX_BYTES = 256 * 2**20
+"""Largest file of a run or sweep directory that is read at once."""
+MAX_LINE = 2**30
+"""Longest line of a journal [bytes]."""
+MAX_YAML = 1_000_000
+"""Largest YAML file."""
+MAX_NODES = 100_000
+"""Values that a YAML file may have once its aliases are written out."""
+
+
+def open_ordinary(path: str | Path) -> int:
+    """A descriptor to read a file with; a pipe, device or socket, which would never end, is not opened.
+
+    Raises:
+        ConfigError: it is no ordinary file.
+        OSError: it is missing or unreadable.
+    """
+    require_ordinary(path)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        _require_ordinary(path, os.fstat(descriptor))  # it may have been exchanged meanwhile
+    except ConfigError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def require_ordinary(path: str | Path) -> None:
+    """Refuse a folder, pipe, device or socket.
+
+    Raises:
+        ConfigError: it is one.
+        OSError: it is missing.
+    """
+    _require_ordinary(path, os.stat(path))
+
+
+def _require_ordinary(path: str | Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        what = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
+        raise ConfigError(f"{path} is {what}; give an existing file")
+
+
+def read_bytes(path: str | Path, most: int = MAX_BYTES) -> bytes:
+    """The content of an ordinary file.
+
+    Raises:
+        ConfigError: it is no ordinary file, or larger than `most` bytes.
+        OSError: it is missing or unreadable.
+    """
+    with os.fdopen(open_ordinary(path), "rb") as file:
+        try:
+            content = file.read(most + 1)
+        except BlockingIOError as error:
+            raise OSError(errno.EIO, "it has no content to read") from error
+    if content is None or len(content) > most:
+        raise ConfigError(f"{path} is larger than {most} bytes; give a smaller file")
+    return content
+
+
+def read_text(path: str | Path, most: int = MAX_BYTES) -> str:
+    """The text of an ordinary file.
+
+    Raises:
+        ConfigError: it is no ordinary file, larger than `most` bytes, or not UTF-8.
+        OSError: it is missing or unreadable.
+    """
+    try:
+        return read_bytes(path, most).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not text (byte {error.start}); save it as UTF-8") from error
+
+
+def read_object(path: str | Path) -> dict[str, Any]:
+    """The JSON object in an ordinary file.
+
+    Raises:
+        ConfigError: it is no ordinary file, too large, or holds no JSON object.
+        OSError: it is missing or unreadable.
+    """
+    return _object(path, read_text(path))
+
+
+def read_first(path: str | Path) -> dict[str, Any]:
+    """The JSON object in the first line of an ordinary file.
+
+    Raises:
+        ConfigError: it is no ordinary file, the line is too long, or holds no JSON object.
+        OSError: it is missing or unreadable.
+    """
+    with os.fdopen(open_ordinary(path), "rb") as file:
+        line = file.readline(MAX_BYTES)
+    return _object(path, line.decode(errors="replace"))
+
+
+def read_rows(path: str | Path) -> list[dict[str, str]]:
+    """The lines of a CSV file under the names in its first.
+
+    Raises:
+        ConfigError: it is no ordinary file, too large, not UTF-8, or no CSV.
+        OSError: it is missing or unreadable.
+    """
+    try:
+        return list(csv.DictReader(io.StringIO(read_text(path), newline="")))
+    except csv.Error as error:
+        raise ConfigError(f"{path} is no CSV file ({error}); restore it") from error
+
+
+def _object(path: str | Path, text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} is damaged ({' '.join(str(error).split())[:80]}); restore it") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} is damaged (it holds no JSON object); restore it")
+    return content
+
+
+def read_mapping(path: str | Path) -> dict[str, Any]:
+    """The YAML mapping in an ordinary file; empty where it holds nothing.
+
+    Raises:
+        ConfigError: it is no ordinary file, too large also once aliases are written out, or no YAML mapping.
+        OSError: it is missing or unreadable.
+    """
+    import yaml
+
+    try:
+        text = read_bytes(path, MAX_YAML).decode()
+    except UnicodeDecodeError as error:
+        told = f"{path} is not UTF-8 text any more (byte {error.start}); restore it or delete it"
+        raise ConfigError(told) from error
+    try:
+        _count(yaml.compose(text, yaml.SafeLoader), {})
+        content = yaml.safe_load(text) or {}
+    except ConfigError:
+        raise ConfigError(
+            f"{path} expands to more than {MAX_NODES} values; restore it or delete it"
+        ) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML; restore it or delete it") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no YAML mapping; restore it or delete it")
+    return content
+
+
+def _count(node: Node | None, known: dict[int, int]) -> int:
+    """How many values a node has once every alias is written out; a node within itself recurses without end."""
+    if node is None or not isinstance(node.value, list):
+        return 1
+    if id(node) not in known:
+        parts = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
+        known[id(node)] = 1 + sum(_count(part, known) for part in parts)
+    if known[id(node)] > MAX_NODES:
+        raise ConfigError("too many values")
+    return known[id(node)]

@@ -1,0 +1,238 @@
+"""What somebody else made, a file or a run directory, is refused in one line where it cannot be read: never a hang."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+import pytest
+
+from runner.__main__ import main
+from runner.declare.config import compose
+from runner.declare.foreign import load_npy
+from runner.errors import ConfigError
+from runner.record import files
+from runner.run.execution import run
+
+QUIET = ("run.figures=false", "tracking=off")
+
+
+@pytest.fixture(autouse=True)
+def patience() -> Iterator[None]:
+    """Whoever waits for a pipe is woken after a while, and the test fails."""
+
+    def give_up(_signum: int, _frame: FrameType | None) -> None:
+        raise TimeoutError("somebody waits for a pipe")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+def make_socket(path: Path) -> None:
+    """A socket in the file system."""
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(path))
+
+
+ODD: dict[str, Callable[[Path], object]] = {
+    "pipe": os.mkfifo,
+    "socket": make_socket,
+    "folder": Path.mkdir,
+    "device": lambda path: path.symlink_to("/dev/zero"),
+    "endless": lambda path: path.symlink_to("/proc/kmsg"),
+}
+
+
+WORDS = [
+    ["hamiltonian=file", "hamiltonian.path=odd"], ["ansatz=file", "ansatz.path=odd"], ["inspect", "odd"],
+    ["hamiltonian=file", "hamiltonian.path=odd", "hamiltonian.format=fcidump"], ["ansatz.initial=odd"],
+    ["hamiltonian=maxcut", "hamiltonian.path=odd"], ["hamiltonian=qubo", "hamiltonian.path=odd"],
+    ["hamiltonian=molecule", "hamiltonian.xyz_file=odd"],
+    *([verb, "odd"] for verb in ("resume", "retime", "report", "export", "sync", "compare", "watch")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(kind, words) for kind in ODD for words in (WORDS if kind == "pipe" else WORDS[:3])],
+    ids=lambda value: value if isinstance(value, str) else " ".join(value),
+)
+def test_K16_pipes_and_devices_are_refused(
+    workdir: Path, capsys: pytest.CaptureFixture[str], kind: str, words: list[str]
+) -> None:
+    """As the value of every key that takes a path, and as the argument of every verb: exit 2, nothing created."""
+    ODD[kind](Path("odd"))
+    options = (
+        []
+        if words[0] in ("inspect", "resume", "retime", "report", "export", "sync", "compare", "watch")
+        else QUIET
+    )
+    assert main([*words, *options]) == 2
+    assert capsys.readouterr().err.count("\n") <= 2
+    assert [path.name for path in workdir.iterdir()] == ["odd"]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run that finished."""
+    folder = tmp_path_factory.mktemp("recorded") / "run"
+    run(compose("optimizer.max_evaluations=3", *QUIET), directory=str(folder))
+    return folder
+
+
+QUICK = [
+    ["retime", "run"],
+    ["export", "run", "--format=csv"],
+    ["compare", "run", "run"],
+    ["watch", "run"],
+    ["list"],
+]
+SLOW = [
+    ["resume", "run"],
+    ["report", "run"],
+    ["export", "run", "--format=qpy", "--bound", "-o", "out"],
+    ["sync", "run"],
+]
+FILES = ["journal.jsonl", "config.yaml", "result.json", "session.json", "mlflow.json"]
+
+
+def assert_in_words(
+    recorded: Path,
+    file: str,
+    make: Callable[[Path], object],
+    words: list[str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A verb ends with at most one line when a file of the run directory is something else."""
+    place = Path("outputs/runs/run") if words == ["list"] else Path("run")
+    shutil.copytree(recorded, place)
+    (place / file).unlink(missing_ok=True)
+    make(place / file)
+    assert main(words) in (0, 1, 2, 4), words
+    error = capsys.readouterr().err
+    assert "Traceback" not in error, words
+    assert sum(line.startswith("error") for line in error.splitlines()) <= 1
+    shutil.rmtree(place)
+
+
+def test_K16_a_received_run_with_a_pipe_in_it_hangs_nobody(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each file of a run directory as a pipe."""
+    for words in QUICK:
+        for file in FILES:
+            assert_in_words(recorded, file, os.mkfifo, words, capsys)
+    for words in SLOW[:2]:
+        assert_in_words(recorded, "journal.jsonl", os.mkfifo, words, capsys)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("words", SLOW, ids=lambda words: words[0])
+def test_K16_a_received_run_with_a_pipe_in_it_hangs_nobody_whatever_the_verb(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """The verbs that draw, simulate and upload, each with each file as a pipe."""
+    for file in FILES:
+        assert_in_words(recorded, file, os.mkfifo, words, capsys)
+
+
+DAMAGED = {
+    "deep": b'{"a":' + b"[" * 100_000,
+    "list": b"[1]",
+    "text": b"\xff\xfe{",
+    "empty": b"",
+    "wrong": b'{"status": {}, "sessions": 3, "energy": []}',
+    "bomb": b"a: &a [x, x, x, x, x, x, x, x, x]\n"
+    + b"".join(b"%c: &%c [%s]\n" % (98 + i, 98 + i, b", ".join([b"*%c" % (97 + i)] * 9)) for i in range(12)),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_K17_damaged_files_of_a_received_run_are_one_line(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    """Nested a hundred thousand deep, of another type, no text, an alias bomb: at most one line."""
+    for words in QUICK:
+        for file in FILES[1:]:
+            assert_in_words(recorded, file, lambda path: path.write_bytes(DAMAGED[damage]), words, capsys)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("words", SLOW, ids=lambda words: words[0])
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_K17_damaged_files_of_a_received_run_are_one_line_whatever_the_verb(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], damage: str, words: list[str]
+) -> None:
+    """The verbs that draw, simulate and upload."""
+    for file in FILES[1:]:
+        assert_in_words(recorded, file, lambda path: path.write_bytes(DAMAGED[damage]), words, capsys)
+
+
+def npy(array: np.ndarray) -> bytes:
+    """As NumPy writes it."""
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<c16", "u1", "?", "<i4"])
+@pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 0, 3)])
+def test_K17_arrays_are_read_as_numpy_reads_them(order: str, dtype: str, shape: tuple[int, ...]) -> None:
+    """Against numpy.load, which made the same bytes."""
+    array = np.asarray(np.arange(np.prod(shape, dtype=int)).reshape(shape), dtype=dtype, order=order)
+    found = load_npy(npy(array), "it", "k")
+    expected = np.load(io.BytesIO(npy(array)))
+    assert found.dtype == expected.dtype
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        npy(np.array([print], dtype=object)),
+        npy(np.array(["x"])),
+        npy(np.zeros(2, dtype=[("a", "f8")])),
+        npy(np.zeros(4))[:-1],
+        npy(np.zeros(4)) + b"x",
+        npy(np.zeros(4)).replace(b"(4,)", b"(9999999999999,)"),
+        npy(np.zeros(4)).replace(b"(4,), }         ", b"(-4,), }        "),
+        b"\x93NUMPY\x09\x00",
+        b"",
+    ],
+    ids=range(9),
+)
+def test_K17_arrays_of_anything_but_the_claimed_numbers_are_refused(content: bytes) -> None:
+    """Pickles, texts, records, and headers that claim what is not there: nothing is allocated or unpickled."""
+    with pytest.raises(ConfigError, match=r"^k: it "):
+        load_npy(content, "it", "k")
+
+
+def test_K17_a_journal_line_without_end_is_not_kept(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Longer than any line of ours: the reader stops there, and says so."""
+    from runner.record import journal
+
+    Path("run").mkdir()
+    Path("run/journal.jsonl").write_bytes(b"x" * 5_000_000)
+    monkeypatch.setattr(journal, "MAX_LINE", 1 << 20)
+    contents = journal.read_journal("run/journal.jsonl")
+    assert list(contents.events) == []
+    assert "longer than" in (contents.dropped or "")
+
+
+def test_K17_large_files_are_not_read(workdir: Path) -> None:
+    """A file with more than the bound, of which the disk holds nothing."""
+    with Path("large").open("wb") as file:
+        file.truncate(files.MAX_BYTES + 1)
+    with pytest.raises(ConfigError, match="larger than"):
+        files.read_object("large")
