@@ -306,7 +306,7 @@ class RuntimeJob:
 
     def cancel(self) -> None:
         """Cancel the job; one that is over refuses."""
-        if not self._service.timeline.act(lambda: self._service.machine.cancel_job(self.record)):
+        if not self._service.cancel_job(self.record):
             raise RuntimeSessionError(
                 f"Job cannot be cancelled: job {self.job_id()} is {self.status()} already."
             )

@@ -181,16 +181,38 @@ class LocalRuntimeService:
 
     def find_session(self, session_id: str) -> SessionRecord:
         """Return what is remembered of a session or batch."""
-        if session_id not in self.machine.sessions:
+        record = self.known_session(session_id)
+        if record is None:
             raise ConfigError(f"Session not found: {session_id}")
-        return self.machine.sessions[session_id]
+        return record
+
+    def known_session(self, session_id: str) -> SessionRecord | None:
+        """Return what is remembered of a session or batch; None of one that was not opened here."""
+        return self.machine.sessions.get(session_id)
+
+    def session_records(self) -> list[SessionRecord]:
+        """Return what is remembered of every session and batch, oldest first."""
+        return list(self.machine.sessions.values())
+
+    def close_session(self, session: SessionRecord) -> None:
+        """Let a session or batch take no more jobs; those submitted run to their end."""
+        self.timeline.act(lambda: self.machine.close_session(session))
+
+    def cancel_session(self, session: SessionRecord) -> None:
+        """Let a session or batch take no more jobs and cancel those that wait; running ones complete."""
+        self.timeline.act(lambda: self.machine.cancel_session(session))
 
     def sessions(self, *, state: str | None = None) -> list[dict[str, Any]]:
         """Return the details of every session and batch, oldest first."""
-        records = list(self.machine.sessions.values())
+        records = self.session_records()
         return self.timeline.act(
             lambda: [self.details(record) for record in records if state is None or record.state == state]
         )
+
+    def present_details(self, session: SessionRecord) -> dict[str, Any]:
+        """Return its `details` at the present time."""
+        found: dict[str, Any] = self.timeline.act(lambda: self.details(session))
+        return found
 
     def details(self, session: SessionRecord) -> dict[str, Any]:
         """Return the fifteen facts of `Session.details()` (S20)."""
@@ -297,7 +319,7 @@ class LocalRuntimeService:
             seed: In place of the service's.
             priority: Higher goes first among those that wait for a free device.
         """
-        limit = self.plan.max_job_time
+        limit = self.plan.max_time("job")
         if max_execution_time is not None:
             if session is not None and max_execution_time > session.max_time:
                 raise ConfigError(
@@ -338,6 +360,10 @@ class LocalRuntimeService:
             timeline.stir()
         timeline.deliver()
         return job
+
+    def cancel_job(self, job: Job) -> bool:
+        """Cancel a job; False if it is over already."""
+        return bool(self.timeline.act(lambda: self.machine.cancel_job(job)))
 
     def job(self, job_id: str) -> RuntimeJob:
         """Return a job by id."""

@@ -77,13 +77,13 @@ class Session:
         """Take no more jobs; those submitted run to their end, then the session closes at once."""
         self._active = False
         if (record := self._record) is not None:
-            self._service.timeline.act(lambda: self._service.machine.close_session(record))
+            self._service.close_session(record)
 
     def cancel(self) -> None:
         """Take no more jobs and cancel those that wait; running ones complete."""
         self._active = False
         if (record := self._record) is not None:
-            self._service.timeline.act(lambda: self._service.machine.cancel_session(record))
+            self._service.cancel_session(record)
 
     def require_open(self) -> None:
         """Refuse what comes after `close()` or `cancel()` through this object (S17)."""

@@ -195,7 +195,7 @@ class Runtime:
         try:
             self.ledger.submitted(entry, job, None if private else json.dumps(params).encode())
         except StorageError as error:
-            self.service.timeline.act(lambda: self.service.machine.cancel_job(job))
+            self.service.cancel_job(job)
             self.ledger.lost(entry, str(error))
             raise ApiError(507, f"The job cannot be recorded: {error}", code=ledgers.INTERNAL_CODE) from error
         if job.final:
@@ -210,12 +210,10 @@ class Runtime:
             if backend is None:
                 raise ApiError(400, "'backend' is required.")
             return self.device.backend
-        if session_id not in self.service.machine.sessions:
-            if session_id in self.ledger.sessions:
-                raise refused(_closed())
+        record = self.service.known_session(session_id)
+        if record is None and session_id not in self.ledger.sessions:
             raise ApiError(400, f"Session not found: {session_id}")
-        record = self.service.find_session(session_id)
-        if not record.accepting:
+        if record is None or not record.accepting:
             raise refused(_closed())
         return (Batch if record.mode == BATCH else Session).from_id(session_id, self.service)
 
@@ -287,7 +285,7 @@ class Runtime:
             ApiError: it is over already.
         """
         job = self.ledger.live.get(entry.id)
-        if job is None or not self.service.timeline.act(lambda: self.service.machine.cancel_job(job)):
+        if job is None or not self.service.cancel_job(job):
             raise ApiError(
                 409,
                 f"Job {entry.id} is {self.ledger.state(entry)} already.",
@@ -360,9 +358,8 @@ class Runtime:
         Raises:
             ApiError: nobody knows it.
         """
-        if session_id in self.service.machine.sessions:
-            record = self.service.find_session(session_id)
-            details = self.service.timeline.act(lambda: self.service.details(record))
+        if (record := self.service.known_session(session_id)) is not None:
+            details = self.service.present_details(record)
             reason = record.reason
         elif session_id in self.ledger.sessions:
             details = self.ledger.sessions[session_id]
@@ -394,11 +391,9 @@ class Runtime:
         Raises:
             ApiError: nobody knows it.
         """
-        machine = self.service.machine
-        if session_id in machine.sessions:
-            record = self.service.find_session(session_id)
-            end = machine.cancel_session if cancel else machine.close_session
-            self.service.timeline.act(lambda: end(record))
+        if (record := self.service.known_session(session_id)) is not None:
+            end = self.service.cancel_session if cancel else self.service.close_session
+            end(record)
             self.pace.nudge()
         elif session_id not in self.ledger.sessions:
             raise not_found("Session", session_id)
@@ -408,7 +403,7 @@ class Runtime:
     def usage(self) -> dict[str, Any]:
         """What the instance has used, in all its lives: sessions by active time, everything else by QPU time."""
         now = self.pace.now()
-        live = sum(session.usage(now) or 0.0 for session in list(self.service.machine.sessions.values()))
+        live = sum(session.usage(now) or 0.0 for session in self.service.session_records())
         used, limit = live + self._past_usage + self.ledger.job_usage, self.plan.allocation
         answer: dict[str, Any] = {
             "instance_id": CRN,
