@@ -131,3 +131,73 @@ for line in ("--help", "--help optimizer", "optimizer=coblya", "seed=abc", "-sc 
 
     told = [line.split("|")[1:] for line in done.stdout.splitlines() if line.startswith("imported by")]
     assert told == [["--help"], ["--help optimizer"], ["optimizer=coblya"], ["seed=abc"], ["-sc query=bash"]]
+
+
+ROOMS = ("run", "services", "whatif", "runtime")
+"""Where what we made ourselves is asked for what it states, never for a name it may have."""
+
+MAY_LACK_IT = {
+    "runner/run/execution.py": {"yaml"},
+    "runner/run/gradient.py": {"a", "angle", "angle.gradient(p)", "circuit.global_phase"},
+    "runner/run/transpiler.py": {"backend"},
+    "runner/services/ibm.py": {"job", "pub"},
+    "runner/runtime/backends.py": {"operation"},
+    "runner/declare/composer.py": {"known['backend'][schema]"},
+    "runner/declare/foreign.py": {"operation"},
+    "runner/declare/messages.py": {"error"},
+    "runner/declare/registry.py": {"module"},
+}
+"""File → things of Qiskit, the client, PyYAML, OmegaConf or a plug-in that are asked whether they have an attribute."""
+
+
+def probes(path: Path) -> set[str]:
+    """What `getattr` with a written name and `hasattr` are asked of in a file."""
+    return {
+        ast.unparse(node.args[0])
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in ("getattr", "hasattr")
+        and isinstance(node.args[1], ast.Constant | ast.JoinedStr)
+    }
+
+
+@pytest.mark.parametrize("room", [*ROOMS, "experiments"])
+def test_services_backends_plans_and_configs_are_not_probed(room: str) -> None:
+    """What differs between ours is stated (runner/services/protocol.py) or in a base class."""
+    paths = EXPERIMENTS if room == "experiments" else [p for p in HOUSE if p.parent.name == room]
+    found = {path.relative_to(ROOT).as_posix(): probes(path) for path in paths}
+
+    assert {name: asked for name, asked in found.items() if asked - MAY_LACK_IT.get(name, set())} == {}
+
+
+def test_nobody_reaches_into_a_service() -> None:
+    """Its clock and machine are handed in; only what paces a served one holds its lock."""
+    reached = {
+        (path.relative_to(ROOT).as_posix(), ast.unparse(node))
+        for path in HOUSE + EXPERIMENTS
+        if path.parent.name != "runtime"
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Attribute)
+        and node.attr in ("machine", "timeline", "clock", "plan")
+        and ast.unparse(node.value).rpartition(".")[2].lstrip("_") in ("service", "machine", "timeline")
+        and (node.attr in ("machine", "timeline") or isinstance(node.ctx, ast.Store))
+    }
+
+    assert reached == {("runner/serve/pace.py", "self.service.timeline")}
+
+
+def test_a_plans_longest_times_are_known_in_one_place() -> None:
+    """Everybody else asks it: `Plan.max_time`."""
+    places = {
+        path.relative_to(ROOT).as_posix()
+        for path in HOUSE + EXPERIMENTS
+        for node in ast.walk(parsed(path))
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in ("max_session_time", "max_batch_time", "max_job_time")
+        )
+        or (isinstance(node, ast.Constant) and node.value in (28_800, 10_800))
+    }
+
+    assert places == {"runner/runtime/plan.py"}

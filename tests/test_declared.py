@@ -156,6 +156,18 @@ for name in ("well", "plain"):
     assert first[0].energy_unit == "eV"
     assert unit(first) == "eV"
     assert f"{error:+.3g} eV ({100 * error / 2:.2g} %) from the reference" in done.stdout
-    assert "energy_unit" not in second[0]
+    assert "energy_unit" not in (tmp_path / "plain" / "journal.jsonl").read_text(encoding="utf-8")
     assert unit(second) == "units of H"
     assert "-2.500000" in done.stdout
+
+
+def test_a_sweeps_page_has_the_unit_that_the_sweep_recorded(tmp_path: Path) -> None:
+    """Also one of a plug-in that is not installed where the page is made."""
+    pytest.importorskip("plotly")
+    from runner.review.report import sweep_page
+
+    (tmp_path / "sweep.csv").write_text("run,seed,status,energy\na,1,finished,-1.0\nb,2,finished,-2.0\n")
+    header = {"overrides": ["seed=1,2"], "schemas": {"hamiltonian": "well"}, "energy_unit": "eV"}
+    (tmp_path / "sweep.json").write_text(json.dumps(header), encoding="utf-8")
+
+    assert "energy (eV)" in sweep_page(tmp_path, interactive=True).read_text(encoding="utf-8")

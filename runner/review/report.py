@@ -208,7 +208,9 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
     plots = Plots(interactive)
     rows = read_table(directory / "sweep.csv")
     header = _header(directory)
-    axes = SweepAxes.of(rows, energy_unit=in_words(unit_by(None, header.get("schemas", {}))))
+    axes = SweepAxes.of(
+        rows, energy_unit=in_words(unit_by(header.get("energy_unit"), header.get("schemas", {})))
+    )
     files = RunDirectory(directory)
     files.figures.mkdir(exist_ok=True)
     save(sweep_overview(rows, axes), files.figures / "sweep.png")

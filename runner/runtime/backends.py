@@ -358,9 +358,8 @@ def noise_of(backend: BackendV2) -> Callable[[], Any] | None:
     """Return what makes the noise model of an attached backend: its own for Aer, its error rates for a
     device.
     """
-    options = getattr(backend, "options", None)
     if is_simulator(backend):
-        return lambda: getattr(options, "noise_model", None)
+        return lambda: backend.options.noise_model
 
     def from_rates() -> Any:
         from runner.engine import DeviceNoise
