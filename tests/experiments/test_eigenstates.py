@@ -65,7 +65,7 @@ def test_the_curve_of_hydrogen_is_exact_with_uccsd(workdir: Path) -> None:
     assert len(result.session_ids) == 1
 
     first = next(e for e in events(result, "job.submitted") if e.workload == "bond_length=1.5")
-    assert np.ravel(first["pubs"][0]["values"]).any()  # not the Hartree–Fock state again
+    assert np.ravel(first.pubs[0]["values"]).any()  # not the Hartree–Fock state again
 
 
 @pytest.mark.parametrize(

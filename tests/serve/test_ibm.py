@@ -110,8 +110,8 @@ def test_energies_agree_with_the_run_in_process(finished: RunResult, tmp_path: P
     local = run(compose(*WORDS, *DEVICE), directory=str(tmp_path / "local"))
     one, other = (events(result.directory, "evaluation")[0] for result in (finished, local))
 
-    assert math.isclose(one["stddev"], other["stddev"], rel_tol=0.2)
-    assert abs(one["energy"] - other["energy"]) < 5 * math.hypot(one["stddev"], other["stddev"])
+    assert math.isclose(one.stddev, other.stddev, rel_tol=0.2)
+    assert abs(one.energy - other.energy) < 5 * math.hypot(one.stddev, other.stddev)
     assert finished.reference_energy == local.reference_energy
 
 
@@ -127,7 +127,7 @@ def test_a_submitted_job_is_fetched_not_repeated(served: Any, finished: RunResul
     assert result.status == "finished"
     assert ids[:4] == [event.job for event in events(finished.directory, "job.submitted")][:4]
     assert submissions(served) == before + len(ids) - 4
-    old, new = (events(path, "evaluation")[2]["energy"] for path in (finished.directory, broken))
+    old, new = (events(path, "evaluation")[2].energy for path in (finished.directory, broken))
     assert old == new
 
 
@@ -140,7 +140,7 @@ def test_a_job_whose_id_was_lost_is_found_by_its_tag(
     resume(broken)
     ids = [event.job for event in events(broken, "job.submitted")]
 
-    assert ids[2] == events(finished.directory, "job.submitted")[2]["job"]
+    assert ids[2] == events(finished.directory, "job.submitted")[2].job
     # the killed one, and the first of the result, which the finished run has submitted under the same tag
     assert submissions(served) == before + len(ids) - 4
 
