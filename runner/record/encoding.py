@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -28,8 +27,8 @@ def encode(fields: Mapping[str, Any]) -> bytes:
     return _dump({key: _plain(item) for key, item in fields.items()})
 
 
-def to_line(event: Event) -> bytes:
-    """What the line of an event says from its time, which is now, up to its checksum.
+def to_line(event: Event, moment: float) -> bytes:
+    """What the line of an event says from its time up to its checksum.
 
     A run spends more time here than in anything else it records. Its events have few forms, so what a form needs is
     worked out once, and numbers are not looked at one by one: those that are not finite become ``null``, and then
@@ -38,7 +37,7 @@ def to_line(event: Event) -> bytes:
     Raises:
         TypeError: a field holds what no event can hold.
     """
-    return b"".join((b',"t":', orjson.dumps(time.time()), fields_of(event)))
+    return b"".join((b',"t":', orjson.dumps(moment), fields_of(event)))
 
 
 def fields_of(event: Event) -> bytes:
@@ -172,3 +171,21 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"an event cannot hold a {kind.__name__}")
+
+
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""What a text begins with that spreadsheets take for a formula."""
+
+
+def as_cell(value: Any) -> Any:
+    """A value for a table that spreadsheets open: numbers as they are, text never as a formula.
+
+    A name somebody else gave may begin like one; with an apostrophe before it, it is shown and not worked out.
+    """
+    if not isinstance(value, str) or not value.startswith(_FORMULA):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value

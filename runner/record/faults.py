@@ -3,7 +3,7 @@
 The k-th time (counted from 1, in each process) that the program reaches `point`, `action` happens::
 
     kill9 | term | int     the process sends itself the signal
-    enospc | eio | erofs   an OSError with that number
+    enospc | eio | erofs | enolck   an OSError with that number
     sleep | sleep=SECONDS  a pause, 30 s unless said
     memory                 a MemoryError
     starve                 from now on the process gets no more memory than it has
@@ -21,7 +21,12 @@ import time
 from collections import Counter
 
 _SIGNALS = {"kill9": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
-_ERRORS = {"enospc": errno.ENOSPC, "eio": errno.EIO, "erofs": errno.EROFS}
+_ERRORS = {
+    "enospc": errno.ENOSPC,
+    "eio": errno.EIO,
+    "erofs": errno.EROFS,
+    "enolck": errno.ENOLCK,
+}
 
 
 def _parse(text: str) -> dict[tuple[str, int], str]:

@@ -13,7 +13,6 @@ is also how soon it is noticed that somebody deleted the file.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 import time
@@ -25,10 +24,11 @@ from typing import Self
 from zlib import crc32
 
 from runner.errors import ConfigError, JournalError, StorageError
-from runner.record import faults
+from runner.record import clock, faults
 from runner.record.encoding import from_line, to_line
 from runner.record.events import RUN, Event, RunEnded, Vocabulary
 from runner.record.files import MAX_LINE, open_ordinary, require_ordinary
+from runner.record.lock import lock
 from runner.record.log import EventLog, OpenFile
 
 FORMAT = 1
@@ -82,6 +82,8 @@ class Journal:
         self._hurried = 0
         self._failure: str | None = None
         self._waiting: list[bytes] = []
+        last = reader.events[-1].t if reader.events else 0.0
+        self._ahead = max(last - clock.now(), 0.0)  # where the clock was set back since another process wrote
 
     @classmethod
     def create(cls, path: str | Path, *, write: Callable[[int, bytes], int] = os.write) -> Self:
@@ -124,7 +126,7 @@ class Journal:
 
     def write(self, event: Event) -> int:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
-        line = to_line(event)
+        line = to_line(event, clock.now() + self._ahead)
         now = time.monotonic()
         with self._lock:
             self._hurried = self._hurried + 1 if now - self._written < HURRY else 0
@@ -134,7 +136,7 @@ class Journal:
 
     def write_later(self, event: Event) -> None:
         """Append one event, in a hurry only with the next one: for what can be worked out again from those before."""
-        line = to_line(event)
+        line = to_line(event, clock.now() + self._ahead)
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
@@ -363,9 +365,11 @@ def is_open(path: str | Path) -> bool:
     """Whether a living process is writing this journal; the kernel forgets the dead."""
     descriptor = open_ordinary(path)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        lock(descriptor, Path(path), shared=True)
     except BlockingIOError:
         return True
+    except StorageError:
+        return False  # where there are no locks nobody may write
     else:
         return False
     finally:
@@ -388,15 +392,17 @@ def _open(path: Path, flags: int) -> int:
         raise JournalError(f"there is no journal at {path}") from error
     except OSError as error:
         raise _storage_error(path, error) from error
-    for _ in range(20):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(0.02)  # a reader asking `is_open` holds it for microseconds
-        else:
-            return descriptor
-    os.close(descriptor)
-    raise JournalError(f"{path} is being written by another process")
+    try:
+        lock(descriptor, path, wait=0.4)  # a reader asking `is_open` holds it for microseconds
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise JournalError(f"{path} is being written by another process") from error
+    except StorageError:
+        os.close(descriptor)
+        if flags:
+            path.unlink()
+        raise
+    return descriptor
 
 
 def _kind(line: bytes) -> str:

@@ -15,6 +15,7 @@ from runner.declare.checks import require_choice
 from runner.declare.composer import restore
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory, read_result
+from runner.record.encoding import as_cell
 from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted
 from runner.record.journal import read_journal
 from runner.record.log import first, of
@@ -241,7 +242,7 @@ def _evaluations(events: Sequence[Event]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(
-        (event.workload, event.index, event.energy, event.stddev, event.best)
+        (as_cell(event.workload), event.index, event.energy, event.stddev, event.best)
         for event in of(events, Evaluation)
     )
     return buffer.getvalue()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import fcntl
 import io
 import itertools
 import json
@@ -13,10 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from runner.errors import ConfigError, JournalError
+from runner.errors import ConfigError, JournalError, StorageError
 from runner.record.directory import RunDirectory
-from runner.record.files import open_ordinary, read_first, read_object, read_rows, read_text
+from runner.record.encoding import as_cell
+from runner.record.files import read_first, read_object, read_rows, read_text
 from runner.record.journal import is_ended, is_open
+from runner.record.lock import lock
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
 
@@ -196,17 +197,27 @@ class SweepDirectory:
 
         Raises:
             JournalError: another process is carrying it out.
+            StorageError: its directory cannot be written, or has no file locks.
         """
-        descriptor = open_ordinary(self.path / "sweep.json")
+        home = self.path / "sweep.json"
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise JournalError(f"{self.path} is being carried out by another process") from error
-            (self.path / STOP_FILE).unlink(missing_ok=True)
+            descriptor = os.open(home, os.O_RDWR | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"cannot write {home}: {(error.strerror or str(error)).lower()}") from error
+        try:
+            self._begin(descriptor, home)
             yield
         finally:
             os.close(descriptor)
+
+    def _begin(self, descriptor: int, home: Path) -> None:
+        try:
+            lock(descriptor, home)
+            (self.path / STOP_FILE).unlink(missing_ok=True)
+        except BlockingIOError as error:
+            raise JournalError(f"{self.path} is being carried out by another process") from error
+        except OSError as error:
+            raise StorageError(f"cannot write to {self.path}: {(error.strerror or '').lower()}") from error
 
     def write_table(self, rows: Sequence[Row]) -> None:
         """Replace sweep.csv: one line per run in order, whatever became of it.
@@ -217,7 +228,7 @@ class SweepDirectory:
         buffer = io.StringIO(newline="")
         writer = csv.DictWriter(buffer, columns(rows))
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows({key: as_cell(value) for key, value in row.items()} for row in rows)
         RunDirectory(self.path).write(self.table, buffer.getvalue())
 
     def read_table(self) -> list[dict[str, str]]:

@@ -13,7 +13,16 @@ from typing import Any
 from runner.record.files import read_object, read_rows
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig
-from runner.tracking.presentation import PARAMETER_LENGTH, TAG_LENGTH, copy, key_of, printable, table
+from runner.tracking.presentation import (
+    PARAMETER_LENGTH,
+    TAG_LENGTH,
+    code,
+    copy,
+    key_of,
+    plain,
+    printable,
+    table,
+)
 from runner.tracking.store import Store, absolute
 from runner.tracking.views import of_sweep, run_page, runs_page
 
@@ -141,13 +150,13 @@ def _description(rows: Sequence[Mapping[str, str]], command: str) -> str:
     if judged:
         lines += ["| run | energy | distance from exact |", "|---|---|---|"]
         lines += [
-            f"| {row['number']}: {row['run']} | {row['energy']} | {value:.3g} |"
+            f"| {row['number']}: {plain(row['run'])} | {plain(row['energy'])} | {value:.3g} |"
             for value, row in judged[:BEST]
         ]
         lines.append("")
     failed = [row for row in rows if row["status"] == "failed"]
-    lines += [f"* run {row['number']} failed: {row['reason']}" for row in failed[:BEST]]
-    return "\n".join([*lines, "", "Again:", "", f"    {command}"])
+    lines += [f"* run {row['number']} failed: {plain(row['reason'])}" for row in failed[:BEST]]
+    return "\n".join([*lines, "", *code(command)])
 
 
 def _judged(rows: Sequence[Mapping[str, str]]) -> list[tuple[float, Mapping[str, str]]]:

@@ -91,6 +91,23 @@ def printable(text: str) -> str:
     return text.replace("\0", "�").encode("utf-8", "replace").decode("utf-8")
 
 
+_ENTITIES = str.maketrans({"<": "&lt;", ">": "&gt;", "&": "&amp;", "@": "&#64;"})
+_MARKS = re.compile(r"[\\`*\[\]~|$]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
+
+
+def plain(text: object) -> str:
+    """Text in Markdown that reads as it is: no link, image, table, emphasis or HTML comes of it.
+
+    Names of files, experiments and Hamiltonians are other people's words.
+    """
+    return _MARKS.sub(lambda mark: "\\" + mark[0], " ".join(str(text).split())).translate(_ENTITIES)
+
+
+def code(text: str) -> list[str]:
+    """Lines of Markdown that show one line as it was typed."""
+    return ["Again:", "", f"    {' '.join(text.split())}"]
+
+
 def tags(run: Translation) -> dict[str, str]:
     """What runs are filtered by."""
     found: dict[str, Any] = {
@@ -143,22 +160,24 @@ def description(run: Translation) -> str:
     started, result = run.started, run.result
     config = started.config if started else {}
     choices = [
-        f"{group} {config[group]['name']}"
+        plain(f"{group} {config[group]['name']}")
         for group in ("hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
         if isinstance(config.get(group), Mapping) and config[group].get("name")
     ]
-    lines = [f"**{started.experiment if started else 'run'}**: {', '.join(choices)}", ""]
+    lines = [f"**{plain(started.experiment if started else 'run')}**: {', '.join(choices)}", ""]
     if run.source:
-        lines += [f"Hamiltonian: {run.source}.", ""]
+        lines += [f"Hamiltonian: {plain(run.source)}.", ""]
     lines += _result_table(result, unit_of(started))
     if (session := run.session) is not None:
-        reason = f" ({session.reason})" if session.reason else ""
+        reason = f" ({plain(session.reason)})" if session.reason else ""
         jobs = f"{len(run.jobs)} job{'s' if len(run.jobs) != 1 else ''}"
         usage = number(result.get("usage_seconds"))
         spent = f", {usage:.1f} s of usage" if usage is not None else ""
-        lines += [f"Session: {session.mode}, {session.backend}, {session.state}{reason}; {jobs}{spent}.", ""]
-    lines += [f"State: **{run.state}**. {(run.ended and run.ended.stop_reason) or ''}".rstrip(), ""]
-    lines += ["Again:", "", f"    {command(started)}"]
+        where = ", ".join(map(plain, (session.mode, session.backend, session.state)))
+        lines += [f"Session: {where}{reason}; {jobs}{spent}.", ""]
+    stopped = plain((run.ended and run.ended.stop_reason) or "")
+    lines += [f"State: **{run.state}**. {stopped}".rstrip(), ""]
+    lines += code(command(started))
     return redact("\n".join(lines))
 
 
@@ -175,7 +194,7 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
     if words := outside_in_words(outside, error=error, stddev=stddev, note=note):
         rows.append(("sector", words))
     rows.append(("evaluations", str(result.get("evaluations"))))
-    return ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows), ""]
+    return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, Any]:

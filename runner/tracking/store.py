@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import fcntl
 import http
 import importlib
 import logging
@@ -20,7 +19,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from runner.errors import StorageError
 from runner.record import faults
+from runner.record.lock import lock
 from runner.record.redaction import protect_saved, redact
 from runner.tracking.views import RUNS, View, runs_page
 
@@ -379,7 +380,10 @@ def _alone(uri: str) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{database} cannot be written: {(error.strerror or str(error)).lower()}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            lock(descriptor, database, wait=None)
+        except StorageError as error:
+            raise StoreError(str(error)) from error
         yield
     finally:
         os.close(descriptor)

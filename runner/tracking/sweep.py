@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from io import RawIOBase
 from pathlib import Path
 
+from runner.errors import StorageError
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import Progress, SyncReport
 from runner.tracking.store import StoreError
@@ -42,7 +43,8 @@ class SweepSync:
         self.progress = Progress(uri=config.uri)
         self.progress.save(directory)
         self._open: dict[Path, tuple[RunSync, ExitStack]] = {}
-        self._done: dict[Path, float] = {}
+        self._ended: dict[Path, float] = {}
+        self._done: dict[Path, list[tuple[str, int, int]]] = {}
 
     def advance(self, *, last: bool = False) -> None:
         """Bring in what all journals say by now, and finish the runs that have ended; with `last`, all.
@@ -59,8 +61,10 @@ class SweepSync:
             try:
                 run.advance()
                 if last or self._settled(run):
+                    state = _state(directory)
                     run.finish()
                     self._close(directory)
+                    self._done[directory] = state
             except StoreError as error:
                 run.failed(error)
                 raise
@@ -83,12 +87,14 @@ class SweepSync:
 
     def _settled(self, run: RunSync) -> bool:
         """Whether a run has ended and all its files are there."""
-        ended = run.translation.ended
-        return ended is not None and time.time() - ended.t > SETTLED
+        if run.translation.ended is None:
+            return False
+        seen = self._ended.setdefault(run.directory, time.monotonic())
+        return time.monotonic() - seen > SETTLED
 
     def _changed(self, directory: Path) -> bool:
         """Whether files of a finished run were written after it was uploaded."""
-        return any(path.stat().st_mtime > self._done[directory] for path in files_of(directory))
+        return _state(directory) != self._done[directory]
 
     def _run(self, directory: Path) -> RunSync | None:
         """The run's upload, begun if need be; None while another process is at it."""
@@ -98,6 +104,8 @@ class SweepSync:
                     stack.enter_context(locked(directory, wait=0.0))
                 except BlockingIOError:
                     return None
+                except StorageError as error:
+                    raise StoreError(str(error)) from error
                 run = RunSync(directory, self.config, live=directory not in self._done, announce=self._hear)
                 self._open[directory] = run, stack.pop_all()
         return self._open[directory][0]
@@ -105,7 +113,6 @@ class SweepSync:
     def _close(self, directory: Path) -> None:
         _, stack = self._open.pop(directory)
         stack.close()
-        self._done[directory] = time.time()
 
     def _hear(self, progress: Progress) -> None:
         """Pass on how the store is doing; the sweep looks at one file only."""
@@ -116,6 +123,12 @@ class SweepSync:
     def _say(self, phase: str) -> None:
         self.progress.phase = phase
         self.progress.save(self.directory)
+
+
+def _state(directory: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of every file of a run that is uploaded: something else after each of them was written."""
+    states = [(path, path.stat()) for path in files_of(directory)]
+    return [(str(path), state.st_size, state.st_mtime_ns) for path, state in states]
 
 
 def follow_sweep(control: RawIOBase) -> SyncReport | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import logging
@@ -16,11 +15,12 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from runner.errors import JournalError
+from runner.errors import JournalError, StorageError
 from runner.record.encoding import from_line
 from runner.record.events import RunStarted
 from runner.record.files import MAX_BYTES, open_ordinary, read_mapping
 from runner.record.journal import JournalReader, is_open, read_journal
+from runner.record.lock import lock
 from runner.record.log import first
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig, from_environment
@@ -329,23 +329,24 @@ def locked(folder: Path, wait: float | None = None) -> Iterator[None]:
 
     Raises:
         BlockingIOError: somebody else held it for longer than `wait` seconds.
+        StorageError: its file system has no locks.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        deadline = None if wait is None else time.monotonic() + wait
-        while deadline is not None:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.05)
-        else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        try:
+            _take(stack, folder, os.O_RDONLY | os.O_DIRECTORY, wait)
+        except StorageError:  # NFS has locks only for what is open for writing, and no folder can be
+            _take(stack, folder / ".mlflow.lock", os.O_RDWR | os.O_CREAT, wait)
         yield
-    finally:
-        os.close(descriptor)
+
+
+def _take(stack: contextlib.ExitStack, path: Path, flags: int, wait: float | None) -> None:
+    """Hold the lock of a file or folder as long as `stack` is open."""
+    try:
+        descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"cannot lock {path}: {(error.strerror or str(error)).lower()}") from error
+    stack.callback(os.close, descriptor)
+    lock(descriptor, path, wait=wait)
 
 
 def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:

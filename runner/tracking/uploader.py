@@ -16,12 +16,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from io import RawIOBase
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from runner.errors import StorageError
 from runner.record.redaction import RedactingFormatter
 from runner.run.log import LogFile
 from runner.tracking.config import TrackingConfig, source
@@ -196,10 +197,15 @@ def follow(control: RawIOBase) -> SyncReport | None:
     if task is None:
         return None
     config, directory = task
-    with locked(directory):
-        run = RunSync(directory, config, live=True)
-        _accompany(run, control)
-        _complete(run)
+    try:
+        with locked(directory):
+            run = RunSync(directory, config, live=True)
+            _accompany(run, control)
+            _complete(run)
+    except StorageError as error:
+        log.warning("%s", error)
+        replace(Progress.load(directory), phase="offline", failures=1, message=str(error)).save(directory)
+        return report_of(directory, Progress.load(directory))
     reconcile(directory.parent)  # whoever starts a run also puts its dead neighbours to rest
     return run.report()
 
