@@ -201,3 +201,30 @@ def test_a_plans_longest_times_are_known_in_one_place() -> None:
     }
 
     assert places == {"runner/runtime/plan.py"}
+
+
+def kinds_compared(path: Path) -> list[str]:
+    """Where a file spells out what a fact is called in the journal, or asks for it."""
+    from runner.record.events import RUN
+    from runner.serve.ledger import LEDGER
+
+    known, found = RUN.keys() | LEDGER.keys(), []
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Compare):
+            names = {
+                getattr(
+                    part, "id", getattr(part, "attr", getattr(getattr(part, "slice", None), "value", None))
+                )
+                for part in (node.left, *node.comparators)
+            }
+            words = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+            if any("." in str(word) for word in words & known) or ("kind" in names and words & known):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return found
+
+
+def test_facts_are_known_by_their_class() -> None:
+    """Only the record compares what they are called; everybody else makes and reads them by type."""
+    others = [path for path in HOUSE + EXPERIMENTS if "record" not in path.parts]
+
+    assert not [place for path in others for place in kinds_compared(path)]

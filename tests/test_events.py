@@ -87,3 +87,37 @@ def test_what_an_objective_tells_of_its_evaluations_is_open() -> None:
     }  # fmt: skip
     with pytest.raises(ValueError, match=r"checkpoint uses a reserved name: \['t'\]"):
         Checkpoint.of(0, {"t": 1.0})
+
+
+def test_what_a_resumed_run_repeats_and_what_may_be_written_late() -> None:
+    """As docs/reliability.md says: three sorts follow from those before them, and whatever does is repeated."""
+    replayed = {kind for kind, fact in RUN.items() if fact.replayed}
+    derived = {kind for kind, fact in RUN.items() if fact.derived}
+
+    assert derived == {"job.submitted", "evaluation", "iteration"} <= replayed
+    assert not {kind for kind in replayed if kind.startswith("run.")}
+    assert replayed == {
+        *derived,
+        "session",
+        "job.completed",
+        "reserve",
+        "candidates",
+        "estimate",
+        "checkpoint",
+    }
+
+
+def test_every_field_is_explained() -> None:
+    """With its unit, where it has one: what a journal says can be read without the code that wrote it."""
+    import ast
+    import inspect
+
+    from runner.record import events
+
+    for node in ast.walk(ast.parse(inspect.getsource(events))):
+        if isinstance(node, ast.ClassDef) and node.name in {fact.__name__ for fact in RUN.values()}:
+            assert ast.get_docstring(node)
+            for field, after in zip(node.body, node.body[1:], strict=False):
+                if isinstance(field, ast.AnnAssign):
+                    explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                    assert explained, f"{node.name}.{ast.unparse(field.target)}"

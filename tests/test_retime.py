@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from runner import compose, run
 from runner.__main__ import main
+from runner.declare.composer import declare
 from runner.errors import ConfigError
+from runner.record.events import Result, RunEnded
+from runner.record.journal import Journal
+from runner.runtime.machine import TOLD
 from runner.whatif.retime import columns, table, was_stopped
+from tests.journals import job, session, started, told
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=8")
 
@@ -95,6 +101,102 @@ def test_a_run_that_was_stopped_is_told_so(tmp_path: Path, capsys: pytest.Captur
     assert was_stopped(tmp_path / "run")
     assert "as far as recorded" in shown
     assert "had not finished" in shown
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> Path:
+    """A run of three jobs on a real machine, made by hand: times in seconds, as its service told them.
+
+    ::
+
+        job            submitted   turn          QPU
+        vqe 0          5           100 to 110    6
+        vqe 1          112         112 to 122    6
+        result 0       125         125 to 135    6
+        session        open 0, active 100, closed 140; charged 43.5 s
+    """
+    declared = declare(["backend=ibm", "backend.name=ibm_made", "session=payg"])
+    jobs = (
+        ("vqe", 0, 5.0, 100.0, 110.0),
+        ("vqe", 1, 112.0, 112.0, 122.0),
+        ("result", 0, 125.0, 125.0, 135.0),
+    )
+    facts = [started(config=declared.values, schemas=declared.schemas), session(0.0, "open", TOLD)]
+    for workload, index, submitted, turn, over in jobs:
+        made, ended = (
+            event.said() for event in job(index, submitted, turn, over, workload=workload, qpu=6.0)
+        )
+        del made["after"], made["work"]
+        facts += [told("job.submitted", made, qpu_estimate=None, seed=None), told("job.completed", ended)]
+    facts += [session(100.0, "active", TOLD), session(140.0, "closed", TOLD, usage_time=43.5)]
+    with Journal.create(tmp_path / "journal.jsonl") as journal:
+        for event in facts:
+            journal.write(told(event.kind, event.said()))
+        journal.write(Result(result={"usage_seconds": 43.5, "cost": 69.6}))
+        journal.write(RunEnded(status="finished"))
+    return tmp_path
+
+
+def test_a_run_on_a_real_machine_can_be_retimed(real: Path) -> None:
+    """By hand: 4 s before each job's QPU time, 2 s and 3 s between jobs, 5 s until the session was closed.
+
+    Without a queue the first job is over at 5 + 10, the others at 15 + 2 + 10 and 27 + 3 + 10. A session is active
+    from 5 to 40 + 5; batches and jobs are charged for 3 · 6 s; a second costs 1.60 USD.
+    """
+    found = {column.session.mode: column.retimed for column in columns(real)[1:]}
+    again = columns(real, ["session.plan=payg"])[1].retimed
+
+    assert {mode: (one.complete, one.duration) for mode, one in found.items()} == {
+        "batch": (True, 40.0), "job": (True, 40.0)
+    }  # fmt: skip
+    assert [found[mode].usage_seconds for mode in ("batch", "job")] == [18.0, 18.0]
+    assert (again.duration, again.usage_seconds) == (40.0, 40.0)
+    assert again.cost == pytest.approx(64.0)
+
+
+def test_as_recorded_is_what_the_result_says(real: Path) -> None:
+    """Nothing is played again: the service charged what it did, waited for the queue, and says so."""
+    column = columns(real)[0]
+    rows = {name: value for name, value, *_ in table([column])}
+
+    assert (column.retimed.usage_seconds, column.retimed.cost) == (43.5, 69.6)
+    assert (column.retimed.duration, column.retimed.queue_seconds, column.retimed.qpu_seconds) == (
+        135.0,
+        95.0,
+        18.0,
+    )
+    assert (rows["jobs done"], rows["would have finished"], rows["cost"]) == ("3 of 3", "yes", "69.60 USD")
+
+
+def test_what_a_service_has_not_told_is_not_printed(real: Path) -> None:
+    """Killed before the session said when it became active: what was charged until then is not known here."""
+    lines = (real / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    (real / "journal.jsonl").write_bytes(b"".join(lines[:-4]))
+
+    rows = {name: value for name, value, *_ in table(columns(real)[:1], stopped=True)}
+
+    assert (rows["usage"], rows["cost"], rows["QPU time"]) == ("not told", "not told", "18.0 s")
+
+
+def test_a_real_machine_has_no_cost_model(real: Path) -> None:
+    """What its jobs took was measured; other settings of a model of it would change nothing, or make something up."""
+    with pytest.raises(ConfigError, match=r"session\.overhead: jobs of a real machine took what they took"):
+        columns(real, ["session.overhead=4"])
+
+
+def test_what_an_interrupted_run_was_charged_adds_up_from_its_facts(
+    recorded: tuple[Path, float, float], tmp_path: Path
+) -> None:
+    """Without a result: of the first jobs, in a session that was active from their first start to their last end."""
+    lines = (recorded[0] / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    ends = [place for place, line in enumerate(lines) if b'"kind":"job.completed"' in line]
+    (tmp_path / "journal.jsonl").write_bytes(b"".join(lines[: ends[3] + 1]))
+    ended = [json.loads(lines[place]) for place in ends[:4]]
+
+    found = columns(tmp_path)[0].retimed
+
+    assert found.usage_seconds == pytest.approx(ended[-1]["finished"] - ended[0]["started"])
+    assert found.cost == pytest.approx(found.usage_seconds * recorded[2] / recorded[1])
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,10 @@ class Device:
     """Sessions with queued jobs."""
 
 
+TOLD = "told by the service"
+"""The reason for a session's state where a real service tells states only."""
+
+
 def status_text(state: str, accepting: bool) -> str:
     """Return what `Session.status()` says, with the client's mapping (S19)."""
     if state in (OPEN, INACTIVE):

@@ -18,7 +18,7 @@ from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChang
 from runner.record.log import of
 from runner.runtime.cost import CostModel, QueueDelay, Work, as_delay
 from runner.runtime.duration import parse_duration
-from runner.runtime.machine import BATCH, CLOSED, DEDICATED, DONE, Job, Machine, SessionRecord
+from runner.runtime.machine import BATCH, CLOSED, DEDICATED, DONE, QUEUED, TOLD, Job, Machine, SessionRecord
 from runner.runtime.plan import PLANS, Plan
 
 MODES = {"session": DEDICATED, "dedicated": DEDICATED, "batch": BATCH, "job": None}
@@ -55,9 +55,9 @@ class Retimed:
     qpu_seconds: float
     queue_seconds: float
     """Waiting between submission and start, over all jobs [s]."""
-    usage_seconds: float
-    """What is charged: active time of sessions, QPU time of batches and jobs [s]."""
-    cost: float
+    usage_seconds: float | None
+    """What is charged: active time of sessions, QPU time of batches and jobs [s]; None where that was not told."""
+    cost: float | None
     """`usage_seconds` at the plan's price [USD]."""
     events: tuple[SessionChanged, ...] = field(repr=False, default=())
     """The session transitions, for drawing the timeline."""
@@ -66,14 +66,22 @@ class Retimed:
 class _End(NamedTuple):
     """What matters of how a recorded job ended."""
 
+    started: float | None
     finished: float
+    queue_seconds: float
     qpu_seconds: float
-    done: bool
+    status: str
     session_ended: bool
 
     @classmethod
     def of(cls, event: JobCompleted) -> Self:
-        return cls(event.finished, event.qpu_seconds, event.status == DONE, event.session_ended)
+        return cls(
+            event.started, event.finished, event.queue_seconds, event.qpu_seconds, event.status, event.session_ended
+        )  # fmt: skip
+
+    @property
+    def done(self) -> bool:
+        return self.status == DONE
 
 
 @dataclass
@@ -164,6 +172,56 @@ def retime(
     )
 
 
+def as_recorded(
+    events: Sequence[Event],
+    *,
+    mode: str,
+    plan: str,
+    usage_seconds: float | None,
+    cost: float | None,
+) -> Retimed:
+    """Tell what happened in the form of what would have happened; nothing is played again.
+
+    Args:
+        events: The run's, oldest first.
+        mode: session | batch | job.
+        plan: The plan's name.
+        usage_seconds: What was charged [s]; None where that was not told.
+        cost: The price of that [USD].
+    """
+    ended = {event.job: _End.of(event) for event in of(events, JobCompleted)}
+    jobs = [_happened(event, ended.get(event.job)) for event in of(events, JobSubmitted)]
+    done = sum(job.status == DONE for job in jobs)
+    replaced = sum(end.session_ended for end in ended.values())
+    sessions = tuple(of(events, SessionChanged))
+    return Retimed(
+        mode=mode,
+        plan=plan,
+        complete=done == len(jobs) - replaced,
+        jobs=tuple(jobs),
+        lost=len(jobs) - done,
+        sessions=len({event.session for event in sessions}),
+        duration=max((end.finished for end in ended.values()), default=0.0),
+        qpu_seconds=sum(end.qpu_seconds for end in ended.values()),
+        queue_seconds=sum(end.queue_seconds for end in ended.values() if end.started is not None),
+        usage_seconds=usage_seconds,
+        cost=cost,
+        events=sessions,
+    )
+
+
+def _happened(event: JobSubmitted, end: _End | None) -> RetimedJob:
+    return RetimedJob(
+        workload=event.workload,
+        index=event.index,
+        submitted=event.time,
+        started=None if end is None else end.started,
+        finished=None if end is None else end.finished,
+        status=QUEUED if end is None else end.status,
+        session=event.session,
+    )
+
+
 def _retimed(job: Job) -> RetimedJob:
     return RetimedJob(
         workload=job.workload,
@@ -186,9 +244,9 @@ def _read(
     jobs: dict[str, _Recorded] = {}
     replaced: dict[str, tuple[str | None, float]] = {}
     first: list[_Recorded] = []
-    for event in of(events, JobSubmitted):
-        after, submitted = event.after, event.time
-        gap = submitted - (ended[after].finished if after in ended else 0.0)
+    for event, after in _followed(events):
+        submitted = event.time
+        gap = max(0.0, submitted - (ended[after].finished if after in ended else 0.0))
         while after in replaced:  # it followed on a job that was lost with its session: take that one's place
             after, gap = replaced[after]
         if latency is not None and after is not None:
@@ -197,9 +255,9 @@ def _read(
         if end is not None and end.session_ended:
             replaced[event.job] = (after, gap)
             continue
-        qpu = end.qpu_seconds if end is not None and end.done else event.qpu_estimate
+        qpu, preparation = _taken(event, end)
         if cost is not None:
-            qpu = cost.qpu_seconds([Work(*part) for part in event.work or ()])
+            qpu, preparation = cost.qpu_seconds(_work(event)), cost.preparation
         job = _Recorded(
             event.job,
             event.workload,
@@ -207,8 +265,8 @@ def _read(
             event.backend,
             submitted,
             gap,
-            qpu or 0.0,
-            event.preparation if cost is None else cost.preparation,
+            qpu,
+            preparation,
             tuple(event.tags),
             order=len(jobs),
         )
@@ -219,6 +277,46 @@ def _read(
     if latency is not None and closing:
         closing = latency
     return first, closing, len(jobs)
+
+
+def _followed(events: Sequence[Event]) -> Iterator[tuple[JobSubmitted, str | None]]:
+    """Every submission with the job that it followed on.
+
+    On a real machine nobody knows what a program had seen. A workload goes on when its last job is over; one that
+    begins goes on from whichever job was over last.
+    """
+    seen: dict[str, str] = {}
+    latest = None
+    for event in of(events, JobSubmitted, JobCompleted):
+        if isinstance(event, JobCompleted):
+            seen[event.workload] = latest = event.job
+        elif isinstance(event, JobSubmitted):
+            yield event, event.after if event.work is not None else seen.get(event.workload, latest)
+
+
+def _taken(event: JobSubmitted, end: _End | None) -> tuple[float, float]:
+    """Seconds on the QPU, and of classical work before: on a real machine all that its turn took besides."""
+    qpu = (
+        end.qpu_seconds
+        if end is not None and (end.done or event.qpu_estimate is None)
+        else event.qpu_estimate
+    )
+    if event.work is not None or end is None or end.started is None:
+        return qpu or 0.0, event.preparation
+    return qpu or 0.0, max(0.0, end.finished - end.started - (qpu or 0.0))
+
+
+def _work(event: JobSubmitted) -> list[Work]:
+    """What the cost model reckons a job by.
+
+    Raises:
+        ConfigError: it ran on a real machine.
+    """
+    if event.work is None:
+        raise ConfigError(
+            "jobs of a real machine took what they took, no model says it; leave it out", key="cost"
+        )
+    return [Work(*part) for part in event.work]
 
 
 def _tree(start: _Recorded) -> Iterator[_Recorded]:
@@ -235,8 +333,10 @@ def _closing_gap(events: Sequence[Event], ended: Mapping[str, _End], reaction: f
     recorded.
     """
     end = max((job.finished for job in ended.values()), default=0.0)
+    lost = any(job.session_ended for job in ended.values())
     for event in reversed(list(of(events, SessionChanged))):
-        if event.state == CLOSED and event.reason.startswith("closed"):
+        by_program = event.reason.startswith("closed") or (event.reason == TOLD and not lost)
+        if event.state == CLOSED and by_program:
             return max(0.0, event.time - end)
     return reaction
 

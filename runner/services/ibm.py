@@ -41,6 +41,7 @@ from runner.runtime.machine import (
     OPEN_PLAN_MESSAGE,
     OPEN_PLAN_SOLUTION,
     SESSION_CLOSED_CODE,
+    TOLD,
     status_text,
 )
 
@@ -305,7 +306,7 @@ class IbmService:
                     session=details["id"],
                     state=state,
                     status=status_text(state, accepting),
-                    reason="told by the service",
+                    reason=TOLD,
                     time=self.now() if when is None else when,
                     accepting_jobs=accepting,
                     mode=details["mode"],

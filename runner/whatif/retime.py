@@ -14,9 +14,20 @@ from runner.declare.provenance import check_plugins
 from runner.declare.session import SessionConfig
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
-from runner.record.events import Event, RunEnded, RunStarted
+from runner.record.events import (
+    Event,
+    JobCompleted,
+    JobSubmitted,
+    Result,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    SessionChanged,
+)
 from runner.record.journal import read_journal
-from runner.record.log import first, last
+from runner.record.log import first, last, of
+from runner.record.replay import lasting
+from runner.record.usage import Usage
 
 if TYPE_CHECKING:
     from runner.runtime.retime import Retimed
@@ -26,6 +37,10 @@ MODEL = ("overhead", "rep_delay")
 
 EVERY_MODE = (["session.mode=session"], ["session.mode=batch"], ["session.mode=job"])
 """What a recorded run is compared with when nothing else is asked for."""
+
+
+UNTOLD = "not told"
+"""What stands for a charge that the service has not told."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ def columns(
     composer = Composer(config_dirs, check_plugins(started.config.get("plugins"), typed.plugins))
     recorded = _session(composer, started, Overrides())
     wanted = _combinations(composer, typed.without_plugins()) or _other_modes(recorded)
-    found = [Column("as recorded", recorded, _retime(events, started, recorded, recorded))]
+    found = [Column("as recorded", recorded, _as_recorded(events, recorded))]
     for changes in wanted:
         session = _session(composer, started, Overrides.of(changes))
         title = "\n".join(change.replace("session.", "").replace("session=", "") for change in changes)
@@ -110,12 +125,16 @@ def _retime(
     recorded: SessionConfig,
     session: SessionConfig,
 ) -> Retimed:
-    from runner.record.replay import lasting
     from runner.runtime import CostModel, QueueDelay
     from runner.runtime.retime import retime
 
     delay = session.queue_delay
-    changed = any(getattr(session, name) != getattr(recorded, name) for name in MODEL)
+    changed = [name for name in MODEL if getattr(session, name) != getattr(recorded, name)]
+    if changed and any(event.work is None for event in of(events, JobSubmitted)):
+        raise ConfigError(
+            "jobs of a real machine took what they took, and no model of it can be changed; leave it out",
+            key=f"session.{changed[0]}",
+        )
     return retime(
         lasting(events),
         mode=session.mode,
@@ -128,6 +147,32 @@ def _retime(
         on_expiry="reopen" if session.on_expiry == "reopen" else "stop",
         seed=started.seed,
     )
+
+
+def _as_recorded(events: Sequence[Event], session: SessionConfig) -> Retimed:
+    """What happened, and what result.json says that it cost; of a run without a result what its facts add up to."""
+    from runner.runtime.retime import as_recorded
+
+    lived = lasting(events)
+    charged, cost = _charged(events, lived, session)
+    return as_recorded(lived, mode=session.mode, plan=session.plan, usage_seconds=charged, cost=cost)
+
+
+def _charged(
+    events: Sequence[Event], lived: Sequence[Event], session: SessionConfig
+) -> tuple[float | None, float | None]:
+    """Seconds and USD; None where the service has not told them."""
+    result, resumed = last(events, Result), last(events, RunResumed)
+    if result is not None and (resumed is None or resumed.seq < result.seq):
+        return result.result["usage_seconds"], result.result["cost"]
+    usage = Usage()
+    for event in of(lived, SessionChanged, JobCompleted):
+        usage.feed(event)
+    times = [event.time for event in of(lived, SessionChanged)] + [
+        event.time for event in of(lived, JobCompleted)
+    ]
+    charged = usage.charged(max(times, default=0.0))
+    return charged, None if charged is None else charged * session.limits.price_per_second
 
 
 def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, ...]]:
@@ -157,8 +202,8 @@ def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, 
             ("time", clock(retimed.duration)),
             ("queueing", clock(retimed.queue_seconds)),
             ("QPU time", clock(retimed.qpu_seconds)),
-            ("usage", clock(retimed.usage_seconds)),
-            ("cost", f"{retimed.cost:.2f} USD"),
+            ("usage", UNTOLD if retimed.usage_seconds is None else clock(retimed.usage_seconds)),
+            ("cost", UNTOLD if retimed.cost is None else f"{retimed.cost:.2f} USD"),
         ):
             lines.setdefault(name, []).append(value)
     return [(name, *values) for name, values in lines.items()]
