@@ -33,10 +33,10 @@ _EXACT = 1e-15
 """Sines and cosines below this are 0: half turns leave matrices sparse."""
 
 # columns of a block and of an operation
-LOW, HIGH, DIGITS, FIRST, LAST, KEPT = 0, 1, 2, 3, 4, 5
+LOW, HIGH, DIGITS, FIRST, LAST, TURNS = 0, 1, 2, 3, 4, 5
 KIND, STRIDE, ARGUMENT = 0, 1, 2
 # places in the working memory of a block
-MATRIX, SPARE, INPUT, OUTPUT, OVERLAPS, COPIES = 0, 256, 512, 768, 1024, 2048
+MATRIX, SPARE, INPUT, OUTPUT, OVERLAPS, KETS, BRAS, COPIES = 0, 256, 512, 768, 1024, 2048, 3072, 4096
 
 
 @_inlined
@@ -156,20 +156,14 @@ def slope_of(operations, number, left, right, height, width):
 
 
 @_jit
-def block_matrix(blocks, block, operations, channels, trigonometry, memory, copies):
-    """Put the 16×16 matrix of a block at MATRIX; with `copies`, what it is after each rotation at COPIES."""
+def block_matrix(blocks, block, operations, channels, trigonometry, memory):
+    """Put the 16×16 matrix of a block at MATRIX."""
     for at in range(256):
         memory[MATRIX + at] = 0.0
     for at in range(0, 256, 17):
         memory[MATRIX + at] = 1.0
-    place = COPIES
     for number in range(blocks[block, FIRST], blocks[block, LAST]):
         operate(operations, number, False, memory, 16, 16, channels, trigonometry, memory)
-        kind = operations[number, KIND]
-        if copies and kind != ONE and kind != TWO:
-            for at in range(256):
-                memory[place + at] = memory[MATRIX + at]
-            place += 256
 
 
 @_jit
@@ -311,22 +305,22 @@ def pauli_begin(state):
 
 @_jit
 def pauli_evolve(
-    blocks, operations, channels, trigonometry, state, kept, keep, first, last, begin, end, table, memory
+    blocks, operations, channels, trigonometry, state, kept, places, first, last, begin, end, table, memory
 ):
     """Apply the blocks [first, last): all groups of them if `end` is -1, else the groups [begin, end) of the first.
 
-    With `keep` the vector before each block is copied to `kept`.
+    The vector before each block is copied to `kept`, at the block's place if that is not negative.
     """
     for block in range(first, last):
         low, high, digits = blocks[block, LOW], blocks[block, HIGH], blocks[block, DIGITS]
         before = 0 if block == 0 else blocks[block - 1, DIGITS]
         if begin == 0:
             grow(state, before, digits)
-            if keep:
-                where = blocks[block, KEPT]
+            where = places[block]
+            if where >= 0:
                 for at in range(1 << (2 * digits)):
                     kept[where + at] = state[at]
-        block_matrix(blocks, block, operations, channels, trigonometry, memory, False)
+        block_matrix(blocks, block, operations, channels, trigonometry, memory)
         lay_out(low, high, False, memory, table)
         stop = num_groups(digits) if end < 0 else end
         apply_groups(state, low, high, digits, begin, stop, table, memory)
@@ -413,7 +407,7 @@ def pauli_contract(bases, starts, digits, state, rows, levels, moments, row, fir
 @_jit
 def pauli_moments(
     blocks, operations, channels, index, scale, offset, values, row_starts, row_bare, bases, starts, digits,
-    trigonometry, state, levels, rows, table, memory, moments,
+    trigonometry, state, levels, rows, table, memory, places, moments,
 ):  # fmt: skip
     """Expectation values of all products of what is read, (sets, starts[-1])."""
     last = blocks.shape[0]
@@ -421,8 +415,251 @@ def pauli_moments(
         pauli_bind(values, row, index, scale, offset, trigonometry)
         pauli_begin(state)
         pauli_evolve(
-            blocks, operations, channels, trigonometry, state, state, False, 0, last, 0, -1, table, memory
+            blocks, operations, channels, trigonometry, state, state, places, 0, last, 0, -1, table, memory
         )
         grow(state, blocks[last - 1, DIGITS] if last else 0, digits)
         pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory)
         pauli_contract(bases, starts, digits, state, rows, levels, moments, row, 0, bases.shape[0])
+
+
+@_jit
+def chain_slopes(
+    operations, first, last, transposed_left, height, width, channels, trigonometry, memory, slopes, row, index
+):  # fmt: skip
+    """Add the derivatives of ⟨left, E_last … E_first right⟩ by the angles of rotations among the operations E.
+
+    `right` is at MATRIX, what it is after each rotation goes to COPIES; `left`, at `transposed_left`, is used up.
+    """
+    place = COPIES
+    size = height * width
+    for number in range(first, last):
+        operate(operations, number, False, memory, height, width, channels, trigonometry, memory)
+        if operations[number, KIND] != ONE and operations[number, KIND] != TWO:
+            for at in range(size):
+                memory[place + at] = memory[MATRIX + at]
+            place += size
+    for at in range(size):
+        memory[MATRIX + at] = memory[transposed_left + at]
+    for number in range(last - 1, first - 1, -1):
+        if operations[number, KIND] != ONE and operations[number, KIND] != TWO:
+            place -= size
+            slopes[row, index, operations[number, ARGUMENT]] += slope_of(
+                operations, number, memory, memory[place : place + size], height, width
+            )
+        operate(operations, number, True, memory, height, width, channels, trigonometry, memory)
+
+
+@_inlined
+def push_digit(source, start, above, to, prefixes, inner, rows, variant, ket, origin, slopes):
+    """The transpose of `contract_digit`, added to `above`; and the derivatives by the row's four numbers."""
+    if variant < 0:
+        for prefix in range(prefixes):
+            at, place = to + 4 * prefix * inner, start + prefix * inner
+            for i in range(inner):
+                above[at + i] += source[place + i]
+        return
+    a, b = rows[4 * variant], rows[4 * variant + 1]
+    c, d = rows[4 * variant + 2], rows[4 * variant + 3]
+    p, q, r, s = 0.0, 0.0, 0.0, 0.0
+    for prefix in range(prefixes):
+        at, place, old = to + 4 * prefix * inner, start + 2 * prefix * inner, origin + 4 * prefix * inner
+        for i in range(inner):
+            read = source[place + inner + i]
+            above[at + i] += source[place + i] + a * read
+            above[at + inner + i] += b * read
+            above[at + 2 * inner + i] += c * read
+            above[at + 3 * inner + i] += d * read
+            p += read * ket[old + i]
+            q += read * ket[old + inner + i]
+            r += read * ket[old + 2 * inner + i]
+            s += read * ket[old + 3 * inner + i]
+    slopes[4 * variant] += p
+    slopes[4 * variant + 1] += q
+    slopes[4 * variant + 2] += r
+    slopes[4 * variant + 3] += s
+
+
+@_jit
+def push_levels(bases, basis, digits, lowest, state, levels, bra, bras, rows, row_slopes):
+    """Take what the levels of a basis hold back up, until `lowest` of its highest digits are contracted."""
+    for done in range(digits - 1, lowest - 1, -1):
+        prefixes = measured_before(bases, basis, digits, done)
+        inner = 1 << (2 * (digits - 1 - done))
+        variant = bases[basis, digits - 1 - done]
+        start = level_start(digits, done + 1)
+        if done == 0:
+            push_digit(bras, start, bra, 0, prefixes, inner, rows, variant, state, 0, row_slopes)
+        else:
+            to = level_start(digits, done)
+            push_digit(bras, start, bras, to, prefixes, inner, rows, variant, levels, to, row_slopes)
+
+
+@_jit
+def pauli_observe(
+    bases, starts, digits, state, rows, levels, bra, bras, weights, which, index, row_slopes, first, last
+):  # fmt: skip
+    """The transpose of `pauli_contract` on the weights of one observable: what its value is of every Pauli string.
+
+    Bases [first, last) of those with equal blocks; the levels are those of the basis before, if it is not the first.
+    Returns its value, as far as these bases say it.
+    """
+    result = 0.0
+    for basis in range(first, last):
+        level = 0 if basis == 0 else common_digits(bases, basis, digits)
+        if basis > 0:
+            push_levels(bases, basis - 1, digits, level, state, levels, bra, bras, rows, row_slopes)
+        prefixes = measured_before(bases, basis, digits, level)
+        for done in range(level, digits):
+            variant = bases[basis, digits - 1 - done]
+            inner = 1 << (2 * (digits - 1 - done))
+            to = level_start(digits, done + 1)
+            if done == 0:
+                contract_digit(state, 0, levels, to, prefixes, inner, rows, variant)
+            else:
+                contract_digit(
+                    levels, level_start(digits, done), levels, to, prefixes, inner, rows, variant
+                )
+            if variant >= 0:
+                prefixes *= 2
+            for at in range(to, to + prefixes * inner):
+                bras[at] = 0.0
+        origin = level_start(digits, digits)
+        for at in range(starts[basis + 1] - starts[basis]):
+            weight = weights[which, index, starts[basis] + at]
+            bras[origin + at] += weight
+            result += weight * levels[origin + at]
+    if last == bases.shape[0]:
+        push_levels(bases, last - 1, digits, 0, state, levels, bra, bras, rows, row_slopes)
+    return result
+
+
+@_inlined
+def tile_overlaps(memory, i, j, count):
+    """Add the products of four rows of lanes at BRAS with two at KETS; four lanes are kept apart at OVERLAPS."""
+    to = OVERLAPS + 64 * i + 4 * j
+    a0, a1 = load(memory, to), load(memory, to + 4)
+    b0, b1 = load(memory, to + 64), load(memory, to + 68)
+    c0, c1 = load(memory, to + 128), load(memory, to + 132)
+    d0, d1 = load(memory, to + 192), load(memory, to + 196)
+    for group in range(count):
+        left, right = BRAS + 256 * group + 16 * i, KETS + 256 * group + 16 * j
+        for lane in range(0, LANES, 4):
+            x, y = load(memory, right + lane), load(memory, right + 16 + lane)
+            a, b = load(memory, left + lane), load(memory, left + 16 + lane)
+            c, d = load(memory, left + 32 + lane), load(memory, left + 48 + lane)
+            a0, a1 = add(a0, mul(a, x)), add(a1, mul(a, y))
+            b0, b1 = add(b0, mul(b, x)), add(b1, mul(b, y))
+            c0, c1 = add(c0, mul(c, x)), add(c1, mul(c, y))
+            d0, d1 = add(d0, mul(d, x)), add(d1, mul(d, y))
+    store(memory, to, a0)
+    store(memory, to + 4, a1)
+    store(memory, to + 64, b0)
+    store(memory, to + 68, b1)
+    store(memory, to + 128, c0)
+    store(memory, to + 132, c1)
+    store(memory, to + 192, d0)
+    store(memory, to + 196, d1)
+
+
+@_jit
+def overlap_groups(bra, ket, place, low, high, digits, begin, end, table, memory):
+    """Add Σ bra[i, …] ket[j, …] over groups of lanes to OVERLAPS, four groups at a time; ket starts at `place`."""
+    lanes = min(1 << (2 * digits - 4), LANES)
+    together = low >= 2
+    if lanes < LANES:
+        for at in range(2048):
+            memory[KETS + at] = 0.0
+    for first in range(begin, end, 4):
+        count = min(4, end - first)
+        for group in range(count):
+            base = spread(LANES * (first + group), low, high)
+            gather_lanes(ket, place + base, together, lanes, table, memory, KETS + 256 * group)
+            gather_lanes(bra, base, together, lanes, table, memory, BRAS + 256 * group)
+        for i in range(0, 16, 4):
+            for j in range(0, 16, 2):
+                tile_overlaps(memory, i, j, count)
+
+
+@_jit
+def block_slopes(blocks, block, operations, channels, trigonometry, memory, slopes, row, index):
+    """Add the derivatives by the angles of one block, whose lanes' overlaps have been added up."""
+    for at in range(256):
+        to = OVERLAPS + 4 * at
+        value = (memory[to] + memory[to + 1]) + (memory[to + 2] + memory[to + 3])
+        memory[OVERLAPS + at] = value  # at or before what is read next
+        memory[MATRIX + at] = 0.0
+    for at in range(0, 256, 17):
+        memory[MATRIX + at] = 1.0
+    chain_slopes(
+        operations, blocks[block, FIRST], blocks[block, LAST], OVERLAPS, 16, 16, channels, trigonometry, memory,
+        slopes, row, index,
+    )  # fmt: skip
+
+
+@_jit
+def pauli_retreat(
+    blocks, operations, channels, trigonometry, bra, kept, places, first, last, slopes, row, index, table, memory
+):  # fmt: skip
+    """Take the bra back through the blocks [first, last), and add the derivatives by their angles."""
+    for block in range(last - 1, first - 1, -1):
+        low, high, digits = blocks[block, LOW], blocks[block, HIGH], blocks[block, DIGITS]
+        groups = num_groups(digits)
+        block_matrix(blocks, block, operations, channels, trigonometry, memory)
+        lay_out(low, high, True, memory, table)
+        if blocks[block, TURNS]:
+            for at in range(1024):
+                memory[OVERLAPS + at] = 0.0
+            overlap_groups(bra, kept, places[block], low, high, digits, 0, groups, table, memory)
+        apply_groups(bra, low, high, digits, 0, groups, table, memory)
+        if blocks[block, TURNS]:
+            block_slopes(blocks, block, operations, channels, trigonometry, memory, slopes, row, index)
+        shrink(bra, digits, 0 if block == 0 else blocks[block - 1, DIGITS])
+
+
+@_jit
+def pauli_row_slopes(
+    row_starts, row_bare, operations, channels, trigonometry, row_slopes, memory, slopes, row, index
+):  # fmt: skip
+    """Add the derivatives by the angles after the last block of each qubit."""
+    for variant in range(row_bare.shape[0]):
+        for i in range(4):
+            memory[MATRIX + i] = row_slopes[4 * variant + i]
+            memory[OVERLAPS + i] = row_bare[variant, i]
+        chain_slopes(
+            operations, row_starts[variant, 0], row_starts[variant, 1], OVERLAPS, 4, 1, channels, trigonometry,
+            memory, slopes, row, index,
+        )  # fmt: skip
+
+
+@_jit
+def pauli_gradients(
+    blocks, operations, channels, index, scale, offset, values, row_starts, row_bare, bases, starts, digits,
+    trigonometry, state, levels, rows, table, memory, kept, places, bra, bras, row_slopes, weights, result, slopes,
+):  # fmt: skip
+    """Values and derivatives by every angle of observables given by their weights, (sets or 1, observables, starts[-1])."""
+    last = blocks.shape[0]
+    grown = blocks[last - 1, DIGITS] if last else 0
+    for row in range(values.shape[0]):
+        which = row if weights.shape[0] > 1 else 0
+        pauli_bind(values, row, index, scale, offset, trigonometry)
+        pauli_begin(state)
+        pauli_evolve(blocks, operations, channels, trigonometry, state, kept, places, 0, last, 0, -1, table, memory)
+        grow(state, grown, digits)
+        pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory)
+        for number in range(weights.shape[1]):
+            for at in range(1 << (2 * digits)):
+                bra[at] = 0.0
+            for at in range(row_slopes.shape[0]):
+                row_slopes[at] = 0.0
+            result[row, number] += pauli_observe(
+                bases, starts, digits, state, rows, levels, bra, bras, weights, which, number, row_slopes, 0,
+                bases.shape[0],
+            )  # fmt: skip
+            pauli_row_slopes(
+                row_starts, row_bare, operations, channels, trigonometry, row_slopes, memory, slopes, row, number
+            )
+            shrink(bra, digits, grown)
+            pauli_retreat(
+                blocks, operations, channels, trigonometry, bra, kept, places, 0, last, slopes, row, number, table,
+                memory,
+            )  # fmt: skip

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from runner.engine.kernel.pauli_program import (
 from runner.engine.memory import require
 
 _TURN_Z, _TURN_Y, _ONE, _TURN_ZZ, _TWO = 0, 1, 2, 3, 4
-_MEMORY = 2048
+_MEMORY = 4096
 """Numbers that a block's matrix, its lanes and its overlaps take."""
 _HOME = "pauli_loops"
 _FAITHFUL = np.array([0.0, 0.0, 0.0, 1.0])
@@ -120,6 +121,46 @@ class PauliVectorKernel:
                 result[member] = own[:, core.orders[place]]
         return result
 
+    def gradients(self, values: NDArray, weights: Sequence[NDArray]) -> tuple[NDArray, NDArray]:
+        """Values (B, S) of observables and their derivatives by every parameter (B, S, P).
+
+        Args:
+            values: parameter sets.
+            weights: per basis, of every moment in every observable, (B or 1, S, 2^k).
+        """
+        inputs, arrays = self._inputs(values)
+        sets, observables = len(inputs), weights[0].shape[1]
+        result = np.zeros((sets, observables))
+        slopes = np.zeros((sets, observables, self._angles.size))
+        for core in self._cores:
+            own = np.empty((*weights[0].shape[:2], int(core.starts[-1])))
+            for place, member in enumerate(core.members):
+                own[:, :, core.starts[place] + core.orders[place]] = weights[member]
+            # a thread's part of the sets has its own weights
+            spread = np.broadcast_to(own, (sets, *own.shape[1:])) if len(own) > 1 else own
+            work = self._gradients_of(core, arrays, None if len(own) > 1 else own)
+            tables = (inputs, result, slopes, spread) if len(own) > 1 else (inputs, result, slopes)
+            self._in_threads(work, *tables)
+        repeated = values if observables == 1 else np.repeat(values, observables, axis=0)
+        by_parameter = self._angles.pull_back(repeated, slopes.reshape(sets * observables, -1))
+        return result, by_parameter.reshape(sets, observables, -1)
+
+    def _gradients_of(
+        self, core: _Core, arrays: tuple[NDArray, ...], weights: NDArray | None
+    ) -> Callable[..., None]:
+        def work(inputs: NDArray, result: NDArray, slopes: NDArray, own: NDArray | None = None) -> None:
+            state, levels, table, _ = self._buffers()
+            places, rows = core.places, 4 * len(core.row_bare)
+            memory, kept, bra, bras = self._gradient_buffers(core)
+            kernel.loop("pauli_gradients", _HOME)(
+                core.blocks, core.operations_table, core.channels, *arrays, inputs, core.row_starts, core.row_bare,
+                core.bases, core.starts, self.num_qubits, np.empty(2 * self._angles.size), state, levels,
+                np.empty(rows), table, memory, kept, places, bra, bras, np.empty(rows),
+                weights if own is None else own, result, slopes,
+            )  # fmt: skip
+
+        return work
+
     def _inputs(self, values: NDArray) -> tuple[NDArray, tuple[NDArray, NDArray, NDArray]]:
         """What the loops are given, and how they make angles of it."""
         angles = self._angles
@@ -133,7 +174,7 @@ class PauliVectorKernel:
         kernel.loop("pauli_moments", _HOME)(
             core.blocks, core.operations_table, core.channels, *arrays, inputs, core.row_starts, core.row_bare,
             core.bases, core.starts, self.num_qubits, np.empty(2 * self._angles.size), state, levels,
-            np.empty(4 * len(core.row_bare)), table, memory, moments,
+            np.empty(4 * len(core.row_bare)), table, memory, core.nowhere, moments,
         )  # fmt: skip
 
     def _in_threads(self, work: Callable[..., None], *tables: NDArray) -> None:
@@ -147,6 +188,16 @@ class PauliVectorKernel:
         )
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(work, *(np.array_split(table, workers) for table in tables)))
+
+    def _gradient_buffers(self, core: _Core) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """More working memory of this thread, for running a core backwards."""
+        held: dict[str, Any] = self._local.__dict__
+        needed = int(core.places[-1])
+        if len(held.get("kept", ())) < needed or len(held["memory"]) < _MEMORY + 256 * core.turns:
+            size = 1 << (2 * max(self.num_qubits, 2))
+            held["memory"] = np.empty(_MEMORY + 256 * core.turns)
+            held["kept"], held["bra"], held["bras"] = np.empty(needed), np.empty(size), np.empty(size)
+        return held["memory"], held["kept"], held["bra"], held["bras"]
 
     def _buffers(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
         """Working memory of this thread."""
@@ -191,7 +242,18 @@ class _Core:
     starts: NDArray
     orders: Sequence[NDArray]
     """Per basis, where the moment of each mask of measured qubits is."""
-    slots: frozenset[int]
+    turns: int
+    """The most rotations that follow each other on one block or qubit."""
+
+    @cached_property
+    def nowhere(self) -> NDArray:
+        """Where the vectors before each block are kept: nowhere."""
+        return np.full(len(self.blocks), -1, dtype=np.int64)
+
+    @cached_property
+    def places(self) -> NDArray:
+        """Where they are kept if all are; one more for the length of it all."""
+        return np.concatenate([[0], np.cumsum(4 ** self.blocks[:, 2])]).astype(np.int64)
 
     @property
     def operations(self) -> float:
@@ -214,11 +276,11 @@ class _Core:
         digit = {qubit: place for place, qubit in enumerate(joined)}
         table = _Table()
         laid = [table.block(block, digit) for block in blocks]
-        digits, kept = 0, 0
+        digits = 0
         for number, row in enumerate(laid):
-            digits = max(digits, row[0] + 1, row[1] + 1)
-            laid[number] = [*row[:2], digits, *row[2:], kept]
-            kept += 4**digits
+            digits = max(digits, row[1] + 1)
+            turns = sum(isinstance(operation, Turn) for operation in blocks[number].operations)
+            laid[number] = [*row[:2], digits, *row[2:], turns]
         variants: dict[Any, int] = {}
         rows: list[tuple[int, int, NDArray]] = []
         bases = np.full((len(measured), size), -1, dtype=np.int64)
@@ -242,7 +304,7 @@ class _Core:
             bases=bases[order],
             starts=np.concatenate([[0], np.cumsum([1 << width for width in widths])]).astype(np.int64),
             orders=[_order(measured[number], digit) for number in order],
-            slots=frozenset(table.slots),
+            turns=table.turns,
         )
 
 
@@ -270,7 +332,7 @@ class _Table:
     def __init__(self) -> None:
         self.rows: list[tuple[int, int, int]] = []
         self.channels: list[NDArray] = []
-        self.slots: set[int] = set()
+        self.turns = 0
         self._size = 0
 
     def block(self, block: Block, digit: Mapping[int, int]) -> list[int]:
@@ -287,7 +349,6 @@ class _Table:
             if isinstance(operation, Turn):
                 kind = {"z": _TURN_Z, "y": _TURN_Y, "zz": _TURN_ZZ}[operation.axis]
                 self.rows.append((kind, stride, operation.slot))
-                self.slots.add(operation.slot)
                 continue
             matrix = operation.matrix
             if len(operation.qubits) == 2 and strides[operation.qubits[0]] == 4:
@@ -295,4 +356,6 @@ class _Table:
             self.rows.append((_ONE if len(operation.qubits) == 1 else _TWO, stride, self._size))
             self.channels.append(matrix.reshape(-1))
             self._size += matrix.size
+        turns = sum(isinstance(operation, Turn) for operation in operations)
+        self.turns = max(self.turns, turns)
         return first, len(self.rows)
