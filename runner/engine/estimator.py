@@ -111,8 +111,8 @@ class EstimatorPlan:
 
     @property
     def exact_gradient(self) -> bool:
-        """Can `gradient` be computed: no noise, and a circuit the kernel can run backwards?"""
-        return self._kernel is not None
+        """Can `gradient` be computed: a circuit that one of the kernels can run backwards?"""
+        return not self._no_gradient_because
 
     @cached_property
     def variance_bounds(self) -> NDArray:
@@ -179,12 +179,10 @@ class EstimatorPlan:
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
-        kernel = self._kernel
-        if kernel is None:
-            reason = self._no_kernel_because or "the circuit has an instruction the kernel does not know"
-            raise ConfigError(f"no adjoint gradient: {reason}")
+        if self._no_gradient_because:
+            raise ConfigError(f"no adjoint gradient: {self._no_gradient_because}")
         rows, batch = self._rows(values)
-        evs, slopes = kernel.gradients(rows)
+        evs, slopes = (self._readout if self._noisy else self._kernel).gradients(rows)
         return self._spread(evs, batch), self._spread(slopes, batch)
 
     def _spread(self, table: NDArray, batch: tuple[int, ...]) -> NDArray:
@@ -264,6 +262,30 @@ class EstimatorPlan:
     def compact(self) -> QuantumCircuit:
         """The circuit on the active qubits."""
         return compact(self._anatomy, self._active)
+
+    @property
+    def _noisy(self) -> bool:
+        """Is there noise in the simulation, or in the circuit itself?"""
+        return self._options.noise_model is not None or self._anatomy.channels
+
+    @cached_property
+    def _no_gradient_because(self) -> str:
+        """Why nothing runs this circuit backwards; empty if something does."""
+        if not self._noisy or self._anatomy.dynamic:
+            known = self._no_kernel_because or self._kernel is not None
+            return (
+                self._no_kernel_because
+                if known
+                else "the circuit has an instruction the kernel does not know"
+            )
+        if self._options.noisy_kernel is None:
+            return "the kernel is switched off (engine=aer) or numba is not installed"
+        if self._readout.differentiable:
+            return ""
+        method = self._options.method
+        if method not in ("automatic", "density_matrix"):
+            return f"the simulation method is {method}, and it is noisy"
+        return "the circuit or its noise has something the noisy kernel does not know, or is too large for it"
 
     @cached_property
     def _no_kernel_because(self) -> str:
@@ -401,6 +423,35 @@ class Readout:
                     expectation *= found[piece][index]
             result += each_times(expectation, self._coefficients[:, group].T)
         return result
+
+    @property
+    def differentiable(self) -> bool:
+        """Have the values exact derivatives under noise?"""
+        return all(piece.differentiable for piece in self._pieces)
+
+    def gradients(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Exact values (B, S) and their derivatives by every parameter (B, S, P), under noise."""
+        masks = [[own[number] for own in self._masks] for number in range(len(self._pieces))]
+        if len(self._pieces) == 1 and self._pieces[0].moves:
+            weights = [self._coefficients[None, :, group] for group in self._groups]
+            values, slopes = self._pieces[0].product_gradients(rows, masks[0], weights)
+            return values + self._constant, slopes
+        found = [piece.products(rows, own) for piece, own in zip(self._pieces, masks, strict=True)]
+        values = self.exact(rows)
+        slopes = np.zeros((*values.shape, rows.shape[1]))
+        for number, piece in enumerate(self._pieces):
+            if piece.moves:
+                weights = [self._weights_without(number, index, found) for index in range(len(self._groups))]
+                slopes += piece.product_gradients(rows, masks[number], weights)[1]
+        return values, slopes
+
+    def _weights_without(self, number: int, index: int, found: Sequence[Sequence[NDArray]]) -> NDArray:
+        """What each term of a basis counts beside one piece's part of it, (B or 1, S, terms)."""
+        weight = self._coefficients[None, :, self._groups[index]]
+        for other, masks in enumerate(self._masks[index]):
+            if other != number and masks.shape[1]:
+                weight = weight * found[other][index][:, None, :]
+        return weight
 
     def sampled(self, rows: NDArray, shots: int, seed: int) -> tuple[NDArray, NDArray]:
         """Means and their standard errors from `shots` outcomes per basis, (B, S) each."""

@@ -282,8 +282,13 @@ class Piece:
     @cached_property
     def _pauli(self) -> Any:
         """The noisy kernel's program; None where the circuit has no noise, or something the kernel does not know."""
+        return self._made_noisy if self._noisy and self.has_tables else None
+
+    @cached_property
+    def _made_noisy(self) -> Any:
+        """The noisy kernel's program of this piece, also where it has no noise."""
         make = self._options.noisy_kernel
-        if make is None or not self._noisy or not self.has_tables:
+        if make is None or not fits(self._density_bytes):
             return None
         return make(
             None if self._scheduled else self.circuit,
@@ -382,6 +387,35 @@ class Piece:
         tables = self.probabilities(values)
         return [each_times(table, signs_of(mask).T) for table, mask in zip(tables, masks, strict=True)]
 
+    @property
+    def differentiable(self) -> bool:
+        """Have its expectation values exact derivatives under noise?"""
+        return self._bare or (self.has_tables and self._made_noisy is not None)
+
+    @property
+    def moves(self) -> bool:
+        """Does it depend on any parameter?"""
+        circuits = [self.circuit, *self._rotations, *self._scheduled]
+        return any(circuit.num_parameters for circuit in circuits)
+
+    def product_gradients(
+        self, values: NDArray, masks: Sequence[NDArray], weights: Sequence[NDArray]
+    ) -> tuple[NDArray, NDArray]:
+        """Weighted sums (B, S) of the `products` of all bases, and their derivatives by every parameter (B, S, P).
+
+        Args:
+            values: parameter sets.
+            masks: per basis, which of its measured qubits belong to each product, (terms, k).
+            weights: per basis, (B or 1, S, terms).
+        """
+        spread = []
+        for own, measured, mask in zip(weights, self.measured, masks, strict=True):
+            places = mask @ (1 << np.arange(mask.shape[1], dtype=np.int64))
+            dense = np.zeros((*own.shape[:2], 1 << len(measured)))
+            np.add.at(dense, (slice(None), slice(None), places), own)
+            spread.append(dense)
+        return self._made_noisy.gradients(values, spread)  # type: ignore[no-any-return]  # asked for by `differentiable`
+
     def probabilities(self, values: NDArray) -> list[NDArray]:
         """Per basis, the probabilities of the outcomes as read, (B, 2^k)."""
         self.require_analytic()
@@ -457,6 +491,7 @@ class BranchingPiece(Piece):
         return not noisy and not self._channels and self._splits <= len(self.qubits)
 
     _pauli = None
+    differentiable = False
 
     @cached_property
     def has_tables(self) -> bool:

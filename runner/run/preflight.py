@@ -84,7 +84,8 @@ class Preparation:
         plan.require(exact=config.estimator.precision == 0)
         if self.config.gradient == "adjoint" and not plan.exact_gradient:
             raise ConfigError(
-                "adjoint needs an exact simulation without noise; use backend=ideal, or gradient=parameter_shift",
+                "adjoint needs a simulation that runs backwards; use a backend with method=automatic and engine=auto, "
+                "or gradient=parameter_shift",
                 key="gradient",
             )
         self._first_shots(plan)

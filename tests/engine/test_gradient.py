@@ -115,7 +115,7 @@ def test_batches_and_several_observables(rng: np.random.Generator) -> None:
 
 
 def test_where_there_is_no_adjoint_the_reason_is_given() -> None:
-    """Noise, mid-circuit measurement and engine=aer have no adjoint gradient; the message says which it was."""
+    """Trajectories, mid-circuit measurement and engine=aer have no adjoint gradient; the message says which it was."""
     from qiskit_aer.noise import NoiseModel, depolarizing_error
 
     noise = NoiseModel()
@@ -127,7 +127,8 @@ def test_where_there_is_no_adjoint_the_reason_is_given() -> None:
     measured.x(0)
 
     for engine, what, reason in (
-        (Engine(noise_model=noise), circuit, "noisy"),
+        (Engine(noise_model=noise, method="statevector"), circuit, "noisy"),
+        (Engine(noise_model=noise, engine="aer"), circuit, "engine=aer"),
         (Engine(engine="aer"), circuit, "engine=aer"),
         (Engine(), measured, "measures"),
     ):

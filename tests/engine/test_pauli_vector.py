@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qiskit.circuit import QuantumCircuit
+from qiskit.circuit import ParameterVector, QuantumCircuit
 from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
@@ -93,6 +93,52 @@ def test_six_qubits_equal_aer() -> None:
     )
 
     assert ev == pytest.approx(slowly(bound(circuit, values), letters, model, noisy.aer_state), abs=1e-12)
+
+
+@settings(max_examples=4, deadline=None)
+@given(seed=st.integers(0, 2**31), size=st.integers(1, 4))
+def test_gradients_equal_differences_of_aers_values(seed: int, size: int) -> None:
+    """Adjoint derivatives against central differences, h = 1e-4, of values from Aer's density matrix (engine=aer)."""
+    rng = np.random.default_rng(seed)
+    model, circuit = noisy.random_noise(rng, size), noisy.random_circuit(rng, size, 9)
+    values = rng.uniform(-3, 3, circuit.num_parameters)
+    operators = [term(dict(enumerate(rng.choice(LETTERS, size))), size), term({0: "Y"}, size)]
+    evs, slopes = Engine(noise_model=model).estimator_plan(circuit, operators).gradient(values)
+    steps = 1e-4 * np.eye(len(values))
+    aer = Engine(noise_model=model, engine="aer").estimator_plan(circuit, operators)
+    seen = aer.run(np.stack([values, *(values + steps), *(values - steps)])[:, None], shots=None, seed=1).evs
+    above, below = seen[1 : 1 + len(values)], seen[1 + len(values) :]
+
+    assert evs == pytest.approx(seen[0], abs=1e-12)
+    assert slopes == pytest.approx((above - below).T / 2e-4, abs=2e-7)
+
+
+def test_gradients_of_a_batch_over_pieces_that_nothing_connects() -> None:
+    """Two pairs of qubits and one alone, a term across all of them: differences of numpy's density matrix, and rows."""
+    model = NoiseModel(basis_gates=["ry", "rz", "cx", "h", "sdg"])
+    model.add_all_qubit_quantum_error(depolarizing_error(0.05, 2), "cx")
+    angles = ParameterVector("a", 5)
+    circuit = QuantumCircuit(5)
+    for qubit in range(5):
+        circuit.ry(angles[qubit] + 0.2 * qubit, qubit)
+    circuit.cx(0, 1)
+    circuit.cx(3, 2)
+    circuit.ry(angles[0] * angles[1], 2)
+    operator = SparsePauliOp(["ZXZZX", "IIZIY"], [0.7, -0.4])
+    plan = Engine(noise_model=model).estimator_plan(circuit, operator)
+    rows = np.random.default_rng(5).uniform(-2, 2, (3, 5))
+    evs, slopes = plan.gradient(rows)
+
+    def energy(row: np.ndarray) -> float:
+        strings = [({0: "X", 1: "Z", 2: "Z", 3: "X", 4: "Z"}, 0.7), ({0: "Y", 2: "Z"}, -0.4)]
+        numbers = bound(circuit, row)
+        return sum(weight * slowly(numbers, letters, model, noisy.dense_state) for letters, weight in strings)
+
+    for row, ev, slope in zip(rows, evs, slopes, strict=True):
+        differences = [(energy(row + step) - energy(row - step)) / 2e-4 for step in 1e-4 * np.eye(5)]
+        assert ev == pytest.approx(energy(row), abs=1e-12)
+        assert slope == pytest.approx(differences, abs=1e-7)
+        assert slope.tolist() == plan.gradient(row)[1].tolist()
 
 
 def test_what_goes_wrong_right_before_reading_counts() -> None:

@@ -516,9 +516,7 @@ def pauli_observe(
             if done == 0:
                 contract_digit(state, 0, levels, to, prefixes, inner, rows, variant)
             else:
-                contract_digit(
-                    levels, level_start(digits, done), levels, to, prefixes, inner, rows, variant
-                )
+                contract_digit(levels, level_start(digits, done), levels, to, prefixes, inner, rows, variant)
             if variant >= 0:
                 prefixes *= 2
             for at in range(to, to + prefixes * inner):
@@ -643,7 +641,9 @@ def pauli_gradients(
         which = row if weights.shape[0] > 1 else 0
         pauli_bind(values, row, index, scale, offset, trigonometry)
         pauli_begin(state)
-        pauli_evolve(blocks, operations, channels, trigonometry, state, kept, places, 0, last, 0, -1, table, memory)
+        pauli_evolve(
+            blocks, operations, channels, trigonometry, state, kept, places, 0, last, 0, -1, table, memory
+        )
         grow(state, grown, digits)
         pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory)
         for number in range(weights.shape[1]):
@@ -656,7 +656,16 @@ def pauli_gradients(
                 bases.shape[0],
             )  # fmt: skip
             pauli_row_slopes(
-                row_starts, row_bare, operations, channels, trigonometry, row_slopes, memory, slopes, row, number
+                row_starts,
+                row_bare,
+                operations,
+                channels,
+                trigonometry,
+                row_slopes,
+                memory,
+                slopes,
+                row,
+                number,
             )
             shrink(bra, digits, grown)
             pauli_retreat(

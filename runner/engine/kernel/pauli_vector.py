@@ -193,7 +193,11 @@ class PauliVectorKernel:
         """More working memory of this thread, for running a core backwards."""
         held: dict[str, Any] = self._local.__dict__
         needed = int(core.places[-1])
-        if len(held.get("kept", ())) < needed or len(held["memory"]) < _MEMORY + 256 * core.turns:
+        if (
+            "kept" not in held
+            or len(held["kept"]) < needed
+            or len(held["memory"]) < _MEMORY + 256 * core.turns
+        ):
             size = 1 << (2 * max(self.num_qubits, 2))
             held["memory"] = np.empty(_MEMORY + 256 * core.turns)
             held["kept"], held["bra"], held["bras"] = np.empty(needed), np.empty(size), np.empty(size)
