@@ -14,9 +14,13 @@ from qiskit.circuit import QuantumCircuit
 from runner import compose, resume, run
 from runner.declare.backend import snapshots
 from runner.declare.composer import declare, restore
-from runner.errors import ConfigWarning
+from runner.errors import ConfigWarning, ResumeError
+from runner.record.directory import RunDirectory
 from runner.record.journal import Journal, read_journal
+from runner.record.replay import EVOLVED
 from runner.review.report import run_page
+from runner.run.preflight import Preparation
+from runner.run.resume import same_noise
 from runner.runtime import LocalRuntimeService, SamplerV2
 from tests.journals import told
 
@@ -134,3 +138,16 @@ def test_only_devices_are_restored_without_decay() -> None:
         del values["backend"]["schedule"]
 
         assert restore(values, declaration.schemas).config.backend.schedule is expected
+
+
+def test_a_noisy_run_from_before_its_noise_was_simulated_so_is_refused() -> None:
+    """Its next numbers would differ from the recorded ones; one without noise goes on, as does one begun since."""
+    files = RunDirectory(Path("a_run"))
+    noisy, ideal = (Preparation(compose(f"backend={name}")).backend for name in ("noisy", "ideal"))
+    same_noise(files, ideal, EVOLVED - 1)
+    same_noise(files, noisy, EVOLVED)
+
+    with pytest.raises(
+        ResumeError, match=r"a_run is noisy, and noise is simulated in another way since .* --fork$"
+    ):
+        same_noise(files, noisy, EVOLVED - 1)

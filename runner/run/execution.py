@@ -130,7 +130,7 @@ def resume(
         JournalError: another process is writing it.
         ResumeError: code, configuration or environment changed, with the first difference.
     """
-    from runner.run.resume import complete, is_finished, reopen
+    from runner.run.resume import complete, is_finished, reopen, same_noise
 
     files = RunDirectory.existing(path)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
@@ -146,7 +146,9 @@ def resume(
             return result
         declaration = reopen(files, journal, overrides)
         with _uploader(declaration.config, sweep) as uploader:
-            preparation = Preparation(declaration.config, identity=identity_of(journal.contents.events))
+            identity = identity_of(journal.contents.events)
+            preparation = Preparation(declaration.config, identity=identity)
+            same_noise(files, preparation.backend, identity)
             if journal.contents.dropped:
                 journal.write(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
                 log.warning("journal: %s", journal.contents.dropped)

@@ -21,7 +21,9 @@ from runner.record.events import Estimate, Evaluation, Event, ProblemPosed, RunE
 from runner.record.files import read_mapping
 from runner.record.journal import Journal, is_open, read_journal
 from runner.record.log import first, last, of
+from runner.record.replay import EVOLVED
 from runner.run.results import RunResult
+from runner.services.protocol import Backend
 
 
 def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ()) -> Declaration:
@@ -55,6 +57,19 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
         # its session has ended: going on means another session
         declaration.config.session.on_expiry = "reopen"
     return replace(declaration, directory=str(files.path))
+
+
+def same_noise(files: RunDirectory, backend: Backend, identity: int) -> None:
+    """Refuse a noisy run from before noise was simulated as it is now.
+
+    Raises:
+        ResumeError: its next numbers would differ from the recorded ones in their last bits, or in their shots.
+    """
+    if identity < EVOLVED and backend.idle_qubits is not None:
+        raise ResumeError(
+            f"{files.path} is noisy, and noise is simulated in another way since it was begun: resume it with the "
+            "release that began it, or go on from its best parameters with --fork"
+        )
 
 
 def is_finished(files: RunDirectory, events: Sequence[Event], overrides: Sequence[str] = ()) -> bool:

@@ -634,7 +634,7 @@ def pauli_gradients(
     blocks, operations, channels, index, scale, offset, values, row_starts, row_bare, bases, starts, digits,
     trigonometry, state, levels, rows, table, memory, kept, places, bra, bras, row_slopes, weights, result, slopes,
 ):  # fmt: skip
-    """Values and derivatives by every angle of observables given by their weights, (sets or 1, observables, starts[-1])."""
+    """Values of observables, and their derivatives by every angle; weights are (sets or 1, observables, starts[-1])."""
     last = blocks.shape[0]
     grown = blocks[last - 1, DIGITS] if last else 0
     for row in range(values.shape[0]):
