@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str], output: Reader) -> int:
     try:
-        from runner.cli.line import carry_out, prints, read, verbs
+        from runner.cli.line import module, read, verbs
         from runner.declare.messages import warnings_in_one_line
         from runner.record.redaction import protect_environment  # inside: Ctrl-C may come while it is read
 
@@ -33,9 +33,10 @@ def _main(arguments: list[str], output: Reader) -> int:
         with warnings_in_one_line():
             line = read(arguments)
             verb = verbs()[line.verb]
-            output.forgiving = verb.beside and not prints(line)
+            printing = any(flag.prints and flag.key in line.flags for flag in verb.flags)
+            output.forgiving = verb.beside and not (printing or line.wants_help)
             output.clean = not verb.data and "cfg" not in line.flags  # which holds no secret
-            code = carry_out(line)
+            code = _help(line.arguments) if line.wants_help else module(line.verb).main(line)
             output.flush()
             return code
     except Interrupted as error:
@@ -51,6 +52,13 @@ def _main(arguments: list[str], output: Reader) -> int:
     except MemoryError:
         print("error: out of memory; take a smaller problem, or free some", file=sys.stderr)
         return 1
+
+
+def _help(words: list[str]) -> int:
+    from runner.cli.manual import help_on
+
+    print(help_on(words))
+    return 0
 
 
 if __name__ == "__main__":

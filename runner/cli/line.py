@@ -64,22 +64,6 @@ def read(arguments: Sequence[str]) -> CommandLine:
     return line
 
 
-def prints(line: CommandLine) -> bool:
-    """Whether something is to be printed and nothing else done."""
-    flags = (HELP, *verbs()[line.verb].flags)
-    return any(flag.prints and flag.key in line.flags for flag in flags)
-
-
-def carry_out(line: CommandLine) -> int:
-    """Do what was typed and return the exit code."""
-    if HELP.key not in line.flags:
-        return module(line.verb).main(line)
-    from runner.cli.manual import help_on
-
-    print(help_on(line.arguments))
-    return 0
-
-
 def _separated(arguments: Sequence[str]) -> tuple[list[str], list[Typed]]:
     """(words, flags); a flag that takes a value has taken it."""
     words: list[str] = []

@@ -72,6 +72,9 @@ class Verb:
         return f"python -m runner {' '.join(words)}"
 
 
+HELP = Flag(name="--help", short="-h", does="this page", prints=True)
+
+
 @dataclass
 class CommandLine:
     """What was typed, sorted."""
@@ -88,8 +91,12 @@ class CommandLine:
     settings: list[str] = field(default_factory=list)
     """The others: `key=value`."""
 
+    @property
+    def wants_help(self) -> bool:
+        """Whether nothing but an explanation is asked for."""
+        return HELP.key in self.flags
 
-HELP = Flag(name="--help", short="-h", does="this page", prints=True)
+
 CONFIG_DIR = Flag(
     name="--config-dir",
     short="-cd",

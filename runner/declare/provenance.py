@@ -55,7 +55,7 @@ def _check_part(key: str, node: DictConfig, overrides: Overrides) -> None:
     alone = _typed_alone(key, node, overrides)
     assert isinstance(found, dict)
     for name, value in ((str(name), value) for name, value in found.items()):
-        code = _reaches_code(OmegaConf.get_type(node), name) or RESOLVER.search(str(value))
+        code = _reaches_code(OmegaConf.get_type(node) or dict, name) or RESOLVER.search(str(value))
         if code and value != alone.get(name):
             raise _must_be_typed(f"{key}.{name}", f"{key}.{name}=…")
 
