@@ -39,7 +39,14 @@ def test_the_main_job(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 0, done.stderr
-    for word in ("energy", "σ from the reference", "exact here", "usage", "outputs/runs/mine", "mlflow ui"):
+    for word in (
+        "energy",
+        "σ from the reference",
+        "exact here",
+        "usage",
+        "outputs/runs/mine",
+        "python -m runner ui",
+    ):
         assert word in done.stdout, done.stdout
     result = json.loads((tmp_path / "outputs/runs/mine/result.json").read_text())
     assert [path.name for path in tmp_path.iterdir()] == ["outputs"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
+from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb, require_one_run
 from runner.declare.composer import declare
 from runner.record.directory import OUTPUTS, RunDirectory
 
@@ -25,6 +25,7 @@ def main(line: CommandLine) -> int:
     A run that is then started with the same `hydra.run.dir` takes the file along into MLflow.
     """
     declaration = declare(line.arguments, config_dirs=line.config_dirs)
+    require_one_run(declaration, "forecast")
     from rich.table import Table
 
     from runner.cli.progress import terminal

@@ -150,6 +150,10 @@ def _check_together(line: CommandLine, verb: Verb) -> None:
         against = next((name for name in flag.excludes if name in names), None)
         if against:
             raise ConfigError(f"contradicts {against}; keep one of the two", key=flag.name)
+    alone = next((flag for flag in given if flag.alone), None)
+    others = [*(name for name in names if alone and name != alone.name), *line.arguments]
+    if alone and others:
+        raise ConfigError(f"stands alone; leave {shorten(others[0], 60)!r} out", key=alone.name)
     printing = [flag.name for flag in given if flag.prints]
     if len(printing) > 1:
         raise ConfigError(f"prints something else than {printing[0]}; keep one of the two", key=printing[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Flag, Verb
+from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Flag, Verb, require_one_run
 
 VERB = Verb(
     name="resume",
@@ -36,6 +36,7 @@ def main(line: CommandLine) -> int:
     (directory,) = line.paths
     if "fork" in line.flags:
         declaration = fork(directory, line.settings, config_dirs=line.config_dirs)
+        require_one_run(declaration, "--fork")
         return run(declaration, quiet=False).exit_code
     if (Path(directory) / "sweep.json").is_file():
         from runner.sweep.conductor import resume_sweep

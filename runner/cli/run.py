@@ -52,9 +52,10 @@ VERB = Verb(
             short="-sc",
             does='eval "$(python -m runner -sc install=bash)"',
             prints=True,
+            excludes=("--multirun", "--run", "--config-dir"),
         ),
-        Flag(name="--hydra-help", does="what of Hydra works here", prints=True),
-        Flag(name="--version", does="the version", prints=True),
+        Flag(name="--hydra-help", does="what of Hydra works here", prints=True, alone=True),
+        Flag(name="--version", does="the version", prints=True, alone=True),
     ),
     settings=None,
     examples=(

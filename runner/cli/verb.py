@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from runner.errors import ConfigError
+
+if TYPE_CHECKING:
+    from runner.declare.config import Declaration
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +33,8 @@ class Flag:
     """The flag without which it would mean nothing."""
     excludes: tuple[str, ...] = ()
     """Flags that contradict it."""
+    alone: bool = False
+    """Nothing else may stand beside it."""
 
     @property
     def key(self) -> str:
@@ -73,6 +81,16 @@ class Verb:
 
 
 HELP = Flag(name="--help", short="-h", does="this page", prints=True)
+
+
+def require_one_run(declaration: Declaration, verb: str) -> None:
+    """Refuse an experiment that is a sweep by itself, where a verb is about one run.
+
+    Raises:
+        ConfigError: what to add.
+    """
+    if declaration.multirun:
+        raise ConfigError("what is declared is a sweep; add hydra.mode=RUN for one run of it", key=verb)
 
 
 @dataclass
