@@ -15,6 +15,7 @@ import pytest
 
 from runner.__main__ import main
 from runner.cli import VERBS
+from runner.cli.completion import candidates
 from runner.cli.line import read
 from runner.errors import ConfigError
 from runner.record.journal import read_journal
@@ -141,16 +142,34 @@ def test_the_composed_configuration_can_be_printed(workdir: Path, capsys: pytest
         ("python -m runner session.max_t", {"session.max_time="}),
         ("python -m runner res", {"resume"}),
         ("runner experiment=vq", {"experiment=vqe"}),
+        ("runner resume --f", {"--fork"}),
+        ("runner export --", {"--help", "--format", "--output", "--bound"}),
+        ("runner -m --c", {"--cfg", "--config-dir"}),
+        ("runner --cfg ", {"job", "hydra", "all"}),
+        ("runner --cfg=h", {"--cfg=hydra"}),
+        ("runner list l", {"limit="}),
+        ("runner retime r1 session=b", {"session=batch"}),
+        ("runner -m hydra/launcher=sub", {"hydra/launcher=submitit_local", "hydra/launcher=submitit_slurm"}),
+        ("runner hydra.s", {"hydra.sweep.dir="}),
+        ("runner --help op", {"optimizer"}),
     ],
 )
 def test_completion(
     line: str, expected: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The shell asks with COMP_LINE and gets choices, keys and verbs."""
+    """The shell asks with COMP_LINE and gets choices, keys, verbs and their flags."""
     monkeypatch.setenv("COMP_LINE", line)
 
     assert main(["-sc", "query=bash"]) == 0
     assert expected <= set(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    "line", ["runner list --f", "runner list optim", "runner seed=1 res", "runner retime r1 opt"]
+)
+def test_what_would_be_refused_is_not_completed(line: str) -> None:
+    """Flags, settings and verbs that are not taken there."""
+    assert candidates(line) == []
 
 
 def test_completion_works_in_a_real_shell(tmp_path: Path) -> None:

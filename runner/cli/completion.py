@@ -7,9 +7,20 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from runner.cli import VERBS
+from runner.cli.line import verbs
+from runner.cli.manual import ENGINES
+from runner.cli.verb import HELP, Flag, Verb
+from runner.declare.composer import Composer
+from runner.declare.config import GROUPS
+from runner.declare.hydra_support import KEYS
 from runner.errors import ConfigError
+from runner.sweep.launcher import LAUNCHERS
+from runner.sweep.optuna import SWEEPERS
+
+MODES = ("RUN", "MULTIRUN")
 
 BASH = r"""
 _runner_completion() {
@@ -51,12 +62,51 @@ def complete(arguments: Sequence[str]) -> int:
 
 def candidates(line: str) -> list[str]:
     """Completions of the last word of a command line such as `python -m runner optimizer=co`."""
-    from runner.cli import VERBS
-    from runner.declare.composer import Composer
+    *before, last = re.sub(r"^.*?\brunner\s+", "", line).split(" ")
+    words = list(filter(None, before))
+    plain = [word for word in words if not word.startswith("-")]
+    named = plain[0].lower() if plain and plain[0].lower() in VERBS else None
+    verb = verbs()[named or "run"]
+    flags = {
+        spelling: flag for flag in (HELP, *verb.flags) for spelling in (flag.name, flag.short) if spelling
+    }
+    if last.startswith("-"):
+        found = _spelled(flags, last)
+    elif words and words[-1] in (HELP.name, HELP.short):
+        found = [*VERBS, *GROUPS, *ENGINES]
+    elif words and words[-1] in flags and flags[words[-1]].value:
+        found = list(flags[words[-1]].choices)
+    else:
+        found = [*([] if plain else VERBS), *_settings(verb, words, last)]
+    return [word for word in found if word.startswith(last)]
 
-    typed = re.sub(r"^.*?\brunner\s+", "", line)
-    words = typed.split(" ")
-    last = words.pop()
-    found = Composer().completions([word for word in words if "=" in word], last)
-    verbs = [verb for verb in VERBS if " " not in typed.strip() and "=" not in last and verb.startswith(last)]
-    return verbs + found
+
+def _spelled(flags: Mapping[str, Flag], last: str) -> list[str]:
+    """Flags, or after an equals sign the values of one."""
+    name, equal, _ = last.partition("=")
+    if equal and name in flags:
+        return [f"{name}={choice}" for choice in flags[name].choices]
+    return sorted(flags)
+
+
+def _settings(verb: Verb, words: Sequence[str], last: str) -> list[str]:
+    """`key=value` words that a verb takes."""
+    if verb.settings is not None:
+        return [f"{key}=" for key in verb.settings]
+    found = _of_hydra(last) + Composer().completions([word for word in words if "=" in word], last)
+    return [word for word in found if word.lstrip("+~").startswith(verb.offers or ("",))]
+
+
+def _of_hydra(last: str) -> list[str]:
+    """Hydra's own keys, and the choices of those that have some."""
+    if not last.startswith("hydra"):
+        return []
+    choices = {
+        "hydra/launcher": ["basic", *LAUNCHERS],
+        "hydra/sweeper": ["basic", *SWEEPERS],
+        "hydra.mode": MODES,
+    }
+    if "=" in last:
+        key = last.partition("=")[0]
+        return [f"{key}={choice}" for choice in choices.get(key, ())]
+    return [f"{item.what}=" for item in KEYS if item.works and not item.what.endswith("*")]

@@ -23,6 +23,7 @@ VERB = Verb(
     path="run directory",
     paths=(1, 1),
     settings=None,
+    offers=("run.", "plugins", "hydra/launcher", "hydra.launcher"),
     examples=("resume outputs/runs/…", "resume outputs/runs/… --fork optimizer=spsa"),
     beside=True,
 )

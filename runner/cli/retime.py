@@ -17,6 +17,7 @@ VERB = Verb(
     path="run directory",
     paths=(1, 1),
     settings=None,
+    offers=("session", "plugins"),
     examples=("retime outputs/runs/… session=batch session.max_time=10m",),
 )
 

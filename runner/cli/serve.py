@@ -22,6 +22,7 @@ VERB = Verb(
         CONFIG_DIR,
     ),
     settings=None,
+    offers=("session", "backend", "seed", "plugins"),
     examples=("serve session.clock_scale=60", "serve --env"),
     beside=True,
     data=True,

@@ -66,6 +66,8 @@ class Verb:
     """The least and the largest number of paths; None: any number."""
     settings: tuple[str, ...] | None = ()
     """Keys of the `key=value` words it takes; None: those of a run, which are checked when they are composed."""
+    offers: tuple[str, ...] = ()
+    """How those begin that completion offers, where only some of a run's settings are taken."""
     examples: tuple[str, ...] = ()
     """What to type after `python -m runner`."""
     beside: bool = False
