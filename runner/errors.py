@@ -42,8 +42,14 @@ class ConfigError(RunnerError, ValueError):
         text = f"{key}: {message}" if key else message
         if len(text) > LONGEST:  # whatever was typed is in it; its ends tell enough
             text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
+        if not text.isprintable():  # a file's bytes may be in it, and a terminal obeys some of them
+            text = "".join(_escaped(character) for character in text)
         super().__init__(text)
         self.key = key
+
+
+def _escaped(character: str) -> str:
+    return character if character.isprintable() or character == "\n" else repr(character)[1:-1]
 
 
 class StorageError(RunnerError):

@@ -91,3 +91,23 @@ def test_readers_that_hang_fill_the_memory_or_die_are_ended(monkeypatch: pytest.
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
     assert len(children) == 5
+
+
+def test_an_angle_that_is_nothing_is_refused() -> None:
+    """QPY can say that a rotation's angle is None, and Qiskit complains only when somebody looks at the gate."""
+    circuit = QuantumCircuit(1)
+    circuit.ry(0.25, 0)
+    buffer = io.BytesIO()
+    qpy.dump(circuit, buffer, version=13)
+    content = buffer.getvalue()
+    angle = b"f" + struct.pack("!Q", 8) + struct.pack("<d", 0.25)
+    assert content.count(angle) == 1
+    nothing = content.replace(angle, b"z" + struct.pack("!Q", 0))
+
+    with pytest.raises(ConfigError, match=r"k: it is damaged .*an angle of 'ry' is no number"):
+        load_qpy(nothing, "it", "k")
+
+
+def test_a_refusal_has_no_control_characters() -> None:
+    """What a terminal would obey is written out; the escapes are Python's."""
+    assert str(ConfigError("\x1b[2J is é\x00", key="a\r")) == "a\\r: \\x1b[2J is é\\x00"

@@ -371,3 +371,11 @@ def check_damaged(rng):
         path.write_text(damaged, encoding="utf-8")
         with contextlib.suppress(ConfigError):
             assert sorted(read_graph(path, "hamiltonian.path").pairs) == EDGES, damaged
+
+
+def test_a_line_of_two_numbers_alone_is_an_edge(tmp_path):
+    """`2 0` connects nodes 0 and 2, as every edge list says it."""
+    path = tmp_path / "alone.txt"
+    path.write_text("2 0\n")
+
+    assert read_graph(path, "k").pairs == ((0, 2, 1.0),)

@@ -157,8 +157,8 @@ def _loaded(content: bytes, what: str, key: str) -> list[Any]:
     try:
         circuits: list[Any] = list(qpy.load(io.BytesIO(content)))
         for circuit in circuits:
-            if isinstance(circuit, QuantumCircuit) and (gate := _misfit(circuit)):
-                raise QiskitError(f"the definition of {gate!r} has other qubits than the gate")
+            if isinstance(circuit, QuantumCircuit) and (told := _misfit(circuit)):
+                raise QiskitError(told)
     except Exception as error:  # damaged data fail in many ways, all of them inside qiskit
         name = type(error).__name__
         if isinstance(error, QiskitError):  # its binary parser draws boxes and colours
@@ -168,17 +168,23 @@ def _loaded(content: bytes, what: str, key: str) -> list[Any]:
 
 
 def _misfit(circuit: Any) -> str | None:
-    """A gate with a definition of another width, however deep."""
+    """What is wrong with a gate, however deep: a definition of another width, an angle that is no number."""
+    from qiskit.circuit import ParameterExpression
+
     waiting = [circuit]
     while waiting:
         for instruction in waiting.pop().data:
             if instruction.is_standard_gate():
+                if not all(
+                    isinstance(angle, (int, float, ParameterExpression)) for angle in instruction.params
+                ):
+                    return f"an angle of {instruction.name!r} is no number"
                 continue
             operation = instruction.operation
             definition = getattr(operation, "_definition", None)
             if definition is not None:
                 if definition.num_qubits != operation.num_qubits:
-                    return str(operation.name)
+                    return f"the definition of {operation.name!r} has other qubits than the gate"
                 waiting.append(definition)
             waiting.extend(getattr(operation, "blocks", ()))
     return None

@@ -427,7 +427,9 @@ def _counts(word: str) -> bool:
 def _sizes_first(table: Sequence[tuple[int, list[str]]]) -> bool:
     """Does a line of two sizes stand above weighted edges, as many as it says?"""
     header = table[0][1]
-    if len(header) != 2 or header[1] != str(len(table) - 1) or any(len(words) != 3 for _, words in table[1:]):
+    if len(table) < 2 or len(header) != 2 or header[1] != str(len(table) - 1):
+        return False
+    if any(len(words) != 3 for _, words in table[1:]):
         return False
     ends = [end for _, words in table[1:] for end in words[:2]]
     return all(map(_counts, [header[0], *ends])) and int(header[0]) >= max(map(int, ends))

@@ -71,6 +71,14 @@ class Connection(H11Protocol):
             super().data_received(data)
             self._watch()
 
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Answer a client that says it will send no more, if it has asked for something; let any other go."""
+        asked = self.cycle is not None and not self.cycle.response_complete
+        if asked and self.conn.their_state in (h11.DONE, h11.MUST_CLOSE):
+            self.cycle.keep_alive = False
+            return True
+        return False
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection and its timers."""
         super().connection_lost(exc)

@@ -283,3 +283,13 @@ def test_K15_an_error_of_our_own_is_one_line(root: str, caplog: pytest.LogCaptur
     assert_error(500, json.loads(sent[1]["body"]), 500)
     assert len(caplog.records) == 1
     assert os.linesep not in caplog.records[0].getMessage()
+
+
+def test_a_client_that_says_it_will_send_no_more_gets_its_answer(root: str) -> None:
+    """HTTP lets a client close its sending half behind a request."""
+    with connect(root) as connection:
+        connection.sendall(f"GET {BASE}/backends HTTP/1.1\r\n".encode() + HEAD + b"\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        status, body = answered(connection)
+        assert (status, body["devices"][0]["name"]) == (200, DEVICE)
+        assert connection.recv(1) == b""

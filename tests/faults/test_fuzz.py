@@ -1,0 +1,45 @@
+"""Damaged files and requests: some hundreds here, 100 000 nightly (SECURITY.md K18)."""
+
+from __future__ import annotations
+
+import random
+import time
+
+import pytest
+
+pytest.importorskip("qiskit_ibm_runtime")
+
+from tests.faults.fuzz import campaign, damaged_file, generator
+from tests.faults.payloads import files
+
+
+def test_K18_hundreds_of_damaged_files_and_requests_are_refused_or_read() -> None:
+    """Nothing ends, hangs or fills a process, and every refusal is one line or has the API's shape."""
+    found = campaign(300, seed=11)
+
+    assert [(failure.number, failure.what) for failure in found.failures] == []
+    assert found.inputs == 300
+    assert found.outcomes["refused"] > 50
+    assert found.outcomes["400"] > 20
+    assert found.outcomes["200"] > 20
+
+
+def test_K18_an_input_is_the_same_whenever_it_is_made() -> None:
+    """By seed and number alone: a failure can be repeated."""
+    corpus = files()
+    random.seed(1)
+    first = [damaged_file(corpus, generator(5, number)) for number in range(20)]
+    random.seed(2)
+    again = [damaged_file(corpus, generator(5, number)) for number in reversed(range(20))]
+
+    assert first == again[::-1]
+    assert first != [damaged_file(corpus, generator(6, number)) for number in range(20)]
+
+
+@pytest.mark.nightly
+def test_K18_a_hundred_thousand_damaged_files_and_requests_are_refused_or_read() -> None:
+    """The server is alive all along and no process has more than a gigabyte."""
+    found = campaign(100_000, seed=int(time.time()))
+
+    assert [(failure.number, failure.what) for failure in found.failures] == []
+    assert found.inputs == 100_000
