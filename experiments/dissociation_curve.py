@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import nearest, require_number
 from runner.errors import ConfigError
@@ -58,11 +58,10 @@ class DissociationCurve(Experiment):
                 f"{config.hamiltonian.name!r} has no {self.parameter!r}{nearest(self.parameter, known)}",
                 key="experiment.parameter",
             )
+        changes: list[dict[str, Any]] = [{self.parameter: value} for value in self.values]
         problems = [
-            Problem.build(
-                replace(config, hamiltonian=replace(config.hamiltonian, **{self.parameter: value})), backend
-            )
-            for value in self.values
+            Problem.build(replace(config, hamiltonian=replace(config.hamiltonian, **change)), backend)
+            for change in changes
         ]
         check_optimizer(config.optimizer, config, *(problem.circuit for problem in problems))
         if config.optimizer.uses_gradient:

@@ -192,6 +192,32 @@ YAML_FILES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("group", "content"),
+    [
+        ("optimizer", "name: mine\n"),
+        ("optimizer", "name: mine\ntolerance: 0.1\n"),
+        ("hamiltonian", "name: mine\nterms: [[Z, 1.0]]\n"),
+        ("estimator", "defaults: [/schema/backend/ideal@_here_, _self_]\nname: mine\n"),
+    ],
+)
+def test_a_choice_of_no_schema_is_told_so_whatever_it_holds(
+    group: str,
+    content: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its keys may be those of a schema; without its name they are checked by none."""
+    (tmp_path / "mine" / group).mkdir(parents=True)
+    (tmp_path / "mine" / group / "mine.yaml").write_text(content, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+
+    line = refused(["--config-dir", "mine", f"{group}=mine"], capsys)
+
+    assert line.startswith(f"error: {group}: names no schema; let its file begin with")
+
+
 @pytest.mark.parametrize("case", YAML_FILES)
 def test_bad_yaml_is_told_in_one_line(
     case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare import messages
+from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, shorten
 from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
 from runner.declare.hydra_support import refuse_outside, require_ours
@@ -474,14 +475,10 @@ def schema_names(config: RunConfig) -> dict[str, str]:
         ConfigError: a choice has none, so nobody could check it.
     """
     names = {}
-    for group, schemas in registered().items():
+    for group in registered():
         name = schema_name(group, type(getattr(config, group)))
         if name is None:
-            raise ConfigError(
-                f"names no schema; let its file begin with `defaults: [/schema/{group}/NAME@_here_, _self_]`, "
-                f"NAME being one of {shorten(', '.join(schemas), 110)}",
-                key=group,
-            )
+            raise messages.no_schema(group)
         names[group] = name
     return names
 
@@ -534,7 +531,7 @@ def as_it_was(values: dict[str, Any], schemas: dict[str, str], known: Any) -> di
     backend, schema = values.get("backend"), schemas.get("backend", "")
     if not isinstance(backend, dict) or "schedule" in backend or schema in NEVER_SCHEDULED:
         return values
-    if not hasattr(known["backend"][schema], "schedule"):
+    if not issubclass(known["backend"][schema], BackendConfig):
         return values
     return {**values, "backend": {**backend, "schedule": False}}
 

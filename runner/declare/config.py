@@ -7,9 +7,16 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from runner.ansatz import AnsatzConfig
+from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, require_range
+from runner.declare.estimator import EstimatorConfig
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
+from runner.hamiltonian.declared import HamiltonianConfig
+from runner.optimizer import OptimizerConfig
+from runner.run.experiment import Experiment
+from runner.tracking.config import TrackingConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -18,6 +25,8 @@ GROUPS = ("experiment", "backend", "session", "hamiltonian", "ansatz", "optimize
 
 GRADIENTS = ("auto", "none", "parameter_shift", "adjoint", "spsa")
 RESUME = ("never", "auto")
+MISSING: Any = "???"
+"""What OmegaConf calls a value that has to be given."""
 
 
 @dataclass(kw_only=True)
@@ -54,21 +63,22 @@ class RunConfig:
     """Installed Python modules that register further choices."""
     run: RunOptions = field(default_factory=RunOptions)
     """How this process goes about the run."""
-    experiment: Any = "???"
+    experiment: Experiment = MISSING
     """The algorithm."""
-    backend: Any = "???"
+    backend: BackendConfig = MISSING
     """What executes the circuits."""
-    session: Any = "???"
+    # a SessionConfig, but OmegaConf cannot merge into a class that has a union, as max_time is one
+    session: Any = MISSING
     """Mode, plan, limits and clock of the session."""
-    hamiltonian: Any = "???"
+    hamiltonian: HamiltonianConfig = MISSING
     """The observable whose energy is sought."""
-    ansatz: Any = "???"
+    ansatz: AnsatzConfig = MISSING
     """The parametrized circuit and where its parameters start."""
-    optimizer: Any = "???"
+    optimizer: OptimizerConfig = MISSING
     """The classical minimizer."""
-    estimator: Any = "???"
+    estimator: EstimatorConfig = MISSING
     """How expectation values are obtained."""
-    tracking: Any = "???"
+    tracking: TrackingConfig = MISSING
     """Where the run is recorded for review."""
 
     def __post_init__(self) -> None:
@@ -85,20 +95,19 @@ class RunConfig:
     def _check_gradient(self) -> None:
         if self.gradient in ("auto", "none"):
             return
-        if not getattr(self.optimizer, "uses_gradient", True):
+        if not self.optimizer.uses_gradient:
             raise ConfigError(
                 f"{self.optimizer.name!r} does not use gradients; choose another optimizer or leave gradient=auto",
                 key="gradient",
             )
-        if self.gradient == "adjoint" and getattr(self.estimator, "precision", 0.0) != 0.0:
+        if self.gradient == "adjoint" and self.estimator.precision != 0.0:
             raise ConfigError(
                 "adjoint is exact and the estimator samples; use estimator=exact, or gradient=parameter_shift",
                 key="gradient",
             )
 
     def _check_target(self) -> None:
-        samples = getattr(self.experiment, "only_samples", False)
-        if samples and getattr(self.estimator, "target_stddev", None) is not None:
+        if self.experiment.only_samples and self.estimator.target is not None:
             raise ConfigError(
                 f"{self.experiment.name} draws bitstrings and estimates no energy; use estimator.default_shots",
                 key="estimator.target_stddev",

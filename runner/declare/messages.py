@@ -318,6 +318,8 @@ def explain(error: Exception, folders: Sequence[Path], outer: Exception | None =
     from omegaconf import errors
 
     text = str(outer or error)
+    if (group := _without_schema(f"{error} {text}")) is not None:
+        return no_schema(group)
     key = str(getattr(error, "full_key", None) or "") or _key_in(text) or "configuration"
     if "An item is already at" in text:
         key = re.search(r"at '([^']+)'", text)[1]  # type: ignore[index]
@@ -340,6 +342,30 @@ def explain(error: Exception, folders: Sequence[Path], outer: Exception | None =
     if match := re.search(r"Could not override '([^']+)'", text):
         return ConfigError("unknown key", key=match[1])
     return ConfigError(shorten(text.splitlines()[0], 140), key=key)
+
+
+def no_schema(group: str) -> ConfigError:
+    """The one line for a choice that nobody can check."""
+    from runner.declare.registry import registered
+
+    return ConfigError(
+        f"names no schema; let its file begin with `defaults: [/schema/{group}/NAME@_here_, _self_]`, "
+        f"NAME being one of {shorten(', '.join(registered()[group]), 110)}",
+        key=group,
+    )
+
+
+def _without_schema(text: str) -> str | None:
+    """The group whose choice was merged into the base of its schemas, or is of another group; None of other errors."""
+    from runner.declare.registry import registered
+
+    match = re.search(r"not in '(\w+)'|not a subclass of (\w+)", text)
+    base = match and (match[1] or match[2])
+    for group, schemas in registered().items() if base else ():
+        above = {cls.__name__ for schema in schemas.values() for cls in schema.__mro__[1:]}
+        if base in above - {schema.__name__ for schema in schemas.values()}:
+            return group
+    return None
 
 
 def _key_in(text: str) -> str:
