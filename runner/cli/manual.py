@@ -16,6 +16,7 @@ from runner.cli import VERBS
 from runner.cli.line import verbs
 from runner.cli.verb import HELP, Verb
 from runner.declare.checks import require_choice
+from runner.declare.composer import Composer
 from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.registry import added, load, registered
 
@@ -114,13 +115,19 @@ def _described(name: str, text: str) -> list[str]:
 
 def choices(group: str) -> dict[str, str]:
     """Choice → the sentence its YAML file begins with, or the dataclass of a plug-in."""
-    found = {name: (inspect.getdoc(cls) or "").partition("\n")[0] for name, cls in added(group).items()}
-    for path in sorted((CONF / group).glob("*.yaml")):
-        comments = (
-            line[1:].strip() for line in path.read_text(encoding="utf-8").splitlines() if line.startswith("#")
-        )
-        found[path.stem] = next((text for text in comments if not text.startswith("@package")), "")
-    return found
+    composer = Composer()
+    return {
+        name: _sentence(composer.file(group, name), added(group).get(name))
+        for name in composer.options(group)
+    }
+
+
+def _sentence(file: Path | None, cls: type[Any] | None) -> str:
+    if file is None:
+        return (inspect.getdoc(cls) or "").partition("\n")[0]
+    lines = file.read_text(encoding="utf-8").splitlines()
+    comments = (line[1:].strip() for line in lines if line.startswith("#"))
+    return next((text for text in comments if not text.startswith("@package")), "")
 
 
 def _group(group: str, *, in_full: bool = False) -> Iterator[str]:

@@ -50,5 +50,6 @@ def _setting(word: str) -> tuple[str, str]:
     key, value = override.key.partition(".")[2], override.value
     if not isinstance(value, str):
         raise ConfigError(f"must be text, got {value}", key=override.key)
-    TrackingConfig(**{key: value})
+    declared: dict[str, Any] = {key: value}
+    TrackingConfig(**declared)
     return key, value

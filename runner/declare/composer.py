@@ -14,6 +14,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
 from runner.declare.hydra_support import refuse_outside, require_ours
 from runner.declare.overrides import Choices, Override, Overrides, Pattern
 from runner.declare.provenance import check_plugins, check_typed
-from runner.declare.registry import generation, load, register, registered
+from runner.declare.registry import added, generation, load, register, registered
 from runner.declare.setting import PUZZLED, put
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
@@ -103,11 +104,23 @@ class Composer:
             messages.check_config_dir(directory)
         self.folders = (*(Path(directory).resolve() for directory in config_dirs), CONF)
         with _lock:
-            register(plugins)
-            self._loader = _loader(self.folders)
+            load(plugins)
+        self._plugins = plugins
         self._own = ["hydra.job.name=runner", "hydra.searchpath=[]"]
         self._options: dict[str, list[str]] = {}
-        self._version = (self.folders, generation(), *_stamp(self.folders))
+
+    @cached_property
+    def _loader(self) -> ConfigLoader:
+        with _lock:
+            register(self._plugins)
+            return _loader(self.folders)
+
+    @cached_property
+    def _version(self) -> tuple[Any, ...]:
+        """Changes when what can be declared does."""
+        with _lock:
+            register(self._plugins)
+            return (self.folders, generation(), *_stamp(self.folders))
 
     def declare(self, overrides: Sequence[str] | Overrides) -> Declaration:
         """A declaration, checked as far as it can be without building anything.
@@ -186,11 +199,19 @@ class Composer:
 
     def options(self, group: str) -> list[str]:
         """The choices of a config group, in alphabetical order; none where there is no such group."""
+        if group in GROUPS:
+            files = {path.stem for folder in self.folders for path in (folder / group).glob("*.yaml")}
+            return sorted(files.union(added(group)))
         if group not in self._options:
             with _lock, _version_base():
                 found = self._loader.get_group_options(group, config_name="config", overrides=self._own)
             self._options[group] = sorted(found)
         return self._options[group]
+
+    def file(self, group: str, name: str) -> Path | None:
+        """The file that a choice is read from; None for what a plug-in adds."""
+        paths = (folder / group / f"{name}.yaml" for folder in self.folders)
+        return next(filter(Path.is_file, paths), None)
 
     def listed(self, overrides: Overrides) -> Overrides:
         """The same with the choices of a group that match a pattern instead of the pattern."""
@@ -254,7 +275,7 @@ class Composer:
         messages.check_overrides(overrides)
         self.check_choices(overrides)
         with messages.translated(self.folders):
-            node = OmegaConf.merge(
+            node: Any = OmegaConf.merge(
                 OmegaConf.structured(registered()[group][schemas[group]]),
                 as_it_was(dict(values), dict(schemas), registered())[group],
             )
@@ -282,7 +303,7 @@ class Composer:
         from omegaconf import OmegaConf
 
         if "schema" not in changes:
-            return self._alone(group, name)[group].copy()
+            return self._choice((f"{group}={name}",))[group].copy()
         given, known = changes["schema"], registered()[group]
         schema, values = (
             next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else (given, {})
@@ -308,20 +329,12 @@ class Composer:
             for index, entry in enumerate(entries[setting]):
                 name, changes = named_choice(entry, f"experiment.{setting}[{index}]")
                 live = self.choice(group, name, changes, key=f"experiment.{setting}[{index}]")
-                if any((folder / group / f"{name}.yaml").is_file() for folder in self.folders[:-1]):
+                file = self.file(group, name)
+                if file is not None and not file.is_relative_to(CONF):
                     usual = self.choice(group, name, {}, key=f"experiment.{setting}[{index}]")
                     values = {key: value for key, value in asdict(usual).items() if key != "name"}
                     schema = {schema_name(group, type(live)): values}
                     composed.experiment[setting][index] = {name: {"schema": schema, **changes}}
-
-    def _alone(self, group: str, name: str) -> DictConfig:
-        """One choice composed without any other; not to be changed."""
-        key = (f"{group}/{name}", *self._version)
-        with _lock:
-            if key not in _remembered:
-                with messages.translated(self.folders):
-                    _remember(key, self._hydras([], config=f"{group}/{name}"))
-            return _remembered[key]
 
     def _upon(self, base: DictConfig, group: str, schema: str, name: str) -> DictConfig:
         """A choice composed upon a base that takes the place of its schema's defaults."""
@@ -331,7 +344,7 @@ class Composer:
             store = ConfigStore.instance()
             store.store(group=f"schema/{group}", name=schema, node=base)
             try:
-                found: DictConfig = self._hydras([], config=f"{group}/{name}")[group]
+                found: DictConfig = self._hydras([f"{group}={name}"])[group]
             finally:
                 store.store(group=f"schema/{group}", name=schema, node=registered()[group][schema])
         return found
@@ -386,17 +399,19 @@ class Composer:
                 check_typed(config, Overrides.of(chosen))
                 with open_dict(config):
                     config.hydra = {"mode": config.hydra.mode}  # half of the copying would be for the rest
-                _remember(key, config)
+                if len(_remembered) >= MOST_REMEMBERED:
+                    _remembered.clear()
+                _remembered[key] = config
             return _remembered[key]
 
-    def _hydras(self, chosen: Sequence[str], *, config: str = "config") -> DictConfig:
-        """What Hydra itself composes, beginning with a file."""
+    def _hydras(self, chosen: Sequence[str]) -> DictConfig:
+        """What Hydra itself composes."""
         from hydra.types import RunMode
 
         try:
             with _lock, _version_base():
                 words = [*self._own, *chosen]
-                return self._loader.load_configuration(config, words, RunMode.RUN, from_shell=False)
+                return self._loader.load_configuration("config", words, RunMode.RUN, from_shell=False)
         except PUZZLED as error:
             if isinstance(error, ConfigError) or not chosen:
                 raise
@@ -552,12 +567,6 @@ def _below(node: Any, path: str) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
-
-
-def _remember(key: tuple[Any, ...], config: DictConfig) -> None:
-    if len(_remembered) >= MOST_REMEMBERED:
-        _remembered.clear()
-    _remembered[key] = config
 
 
 def _live(part: str, hydra: DictConfig) -> Any:

@@ -432,6 +432,8 @@ def _wrong_type(message: str) -> str:
             with contextlib.suppress(ValueError):
                 hint = f"; write {int(value, 0)}"  # 0x10, 0b11
         return f"expected {expected}, got {shorten(value, 40)!r}{hint}"
+    if match := re.match(r"Value '(.*)' is not a valid bool", first):
+        return f"expected true or false, got {shorten(match[1], 40)!r}"
     if match := re.match(r"field '(\w+)' is not Optional|.*is not Optional|Incompatible value 'None'", first):
         return "needs a value, got null"
     if match := re.match(r"Value '(.*)' of type '(\w+)' is incompatible with type hint '(.*)'", first):

@@ -129,7 +129,7 @@ def _stepped(value: Steps, key: str) -> Any:
     log = "log" in value.tags
     if step <= 0 or start >= stop:
         raise ConfigError(f"range({start}, {stop}, {step}) must go up and not be empty", key=key)
-    if all(isinstance(item, int) for item in (start, stop, step)):
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
         last = start + (stop - 1 - start) // step * step
         return distributions.IntDistribution(start, last, log=log, step=1 if log else step)
     count = max(0, -int(-(stop - start) // step) - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,7 +96,7 @@ def from_environment(typed: Overrides = NOTHING) -> dict[str, str]:
     return found
 
 
-def source(config: TrackingConfig, typed: Sequence[str]) -> str:
+def source(config: TrackingConfig, typed: Iterable[str]) -> str:
     """Which variables of the environment said where a run is recorded, as words to add to an address."""
     names = [
         ENVIRONMENT[key]

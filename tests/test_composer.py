@@ -1,0 +1,324 @@
+"""One composer for all who read what is typed: everybody gets the same answer, and the caller's Hydra stays theirs."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.version import getbase
+
+from runner import compose, resume, run
+from runner.__main__ import main
+from runner.declare.composer import Composer, _loaders, declare
+from runner.declare.overrides import Overrides
+from runner.errors import ConfigError
+from runner.record.events import RunStarted
+from runner.sweep.compose import Planner
+from runner.whatif.retime import columns
+from tests.test_run import events
+
+QUIET = ("tracking=off", "run.figures=false")
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Path:
+    """A folder of configurations of somebody else's program."""
+    folder = tmp_path / "theirs"
+    (folder / "optimizer").mkdir(parents=True)
+    (folder / "program.yaml").write_text("defaults:\n  - optimizer: sgd\n  - _self_\nwhose: theirs\n")
+    (folder / "optimizer" / "sgd.yaml").write_text("rate: 0.5\n")
+    return folder
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """A folder for --config-dir with an optimizer and a session of one's own."""
+    folder = tmp_path / "mine"
+    for group, schema, values in (
+        ("optimizer", "nelder_mead", "name: patient\nadaptive: false\n"),
+        ("session", "session", "name: short\nmode: batch\nplan: premium\nmax_time: 5m\n"),
+    ):
+        (folder / group).mkdir(parents=True)
+        name = values.split()[1]
+        head = f"defaults:\n  - /schema/{group}/{schema}@_here_\n  - _self_\n"
+        (folder / group / f"{name}.yaml").write_text(head + values)
+    return folder
+
+
+# ------------------------------------------------------------------------------------------------ somebody's Hydra
+
+
+@pytest.mark.filterwarnings("ignore::hydra.errors.Hydra14MigrationWarning")
+def test_inside_somebodys_hydra_theirs_stays_as_it_was(theirs: Path) -> None:
+    """Instance, version and job name are what they were, and their next composition is of their folder."""
+    _loaders.clear()
+    with initialize_config_dir(str(theirs), job_name="their_job", version_base="1.1"):
+        instance, hydra, base = GlobalHydra.instance(), GlobalHydra.instance().hydra, getbase()
+        assert compose("optimizer=spsa").optimizer.name == "spsa"
+        with pytest.raises(ConfigError):
+            compose("optimizer=spsb")
+
+        assert GlobalHydra.instance() is instance
+        assert (GlobalHydra.instance().hydra, getbase()) == (hydra, base)
+        whole = hydra_compose("program", return_hydra_config=True)
+        assert (whole.whose, whole.optimizer.rate, whole.hydra.job.name) == ("theirs", 0.5, "their_job")
+    assert not GlobalHydra.instance().is_initialized()
+
+
+def test_threads_compose_beside_somebodys_hydra(theirs: Path) -> None:
+    """Four threads compose ours while theirs is composed: everybody gets their own."""
+    found: list[object] = []
+
+    def ours(seed: int) -> None:
+        for choice in ("adam", "spsa", "cobyla"):
+            config = compose(f"optimizer={choice}", f"seed={seed}")
+            found.append((config.optimizer.name, config.seed) == (choice, seed))
+
+    compose()  # Hydra is asked for its loader once in a process
+    with initialize_config_dir(str(theirs), version_base="1.3"):
+        threads = [threading.Thread(target=ours, args=(seed,)) for seed in range(4)]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            assert hydra_compose("program").whose == "theirs"
+        for thread in threads:
+            thread.join()
+
+    assert found == [True] * 12
+
+
+def test_a_hydra_program_can_compose_and_run(theirs: Path, workdir: Path) -> None:
+    """Inside @hydra.main: a whole run, and afterwards their configuration of the job is still theirs."""
+    program = workdir / "program.py"
+    program.write_text(
+        textwrap.dedent(f"""
+        import hydra
+        from hydra.core.hydra_config import HydraConfig
+        from runner import compose, run
+
+        @hydra.main(config_path={str(theirs)!r}, config_name="program", version_base="1.3")
+        def main(config):
+            result = run(compose("estimator=exact", "optimizer.max_evaluations=4", *{QUIET!r}), directory="ours")
+            print(config.whose, HydraConfig.get().job.name, HydraConfig.get().job.config_name, result.status)
+
+        main()
+        """)
+    )
+    done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+
+    assert done.stdout.split()[-4:] == ["theirs", "program", "program", "finished"], done.stderr
+
+
+def test_folders_are_searched_before_the_house_the_first_of_them_first(mine: Path, tmp_path: Path) -> None:
+    """The same name in two folders: the first one's; what only the second has is found too."""
+    second = tmp_path / "second"
+    (second / "optimizer").mkdir(parents=True)
+    text = (mine / "optimizer" / "patient.yaml").read_text()
+    (second / "optimizer" / "patient.yaml").write_text(text.replace("false", "true"))
+    (second / "optimizer" / "other.yaml").write_text(text.replace("patient", "other"))
+    folders = [str(mine), str(second)]
+
+    assert not declare(["optimizer=patient"], config_dirs=folders).config.optimizer.adaptive
+    assert declare(["optimizer=other"], config_dirs=folders).config.optimizer.name == "other"
+    assert declare(["optimizer=patient"], config_dirs=folders[::-1]).config.optimizer.adaptive
+
+
+# ------------------------------------------------------------------------------------------------ the race
+
+
+@pytest.mark.parametrize(
+    ("racer", "told"),
+    [
+        ("{nelder_mead:{adaptive:maybe}}", r"optimizers\[0\].adaptive: expected true or false, got 'maybe'"),
+        ("{nelder_mead:{adaptve:true}}", r"optimizers\[0\].adaptve: unknown key; did you mean 'adaptive'"),
+        ("{adam:{learning_rate:fast}}", r"optimizers\[0\].learning_rate: expected a number, got 'fast'"),
+        ("{adam:{learning_rate:-1}}", r"optimizers\[0\].learning_rate: must be"),
+        ("neldr_mead", r"optimizers\[0\]: unknown choice 'neldr_mead'; did you mean 'nelder_mead'"),
+    ],
+)
+def test_a_racer_refuses_what_the_optimizer_refuses(racer: str, told: str) -> None:
+    """The words are those of `optimizer.adaptive=maybe`, at the racer's place."""
+    with pytest.raises(ConfigError, match=told):
+        compose("experiment=vqe_race", f"experiment.optimizers=[{racer}]")
+
+
+def test_what_is_typed_for_a_racer_has_the_type_of_the_field() -> None:
+    """`adaptive: "no"` is false, as it is for `optimizer.adaptive=no`: of the declared racer and of another."""
+    line = ["experiment=vqe_race", 'experiment.optimizers=[{nelder_mead:{adaptive:"no"}}]']
+    for optimizer in ("nelder_mead", "cobyla"):
+        config = compose(*line, f"optimizer={optimizer}")
+
+        assert config.experiment.racers(config)[0].adaptive is False
+    assert compose("optimizer=nelder_mead", "optimizer.adaptive=no").optimizer.adaptive is False
+
+
+def test_a_racer_of_ones_own_folder_is_recorded_whole(mine: Path, workdir: Path) -> None:
+    """It races with the declared limits, and a resumed run needs no folder: its settings are in the journal."""
+    line = ["experiment=vqe_race", "experiment.optimizers=[cobyla,patient]", "optimizer=cobyla", *QUIET]
+    declared = declare([*line, "optimizer.max_evaluations=9"], config_dirs=[str(mine)])
+    racer = declared.config.experiment.racers(declared.config)[1]
+    assert (racer.name, racer.adaptive, racer.max_evaluations) == ("patient", False, 9)
+
+    result = run(declared, directory="whole")
+    lines = Path("whole/journal.jsonl").read_bytes().splitlines(keepends=True)
+    Path("broken").mkdir()
+    Path("broken/journal.jsonl").write_bytes(b"".join(lines[:8]))
+    Path("broken/config.yaml").write_bytes(Path("whole/config.yaml").read_bytes())
+    for path in mine.rglob("*.yaml"):
+        path.unlink()
+
+    (started,) = events(result, RunStarted.kind)
+    first, second = started.config["experiment"]["optimizers"]
+    assert first == "cobyla"
+    assert second["patient"]["schema"]["nelder_mead"]["adaptive"] is False
+    assert resume("broken").table == result.table
+
+
+def test_two_racers_of_one_kind_have_names_of_their_own() -> None:
+    """`schema` names the method where the racer's name is no choice."""
+    racers = "[{slow:{schema:adam,learning_rate:0.01}},{fast:{schema:adam,learning_rate:0.5}}]"
+    config = compose("experiment=vqe_race", f"experiment.optimizers={racers}", "optimizer=adam")
+
+    assert [(item.name, item.learning_rate) for item in config.experiment.racers(config)] == [
+        ("slow", 0.01), ("fast", 0.5),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ re-timing
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run with a queue."""
+    directory = tmp_path_factory.mktemp("composer") / "run"
+    line = (*QUIET, "estimator=exact", "optimizer.max_evaluations=4", "session.queue_delay.seconds=50")
+    run(compose(*line), directory=str(directory))
+    return directory
+
+
+def test_retime_knows_choices_of_ones_own_folder(recorded: Path, mine: Path) -> None:
+    """The choice brings what its file says; what it does not say stays as recorded."""
+    session = columns(recorded, ["session=short"], config_dirs=[str(mine)])[1].session
+
+    assert (session.mode, session.max_time, session.queue_delay.seconds) == ("batch", "5m", 50)
+    assert main(["retime", str(recorded), "session=short", "--config-dir", str(mine)]) == 0
+    with pytest.raises(ConfigError, match="session: 'short' not found"):
+        columns(recorded, ["session=short"])
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("session.queue_delay.seconds=long", "session.queue_delay.seconds: expected a number, got 'long'"),
+        ("session.queue_dlay.seconds=1", "session.queue_dlay: unknown key; did you mean 'queue_delay'"),
+        ("session.mode=maybe", "session.mode: unknown choice 'maybe'"),
+        ("session=premum", "session: 'premum' not found; did you mean 'premium'"),
+        ("~session.mode", "session.mode: required, cannot be removed"),
+        ("+session=batch", r"session: is set already; drop the \+"),
+    ],
+)
+def test_retime_refuses_what_a_run_refuses(recorded: Path, word: str, told: str) -> None:
+    """In the same words."""
+    with pytest.raises(ConfigError, match=told):
+        columns(recorded, [word])
+    with pytest.raises(ConfigError, match=told):
+        compose(word)
+
+
+# ------------------------------------------------------------------------------------------------ sweeps
+
+
+@pytest.mark.parametrize(
+    ("line", "key", "wanted"),
+    [
+        (
+            ["hamiltonian=pauli", "hamiltonian.terms=[[ZZ,1.0]],[[XX,1.0]]"],
+            "hamiltonian.terms",
+            [[["ZZ", 1.0]], [["XX", 1.0]]],
+        ),
+        (
+            ["hamiltonian=pauli", "hamiltonian.terms=choice([[ZZ,1.0]],[[XX,1.0]])", "seed=1"],
+            "hamiltonian.terms",
+            [[["ZZ", 1.0]], [["XX", 1.0]]],
+        ),
+        (["hamiltonian=file", "hamiltonian.path=a.txt,b.txt"], "hamiltonian.path", ["a.txt", "b.txt"]),
+        (["ansatz=file", "ansatz.path=a.qasm,b.qasm"], "ansatz.path", ["a.qasm", "b.qasm"]),
+        (["ansatz=gates", "ansatz.gates=[[h,0],[h,1]],[[x,0],[h,1]]"], "ansatz.gates", None),
+        (["hamiltonian=maxcut", "hamiltonian.nodes=range(4,9,2)"], "hamiltonian.nodes", [4, 6, 8]),
+        (["ansatz.initial_spread=range(0.25,1,0.25)"], "ansatz.initial_spread", [0.25, 0.5, 0.75]),
+        (["optimizer=glob(co*)"], "optimizer.name", ["cobyla", "cobyqa"]),
+        (["optimizer=glob(*,exclude=[a*,b*,c*,d*,l*,n*,p*,q*,s*])"], "optimizer.name", None),
+        (["name=null,a"], "name", [None, "a"]),
+        (["run.require_convergence=true,false"], "run.require_convergence", [True, False]),
+        (["experiment=estimation", "experiment.observables=[ZZ],[{XX:0.5,YY:0.5}]"], "experiment.observables", None),
+    ],
+)  # fmt: skip
+def test_any_key_can_be_swept(line: list[str], key: str, wanted: list[object] | None) -> None:
+    """Also those without a default; every combination is what the same values give alone."""
+    planner = Planner(line)
+    combinations = planner.combinations(planner.settings().swept)
+    declared = [planner.declare(item.overrides) for item in combinations]
+
+    assert len(declared) > 1
+    for item, combination in zip(declared, combinations, strict=True):
+        assert item == declare(combination.overrides)
+    if wanted is not None:
+        group, _, name = key.partition(".")
+        found = [item.values[group][name] if name else item.values[group] for item in declared]
+        assert found == wanted
+
+
+def test_a_key_without_a_default_can_be_swept_with_its_choice_and_searched() -> None:
+    """Two files on two kinds of Hamiltonian, and an interval, whose ends are declared like any value."""
+    planner = Planner(["hamiltonian=qubo,file", "hamiltonian.path=a.txt,b.txt"])
+    combinations = planner.combinations(planner.settings().swept)
+    names = [planner.declare(item.overrides).values["hamiltonian"] for item in combinations]
+    assert [(item["name"], item["path"]) for item in names] == [
+        ("qubo", "a.txt"), ("qubo", "b.txt"), ("file", "a.txt"), ("file", "b.txt"),
+    ]  # fmt: skip
+    (swept,) = Planner(["hydra/sweeper=optuna", "ansatz.initial_spread=interval(0.1,1)"]).settings().swept
+    assert (swept.value.start, swept.value.end) == (0.1, 1.0)
+
+
+def test_a_sweep_over_terms_runs(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """ZZ and XX of two qubits have the ground state −1 each, by eigenvalues on paper."""
+    line = ["-m", "hamiltonian=pauli", "hamiltonian.terms=[[ZZ,1.0]],[[XX,1.0]]", "hydra.sweep.dir=s", *QUIET]
+    assert main([*line, "estimator=exact", "optimizer=l_bfgs_b", "gradient=adjoint"]) == 0
+
+    capsys.readouterr()
+    rows = csv.DictReader(Path("s/sweep.csv").read_text().splitlines())
+    assert [float(row["energy"]) for row in rows] == pytest.approx([-1.0, -1.0], abs=1e-6)
+
+
+def test_completion_of_choices_and_keys(mine: Path) -> None:
+    """Choices of folders too; keys of the choice that was typed before."""
+    composer = Composer([str(mine)])
+
+    assert composer.completions([], "optimizer=pat") == ["optimizer=patient"]
+    assert composer.completions(["optimizer=patient"], "optimizer.ada") == ["optimizer.adaptive="]
+    assert composer.completions(["optimizer=nobody"], "see") == ["seed="]
+    assert composer.completions([], "run.") == [
+        "run.allow_environment_change=", "run.figures=", "run.require_convergence=", "run.resume=",
+    ]  # fmt: skip
+
+
+def test_words_are_parsed_once_into_what_they_say() -> None:
+    """Sign, key, place and value; what is parsed is not parsed again."""
+    line = Overrides.of(["+a.b=1", "++c=[x,'y z']", "~d", "e@f=g", "h=1,2", "seed=range(0,4,2)"])
+
+    assert [(item.sign, item.key, item.package) for item in line[:4]] == [
+        ("+", "a.b", None), ("++", "c", None), ("~", "d", None), ("", "e", "f"),
+    ]  # fmt: skip
+    assert [item.value for item in line[:4]] == [1, ["x", "y z"], None, "g"]
+    assert [item.typed(text) for item in line for text in item.values] == [
+        "+a.b=1", "++c=[x,'y z']", "~d", "e@f=g", "h=1", "h=2", "seed=0", "seed=2",
+    ]  # fmt: skip
+    assert Overrides.of(line) is line
