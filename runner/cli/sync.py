@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
 

@@ -54,6 +54,8 @@ def _check_part(key: str, node: DictConfig, overrides: Overrides) -> None:
     found = OmegaConf.to_container(node)
     alone = _typed_alone(key, node, overrides)
     assert isinstance(found, dict)
+    cls = OmegaConf.get_type(node)
+    assert cls is not None
     for name, value in ((str(name), value) for name, value in found.items()):
         code = _reaches_code(OmegaConf.get_type(node) or dict, name) or RESOLVER.search(str(value))
         if code and value != alone.get(name):
