@@ -198,9 +198,9 @@ def test_there_is_no_other_way_into_hydras_settings(
         (["hydra.sweep.dir=x"], "hydra.sweep.dir: only a sweep has one"),
         (["forecast", "hydra/launcher=joblib"], "hydra/launcher: only a sweep has one"),
         (["-m", "seed=1,2", "hydra.run.dir=x"], "hydra.run.dir: only a run has one; take hydra.sweep.dir"),
-        (["hydra.job={}"], "hydra.job: Hydra has no such key"),
-        (["+hydra.nope=1"], "hydra.nope: Hydra has no such key"),
-        (["hydra.modus=RUN"], "hydra.modus: Hydra has no such key"),
+        (["hydra.job={}"], "hydra.job: is no key of Hydra's own"),
+        (["+hydra.nope=1"], "hydra.nope: is no key of Hydra's own"),
+        (["hydra.modus=RUN"], "hydra.modus: is no key of Hydra's own"),
     ],
 )
 def test_what_would_mean_nothing_is_refused(
@@ -229,6 +229,35 @@ def test_a_plugin_of_hydras_is_refused_and_nothing_starts(kind: str, base: str, 
     assert line.startswith(f"error: hydra/{kind}: 'mine' (hydra_plugins.mine.Mine) is a plug-in of Hydra's")
     assert "docs/hydra.md" in line
     assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_an_installed_plugin_of_hydras_does_not_get_into_the_way_of_ours(tmp_path: Path) -> None:
+    """With hydra-joblib-launcher installed, `hydra/launcher=joblib` is ours all the same, and theirs is there again."""
+    (tmp_path / "hydra_plugins").mkdir()
+    theirs = LAUNCHER.format(kind="launcher", base="Launcher").replace('"mine", node', '"joblib", node')
+    (tmp_path / "hydra_plugins" / "mine.py").write_text(theirs)
+    program = (
+        "from runner.__main__ import main\nfrom hydra.core.config_store import ConfigStore\n"
+        "main('-m hydra/launcher=joblib seed=1,2 --cfg hydra -p hydra.launcher'.split())\n"
+        "print(ConfigStore.instance().repo['hydra']['launcher']['joblib.yaml'].node)\n"
+    )
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.stderr == ""
+    assert "pre_dispatch: 2*n_jobs\n" in done.stdout
+    assert "{'_target_': 'hydra_plugins.mine.Mine'" in done.stdout
+
+
+def test_a_plugin_that_is_not_installed_is_not_found(capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of Hydra's documentation: ours are listed, and the page that says how to add one is named."""
+    for word in ("hydra/sweeper=ax", "hydra/sweeper=nevergrad", "hydra/launcher=rq"):
+        line = refused(["-m", word, "seed=1,2"], capsys)
+        assert "not found (available: basic, " in line
+        assert "Hydra's plug-ins are not used, docs/hydra.md shows how to add one" in line
 
 
 def test_the_documentation_has_the_list(capsys: pytest.CaptureFixture[str]) -> None:

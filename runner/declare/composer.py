@@ -25,7 +25,7 @@ from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
 from runner.declare.hydra_support import refuse_outside, require_ours
 from runner.declare.overrides import Choices, Override, Overrides, Pattern
 from runner.declare.provenance import check_plugins, check_typed
-from runner.declare.registry import added, generation, load, register, registered
+from runner.declare.registry import added, files_first, generation, load, register, registered
 from runner.declare.setting import PUZZLED, put
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
@@ -409,7 +409,7 @@ class Composer:
         from hydra.types import RunMode
 
         try:
-            with _lock, _version_base():
+            with _lock, _version_base(), files_first(self.folders):
                 words = [*self._own, *chosen]
                 return self._loader.load_configuration("config", words, RunMode.RUN, from_shell=False)
         except PUZZLED as error:

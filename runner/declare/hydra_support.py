@@ -208,7 +208,7 @@ def refuse_key(key: str, *value: Any) -> None:
         return
     found = feature(key)
     if found is None:
-        raise ConfigError(f"Hydra has no such key, or it is none to be set as a whole; see {PAGE}", key=key)
+        raise ConfigError(f"is no key of Hydra's own, or none to be set as a whole; see {PAGE}", key=key)
     if not found.works and not any(one == usual for one in value for usual in found.usual):
         raise ConfigError(found.refusal(), key=key)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import nearest, shorten
 from runner.declare.config import CONF, GROUPS
-from runner.declare.hydra_support import check_file, refuse_key
+from runner.declare.hydra_support import PAGE, check_file, refuse_key
 from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import foreign_keys
 from runner.errors import ConfigError, ConfigWarning
@@ -260,7 +260,8 @@ def check_choices(overrides: Overrides, options: Callable[[str], list[str]]) -> 
                 key=group,
             )
         if value not in known:
-            raise ConfigError(f"{value!r} not found{nearest(value, known)}", key=group)
+            more = "" if group in GROUPS else f"; Hydra's plug-ins are not used, {PAGE} shows how to add one"
+            raise ConfigError(f"{value!r} not found{nearest(value, known)}{more}", key=group)
 
 
 @contextlib.contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from runner.declare.config import RunConfig
@@ -27,11 +29,11 @@ MODULES = {
 }
 """Config group → the module that carries it out and exports `SCHEMAS`."""
 
-ENGINES = {"launcher": "runner.sweep.launcher", "sweeper": "runner.sweep.optuna"}
-"""Groups of Hydra's own that plug-ins may add to → the module whose `add` takes in what they bring."""
-
 MORE = {"launcher": ("runner.sweep.launcher", "LAUNCHERS"), "sweeper": ("runner.sweep.optuna", "SWEEPERS")}
-"""Group of schemas of Hydra's own configuration → the module that has them, and under which name."""
+"""Group of Hydra's own configuration → the module that has its schemas, and under which name.
+
+The module's `add` takes in what plug-ins bring.
+"""
 
 ENTRY_POINTS = "runner.plugins"
 """Entry-point group through which an installed package adds its own choices."""
@@ -110,6 +112,30 @@ def register(plugins: Sequence[str] = ()) -> None:
             store.store(group=f"hydra/{group}", name=name, node=cls)
 
 
+@contextlib.contextmanager
+def files_first(folders: Sequence[Path]) -> Iterator[None]:
+    """Hydra's store meanwhile without launchers and sweepers that are called like a file of some folders.
+
+    Hydra would check the file against what its plug-in of the same name, such as hydra-joblib-launcher, has stored.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    stored = ConfigStore.instance().repo.get("hydra", {})
+    files = {
+        path for folder in folders for group in MORE for path in (folder / "hydra" / group).glob("*.yaml")
+    }
+    aside = [
+        (stored[path.parent.name], path.name, stored[path.parent.name].pop(path.name))
+        for path in files
+        if path.name in stored.get(path.parent.name, {})
+    ]
+    try:
+        yield
+    finally:
+        for group, name, node in aside:
+            group[name] = node
+
+
 def generation() -> frozenset[Any]:
     """What is registered so far; compositions that were made before it changed are out of date."""
     return frozenset(_stored.items())
@@ -133,8 +159,8 @@ def _adopt(module: Any, origin: str) -> None:
     for group, classes in schemas.items():
         if group == "hamiltonian":
             classes = {name: adopted(cls) for name, cls in classes.items()}
-        if group in ENGINES:
-            importlib.import_module(ENGINES[group]).add(classes, origin)
+        if group in MORE:
+            importlib.import_module(MORE[group][0]).add(classes, origin)
             _engines.setdefault(group, {}).update(classes)
         elif group in MODULES:
             _plugins.setdefault(group, {}).update(classes)
