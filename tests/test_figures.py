@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from qiskit import QuantumCircuit
@@ -22,10 +24,11 @@ from runner.review.figures import (
     save,
     session_timeline,
     sweep_overview,
+    timeline,
 )
 from runner.review.figures.circuit import MOST_COLUMNS, measures
 from runner.review.figures.run import last_counts, reference_of
-from runner.review.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING
+from runner.review.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING, Span
 from tests.journals import evaluation, job, session, started, told
 
 
@@ -86,6 +89,25 @@ def test_timeline_figure_has_a_lane_per_session_and_workload() -> None:
 
     assert {"session s", "vqe", "other", "QPU: 45.0 s", "interactive timeout"} <= texts(figure)
     assert labels(figure) == [("session clock (s)", "")]
+
+
+def test_a_lane_of_very_many_jobs_is_drawn_by_shares(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Column by column the shares are those of adding up every span's overlap, one after the other."""
+    rng = np.random.default_rng(2)
+    starts = np.cumsum(rng.exponential(1.0, 300))
+    spans = [
+        Span(QPU, start, start + length)
+        for start, length in zip(starts, rng.exponential(0.3, 300), strict=True)
+    ]
+    edges = np.linspace(0, spans[-1].end, 8)
+    expected = [
+        sum(max(0.0, min(span.end, right) - max(span.start, left)) for span in spans)
+        for left, right in itertools.pairwise(edges)
+    ]
+    monkeypatch.setattr(timeline, "MOST_BARS", 1)
+
+    assert timeline._covered(spans, edges) == pytest.approx(expected, abs=1e-9)
+    assert len(session_timeline(a_session()).axes[0].patches) == 4 + 3  # states, and activities of `vqe`
 
 
 def test_timeline_of_nothing_is_an_empty_figure(tmp_path: Path) -> None:

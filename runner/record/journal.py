@@ -349,16 +349,22 @@ def follow(
         time.sleep(poll)
 
 
-def is_ended(path: str | Path) -> bool:
-    """Whether the last line of a journal says how the run ended; only the end of the file is read."""
+def ending(path: str | Path) -> RunEnded | None:
+    """How the run ended, where the last line of its journal says so; only the end of the file is read."""
     with open(path, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST))
         lines = file.read().splitlines()
     with contextlib.suppress(
         ValueError
     ):  # a line that was cut off, or that is longer than one that ends a run
-        return bool(lines) and isinstance(from_line(lines[-1]), RunEnded)
-    return False
+        last = from_line(lines[-1]) if lines else None
+        return last if isinstance(last, RunEnded) else None
+    return None
+
+
+def is_ended(path: str | Path) -> bool:
+    """Whether the last line of a journal says how the run ended; only the end of the file is read."""
+    return ending(path) is not None
 
 
 def is_open(path: str | Path) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar, overload
 
@@ -24,6 +24,7 @@ from runner.record.events import (
 from runner.record.files import open_ordinary
 
 Kind = TypeVar("Kind", bound=Event)
+Found = TypeVar("Found")
 
 WINDOW = 1 << 18
 """Bytes that are read at a time."""
@@ -65,7 +66,20 @@ class OpenFile:
             os.close(descriptor)
 
 
-class EventLog(Sequence[Event]):
+class Looked(Sequence[Event]):
+    """Events that are read when they are looked at, and what was found in them."""
+
+    def remember(self, what: str, make: Callable[[], Found]) -> Found:
+        """What `make` gives, kept under a name until there are more events."""
+        remembered = self.__dict__.setdefault("_remembered", {})
+        known = remembered.get(what)
+        if known is None or known[0] != len(self):
+            known = remembered[what] = len(self), make()
+        found: Found = known[1]
+        return found
+
+
+class EventLog(Looked):
     """The intact events of a journal, oldest first, without their checksums.
 
     Kept are where each line begins and of which kind it is, a dozen bytes an event. Whoever needs some sorts only asks
@@ -176,7 +190,7 @@ class EventLog(Sequence[Event]):
         return {self._codes[fact.kind] for fact in wanted if fact.kind in self._codes}
 
 
-class Selection(Sequence[Event]):
+class Selection(Looked):
     """Some events of a journal, oldest first, read when they are looked at."""
 
     def __init__(self, log: EventLog, places: Sequence[int]) -> None:
@@ -201,6 +215,10 @@ class Selection(Sequence[Event]):
         """The events of some sorts, oldest first."""
         return self._log.at(place for place in self._places if self._log.fact(place) in wanted)
 
+    def count_of(self, wanted: type[Event]) -> int:
+        """How many events of a sort there are."""
+        return sum(self._log.fact(place) is wanted for place in self._places)
+
 
 def of(events: Iterable[Event], *wanted: type[Kind]) -> Iterator[Kind]:
     """The events of some sorts; of a journal's, no others are read."""
@@ -217,3 +235,15 @@ def last(events: Sequence[Event], wanted: type[Kind]) -> Kind | None:
     """The newest event of a sort; None where there is none."""
     newest = [events.last(wanted)] if isinstance(events, EventLog) else reversed(events)
     return next((event for event in newest if isinstance(event, wanted)), None)
+
+
+def remembered(events: Sequence[Event], what: str, make: Callable[[], Found]) -> Found:
+    """What `make` finds in events; of a journal, which is looked at from several sides, it is found once."""
+    return events.remember(what, make) if isinstance(events, Looked) else make()
+
+
+def count(events: Sequence[Event], wanted: type[Event]) -> int:
+    """How many events of a sort there are; of a journal's, none is read."""
+    if isinstance(events, Selection):
+        return events.count_of(wanted)
+    return sum(1 for _ in of(events, wanted))

@@ -16,7 +16,7 @@ from runner.record.directory import RunDirectory
 from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted, SessionChanged
 from runner.record.files import read_bytes, read_object, read_rows
 from runner.record.journal import read_journal
-from runner.record.log import first, last, of
+from runner.record.log import count, first, last, of
 from runner.record.redaction import redact
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
     result: Mapping[str, Any] = {} if told is None else told.result
     config = {} if started is None else dict(started.config)
     timeline = Timeline.of(events)
-    jobs = _jobs(events)
+    jobs, ended = _jobs(events)
     spent = [
         f"{what} {clock(timeline.seconds(what))}"
         for what in ("QPU", "classical", "queue", "lost", "active and idle", "inactive")
@@ -178,15 +178,15 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
         subtitle=_subtitle(started),
         choices=_choices(config, None if started is None else started.idle_qubits),
         stop_reason=result.get("stop_reason"),
-        tiles=_tiles(result, timeline.end, len(jobs), events),
+        tiles=_tiles(result, timeline.end, ended, events),
         command=_command(started, config),
         table=_table(result.get("table", [])),
         figures=_embedded(figures, plots),
         **(plots or Plots()).content(),
         sessions=_sessions(events),
         time_spent=", ".join(spent),
-        jobs=jobs[:MOST_JOBS],
-        job_count=len(jobs),
+        jobs=jobs,
+        job_count=ended,
         config=_yaml(config),
         environment=_environment(started),
     )
@@ -388,12 +388,14 @@ def _sessions(events: Events) -> list[dict[str, Any]]:
     ]
 
 
-def _jobs(events: Events) -> list[dict[str, Any]]:
+def _jobs(events: Events) -> tuple[list[dict[str, Any]], int]:
+    """The rows of the first jobs that ended, and how many there are."""
     from runner.record.replay import lasting
 
-    submitted = {}
-    rows = []
-    for event in of(lasting(events), JobSubmitted, JobCompleted):
+    lasts = lasting(events)
+    submitted: dict[str, float] = {}
+    rows: list[dict[str, Any]] = []
+    for event in of(lasts, JobSubmitted, JobCompleted):
         if isinstance(event, JobSubmitted):
             submitted[event.job] = event.time
         elif isinstance(event, JobCompleted):
@@ -402,7 +404,7 @@ def _jobs(events: Events) -> list[dict[str, Any]]:
                     "workload": event.workload,
                     "index": event.index,
                     "status": event.status,
-                    "submitted (s)": submitted.get(event.job),
+                    "submitted (s)": submitted.pop(event.job, None),
                     "finished (s)": event.finished,
                     "queue (s)": event.queue_seconds,
                     "QPU (s)": event.qpu_seconds,
@@ -410,7 +412,9 @@ def _jobs(events: Events) -> list[dict[str, Any]]:
                     "job": event.job,
                 }
             )
-    return rows
+        if len(rows) == MOST_JOBS:
+            break
+    return rows, count(lasts, JobCompleted)
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

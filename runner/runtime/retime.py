@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from runner.errors import ConfigError
 from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
-from runner.record.log import of
+from runner.record.log import of, remembered
 from runner.runtime.cost import CostModel, QueueDelay, Work, as_delay
 from runner.runtime.duration import parse_duration
 from runner.runtime.machine import BATCH, CLOSED, DEDICATED, DONE, QUEUED, TOLD, Job, Machine, SessionRecord
@@ -24,7 +24,7 @@ from runner.runtime.plan import PLANS, Plan
 MODES = {"session": DEDICATED, "dedicated": DEDICATED, "batch": BATCH, "job": None}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RetimedJob:
     """When one recorded job would have run."""
 
@@ -84,7 +84,7 @@ class _End(NamedTuple):
         return self.status == DONE
 
 
-@dataclass
+@dataclass(slots=True)
 class _Recorded:
     """One job of the recorded run."""
 
@@ -140,7 +140,9 @@ def retime(
     if isinstance(plan, str) and plan not in PLANS:
         raise ConfigError(f"plan must be one of {', '.join(PLANS)}, got {plan!r}")
     chosen = plan if isinstance(plan, Plan) else PLANS[plan]
-    first, closing_gap, total = _read(events, cost, latency)
+    first, closing_gap, total = remembered(
+        events, f"re-timed with {cost} and {latency}", lambda: _read(events, cost, latency)
+    )
     replay = _Replay(
         Machine(chosen, lanes=lanes),
         MODES[mode],
@@ -156,6 +158,7 @@ def retime(
     now = replay.machine.now
     usage = sum(session.usage(now) or 0.0 for session in replay.machine.sessions.values())
     usage += sum(job.qpu_used for job in jobs if job.session is None)
+    replay.machine.jobs.clear()  # the machine and its observer know each other, and would keep them for a while
     return Retimed(
         mode=mode,
         plan=chosen.name,

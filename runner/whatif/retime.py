@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.declare.composer import Composer
+from runner.declare.files import without_collection
 from runner.declare.overrides import Overrides
 from runner.declare.provenance import check_plugins
 from runner.declare.session import SessionConfig
@@ -19,12 +20,11 @@ from runner.record.events import (
     JobCompleted,
     JobSubmitted,
     Result,
-    RunEnded,
     RunResumed,
     RunStarted,
     SessionChanged,
 )
-from runner.record.journal import read_journal
+from runner.record.journal import ending, read_journal
 from runner.record.log import first, last, of
 from runner.record.replay import lasting
 from runner.record.usage import Usage
@@ -77,18 +77,24 @@ def columns(
     composer = Composer(config_dirs, check_plugins(started.config.get("plugins"), typed.plugins))
     recorded = _session(composer, started, Overrides())
     wanted = _combinations(composer, typed.without_plugins()) or _other_modes(recorded)
-    found = [Column("as recorded", recorded, _as_recorded(events, recorded))]
+    sessions = {}
     for changes in wanted:
-        session = _session(composer, started, Overrides.of(changes))
         title = "\n".join(change.replace("session.", "").replace("session=", "") for change in changes)
-        found.append(Column(title, session, _retime(events, started, recorded, session)))
-    return found
+        sessions[title] = _session(composer, started, Overrides.of(changes))
+    with without_collection():
+        lived = lasting(events)
+        return [
+            Column("as recorded", recorded, _as_recorded(events, lived, recorded)),
+            *(
+                Column(title, session, _retime(lived, started, recorded, session))
+                for title, session in sessions.items()
+            ),
+        ]
 
 
 def was_stopped(directory: str | Path) -> bool:
     """Whether the recorded run ended before it was done, so that jobs are missing that it never came to."""
-    events = read_journal(RunDirectory.existing(directory).journal).events
-    ended = last(events, RunEnded)
+    ended = ending(RunDirectory.existing(directory).journal)
     return ended is None or ended.status != "finished"
 
 
@@ -136,7 +142,7 @@ def _retime(
             key=f"session.{changed[0]}",
         )
     return retime(
-        lasting(events),
+        events,
         mode=session.mode,
         plan=session.limits,
         max_time=session.max_time,
@@ -149,11 +155,10 @@ def _retime(
     )
 
 
-def _as_recorded(events: Sequence[Event], session: SessionConfig) -> Retimed:
+def _as_recorded(events: Sequence[Event], lived: Sequence[Event], session: SessionConfig) -> Retimed:
     """What happened, and what result.json says that it cost; of a run without a result what its facts add up to."""
     from runner.runtime.retime import as_recorded
 
-    lived = lasting(events)
     charged, cost = _charged(events, lived, session)
     return as_recorded(lived, mode=session.mode, plan=session.plan, usage_seconds=charged, cost=cost)
 
@@ -168,10 +173,8 @@ def _charged(
     usage = Usage()
     for event in of(lived, SessionChanged, JobCompleted):
         usage.feed(event)
-    times = [event.time for event in of(lived, SessionChanged)] + [
-        event.time for event in of(lived, JobCompleted)
-    ]
-    charged = usage.charged(max(times, default=0.0))
+    end = max((event.time for event in of(lived, SessionChanged, JobCompleted)), default=0.0)
+    charged = usage.charged(end)
     return charged, None if charged is None else charged * session.limits.price_per_second
 
 

@@ -18,6 +18,7 @@ from runner.runtime import (
     Session,
     VirtualClock,
 )
+from runner.runtime.machine import Job
 from runner.runtime.retime import retime
 from tests.runtime.fakes import PUB, fake_service
 
@@ -166,3 +167,15 @@ def test_M1_impossible_conditions_are_refused() -> None:
     with pytest.raises(PlanError, match="not authorized"):
         retime(events, plan="open")
     assert retime(events, plan="open", mode="batch").cost == 0
+
+
+def test_no_job_is_looked_at_for_every_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """400 jobs: whether one is over is asked a few times for each, not at each event, which makes 160 000 times."""
+    events, _ = record(jobs=400)
+    asked = []
+    monkeypatch.setattr(Job, "final", property(lambda job: asked.append(job) or job.finished is not None))
+
+    again = retime(events, mode="job", plan="premium")
+
+    assert again.complete
+    assert len(asked) <= 4 * len(again.jobs)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.record.events import Estimate, Evaluation, JobCompleted
-from runner.record.log import of
+from runner.record.log import of, remembered
 from runner.review.figures.canvas import (
     BLACK,
     CHEMICAL_ACCURACY,
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Evaluations = Mapping[str, Sequence[Evaluation]]
+Evaluations = Mapping[str, "Sequence[Step]"]
 """Workload → its evaluations."""
 AFRESH = "answer, measured afresh"
 """What the last point is called."""
@@ -80,15 +81,8 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
 
 def energy_against_usage(events: Events, reference: float | None = None) -> Figure:
     """Best energy so far against the QPU seconds it took: what a second of the machine bought."""
-    spent: dict[str, float] = {}
-    points: dict[str, list[tuple[float, float]]] = {}
-    for event in of(events, JobCompleted, Evaluation):
-        name = event.stream
-        if isinstance(event, JobCompleted):
-            spent[name] = spent.get(name, 0.0) + event.qpu_seconds
-        elif isinstance(event, Evaluation) and number(event.best) is not None:
-            points.setdefault(name, []).append((spent.get(name, 0.0), event.best))
     workloads = evaluations(events)
+    points = {name: [(row.spent, row.best) for row in rows] for name, rows in workloads.items()}
     figure = canvas()
     axes = plain(figure.add_subplot())
     for position, (name, curve) in enumerate(points.items()):
@@ -106,21 +100,43 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Figu
     return figure
 
 
-def evaluations(events: Events) -> dict[str, list[Evaluation]]:
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is drawn of an evaluation."""
+
+    index: int
+    """How many its workload has evaluated before."""
+    energy: float
+    stddev: float
+    best: float
+    spent: float
+    """QPU time of the workload until then [s]."""
+
+
+def evaluations(events: Events) -> dict[str, list[Step]]:
     """Workload → its evaluations with a finite energy."""
-    found: dict[str, list[Evaluation]] = {}
-    for event in of(events, Evaluation):
-        if None not in (number(event.energy), number(event.best)):
-            found.setdefault(event.workload, []).append(event)
+    return remembered(events, "evaluations", lambda: _evaluations(events))
+
+
+def _evaluations(events: Events) -> dict[str, list[Step]]:
+    spent: dict[str, float] = {}
+    found: dict[str, list[Step]] = {}
+    for event in of(events, JobCompleted, Evaluation):
+        name = event.stream
+        if isinstance(event, JobCompleted):
+            spent[name] = spent.get(name, 0.0) + event.qpu_seconds
+        elif isinstance(event, Evaluation) and None not in (number(event.energy), number(event.best)):
+            step = Step(event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0))
+            found.setdefault(name, []).append(step)
     return found
 
 
-def noisy(rows: Sequence[Evaluation]) -> bool:
+def noisy(rows: Sequence[Step]) -> bool:
     """Whether evaluations have shot noise."""
     return any(number(row.stddev) for row in rows)
 
 
-def lowest(rows: Sequence[Evaluation]) -> str:
+def lowest(rows: Sequence[Step]) -> str:
     """What the running minimum of evaluations is called: of noisy ones it is no estimate of anything."""
     return "lowest so far, biased by noise" if noisy(rows) else "best so far"
 
@@ -135,7 +151,7 @@ def exact(reference: float) -> str:
     return f"exact: {reference:.6f}".replace("-", "−")
 
 
-def _scatter(axes: Axes, steps: list[int], rows: Sequence[Evaluation], colour: str) -> None:
+def _scatter(axes: Axes, steps: list[int], rows: Sequence[Step], colour: str) -> None:
     energies = [row.energy for row in rows]
     errors = [number(row.stddev) or 0.0 for row in rows]
     axes.errorbar(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.record.events import JobCompleted, ProblemPosed, Result
-from runner.record.log import first, last, of
+from runner.record.log import EventLog, first, last, of
 from runner.review.figures.canvas import Events, number, save
 from runner.review.figures.energy import convergence, energy_against_usage, evaluations
 from runner.review.figures.table import curves
@@ -59,10 +59,22 @@ def draw_run(
 
 def last_counts(events: Events) -> dict[str, int]:
     """Bitstring counts of the last Sampler job that has any: its first PUB, all registers side by side."""
-    for event in reversed(events):
-        if isinstance(event, JobCompleted) and event.result and "evs" not in event.result[0]:
+    for event in _samplers(events):
+        if event.result and "evs" not in event.result[0]:
             return _counts(event.result[0])
     return {}
+
+
+def _samplers(events: Events) -> Iterator[JobCompleted]:
+    """Jobs that may be a Sampler's, the newest first; of a journal's Estimator jobs the lines are only glanced at."""
+    if not isinstance(events, EventLog):
+        yield from (event for event in reversed(events) if isinstance(event, JobCompleted))
+        return
+    for place in reversed(list(events.places(JobCompleted))):
+        if b'"evs":' not in events.text(place, backwards=True):
+            event = events[place]
+            assert isinstance(event, JobCompleted)
+            yield event
 
 
 def _counts(registers: Mapping[str, Any]) -> dict[str, int]:

@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
-from runner.record.log import of
+from runner.record.log import of, remembered
 from runner.review.figures.canvas import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas, time_scale
 
 if TYPE_CHECKING:
@@ -28,11 +30,17 @@ HATCHED = (LOST, INACTIVE)
 INSTANT = 1e-9
 """Seconds below which a span is rounding error."""
 
+MOST_BARS = 5000
+"""Spans of a lane that are drawn one by one."""
+
+COLUMNS = 1500
+"""In how many columns the lanes of more are drawn."""
+
 MAX_LABELS = 6
 """Different texts at marks; more than this are lines without words."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Span:
     """A stretch of the session's clock, in seconds."""
 
@@ -75,22 +83,26 @@ class Timeline:
     @classmethod
     def of(cls, events: Sequence[Event]) -> Timeline:
         """Read a journal's `session`, `job.submitted` and `job.completed` events."""
+        return remembered(events, "timeline", lambda: cls._of(events))
+
+    @classmethod
+    def _of(cls, events: Sequence[Event]) -> Timeline:
         from runner.record.replay import lasting
 
         timeline = cls()
-        submitted: dict[str, JobSubmitted] = {}
+        submitted: dict[str, tuple[float, float]] = {}
         transitions: dict[str, list[SessionChanged]] = {}
         executing: dict[str, list[tuple[float, float]]] = {}
         free_at: dict[str, float] = {}
         for event in of(lasting(events), SessionChanged, JobSubmitted, JobCompleted):
             if isinstance(event, JobSubmitted):
-                submitted[event.job] = event
+                submitted[event.job] = event.time, event.preparation
                 name = event.workload
                 if name in free_at and event.time > free_at[name]:
                     timeline._add(name, Span(CLASSICAL, free_at[name], event.time))
             elif isinstance(event, JobCompleted) and event.job in submitted:
                 name = event.workload
-                timeline._add_job(submitted[event.job], event)
+                timeline._add_job(*submitted.pop(event.job), event)
                 free_at[name] = max(free_at.get(name, 0.0), event.finished)
                 if event.started is not None and event.session is not None:
                     executing.setdefault(event.session, []).append((event.started, event.finished))
@@ -111,8 +123,8 @@ class Timeline:
         if span.seconds > INSTANT:
             self.workloads.setdefault(workload, []).append(span)
 
-    def _add_job(self, submitted: JobSubmitted, event: JobCompleted) -> None:
-        begin, started, finished = submitted.time, event.started, event.finished
+    def _add_job(self, begin: float, preparation: float, event: JobCompleted) -> None:
+        started, finished = event.started, event.finished
         name, job = event.workload, event.job
         self.workloads.setdefault(name, [])
         self._add(name, Span(QUEUE, begin, finished if started is None else started, job))
@@ -120,7 +132,7 @@ class Timeline:
             # of no length when it was killed in the queue; the mark of its session tells
             self._add(name, Span(LOST, finished if started is None else started, finished, job))
             return
-        prepared = started + submitted.preparation
+        prepared = started + preparation
         qpu = max(finished - event.qpu_seconds, prepared)
         self._add(name, Span(CLASSICAL, started, prepared, job))
         self._add(name, Span(QUEUE, prepared, qpu, job))
@@ -202,6 +214,9 @@ def session_timeline(events: Sequence[Event]) -> Figure:
 def _draw_lane(
     axes: Axes, row: int, spans: Sequence[Span], colours: Mapping[str, str], scale: float, *, height: float
 ) -> None:
+    if len(spans) > MOST_BARS:
+        _draw_shares(axes, row, spans, colours, scale, height=height)
+        return
     for what, colour in colours.items():
         chosen = [(span.start / scale, span.seconds / scale) for span in spans if span.what == what]
         if chosen:
@@ -211,6 +226,38 @@ def _draw_lane(
                 edgecolors="white" if wide else colour, linewidth=0.4 if wide else 0.0, snap=False,
                 hatch="///" if what in HATCHED else None,
             )  # fmt: skip
+
+
+def _draw_shares(
+    axes: Axes, row: int, spans: Sequence[Span], colours: Mapping[str, str], scale: float, *, height: float
+) -> None:
+    """A lane with more bars than a picture has columns: what took which share of the time, column by column."""
+    edges = np.linspace(min(span.start for span in spans), max(span.end for span in spans), COLUMNS + 1)
+    covered = {what: _covered([span for span in spans if span.what == what], edges) for what in colours}
+    whole = np.maximum(np.diff(edges), sum(covered.values()))
+    bottom = np.full(COLUMNS, row + height / 2)
+    for what, colour in colours.items():
+        if covered[what].any():
+            top = bottom - height * covered[what] / whole
+            axes.stairs(
+                top, edges / scale, baseline=bottom, fill=True, facecolor=colour, linewidth=0.0,
+                hatch="///" if what in HATCHED else None,
+            )  # fmt: skip
+            bottom = top
+
+
+def _covered(spans: Sequence[Span], edges: np.ndarray) -> np.ndarray:
+    """Seconds of the spans between each two edges."""
+    starts = np.sort(np.array([span.start for span in spans]))
+    ends = np.sort(np.array([span.end for span in spans]))
+
+    def until(times: np.ndarray, moments: np.ndarray) -> np.ndarray:
+        """Σ max(0, moment − time) over all times."""
+        sums = np.concatenate([[0.0], np.cumsum(times)])
+        before = np.searchsorted(times, moments)
+        return before * moments - sums[before]
+
+    return np.maximum(np.diff(until(starts, edges) - until(ends, edges)), 0.0)
 
 
 def _draw_marks(axes: Axes, timeline: Timeline, scale: float, lanes: int) -> None:
