@@ -11,6 +11,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from sys import intern
 from typing import Any, NamedTuple, Self
 
 from runner.errors import ConfigError
@@ -215,13 +216,13 @@ def as_recorded(
 
 def _happened(event: JobSubmitted, end: _End | None) -> RetimedJob:
     return RetimedJob(
-        workload=event.workload,
+        workload=intern(event.workload),
         index=event.index,
         submitted=event.time,
         started=None if end is None else end.started,
         finished=None if end is None else end.finished,
         status=QUEUED if end is None else end.status,
-        session=event.session,
+        session=None if event.session is None else intern(event.session),
     )
 
 
@@ -246,6 +247,7 @@ def _read(
     ended = {event.job: _End.of(event) for event in of(events, JobCompleted)}
     jobs: dict[str, _Recorded] = {}
     replaced: dict[str, tuple[str | None, float]] = {}
+    known_tags: dict[tuple[str, ...], tuple[str, ...]] = {}
     first: list[_Recorded] = []
     for event, after in _followed(events):
         submitted = event.time
@@ -263,14 +265,14 @@ def _read(
             qpu, preparation = cost.qpu_seconds(_work(event)), cost.preparation
         job = _Recorded(
             event.job,
-            event.workload,
+            intern(event.workload),
             event.index,
-            event.backend,
+            intern(event.backend),
             submitted,
             gap,
             qpu,
             preparation,
-            tuple(event.tags),
+            known_tags.setdefault(tuple(event.tags), tuple(event.tags)),
             order=len(jobs),
         )
         jobs[job.id] = job
