@@ -15,7 +15,7 @@ from typing import Any
 from runner.errors import ConfigError, JournalError, StorageError
 from runner.record.directory import RunDirectory
 from runner.record.encoding import as_cell
-from runner.record.files import read_first, read_object, read_rows, read_text
+from runner.record.files import read_first, read_object, read_rows, read_text, require_ordinary
 from runner.record.journal import is_ended, is_open
 from runner.record.lock import lock
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
@@ -201,6 +201,7 @@ class SweepDirectory:
         """
         home = self.path / "sweep.json"
         try:
+            require_ordinary(home)
             descriptor = os.open(home, os.O_RDWR | os.O_CLOEXEC)
         except OSError as error:
             raise StorageError(f"cannot write {home}: {(error.strerror or str(error)).lower()}") from error

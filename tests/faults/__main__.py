@@ -108,13 +108,15 @@ def prepare(options: argparse.Namespace, home: Path):
         rows.append(Row(f"tracked and killed, {case}", "tracked", [(case, n) for n in range(20)]))
         requests = [(case, point) for point in ("before_request", "after_request")]
         rows.append(Row(f"sync killed at every request, {case}", "sync", requests))
+        rows.append(Row(f"sync to two stores killed at every request, {case}", "sync_elsewhere", requests))
+        rows += sweep_rows()
         rows.append(Row("tracking servers late, dying, failing, silent, slow", "outages", [(case,)]))
         rows.append(Row("processes that meet at a fresh store", "writers", [(case, n) for n in range(20)]))
     for row in rows:
         row.select(options.rows, options.trial)
     for case in dict.fromkeys((*cases, *(row.trials[n][0] for row in rows for n in row.numbers))):
         if isinstance(case, str):
-            campaign.reference(case)
+            campaign.make_reference(case)
     return campaign, rows
 
 
@@ -138,6 +140,22 @@ def engine_rows(nightly: bool) -> list:
     return rows
 
 
+def sweep_rows() -> list:
+    """What breaks in sweeps and searches as a whole; with samplers and databases of every kind."""
+    from tests.faults.place import mounting_is_permitted
+    from tests.faults.rows import Row
+    from tests.faults.searches import CASES
+
+    rows = []
+    for case in CASES:
+        rows.append(Row(f"kill -9, {case}", "sweep_kills", [(case, n, CHAIN) for n in range(5)]))
+    for case in ("sweep", "search_tpe_sqlite", "search_nsga2_null"):
+        rows.append(Row(f"worker killed, {case}", "sweep_workers", [(case, n) for n in range(4)]))
+        if mounting_is_permitted():
+            rows.append(Row(f"disk full, {case}", "sweep_full", [(case, n) for n in range(8)]))
+    return rows
+
+
 def warm_up(home: Path) -> None:
     """One run in this process, so that every forked one finds everything imported and compiled."""
     from runner.__main__ import main as command
@@ -148,6 +166,9 @@ def warm_up(home: Path) -> None:
     with (home / "warm-up.txt").open("w") as output, redirect_stdout(output), redirect_stderr(output):
         command(run)
         command(["resume", str(place)])
+    import optuna  # noqa: F401 - once, for all forked searches
+    import sqlalchemy  # noqa: F401
+
     threads = len(os.listdir("/proc/self/task"))
     assert threads == 1, f"{threads - 1} threads are left that forked processes would miss"
 

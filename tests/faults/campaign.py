@@ -23,7 +23,7 @@ from runner.record import faults
 from runner.record.journal import read_journal
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
-from tests.faults import engines, place, trial
+from tests.faults import engines, place, searches, trial
 from tests.faults.trial import Ending, Trial
 
 SMALL = ("tracking=off", "run.figures=false", "seed=11")
@@ -79,6 +79,15 @@ class Campaign:
     composed: float = 0.0
     """Share of the other starts that need not compose their configuration."""
     references: dict[str, Reference] = field(default_factory=dict)
+    sweeps: dict[str, searches.Facts] = field(default_factory=dict)
+    """The same of whole sweeps and searches."""
+
+    def make_reference(self, case: str) -> None:
+        """Carry out the unbroken one of a case, where that was not done."""
+        if case in searches.CASES:
+            searches.reference(self.home, case, self.sweeps)
+        else:
+            self.reference(case)
 
     def reference(self, case: str) -> Reference:
         """An unbroken run of this case."""
@@ -283,6 +292,48 @@ class Campaign:
         found = trial.stored(database, f"reference-{case}")
         assert [row[1:] for row in found] == [("FINISHED", evaluations)], found
         return f"{kills} kills"
+
+    def sync_elsewhere(self, case: str, point: str) -> str:
+        """The same, to a second store, of a run that is in its own already: in the end each holds it once."""
+        directory = self.home / f"synced-twice-{case}-{point}"
+        shutil.copytree(self.home / f"reference-{case}", directory)
+        files = [self.home / f"{name}-{point}.db" for name in ("own", "other")]
+        own, other = (
+            TrackingConfig(uri=f"sqlite:///{file}", artifacts=str(self.home / "artifacts")) for file in files
+        )
+        output = directory.with_suffix(".txt")
+        kills = 0
+        for k in itertools.count(1):
+            codes = []
+            for config in (other, own):
+                codes.append(
+                    trial.in_a_process(_syncing(directory, config, f"{point}:{k}:kill9"), output).code
+                )
+                assert codes[-1] in (0, -signal.SIGKILL), output.read_text()
+            kills += codes.count(-signal.SIGKILL)
+            if codes == [0, 0]:
+                break
+            for file in directory.glob("mlflow*.json"):  # it has to ask the stores again
+                file.unlink()
+        for config in (own, other):
+            assert trial.in_a_process(_syncing(directory, config, ""), output).code == 0
+        evaluations = json.loads((directory / "result.json").read_text())["evaluations"]
+        for file in files:
+            found = trial.stored(file, f"reference-{case}")
+            assert [row[1:] for row in found] == [("FINISHED", evaluations)], found
+        return f"{kills} kills"
+
+    def sweep_kills(self, case: str, number: int, kills: int) -> str:
+        """A sweep or search is killed, at points or moments, and resumed; see `searches`."""
+        return searches.kills(self.home, case, self.sweeps[case], self.seed, number, kills)
+
+    def sweep_workers(self, case: str, number: int) -> str:
+        """A worker process of a sweep or search is killed."""
+        return searches.workers(self.home, case, self.sweeps[case], self.seed, number)
+
+    def sweep_full(self, case: str, number: int) -> str:
+        """The disk fills up under a sweep or search."""
+        return searches.full(self.home, case, self.sweeps[case], self.seed, number)
 
     def outages(self, _case: str) -> str:
         """G4: a tracking server that is late, dies, fails, stalls or is slow: nothing is lost, nothing doubled."""
