@@ -117,7 +117,7 @@ class PlanError(RuntimeSessionError):
 
 
 class Interrupted(BaseException):
-    """A signal was seen at a job boundary; never caught by `except Exception`."""
+    """A signal was seen between jobs, or in a long one; never caught by `except Exception`."""
 
     def __init__(self, signum: int) -> None:
         super().__init__(signum)

@@ -6,11 +6,13 @@ was tested with; with any other, and in tests, the same work goes through `AerSi
 
 from __future__ import annotations
 
+import contextlib
 import threading
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,14 +21,18 @@ from qiskit.circuit import ControlFlowOp, Parameter, ParameterExpression, Quantu
 from qiskit.circuit.library import UnitaryGate
 from qiskit.quantum_info import Operator
 
+from runner.engine.apart import APART, Unsendable
 from runner.engine.circuits import CHANNELS
 from runner.engine.expressions import Angles
 from runner.errors import ConfigError, RunnerError
 from runner.record import faults
+from runner.record.interruption import pause
 
 TESTED = ((0, 17), (0, 18))
 """Minor versions of qiskit-aer whose native interface is known."""
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
+LONG = 1.0
+"""Seconds by estimate from which on a simulation goes to a process that can be ended."""
 _MAX_SEED = (1 << 31) - 1
 _KNOWN_ERRORS = "simulation failed on Aer"
 
@@ -175,6 +181,8 @@ class AerProgram:
         native: bool | None = None,
     ) -> None:
         self.options = options
+        self._recipe = partial(AerProgram, list(circuits), list(parameters), options, native=native)
+        self._seconds: float | None = None
         self.native = native_available() if native is None else native
         if not self.native and native is None:
             _notice_public()
@@ -225,12 +233,48 @@ class AerProgram:
         with self._lock:
             if faults.ACTIVE:
                 _break(faults.reach("aer"))
-            run = self._run_native if self.native else self._run_public
-            data = run(values, shots, seed, memory)
+            pause()
+            data = self._run(values, shots, seed, memory)
         if len(self._circuits) == 1:
             return [data]
         sets = len(values)
         return [data[k * sets : (k + 1) * sets] for k in range(len(self._circuits))]
+
+    def _run(self, values: NDArray, shots: int, seed: int, memory: bool) -> list[dict[str, Any]]:
+        """Here, or in a process that can be ended where it takes long: Aer itself cannot be interrupted."""
+        amount = len(values) * shots if self._by_shots else len(values)
+        each = self._seconds if self._seconds is not None else self._estimated_seconds
+        began = time.perf_counter()
+        data = None
+        if amount * each > LONG:
+            with contextlib.suppress(Unsendable):
+                data = APART.run(self, self._recipe, values, shots, seed, memory)
+        if data is None:
+            data = self.run_here(values, shots, seed, memory)
+        self._seconds = (time.perf_counter() - began) / max(amount, 1)
+        return data
+
+    def run_here(self, values: NDArray, shots: int, seed: int, memory: bool) -> list[dict[str, Any]]:
+        """The data of every circuit for every parameter set, one after the other, computed in this process."""
+        return (self._run_native if self.native else self._run_public)(values, shots, seed, memory)
+
+    @property
+    def _by_shots(self) -> bool:
+        """Does every shot take its own simulation?"""
+        noisy = self.options.noise_model is not None and self.options.method != "density_matrix"
+        return noisy or any(map(_branches, self._circuits))
+
+    @cached_property
+    def _estimated_seconds(self) -> float:
+        """About how long one parameter set, or one shot of it, takes; what was measured counts more later on."""
+        total = 0.0
+        for circuit in self._circuits:
+            size = circuit.num_qubits
+            numbers = {"density_matrix": 4.0**size, "stabilizer": 8.0 * size}.get(self.options.method)
+            if numbers is None and self.options.method == "matrix_product_state":
+                numbers = 2.0 ** min(1.5 * size, 100)
+            total += len(circuit.data) * (2e-6 + 4e-9 * (2.0**size if numbers is None else numbers))
+        return total
 
     def _run_native(self, values: NDArray, shots: int, seed: int, memory: bool) -> list[dict[str, Any]]:
         config, sets = self._config, len(values)
@@ -276,6 +320,17 @@ class AerProgram:
                 f"{_KNOWN_ERRORS}: {_first_error([r.status for r in result.results], result.status)}"
             )
         return [experiment.data.to_dict() for experiment in result.results]
+
+
+def _branches(circuit: QuantumCircuit) -> bool:
+    """Does something follow a measurement, or is something reset?"""
+    measured = False
+    for item in circuit.data:
+        if item.operation.name == "measure":
+            measured = True
+        elif item.operation.name != "barrier" and (measured or item.clbits or item.operation.name == "reset"):
+            return True
+    return False
 
 
 def _break(action: str | None) -> None:

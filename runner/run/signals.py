@@ -1,7 +1,7 @@
-"""Ctrl-C, SIGTERM and SIGHUP: a flag that is looked at between jobs, never an exception in the middle of one.
+"""Ctrl-C, SIGTERM and SIGHUP: a flag that is looked at between jobs and between the parts of long simulations.
 
 An exception raised by a signal handler lands anywhere, also inside thread start-up or a database write, and hangs
-the process about half of the time. A flag polled at job boundaries never does. The second signal ends the process
+the process about half of the time. A flag that is polled never does. The second signal ends the process
 at once: the journal is already on disk, so even then nothing is lost.
 """
 
@@ -16,6 +16,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from runner.errors import Interrupted
+from runner.record.interruption import unwatch, watch
 
 STDERR = 2
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -61,7 +62,7 @@ class StopFlag:
         self._previous: dict[int, Any] = {}
 
     def check(self) -> None:
-        """Called between jobs.
+        """Called between jobs, and by simulations that take long.
 
         Raises:
             Interrupted: a signal has arrived.
@@ -70,6 +71,7 @@ class StopFlag:
             raise Interrupted(self.signum)
 
     def __enter__(self) -> Self:
+        watch(self.check)
         try:
             for signum in SIGNALS:
                 if signum == signal.SIGHUP and signal.getsignal(signum) == signal.SIG_IGN:
@@ -82,6 +84,7 @@ class StopFlag:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        unwatch(self.check)
         for signum, handler in self._previous.items():
             signal.signal(signum, handler)
 
@@ -89,4 +92,6 @@ class StopFlag:
         if self.signum is not None:
             os._exit(128 + signum)
         self.signum = signum
-        tell(f"\n{WORDS.get(signum, 'signal')}: the current job completes first\n")
+        tell(
+            f"\n{WORDS.get(signum, 'signal')}: the current job completes first, or is given up if it takes long\n"
+        )

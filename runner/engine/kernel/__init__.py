@@ -34,13 +34,13 @@ def available() -> bool:
     return False
 
 
-def loop(name: str, home: str = "loops") -> Callable[..., None]:
+def loop(name: str, home: str = "loops") -> Callable[..., Any]:
     """A module's compiled loop; the first use on a machine compiles it (10 to 20 seconds), then it is on disk."""
     found = _ready.get((home, name))
     return found if found is not None else partial(_first_call, home, name)
 
 
-def _first_call(home: str, name: str, *arguments: Any) -> None:
+def _first_call(home: str, name: str, *arguments: Any) -> Any:
     """Of many processes that need a loop on a new machine one compiles it; the others wait and find it on disk."""
     import numba
 
@@ -50,7 +50,7 @@ def _first_call(home: str, name: str, *arguments: Any) -> None:
         with _alone_in(folder) if folder and os.path.isdir(folder) else nullcontext():
             found.compile(tuple(numba.typeof(argument) for argument in arguments))
         _ready[home, name] = found
-    found(*arguments)
+    return found(*arguments)
 
 
 @contextmanager

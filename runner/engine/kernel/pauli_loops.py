@@ -187,6 +187,18 @@ def shrink(state, digits, wanted):
 
 
 @_jit
+def pauli_join(state, digits, wanted):
+    """`grow`, to be called from outside."""
+    grow(state, digits, wanted)
+
+
+@_jit
+def pauli_leave(state, digits, wanted):
+    """`shrink`, to be called from outside."""
+    shrink(state, digits, wanted)
+
+
+@_jit
 def lay_out(low, high, transposed, memory, table):
     """Where a block's rows and lanes are, and the columns of each row that are not 0.
 
@@ -385,9 +397,12 @@ def level_start(digits, level):
 
 @_jit
 def pauli_contract(bases, starts, digits, state, rows, levels, moments, row, first, last):
-    """Expectation values of all products of what is read in the bases [first, last), (1, starts[-1])."""
+    """Expectation values of all products of what is read in the bases [first, last), written to a row of `moments`.
+
+    The levels are those of the basis before, if the first one is not the first of all.
+    """
     for basis in range(first, last):
-        level = 0 if basis == first else common_digits(bases, basis, digits)
+        level = 0 if basis == 0 else common_digits(bases, basis, digits)
         prefixes = measured_before(bases, basis, digits, level)
         for done in range(level, digits):
             variant = bases[basis, digits - 1 - done]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,11 +27,16 @@ from runner.engine.kernel.pauli_program import (
     in_order,
 )
 from runner.engine.memory import require
+from runner.record.interruption import pause
 
 _TURN_Z, _TURN_Y, _ONE, _TURN_ZZ, _TWO = 0, 1, 2, 3, 4
 _MEMORY = 4096
 """Numbers that a block's matrix, its lanes and its overlaps take."""
 _HOME = "pauli_loops"
+_PART = 4e8
+"""Multiplications and additions, about a tenth of a second, after which there is a look for signals."""
+_BACKWARDS = 5
+"""A gradient takes about so many times what a value takes."""
 _FAITHFUL = np.array([0.0, 0.0, 0.0, 1.0])
 """What is read of a qubit that is never misread: its Z."""
 
@@ -149,17 +156,65 @@ class PauliVectorKernel:
         self, core: _Core, arrays: tuple[NDArray, ...], weights: NDArray | None
     ) -> Callable[..., None]:
         def work(inputs: NDArray, result: NDArray, slopes: NDArray, own: NDArray | None = None) -> None:
+            every = weights if own is None else own
+            assert every is not None
+            cost = _BACKWARDS * core.operations * result.shape[1]
+            self._require_gradient(core)
+            if cost > _PART:
+                for row in range(len(inputs)):
+                    self._gradients_in_parts(core, arrays, inputs, every, result, slopes, row)
+                return
             state, levels, table, _ = self._buffers()
-            places, rows = core.places, 4 * len(core.row_bare)
             memory, kept, bra, bras = self._gradient_buffers(core)
-            kernel.loop("pauli_gradients", _HOME)(
-                core.blocks, core.operations_table, core.channels, *arrays, inputs, core.row_starts, core.row_bare,
-                core.bases, core.starts, self.num_qubits, np.empty(2 * self._angles.size), state, levels,
-                np.empty(rows), table, memory, kept, places, bra, bras, np.empty(rows),
-                weights if own is None else own, result, slopes,
-            )  # fmt: skip
+            rows = 4 * len(core.row_bare)
+            for part in _portions([cost] * len(inputs)):
+                pause()
+                kernel.loop("pauli_gradients", _HOME)(
+                    core.blocks, core.operations_table, core.channels, *arrays, inputs[part], core.row_starts,
+                    core.row_bare, core.bases, core.starts, self.num_qubits, np.empty(2 * self._angles.size), state,
+                    levels, np.empty(rows), table, memory, kept, core.places[:-1], bra, bras, np.empty(rows),
+                    every if len(every) == 1 else every[part], result[part], slopes[part],
+                )  # fmt: skip
 
         return work
+
+    def _gradients_in_parts(
+        self, core: _Core, arrays: tuple[NDArray, ...], inputs: NDArray, weights: NDArray, result: NDArray,
+        slopes: NDArray, row: int,
+    ) -> None:  # fmt: skip
+        """The same for one parameter set, with looks for signals in between."""
+        state, levels, table, _ = self._buffers()
+        memory, kept, bra, bras = self._gradient_buffers(core)
+        trigonometry, rows = np.empty(2 * self._angles.size), np.empty(4 * len(core.row_bare))
+        chain = core.operations_table, core.channels, trigonometry
+        kernel.loop("pauli_bind", _HOME)(inputs, row, *arrays, trigonometry)
+        self._evolve(core, trigonometry, state, core.places[:-1], table, memory, kept)
+        kernel.loop("pauli_rows", _HOME)(core.row_starts, core.row_bare, *chain, rows, memory)
+        which = row if len(weights) > 1 else 0
+        for index in range(result.shape[1]):
+            bra[:] = 0.0
+            row_slopes = np.zeros(4 * len(core.row_bare))
+            for basis in range(len(core.bases)):
+                pause()
+                result[row, index] += kernel.loop("pauli_observe", _HOME)(
+                    core.bases, core.starts, self.num_qubits, state, rows, levels, bra, bras, weights, which, index,
+                    row_slopes, basis, basis + 1,
+                )  # fmt: skip
+            kernel.loop("pauli_row_slopes", _HOME)(
+                core.row_starts, core.row_bare, *chain, row_slopes, memory, slopes, row, index
+            )
+            kernel.loop("pauli_leave", _HOME)(bra, self.num_qubits, core.digits)
+            for part in reversed(_portions(core.costs)):
+                pause()
+                kernel.loop("pauli_retreat", _HOME)(
+                    core.blocks, *chain, bra, kept, core.places[:-1], part.start, part.stop, slopes, row, index, table,
+                    memory,
+                )  # fmt: skip
+
+    def _require_gradient(self, core: _Core) -> None:
+        if "kept" not in self._local.__dict__:
+            needed = self.missing_bytes + self.state_bytes + 8 * int(core.places[-1])
+            require(needed, f"an adjoint gradient of {self.num_qubits} noisy qubits")
 
     def _inputs(self, values: NDArray) -> tuple[NDArray, tuple[NDArray, NDArray, NDArray]]:
         """What the loops are given, and how they make angles of it."""
@@ -170,12 +225,50 @@ class PauliVectorKernel:
         return angles(values), (np.arange(size), np.ones(size), np.zeros(size))
 
     def _run(self, core: _Core, arrays: tuple[NDArray, ...], inputs: NDArray, moments: NDArray) -> None:
+        if core.operations > _PART:
+            for row in range(len(inputs)):
+                self._run_in_parts(core, arrays, inputs, moments, row)
+            return
         state, levels, table, memory = self._buffers()
-        kernel.loop("pauli_moments", _HOME)(
-            core.blocks, core.operations_table, core.channels, *arrays, inputs, core.row_starts, core.row_bare,
-            core.bases, core.starts, self.num_qubits, np.empty(2 * self._angles.size), state, levels,
-            np.empty(4 * len(core.row_bare)), table, memory, core.nowhere, moments,
-        )  # fmt: skip
+        for rows in _portions([core.operations] * len(inputs)):
+            pause()
+            kernel.loop("pauli_moments", _HOME)(
+                core.blocks, core.operations_table, core.channels, *arrays, inputs[rows], core.row_starts,
+                core.row_bare, core.bases, core.starts, self.num_qubits, np.empty(2 * self._angles.size), state,
+                levels, np.empty(4 * len(core.row_bare)), table, memory, core.nowhere, moments[rows],
+            )  # fmt: skip
+
+    def _run_in_parts(
+        self, core: _Core, arrays: tuple[NDArray, ...], inputs: NDArray, moments: NDArray, row: int
+    ) -> None:
+        """The same for one parameter set, with looks for signals in between."""
+        state, levels, table, memory = self._buffers()
+        trigonometry, rows = np.empty(2 * self._angles.size), np.empty(4 * len(core.row_bare))
+        kernel.loop("pauli_bind", _HOME)(inputs, row, *arrays, trigonometry)
+        self._evolve(core, trigonometry, state, core.nowhere, table, memory)
+        kernel.loop("pauli_rows", _HOME)(
+            core.row_starts, core.row_bare, core.operations_table, core.channels, trigonometry, rows, memory
+        )
+        for basis in range(len(core.bases)):
+            pause()
+            kernel.loop("pauli_contract", _HOME)(
+                core.bases, core.starts, self.num_qubits, state, rows, levels, moments, row, basis, basis + 1
+            )
+
+    def _evolve(
+        self, core: _Core, trigonometry: NDArray, state: NDArray, places: NDArray, table: NDArray, memory: NDArray,
+        kept: NDArray | None = None,
+    ) -> None:  # fmt: skip
+        """The vector before the measurement, and those before each block where they are to be kept."""
+        kernel.loop("pauli_begin", _HOME)(state)
+        for part in _portions(core.costs):
+            for begin, end in core.groups(part):
+                pause()
+                kernel.loop("pauli_evolve", _HOME)(
+                    core.blocks, core.operations_table, core.channels, trigonometry, state,
+                    state if kept is None else kept, places, part.start, part.stop, begin, end, table, memory,
+                )  # fmt: skip
+        kernel.loop("pauli_join", _HOME)(state, core.digits, self.num_qubits)
 
     def _in_threads(self, work: Callable[..., None], *tables: NDArray) -> None:
         """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
@@ -260,11 +353,27 @@ class _Core:
         return np.concatenate([[0], np.cumsum(4 ** self.blocks[:, 2])]).astype(np.int64)
 
     @property
+    def digits(self) -> int:
+        """How many qubits have joined when the last block is through."""
+        return int(self.blocks[-1, 2]) if len(self.blocks) else 0
+
+    @cached_property
+    def costs(self) -> list[float]:
+        """About how many multiplications and additions each block takes."""
+        return [16 * 4.0 ** int(block[2]) for block in self.blocks]
+
+    def groups(self, part: slice) -> list[tuple[int, int]]:
+        """The groups of lanes to go through at a time: all (−1) of some blocks, or parts of one that is large."""
+        groups = 1 << max(2 * int(self.blocks[part.start, 2]) - 8, 0)
+        times = min(math.ceil(self.costs[part.start] / _PART), groups)
+        if part.stop - part.start > 1 or times == 1:
+            return [(0, -1)]
+        return list(itertools.pairwise(np.linspace(0, groups, times + 1).astype(int).tolist()))
+
+    @cached_property
     def operations(self) -> float:
-        """About how many multiplications and additions it takes."""
-        digits = self.bases.shape[1]
-        evolved = sum(256 * 4.0 ** (int(block[2]) - 2) for block in self.blocks)
-        return evolved + 2 * len(self.bases) * 4.0**digits
+        """About how many it takes altogether."""
+        return sum(self.costs) + 2 * len(self.bases) * 4.0 ** self.bases.shape[1]
 
     @classmethod
     def of(
@@ -318,6 +427,17 @@ def _reading(confusion: NDArray | None) -> NDArray:
         return _FAITHFUL
     zero, one = confusion[:, 0] - confusion[:, 1]
     return np.array([(zero + one) / 2, 0.0, 0.0, (zero - one) / 2])
+
+
+def _portions(costs: Sequence[float]) -> list[slice]:
+    """What comes one after the other in portions of about `_PART` operations, one of it at least."""
+    portions, first, total = [], 0, 0.0
+    for place, cost in enumerate(costs):
+        if place > first and total + cost > _PART:
+            portions.append(slice(first, place))
+            first, total = place, 0.0
+        total += cost
+    return [*portions, slice(first, len(costs))] if len(costs) else []
 
 
 def _order(qubits: Sequence[int], digit: Mapping[int, int]) -> NDArray:
