@@ -125,6 +125,32 @@ def test_a_plugin_that_is_not_there_is_told_in_one_line() -> None:
         compose("plugins=[json]")
 
 
+@pytest.mark.parametrize(
+    ("group", "cls", "why"),
+    [
+        ("optimizer", "Odd", "'odd' to 'optimizer', which is no dataclass that derives from OptimizerConfig"),
+        ("backend", "Odd", "'odd' to 'backend', which is no dataclass that derives from BackendConfig"),
+        (
+            "hamiltonian",
+            "int",
+            "'odd' to 'hamiltonian', which is no dataclass that derives from HamiltonianConfig",
+        ),
+        ("session", "'Odd'", "'odd' to 'session', which is no dataclass; see"),
+    ],
+)
+def test_a_plugin_that_a_run_could_ask_nothing_is_refused(
+    group: str, cls: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every group has a base, which answers what is asked of its choices; Hamiltonians may do without."""
+    head = "from dataclasses import dataclass\n\n\n@dataclass(kw_only=True)\nclass Odd:\n    name: str\n\n\n"
+    module = f"odd_{group}"
+    (tmp_path / f"{module}.py").write_text(f'{head}SCHEMAS = {{"{group}": {{"odd": {cls}}}}}\n')
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ConfigError, match=f"plugins: '{module}' adds {why}"):
+        compose(f"plugins=[{module}]")
+
+
 def test_every_piece_of_the_example_is_short() -> None:
     """Under 30 lines each: that is what it takes."""
     for path in EXAMPLE.glob("*.py"):

@@ -7,10 +7,11 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import is_dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from runner.declare.config import RunConfig
 from runner.errors import ConfigError, in_words
@@ -157,13 +158,30 @@ def _adopt(module: Any, origin: str) -> None:
     if not isinstance(schemas, dict):
         raise ConfigError(f"{origin!r} has no SCHEMAS dictionary; see docs/extend.md", key="plugins")
     for group, classes in schemas.items():
-        if group == "hamiltonian":
-            classes = {name: adopted(cls) for name, cls in classes.items()}
         if group in MORE:
             importlib.import_module(MORE[group][0]).add(classes, origin)
             _engines.setdefault(group, {}).update(classes)
         elif group in MODULES:
+            classes = {name: _typed(group, name, cls, origin) for name, cls in classes.items()}
             _plugins.setdefault(group, {}).update(classes)
         else:
             raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
         own_words(classes)
+
+
+def _typed(group: str, name: str, cls: Any, origin: str) -> type[Any]:
+    """A plug-in's dataclass, if it has the base of its group; a Hamiltonian gets it where it has none.
+
+    Raises:
+        ConfigError: it is no dataclass, or a run would not know what to ask of it.
+    """
+    base = get_type_hints(RunConfig)[group]
+    if isinstance(cls, type) and is_dataclass(cls):
+        cls = adopted(cls) if group == "hamiltonian" else cls
+        if base is Any or issubclass(cls, base):
+            return cls
+    needed = "" if base is Any else f" that derives from {base.__name__}"
+    raise ConfigError(
+        f"{origin!r} adds {name!r} to {group!r}, which is no dataclass{needed}; see docs/extend.md",
+        key="plugins",
+    )
