@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from qiskit.exceptions import QiskitError
 
+from runner.declare.checks import shorten
 from runner.declare.foreign import require_readable, require_sane_qpy
 from runner.errors import ConfigError
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
@@ -122,10 +123,10 @@ class Programs:
         self, params: dict[str, Any], request: Request, primitive: type
     ) -> tuple[dict[str, Any], list[str]]:
         """The runtime's options, and a note for each of the client's that has no effect here."""
-        given = params.get("options") or {}
+        given = self._decoder.reading()(params.get("options") or {})
         if not isinstance(given, dict):
             raise ApiError(400, "'params.options' must be an object.")
-        flat = _flatten(self._decoder.reading()(given))
+        flat = _flatten(given)
         if params.get("resilience_level") is not None:
             flat["resilience_level"] = params["resilience_level"]
         options: dict[str, Any] = {"environment": {"job_tags": request.tags or None}}
@@ -137,7 +138,8 @@ class Programs:
                 continue
             if key not in HONOURED or (primitive is SamplerV2 and key == "seed_estimator"):
                 if value not in HARMLESS.get(key, ()):
-                    notes.append(f"WARNING option {key}={value!r} has no effect in the local runtime")
+                    told = shorten(f"{key}={value!r}", 200)
+                    notes.append(f"WARNING option {told} has no effect in the local runtime")
             elif "." in key:
                 group, _, name = key.partition(".")
                 options.setdefault(group, {})[name] = value

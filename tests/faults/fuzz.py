@@ -232,7 +232,8 @@ def send_one(server: Server, request: bytes) -> str:
     except OSError as error:
         return f"failed: {type(error).__name__}: {error}"
     if status >= 500 and status != 503:
-        return f"failed: {status} {body[:200]!r}"
+        said = server.log.read_text(errors="replace").splitlines()[-1:]
+        return f"failed: {status} {said}"
     if status >= 400 and not _in_shape(body):
         return f"failed: {status} with {body[:200]!r}"
     if status == 200 and body.startswith(b'{"id":'):

@@ -243,6 +243,12 @@ def test_K14_absurd_options_are_refused(wire: Wire, options: dict[str, Any]) -> 
     still_alive(wire)
 
 
+def test_K14_options_of_another_type_are_refused(wire: Wire) -> None:
+    """A circuit in the place of the options, which are read like everything that has a type."""
+    params = {"pubs": [[circuit_text(), [], 10]], "options": circuit_text()}
+    assert_error(*wire.api("POST", "/jobs", sampling(params=params)), 400)
+
+
 @pytest.mark.parametrize(
     "body", [{"max_ttl": 10**400}, {"interactive_ttl": 10**30}, {"interactive_ttl": -1}], ids=str
 )
