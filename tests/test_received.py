@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 import signal
 import socket
@@ -14,12 +15,11 @@ from types import FrameType
 import numpy as np
 import pytest
 
+from runner import compose, run
 from runner.__main__ import main
-from runner.declare.config import compose
 from runner.declare.foreign import load_npy
 from runner.errors import ConfigError
 from runner.record import files
-from runner.run.execution import run
 
 QUIET = ("run.figures=false", "tracking=off")
 
@@ -236,3 +236,26 @@ def test_K17_large_files_are_not_read(workdir: Path) -> None:
         file.truncate(files.MAX_BYTES + 1)
     with pytest.raises(ConfigError, match="larger than"):
         files.read_object("large")
+
+
+OWN = {
+    "serve/ledger.py", "serve/server.py", "serve/devices.py", "cli/manual.py", "engine/memory.py", "record/faults.py",
+    "record/environment.py", "record/redaction.py", "declare/foreign.py", "record/directory.py", "serve/programs.py",
+}  # fmt: skip
+"""Modules that read /proc, installed packages, the user's own accounts, or what the same process writes; and the
+two that load QPY behind a process with limits."""
+
+
+def test_K16_files_are_opened_in_one_place() -> None:
+    """`runner/record/files.py` alone opens what may be somebody else's: nobody reads past it."""
+    root = Path(__file__).parents[1]
+    reads = re.compile(
+        r"\.read_text\((encoding|\))|\.read_bytes\(\)|(?<![\w.])open\(|\.open\(\"r|(np|qpy)\.load\("
+    )
+    found = {
+        f"{path.relative_to(root / 'runner')}"
+        for path in (root / "runner").rglob("*.py")
+        if reads.search(re.sub(r"def open\(", "", path.read_text(encoding="utf-8")))
+    }
+
+    assert found - OWN == set()

@@ -351,7 +351,7 @@ def follow(
 
 def ending(path: str | Path) -> RunEnded | None:
     """How the run ended, where the last line of its journal says so; only the end of the file is read."""
-    with open(path, "rb") as file:
+    with os.fdopen(open_ordinary(path), "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST))
         lines = file.read().splitlines()
     with contextlib.suppress(

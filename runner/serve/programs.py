@@ -182,6 +182,7 @@ class Programs:
     def _measure(self, params: dict[str, Any]) -> None:
         """Refuse data that would be too large when unpacked, before the models unpack it."""
         reading = self._decoder.reading()
+        circuits: dict[bytes, None] = {}
         waiting: list[Any] = [params]
         while waiting:
             value = waiting.pop()
@@ -192,8 +193,10 @@ class Programs:
                     if isinstance(value.get(key), str) and ("dtype" in value or "qpy_version" in value):
                         content = reading.inflate(value[key])
                         if key == "b64_data":
-                            _require_readable(content, self._decoder.memory)
+                            circuits[content] = None
                 waiting.extend(item for item in value.values() if isinstance(item, list | dict))
+        if circuits:
+            _require_readable(list(circuits), self._decoder.memory)
 
     def _items(self, program: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
         """A Sampler PUB for each item, and what its samplex drew beside the circuit's parameters."""
@@ -220,8 +223,8 @@ class Programs:
         return pubs, extras
 
 
-def _require_readable(content: bytes, memory: int) -> None:
-    """What the models will load, loaded as they do it, in a process that may die.
+def _require_readable(contents: list[bytes], memory: int) -> None:
+    """What the models will load, loaded as they do it, in one process that may die.
 
     Raises:
         ApiError: it claims to be huge, or is more than the limits.
@@ -231,13 +234,15 @@ def _require_readable(content: bytes, memory: int) -> None:
 
     def attempt() -> None:
         try:
-            list(qpy.load(io.BytesIO(content), annotation_factories=ANNOTATION_FACTORIES))
+            for content in contents:
+                list(qpy.load(io.BytesIO(content), annotation_factories=ANNOTATION_FACTORIES))
         except Exception as error:
             raise ConfigError(f"{QPY} is damaged ({type(error).__name__})") from error
 
     try:
-        require_sane_qpy(content, QPY, "")
-        require_readable(attempt, len(content), QPY, "", memory=memory)
+        for content in contents:
+            require_sane_qpy(content, QPY, "")
+        require_readable(attempt, sum(map(len, contents)), QPY, "", memory=memory)
     except ConfigError as error:
         raise ApiError(400, str(error)) from error
 
