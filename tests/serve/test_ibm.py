@@ -18,6 +18,7 @@ from runner.errors import ConfigError, ResumeError
 from runner.record.journal import read_journal
 from runner.run.execution import resume, run
 from runner.run.results import RunResult
+from runner.whatif.retime import columns
 from tests.journals import told
 from tests.serve.serving import environment, thread, variables
 
@@ -103,6 +104,18 @@ def test_job_ids_are_in_the_journal_before_results(finished: RunResult) -> None:
     workloads = [fact.workload for fact in facts if fact.kind == "job.submitted"]
     assert workloads.count("vqe") == 1 + (finished.evaluations - 1) / 2  # NFT takes two energies at once
     assert workloads.count("result") in (1, 2)  # to choose, where there are several candidates, and to report
+
+
+def test_it_can_be_retimed(finished: RunResult) -> None:
+    """What was recorded is what result.json says; in every other mode all jobs are done, charged as that mode is."""
+    recorded, *others = columns(finished.directory)
+
+    assert (recorded.retimed.usage_seconds, recorded.retimed.cost) == (finished.usage_seconds, finished.cost)
+    assert {column.session.mode for column in others} == {"batch", "job"}
+    qpu = sum(event.qpu_seconds for event in events(finished.directory, "job.completed"))
+    for column in others:
+        assert column.retimed.complete
+        assert column.retimed.usage_seconds == pytest.approx(qpu)
 
 
 def test_energies_agree_with_the_run_in_process(finished: RunResult, tmp_path: Path) -> None:
