@@ -89,25 +89,27 @@ class Event:
 
     def said(self) -> dict[str, Any]:
         """What its line says besides its number, time and kind; not to be changed."""
-        found = vars(self)
-        if "t" in found or "kind" in found:
-            return {name: value for name, value in found.items() if name not in RESERVED}
-        return found
+        found = self.__dict__
+        return found if "t" not in found else _without_reserved(found)
 
     @classmethod
-    def _with(cls, more: Mapping[str, Any], **said: Any) -> Self:
-        """The fact that says this and anything more.
+    def _with(cls, said: dict[str, Any], more: Mapping[str, Any]) -> Self:
+        """The fact that says this, of which `more` may be by any name but those that every line has for itself.
 
         Raises:
-            ValueError: by a name that every line has for itself.
+            ValueError: by one of these.
         """
-        if not RESERVED.isdisjoint(more):
+        if more and not RESERVED.isdisjoint(more):
             raise ValueError(f"{cls.kind} uses a reserved name: {sorted(RESERVED & set(more))}")
-        return cls.read({**said, **more})
+        return cls.read(said)
 
     def _more(self) -> dict[str, Any]:
         """What it says beyond the fields that all of its kind have."""
         return {name: value for name, value in self.said().items() if name not in self._names}
+
+
+def _without_reserved(said: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in said.items() if name not in RESERVED}
 
 
 _live_in: Callable[[Event, dict[str, Any]], None] = Event.__dict__["__dict__"].__set__
@@ -140,6 +142,10 @@ def fact(
 
 class Other(Event):
     """A fact of a kind that is not known here."""
+
+    def said(self) -> dict[str, Any]:
+        """What its line says besides its number, time and kind."""
+        return _without_reserved(self.__dict__)
 
 
 def event_of(said: dict[str, Any], vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
@@ -323,7 +329,10 @@ class Evaluation(Event):
         Raises:
             ValueError: it tells something by a name that every line has for itself.
         """
-        return cls._with(more, workload=workload, index=index, energy=energy, stddev=stddev, best=best)
+        return cls._with(
+            {"workload": workload, "index": index, "energy": energy, "stddev": stddev, "best": best, **more},
+            more,
+        )
 
 
 @fact("iteration", replayed=True, derived=True)
@@ -346,7 +355,7 @@ class Iteration(Event):
         Raises:
             ValueError: it tells something by a name that every line has for itself.
         """
-        return cls._with(progress, workload=workload, iteration=iteration)
+        return cls._with({"workload": workload, "iteration": iteration, **progress}, progress)
 
     @property
     def more(self) -> dict[str, Any]:
@@ -408,7 +417,7 @@ class Checkpoint(Event):
         Raises:
             ValueError: a column has a name that every line has for itself.
         """
-        return cls._with(columns, row=row)
+        return cls._with({"row": row, **columns}, columns)
 
     @property
     def columns(self) -> dict[str, Any]:
