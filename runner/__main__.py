@@ -25,14 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: list[str], output: Reader) -> int:
     try:
-        from runner.cli.line import module, read, verbs
+        from runner.cli.line import module, read
         from runner.declare.messages import warnings_in_one_line
         from runner.record.redaction import protect_environment  # inside: Ctrl-C may come while it is read
 
         protect_environment()
         with warnings_in_one_line():
             line = read(arguments)
-            verb = verbs()[line.verb]
+            verb = module(line.verb).VERB
             printing = any(flag.prints and flag.key in line.flags for flag in verb.flags)
             output.forgiving = verb.beside and not (printing or line.wants_help)
             output.clean = not verb.data and "cfg" not in line.flags  # which holds no secret

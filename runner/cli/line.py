@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Protocol, cast
 
@@ -56,7 +56,7 @@ def read(arguments: Sequence[str]) -> CommandLine:
         return line
     if words and "=" not in words[0] and not words[0].startswith("~"):
         line.verb = _verb_named(words.pop(0))
-    verb = verbs()[line.verb]
+    verb = module(line.verb).VERB
     for spelling, name, value in typed:
         _take(line, verb, spelling, name, value)
     _check_together(line, verb)
@@ -68,17 +68,14 @@ def _separated(arguments: Sequence[str]) -> tuple[list[str], list[Typed]]:
     """(words, flags); a flag that takes a value has taken it."""
     words: list[str] = []
     typed: list[Typed] = []
-    known = {HELP.name: HELP, HELP.short: HELP} | _spellings()
+    likely = next((word.lower() for word in arguments if word.lower() in VERBS), "run")
     rest = iter(arguments)
     for word in rest:
         spelling, equal, value = word.partition("=")
         if not word.startswith("-"):
             words.append(word)
-        elif spelling not in known:
-            refuse_flag(spelling)
-            raise ConfigError(f"unknown flag{nearest(spelling, _long(known.values()))}", key=spelling)
         else:
-            flag = known[spelling]
+            flag = _flag(spelling, likely)
             if flag.value and not equal:
                 value = next(rest, "")
             if bool(flag.value) != bool(value) or (value.startswith("-") and not equal):
@@ -88,19 +85,23 @@ def _separated(arguments: Sequence[str]) -> tuple[list[str], list[Typed]]:
     return words, typed
 
 
-def _spellings() -> dict[str, Flag]:
-    """Every way to write a flag of any verb; the same word takes a value with all of them or with none."""
-    return {
-        spelling: flag
-        for verb in verbs().values()
-        for flag in verb.flags
-        for spelling in (flag.name, flag.short)
-        if spelling
-    }
+def _flag(spelling: str, likely: str) -> Flag:
+    """The flag that is spelled so; the same word takes a value with all verbs that have it, or with none.
 
+    Args:
+        spelling: the word up to an equals sign.
+        likely: the verb that is looked at first, for it takes a while to load them all.
 
-def _long(flags: Iterable[Flag]) -> list[str]:
-    return list(dict.fromkeys(flag.name for flag in flags))
+    Raises:
+        ConfigError: no verb has it.
+    """
+    for name in (likely, *VERBS):
+        for flag in (HELP, *module(name).VERB.flags):
+            if spelling in (flag.name, flag.short):
+                return flag
+    refuse_flag(spelling)
+    known = dict.fromkeys(flag.name for verb in verbs().values() for flag in (HELP, *verb.flags))
+    raise ConfigError(f"unknown flag{nearest(spelling, known)}", key=spelling)
 
 
 def _verb_named(word: str) -> str:
