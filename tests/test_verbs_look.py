@@ -17,6 +17,7 @@ import yaml
 from runner import compose, run
 from runner.__main__ import main
 from runner.cli.compare import differences, outcomes
+from runner.cli.list import runs as runs_below
 from runner.cli.ui import Address
 from runner.cli.watch import newest
 from runner.errors import ConfigError
@@ -206,3 +207,21 @@ def test_ui_answers_and_stops_with_its_server(workdir: Path) -> None:
     assert code == 143
     with pytest.raises(OSError, match="refused"):
         socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_list_looks_at_every_folder_once_and_not_into_runs(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """30 runs with figures in two folders: a look at each run, at both folders and at what holds them, no more."""
+    for number in range(30):
+        figures = workdir / "outputs" / ("runs" if number % 2 else "sweeps/one") / str(number) / "figures"
+        figures.mkdir(parents=True)
+        (figures.parent / "journal.jsonl").touch()
+    looked: list[Path] = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: looked.append(Path(path)) or scandir(path))
+
+    found = list(runs_below(Path("outputs")))
+
+    assert sorted(path.name for path in found) == sorted(map(str, range(30)))
+    assert len(looked) == 30 + 4  # outputs, runs, sweeps, sweeps/one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,8 +39,8 @@ def main(line: CommandLine) -> int:
         limit = _count(word.partition("=")[2])
     folders = [existing(word) for word in line.paths]
     found = sorted(
-        (path for folder in folders or [OUTPUTS] for path in runs(folder)),
-        key=lambda path: (path / "journal.jsonl").stat().st_mtime,
+        (found for folder in folders or [OUTPUTS] for found in dated_runs(folder)),
+        key=lambda found: found[0],
         reverse=True,
     )
     if not found:
@@ -50,7 +51,7 @@ def main(line: CommandLine) -> int:
     for name in ("energy", "error", "exact here", "evaluations", "usage", "cost"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("run", overflow="fold")
-    for path in found[:limit]:
+    for _, path in found[:limit]:
         table.add_row(*row(path))
     terminal().print(table)
     if len(found) > limit:
@@ -71,10 +72,28 @@ def existing(word: str) -> Path:
 
 def runs(folder: Path) -> Iterator[Path]:
     """Run directories at or below a folder."""
-    if (folder / "journal.jsonl").is_file():
-        yield folder
-    else:
-        yield from (path.parent for path in folder.glob("**/journal.jsonl"))
+    return (path for _, path in dated_runs(folder))
+
+
+def dated_runs(folder: Path) -> Iterator[tuple[float, Path]]:
+    """When the journal of each run at or below a folder was written last, and its directory.
+
+    Nothing is remembered from one look to the next, so that nothing is shown that is not so any more: a folder takes
+    one look, and those within a run directory none.
+    """
+    below = []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name == "journal.jsonl" and entry.is_file():
+                    yield entry.stat().st_mtime, folder
+                    return
+                if entry.is_dir(follow_symlinks=False):
+                    below.append(folder / entry.name)
+    except OSError:  # it was removed meanwhile, or is not for us to see
+        return
+    for one in below:
+        yield from dated_runs(one)
 
 
 def row(path: Path) -> list[str]:

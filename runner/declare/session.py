@@ -146,7 +146,8 @@ class SessionConfig:
         Args:
             limits: in place of those declared.
             clock: in place of the one declared.
-            live: seed, on_event, recall, machine, engine_options and engine_factory, passed on to the service.
+            live: seed, on_event, recall, keep_results, machine, engine_options and engine_factory, passed on to the
+                service.
         """
         from runner.runtime import CostModel, LocalRuntimeService, QueueDelay, VirtualClock, WallClock
 

@@ -26,7 +26,7 @@ from zlib import crc32
 from runner.errors import ConfigError, JournalError, StorageError
 from runner.record import clock, faults
 from runner.record.encoding import from_line, to_line
-from runner.record.events import RUN, Event, RunEnded, Vocabulary
+from runner.record.events import RUN, Event, RunEnded, RunStarted, Vocabulary
 from runner.record.files import MAX_LINE, open_ordinary, require_ordinary
 from runner.record.lock import lock
 from runner.record.log import EventLog, OpenFile
@@ -334,6 +334,16 @@ def read_journal(path: str | Path) -> JournalContents:
     except ConfigError as error:
         raise JournalError(f"no journal can be read at {path}: {error}") from error
     return JournalContents(reader.events, reader.dropped)
+
+
+def opening(path: str | Path) -> RunStarted | None:
+    """What the first line of a journal says of the run; only this line is read, and None where it is damaged."""
+    with os.fdopen(open_ordinary(path), "rb") as file, contextlib.suppress(ValueError):
+        line = file.readline(MAX_LINE).rstrip(b"\n")
+        if line.startswith(_FIRST) and line[-_TAIL:] == b',"crc":"%08x"}' % crc32(line[:-_TAIL]):
+            event = from_line(line)
+            return event if isinstance(event, RunStarted) else None
+    return None
 
 
 def follow(

@@ -81,6 +81,7 @@ def run(
         ConfigError: the parts of the declaration do not fit together, or it holds a secret; nothing was created.
         StorageError: the run directory cannot be written.
     """
+    began = time.monotonic()
     declaration = declared if isinstance(declared, Declaration) else plain(declared)
     check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
     with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
@@ -108,7 +109,7 @@ def run(
                     **where,
                 )
             )
-            execution = _Execution(declaration, files, journal, stop, uploader, quiet)
+            execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
             return execution.carry_out(preparation)
 
 
@@ -132,6 +133,7 @@ def resume(
     """
     from runner.run.resume import complete, is_finished, reopen, same_noise
 
+    began = time.monotonic()
     files = RunDirectory.existing(path)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
         if is_finished(files, journal.contents.events, overrides):
@@ -153,7 +155,7 @@ def resume(
                 journal.write(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
                 log.warning("journal: %s", journal.contents.dropped)
             journal.write(RunResumed(pid=os.getpid()))
-            execution = _Execution(declaration, files, journal, stop, uploader, quiet)
+            execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
             return execution.carry_out(preparation)
 
 
@@ -178,6 +180,7 @@ class _Execution:
         stop: StopFlag,
         uploader: Uploader,
         quiet: bool,
+        began: float,
     ) -> None:
         self.config = declaration.config
         self._typed = declaration.overrides
@@ -188,7 +191,7 @@ class _Execution:
         self.uploader = uploader
         self.quiet = quiet
         self._names: list[str] = []
-        self.started = time.monotonic()
+        self._began = began
 
     def carry_out(self, preparation: Preparation) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
@@ -200,6 +203,7 @@ class _Execution:
             ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
             sessions = lab.describe_sessions()
             self.files.write_json(self.files.session, sessions)
+            del sessions["jobs"]  # there may be very many
             result = self._result(ending, sessions, lab.converged)
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
@@ -208,7 +212,7 @@ class _Execution:
             )
             self.journal.close()
             self._illustrate(preparation.problem)
-            result = replace(result, mlflow_run_id=self.uploader.run_id())
+            result = replace(result, mlflow_run_id=self.uploader.run_id(), wall_seconds=self._elapsed)
             self.files.write(self.files.result, result.to_json())
             report = self.uploader.finish()
         if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
@@ -227,7 +231,7 @@ class _Execution:
             if missing and origin:
                 missing = f"{self.config.tracking.uri}{origin}: {missing}"
             summary(
-                result,
+                replace(result, wall_seconds=self._elapsed),
                 sessions["sessions"],
                 missing or found,
                 unit=self.config.hamiltonian.energy_unit,
@@ -236,6 +240,11 @@ class _Execution:
                 exact=self.config.estimator.precision == 0,
             )
         return result
+
+    @property
+    def _elapsed(self) -> float:
+        """Seconds since this process began to prepare the run."""
+        return time.monotonic() - self._began
 
     def _experiment(self, lab: Lab) -> _Ending:
         progress: Any = contextlib.nullcontext()
@@ -334,7 +343,7 @@ class _Execution:
             session_ids=[session["id"] for session in sessions["sessions"]],
             mlflow_run_id=None,
             seed=self.config.seed,
-            wall_seconds=time.monotonic() - self.started,
+            wall_seconds=self._elapsed,
             versions=versions(),
             table=outcome.table,
             exit_code=ending.exit_code,

@@ -41,6 +41,7 @@ class Preparation:
             recall=lambda workload, index, digest: (
                 self._record and self._record.recall(workload, index, digest)
             ),
+            keep_results=False,
             singly=identity < COUNTED,
             **live,
         )

@@ -166,7 +166,8 @@ class RunResult:
     seed: int
     """Seed of the run."""
     wall_seconds: float
-    """Real seconds the run took in this process."""
+    """Real seconds this process took for the run, from preparing it to its last figure; the summary counts the wait for
+    MLflow too."""
     versions: dict[str, str]
     """Package → version."""
     table: list[dict[str, Any]] = field(default_factory=list)

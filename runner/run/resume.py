@@ -19,7 +19,7 @@ from runner.record.encoding import encode
 from runner.record.environment import environment
 from runner.record.events import Estimate, Evaluation, Event, ProblemPosed, RunEnded, RunStarted
 from runner.record.files import read_mapping
-from runner.record.journal import Journal, is_open, read_journal
+from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
 from runner.record.replay import EVOLVED
 from runner.run.results import RunResult
@@ -148,11 +148,11 @@ def unfinished(values: Mapping[str, Any]) -> RunDirectory | None:
     """The newest run of exactly this configuration that has not finished and that no process is writing."""
     for path in sorted((OUTPUTS / "runs").glob("*/journal.jsonl"), reverse=True):
         try:
+            started = opening(path)
+            if started is None or not _equal(started.config, values):
+                continue
             events = read_journal(path).events
-        except JournalError:
-            continue
-        started = first(events[:1], RunStarted)
-        if started is None or not _equal(started.config, values):
+        except (ConfigError, JournalError, OSError):
             continue
         finished = any(event.status == "finished" for event in of(events, RunEnded))
         if not finished and not is_open(path):

@@ -103,31 +103,44 @@ class RuntimeJob:
         """Wait until the job is over and return its result; `timeout` is in seconds of the session's
         clock.
         """
-        if self._answer is None:
-            self._wait(timeout)
-        return self.contained()
+        told = self._answer is not None or self._wait(timeout)
+        found = self.contained()
+        if told:
+            self._let_go()
+        return found
 
     def numbers(self) -> list[dict[str, Any]]:
         """Wait as `result()` does and return the arrays of each PUB by name, without the V2 containers.
 
         A loop that wants two numbers of every job spends a tenth of its time on containers.
         """
-        self._wait(None)
-        return self._outcome()
+        told = self._wait(None)
+        found = self._outcome()
+        if told:
+            self._let_go()
+        return found
 
-    def _wait(self, timeout: float | None) -> None:
+    def _let_go(self) -> None:
+        """Forget the result, where the service leaves it to whoever asked."""
+        if not self._service.keep_results:
+            self._numbers = self._recorded = self._answer = self._contain = None
+
+    def _wait(self, timeout: float | None) -> bool:
+        """Wait until the job is over; whether what became of it has been told to whoever listens."""
         timeline = self._service.timeline
         if not timeline.wait_for(self.record, self.resolve, timeout):
             raise self._too_late(timeout)
         if not self.settled:
             self.resolve()
-        timeline.deliver(self.completion)
-        self.completion = None
+        completion, self.completion = self.completion, None
+        timeline.deliver(completion)
+        return completion is None or bool(completion.delivered)
 
     def _outcome(self) -> list[dict[str, Any]]:
         if self.record.status != machine.DONE:
             raise self._why_not()
-        assert self._numbers is not None
+        if self._numbers is None:
+            raise RuntimeSessionError(f"the result of job {self.job_id()} was given once and is not kept")
         self._describe = None
         return self._numbers
 

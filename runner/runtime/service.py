@@ -52,6 +52,7 @@ class LocalRuntimeService:
         interactive_timeout: Seconds a session or batch stays active without a job; the plan's if not given.
         on_event: Called for every fact, in the order of its time.
         recall: Called with (workload, index, digest); what it returns answers the job without simulating.
+        keep_results: Jobs give their result as often as it is asked for; False: once, and keep nothing of it.
         engine_options: Keyword arguments of the engine.
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
     """
@@ -73,6 +74,7 @@ class LocalRuntimeService:
         interactive_timeout: float | None = None,
         on_event: EventSink | None = None,
         recall: Recall | None = None,
+        keep_results: bool = True,
         engine_options: dict[str, Any] | None = None,
         engine_factory: Callable[..., Any] | None = None,
     ) -> None:
@@ -89,6 +91,7 @@ class LocalRuntimeService:
         self.reproducible = seed is not None
         self.seed = secrets.randbits(63) if seed is None else seed
         self.recall = recall
+        self.keep_results = keep_results
         self._engine_options = engine_options or {}
         self._engine_factory = engine_factory or _make_engine
         latency = self.clock.latency if isinstance(self.clock, VirtualClock) else as_delay(0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from runner.errors import ConfigError, JobFailedError, PlanError, SessionClosedError
+from runner.errors import ConfigError, JobFailedError, PlanError, RuntimeSessionError, SessionClosedError
 from runner.record.events import Event, JobCompleted
 from runner.record.log import of
 from runner.runtime import (
@@ -179,3 +179,19 @@ def test_no_job_is_looked_at_for_every_event(monkeypatch: pytest.MonkeyPatch) ->
 
     assert again.complete
     assert len(asked) <= 4 * len(again.jobs)
+
+
+def test_a_result_that_is_not_kept_is_given_once() -> None:
+    """A run keeps nothing of its jobs' numbers: the journal has them by the time they are given."""
+    told: list[Event] = []
+    service = fake_service(on_event=told.append, keep_results=False)
+    job = EstimatorV2(service.backend("ideal")).run([PUB])
+
+    numbers = job.numbers()
+
+    assert [event.result for event in told if isinstance(event, JobCompleted)] == [
+        [{"evs": float(numbers[0]["evs"]), "stds": float(numbers[0]["stds"]), "shots": numbers[0]["shots"]}]
+    ]
+    with pytest.raises(RuntimeSessionError, match="was given once and is not kept"):
+        job.result()
+    assert job.usage() > 0
