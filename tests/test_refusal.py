@@ -185,7 +185,7 @@ YAML_FILES = {
     "row25-bomb": (b"a: &a [x,x,x,x,x,x,x,x,x,x]\n" + b"".join(
         b"%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c,*%c]\n" % ((98 + i,) * 2 + (97 + i,) * 10) for i in range(6)
     ), r"expands to more than 100000 nodes"),
-    "row25-large": (b"name: " + b"x" * 1_000_001, r"mine.yaml: is larger than 1000000 bytes"),
+    "row25-large": (b"name: " + b"x" * 1_000_001, r"mine.yaml is larger than 1000000 bytes; give a smaller file"),
     "no-schema": (b"name: mine\nmax_time: 3\n", r"session: names no schema; .*/schema/session/NAME@_here_.* session$"),
     "row92-secret": (b"name: a\ntoken: abc\n", r"token: secrets do not belong"),
     "target": (b"name: a\n_target_: os.system\n", r"_target_: configurations cannot name Python objects"),
