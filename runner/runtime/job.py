@@ -178,8 +178,12 @@ class RuntimeJob:
             return
         try:
             numbers = simulate()
-        except Exception as error:
-            failure = error
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic in Qiskit's Rust code is no Exception
+            failure = (
+                error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
+            )
 
             def again() -> list[dict[str, Any]]:
                 raise failure

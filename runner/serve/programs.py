@@ -94,6 +94,12 @@ class Programs:
             return self._run[program](params, request)
         except (QiskitError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise ApiError(400, f"The parameters cannot be read: {_first_line(error)}") from error
+        except BaseException as error:
+            if (
+                type(error).__module__ != "pyo3_runtime"
+            ):  # Qiskit's Rust code panics with what is no Exception
+                raise
+            raise ApiError(400, f"The parameters cannot be read: {_first_line(error)}") from error
 
     # -- service-side primitives ------------------------------------------------------------------------
 
@@ -298,6 +304,6 @@ def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     text = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
     return " ".join(text.split())[:300]

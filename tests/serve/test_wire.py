@@ -337,3 +337,25 @@ def test_circuits_that_do_not_fit_are_refused(wire: Wire) -> None:
 
     assert_error(status, answer, 400)
     assert "the circuit has no parameters" in answer["errors"][0]["message"]
+
+
+def test_a_panic_of_rust_code_is_told_and_outlived(
+    served: tuple[Any, str], wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It derives from BaseException, as PyO3's does: while a job is read, a 400; while it is simulated, its failure."""
+    runtime, _ = served
+    panic = type("PanicException", (BaseException,), {"__module__": "pyo3_runtime"})
+
+    def panicking(*_arguments: Any, **_options: Any) -> Any:
+        raise panic("index out of bounds")
+
+    with monkeypatch.context() as patch:
+        patch.setitem(runtime._programs._run, "sampler", panicking)
+        assert_error(*wire.api("POST", "/jobs", sampling()), 400)
+    _, known = wire.api("POST", "/jobs", sampling())
+    wait(wire, known["id"])
+    with monkeypatch.context() as patch:
+        patch.setattr("runner.engine.sampler.SamplerPlan.run", panicking)
+        _, answer = wire.api("POST", "/jobs", sampling())
+        assert wait(wire, answer["id"])["status"] == "Failed"
+    still_alive(wire)
