@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.declare.alternatives import either
 from runner.declare.checks import require_integer, require_number, require_range
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
@@ -40,6 +41,7 @@ class Request:
     """Parameters, shape (…, P)."""
 
 
+@either(parameter_values=[], random_shape=[])
 @dataclass(kw_only=True)
 class Estimation(Experiment):
     """⟨ψ(θ)|O|ψ(θ)⟩ for arrays of observables and of parameter sets, broadcast against each other."""

@@ -298,6 +298,130 @@ def test_a_sweep_over_terms_runs(workdir: Path, capsys: pytest.CaptureFixture[st
     assert [float(row["energy"]) for row in rows] == pytest.approx([-1.0, -1.0], abs=1e-6)
 
 
+# ------------------------------------------------------------------------------------------------ presets yield
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (["estimator.default_precision=0.1"], {"default_shots": None, "default_precision": 0.1}),
+        (["estimator.target_stddev=0.1"], {"default_shots": None, "target_stddev": 0.1}),
+        (["estimator=target", "estimator.default_shots=7"], {"default_shots": 7, "target_stddev": None}),
+        (["hamiltonian=maxcut", "hamiltonian.path=g.txt"], {"graph": "file", "path": "g.txt"}),
+        (["hamiltonian=maxcut", "hamiltonian.edges=[[0,1]]"], {"graph": "edges", "edges": [[0, 1]]}),
+        (["hamiltonian=maxcut", "hamiltonian.shape=[2,3]"], {"graph": "lattice", "shape": [2, 3]}),
+        (["hamiltonian=two_qubit", "hamiltonian.table='ZZ 1.0'"], {"terms": [], "table": "ZZ 1.0"}),
+        (["hamiltonian=h2", "hamiltonian.terms=[[ZZ,1.0]]"], {"table": "", "reference_energy": None, "geometry": ""}),
+        (["ansatz.initial_values=[0.5]"], {"initial": "values", "initial_values": [0.5]}),
+        (["experiment=session_guide", "ansatz.initial_values=[1]"], {"initial": "values", "reps": 3}),
+        (["hamiltonian=mine_molecule", "hamiltonian.xyz_file=w.xyz"], {"geometry": "", "xyz_file": "w.xyz"}),
+        (["hamiltonian=mine_file", "hamiltonian.geometry=H 0 0 0; H 0 0 1"], {"xyz_file": "", "frame": None}),
+        (["hamiltonian=mine_graph", "hamiltonian.graph=cycle"], {"path": "", "layout": None, "graph": "cycle"}),
+        (["hamiltonian=mine_graph", "hamiltonian.path=b.txt"], {"path": "b.txt", "layout": None}),
+        (["hamiltonian=mine_graph", "hamiltonian.path=b.txt", "hamiltonian.layout=gset"], {"layout": "gset"}),
+        (["hamiltonian=mine_qubo", "hamiltonian.entries=[[0,0,1]]"], {"path": "", "entries": [[0, 0, 1]]}),
+        (["experiment=mine_estimation", "experiment.parameter_values=[0.1]"], {"random_shape": []}),
+        (["ansatz=mine_layers", "ansatz.entanglement=full"], {"pairs": [], "entanglement": "full"}),
+        (["ansatz=mine_start", "ansatz.initial=zeros"], {"initial": "zeros", "initial_values": []}),
+    ],
+)  # fmt: skip
+def test_what_excludes_each_other_is_decided_by_what_is_typed(
+    line: list[str], wanted: dict[str, object], presets: Path
+) -> None:
+    """A file set one of them; typed is another, or the same anew: alone, and in a sweep."""
+    group = line[-1].partition(".")[0]
+    declared = declare(line, config_dirs=[str(presets)])
+
+    assert {key: declared.values[group][key] for key in wanted} == wanted
+    assert Planner([*line, "seed=1,2"], [str(presets)]).declare([*line, "seed=2"]).values == {
+        **declared.values, "seed": 2,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def presets(tmp_path: Path) -> Path:
+    """Files of one's own that set one of several settings."""
+    for name, schema, values in (
+        ("hamiltonian/mine_molecule", "hamiltonian/molecule", "geometry: H 0 0 0; H 0 0 1"),
+        ("hamiltonian/mine_file", "hamiltonian/molecule", "xyz_file: a.xyz\nframe: 2"),
+        ("hamiltonian/mine_graph", "hamiltonian/maxcut", "graph: file\npath: a.txt\nlayout: matrix"),
+        ("hamiltonian/mine_qubo", "hamiltonian/qubo", "path: a.txt"),
+        ("experiment/mine_estimation", "experiment/estimation", "random_shape: [3]"),
+        ("ansatz/mine_layers", "ansatz/efficient_su2", "pairs: [[0, 1]]"),
+        ("ansatz/mine_start", "ansatz/efficient_su2", "initial: values\ninitial_values: [0.1]"),
+    ):
+        path = tmp_path / "presets" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = f"defaults:\n  - /schema/{schema}@_here_\n  - _self_\nname: {path.stem}\n"
+        path.write_text(f"{head}{values}\n")
+    return tmp_path / "presets"
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        (["experiment=session_guide", "optimizer=adam"], ("optimizer", "max_evaluations", 25)),
+        (["experiment=session_guide", "ansatz=uccsd", "hamiltonian=h4"], ("ansatz", "initial", "random")),
+        (["experiment=sweep_tfim", "hamiltonian=h2"], ("ansatz", "reps", 6)),
+        (["experiment=adapt_vqe", "estimator=shots"], ("estimator", "default_shots", 512)),
+        (["experiment=adapt_vqe", "optimizer=cobyla"], ("experiment", "threshold", 0.01)),
+    ],
+)
+def test_what_a_file_sets_of_another_choice_is_left_out(
+    line: list[str], wanted: tuple[str, str, object]
+) -> None:
+    """Keys that the typed choice does not have, and a gradient it does not take; what it has stays as the file says."""
+    values = declare(line).values
+    group, key, value = wanted
+
+    assert values[group][key] == value
+    assert values["gradient"] == "auto" or line[1].startswith("hamiltonian")
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["experiment=session_guide", "optimizer=adam", "optimizer.tolerance=1"], "optimizer.tolerance: unknown key"),
+        (["experiment=adapt_vqe", "estimator=shots", "gradient=adjoint"], "gradient: adjoint is exact"),
+        (["estimator.default_shots=9", "estimator.default_precision=0.1"], "both shots and precision"),
+        (["hamiltonian=maxcut", "hamiltonian.graph=cycle", "hamiltonian.path=g.txt"], "give both or none"),
+        (["ansatz.initial=zeros", "ansatz.initial_values=[1]"], "give both or none"),
+    ],
+)  # fmt: skip
+def test_what_is_typed_is_never_left_out(line: list[str], told: str) -> None:
+    """Two typed things that exclude each other are refused together."""
+    with pytest.raises(ConfigError, match=told):
+        compose(*line)
+
+
+def test_a_typo_in_an_experiments_file_is_still_refused(tmp_path: Path) -> None:
+    """Its own settings, and those of choices that nobody typed another for."""
+    (tmp_path / "experiment").mkdir()
+    head = "# @package _global_\ndefaults:\n  - /experiment/vqe@_here_\n  - _self_\n"
+    for text in ("experiment:\n  nmae: x\n", "optimizer:\n  max_evalations: 3\n"):
+        (tmp_path / "experiment" / "mine.yaml").write_text(head + text)
+        with pytest.raises(ConfigError, match="unknown key; did you mean"):
+            declare(["experiment=mine", "estimator=exact"], config_dirs=[str(tmp_path)])
+
+
+def test_a_preset_sweeps_only_what_the_typed_choice_has() -> None:
+    """sweep_tfim sweeps the field; H2 has none, so its seeds are what is left."""
+    planner = Planner(["experiment=sweep_tfim", "hamiltonian=h2"])
+
+    assert [item.key for item in planner.settings().swept if item.swept] == ["seed"]
+
+
+def test_estimation_takes_the_declared_hamiltonian_at_its_own_start(workdir: Path) -> None:
+    """The Ising chain of eight sites, H = −Σ ZZ − Σ X, has ⟨0…0|H|0…0⟩ = −7: seven bonds, no field, on paper."""
+    line = ("experiment=estimation", "estimator=exact", *QUIET)
+
+    result = run(compose(*line, "hamiltonian=tfim", "ansatz.initial=zeros"))
+    assert result.energy == pytest.approx(-7.0, abs=1e-9)
+    assert compose(*line).ansatz.name == "gates"
+    assert compose(*line, "hamiltonian=tfim", "ansatz.gates=[[h,7]]").ansatz.name == "gates"
+    assert compose("experiment=sampling", "hamiltonian=tfim").ansatz.name == "bell"
+
+
 def test_completion_of_choices_and_keys(mine: Path) -> None:
     """Choices of folders too; keys of the choice that was typed before."""
     composer = Composer([str(mine)])

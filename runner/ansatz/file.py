@@ -6,7 +6,7 @@ import math
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from runner.ansatz.openqasm import Program, load_qasm
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
@@ -29,6 +29,8 @@ class CircuitFile(AnsatzConfig):
     """Start: zeros | random | small_random | values | file:PATH | run:ID."""
     path: str = "???"
     """OpenQASM 2 or 3 (.qasm, by its first line) or QPY (.qpy, version 13 or later) with one circuit."""
+
+    written_down: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.ansatz.angle import angle, names_in
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
@@ -35,6 +35,8 @@ class GateList(AnsatzConfig):
     gates: list[Any] = field(default_factory=list)
     """[name, angles…, qubits…], e.g. [h, 0], [ry, a, 0], [cx, 0, 1]; an angle is a number, a parameter's name,
     or an expression of them: pi/2, -a, 2*a+b."""
+
+    written_down: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()

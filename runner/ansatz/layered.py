@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig, reference_bits
+from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError
 
@@ -41,6 +42,7 @@ FLIPPING = ("ry", "rx")
 MAX_REPS = 1000
 
 
+@either(selector="entanglement", pairs=[])
 @dataclass(kw_only=True)
 class LayeredAnsatz(AnsatzConfig):
     """Layers of single-qubit rotations with entangling gates between them."""

@@ -6,8 +6,9 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.declare.files import read_text
 from runner.errors import ConfigError
@@ -27,6 +28,7 @@ MAX_QUBITS = 1000
 """Largest circuit that may be declared."""
 
 
+@either(selector="initial", initial_values=[], named={"initial_values": "values"})
 @dataclass(kw_only=True)
 class AnsatzConfig:
     """What every ansatz has: a size and a starting point."""
@@ -49,6 +51,9 @@ class AnsatzConfig:
     def as_written(self) -> QuantumCircuit | None:
         """The circuit with the measurements that it was written with; None where it is not from a file."""
         return None
+
+    written_down: ClassVar[bool] = False
+    """It is a circuit as it is written down, whatever the Hamiltonian."""
 
     def __post_init__(self) -> None:
         if self.qubits is not None:

@@ -18,7 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.ansatz import AnsatzConfig
 from runner.declare import messages
+from runner.declare.alternatives import make_room
 from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, shorten
 from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
@@ -151,7 +153,14 @@ class Composer:
             with open_dict(composed):
                 del composed["hydra"]
         self._write_out(composed)
-        return finished(composed, overrides, directory=directory, multirun=multirun, folders=self.folders)
+        try:
+            return finished(composed, overrides, directory, multirun, self.folders)
+        except ConfigError as error:
+            other = overrides.keys & {"optimizer", "estimator"}
+            if error.key != "gradient" or "gradient" in overrides.keys or not other:
+                raise
+            composed.gradient = "auto"  # a file's gradient belongs to what it chose
+            return finished(composed, overrides, directory, multirun, self.folders)
 
     def sweeping(self, overrides: Overrides) -> Sweeping:
         """How a sweep is to be carried out, by what is typed for its first run.
@@ -168,9 +177,7 @@ class Composer:
             choices={
                 part: str(config.hydra.runtime.choices[f"hydra/{part}"]) for part in ("launcher", "sweeper")
             },
-            params={
-                str(key): str(value) for key, value in (config.hydra.sweeper.get("params") or {}).items()
-            },
+            params=_of_the_choices(config, overrides),
             batch=config.hydra.sweeper.get("max_batch_size"),
             multirun=_is_multirun(config),
             threads=_threads(config),
@@ -190,7 +197,11 @@ class Composer:
         values = overrides.where(lambda item: not (item.hydras or self.chooses(item)))
         chosen = tuple(item.text for item in overrides if item not in values.items)
         with messages.translated(self.folders):
-            config = self._hydras(chosen) if whole or _about_hydra(overrides) else self._choice(chosen).copy()
+            chosen = (*chosen, *self._for_any_size(chosen, overrides))
+            config = (
+                self._yielding(chosen) if whole or _about_hydra(overrides) else self._choice(chosen).copy()
+            )
+            make_room(config, values)
             for override in values:
                 put(config, override)
             _take_environment(config, overrides)
@@ -291,6 +302,7 @@ class Composer:
 
         with messages.translated(self.folders):
             OmegaConf.set_struct(root, True)
+            make_room(root, overrides)
             for override in overrides:
                 put(root, override)
         messages.check_resolvable(root)
@@ -322,7 +334,7 @@ class Composer:
         from omegaconf import OmegaConf
 
         cls = OmegaConf.get_type(composed, "experiment")
-        names = cls.names_choices if isinstance(cls, type) and issubclass(cls, Experiment) else {}
+        names = cls.names_choices if _is(cls, Experiment) else {}
         for setting, group in names.items():
             messages.check_resolvable(composed)
             entries: Any = OmegaConf.to_container(composed.experiment, resolve=True)
@@ -395,7 +407,7 @@ class Composer:
         key = (chosen, *self._version)
         with _lock:
             if key not in _remembered:
-                config = self._hydras(chosen)
+                config = self._yielding(chosen)
                 check_typed(config, Overrides.of(chosen))
                 with open_dict(config):
                     config.hydra = {"mode": config.hydra.mode}  # half of the copying would be for the rest
@@ -403,6 +415,42 @@ class Composer:
                     _remembered.clear()
                 _remembered[key] = config
             return _remembered[key]
+
+    def _for_any_size(self, chosen: Sequence[str], overrides: Overrides) -> list[str]:
+        """The usual ansatz, where a Hamiltonian is typed and the experiment's file chose a circuit for its own one."""
+        from omegaconf import OmegaConf
+
+        keys = overrides.keys
+        if not {"experiment", "hamiltonian"} <= keys or "ansatz" in keys:
+            return []
+        config = self._choice(tuple(word for word in chosen if not word.startswith("hydra")))
+        cls, experiment = (OmegaConf.get_type(config, part) for part in ("ansatz", "experiment"))
+        written = _is(cls, AnsatzConfig) and cls.written_down
+        if not written or (_is(experiment, Experiment) and experiment.only_samples):
+            return []
+        usual = self._choice(())
+        of_the_circuit = [
+            key for key in keys if key.startswith("ansatz.") and key.split(".")[1] not in usual.ansatz
+        ]
+        if of_the_circuit or config.hamiltonian.name == usual.hamiltonian.name:
+            return []
+        return [f"ansatz={usual.ansatz.name}"]
+
+    def _yielding(self, chosen: Sequence[str]) -> DictConfig:
+        """What Hydra composes, without what the experiment's file sets of a choice in whose place another is typed."""
+        typed = Overrides.of(chosen)
+        experiment = typed.last("experiment")
+        file = None if experiment is None else self.file("experiment", str(experiment.value))
+        others = typed.keys & frozenset(GROUPS) - {"experiment"}
+        taken: list[str] = []
+        while True:
+            try:
+                return self._hydras(_with_less(chosen, file, taken) if file and taken else chosen)
+            except Exception as error:
+                key = messages.unknown_in_an_experiment(error)
+                if file is None or key is None or key in taken or key.partition(".")[0] not in others:
+                    raise
+                taken.append(key)
 
     def _hydras(self, chosen: Sequence[str]) -> DictConfig:
         """What Hydra itself composes."""
@@ -423,7 +471,6 @@ class Composer:
 def finished(
     composed: DictConfig,
     overrides: Overrides,
-    *,
     directory: str | None = None,
     multirun: bool = False,
     folders: Sequence[Path] = (CONF,),
@@ -567,6 +614,42 @@ def _below(node: Any, path: str) -> Iterator[str]:
 
 def _shown(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
+
+
+def _with_less(chosen: Sequence[str], file: Path, keys: Sequence[str]) -> list[str]:
+    """The choices with an experiment that lacks some keys in the place of the one that a file declares."""
+    from hydra.core.config_store import ConfigStore
+    from omegaconf import OmegaConf
+
+    content: Any = OmegaConf.to_container(OmegaConf.load(file))
+    for key in keys:
+        *path, last = key.split(".")
+        node = content
+        for name in path:
+            node = node[name]
+        del node[last]
+    package = re.search(r"^#\s*@package\s*:?\s*(\S+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    name = "_without_".join([file.stem, *keys]).replace(".", "_")
+    ConfigStore.instance().store(
+        group="experiment", name=name, node=content, package=package[1] if package else None
+    )
+    return [f"experiment={name}" if word.startswith("experiment=") else word for word in chosen]
+
+
+def _of_the_choices(config: DictConfig, overrides: Overrides) -> dict[str, str]:
+    """What a preset sweeps: key → values, without keys of a choice in whose place another is typed."""
+    found = {str(key): str(value) for key, value in (config.hydra.sweeper.get("params") or {}).items()}
+    return {
+        key: value
+        for key, value in found.items()
+        if "." not in key
+        or key.split(".")[0] not in overrides.keys
+        or key.split(".")[1] in config[key.split(".")[0]]
+    }
+
+
+def _is(cls: Any, base: type[Any]) -> bool:
+    return isinstance(cls, type) and issubclass(cls, base)
 
 
 def _live(part: str, hydra: DictConfig) -> Any:

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from runner.declare.alternatives import either
 from runner.declare.checks import require_positive, require_range
 from runner.errors import ConfigError
 from runner.runtime.plan import PLANS
@@ -77,6 +78,7 @@ class ExactEstimator(EstimatorConfig):
         return {"default_shots": self.default_shots}
 
 
+@either(default_shots=None, default_precision=None, target_stddev=None)
 @dataclass(kw_only=True)
 class ShotsEstimator(EstimatorConfig):
     """Sampled expectation values with honest standard errors; shots, precision or target says how many shots."""

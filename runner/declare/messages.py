@@ -369,6 +369,12 @@ def _without_schema(text: str) -> str | None:
     return None
 
 
+def unknown_in_an_experiment(error: Exception) -> str | None:
+    """The key that an experiment's file sets and the choice composed with it does not have; None for other errors."""
+    match = re.match(r"In 'experiment/[^']+': ConfigKeyError.*?full_key: (\S+)", str(error), flags=re.DOTALL)
+    return match[1] if match else None
+
+
 def _key_in(text: str) -> str:
     match = re.search(r"full_key: (\S+)", text) or re.search(r"override [~+]*([\w.]+)=", text)
     return match[1] if match else ""

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from runner.declare import messages
+from runner.declare.alternatives import make_room
 from runner.declare.composer import Composer
 from runner.declare.config import GROUPS, Declaration, RunConfig, flatten
 from runner.declare.overrides import Override, Overrides
@@ -102,6 +103,7 @@ class _Base:
             return value, value
         root = OmegaConf.create({part: node.copy()})
         OmegaConf.set_struct(root, True)
+        make_room(root, Overrides(tuple(overrides)))
         for override in overrides:
             put(root, override)
         changed = root[part]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.connectivity import bonds_of, check_lattice, sites_of
@@ -30,6 +31,8 @@ GRAPHS = (
     "edges",
     "file",
 )
+FILE = {"layout": None, "count_from": None, "reference_energy": None}
+"""Settings that are about a file, with the values with which they say nothing."""
 FIXED_SIZES = {"petersen": 10, "cube": 8}
 EXAMPLE = ((0, 0, -1.0), (1, 1, -1.5), (2, 2, -2.0), (0, 1, 2.0), (1, 2, 2.0))
 """Of three things that exclude each other in pairs, the two best: what `qubo` is where nothing else is declared."""
@@ -37,6 +40,16 @@ SIZE = 8
 """Nodes of a named graph that may have any number, where none is declared."""
 
 
+@either(
+    selector="graph",
+    edges=[],
+    path="",
+    lattice="square",
+    shape=[],
+    periodic=False,
+    named={"edges": "edges", "path": "file", "lattice": "lattice", "shape": "lattice", "periodic": "lattice"},
+    parts={"path": FILE, "edges": {"reference_energy": None}},
+)
 @dataclass(kw_only=True)
 class MaxCut(HamiltonianConfig):
     """H = Σ w (ZZ − 1)/2: minus the weight of the edges that are cut."""
@@ -194,6 +207,7 @@ class MaxCut(HamiltonianConfig):
         warnings.warn(f"{key}: {message}", ConfigWarning, stacklevel=3)
 
 
+@either(entries=[], path="", parts={"path": FILE, "entries": {"reference_energy": None}})
 @dataclass(kw_only=True)
 class Qubo(HamiltonianConfig):
     """H = constant + Σ Qᵢⱼ xᵢxⱼ with bits x = (1 − Z)/2: quadratic unconstrained binary optimization."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer, require_positive, shorten
 from runner.errors import ConfigError
 from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
@@ -29,6 +30,7 @@ HYDROGEN = "H 0 0 0; H 0 0 0.735"
 """What `molecule` is where nothing else is declared."""
 
 
+@either(geometry="", xyz_file="", parts={"xyz_file": {"frame": None}})
 @dataclass(kw_only=True)
 class MoleculeGeometry(HamiltonianConfig):
     """A molecule in Hartree from atoms and a basis; needs `pip install 'session-runner[chemistry]'`."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
@@ -19,10 +20,13 @@ if TYPE_CHECKING:
 
     from runner.hamiltonian.operator import Hamiltonian
 
+COMPUTED: dict[str, Any] = {"reference_energy": None, "hartree_fock_energy": None, "geometry": ""}
+"""Settings that are about the terms of a molecule, with the values with which they say nothing."""
 MAX_QUBITS = 1000
 """Largest number of qubits a Hamiltonian may be declared on."""
 
 
+@either(terms=[], table="", parts={"terms": {"reference_energy": None}, "table": {"reference_energy": None}})
 @dataclass(kw_only=True)
 class PauliTerms(HamiltonianConfig):
     """H = Σ coefficient · Pauli string, in whatever unit of energy the coefficients have."""
@@ -71,6 +75,7 @@ class PauliTerms(HamiltonianConfig):
         return hamiltonian_of(self.rows(), self.qubits, self._key)
 
 
+@either(terms=[], table="", parts={"terms": COMPUTED, "table": COMPUTED})
 @dataclass(kw_only=True)
 class MoleculeTerms(PauliTerms):
     """A molecule's Hamiltonian in Hartree, nuclear repulsion and frozen core in the identity term."""
