@@ -10,6 +10,7 @@ from rich.console import Console
 
 from runner.cli.progress import Progress, clock, summary
 from runner.run.results import RunResult, energy_lines, error_in_words
+from tests.journals import evaluation, job
 
 
 @pytest.mark.parametrize(
@@ -108,14 +109,14 @@ def test_the_progress_line_follows_the_evaluations() -> None:
     """Number, best energy, session clock, and how long at most; every workload where there are several."""
     progress = Progress(4, console=Console(file=io.StringIO()))
     with progress:
-        progress("evaluation", {"workload": "vqe", "best": -1.5})
-        progress("job.completed", {"finished": 61.0})
-        progress("evaluation", {"workload": "vqe", "best": -1.75})
+        progress(evaluation(0, -1.5, -1.5))
+        progress(job(0, 0.0, 0.0, 61.0)[1])
+        progress(evaluation(1, -1.75, -1.75))
 
         assert progress.line(progress._started + 10).startswith(
             "evaluation 2/4  best -1.750000  session 1 min 01 s  at most 10.0 s left"
         )
-        progress("evaluation", {"workload": "other", "best": 0.25})
+        progress(evaluation(0, 0.25, 0.25, "other"))
 
         assert "vqe -1.750000  other 0.250000" in progress.line(progress._started)
 

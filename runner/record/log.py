@@ -24,6 +24,7 @@ from runner.record.events import (
 from runner.record.files import open_ordinary
 
 Kind = TypeVar("Kind", bound=Event)
+Kind2 = TypeVar("Kind2", bound=Event)
 Found = TypeVar("Found")
 
 WINDOW = 1 << 18
@@ -220,7 +221,13 @@ class Selection(Looked):
         return sum(self._log.fact(place) is wanted for place in self._places)
 
 
-def of(events: Iterable[Event], *wanted: type[Kind]) -> Iterator[Kind]:
+@overload
+def of(events: Iterable[Event], wanted: type[Kind], /) -> Iterator[Kind]: ...
+@overload
+def of(events: Iterable[Event], wanted: type[Kind], or_: type[Kind2], /) -> Iterator[Kind | Kind2]: ...
+@overload
+def of(events: Iterable[Event], /, *wanted: type[Kind]) -> Iterator[Kind]: ...
+def of(events: Iterable[Event], /, *wanted: type[Event]) -> Iterator[Event]:
     """The events of some sorts; of a journal's, no others are read."""
     chosen = events.of(*wanted) if isinstance(events, EventLog | Selection) else events
     return (event for event in chosen if isinstance(event, wanted))
