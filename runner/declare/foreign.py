@@ -186,7 +186,10 @@ def _misfit(circuit: Any) -> str | None:
                 if definition.num_qubits != operation.num_qubits:
                     return f"the definition of {operation.name!r} has other qubits than the gate"
                 waiting.append(definition)
-            waiting.extend(getattr(operation, "blocks", ()))
+            blocks = getattr(operation, "blocks", ())
+            if any(block.num_qubits != operation.num_qubits for block in blocks):
+                return f"a block of {operation.name!r} has other qubits than it"
+            waiting.extend(blocks)
     return None
 
 
