@@ -181,6 +181,11 @@ def _misfit(circuit: Any) -> str | None:
                     return f"an angle of {instruction.name!r} is no number"
                 continue
             operation = instruction.operation
+            if (operation.num_qubits, operation.num_clbits) != (
+                len(instruction.qubits),
+                len(instruction.clbits),
+            ):
+                return f"{operation.name!r} acts on other bits than it has"
             definition = getattr(operation, "_definition", None)
             if definition is not None:
                 if definition.num_qubits != operation.num_qubits:
