@@ -39,6 +39,9 @@ POLL = 0.2
 """Seconds between two looks at jobs on a cluster."""
 
 
+GONE = (EOFError, ConnectionError)
+"""What is met when the process that workers are forked from was killed itself, for want of memory say."""
+
 MOST_DEATHS_IN_VAIN = 3
 """Times that workers may die in a row without a run to show for it."""
 
@@ -146,7 +149,7 @@ class JoblibLauncher:
         with environment(worker_environment(threads)), forked_from_the_stack():
             try:
                 found = list(self._parallel(workers, check, several, ordered=True))
-            except BrokenProcessPool:  # a worker was killed; what it was asked is not lost
+            except (BrokenProcessPool, *GONE):  # a worker was killed; what it was asked is not lost
                 found = [check(config) for config in configs]
         return found[: len(configs)]
 
@@ -168,7 +171,7 @@ class JoblibLauncher:
                     for row in self._parallel(workers, carry_out, list(waiting.values())):
                         del waiting[row["number"]]
                         yield row
-                except BrokenProcessPool:
+                except (BrokenProcessPool, *GONE):
                     if stop.signum is None:
                         yield from _after_a_death(waiting, directory)
                 in_vain = in_vain + 1 if len(waiting) == left else 0
@@ -232,7 +235,7 @@ def _after_a_death(waiting: dict[int, Task], directory: SweepDirectory) -> Itera
             try:
                 with ProcessPoolExecutor(1, initializer=enter_worker, initargs=(dict(os.environ),)) as alone:
                     row = alone.submit(carry_out, task).result()
-            except BrokenProcessPool as error:
+            except (BrokenProcessPool, *GONE) as error:
                 row = task.fail(f"its worker process died twice: {_last_line(error)}", exit_code=137)
         del waiting[task.number]
         yield row
