@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -75,3 +76,17 @@ def test_outputs_that_cannot_be_written_are_one_line(workdir: Path) -> None:
 
     with pytest.raises(StorageError, match=r"cannot write to .*: permission denied"):
         RunDirectory.create("x")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_long_list_is_written_item_by_item(tmp_path: Path, count: int) -> None:
+    """Python's own JSON reader finds what was given, each item of the list on one line, and the file ends in one."""
+    files = RunDirectory(tmp_path)
+    items = [{"id": number, "tags": ["a", "β"]} for number in range(count)]
+
+    files.write_long_json(files.session, {"mode": "batch", "usage": 0.5}, "jobs", iter(items))
+
+    text = files.session.read_text(encoding="utf-8")
+    assert json.loads(text) == {"mode": "batch", "usage": 0.5, "jobs": items}
+    assert sum('"id"' in line for line in text.splitlines()) == count
+    assert text.endswith("}\n")

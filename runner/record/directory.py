@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from runner.record.files import read_object
 
 OUTPUTS = Path("outputs")
 """Everything the runner writes, relative to the current folder."""
+
+
+_INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
 class RunDirectory:
@@ -97,8 +102,24 @@ class RunDirectory:
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
-        options = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
-        self.write_bytes(path, orjson.dumps(content, default=str, option=options))
+        self.write_bytes(path, orjson.dumps(content, default=str, option=_INDENTED))
+
+    def write_long_json(
+        self, path: Path, content: Mapping[str, Any], name: str, items: Iterable[Any]
+    ) -> None:
+        """Replace a file by `content` as indented JSON, which ends with a list that may be long, one item on a line.
+
+        Raises:
+            StorageError: the disk refused; the old content is untouched.
+        """
+        end = b"\n  ]\n}\n"
+        head = orjson.dumps({**content, name: []}, default=str, option=_INDENTED)
+        before = itertools.chain([b"\n    "], itertools.repeat(b",\n    "))
+        lines = (
+            start + orjson.dumps(item, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
+            for start, item in zip(before, items, strict=False)
+        )
+        self._write(path, itertools.chain([head.removesuffix(b"]\n}\n")], lines, [end]))
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Replace a file in one step.
@@ -106,11 +127,14 @@ class RunDirectory:
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
+        self._write(path, [content])
+
+    def _write(self, path: Path, content: Iterable[bytes]) -> None:
         temporary = path.with_name(f".{path.name}.tmp")
         try:
             descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
             with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
+                file.writelines(content)
             temporary.replace(path)
         except OSError as error:
             with contextlib.suppress(OSError):

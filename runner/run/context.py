@@ -163,11 +163,10 @@ class Lab:
         )
 
     def describe_sessions(self) -> dict[str, Any]:
-        """The content of session.json: details, status and usage of every session, and the job ledger."""
-        jobs = [_ledger_line(job) for job in self._service.jobs(limit=None, descending=False)]
+        """The content of session.json but for its `jobs`: details, status and usage of every session."""
         if self.config.session.mode == "job":
             sessions = []
-            usage = sum(job["qpu_seconds"] for job in jobs)
+            usage = sum(job.usage() for job in self._service.jobs(limit=None, descending=False))
         else:
             sessions = [
                 {
@@ -187,8 +186,11 @@ class Lab:
             "usage_seconds": usage,
             "cost": usage * self._service.price_per_second,
             "sessions": sessions,
-            "jobs": jobs,
         }
+
+    def ledger(self) -> Iterator[dict[str, Any]]:
+        """The jobs of session.json, in the order of their submission; there may be very many."""
+        return map(_ledger_line, self._service.jobs(limit=None, descending=False))
 
     def objective(self, workload: Workload, *terms: Term, optimizer: Any = None) -> Objective:
         """The energy that jobs of `workload` evaluate: the problem's, or a weighted sum of expectation values.

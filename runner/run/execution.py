@@ -202,8 +202,7 @@ class _Execution:
             self._names = preparation.problem.parameter_names if preparation.problem else []
             ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
             sessions = lab.describe_sessions()
-            self.files.write_json(self.files.session, sessions)
-            del sessions["jobs"]  # there may be very many
+            self.files.write_long_json(self.files.session, sessions, "jobs", lab.ledger())
             result = self._result(ending, sessions, lab.converged)
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
