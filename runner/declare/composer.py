@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from runner.ansatz import AnsatzConfig
 from runner.declare import messages
@@ -35,6 +35,8 @@ from runner.run.experiment import Experiment
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
+
+Base = TypeVar("Base")
 
 MOST_REMEMBERED = 128
 
@@ -648,7 +650,7 @@ def _of_the_choices(config: DictConfig, overrides: Overrides) -> dict[str, str]:
     }
 
 
-def _is(cls: Any, base: type[Any]) -> bool:
+def _is(cls: Any, base: type[Base]) -> TypeGuard[type[Base]]:
     return isinstance(cls, type) and issubclass(cls, base)
 
 
