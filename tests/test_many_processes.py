@@ -17,7 +17,7 @@ from runner.errors import ResumeError
 from runner.record.directory import RunDirectory
 from runner.record.journal import Journal, read_journal
 from runner.run.resume import reopen
-from runner.sweep.conductor import sweep
+from runner.sweep.entry import sweep
 from tests.faults.trial import identity
 from tests.journals import told
 

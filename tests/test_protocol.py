@@ -9,12 +9,13 @@ import pytest
 
 from runner.declare.composer import compose
 from runner.run.preflight import Preparation
-from runner.runtime import LocalRuntimeService, WallClock
+from runner.runtime import WallClock
 from runner.runtime.backends import LocalBackend
 from runner.runtime.machine import Machine
 from runner.runtime.options import EstimatorOptions
 from runner.runtime.plan import PLANS
 from runner.services.ibm import IbmMachine, IbmService, IbmSession
+from runner.services.local import LocalService
 from runner.services.protocol import Backend, Plan, Planner, Service, Session
 from runner.whatif.rehearsal import Stage, TrialStage, UsualStage
 from tests.runtime.fakes import PUB, fake_service
@@ -36,7 +37,7 @@ def members(protocol: Any) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "service", [LocalRuntimeService(seed=1), fake_service(), ibm()], ids=lambda one: type(one).__name__
+    "service", [LocalService(seed=1), fake_service(), ibm()], ids=lambda one: type(one).__name__
 )
 def test_every_service_has_what_a_run_asks_for(service: Any) -> None:
     """The local runtime and the real machine's front, by the protocol's own list."""
@@ -73,7 +74,7 @@ def test_a_real_machine_states_that_it_does_not_plan() -> None:
 
 def test_an_attached_backend_states_what_it_is() -> None:
     """What is wrapped answers for itself, the capabilities are the local runtime's."""
-    backend = LocalRuntimeService(seed=1).backend("generic_3")
+    backend = LocalService(seed=1).backend("generic_3")
 
     assert isinstance(backend, LocalBackend)
     assert isinstance(backend, Backend)
@@ -82,7 +83,7 @@ def test_an_attached_backend_states_what_it_is() -> None:
 
 def test_the_local_runtime_mitigates_what_it_says() -> None:
     """Resilience level 0 only: its options take the levels that it states, and refuse the next."""
-    levels = LocalRuntimeService(seed=1).capabilities.mitigation
+    levels = LocalService(seed=1).capabilities.mitigation
 
     assert [EstimatorOptions(values={"resilience_level": level}).resilience_level for level in levels] == [0]
     with pytest.raises(ValueError, match="resilience_level"):

@@ -12,7 +12,7 @@ import pytest
 
 from runner.errors import ConfigError, StorageError
 from runner.record import faults
-from runner.sweep.conductor import resume_sweep, sweep
+from runner.sweep.entry import resume_sweep, sweep
 from runner.sweep.optuna import SAMPLERS, OptunaSweeper
 from runner.sweep.study import Trials
 from tests.sweeps import numbers

@@ -21,8 +21,9 @@ from runner.errors import ConfigError, JournalError, StorageError
 from runner.record.journal import read_journal
 from runner.run.signals import StopFlag
 from runner.sweep.compose import Planner, distinct
-from runner.sweep.conductor import Conductor, base_of, resume_sweep, sweep
+from runner.sweep.conductor import Conductor, base_of
 from runner.sweep.directory import SweepDirectory
+from runner.sweep.entry import resume_sweep, sweep
 from runner.sweep.launcher import BasicLauncher, JoblibLauncher, SlurmLauncher, worker_environment
 from runner.sweep.member import PARENT, MemberStop, Row, Task, carry_out
 from runner.sweep.optuna import OptunaSweeper, corners, distribution

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.sweep.conductor import resume_sweep, sweep
+from runner.sweep.entry import resume_sweep, sweep
 from tests.sweeps import FOUR, PLAIN, TWO_WORKERS, energies, members, numbers, paused_sweep, table, wait_for
 
 pytestmark = pytest.mark.nightly

@@ -12,7 +12,7 @@ from runner.declare.config import Declaration
 from runner.errors import ConfigError
 from runner.run.execution import to_yaml
 from runner.sweep.compose import Settings
-from runner.sweep.conductor import planned
+from runner.sweep.entry import planned
 
 EVERYTHING = "_global_"
 """Hydra's name for the whole configuration."""

@@ -40,7 +40,7 @@ def main(line: CommandLine) -> int:
         require_one_run(declaration, "--fork")
         return run(declaration, quiet=False).exit_code
     if (Path(directory) / "sweep.json").is_file():
-        from runner.sweep.conductor import resume_sweep
+        from runner.sweep.entry import resume_sweep
 
         return resume_sweep(directory, overrides=line.settings)
     return resume(directory, overrides=line.settings, quiet=False).exit_code

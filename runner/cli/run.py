@@ -94,7 +94,7 @@ def main(line: CommandLine) -> int:
 
         return _print("".join(documents(line, overrides, declaration)), end="")
     if declaration is None:
-        from runner.sweep.conductor import sweep
+        from runner.sweep.entry import sweep
 
         return sweep(overrides, config_dirs=line.config_dirs)
     return _run(declaration)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from runner.declare.config import RunConfig
     from runner.runtime import LocalRuntimeService
+    from runner.services.local import LocalService
     from runner.services.protocol import Backend, Service
 
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
@@ -89,7 +90,7 @@ class BackendConfig:
             live: what the service is given besides.
         """
         options = self.engine_options | {"singly": singly}
-        service: LocalRuntimeService = config.session.build(engine_options=options, **live)
+        service: LocalService = config.session.build(engine_options=options, **live)
         return service
 
     def build(self, service: Any) -> Backend:

@@ -12,8 +12,9 @@ from runner.runtime.duration import parse_duration
 from runner.runtime.plan import PLANS
 
 if TYPE_CHECKING:
-    from runner.runtime import LocalRuntimeService, VirtualClock, WallClock
+    from runner.runtime import VirtualClock, WallClock
     from runner.runtime.plan import Plan
+    from runner.services.local import LocalService
     from runner.services.protocol import Backend, Service
 
 MODES = ("session", "batch", "job")
@@ -140,7 +141,7 @@ class SessionConfig:
 
     def build(
         self, *, limits: Plan | None = None, clock: VirtualClock | WallClock | None = None, **live: Any
-    ) -> LocalRuntimeService:
+    ) -> LocalService:
         """The local runtime service with this clock, plan, cost model and queue.
 
         Args:
@@ -149,12 +150,13 @@ class SessionConfig:
             live: seed, on_event, recall, keep_results, machine, engine_options and engine_factory, passed on to the
                 service.
         """
-        from runner.runtime import CostModel, LocalRuntimeService, QueueDelay, VirtualClock, WallClock
+        from runner.runtime import CostModel, QueueDelay, VirtualClock, WallClock
+        from runner.services.local import LocalService
 
         if clock is None and self.clock == "virtual":
             clock = VirtualClock(latency=self.latency)
         delay = self.queue_delay
-        return LocalRuntimeService(
+        return LocalService(
             plan=limits or self.limits,
             clock=clock or WallClock(scale=self.clock_scale),
             cost=CostModel(overhead=self.overhead, rep_delay=self.rep_delay),

@@ -20,12 +20,13 @@ from qiskit.providers import BackendV2
 from runner.errors import ConfigError
 from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
+from runner.runtime.current import current_session
 from runner.runtime.job import RuntimeJob
 from runner.runtime.options import EstimatorOptions, Options, SamplerOptions, shots_for
 from runner.runtime.results import estimator_result, executions, gradient_result, sampler_result
 from runner.runtime.seeds import derive_seed
 from runner.runtime.service import bind
-from runner.runtime.session import Session, current_session
+from runner.runtime.session import Session
 from runner.runtime.spans import execution_spans
 
 if TYPE_CHECKING:

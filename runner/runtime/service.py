@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from qiskit.providers import BackendV2
 
@@ -20,7 +20,6 @@ from runner.runtime.backends import (
     snapshot,
     snapshot_noise,
 )
-from runner.runtime.capabilities import LOCAL, Capabilities
 from runner.runtime.clock import VirtualClock, WallClock
 from runner.runtime.cost import CostModel, QueueDelay, as_delay
 from runner.runtime.job import STATUS, RuntimeJob
@@ -56,8 +55,6 @@ class LocalRuntimeService:
         engine_options: Keyword arguments of the engine.
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
     """
-
-    capabilities: ClassVar[Capabilities] = LOCAL
 
     def __init__(
         self,
@@ -244,42 +241,6 @@ class LocalRuntimeService:
         if seconds is None:
             return None
         return self.clock.date(seconds).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-    # -- what a run needs -------------------------------------------------------------------------------
-
-    def open(self, backend: LocalBackend, mode: str, max_time: int | str | None = None) -> Any:
-        """Open a `session` or a `batch`; in `job` mode the backend itself is what jobs are submitted to."""
-        from runner.runtime.session import Batch, Session
-
-        if mode == "job":
-            return backend
-        return (Session if mode == "session" else Batch)(backend=backend, max_time=max_time)
-
-    def primitive(
-        self,
-        kind: str,
-        mode: Any,
-        options: dict[str, Any],
-        workload: str,
-        *,
-        admit: Callable[[float], None] | None = None,
-    ) -> Any:
-        """Make an `estimator` or a `sampler` for the jobs of a workload; `admit` may refuse them."""
-        from runner.runtime.primitives import EstimatorV2, SamplerV2
-
-        made = (EstimatorV2 if kind == "estimator" else SamplerV2)(
-            mode=mode, options=options, workload=workload
-        )
-        made.admit = admit
-        return made
-
-    def continue_from(self, events: Iterable[Event], identity: int) -> None:
-        """Do nothing: the same program with the same seed repeats its past by itself, answered by `recall`."""
-
-    def abandon(self) -> None:
-        """Bring to its end what nobody waits for any more; a virtual clock would stand still."""
-        if self.clock.virtual:
-            self.drain()
 
     # -- jobs -------------------------------------------------------------------------------------------
 

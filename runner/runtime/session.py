@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-from contextvars import ContextVar, Token
+from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from qiskit.providers import BackendV2
 
 from runner.errors import ConfigError, SessionClosedError
+from runner.runtime.current import CURRENT_SESSION
 from runner.runtime.duration import parse_duration
 from runner.runtime.machine import CLOSED, status_text
+from runner.runtime.service import LocalRuntimeService, bind
 
 if TYPE_CHECKING:
     from runner.runtime.backends import LocalBackend
     from runner.runtime.machine import SessionRecord
-    from runner.runtime.service import LocalRuntimeService
-
-_CURRENT: ContextVar[Session | None] = ContextVar("runner_session", default=None)
-
-
-def current_session() -> Session | None:
-    """Return the session of the innermost `with Session(...)` block."""
-    return _CURRENT.get()
 
 
 class Session:
@@ -45,8 +39,6 @@ class Session:
         create_new: bool | None = True,
         strict: bool = True,
     ) -> None:
-        from runner.runtime.service import bind
-
         if not isinstance(backend, BackendV2):
             raise ValueError(f"Invalid backend type {type(backend)}")
         self._backend: LocalBackend = bind(backend)
@@ -91,13 +83,13 @@ class Session:
             raise SessionClosedError("The session is closed.")
 
     def __enter__(self) -> Self:
-        self._tokens.append(_CURRENT.set(self))
+        self._tokens.append(CURRENT_SESSION.set(self))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _CURRENT.reset(self._tokens.pop())
+        CURRENT_SESSION.reset(self._tokens.pop())
         self.close()
 
     # -- looking ----------------------------------------------------------------------------------------

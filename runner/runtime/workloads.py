@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError, RuntimeSessionError
+from runner.runtime.current import current_session
 from runner.runtime.machine import Job
 from runner.runtime.timeline import CURRENT, Participant, Timeline
 
@@ -145,8 +146,6 @@ def workload(name: str, service: LocalRuntimeService | None = None) -> Iterator[
     the thread that calls it; several workloads that must start together go through
     `LocalRuntimeService.workloads`.
     """
-    from runner.runtime.session import current_session
-
     session = current_session()
     if service is None and session is None:
         raise ConfigError("workload() needs a service, or a session that it stands in")

@@ -1,4 +1,4 @@
-"""`-m` from the command line to the exit code: plan, check everything, carry out, tabulate; and once more on resume."""
+"""One process's part of a sweep: runs handed to the launcher, the table, figure and upload, and the exit code."""
 
 from __future__ import annotations
 
@@ -7,30 +7,29 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from runner.declare.composer import restore
 from runner.declare.config import Declaration
-from runner.declare.hydra_support import refuse_outside
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
-from runner.declare.provenance import check_launcher, check_plugins
-from runner.declare.registry import load
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import OUTPUTS
 from runner.record.environment import commit, versions
 from runner.run.signals import WORDS, StopFlag, tell
 from runner.sweep.compose import Combination, Planner, Settings, distinct, named
 from runner.sweep.directory import SweepDirectory
-from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher, anticipate
+from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher
 from runner.sweep.member import Row, Task
 from runner.sweep.progress import SweepProgress, report
+from runner.tracking import SweepUploader
+from runner.tracking.report import Progress
 
 TABLE_INTERVAL = 2.0
 """Seconds between two updates of sweep.csv while runs come in."""
@@ -42,112 +41,6 @@ EXTRA = "run.figures=false"
 """Drawing a run's figures takes longer than many a run; `python -m runner report DIR` draws them later.
 
 Who types it wants no figure of the sweep either."""
-
-
-def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: bool = False) -> int:
-    """Carry out every combination of the given values, or a search; a run that fails does not stop the others.
-
-    Returns:
-        0 when every run finished; otherwise the exit code of the first that failed, 3 when the only trouble is
-        sessions that ended too early, 128 + its number after a signal.
-
-    Raises:
-        ConfigError: one of the combinations is bad input; nothing was run.
-    """
-    anticipate(Overrides.of(overrides))
-    planner = Planner(overrides, config_dirs)
-    settings = _settings(planner)
-    if settings.launcher is not None:
-        settings.launcher.get_ready(settings.threads)
-    if settings.sweeper is not None:
-        from runner.sweep.search import search
-
-        return search(planner, settings, overrides, config_dirs=config_dirs, quiet=quiet)
-    combinations = planner.combinations(settings.swept)
-    declared = declare_all(planner, combinations, settings)
-    check_together(declared, combinations, settings.launcher)
-    directory = SweepDirectory.create(
-        wanted(settings, declared[0], combinations[0].label),
-        {**header(settings, overrides, declared[0]), "total": len(declared)},
-    )
-    tasks = [
-        directory.task(number, item.overrides, choice.label, item.values, item.schemas, item.config)
-        for number, (item, choice) in enumerate(zip(declared, combinations, strict=True))
-    ]
-    directory.plan(tasks)
-    batch = settings.batch or len(tasks)
-    with Conductor(directory, settings.launcher, declared[0], total=len(tasks), quiet=quiet) as conductor:
-        for start in range(0, len(tasks), batch):
-            conductor.carry_out(tasks[start : start + batch])
-    return conductor.exit_code
-
-
-def planned(
-    overrides: Sequence[str], *, config_dirs: Sequence[str] = (), search: bool = False
-) -> tuple[Settings, list[tuple[dict[str, str], Declaration]]]:
-    """How a sweep would be carried out, and every combination of it with what is swept; nothing is run.
-
-    Args:
-        overrides: the command line.
-        config_dirs: further config folders.
-        search: a search is no mistake, and has no combinations.
-
-    Raises:
-        ConfigError: one of the combinations is bad input, or they are not known beforehand.
-    """
-    planner = Planner(overrides, config_dirs)
-    settings = _settings(planner)
-    if settings.sweeper is not None:
-        if not search:
-            raise ConfigError(
-                "a search chooses its values as it goes; hydra.mode=RUN shows what they are put into",
-                key="hydra/sweeper",
-            )
-        return settings, []
-    combinations = planner.combinations(settings.swept)
-    declared = declare_all(planner, combinations, settings)
-    return settings, [(choice.label, item) for choice, item in zip(combinations, declared, strict=True)]
-
-
-def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = False) -> int:
-    """Carry out what has not finished in a sweep, and continue what was interrupted.
-
-    Where every run has finished, what the sweep's process had no time for is made up: table, figure, tracking.
-
-    Args:
-        path: the sweep's directory.
-        overrides: another `hydra/launcher`, and its settings; and `plugins=[…]`, where the sweep used some.
-        quiet: nothing on the terminal but errors.
-
-    Raises:
-        ConfigError: there is no sweep, or it is finished and complete.
-        JournalError: another process is carrying it out.
-    """
-    directory = SweepDirectory.existing(path)
-    typed = Overrides.of(overrides)
-    plugins = typed.plugins
-    load(plugins)  # the launcher may be one of theirs
-    launcher = _recorded_launcher(directory, typed.without_plugins())
-    with _inside(directory):
-        if directory.header.get("sweeper"):
-            from runner.sweep.search import resume_search
-
-            return resume_search(directory, launcher, plugins=plugins, quiet=quiet)
-        tasks = directory.tasks()
-        directory.check_planned(tasks)
-        for task in tasks:
-            check_plugins(task.plugins, plugins)
-        known = {task.number: directory.look(task) for task in tasks}
-        left = [task for task in tasks if known[task.number]["status"] != "finished"]
-        declared = base_of(directory, plugins)
-        lacking = [] if left else to_complete(directory, declared, len(tasks))
-        conductor = Conductor(directory, launcher, declared, total=len(tasks), quiet=quiet)
-        for line in lacking:
-            conductor.note(line)
-        with conductor:
-            conductor.know(row for row in known.values() if row["status"] == "finished")
-            conductor.carry_out(left)
-    return conductor.exit_code
 
 
 class SweepFlag(StopFlag):
@@ -229,8 +122,6 @@ class Conductor:
         return [self._rows[task.number] for task in tasks]
 
     def __enter__(self) -> Self:
-        from runner.tracking import SweepUploader
-
         self._stack.enter_context(self.directory.alone())
         self._stack.enter_context(self.stop)
         self._uploader = self._stack.enter_context(SweepUploader(self.directory.path, self._tracking))
@@ -283,8 +174,6 @@ def to_complete(
     Raises:
         ConfigError: nothing.
     """
-    from runner.tracking.report import Progress
-
     rows = directory.read_table()
     lacking = list(known)
     if len(rows) != total or any(row["status"] != "finished" for row in rows):
@@ -310,8 +199,6 @@ def wants_figure(directory: SweepDirectory) -> bool:
 
 def with_mlflow_ids(directory: SweepDirectory, table: Sequence[Row]) -> list[Row]:
     """The rows with the id of each run's page in MLflow, as far as it has one by now."""
-    from runner.tracking.report import Progress
-
     found = {row["number"]: Progress.load(directory.path / row["directory"]).run_id for row in table}
     return [{**row, "mlflow_run_id": found[row["number"]]} for row in table]
 
@@ -413,57 +300,9 @@ def shown(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def _settings(planner: Planner) -> Settings:
-    """How the sweep is to be carried out.
-
-    Raises:
-        ConfigError: the launcher or sweeper is not one of ours, or something is set that a sweep does not have.
-    """
-    refuse_outside("sweep", ((item.key, item.value) for item in planner.typed))
-    settings = planner.settings()
-    for item in settings.swept:
-        if item.swept and item.part in ("tracking", "plugins"):
-            raise ConfigError("is the same for all runs of a sweep; give one value", key=item.key)
-    return settings
-
-
 def _recorded(live: Any, known: dict[str, type[Any]]) -> dict[str, Any] | None:
     """A launcher or sweeper as sweep.json holds it."""
     if live is None:
         return None
     name = next(name for name, cls in known.items() if type(live) is cls)
     return {"name": name, "values": asdict(live)}
-
-
-def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launcher | None:
-    for override in overrides:
-        if override.key != "hydra/launcher" and not override.key.startswith("hydra.launcher."):
-            raise ConfigError(
-                "cannot be changed in a resumed sweep; only hydra/launcher and its keys can", key=override.key
-            )
-    if overrides:
-        launcher: Launcher | None = Planner(overrides.texts).settings().launcher
-        return launcher
-    recorded = directory.header.get("launcher")
-    if not recorded:
-        return None
-    name, values = recorded["name"], recorded["values"]
-    if name not in LAUNCHERS:
-        raise ConfigError(
-            f"{name!r} is not here; add the plugins=[…] that has it, or take another hydra/launcher",
-            key="hydra/launcher",
-        )
-    check_launcher(name, values, LAUNCHERS[name])
-    return cast(Launcher, LAUNCHERS[name](**values))
-
-
-@contextlib.contextmanager
-def _inside(directory: SweepDirectory) -> Iterator[None]:
-    """The folder a sweep was started from, where relative paths of its configuration begin, if it is still there."""
-    folder = Path(directory.header["folder"])
-    if not folder.is_dir():
-        directory.header["folder"] = os.getcwd()
-        yield
-        return
-    with contextlib.chdir(folder):
-        yield

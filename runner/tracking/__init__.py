@@ -5,8 +5,7 @@ MLflow is imported in `store.py` only: in the uploader's process or for `sync`, 
 
 from runner.tracking.config import SCHEMAS, TrackingConfig
 from runner.tracking.report import SyncReport
-from runner.tracking.sweep import SweepUploader
 from runner.tracking.sync import reconcile, sync
-from runner.tracking.uploader import Uploader
+from runner.tracking.uploader import SweepUploader, Uploader
 
 __all__ = ["SCHEMAS", "SweepUploader", "SyncReport", "TrackingConfig", "Uploader", "reconcile", "sync"]

@@ -9,8 +9,8 @@ import sys
 import traceback
 from io import FileIO
 
+from runner.tracking.process import follow
 from runner.tracking.sweep import follow_sweep
-from runner.tracking.uploader import follow
 
 
 def main() -> int:

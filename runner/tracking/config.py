@@ -6,15 +6,12 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from runner.declare.checks import require_range
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
-
-if TYPE_CHECKING:
-    from runner.tracking.uploader import Uploader
+from runner.tracking.uploader import Uploader
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql")
 
@@ -49,9 +46,16 @@ class TrackingConfig:
 
     def build(self, directory: str | Path | None = None) -> Uploader:
         """The uploader of the run in `directory`, which `start` may also tell it later."""
-        from runner.tracking.uploader import Uploader
-
         return Uploader(directory, self)
+
+    def source(self, typed: Iterable[str]) -> str:
+        """Which variables of the environment said where a run is recorded, as words to add to an address."""
+        names = [
+            ENVIRONMENT[key]
+            for key, value in from_environment(Overrides.of(typed)).items()
+            if getattr(self, key) == value
+        ]
+        return f" (from {' and '.join(names)})" if names else ""
 
 
 def check_address(uri: str, key: str) -> None:
@@ -94,16 +98,6 @@ def from_environment(typed: Overrides = NOTHING) -> dict[str, str]:
     if "uri" in found:
         check_address(found["uri"], ENVIRONMENT["uri"])
     return found
-
-
-def source(config: TrackingConfig, typed: Iterable[str]) -> str:
-    """Which variables of the environment said where a run is recorded, as words to add to an address."""
-    names = [
-        ENVIRONMENT[key]
-        for key, value in from_environment(Overrides.of(typed)).items()
-        if getattr(config, key) == value
-    ]
-    return f" (from {' and '.join(names)})" if names else ""
 
 
 SCHEMAS = {"mlflow": TrackingConfig}

@@ -7,11 +7,12 @@ import hashlib
 import json
 import logging
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from runner.record.files import read_object
+from runner.record.files import open_ordinary, read_object
 
 FILE = "mlflow.json"
 
@@ -93,3 +94,56 @@ class Progress:
             return cls(**{key: value for key, value in content.items() if key in known})
         except (OSError, ValueError, AttributeError):
             return cls()
+
+
+def report_of(directory: Path, progress: Progress) -> SyncReport:
+    """The user's view of an upload's progress."""
+    if progress.phase == "synced":
+        return SyncReport(state="synced", mlflow_run_id=progress.run_id, uri=progress.uri)
+    unsynced = max(_count(directory) - progress.synced, 1)
+    if progress.phase == "offline":
+        state, reason = "offline", progress.message
+    else:
+        state, reason = "partial", "the upload goes on by itself as long as the store answers"
+    return SyncReport(
+        state=state,
+        records_unsynced=unsynced,
+        mlflow_run_id=progress.run_id,
+        uri=progress.uri,
+        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {directory}",
+    )
+
+
+def runs_of(sweep: Path) -> list[Path]:
+    """The run directories of a sweep, in the order of their numbers."""
+    found = [journal.parent for journal in sweep.glob("*/journal.jsonl")]
+    return sorted(found, key=lambda run: (len(run.name), run.name))
+
+
+def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
+    """One report on all runs of a sweep."""
+    unsynced = sum(report.records_unsynced for report in reports)
+    states = {report.state for report in reports}
+    uri = next((report.uri for report in reports), "")
+    if not unsynced:
+        return SyncReport(state="synced", uri=uri)
+    reason = (
+        next(report.message for report in reports if report.message).split(": ", 1)[-1].split("; later")[0]
+    )
+    return SyncReport(
+        state="offline" if "offline" in states else "partial",
+        records_unsynced=unsynced,
+        uri=uri,
+        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {sweep}",
+    )
+
+
+def _count(directory: Path) -> int:
+    """Events in a journal, by its lines."""
+    with os.fdopen(open_ordinary(directory / "journal.jsonl"), "rb") as file:
+        return sum(chunk.count(b"\n") for chunk in _chunks(file))
+
+
+def _chunks(file: Any) -> Iterable[bytes]:
+    while chunk := file.read(1 << 20):
+        yield chunk

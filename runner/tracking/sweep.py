@@ -10,28 +10,15 @@ from pathlib import Path
 
 from runner.errors import StorageError
 from runner.tracking.config import TrackingConfig
-from runner.tracking.report import Progress, SyncReport
+from runner.tracking.process import INTERVAL, RETRIES, instructions, told
+from runner.tracking.report import Progress, SyncReport, report_of, runs_of, together
 from runner.tracking.store import StoreError
-from runner.tracking.sync import RunSync, bring_in_parents, files_of, locked, report_of, runs_of, together
-from runner.tracking.uploader import INTERVAL, RETRIES, Uploader, instructions, told
+from runner.tracking.sync import RunSync, bring_in_parents, files_of, locked
 
 SETTLED = 5.0
 """Seconds after the end of a run in which its figures and report are drawn."""
 
 log = logging.getLogger("runner.tracking")
-
-
-class SweepUploader(Uploader):
-    """The sweep's end of the line to the process that brings its runs into MLflow."""
-
-    verb = "--sweep"
-
-    def report(self) -> SyncReport:
-        """How far all runs together have come."""
-        if self._progress().phase == "synced":
-            return SyncReport(state="synced")
-        runs = runs_of(self._home)
-        return together(self._home, [report_of(run, Progress.load(run)) for run in runs])
 
 
 class SweepSync:

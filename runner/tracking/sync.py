@@ -10,7 +10,7 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from runner.record.lock import lock
 from runner.record.log import first
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig, from_environment
+from runner.tracking.parent import describe_parent
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
     JOB_COLUMNS,
@@ -33,7 +34,7 @@ from runner.tracking.presentation import (
     table,
     tags,
 )
-from runner.tracking.report import FILE, Progress, SyncReport, file_of
+from runner.tracking.report import FILE, Progress, SyncReport, file_of, report_of, runs_of, together
 from runner.tracking.store import BATCH, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
 
@@ -396,24 +397,6 @@ def recorded_config(directory: Path) -> TrackingConfig:
     return config
 
 
-def report_of(directory: Path, progress: Progress) -> SyncReport:
-    """The user's view of an upload's progress."""
-    if progress.phase == "synced":
-        return SyncReport(state="synced", mlflow_run_id=progress.run_id, uri=progress.uri)
-    unsynced = max(_count(directory) - progress.synced, 1)
-    if progress.phase == "offline":
-        state, reason = "offline", progress.message
-    else:
-        state, reason = "partial", "the upload goes on by itself as long as the store answers"
-    return SyncReport(
-        state=state,
-        records_unsynced=unsynced,
-        mlflow_run_id=progress.run_id,
-        uri=progress.uri,
-        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {directory}",
-    )
-
-
 def files_of(directory: Path) -> list[Path]:
     """The files of a run that are uploaded; what is not a plain file of this run is left alone."""
     candidates = [directory / name for name in FILES]
@@ -424,12 +407,6 @@ def files_of(directory: Path) -> list[Path]:
         for path in candidates
         if path.is_file() and not path.is_symlink() and path.resolve().is_relative_to(home)
     ]
-
-
-def runs_of(sweep: Path) -> list[Path]:
-    """The run directories of a sweep, in the order of their numbers."""
-    found = [journal.parent for journal in sweep.glob("*/journal.jsonl")]
-    return sorted(found, key=lambda run: (len(run.name), run.name))
 
 
 def bring_in_parents(
@@ -443,8 +420,6 @@ def bring_in_parents(
     Raises:
         StoreError: the store did not take it.
     """
-    from runner.tracking.parent import describe_parent
-
     parents = {}
     for run in runs:
         with os.fdopen(open_ordinary(run / "journal.jsonl"), "rb") as file, contextlib.suppress(ValueError):
@@ -458,34 +433,5 @@ def bring_in_parents(
     return found
 
 
-def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
-    """One report on all runs of a sweep."""
-    unsynced = sum(report.records_unsynced for report in reports)
-    states = {report.state for report in reports}
-    uri = next((report.uri for report in reports), "")
-    if not unsynced:
-        return SyncReport(state="synced", uri=uri)
-    reason = (
-        next(report.message for report in reports if report.message).split(": ", 1)[-1].split("; later")[0]
-    )
-    return SyncReport(
-        state="offline" if "offline" in states else "partial",
-        records_unsynced=unsynced,
-        uri=uri,
-        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {sweep}",
-    )
-
-
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
-
-
-def _count(directory: Path) -> int:
-    """Events in a journal, by its lines."""
-    with os.fdopen(open_ordinary(directory / "journal.jsonl"), "rb") as file:
-        return sum(chunk.count(b"\n") for chunk in _chunks(file))
-
-
-def _chunks(file: Any) -> Iterable[bytes]:
-    while chunk := file.read(1 << 20):
-        yield chunk

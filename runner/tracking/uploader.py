@@ -1,4 +1,4 @@
-"""The process that brings a run into MLflow while it goes on, and the run's end of the line to it.
+"""The run's end of the line to the process that brings it into MLflow (`process.py`).
 
 The run never calls MLflow and never waits for it, except for a bounded moment at its end. The uploader lives
 in a session of its own, so Ctrl-C does not reach it; it notices the end of the run, also a violent one, when
@@ -10,35 +10,25 @@ from __future__ import annotations
 import json
 import logging
 import os
-import select
 import shlex
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, replace
-from io import RawIOBase
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from runner.errors import StorageError
-from runner.record.redaction import RedactingFormatter
-from runner.run.log import LogFile
-from runner.tracking.config import TrackingConfig, source
-from runner.tracking.report import Progress, SyncReport
-from runner.tracking.store import StoreError, is_server, load
-from runner.tracking.sync import RunSync, locked, reconcile, report_of
+from runner.tracking.report import Progress, SyncReport, report_of, runs_of, together
+from runner.tracking.store import is_server
 from runner.tracking.views import run_page
 
-INTERVAL = 0.5
-"""Seconds between two looks at the journal."""
+if TYPE_CHECKING:
+    from runner.tracking.config import TrackingConfig
 
 SLOW = 1.0
 """Seconds for one request after which a run does not wait for a server any longer."""
-
-RETRIES = (1.0, 5.0, 15.0)
-"""Pauses between attempts in seconds; the last is repeated while the run goes on."""
 
 _PATHS = {
     "PYTHONSAFEPATH": "1",  # what is imported is not looked for in the folder that a run was started from
@@ -128,7 +118,7 @@ class Uploader:
 
     def origin(self, typed: Iterable[str]) -> str:
         """Which variables of the environment chose the store, as words to add to its address."""
-        return source(self.config, typed) if self.config.enabled else ""
+        return self.config.source(typed) if self.config.enabled else ""
 
     def _tell(self, line: str) -> None:
         assert self._process is not None
@@ -187,78 +177,14 @@ class Uploader:
             self._process.wait()
 
 
-def follow(control: RawIOBase) -> SyncReport | None:
-    """The uploader's process: bring in a run as it goes on, until `control` says finish or closes.
+class SweepUploader(Uploader):
+    """The sweep's end of the line to the process that brings its runs into MLflow."""
 
-    The first line of `control` (unbuffered, so that `select` sees what comes) is the tracking configuration, the
-    second the run directory; None when there never was one.
-    """
-    task = instructions(control)
-    if task is None:
-        return None
-    config, directory = task
-    try:
-        with locked(directory):
-            run = RunSync(directory, config, live=True)
-            _accompany(run, control)
-            _complete(run)
-    except StorageError as error:
-        log.warning("%s", error)
-        replace(Progress.load(directory), phase="offline", failures=1, message=str(error)).save(directory)
-        return report_of(directory, Progress.load(directory))
-    reconcile(directory.parent)  # whoever starts a run also puts its dead neighbours to rest
-    return run.report()
+    verb = "--sweep"
 
-
-def instructions(control: RawIOBase) -> tuple[TrackingConfig, Path] | None:
-    """What to do, read while MLflow is being imported; None when there is nothing to do after all."""
-    config = TrackingConfig(**json.loads(control.readline()))
-    if not is_server(config.uri):
-        load(config.uri)
-    line = control.readline().decode().rstrip("\n")
-    if not line:
-        return None
-    directory = Path(line)
-    handler = LogFile(directory / "runner.log", delay=True)
-    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    log.addHandler(handler)
-    return config, directory
-
-
-def _accompany(run: RunSync, control: RawIOBase) -> None:
-    """Advance while the run goes on; a store that fails is left alone for a while."""
-    failures = 0
-    pause = 0.0
-    while not told(control, pause):
-        try:
-            run.advance()
-        except StoreError as error:
-            if failures == 0:
-                log.warning("%s; the run goes on, the journal keeps everything", error)
-            run.failed(error)
-            pause = RETRIES[min(failures, len(RETRIES) - 1)]
-            failures += 1
-        else:
-            failures = 0
-            pause = INTERVAL
-
-
-def _complete(run: RunSync) -> None:
-    """Bring in the rest; give up when the store keeps failing."""
-    for pause in (*RETRIES[:2], None):
-        try:
-            run.finish()
-        except StoreError as error:
-            run.failed(error)
-            log.warning("%s", error)
-            if pause is None:
-                return
-            time.sleep(pause)
-        else:
-            return
-
-
-def told(control: RawIOBase, seconds: float) -> bool:
-    """Whether the run has said finish, or has gone, within some seconds."""
-    ready, _, _ = select.select([control], [], [], seconds)
-    return bool(ready)
+    def report(self) -> SyncReport:
+        """How far all runs together have come."""
+        if self._progress().phase == "synced":
+            return SyncReport(state="synced")
+        runs = runs_of(self._home)
+        return together(self._home, [report_of(run, Progress.load(run)) for run in runs])

@@ -364,7 +364,7 @@ class Conductor:
 
     def _sweep(self, optimizers: list[str], *launcher: str) -> None:
         from runner.errors import ConfigError, StorageError
-        from runner.sweep.conductor import resume_sweep, sweep
+        from runner.sweep.entry import resume_sweep, sweep
 
         directory = self.directory
         seeds = "1,2,3,4"

@@ -15,7 +15,7 @@ from runner.__main__ import main
 from runner.record import faults
 from runner.run.objective import Workload
 from runner.run.preflight import Preparation
-from runner.sweep.conductor import resume_sweep, sweep
+from runner.sweep.entry import resume_sweep, sweep
 from tests.faults.trial import identity
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=8", "backend.engine=aer")

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from runner.tracking import SyncReport, TrackingConfig, sync
-from runner.tracking.uploader import follow
+from runner.tracking.process import follow
 from tests.faults.proxy import FaultyProxy
 from tests.faults.server import mlflow_server
 from tests.tracking import made
@@ -105,7 +105,7 @@ def assert_nothing_is_lost(
 
 def test_G4_outages_lose_nothing(tmp_path, monkeypatch):
     """Late, dying, failing and slow servers: every run is complete after a sync, exactly once."""
-    monkeypatch.setattr("runner.tracking.uploader.RETRIES", (0.1, 0.2, 0.5))
+    monkeypatch.setattr("runner.tracking.process.RETRIES", (0.1, 0.2, 0.5))
 
     found = assert_nothing_is_lost(OUTAGES, tmp_path, direct=True)
 

@@ -9,7 +9,7 @@ import numpy as np
 from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.primitives import BitArray
 
-from runner.runtime import LocalRuntimeService
+from runner.services.local import LocalService
 
 
 class FakeEngine:
@@ -60,9 +60,9 @@ class _Plan:
         return np.zeros(values.shape[:-1]), np.ones(values.shape)
 
 
-def fake_service(**arguments: Any) -> LocalRuntimeService:
+def fake_service(**arguments: Any) -> LocalService:
     """A service that simulates nothing, with a seed."""
-    return LocalRuntimeService(**{"seed": 7, "engine_factory": FakeEngine, **arguments})
+    return LocalService(**{"seed": 7, "engine_factory": FakeEngine, **arguments})
 
 
 def circuit(name: str = "circuit") -> QuantumCircuit:

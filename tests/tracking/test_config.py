@@ -8,7 +8,6 @@ from runner.declare.composer import compose, declare
 from runner.errors import ConfigError
 from runner.sweep.compose import Planner
 from runner.tracking import TrackingConfig
-from runner.tracking.config import source
 from runner.tracking.store import absolute
 
 
@@ -57,8 +56,8 @@ def test_mlflows_variables_count_after_what_is_typed(monkeypatch):
     assert (taken.uri, taken.experiment) == ("http://lab:5000", "ours: all=of {them}")
     assert (typed.uri, typed.experiment) == ("sqlite:///mine.db", "ours: all=of {them}")
     assert compose("tracking.experiment=null").tracking.experiment is None
-    assert source(taken, []) == " (from MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME)"
-    assert source(typed, ["tracking.uri=sqlite:///mine.db"]) == " (from MLFLOW_EXPERIMENT_NAME)"
+    assert taken.source([]) == " (from MLFLOW_TRACKING_URI and MLFLOW_EXPERIMENT_NAME)"
+    assert typed.source(["tracking.uri=sqlite:///mine.db"]) == " (from MLFLOW_EXPERIMENT_NAME)"
     assert declare(["seed=2"]).values["tracking"]["uri"] == "http://lab:5000"  # the content of config.yaml
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
     planner = Planner(["seed=1,2"])

@@ -1,0 +1,179 @@
+"""`-m` from the command line to the exit code: plan, check everything, hand over to conductor or search; and resume."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import cast
+
+from runner.declare.config import Declaration
+from runner.declare.hydra_support import refuse_outside
+from runner.declare.overrides import Overrides
+from runner.declare.provenance import check_launcher, check_plugins
+from runner.declare.registry import load
+from runner.errors import ConfigError
+from runner.sweep.compose import Planner, Settings
+from runner.sweep.conductor import (
+    Conductor,
+    base_of,
+    check_together,
+    declare_all,
+    header,
+    to_complete,
+    wanted,
+)
+from runner.sweep.directory import SweepDirectory
+from runner.sweep.launcher import LAUNCHERS, Launcher, anticipate
+from runner.sweep.search import resume_search, search
+
+
+def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: bool = False) -> int:
+    """Carry out every combination of the given values, or a search; a run that fails does not stop the others.
+
+    Returns:
+        0 when every run finished; otherwise the exit code of the first that failed, 3 when the only trouble is
+        sessions that ended too early, 128 + its number after a signal.
+
+    Raises:
+        ConfigError: one of the combinations is bad input; nothing was run.
+    """
+    anticipate(Overrides.of(overrides))
+    planner = Planner(overrides, config_dirs)
+    settings = _settings(planner)
+    if settings.launcher is not None:
+        settings.launcher.get_ready(settings.threads)
+    if settings.sweeper is not None:
+        return search(planner, settings, overrides, config_dirs=config_dirs, quiet=quiet)
+    combinations = planner.combinations(settings.swept)
+    declared = declare_all(planner, combinations, settings)
+    check_together(declared, combinations, settings.launcher)
+    directory = SweepDirectory.create(
+        wanted(settings, declared[0], combinations[0].label),
+        {**header(settings, overrides, declared[0]), "total": len(declared)},
+    )
+    tasks = [
+        directory.task(number, item.overrides, choice.label, item.values, item.schemas, item.config)
+        for number, (item, choice) in enumerate(zip(declared, combinations, strict=True))
+    ]
+    directory.plan(tasks)
+    batch = settings.batch or len(tasks)
+    with Conductor(directory, settings.launcher, declared[0], total=len(tasks), quiet=quiet) as conductor:
+        for start in range(0, len(tasks), batch):
+            conductor.carry_out(tasks[start : start + batch])
+    return conductor.exit_code
+
+
+def planned(
+    overrides: Sequence[str], *, config_dirs: Sequence[str] = (), search: bool = False
+) -> tuple[Settings, list[tuple[dict[str, str], Declaration]]]:
+    """How a sweep would be carried out, and every combination of it with what is swept; nothing is run.
+
+    Args:
+        overrides: the command line.
+        config_dirs: further config folders.
+        search: a search is no mistake, and has no combinations.
+
+    Raises:
+        ConfigError: one of the combinations is bad input, or they are not known beforehand.
+    """
+    planner = Planner(overrides, config_dirs)
+    settings = _settings(planner)
+    if settings.sweeper is not None:
+        if not search:
+            raise ConfigError(
+                "a search chooses its values as it goes; hydra.mode=RUN shows what they are put into",
+                key="hydra/sweeper",
+            )
+        return settings, []
+    combinations = planner.combinations(settings.swept)
+    declared = declare_all(planner, combinations, settings)
+    return settings, [(choice.label, item) for choice, item in zip(combinations, declared, strict=True)]
+
+
+def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = False) -> int:
+    """Carry out what has not finished in a sweep, and continue what was interrupted.
+
+    Where every run has finished, what the sweep's process had no time for is made up: table, figure, tracking.
+
+    Args:
+        path: the sweep's directory.
+        overrides: another `hydra/launcher`, and its settings; and `plugins=[…]`, where the sweep used some.
+        quiet: nothing on the terminal but errors.
+
+    Raises:
+        ConfigError: there is no sweep, or it is finished and complete.
+        JournalError: another process is carrying it out.
+    """
+    directory = SweepDirectory.existing(path)
+    typed = Overrides.of(overrides)
+    plugins = typed.plugins
+    load(plugins)  # the launcher may be one of theirs
+    launcher = _recorded_launcher(directory, typed.without_plugins())
+    with _inside(directory):
+        if directory.header.get("sweeper"):
+            return resume_search(directory, launcher, plugins=plugins, quiet=quiet)
+        tasks = directory.tasks()
+        directory.check_planned(tasks)
+        for task in tasks:
+            check_plugins(task.plugins, plugins)
+        known = {task.number: directory.look(task) for task in tasks}
+        left = [task for task in tasks if known[task.number]["status"] != "finished"]
+        declared = base_of(directory, plugins)
+        lacking = [] if left else to_complete(directory, declared, len(tasks))
+        conductor = Conductor(directory, launcher, declared, total=len(tasks), quiet=quiet)
+        for line in lacking:
+            conductor.note(line)
+        with conductor:
+            conductor.know(row for row in known.values() if row["status"] == "finished")
+            conductor.carry_out(left)
+    return conductor.exit_code
+
+
+def _settings(planner: Planner) -> Settings:
+    """How the sweep is to be carried out.
+
+    Raises:
+        ConfigError: the launcher or sweeper is not one of ours, or something is set that a sweep does not have.
+    """
+    refuse_outside("sweep", ((item.key, item.value) for item in planner.typed))
+    settings = planner.settings()
+    for item in settings.swept:
+        if item.swept and item.part in ("tracking", "plugins"):
+            raise ConfigError("is the same for all runs of a sweep; give one value", key=item.key)
+    return settings
+
+
+def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launcher | None:
+    for override in overrides:
+        if override.key != "hydra/launcher" and not override.key.startswith("hydra.launcher."):
+            raise ConfigError(
+                "cannot be changed in a resumed sweep; only hydra/launcher and its keys can", key=override.key
+            )
+    if overrides:
+        launcher: Launcher | None = Planner(overrides.texts).settings().launcher
+        return launcher
+    recorded = directory.header.get("launcher")
+    if not recorded:
+        return None
+    name, values = recorded["name"], recorded["values"]
+    if name not in LAUNCHERS:
+        raise ConfigError(
+            f"{name!r} is not here; add the plugins=[…] that has it, or take another hydra/launcher",
+            key="hydra/launcher",
+        )
+    check_launcher(name, values, LAUNCHERS[name])
+    return cast(Launcher, LAUNCHERS[name](**values))
+
+
+@contextlib.contextmanager
+def _inside(directory: SweepDirectory) -> Iterator[None]:
+    """The folder a sweep was started from, where relative paths of its configuration begin, if it is still there."""
+    folder = Path(directory.header["folder"])
+    if not folder.is_dir():
+        directory.header["folder"] = os.getcwd()
+        yield
+        return
+    with contextlib.chdir(folder):
+        yield
