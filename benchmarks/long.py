@@ -1,0 +1,62 @@
+"""Long runs and many runs: what looking at them takes, in processor seconds and memory.
+
+python -m benchmarks.long FOLDER [evaluations]
+
+Makes two recordings of 100 000 evaluations in FOLDER: jobs of two parameter sets without a session, and one job for
+each evaluation in sessions that are opened again. Beside each verb stands what it takes for a run of 60 evaluations,
+which is what imports take. The table that was measured last is in docs/performance.md.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+COMMON = ("tracking=off", "run.figures=false", "estimator=exact")
+RECORDINGS = {
+    "two sets a job": ("optimizer=spsa", "session=job", "optimizer.stability=10"),
+    "one job an evaluation": (
+        "optimizer=adam", "gradient=adjoint", "optimizer.gtol=1e-300", "optimizer.learning_rate=1e-7",
+        "session.on_expiry=reopen", "session.overhead=0", "session.rep_delay=0.00001",
+    ),
+}  # fmt: skip
+VERBS = ("list", "watch", "retime", "report")
+
+
+def taken(*words: str) -> tuple[float, float]:
+    """Processor seconds and MB of `python -m runner` with these words."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"runner {' '.join(words)} ended with {process.returncode}")
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def record(folder: Path, words: tuple[str, ...], evaluations: int) -> tuple[float, float]:
+    """What a run of so many evaluations takes."""
+    shutil.rmtree(folder, ignore_errors=True)
+    limits = (f"optimizer.iterations={evaluations}", f"optimizer.max_evaluations={evaluations}")
+    return taken(*COMMON, *words, *limits, f"hydra.run.dir={folder}")
+
+
+def main() -> None:
+    """Print a table."""
+    folder = Path(sys.argv[1])
+    evaluations = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
+    print("| recording | verb | s | MB | MB of imports |\n|---|---|---|---|---|")
+    for name, words in RECORDINGS.items():
+        long, short = folder / name.replace(" ", "_"), folder / "short"
+        for verb in ("run", *VERBS):
+            small = record(short, words, 60) if verb == "run" else taken(verb, str(short))
+            seconds, memory = record(long, words, evaluations) if verb == "run" else taken(verb, str(long))
+            print(f"| {name} | {verb} | {seconds:.1f} | {memory:.0f} | {small[1]:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
