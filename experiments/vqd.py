@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_integer, require_number, require_positive
+from runner.display.words import error_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian.sector import levels, number_of_states, sector_of
 from runner.run.answer import Answer
 from runner.run.experiment import Experiment
 from runner.run.objective import Term, check_optimizer
 from runner.run.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
-from runner.run.results import Outcome, error_in_words
+from runner.run.results import Outcome
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from runner.cli.terminal import Reader, readers
+from runner.display.stream import Reader, readers
 from runner.errors import Interrupted, RunnerError
 
 # a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def imports(path: Path, *, inside_functions: bool = True) -> set[str]:
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            found.add(node.module)
+            found.update(_named(node.module, [alias.name for alias in node.names]))
         for child in ast.iter_child_nodes(node):
             visit(child)
 
@@ -43,9 +44,74 @@ def imports(path: Path, *, inside_functions: bool = True) -> set[str]:
     return found
 
 
+def _named(module: str, names: list[str]) -> set[str]:
+    """What `from module import names` imports: of each name the submodule where it is one, else the module."""
+    place = ROOT.joinpath(*module.split("."))
+    return {
+        f"{module}.{name}" if (place / f"{name}.py").is_file() or (place / name).is_dir() else module
+        for name in names
+    }
+
+
 def uses(path: Path, package: str, **options: bool) -> bool:
     """Whether a file imports a package or anything in it."""
     return any(name.partition(".")[0] == package for name in imports(path, **options))
+
+
+def module_of(path: Path) -> str:
+    """The dotted name of a file's module; of a package's `__init__`, the package's."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path): path for path in HOUSE + EXPERIMENTS}
+
+
+def first_party(path: Path) -> set[str]:
+    """Modules of runner/ and experiments/ that a file imports, those inside functions too."""
+    return {name for name in imports(path) if name in MODULES} - {module_of(path)}
+
+
+def circles(arrows: Mapping[str, set[str]]) -> list[list[str]]:
+    """Strongly connected parts of more than one node: R. Tarjan, SIAM J. Comput. 1, 146 (1972)."""
+    number: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    path: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(node: str) -> None:
+        number[node] = lowest[node] = len(number)
+        path.append(node)
+        for other in sorted(arrows.get(node, ())):
+            if other not in number:
+                visit(other)
+            if other in path:
+                lowest[node] = min(lowest[node], lowest[other])
+        if lowest[node] == number[node]:
+            part = path[path.index(node) :]
+            del path[path.index(node) :]
+            if len(part) > 1:
+                found.append(sorted(part))
+
+    for node in sorted(arrows):
+        if node not in number:
+            visit(node)
+    return found
+
+
+def test_circles_are_found() -> None:
+    """Two circles that share a node are one; a chain and a node by itself are none (drawn on paper)."""
+    arrows = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"b", "e"}, "e": {"f"}, "f": set(), "g": {"e"}}
+
+    assert circles(arrows) == [["a", "b", "c", "d"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions count: what needs each other is one thing, or needs a third below both."""
+    found = circles({name: first_party(path) for name, path in MODULES.items()})
+
+    assert not found, "\n".join("a circle of imports: " + ", ".join(part) for part in found)
 
 
 @pytest.mark.parametrize("path", HOUSE, ids=lambda path: str(path.relative_to(ROOT)))

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from runner.cli.progress import Progress, clock, summary
-from runner.run.results import RunResult, energy_lines, error_in_words
+from runner.display.words import clock, energy_lines, error_in_words
+from runner.run.progress import Progress, summary
+from runner.run.results import RunResult
 from tests.journals import evaluation, job
 
 

@@ -12,13 +12,13 @@ from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from runner import compose, run
+from runner.display.words import outside_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian.fermion import MAPPERS, remap
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
 from runner.hamiltonian.operator import Hamiltonian, Physics
 from runner.hamiltonian.sector import Sector, levels, lowest, matrix_among, sector_of
 from runner.run.problem import Problem
-from runner.run.results import outside_in_words
 from tests.choices import choice
 from tests.test_run import events
 

@@ -9,6 +9,7 @@ from typing import Any
 from runner.cli.list import existing, result, runs, state
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.declare.config import flatten
+from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.files import read_mapping
 
@@ -32,7 +33,7 @@ def main(line: CommandLine) -> int:
     """Print a table with one column per run; a sweep's directory stands for all of its runs."""
     from rich.table import Table
 
-    from runner.cli.progress import terminal
+    from runner.display.live import terminal
 
     paths = [path for word in line.paths for path in sorted(runs(existing(word)), key=_natural)]
     if len(paths) < 2:
@@ -73,8 +74,6 @@ def differences(paths: Sequence[Path]) -> list[tuple[str, ...]]:
 
 def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     """What came out: name, then one value per run."""
-    from runner.cli.progress import clock
-
     found = [result(path) for path in paths]
 
     def line(name: str, shown: Any) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ def main(line: CommandLine) -> int:
     require_one_run(declaration, "forecast")
     from rich.table import Table
 
-    from runner.cli.progress import terminal
+    from runner.display.live import terminal
     from runner.whatif.forecast import forecast, table
 
     found = forecast(declaration)

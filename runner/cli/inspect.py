@@ -20,7 +20,7 @@ def main(line: CommandLine) -> int:
     """Print what every file is read as, and what to type to use it."""
     from rich.table import Table
 
-    from runner.cli.progress import terminal
+    from runner.display.live import terminal
     from runner.review.inspection import inspect_file
 
     found = [(Path(argument), inspect_file(Path(argument))) for argument in line.paths]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.directory import OUTPUTS, read_result
 
@@ -32,7 +33,7 @@ def main(line: CommandLine) -> int:
     """Print one line per run directory below the given folders (outputs/)."""
     from rich.table import Table
 
-    from runner.cli.progress import terminal
+    from runner.display.live import terminal
 
     limit = LIMIT
     for word in line.settings:
@@ -98,7 +99,6 @@ def dated_runs(folder: Path) -> Iterator[tuple[float, Path]]:
 
 def row(path: Path) -> list[str]:
     """A run in one line: state, energy ± σ, error, that of the exact energy there, evaluations, usage, cost, where."""
-    from runner.cli.progress import clock
     from runner.sweep.progress import exact_here
 
     found = result(path)

@@ -26,7 +26,7 @@ def main(line: CommandLine) -> int:
     """Print the recorded run beside every combination of the given session settings."""
     from rich.table import Table
 
-    from runner.cli.progress import terminal
+    from runner.display.live import terminal
     from runner.whatif.retime import columns, table, was_stopped
 
     (directory,) = line.paths

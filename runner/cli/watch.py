@@ -29,8 +29,8 @@ def main(line: CommandLine) -> int:
     Returns:
         The run's exit code; 1 where its process died.
     """
-    from runner.cli.progress import Progress
     from runner.record.journal import follow
+    from runner.run.progress import Progress
 
     files = RunDirectory.existing(line.paths[0] if line.paths else newest())
     print(f"watching {files.path}", flush=True)
@@ -69,9 +69,9 @@ def newest() -> Path:
 
 
 def _summary(files: RunDirectory) -> None:
-    from runner.cli.progress import summary
     from runner.record.journal import read_journal
     from runner.record.log import first
+    from runner.run.progress import summary
     from runner.run.results import RunResult
 
     if not (files.result.is_file() and files.session.is_file()):

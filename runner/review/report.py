@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.display.words import clock, energy_lines
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
@@ -159,7 +160,6 @@ class Plots:
 
 def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
     """The text of the page, from the journal and the drawn figures."""
-    from runner.cli.progress import clock
     from runner.review.figures import Timeline
 
     started, told = first(events, RunStarted), last(events, Result)
@@ -324,9 +324,7 @@ def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
 
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
-    from runner.cli.progress import clock
     from runner.review.figures.canvas import number, unit
-    from runner.run.results import energy_lines
 
     usage, cost = (number(result.get(name)) for name in ("usage_seconds", "cost"))
     tiles = [
@@ -348,7 +346,6 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
 
 
 def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    from runner.cli.progress import clock
     from runner.review.figures.canvas import number
 
     energies = [
@@ -367,7 +364,6 @@ def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def _sessions(events: Events) -> list[dict[str, Any]]:
-    from runner.cli.progress import clock
     from runner.record.replay import lasting
 
     found: dict[str, list[SessionChanged]] = {}

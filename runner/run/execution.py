@@ -16,10 +16,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.cli.terminal import reader
 from runner.declare.composer import schema_names
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
+from runner.display.stream import reader
 from runner.errors import Interrupted, RunnerError, TrackingError, in_words
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
@@ -218,7 +218,7 @@ class _Execution:
             result = replace(result, exit_code=TrackingError.exit_code)
             self.files.write(self.files.result, result.to_json())
         if not self.quiet:
-            from runner.cli.progress import summary
+            from runner.run.progress import summary
 
             origin = self.uploader.origin(self._typed)
             found = (
@@ -248,7 +248,7 @@ class _Execution:
     def _experiment(self, lab: Lab) -> _Ending:
         progress: Any = contextlib.nullcontext()
         if not self.quiet:
-            from runner.cli.progress import Progress
+            from runner.run.progress import Progress
 
             progress = Progress(self.config.optimizer.max_evaluations)
             self.record.listen(progress)

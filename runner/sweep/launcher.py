@@ -17,8 +17,8 @@ from dataclasses import dataclass, field, is_dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner.cli.terminal import reader
 from runner.declare.checks import require_range
+from runner.display.stream import reader
 from runner.errors import ConfigError, RunnerError, in_words
 from runner.sweep.member import Row, Task, carry_out
 from runner.sweep.worker import (

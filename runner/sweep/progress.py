@@ -13,8 +13,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from runner.cli.progress import LiveLine, clock, rows
-from runner.cli.terminal import reader
+from runner.display.live import LiveLine, rows
+from runner.display.stream import reader
+from runner.display.words import clock
 from runner.run.answer import PICK
 from runner.sweep.member import Row
 

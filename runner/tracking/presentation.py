@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.display.words import energy_lines, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.events import RunStarted, SessionChanged
 from runner.record.files import read_bytes
 from runner.record.redaction import redact, redact_value
-from runner.run.results import energy_lines, outside_in_words
 from runner.tracking.translation import Translation, number
 
 KEY_LENGTH = 250

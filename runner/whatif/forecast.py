@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import Declaration, RunConfig
+from runner.display.words import clock
 from runner.errors import RunnerError
 from runner.runtime.plan import PLANS
 from runner.whatif.usual import Usual, recorded, rows
@@ -279,8 +280,6 @@ def _costs(config: RunConfig, usage: float) -> dict[str, float | None]:
 
 def table(found: Forecast) -> list[tuple[str, str]]:
     """What is printed: name and value of every line."""
-    from runner.cli.progress import clock
-
     table_rows = []
     if found.circuit:
         duration = found.circuit["duration_seconds"]

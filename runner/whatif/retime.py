@@ -13,6 +13,7 @@ from runner.declare.files import without_collection
 from runner.declare.overrides import Overrides
 from runner.declare.provenance import check_plugins
 from runner.declare.session import SessionConfig
+from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
 from runner.record.events import (
@@ -185,8 +186,6 @@ def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, 
         found: the columns, the recorded run first.
         stopped: the recorded run had not finished, so nobody knows how many jobs were to come.
     """
-    from runner.cli.progress import clock
-
     lines: dict[str, list[str]] = {}
     for column in found:
         retimed, session = column.retimed, column.session

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.declare.config import Declaration, RunConfig
+from runner.display.words import clock
 from runner.record.directory import OUTPUTS
 from runner.record.files import read_first, read_object
 
@@ -146,8 +147,6 @@ def _comparable(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def rows(usual: Usual) -> Iterator[tuple[str, str]]:
     """What is printed of it: name and value."""
-    from runner.cli.progress import clock
-
     ends = "" if usual.fits else "; does not fit"
     yield (
         "usually",

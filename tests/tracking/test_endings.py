@@ -17,7 +17,7 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
-from runner.cli.terminal import Reader
+from runner.display.stream import Reader
 from runner.errors import StorageError
 from runner.record.journal import read_journal
 from runner.run import signals

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.events import Estimate, Evaluation, JobCompleted
 from runner.record.log import of
@@ -178,8 +179,6 @@ def session_timeline(events: Events) -> Figure:
     """As `runner.review.figures.session_timeline`; hovering tells what, from when to when, and which job."""
     import plotly.graph_objects as go
 
-    from runner.cli.progress import clock
-
     timeline = Timeline.of(events)
     scale, time_unit = time_scale(timeline.end)
     lanes: dict[str, Sequence[Span]] = {
@@ -291,8 +290,6 @@ def _in_legend(figure: Figure, name: str, line: Mapping[str, Any]) -> None:
 
 def _told(events: Events, reference: float | None, energy_unit: str) -> dict[tuple[str, int], str]:
     """Workload and evaluation → what hovering says: the jobs are those since the evaluation before."""
-    from runner.cli.progress import clock
-
     spent: dict[str, float] = {}
     since: dict[str, list[JobCompleted]] = {}
     texts = {}
@@ -317,8 +314,6 @@ def _told(events: Events, reference: float | None, energy_unit: str) -> dict[tup
 
 
 def _stretch(lane: str, span: Span) -> str:
-    from runner.cli.progress import clock
-
     text = (
         f"<b>{lane}: {span.what}</b><br>{clock(span.seconds)}, from {clock(span.start)} to {clock(span.end)}"
     )
@@ -327,8 +322,6 @@ def _stretch(lane: str, span: Span) -> str:
 
 def _line(row: Mapping[str, Any], axes: SweepAxes) -> str:
     """What a sweep's table says of a run."""
-    from runner.cli.progress import clock
-
     energy, error, spread = (number(row.get(name)) for name in ("energy", "error", "stddev"))
     usage, cost = number(row.get("usage_seconds")), number(row.get("cost"))
     lines = [f"<b>{_safe(row.get('run'))}</b>"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from runner.display.words import clock
 from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.log import of, remembered
 from runner.review.figures.canvas import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas, time_scale
@@ -294,8 +295,6 @@ def mark_colour(mark: Mark) -> str:
 def _legend(figure: Figure, timeline: Timeline) -> None:
     """Colours with their totals, so that the answer can be read without measuring bars."""
     from matplotlib.patches import Patch
-
-    from runner.cli.progress import clock
 
     handles = []
     for colours in (ACTIVITIES, STATES):

@@ -2,63 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
-from rich.text import Text
 
-from runner.cli.terminal import reader
+from runner.display.live import LiveLine, rows, terminal
+from runner.display.words import clock, energy_lines, outside_in_words
 from runner.record.events import Evaluation, Event, JobCompleted
-from runner.run.results import RunResult, energy_lines, outside_in_words
-
-REFRESH = 0.1
-"""Seconds between two updates of the progress line."""
-PLAIN_INTERVAL = 5.0
-"""Seconds between two lines where the output is not a terminal."""
-
-
-class LiveLine(ABC):
-    """One line of a terminal, drawn anew while something goes on; a line now and then where it is not a terminal."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(file=reader(sys.stderr))
-        self._started = self._shown = time.monotonic()
-        self._live: Live | None = None
-
-    def __enter__(self) -> Self:
-        if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
-            self._live.start()
-        return self
-
-    def __exit__(self, *exit_details: object) -> None:
-        if self._live is not None:
-            self._live.stop()
-
-    @abstractmethod
-    def line(self, now: float) -> str:
-        """What it says at a moment of the monotonic clock."""
-
-    def draw(self) -> None:
-        """Show the line, unless it was shown just before."""
-        now = time.monotonic()
-        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
-            return
-        self._shown = now
-        if self._live is not None:
-            self._live.update(Text(self.line(now)), refresh=True)
-        else:
-            self.say(self.line(now))
-
-    def say(self, text: str) -> None:
-        """Print a line that stays, above the one that changes."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+from runner.run.results import RunResult
 
 
 class Progress(LiveLine):
@@ -100,21 +54,6 @@ class Progress(LiveLine):
             left = (now - self._started) / self._evaluations * (self._limit - self._evaluations)
             text += f"  at most {clock(max(left, 0))} left"
         return text
-
-
-def clock(seconds: float) -> str:
-    """Seconds as a person reads them: 41.2 s, 3 min 20 s, 2 h 05 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def terminal() -> Console:
-    """Standard output; where it is not a terminal, no line is folded, so that a command in it can be copied."""
-    return Console(file=reader(sys.stdout), width=None if sys.stdout.isatty() else 10_000)
 
 
 def summary(
@@ -182,13 +121,3 @@ MOST_PARAMETERS = 16
 
 def _without_spreads(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in row if name.split()[-1] != "stddev"} for row in content]
-
-
-def rows(content: list[dict[str, Any]]) -> Table:
-    """A table of dictionaries with the same keys."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    for name in content[0]:
-        table.add_column(str(name), justify="right" if isinstance(content[0][name], int | float) else "left")
-    for row in content:
-        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()))
-    return table

@@ -1,0 +1,73 @@
+"""A line of a terminal that changes while something goes on, and tables."""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from typing import Any, Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from runner.display.stream import reader
+
+REFRESH = 0.1
+"""Seconds between two updates of the progress line."""
+PLAIN_INTERVAL = 5.0
+"""Seconds between two lines where the output is not a terminal."""
+
+
+class LiveLine(ABC):
+    """One line of a terminal, drawn anew while something goes on; a line now and then where it is not a terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(file=reader(sys.stderr))
+        self._started = self._shown = time.monotonic()
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *exit_details: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @abstractmethod
+    def line(self, now: float) -> str:
+        """What it says at a moment of the monotonic clock."""
+
+    def draw(self) -> None:
+        """Show the line, unless it was shown just before."""
+        now = time.monotonic()
+        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
+            return
+        self._shown = now
+        if self._live is not None:
+            self._live.update(Text(self.line(now)), refresh=True)
+        else:
+            self.say(self.line(now))
+
+    def say(self, text: str) -> None:
+        """Print a line that stays, above the one that changes."""
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+
+def terminal() -> Console:
+    """Standard output; where it is not a terminal, no line is folded, so that a command in it can be copied."""
+    return Console(file=reader(sys.stdout), width=None if sys.stdout.isatty() else 10_000)
+
+
+def rows(content: list[dict[str, Any]]) -> Table:
+    """A table of dictionaries with the same keys."""
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in content[0]:
+        table.add_column(str(name), justify="right" if isinstance(content[0][name], int | float) else "left")
+    for row in content:
+        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()))
+    return table

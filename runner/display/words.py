@@ -1,0 +1,102 @@
+"""What is said of times, energies and states, wherever it is shown: terminal, report, MLflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runner.hamiltonian.declared import HARTREE
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads them: 41.2 s, 3 min 20 s, 2 h 05 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
+    """An energy's distance from the exact one: of Hartree in mHa, of anything else in its own unit and relative.
+
+    Args:
+        error: energy − exact.
+        exact: what it should have been.
+        unit: what the Hamiltonian's energies are in.
+    """
+    if unit == HARTREE:
+        return f"{1000 * error:+.3f} m{HARTREE}"
+    return (
+        f"{error:+.3g}"
+        + (f" {unit}" if unit else "")
+        + (f" ({100 * abs(error / exact):.2g} %)" if exact else "")
+    )
+
+
+def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str, str, str]]:
+    """What is said of a run's energy, wherever it is shown: name, value and a note on each line.
+
+    Where shots measured it, its distance from the reference is in standard errors, and the exact energy at the same
+    parameters, where it is known, tells what is the optimizer's part of it. An energy that was picked from noisy ones
+    is compared with nothing.
+
+    Args:
+        result: the content of result.json; those of earlier releases say nothing of the kind of the energy.
+        unit: what the Hamiltonian's energies are in.
+    """
+    energy, reference, error, stddev, here = (
+        _number(result.get(name))
+        for name in ("energy", "reference_energy", "error", "stddev", "exact_energy")
+    )
+    kind = result.get("energy_kind")
+    if kind == "pick" and energy is not None:
+        return [
+            ("energy", f"{energy:.6f}", "the lowest of noisy evaluations, biased low: not measured afresh")
+        ]
+    lines = []
+    if energy is not None:
+        words = "" if error is None else error_in_words(error, reference, unit)
+        if stddev and error is not None:
+            words = f"{error / stddev:+.1f} σ from the reference"
+            words += "" if here is not None else f": {error_in_words(error, reference, unit)}"
+        elif error is not None:
+            words += " from the reference"
+        notes = [*(["without shot noise"] if kind == "exact" else []), *([words] if words else [])]
+        lines.append(("energy", f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else ""), ": ".join(notes)))
+    if here is not None and kind == "measured":
+        noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
+        note = f"at the same parameters without shot noise{noise}"
+        if reference is not None:
+            note += f": {error_in_words(here - reference, reference, unit)} from the reference"
+        lines.append(("exact here", f"{here:.6f}", note))
+    if reference is not None:
+        lines.append(("reference", f"{reference:.6f}", str(result.get("reference_note") or "")))
+    return lines
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def outside_in_words(
+    share: float | None, *, error: float | None = None, stddev: float | None = None, note: str | None = None
+) -> str:
+    """What is to be said of a state with other numbers of electrons than the reference; nothing where all is well.
+
+    Args:
+        share: probability of other numbers of electrons; None where it cannot be told.
+        error: energy − reference.
+        stddev: standard error of the energy.
+        note: where the reference is from.
+    """
+    words = ""
+    if share:
+        part = f"{100 * share:.3g} %" if share > 1e-6 else "less than 0.0001 %"
+        words = f"{part} of the state has other numbers of electrons: the ansatz does not keep them"
+    below = error is not None and error < -max(3 * (stddev or 0), 1e-6)
+    if below and (share or (share is None and ", sector " in (note or ""))):
+        words = words or "the ansatz may not keep the numbers of electrons"
+        words += "; so the energy lies below the sector's lowest"
+    return words + ("; ansatz=uccsd keeps them" if words else "")
