@@ -35,6 +35,8 @@ _MEMORY = 4096
 _HOME = "pauli_loops"
 _PART = 4e8
 """Multiplications and additions, about a tenth of a second, after which there is a look for signals."""
+_PIECE = 1 << 23
+"""Numbers of working memory that are touched at a time."""
 _BACKWARDS = 5
 """A gradient takes about so many times what a value takes."""
 _FAITHFUL = np.array([0.0, 0.0, 0.0, 1.0])
@@ -293,7 +295,7 @@ class PauliVectorKernel:
         ):
             size = 1 << (2 * max(self.num_qubits, 2))
             held["memory"] = np.empty(_MEMORY + 256 * core.turns)
-            held["kept"], held["bra"], held["bras"] = np.empty(needed), np.empty(size), np.empty(size)
+            held["kept"], held["bra"], held["bras"] = _room(needed), _room(size), _room(size)
         return held["memory"], held["kept"], held["bra"], held["bras"]
 
     def _buffers(self) -> tuple[NDArray, NDArray, NDArray, NDArray]:
@@ -301,7 +303,7 @@ class PauliVectorKernel:
         held: dict[str, Any] = self._local.__dict__
         if "buffers" not in held:
             size = 1 << (2 * max(self.num_qubits, 2))
-            held["buffers"] = np.empty(size), np.empty(size), np.empty(304, dtype=np.int64), np.empty(_MEMORY)
+            held["buffers"] = _room(size), _room(size), np.empty(304, dtype=np.int64), np.empty(_MEMORY)
         return held["buffers"]
 
 
@@ -427,6 +429,15 @@ def _reading(confusion: NDArray | None) -> NDArray:
         return _FAITHFUL
     zero, one = confusion[:, 0] - confusion[:, 1]
     return np.array([(zero + one) / 2, 0.0, 0.0, (zero - one) / 2])
+
+
+def _room(size: int) -> NDArray:
+    """Working memory; the system hands out gigabytes in seconds, so they are asked for piece by piece."""
+    array = np.empty(size)
+    for start in range(0, size, _PIECE):
+        pause()
+        array[start : start + _PIECE] = 0.0
+    return array
 
 
 def _portions(costs: Sequence[float]) -> list[slice]:
