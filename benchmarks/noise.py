@@ -95,7 +95,7 @@ def gradient(qubits: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure and print."""
-    h4 = compose("hamiltonian=h4").hamiltonian.build().to_operator()
+    h4 = compose("hamiltonian=h4").hamiltonian.build()
     rows = {
         "4, 3 bases": energies(heisenberg(4), rounds=9, trajectories=False),
         "8, 3 bases": energies(heisenberg(8), rounds=3, trajectories=False),

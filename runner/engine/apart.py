@@ -6,6 +6,7 @@ this process does.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -85,8 +86,10 @@ class Apart:
             env={**os.environ, "PYTHONPATH": paths},
             start_new_session=True,  # Ctrl-C at the terminal is for this process, which ends the other
         )
+        atexit.register(self._end)
 
     def _end(self) -> None:
+        atexit.unregister(self._end)
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

@@ -177,6 +177,11 @@ class EstimatorPlan:
                 16 << size, f"a state vector of {size} qubits"
             )  # at the least: the kernel has a copy of it
 
+    def simulation(self, shots: int | None) -> str | None:
+        """How its largest noisy or branching part is simulated, and why, in words; None where there is none."""
+        noisy = self._noisy or not self.classification.unitary
+        return self._readout.simulation(shots) if noisy else None
+
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
         if self._no_gradient_because:
@@ -423,6 +428,11 @@ class Readout:
                     expectation *= found[piece][index]
             result += each_times(expectation, self._coefficients[:, group].T)
         return result
+
+    def simulation(self, shots: int | None) -> str | None:
+        """How the largest piece that is not a state vector is simulated, in words; None where there is none."""
+        said = [(len(piece.qubits), piece.simulation(shots)) for piece in self._pieces]
+        return max(((size, words) for size, words in said if words is not None), default=(0, None))[1]
 
     @property
     def differentiable(self) -> bool:

@@ -49,6 +49,9 @@ class Moment:
         """How exact values are computed."""
         return self._evolution.plan.exact_method
 
+    def simulation(self, shots: int | None) -> str | None:
+        """None: nothing is noisy."""
+
     def require(self, *, exact: bool) -> None:
         """Refuse nothing: the memory was asked for when the circuit was compiled."""
 

@@ -22,10 +22,11 @@ from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, m
 from runner.engine.schedule import Schedule, as_superoperators
 from runner.errors import ConfigError
 
-MAX_DENSITY_QUBITS = 8
-"""Up to this many connected qubits circuits that branch are followed as density matrices."""
 MAX_COURSES = 22
-"""Up to this many qubits, measurements and resets together every course of a branching circuit is followed."""
+"""Up to this many qubits, measurements and resets together every course of a branching circuit is followed: 2^26
+numbers are the most that `Branching` holds, and a step makes copies."""
+USUAL_SHOTS = 4096
+"""Shots by which a Sampler's plan, which is made before it knows them, weighs courses against trajectories."""
 _LARGEST_TABLE = 26
 _FEW_OUTCOMES = 64
 """Up to this many outcomes are counted at once, however few shots there are."""
@@ -33,6 +34,8 @@ _SHOTS_PER_OUTCOME = 8
 """From this many shots for each outcome on they are counted at once."""
 _KERNEL_SECONDS = 0.3e-9
 """What the noisy kernel takes for a multiplication and addition; these only serve to compare ways with each other."""
+_COURSE_SECONDS = 30e-9
+"""… a step of a circuit that branches on one entry of one course's density matrix …"""
 _DENSITY_SECONDS = 4e-9
 """… Aer for one instruction with its noise on one entry of a density matrix …"""
 _AMPLITUDE_SECONDS = 3e-9
@@ -187,6 +190,28 @@ class Piece:
         if shots is None or not self.has_tables or not self._noisy or self._options.method != "automatic":
             return self.has_tables
         return self._density_seconds <= shots * self._trajectory_seconds
+
+    def simulation(self, shots: int | None) -> str | None:
+        """How the noisy piece is simulated, and why, in words; None where nothing is noisy."""
+        if not self._noisy or self._bare:
+            return None
+        size = len(self.qubits)
+        where = "the compiled kernel" if self._pauli is not None else "Aer"
+        if not self.tabulates(shots):
+            if self._options.method not in ("automatic", "density_matrix"):
+                return f"trajectories of {size} qubits on Aer, as method {self._options.method} says"
+            if not self.has_tables:
+                return f"trajectories of {size} qubits on Aer, for a density matrix has no room here"
+            return (
+                f"trajectories of {size} qubits on Aer, {(shots or 1) * self._trajectory_seconds:.2g} s each by "
+                f"estimate, where a density matrix takes {self._density_seconds:.2g} s"
+            )
+        words = (
+            f"a density matrix of {size} qubits on {where}, {self._density_seconds:.2g} s each by estimate"
+        )
+        if shots is None or self._options.method != "automatic":
+            return words
+        return f"{words}, where trajectories take {shots * self._trajectory_seconds:.2g} s"
 
     @property
     def _density_bytes(self) -> int:
@@ -493,6 +518,14 @@ class BranchingPiece(Piece):
     _pauli = None
     differentiable = False
 
+    def simulation(self, shots: int | None) -> str | None:
+        """How it is simulated, in words."""
+        size = len(self.qubits)
+        if self.tabulates(shots):
+            kind = "mixtures of state vectors" if self._pure else "density matrices"
+            return f"every course of {size} qubits that are measured, reset or branched on as {kind}"
+        return f"trajectories of {size} qubits that are measured, reset or branched on, on Aer"
+
     @cached_property
     def has_tables(self) -> bool:
         """Is every course followed, instead of trajectories sampled?"""
@@ -501,9 +534,12 @@ class BranchingPiece(Piece):
             return False
         if self._pure:
             return size + self._splits <= MAX_COURSES
-        remembered = min(self._splits, self.circuit.num_clbits)
-        small = size <= MAX_DENSITY_QUBITS or self._options.method == "density_matrix"
-        return small and 2 * size + remembered <= MAX_COURSES + 4
+        return 2 * size + self._remembered <= MAX_COURSES + 4
+
+    @property
+    def _remembered(self) -> float:
+        """How many classical bits tell courses from each other at most."""
+        return min(self._splits, self.circuit.num_clbits)
 
     def require_analytic(self) -> None:
         """Refuse exact values where there are only trajectories, or too little memory.
@@ -522,7 +558,7 @@ class BranchingPiece(Piece):
         many = f"{self._splits:g}" if self._splits < math.inf else "any number of"
         raise ConfigError(
             "exact values of a circuit that measures, resets or branches take at most "
-            f"{MAX_DENSITY_QUBITS} connected qubits, or {MAX_COURSES} together with measurements and resets, "
+            f"{MAX_COURSES} qubits, measurements and resets together, or {MAX_COURSES // 2 + 2} qubits with noise, "
             f"got {len(self.qubits)} with {many}; take estimator=shots"
         )
 
@@ -548,9 +584,16 @@ class BranchingPiece(Piece):
         begin = (Ensemble if self._pure else Density).zero(len(self.qubits))
         return Branching(bound, self._gate_noise, begin, remember=remember)
 
-    def tabulates(self, shots: int | None) -> bool:  # noqa: ARG002 - courses are followed wherever they can be
-        """Is every course followed, instead of trajectories sampled?"""
-        return self.has_tables
+    def tabulates(self, shots: int | None) -> bool:
+        """Is every course followed, instead of trajectories sampled? Vectors are wherever they can be."""
+        if shots is None or not self.has_tables or self._pure or self._options.method != "automatic":
+            return self.has_tables
+        return self._density_seconds <= shots * self._trajectory_seconds
+
+    @property
+    def _density_seconds(self) -> float:
+        """About how long all courses of one parameter set take."""
+        return _COURSE_SECONDS * self._num_steps * 2.0 ** (2 * len(self.qubits) + self._remembered)
 
     def _state_bytes(self, *, tables: bool) -> int:  # noqa: ARG002 - only asked for tables
         size = len(self.qubits)
@@ -574,7 +617,7 @@ class BranchingPiece(Piece):
 
     def require_sampled(self) -> None:
         """Refuse trajectories that take more memory than there is; Clifford circuits take next to none."""
-        if self.has_tables:
+        if self.tabulates(USUAL_SHOTS):
             self._require_memory(tables=True)
         elif (
             self._options.method in ("automatic", "statevector")

@@ -18,7 +18,16 @@ from runner.engine.classification import Classification, classify
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
 from runner.engine.identity import canonical_text, digest_of
-from runner.engine.measurement import Basis, BranchingPiece, Piece, SimulationOptions, draw, pieces_of, stream
+from runner.engine.measurement import (
+    USUAL_SHOTS,
+    Basis,
+    BranchingPiece,
+    Piece,
+    SimulationOptions,
+    draw,
+    pieces_of,
+    stream,
+)
 from runner.engine.memory import require
 from runner.engine.noise import is_factorable, restrict, with_relaxation
 from runner.errors import ConfigError
@@ -129,7 +138,7 @@ class SamplerPlan:
         if not self._anatomy.dynamic:
             return self._anatomy, [], nothing
         apart, groups = dynamic_groups(self._anatomy)
-        followed = [group for group in groups if self._branching(group).has_tables]
+        followed = [group for group in groups if self._branching(group).tabulates(USUAL_SHOTS)]
         rest = [group for group in groups if group not in followed]
         return apart, followed, together(rest) if rest else nothing
 

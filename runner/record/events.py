@@ -194,6 +194,8 @@ class RunStarted(Event):
     """Process."""
     idle_qubits: str | None = None
     """What becomes of qubits that wait; None where nothing is noisy."""
+    simulation: str | None = None
+    """How noise or branches were simulated, and why, in words; None where there were none."""
     energy_unit: str | None = None
     """What energies are in: Ha, J, …; None where the Hamiltonian does not say."""
     parent: str | None = None

@@ -92,6 +92,8 @@ def run(
             where: dict[str, Any] = {} if sweep is None else {"parent": sweep.name}
             if (idle := preparation.backend.idle_qubits) is not None:
                 where["idle_qubits"] = idle
+            if preparation.simulation is not None:
+                where["simulation"] = preparation.simulation
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
                 where["energy_unit"] = unit
             journal.write(
@@ -236,6 +238,7 @@ class _Execution:
                 unit=self.config.hamiltonian.energy_unit,
                 read=self._read(preparation.problem),
                 idle=preparation.backend.idle_qubits,
+                simulation=preparation.simulation,
                 exact=self.config.estimator.precision == 0,
             )
         return result

@@ -47,6 +47,8 @@ class Preparation:
         )
         self.backend: Backend = config.backend.build(self.service)
         self.problem: Problem | None = None
+        self.simulation: str | None = None
+        """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
         if config.experiment.needs_problem:
             from runner.run.problem import Problem
 
@@ -89,7 +91,8 @@ class Preparation:
                 "or gradient=parameter_shift",
                 key="gradient",
             )
-        self._first_shots(plan)
+        shots = self._first_shots(plan)
+        self.simulation = plan.simulation(None if config.estimator.precision == 0 else shots)
         self._check_time(plan)
 
     def _first_shots(self, plan: Plan) -> int:

@@ -64,6 +64,7 @@ def summary(
     unit: str | None,
     read: str | None = None,
     idle: str | None = None,
+    simulation: str | None = None,
     exact: bool = False,
 ) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
@@ -75,6 +76,7 @@ def summary(
         unit: what energies are in.
         read: how the file of the Hamiltonian was understood.
         idle: what becomes of qubits that wait; None where nothing is noisy.
+        simulation: how noise or branches were simulated, and why; None where there were none.
         exact: the values have no standard errors, and none is printed.
     """
     console = terminal()
@@ -95,6 +97,8 @@ def summary(
         table.add_row("sector", words)
     if idle is not None:
         table.add_row("noise", f"idle qubits {idle}")
+    if simulation is not None:
+        table.add_row("simulated", simulation)
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
     for session in sessions:
         table.add_row("session", f"{session['id']}  {session['status'].lower()}: {session['reason']}")

@@ -55,6 +55,10 @@ class Plan(Protocol):
         """How exact values are computed; None where they are not."""
         ...
 
+    def simulation(self, shots: int | None) -> str | None:
+        """How noise or branches are simulated, and why, in words; None where there are none. `shots` None: exactly."""
+        ...
+
     def require(self, *, exact: bool) -> None:
         """Refuse what cannot be evaluated.
 

@@ -55,6 +55,9 @@ class _Plan:
     def require(self, *, exact: bool) -> None:
         """Everything can be evaluated."""
 
+    def simulation(self, shots: int | None) -> str | None:
+        """Nothing is noisy."""
+
     def gradient(self, values: Any) -> Any:
         """Ones."""
         return np.zeros(values.shape[:-1]), np.ones(values.shape)
