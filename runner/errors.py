@@ -15,7 +15,7 @@
         │   └── JobMaxTimeError     it ran past its own time limit (code 1305)
         ├── JobCancelledError       the result of a job that was cancelled
         └── PlanError               the plan does not allow it (code 1352)
-    Interrupted                     SIGINT, SIGTERM or SIGHUP was seen at a job boundary; exit 130, 143 or 129
+    Interrupted                     SIGINT, SIGTERM or SIGHUP was seen, between jobs or in one; exit 130, 143 or 129
     ConfigWarning                   runs, but probably not as it was meant (a warning)
 """
 

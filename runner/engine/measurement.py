@@ -437,9 +437,9 @@ class Piece:
         for own, measured, mask in zip(weights, self.measured, masks, strict=True):
             places = mask @ (1 << np.arange(mask.shape[1], dtype=np.int64))
             dense = np.zeros((*own.shape[:2], 1 << len(measured)))
-            np.add.at(dense, (slice(None), slice(None), places), own)
+            np.add.at(dense.T, places, own.T)
             spread.append(dense)
-        return self._made_noisy.gradients(values, spread)  # type: ignore[no-any-return]  # asked for by `differentiable`
+        return self._made_noisy.gradients(values, spread)
 
     def probabilities(self, values: NDArray) -> list[NDArray]:
         """Per basis, the probabilities of the outcomes as read, (B, 2^k)."""

@@ -14,8 +14,8 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
 from runner.declare.backend import NoisyBackend
-from runner.engine import Engine, estimator, measurement, memory, sampler
-from runner.engine.kernel import program, state_vector
+from runner.engine import Engine, aer, estimator, measurement, memory, sampler
+from runner.engine.kernel import pauli_vector, program, state_vector
 from runner.errors import ConfigError
 
 
@@ -70,7 +70,7 @@ class Asked:
 
     def listen(self, patch: Any) -> None:
         """Take the place of `require` everywhere."""
-        for module in (memory, estimator, measurement, sampler, state_vector, program):
+        for module in (memory, estimator, measurement, sampler, state_vector, pauli_vector, program):
             patch(module, "require", self)
 
 
@@ -83,6 +83,7 @@ def _measure(case: Case, answer: Any) -> None:
     """In a process of its own: the most that was asked for, and how much the process grew at its largest."""
     asked = Asked()
     asked.listen(setattr)
+    aer.LONG = float("inf")  # in this process, whose growth is measured
     case.carry_out(qubits=5)  # loads and compiles
     asked.amounts.clear()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
@@ -121,6 +122,10 @@ def measured(case: Case) -> tuple[int, int]:
         Case(qubits=22, engine="aer", sets=4, does=("sample",)),
         Case(qubits=12, engine="aer", noisy=True, method="density_matrix", does=("shots",)),
         Case(qubits=24, engine="aer", noisy=True, does=("few",)),
+        Case(qubits=12, noisy=True),
+        Case(qubits=12, noisy=True, method="density_matrix", does=("sample",)),
+        Case(qubits=11, noisy=True, sets=2, threads=2, does=("gradient",)),
+        Case(qubits=12, noisy=True, does=("gradient",)),
     ],
     ids=str,
 )
@@ -138,6 +143,8 @@ def test_G13_what_is_asked_for_is_what_is_used(case: Case) -> None:
         Case(qubits=18, sets=2),
         Case(qubits=18, does=("gradient",)),
         Case(qubits=18, sets=2, does=("sample",)),
+        Case(qubits=9, noisy=True),
+        Case(qubits=9, noisy=True, does=("gradient",)),
     ],
     ids=str,
 )
@@ -167,6 +174,8 @@ def test_G13_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest
         Case(qubits=17, sets=8, does=("sample",)),
         Case(qubits=19, engine="aer"),
         Case(qubits=10, engine="aer", noisy=True, method="density_matrix"),
+        Case(qubits=10, noisy=True),
+        Case(qubits=9, noisy=True, does=("gradient",)),
     ):
         with pytest.raises(ConfigError, match=r"needs .* MiB, more than 70% of the 8\.0 MiB that are free"):
             case.carry_out()

@@ -149,7 +149,7 @@ class PauliVectorKernel:
             spread = np.broadcast_to(own, (sets, *own.shape[1:])) if len(own) > 1 else own
             work = self._gradients_of(core, arrays, None if len(own) > 1 else own)
             tables = (inputs, result, slopes, spread) if len(own) > 1 else (inputs, result, slopes)
-            self._in_threads(work, *tables)
+            self._in_threads(work, *tables, each=self._gradient_bytes(core))
         repeated = values if observables == 1 else np.repeat(values, observables, axis=0)
         by_parameter = self._angles.pull_back(repeated, slopes.reshape(sets * observables, -1))
         return result, by_parameter.reshape(sets, observables, -1)
@@ -213,9 +213,13 @@ class PauliVectorKernel:
                     memory,
                 )  # fmt: skip
 
+    def _gradient_bytes(self, core: _Core) -> int:
+        """The vector, its transpose, the levels of both, and the vectors before each block."""
+        return 2 * self.state_bytes + 8 * int(core.places[-1])
+
     def _require_gradient(self, core: _Core) -> None:
         if "kept" not in self._local.__dict__:
-            needed = self.missing_bytes + self.state_bytes + 8 * int(core.places[-1])
+            needed = self.missing_bytes - self.state_bytes + self._gradient_bytes(core)
             require(needed, f"an adjoint gradient of {self.num_qubits} noisy qubits")
 
     def _inputs(self, values: NDArray) -> tuple[NDArray, tuple[NDArray, NDArray, NDArray]]:
@@ -272,15 +276,14 @@ class PauliVectorKernel:
                 )  # fmt: skip
         kernel.loop("pauli_join", _HOME)(state, core.digits, self.num_qubits)
 
-    def _in_threads(self, work: Callable[..., None], *tables: NDArray) -> None:
+    def _in_threads(self, work: Callable[..., None], *tables: NDArray, each: int | None = None) -> None:
         """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
         workers = min(self._threads, len(tables[0]))
         if workers <= 1:
             work(*tables)
             return
-        require(
-            workers * self.state_bytes, f"{workers} density matrices of {self.num_qubits} qubits at a time"
-        )
+        needed = workers * (self.state_bytes if each is None else each)
+        require(needed, f"{workers} density matrices of {self.num_qubits} qubits at a time")
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(work, *(np.array_split(table, workers) for table in tables)))
 
