@@ -7,6 +7,8 @@ from runner.ansatz.gates import GateList
 from runner.ansatz.layered import EfficientSU2, NLocal, RealAmplitudes
 from runner.ansatz.start import AnsatzConfig
 
+__all__ = ["SCHEMAS", "AnsatzConfig"]
+
 SCHEMAS: dict[str, type[AnsatzConfig]] = {
     "efficient_su2": EfficientSU2,
     "real_amplitudes": RealAmplitudes,

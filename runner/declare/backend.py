@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.declare.checks import require_choice, require_range
 from runner.errors import ConfigError
@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from runner.declare.config import RunConfig
     from runner.runtime import LocalRuntimeService
+    from runner.services.ibm import IbmService
     from runner.services.local import LocalService
     from runner.services.protocol import Backend, Service
+
+Scheduled = TypeVar("Scheduled", bound="BackendV2")
 
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
 ENGINES = ("auto", "aer", "kernel")
@@ -66,7 +69,7 @@ class BackendConfig:
         """Why no circuit of such a backend is scheduled, whatever its target; None where that is for it to say."""
         return None
 
-    def _require_schedule(self, backend: BackendV2) -> BackendV2:
+    def _require_schedule(self, backend: Scheduled) -> Scheduled:
         """The backend, unless idle qubits are to decay on it and cannot.
 
         Raises:
@@ -316,7 +319,7 @@ class IbmBackend(BackendConfig):
             options=options,
         )
 
-    def build(self, service: Any) -> Backend:
+    def build(self, service: IbmService | LocalRuntimeService) -> Backend:
         """The machine; for a forecast, its likeness in the local runtime."""
         from runner.services.ibm import IbmService, connect
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 from runner.ansatz import AnsatzConfig
 from runner.declare import messages
@@ -45,6 +45,8 @@ VALUES = frozenset(item.name for item in fields(RunConfig)) - frozenset(GROUPS)
 
 _lock = threading.RLock()
 _loaders: dict[tuple[Path, ...], ConfigLoader] = {}
+Base = TypeVar("Base")
+
 _remembered: dict[tuple[Any, ...], DictConfig] = {}
 
 
@@ -317,7 +319,8 @@ class Composer:
         from omegaconf import OmegaConf
 
         if "schema" not in changes:
-            return self._choice((f"{group}={name}",))[group].copy()
+            alone: DictConfig = self._choice((f"{group}={name}",))[group].copy()
+            return alone
         given, known = changes["schema"], registered()[group]
         schema, values = (
             next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else (given, {})
@@ -325,7 +328,8 @@ class Composer:
         require_choice(f"{group}.schema", str(schema), list(known))
         node: DictConfig = OmegaConf.structured(known[schema])
         with messages.translated(self.folders):
-            return OmegaConf.merge(node, values, {"name": name})  # type: ignore[return-value]
+            merged = OmegaConf.merge(node, values, {"name": name})
+        return cast("DictConfig", merged)
 
     def _write_out(self, composed: DictConfig) -> None:
         """Check the choices that the experiment names, and write out those of further folders: a resumed run has none.
@@ -650,7 +654,7 @@ def _of_the_choices(config: DictConfig, overrides: Overrides) -> dict[str, str]:
     }
 
 
-def _is(cls: Any, base: type[Base]) -> TypeGuard[type[Base]]:
+def _is(cls: object, base: type[Base]) -> TypeGuard[type[Base]]:
     return isinstance(cls, type) and issubclass(cls, base)
 
 

@@ -175,7 +175,7 @@ def _typed(group: str, name: str, cls: Any, origin: str) -> type[Any]:
     Raises:
         ConfigError: it is no dataclass, or a run would not know what to ask of it.
     """
-    base = get_type_hints(RunConfig)[group]
+    base: type[Any] = get_type_hints(RunConfig)[group]
     if isinstance(cls, type) and is_dataclass(cls):
         cls = adopted(cls) if group == "hamiltonian" else cls
         if base is Any or issubclass(cls, base):

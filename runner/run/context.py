@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.declare.config import RunConfig
 from runner.errors import RunnerError, RuntimeSessionError, StorageError
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
 
-    from runner.services.protocol import Backend, Primitive, Service, Session
+    from runner.optimizer import OptimizerConfig
+    from runner.services.protocol import Backend, Job, Primitive, Service, Session
+
+Numbers = TypeVar("Numbers")
 
 MOST_CANDIDATES = 3
 """Points that a minimization may propose: its own answer, a mean, and the best seen."""
@@ -72,7 +75,7 @@ class Lab:
         """Every minimization so far met its own criterion; None before the first."""
         self._lock = threading.Lock()
         self._expired = False
-        self._primitives: dict[tuple[str, str, int], Any] = {}
+        self._primitives: dict[tuple[str, str, int], Primitive] = {}
         self._workloads: list[Workload] = []
         self._afresh: Workload | None = None
         self._kept: dict[str, tuple[float, float]] = {}
@@ -192,7 +195,9 @@ class Lab:
         """The jobs of session.json, in the order of their submission; there may be very many."""
         return map(_ledger_line, self._service.jobs(limit=None, descending=False))
 
-    def objective(self, workload: Workload, *terms: Term, optimizer: Any = None) -> Objective:
+    def objective(
+        self, workload: Workload, *terms: Term, optimizer: OptimizerConfig | None = None
+    ) -> Objective:
         """The energy that jobs of `workload` evaluate: the problem's, or a weighted sum of expectation values.
 
         Args:
@@ -213,7 +218,7 @@ class Lab:
     def minimize(
         self,
         workload: Workload,
-        optimizer: Any,
+        optimizer: OptimizerConfig,
         *,
         energy: EnergyFunction | None = None,
         start: np.ndarray | None = None,
@@ -481,9 +486,9 @@ class Lab:
         self,
         workload: str,
         kind: str,
-        submit: Callable[[Any, dict[str, Any]], Any],
-        answer: Callable[[Any], Any] = lambda job: job.result(),
-    ) -> Any:
+        submit: Callable[[Any, dict[str, float]], Job],
+        answer: Callable[[Job], Numbers],
+    ) -> Numbers:
         """Submit one job and wait for its `answer`; the only door between experiments and the session.
 
         Raises:
@@ -500,7 +505,7 @@ class Lab:
             except RuntimeSessionError as error:
                 self._after_expiry(attempt, error)
 
-    def _precision(self, kind: str) -> dict[str, Any]:
+    def _precision(self, kind: str) -> dict[str, float]:
         precision = self.config.estimator.precision
         return {} if kind == "sampler" or precision is None else {"precision": precision}
 
@@ -530,7 +535,7 @@ class Lab:
         return self._primitives[key]
 
 
-def _ledger_line(job: Any) -> dict[str, Any]:
+def _ledger_line(job: Job) -> dict[str, Any]:
     """One job as session.json lists it; times in seconds on the session's clock."""
     record = job.record
     return {

@@ -157,4 +157,5 @@ def spsa_points(values: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarra
 
 def spsa_gradient(energies: np.ndarray, direction: np.ndarray) -> np.ndarray:
     """The estimate, shape (P,), from the energies at the three points of `spsa_points`."""
-    return (energies[1] - energies[2]) / (2 * SPSA_STEP) * direction
+    slope: float = (energies[1] - energies[2]) / (2 * SPSA_STEP)
+    return slope * direction

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
-    from runner.services.protocol import Planner
+    from runner.services.protocol import Job, Planner
 
     Slope = tuple[float, np.ndarray, np.ndarray]
     """Energy, gradient and its standard errors, shape (P,) each."""
@@ -65,7 +65,7 @@ class Workload:
         """How many shots its energies take, where their standard error is declared."""
         self._lab = lab
 
-    def estimate(self, *pubs: tuple[Any, ...]) -> PrimitiveResult[Any]:
+    def estimate(self, *pubs: tuple[Any, ...]) -> PrimitiveResult:
         """Run one Estimator job in the session and wait for it."""
         choice = self.choice
         if choice is None:
@@ -76,9 +76,9 @@ class Workload:
         choice.learn(most, [shots * float(part.data.stds.max()) ** 2 for part in found])
         return found
 
-    def _estimate(self, pubs: list[tuple[Any, ...]]) -> PrimitiveResult[Any]:
+    def _estimate(self, pubs: list[tuple[Any, ...]]) -> PrimitiveResult:
         return self._lab.execute(
-            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options)
+            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _result
         )
 
     def values(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
@@ -93,10 +93,10 @@ class Workload:
             self.name, "estimator", lambda primitive, _: primitive.run_gradient(pubs), _numbers
         )
 
-    def sample(self, *pubs: tuple[Any, ...], shots: int | None = None) -> PrimitiveResult[Any]:
+    def sample(self, *pubs: tuple[Any, ...], shots: int | None = None) -> PrimitiveResult:
         """Run one Sampler job in the session and wait for it."""
         return self._lab.execute(
-            self.name, "sampler", lambda primitive, _: primitive.run(list(pubs), shots=shots)
+            self.name, "sampler", lambda primitive, _: primitive.run(list(pubs), shots=shots), _result
         )
 
     def pursue(self, objective: Any) -> None:
@@ -149,7 +149,11 @@ def _point(pubs: Sequence[tuple[Any, ...]]) -> np.ndarray | None:
     return values.reshape(1, -1) if values.ndim == 1 and values.size else None
 
 
-def _numbers(job: Any) -> Any:
+def _result(job: Job) -> PrimitiveResult:
+    return job.result()
+
+
+def _numbers(job: Job) -> list[dict[str, np.ndarray]]:
     """What the job gives, without the containers, which take as long as a small simulation."""
     return job.numbers()
 

@@ -54,7 +54,8 @@ class Overlap:
 
         def zeros(values: np.ndarray) -> np.ndarray:
             bits = workload.sample((measured, values[:, kept]))[0].data.meas
-            return (bits.array == 0).all(axis=-1).mean(axis=-1)
+            shares: np.ndarray = (bits.array == 0).all(axis=-1).mean(axis=-1)
+            return shares
 
         return cls(zeros)
 

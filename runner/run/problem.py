@@ -168,7 +168,8 @@ def _program(circuit: QuantumCircuit) -> str:
 
     from runner.engine.classification import names_of, with_names
 
-    text, names = qasm3.dumps(with_names(circuit)), names_of(circuit)
+    text: str = qasm3.dumps(with_names(circuit))
+    names = names_of(circuit)
     if sorted(re.findall(r"(?m)^input .* (\S+);$", text)) != sorted(names):
         return text
     declared = iter(names)

@@ -11,7 +11,20 @@ Modules, from the inside out: `machine` (the rules), `timeline` (who may move th
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.runtime.backends import LocalBackend
+    from runner.runtime.clock import VirtualClock, WallClock
+    from runner.runtime.cost import CostModel, QueueDelay
+    from runner.runtime.duration import parse_duration
+    from runner.runtime.job import RuntimeJob
+    from runner.runtime.plan import PLANS, Plan
+    from runner.runtime.primitives import EstimatorV2, SamplerV2
+    from runner.runtime.seeds import derive_seed
+    from runner.runtime.service import LocalRuntimeService
+    from runner.runtime.session import Batch, Session
+    from runner.runtime.workloads import workload
 
 _HOMES = {
     "Batch": "session",
@@ -32,10 +45,27 @@ _HOMES = {
     "workload": "workloads",
 }
 
-__all__ = sorted(_HOMES)
+__all__ = [
+    "PLANS",
+    "Batch",
+    "CostModel",
+    "EstimatorV2",
+    "LocalBackend",
+    "LocalRuntimeService",
+    "Plan",
+    "QueueDelay",
+    "RuntimeJob",
+    "SamplerV2",
+    "Session",
+    "VirtualClock",
+    "WallClock",
+    "derive_seed",
+    "parse_duration",
+    "workload",
+]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import the module that holds `name` the first time it is asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module 'runner.runtime' has no attribute {name!r}")

@@ -407,7 +407,8 @@ def _values(values: Any, circuit: QuantumCircuit, parameters: int) -> NDArray[np
         raise ConfigError(
             f"the circuit has {parameters} parameters, but {bindings.num_parameters} were given"
         )
-    return bindings.as_array(circuit.parameters)
+    bound: NDArray[np.float64] = bindings.as_array(circuit.parameters)
+    return bound
 
 
 def _broadcast(observables: tuple[int, ...], batch: tuple[int, ...]) -> tuple[int, ...]:

@@ -211,8 +211,7 @@ class LocalRuntimeService:
 
     def present_details(self, session: SessionRecord) -> dict[str, Any]:
         """Return its `details` at the present time."""
-        found: dict[str, Any] = self.timeline.act(lambda: self.details(session))
-        return found
+        return self.timeline.act(lambda: self.details(session))
 
     def details(self, session: SessionRecord) -> dict[str, Any]:
         """Return the fifteen facts of `Session.details()` (S20)."""
@@ -333,7 +332,8 @@ class LocalRuntimeService:
         """Return a job by id."""
         if job_id not in self.machine.jobs:
             raise RuntimeSessionError(f"Job not found: {job_id}")
-        return self.machine.jobs[job_id].payload
+        held: RuntimeJob = self.machine.jobs[job_id].payload
+        return held
 
     def jobs(
         self,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qiskit.providers import BackendV2
 
@@ -17,6 +18,8 @@ from runner.runtime.service import LocalRuntimeService, bind
 if TYPE_CHECKING:
     from runner.runtime.backends import LocalBackend
     from runner.runtime.machine import SessionRecord
+
+Answer = TypeVar("Answer")
 
 
 class Session:
@@ -126,7 +129,8 @@ class Session:
 
     def backend(self) -> str:
         """Return the backend's name."""
-        return self._backend.name
+        name: str = self._backend.name
+        return name
 
     def status(self) -> str | None:
         """Return `Pending`, `In progress, accepting new jobs`, `In progress, not accepting new jobs` or
@@ -159,7 +163,7 @@ class Session:
         """
         return self._look(self._service.details)
 
-    def _look(self, question: Any) -> Any:
+    def _look(self, question: Callable[[SessionRecord], Answer]) -> Answer | None:
         if (record := self._record) is None:
             return None
         return self._service.timeline.act(lambda: question(record))

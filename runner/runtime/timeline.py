@@ -15,12 +15,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from runner.errors import RuntimeSessionError
 from runner.record.events import Event, JobCompleted, SessionChanged
 from runner.runtime.clock import VirtualClock, WallClock
 from runner.runtime.machine import DONE, RUNNING, Job, Machine
+
+Answer = TypeVar("Answer")
 
 
 class Payload(Protocol):
@@ -182,7 +184,7 @@ class Timeline:
 
     # -- acting and looking -----------------------------------------------------------------------------
 
-    def act(self, action: Callable[[], Any]) -> Any:
+    def act(self, action: Callable[[], Answer]) -> Answer:
         """Do something to the machine at the present time, and tell what came of it."""
         with self.lock:
             self.catch_up()

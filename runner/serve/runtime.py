@@ -67,7 +67,9 @@ class Runtime:
         )
         self.pace = Pace(self._clock(session), build, workers=config.workers)
         self.service = self.pace.service
-        self.device: Device = describe(config.run.backend.build(self.service), config.run.backend)
+        backend = config.run.backend.build(self.service)
+        assert isinstance(backend, LocalBackend)
+        self.device: Device = describe(backend, config.run.backend)
         self.plan = self.service.plan
         self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
         self._programs = Programs(

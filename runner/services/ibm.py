@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import blake2b
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from runner.errors import (
     ConfigError,
@@ -98,6 +98,9 @@ class Times:
     """As the service tells it."""
     finished: float | None = None
     """As the service tells it."""
+
+
+Answer = TypeVar("Answer")
 
 
 class IbmService:
@@ -429,11 +432,13 @@ class IbmSession:
 
     def status(self) -> str | None:
         """What the client makes of the state."""
-        return patiently(self._client.status)
+        told: str | None = patiently(self._client.status)
+        return told
 
     def details(self) -> dict[str, Any] | None:
         """What the service knows of it."""
-        return patiently(self._client.details)
+        told: dict[str, Any] | None = patiently(self._client.details)
+        return told
 
     def usage(self) -> float | None:
         """Seconds charged so far."""
@@ -678,7 +683,7 @@ class IbmPool:
         self._threads.shutdown(wait=True)
 
 
-def patiently(ask: Callable[[], Any]) -> Any:
+def patiently(ask: Callable[[], Answer]) -> Answer:
     """Ask the service, again after ever longer pauses while it cannot be reached: the job goes on meanwhile."""
     from qiskit_ibm_runtime.api.exceptions import RequestsApiError
 
@@ -693,7 +698,7 @@ def patiently(ask: Callable[[], Any]) -> Any:
     raise AssertionError
 
 
-def _translated(ask: Callable[[], Any], *, keep: type[Exception] | tuple[()] = ()) -> Any:
+def _translated(ask: Callable[[], Answer], *, keep: type[Exception] | tuple[()] = ()) -> Answer:
     from qiskit_ibm_runtime.exceptions import IBMError
 
     try:

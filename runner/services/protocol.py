@@ -259,8 +259,11 @@ class Service(Protocol):
     """What is allowed, and what it costs."""
     price_per_second: float
     """USD per second of usage."""
-    cost: CostModel | None
-    """How long jobs keep the device; None where only the service knows."""
+
+    @property
+    def cost(self) -> CostModel | None:
+        """How long jobs keep the device; None where only the service knows."""
+        ...
 
     def open(self, backend: Any, mode: str, max_time: int | str | None = None) -> Any:
         """Open a `session` or a `batch`; in `job` mode the backend itself, which jobs are then submitted to."""

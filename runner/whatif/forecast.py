@@ -21,7 +21,7 @@ from runner.whatif.usual import Usual, recorded, rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.run.execution import Preparation
+    from runner.run.preflight import Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ class _Rehearsal:
 
     def __init__(self, config: RunConfig, *, limited: bool = True, how: str = "bound") -> None:
         from runner.optimizer import StopOptimization
-        from runner.run.execution import Preparation
+        from runner.run.preflight import Preparation
         from runner.run.signals import StopFlag
         from runner.whatif.rehearsal import (
             ForecastLab,
