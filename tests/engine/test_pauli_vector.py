@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from qiskit.circuit import ParameterVector, QuantumCircuit
 from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import SparsePauliOp
+from qiskit.transpiler import generate_preset_pass_manager
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
 from scipy.stats import chi2
 
-from runner.engine import Engine
+from runner.engine import DeviceNoise, Engine
 from runner.engine.measurement import Basis, basis_changes
 from tests.engine import noisy
 
@@ -139,6 +140,29 @@ def test_gradients_of_a_batch_over_pieces_that_nothing_connects() -> None:
         assert ev == pytest.approx(energy(row), abs=1e-12)
         assert slope == pytest.approx(differences, abs=1e-7)
         assert slope.tolist() == plan.gradient(row)[1].tolist()
+
+
+@pytest.mark.parametrize("name", ["fake_manila", "fake_torino"])
+def test_devices_with_waiting_qubits_equal_aer(name: str) -> None:
+    """Scheduled circuits whose bases let qubits wait differently, on a snapshot: Aer's density matrix per basis."""
+    provider = pytest.importorskip("qiskit_ibm_runtime.fake_provider")
+    backend = provider.FakeProviderForBackendV2().backend(name)
+    rng = np.random.default_rng(3)
+    ansatz = noisy.random_circuit(rng, 4, 14)
+    manager = generate_preset_pass_manager(1, backend=backend, seed_transpiler=1, initial_layout=[1, 0, 2, 3])
+    circuit = manager.run(ansatz)
+    labels = ["".join(rng.choice([*LETTERS, "I"], 4)) for _ in range(9)]
+    operator = SparsePauliOp([*labels, "XZZZ", "ZZZX"], rng.normal(size=11)).apply_layout(circuit.layout)
+    values = rng.uniform(-3, 3, (2, circuit.num_parameters))
+    seen = [
+        Engine(backend.target, DeviceNoise(backend), engine=engine, method="density_matrix")
+        .estimator_plan(circuit, operator)
+        .run(values, shots=None, seed=1)
+        .evs
+        for engine in ("kernel", "aer")
+    ]
+
+    assert seen[0] == pytest.approx(seen[1], abs=1e-12)
 
 
 def test_what_goes_wrong_right_before_reading_counts() -> None:
