@@ -35,7 +35,7 @@ class BackendConfig:
     method: str = "automatic"
     """Aer simulation method: automatic | statevector | density_matrix | matrix_product_state | stabilizer."""
     engine: str = "auto"
-    """auto | aer | kernel: auto and kernel take the compiled kernels wherever they can, with noise too, and Aer elsewhere."""
+    """auto | aer | kernel: auto and kernel take the compiled kernels wherever they can, noise included, else Aer."""
     threads: int = 1
     """Threads one simulation may use."""
     optimization_level: int = 1
