@@ -84,15 +84,16 @@ class BackendConfig:
             )
         return backend
 
-    def service(self, config: RunConfig, *, singly: bool = False, **live: Any) -> Service:
+    def service(self, config: RunConfig, *, singly: bool = False, fused: bool = True, **live: Any) -> Service:
         """The service that runs the jobs: the local runtime, on the declared session's clock.
 
         Args:
             config: the whole declaration.
             singly: shots are drawn one by one, as in runs that were begun before there was another way.
+            fused: gates may take one pass together; False for runs that were begun before they could.
             live: what the service is given besides.
         """
-        options = self.engine_options | {"singly": singly}
+        options = self.engine_options | {"singly": singly, "fused": fused}
         service: LocalService = config.session.build(engine_options=options, **live)
         return service
 
@@ -304,10 +305,10 @@ class IbmBackend(BackendConfig):
             if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
 
-    def service(self, config: RunConfig, *, singly: bool = False, **live: Any) -> Service:
+    def service(self, config: RunConfig, *, singly: bool = False, fused: bool = True, **live: Any) -> Service:
         """The real service; for a forecast, which must not cost anything, the local runtime."""
         if "engine_factory" in live:
-            return super().service(config, singly=singly, **live)
+            return super().service(config, singly=singly, fused=fused, **live)
         from runner.services.ibm import IbmService, connect
 
         self._check(config)

@@ -37,6 +37,7 @@ class Engine:
         schedule: let qubits decay while they wait, as they do between the instructions of a scheduled circuit; None
             does so where the target knows durations and T1 or T2, and there is noise at all.
         singly: draw shots as in runs that were begun before there was another way, to go on with one of them.
+        fused: let the kernel take gates together; False rounds as in runs that were begun before it could.
         cache_bytes: the bound on what remembered plans may take together, by estimate.
     """
 
@@ -50,6 +51,7 @@ class Engine:
         threads: int = 1,
         schedule: bool | None = None,
         singly: bool = False,
+        fused: bool = True,
         cache_bytes: int = 256 << 20,
     ) -> None:
         if method not in METHODS:
@@ -67,10 +69,11 @@ class Engine:
             threads=threads,
             noise_model=None if ideal else noise_model,
             target=target,
-            kernel=_kernel_maker(engine, threads),
+            kernel=_kernel_maker(engine, threads, fused),
             noisy_kernel=_noisy_kernel_maker(engine, threads),
             schedule=_schedule(target, ideal, schedule),
             singly=singly,
+            fused=fused,
         )
         self._labels_count = not ideal
         self._cache_bytes = cache_bytes
@@ -154,7 +157,7 @@ def _schedule(target: Any, ideal: bool, wanted: bool | None) -> Schedule | None:
     return None
 
 
-def _kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
+def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] | None:
     """What makes a kernel of a circuit, giving None for circuits it cannot run."""
     if engine == "aer":
         return None
@@ -170,7 +173,7 @@ def _kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
         from runner.engine.kernel.state_vector import StateVectorKernel
 
         try:
-            return StateVectorKernel(circuit, parameters, *observable, threads=threads)
+            return StateVectorKernel(circuit, parameters, *observable, threads=threads, fused=fused)
         except Unsupported:
             return None
 

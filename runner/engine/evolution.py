@@ -88,7 +88,7 @@ class Evolution:
         """
         if options.kernel is None or options.noise_model is not None or options.target is not None:
             return None
-        state = CarriedState(start, options.threads)
+        state = CarriedState(start, options.threads, options.fused)
         plan = EstimatorPlan(circuit, observables, replace(options, kernel=state.of))
         return cls(start, plan, state) if plan.num_parameters == 0 and state.made_of(plan) else None
 
@@ -108,9 +108,10 @@ class CarriedState:
 
     missing_bytes = 0
 
-    def __init__(self, start: str, threads: int) -> None:
+    def __init__(self, start: str, threads: int, fused: bool) -> None:
         self._start = int(start, 2)
         self._threads = threads
+        self._fused = fused
         self._kernel: StateVectorKernel
         self._state: NDArray
         self._times = 0
@@ -122,7 +123,14 @@ class CarriedState:
         (x, z), coefficients = plan.reduced
         try:
             self._kernel = StateVectorKernel(
-                plan.compact, [], x, z, coefficients, threads=self._threads, from_zero=False
+                plan.compact,
+                [],
+                x,
+                z,
+                coefficients,
+                threads=self._threads,
+                from_zero=False,
+                fused=self._fused,
             )
         except Unsupported:
             return False

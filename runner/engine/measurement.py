@@ -80,6 +80,8 @@ class SimulationOptions:
     """Lets idle qubits decay; None where nothing is scheduled."""
     singly: bool = False
     """Shots are drawn as in runs of identity 1 and 2, see `draw_counts`."""
+    fused: bool = True
+    """The kernel may take gates together; False in runs of identity 1 to 4."""
 
     @property
     def addressed(self) -> frozenset[str]:

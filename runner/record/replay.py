@@ -25,10 +25,10 @@ from runner.record.log import EventLog, Selection, first, of
 
 Listener = Callable[[Event], None]
 
-IDENTITY = 4
-"""How jobs are told apart by digest, shots are drawn and noise is simulated; raised whenever any of it changes, told in
-`run.started` (absent: 1). A run goes on with what it was begun with where that is still known, and is refused where it
-is not."""
+IDENTITY = 5
+"""How jobs are told apart by digest, shots drawn and circuits simulated; raised whenever any of it changes, told
+in `run.started` (absent: 1). A run goes on with what it was begun with where that is still known, and is refused where
+it is not."""
 
 COUNTED = 3
 """From this identity on shots may be counted at once (see `runner.engine.measurement.draw_counts`), and the moments of
@@ -36,6 +36,9 @@ an evolution in time are digested as such."""
 
 EVOLVED = 4
 """From this identity on noise is simulated by the noisy kernel, and what it does not know by estimated cost."""
+
+FUSED = 5
+"""From this identity on the kernel lets gates of one layer take one pass together, which rounds in another way."""
 
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.config import RunConfig
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
-from runner.record.replay import COUNTED, IDENTITY, Record
+from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.problem import chosen_gradient
 from runner.run.signals import StopFlag
 
@@ -43,6 +43,7 @@ class Preparation:
             ),
             keep_results=False,
             singly=identity < COUNTED,
+            fused=identity >= FUSED,
             **live,
         )
         self.backend: Backend = config.backend.build(self.service)

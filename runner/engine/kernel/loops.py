@@ -49,11 +49,14 @@ _PASS_SPAN = 1 << 12
 """Amplitudes an observable's passes go over one after the other before the next so many (128 KiB for two states)."""
 
 # segments of the program: integers …
-META, INDEX = 1, 2  # META: qubits, stages, low bits, angles
+META, INDEX = 1, 2  # META: qubits, stages, low bits, number of angles; where they, a row and its factors are
 ROTATION_START, ROTATION_QUBIT, ROTATION_SLOT = 3, 4, 5
 SINGLE_START, SINGLE_QUBIT, SINGLE_SLOT = 6, 7, 8
 PARITY_START, PARITY_MASK, PARITY_SLOT = 9, 10, 11
 PERMUTES, FORWARD_HIGH, FORWARD_LOW, BACKWARD_HIGH, BACKWARD_LOW = 12, 13, 14, 15, 16
+LAYERS = (
+    17  # per stage: is it a layer, where its parities of high bits, both, many begin, the low bits of both
+)
 # … and reals
 SCALE, OFFSET, SINGLE_SIGN, PARITY_SIGN, PATTERNS = 0, 1, 2, 3, 4
 # segments of the observables: integers …
@@ -255,6 +258,136 @@ def multiply_parity(state, offset, num_qubits, mask, cosine, sine, reals, patter
             re, im = load(state, where), load(state, where + size)
             store(state, where, add(mul(c, re), mul(s, im)))
             store(state, where + size, sub(mul(c, im), mul(s, re)))
+
+
+@_jit
+def table_parity(scratch, table, count, mask, cosine, sine):
+    """Multiply a table of phases of `count` bits by exp(-iθ/2 (-1)^parity), cos and sin of θ/2 given."""
+    size = 1 << count
+    for i in range(size):
+        s = sine - 2.0 * sine * parity(mask & i)
+        re, im = scratch[table + i], scratch[table + size + i]
+        scratch[table + i] = cosine * re + s * im
+        scratch[table + size + i] = cosine * im - s * re
+
+
+@_jit
+def layer_tables(integers, reals, stage, scratch):
+    """The phases that depend on low bits alone or on high bits alone, and (cos, sin) of all other half angles."""
+    meta = integers[META]
+    num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
+    factors = integers[meta + 6]
+    start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
+    signs = reals_at(integers, PARITY_SIGN)
+    layer = integers[LAYERS] + 5 * stage
+    phase_table(scratch, 0, low_bits, PHASES)
+    phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
+    first = integers[start + stage]
+    for entry in range(first, integers[start + stage + 1]):
+        half = 0.5 * reals[signs + entry] * scratch[angles + integers[slots + entry]]
+        c, s = math.cos(half), math.sin(half)
+        if entry < integers[layer + 1]:
+            table_parity(scratch, PHASES, low_bits, integers[masks + entry], c, s)
+        elif entry < integers[layer + 2]:
+            mask = integers[masks + entry] >> low_bits
+            table_parity(scratch, PHASES + (2 << low_bits), num_qubits - low_bits, mask, c, s)
+        else:
+            scratch[factors + 2 * (entry - first)] = c
+            scratch[factors + 2 * (entry - first) + 1] = s
+
+
+@_jit
+def row_factors(integers, stage, row, scratch):
+    """Per low bit the phase of its value 1 in this row at (COSINE, SINE); returns what all of the row share."""
+    meta = integers[META]
+    num_qubits, low_bits, factors = integers[meta], integers[meta + 2], integers[meta + 6]
+    masks = integers[PARITY_MASK]
+    layer = integers[LAYERS] + 5 * stage
+    first, bits = integers[integers[PARITY_START] + stage], integers[layer + 4]
+    for bit in range(low_bits):
+        scratch[COSINE + bit] = 1.0
+        scratch[SINE + bit] = 0.0
+    for entry in range(integers[layer + 2], integers[layer + 3]):
+        mask = integers[masks + entry]
+        bit = 0
+        while not mask >> bit & 1:
+            bit += 1
+        c, s = scratch[factors + 2 * (entry - first)], scratch[factors + 2 * (entry - first) + 1]
+        s -= 2.0 * s * parity(mask & (row << low_bits))
+        re, im = scratch[COSINE + bit], scratch[SINE + bit]
+        scratch[COSINE + bit] = c * re + s * im
+        scratch[SINE + bit] = c * im - s * re
+    high = PHASES + (2 << low_bits)
+    re, im = scratch[high + row], scratch[high + (1 << (num_qubits - low_bits)) + row]
+    for bit in range(low_bits):
+        if bits >> bit & 1:
+            a, b = scratch[COSINE + bit], scratch[SINE + bit]
+            re, im = a * re - b * im, a * im + b * re
+            scratch[COSINE + bit] = a * a - b * b
+            scratch[SINE + bit] = -2.0 * a * b
+    return re, im
+
+
+@_jit
+def row_phases(integers, reals, stage, row, scratch):
+    """The phases of one row of amplitudes, but for those of low bits alone, into the place for it."""
+    meta = integers[META]
+    low_bits, table, factors = integers[meta + 2], integers[meta + 5], integers[meta + 6]
+    masks, patterns = integers[PARITY_MASK], reals_at(integers, PATTERNS)
+    layer = integers[LAYERS] + 5 * stage
+    width = 1 << low_bits
+    scratch[table], scratch[table + width] = row_factors(integers, stage, row, scratch)
+    for bit in range(2):
+        half = 1 << bit
+        c, s = scratch[COSINE + bit], scratch[SINE + bit]
+        for i in range(table, table + half):
+            re, im = scratch[i], scratch[width + i]
+            scratch[i + half] = c * re - s * im
+            scratch[width + i + half] = s * re + c * im
+    for bit in range(2, low_bits):
+        half = 1 << bit
+        cosine, sine = splat(scratch[COSINE + bit]), splat(scratch[SINE + bit])
+        for i in range(table, table + half, 4):
+            x, y = load(scratch, i), load(scratch, width + i)
+            store(scratch, i + half, sub(mul(cosine, x), mul(sine, y)))
+            store(scratch, width + i + half, add(mul(sine, x), mul(cosine, y)))
+    first, last = integers[integers[PARITY_START] + stage], integers[integers[PARITY_START] + stage + 1]
+    for entry in range(integers[layer + 3], last):
+        mask = integers[masks + entry]
+        place = factors + 2 * (entry - first)
+        c, s = scratch[place], scratch[place + 1]
+        s -= 2.0 * s * parity(mask & (row << low_bits))
+        pattern = patterns + 16 * (mask & 15)
+        cosine = splat(c)
+        for i in range(0, width, 4):
+            signed = mul(splat(s - 2.0 * s * parity(mask & i & ~15)), load(reals, pattern + (i & 15)))
+            x, y = load(scratch, table + i), load(scratch, table + width + i)
+            store(scratch, table + i, add(mul(cosine, x), mul(signed, y)))
+            store(scratch, table + width + i, sub(mul(cosine, y), mul(signed, x)))
+
+
+@_jit
+def multiply_layer(integers, reals, stage, state, states, sign, scratch):
+    """Multiply one or two states by all phases of a stage in one pass: row by row, 2^(low bits) amplitudes each."""
+    meta = integers[META]
+    num_qubits, low_bits, table = integers[meta], integers[meta + 2], integers[meta + 5]
+    layer = integers[LAYERS] + 5 * stage
+    layer_tables(integers, reals, stage, scratch)
+    if integers[layer + 2] == integers[integers[PARITY_START] + stage + 1]:
+        multiply_phases(state, states, num_qubits, low_bits, scratch, sign)
+        return
+    size, width = 1 << num_qubits, 1 << low_bits
+    flipped = splat(sign)
+    for row in range(1 << (num_qubits - low_bits)):
+        row_phases(integers, reals, stage, row, scratch)
+        for i in range(0, width, 4):
+            hr, hi = load(scratch, table + i), load(scratch, table + width + i)
+            lr, li = load(scratch, PHASES + i), load(scratch, PHASES + width + i)
+            pr = sub(mul(hr, lr), mul(hi, li))
+            pi = mul(flipped, add(mul(hr, li), mul(hi, lr)))
+            multiply_four(state, row * width + i, size, pr, pi)
+            if states == 2:
+                multiply_four(state, 2 * size + row * width + i, size, pr, pi)
 
 
 @_jit
@@ -554,6 +687,73 @@ def parity_sum(parts, num_qubits, mask, reals, patterns):
 
 
 @_jit
+def table_sum(scratch, table, count, mask, reals, patterns):
+    """Σ (-1)^parity(mask & x) of a table in the working memory, of 2^count entries, at least 16."""
+    acc = splat(0.0)
+    row = patterns + 16 * (mask & 15)
+    for base in range(0, 1 << count, 16):
+        signed = splat(1.0 - 2.0 * parity(mask & base & ~15))
+        for i in range(0, 16, 4):
+            acc = add(acc, mul(mul(signed, load(scratch, table + base + i)), load(reals, row + i)))
+    return total(acc)
+
+
+@_jit
+def layer_sums(integers, reals, stage, parts, scratch, slopes, row, index):
+    """`parity_sum` of all parities of a stage: of two bits in one pass over the parts, which stay as they are."""
+    meta = integers[META]
+    num_qubits, low_bits, table = integers[meta], integers[meta + 2], integers[meta + 5]
+    masks, slots = integers[PARITY_MASK], integers[PARITY_SLOT]
+    signs, patterns = reals_at(integers, PARITY_SIGN), reals_at(integers, PATTERNS)
+    layer = integers[LAYERS] + 5 * stage
+    first, last = integers[integers[PARITY_START] + stage], integers[integers[PARITY_START] + stage + 1]
+    width = 1 << low_bits
+    high, both, many = integers[layer + 1], integers[layer + 2], integers[layer + 3]
+    if low_bits < 4:
+        high, many = first, first
+        both = first
+    for entry in range(first, last):
+        slopes[row, index, integers[slots + entry]] = 0.0
+    for i in range(table + width, table + 2 * width, 4):
+        store(scratch, i, splat(0.0))
+    for line in range(1 << (num_qubits - low_bits) if many > first else 0):
+        base = line * width
+        for i in range(0, width, 4):
+            value = load(parts, base + i)
+            store(scratch, table + i, value)
+            store(scratch, table + width + i, add(load(scratch, table + width + i), value))
+        for bit in range(low_bits - 1, 1, -1):
+            half = 1 << bit
+            acc = splat(0.0)
+            for i in range(table, table + half, 4):
+                x, y = load(scratch, i), load(scratch, i + half)
+                acc = add(acc, sub(x, y))
+                store(scratch, i, add(x, y))
+            scratch[SUMS + bit] = total(acc)
+        a, b, c, d = scratch[table], scratch[table + 1], scratch[table + 2], scratch[table + 3]
+        scratch[SUMS] = (a - b) + (c - d)
+        scratch[SUMS + 1] = (a + b) - (c + d)
+        everything = (a + b) + (c + d)
+        for entry in range(high, both):
+            signed = everything - 2.0 * everything * parity(integers[masks + entry] & base)
+            slopes[row, index, integers[slots + entry]] += signed
+        for entry in range(both, many):
+            mask = integers[masks + entry]
+            bit = 0
+            while not mask >> bit & 1:
+                bit += 1
+            found = scratch[SUMS + bit]
+            slopes[row, index, integers[slots + entry]] += found - 2.0 * found * parity(mask & base)
+    for entry in range(first, last):
+        slot, mask = integers[slots + entry], integers[masks + entry]
+        if entry < high:
+            slopes[row, index, slot] = table_sum(scratch, table + width, low_bits, mask, reals, patterns)
+        elif entry >= many:
+            slopes[row, index, slot] = parity_sum(parts, num_qubits, mask, reals, patterns)
+        slopes[row, index, slot] *= reals[signs + entry]
+
+
+@_jit
 def bit_sums(parts, num_qubits, scratch):
     """Put Σ (-1)^(bit q of x) parts[x] of every bit at SUMS; `parts` is folded up on the way."""
     for bit in range(num_qubits - 1, 1, -1):
@@ -762,12 +962,17 @@ def stage_phases(integers, reals, stage, state, states, sign, scratch):
     start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
     signs = reals_at(integers, SINGLE_SIGN)
     first, last = integers[start + stage], integers[start + stage + 1]
-    if last > first:
+    layered = integers[integers[LAYERS] + 5 * stage]
+    if last > first or layered:
         for bit in range(num_qubits):
             scratch[BIT_ANGLES + bit] = 0.0
         for entry in range(first, last):
             angle = scratch[angles + integers[slots + entry]]
             scratch[BIT_ANGLES + integers[qubits + entry]] += reals[signs + entry] * angle
+    if layered:
+        multiply_layer(integers, reals, stage, state, states, sign, scratch)
+        return
+    if last > first:
         phase_table(scratch, 0, low_bits, PHASES)
         phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
         multiply_phases(state, states, num_qubits, low_bits, scratch, sign)
@@ -840,7 +1045,9 @@ def phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, ind
         needed |= 2 if reals[scale + integers[parity_slots + entry]] != 0.0 else 0
     if needed:
         overlap_parts(state, num_qubits, parts)
-    if needed & 2:
+    if needed & 2 and integers[integers[LAYERS] + 5 * stage]:
+        layer_sums(integers, reals, stage, parts, scratch, slopes, row, index)
+    elif needed & 2:
         for entry in range(integers[parity_start + stage], integers[parity_start + stage + 1]):
             slot = integers[parity_slots + entry]
             if reals[scale + slot] != 0.0:

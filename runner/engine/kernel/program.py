@@ -383,10 +383,18 @@ class Program:
     forward_low: NDArray
     backward_high: NDArray
     backward_low: NDArray
+    layers: NDArray
+    """(stages, 5): whether all phases take one pass, and how its parities are ordered, see `_layer`."""
 
 
-def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True) -> Program:
-    """The kernel's program of a unitary circuit, on |0…0⟩ or on any state; `Unsupported` if it has none."""
+def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True, layers: bool = True) -> Program:
+    """The kernel's program of a unitary circuit, on |0…0⟩ or on any state; `Unsupported` if it has none.
+
+    Args:
+        circuit: unitary.
+        from_zero: it acts on |0…0⟩.
+        layers: the phases of a stage take one pass together, not one pass for each parity of several bits.
+    """
     size = max(circuit.num_qubits, MIN_QUBITS)
     builder = StageBuilder(size, from_zero=from_zero)
     for item in circuit.data:
@@ -394,7 +402,7 @@ def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True) -> Progr
     stages = builder.finish()
     tables = 32 * len(stages) << split_bits(size)[0]  # of every stage's permutation, there and back
     require((32 << size) + tables, f"a state vector of {size} qubits and its copy")
-    return _flatten(size, stages)
+    return _flatten(size, stages, layers)
 
 
 MIN_QUBITS = 4
@@ -407,11 +415,43 @@ def split_bits(num_qubits: int) -> tuple[int, int]:
     return low, num_qubits - low
 
 
-def _flatten(size: int, stages: list[Stage]) -> Program:
+_LAYER_WORK = 1 << 12
+"""Parities of several bits take a pass each while that is up to so many phases altogether."""
+
+
+def _layer(stage: Stage, low: int, before: int, wanted: bool) -> list[int]:
+    """Order the parities of a stage: of low bits alone, of high bits alone, of one low bit and high ones, others.
+
+    Returns:
+        1 if they take one pass, where each kind but the first begins, and the low bits of the third kind as a mask;
+        the order is as it was, and the other numbers mean nothing, where each takes its own pass.
+    """
+    several = [phase for phase in stage.phases if phase[0].bit_count() > 1]
+    if not wanted or len(several) << stage.num_qubits < _LAYER_WORK:
+        return [0] * 5
+
+    def kind(phase: tuple[int, int, Angle]) -> int:
+        inside = phase[0] & ((1 << low) - 1)
+        if not phase[0] >> low:
+            return 0
+        return 1 + min(inside.bit_count(), 2)
+
+    stage.phases.sort(key=kind)
+    kinds = [kind(phase) for phase in several]
+    bits = 0
+    for phase in several:
+        bits |= phase[0] if kind(phase) == 2 else 0
+    starts = [before + sum(other < which for other in kinds) for which in (1, 2, 3)]
+    return [1, *starts, bits & ((1 << low) - 1)]
+
+
+def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
+    layers = []
     expressions: list[Angle] = []
     columns: dict[str, list] = {key: [] for key in ("rq", "rs", "sq", "ss", "sk", "pm", "ps", "pk")}
     starts: dict[str, list[int]] = {"r": [0], "s": [0], "p": [0]}
     for stage in stages:
+        layers.append(_layer(stage, split_bits(size)[0], len(columns["pm"]), layered))
         for qubit in sorted(stage.rotations):
             columns["rq"].append(qubit)
             columns["rs"].append(len(expressions))
@@ -459,6 +499,7 @@ def _flatten(size: int, stages: list[Stage]) -> Program:
         forward_low=table(forward, 0),
         backward_high=table(backward, 1),
         backward_low=table(backward, 0),
+        layers=np.array(layers, dtype=np.int64),
     )
 
 

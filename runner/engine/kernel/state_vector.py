@@ -33,6 +33,7 @@ class StateVectorKernel:
         coefficients: of the terms in each observable, (observables, terms).
         threads: how many may work on a batch of parameter sets.
         from_zero: the circuit acts on |0…0⟩; False where it is to carry other states on.
+        fused: gates may take one pass together; False rounds as runs did that are from before they could.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class StateVectorKernel:
         *,
         threads: int = 1,
         from_zero: bool = True,
+        fused: bool = True,
     ) -> None:
-        program = compile_program(circuit, from_zero=from_zero)
+        program = compile_program(circuit, from_zero=from_zero, layers=fused)
         self.num_qubits = program.num_qubits
         self._circuit_qubits = circuit.num_qubits
         self._angles = Angles(parameters, program.expressions)
@@ -57,6 +59,7 @@ class StateVectorKernel:
             assert x is not None
             assert z is not None
             self._passes, self._weights = _packed_observables(self.num_qubits, x, z, coefficients)
+        self._scratch_size = _places(program)[0] + self._angles.size
         self._local = threading.local()
         self._threads = threads
 
@@ -190,12 +193,11 @@ class StateVectorKernel:
             if states == 2:
                 require(72 << self.num_qubits, f"an adjoint gradient of {self.num_qubits} qubits")
             size = states * (2 << self.num_qubits)
-            low, high = split_bits(self.num_qubits)
             held[states] = (
                 np.empty(size),
                 np.empty(size),
                 np.zeros(64, dtype=np.int64),
-                np.empty(256 + (2 << low) + (2 << high) + self._angles.size),
+                np.empty(self._scratch_size),
                 np.empty(1 << self.num_qubits if states == 2 else 0),
             )
         return held[states]
@@ -210,8 +212,17 @@ def _packed(parts: Sequence[NDArray], kind: Any, header: bool) -> tuple[NDArray,
     return np.ascontiguousarray(flat, dtype=kind), starts
 
 
+def _places(program: Program) -> list[int]:
+    """Where in the working memory the angles, the phases of a row and the factors of parities are."""
+    low, high = split_bits(program.num_qubits)
+    row = 256 + (2 << low) + (2 << high)
+    factors = row + (2 << low)
+    most = int(np.diff(program.parity_start).max(initial=0)) if program.layers[:, 0].any() else 0
+    return [factors + 2 * most, row, factors]
+
+
 def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]:
-    size, (low, high) = program.num_qubits, split_bits(program.num_qubits)
+    size, low = program.num_qubits, split_bits(program.num_qubits)[0]
     if angles.simple:
         index, scale, offset = angles.index, angles.scale, angles.offsets
     else:  # the angles themselves are the inputs; all may depend on parameters
@@ -222,9 +233,7 @@ def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]
     integers, _ = _packed(
         [
             real_starts,
-            np.array(
-                [size, program.num_stages, low, angles.size, 256 + (2 << low) + (2 << high)], dtype=np.int64
-            ),
+            np.array([size, program.num_stages, low, angles.size, *_places(program)], dtype=np.int64),
             index,
             program.rotation_start,
             program.rotation_qubit,
@@ -240,6 +249,7 @@ def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]
             program.forward_low.ravel(),
             program.backward_high.ravel(),
             program.backward_low.ravel(),
+            program.layers.ravel(),
         ],
         np.int64,
         True,
