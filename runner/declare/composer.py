@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from omegaconf import DictConfig
 
-Base = TypeVar("Base")
-
 MOST_REMEMBERED = 128
 
 VALUES = frozenset(item.name for item in fields(RunConfig)) - frozenset(GROUPS)

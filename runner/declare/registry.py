@@ -177,9 +177,9 @@ def _typed(group: str, name: str, cls: Any, origin: str) -> type[Any]:
     """
     base: type[Any] = get_type_hints(RunConfig)[group]
     if isinstance(cls, type) and is_dataclass(cls):
-        cls = adopted(cls) if group == "hamiltonian" else cls
-        if base is Any or issubclass(cls, base):
-            return cls
+        typed: type[Any] = adopted(cls) if group == "hamiltonian" else cls
+        if base is Any or issubclass(typed, base):
+            return typed
     needed = "" if base is Any else f" that derives from {base.__name__}"
     raise ConfigError(
         f"{origin!r} adds {name!r} to {group!r}, which is no dataclass{needed}; see docs/extend.md",

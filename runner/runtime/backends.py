@@ -10,7 +10,7 @@ import warnings
 import weakref
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
@@ -19,7 +19,19 @@ from qiskit.transpiler import Target
 from runner.errors import ConfigError, ConfigWarning
 
 if TYPE_CHECKING:
+    from qiskit.circuit import Qubit
+    from qiskit.primitives.containers import ObservablesArrayLike
+    from qiskit.providers import JobV1
+    from qiskit_aer.noise import NoiseModel
+
+    from runner.engine import DeviceNoise, Engine, EstimatorPlan, SamplerPlan
+    from runner.engine.evolution import Moment
     from runner.runtime.service import LocalRuntimeService
+
+    Noise: TypeAlias = DeviceNoise | NoiseModel
+    NoiseMaker: TypeAlias = Callable[[], Noise | None]
+
+Compiled = TypeVar("Compiled", "EstimatorPlan", "SamplerPlan")
 
 GENERIC = re.compile(r"generic_(\d+)(?:_(full|line|ring|grid))?")
 SEED_OF_GENERIC = 1
@@ -33,7 +45,7 @@ class Planned:
 
     __slots__ = ("backend", "plan")
 
-    def __init__(self, backend: LocalBackend, plan: Any) -> None:
+    def __init__(self, backend: LocalBackend, plan: EstimatorPlan | Moment) -> None:
         self.backend = backend
         self.plan = plan
 
@@ -55,8 +67,8 @@ class LocalBackend(BackendV2):
         service: LocalRuntimeService,
         wrapped: BackendV2,
         *,
-        noise_model: Callable[[], Any] | None,
-        engine_factory: Callable[[Target | None, Any], Any],
+        noise_model: NoiseMaker | None,
+        engine_factory: Callable[[Target | None, Noise | None], Engine],
         ideal: bool,
     ) -> None:
         super().__init__(name=wrapped.name, description=wrapped.description)
@@ -65,9 +77,9 @@ class LocalBackend(BackendV2):
         self.ideal = ideal
         self._noise_model = noise_model
         self._engine_factory = engine_factory
-        self._engine: Any = None
+        self._engine: Engine | None = None
         self._target: Target | None = None
-        self._fitting: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._fitting: weakref.WeakSet[EstimatorPlan | SamplerPlan] = weakref.WeakSet()
         self._unscheduled = False
 
     @property
@@ -106,7 +118,7 @@ class LocalBackend(BackendV2):
         return self.ideal
 
     @property
-    def engine(self) -> Any:
+    def engine(self) -> Engine:
         """What turns plans into numbers; made when first needed."""
         if self._engine is None:
             noise = self._noise_model() if self._noise_model is not None else None
@@ -119,15 +131,15 @@ class LocalBackend(BackendV2):
         found: str | None = self.engine.idle_qubits
         return f"{found}, but not in every circuit" if self._unscheduled else found
 
-    def run(self, run_input: Any, **options: Any) -> Any:
+    def run(self, run_input: QuantumCircuit | list[QuantumCircuit], **options: object) -> JobV1:
         """Run circuits on the wrapped backend, outside of any session."""
         return self.wrapped.run(run_input, **options)
 
-    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> Any:
+    def estimator_plan(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> EstimatorPlan:
         """Return the engine's plan for an ISA circuit and observables."""
         return self._plan(circuit, lambda: self.engine.estimator_plan(circuit, observables))
 
-    def planned(self, circuit: QuantumCircuit, observables: Any) -> Planned:
+    def planned(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> Planned:
         """Return the observables with their plan, to be used in PUBs of this circuit.
 
         For loops: the circuit is not compared with the one planned for every time, so it must not be changed.
@@ -135,7 +147,7 @@ class LocalBackend(BackendV2):
         return Planned(self, self.estimator_plan(circuit, observables))
 
     def moments(
-        self, start: str, circuit: QuantumCircuit, observables: Any
+        self, start: str, circuit: QuantumCircuit, observables: ObservablesArrayLike
     ) -> Callable[[int], Planned] | None:
         """Return what plans the observables after so many repetitions of an ISA circuit on a product state.
 
@@ -152,11 +164,11 @@ class LocalBackend(BackendV2):
         evolution = self.engine.evolution(start, circuit, observables)
         return None if evolution is None else lambda times: Planned(self, evolution.at(times))
 
-    def sampler_plan(self, circuit: QuantumCircuit) -> Any:
+    def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """Return the engine's plan for an ISA circuit with measurements."""
         return self._plan(circuit, lambda: self.engine.sampler_plan(circuit))
 
-    def _plan(self, circuit: QuantumCircuit, make: Callable[[], Any]) -> Any:
+    def _plan(self, circuit: QuantumCircuit, make: Callable[[], Compiled]) -> Compiled:
         if not isinstance(circuit, QuantumCircuit):
             raise ConfigError(f"a PUB starts with a circuit, got {type(circuit).__name__}")
         try:
@@ -199,7 +211,7 @@ class LocalBackend(BackendV2):
         return f"<LocalBackend('{self.name}')>"
 
 
-def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Any, int]) -> str | None:
+def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Qubit, int]) -> str | None:
     for instruction in circuit.data:
         operation = instruction.operation
         qubits = tuple(places[bit] for bit in instruction.qubits)
@@ -234,7 +246,7 @@ def snapshot(name: str) -> BackendV2:
 
 
 @lru_cache(maxsize=8)
-def snapshot_noise(name: str) -> Any:
+def snapshot_noise(name: str) -> Noise:
     """Return the noise of a snapshot as calibrated, derived for the qubits that circuits use."""
     from runner.engine import DeviceNoise
 
@@ -272,7 +284,7 @@ def generic(name: str) -> BackendV2:
 
 
 @lru_cache(maxsize=8)
-def generic_noise(name: str) -> Any:
+def generic_noise(name: str) -> Noise:
     """Return the noise of a generic device from its error rates and durations."""
     from runner.engine import DeviceNoise
 
@@ -298,7 +310,7 @@ class _Ideal(BackendV2):
     def _default_options(cls) -> Options:
         return Options()
 
-    def run(self, run_input: Any, **options: Any) -> Any:
+    def run(self, run_input: QuantumCircuit | list[QuantumCircuit], **options: object) -> JobV1:
         """Run on Aer."""
         from qiskit_aer import AerSimulator
 
@@ -354,14 +366,14 @@ def with_control_flow(target: Target) -> Target:
     return target
 
 
-def noise_of(backend: BackendV2) -> Callable[[], Any] | None:
+def noise_of(backend: BackendV2) -> NoiseMaker | None:
     """Return what makes the noise model of an attached backend: its own for Aer, its error rates for a
     device.
     """
     if is_simulator(backend):
         return lambda: backend.options.noise_model
 
-    def from_rates() -> Any:
+    def from_rates() -> Noise:
         from runner.engine import DeviceNoise
 
         return DeviceNoise(backend)

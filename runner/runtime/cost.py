@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -94,10 +95,10 @@ class QueueDelay:
         return self.seconds * math.exp(numbers.gauss(0.0, self.sigma))
 
 
-def as_delay(value: QueueDelay | float | dict[str, Any] | None) -> QueueDelay:
+def as_delay(value: QueueDelay | float | Mapping[str, Any] | None) -> QueueDelay:
     """Return `value` as a `QueueDelay`: numbers are constants, None is no delay."""
     if isinstance(value, QueueDelay):
         return value
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return QueueDelay(**value)
     return QueueDelay(seconds=float(value or 0.0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,11 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
 
     from runner.runtime.backends import LocalBackend
+    from runner.runtime.results import Numbers, Plain
     from runner.runtime.service import LocalRuntimeService
+    from runner.runtime.timeline import Told
 
-Description = tuple[list[Mapping[str, Any]], list[list[Any]]]
+Description = tuple[list[Mapping[str, object]], list[list[float | None]]]
 """PUBs and work, as `JobSubmitted` has them."""
 
 STATUS = {machine.FAILED: "ERROR"}
@@ -73,8 +75,8 @@ class RuntimeJob:
         service: LocalRuntimeService,
         backend: LocalBackend,
         *,
-        simulate: Callable[[], list[dict[str, Any]]],
-        contain: Callable[[RuntimeJob, list[dict[str, Any]]], PrimitiveResult],
+        simulate: Callable[[], list[Numbers]],
+        contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult],
         describe: Callable[[], Description],
         digest: str,
         seed: int,
@@ -82,17 +84,17 @@ class RuntimeJob:
         self._service = service
         self.backend_ = backend
         # each is let go of as soon as it has served: what is kept for a million jobs should be little
-        self._simulate: Callable[[], list[dict[str, Any]]] | None = simulate
-        self._contain: Callable[[RuntimeJob, list[dict[str, Any]]], PrimitiveResult] | None = contain
+        self._simulate: Callable[[], list[Numbers]] | None = simulate
+        self._contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult] | None = contain
         self._describe: Callable[[], Description] | None = describe
         self.digest = digest
         self.seed = seed
         self.record: machine.Job
         self.settled = False
         self.after: str | None = None
-        self.completion: Any = None
-        self._numbers: list[dict[str, Any]] | None = None
-        self._recorded: list[dict[str, Any]] | None = None
+        self.completion: Told | None = None
+        self._numbers: list[Numbers] | None = None
+        self._recorded: Sequence[Plain] | None = None
         self._error: Exception | None = None
         self._answer: PrimitiveResult | None = None
         self._guard = threading.Lock()
@@ -109,7 +111,7 @@ class RuntimeJob:
             self._let_go()
         return found
 
-    def numbers(self) -> list[dict[str, Any]]:
+    def numbers(self) -> list[Numbers]:
         """Wait as `result()` does and return the arrays of each PUB by name, without the V2 containers.
 
         A loop that wants two numbers of every job spends a tenth of its time on containers.
@@ -136,7 +138,7 @@ class RuntimeJob:
         timeline.deliver(completion)
         return completion is None or bool(completion.delivered)
 
-    def _outcome(self) -> list[dict[str, Any]]:
+    def _outcome(self) -> list[Numbers]:
         if self.record.status != machine.DONE:
             raise self._why_not()
         if self._numbers is None:
@@ -185,11 +187,11 @@ class RuntimeJob:
                 error if isinstance(error, Exception) else RuntimeError(f"{type(error).__name__}: {error}")
             )
 
-            def again() -> list[dict[str, Any]]:
+            def again() -> list[Numbers]:
                 raise failure
         else:
 
-            def again() -> list[dict[str, Any]]:
+            def again() -> list[Numbers]:
                 return numbers
 
         with self._guard:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from numbers import Real
+from typing import ClassVar
 
 from runner.declare.checks import shorten
 from runner.errors import ConfigError
@@ -21,13 +22,13 @@ class Options:
     `_check`. Values of None and "unset" defaults are the client's.
     """
 
-    FIELDS: ClassVar[dict[str, Any]] = {}
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    FIELDS: ClassVar[dict[str, object]] = {}
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {}
     """Options that exist in the client but do nothing here, with the values that say so."""
 
     _path: str
 
-    def __init__(self, path: str = "options", values: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: str = "options", values: Mapping[str, object] | None = None) -> None:
         object.__setattr__(self, "_path", path)
         for name, default in {**self.FIELDS, **{name: kept[0] for name, kept in self.FIXED.items()}}.items():
             if isinstance(default, type):
@@ -35,12 +36,12 @@ class Options:
             object.__setattr__(self, name, default)
         self.update(**(values or {}))
 
-    def update(self, **values: Any) -> None:
+    def update(self, **values: object) -> None:
         """Set several options; groups take dictionaries."""
         for name, value in values.items():
             setattr(self, name, value)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         key = f"{self._path}.{name}"
         if name not in self.FIELDS and name not in self.FIXED:
             known = ", ".join([*self.FIELDS, *self.FIXED])
@@ -61,10 +62,10 @@ class Options:
         self._check(name, value, key)
         object.__setattr__(self, name, value)
 
-    def _check(self, name: str, value: Any, key: str) -> None:
+    def _check(self, name: str, value: object, key: str) -> None:
         """Refuse a value that makes no sense."""
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return the options as nested dictionaries."""
         answer = {}
         for name in (*self.FIELDS, *self.FIXED):
@@ -82,21 +83,25 @@ class Options:
         return f"{type(self).__name__}({fields})"
 
 
-def _require_whole(value: Any, key: str, least: int) -> None:
+def _require_whole(value: object, key: str, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"must be a whole number of at least {least}, got {value!r}", key=key)
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, Real) and 0 <= float(value) < math.inf
 
 
 class EnvironmentOptions(Options):
     """Tags of the jobs."""
 
-    FIELDS: ClassVar[dict[str, Any]] = {"job_tags": None, "log_level": "WARNING", "private": False}
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+    FIELDS: ClassVar[dict[str, object]] = {"job_tags": None, "log_level": "WARNING", "private": False}
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "log_level": ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL"),
         "private": (False,),
     }
 
-    def _check(self, name: str, value: Any, key: str) -> None:
+    def _check(self, name: str, value: object, key: str) -> None:
         if name != "job_tags" or value is None:
             return
         check_tags(value, key)
@@ -106,7 +111,7 @@ MAX_TAG = 86
 """Longest tag of a job."""
 
 
-def check_tags(tags: Any, key: str) -> None:
+def check_tags(tags: object, key: str) -> None:
     """Refuse what the service does not take as a job's tags.
 
     Raises:
@@ -125,14 +130,14 @@ def check_tags(tags: Any, key: str) -> None:
 class SimulatorOptions(Options):
     """The seed of the simulation."""
 
-    FIELDS: ClassVar[dict[str, Any]] = {"seed_simulator": None}
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+    FIELDS: ClassVar[dict[str, object]] = {"seed_simulator": None}
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "noise_model": (None,),
         "coupling_map": (None,),
         "basis_gates": (None,),
     }
 
-    def _check(self, name: str, value: Any, key: str) -> None:
+    def _check(self, name: str, value: object, key: str) -> None:
         if name == "seed_simulator" and value is not None:
             _require_whole(value, key, 0)
 
@@ -140,24 +145,24 @@ class SimulatorOptions(Options):
 class ExecutionOptions(Options):
     """The pause between executions, which costs time."""
 
-    FIELDS: ClassVar[dict[str, Any]] = {"rep_delay": None}
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"init_qubits": (True,)}
+    FIELDS: ClassVar[dict[str, object]] = {"rep_delay": None}
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"init_qubits": (True,)}
 
-    def _check(self, name: str, value: Any, key: str) -> None:
-        if name == "rep_delay" and value is not None and not (value >= 0 and math.isfinite(value)):
+    def _check(self, name: str, value: object, key: str) -> None:
+        if name == "rep_delay" and value is not None and not _is_time(value):
             raise ConfigError(f"must be at least 0 seconds, got {value!r}", key=key)
 
 
 class SamplerExecutionOptions(ExecutionOptions):
     """The same for the Sampler; data come as classified bits only."""
 
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"init_qubits": (True,), "meas_type": ("classified",)}
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"init_qubits": (True,), "meas_type": ("classified",)}
 
 
 class DynamicalDecouplingOptions(Options):
     """Always off."""
 
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "enable": (False,),
         "sequence_type": ("XX", "XpXm", "XY4"),
         "extra_slack_distribution": ("middle", "edges"),
@@ -169,7 +174,7 @@ class DynamicalDecouplingOptions(Options):
 class TwirlingOptions(Options):
     """Always off."""
 
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "enable_gates": (False,),
         "enable_measure": (False,),
         "num_randomizations": ("auto", 1),
@@ -181,7 +186,7 @@ class TwirlingOptions(Options):
 class ResilienceOptions(Options):
     """Always off."""
 
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "measure_mitigation": (False,),
         "zne_mitigation": (False,),
         "pec_mitigation": (False,),
@@ -195,7 +200,7 @@ class EstimatorOptions(Options):
     takes the place of the service's seed; every job still gets a seed of its own (P4).
     """
 
-    FIELDS: ClassVar[dict[str, Any]] = {
+    FIELDS: ClassVar[dict[str, object]] = {
         "default_precision": DEFAULT_PRECISION,
         "default_shots": DEFAULT_SHOTS,
         "seed_estimator": None,
@@ -207,19 +212,21 @@ class EstimatorOptions(Options):
         "twirling": TwirlingOptions,
         "resilience": ResilienceOptions,
     }
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "resilience_level": LOCAL.mitigation,
         "experimental": (None, {}),
     }
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)
         if name == "default_shots":
+            assert value is None or isinstance(value, int)
             object.__setattr__(self, "default_precision", 1 / math.sqrt(value) if value else 0.0)
         elif name == "default_precision":
+            assert isinstance(value, int | float)
             object.__setattr__(self, "default_shots", shots_for(value))
 
-    def _check(self, name: str, value: Any, key: str) -> None:
+    def _check(self, name: str, value: object, key: str) -> None:
         if name == "default_precision" and not (isinstance(value, int | float) and 0 <= value < math.inf):
             raise ConfigError(f"must be 0 (exact) or a positive number, got {value!r}", key=key)
         if name in ("default_shots", "max_execution_time") and value is not None:
@@ -231,7 +238,7 @@ class EstimatorOptions(Options):
 class SamplerOptions(Options):
     """Options of the Sampler."""
 
-    FIELDS: ClassVar[dict[str, Any]] = {
+    FIELDS: ClassVar[dict[str, object]] = {
         "default_shots": DEFAULT_SHOTS,
         "max_execution_time": None,
         "environment": EnvironmentOptions,
@@ -240,9 +247,9 @@ class SamplerOptions(Options):
         "dynamical_decoupling": DynamicalDecouplingOptions,
         "twirling": TwirlingOptions,
     }
-    FIXED: ClassVar[dict[str, tuple[Any, ...]]] = {"experimental": (None, {})}
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"experimental": (None, {})}
 
-    def _check(self, name: str, value: Any, key: str) -> None:
+    def _check(self, name: str, value: object, key: str) -> None:
         if name == "default_shots":
             _require_whole(value, key, 1)
         if name == "max_execution_time" and value is not None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +30,22 @@ from runner.runtime.session import Session
 from runner.runtime.spans import execution_spans
 
 if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+    from qiskit.primitives.containers import BindingsArrayLike, EstimatorPubLike, SamplerPubLike
+
+    from runner.engine import EstimatorPlan, SamplerPlan
     from runner.runtime.backends import LocalBackend
+    from runner.runtime.results import Numbers
     from runner.runtime.service import LocalRuntimeService
 
 logger = logging.getLogger(__name__)
 
 
-class _Pub:
+Like = TypeVar("Like")
+Compiled = TypeVar("Compiled", "EstimatorPlan", "SamplerPlan")
+
+
+class _Pub(Generic[Compiled]):
     """One PUB, ready to run: the plan, a copy of the values, shots and the shape of what comes out."""
 
     __slots__ = ("circuit", "plan", "precision", "shape", "shots", "values")
@@ -44,14 +53,14 @@ class _Pub:
     def __init__(
         self,
         circuit: QuantumCircuit,
-        plan: Any,
+        plan: Compiled,
         values: NDArray[np.float64],
         shape: tuple[int, ...],
         shots: int | None,
         precision: float,
     ) -> None:
         self.circuit = circuit
-        self.plan = plan
+        self.plan: Compiled = plan
         self.values = values
         self.shape = shape
         self.shots = shots
@@ -73,7 +82,7 @@ class _Primitive:
     def __init__(
         self,
         mode: Session | BackendV2 | None = None,
-        options: Options | dict[str, Any] | None = None,
+        options: Options | Mapping[str, object] | None = None,
         *,
         workload: str | None = None,
     ) -> None:
@@ -103,7 +112,13 @@ class _Primitive:
         return self._backend
 
     def _submit(
-        self, program: str, pubs: list[_Pub], work: list[Work], simulate: Any, contain: Any, digest: bytes
+        self,
+        program: str,
+        pubs: Sequence[_Pub[Compiled]],
+        work: list[Work],
+        simulate: Callable[[int], list[Numbers]],
+        contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult],
+        digest: bytes,
     ) -> RuntimeJob:
         if not pubs:
             raise ConfigError("a job needs at least one PUB")
@@ -165,7 +180,7 @@ class EstimatorV2(_Primitive):
     _kind = "estimator"
     _options_class = EstimatorOptions
 
-    def run(self, pubs: Iterable[Any], *, precision: float | None = None) -> RuntimeJob:
+    def run(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> RuntimeJob:
         """Submit PUBs `(circuit, observables[, parameter values[, precision]])` as one job.
 
         Args:
@@ -175,7 +190,7 @@ class EstimatorV2(_Primitive):
         prepared = [self._prepare(pub, precision) for pub in _listed(pubs)]
         work = self._work(prepared)
 
-        def simulate(seed: int) -> list[dict[str, Any]]:
+        def simulate(seed: int) -> list[Numbers]:
             answers = []
             for number, pub in enumerate(prepared):
                 numbers = pub.plan.run(pub.values, shots=pub.shots, seed=_pub_seed(seed, number))
@@ -184,16 +199,16 @@ class EstimatorV2(_Primitive):
 
         asked = [(pub.circuit, pub.precision) for pub in prepared]
 
-        def contain(_job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
+        def contain(_job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
             return estimator_result(numbers, asked)
 
         return self._submit("estimator", prepared, work, simulate, contain, _digest("estimator", prepared))
 
-    def seconds(self, pubs: Iterable[Any], *, precision: float | None = None) -> float:
+    def seconds(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
         return self._qpu_seconds(self._work([self._prepare(pub, precision) for pub in _listed(pubs)]))
 
-    def _work(self, prepared: list[_Pub]) -> list[Work]:
+    def _work(self, prepared: list[_Pub[EstimatorPlan]]) -> list[Work]:
         exact_shots = self._options.default_shots or self._service.cost.exact_shots
         return [
             Work(
@@ -203,7 +218,7 @@ class EstimatorV2(_Primitive):
             for pub in prepared
         ]
 
-    def run_gradient(self, pubs: Iterable[Any]) -> RuntimeJob:
+    def run_gradient(self, pubs: Iterable[EstimatorPubLike]) -> RuntimeJob:
         """Submit PUBs whose exact values and gradients are wanted; a local extension.
 
         On the device this is the parameter-shift job, so it costs as many parameter sets as that takes
@@ -222,7 +237,7 @@ class EstimatorV2(_Primitive):
             for pub in prepared
         ]
 
-        def simulate(_seed: int) -> list[dict[str, Any]]:
+        def simulate(_seed: int) -> list[Numbers]:
             answers = []
             for pub in prepared:
                 evs, gradients = pub.plan.gradient(pub.values)
@@ -231,14 +246,14 @@ class EstimatorV2(_Primitive):
 
         circuits = [pub.circuit for pub in prepared]
 
-        def contain(_job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
+        def contain(_job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
             return gradient_result(numbers, circuits)
 
         return self._submit("gradient", prepared, work, simulate, contain, _digest("gradient", prepared))
 
-    def _prepare(self, pub: Any, precision: float | None) -> _Pub:
-        values: Any = None
-        own: Any = None
+    def _prepare(self, pub: EstimatorPubLike, precision: float | None) -> _Pub[EstimatorPlan]:
+        values: BindingsArrayLike | None = None
+        own: float | None = None
         if type(pub) is tuple and len(pub) == 3:  # the usual form; asking for classes of Qiskit takes long
             circuit, observables, values = pub
         elif isinstance(pub, EstimatorPub):
@@ -280,7 +295,7 @@ class SamplerV2(_Primitive):
     _kind = "sampler"
     _options_class = SamplerOptions
 
-    def run(self, pubs: Iterable[Any], *, shots: int | None = None) -> RuntimeJob:
+    def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> RuntimeJob:
         """Submit PUBs `circuit` or `(circuit[, parameter values[, shots]])` as one job.
 
         Args:
@@ -291,13 +306,13 @@ class SamplerV2(_Primitive):
         work = self._work(prepared)
         clock = self._service.clock
 
-        def simulate(seed: int) -> list[dict[str, Any]]:
+        def simulate(seed: int) -> list[Numbers]:
             return [
-                pub.plan.run(pub.values, shots=pub.shots, seed=_pub_seed(seed, number))
+                pub.plan.run(pub.values, shots=pub.shots or 1, seed=_pub_seed(seed, number))
                 for number, pub in enumerate(prepared)
             ]
 
-        def contain(job: RuntimeJob, numbers: list[dict[str, Any]]) -> Any:
+        def contain(job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
             record = job.record
             assert record.qpu_started is not None
             assert record.finished is not None
@@ -310,15 +325,15 @@ class SamplerV2(_Primitive):
 
         return self._submit("sampler", prepared, work, simulate, contain, _digest("sampler", prepared))
 
-    def seconds(self, pubs: Iterable[Any], *, shots: int | None = None) -> float:
+    def seconds(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
         return self._qpu_seconds(self._work([self._prepare(pub, shots) for pub in _listed(pubs)]))
 
-    def _work(self, prepared: list[_Pub]) -> list[Work]:
+    def _work(self, prepared: list[_Pub[SamplerPlan]]) -> list[Work]:
         return [Work(executions(pub.shots or 1, pub.shape, 1), pub.plan.duration) for pub in prepared]
 
-    def _prepare(self, pub: Any, shots: int | None) -> _Pub:
-        values: Any = None
+    def _prepare(self, pub: SamplerPubLike, shots: int | None) -> _Pub[SamplerPlan]:
+        values: BindingsArrayLike | None = None
         own: int | None = None
         if isinstance(pub, SamplerPub):
             circuit, values, own = pub.circuit, pub.parameter_values, pub.shots
@@ -366,7 +381,7 @@ def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBacke
     return session, session._backend
 
 
-def _listed(pubs: Iterable[Any]) -> list[Any]:
+def _listed(pubs: Iterable[Like]) -> list[Like]:
     if isinstance(pubs, QuantumCircuit):
         raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     listed = list(pubs)
@@ -377,7 +392,9 @@ def _listed(pubs: Iterable[Any]) -> list[Any]:
     return listed
 
 
-def _values(values: Any, circuit: QuantumCircuit, parameters: int) -> NDArray[np.float64]:
+def _values(
+    values: BindingsArrayLike | None, circuit: QuantumCircuit, parameters: int
+) -> NDArray[np.float64]:
     """Return a copy of the parameter values with the parameters along the last axis."""
     if type(values) is np.ndarray and parameters > 1 and values.shape[-1:] == (parameters,):
         return np.array(values, dtype=float)
@@ -424,7 +441,7 @@ def _pub_seed(seed: int, number: int) -> int:
     return seed if number == 0 else derive_seed(seed, "pub", number)
 
 
-def _digest(program: str, pubs: list[_Pub]) -> bytes:
+def _digest(program: str, pubs: Sequence[_Pub[Compiled]]) -> bytes:
     """Return a digest of what was asked: program, circuits and observables, values, shots."""
     digest = blake2b(program.encode(), digest_size=16)
     for pub in pubs:

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
 
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
-def _estimator_metadata() -> dict[str, Any]:
+    from runner.runtime.spans import ExecutionSpans
+
+Numbers = dict[str, Any]
+"""What one PUB gives, by name: `evs`, `stds` and `gradients` as arrays, `shots`; of a Sampler a BitArray for each
+register."""
+
+Nested = float | list["Nested"]
+
+Plain = Mapping[str, Any]
+"""The same as JSON has it: nested lists, numbers, and a BitArray as its bytes, bits and shape."""
+
+
+def _estimator_metadata() -> dict[str, object]:
     """Return the page's metadata, with what this runtime does: none of it."""
     return {
         "dynamical_decoupling": {
@@ -33,7 +47,9 @@ def _estimator_metadata() -> dict[str, Any]:
     }
 
 
-def estimator_result(numbers: list[dict[str, Any]], asked: Sequence[tuple[Any, float]]) -> PrimitiveResult:
+def estimator_result(
+    numbers: list[Numbers], asked: Sequence[tuple[QuantumCircuit, float]]
+) -> PrimitiveResult:
     """Return what the page prints: evs, stds, ensemble_standard_error and the page's metadata.
 
     Args:
@@ -54,7 +70,7 @@ def estimator_result(numbers: list[dict[str, Any]], asked: Sequence[tuple[Any, f
     return PrimitiveResult(pubs, metadata=_estimator_metadata())
 
 
-def gradient_result(numbers: list[dict[str, Any]], circuits: list[Any]) -> PrimitiveResult:
+def gradient_result(numbers: list[Numbers], circuits: list[QuantumCircuit]) -> PrimitiveResult:
     """Return exact values and gradients; a local extension."""
     pubs = [
         PubResult(
@@ -66,7 +82,9 @@ def gradient_result(numbers: list[dict[str, Any]], circuits: list[Any]) -> Primi
     return PrimitiveResult(pubs, metadata={"version": 2})
 
 
-def sampler_result(numbers: list[dict[str, BitArray]], circuits: list[Any], spans: Any) -> PrimitiveResult:
+def sampler_result(
+    numbers: list[Numbers], circuits: list[QuantumCircuit], spans: ExecutionSpans | None
+) -> PrimitiveResult:
     """Return one `BitArray` per classical register, and when they were taken."""
     pubs = []
     for registers, circuit in zip(numbers, circuits, strict=True):
@@ -76,7 +94,7 @@ def sampler_result(numbers: list[dict[str, BitArray]], circuits: list[Any], span
     return PrimitiveResult(pubs, metadata={"execution": {"execution_spans": spans}, "version": 2})
 
 
-def record(numbers: dict[str, Any]) -> dict[str, Any]:
+def record(numbers: Numbers) -> dict[str, object]:
     """Return the numbers of one PUB as plain values that survive JSON to the last bit."""
     # an array is asked for first: whether something is a BitArray takes ten times as long
     return {
@@ -85,7 +103,7 @@ def record(numbers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if value is None or type(value) is int:
         return value
     if isinstance(value, BitArray):
@@ -94,12 +112,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def restore(numbers: dict[str, Any]) -> dict[str, Any]:
+def restore(numbers: Plain) -> Numbers:
     """Return the numbers of one PUB from what `record` made of them."""
     return {name: _restored(value) for name, value in numbers.items()}
 
 
-def _restored(value: Any) -> Any:
+def _restored(value: object) -> object:
     if isinstance(value, dict):
         array = np.frombuffer(base64.b64decode(value["array"]), dtype=np.uint8).reshape(value["shape"])
         return BitArray(array.copy(), value["bits"])
@@ -108,7 +126,7 @@ def _restored(value: Any) -> Any:
     return value
 
 
-def _numbers(value: Any) -> Any:
+def _numbers(value: Nested | str) -> Nested:
     if isinstance(value, list):
         return [_numbers(item) for item in value]
     return float(value)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from qiskit.providers import BackendV2
 
@@ -29,10 +29,17 @@ from runner.runtime.seeds import derive_id, derive_seed
 from runner.runtime.timeline import CURRENT, Timeline
 from runner.runtime.workloads import WorkloadPool
 
+if TYPE_CHECKING:
+    from qiskit.transpiler import Target
+
+    from runner.engine import Engine
+    from runner.runtime.backends import Noise, NoiseMaker
+    from runner.runtime.results import Plain
+
 LEAST_BUSY = "fake_torino"
 
 EventSink = Callable[[Event], None]
-Recall = Callable[[str, int, str], "list[dict[str, Any]] | None"]
+Recall = Callable[[str, int, str], "Sequence[Plain] | None"]
 
 
 class LocalRuntimeService:
@@ -72,8 +79,8 @@ class LocalRuntimeService:
         on_event: EventSink | None = None,
         recall: Recall | None = None,
         keep_results: bool = True,
-        engine_options: dict[str, Any] | None = None,
-        engine_factory: Callable[..., Any] | None = None,
+        engine_options: Mapping[str, Any] | None = None,
+        engine_factory: Callable[..., Engine] | None = None,
     ) -> None:
         self.plan = _plan(plan)
         if on_expiry not in ("failed", "cancelled"):
@@ -122,7 +129,7 @@ class LocalRuntimeService:
                 )
         return self._backends[name]
 
-    def backends(self, name: str | None = None, **_filters: Any) -> list[LocalBackend]:
+    def backends(self, name: str | None = None, **_filters: object) -> list[LocalBackend]:
         """Return the backends that were used or attached, with the default device first."""
         if name is not None:
             return [self.backend(name)]
@@ -148,9 +155,7 @@ class LocalRuntimeService:
         self._backends[bound.name] = bound
         return bound
 
-    def _bind(
-        self, backend: BackendV2, noise_model: Callable[[], Any] | None, *, ideal: bool
-    ) -> LocalBackend:
+    def _bind(self, backend: BackendV2, noise_model: NoiseMaker | None, *, ideal: bool) -> LocalBackend:
         return LocalBackend(
             self,
             backend,
@@ -432,7 +437,7 @@ def _plan(plan: str | Plan) -> Plan:
     return PLANS[plan]
 
 
-def _make_engine(target: Any, noise_model: Any, **options: Any) -> Any:
+def _make_engine(target: Target | None, noise_model: Noise | None, **options: Any) -> Engine:
     from runner.engine import Engine
 
     return Engine(target, noise_model, **options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from datetime import datetime
-from typing import Any
 
 
 class DoubleSliceSpan:
@@ -56,7 +55,9 @@ class ExecutionSpans(list[DoubleSliceSpan]):
         return f"ExecutionSpans({super().__repr__()})"
 
 
-def execution_spans(start: datetime, stop: datetime, shapes: list[tuple[tuple[int, ...], int]]) -> Any:
+def execution_spans(
+    start: datetime, stop: datetime, shapes: list[tuple[tuple[int, ...], int]]
+) -> ExecutionSpans:
     """Return the one span in which every PUB, given as (shape, shots), was executed."""
     slices = {
         number: ((*shape, shots), slice(0, math.prod(shape)), slice(0, shots))
@@ -67,4 +68,7 @@ def execution_spans(start: datetime, stop: datetime, shapes: list[tuple[tuple[in
         from qiskit_ibm_runtime.execution_span import ExecutionSpans as ClientSpans
     except ImportError:
         return ExecutionSpans([DoubleSliceSpan(start, stop, slices)])
-    return ClientSpans([ClientSpan(start, stop, slices)])
+    spans: ExecutionSpans = ClientSpans(
+        [ClientSpan(start, stop, slices)]
+    )  # the client's own, where it is there
+    return spans

@@ -80,7 +80,9 @@ class _Waiter:
         self.condition: threading.Condition | None = None
 
 
-class _Fact:
+class Told:
+    """A fact in the queue of those that are to be told."""
+
     __slots__ = ("delivered", "event", "what")
 
     def __init__(self, event: type[Event], what: Any) -> None:
@@ -118,7 +120,7 @@ class Timeline:
         self._holder: Participant | None = None
         self._orders = itertools.count(1_000_000)
         self._registrations = itertools.count()
-        self._outbox: deque[_Fact] = deque()
+        self._outbox: deque[Told] = deque()
         self._emitting = threading.RLock()
         self._inside = False
         self._seen = _Seen()
@@ -145,12 +147,12 @@ class Timeline:
                 waiter.wake = self._wake(what)
             what.waiters.clear()
         if self._on_event is not None:
-            fact = _Fact(event, what)
+            fact = Told(event, what)
             if event is JobCompleted:
                 what.payload.completion = fact
             self._outbox.append(fact)
 
-    def deliver(self, upto: _Fact | None = None) -> None:
+    def deliver(self, upto: Told | None = None) -> None:
         """Tell the facts, in order; stop at the first job whose result nobody has asked for, unless `upto`
         is later.
         """

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from runner.errors import ConfigError, RuntimeSessionError
 from runner.runtime.current import current_session
@@ -17,6 +18,9 @@ from runner.runtime.timeline import CURRENT, Participant, Timeline
 
 if TYPE_CHECKING:
     from runner.runtime.service import LocalRuntimeService
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 
 class WorkloadPool:
@@ -39,11 +43,13 @@ class WorkloadPool:
         self._timeline = timeline
         self._names = list(names)
         self._participants: list[Participant] = []
-        self._futures: dict[str, WorkloadFuture] = {}
-        self._calls: dict[str, Callable[[Participant], Any]] = {}
+        self._futures: dict[str, WorkloadFuture[Any]] = {}
+        self._calls: dict[str, Callable[[Participant], object]] = {}
         self._threads: list[threading.Thread] = []
 
-    def submit(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(
+        self, name: str, function: Callable[Given, Answer], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Future[Answer]:
         """Take the workload `name`; all start, each in a thread of its own, when the last one was
         submitted.
         """
@@ -54,9 +60,10 @@ class WorkloadPool:
         context = contextvars.copy_context()
         seen = self._timeline.seen
         self._calls[name] = lambda participant: context.run(
-            self._call, participant, seen, function, args, kwargs
+            self._call, participant, seen, partial(function, *args, **kwargs)
         )
-        self._futures[name] = future = WorkloadFuture(self._timeline, self.missing)
+        future: WorkloadFuture[Answer] = WorkloadFuture(self._timeline, self.missing)
+        self._futures[name] = future
         if not self.missing():
             self._start()
         return future
@@ -67,7 +74,7 @@ class WorkloadPool:
             return []
         return [name for name in self._names if name not in self._futures]
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> dict[str, object]:
         """Wait for every workload and return what each returned, by name; raise the first one's error."""
         return {name: self._futures[name].result() for name in self._futures}
 
@@ -96,12 +103,10 @@ class WorkloadPool:
             self._timeline.end(participant)
             future.set_result(answer)
 
-    def _call(
-        self, participant: Participant, seen: Job | None, function: Callable[..., Any], args: Any, kwargs: Any
-    ) -> Any:
+    def _call(self, participant: Participant, seen: Job | None, function: Callable[[], Answer]) -> Answer:
         CURRENT.set(participant)
         self._timeline.see(seen)
-        return function(*args, **kwargs)
+        return function()
 
     def __enter__(self) -> WorkloadPool:
         return self
@@ -118,7 +123,7 @@ class WorkloadPool:
             thread.join()
 
 
-class WorkloadFuture(Future[Any]):
+class WorkloadFuture(Future[Answer]):
     """A future that refuses to wait for something that cannot happen."""
 
     def __init__(self, timeline: Timeline, missing: Callable[[], list[str]]) -> None:
@@ -127,7 +132,7 @@ class WorkloadFuture(Future[Any]):
         self._missing = missing
         self.seen: Job | None = None
 
-    def result(self, timeout: float | None = None) -> Any:
+    def result(self, timeout: float | None = None) -> Answer:
         """Return what the workload returned."""
         if missing := self._missing():
             raise RuntimeSessionError(f"time stands still until workload {missing[0]!r} is submitted too")

@@ -16,9 +16,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import blake2b
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeAlias, TypeVar
 
 from runner.errors import (
     ConfigError,
@@ -46,11 +47,26 @@ from runner.runtime.machine import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.primitives import PrimitiveResult, PubResult
+    from qiskit.primitives.containers import EstimatorPubLike, SamplerPubLike
+    from qiskit.primitives.containers.estimator_pub import EstimatorPub
+    from qiskit.primitives.containers.sampler_pub import SamplerPub
     from qiskit.transpiler import Target
+    from qiskit_ibm_runtime import EstimatorV2, IBMBackend, QiskitRuntimeService, RuntimeJobV2, SamplerV2
+    from qiskit_ibm_runtime import Session as ClientSession
 
     from runner.runtime.cost import CostModel
     from runner.runtime.plan import Plan
+    from runner.runtime.results import Numbers
+
+    Mode: TypeAlias = ClientSession | IBMBackend
+    Pub: TypeAlias = EstimatorPub | SamplerPub
+    PubLike: TypeAlias = EstimatorPubLike | SamplerPubLike
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 log = logging.getLogger("runner.ibm")
 
@@ -60,7 +76,7 @@ CLOSING_SECONDS = 10.0
 """How long leaving waits for the service to say that the session is closed, for the bill's sake."""
 
 
-def connect() -> Any:
+def connect() -> QiskitRuntimeService:
     """The client's service, with the account from the client's usual places.
 
     Raises:
@@ -100,9 +116,6 @@ class Times:
     """As the service tells it."""
 
 
-Answer = TypeVar("Answer")
-
-
 class IbmService:
     """What the lab needs of a service, carried out by the real one.
 
@@ -121,11 +134,11 @@ class IbmService:
 
     def __init__(
         self,
-        client: Any,
+        client: QiskitRuntimeService,
         *,
         on_event: Callable[[Event], None],
         plan: Plan,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
     ) -> None:
         self.client = client
         self.plan = plan
@@ -235,7 +248,7 @@ class IbmService:
         self,
         kind: str,
         mode: Any,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         workload: str,
         *,
         admit: Callable[[float], None] | None = None,
@@ -257,7 +270,7 @@ class IbmService:
 
     # -- jobs -------------------------------------------------------------------------------------------
 
-    def submit(self, primitive: IbmPrimitive, pubs: list[Any], arguments: dict[str, Any]) -> IbmJob:
+    def submit(self, primitive: IbmPrimitive, pubs: list[PubLike], arguments: Mapping[str, float]) -> IbmJob:
         """Submit a job, or find it again if it was submitted before.
 
         Raises:
@@ -281,7 +294,7 @@ class IbmService:
             self._jobs.append(job)
         return job
 
-    def _lost(self, workload: str, tags: list[str]) -> Any:
+    def _lost(self, workload: str, tags: list[str]) -> RuntimeJobV2 | None:
         """A job that was accepted, but whose id did not get into the journal any more."""
         if not self.resumed or workload in self._searched:
             return None
@@ -335,7 +348,7 @@ class IbmMachine:
     planner = None
     """The service compiles by itself."""
 
-    def __init__(self, wrapped: Any) -> None:
+    def __init__(self, wrapped: IBMBackend) -> None:
         self.wrapped = wrapped
         self.name: str = wrapped.name
 
@@ -380,16 +393,17 @@ class IbmSession:
         self._past = past
         self._earlier_usage = 0.0
         self._lock = threading.Lock()
-        self._client: Any = None if past is None else self._attach(past)
+        self._client: ClientSession = None if past is None else self._attach(past)
         if past is None:
             self._open()
 
-    def _class(self) -> Any:
+    def _class(self) -> type[ClientSession]:
         from qiskit_ibm_runtime import Batch, Session
 
-        return Session if self._mode == "session" else Batch
+        chosen: type[ClientSession] = Session if self._mode == "session" else Batch
+        return chosen
 
-    def _attach(self, session_id: str) -> Any:
+    def _attach(self, session_id: str) -> ClientSession:
         return _translated(lambda: self._class().from_id(session_id, self._service.client))
 
     def _open(self) -> None:
@@ -398,7 +412,7 @@ class IbmSession:
         )
         self._service.opened(self.details())
 
-    def accepting(self) -> Any:
+    def accepting(self) -> ClientSession:
         """The client's session for a new job; in place of an earlier process's session that has ended, a new one."""
         with self._lock:
             if self._past is not None:
@@ -461,7 +475,7 @@ class IbmPrimitive:
         service: IbmService,
         kind: str,
         mode: IbmSession | IbmMachine,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         workload: str,
     ) -> None:
         self.kind = kind
@@ -470,18 +484,20 @@ class IbmPrimitive:
         self.workload = workload
         self._service = service
         self._options = dict(options)
-        self._made: tuple[Any, Any] | None = None
+        self._made: tuple[Mode, EstimatorV2 | SamplerV2] | None = None
 
-    def run(self, pubs: Iterable[Any], *, precision: float | None = None, shots: int | None = None) -> IbmJob:
+    def run(
+        self, pubs: Iterable[PubLike], *, precision: float | None = None, shots: int | None = None
+    ) -> IbmJob:
         """Submit PUBs as one job."""
         asked = {"precision": precision, "shots": shots}
         arguments = {name: value for name, value in asked.items() if value is not None}
         return self._service.submit(self, list(pubs), arguments)
 
-    def seconds(self, pubs: Iterable[Any], **arguments: Any) -> None:
+    def seconds(self, pubs: Iterable[PubLike], **arguments: object) -> None:
         """Only the service knows how long its jobs take."""
 
-    def send(self, pubs: list[Any], arguments: Mapping[str, Any], tags: list[str]) -> Any:
+    def send(self, pubs: list[PubLike], arguments: Mapping[str, float], tags: list[str]) -> RuntimeJobV2:
         """Hand a job to the client; returns the client's job."""
         mode = self.session.accepting() if self.session is not None else self._machine
         if self._made is None or self._made[0] is not mode:
@@ -495,7 +511,7 @@ class IbmPrimitive:
                 raise SessionClosedError(str(error), code=error.code) from error
             raise
 
-    def _make(self, mode: Any) -> Any:
+    def _make(self, mode: Mode) -> EstimatorV2 | SamplerV2:
         from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 
         options = {**self._options}
@@ -513,8 +529,8 @@ class IbmJob:
         primitive: IbmPrimitive,
         workload: str,
         index: int,
-        pubs: list[Any],
-        arguments: Mapping[str, Any],
+        pubs: list[PubLike],
+        arguments: Mapping[str, float],
     ) -> None:
         self.workload = workload
         self.index = index
@@ -527,12 +543,12 @@ class IbmJob:
         self._pubs = _coerced(primitive.kind, pubs)
         self.digest = _digest(primitive.kind, self._pubs, arguments)
         self._id = ""
-        self._client: Any = None
+        self._client: RuntimeJobV2 | None = None
         self._completed: JobCompleted | None = None
 
     # -- becoming known ---------------------------------------------------------------------------------
 
-    def submitted(self, client_job: Any, tags: list[str]) -> None:
+    def submitted(self, client_job: RuntimeJobV2, tags: list[str]) -> None:
         """Record the service's id before anything else happens."""
         self._client = client_job
         self._id = client_job.job_id()
@@ -569,7 +585,7 @@ class IbmJob:
 
     # -- results ----------------------------------------------------------------------------------------
 
-    def result(self) -> Any:
+    def result(self) -> PrimitiveResult:
         """Wait for the job and return its result; raises what `numbers` does."""
         from runner.runtime.results import estimator_result, sampler_result
 
@@ -579,7 +595,7 @@ class IbmJob:
             return sampler_result(numbers, circuits, None)
         return estimator_result(numbers, [(circuit, 0.0) for circuit in circuits])
 
-    def numbers(self) -> list[dict[str, Any]]:
+    def numbers(self) -> list[Numbers]:
         """Wait for the job and return the arrays of each PUB by name; recorded ones come from the journal.
 
         Raises:
@@ -670,9 +686,11 @@ class IbmPool:
     def __init__(self, names: Sequence[str]) -> None:
         self._threads = ThreadPoolExecutor(max(1, len(names)))
 
-    def submit(self, _name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(
+        self, _name: str, function: Callable[Given, Answer], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Future[Answer]:
         """Start a workload."""
-        return self._threads.submit(contextvars.copy_context().run, function, *args, **kwargs)
+        return self._threads.submit(contextvars.copy_context().run, partial(function, *args, **kwargs))
 
     def __enter__(self) -> Self:
         return self
@@ -719,7 +737,7 @@ def _meaning(error: Exception) -> RuntimeSessionError:
     return RuntimeSessionError(_short(error))
 
 
-def _code_of(job: Any) -> int | None:
+def _code_of(job: RuntimeJobV2) -> int | None:
     code = getattr(job, "_reason_code", None)
     return int(code) if code is not None else None
 
@@ -728,7 +746,7 @@ def _short(error: Exception) -> str:
     return " ".join(str(error).strip("'\"").split())[:300]
 
 
-def _numbers(pub: Any, kind: str) -> dict[str, Any]:
+def _numbers(pub: PubResult, kind: str) -> Numbers:
     import numpy as np
 
     if kind == "sampler":
@@ -740,7 +758,7 @@ def _numbers(pub: Any, kind: str) -> dict[str, Any]:
     }
 
 
-def _coerced(kind: str, pubs: list[Any]) -> list[Any]:
+def _coerced(kind: str, pubs: list[PubLike]) -> list[Pub]:
     """PUBs whose parts have names."""
     from qiskit.primitives.containers.estimator_pub import EstimatorPub
     from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -748,11 +766,12 @@ def _coerced(kind: str, pubs: list[Any]) -> list[Any]:
     return [(SamplerPub if kind == "sampler" else EstimatorPub).coerce(pub) for pub in pubs]
 
 
-def _values(pub: Any) -> Any:
-    return pub.parameter_values.as_array(pub.circuit.parameters)
+def _values(pub: Pub) -> np.ndarray:
+    values: np.ndarray = pub.parameter_values.as_array(pub.circuit.parameters)
+    return values
 
 
-def _described(pub: Any) -> dict[str, Any]:
+def _described(pub: Pub) -> dict[str, object]:
     return {
         "values": _values(pub).tolist(),
         "shape": list(pub.shape),
@@ -761,7 +780,7 @@ def _described(pub: Any) -> dict[str, Any]:
     }
 
 
-def _digest(kind: str, pubs: list[Any], arguments: Mapping[str, Any]) -> str:
+def _digest(kind: str, pubs: list[Pub], arguments: Mapping[str, float]) -> str:
     """What is asked, as a digest that is the same in every process."""
     from runner.engine.identity import canonical_text
 

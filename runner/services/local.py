@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from runner.record.events import Event
@@ -28,11 +28,11 @@ class LocalService(LocalRuntimeService):
         self,
         kind: str,
         mode: Any,
-        options: dict[str, Any],
+        options: Mapping[str, object],
         workload: str,
         *,
         admit: Callable[[float], None] | None = None,
-    ) -> Any:
+    ) -> EstimatorV2 | SamplerV2:
         """Make an `estimator` or a `sampler` for the jobs of a workload; `admit` may refuse them."""
         made = (EstimatorV2 if kind == "estimator" else SamplerV2)(
             mode=mode, options=options, workload=workload

@@ -6,21 +6,28 @@ anything here. What one of them cannot, it states: by its `capabilities`, or by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 from runner.runtime.capabilities import Capabilities
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.primitives import PrimitiveResult
+    from qiskit.primitives.containers import ObservablesArrayLike
     from qiskit.transpiler import Target
 
+    from runner.engine import EstimatorNumbers
     from runner.record.events import Event
     from runner.runtime.cost import CostModel
     from runner.runtime.plan import Plan as Limits
+    from runner.runtime.results import Numbers
+
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
 
 __all__ = ["Backend", "Capabilities", "Job", "Plan", "Planner", "Pool", "Primitive", "Service", "Session"]
 
@@ -67,8 +74,17 @@ class Plan(Protocol):
         """
         ...
 
-    def run(self, values: np.ndarray, *, shots: int | None, seed: int) -> Any:
+    def run(self, values: np.ndarray, *, shots: int | None, seed: int) -> EstimatorNumbers:
         """`evs` and `stds` at parameters of shape (…, P); shots=None: exact."""
+        ...
+
+
+class Planned(Protocol):
+    """What stands for the observables of a circuit that is evaluated again and again."""
+
+    @property
+    def plan(self) -> Plan:
+        """Their plan."""
         ...
 
 
@@ -76,19 +92,21 @@ class Plan(Protocol):
 class Planner(Protocol):
     """Compiles circuits before they are submitted."""
 
-    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> Plan:
+    def estimator_plan(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> Plan:
         """The plan of an ISA circuit and observables in its layout; the same ones give the same plan."""
         ...
 
-    def sampler_plan(self, circuit: QuantumCircuit) -> Any:
+    def sampler_plan(self, circuit: QuantumCircuit) -> object:
         """The plan of an ISA circuit with measurements."""
         ...
 
-    def planned(self, circuit: QuantumCircuit, observables: Any) -> Any:
+    def planned(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> Planned:
         """What stands for the observables, as `plan`, in PUBs of a circuit that is evaluated again and again."""
         ...
 
-    def moments(self, start: str, circuit: QuantumCircuit, observables: Any) -> Callable[[int], Any] | None:
+    def moments(
+        self, start: str, circuit: QuantumCircuit, observables: ObservablesArrayLike
+    ) -> Callable[[int], Planned] | None:
         """What stands for the observables after so many repetitions of a circuit on a product state.
 
         None where the state cannot be carried on, and each moment is a circuit of its own.
@@ -145,6 +163,25 @@ class Primitive(Protocol):
         ...
 
 
+class Dated(Protocol):
+    """When things happened to a job, in seconds on the session's clock."""
+
+    @property
+    def submitted(self) -> float:
+        """It was asked for."""
+        ...
+
+    @property
+    def started(self) -> float | None:
+        """Its turn came; None if it has not, or never did."""
+        ...
+
+    @property
+    def finished(self) -> float | None:
+        """It was over; None if it is not."""
+        ...
+
+
 class Job(Protocol):
     """A submitted job."""
 
@@ -174,8 +211,8 @@ class Job(Protocol):
         ...
 
     @property
-    def record(self) -> Any:
-        """When it was `submitted`, `started` and `finished`, in seconds on the session's clock."""
+    def record(self) -> Dated:
+        """When things happened to it."""
         ...
 
     def job_id(self) -> str:
@@ -194,11 +231,11 @@ class Job(Protocol):
         """QPU seconds."""
         ...
 
-    def result(self) -> Any:
+    def result(self) -> PrimitiveResult:
         """Wait for it; a PrimitiveResult."""
         ...
 
-    def numbers(self) -> Any:
+    def numbers(self) -> list[Numbers]:
         """Wait for it; the arrays of each PUB by name."""
         ...
 
@@ -238,10 +275,12 @@ class Session(Protocol):
         ...
 
 
-class Pool(AbstractContextManager[Any], Protocol):
+class Pool(AbstractContextManager["Pool"], Protocol):
     """Threads for workloads."""
 
-    def submit(self, name: str, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(
+        self, name: str, function: Callable[Given, Answer], /, *args: Given.args, **kwargs: Given.kwargs
+    ) -> Future[Answer]:
         """Start the workload `name`."""
         ...
 
@@ -273,7 +312,7 @@ class Service(Protocol):
         self,
         kind: str,
         mode: Any,
-        options: dict[str, Any],
+        options: Mapping[str, object],
         workload: str,
         *,
         admit: Callable[[float], None] | None = None,
