@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -294,3 +295,42 @@ def test_facts_are_known_by_their_class() -> None:
     others = [path for path in HOUSE + EXPERIMENTS if "record" not in path.parts]
 
     assert not [place for path in others for place in kinds_compared(path)]
+
+
+STRICT = ("record", "declare", "run", "services", "runtime")
+"""Rooms that are typed strictly."""
+
+MOST_ANY = 12
+"""How often they may say `Any`, in a thousand lines."""
+
+
+@pytest.mark.parametrize("room", STRICT)
+def test_rooms_say_what_they_hold(room: str) -> None:
+    """Named types, protocols and `object` for what is passed on; `Any` is for the rest, and that is little."""
+    paths = sorted((ROOT / "runner" / room).rglob("*.py"))
+    lines = sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+    said = sum(isinstance(node, ast.Name) and node.id == "Any" for p in paths for node in ast.walk(parsed(p)))
+
+    assert 1000 * said <= MOST_ANY * lines
+
+
+def test_strictly_typed_rooms_are_checked_strictly() -> None:
+    """What `mypy --strict` adds for a module, as its help lists it, is switched on for them."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    rooms = {f"runner.{room}.*" for room in STRICT}
+    (strict,) = [part for part in settings["overrides"] if set(part["module"]) == rooms]
+
+    assert {name for name, value in strict.items() if value is True} == {
+        "check_untyped_defs",
+        "disallow_any_generics",
+        "disallow_incomplete_defs",
+        "disallow_subclassing_any",
+        "disallow_untyped_calls",
+        "disallow_untyped_decorators",
+        "extra_checks",
+        "no_implicit_reexport",
+        "strict_equality",
+        "warn_return_any",
+    }
+    assert settings["disallow_untyped_defs"]
+    assert settings["warn_unused_ignores"]

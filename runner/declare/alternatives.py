@@ -4,43 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from runner.declare.overrides import Override, Overrides
+from runner.declare.plain import Schema
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-Schema = TypeVar("Schema", bound=type[Any])
+Declared = TypeVar("Declared", bound=Schema)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Alternatives:
     """Settings of one schema that exclude each other, or of which one decides."""
 
-    unset: Mapping[str, Any]
+    unset: Mapping[str, object]
     """Setting → the value with which it says nothing."""
     selector: str | None = None
     """Setting that names which of them is meant."""
     named: Mapping[str, str] = field(default_factory=dict)
     """Setting → the name that the selector has for it; those of one name go together."""
-    parts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Setting → further settings that are about its value, with the values with which they say nothing."""
 
 
-_known: dict[type[Any], Alternatives] = {}
+_known: dict[Schema, Alternatives] = {}
 
 
 def either(
     *,
     selector: str | None = None,
     named: Mapping[str, str] | None = None,
-    parts: Mapping[str, Mapping[str, Any]] | None = None,
-    **unset: Any,
-) -> Callable[[Schema], Schema]:
+    parts: Mapping[str, Mapping[str, object]] | None = None,
+    **unset: object,
+) -> Callable[[Declared], Declared]:
     """Declare settings of a dataclass as alternatives; see `Alternatives`."""
 
-    def declared(cls: Schema) -> Schema:
+    def declared(cls: Declared) -> Declared:
         _known[cls] = Alternatives(unset=unset, selector=selector, named=named or {}, parts=parts or {})
         return cls
 
@@ -83,7 +84,7 @@ def _make_room(node: DictConfig, typed: Mapping[str, Override], of: Alternatives
             _put_back(node, {**of.parts.get(name, {}), name: nothing}, of.unset[name], name)
 
 
-def _put_back(node: DictConfig, values: Mapping[str, Any], nothing: Any, name: str) -> None:
+def _put_back(node: DictConfig, values: Mapping[str, object], nothing: object, name: str) -> None:
     """Unset a setting and what is about its value, where it says something."""
     from omegaconf import OmegaConf
 
@@ -93,6 +94,6 @@ def _put_back(node: DictConfig, values: Mapping[str, Any], nothing: Any, name: s
         node[key] = value
 
 
-def _says_nothing(override: Override, nothing: Any) -> bool:
-    value: Any = override.value
+def _says_nothing(override: Override, nothing: object) -> bool:
+    value: object = override.value
     return bool(value == nothing) and type(value) is type(nothing)

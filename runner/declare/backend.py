@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.declare.checks import require_choice, require_range
+from runner.declare.plain import Values
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
     from qiskit.providers import BackendV2
+    from qiskit.transpiler import CouplingMap
     from qiskit_aer.noise import NoiseModel
 
     from runner.declare.config import RunConfig
@@ -55,7 +57,7 @@ class BackendConfig:
         require_range("backend.optimization_level", self.optimization_level, 0, 3)
 
     @property
-    def engine_options(self) -> dict[str, Any]:
+    def engine_options(self) -> Values:
         """Keyword arguments for the engine."""
         return {
             "engine": self.engine,
@@ -259,7 +261,7 @@ class GenericBackend(BackendConfig):
         )
         return service.attach(self._require_schedule(device))
 
-    def coupling_map(self) -> Any:
+    def coupling_map(self) -> CouplingMap | None:
         """Qiskit's coupling map of the topology; None where every pair is connected."""
         from qiskit.transpiler import CouplingMap
 

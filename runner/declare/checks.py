@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from runner.errors import ConfigError
 
@@ -25,14 +24,14 @@ def require_choice(key: str, value: str, choices: Sequence[str]) -> None:
         raise ConfigError(f"unknown choice {value!r}{nearest(value, choices)}", key=key)
 
 
-def require_integer(key: str, value: Any, low: int | None = None, high: int | None = None) -> None:
+def require_integer(key: str, value: object, low: int | None = None, high: int | None = None) -> None:
     """Refuse what is not an integer in [low, high]; true and false are no integers."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigError(f"must be an integer, got {value!r}; write a whole number", key=key)
     require_range(key, value, low, high)
 
 
-def require_number(key: str, value: Any) -> None:
+def require_number(key: str, value: object) -> None:
     """Refuse what is not a finite real number; text that looks like a number is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"must be a real number, got {value!r}; write it without quotes or i", key=key)
@@ -40,7 +39,7 @@ def require_number(key: str, value: Any) -> None:
         raise ConfigError(f"must be finite, got {value}; give a number", key=key)
 
 
-def require_positive(key: str, value: Any) -> None:
+def require_positive(key: str, value: float) -> None:
     """Refuse what is not a finite number above zero."""
     require_number(key, value)
     if value <= 0:
@@ -58,7 +57,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{hint} (available: {shorten(', '.join(known), 110)})"
 
 
-def shorten(text: Any, width: int) -> str:
+def shorten(text: object, width: int) -> str:
     """The text, or what anything else prints as, on one line and cut at `width` characters."""
     line = " ".join(str(text).split())
     return line if len(line) <= width else line[: width - 1] + "…"

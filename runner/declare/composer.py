@@ -26,6 +26,7 @@ from runner.declare.checks import require_choice, shorten
 from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
 from runner.declare.hydra_support import refuse_outside, require_ours
 from runner.declare.overrides import Choices, Override, Overrides, Pattern
+from runner.declare.plain import Schema, Values
 from runner.declare.provenance import check_plugins, check_typed
 from runner.declare.registry import added, files_first, generation, load, register, registered
 from runner.declare.setting import PUZZLED, put
@@ -45,7 +46,7 @@ _lock = threading.RLock()
 _loaders: dict[tuple[Path, ...], ConfigLoader] = {}
 Base = TypeVar("Base")
 
-_remembered: dict[tuple[Any, ...], DictConfig] = {}
+_remembered: dict[tuple[object, ...], DictConfig] = {}
 
 
 def compose(*overrides: str, config_dirs: Sequence[str] = ()) -> RunConfig:
@@ -120,7 +121,7 @@ class Composer:
             return _loader(self.folders)
 
     @cached_property
-    def _version(self) -> tuple[Any, ...]:
+    def _version(self) -> tuple[object, ...]:
         """Changes when what can be declared does."""
         with _lock:
             register(self._plugins)
@@ -237,7 +238,7 @@ class Composer:
             )
         )
 
-    def choice(self, group: str, name: str, changes: Mapping[str, Any], *, key: str) -> Any:
+    def choice(self, group: str, name: str, changes: Mapping[str, object], *, key: str) -> Any:
         """One choice by itself, with some of its values changed.
 
         For settings that name several choices of one group at once.
@@ -270,7 +271,7 @@ class Composer:
             raise ConfigError(text, key=f"{key}.{error.key.removeprefix(where)}") from error
 
     def revised(
-        self, group: str, values: Mapping[str, Any], schemas: Mapping[str, str], overrides: Overrides
+        self, group: str, values: Mapping[str, object], schemas: Mapping[str, str], overrides: Overrides
     ) -> Any:
         """A part of a recorded configuration with some of it typed anew; a choice brings what its file says.
 
@@ -312,7 +313,7 @@ class Composer:
         with messages.translated(self.folders):
             return OmegaConf.to_object(root[group])
 
-    def _named(self, group: str, name: str, changes: Mapping[str, Any]) -> DictConfig:
+    def _named(self, group: str, name: str, changes: Mapping[str, object]) -> DictConfig:
         """A choice composed alone, or a schema that is named in its place."""
         from omegaconf import OmegaConf
 
@@ -324,7 +325,7 @@ class Composer:
             next(iter(given.items())) if isinstance(given, dict) and len(given) == 1 else (given, {})
         )
         require_choice(f"{group}.schema", str(schema), list(known))
-        node: DictConfig = OmegaConf.structured(known[schema])
+        node: DictConfig = OmegaConf.structured(known[str(schema)])
         with messages.translated(self.folders):
             merged = OmegaConf.merge(node, values, {"name": name})
         return cast("DictConfig", merged)
@@ -503,12 +504,12 @@ def finished(
     )
 
 
-def choice(group: str, name: str, changes: Mapping[str, Any], *, key: str) -> Any:
+def choice(group: str, name: str, changes: Mapping[str, object], *, key: str) -> Any:
     """One choice of conf/ or of a plug-in by itself; see `Composer.choice`."""
     return Composer().choice(group, name, changes, key=key)
 
 
-def named_choice(entry: Any, key: str) -> tuple[str, dict[str, Any]]:
+def named_choice(entry: object, key: str) -> tuple[str, Values]:
     """Name and settings of a choice that a setting names.
 
     Args:
@@ -529,7 +530,7 @@ def named_choice(entry: Any, key: str) -> tuple[str, dict[str, Any]]:
     )
 
 
-def schema_name(group: str, cls: type[Any]) -> str | None:
+def schema_name(group: str, cls: Schema) -> str | None:
     """The name a dataclass is registered with; None where it is not."""
     return next((name for name, known in registered()[group].items() if known is cls), None)
 
@@ -550,7 +551,7 @@ def schema_names(config: RunConfig) -> dict[str, str]:
 
 
 def restore(
-    values: dict[str, Any],
+    values: Values,
     schemas: dict[str, str],
     overrides: Sequence[str] = (),
     *,
@@ -583,7 +584,7 @@ def restore(
     return finished(merged, Overrides.of(overrides))  # type: ignore[arg-type]
 
 
-def _take_kinds(node: DictConfig, values: Any) -> None:
+def _take_kinds(node: DictConfig, values: object) -> None:
     """Give a field that may be a list or a dictionary the kind of its recorded value: the two do not merge."""
     from omegaconf import OmegaConf
 
@@ -592,7 +593,7 @@ def _take_kinds(node: DictConfig, values: Any) -> None:
             node[key] = value
 
 
-def as_it_was(values: dict[str, Any], schemas: dict[str, str], known: Any) -> dict[str, Any]:
+def as_it_was(values: Values, schemas: dict[str, str], known: Mapping[str, Mapping[str, Schema]]) -> Values:
     """Recorded values with what was so before there was a key for it: no circuit was scheduled on a device."""
     backend, schema = values.get("backend"), schemas.get("backend", "")
     if not isinstance(backend, dict) or "schedule" in backend or schema in NEVER_SCHEDULED:
@@ -616,7 +617,7 @@ def _below(node: Any, path: str) -> Iterator[str]:
         yield from (f"{key}=", f"{key}.") if key in GROUPS else [f"{key}." if inner else f"{key}="]
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
@@ -752,7 +753,7 @@ def _version_base() -> Iterator[None]:
         VersionBase.set_instance(theirs)
 
 
-def _stamp(folders: Sequence[Path]) -> tuple[Any, ...]:
+def _stamp(folders: Sequence[Path]) -> tuple[object, ...]:
     """Changes when a file of a folder does: a process may live longer than a version of a choice."""
     return tuple(
         sorted((entry.path, entry.stat().st_mtime_ns) for folder in folders for entry in _files(folder))

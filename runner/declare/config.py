@@ -12,6 +12,7 @@ from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, require_range
 from runner.declare.estimator import EstimatorConfig
 from runner.declare.overrides import Overrides
+from runner.declare.plain import Values
 from runner.errors import ConfigError
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.optimizer import OptimizerConfig
@@ -121,7 +122,7 @@ class Declaration:
     config: RunConfig
     overrides: tuple[str, ...]
     """What was typed, as typed."""
-    values: dict[str, Any]
+    values: Values
     """The resolved configuration as plain containers: the content of config.yaml."""
     schemas: dict[str, str]
     """Group → name of the schema its values belong to."""
@@ -146,13 +147,13 @@ class Declaration:
         return re.sub(r"[^\w.=+-]+", "-", ",".join(parts).replace(",", "_")).strip("-_.")[:80]
 
 
-def flatten(values: Any, prefix: str = "") -> dict[str, Any]:
+def flatten(values: object, prefix: str = "") -> Values:
     """Dotted keys of nested containers or dataclasses, in declaration order."""
     if is_dataclass(values) and not isinstance(values, type):
         values = {item.name: getattr(values, item.name) for item in fields(values)}
     if not isinstance(values, dict):
         return {prefix: values}
-    flat: dict[str, Any] = {}
+    flat: Values = {}
     for key, value in values.items():
         flat.update(flatten(value, f"{prefix}.{key}" if prefix else str(key)))
     return flat

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 from runner.declare.alternatives import either
 from runner.declare.checks import require_positive, require_range
+from runner.declare.plain import Values
 from runner.errors import ConfigError
 from runner.runtime.plan import PLANS
 
@@ -34,7 +35,7 @@ class EstimatorConfig:
         raise NotImplementedError
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Values:
         """Estimator options in the client's names."""
         raise NotImplementedError
 
@@ -73,7 +74,7 @@ class ExactEstimator(EstimatorConfig):
         return 0.0
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Values:
         """Estimator options in the client's names."""
         return {"default_shots": self.default_shots}
 
@@ -155,12 +156,12 @@ class ShotsEstimator(EstimatorConfig):
         return replace(self, max_execution_time=None)
 
     @property
-    def options(self) -> dict[str, Any]:
+    def options(self) -> Values:
         """Estimator options in the client's names; with a target, what the Sampler draws."""
         shots = self.default_shots
         if self.default_precision is not None:
             shots = math.ceil(self.default_precision**-2)
-        options: dict[str, Any] = {"default_shots": shots or SAMPLER_SHOTS}
+        options: Values = {"default_shots": shots or SAMPLER_SHOTS}
         if self.max_execution_time is not None:
             options["max_execution_time"] = self.max_execution_time
         return options

@@ -6,11 +6,14 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runner.declare.foreign import OLDEST_QPY, load_qpy
 from runner.errors import ConfigError
 from runner.record import files
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
 
 MAX_BYTES = 50_000_000
 """No file that people write by hand or by program is larger."""
@@ -55,7 +58,7 @@ def read_text(path: Path, key: str) -> str:
         raise ConfigError(f"{path} is not text (byte {error.start}); save it as UTF-8", key=key) from error
 
 
-def qpy_circuits(path: Path, key: str) -> list[Any]:
+def qpy_circuits(path: Path, key: str) -> list[QuantumCircuit]:
     """The circuits of a QPY file.
 
     Raises:

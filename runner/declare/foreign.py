@@ -22,6 +22,7 @@ from runner.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from qiskit import QuantumCircuit
 
 SECONDS, BYTES_PER_SECOND = 5.0, 1_000_000
 """What reading may take: this long, and a second more for so many bytes."""
@@ -139,7 +140,7 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def load_qpy(content: bytes, what: str, key: str, *, memory: int | None = None) -> list[Any]:
+def load_qpy(content: bytes, what: str, key: str, *, memory: int | None = None) -> list[QuantumCircuit]:
     """The circuits of QPY data, whose headers are checked and which a fork could load.
 
     Raises:
@@ -150,12 +151,12 @@ def load_qpy(content: bytes, what: str, key: str, *, memory: int | None = None) 
     return _loaded(content, what, key)
 
 
-def _loaded(content: bytes, what: str, key: str) -> list[Any]:
+def _loaded(content: bytes, what: str, key: str) -> list[QuantumCircuit]:
     from qiskit import QuantumCircuit, qpy
     from qiskit.exceptions import QiskitError
 
     try:
-        circuits: list[Any] = list(qpy.load(io.BytesIO(content)))
+        circuits: list[QuantumCircuit] = list(qpy.load(io.BytesIO(content)))
         for circuit in circuits:
             if isinstance(circuit, QuantumCircuit) and (told := _misfit(circuit)):
                 raise QiskitError(told)
@@ -167,7 +168,7 @@ def _loaded(content: bytes, what: str, key: str) -> list[Any]:
     return circuits
 
 
-def _misfit(circuit: Any) -> str | None:
+def _misfit(circuit: QuantumCircuit) -> str | None:
     """What is wrong with a gate, however deep: a definition of another width, an angle that is no number."""
     from qiskit.circuit import ParameterExpression
 

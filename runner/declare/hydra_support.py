@@ -10,7 +10,6 @@ import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runner.errors import ConfigError
 from runner.record.files import read_text
@@ -34,7 +33,7 @@ class Feature:
     """What it does here, or why it is refused."""
     instead: str = ""
     """What to write where it is refused."""
-    usual: tuple[Any, ...] = ()
+    usual: tuple[object, ...] = ()
     """Values that may be written all the same: they say what is so anyway."""
     only: str = ""
     """`run` or `sweep`, where it means nothing in the other."""
@@ -49,11 +48,11 @@ class Feature:
         return f"is not honoured: {self.why}; {self.instead}"
 
 
-def _works(what: str, why: str, *usual: Any, only: str = "") -> Feature:
+def _works(what: str, why: str, *usual: object, only: str = "") -> Feature:
     return Feature(what=what, works=True, why=why, usual=usual, only=only)
 
 
-def _refused(what: str, why: str, instead: str, *usual: Any) -> Feature:
+def _refused(what: str, why: str, instead: str, *usual: object) -> Feature:
     return Feature(what=what, works=False, why=why, instead=instead, usual=usual)
 
 
@@ -194,7 +193,7 @@ def feature(key: str) -> Feature | None:
     return None
 
 
-def refuse_key(key: str, *value: Any) -> None:
+def refuse_key(key: str, *value: object) -> None:
     """Refuse a key of Hydra's that is not honoured; any other key is passed over.
 
     Args:
@@ -249,7 +248,7 @@ def check_file(path: Path, name: Path) -> None:
         raise ConfigError(f"{error}", key=str(path)) from error
 
 
-def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _leaves(content: object, key: str) -> Iterator[tuple[str, object]]:
     """Dotted keys of nested mappings with their values."""
     if not isinstance(content, dict):
         yield key, content
@@ -258,7 +257,7 @@ def _leaves(content: Any, key: str) -> Iterator[tuple[str, Any]]:
         yield from _leaves(value, f"{key}.{name}")
 
 
-def _check_default(group: str, choice: Any) -> None:
+def _check_default(group: str, choice: object) -> None:
     """One entry of a defaults list, e.g. `override /hydra/launcher: joblib`."""
     name, _, package = re.sub(r"^((override|optional)\s+)*/?", "", group).partition("@")
     if package.startswith("hydra") and not name.startswith(("hydra/", "schema/")):
@@ -266,7 +265,7 @@ def _check_default(group: str, choice: Any) -> None:
     refuse_key(name, choice)
 
 
-def refuse_outside(part: str, keys: Iterable[tuple[str, Any]]) -> None:
+def refuse_outside(part: str, keys: Iterable[tuple[str, object]]) -> None:
     """Refuse what means nothing in a run, or nothing in a sweep.
 
     Args:
@@ -327,7 +326,7 @@ def table() -> Iterator[str]:
         yield f"| {' | '.join(cell.replace('<', '&lt;') for cell in cells)} |"
 
 
-def _yaml(value: Any) -> str:
+def _yaml(value: object) -> str:
     return "null" if value is None else str(value).lower()
 
 

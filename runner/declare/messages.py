@@ -56,7 +56,7 @@ def check_overrides(overrides: Overrides) -> None:
             check_directory(str(override.value), override.key)
 
 
-def check_key(key: str, *value: Any) -> None:
+def check_key(key: str, *value: object) -> None:
     """Refuse a key that could run code, hold a secret or is of Hydra's and not honoured; `value` where it is known."""
     if CODE_KEYS & set(re.split(r"[./@]", key)):
         raise ConfigError("configurations cannot name Python objects; choose by name instead", key=key)
@@ -70,7 +70,7 @@ def check_key(key: str, *value: Any) -> None:
     refuse_key(key, *value)
 
 
-def check_secrets(values: Mapping[str, Any]) -> None:
+def check_secrets(values: Mapping[str, object]) -> None:
     """Refuse a configuration that holds a secret, before anything of it is stored.
 
     Args:
@@ -90,7 +90,7 @@ def check_secrets(values: Mapping[str, Any]) -> None:
             )
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: object) -> Iterator[str]:
     """Every text in a value, the keys of mappings included."""
     if isinstance(value, str):
         yield value
@@ -488,7 +488,7 @@ def check_resolvable(config: DictConfig) -> None:
             raise ConfigError(f"{raw} refers to nothing; name an existing key", key=key) from error
 
 
-def _raw_values(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+def _raw_values(value: object, path: str = "") -> Iterator[tuple[str, object]]:
     """Dotted key and value of everything in nested containers."""
     if isinstance(value, dict):
         for key, item in value.items():

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.hydra_support import feature
 from runner.declare.overrides import Overrides
+from runner.declare.plain import Schema, Values
 from runner.declare.setting import put
 from runner.errors import ConfigError
 
@@ -62,7 +63,7 @@ def _check_part(key: str, node: DictConfig, overrides: Overrides) -> None:
             raise _must_be_typed(f"{key}.{name}", f"{key}.{name}=…")
 
 
-def _typed_alone(key: str, node: DictConfig, overrides: Overrides) -> dict[str, Any]:
+def _typed_alone(key: str, node: DictConfig, overrides: Overrides) -> Values:
     """Part of Hydra's configuration as the schema's defaults and the command line have it."""
     from omegaconf import OmegaConf
 
@@ -90,7 +91,7 @@ def check_preset(overrides: Overrides) -> None:
             raise _must_be_typed(override.key, f"{override.key}=…")
 
 
-def check_launcher(name: str, values: Mapping[str, Any], cls: type[Any]) -> None:
+def check_launcher(name: str, values: Mapping[str, object], cls: Schema) -> None:
     """Refuse a recorded launcher that reaches a shell: sweep.json may come from anybody.
 
     Raises:
@@ -103,16 +104,16 @@ def check_launcher(name: str, values: Mapping[str, Any], cls: type[Any]) -> None
             raise _must_be_typed(key, f"hydra/launcher={name} {key}=…")
 
 
-def _reaches_code(cls: type[Any], setting: str) -> bool:
+def _reaches_code(cls: Schema, setting: str) -> bool:
     """Whether a setting may reach a shell; of a plug-in's class nobody knows what its settings do."""
     return setting in RUNS_CODE or not cls.__module__.startswith("runner.")
 
 
-def _default(item: Any) -> Any:
+def _default(item: Field[Any]) -> object:
     return item.default_factory() if item.default_factory is not MISSING else item.default
 
 
-def check_plugins(recorded: Any, typed: Sequence[str]) -> list[str]:
+def check_plugins(recorded: object, typed: Sequence[str]) -> list[str]:
     """The plug-ins of a recorded run, all of which have been named again.
 
     Args:

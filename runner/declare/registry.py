@@ -11,9 +11,11 @@ from dataclasses import is_dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, get_type_hints
 
 from runner.declare.config import RunConfig
+from runner.declare.plain import Schema
 from runner.errors import ConfigError, in_words
 from runner.hamiltonian.declared import adopted
 from runner.record.redaction import own_words
@@ -42,12 +44,12 @@ ENTRY_POINTS = "runner.plugins"
 MODULE = re.compile(r"[\w-]+(\.[\w-]+)*")
 """A module's name: nothing relative, no path."""
 
-_plugins: dict[str, dict[str, type[Any]]] = {}
-_engines: dict[str, dict[str, type[Any]]] = {}
-_stored: dict[tuple[str, str], type[Any]] = {}
+_plugins: dict[str, dict[str, Schema]] = {}
+_engines: dict[str, dict[str, Schema]] = {}
+_stored: dict[tuple[str, str], Schema] = {}
 
 
-def registered() -> dict[str, dict[str, type[Any]]]:
+def registered() -> dict[str, dict[str, Schema]]:
     """Group → schema name → dataclass, the house's own and those of plug-ins."""
     return {
         group: {**importlib.import_module(module).SCHEMAS, **_plugins.get(group, {})}
@@ -137,12 +139,12 @@ def files_first(folders: Sequence[Path]) -> Iterator[None]:
             group[name] = node
 
 
-def generation() -> frozenset[Any]:
+def generation() -> frozenset[object]:
     """What is registered so far; compositions that were made before it changed are out of date."""
     return frozenset(_stored.items())
 
 
-def added(group: str) -> dict[str, type[Any]]:
+def added(group: str) -> dict[str, Schema]:
     """What plug-ins add to a group: name → dataclass."""
     return dict(_plugins.get(group, {}))
 
@@ -153,7 +155,7 @@ def _installed(path: tuple[str, ...]) -> list[EntryPoint]:  # noqa: ARG001 - wha
     return list(entry_points(group=ENTRY_POINTS))
 
 
-def _adopt(module: Any, origin: str) -> None:
+def _adopt(module: ModuleType, origin: str) -> None:
     schemas = getattr(module, "SCHEMAS", None)
     if not isinstance(schemas, dict):
         raise ConfigError(f"{origin!r} has no SCHEMAS dictionary; see docs/extend.md", key="plugins")
@@ -169,15 +171,15 @@ def _adopt(module: Any, origin: str) -> None:
         own_words(classes)
 
 
-def _typed(group: str, name: str, cls: Any, origin: str) -> type[Any]:
+def _typed(group: str, name: str, cls: object, origin: str) -> Schema:
     """A plug-in's dataclass, if it has the base of its group; a Hamiltonian gets it where it has none.
 
     Raises:
         ConfigError: it is no dataclass, or a run would not know what to ask of it.
     """
-    base: type[Any] = get_type_hints(RunConfig)[group]
+    base: Schema = get_type_hints(RunConfig)[group]
     if isinstance(cls, type) and is_dataclass(cls):
-        typed: type[Any] = adopted(cls) if group == "hamiltonian" else cls
+        typed: Schema = adopted(cls) if group == "hamiltonian" else cls
         if base is Any or issubclass(typed, base):
             return typed
     needed = "" if base is Any else f" that derives from {base.__name__}"

@@ -75,7 +75,7 @@ def _make_room(config: DictConfig, key: str) -> None:
         OmegaConf.update(config, key, None, merge=False)
 
 
-def takes_anything(node: Any, name: str) -> bool:
+def takes_anything(node: DictConfig, name: str) -> bool:
     """Whether a field's type is Any."""
     from typing import get_type_hints
 

@@ -96,7 +96,7 @@ class RunDirectory:
         """
         self.write_bytes(path, text.encode())
 
-    def write_json(self, path: Path, content: Any) -> None:
+    def write_json(self, path: Path, content: object) -> None:
         """Replace a file by `content` as indented JSON.
 
         Raises:
@@ -105,7 +105,7 @@ class RunDirectory:
         self.write_bytes(path, orjson.dumps(content, default=str, option=_INDENTED))
 
     def write_long_json(
-        self, path: Path, content: Mapping[str, Any], name: str, items: Iterable[Any]
+        self, path: Path, content: Mapping[str, object], name: str, items: Iterable[object]
     ) -> None:
         """Replace a file by `content` as indented JSON, which ends with a list that may be long, one item on a line.
 

@@ -129,12 +129,12 @@ def _nothing(part: Any) -> int:
     return list(map(type, part.values() if kind is dict else part)).count(_NONE)
 
 
-def _sayable(items: list[Any]) -> bool:
+def _sayable(items: list[object]) -> bool:
     """Whether these are floats, or texts."""
     return set(map(type, items)) in (_FLOATS, _TEXTS)
 
 
-def _dump(plain: dict[str, Any]) -> bytes:
+def _dump(plain: dict[str, object]) -> bytes:
     try:
         return orjson.dumps(plain)
     except TypeError:  # an integer beyond 64 bits, half a surrogate pair
@@ -146,7 +146,7 @@ def _finite_floats(values: Sequence[Any]) -> bool:
     return bool(values) and set(map(type, values)) == _FLOATS and math.isfinite(sum(values))
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> object:
     """`value` as JSON can say it: arrays as lists, non-finite numbers as "nan", "inf", "-inf".
 
     Called for everything a run records, so the usual types come first.
@@ -177,7 +177,7 @@ _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """What a text begins with that spreadsheets take for a formula."""
 
 
-def as_cell(value: Any) -> Any:
+def as_cell(value: object) -> object:
     """A value for a table that spreadsheets open: numbers as they are, text never as a formula.
 
     A name somebody else gave may begin like one; with an apostrophe before it, it is shown and not worked out.

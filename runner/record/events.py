@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
 
 Kind = TypeVar("Kind", bound="Event")
 Vocabulary = dict[str, "type[Event]"]
+Said = dict[str, Any]
+"""What a line says, by name."""
 
 RUN: Vocabulary = {}
 """Kind → class, of all facts that the journal of a run knows."""
@@ -76,7 +78,7 @@ class Event:
         return cls._orders.setdefault(given, () if order == given else order)
 
     @classmethod
-    def read(cls, said: dict[str, Any]) -> Self:
+    def read(cls, said: Said) -> Self:
         """The fact that says this; it keeps the dictionary."""
         event = object.__new__(cls)
         _live_in(event, said)
@@ -87,13 +89,13 @@ class Event:
         """Among facts of its kind, those with which it keeps its order when a run is repeated: those of a workload."""
         return str(vars(self).get("workload", ""))
 
-    def said(self) -> dict[str, Any]:
+    def said(self) -> Said:
         """What its line says besides its number, time and kind; not to be changed."""
         found = self.__dict__
         return found if "t" not in found else _without_reserved(found)
 
     @classmethod
-    def _with(cls, said: dict[str, Any], more: Mapping[str, Any]) -> Self:
+    def _with(cls, said: Said, more: Mapping[str, object]) -> Self:
         """The fact that says this, of which `more` may be by any name but those that every line has for itself.
 
         Raises:
@@ -103,16 +105,16 @@ class Event:
             raise ValueError(f"{cls.kind} uses a reserved name: {sorted(RESERVED & set(more))}")
         return cls.read(said)
 
-    def _more(self) -> dict[str, Any]:
+    def _more(self) -> Said:
         """What it says beyond the fields that all of its kind have."""
         return {name: value for name, value in self.said().items() if name not in self._names}
 
 
-def _without_reserved(said: dict[str, Any]) -> dict[str, Any]:
+def _without_reserved(said: Said) -> Said:
     return {name: value for name, value in said.items() if name not in RESERVED}
 
 
-_live_in: Callable[[Event, dict[str, Any]], None] = Event.__dict__["__dict__"].__set__
+_live_in: Callable[[Event, Said], None] = Event.__dict__["__dict__"].__set__
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -143,12 +145,12 @@ def fact(
 class Other(Event):
     """A fact of a kind that is not known here."""
 
-    def said(self) -> dict[str, Any]:
+    def said(self) -> Said:
         """What its line says besides its number, time and kind."""
         return _without_reserved(self.__dict__)
 
 
-def event_of(said: dict[str, Any], vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
+def event_of(said: Said, vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
     """The fact that the content of a line is about; it keeps the dictionary."""
     found = vocabulary.get(said.get("kind", ""))
     if found is None:
@@ -172,7 +174,7 @@ class RunStarted(Event):
     """What the run is called."""
     experiment: str
     """Name of the experiment, which is that of its main workload too."""
-    config: dict[str, Any]
+    config: Said
     """The whole declaration."""
     schemas: dict[str, str]
     """Group → name of the schema that its choice was checked by."""
@@ -324,7 +326,14 @@ class Evaluation(Event):
 
     @classmethod
     def of(
-        cls, more: Mapping[str, Any], *, workload: str, index: int, energy: float, stddev: float, best: float
+        cls,
+        more: Mapping[str, object],
+        *,
+        workload: str,
+        index: int,
+        energy: float,
+        stddev: float,
+        best: float,
     ) -> Evaluation:
         """The evaluation with what its objective tells besides, and its parameters where it is the lowest.
 
@@ -351,7 +360,7 @@ class Iteration(Event):
     """Energies evaluated so far in this minimization."""
 
     @classmethod
-    def of(cls, workload: str, iteration: int, progress: Mapping[str, Any]) -> Iteration:
+    def of(cls, workload: str, iteration: int, progress: Mapping[str, object]) -> Iteration:
         """The step with all that the optimizer tells of it, `energy` and `evaluations` among that.
 
         Raises:
@@ -360,7 +369,7 @@ class Iteration(Event):
         return cls._with({"workload": workload, "iteration": iteration, **progress}, progress)
 
     @property
-    def more(self) -> dict[str, Any]:
+    def more(self) -> Said:
         """What this optimizer tells of its steps beyond what all do."""
         return self._more()
 
@@ -413,7 +422,7 @@ class Checkpoint(Event):
     """How many rows there are before it."""
 
     @classmethod
-    def of(cls, row: int, columns: Mapping[str, Any]) -> Checkpoint:
+    def of(cls, row: int, columns: Mapping[str, object]) -> Checkpoint:
         """The row with what the experiment says in it.
 
         Raises:
@@ -422,7 +431,7 @@ class Checkpoint(Event):
         return cls._with({"row": row, **columns}, columns)
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> Said:
         """Column → value."""
         return self._more()
 

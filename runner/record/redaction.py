@@ -186,7 +186,7 @@ def redact(text: str) -> str:
     return text
 
 
-def redact_value(value: Any) -> Any:
+def redact_value(value: object) -> Any:
     """`value` (mappings, lists, text, anything) with all text redacted, and whatever a secret name holds."""
     if isinstance(value, str):
         return redact(value)
@@ -204,7 +204,7 @@ def redact_value(value: Any) -> Any:
     return value
 
 
-def hides(name: str, item: Any) -> bool:
+def hides(name: str, item: object) -> bool:
     """Whether a name like `token` says that the text it holds is not to be shown."""
     return isinstance(item, str) and _sounds_secret(name) and item.lower() not in _NEVER_SECRET
 

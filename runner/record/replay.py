@@ -6,7 +6,7 @@ import json
 import threading
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.errors import ResumeError
@@ -120,7 +120,7 @@ class Record:
         for listener in self._listeners:
             listener(event)
 
-    def recall(self, workload: str, index: int, digest: str) -> Any:
+    def recall(self, workload: str, index: int, digest: str) -> Sequence[Mapping[str, Any]] | None:
         """What the journal holds as the result of this job; None where it was not executed yet.
 
         Raises:
@@ -281,6 +281,6 @@ def _compare(recorded: Event, event: Event, identity: int) -> None:
             )
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else text[:39] + "…"

@@ -65,7 +65,7 @@ class Answer:
             found.message if found.resumable or self.stopped is None else f"{found.message}; {self.stopped}"
         )
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> dict[str, float | None]:
         """Energy and standard error as a table's row holds them; None where nothing was evaluated."""
         seen = math.isfinite(self.energy)
         return {

@@ -30,9 +30,10 @@ from runner.run.signals import StopFlag
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.primitives.containers import ObservablesArrayLike
 
     from runner.optimizer import OptimizerConfig
-    from runner.services.protocol import Backend, Job, Primitive, Service, Session
+    from runner.services.protocol import Backend, Job, Planned, Primitive, Pub, Service, Session
 
 Numbers = TypeVar("Numbers")
 
@@ -65,7 +66,7 @@ class Lab:
         """Every session opened, in order; more than one only where `session.on_expiry=reopen`."""
         self.prepared = prepared
         """What the experiment's `prepare` gave."""
-        self.table: list[dict[str, Any]] = []
+        self.table: list[dict[str, object]] = []
         """The rows reported so far."""
         self._problem = problem
         self._service = service
@@ -115,7 +116,7 @@ class Lab:
         self._workloads.append(workload)
         return workload
 
-    def row(self, **fields: Any) -> None:
+    def row(self, **fields: object) -> None:
         """Report one row of the result's table; what is reported survives whatever happens later.
 
         Once the session has ended under the experiment, rows tell of unfinished work: a resumed run reports others.
@@ -129,8 +130,8 @@ class Lab:
         return fit(circuit, self._backend, self.config)
 
     def moments(
-        self, start: str, circuit: QuantumCircuit, observables: Sequence[Any]
-    ) -> Callable[[int], Any] | None:
+        self, start: str, circuit: QuantumCircuit, observables: Sequence[ObservablesArrayLike]
+    ) -> Callable[[int], Planned] | None:
         """What stands for the observables in PUBs of a circuit that has acted so many times on a product state.
 
         None where no state is carried on: the backend cannot, or the run was begun when none was.
@@ -191,7 +192,7 @@ class Lab:
             "sessions": sessions,
         }
 
-    def ledger(self) -> Iterator[dict[str, Any]]:
+    def ledger(self) -> Iterator[dict[str, object]]:
         """The jobs of session.json, in the order of their submission; there may be very many."""
         return map(_ledger_line, self._service.jobs(limit=None, descending=False))
 
@@ -391,7 +392,7 @@ class Lab:
         return replace(answer, exact_energy=exact, exact_method=method)
 
     def exact_energy(
-        self, circuit: QuantumCircuit, observable: Any, parameters: Sequence[float]
+        self, circuit: QuantumCircuit, observable: ObservablesArrayLike, parameters: Sequence[float]
     ) -> tuple[float | None, str | None]:
         """⟨observable⟩ without shot noise, computed here and not by a job, and how; None where it cannot be.
 
@@ -416,12 +417,12 @@ class Lab:
             log.exception("the energy without shot noise could not be computed")
             return None, None
 
-    def _fits_in_a_job(self, pubs: list[tuple[Any, ...]]) -> bool:
+    def _fits_in_a_job(self, pubs: list[Pub]) -> bool:
         """Whether a job of these PUBs ends before the time limit of jobs."""
         seconds = self._seconds("estimator", pubs)
         return seconds is None or seconds <= self.config.estimator.longest_job(self._service.plan)
 
-    def _seconds(self, kind: str, pubs: list[tuple[Any, ...]]) -> float | None:
+    def _seconds(self, kind: str, pubs: list[Pub]) -> float | None:
         """QPU seconds that a job of these PUBs takes; None where only the service knows."""
         return self._primitive(RESULTS, kind, len(self.sessions)).seconds(pubs, **self._precision(kind))
 
@@ -535,7 +536,7 @@ class Lab:
         return self._primitives[key]
 
 
-def _ledger_line(job: Job) -> dict[str, Any]:
+def _ledger_line(job: Job) -> dict[str, object]:
     """One job as session.json lists it; times in seconds on the session's clock."""
     record = job.record
     return {

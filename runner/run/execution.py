@@ -249,12 +249,12 @@ class _Execution:
         return time.monotonic() - self._began
 
     def _experiment(self, lab: Lab) -> _Ending:
-        progress: Any = contextlib.nullcontext()
+        progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if not self.quiet:
             from runner.run.progress import Progress
 
-            progress = Progress(self.config.optimizer.max_evaluations)
-            self.record.listen(progress)
+            progress = line = Progress(self.config.optimizer.max_evaluations)
+            self.record.listen(line)
         try:
             with _rare_collections(), progress, lab:
                 outcome = self.config.experiment.run(lab)
@@ -391,7 +391,7 @@ def plain(config: RunConfig) -> Declaration:
     return Declaration(config=config, overrides=(), values=asdict(config), schemas=schema_names(config))
 
 
-def to_yaml(values: Mapping[str, Any]) -> str:
+def to_yaml(values: Mapping[str, object]) -> str:
     """The text of config.yaml."""
     import yaml
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
+    from runner.optimizer import OptimizerConfig
     from runner.run.context import Lab
     from runner.run.problem import Problem
     from runner.run.results import Outcome
@@ -43,7 +44,7 @@ class Experiment:
             check_optimizer(config.optimizer, config, problem.circuit)
         return None
 
-    def optimizers_of(self, config: RunConfig) -> Sequence[Any]:
+    def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:
         """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
         return [config.optimizer]
 

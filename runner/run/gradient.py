@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.circuit import Parameter, ParameterExpression
 
 SHIFTABLE = frozenset(("rx", "ry", "rz", "p", "u1", "rxx", "ryy", "rzz", "rzx"))
 """Gates exp(-iθG/2) (up to a phase) with G² = 1, whose gradient is the two-term shift rule."""
@@ -85,7 +86,7 @@ class ParameterShift:
         names = list(circuit.parameters)
         if obstacle := shift_obstacle(circuit):
             raise ConfigError(f"parameter_shift {obstacle}; use adjoint or spsa", key="gradient")
-        angles: list[Any] = []
+        angles: list[ParameterExpression] = []
         shifted = circuit.copy_empty_like()
         places = [
             (index, position)
@@ -133,7 +134,7 @@ class ParameterShift:
         return variance
 
 
-def _slope(angle: Any, parameter: Any) -> float:
+def _slope(angle: ParameterExpression, parameter: Parameter) -> float:
     if parameter not in angle.parameters:
         return 0.0
     return float(angle.gradient(parameter))

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.primitives import PrimitiveResult
+    from qiskit.primitives.containers import ObservablesArrayLike
 
     from runner.declare.config import RunConfig
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
-    from runner.services.protocol import Job, Planner
+    from runner.services.protocol import Job, Observables, Planner, Pub
 
     Slope = tuple[float, np.ndarray, np.ndarray]
     """Energy, gradient and its standard errors, shape (P,) each."""
@@ -65,7 +66,7 @@ class Workload:
         """How many shots its energies take, where their standard error is declared."""
         self._lab = lab
 
-    def estimate(self, *pubs: tuple[Any, ...]) -> PrimitiveResult:
+    def estimate(self, *pubs: Pub) -> PrimitiveResult:
         """Run one Estimator job in the session and wait for it."""
         choice = self.choice
         if choice is None:
@@ -76,30 +77,30 @@ class Workload:
         choice.learn(most, [shots * float(part.data.stds.max()) ** 2 for part in found])
         return found
 
-    def _estimate(self, pubs: list[tuple[Any, ...]]) -> PrimitiveResult:
+    def _estimate(self, pubs: list[Pub]) -> PrimitiveResult:
         return self._lab.execute(
             self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _result
         )
 
-    def values(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
+    def values(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one Estimator job in the session and wait for `evs` and `stds` of every PUB."""
         return self._lab.execute(
             self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _numbers
         )
 
-    def gradients(self, pubs: list[tuple[Any, ...]]) -> list[dict[str, np.ndarray]]:
+    def gradients(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one exact-gradient job and wait for `evs` and `gradients` of every PUB; simulators only."""
         return self._lab.execute(
             self.name, "estimator", lambda primitive, _: primitive.run_gradient(pubs), _numbers
         )
 
-    def sample(self, *pubs: tuple[Any, ...], shots: int | None = None) -> PrimitiveResult:
+    def sample(self, *pubs: Pub, shots: int | None = None) -> PrimitiveResult:
         """Run one Sampler job in the session and wait for it."""
         return self._lab.execute(
             self.name, "sampler", lambda primitive, _: primitive.run(list(pubs), shots=shots), _result
         )
 
-    def pursue(self, objective: Any) -> None:
+    def pursue(self, objective: object) -> None:
         """Take note of what is minimized next; candidates of anything else are none any more."""
         if objective is not self.objective:
             self.objective, self.candidates, self.lowest = objective, [], Best()
@@ -112,13 +113,13 @@ class Workload:
             if not any(np.array_equal(candidate.parameters, one.parameters) for one in self.candidates):
                 self.candidates.append(candidate)
 
-    def iteration(self, progress: Mapping[str, Any]) -> None:
+    def iteration(self, progress: Mapping[str, object]) -> None:
         """Report one step of the optimizer."""
         self.iterations += 1
         self._lab.record(Iteration.of(self.name, self.iterations, progress))
 
     def observe(
-        self, energy: float, stddev: float, parameters: np.ndarray, *, candidate: bool = True, **more: Any
+        self, energy: float, stddev: float, parameters: np.ndarray, *, candidate: bool = True, **more: object
     ) -> None:
         """Count one evaluation at parameters of shape (P,), report it, and remember a candidate if it is the best.
 
@@ -141,7 +142,7 @@ class Workload:
             raise NumericalError(f"evaluation {number} of {self.name!r} gave the energy {energy}")
 
 
-def _point(pubs: Sequence[tuple[Any, ...]]) -> np.ndarray | None:
+def _point(pubs: Sequence[Pub]) -> np.ndarray | None:
     """The parameters, shape (1, P), of a job that measures one set of them; None of any other."""
     import numpy as np
 
@@ -164,7 +165,7 @@ class Term:
 
     circuit: QuantumCircuit
     """ISA circuit; every term of an objective has the same parameters."""
-    observable: Any
+    observable: ObservablesArrayLike
     """In the circuit's layout."""
     weight: float = 1.0
     """In the Hamiltonian's unit, where the observable has none."""
@@ -249,7 +250,7 @@ class EnergyFunction(Protocol):
         """Value at parameters of shape (P,), or values of shape (B,) at parameters of shape (B, P)."""
         ...
 
-    def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
+    def pubs(self, points: np.ndarray) -> list[Pub]:
         """The PUBs that evaluate it at points of shape (C, P)."""
         ...
 
@@ -277,7 +278,9 @@ class Objective:
         gradient: str = "none",
         planner: Planner | None = None,
     ) -> None:
-        def prepared(circuit: QuantumCircuit, observable: Any) -> tuple[QuantumCircuit, Any]:
+        def prepared(
+            circuit: QuantumCircuit, observable: ObservablesArrayLike
+        ) -> tuple[QuantumCircuit, Observables]:
             return circuit, observable if planner is None else planner.planned(circuit, observable)
 
         self.workload = workload
@@ -287,7 +290,7 @@ class Objective:
         """It is one expectation value, as it is."""
         self._pubs = [prepared(term.circuit, term.observable) for term in terms]
         self._shifts: list[ParameterShift] = []
-        self._shifted: list[tuple[QuantumCircuit, Any]] = []
+        self._shifted: list[tuple[QuantumCircuit, Observables]] = []
         if gradient == "parameter_shift":
             self._shifts = [ParameterShift.of(term.circuit) for term in terms]
             self._shifted = [
@@ -334,7 +337,7 @@ class Objective:
             self.workload.observe(energy, stddev, row, candidate=candidates is None or place < candidates)
         return energies
 
-    def pubs(self, points: np.ndarray) -> list[tuple[Any, ...]]:
+    def pubs(self, points: np.ndarray) -> list[Pub]:
         """The PUBs that evaluate it at points of shape (C, P), or at (P,): one per term."""
         return self._with_shots([(*pub, points) for pub in self._pubs], points)
 
@@ -346,16 +349,16 @@ class Objective:
             for term, (_, observable) in zip(self.terms, self._pubs, strict=True)
         )
 
-    def _bound(self, observable: Any) -> float:
+    def _bound(self, observable: Observables) -> float:
         """The same for one term, from what stands for its observable in the PUBs."""
         if self._planner is None:
             return highest_variance(observable)
         return float(observable.plan.variance_bounds.max())
 
-    def _with_shots(self, pubs: list[tuple[Any, ...]], points: np.ndarray) -> list[tuple[Any, ...]]:
+    def _with_shots(self, pubs: Sequence[Pub], points: np.ndarray) -> list[Pub]:
         """The PUBs with the shots that the declared standard error takes at these points; as they are without one."""
         if self.workload.choice is None:
-            return pubs
+            return list(pubs)
         return with_shots(pubs, self.workload.choice.shots(self._most, points.reshape(-1, points.shape[-1])))
 
     def learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from runner.ansatz.overlap import overlap_circuit
 from runner.errors import ConfigError
@@ -12,6 +12,7 @@ from runner.errors import ConfigError
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparseObservable
 
     from runner.declare.config import RunConfig
     from runner.run.objective import Workload
@@ -72,12 +73,12 @@ def _kept(before: QuantumCircuit, after: QuantumCircuit) -> list[int]:
     return [places[parameter] for parameter in after.parameters]
 
 
-def undone(circuit: QuantumCircuit, known: Any) -> QuantumCircuit:
+def undone(circuit: QuantumCircuit, known: Sequence[float] | np.ndarray) -> QuantumCircuit:
     """U(known)† U(θ): the probability of all zeros is |⟨ψ(known)|ψ(θ)⟩|²."""
     return circuit.compose(circuit.assign_parameters(known).inverse())
 
 
-def all_zeros(circuit: QuantumCircuit, qubits: int) -> Any:
+def all_zeros(circuit: QuantumCircuit, qubits: int) -> SparseObservable:
     """The projector on |0…0⟩ of the first `qubits` logical qubits, in the layout of an ISA circuit.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from runner.run.transpiler import pass_manager
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.primitives.containers import ObservablesArrayLike
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.hamiltonian.declared import HamiltonianConfig
@@ -109,7 +111,7 @@ class Problem:
         share = self._share_outside(somewhere)
         return None if share is None else share > LEAK
 
-    def outside(self, parameters: Any) -> float | None:
+    def outside(self, parameters: Sequence[float] | np.ndarray) -> float | None:
         """Probability of other numbers of electrons than the sector's in the ansatz's state, without noise.
 
         Args:
@@ -122,7 +124,7 @@ class Problem:
             return self._share_outside(parameters)
         return None if self.leaves_sector is None else 0.0
 
-    def _share_outside(self, parameters: Any) -> float | None:
+    def _share_outside(self, parameters: Sequence[float] | np.ndarray) -> float | None:
         if self.sector is None or self.ansatz.num_qubits > MAX_EXACT_QUBITS:
             return None
         from qiskit.quantum_info import Statevector
@@ -152,7 +154,7 @@ class Problem:
         }
 
 
-def _describe(circuit: QuantumCircuit) -> dict[str, Any]:
+def _describe(circuit: QuantumCircuit) -> dict[str, object]:
     """Depth and gate counts, and the circuit itself in OpenQASM 3 unless it is very long."""
     return {
         "depth": circuit.depth(),
@@ -224,7 +226,7 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
 
 
 def chosen_gradient(
-    declared: str, config: RunConfig, backend: Backend, *pubs: tuple[QuantumCircuit, Any]
+    declared: str, config: RunConfig, backend: Backend, *pubs: tuple[QuantumCircuit, ObservablesArrayLike]
 ) -> str:
     """The gradient of these expectation values, `auto` being the first that is possible.
 

@@ -123,5 +123,5 @@ MOST_PARAMETERS = 16
 """Parameters that are printed by name."""
 
 
-def _without_spreads(content: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _without_spreads(content: list[dict[str, object]]) -> list[dict[str, object]]:
     return [{name: row[name] for name in row if name.split()[-1] != "stddev"} for row in content]

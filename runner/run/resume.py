@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from runner.declare.composer import declare, restore
 from runner.declare.config import Declaration, RunConfig, flatten
@@ -135,7 +134,7 @@ def _status(events: Sequence[Event]) -> str | None:
     return None if ended is None else ended.status
 
 
-def _run_options(overrides: Overrides) -> dict[str, Any]:
+def _run_options(overrides: Overrides) -> dict[str, object]:
     options = {}
     for override in overrides.without_plugins():
         if override.part != "run":
@@ -144,7 +143,7 @@ def _run_options(overrides: Overrides) -> dict[str, Any]:
     return options
 
 
-def unfinished(values: Mapping[str, Any]) -> RunDirectory | None:
+def unfinished(values: Mapping[str, object]) -> RunDirectory | None:
     """The newest run of exactly this configuration that has not finished and that no process is writing."""
     for path in sorted((OUTPUTS / "runs").glob("*/journal.jsonl"), reverse=True):
         try:
@@ -195,8 +194,8 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     return replace(declaration, overrides=(*kept, *overrides), forked_from=started.run_id)
 
 
-def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    def relevant(values: Mapping[str, Any]) -> dict[str, Any]:
+def _equal(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
+    def relevant(values: Mapping[str, object]) -> dict[str, object]:
         return {
             key: value
             for key, value in flatten(dict(values)).items()
@@ -206,7 +205,7 @@ def _equal(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return relevant(one) == relevant(other)
 
 
-def _same_config(files: RunDirectory, recorded: Mapping[str, Any]) -> None:
+def _same_config(files: RunDirectory, recorded: Mapping[str, object]) -> None:
     try:
         current = json.loads(
             encode(read_mapping(files.config))
@@ -230,7 +229,7 @@ def _same_environment(started: RunStarted, config: RunConfig) -> None:
     if config.run.allow_environment_change:
         return
     now = environment(config)
-    before: dict[str, Any] = {
+    before: dict[str, object] = {
         **started.versions, "threads": started.threads, "processor": started.processor
     }  # fmt: skip
     current = {**now["versions"], "threads": now["threads"], "processor": now["processor"]}

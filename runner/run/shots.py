@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runner.declare.estimator import MAX_SHOTS
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
+    from qiskit.primitives.containers import ObservablesArrayLike
+
+    from runner.services.protocol import Pub
 
 FEWEST = 100
 """Shots per basis below which a sample's variance says too little about its own error."""
@@ -79,7 +82,7 @@ def _rounded_up(value: float) -> float:
     return math.ceil(value / unit) * unit
 
 
-def highest_variance(observable: Any) -> float:
+def highest_variance(observable: ObservablesArrayLike) -> float:
     """The most that the variance of one shot per measurement basis can be, whatever the state.
 
     Args:
@@ -91,6 +94,6 @@ def highest_variance(observable: Any) -> float:
     return float(variance_bounds(terms, measurement_bases(terms.x, terms.z)).max())
 
 
-def with_shots(pubs: Sequence[tuple[Any, ...]], shots: int) -> list[tuple[Any, ...]]:
+def with_shots(pubs: Sequence[Pub], shots: int) -> list[Pub]:
     """PUBs (circuit, observables[, values]) that ask for so many shots; one that has a precision keeps it."""
     return [pub if len(pub) > 3 else (*pub, *[None] * (3 - len(pub)), shots**-0.5) for pub in pubs]

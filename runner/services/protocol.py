@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from runner.runtime.capabilities import Capabilities
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.primitives import PrimitiveResult
-    from qiskit.primitives.containers import ObservablesArrayLike
+    from qiskit.primitives.containers import BindingsArrayLike, ObservablesArrayLike
     from qiskit.transpiler import Target
 
     from runner.engine import EstimatorNumbers
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from runner.runtime.cost import CostModel
     from runner.runtime.plan import Plan as Limits
     from runner.runtime.results import Numbers
+
+    Observables: TypeAlias = ObservablesArrayLike | "Planned"
+    Pub: TypeAlias = tuple[QuantumCircuit | Observables | BindingsArrayLike | float | None, ...]
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
