@@ -22,7 +22,7 @@ from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 from runner import compose, run  # noqa: E402
-from runner.tracking.report import Progress  # noqa: E402
+from runner.tracking.report import UploadState  # noqa: E402
 from tests.faults.proxy import FaultyProxy  # noqa: E402
 from tests.faults.server import mlflow_server  # noqa: E402
 
@@ -73,7 +73,7 @@ def measure(home: Path, evaluations: int, uri: str | None) -> tuple[float, float
     result = run(config, directory=str(directory))
     seconds, worked = time.perf_counter() - began, time.process_time() - worked
     assert result.evaluations == evaluations, result.stop_reason
-    progress = Progress.load(directory)
+    progress = UploadState.load(directory)
     if progress.uploader:  # it would go on trying during the next run
         with contextlib.suppress(ProcessLookupError):
             os.kill(progress.uploader, signal.SIGKILL)

@@ -21,7 +21,7 @@ from runner.declare.composer import Composer, _loaders, declare
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
 from runner.record.events import RunStarted
-from runner.sweep.compose import Planner
+from runner.sweep.compose import SweepPlanner
 from runner.whatif.retime import columns
 from tests.test_run import events
 
@@ -263,7 +263,7 @@ def test_retime_refuses_what_a_run_refuses(recorded: Path, word: str, told: str)
 )  # fmt: skip
 def test_any_key_can_be_swept(line: list[str], key: str, wanted: list[object] | None) -> None:
     """Also those without a default; every combination is what the same values give alone."""
-    planner = Planner(line)
+    planner = SweepPlanner(line)
     combinations = planner.combinations(planner.settings().swept)
     declared = [planner.declare(item.overrides) for item in combinations]
 
@@ -278,13 +278,15 @@ def test_any_key_can_be_swept(line: list[str], key: str, wanted: list[object] | 
 
 def test_a_key_without_a_default_can_be_swept_with_its_choice_and_searched() -> None:
     """Two files on two kinds of Hamiltonian, and an interval, whose ends are declared like any value."""
-    planner = Planner(["hamiltonian=qubo,file", "hamiltonian.path=a.txt,b.txt"])
+    planner = SweepPlanner(["hamiltonian=qubo,file", "hamiltonian.path=a.txt,b.txt"])
     combinations = planner.combinations(planner.settings().swept)
     names = [planner.declare(item.overrides).values["hamiltonian"] for item in combinations]
     assert [(item["name"], item["path"]) for item in names] == [
         ("qubo", "a.txt"), ("qubo", "b.txt"), ("file", "a.txt"), ("file", "b.txt"),
     ]  # fmt: skip
-    (swept,) = Planner(["hydra/sweeper=optuna", "ansatz.initial_spread=interval(0.1,1)"]).settings().swept
+    (swept,) = (
+        SweepPlanner(["hydra/sweeper=optuna", "ansatz.initial_spread=interval(0.1,1)"]).settings().swept
+    )
     assert (swept.value.start, swept.value.end) == (0.1, 1.0)
 
 
@@ -333,7 +335,7 @@ def test_what_excludes_each_other_is_decided_by_what_is_typed(
     declared = declare(line, config_dirs=[str(presets)])
 
     assert {key: declared.values[group][key] for key in wanted} == wanted
-    assert Planner([*line, "seed=1,2"], [str(presets)]).declare([*line, "seed=2"]).values == {
+    assert SweepPlanner([*line, "seed=1,2"], [str(presets)]).declare([*line, "seed=2"]).values == {
         **declared.values, "seed": 2,
     }  # fmt: skip
 
@@ -406,7 +408,7 @@ def test_a_typo_in_an_experiments_file_is_still_refused(tmp_path: Path) -> None:
 
 def test_a_preset_sweeps_only_what_the_typed_choice_has() -> None:
     """sweep_tfim sweeps the field; H2 has none, so its seeds are what is left."""
-    planner = Planner(["experiment=sweep_tfim", "hamiltonian=h2"])
+    planner = SweepPlanner(["experiment=sweep_tfim", "hamiltonian=h2"])
 
     assert [item.key for item in planner.settings().swept if item.swept] == ["seed"]
 

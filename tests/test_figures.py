@@ -14,8 +14,8 @@ from qiskit import QuantumCircuit
 from runner.record.events import Event
 from runner.review.figures import (
     COLOURS,
+    Activities,
     SweepAxes,
-    Timeline,
     circuit_pair,
     convergence,
     draw_run,
@@ -62,7 +62,7 @@ def a_session() -> list[Event]:
 
 def test_timeline_adds_up() -> None:
     """Every second of the session is in exactly one state, every second of a workload in one activity."""
-    timeline = Timeline.of(a_session())
+    timeline = Activities.of(a_session())
 
     assert timeline.end == 82
     assert timeline.seconds(WAITING) == 10
@@ -78,7 +78,7 @@ def test_timeline_adds_up() -> None:
 
 def test_timeline_marks_timeouts_expiry_and_closing() -> None:
     """What interrupted or ended the session is told with its time."""
-    marks = [(mark.time, mark.text) for mark in Timeline.of(a_session()).marks]
+    marks = [(mark.time, mark.text) for mark in Activities.of(a_session()).marks]
 
     assert marks == [(30, "interactive timeout"), (80, "maximum time reached"), (82, "maximum time reached")]
 
@@ -339,7 +339,7 @@ def test_what_happens_often_is_written_once() -> None:
         session(80, "closed", "maximum time reached"),
     ]
 
-    marks = Timeline.of([*timeouts, *expiry]).marks
+    marks = Activities.of([*timeouts, *expiry]).marks
 
     assert [(mark.time, text) for mark, text in written(marks)] == [
         (0, "interactive timeout, 3 times"), (70, "maximum time reached"),

@@ -16,8 +16,8 @@ from runner.runtime.options import EstimatorOptions
 from runner.runtime.plan import PLANS
 from runner.services.ibm import IbmMachine, IbmService, IbmSession
 from runner.services.local import LocalService
-from runner.services.protocol import Backend, Plan, Planner, Service, Session
-from runner.whatif.rehearsal import Stage, TrialStage, UsualStage
+from runner.services.protocol import Backend, CompiledPlan, OpenSession, Planner, Service
+from runner.whatif.rehearsal import RehearsalEngine, TrialStage, UsualStage
 from tests.runtime.fakes import PUB, fake_service
 
 
@@ -44,7 +44,7 @@ def test_every_service_has_what_a_run_asks_for(service: Any) -> None:
     assert isinstance(service, Service)
 
 
-@pytest.mark.parametrize("engine", [None, Stage, UsualStage, TrialStage], ids=str)
+@pytest.mark.parametrize("engine", [None, RehearsalEngine, UsualStage, TrialStage], ids=str)
 def test_every_simulated_backend_plans(engine: Any) -> None:
     """Runs, and the three ways of rehearsing one: backend, planner and plan have what is asked of them."""
     more = {} if engine is None else {"engine_factory": engine}
@@ -56,7 +56,7 @@ def test_every_simulated_backend_plans(engine: Any) -> None:
 
     plan = backend.planner.estimator_plan(problem.circuit, problem.observable)
 
-    assert isinstance(plan, Plan)
+    assert isinstance(plan, CompiledPlan)
     assert backend.planner.planned(problem.circuit, problem.observable).plan is plan
 
 
@@ -69,7 +69,7 @@ def test_a_real_machine_states_that_it_does_not_plan() -> None:
     assert machine.num_qubits == 7  # the client's
     assert (service.capabilities.repeats_its_past, service.capabilities.knows_its_queue) == (False, False)
     assert service.cost is None
-    assert members(Session) <= set(dir(IbmSession))
+    assert members(OpenSession) <= set(dir(IbmSession))
 
 
 def test_an_attached_backend_states_what_it_is() -> None:

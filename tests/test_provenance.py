@@ -15,7 +15,7 @@ import yaml
 from runner import compose, resume, run
 from runner.__main__ import main
 from runner.errors import ConfigError
-from runner.sweep.compose import Planner
+from runner.sweep.compose import SweepPlanner
 from runner.sweep.launcher import SlurmLauncher
 
 QUIET = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=3")
@@ -130,7 +130,7 @@ def test_K3_links_in_the_folder_are_looked_behind(workdir: Path) -> None:
 )
 def test_the_command_line_may(words: list[str]) -> None:
     """The same settings, typed."""
-    assert Planner([*words, "seed=1,2"]).settings().launcher is not None
+    assert SweepPlanner([*words, "seed=1,2"]).settings().launcher is not None
 
 
 @pytest.mark.parametrize("sweeper", ["", "  - override /hydra/sweeper: optuna\n"])

@@ -20,7 +20,7 @@ from runner.declare.overrides import Overrides
 from runner.errors import ConfigError, JournalError, StorageError
 from runner.record.journal import read_journal
 from runner.run.signals import StopFlag
-from runner.sweep.compose import Planner, distinct
+from runner.sweep.compose import SweepPlanner, distinct
 from runner.sweep.conductor import Conductor, base_of
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.entry import resume_sweep, sweep
@@ -68,7 +68,7 @@ class InterruptedAfter:
 )
 def test_quick_composition_is_full_composition(overrides: list[str]) -> None:
     """What is put together from parts equals what Hydra composes for each combination alone."""
-    planner = Planner(overrides)
+    planner = SweepPlanner(overrides)
     combinations = planner.combinations(planner.settings().swept)
     quick = [planner.declare(combination.overrides) for combination in combinations]
 
@@ -82,7 +82,7 @@ def test_combinations_are_counted_before_they_are_made() -> None:
         (["seed=range(1000000)"], 1_000_000),
         (["seed=range(100000)", "ansatz.reps=range(1,10001)"], 1_000_000_000),
     ):
-        planner = Planner(overrides)
+        planner = SweepPlanner(overrides)
         with pytest.raises(ConfigError, match=f"{count} combinations"):
             planner.combinations(planner.settings().swept)
 
@@ -118,7 +118,7 @@ def test_bad_input_is_found_before_anything_runs(workdir: Path, overrides: list[
 
 def test_runs_that_differ_in_their_seed_are_checked_once() -> None:
     """A thousand seeds of one configuration need one transpilation to be checked."""
-    planner = Planner(["seed=range(50)", "optimizer=cobyla,spsa"])
+    planner = SweepPlanner(["seed=range(50)", "optimizer=cobyla,spsa"])
     declared = [planner.declare(item.overrides) for item in planner.combinations(planner.settings().swept)]
 
     assert [place for place, _ in distinct(declared)] == [0, 1]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from runner.ansatz.openqasm import Program, load_qasm
+from runner.ansatz.openqasm import SourceText, load_qasm
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
 from runner.declare.files import qpy_circuits
 from runner.errors import ConfigError, ConfigWarning
@@ -65,7 +65,7 @@ class CircuitFile(AnsatzConfig):
                 raise ConfigError(f"{path} holds {len(circuits)} circuits; store exactly one", key=KEY)
             circuit = circuits[0]
         else:
-            circuit = load_qasm(Program.of(path, KEY))
+            circuit = load_qasm(SourceText.of(path, KEY))
         if circuit.num_qubits == 0:
             raise ConfigError(f"{path} has no qubits; declare some", key=KEY)
         if circuit.num_qubits > MAX_QUBITS:

@@ -30,7 +30,7 @@ MAX_DIGITS = 18
 
 
 @dataclass(frozen=True)
-class Piece:
+class Excerpt:
     """A part of one file, as it stands in the text that is parsed."""
 
     path: Path
@@ -41,16 +41,16 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Program:
+class SourceText:
     """OpenQASM with every file of its own folder that it includes put in its place."""
 
     path: Path
     key: str
     """The setting that named the file."""
-    pieces: tuple[Piece, ...]
+    pieces: tuple[Excerpt, ...]
 
     @classmethod
-    def of(cls, path: Path, key: str) -> Program:
+    def of(cls, path: Path, key: str) -> SourceText:
         """The program of a file.
 
         Raises:
@@ -107,7 +107,7 @@ def without_comments(text: str) -> str:
     return re.sub(r'"[^"\n]*"|/\*.*?\*/|//[^\n]*', blanks, text, flags=re.S)
 
 
-def _with_includes(path: Path, text: str, chain: tuple[str, ...]) -> list[Piece]:
+def _with_includes(path: Path, text: str, chain: tuple[str, ...]) -> list[Excerpt]:
     """The parts of a text and of every file that it includes, in order.
 
     Raises:
@@ -130,20 +130,20 @@ def _with_includes(path: Path, text: str, chain: tuple[str, ...]) -> list[Piece]
         inner = without_comments(read_text(beside, where))
         inner = re.sub(r"^\s*OPENQASM\s+[0-9.]+\s*;", _blanked, inner)
         pieces += [
-            Piece(path, text, end, match.start()),
+            Excerpt(path, text, end, match.start()),
             *_with_includes(beside, inner, (*chain, name)),
         ]
         end = match.end()
         if sum(piece.end - piece.start for piece in pieces) > MAX_BYTES:
             raise ConfigError(f"includes more than {MAX_BYTES} bytes; use fewer", key=where)
-    return [*pieces, Piece(path, text, end, len(text))]
+    return [*pieces, Excerpt(path, text, end, len(text))]
 
 
 def _blanked(match: re.Match[str]) -> str:
     return re.sub(r"[^\n]", " ", match[0])
 
 
-def load_qasm(program: Program) -> QuantumCircuit:
+def load_qasm(program: SourceText) -> QuantumCircuit:
     """The circuit of a program; it may include the standard gates, and files that lie beside it.
 
     Raises:
@@ -158,7 +158,7 @@ def load_qasm(program: Program) -> QuantumCircuit:
     return _load_qasm2(program)
 
 
-def _require_sane(program: Program) -> None:
+def _require_sane(program: SourceText) -> None:
     """Refuse sizes and numbers that no reader has to see."""
     for match in re.finditer(r"(?<![\w.\"])\d[\d_]*(?![\w.\"])", program.plain):
         if len(match[0]) > MAX_DIGITS:
@@ -173,12 +173,12 @@ def _require_sane(program: Program) -> None:
             )
 
 
-def _load_qasm2(program: Program) -> QuantumCircuit:
+def _load_qasm2(program: SourceText) -> QuantumCircuit:
     require_readable(lambda: _read2(program), len(program.text), str(program.path), program.key)
     return _read2(program)
 
 
-def _read2(program: Program) -> QuantumCircuit:
+def _read2(program: SourceText) -> QuantumCircuit:
     from qiskit import qasm2
 
     try:
@@ -194,7 +194,7 @@ def _read2(program: Program) -> QuantumCircuit:
         raise ConfigError(f"{program.path}: {told}; correct it", key=program.key) from error
 
 
-def _load_qasm3(program: Program) -> QuantumCircuit:
+def _load_qasm3(program: SourceText) -> QuantumCircuit:
     from runner.engine.classification import in_order
 
     tree = _parsed(program)
@@ -202,7 +202,7 @@ def _load_qasm3(program: Program) -> QuantumCircuit:
     return in_order(circuit := _read3(program, tree), _as_declared(circuit, tree))
 
 
-def _read3(program: Program, tree: Any) -> QuantumCircuit:
+def _read3(program: SourceText, tree: Any) -> QuantumCircuit:
     import qiskit_qasm3_import
 
     try:
@@ -211,7 +211,7 @@ def _read3(program: Program, tree: Any) -> QuantumCircuit:
         raise _refused(program, error) from error
 
 
-def _parsed(program: Program) -> Any:
+def _parsed(program: SourceText) -> Any:
     """The syntax tree of an OpenQASM 3 program."""
     try:
         import openqasm3
@@ -233,7 +233,7 @@ def _parsed(program: Program) -> Any:
         raise _refused(program, error) from error
 
 
-def _unexpected(program: Program, token: Any) -> ConfigError:
+def _unexpected(program: SourceText, token: Any) -> ConfigError:
     """A word the grammar has no place for; at the start of a line the one before often lacks its end."""
     offset = min(program.offset(token.line, token.column), len(program.text))
     what = "end" if token.text == "<EOF>" else repr(token.text)
@@ -249,7 +249,7 @@ def _unexpected(program: Program, token: Any) -> ConfigError:
     return program.refuse(offset, f"unexpected {what} in line {line}")
 
 
-def _refused(program: Program, error: Exception) -> ConfigError:
+def _refused(program: SourceText, error: Exception) -> ConfigError:
     """What went wrong, at the innermost part of the program that was being read."""
     text = re.sub(r"^\d+,\d+: ", "", " ".join(str(getattr(error, "message", error)).split()))
     reason = "nested too deeply" if isinstance(error, RecursionError) else text or type(error).__name__
@@ -263,7 +263,7 @@ def _refused(program: Program, error: Exception) -> ConfigError:
     return program.refuse(offset, reason)
 
 
-def _offset_of(program: Program, part: Any) -> int | None:
+def _offset_of(program: SourceText, part: Any) -> int | None:
     """Where a part of the syntax begins, if it says so."""
     if (span := getattr(part, "span", None)) is not None:
         offset = program.offset(span.start_line, span.start_column)

@@ -11,7 +11,7 @@ from runner.declare.checks import nearest
 from runner.declare.config import Declaration
 from runner.errors import ConfigError
 from runner.run.execution import to_yaml
-from runner.sweep.compose import Settings
+from runner.sweep.compose import SweepSettings
 from runner.sweep.entry import planned
 
 EVERYTHING = "_global_"
@@ -44,7 +44,7 @@ def documents(line: CommandLine, overrides: Sequence[str], declared: Declaration
         yield f"--- # {number}: {values}\n{text}"
 
 
-def _of_hydra(settings: Settings) -> dict[str, Any]:
+def _of_hydra(settings: SweepSettings) -> dict[str, Any]:
     """What counts of Hydra's own configuration in a sweep."""
     return {
         "mode": "MULTIRUN",

@@ -24,7 +24,7 @@ from runner.declare.checks import require_choice
 from runner.declare.composer import declare
 from runner.errors import ConfigError, Interrupted, RunnerError
 from runner.tracking import views
-from runner.tracking.report import Progress
+from runner.tracking.report import UploadState
 
 if TYPE_CHECKING:
     from runner.tracking import TrackingConfig
@@ -120,7 +120,7 @@ def _pages(host: str, port: int, words: list[str]) -> list[tuple[str, str]]:
     where = "127.0.0.1" if host == "0.0.0.0" else host
     stop = "(Ctrl-C stops it)"
     if words and Path(words[0]).is_dir():
-        named = Progress.load(Path(words[0]))
+        named = UploadState.load(Path(words[0]))
         if named.run_id and named.experiment_id:
             return [(views.run_page(named.experiment_id, named.run_id), stop)]
     everything = ("/experiments?workflowType=machine_learning", stop)

@@ -33,7 +33,7 @@ from runner.engine.measurement import (
 )
 from runner.engine.memory import require
 from runner.engine.noise import with_relaxation
-from runner.engine.observables import PauliTerms, measurement_bases, pauli_terms, variance_bounds
+from runner.engine.observables import ObservableTerms, measurement_bases, pauli_terms, variance_bounds
 from runner.engine.shifts import parameter_sets
 from runner.errors import ConfigError
 
@@ -61,7 +61,7 @@ class EstimatorPlan:
     """
 
     def __init__(self, circuit: QuantumCircuit, observables: Any, options: SimulationOptions) -> None:
-        self.terms: PauliTerms = pauli_terms(observables)
+        self.terms: ObservableTerms = pauli_terms(observables)
         if self.terms.num_qubits != circuit.num_qubits:
             raise ConfigError(
                 f"the observables act on {self.terms.num_qubits} qubits, the circuit has {circuit.num_qubits}"
@@ -366,7 +366,11 @@ class Readout:
     """The terms of observables read off the outcomes of measuring the circuit in a few bases."""
 
     def __init__(
-        self, anatomy: Anatomy, terms: PauliTerms, groups: Sequence[Sequence[int]], options: SimulationOptions
+        self,
+        anatomy: Anatomy,
+        terms: ObservableTerms,
+        groups: Sequence[Sequence[int]],
+        options: SimulationOptions,
     ) -> None:
         self._coefficients = terms.coefficients
         self._singly = options.singly
@@ -545,7 +549,7 @@ def _obstacle(circuit: QuantumCircuit, anatomy: Anatomy, options: SimulationOpti
 def _scheduled(
     circuit: QuantumCircuit,
     rotations: Sequence[QuantumCircuit],
-    terms: PauliTerms,
+    terms: ObservableTerms,
     options: SimulationOptions,
 ) -> list[Anatomy] | None:
     """The circuit as it is carried out with every basis change, all qubits of the observables being measured."""
@@ -555,7 +559,7 @@ def _scheduled(
     return [dissect(one) for one in options.schedule.measured_in(circuit, rotations, measured)]
 
 
-def _letters(terms: PauliTerms, group: Sequence[int]) -> dict[int, str]:
+def _letters(terms: ObservableTerms, group: Sequence[int]) -> dict[int, str]:
     x = np.asarray(terms.x[group].any(axis=0))
     z = np.asarray(terms.z[group].any(axis=0))
     return {int(q): "Y" if x[q] and z[q] else "X" if x[q] else "Z" for q in np.flatnonzero(x | z)}

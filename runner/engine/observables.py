@@ -28,7 +28,7 @@ _RANGE_BITS = 12
 
 
 @dataclass(frozen=True)
-class PauliTerms:
+class ObservableTerms:
     r"""Observables `O_a = \sum_t C_{at} P_t` over unique Pauli strings `P_t`."""
 
     num_qubits: int
@@ -55,7 +55,7 @@ class PauliTerms:
         return "\n".join(lines)
 
 
-def pauli_terms(observables: Any) -> PauliTerms:
+def pauli_terms(observables: Any) -> ObservableTerms:
     """Observables of any kind the primitives take, as Pauli sums with real coefficients."""
     array = _coerce(observables)
     sums = [_expand(element) for element in array.ravel().tolist()]
@@ -66,7 +66,7 @@ def pauli_terms(observables: Any) -> PauliTerms:
         for label, coefficient in element.items():
             coefficients[row, position[label]] = coefficient
     letters = np.array([list(label[::-1]) for label in labels]).reshape(len(labels), -1)
-    return PauliTerms(
+    return ObservableTerms(
         num_qubits=array.num_qubits,
         shape=array.shape,
         labels=tuple(labels),
@@ -116,7 +116,7 @@ def _expand(element: Mapping[str, complex]) -> dict[str, float]:
     return result
 
 
-def variance_bounds(terms: PauliTerms, bases: Sequence[Sequence[int]]) -> NDArray:
+def variance_bounds(terms: ObservableTerms, bases: Sequence[Sequence[int]]) -> NDArray:
     """The most that each observable's variance by one shot per basis can be, shape (observables,).
 
     What a basis contributes lies between the smallest and the largest value of its outcomes, so its variance is at
@@ -136,7 +136,7 @@ def variance_bounds(terms: PauliTerms, bases: Sequence[Sequence[int]]) -> NDArra
     return total
 
 
-def mean_variances(terms: PauliTerms) -> NDArray:
+def mean_variances(terms: ObservableTerms) -> NDArray:
     """Each observable's variance by one shot per basis in a random state, Σ c² without the identity; (observables,)."""
     return (terms.coefficients[:, terms.support.any(axis=1)] ** 2).sum(axis=1)
 

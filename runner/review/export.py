@@ -145,7 +145,7 @@ def _require_readable(text: str, language: str, instead: str) -> None:
 
     One statement of each kind is read: the parser of OpenQASM 3 takes a millisecond for each.
     """
-    from runner.ansatz.openqasm import Piece, Program, load_qasm
+    from runner.ansatz.openqasm import Excerpt, SourceText, load_qasm
 
     seen: set[str] = set()
     lines = []
@@ -159,7 +159,7 @@ def _require_readable(text: str, language: str, instead: str) -> None:
         seen.add(kind)
     probe = "".join(lines)
     try:
-        load_qasm(Program(Path("circuit"), KEY, (Piece(Path("circuit"), probe, 0, len(probe)),)))
+        load_qasm(SourceText(Path("circuit"), KEY, (Excerpt(Path("circuit"), probe, 0, len(probe)),)))
     except ConfigError as error:
         words = str(error).partition(": ")[2].rpartition("; ")[0]
         told = (

@@ -160,12 +160,12 @@ class Plots:
 
 def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
     """The text of the page, from the journal and the drawn figures."""
-    from runner.review.figures import Timeline
+    from runner.review.figures import Activities
 
     started, told = first(events, RunStarted), last(events, Result)
     result: Mapping[str, Any] = {} if told is None else told.result
     config = {} if started is None else dict(started.config)
-    timeline = Timeline.of(events)
+    timeline = Activities.of(events)
     jobs, ended = _jobs(events)
     spent = [
         f"{what} {clock(timeline.seconds(what))}"

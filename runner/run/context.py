@@ -33,7 +33,15 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import ObservablesArrayLike
 
     from runner.optimizer import OptimizerConfig
-    from runner.services.protocol import Backend, Job, Planned, Primitive, Pub, Service, Session
+    from runner.services.protocol import (
+        Backend,
+        OpenSession,
+        PlannedObservables,
+        Primitive,
+        Pub,
+        Service,
+        SubmittedJob,
+    )
 
 Numbers = TypeVar("Numbers")
 
@@ -131,7 +139,7 @@ class Lab:
 
     def moments(
         self, start: str, circuit: QuantumCircuit, observables: Sequence[ObservablesArrayLike]
-    ) -> Callable[[int], Planned] | None:
+    ) -> Callable[[int], PlannedObservables] | None:
         """What stands for the observables in PUBs of a circuit that has acted so many times on a product state.
 
         None where no state is carried on: the backend cannot, or the run was begun when none was.
@@ -450,7 +458,7 @@ class Lab:
         waits = session.mode != "session" or session.latency > session.limits.interactive(session.mode)
         return session.queue_delay.seconds if waits else 0.0
 
-    def _admit(self, name: str, session: Session, seconds: float) -> None:
+    def _admit(self, name: str, session: OpenSession, seconds: float) -> None:
         """Let a job begin only if the results so far can still be measured after it.
 
         Raises:
@@ -487,8 +495,8 @@ class Lab:
         self,
         workload: str,
         kind: str,
-        submit: Callable[[Any, dict[str, float]], Job],
-        answer: Callable[[Job], Numbers],
+        submit: Callable[[Any, dict[str, float]], SubmittedJob],
+        answer: Callable[[SubmittedJob], Numbers],
     ) -> Numbers:
         """Submit one job and wait for its `answer`; the only door between experiments and the session.
 
@@ -536,7 +544,7 @@ class Lab:
         return self._primitives[key]
 
 
-def _ledger_line(job: Job) -> dict[str, object]:
+def _ledger_line(job: SubmittedJob) -> dict[str, object]:
     """One job as session.json lists it; times in seconds on the session's clock."""
     record = job.record
     return {

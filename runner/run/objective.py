@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
-    from runner.services.protocol import Job, Observables, Planner, Pub
+    from runner.services.protocol import Observables, Planner, Pub, SubmittedJob
 
     Slope = tuple[float, np.ndarray, np.ndarray]
     """Energy, gradient and its standard errors, shape (P,) each."""
@@ -150,11 +150,11 @@ def _point(pubs: Sequence[Pub]) -> np.ndarray | None:
     return values.reshape(1, -1) if values.ndim == 1 and values.size else None
 
 
-def _result(job: Job) -> PrimitiveResult:
+def _result(job: SubmittedJob) -> PrimitiveResult:
     return job.result()
 
 
-def _numbers(job: Job) -> list[dict[str, np.ndarray]]:
+def _numbers(job: SubmittedJob) -> list[dict[str, np.ndarray]]:
     """What the job gives, without the containers, which take as long as a small simulation."""
     return job.numbers()
 

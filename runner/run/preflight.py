@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from runner.run.problem import Problem
-    from runner.services.protocol import Backend, Plan, Service
+    from runner.services.protocol import Backend, CompiledPlan, Service
 
 RECORDED = (IbmAnnounced, SessionChanged, JobSubmitted, JobCompleted)
 """Facts that a service takes over which does not repeat its past."""
@@ -96,7 +96,7 @@ class Preparation:
         self.simulation = plan.simulation(None if config.estimator.precision == 0 else shots)
         self._check_time(plan)
 
-    def _first_shots(self, plan: Plan) -> int:
+    def _first_shots(self, plan: CompiledPlan) -> int:
         """Shots per basis of the first job.
 
         Raises:
@@ -109,7 +109,7 @@ class Preparation:
             return int(self.config.estimator.options["default_shots"])
         return needed(float(plan.variance_bounds.max()), target)
 
-    def _check_time(self, plan: Plan) -> None:
+    def _check_time(self, plan: CompiledPlan) -> None:
         """Compare the first energy or gradient with what a job and the session may take.
 
         Raises:

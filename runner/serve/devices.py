@@ -33,7 +33,7 @@ UPDATED = "2026-01-01T00:00:00+00:00"
 
 
 @dataclass(frozen=True)
-class Device:
+class ServedDevice:
     """One backend that a client can use."""
 
     name: str
@@ -51,7 +51,7 @@ class Device:
         return int(self.configuration["n_qubits"])
 
 
-def describe(backend: LocalBackend, declared: BackendConfig) -> Device:
+def describe(backend: LocalBackend, declared: BackendConfig) -> ServedDevice:
     """Describe a backend that was built from the configuration `declared`."""
     source = declared.snapshot
     if source is not None:
@@ -64,7 +64,7 @@ def describe(backend: LocalBackend, declared: BackendConfig) -> Device:
         configuration = _configuration(name, backend)
         properties = {} if backend.ideal else _properties(name, backend.target)
     configuration["simulator"] = False  # the client opens no session on a simulator
-    return Device(configuration["backend_name"], backend, configuration, properties)
+    return ServedDevice(configuration["backend_name"], backend, configuration, properties)
 
 
 def _configuration(name: str, backend: LocalBackend) -> dict[str, Any]:

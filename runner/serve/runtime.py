@@ -29,7 +29,7 @@ from runner.runtime.machine import (
 )
 from runner.serve import ledger as ledgers
 from runner.serve.config import ServeConfig
-from runner.serve.devices import Device, describe
+from runner.serve.devices import ServedDevice, describe
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry, Ledger
 from runner.serve.limits import Limits
@@ -69,7 +69,7 @@ class Runtime:
         self.service = self.pace.service
         backend = config.run.backend.build(self.service)
         assert isinstance(backend, LocalBackend)
-        self.device: Device = describe(backend, config.run.backend)
+        self.device: ServedDevice = describe(backend, config.run.backend)
         self.plan = self.service.plan
         self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
         self._programs = Programs(
@@ -417,7 +417,7 @@ class Runtime:
             answer |= {"usage_limit_seconds": limit, "usage_allocation_seconds": limit}
         return answer
 
-    def require_device(self, name: str, *, status: int = 404) -> Device:
+    def require_device(self, name: str, *, status: int = 404) -> ServedDevice:
         """Return the device called `name`.
 
         Raises:

@@ -150,9 +150,9 @@ class Decoder:
         self._cached = 0
         self._lock = threading.Lock()
 
-    def reading(self) -> Reading:
+    def reading(self) -> Unpacking:
         """Begin with a request."""
-        return Reading(self)
+        return Unpacking(self)
 
     def known(self, key: bytes) -> QuantumCircuit | None:
         """A circuit that was loaded before."""
@@ -173,7 +173,7 @@ class Decoder:
                 self._cached -= self._circuits.popitem(last=False)[1][1]
 
 
-class Reading:
+class Unpacking:
     """The data of one request, which share what there is room for when they are unpacked."""
 
     def __init__(self, decoder: Decoder) -> None:

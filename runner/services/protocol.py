@@ -26,17 +26,28 @@ if TYPE_CHECKING:
     from runner.runtime.plan import Plan as Limits
     from runner.runtime.results import Numbers
 
-    Observables: TypeAlias = ObservablesArrayLike | "Planned"
+    Observables: TypeAlias = ObservablesArrayLike | "PlannedObservables"
     Pub: TypeAlias = tuple[QuantumCircuit | Observables | BindingsArrayLike | float | None, ...]
 
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
 
-__all__ = ["Backend", "Capabilities", "Job", "Plan", "Planner", "Pool", "Primitive", "Service", "Session"]
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "CompiledPlan",
+    "OpenSession",
+    "PlannedObservables",
+    "Planner",
+    "Pool",
+    "Primitive",
+    "Service",
+    "SubmittedJob",
+]
 
 
 @runtime_checkable
-class Plan(Protocol):
+class CompiledPlan(Protocol):
     """An ISA circuit with observables, compiled; not to be confused with the plan that somebody pays for."""
 
     num_parameters: int
@@ -82,11 +93,11 @@ class Plan(Protocol):
         ...
 
 
-class Planned(Protocol):
+class PlannedObservables(Protocol):
     """What stands for the observables of a circuit that is evaluated again and again."""
 
     @property
-    def plan(self) -> Plan:
+    def plan(self) -> CompiledPlan:
         """Their plan."""
         ...
 
@@ -95,7 +106,7 @@ class Planned(Protocol):
 class Planner(Protocol):
     """Compiles circuits before they are submitted."""
 
-    def estimator_plan(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> Plan:
+    def estimator_plan(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> CompiledPlan:
         """The plan of an ISA circuit and observables in its layout; the same ones give the same plan."""
         ...
 
@@ -103,13 +114,13 @@ class Planner(Protocol):
         """The plan of an ISA circuit with measurements."""
         ...
 
-    def planned(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> Planned:
+    def planned(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> PlannedObservables:
         """What stands for the observables, as `plan`, in PUBs of a circuit that is evaluated again and again."""
         ...
 
     def moments(
         self, start: str, circuit: QuantumCircuit, observables: ObservablesArrayLike
-    ) -> Callable[[int], Planned] | None:
+    ) -> Callable[[int], PlannedObservables] | None:
         """What stands for the observables after so many repetitions of a circuit on a product state.
 
         None where the state cannot be carried on, and each moment is a circuit of its own.
@@ -156,7 +167,7 @@ class Primitive(Protocol):
     """An Estimator or a Sampler for the jobs of one workload."""
 
     @property
-    def run(self) -> Callable[..., Job]:
+    def run(self) -> Callable[..., SubmittedJob]:
         """Submits PUBs as one job; takes precision (Estimator) or shots (Sampler)."""
         ...
 
@@ -185,7 +196,7 @@ class Dated(Protocol):
         ...
 
 
-class Job(Protocol):
+class SubmittedJob(Protocol):
     """A submitted job."""
 
     @property
@@ -244,7 +255,7 @@ class Job(Protocol):
 
 
 @runtime_checkable
-class Session(Protocol):
+class OpenSession(Protocol):
     """An open session or batch."""
 
     @property
@@ -336,7 +347,7 @@ class Service(Protocol):
         """Threads for workloads of these names."""
         ...
 
-    def jobs(self, limit: int | None = 10, *, descending: bool = True) -> Sequence[Job]:
+    def jobs(self, limit: int | None = 10, *, descending: bool = True) -> Sequence[SubmittedJob]:
         """Its jobs, `limit` of them (None: all), the newest or the oldest first."""
         ...
 

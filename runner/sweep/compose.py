@@ -32,7 +32,7 @@ class Combination:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class SweepSettings:
     """How a sweep is to be carried out."""
 
     launcher: Any
@@ -53,7 +53,7 @@ class Settings:
     """Everything that is swept or fixed for all runs; later ones win."""
 
 
-class Planner:
+class SweepPlanner:
     """A sweep being planned.
 
     Args:
@@ -67,7 +67,7 @@ class Planner:
         self.typed = self.listed(typed)
         self._similar = Similar(self._composer)
 
-    def settings(self) -> Settings:
+    def settings(self) -> SweepSettings:
         """Launcher, sweeper and swept values, those of a preset included.
 
         Raises:
@@ -85,7 +85,7 @@ class Planner:
         check_preset(preset)
         directory = self.typed.last("hydra.sweep.dir")
         mine = self.typed.where(lambda item: not item.hydras)
-        return Settings(
+        return SweepSettings(
             launcher=found.launcher,
             sweeper=found.sweeper,
             directory=None if directory is None else str(directory.value),

@@ -23,13 +23,13 @@ from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import OUTPUTS
 from runner.record.environment import commit, versions
 from runner.run.signals import WORDS, StopFlag, tell
-from runner.sweep.compose import Combination, Planner, Settings, distinct, named
+from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, distinct, named
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.launcher import LAUNCHERS, BasicLauncher, Launcher
 from runner.sweep.member import Row, Task
 from runner.sweep.progress import SweepProgress, report
 from runner.tracking import SweepUploader
-from runner.tracking.report import Progress
+from runner.tracking.report import UploadState
 
 TABLE_INTERVAL = 2.0
 """Seconds between two updates of sweep.csv while runs come in."""
@@ -184,7 +184,7 @@ def to_complete(
             lacking.append("figure    and page were missing; drawn now")
     if declared.config.tracking.enabled:
         uploads = [directory.path, *(directory.path / str(number) for number in range(total))]
-        if any(Progress.load(home).phase != "synced" for home in uploads):
+        if any(UploadState.load(home).phase != "synced" for home in uploads):
             lacking.append("tracking  was not complete; brought in now")
     if not lacking:
         raise ConfigError(f"{directory.path} is finished; there is nothing to resume", key="resume")
@@ -199,7 +199,7 @@ def wants_figure(directory: SweepDirectory) -> bool:
 
 def with_mlflow_ids(directory: SweepDirectory, table: Sequence[Row]) -> list[Row]:
     """The rows with the id of each run's page in MLflow, as far as it has one by now."""
-    found = {row["number"]: Progress.load(directory.path / row["directory"]).run_id for row in table}
+    found = {row["number"]: UploadState.load(directory.path / row["directory"]).run_id for row in table}
     return [{**row, "mlflow_run_id": found[row["number"]]} for row in table]
 
 
@@ -212,7 +212,7 @@ def exit_code(table: Sequence[Row], signum: int | None) -> int:
 
 
 def declare_all(
-    planner: Planner, combinations: Sequence[Combination], settings: Settings
+    planner: SweepPlanner, combinations: Sequence[Combination], settings: SweepSettings
 ) -> list[Declaration]:
     """Compose and check every combination.
 
@@ -226,7 +226,7 @@ def declare_all(
     return declared
 
 
-def extras(settings: Settings) -> tuple[str, ...]:
+def extras(settings: SweepSettings) -> tuple[str, ...]:
     """Overrides that every run of a sweep gets: no figures unless they were asked for, and no sweep of its own."""
     asked = settings.swept.last("run.figures") is not None
     return (() if asked else (EXTRA,)) + (("hydra.mode=RUN",) if settings.preset else ())
@@ -249,7 +249,7 @@ def check_together(
 
 
 def header(
-    settings: Settings, overrides: Sequence[str], declared: Declaration, **more: Any
+    settings: SweepSettings, overrides: Sequence[str], declared: Declaration, **more: Any
 ) -> dict[str, Any]:
     """The content of sweep.json."""
     check_secrets({"hydra.launcher": asdict(settings.launcher) if settings.launcher is not None else None})
@@ -266,7 +266,7 @@ def header(
     }
 
 
-def wanted(settings: Settings, declared: Declaration, label: Iterable[str]) -> Path:
+def wanted(settings: SweepSettings, declared: Declaration, label: Iterable[str]) -> Path:
     """Where a sweep goes: as told, or named by what is run and what is swept."""
     if settings.directory:
         return Path(settings.directory)

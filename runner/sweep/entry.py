@@ -14,7 +14,7 @@ from runner.declare.overrides import Overrides
 from runner.declare.provenance import check_launcher, check_plugins
 from runner.declare.registry import load
 from runner.errors import ConfigError
-from runner.sweep.compose import Planner, Settings
+from runner.sweep.compose import SweepPlanner, SweepSettings
 from runner.sweep.conductor import (
     Conductor,
     base_of,
@@ -40,7 +40,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
         ConfigError: one of the combinations is bad input; nothing was run.
     """
     anticipate(Overrides.of(overrides))
-    planner = Planner(overrides, config_dirs)
+    planner = SweepPlanner(overrides, config_dirs)
     settings = _settings(planner)
     if settings.launcher is not None:
         settings.launcher.get_ready(settings.threads)
@@ -67,7 +67,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
 
 def planned(
     overrides: Sequence[str], *, config_dirs: Sequence[str] = (), search: bool = False
-) -> tuple[Settings, list[tuple[dict[str, str], Declaration]]]:
+) -> tuple[SweepSettings, list[tuple[dict[str, str], Declaration]]]:
     """How a sweep would be carried out, and every combination of it with what is swept; nothing is run.
 
     Args:
@@ -78,7 +78,7 @@ def planned(
     Raises:
         ConfigError: one of the combinations is bad input, or they are not known beforehand.
     """
-    planner = Planner(overrides, config_dirs)
+    planner = SweepPlanner(overrides, config_dirs)
     settings = _settings(planner)
     if settings.sweeper is not None:
         if not search:
@@ -131,7 +131,7 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
     return conductor.exit_code
 
 
-def _settings(planner: Planner) -> Settings:
+def _settings(planner: SweepPlanner) -> SweepSettings:
     """How the sweep is to be carried out.
 
     Raises:
@@ -152,7 +152,7 @@ def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launc
                 "cannot be changed in a resumed sweep; only hydra/launcher and its keys can", key=override.key
             )
     if overrides:
-        launcher: Launcher | None = Planner(overrides.texts).settings().launcher
+        launcher: Launcher | None = SweepPlanner(overrides.texts).settings().launcher
         return launcher
     recorded = directory.header.get("launcher")
     if not recorded:

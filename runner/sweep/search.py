@@ -16,7 +16,7 @@ from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import check_plugins, check_preset
 from runner.errors import ConfigError, StorageError
 from runner.record import faults
-from runner.sweep.compose import Combination, Planner, Settings, named
+from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, named
 from runner.sweep.conductor import (
     Conductor,
     base_of,
@@ -46,8 +46,8 @@ MORE_ATTEMPTS = 2
 
 
 def search(
-    planner: Planner,
-    settings: Settings,
+    planner: SweepPlanner,
+    settings: SweepSettings,
     overrides: Sequence[str],
     *,
     config_dirs: Sequence[str] = (),
@@ -95,7 +95,7 @@ def resume_search(
     """
     required("optuna", "optuna", "hydra/sweeper")
     check_plugins(Overrides.of(directory.header["overrides"]).plugins, plugins)
-    planner = Planner(directory.header["overrides"], directory.header.get("config_dirs", ()))
+    planner = SweepPlanner(directory.header["overrides"], directory.header.get("config_dirs", ()))
     settings = planner.settings()
     recorded = directory.header["sweeper"].get("values")
     if recorded is not None:  # conf/ may say otherwise by now
@@ -109,8 +109,8 @@ class _Search:
 
     def __init__(
         self,
-        planner: Planner,
-        settings: Settings,
+        planner: SweepPlanner,
+        settings: SweepSettings,
         directory: SweepDirectory,
         declared: Declaration,
         launcher: Launcher | None,
@@ -241,7 +241,7 @@ def _address(sweeper: OptunaSweeper, tracking: TrackingConfig) -> str | None:
     return str(tracking.uri) if reached else SEPARATE_DATABASE
 
 
-def _split(planner: Planner, settings: Settings) -> tuple[list[Override], list[Override]]:
+def _split(planner: SweepPlanner, settings: SweepSettings) -> tuple[list[Override], list[Override]]:
     """(what is searched, what is fixed); ranges of the preset count where the command line says nothing."""
     typed = {item.element for item in settings.swept}
     words = [f"{key}={value}" for key, value in settings.sweeper.params.items() if key not in typed]
@@ -256,7 +256,7 @@ def _split(planner: Planner, settings: Settings) -> tuple[list[Override], list[O
     return swept, [item for item in together if not item.swept]
 
 
-def _typed(fixed: Sequence[Override], label: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
+def _typed(fixed: Sequence[Override], label: Mapping[str, str], settings: SweepSettings) -> tuple[str, ...]:
     """The overrides of one trial."""
     constant = [item.text for item in fixed]
     return (*constant, *(f"{key}={value}" for key, value in label.items()), *extras(settings))

@@ -14,7 +14,7 @@ from runner.errors import StorageError
 from runner.record.redaction import RedactingFormatter
 from runner.run.log import LogFile
 from runner.tracking.config import TrackingConfig
-from runner.tracking.report import Progress, SyncReport, report_of
+from runner.tracking.report import SyncReport, UploadState, report_of
 from runner.tracking.store import StoreError, is_server, load
 from runner.tracking.sync import RunSync, locked, reconcile
 
@@ -44,8 +44,8 @@ def follow(control: RawIOBase) -> SyncReport | None:
             _complete(run)
     except StorageError as error:
         log.warning("%s", error)
-        replace(Progress.load(directory), phase="offline", failures=1, message=str(error)).save(directory)
-        return report_of(directory, Progress.load(directory))
+        replace(UploadState.load(directory), phase="offline", failures=1, message=str(error)).save(directory)
+        return report_of(directory, UploadState.load(directory))
     reconcile(directory.parent)  # whoever starts a run also puts its dead neighbours to rest
     return run.report()
 

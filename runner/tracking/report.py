@@ -42,7 +42,7 @@ class SyncReport:
 
 
 @dataclass(kw_only=True)
-class Progress:
+class UploadState:
     """The content of `mlflow.json`: written by whoever uploads, read by the run and by the next upload.
 
     There is one more such file for every other store that the run was brought into, see `file_of`.
@@ -86,7 +86,7 @@ class Progress:
                 temporary.unlink(missing_ok=True)
 
     @classmethod
-    def load(cls, directory: Path, file: str = FILE) -> Progress:
+    def load(cls, directory: Path, file: str = FILE) -> UploadState:
         """What the file says; a fresh start where there is none or it makes no sense."""
         try:
             content: dict[str, Any] = read_object(directory / file)
@@ -96,7 +96,7 @@ class Progress:
             return cls()
 
 
-def report_of(directory: Path, progress: Progress) -> SyncReport:
+def report_of(directory: Path, progress: UploadState) -> SyncReport:
     """The user's view of an upload's progress."""
     if progress.phase == "synced":
         return SyncReport(state="synced", mlflow_run_id=progress.run_id, uri=progress.uri)

@@ -11,7 +11,7 @@ from pathlib import Path
 from runner.errors import StorageError
 from runner.tracking.config import TrackingConfig
 from runner.tracking.process import INTERVAL, RETRIES, instructions, told
-from runner.tracking.report import Progress, SyncReport, report_of, runs_of, together
+from runner.tracking.report import SyncReport, UploadState, report_of, runs_of, together
 from runner.tracking.store import StoreError
 from runner.tracking.sync import RunSync, bring_in_parents, files_of, locked
 
@@ -27,7 +27,7 @@ class SweepSync:
     def __init__(self, directory: Path, config: TrackingConfig) -> None:
         self.directory = directory
         self.config = config
-        self.progress = Progress(uri=config.uri)
+        self.progress = UploadState(uri=config.uri)
         self.progress.save(directory)
         self._open: dict[Path, tuple[RunSync, ExitStack]] = {}
         self._ended: dict[Path, float] = {}
@@ -101,7 +101,7 @@ class SweepSync:
         _, stack = self._open.pop(directory)
         stack.close()
 
-    def _hear(self, progress: Progress) -> None:
+    def _hear(self, progress: UploadState) -> None:
         """Pass on how the store is doing; the sweep looks at one file only."""
         self.progress.since = progress.since
         self.progress.slowest = max(self.progress.slowest, progress.slowest)
@@ -147,4 +147,4 @@ def follow_sweep(control: RawIOBase) -> SyncReport | None:
                 time.sleep(pause)
     finally:
         sweep.close()
-    return together(directory, [report_of(run, Progress.load(run)) for run in runs_of(directory)])
+    return together(directory, [report_of(run, UploadState.load(run)) for run in runs_of(directory)])

@@ -34,7 +34,7 @@ from runner.tracking.presentation import (
     table,
     tags,
 )
-from runner.tracking.report import FILE, Progress, SyncReport, file_of, report_of, runs_of, together
+from runner.tracking.report import FILE, SyncReport, UploadState, file_of, report_of, runs_of, together
 from runner.tracking.store import BATCH, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
 
@@ -60,7 +60,7 @@ class RunSync:
         config: TrackingConfig,
         *,
         live: bool = False,
-        announce: Callable[[Progress], None] = lambda _: None,
+        announce: Callable[[UploadState], None] = lambda _: None,
     ) -> None:
         self.directory = directory
         self._announce = announce
@@ -69,9 +69,9 @@ class RunSync:
         self.translation = Translation()
         uri = absolute(config.uri)
         self._file = FILE if live else file_for(directory, uri)
-        self.progress = Progress.load(directory, self._file)
+        self.progress = UploadState.load(directory, self._file)
         if self.progress.uri != uri:
-            self.progress = Progress(uri=uri)
+            self.progress = UploadState(uri=uri)
         self.progress.phase, self.progress.since, self.progress.message = "starting", None, ""
         self.progress.slowest, self.progress.failures = 0.0, 0
         self._save()
@@ -301,7 +301,9 @@ def sync(
             parent, number = bring_in_parents(directory, runs, where) or (None, None)
             uri = absolute(where.uri)
             file = file_for(runs[0], uri)
-            progress = replace(Progress.load(directory, file), uri=uri, run_id=parent, experiment_id=number)
+            progress = replace(
+                UploadState.load(directory, file), uri=uri, run_id=parent, experiment_id=number
+            )
             if not whole.records_unsynced:
                 progress.phase, progress.message = "synced", ""
             progress.save(directory, file)
@@ -320,7 +322,7 @@ def sync(
             return run.report()
     except BlockingIOError:
         uri = absolute(config.uri)
-        report = report_of(directory, Progress.load(directory, file_for(directory, uri)))
+        report = report_of(directory, UploadState.load(directory, file_for(directory, uri)))
         return replace(report, message=f"another process is uploading {directory} right now")
 
 
@@ -358,7 +360,7 @@ def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
     reports = []
     for file in sorted(Path(outputs).glob("**/mlflow.json")):
         directory = file.parent
-        progress = Progress.load(directory)
+        progress = UploadState.load(directory)
         if progress.run_id is None or progress.phase == "synced":
             continue
         with contextlib.suppress(JournalError, OSError):
@@ -369,7 +371,7 @@ def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
 
 def file_for(directory: Path, uri: str) -> str:
     """The file of a run's directory that says how far it has been brought into the store at an absolute address."""
-    known = Progress.load(directory).uri or absolute(recorded_config(directory).uri)
+    known = UploadState.load(directory).uri or absolute(recorded_config(directory).uri)
     return FILE if uri == known else file_of(uri)
 
 
@@ -391,7 +393,7 @@ def recorded_config(directory: Path) -> TrackingConfig:
     if not values.get("enabled", True):
         values |= from_environment()
     config = TrackingConfig(**values)
-    recorded = Progress.load(directory).uri
+    recorded = UploadState.load(directory).uri
     if recorded and absolute(config.uri) != recorded and recorded.endswith(config.uri.partition(":///")[2]):
         config.uri = recorded  # the run was started from another folder
     return config

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from runner.tracking.report import Progress, SyncReport, report_of, runs_of, together
+from runner.tracking.report import SyncReport, UploadState, report_of, runs_of, together
 from runner.tracking.store import is_server
 from runner.tracking.views import run_page
 
@@ -129,13 +129,13 @@ class Uploader:
         except BrokenPipeError:
             log.warning("the uploader has ended early; later: python -m runner sync %s", self.directory)
 
-    def _progress(self) -> Progress:
+    def _progress(self) -> UploadState:
         """What our uploader wrote; an earlier one's words about its health do not count."""
         assert self._process is not None
-        progress = Progress.load(self._home)
+        progress = UploadState.load(self._home)
         if progress.uploader == self._process.pid:
             return progress
-        return Progress(synced=progress.synced)
+        return UploadState(synced=progress.synced)
 
     def _wait(self, done: Callable[[], bool]) -> None:
         """Wait until `done()`, the process has ended, or patience has; all waits of a run share one budget."""
@@ -187,4 +187,4 @@ class SweepUploader(Uploader):
         if self._progress().phase == "synced":
             return SyncReport(state="synced")
         runs = runs_of(self._home)
-        return together(self._home, [report_of(run, Progress.load(run)) for run in runs])
+        return together(self._home, [report_of(run, UploadState.load(run)) for run in runs])

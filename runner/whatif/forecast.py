@@ -171,8 +171,8 @@ class _Rehearsal:
         from runner.whatif.rehearsal import (
             ForecastLab,
             Notes,
+            RehearsalEngine,
             RehearsalLab,
-            Stage,
             TrialLab,
             TrialStage,
             Untried,
@@ -185,7 +185,7 @@ class _Rehearsal:
             config = replace(config, estimator=config.estimator.without_job_limit())
         config = replace(config, session=session)
         limits = session.limits if limited else session.limits.unlimited()
-        stages = {"bound": Stage, "usual": UsualStage, "tried": TrialStage}
+        stages = {"bound": RehearsalEngine, "usual": UsualStage, "tried": TrialStage}
         preparation = Preparation(config, engine_factory=stages[how], limits=limits)
         notes = Notes()
         self.circuit = _circuit(preparation)

@@ -48,7 +48,7 @@ STEP_LIMITS = ("maxiter", "iterations", "generations")
 """Settings by which optimizers bound their steps; one that bounds anything else, as `sweeps`, is left to itself."""
 
 
-class Stage(Engine):
+class RehearsalEngine(Engine):
     """An engine whose plans know what they cost and make up what they return."""
 
     estimates: type[EstimatorPlan]
@@ -113,10 +113,10 @@ class _MadeUpEvolution:
         return self._plan
 
 
-Stage.estimates = _MadeUpEstimates
+RehearsalEngine.estimates = _MadeUpEstimates
 
 
-class UsualStage(Stage):
+class UsualStage(RehearsalEngine):
     """A stage whose estimates spread as those of random states do, not as much as they can."""
 
     estimates = _UsualEstimates

@@ -6,7 +6,7 @@ import pytest
 
 from runner.declare.composer import compose, declare
 from runner.errors import ConfigError
-from runner.sweep.compose import Planner
+from runner.sweep.compose import SweepPlanner
 from runner.tracking import TrackingConfig
 from runner.tracking.store import absolute
 
@@ -60,7 +60,7 @@ def test_mlflows_variables_count_after_what_is_typed(monkeypatch):
     assert typed.source(["tracking.uri=sqlite:///mine.db"]) == " (from MLFLOW_EXPERIMENT_NAME)"
     assert declare(["seed=2"]).values["tracking"]["uri"] == "http://lab:5000"  # the content of config.yaml
     monkeypatch.delenv("MLFLOW_EXPERIMENT_NAME")
-    planner = Planner(["seed=1,2"])
+    planner = SweepPlanner(["seed=1,2"])
     assert planner.declare(("seed=1",)).config.tracking.uri == "http://lab:5000"
     typed = planner.declare(("seed=1", "tracking.uri=sqlite:///x.db"))
     assert typed.config.tracking.uri == "sqlite:///x.db"

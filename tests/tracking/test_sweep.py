@@ -6,7 +6,7 @@ import json
 import os
 
 from runner.tracking import SweepUploader, TrackingConfig, sync
-from runner.tracking.report import Progress
+from runner.tracking.report import UploadState
 from runner.tracking.sweep import SweepSync, follow_sweep
 from tests.tracking import made
 
@@ -91,4 +91,4 @@ def test_the_parent_shows_what_was_swept_and_what_came_out(tracked, tmp_path, re
     assert top.data.tags["sweep.best_run"] == "1: b"
     assert (top.data.metrics["sweep/best"], top.data.metrics["sweep/best_energy"]) == (0.05, -1.3)
     assert "runs.json" in tracked.files(top)
-    assert Progress.load(sweep).run_id == top.info.run_id
+    assert UploadState.load(sweep).run_id == top.info.run_id

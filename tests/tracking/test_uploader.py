@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from runner.tracking import TrackingConfig, sync
-from runner.tracking.report import Progress
+from runner.tracking.report import UploadState
 from tests.faults.proxy import FaultyProxy
 from tests.tracking import made
 
@@ -76,7 +76,7 @@ def test_G14_a_killed_run_does_not_stay_running(tmp_path, empty_store):
     )
     process.start()
     process.join()
-    wait_until(lambda: Progress.load(directory).phase == "synced")
+    wait_until(lambda: UploadState.load(directory).phase == "synced")
 
     with sqlite3.connect(tmp_path / "mlflow.db") as store:
         assert store.execute("SELECT status FROM runs").fetchall() == [("KILLED",)]
@@ -93,7 +93,7 @@ def test_G4_a_server_that_is_not_there_is_not_waited_for(tmp_path, mode):
         journal = made.start(directory, proxy.uri, tmp_path / "artifacts")
         with config.build(directory) as uploader:
             made.evaluate(journal, range(20))
-            wait_until(lambda: proxy.requests > 0 or Progress.load(directory).message)
+            wait_until(lambda: proxy.requests > 0 or UploadState.load(directory).message)
             began = time.monotonic()
             assert uploader.run_id() is None
             made.end(directory, journal, 20)

@@ -231,7 +231,7 @@ _CX = of_unitary(np.array([[1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0], [0, 1, 0, 0
 _SWAP = of_unitary(np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]))
 
 
-class Translation:
+class BlockWriter:
     """Turns instructions and their noise into blocks; every channel is converted once."""
 
     def __init__(self, noise_model: Any) -> None:

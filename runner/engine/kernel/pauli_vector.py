@@ -20,8 +20,8 @@ from runner.engine.expressions import Angles
 from runner.engine.kernel.pauli_program import (
     Block,
     Blocks,
+    BlockWriter,
     Operation,
-    Translation,
     Turn,
     exchanged,
     in_order,
@@ -75,7 +75,7 @@ class PauliVectorKernel:
         threads: int = 1,
     ) -> None:
         expressions: dict[Any, int] = {}
-        translation = Translation(noise_model)
+        translation = BlockWriter(noise_model)
         found = _translated(common, measurements, translation, expressions)
         for qubit, error in read_noise.items():
             for blocks in found:
@@ -313,7 +313,7 @@ class PauliVectorKernel:
 def _translated(
     common: QuantumCircuit | None,
     measurements: Sequence[Measured],
-    translation: Translation,
+    translation: BlockWriter,
     expressions: dict[Any, int],
 ) -> list[Blocks]:
     """The blocks up to the measurement, per basis; common ones are the same objects."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from runner.declare.checks import shorten
 from runner.hamiltonian.formats.number import coefficient, number, real_part
 from runner.hamiltonian.formats.source import Place, Source
-from runner.hamiltonian.formats.word import Term, Word, check_word, word
+from runner.hamiltonian.formats.word import Word, WordTerm, check_word, word
 
 Row = tuple[Place, list[str]]
 
@@ -37,7 +37,7 @@ def role(name: str) -> str | None:
     return _ROLES.get(re.sub(r"[\s-]+", "_", plain))
 
 
-def terms_of(rows: Sequence[Row], source: Source, delimiter: str = "") -> list[Term]:
+def terms_of(rows: Sequence[Row], source: Source, delimiter: str = "") -> list[WordTerm]:
     """The terms of a table, each row a place and its words.
 
     Args:
@@ -101,7 +101,7 @@ def _twice(found: list[str]) -> str:
     return next(name for name in found if found.count(name) > 1)
 
 
-def _by_header(header: list[str], rows: Sequence[Row], source: Source) -> list[Term]:
+def _by_header(header: list[str], rows: Sequence[Row], source: Source) -> list[WordTerm]:
     if len(header) != len(rows[0][1]):
         raise source.refuse(
             f"{_shown(rows[0][1])} has {len(rows[0][1])} columns, the header {len(header)}; make them equal",
@@ -123,11 +123,11 @@ def _by_header(header: list[str], rows: Sequence[Row], source: Source) -> list[T
         if "imaginary" in column:
             part = coefficient(column["imaginary"][row], source, place)
             real_part(complex(value, part), f"{value} + {part}i", source, place)
-        terms.append(Term(found, value, place))
+        terms.append(WordTerm(found, value, place))
     return terms
 
 
-def _by_content(rows: Sequence[Row], source: Source, delimiter: str) -> list[Term]:
+def _by_content(rows: Sequence[Row], source: Source, delimiter: str) -> list[WordTerm]:
     """The terms by the only assignment of columns that makes sense."""
     place, words = rows[0]
     labels = [index for index, text in enumerate(words) if word(text) is not None]
@@ -161,7 +161,9 @@ def _by_content(rows: Sequence[Row], source: Source, delimiter: str) -> list[Ter
             place,
         )
     values = columns[next(iter(readings.values()))]
-    return [Term(found[row], coefficient(values[row], source, at), at) for row, (at, _) in enumerate(rows)]
+    return [
+        WordTerm(found[row], coefficient(values[row], source, at), at) for row, (at, _) in enumerate(rows)
+    ]
 
 
 def _check_decimal_commas(
@@ -227,7 +229,7 @@ def _sizes(rows: list[Row], source: Source) -> tuple[Place, list[int]] | None:
     return place, [int(text) for text in words]
 
 
-def _check_sizes(place: Place, sizes: list[int], terms: Sequence[Term], source: Source) -> None:
+def _check_sizes(place: Place, sizes: list[int], terms: Sequence[WordTerm], source: Source) -> None:
     """Refuse a first line that is not the number of qubits, of terms, or both."""
     highest = max((qubit for term in terms for qubit in term.word.qubits or ()), default=-1)
     qubits = max(

@@ -14,7 +14,7 @@ from runner.hamiltonian.formats.number import coefficient, number, real_part
 from runner.hamiltonian.formats.remarks import plain
 from runner.hamiltonian.formats.source import Place, Source
 from runner.hamiltonian.formats.tree import Pairs, Tree
-from runner.hamiltonian.formats.word import Term, Word, check_word, word
+from runner.hamiltonian.formats.word import Word, WordTerm, check_word, word
 
 _CONTAINERS = (
     "terms", "hamiltonian", "operator", "observable", "op", "paulis", "pauli_terms", "pauli_sum", "pauli_list", "data",
@@ -42,7 +42,7 @@ class Document:
         self.shape = ""
         """How the operator is laid out, in words."""
 
-    def operator(self, tree: Tree) -> list[Term]:
+    def operator(self, tree: Tree) -> list[WordTerm]:
         """The terms of a tree, with the constant that stands beside them.
 
         Raises:
@@ -59,9 +59,9 @@ class Document:
                 place,
             )
         self.source.notes.append(f"{key} {value:.10g} was read as an identity term")
-        return [*terms, Term(Word("", ()), value, place)]
+        return [*terms, WordTerm(Word("", ()), value, place)]
 
-    def read(self, tree: Tree, place: tuple[int, ...] = ()) -> list[Term]:
+    def read(self, tree: Tree, place: tuple[int, ...] = ()) -> list[WordTerm]:
         """The terms of a tree.
 
         Raises:
@@ -75,7 +75,7 @@ class Document:
             f'{shorten(tree, 60)!r} holds no list of terms; write e.g. [["ZZ", 0.5]]', place or None
         )
 
-    def _list(self, items: list[Tree], place: tuple[int, ...]) -> list[Term]:
+    def _list(self, items: list[Tree], place: tuple[int, ...]) -> list[WordTerm]:
         if not items:
             raise self.source.refuse(
                 'the list is empty; give at least one term, e.g. ["ZZ", 0.5]', place or None
@@ -90,7 +90,7 @@ class Document:
         )
         raise self.source.refuse(f'{_shown(items[odd])} is no term; write e.g. ["ZZ", 0.5]', (*place, odd))
 
-    def _rows(self, rows: list[list[Tree]], place: tuple[int, ...]) -> list[Term]:
+    def _rows(self, rows: list[list[Tree]], place: tuple[int, ...]) -> list[WordTerm]:
         """Rows of words and numbers, perhaps with lists of qubits or pairs [re, im] among them."""
         if all(isinstance(item, str) for row in rows for item in row):
             self.shape = "rows"
@@ -99,14 +99,14 @@ class Document:
         self.shape = "sparse rows" if terms[0].word.qubits is not None else "rows"
         return terms
 
-    def _row(self, row: list[Tree], place: tuple[int, ...]) -> Term:
+    def _row(self, row: list[Tree], place: tuple[int, ...]) -> WordTerm:
         labels = [item for item in row if isinstance(item, str) and word(item) is not None]
         rest = [item for item in row if item not in labels]
         if len(labels) != 1 or len(rest) not in (1, 2):
             raise self.source.refuse(f'{_shown(row)} is no term; write e.g. ["ZZ", 0.5]', place)
         found = need_word(labels[0], self.source, place)
         if len(rest) == 1:
-            return Term(found, self._value(rest[0], place), place)
+            return WordTerm(found, self._value(rest[0], place), place)
         readings = {
             (qubits, self._value(value, place))
             for qubits, value in ((_qubits(rest[0], found), rest[1]), (_qubits(rest[1], found), rest[0]))
@@ -118,9 +118,9 @@ class Document:
                 f"{_shown(row)} can be read in {how}; write [letters, [qubits], coefficient]", place
             )
         ((qubits, value),) = readings
-        return Term(check_word(Word(found.letters, qubits), self.source, place), value, place)
+        return WordTerm(check_word(Word(found.letters, qubits), self.source, place), value, place)
 
-    def _records(self, records: list[Pairs], place: tuple[int, ...]) -> list[Term]:
+    def _records(self, records: list[Pairs], place: tuple[int, ...]) -> list[WordTerm]:
         """A dictionary for each term: by the names of its keys, or from the label to the coefficient."""
         self.shape = "records"
         terms = []
@@ -139,7 +139,7 @@ class Document:
             )
         return terms
 
-    def _record(self, record: Pairs, place: tuple[int, ...]) -> Term:
+    def _record(self, record: Pairs, place: tuple[int, ...]) -> WordTerm:
         values = self._by_role(record, place)
         if "label" not in values or "coefficient" not in values:
             missing = "label" if "label" not in values else "coefficient"
@@ -162,7 +162,7 @@ class Document:
         if "imaginary" in values:
             part = self._value(values["imaginary"], place)
             real_part(complex(value, part), f"{value} + {part}i", self.source, place)
-        return Term(found, value, place)
+        return WordTerm(found, value, place)
 
     def _by_role(self, record: Pairs, place: tuple[int, ...]) -> dict[str, Tree]:
         values: dict[str, Tree] = {}
@@ -177,7 +177,7 @@ class Document:
             values[name] = value
         return values
 
-    def _mapping(self, pairs: Pairs, place: tuple[int, ...]) -> list[Term]:
+    def _mapping(self, pairs: Pairs, place: tuple[int, ...]) -> list[WordTerm]:
         """Labels with coefficients; or keys, one of which holds the operator, or two of which its two lists."""
         if not pairs:
             raise self.source.refuse(
@@ -232,7 +232,7 @@ class Document:
             qubits.append(int(qubit))
         return Word(letters, tuple(qubits))
 
-    def _labels(self, pairs: Pairs, place: tuple[int, ...]) -> list[Term]:
+    def _labels(self, pairs: Pairs, place: tuple[int, ...]) -> list[WordTerm]:
         self.shape = self.shape or "label: coefficient"
         terms = []
         for index, (key, value) in enumerate(pairs):
@@ -242,10 +242,10 @@ class Document:
                     f"{_shown(key)} is no Pauli word; write e.g. XIZ or X0 Z2", (*place, index)
                 )
             at = (*place, index)
-            terms.append(Term(check_word(found, self.source, at), self._value(value, at), at))
+            terms.append(WordTerm(check_word(found, self.source, at), self._value(value, at), at))
         return terms
 
-    def _two_lists(self, pairs: Pairs, lists: dict[str, int], place: tuple[int, ...]) -> list[Term]:
+    def _two_lists(self, pairs: Pairs, lists: dict[str, int], place: tuple[int, ...]) -> list[WordTerm]:
         """Labels and coefficients side by side, known by their keys."""
         self.shape = "two lists"
         self._remarks(pairs, set(lists.values()), place)
@@ -382,7 +382,7 @@ class Document:
             )
         self.constant = name, value, place
 
-    def _check_count(self, pairs: Pairs, terms: Sequence[Term], place: tuple[int, ...]) -> None:
+    def _check_count(self, pairs: Pairs, terms: Sequence[WordTerm], place: tuple[int, ...]) -> None:
         for index, (key, value) in enumerate(pairs):
             if isinstance(key, str) and plain(key) in _COUNTS and value != str(len(terms)):
                 raise self.source.refuse(

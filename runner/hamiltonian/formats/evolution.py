@@ -8,7 +8,7 @@ from runner.declare.files import qpy_circuits
 from runner.hamiltonian.formats.number import real_part
 from runner.hamiltonian.formats.reading import Reading, read_terms
 from runner.hamiltonian.formats.source import Source
-from runner.hamiltonian.formats.word import Term, Word
+from runner.hamiltonian.formats.word import Word, WordTerm
 
 
 def read(path: Path, key: str, *, qubits: int | None, order: str) -> Reading:
@@ -41,7 +41,7 @@ def read(path: Path, key: str, *, qubits: int | None, order: str) -> Reading:
     places = [circuit.find_bit(qubit).index for qubit in instruction.qubits]
     operator = operator.apply_layout(places, circuit.num_qubits)
     terms = [
-        Term(Word(label, None), real_part(complex(value), f"{value:.6g}", source, None), None)
+        WordTerm(Word(label, None), real_part(complex(value), f"{value:.6g}", source, None), None)
         for label, value in operator.to_list()
     ]
     return read_terms(terms, source, "QPY of a PauliEvolutionGate", qubits=qubits, order=order)

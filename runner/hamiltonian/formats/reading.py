@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Source
-from runner.hamiltonian.formats.word import Term, Word, check_word, shown
+from runner.hamiltonian.formats.word import Word, WordTerm, check_word, shown
 from runner.hamiltonian.pauli import MAX_QUBITS
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def _in_words(facts: dict[str, Any]) -> str:
 
 
 def read_terms(
-    terms: Sequence[Term], source: Source, format: str, *, qubits: int | None, order: str
+    terms: Sequence[WordTerm], source: Source, format: str, *, qubits: int | None, order: str
 ) -> Reading:
     """The operator of the terms of a file; equal ones are added.
 
@@ -102,7 +102,7 @@ def order_in_words(size: int, order: str, *, dense: bool) -> str:
     return f"index 0 is qubit {size - 1}"
 
 
-def _in_capitals(terms: Sequence[Term], source: Source) -> Sequence[Term]:
+def _in_capitals(terms: Sequence[WordTerm], source: Source) -> Sequence[WordTerm]:
     """The terms in capitals; small letters are taken where there are no others, because Qiskit's iZZ is i times ZZ."""
     small = [term for term in terms if term.word.letters != term.word.letters.upper()]
     if not small:
@@ -130,7 +130,7 @@ def _in_capitals(terms: Sequence[Term], source: Source) -> Sequence[Term]:
     return [term._replace(word=term.word._replace(letters=term.word.letters.upper())) for term in terms]
 
 
-def _is_dense(terms: Sequence[Term], source: Source) -> bool:
+def _is_dense(terms: Sequence[WordTerm], source: Source) -> bool:
     """Whether letters stand for all qubits; an I alone is the identity where the others have numbers."""
     indexed = [term for term in terms if term.word.qubits]
     whole = [term for term in terms if term.word.qubits is None and (not indexed or term.word.letters != "I")]
@@ -144,7 +144,7 @@ def _is_dense(terms: Sequence[Term], source: Source) -> bool:
     return bool(whole) and all(term.word.qubits is None or not term.word.letters for term in terms)
 
 
-def _dense_size(terms: Sequence[Term], source: Source, qubits: int | None) -> int:
+def _dense_size(terms: Sequence[WordTerm], source: Source, qubits: int | None) -> int:
     size = next(len(term.word.letters) for term in terms if term.word.letters)
     for term in terms:
         if term.word.qubits is None and len(term.word.letters) != size:
@@ -163,7 +163,7 @@ def _dense_size(terms: Sequence[Term], source: Source, qubits: int | None) -> in
     return size
 
 
-def _indexed_size(terms: Sequence[Term], source: Source, qubits: int | None) -> int:
+def _indexed_size(terms: Sequence[WordTerm], source: Source, qubits: int | None) -> int:
     highest = -1
     for term in terms:
         check_word(term.word, source, term.place)

@@ -12,7 +12,7 @@ from runner.hamiltonian.formats.document import Document
 from runner.hamiltonian.formats.reading import Reading, read_terms
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.tree import Tree, read_json, read_json_lines, read_python, read_yaml
-from runner.hamiltonian.formats.word import Term
+from runner.hamiltonian.formats.word import WordTerm
 
 if TYPE_CHECKING:
     from runner.hamiltonian.file import OperatorFile
@@ -142,7 +142,7 @@ def _is_table(lines: list[str]) -> bool:
     )
 
 
-def _terms(format: str, source: Source, tree: Tree) -> tuple[list[Term], str, int | None]:
+def _terms(format: str, source: Source, tree: Tree) -> tuple[list[WordTerm], str, int | None]:
     """Terms, the format in words, and the number of qubits if the file says it."""
     if format == "table":
         return (*table.read(source), None)

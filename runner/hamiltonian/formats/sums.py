@@ -12,7 +12,7 @@ from runner.hamiltonian.formats.columns import need_word
 from runner.hamiltonian.formats.number import UNSIGNED, number, real_part
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.table import significant
-from runner.hamiltonian.formats.word import Term, Word, check_word
+from runner.hamiltonian.formats.word import Word, WordTerm, check_word
 
 _TOKEN = re.compile(
     rf"""[ \t]*(?:
@@ -41,7 +41,7 @@ class _Token(NamedTuple):
     end: int
 
 
-def read(source: Source) -> tuple[list[Term], str]:
+def read(source: Source) -> tuple[list[WordTerm], str]:
     """The terms and the name of the format.
 
     Raises:
@@ -122,9 +122,9 @@ class _Parser:
         self.constants = constants
         """A number alone is a part of the identity, as in 0.5 - 0.3*Z0*Z1; not the last one: a text may be cut off."""
 
-    def sum(self, depth: int = 0) -> list[Term]:
+    def sum(self, depth: int = 0) -> list[WordTerm]:
         """Terms with signs between them."""
-        terms: list[Term] = []
+        terms: list[WordTerm] = []
         first = True
         while True:
             sign = self._sign(first)
@@ -153,7 +153,7 @@ class _Parser:
             sign = -sign
         return sign
 
-    def _term(self, sign: int, depth: int) -> list[Term]:
+    def _term(self, sign: int, depth: int) -> list[WordTerm]:
         token = self._peek()
         if token is None:
             last = self.tokens[-1]
@@ -181,7 +181,7 @@ class _Parser:
                 f"{shorten(token.text, 60)!r} has no coefficient; write e.g. 0.5 {shorten(token.text, 30)}",
                 token.line,
             )
-        return [Term(found, sign * (1.0 if value is None else value), token.line)]
+        return [WordTerm(found, sign * (1.0 if value is None else value), token.line)]
 
     def _value(self, token: _Token) -> float:
         value = number(token.text)
@@ -189,14 +189,14 @@ class _Parser:
             raise self.source.refuse(f"{shorten(token.text, 60)!r} is no number; write e.g. -0.5", token.line)
         return real_part(value, token.text, self.source, token.line)
 
-    def _constant(self, value: float, token: _Token, times: bool) -> Term:
+    def _constant(self, value: float, token: _Token, times: bool) -> WordTerm:
         if times or not self.constants or self._peek() is None:
             raise self.source.refuse(
                 f"{shorten(token.text, 60)!r} stands without a Pauli word; write e.g. 0.5 * II", token.line
             )
-        return Term(Word("", ()), value, token.line)
+        return WordTerm(Word("", ()), value, token.line)
 
-    def _group(self, factor: float, depth: int) -> list[Term]:
+    def _group(self, factor: float, depth: int) -> list[WordTerm]:
         opening = self.tokens[self.position]
         if depth > 20:
             raise self.source.refuse(
@@ -215,7 +215,7 @@ class _Parser:
         following = self._peek()
         if following is not None and following.kind not in ("sign", "close"):
             raise self.unexpected()
-        return [Term(term.word, factor * term.coefficient, term.place) for term in inside]
+        return [WordTerm(term.word, factor * term.coefficient, term.place) for term in inside]
 
     def _word(self) -> Word:
         """One label, one bracket, or letters with numbers and signs of multiplication between them."""

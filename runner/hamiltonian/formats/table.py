@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from runner.declare.checks import shorten
 from runner.hamiltonian.formats import columns, remarks
 from runner.hamiltonian.formats.source import Source
-from runner.hamiltonian.formats.word import FACTOR, Term
+from runner.hamiltonian.formats.word import FACTOR, WordTerm
 
 _COMMENT = re.compile(r"(?:^|(?<=\s))(?:#|//|%(?=.*\S))|^%|#")
 _ABBREVIATED = re.compile(r"\s*(?:\.\.+|…)(?:\s+(?:\.\.+|…))*[\s,]*")
@@ -17,7 +17,7 @@ _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eEdD][+-]?\d+)?", re.ASCII)
 
 
-def read(source: Source) -> tuple[list[Term], str]:
+def read(source: Source) -> tuple[list[WordTerm], str]:
     """The terms and the name of the format.
 
     Raises:

@@ -24,7 +24,7 @@ class Word(NamedTuple):
     """One number per letter; None: the letters stand for all qubits."""
 
 
-class Term(NamedTuple):
+class WordTerm(NamedTuple):
     """A coefficient times a Pauli word."""
 
     word: Word

@@ -7,12 +7,12 @@ from runner.review.figures.run import draw_run
 from runner.review.figures.samples import histogram
 from runner.review.figures.sweep import SweepAxes, sweep_overview
 from runner.review.figures.table import curves
-from runner.review.figures.timeline import Timeline, session_timeline
+from runner.review.figures.timeline import Activities, session_timeline
 
 __all__ = [
     "COLOURS",
+    "Activities",
     "SweepAxes",
-    "Timeline",
     "circuit",
     "circuit_pair",
     "convergence",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Evaluations = Mapping[str, "Sequence[Step]"]
+Evaluations = Mapping[str, "Sequence[DrawnEvaluation]"]
 """Workload → its evaluations."""
 AFRESH = "answer, measured afresh"
 """What the last point is called."""
@@ -101,7 +101,7 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Figu
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class DrawnEvaluation:
     """What is drawn of an evaluation."""
 
     index: int
@@ -113,30 +113,30 @@ class Step:
     """QPU time of the workload until then [s]."""
 
 
-def evaluations(events: Events) -> dict[str, list[Step]]:
+def evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
     """Workload → its evaluations with a finite energy."""
     return remembered(events, "evaluations", lambda: _evaluations(events))
 
 
-def _evaluations(events: Events) -> dict[str, list[Step]]:
+def _evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
     spent: dict[str, float] = {}
-    found: dict[str, list[Step]] = {}
+    found: dict[str, list[DrawnEvaluation]] = {}
     for event in of(events, JobCompleted, Evaluation):
         name = event.stream
         if isinstance(event, JobCompleted):
             spent[name] = spent.get(name, 0.0) + event.qpu_seconds
         elif isinstance(event, Evaluation) and None not in (number(event.energy), number(event.best)):
-            step = Step(event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0))
+            step = DrawnEvaluation(event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0))
             found.setdefault(name, []).append(step)
     return found
 
 
-def noisy(rows: Sequence[Step]) -> bool:
+def noisy(rows: Sequence[DrawnEvaluation]) -> bool:
     """Whether evaluations have shot noise."""
     return any(number(row.stddev) for row in rows)
 
 
-def lowest(rows: Sequence[Step]) -> str:
+def lowest(rows: Sequence[DrawnEvaluation]) -> str:
     """What the running minimum of evaluations is called: of noisy ones it is no estimate of anything."""
     return "lowest so far, biased by noise" if noisy(rows) else "best so far"
 
@@ -151,7 +151,7 @@ def exact(reference: float) -> str:
     return f"exact: {reference:.6f}".replace("-", "−")
 
 
-def _scatter(axes: Axes, steps: list[int], rows: Sequence[Step], colour: str) -> None:
+def _scatter(axes: Axes, steps: list[int], rows: Sequence[DrawnEvaluation], colour: str) -> None:
     energies = [row.energy for row in rows]
     errors = [number(row.stddev) or 0.0 for row in rows]
     axes.errorbar(

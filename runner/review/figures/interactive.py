@@ -35,8 +35,8 @@ from runner.review.figures.timeline import (
     ACTIVITIES,
     HATCHED,
     STATES,
+    Activities,
     Span,
-    Timeline,
     labels,
     mark_colour,
 )
@@ -179,7 +179,7 @@ def session_timeline(events: Events) -> Figure:
     """As `runner.review.figures.session_timeline`; hovering tells what, from when to when, and which job."""
     import plotly.graph_objects as go
 
-    timeline = Timeline.of(events)
+    timeline = Activities.of(events)
     scale, time_unit = time_scale(timeline.end)
     lanes: dict[str, Sequence[Span]] = {
         **{f"session {session[:8]}": spans for session, spans in timeline.sessions.items()},

@@ -70,7 +70,7 @@ class Mark:
 
 
 @dataclass
-class Timeline:
+class Activities:
     """What sessions and workloads did, and when."""
 
     sessions: dict[str, list[Span]] = field(default_factory=dict)
@@ -82,12 +82,12 @@ class Timeline:
     """When the last thing happened."""
 
     @classmethod
-    def of(cls, events: Sequence[Event]) -> Timeline:
+    def of(cls, events: Sequence[Event]) -> Activities:
         """Read a journal's `session`, `job.submitted` and `job.completed` events."""
         return remembered(events, "timeline", lambda: cls._of(events))
 
     @classmethod
-    def _of(cls, events: Sequence[Event]) -> Timeline:
+    def _of(cls, events: Sequence[Event]) -> Activities:
         from runner.record.replay import lasting
 
         timeline = cls()
@@ -183,7 +183,7 @@ def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, fl
 
 def session_timeline(events: Sequence[Event]) -> Figure:
     """One lane per session and per workload over the session's clock, with what ended or paused the session."""
-    timeline = Timeline.of(events)
+    timeline = Activities.of(events)
     lanes = len(timeline.sessions) + len(timeline.workloads)
     labels = [f"session {session[:8]}" for session in timeline.sessions] + list(timeline.workloads)
     figure = canvas(
@@ -261,7 +261,7 @@ def _covered(spans: Sequence[Span], edges: np.ndarray) -> np.ndarray:
     return np.maximum(np.diff(until(starts, edges) - until(ends, edges)), 0.0)
 
 
-def _draw_marks(axes: Axes, timeline: Timeline, scale: float, lanes: int) -> None:
+def _draw_marks(axes: Axes, timeline: Activities, scale: float, lanes: int) -> None:
     for mark in timeline.marks:
         axes.plot(
             [mark.time / scale] * 2, [-0.45, lanes - 0.45], linestyle="--", linewidth=1, color=mark_colour(mark)
@@ -292,7 +292,7 @@ def mark_colour(mark: Mark) -> str:
     return VERMILION if "maximum time" in mark.text else "#444444"
 
 
-def _legend(figure: Figure, timeline: Timeline) -> None:
+def _legend(figure: Figure, timeline: Activities) -> None:
     """Colours with their totals, so that the answer can be read without measuring bars."""
     from matplotlib.patches import Patch
 
