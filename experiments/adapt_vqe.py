@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.ansatz.excitations import evolved, excitation_pool
 from runner.declare.checks import require_choice, require_integer, require_positive
 from runner.errors import ConfigError
 from runner.hamiltonian.sector import sector_of
@@ -70,8 +71,6 @@ class AdaptVqe(Experiment):
         Raises:
             ConfigError: the Hamiltonian is not one of electrons, or the optimizer does not fit excitations.
         """
-        from runner.ansatz.excitations import evolved, excitation_pool
-
         hamiltonian = config.hamiltonian.build()
         generators = excitation_pool(hamiltonian, self.pool)
         if not generators:
@@ -148,8 +147,6 @@ class AdaptVqe(Experiment):
 
     def grown(self, pool: Pool, chosen: list[str]) -> QuantumCircuit:
         """The ansatz of the operators chosen so far."""
-        from runner.ansatz.excitations import evolved
-
         return evolved(pool.hamiltonian, [pool.generators[label] for label in chosen])
 
     def term(self, lab: Lab, pool: Pool, chosen: list[str]) -> Term:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner import engine
 from runner.declare.alternatives import either
 from runner.declare.checks import require_integer, require_number, require_range
 from runner.errors import ConfigError
@@ -75,11 +76,9 @@ class Estimation(Experiment):
         """
         import numpy as np
 
-        from runner.engine.circuits import without_final_measurements
-
         self._check_start(config)
         circuit, start = declared_circuit(config)
-        circuit = without_final_measurements(circuit)
+        circuit = engine.without_final_measurements(circuit)
         values = self._values(circuit, start, config.seed)
         fitted = fit(circuit, backend, config)
         names: list[str] = []
@@ -149,8 +148,6 @@ class Estimation(Experiment):
         """One job; one row per expectation value."""
         import numpy as np
 
-        from runner.engine.classification import names_of
-
         request: Request = lab.prepared
         workload = lab.workload("estimation")
         data = workload.estimate((request.circuit, request.observables, request.values))[0].data
@@ -170,7 +167,7 @@ class Estimation(Experiment):
             energy=float(evs.reshape(-1)[0]) if single else None,
             stddev=float(stds.reshape(-1)[0]) if single else None,
             parameters=request.values.reshape(-1).tolist() if single else [],
-            parameter_names=list(names_of(request.circuit)) if single else [],
+            parameter_names=list(engine.names_of(request.circuit)) if single else [],
             evaluations=int(evs.size),
             stop_reason="one job",
             table=lab.table,

@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner import engine
 from runner.declare.checks import require_integer
 from runner.declare.estimator import MAX_SHOTS
 from runner.errors import ConfigError
@@ -45,12 +46,10 @@ class Sampling(Experiment):
         Raises:
             ConfigError: nothing is measured, or the circuit does not fit the backend.
         """
-        from runner.engine.classification import classify
-
         circuit, values = declared_circuit(config, measured=True)
         if not circuit.num_clbits:
             circuit.measure_all()
-        kind = classify(circuit)
+        kind = engine.classify(circuit)
         if not (kind.anatomy.final or kind.measures):
             raise ConfigError("measures nothing; add measurements to the circuit", key="ansatz")
         loose = kind.loose if circuit.cregs else range(circuit.num_clbits)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runner import engine
 from runner.declare.checks import require_integer, require_number, require_positive
 from runner.display.words import error_in_words
 from runner.errors import ConfigError
@@ -73,8 +74,6 @@ class Vqd(Experiment):
             ConfigError: there are fewer states than levels, too many qubits for overlaps, or the optimizer does not
                 fit the ansatz.
         """
-        from runner.engine.classification import classify
-
         assert problem is not None
         check_optimizer(config.optimizer, config, problem.circuit)
         qubits = problem.hamiltonian.num_qubits
@@ -89,7 +88,7 @@ class Vqd(Experiment):
                 f"overlaps are measured on at most {MAX_PROJECTED_QUBITS} qubits, got {qubits}; make it smaller",
                 key="hamiltonian",
             )
-        if self.levels > 1 and (words := classify(problem.ansatz).in_words):
+        if self.levels > 1 and (words := engine.classify(problem.ansatz).in_words):
             raise ConfigError(
                 f"{words}, and overlaps of levels need a unitary circuit; take another, or experiment.levels=1",
                 key="ansatz",

@@ -16,7 +16,8 @@ from runner.display.words import outside_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian.fermion import MAPPERS, remap
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
-from runner.hamiltonian.operator import Hamiltonian, Physics
+from runner.hamiltonian.operator import Hamiltonian
+from runner.hamiltonian.physics import Physics
 from runner.hamiltonian.sector import Sector, levels, lowest, matrix_among, sector_of
 from runner.run.problem import Problem
 from tests.choices import choice

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from runner.ansatz.start import AnsatzConfig, reference_bits
 from runner.declare.checks import require_choice, require_integer, require_positive
 from runner.errors import ConfigError
+from runner.hamiltonian.physics import physics_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,8 +47,6 @@ class HamiltonianVariational(AnsatzConfig):
         """
         from qiskit.circuit.library import hamiltonian_variational_ansatz
 
-        from runner.hamiltonian.operator import physics_of
-
         if hamiltonian is None:
             raise ConfigError("alternates between parts of a hamiltonian; declare one", key="ansatz")
         parts = list(physics_of(hamiltonian).parts) or without_identity(hamiltonian).group_commuting()
@@ -57,8 +56,6 @@ class HamiltonianVariational(AnsatzConfig):
 
     def prepares_reference(self, hamiltonian: SparsePauliOp | None) -> bool:
         """The parts and what solves them are known."""
-        from runner.hamiltonian.operator import physics_of
-
         return hamiltonian is not None and bool(physics_of(hamiltonian).prepared)
 
     def reference_point(self, circuit: QuantumCircuit, hamiltonian: SparsePauliOp | None) -> np.ndarray:
@@ -68,8 +65,6 @@ class HamiltonianVariational(AnsatzConfig):
             ConfigError: the Hamiltonian does not say which parts those are.
         """
         import numpy as np
-
-        from runner.hamiltonian.operator import physics_of
 
         if hamiltonian is None or not self.prepares_reference(hamiltonian):
             return super().reference_point(circuit, hamiltonian)
@@ -81,8 +76,6 @@ class HamiltonianVariational(AnsatzConfig):
 
     def _prepared(self, hamiltonian: SparsePauliOp) -> QuantumCircuit:
         from qiskit import QuantumCircuit
-
-        from runner.hamiltonian.operator import physics_of
 
         physics = physics_of(hamiltonian)
         kind = self.preparation

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from runner.ansatz.start import AnsatzConfig, reference_bits
 from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError
+from runner.hamiltonian.fermion import hartree_fock_state, product, remap
+from runner.hamiltonian.physics import physics_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,9 +98,6 @@ def occupations(hamiltonian: SparsePauliOp | None) -> tuple[int, ...]:
     Raises:
         ConfigError: the Hamiltonian is not one of electrons.
     """
-    from runner.hamiltonian.fermion import hartree_fock_state
-    from runner.hamiltonian.operator import physics_of
-
     physics = physics_of(hamiltonian) if hamiltonian is not None else None
     if hamiltonian is None or physics is None or physics.electrons is None:
         raise ConfigError(
@@ -145,9 +144,6 @@ def excitations(hamiltonian: SparsePauliOp | None, orders: str = "sd") -> list[M
 def generator(hamiltonian: SparsePauliOp | None, move: Move) -> SparsePauliOp:
     """The Hermitian i (T − T†) of one excitation in the Hamiltonian's mapping; exp(−iθ·generator) carries it out."""
     from qiskit.quantum_info import SparsePauliOp
-
-    from runner.hamiltonian.fermion import product, remap
-    from runner.hamiltonian.operator import physics_of
 
     assert hamiltonian is not None
     emptied, filled = move

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from runner import engine
 from runner.ansatz.openqasm import SourceText, load_qasm
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
 from runner.declare.files import qpy_circuits
@@ -44,10 +45,8 @@ class CircuitFile(AnsatzConfig):
             ConfigError: the file is missing or holds no usable circuit.
         """
         del hamiltonian
-        from runner.engine.circuits import without_final_measurements
-
         written = self.as_written()
-        circuit = without_final_measurements(written)
+        circuit = engine.without_final_measurements(written)
         if circuit is not written:
             warnings.warn(f"{KEY}: final measurements are left out", ConfigWarning, stacklevel=2)
         return circuit

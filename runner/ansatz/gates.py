@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner import engine
 from runner.ansatz.angle import angle, names_in
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
 from runner.declare.checks import require_choice, require_integer, require_number
@@ -75,8 +76,6 @@ class GateList(AnsatzConfig):
         from qiskit.circuit import Parameter
         from qiskit.circuit.library import get_standard_gate_name_mapping
 
-        from runner.engine.classification import in_order
-
         del hamiltonian
         known = get_standard_gate_name_mapping()
         parameters: dict[str, Parameter] = {}
@@ -96,4 +95,4 @@ class GateList(AnsatzConfig):
         for gate, places in parsed:
             circuit.append(gate, places)
         used = circuit.parameters  # 0*a has none
-        return in_order(circuit, [one for one in parameters.values() if one in used])
+        return engine.in_order(circuit, [one for one in parameters.values() if one in used])

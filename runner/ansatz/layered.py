@@ -10,6 +10,7 @@ from runner.ansatz.start import MAX_QUBITS, AnsatzConfig, reference_bits
 from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError
+from runner.hamiltonian.physics import physics_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,8 +102,6 @@ class LayeredAnsatz(AnsatzConfig):
 
     def prepares_reference(self, hamiltonian: SparsePauliOp | None) -> bool:
         """There is a reference state, and the last layer can flip every qubit."""
-        from runner.hamiltonian.operator import physics_of
-
         known = hamiltonian is not None and physics_of(hamiltonian).reference_state is not None
         return known and self._flips() is not None
 

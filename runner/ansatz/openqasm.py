@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import engine
 from runner.ansatz.start import MAX_QUBITS
 from runner.declare.files import MAX_BYTES, read_text
 from runner.declare.foreign import causes, require_readable
@@ -195,11 +196,9 @@ def _read2(program: SourceText) -> QuantumCircuit:
 
 
 def _load_qasm3(program: SourceText) -> QuantumCircuit:
-    from runner.engine.classification import in_order
-
     tree = _parsed(program)
     require_readable(lambda: _read3(program, tree), len(program.text), str(program.path), program.key)
-    return in_order(circuit := _read3(program, tree), _as_declared(circuit, tree))
+    return engine.in_order(circuit := _read3(program, tree), _as_declared(circuit, tree))
 
 
 def _read3(program: SourceText, tree: Any) -> QuantumCircuit:

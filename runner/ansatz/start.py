@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner import engine
 from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.declare.files import read_text
 from runner.errors import ConfigError
+from runner.hamiltonian.physics import physics_of
 from runner.record.directory import read_result
 
 if TYPE_CHECKING:
@@ -175,8 +177,6 @@ def reference_bits(hamiltonian: SparsePauliOp | None, key: str = "ansatz.initial
     Raises:
         ConfigError: it knows none.
     """
-    from runner.hamiltonian.operator import physics_of
-
     bits = physics_of(hamiltonian).reference_state if hamiltonian is not None else None
     if bits is None:
         raise ConfigError(
@@ -238,12 +238,10 @@ def require_old_order(circuit: QuantumCircuit, what: str, key: str) -> None:
     Raises:
         ConfigError: it is; the values can be given by name.
     """
-    from runner.engine.classification import NAMES, names_of
-
-    if NAMES in (circuit.metadata or {}):
+    if engine.NAMES in (circuit.metadata or {}):
         raise ConfigError(
             f"{what} has its parameters sorted by name, and they are in declared order now: "
-            f"{', '.join(names_of(circuit)[:MOST_TOLD])}; give ansatz.initial_values by name",
+            f"{', '.join(engine.names_of(circuit)[:MOST_TOLD])}; give ansatz.initial_values by name",
             key=key,
         )
 
@@ -264,10 +262,8 @@ def _checked(values: Any, circuit: QuantumCircuit, key: str) -> np.ndarray:
     """
     import numpy as np
 
-    from runner.engine.classification import names_of
-
     _check_numbers(key, values)
-    names = names_of(circuit)
+    names = engine.names_of(circuit)
     told = ", ".join(names[:MOST_TOLD]) + (", …" if len(names) > MOST_TOLD else "")
     if isinstance(values, dict) and set(values) != set(names):
         wrong = [f"no {name!r}" for name in names if name not in values]

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from runner import engine, services
 from runner.declare.checks import require_choice, require_range
 from runner.declare.plain import Values
 from runner.errors import ConfigError
@@ -77,9 +78,7 @@ class BackendConfig:
         Raises:
             ConfigError: it does not know durations, or T1 and T2.
         """
-        from runner.engine.schedule import why_not
-
-        if self.schedule and (reason := why_not(backend.target)):
+        if self.schedule and (reason := engine.why_not(backend.target)):
             raise ConfigError(
                 f"is true, but nothing can be scheduled on {backend.name}: {reason}; remove it",
                 key="backend.schedule",
@@ -311,12 +310,10 @@ class IbmBackend(BackendConfig):
         """The real service; for a forecast, which must not cost anything, the local runtime."""
         if "engine_factory" in live:
             return super().service(config, singly=singly, fused=fused, **live)
-        from runner.services.ibm import IbmService, connect
-
         self._check(config)
         options = {} if self.resilience_level is None else {"resilience_level": self.resilience_level}
-        return IbmService(
-            connect(),
+        return services.IbmService(
+            services.connect(),
             on_event=live["on_event"],
             plan=config.session.limits,
             options=options,
@@ -324,11 +321,9 @@ class IbmBackend(BackendConfig):
 
     def build(self, service: IbmService | LocalRuntimeService) -> Backend:
         """The machine; for a forecast, its likeness in the local runtime."""
-        from runner.services.ibm import IbmService, connect
-
-        if isinstance(service, IbmService):
+        if isinstance(service, services.IbmService):
             return service.backend(self.name)
-        return service.attach(connect().backend(self.name))
+        return service.attach(services.connect().backend(self.name))
 
     def _check(self, config: RunConfig) -> None:
         """Refuse what only a simulation can do, and what the real service decides by itself.

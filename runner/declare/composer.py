@@ -32,6 +32,7 @@ from runner.declare.registry import added, files_first, generation, load, regist
 from runner.declare.setting import PUZZLED, put
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
+from runner.tracking.config import from_environment
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -686,8 +687,6 @@ def _threads(composed: DictConfig) -> int:
 def _take_environment(config: DictConfig, overrides: Overrides) -> None:
     """Record where MLflow's own variables say, unless that was typed or nothing is to be recorded."""
     from omegaconf import OmegaConf
-
-    from runner.tracking.config import from_environment
 
     if OmegaConf.select(config, "tracking.enabled"):
         for key, value in from_environment(overrides).items():

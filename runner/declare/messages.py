@@ -22,6 +22,7 @@ from runner.declare.config import CONF, GROUPS
 from runner.declare.hydra_support import PAGE, check_file, refuse_key
 from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import foreign_keys
+from runner.declare.registry import registered
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.files import read_bytes, read_text
 from runner.record.redaction import names_secret, protect_saved, redact, secret_in
@@ -347,8 +348,6 @@ def explain(error: Exception, folders: Sequence[Path], outer: Exception | None =
 
 def no_schema(group: str) -> ConfigError:
     """The one line for a choice that nobody can check."""
-    from runner.declare.registry import registered
-
     return ConfigError(
         f"names no schema; let its file begin with `defaults: [/schema/{group}/NAME@_here_, _self_]`, "
         f"NAME being one of {shorten(', '.join(registered()[group]), 110)}",
@@ -358,8 +357,6 @@ def no_schema(group: str) -> ConfigError:
 
 def _without_schema(text: str) -> str | None:
     """The group whose choice was merged into the base of its schemas, or is of another group; None of other errors."""
-    from runner.declare.registry import registered
-
     match = re.search(r"not in '(\w+)'|not a subclass of (\w+)", text)
     base = match and (match[1] or match[2])
     for group, schemas in registered().items() if base else ():
@@ -400,8 +397,6 @@ def _unknown(key: str, error: Exception) -> str:
 
 def _fields_of(error: Exception) -> list[str]:
     """Field names of the schema that refused a key while a YAML file was merged into it."""
-    from runner.declare.registry import registered
-
     match = re.search(r"not in '(\w+)'", str(error))
     for schemas in registered().values():
         for cls in schemas.values():

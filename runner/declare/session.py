@@ -6,13 +6,15 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from runner import services
 from runner.declare.checks import require_choice, require_range
 from runner.errors import ConfigError
+from runner.runtime.clock import VirtualClock, WallClock
+from runner.runtime.cost import CostModel, QueueDelay
 from runner.runtime.duration import parse_duration
 from runner.runtime.plan import PLANS
 
 if TYPE_CHECKING:
-    from runner.runtime import VirtualClock, WallClock
     from runner.runtime.plan import Plan
     from runner.services.local import LocalService
     from runner.services.protocol import Backend, Service
@@ -150,13 +152,10 @@ class SessionConfig:
             live: seed, on_event, recall, keep_results, machine, engine_options and engine_factory, passed on to the
                 service.
         """
-        from runner.runtime import CostModel, QueueDelay, VirtualClock, WallClock
-        from runner.services.local import LocalService
-
         if clock is None and self.clock == "virtual":
             clock = VirtualClock(latency=self.latency)
         delay = self.queue_delay
-        return LocalService(
+        return services.LocalService(
             plan=limits or self.limits,
             clock=clock or WallClock(scale=self.clock_scale),
             cost=CostModel(overhead=self.overhead, rep_delay=self.rep_delay),

@@ -5,14 +5,15 @@ from __future__ import annotations
 import sys
 import time
 from abc import ABC, abstractmethod
-from typing import Any, Self
-
-from rich.console import Console
-from rich.live import Live
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.display.stream import reader
+from runner.lazy import rich
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.table import Table
 
 REFRESH = 0.1
 """Seconds between two updates of the progress line."""
@@ -24,13 +25,13 @@ class LiveLine(ABC):
     """One line of a terminal, drawn anew while something goes on; a line now and then where it is not a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(file=reader(sys.stderr))
+        self._console = console or rich.console.Console(file=reader(sys.stderr))
         self._started = self._shown = time.monotonic()
         self._live: Live | None = None
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
-            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live = rich.live.Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
         return self
 
@@ -49,7 +50,7 @@ class LiveLine(ABC):
             return
         self._shown = now
         if self._live is not None:
-            self._live.update(Text(self.line(now)), refresh=True)
+            self._live.update(rich.text.Text(self.line(now)), refresh=True)
         else:
             self.say(self.line(now))
 
@@ -60,12 +61,12 @@ class LiveLine(ABC):
 
 def terminal() -> Console:
     """Standard output; where it is not a terminal, no line is folded, so that a command in it can be copied."""
-    return Console(file=reader(sys.stdout), width=None if sys.stdout.isatty() else 10_000)
+    return rich.console.Console(file=reader(sys.stdout), width=None if sys.stdout.isatty() else 10_000)
 
 
 def rows(content: list[dict[str, Any]]) -> Table:
     """A table of dictionaries with the same keys."""
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = rich.table.Table(box=None, padding=(0, 2, 0, 0))
     for name in content[0]:
         table.add_column(str(name), justify="right" if isinstance(content[0][name], int | float) else "left")
     for row in content:

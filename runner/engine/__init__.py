@@ -1,8 +1,61 @@
-"""Execution of circuits: plans compiled once, evaluated ever after, on Aer or on a compiled kernel."""
+"""Circuits to numbers: what is asked of the engine from outside, loaded with Qiskit when it is first asked for."""
 
-from runner.engine.engine import Engine
-from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
-from runner.engine.noise import DeviceNoise
-from runner.engine.sampler import SamplerPlan
+from __future__ import annotations
 
-__all__ = ["DeviceNoise", "Engine", "EstimatorNumbers", "EstimatorPlan", "SamplerPlan"]
+from typing import TYPE_CHECKING
+
+from runner.lazy import face
+
+if TYPE_CHECKING:
+    from runner.engine.circuits import dissect, without_final_measurements
+    from runner.engine.classification import NAMES, classify, in_order, names_of, with_names
+    from runner.engine.engine import Engine
+    from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
+    from runner.engine.identity import canonical_text
+    from runner.engine.noise import DeviceNoise
+    from runner.engine.observables import measurement_bases, pauli_terms, variance_bounds
+    from runner.engine.sampler import SamplerPlan
+    from runner.engine.schedule import why_not
+
+__all__ = [
+    "NAMES",
+    "DeviceNoise",
+    "Engine",
+    "EstimatorNumbers",
+    "EstimatorPlan",
+    "SamplerPlan",
+    "canonical_text",
+    "classify",
+    "dissect",
+    "in_order",
+    "measurement_bases",
+    "names_of",
+    "pauli_terms",
+    "variance_bounds",
+    "why_not",
+    "with_names",
+    "without_final_measurements",
+]
+
+__getattr__ = face(
+    __name__,
+    {
+        "DeviceNoise": "noise",
+        "Engine": "engine",
+        "EstimatorNumbers": "estimator",
+        "EstimatorPlan": "estimator",
+        "NAMES": "classification",
+        "SamplerPlan": "sampler",
+        "canonical_text": "identity",
+        "classify": "classification",
+        "dissect": "circuits",
+        "in_order": "classification",
+        "measurement_bases": "observables",
+        "names_of": "classification",
+        "pauli_terms": "observables",
+        "variance_bounds": "observables",
+        "why_not": "schedule",
+        "with_names": "classification",
+        "without_final_measurements": "circuits",
+    },
+)

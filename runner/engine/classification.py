@@ -19,6 +19,7 @@ from qiskit.circuit import (
 
 from runner.engine.circuits import CHANNELS, Anatomy, dissect
 from runner.engine.executed import definition_of, matrix_of
+from runner.engine.frequencies import frequencies
 from runner.errors import ConfigError
 
 NAMES = "parameter_names"
@@ -80,8 +81,6 @@ class Classification:
     @cached_property
     def frequencies(self) -> dict[Parameter, tuple[float, ...] | None]:
         """The positive frequencies [1/rad] of expectation values in each parameter, in order; None: not to be known."""
-        from runner.engine.frequencies import frequencies
-
         return frequencies(self.anatomy.circuit)
 
     def require_known(self, natives: Any = (), *, key: str | None = None) -> None:

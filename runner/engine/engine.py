@@ -12,10 +12,14 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparsePauliOp
 
+from runner.engine import kernel
 from runner.engine.aer import METHODS
 from runner.engine.estimator import EstimatorPlan
 from runner.engine.evolution import Evolution
 from runner.engine.executed import is_plain
+from runner.engine.kernel.pauli_vector import PauliVectorKernel
+from runner.engine.kernel.program import Unsupported
+from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.measurement import SimulationOptions
 from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
@@ -161,17 +165,12 @@ def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] 
     """What makes a kernel of a circuit, giving None for circuits it cannot run."""
     if engine == "aer":
         return None
-    from runner.engine import kernel
-
     if not kernel.available():
         if engine == "kernel":
             raise ConfigError("engine=kernel needs numba, which is not installed; take engine=aer")
         return None
 
     def make(circuit: QuantumCircuit, parameters: Any, *observable: Any) -> Any:
-        from runner.engine.kernel.program import Unsupported
-        from runner.engine.kernel.state_vector import StateVectorKernel
-
         try:
             return StateVectorKernel(circuit, parameters, *observable, threads=threads, fused=fused)
         except Unsupported:
@@ -182,15 +181,10 @@ def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] 
 
 def _noisy_kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
     """What makes a noisy kernel of a circuit measured in several bases, giving None for what it cannot run."""
-    from runner.engine import kernel
-
     if engine == "aer" or not kernel.available():
         return None
 
     def make(*content: Any) -> Any:
-        from runner.engine.kernel.pauli_vector import PauliVectorKernel
-        from runner.engine.kernel.program import Unsupported
-
         try:
             return PauliVectorKernel(*content, threads=threads)
         except Unsupported:

@@ -33,6 +33,7 @@ from qiskit.circuit.library import (
 )
 from qiskit.quantum_info import Clifford
 
+from runner.engine.aer import gate_names
 from runner.errors import ConfigError
 
 PLAIN = (Measure, Reset, Barrier, Delay, BreakLoopOp, ContinueLoopOp)
@@ -180,8 +181,6 @@ def _parameters(operation: Any) -> list[Any]:
 
 def _is_reserved(name: str) -> bool:
     """Would the kernel or Aer take an instruction of this name for one of their own?"""
-    from runner.engine.aer import gate_names
-
     return name in _STANDARD or name in gate_names() or name.startswith(("save_", "set_"))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.declare.files import read_bytes, without_collection
+from runner.hamiltonian import formats
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.fermion import MAPPERS, check_active_space
 from runner.hamiltonian.pauli import MAX_QUBITS
@@ -70,12 +71,10 @@ class OperatorFile(HamiltonianConfig):
         Raises:
             ConfigError: the file is missing or does not hold a Hamiltonian.
         """
-        from runner.hamiltonian.formats import recognition
-
         key, path = "hamiltonian.path", Path(self.path)
         content = read_bytes(path, key)
         with without_collection():
-            reading = recognition.read(path, key, content, self)
+            reading = formats.read(path, key, content, self)
         self.__dict__["reading"] = reading  # of this declaration, not of all
         hamiltonian = reading.hamiltonian
         hamiltonian.physics = replace(hamiltonian.physics, source=str(reading.describe()["words"]))

@@ -15,6 +15,7 @@ from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.connectivity import bonds_of, check_lattice, sites_of
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.graph_file import MAX_NODES, Network, Pair, read_graph, read_qubo
+from runner.hamiltonian.physics import Physics
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
@@ -391,7 +392,7 @@ def diagonal(
     """A Hamiltonian of Z and I; `source` says what its file was read as."""
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.hamiltonian.operator import Hamiltonian, Physics
+    from runner.hamiltonian.operator import Hamiltonian
 
     total = SparsePauliOp.from_sparse_list(list(terms), size).simplify()
     if not total.coeffs.any():

@@ -10,6 +10,7 @@ from runner.declare.checks import require_choice, require_integer, require_numbe
 from runner.errors import ConfigError
 from runner.hamiltonian.connectivity import Bond, bonds_of, check_lattice, sites_of, two_colours
 from runner.hamiltonian.declared import HamiltonianConfig
+from runner.hamiltonian.physics import Physics
 from runner.hamiltonian.sector import SECTORS
 
 if TYPE_CHECKING:
@@ -316,7 +317,7 @@ def assemble(
     """The sum of all layers; those that are not zero become the parts the HVA alternates between."""
     from qiskit.quantum_info import SparsePauliOp
 
-    from runner.hamiltonian.operator import Hamiltonian, Physics
+    from runner.hamiltonian.operator import Hamiltonian
 
     parts: list[SparsePauliOp] = []
     held: list[bool] = []

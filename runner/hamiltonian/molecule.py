@@ -19,6 +19,7 @@ from runner.hamiltonian.fermion import (
     remap,
 )
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
+from runner.hamiltonian.physics import Physics
 from runner.hamiltonian.sector import SECTORS, sector_energy
 
 if TYPE_CHECKING:
@@ -281,7 +282,7 @@ def molecular(
 
     `source` says what its file was read as.
     """
-    from runner.hamiltonian.operator import Hamiltonian, Physics
+    from runner.hamiltonian.operator import Hamiltonian
 
     every = sector == "all"
     physics = Physics(

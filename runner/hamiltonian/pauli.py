@@ -13,6 +13,7 @@ from runner.declare.checks import require_choice, require_integer, require_numbe
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
 from runner.hamiltonian.fermion import MAPPERS, hartree_fock_state
+from runner.hamiltonian.physics import Physics
 from runner.hamiltonian.sector import SECTORS, Sector
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class MoleculeTerms(PauliTerms):
         Raises:
             ConfigError: its terms do not keep the numbers of electrons in the mapping declared.
         """
-        from runner.hamiltonian.operator import Hamiltonian, Physics
+        from runner.hamiltonian.operator import Hamiltonian
 
         operator = super().build()
         up, down = self.electrons

@@ -8,6 +8,7 @@ from math import comb
 from typing import TYPE_CHECKING
 
 from runner.hamiltonian.fermion import remap, stored
+from runner.hamiltonian.physics import Physics, physics_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -104,8 +105,6 @@ class Sector:
 
 def sector_of(hamiltonian: SparsePauliOp) -> Sector | None:
     """Where the energies of a Hamiltonian of electrons are sought; None: among all states."""
-    from runner.hamiltonian.operator import physics_of
-
     physics = physics_of(hamiltonian)
     if physics.electrons is None or physics.every_sector:
         return None
@@ -198,7 +197,7 @@ def _lifted(matrix: csr_matrix, known: np.ndarray, width: float) -> LinearOperat
 
 def sector_energy(operator: SparsePauliOp, electrons: tuple[int, int], mapper: str) -> float | None:
     """Lowest energy among states with these numbers of electrons, full configuration interaction; None: too many."""
-    from runner.hamiltonian.operator import Hamiltonian, Physics
+    from runner.hamiltonian.operator import Hamiltonian
 
     found = levels(Hamiltonian(operator, physics=Physics(electrons=electrons, mapper=mapper)), 1)
     return None if found is None else float(found[0])

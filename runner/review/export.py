@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.ansatz.openqasm import Excerpt, SourceText, load_qasm
 from runner.declare.checks import require_choice
 from runner.declare.composer import restore
 from runner.errors import ConfigError
+from runner.hamiltonian.physics import physics_of
 from runner.record.directory import RunDirectory, read_result
 from runner.record.encoding import as_cell
 from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted
@@ -77,8 +79,6 @@ class Exported:
 def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: Sequence[Event]) -> None:
     """Refuse where the circuit or the Hamiltonian is not the one the run recorded."""
     from qiskit import qasm3
-
-    from runner.hamiltonian.operator import physics_of
 
     problem = first(events, ProblemPosed)
     if problem is None:
@@ -145,8 +145,6 @@ def _require_readable(text: str, language: str, instead: str) -> None:
 
     One statement of each kind is read: the parser of OpenQASM 3 takes a millisecond for each.
     """
-    from runner.ansatz.openqasm import Excerpt, SourceText, load_qasm
-
     seen: set[str] = set()
     lines = []
     for line in text.splitlines(keepends=True):

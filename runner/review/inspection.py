@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import engine
+from runner.ansatz.file import CircuitFile
 from runner.declare.files import read_bytes
 from runner.errors import ConfigError
 from runner.hamiltonian.file import OperatorFile
+from runner.hamiltonian.geometry import SYMBOLS, read_geometry
+from runner.hamiltonian.graph_file import read_graph, read_qubo
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -102,8 +106,6 @@ def _kinds(path: Path, content: bytes) -> list[str]:
 
 
 def _circuit(path: Path) -> Inspection:
-    from runner.ansatz.file import CircuitFile
-
     circuit = CircuitFile(name="file", path=str(path)).as_written()
     use = f"ansatz=file {_quoted('ansatz.path', path)}"
     if circuit.num_parameters == 0:
@@ -113,9 +115,7 @@ def _circuit(path: Path) -> Inspection:
 
 def circuit_facts(circuit: QuantumCircuit) -> dict[str, Any]:
     """Sizes, gates, parameters in their order, registers, and what kind of circuit it is."""
-    from runner.engine.classification import classify
-
-    found = classify(circuit)
+    found = engine.classify(circuit)
     counts = ", ".join(f"{count} {name}" for name, count in list(circuit.count_ops().items())[:MAX_NAMED])
     more = len(circuit.count_ops()) - MAX_NAMED
     facts = {
@@ -156,8 +156,6 @@ def _operator(path: Path) -> Inspection:
 def _graph(path: Path) -> Inspection:
     import rustworkx
 
-    from runner.hamiltonian.graph_file import read_graph
-
     network = read_graph(path, KEY)
     graph = rustworkx.PyGraph()
     graph.add_nodes_from(range(len(network.names)))
@@ -175,8 +173,6 @@ def _graph(path: Path) -> Inspection:
 
 
 def _qubo(path: Path) -> Inspection:
-    from runner.hamiltonian.graph_file import read_qubo
-
     network = read_qubo(path, KEY)
     facts = _network_facts(network)
     facts["entries"] = facts.pop("edges")
@@ -201,8 +197,6 @@ def _network_facts(network: Any) -> dict[str, Any]:
 
 
 def _geometry(path: Path) -> Inspection:
-    from runner.hamiltonian.geometry import SYMBOLS, read_geometry
-
     geometry = read_geometry(path, KEY)
     electrons = sum(SYMBOLS.index(symbol) + 1 for symbol, _ in geometry.atoms)
     facts = {

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import engine
+from runner.declare.composer import declare
 from runner.display.words import clock, energy_lines
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
@@ -19,9 +21,12 @@ from runner.record.files import read_bytes, read_object, read_rows
 from runner.record.journal import read_journal
 from runner.record.log import count, first, last, of
 from runner.record.redaction import redact
+from runner.record.replay import lasting
+from runner.review.figures import Activities, SweepAxes, draw_run, interactive, save, sweep_overview
+from runner.review.figures.canvas import in_words, number, unit
+from runner.review.figures.run import reference_of
 
 if TYPE_CHECKING:
-    from runner.review.figures import SweepAxes
     from runner.review.figures.canvas import Events
     from runner.run.problem import Problem
 
@@ -77,14 +82,10 @@ def illustrate(files: RunDirectory, problem: Problem | None = None, *, interacti
     Raises:
         ConfigError: plotly is needed and not installed.
     """
-    from runner.engine.classification import with_names
-    from runner.review.figures import draw_run
-    from runner.review.figures.run import reference_of
-
     plots = Plots(interactive)
     events = read_journal(files.journal).events
     circuits = recorded_circuits(events) if problem is None else [
-        ("as declared", with_names(problem.ansatz)), ("on the device", with_names(problem.circuit))
+        ("as declared", engine.with_names(problem.ansatz)), ("on the device", engine.with_names(problem.circuit))
     ]  # fmt: skip
     draw_run(events, files.figures, reference=reference_of(events), circuits=circuits)
     plots.of_run(events, reference_of(events))
@@ -114,23 +115,17 @@ class Plots:
 
     def __init__(self, wanted: bool = False) -> None:
         """Raises a ConfigError if it is wanted and not installed, before anything is written."""
-        from runner.review.figures import interactive
-
         self.page = "interactive.html" if wanted else "report.html"
         self.library = interactive.library() if wanted else None
         self._figures: dict[str, str] = {}
 
     def of_run(self, events: Events, reference: float | None) -> None:
         """Those of a run."""
-        from runner.review.figures import interactive
-
         if self.library is not None:
             self._keep(interactive.run_figures(events, reference))
 
     def of_sweep(self, rows: Sequence[Mapping[str, Any]], axes: SweepAxes) -> None:
         """Those of a sweep."""
-        from runner.review.figures import interactive
-
         if self.library is not None:
             self._keep({"sweep.png": interactive.sweep_overview(rows, axes)})
 
@@ -160,8 +155,6 @@ class Plots:
 
 def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
     """The text of the page, from the journal and the drawn figures."""
-    from runner.review.figures import Activities
-
     started, told = first(events, RunStarted), last(events, Result)
     result: Mapping[str, Any] = {} if told is None else told.result
     config = {} if started is None else dict(started.config)
@@ -202,9 +195,6 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
     Raises:
         ConfigError: there is no sweep.csv, or plotly is needed and not installed.
     """
-    from runner.review.figures import SweepAxes, save, sweep_overview
-    from runner.review.figures.canvas import in_words
-
     plots = Plots(interactive)
     rows = read_table(directory / "sweep.csv")
     header = _header(directory)
@@ -300,8 +290,6 @@ def _subtitle(started: RunStarted | None) -> str:
 
 def _command(started: RunStarted | None, config: Mapping[str, Any]) -> str | None:
     """What to type for this run; None where a Python program declared more than a command line shows."""
-    from runner.declare.composer import declare
-
     overrides = () if started is None else started.overrides
     if not overrides and config != declare([]).values:
         return None
@@ -324,8 +312,6 @@ def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
 
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
-    from runner.review.figures.canvas import number, unit
-
     usage, cost = (number(result.get(name)) for name in ("usage_seconds", "cost"))
     tiles = [
         (name, value, note or unit(events))
@@ -346,8 +332,6 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
 
 
 def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    from runner.review.figures.canvas import number
-
     energies = [
         row for row in rows if number(row.get("energy")) is not None and row.get("energy_kind") != "pick"
     ]
@@ -364,8 +348,6 @@ def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
 
 
 def _sessions(events: Events) -> list[dict[str, Any]]:
-    from runner.record.replay import lasting
-
     found: dict[str, list[SessionChanged]] = {}
     for event in of(lasting(events), SessionChanged):
         found.setdefault(event.session, []).append(event)
@@ -386,8 +368,6 @@ def _sessions(events: Events) -> list[dict[str, Any]]:
 
 def _jobs(events: Events) -> tuple[list[dict[str, Any]], int]:
     """The rows of the first jobs that ended, and how many there are."""
-    from runner.record.replay import lasting
-
     lasts = lasting(events)
     submitted: dict[str, float] = {}
     rows: list[dict[str, Any]] = []

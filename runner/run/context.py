@@ -26,6 +26,7 @@ from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit
 from runner.run.results import Outcome
 from runner.run.signals import StopFlag
+from runner.runtime.seeds import derive_seed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,8 +117,6 @@ class Lab:
     def workload(self, name: str) -> Workload:
         """A new stream of jobs; its random numbers depend on the run's seed and this name only."""
         import numpy as np
-
-        from runner.runtime import derive_seed
 
         rng = np.random.default_rng(derive_seed(self.config.seed, f"{name}/classical", 0))
         workload = Workload(self, name, rng)

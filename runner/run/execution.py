@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import review
 from runner.declare.composer import schema_names
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
@@ -38,7 +39,9 @@ from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
 from runner.run.log import log_file
 from runner.run.preflight import Preparation
+from runner.run.progress import Progress, summary
 from runner.run.results import Outcome, RunResult
+from runner.run.resume import complete, is_finished, reopen, same_noise
 from runner.run.signals import StopFlag
 
 if TYPE_CHECKING:
@@ -133,8 +136,6 @@ def resume(
         JournalError: another process is writing it.
         ResumeError: code, configuration or environment changed, with the first difference.
     """
-    from runner.run.resume import complete, is_finished, reopen, same_noise
-
     began = time.monotonic()
     files = RunDirectory.existing(path)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
@@ -220,8 +221,6 @@ class _Execution:
             result = replace(result, exit_code=TrackingError.exit_code)
             self.files.write(self.files.result, result.to_json())
         if not self.quiet:
-            from runner.run.progress import summary
-
             origin = self.uploader.origin(self._typed)
             found = (
                 f"MLflow run {result.mlflow_run_id}{origin}; {self.uploader.page()}"
@@ -251,8 +250,6 @@ class _Execution:
     def _experiment(self, lab: Lab) -> _Ending:
         progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if not self.quiet:
-            from runner.run.progress import Progress
-
             progress = line = Progress(self.config.optimizer.max_evaluations)
             self.record.listen(line)
         try:
@@ -306,12 +303,10 @@ class _Execution:
 
     def _illustrate(self, problem: Problem | None) -> None:
         """Draw the figures; everything is on disk by now, and a picture that fails takes nothing with it."""
-        from runner.review.report import illustrate
-
         if not self.config.run.figures:
             return
         try:
-            illustrate(self.files, problem)
+            review.illustrate(self.files, problem)
         except Exception:
             log.exception("a figure could not be drawn; the numbers are complete")
 

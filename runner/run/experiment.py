@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from runner.run.objective import check_optimizer
+
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
     from runner.optimizer import OptimizerConfig
@@ -38,8 +40,6 @@ class Experiment:
         Raises:
             ConfigError: the parts of the declaration do not fit together.
         """
-        from runner.run.objective import check_optimizer
-
         if problem is not None:
             check_optimizer(config.optimizer, config, problem.circuit)
         return None

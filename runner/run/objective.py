@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
+from runner import engine
 from runner.errors import ConfigError, NumericalError
 from runner.optimizer import OptimizerConfig
 from runner.record.events import Evaluation, Iteration
@@ -176,9 +177,7 @@ def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | No
 
     None where they cannot be known; see `runner.engine.frequencies`.
     """
-    from runner.engine.classification import classify
-
-    found = zip(*(classify(circuit).frequencies.values() for circuit in circuits), strict=True)
+    found = zip(*(engine.classify(circuit).frequencies.values() for circuit in circuits), strict=True)
     return [
         None if None in sets else tuple(sorted({value for own in sets if own for value in own}))
         for sets in found
@@ -225,17 +224,15 @@ def check_circuits(optimizer: OptimizerConfig, *circuits: QuantumCircuit) -> Non
     Raises:
         ConfigError: naming the setting or the parameter, and what to type instead.
     """
-    from runner.engine.classification import classify, names_of
-
     for circuit in circuits:
         optimizer.check(circuit.num_parameters)
-        if optimizer.uses_fidelity and (words := classify(circuit).in_words):
+        if optimizer.uses_fidelity and (words := engine.classify(circuit).in_words):
             raise ConfigError(
                 f"{optimizer.name} measures overlaps of states, and this circuit {words}; take a unitary one, or spsa",
                 key="optimizer",
             )
         if optimizer.uses_frequencies:
-            optimizer.check_frequencies(common_frequencies(circuit), list(names_of(circuit)))
+            optimizer.check_frequencies(common_frequencies(circuit), list(engine.names_of(circuit)))
 
 
 class EnergyFunction(Protocol):

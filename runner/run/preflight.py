@@ -9,13 +9,15 @@ from runner.declare.config import RunConfig
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
-from runner.run.problem import chosen_gradient
+from runner.run.context import Lab
+from runner.run.problem import Problem, chosen_gradient
+from runner.run.shots import needed
 from runner.run.signals import StopFlag
+from runner.runtime.cost import Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.run.problem import Problem
     from runner.services.protocol import Backend, CompiledPlan, Service
 
 RECORDED = (IbmAnnounced, SessionChanged, JobSubmitted, JobCompleted)
@@ -51,8 +53,6 @@ class Preparation:
         self.simulation: str | None = None
         """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
         if config.experiment.needs_problem:
-            from runner.run.problem import Problem
-
             self.problem = Problem.build(config, self.backend)
             self._check_plan(self.problem)
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
@@ -65,8 +65,6 @@ class Preparation:
             stop: tells that a signal arrived.
             make: makes it, in place of `Lab`.
         """
-        from runner.run.context import Lab
-
         self._record = record
         if not self.service.capabilities.repeats_its_past:
             self.service.continue_from(record.release(*RECORDED), record.identity)
@@ -102,8 +100,6 @@ class Preparation:
         Raises:
             ConfigError: the declared standard error takes more than a job may have.
         """
-        from runner.run.shots import needed
-
         target = self.config.estimator.target
         if target is None:
             return int(self.config.estimator.options["default_shots"])
@@ -115,8 +111,6 @@ class Preparation:
         Raises:
             ConfigError: no such job may run to its end.
         """
-        from runner.runtime.cost import Work
-
         if self.service.cost is None:
             return
         optimizer = self.config.optimizer

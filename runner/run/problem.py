@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from runner import engine
 from runner.declare.config import RunConfig
+from runner.engine import memory
 from runner.errors import ConfigError
 from runner.hamiltonian.pauli import MoleculeTerms
+from runner.hamiltonian.physics import physics_of
 from runner.hamiltonian.sector import levels, sector_of
-from runner.run.transpiler import pass_manager
+from runner.run.gradient import chosen
+from runner.run.transpiler import own_stages, pass_manager
 
 if TYPE_CHECKING:
     import numpy as np
@@ -86,15 +90,11 @@ class Problem:
     @property
     def parameter_names(self) -> list[str]:
         """The parameters' names as they were declared, in the order of everything that lists values."""
-        from runner.engine.classification import names_of
-
-        return list(names_of(self.ansatz))
+        return list(engine.names_of(self.ansatz))
 
     @property
     def source(self) -> str | None:
         """What the Hamiltonian's file was read as, in one line; None where it is from no file."""
-        from runner.hamiltonian.operator import physics_of
-
         return physics_of(self.hamiltonian).source
 
     @cached_property
@@ -129,9 +129,7 @@ class Problem:
             return None
         from qiskit.quantum_info import Statevector
 
-        from runner.engine.circuits import dissect
-
-        anatomy = dissect(self.ansatz, drop_measurements=True)
+        anatomy = engine.dissect(self.ansatz, drop_measurements=True)
         if anatomy.dynamic or anatomy.channels:
             return None  # what measures, resets or decays on the way has no state vector
         bound = self.ansatz.assign_parameters(parameters)
@@ -168,10 +166,8 @@ def _program(circuit: QuantumCircuit) -> str:
     """The circuit in OpenQASM 3, its inputs called and ordered as they were declared."""
     from qiskit import qasm3
 
-    from runner.engine.classification import names_of, with_names
-
-    text: str = qasm3.dumps(with_names(circuit))
-    names = names_of(circuit)
+    text: str = qasm3.dumps(engine.with_names(circuit))
+    names = engine.names_of(circuit)
     if sorted(re.findall(r"(?m)^input .* (\S+);$", text)) != sorted(names):
         return text
     declared = iter(names)
@@ -204,9 +200,7 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
         ConfigError: an opaque gate is used, the backend has too few qubits, or it is not to be transpiled and no ISA
             circuit.
     """
-    from runner.engine.classification import classify
-
-    found = classify(circuit)
+    found = engine.classify(circuit)
     found.require_known(backend.target.operation_names, key="ansatz")
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
@@ -233,8 +227,6 @@ def chosen_gradient(
     Raises:
         ConfigError: there is none; it says what to type.
     """
-    from runner.run.gradient import chosen
-
     planner = backend.planner
 
     def adjoint() -> bool:
@@ -249,8 +241,6 @@ def _rewritten(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> 
     from qiskit.circuit.library import get_standard_gate_name_mapping
     from qiskit.transpiler import generate_preset_pass_manager
 
-    from runner.run.transpiler import own_stages
-
     standard = get_standard_gate_name_mapping()
     with own_stages():
         passes = generate_preset_pass_manager(
@@ -262,8 +252,6 @@ def _rewritten(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> 
 
 
 def _require_memory(num_qubits: int) -> None:
-    from runner.engine import memory
-
     try:
         memory.require(16 << num_qubits, f"a state vector of {num_qubits} qubits")
     except ConfigError as error:
@@ -294,8 +282,6 @@ class Reference:
         Raises:
             ConfigError: a molecule's declared energy is not the one of its electrons.
         """
-        from runner.hamiltonian.operator import physics_of
-
         known, ours = declared.reference_energy, _of_electrons(declared)
         if ours is not None and ours.sector == "all":
             known = None  # it belongs to the electrons
@@ -328,8 +314,6 @@ def _check_declared(known: float, exact: float, hamiltonian: SparsePauliOp) -> N
 
 def _among(hamiltonian: SparsePauliOp) -> str:
     """Which states an energy of electrons is the lowest of."""
-    from runner.hamiltonian.operator import physics_of
-
     sector = sector_of(hamiltonian)
     if sector is not None:
         return f", sector {sector}"

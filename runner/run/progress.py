@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from runner.display.live import LiveLine, rows, terminal
 from runner.display.words import clock, energy_lines, outside_in_words
+from runner.lazy import rich
 from runner.record.events import Evaluation, Event, JobCompleted
 from runner.run.results import RunResult
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 class Progress(LiveLine):
@@ -80,7 +81,7 @@ def summary(
         exact: the values have no standard errors, and none is printed.
     """
     console = terminal()
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     table.add_row("experiment", f"{result.experiment}: {result.status} ({result.stop_reason})")

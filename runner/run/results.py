@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner import review
 from runner.record.events import Evaluation
+from runner.record.journal import read_journal
+from runner.record.log import of
 
 if TYPE_CHECKING:
     import pandas
@@ -126,9 +129,6 @@ class RunResult:
         """
         import pandas
 
-        from runner.record.journal import read_journal
-        from runner.record.log import of
-
         events = read_journal(self.directory / "journal.jsonl").events
         columns = ["workload", "index", "energy", "stddev", "best"]
         rows = [
@@ -141,12 +141,11 @@ class RunResult:
 
     def plot(self) -> Figure:
         """The curve or the histogram the experiment reports, else the convergence of its energies."""
-        from runner.record.journal import read_journal
-        from runner.review.figures import convergence, curves, histogram
-
-        figure = curves(self.table)
+        figure = review.curves(self.table)
         if figure is not None:
             return figure
         if self.table and {"bitstring", "count"} <= self.table[0].keys():
-            return histogram({row["bitstring"]: row["count"] for row in self.table})
-        return convergence(read_journal(self.directory / "journal.jsonl").events, self.reference_energy)
+            return review.histogram({row["bitstring"]: row["count"] for row in self.table})
+        return review.convergence(
+            read_journal(self.directory / "journal.jsonl").events, self.reference_energy
+        )

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from runner import review
+from runner.ansatz.start import require_old_order
 from runner.declare.composer import declare, restore
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
@@ -23,6 +25,7 @@ from runner.record.log import first, last, of
 from runner.record.replay import EVOLVED
 from runner.run.results import RunResult
 from runner.services.protocol import Backend
+from runner.tracking import sync
 
 
 def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ()) -> Declaration:
@@ -111,12 +114,8 @@ def complete(
     content = read_result(files.result)
     done = []
     if _lacks_figures(files, events, overrides):
-        from runner.review.report import illustrate
-
-        done.append(f"wrote {illustrate(files)}")
+        done.append(f"wrote {review.illustrate(files)}")
     if config["tracking"]["enabled"] and content["mlflow_run_id"] is None:
-        from runner.tracking import sync
-
         report = sync(files.path)
         done.append(report.message or f"MLflow run {report.mlflow_run_id}")
         if report.mlflow_run_id is not None:
@@ -188,8 +187,6 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     problem = first(events, ProblemPosed)
     unnamed = problem is None or problem.parameter_names is None
     if unnamed and declaration.schemas.get("ansatz") in ("gates", "file"):
-        from runner.ansatz.start import require_old_order
-
         require_old_order(declaration.config.ansatz.build(), f"{path}", "--fork")
     return replace(declaration, overrides=(*kept, *overrides), forked_from=started.run_id)
 

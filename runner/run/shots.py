@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from runner import engine
 from runner.declare.estimator import MAX_SHOTS
 from runner.errors import ConfigError
 
@@ -88,10 +89,8 @@ def highest_variance(observable: ObservablesArrayLike) -> float:
     Args:
         observable: anything the Estimator takes; of several the largest counts.
     """
-    from runner.engine.observables import measurement_bases, pauli_terms, variance_bounds
-
-    terms = pauli_terms(observable)
-    return float(variance_bounds(terms, measurement_bases(terms.x, terms.z)).max())
+    terms = engine.pauli_terms(observable)
+    return float(engine.variance_bounds(terms, engine.measurement_bases(terms.x, terms.z)).max())
 
 
 def with_shots(pubs: Sequence[Pub], shots: int) -> list[Pub]:

@@ -10,8 +10,9 @@ Modules, from the inside out: `machine` (the rules), `timeline` (who may move th
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
+
+from runner.lazy import face
 
 if TYPE_CHECKING:
     from runner.runtime.backends import LocalBackend
@@ -65,13 +66,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> object:
-    """Import the module that holds `name` the first time it is asked for."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'runner.runtime' has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"runner.runtime.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
+__getattr__ = face(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

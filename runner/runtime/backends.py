@@ -16,6 +16,7 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
+from runner.engine import DeviceNoise
 from runner.errors import ConfigError, ConfigWarning
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from qiskit.providers import JobV1
     from qiskit_aer.noise import NoiseModel
 
-    from runner.engine import DeviceNoise, Engine, EstimatorPlan, SamplerPlan
+    from runner.engine import Engine, EstimatorPlan, SamplerPlan
     from runner.engine.evolution import Moment
     from runner.runtime.service import LocalRuntimeService
 
@@ -248,8 +249,6 @@ def snapshot(name: str) -> BackendV2:
 @lru_cache(maxsize=8)
 def snapshot_noise(name: str) -> Noise:
     """Return the noise of a snapshot as calibrated, derived for the qubits that circuits use."""
-    from runner.engine import DeviceNoise
-
     return DeviceNoise(snapshot(name))
 
 
@@ -286,8 +285,6 @@ def generic(name: str) -> BackendV2:
 @lru_cache(maxsize=8)
 def generic_noise(name: str) -> Noise:
     """Return the noise of a generic device from its error rates and durations."""
-    from runner.engine import DeviceNoise
-
     return DeviceNoise(generic(name))
 
 
@@ -374,8 +371,6 @@ def noise_of(backend: BackendV2) -> NoiseMaker | None:
         return lambda: backend.options.noise_model
 
     def from_rates() -> Noise:
-        from runner.engine import DeviceNoise
-
         return DeviceNoise(backend)
 
     return from_rates

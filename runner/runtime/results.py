@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult, SamplerPubResult
+from runner.lazy import np, primitives
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
+    from qiskit.primitives import PrimitiveResult
 
     from runner.runtime.spans import ExecutionSpans
 
@@ -66,20 +66,22 @@ def estimator_result(
             "num_randomizations": 1,
         }
         data = {"evs": values["evs"], "stds": values["stds"], "ensemble_standard_error": values["stds"]}
-        pubs.append(PubResult(DataBin(**data, shape=values["evs"].shape), metadata=metadata))
-    return PrimitiveResult(pubs, metadata=_estimator_metadata())
+        pubs.append(
+            primitives.PubResult(primitives.DataBin(**data, shape=values["evs"].shape), metadata=metadata)
+        )
+    return primitives.PrimitiveResult(pubs, metadata=_estimator_metadata())
 
 
 def gradient_result(numbers: list[Numbers], circuits: list[QuantumCircuit]) -> PrimitiveResult:
     """Return exact values and gradients; a local extension."""
     pubs = [
-        PubResult(
-            DataBin(evs=values["evs"], gradients=values["gradients"], shape=values["evs"].shape),
+        primitives.PubResult(
+            primitives.DataBin(evs=values["evs"], gradients=values["gradients"], shape=values["evs"].shape),
             metadata={"target_precision": 0.0, "circuit_metadata": dict(circuit.metadata or {})},
         )
         for values, circuit in zip(numbers, circuits, strict=True)
     ]
-    return PrimitiveResult(pubs, metadata={"version": 2})
+    return primitives.PrimitiveResult(pubs, metadata={"version": 2})
 
 
 def sampler_result(
@@ -90,8 +92,10 @@ def sampler_result(
     for registers, circuit in zip(numbers, circuits, strict=True):
         shape = next(iter(registers.values())).shape if registers else ()
         metadata = {"circuit_metadata": dict(circuit.metadata or {})}
-        pubs.append(SamplerPubResult(DataBin(**registers, shape=shape), metadata=metadata))
-    return PrimitiveResult(pubs, metadata={"execution": {"execution_spans": spans}, "version": 2})
+        pubs.append(
+            primitives.SamplerPubResult(primitives.DataBin(**registers, shape=shape), metadata=metadata)
+        )
+    return primitives.PrimitiveResult(pubs, metadata={"execution": {"execution_spans": spans}, "version": 2})
 
 
 def record(numbers: Numbers) -> dict[str, object]:
@@ -106,7 +110,7 @@ def record(numbers: Numbers) -> dict[str, object]:
 def _plain(value: object) -> object:
     if value is None or type(value) is int:
         return value
-    if isinstance(value, BitArray):
+    if isinstance(value, primitives.BitArray):
         text = base64.b64encode(np.ascontiguousarray(value.array).tobytes()).decode()
         return {"array": text, "bits": value.num_bits, "shape": list(value.array.shape)}
     return value
@@ -120,7 +124,7 @@ def restore(numbers: Plain) -> Numbers:
 def _restored(value: object) -> object:
     if isinstance(value, dict):
         array = np.frombuffer(base64.b64decode(value["array"]), dtype=np.uint8).reshape(value["shape"])
-        return BitArray(array.copy(), value["bits"])
+        return primitives.BitArray(array.copy(), value["bits"])
     if isinstance(value, list | float | str):
         return np.array(_numbers(value), dtype=float)
     return value

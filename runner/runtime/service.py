@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from qiskit.providers import BackendV2
 
+from runner.engine import Engine
 from runner.errors import ConfigError, RuntimeSessionError
 from runner.record.events import Event
 from runner.runtime.backends import (
@@ -32,7 +33,6 @@ from runner.runtime.workloads import WorkloadPool
 if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
-    from runner.engine import Engine
     from runner.runtime.backends import Noise, NoiseMaker
     from runner.runtime.results import Plain
 
@@ -438,6 +438,4 @@ def _plan(plan: str | Plan) -> Plan:
 
 
 def _make_engine(target: Target | None, noise_model: Noise | None, **options: Any) -> Engine:
-    from runner.engine import Engine
-
     return Engine(target, noise_model, **options)

@@ -21,6 +21,7 @@ from hashlib import blake2b
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeAlias, TypeVar
 
+from runner import engine
 from runner.errors import (
     ConfigError,
     JobCancelledError,
@@ -45,6 +46,7 @@ from runner.runtime.machine import (
     TOLD,
     status_text,
 )
+from runner.runtime.results import estimator_result, record, restore, sampler_result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -587,8 +589,6 @@ class IbmJob:
 
     def result(self) -> PrimitiveResult:
         """Wait for the job and return its result; raises what `numbers` does."""
-        from runner.runtime.results import estimator_result, sampler_result
-
         numbers = self.numbers()
         circuits = [pub.circuit for pub in self._pubs]
         if self.program_id == "sampler":
@@ -602,8 +602,6 @@ class IbmJob:
             JobFailedError: the job failed; says whether its session is to blame.
             JobCancelledError: it was cancelled.
         """
-        from runner.runtime.results import restore
-
         if self._completed is None:
             self._wait()
         assert self._completed is not None
@@ -612,8 +610,6 @@ class IbmJob:
         return [restore(dict(values)) for values in self._completed.result or ()]
 
     def _wait(self) -> None:
-        from runner.runtime.results import record
-
         if self._client is None:
             self._client = _translated(lambda: self._service.client.job(self._id))
         job = self._client
@@ -782,12 +778,10 @@ def _described(pub: Pub) -> dict[str, object]:
 
 def _digest(kind: str, pubs: list[Pub], arguments: Mapping[str, float]) -> str:
     """What is asked, as a digest that is the same in every process."""
-    from runner.engine.identity import canonical_text
-
     digest = blake2b(f"{kind}|{sorted(arguments.items())}".encode(), digest_size=16)
     for pub in pubs:
         values = _values(pub)
-        digest.update(canonical_text(pub.circuit).encode())
+        digest.update(engine.canonical_text(pub.circuit).encode())
         digest.update(
             f"|{values.shape}|{getattr(pub, 'shots', None)}|{getattr(pub, 'precision', None)}|".encode()
         )

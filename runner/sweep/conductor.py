@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from runner import review
 from runner.declare.composer import restore
 from runner.declare.config import Declaration
 from runner.declare.messages import check_secrets
@@ -285,12 +286,10 @@ def base_of(directory: SweepDirectory, plugins: Sequence[str] = ()) -> Declarati
 
 def draw(directory: SweepDirectory, table: Sequence[Row]) -> None:
     """Draw the figure and write the page; the numbers are on disk by now, and a picture that fails costs nothing."""
-    from runner.review.report import sweep_page
-
     if not any(row.get("energy") is not None for row in table) or len(table) > MOST_RUNS_ON_A_PAGE:
         return
     try:
-        sweep_page(directory.path)
+        review.sweep_page(directory.path)
     except (RunnerError, ValueError, TypeError, KeyError, OSError) as error:
         print(f"the figure could not be drawn: {error}", file=sys.stderr)
 

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from runner.declare.checks import require_range
 from runner.display.stream import reader
 from runner.errors import ConfigError, RunnerError, in_words
+from runner.run.preflight import Preparation
 from runner.sweep.member import Row, Task, carry_out
 from runner.sweep.worker import (
     enter_worker,
@@ -425,8 +426,6 @@ def _cancel(job: Any) -> None:
 
 def check(config: RunConfig) -> RunnerError | None:
     """What is wrong with a run before it starts; None if nothing is."""
-    from runner.run.preflight import Preparation
-
     try:
         Preparation(config)
     except RunnerError as error:

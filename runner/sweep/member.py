@@ -18,9 +18,11 @@ from typing import Any, Self
 
 from runner.declare.composer import restore
 from runner.declare.config import Declaration, RunConfig
+from runner.declare.registry import load
 from runner.errors import Interrupted, JournalError, RunnerError, in_words
 from runner.record.files import read_text
 from runner.record.journal import is_open, read_journal
+from runner.run.execution import Sweep, resume, run
 from runner.run.signals import StopFlag
 
 STOP_FILE = "stop"
@@ -208,15 +210,11 @@ def carry_out(task: Task, stop: StopFlag | None = None) -> Row:
 
 
 def _carry_out(task: Task, stop: StopFlag) -> Row:
-    from runner.run.execution import Sweep, resume, run
-
     sweep = Sweep(name=task.parent, stop=stop)
     try:
         stop.check()
         task.failure.unlink(missing_ok=True)
         if task.config is not None and task.config.plugins:
-            from runner.declare.registry import load
-
             load(task.config.plugins)
         if _begun(task.directory / "journal.jsonl"):
             again = [f"plugins=[{','.join(task.plugins)}]"] if task.plugins else []

@@ -16,6 +16,7 @@ from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import check_plugins, check_preset
 from runner.errors import ConfigError, StorageError
 from runner.record import faults
+from runner.runtime.seeds import derive_seed
 from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, named
 from runner.sweep.conductor import (
     Conductor,
@@ -179,8 +180,6 @@ class _Search:
 
     def _ask(self, number: int) -> list[Task]:
         """The next batch: chosen by Optuna, declared, and written down before anybody else hears of it."""
-        from runner.runtime import derive_seed
-
         seed = derive_seed(self._sweeper.seed, "trials", number) % 2**32
         count = min(self._sweeper.n_jobs, self._sweeper.n_trials - number)
         tasks, proposals = [], []

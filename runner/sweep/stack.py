@@ -14,29 +14,29 @@ import scipy.optimize
 from qiskit.circuit.library import real_amplitudes
 from qiskit.transpiler.preset_passmanagers.plugin import PassManagerStagePluginManager
 
-from runner import runtime
-from runner.engine import kernel
+from runner.engine import engine, kernel
+from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.review import report
 from runner.run import context, execution, preflight, problem, transpiler
+from runner.services import local
 from runner.sweep import member
 
 __all__ = [
     "context",
+    "engine",
     "execution",
+    "local",
     "member",
     "preflight",
     "problem",
     "qiskit_aer",
     "report",
-    "runtime",
     "scipy",
 ]
 
 
 def load_kernel() -> None:
     """Load the compiled loops, which takes as long as a small run."""
-    from runner.engine.kernel.state_vector import StateVectorKernel
-
     circuit, ones = real_amplitudes(1, reps=0), np.ones((1, 1))
     small = StateVectorKernel(circuit, list(circuit.parameters), ones == 0, ones == 1, ones)
     small.energies(ones)

@@ -75,10 +75,8 @@ def load_the_end() -> None:
         import matplotlib.backends.backend_agg
         import pyarrow.parquet
 
-        import runner.review.report
-
         pyarrow.table({"": [None]})  # looks for pandas when it is first given a list
-        del jinja2, matplotlib, runner
+        del jinja2, matplotlib
 
 
 def enter_worker(variables: dict[str, str]) -> None:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.config import Declaration, RunConfig
 from runner.display.words import clock
 from runner.errors import RunnerError
+from runner.optimizer import StopOptimization
+from runner.run.preflight import Preparation
+from runner.run.signals import StopFlag
 from runner.runtime.plan import PLANS
 from runner.whatif.usual import Usual, recorded, rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from runner.run.preflight import Preparation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,9 +166,6 @@ class _Rehearsal:
     """
 
     def __init__(self, config: RunConfig, *, limited: bool = True, how: str = "bound") -> None:
-        from runner.optimizer import StopOptimization
-        from runner.run.preflight import Preparation
-        from runner.run.signals import StopFlag
         from runner.whatif.rehearsal import (
             ForecastLab,
             Notes,

@@ -29,6 +29,8 @@ from runner.record.journal import ending, read_journal
 from runner.record.log import first, last, of
 from runner.record.replay import lasting
 from runner.record.usage import Usage
+from runner.runtime.cost import CostModel, QueueDelay
+from runner.runtime.retime import as_recorded, retime
 
 if TYPE_CHECKING:
     from runner.runtime.retime import Retimed
@@ -132,9 +134,6 @@ def _retime(
     recorded: SessionConfig,
     session: SessionConfig,
 ) -> Retimed:
-    from runner.runtime import CostModel, QueueDelay
-    from runner.runtime.retime import retime
-
     delay = session.queue_delay
     changed = [name for name in MODEL if getattr(session, name) != getattr(recorded, name)]
     if changed and any(event.work is None for event in of(events, JobSubmitted)):
@@ -158,8 +157,6 @@ def _retime(
 
 def _as_recorded(events: Sequence[Event], lived: Sequence[Event], session: SessionConfig) -> Retimed:
     """What happened, and what result.json says that it cost; of a run without a result what its facts add up to."""
-    from runner.runtime.retime import as_recorded
-
     charged, cost = _charged(events, lived, session)
     return as_recorded(lived, mode=session.mode, plan=session.plan, usage_seconds=charged, cost=cost)
 

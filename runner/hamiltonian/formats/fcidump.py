@@ -21,6 +21,7 @@ from runner.hamiltonian.declared import HARTREE
 from runner.hamiltonian.formats.number import real
 from runner.hamiltonian.formats.reading import Reading
 from runner.hamiltonian.formats.source import Source
+from runner.hamiltonian.molecule import active, chemistry, mapped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -358,8 +359,6 @@ def _reading(
     unrestricted: bool,
 ) -> Reading:
     """Integrals → problem → active space → qubits, by qiskit-nature."""
-    from runner.hamiltonian.molecule import chemistry, mapped
-
     chemistry()
     from qiskit_nature.second_q.hamiltonians import ElectronicEnergy
     from qiskit_nature.second_q.problems import ElectronicBasis, ElectronicStructureProblem
@@ -390,8 +389,6 @@ def _reading(
 
 def _active(problem: Any, declared: OperatorFile, source: Source) -> Any:
     """The problem with its lowest orbitals frozen and the rest of the inactive ones left out."""
-    from runner.hamiltonian.molecule import active
-
     try:
         return active(problem, declared.frozen_core, declared.active_space, declared.active_orbitals)
     except ConfigError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.formats.word import Word, WordTerm, check_word, shown
-from runner.hamiltonian.pauli import MAX_QUBITS
+from runner.hamiltonian.pauli import MAX_QUBITS, hamiltonian_of
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
@@ -76,8 +76,6 @@ def read_terms(
     Raises:
         ConfigError: the words do not fit each other or the declared number of qubits.
     """
-    from runner.hamiltonian.pauli import hamiltonian_of
-
     if not terms:
         raise source.refuse("holds no terms; give at least one, e.g. ZZ 0.5")
     terms = _in_capitals(terms, source)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
-from runner.hamiltonian.formats import sums, table
+from runner.hamiltonian.formats import evolution, fcidump, matrix, sums, table
 from runner.hamiltonian.formats.document import Document
 from runner.hamiltonian.formats.reading import Reading, read_terms
 from runner.hamiltonian.formats.source import Source
@@ -41,20 +41,14 @@ def read(path: Path, key: str, content: bytes, declared: OperatorFile) -> Readin
     if format in ("npy", "qpy") or content.startswith((b"\x93NUMPY", b"QISKIT")):
         check_unused(declared)
     if format == "npy" or (format == "auto" and content.startswith(b"\x93NUMPY")):
-        from runner.hamiltonian.formats import matrix
-
         return matrix.read(path, key, content, qubits=qubits, order=order)
     if format == "qpy" or (format == "auto" and content.startswith(b"QISKIT")):
-        from runner.hamiltonian.formats import evolution
-
         return evolution.read(path, key, qubits=qubits, order=order)
     source = _without_name(Source.of(path, key, content))
     if not source.text.strip():
         raise source.refuse("is empty; give at least one term, e.g. ZZ 0.5")
     format, tree = recognized(source) if format == "auto" else (format, None)
     if format == "fcidump":
-        from runner.hamiltonian.formats import fcidump
-
         return fcidump.read(source, declared)
     check_unused(declared)
     terms, name, said = _terms(format, source, tree)

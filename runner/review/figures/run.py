@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 from runner.record.events import JobCompleted, ProblemPosed, Result
 from runner.record.log import EventLog, first, last, of
 from runner.review.figures.canvas import Events, number, save
+from runner.review.figures.circuit import circuit_pair
 from runner.review.figures.energy import convergence, energy_against_usage, evaluations
+from runner.review.figures.samples import histogram
 from runner.review.figures.table import curves
 from runner.review.figures.timeline import session_timeline
+from runner.runtime.results import restore
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -32,9 +35,6 @@ def draw_run(
         reference: exact energy, where it is known.
         circuits: titles and circuits, drawn below one another.
     """
-    from runner.review.figures.circuit import circuit_pair
-    from runner.review.figures.samples import histogram
-
     folder.mkdir(exist_ok=True)
     drawn: list[Path] = []
 
@@ -78,8 +78,6 @@ def _samplers(events: Events) -> Iterator[JobCompleted]:
 
 
 def _counts(registers: Mapping[str, Any]) -> dict[str, int]:
-    from runner.runtime.results import restore
-
     data = [value for value in restore(dict(registers)).values() if hasattr(value, "get_bitstrings")]
     if not data:
         return {}

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from runner.display.words import clock
+from runner.lazy import np
 from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.log import of, remembered
+from runner.record.replay import lasting
 from runner.review.figures.canvas import BLUE, GREEN, GREY, ORANGE, SKY, VERMILION, canvas, time_scale
 
 if TYPE_CHECKING:
@@ -88,8 +88,6 @@ class Activities:
 
     @classmethod
     def _of(cls, events: Sequence[Event]) -> Activities:
-        from runner.record.replay import lasting
-
         timeline = cls()
         submitted: dict[str, tuple[float, float]] = {}
         transitions: dict[str, list[SessionChanged]] = {}
