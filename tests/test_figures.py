@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from PIL import Image
 from qiskit import QuantumCircuit
 
 from runner.record.events import Event
@@ -379,3 +380,17 @@ def test_a_sweeps_energies_have_a_unit_where_all_runs_have_it(swept: str, declar
     table = [{"run": "r", swept: value, "status": "finished", "energy": -1.0} for value in (1, 2)]
 
     assert SweepAxes.of(table, energy_unit=declared).energy_unit == shown
+
+
+def test_pictures_are_small_and_look_as_they_were_drawn(tmp_path: Path) -> None:
+    """A palette takes less than half of matplotlib's own file, which has the same pixels but for a trace of colour."""
+    figure = session_timeline(a_session())
+    save(figure, tmp_path / "small.png")
+    figure.savefig(tmp_path / "full.png")
+
+    small, full = (Image.open(tmp_path / name) for name in ("small.png", "full.png"))
+    assert small.mode == "P"
+    assert (tmp_path / "small.png").stat().st_size < (tmp_path / "full.png").stat().st_size / 2
+    difference = np.abs(np.asarray(small.convert("RGB"), float) - np.asarray(full.convert("RGB"), float))
+    assert difference.mean() < 0.2  # of 255
+    assert np.mean(difference > 32) < 1e-3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -75,6 +77,8 @@ def unused(key: str, taken: Mapping[str, Any]) -> str:
 
 TEXT = {".yaml", ".json", ".html", ".txt", ".md", ".svg", ".log", ".csv"}
 """Endings of files that a secret could be read in."""
+GROWING = {".log"}
+"""Endings of files that are appended to."""
 
 
 def copy(source: Path, target: Path) -> None:
@@ -84,6 +88,40 @@ def copy(source: Path, target: Path) -> None:
         target.write_text(redact(text), encoding="utf-8")
     else:
         shutil.copyfile(source, target)
+
+
+def link(source: Path, target: Path) -> bool:
+    """Let a folder of the store show a file itself in place of a copy, which takes no room.
+
+    Only a file without secrets, and none that grows: all others are replaced when they change, so what the store
+    shows stays as it was.
+
+    Returns:
+        Whether it does; where not, nothing that is written to `target` reaches another file.
+    """
+    with contextlib.suppress(OSError):
+        if target.lstat().st_nlink > 1:
+            target.unlink()
+    if source.suffix in GROWING:
+        return False
+    temporary = target.with_name(f".{target.name}.link")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.unlink(missing_ok=True)
+        os.link(source, temporary)
+        if source.suffix not in TEXT or _clean(temporary):
+            temporary.replace(target)
+            return True
+        temporary.unlink()
+    except OSError:  # another file system, or one without links
+        return False
+    return False
+
+
+def _clean(path: Path) -> bool:
+    """Whether a copy of a text would have the same bytes."""
+    content = read_bytes(path)
+    return redact(content.decode(errors="replace")).encode() == content
 
 
 def printable(text: str) -> str:

@@ -80,6 +80,7 @@ class Store:
         live: bool = False,
     ) -> None:
         self._on_request = on_request
+        self._uri = uri
         protect_saved()  # MLflow will read them
         if is_server(uri):
             self._call(probe, uri, PROBE_TIMEOUT if live else REQUEST_TIMEOUT)
@@ -149,6 +150,13 @@ class Store:
     def artifacts(self, mlflow_run_id: str, folder: Path) -> None:
         """Store every file in `folder`, under the same relative names."""
         self._call(self._client.log_artifacts, mlflow_run_id, str(folder))
+
+    def folder(self, mlflow_run_id: str) -> Path | None:
+        """Where a run's files lie, if that is on this machine and, like a database file, one person's own."""
+        if not self._uri.startswith("sqlite"):
+            return None
+        place = urlsplit(self._call(self._client.get_run, mlflow_run_id).info.artifact_uri)
+        return Path(unquote(place.path)) if place.scheme == "file" and not place.netloc else None
 
     def set_status(self, mlflow_run_id: str, status: str, ended: float | None) -> None:
         """Mark a run as RUNNING again, or as ended at a time."""

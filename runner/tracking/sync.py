@@ -29,6 +29,7 @@ from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
     JOB_COLUMNS,
     copy,
+    link,
     parameters,
     printable,
     table,
@@ -128,9 +129,9 @@ class RunSync:
             for workload in self.translation.children:
                 self._store.set_status(self._child(run_id, workload), self.translation.status, ended)
             self._store.set_status(run_id, self.translation.status, ended)
-            with (
-                self._staged() as folder
-            ):  # last: files may have nowhere to go, and the run has ended all the same
+            with self._staged(
+                self._store.folder(run_id)
+            ) as folder:  # last: files may have nowhere to go, and the run has ended all the same
                 self._store.artifacts(run_id, folder)
             self.progress.fingerprint = fingerprint
         self._say("synced")
@@ -230,12 +231,19 @@ class RunSync:
         return self._children[workload]
 
     @contextlib.contextmanager
-    def _staged(self) -> Iterator[Path]:
-        """A folder with exactly what is to be uploaded: own files and tables, no links, no secrets."""
-        with tempfile.TemporaryDirectory(prefix="runner-sync-") as name:
-            folder = Path(name)
+    def _staged(self, shown: Path | None) -> Iterator[Path]:
+        """A folder with exactly what is to be uploaded: own files and tables, no symbolic links, no secrets.
+
+        Args:
+            shown: the store's own folder for this run, where files are linked that it can show as they are.
+        """
+        with tempfile.TemporaryDirectory(prefix="runner-sync-") as temporary:
+            folder = Path(temporary)
             for source in files_of(self.directory):
-                target = folder / source.relative_to(self.directory)
+                name = source.relative_to(self.directory)
+                if shown is not None and link(source, shown / name):
+                    continue
+                target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy(source, target)
             tables = {
@@ -245,7 +253,7 @@ class RunSync:
                 ),
             }
             for file, content in tables.items():
-                (folder / file).write_text(json.dumps(content), encoding="utf-8")
+                (folder / file).write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")
             yield folder
 
     def _request(self, begins: bool) -> None:

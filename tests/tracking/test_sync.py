@@ -20,6 +20,7 @@ from runner.tracking import TrackingConfig, reconcile, sync
 from runner.tracking.sync import recorded_config
 from tests.journals import told
 from tests.tracking import made
+from tests.tracking.conftest import Tracked
 
 EVALUATIONS = 20
 TRACE = [(k, made.energy(k)) for k in range(EVALUATIONS)]
@@ -134,6 +135,30 @@ def test_a_new_run_in_an_old_place_is_another_run(tracked, tmp_path, request):
     other = made.whole(tmp_path / "two" / request.node.name, *tracked.place)
 
     assert sync(directory).mlflow_run_id != sync(other).mlflow_run_id
+
+
+def test_a_store_on_this_machine_shows_a_runs_own_files(
+    tracked: Tracked, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """A file without secrets lies on the disk once; one with a secret is copied without it, and stays as it is."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place)
+    files = {"report.html": "<p>sesame-opens-it</p>", "result.json": "{}", "runner.log": "a line"}
+    for name, text in files.items():
+        (directory / name).write_text(text)
+    sync(directory)
+    (run,) = tracked.of(directory)
+    shown = Path(tracked.client.download_artifacts(run.info.run_id, ""))
+    assert {name: (shown / name).samefile(directory / name) for name in files} == {
+        "report.html": True, "result.json": True, "runner.log": False,
+    }  # fmt: skip
+
+    protect("sesame-opens-it")
+    (directory / "runner.log").write_text("a line more")
+    sync(directory)
+
+    assert "sesame" not in (shown / "report.html").read_text()
+    assert (directory / "report.html").read_text() == files["report.html"]
+    assert not list(shown.rglob(".*"))
 
 
 def test_a_lost_store_is_filled_again(tmp_path, empty_store):
