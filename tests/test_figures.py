@@ -243,7 +243,7 @@ def test_a_run_gets_the_figures_it_has_something_to_show_for(tmp_path: Path) -> 
     assert {path.name for path in drawn} == {
         "timeline.png", "convergence.png", "energy_against_usage.png", "circuit.png",
     }  # fmt: skip
-    assert all(path.stat().st_size > 4000 for path in drawn)
+    assert all(path.stat().st_size > 1500 for path in drawn)  # an empty one of this size has some 600
 
 
 def test_reference_comes_from_the_result_or_the_problem() -> None:
