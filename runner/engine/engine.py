@@ -6,6 +6,7 @@ import pickle
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from qiskit.circuit import QuantumCircuit
@@ -19,6 +20,7 @@ from runner.engine.evolution import Evolution
 from runner.engine.executed import is_plain
 from runner.engine.kernel.pauli_vector import PauliVectorKernel
 from runner.engine.kernel.program import Unsupported
+from runner.engine.kernel.sector import SectorKernel
 from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.measurement import SimulationOptions
 from runner.engine.sampler import SamplerPlan
@@ -171,6 +173,9 @@ def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] 
         return None
 
     def make(circuit: QuantumCircuit, parameters: Any, *observable: Any) -> Any:
+        with suppress(Unsupported):
+            if fused:
+                return SectorKernel(circuit, parameters, *observable, threads=threads)
         try:
             return StateVectorKernel(circuit, parameters, *observable, threads=threads, fused=fused)
         except Unsupported:

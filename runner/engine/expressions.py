@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,8 @@ _FUNCTIONS: dict[str, Callable] = {
     "abs": np.abs,
     "sign": np.sign,
 }
+CONSTANT = -1
+"""What `Angles.symbols` calls the part that depends on nothing."""
 _DENSE_ENTRIES = 1 << 16
 _NODES = (ast.Expression, ast.BinOp, ast.UnaryOp, ast.Call, ast.Name, ast.Load, ast.Constant)
 _OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow, ast.USub, ast.UAdd)
@@ -42,6 +46,7 @@ class Angles:
         self.num_parameters = len(parameters)
         position = {parameter: index for index, parameter in enumerate(parameters)}
         self.offsets = np.zeros(self.size)
+        self._expressions = tuple(expressions)
         rows: list[int] = []
         columns: list[int] = []
         weights: list[float] = []
@@ -78,6 +83,31 @@ class Angles:
             self.scale[self._rows] = self._weights
         self._bare = self.simple and bool((self.scale == 1).all()) and not self.offsets.any()
         self._same = self._bare and self.index.tolist() == list(range(self.num_parameters))
+
+    @property
+    def nonlinear(self) -> bool:
+        """Is any angle anything but a sum of multiples of parameters?"""
+        return bool(self._nonlinear)
+
+    def symbols(self, row: int) -> dict[Any, float]:
+        """Angle `row` as a sum: weights of parameters by their number, of `CONSTANT`, of a nonlinear expression."""
+        if row in self._curved:
+            return {str(self._expressions[row]): 1.0}
+        found: dict[Any, float] = dict(self._sums.get(row, {}))
+        if self.offsets[row]:
+            found[CONSTANT] = float(self.offsets[row])
+        return found
+
+    @cached_property
+    def _sums(self) -> dict[int, dict[int, float]]:
+        sums: dict[int, dict[int, float]] = {}
+        for row, column, weight in zip(self._rows, self._columns, self._weights, strict=True):
+            sums.setdefault(int(row), {})[int(column)] = float(weight)
+        return sums
+
+    @cached_property
+    def _curved(self) -> set[int]:
+        return {row for row, _, _ in self._nonlinear}
 
     def __call__(self, values: NDArray) -> NDArray:
         """The angles, (B, K), of parameter sets (B, P)."""

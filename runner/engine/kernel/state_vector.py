@@ -105,7 +105,7 @@ class StateVectorKernel:
 
     def probabilities(self, values: NDArray, bases: Sequence[Sequence[tuple[int, str]]]) -> list[NDArray]:
         """Per basis, given as (qubit, letter) pairs, the probabilities (B, 2^k) of outcomes of those qubits."""
-        letters = self._letters(bases)
+        letters = letters_of(bases, self.num_qubits)
         table = np.empty((len(values), len(bases), 1 << self.num_qubits))
 
         def work(inputs: NDArray, table: NDArray) -> None:
@@ -115,14 +115,9 @@ class StateVectorKernel:
             )
 
         self._in_threads(work, values if self._direct else self._angles(values), table)
-        return [self._marginal(table[:, row], [q for q, _ in basis]) for row, basis in enumerate(bases)]
-
-    def _letters(self, bases: Sequence[Sequence[tuple[int, str]]]) -> NDArray:
-        letters = np.zeros((len(bases), self.num_qubits), dtype=np.int64)
-        for row, basis in enumerate(bases):
-            for qubit, letter in basis:
-                letters[row, qubit] = "ZXY".index(letter)
-        return letters
+        return [
+            marginal(table[:, row], self.num_qubits, [q for q, _ in basis]) for row, basis in enumerate(bases)
+        ]
 
     # states that are carried on: `state` holds the real parts, (2^n,), and then the imaginary ones ----------------
 
@@ -155,21 +150,17 @@ class StateVectorKernel:
         _, second, flags, scratch, _ = self._buffers(1)
         table = np.empty((1, len(bases), 1 << self.num_qubits))
         size, low = self.num_qubits, split_bits(self.num_qubits)[0]
-        kernel.loop("measured_in")(state, second, size, low, self._letters(bases), flags, scratch, table[0])
-        return [self._marginal(table[:, row], [q for q, _ in basis]) for row, basis in enumerate(bases)]
+        kernel.loop("measured_in")(
+            state, second, size, low, letters_of(bases, self.num_qubits), flags, scratch, table[0]
+        )
+        return [
+            marginal(table[:, row], self.num_qubits, [q for q, _ in basis]) for row, basis in enumerate(bases)
+        ]
 
     @property
     def missing_bytes(self) -> int:
         """The working memory that this thread has yet to get."""
         return 0 if self._local.__dict__ else 32 << self.num_qubits
-
-    def _marginal(self, table: NDArray, kept: Sequence[int]) -> NDArray:
-        """Summed over the qubits that are not kept; `kept` is in ascending order."""
-        size = self.num_qubits
-        if len(kept) == size:
-            return table
-        others = tuple(size - q for q in range(size) if q not in kept)  # axis 0 is the set
-        return table.reshape(-1, *(2,) * size).sum(axis=others).reshape(len(table), -1)
 
     def _in_threads(self, work: Callable[..., None], *tables: NDArray, states: int = 1) -> None:
         """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
@@ -201,6 +192,23 @@ class StateVectorKernel:
                 np.empty(1 << self.num_qubits if states == 2 else 0),
             )
         return held[states]
+
+
+def letters_of(bases: Sequence[Sequence[tuple[int, str]]], size: int) -> NDArray:
+    """What every qubit is measured in, (bases, qubits): 0 for z or nothing, 1 for x, 2 for y."""
+    letters = np.zeros((len(bases), size), dtype=np.int64)
+    for row, basis in enumerate(bases):
+        for qubit, letter in basis:
+            letters[row, qubit] = "ZXY".index(letter)
+    return letters
+
+
+def marginal(table: NDArray, size: int, kept: Sequence[int]) -> NDArray:
+    """Summed over the qubits that are not kept; `kept` is in ascending order."""
+    if len(kept) == size:
+        return table
+    others = tuple(size - q for q in range(size) if q not in kept)  # axis 0 is the set
+    return table.reshape(-1, *(2,) * size).sum(axis=others).reshape(len(table), -1)
 
 
 def _packed(parts: Sequence[NDArray], kind: Any, header: bool) -> tuple[NDArray, NDArray]:
