@@ -109,7 +109,7 @@ def test_clock_limits_and_machine_are_handed_in() -> None:
     assert service.machine.submissions == 1
     assert service.machine.plan is limits
     assert service.clock is service.timeline.clock is clock
-    assert job.record.submitted >= 0
+    assert job.times.submitted >= 0
     # 2 + 0.00035 · 8192 s: see `fakes`; three years do not end a session of an unlimited plan
     assert primitive.seconds([PUB]) == pytest.approx(4.8672)
     assert service.open_session(service.backend("ideal"), "dedicated", 10**8).max_time == 10**8

@@ -161,7 +161,7 @@ class SessionConfig:
             cost=CostModel(overhead=self.overhead, rep_delay=self.rep_delay),
             queue_delay=QueueDelay(kind=delay.kind, seconds=delay.seconds, sigma=delay.sigma),
             lanes=self.lanes,
-            on_expiry=self.expired_jobs,
+            expired_jobs=self.expired_jobs,
             **live,
         )
 

@@ -545,7 +545,7 @@ class Lab:
 
 def _ledger_line(job: SubmittedJob) -> dict[str, object]:
     """One job as session.json lists it; times in seconds on the session's clock."""
-    record = job.record
+    times = job.times
     return {
         "id": job.job_id(),
         "workload": job.workload,
@@ -555,8 +555,8 @@ def _ledger_line(job: SubmittedJob) -> dict[str, object]:
         "program": job.program_id,
         "status": job.status(),
         "reason": job.error_message(),
-        "submitted": record.submitted,
-        "started": record.started,
-        "finished": record.finished,
+        "submitted": times.submitted,
+        "started": times.started,
+        "finished": times.finished,
         "qpu_seconds": job.usage(),
     }

@@ -20,7 +20,7 @@ from runner.record import faults
 from runner.record.events import Event, JobCompleted, JobSubmitted
 from runner.runtime import machine
 from runner.runtime.options import check_tags
-from runner.runtime.results import record, restore
+from runner.runtime.results import from_plain, to_plain
 
 if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
@@ -159,7 +159,7 @@ class RuntimeJob:
             try:
                 if recorded is not None:
                     self._recorded = recorded
-                    self._numbers = [restore(numbers) for numbers in recorded]
+                    self._numbers = [from_plain(numbers) for numbers in recorded]
                 else:
                     assert self._simulate is not None
                     if faults.ACTIVE:
@@ -268,7 +268,7 @@ class RuntimeJob:
         job, result = self.record, None
         assert job.finished is not None
         if job.status == machine.DONE:
-            result = self._recorded or [record(numbers) for numbers in self._numbers or ()]
+            result = self._recorded or [to_plain(numbers) for numbers in self._numbers or ()]
         event = JobCompleted(
             job=job.id,
             workload=job.workload,
@@ -366,6 +366,11 @@ class RuntimeJob:
         return self.record.program
 
     program_id = primitive_id
+
+    @property
+    def times(self) -> machine.Job:
+        """When it was `submitted`, `started` and `finished`, in seconds on the session's clock."""
+        return self.record
 
     @property
     def service(self) -> LocalRuntimeService:

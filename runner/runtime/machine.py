@@ -168,7 +168,7 @@ class Machine:
     Args:
         plan: The limits (S3, S4).
         lanes: Jobs of one device whose classical phases may overlap (S7).
-        on_expiry: What becomes of jobs still queued at the maximum time: failed | cancelled (S14).
+        expired_jobs: What becomes of jobs still queued at the maximum time: failed | cancelled (S14).
         observer: Called for every fact, in the order of its time (S22): with its class and a job, or a session's event.
     """
 
@@ -177,12 +177,12 @@ class Machine:
         plan: Plan,
         *,
         lanes: int = 5,
-        on_expiry: str = "failed",
+        expired_jobs: str = "failed",
         observer: Callable[[type[Event], Any], None] | None = None,
     ) -> None:
         self.plan = plan
         self.lanes = lanes
-        self.expired_status = FAILED if on_expiry == "failed" else CANCELLED
+        self.expired_status = FAILED if expired_jobs == "failed" else CANCELLED
         self.now = 0.0
         self.devices: dict[str, Device] = {}
         self.sessions: dict[str, SessionRecord] = {}

@@ -98,7 +98,7 @@ def sampler_result(
     return primitives.PrimitiveResult(pubs, metadata={"execution": {"execution_spans": spans}, "version": 2})
 
 
-def record(numbers: Numbers) -> dict[str, object]:
+def to_plain(numbers: Numbers) -> dict[str, object]:
     """Return the numbers of one PUB as plain values that survive JSON to the last bit."""
     # an array is asked for first: whether something is a BitArray takes ten times as long
     return {
@@ -116,8 +116,8 @@ def _plain(value: object) -> object:
     return value
 
 
-def restore(numbers: Plain) -> Numbers:
-    """Return the numbers of one PUB from what `record` made of them."""
+def from_plain(numbers: Plain) -> Numbers:
+    """Return the numbers of one PUB from what `to_plain` made of them."""
     return {name: _restored(value) for name, value in numbers.items()}
 
 

@@ -114,7 +114,7 @@ def retime(
     latency: float | None = None,
     cost: CostModel | None = None,
     lanes: int = 5,
-    on_expiry: str = "stop",
+    reopen: bool = False,
     seed: int = 0,
     price_per_second: float | None = None,
 ) -> Retimed:
@@ -130,14 +130,12 @@ def retime(
         latency: Seconds between a job's end and the next submission; as recorded if not given.
         cost: Recomputes QPU seconds by another model; as recorded if not given.
         lanes: Jobs whose classical phases may overlap.
-        on_expiry: What the program does when its session ends: stop | reopen.
+        reopen: The program goes on in another session when one ends; otherwise it stops.
         seed: Seeds the queue delays, as a service of that seed draws them.
         price_per_second: USD; the plan's if not given.
     """
     if mode not in MODES:
         raise ConfigError(f"mode must be session, batch or job, got {mode!r}")
-    if on_expiry not in ("stop", "reopen"):
-        raise ConfigError(f"on_expiry must be stop or reopen, got {on_expiry!r}")
     if isinstance(plan, str) and plan not in PLANS:
         raise ConfigError(f"plan must be one of {', '.join(PLANS)}, got {plan!r}")
     chosen = plan if isinstance(plan, Plan) else PLANS[plan]
@@ -151,7 +149,7 @@ def retime(
         interactive_timeout,
         as_delay(queue_delay),
         seed,
-        on_expiry == "reopen",
+        reopen,
     )
     replay.run(first, closing_gap)
     jobs = list(replay.machine.jobs.values())

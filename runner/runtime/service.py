@@ -48,13 +48,13 @@ class LocalRuntimeService:
     Args:
         plan: `open`, `payg`, `flex`, `premium`, or a `Plan`.
         clock: A `VirtualClock` (default) or `WallClock`.
-        machine: Makes the state machine from (plan, lanes, on_expiry, observer), in place of `Machine`.
+        machine: Makes the state machine from (plan, lanes, expired_jobs, observer), in place of `Machine`.
         cost: How long jobs keep the device.
         queue_delay: What a job waits when it does not belong to an active session: seconds or a `QueueDelay`.
         prices: USD per second of usage by plan name, in place of the plan's own.
         seed: The run seed that seeds and ids are derived from; random if not given.
         lanes: Jobs whose classical phases may overlap on one device.
-        on_expiry: What becomes of jobs still queued at a session's maximum time: failed | cancelled.
+        expired_jobs: What becomes of jobs still queued at a session's maximum time: failed | cancelled.
         interactive_timeout: Seconds a session or batch stays active without a job; the plan's if not given.
         on_event: Called for every fact, in the order of its time.
         recall: Called with (workload, index, digest); what it returns answers the job without simulating.
@@ -74,7 +74,7 @@ class LocalRuntimeService:
         prices: dict[str, float] | None = None,
         seed: int | None = None,
         lanes: int = 5,
-        on_expiry: str = "failed",
+        expired_jobs: str = "failed",
         interactive_timeout: float | None = None,
         on_event: EventSink | None = None,
         recall: Recall | None = None,
@@ -83,8 +83,8 @@ class LocalRuntimeService:
         engine_factory: Callable[..., Engine] | None = None,
     ) -> None:
         self.plan = _plan(plan)
-        if on_expiry not in ("failed", "cancelled"):
-            raise ConfigError(f"on_expiry must be failed or cancelled, got {on_expiry!r}")
+        if expired_jobs not in ("failed", "cancelled"):
+            raise ConfigError(f"expired_jobs must be failed or cancelled, got {expired_jobs!r}")
         if lanes < 1:
             raise ConfigError(f"lanes must be at least 1, got {lanes!r}")
         self.clock = clock or VirtualClock()
@@ -102,7 +102,9 @@ class LocalRuntimeService:
         self.timeline = Timeline(
             self.clock, on_event, lambda job: latency.draw(self.seed, f"latency|{job.workload}", job.index)
         )
-        self.machine = machine(self.plan, lanes=lanes, on_expiry=on_expiry, observer=self.timeline.observe)
+        self.machine = machine(
+            self.plan, lanes=lanes, expired_jobs=expired_jobs, observer=self.timeline.observe
+        )
         self.timeline.machine = self.machine
         self._backends: dict[str, LocalBackend] = {}
         self._counts: dict[str, int] = {}

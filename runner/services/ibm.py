@@ -46,7 +46,7 @@ from runner.runtime.machine import (
     TOLD,
     status_text,
 )
-from runner.runtime.results import estimator_result, record, restore, sampler_result
+from runner.runtime.results import estimator_result, from_plain, sampler_result, to_plain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -539,7 +539,7 @@ class IbmJob:
         self.program_id = primitive.kind
         self.session_id: str | None = None
         self.tags: list[str] = []
-        self.record = Times(service.now())
+        self.times = Times(service.now())
         self._service = service
         self._session = primitive.session
         self._pubs = _coerced(primitive.kind, pubs)
@@ -567,7 +567,7 @@ class IbmJob:
                 tags=tags,
                 program=self.program_id,
                 seed=None,
-                time=self.record.submitted,
+                time=self.times.submitted,
                 qpu_estimate=None,
                 preparation=0.0,
                 pubs=[_described(pub) for pub in self._pubs],
@@ -577,13 +577,13 @@ class IbmJob:
     def found(self, event: JobSubmitted, completed: JobCompleted | None) -> None:
         """Take over what the journal says of the job."""
         self._id, self.tags, self.session_id = event.job, list(event.tags), event.session
-        self.record.submitted = event.time
+        self.times.submitted = event.time
         if completed is not None:
             self._finish(completed)
 
     def _finish(self, event: JobCompleted) -> None:
         self._completed = event
-        self.record.started, self.record.finished = event.started, event.finished
+        self.times.started, self.times.finished = event.started, event.finished
 
     # -- results ----------------------------------------------------------------------------------------
 
@@ -607,7 +607,7 @@ class IbmJob:
         assert self._completed is not None
         if self._completed.status != "DONE":
             raise self._why_not(self._completed)
-        return [restore(dict(values)) for values in self._completed.result or ()]
+        return [from_plain(dict(values)) for values in self._completed.result or ()]
 
     def _wait(self) -> None:
         if self._client is None:
@@ -618,7 +618,7 @@ class IbmJob:
         reason, code, result = None, None, None
         if status == "DONE":
             answer = patiently(job.result)
-            result = [record(_numbers(pub, self.program_id)) for pub in answer]
+            result = [to_plain(_numbers(pub, self.program_id)) for pub in answer]
         else:
             told = patiently(job.error_message) or getattr(job, "_reason", None)
             reason, code = redact(str(told)) if told else None, _code_of(job)

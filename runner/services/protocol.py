@@ -225,7 +225,7 @@ class SubmittedJob(Protocol):
         ...
 
     @property
-    def record(self) -> Dated:
+    def times(self) -> Dated:
         """When things happened to it."""
         ...
 

@@ -150,7 +150,7 @@ def _retime(
         latency=session.latency if session.latency != recorded.latency else None,
         cost=CostModel(overhead=session.overhead, rep_delay=session.rep_delay) if changed else None,
         lanes=session.lanes,
-        on_expiry="reopen" if session.on_expiry == "reopen" else "stop",
+        reopen=session.on_expiry == "reopen",
         seed=started.seed,
     )
 

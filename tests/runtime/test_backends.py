@@ -180,7 +180,7 @@ def test_services_refuse_what_they_do_not_know() -> None:
     """Plans, switches and counts."""
     for arguments, words in (
         ({"plan": "gold"}, "plan must be one of open, payg, flex, premium"),
-        ({"on_expiry": "ignore"}, "on_expiry must be failed or cancelled"),
+        ({"expired_jobs": "ignore"}, "expired_jobs must be failed or cancelled"),
         ({"lanes": 0}, "lanes must be at least 1"),
     ):
         with pytest.raises(ConfigError, match=words):

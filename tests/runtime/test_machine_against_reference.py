@@ -27,20 +27,20 @@ class Interleavings(RuleBasedStateMachine):
     @initialize(
         plan=st.sampled_from(sorted(PLANS)),
         lanes=st.sampled_from([1, 2, 5]),
-        on_expiry=st.sampled_from(["failed", "cancelled"]),
+        expired_jobs=st.sampled_from(["failed", "cancelled"]),
     )
-    def begin(self, plan: str, lanes: int, on_expiry: str) -> None:
+    def begin(self, plan: str, lanes: int, expired_jobs: str) -> None:
         """Choose the plan and the switches."""
         self.plan = PLANS[plan]
         self.facts: list[str] = []
         self.machine = Machine(
             self.plan,
             lanes=lanes,
-            on_expiry=on_expiry,
+            expired_jobs=expired_jobs,
             observer=lambda fact, _what: self.facts.append(fact.kind),
         )
         self.reference = Reference(
-            lanes=lanes, expired=on_expiry.upper(), auto_close=int(self.plan.auto_close)
+            lanes=lanes, expired=expired_jobs.upper(), auto_close=int(self.plan.auto_close)
         )
         self.count = 0
 

@@ -119,7 +119,7 @@ def test_M1_a_shorter_limit_loses_jobs_or_reopens() -> None:
     """`stop` ends with the session, `reopen` gets everything done in several."""
     events, _ = record("session", jobs=8)
     stopped = retime(events, max_time="50s")
-    reopened = retime(events, max_time="50s", on_expiry="reopen")
+    reopened = retime(events, max_time="50s", reopen=True)
 
     assert not stopped.complete
     assert stopped.lost > 0
@@ -159,7 +159,6 @@ def test_M1_impossible_conditions_are_refused() -> None:
     for arguments, words in (
         ({"mode": "dream"}, "mode must be session, batch or job"),
         ({"plan": "gold"}, "plan must be one of"),
-        ({"on_expiry": "fail"}, "on_expiry must be stop or reopen"),
         ({"max_time": "9h"}, "longer than the premium plan's maximum"),
     ):
         with pytest.raises(ConfigError, match=words):

@@ -379,15 +379,15 @@ def test_S12_jobs_are_found_by_session_tag_and_status(service: LocalRuntimeServi
 
 
 @pytest.mark.parametrize(
-    ("on_expiry", "status", "error"),
+    ("expired_jobs", "status", "error"),
     [("failed", "ERROR", JobFailedError), ("cancelled", "CANCELLED", JobCancelledError)],
 )
-def test_S14_queued_jobs_die_with_the_session(on_expiry: str, status: str, error: type[Exception]) -> None:
+def test_S14_queued_jobs_die_with_the_session(expired_jobs: str, status: str, error: type[Exception]) -> None:
     """S13: the running ones complete, accepting stops; the queued one is never simulated (code 4001)."""
     service = fake_service(
         clock=VirtualClock(latency=0),
         cost=CostModel(overhead=10, seconds_per_execution=0),
-        on_expiry=on_expiry,
+        expired_jobs=expired_jobs,
         lanes=2,
     )
     backend = service.backend("ideal")

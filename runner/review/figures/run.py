@@ -14,7 +14,7 @@ from runner.review.figures.energy import convergence, energy_against_usage, eval
 from runner.review.figures.samples import histogram
 from runner.review.figures.table import curves
 from runner.review.figures.timeline import session_timeline
-from runner.runtime.results import restore
+from runner.runtime.results import from_plain
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -78,7 +78,7 @@ def _samplers(events: Events) -> Iterator[JobCompleted]:
 
 
 def _counts(registers: Mapping[str, Any]) -> dict[str, int]:
-    data = [value for value in restore(dict(registers)).values() if hasattr(value, "get_bitstrings")]
+    data = [value for value in from_plain(dict(registers)).values() if hasattr(value, "get_bitstrings")]
     if not data:
         return {}
     counts: dict[str, int] = {}
