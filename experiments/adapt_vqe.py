@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
-    from runner.run.objective import Workload
+    from runner.run.objective import JobStream
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
@@ -98,7 +98,7 @@ class AdaptVqe(Experiment):
         import numpy as np
 
         pool: Pool = lab.prepared
-        workload, scout = lab.workload("adapt"), lab.workload("pool")
+        stream, scout = lab.stream("adapt"), lab.stream("pool")
         labels = list(pool.generators)
         chosen: list[str] = []
         point = np.zeros(0)
@@ -115,15 +115,15 @@ class AdaptVqe(Experiment):
                 message = f"largest gradient {abs(gradients[strongest]):.2g}"
                 break
             chosen.append(labels[strongest])
-            objective = lab.objective(workload, self.term(lab, pool, chosen))
+            objective = lab.objective(stream, self.term(lab, pool, chosen))
             found = lab.minimize(
-                workload,
+                stream,
                 lab.config.optimizer,
                 energy=objective,
                 start=np.append(point, 0.0),
                 circuit=self.grown(pool, chosen),
             )
-            (answer,) = lab.settle(workload)
+            (answer,) = lab.settle(stream)
             point, resumable = np.asarray(answer.parameters), answer.resumable(found)
             if resumable:
                 message = answer.stop_reason(found)
@@ -131,15 +131,15 @@ class AdaptVqe(Experiment):
             lab.row(
                 operators=len(chosen), added=chosen[-1], gradient=float(abs(gradients[strongest])),
                 **answer.row(), exact=exact, error=answer.error(exact),
-                evaluations=workload.evaluations,
+                evaluations=stream.evaluations,
             )  # fmt: skip
         return Outcome(
             **answer.outcome(),
             reference_energy=pool.reference.energy,
             reference_note=pool.reference.note,
             outside_sector=None if sector_of(pool.hamiltonian) is None else 0.0,  # as excitations are
-            evaluations=workload.evaluations,
-            iterations=workload.iterations,
+            evaluations=stream.evaluations,
+            iterations=stream.iterations,
             stop_reason=message,
             resumable=resumable,
             table=lab.table,
@@ -155,7 +155,7 @@ class AdaptVqe(Experiment):
         return Term(circuit, _placed(pool.hamiltonian, circuit))
 
     def gradients(
-        self, lab: Lab, scout: Workload, pool: Pool, chosen: list[str], point: np.ndarray
+        self, lab: Lab, scout: JobStream, pool: Pool, chosen: list[str], point: np.ndarray
     ) -> np.ndarray:
         """∂E/∂θ of every operator of the pool appended to the ansatz at θ = 0, as one job.
 
@@ -177,7 +177,7 @@ class _GrownAdaptVqe(AdaptVqe):
     enough: int
 
     def gradients(
-        self, lab: Lab, scout: Workload, pool: Pool, chosen: list[str], point: np.ndarray
+        self, lab: Lab, scout: JobStream, pool: Pool, chosen: list[str], point: np.ndarray
     ) -> np.ndarray:
         """Those of the pool, by the same job, until it has grown enough."""
         found = super().gradients(lab, scout, pool, chosen, point)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from runner.declare.config import RunConfig
     from runner.run.answer import Answer
     from runner.run.context import Lab
-    from runner.run.objective import Workload
+    from runner.run.objective import JobStream
     from runner.services.protocol import Backend
 
 MAX_POINTS = 1000
@@ -74,18 +74,18 @@ class DissociationCurve(Experiment):
         import numpy as np
 
         problems: list[Problem] = lab.prepared
-        workloads: list[Workload] = []
+        streams: list[JobStream] = []
         answers: list[Answer] = []
         start = problems[0].initial_point
         for value, problem in zip(self.values, problems, strict=True):
-            workload = lab.workload(f"{self.parameter}={value:g}")
-            energy = lab.objective(workload, Term(problem.circuit, problem.observable))
+            stream = lab.stream(f"{self.parameter}={value:g}")
+            energy = lab.objective(stream, Term(problem.circuit, problem.observable))
             start = start if self.warm_start else problem.initial_point
             found = lab.minimize(
-                workload, lab.config.optimizer, energy=energy, start=start, circuit=problem.ansatz
+                stream, lab.config.optimizer, energy=energy, start=start, circuit=problem.ansatz
             )
-            (answer,) = lab.settle(workload)
-            workloads.append(workload)
+            (answer,) = lab.settle(stream)
+            streams.append(stream)
             answers.append(answer)
             exact = problem.reference_energy
             told = (
@@ -95,12 +95,12 @@ class DissociationCurve(Experiment):
             )
             lab.row(
                 **{self.parameter: value}, **answer.row(), exact=exact,
-                error=answer.error(exact), **told, evaluations=workload.evaluations,
+                error=answer.error(exact), **told, evaluations=stream.evaluations,
             )  # fmt: skip
             start = np.asarray(answer.parameters)
             if answer.resumable(found):
                 break
-        place, lowest = lab.lowest(workloads, answers)
+        place, lowest = lab.lowest(streams, answers)
         stopped = answer.resumable(found) or lowest.stopped is not None
         reason = lowest.stopped or answer.stop_reason(found)
         problem = problems[place]
@@ -109,9 +109,9 @@ class DissociationCurve(Experiment):
             reference_energy=problem.reference_energy,
             reference_note=problem.reference_note,
             outside_sector=problem.outside(lowest.parameters) if lowest.parameters else None,
-            evaluations=sum(workload.evaluations for workload in workloads),
-            iterations=sum(workload.iterations for workload in workloads),
-            stop_reason=reason if stopped else f"lowest at {workloads[place].name}",
+            evaluations=sum(stream.evaluations for stream in streams),
+            iterations=sum(stream.iterations for stream in streams),
+            stop_reason=reason if stopped else f"lowest at {streams[place].name}",
             resumable=stopped,
             table=lab.table,
         )

@@ -141,10 +141,10 @@ class Dynamics(Experiment):
     def run(self, lab: Lab) -> Outcome:
         """One job per moment; one row with every observable, its exact value and the largest error."""
         evolution: Evolution = lab.prepared
-        workload = lab.workload("dynamics")
+        stream = lab.stream("dynamics")
         pub = self.carried_on(lab, evolution)
         for number, moment in enumerate(self.moments):
-            data = workload.estimate(pub(moment))[0].data
+            data = stream.estimate(pub(moment))[0].data
             row: dict[str, Any] = {"time": self.total_time * moment / self.steps, "steps": moment}
             for place, name in enumerate(evolution.names):
                 row[name] = float(data.evs[place])

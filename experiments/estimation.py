@@ -149,8 +149,8 @@ class Estimation(Experiment):
         import numpy as np
 
         request: Request = lab.prepared
-        workload = lab.workload("estimation")
-        data = workload.estimate((request.circuit, request.observables, request.values))[0].data
+        stream = lab.stream("estimation")
+        data = stream.estimate((request.circuit, request.observables, request.values))[0].data
         evs, stds = np.asarray(data.evs), np.asarray(data.stds)
         names = np.broadcast_to(request.names, evs.shape)
         sets = np.broadcast_to(_places(request.values.shape[:-1]), evs.shape)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from runner.optimizer.method import Gradient
     from runner.run.answer import Answer, Measure, Samples
     from runner.run.context import Lab
-    from runner.run.objective import Workload
+    from runner.run.objective import JobStream
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
@@ -146,11 +146,11 @@ class Qaoa(Experiment):
     def run(self, lab: Lab) -> Outcome:
         """Minimize the cost, then sample once more at the best angles and report what was measured there."""
         task: Task = lab.prepared
-        workload = lab.workload("qaoa")
-        search = Search(task, workload, self.cvar, self.shots)
-        found = lab.minimize(workload, lab.config.optimizer, energy=search)
+        stream = lab.stream("qaoa")
+        search = Search(task, stream, self.cvar, self.shots)
+        found = lab.minimize(stream, lab.config.optimizer, energy=search)
         (answer,) = lab.settle(
-            workload, sampling=(search.chosen_by(lab.results), search.reported_by(lab.results))
+            stream, sampling=(search.chosen_by(lab.results), search.reported_by(lab.results))
         )
         answer, told = self.exactly(lab, answer)
         extremes = task.cost.extremes()
@@ -162,8 +162,8 @@ class Qaoa(Experiment):
         return Outcome(
             **answer.outcome(),
             reference_energy=extremes[0] if extremes else lab.problem.reference_energy,
-            evaluations=workload.evaluations,
-            iterations=workload.iterations,
+            evaluations=stream.evaluations,
+            iterations=stream.iterations,
             stop_reason=f"{answer.stop_reason(found)}; best bitstring has cost {search.lowest:g}{told}",
             resumable=answer.resumable(found),
             table=lab.table,
@@ -215,13 +215,13 @@ class Search:
     value_and_gradient: Gradient | None = None
     """Samples have no gradient."""
 
-    def __init__(self, task: Task, workload: Workload, cvar: float, shots: int | None) -> None:
+    def __init__(self, task: Task, stream: JobStream, cvar: float, shots: int | None) -> None:
         self.lowest = math.inf
         """Lowest cost of any bitstring seen."""
         self.last: tuple[np.ndarray, np.ndarray]
         """Bits (S, n) and costs (S,) of the last set of parameters that was sampled."""
         self._task = task
-        self._workload = workload
+        self._stream = stream
         self._cvar = cvar
         self._shots = shots
 
@@ -234,12 +234,12 @@ class Search:
         """The Sampler PUB of points of shape (C, P)."""
         return [(self._task.circuit, points, self._shots)]
 
-    def sample(self, parameters: np.ndarray, workload: Workload | None = None) -> np.ndarray:
-        """Costs (B, S) of the bitstrings sampled at parameters of shape (P,) or (B, P), as a job of `workload`."""
+    def sample(self, parameters: np.ndarray, stream: JobStream | None = None) -> np.ndarray:
+        """Costs (B, S) of the bitstrings sampled at parameters of shape (P,) or (B, P), as a job of `stream`."""
         import numpy as np
 
         rows = np.atleast_2d(parameters)
-        data = (workload or self._workload).sample(*self.pubs(rows))[0].data.meas
+        data = (stream or self._stream).sample(*self.pubs(rows))[0].data.meas
         packed = data.array.reshape(len(rows), data.num_shots, -1)
         bits = np.unpackbits(packed, axis=-1)[..., ::-1][..., : data.num_bits]
         costs = self._task.cost(bits.reshape(-1, data.num_bits)).reshape(bits.shape[:2])
@@ -247,17 +247,17 @@ class Search:
         self.last = bits[-1], costs[-1]
         return costs
 
-    def chosen_by(self, workload: Workload) -> Measure:
-        """What is minimized, sampled afresh by jobs of `workload`."""
-        return self._afresh(workload, self._cvar)
+    def chosen_by(self, stream: JobStream) -> Measure:
+        """What is minimized, sampled afresh by jobs of `stream`."""
+        return self._afresh(stream, self._cvar)
 
-    def reported_by(self, workload: Workload) -> Measure:
-        """The mean cost, sampled afresh by jobs of `workload`."""
-        return self._afresh(workload, 1.0)
+    def reported_by(self, stream: JobStream) -> Measure:
+        """The mean cost, sampled afresh by jobs of `stream`."""
+        return self._afresh(stream, 1.0)
 
-    def _afresh(self, workload: Workload, share: float) -> Measure:
-        def measure(groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
-            costs = [self.sample(points, workload) for _, points in groups]
+    def _afresh(self, stream: JobStream, share: float) -> Measure:
+        def measure(groups: Sequence[tuple[JobStream, np.ndarray]]) -> Samples:
+            costs = [self.sample(points, stream) for _, points in groups]
             values = [
                 _array(
                     [conditional_value_at_risk(row, share, widest=self._task.cost.widest) for row in group]
@@ -274,7 +274,7 @@ class Search:
         values = []
         for row, own in zip(_array(parameters).reshape(len(costs), -1), costs, strict=True):
             value, stddev = conditional_value_at_risk(own, self._cvar, widest=self._task.cost.widest)
-            self._workload.observe(value, stddev, row, mean=float(own.mean()), lowest=float(own.min()))
+            self._stream.observe(value, stddev, row, mean=float(own.mean()), lowest=float(own.min()))
             values.append(value)
         return values[0] if parameters.ndim == 1 else _array(values)
 

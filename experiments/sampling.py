@@ -66,8 +66,8 @@ class Sampling(Experiment):
 
     def run(self, lab: Lab) -> Outcome:
         """One job; one row per bitstring of every register, the most frequent first, then of all of them together."""
-        workload = lab.workload("sampling")
-        data = workload.sample((lab.prepared,), shots=self.shots)[0].data
+        stream = lab.stream("sampling")
+        data = stream.sample((lab.prepared,), shots=self.shots)[0].data
         for register, bitstrings in read(data).items():
             counts = Counter(bitstrings)
             ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from runner.declare.config import RunConfig
     from runner.optimizer import OptimizerResult
     from runner.run.context import Lab
-    from runner.run.objective import Workload
+    from runner.run.objective import JobStream
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
@@ -111,17 +111,17 @@ class Vqd(Experiment):
         known = levels(problem.hamiltonian, self.levels)
         exact: list[float | None] = [None] * self.levels if known is None else known.tolist()
         below: list[Term] = []
-        finished: list[Workload] = []
+        finished: list[JobStream] = []
         converged: list[bool] = []
         ground = Answer()
         for level in range(self.levels):
-            workload = lab.workload(f"level {level}")
-            workload.penalized = bool(below) or lab.prepared.observable is not problem.observable
-            found, arrived = self.descend(lab, workload, below)
+            stream = lab.stream(f"level {level}")
+            stream.penalized = bool(below) or lab.prepared.observable is not problem.observable
+            found, arrived = self.descend(lab, stream, below)
             converged.append(arrived)
-            finished.append(workload)
+            finished.append(stream)
             term = Term(problem.circuit, problem.observable)
-            (answer,) = lab.settle(workload, energy=term if workload.penalized else None)
+            (answer,) = lab.settle(stream, energy=term if stream.penalized else None)
             reference = exact[level]
             told = (
                 {"outside": problem.outside(answer.parameters)}
@@ -130,7 +130,7 @@ class Vqd(Experiment):
             )
             lab.row(
                 level=level, **answer.row(), exact=reference, error=answer.error(reference), **told,
-                evaluations=workload.evaluations,
+                evaluations=stream.evaluations,
             )  # fmt: skip
             if level == 0:
                 ground = answer
@@ -142,37 +142,35 @@ class Vqd(Experiment):
             **ground.outcome(),
             reference_energy=exact[0],
             reference_note=problem.reference_note if exact[0] == problem.reference_energy else None,
-            evaluations=sum(workload.evaluations for workload in finished),
-            iterations=sum(workload.iterations for workload in finished),
+            evaluations=sum(stream.evaluations for stream in finished),
+            iterations=sum(stream.iterations for stream in finished),
             stop_reason=answer.stop_reason(found)
             + overtaken(lab.table, converged, lab.config.hamiltonian.energy_unit),
             resumable=answer.resumable(found),
             table=lab.table,
         )
 
-    def descend(self, lab: Lab, workload: Workload, below: list[Term]) -> tuple[OptimizerResult, bool]:
-        """Minimize the penalized energy from every starting point; the workload remembers the lowest.
+    def descend(self, lab: Lab, stream: JobStream, below: list[Term]) -> tuple[OptimizerResult, bool]:
+        """Minimize the penalized energy from every starting point; the stream remembers the lowest.
 
         Returns:
             what the last minimization found, and whether the lowest of them met the optimizer's own criterion.
         """
         optimizer = lab.config.optimizer
         energy = lab.objective(
-            workload, Term(lab.problem.circuit, lab.prepared.observable), *below, optimizer=optimizer
+            stream, Term(lab.problem.circuit, lab.prepared.observable), *below, optimizer=optimizer
         )
         results = []
-        for point in self.points(lab, workload, first=not below):
-            results.append(lab.minimize(workload, optimizer, energy=energy, start=point))
+        for point in self.points(lab, stream, first=not below):
+            results.append(lab.minimize(stream, optimizer, energy=energy, start=point))
             if results[-1].resumable:
                 break
         return results[-1], min(results, key=lambda found: found.energy).success
 
-    def points(self, lab: Lab, workload: Workload, *, first: bool) -> list[Any]:
+    def points(self, lab: Lab, stream: JobStream, *, first: bool) -> list[Any]:
         """Where the optimizer starts: the declared point for the ground state, and random ones."""
         count = lab.problem.ansatz.num_parameters
-        random: list[np.ndarray] = [
-            workload.rng.uniform(-math.pi, math.pi, count) for _ in range(self.starts)
-        ]
+        random: list[np.ndarray] = [stream.rng.uniform(-math.pi, math.pi, count) for _ in range(self.starts)]
         return [lab.problem.initial_point, *random[1:]] if first else random
 
 

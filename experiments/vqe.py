@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 
 @dataclass(kw_only=True)
 class Vqe(Experiment):
-    """One ansatz, one optimizer, one workload."""
+    """One ansatz, one optimizer, one stream."""
 
     name: str = "vqe"
     """Name of the experiment."""
 
     def run(self, lab: Lab) -> Outcome:
         """Minimize the energy; report it, measured afresh, at the best of the optimizer's candidates."""
-        workload = lab.workload("vqe")
-        found = lab.minimize(workload, lab.config.optimizer)
-        (answer,) = lab.settle(workload)
+        stream = lab.stream("vqe")
+        found = lab.minimize(stream, lab.config.optimizer)
+        (answer,) = lab.settle(stream)
         return Outcome(
             **answer.outcome(),
             reference_energy=lab.problem.reference_energy,
-            evaluations=workload.evaluations,
-            iterations=workload.iterations,
+            evaluations=stream.evaluations,
+            iterations=stream.iterations,
             stop_reason=answer.stop_reason(found),
             resumable=answer.resumable(found),
         )

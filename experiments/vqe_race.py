@@ -24,7 +24,7 @@ MAX_RACERS = 20
 
 @dataclass(kw_only=True)
 class VqeRace(Experiment):
-    """One VQE per optimizer; every one has its own workload, job tag and random numbers."""
+    """One VQE per optimizer; every one has its own stream, job tag and random numbers."""
 
     name: str = "vqe_race"
     """Name of the experiment."""
@@ -84,32 +84,32 @@ class VqeRace(Experiment):
     def run(self, lab: Lab) -> Outcome:
         """Let all start at once; report them side by side and the best of them as the result."""
         racers: list[OptimizerConfig] = lab.prepared
-        workloads = [lab.workload(racer.name) for racer in racers]
+        streams = [lab.stream(racer.name) for racer in racers]
         with lab.together([racer.name for racer in racers]) as submit:
             running = [
-                submit(racer.name, lab.minimize, workload, racer)
-                for racer, workload in zip(racers, workloads, strict=True)
+                submit(racer.name, lab.minimize, stream, racer)
+                for racer, stream in zip(racers, streams, strict=True)
             ]
             found = [future.result() for future in running]
-        answers = lab.settle(*workloads)
-        for workload, ending, answer in zip(workloads, found, answers, strict=True):
+        answers = lab.settle(*streams)
+        for stream, ending, answer in zip(streams, found, answers, strict=True):
             lab.row(
-                optimizer=workload.name,
+                optimizer=stream.name,
                 **answer.row(),
                 energy_kind=answer.kind,
                 exact_energy=answer.exact_energy,
-                evaluations=workload.evaluations,
-                best_at=workload.best.evaluation + 1,
-                iterations=workload.iterations,
+                evaluations=stream.evaluations,
+                best_at=stream.best.evaluation + 1,
+                iterations=stream.iterations,
                 converged=ending.success,
             )
-        place, winner = lab.lowest(workloads, answers)
+        place, winner = lab.lowest(streams, answers)
         reason = f"lowest energy by {racers[place].name}"
         return Outcome(
             **winner.outcome(),
             reference_energy=lab.problem.reference_energy,
-            evaluations=sum(workload.evaluations for workload in workloads),
-            iterations=sum(workload.iterations for workload in workloads),
+            evaluations=sum(stream.evaluations for stream in streams),
+            iterations=sum(stream.iterations for stream in streams),
             stop_reason=reason if winner.stopped is None else f"{reason}; {winner.stopped}",
             resumable=any(
                 answer.resumable(ending)

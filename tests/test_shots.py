@@ -113,15 +113,15 @@ class Repeated(Experiment):
         """Two points one after the other, and the second again as results are measured."""
         problem = lab.problem
         for number in range(self.times):
-            workload = lab.workload(f"repetition {number}")
+            stream = lab.stream(f"repetition {number}")
             terms = [Term(problem.circuit, problem.observable)]
             if self.penalty is not None:
                 terms.append(Term(problem.circuit, SparsePauliOp("IZ"), self.penalty))
-            objective: Objective = lab.objective(workload, *terms)
+            objective: Objective = lab.objective(stream, *terms)
             objective(problem.initial_point)
             objective(problem.initial_point + 0.1)
             objective(problem.initial_point + 0.1)
-            confirmed = workload.estimate((problem.circuit, problem.observable, problem.initial_point + 0.1))
+            confirmed = stream.estimate((problem.circuit, problem.observable, problem.initial_point + 0.1))
             lab.row(energy=float(confirmed[0].data.evs), stddev=float(confirmed[0].data.stds))
         return Outcome(energy=None, stop_reason="done", table=lab.table)
 

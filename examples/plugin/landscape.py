@@ -17,11 +17,11 @@ class Landscape(Experiment):
         """One row per point; jobs, limits, journal and resume are the lab's business."""
         import numpy as np
 
-        workload, problem = lab.workload("landscape"), lab.problem
-        direction = workload.rng.normal(size=len(problem.initial_point))
+        stream, problem = lab.stream("landscape"), lab.problem
+        direction = stream.rng.normal(size=len(problem.initial_point))
         distances = np.linspace(-np.pi, np.pi, self.points)
         line = problem.initial_point + np.outer(distances, direction / np.linalg.norm(direction))
-        energies = lab.objective(workload)(line)
+        energies = lab.objective(stream)(line)
         for distance, energy in zip(distances, energies, strict=True):
             lab.row(distance=float(distance), energy=float(energy))
         return Outcome(energy=float(energies.min()), evaluations=self.points, table=lab.table)

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     import numpy as np
 
     from runner.optimizer import Candidate, OptimizerResult
-    from runner.run.objective import Workload
+    from runner.run.objective import JobStream
 
 MEASURED, EXACT, PICK = "measured", "exact", "pick"
 """An energy from fresh shots | without shot noise | the lowest of several noisy ones, biased low."""
 
 Samples = list[tuple["np.ndarray", "np.ndarray"]]
 """For each group of points its energies and their standard errors, shape (C,) each."""
-Measure = Callable[[Sequence[tuple["Workload", "np.ndarray"]]], Samples]
-"""Groups of points (workload, parameters (C, P)) → their energies, all in one job of fresh shots."""
+Measure = Callable[[Sequence[tuple["JobStream", "np.ndarray"]]], Samples]
+"""Groups of points (stream, parameters (C, P)) → their energies, all in one job of fresh shots."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,35 +85,35 @@ class Answer:
         }
 
 
-def lowest_seen(workload: Workload, *, exact: bool) -> Answer:
-    """The lowest evaluation of what a workload minimizes: exact where evaluations are, else a pick."""
-    best = workload.lowest
+def lowest_seen(stream: JobStream, *, exact: bool) -> Answer:
+    """The lowest evaluation of what a stream minimizes: exact where evaluations are, else a pick."""
+    best = stream.lowest
     return Answer(
         energy=best.energy, stddev=best.stddev, parameters=best.parameters, kind=EXACT if exact else PICK
     )
 
 
-def choose(workloads: Sequence[Workload], measure: Measure, record: Callable[[Event], None]) -> list[Answer]:
-    """The best candidate of each workload, by one job of fresh shots; where there is one only, nothing is measured."""
+def choose(streams: Sequence[JobStream], measure: Measure, record: Callable[[Event], None]) -> list[Answer]:
+    """The best candidate of each stream, by one job of fresh shots; where there is one only, nothing is measured."""
     import numpy as np
 
-    groups = [(workload, points_of(workload.candidates)) for workload in workloads]
+    groups = [(stream, points_of(stream.candidates)) for stream in streams]
     several = [group for group in groups if len(group[1]) > 1]
     found = dict(
-        zip([workload.name for workload, _ in several], measure(several) if several else [], strict=True)
+        zip([stream.name for stream, _ in several], measure(several) if several else [], strict=True)
     )
     answers = []
-    for workload, points in groups:
-        if workload.name not in found:
-            (only,) = workload.candidates
+    for stream, points in groups:
+        if stream.name not in found:
+            (only,) = stream.candidates
             answers.append(Answer(parameters=points[0].tolist(), origin=only.origin))
             continue
-        energies, stddevs = found[workload.name]
+        energies, stddevs = found[stream.name]
         best = int(np.argmin(energies))
-        origins = [candidate.origin for candidate in workload.candidates]
+        origins = [candidate.origin for candidate in stream.candidates]
         record(
             Candidates(
-                workload=workload.name,
+                workload=stream.name,
                 candidates=[
                     {"origin": origin, "energy": energy, "stddev": stddev, "parameters": point}
                     for origin, energy, stddev, point in zip(
@@ -133,7 +133,7 @@ def choose(workloads: Sequence[Workload], measure: Measure, record: Callable[[Ev
 
 
 def report(
-    workloads: Sequence[Workload],
+    streams: Sequence[JobStream],
     answers: Sequence[Answer],
     measure: Measure,
     record: Callable[[Event], None],
@@ -142,15 +142,15 @@ def report(
     import numpy as np
 
     groups = [
-        (workload, np.array([answer.parameters], dtype=float))
-        for workload, answer in zip(workloads, answers, strict=True)
+        (stream, np.array([answer.parameters], dtype=float))
+        for stream, answer in zip(streams, answers, strict=True)
     ]
     measured = []
-    for workload, answer, (energies, stddevs) in zip(workloads, answers, measure(groups), strict=True):
+    for stream, answer, (energies, stddevs) in zip(streams, answers, measure(groups), strict=True):
         energy, stddev = float(energies[0]), float(stddevs[0])
         record(
             Estimate(
-                workload=workload.name, energy=energy, stddev=stddev, parameters=answer.parameters,
+                workload=stream.name, energy=energy, stddev=stddev, parameters=answer.parameters,
                 origin=answer.origin,
             )
         )  # fmt: skip

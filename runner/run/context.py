@@ -1,4 +1,4 @@
-"""What an experiment works with: the problem, the optimizer, and workloads in the one open session."""
+"""What an experiment works with: the problem, the optimizer, and streams in the one open session."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from runner.record.events import Checkpoint, Reserve, RunInterrupted
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
-from runner.run.objective import EnergyFunction, Objective, Term, Workload
+from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit
 from runner.run.results import Outcome
@@ -86,8 +86,8 @@ class Lab:
         self._lock = threading.Lock()
         self._expired = False
         self._primitives: dict[tuple[str, str, int], Primitive] = {}
-        self._workloads: list[Workload] = []
-        self._afresh: Workload | None = None
+        self._streams: list[JobStream] = []
+        self._afresh: JobStream | None = None
         self._kept: dict[str, tuple[float, float]] = {}
         """Workload → QPU seconds that measuring its result takes, and those of one point alone."""
 
@@ -112,16 +112,19 @@ class Lab:
             if self.config.session.mode != "job":
                 session.close()
         if broken:
-            self._service.abandon()  # another workload's job may run still, and nobody waits for it any more
+            self._service.abandon()  # another stream's job may run still, and nobody waits for it any more
 
-    def workload(self, name: str) -> Workload:
+    def stream(self, name: str) -> JobStream:
         """A new stream of jobs; its random numbers depend on the run's seed and this name only."""
         import numpy as np
 
         rng = np.random.default_rng(derive_seed(self.config.seed, f"{name}/classical", 0))
-        workload = Workload(self, name, rng)
-        self._workloads.append(workload)
-        return workload
+        stream = JobStream(self, name, rng)
+        self._streams.append(stream)
+        return stream
+
+    workload = stream
+    """What it was called before; plug-ins may know it by that name."""
 
     def row(self, **fields: object) -> None:
         """Report one row of the result's table; what is reported survives whatever happens later.
@@ -154,11 +157,11 @@ class Lab:
         return planner.moments(start, circuit, list(observables))
 
     def so_far(self, reason: str) -> Outcome:
-        """What is known when the experiment did not get to its end: the lowest evaluation of any workload."""
-        seen = [workload for workload in self._workloads if workload.best.evaluation >= 0]
+        """What is known when the experiment did not get to its end: the lowest evaluation of any stream."""
+        seen = [stream for stream in self._streams if stream.best.evaluation >= 0]
         answer = Answer()
         if seen:
-            lowest = min(seen, key=lambda workload: workload.best.energy)
+            lowest = min(seen, key=lambda stream: stream.best.energy)
             best = lowest.best
             answer = Answer(
                 energy=best.energy, stddev=best.stddev, parameters=best.parameters,
@@ -167,8 +170,8 @@ class Lab:
         return Outcome(
             **{**answer.outcome(), "energy": answer.energy if seen else None},
             reference_energy=self._problem.reference_energy if self._problem else None,
-            evaluations=sum(workload.evaluations for workload in self._workloads),
-            iterations=sum(workload.iterations for workload in self._workloads),
+            evaluations=sum(stream.evaluations for stream in self._streams),
+            iterations=sum(stream.iterations for stream in self._streams),
             stop_reason=reason,
             table=self.table,
         )
@@ -204,12 +207,12 @@ class Lab:
         return map(_ledger_line, self._service.jobs(limit=None, descending=False))
 
     def objective(
-        self, workload: Workload, *terms: Term, optimizer: OptimizerConfig | None = None
+        self, stream: JobStream, *terms: Term, optimizer: OptimizerConfig | None = None
     ) -> Objective:
-        """The energy that jobs of `workload` evaluate: the problem's, or a weighted sum of expectation values.
+        """The energy that jobs of `stream` evaluate: the problem's, or a weighted sum of expectation values.
 
         Args:
-            workload: whose jobs these are.
+            stream: whose jobs these are.
             terms: ISA circuits with observables and weights; none: the problem's circuit and Hamiltonian.
             optimizer: what will minimize it; tells whether `gradient=auto` means one. None: the declared one.
         """
@@ -221,33 +224,33 @@ class Lab:
             )
         else:
             gradient = "none"
-        return Objective(workload, *terms, gradient=gradient, planner=self._backend.planner)
+        return Objective(stream, *terms, gradient=gradient, planner=self._backend.planner)
 
     def minimize(
         self,
-        workload: Workload,
+        stream: JobStream,
         optimizer: OptimizerConfig,
         *,
         energy: EnergyFunction | None = None,
         start: np.ndarray | None = None,
         circuit: QuantumCircuit | None = None,
     ) -> OptimizerResult:
-        """Minimize an energy with a declared optimizer, every evaluation being a job of `workload`.
+        """Minimize an energy with a declared optimizer, every evaluation being a job of `stream`.
 
         Args:
-            workload: whose jobs these are, and whose random numbers the optimizer draws.
+            stream: whose jobs these are, and whose random numbers the optimizer draws.
             optimizer: the declaration.
             energy: what is minimized; None: the problem's energy.
             start: initial parameters, shape (P,); None: the problem's.
             circuit: logical circuit of the parameters, for methods that measure overlaps; None: the problem's.
         """
-        energy = energy or self.objective(workload, optimizer=optimizer)
+        energy = energy or self.objective(stream, optimizer=optimizer)
         start = self.problem.initial_point if start is None else start
-        workload.pursue(energy)
-        self._keep_time_for(workload, len(start))
+        stream.pursue(energy)
+        self._keep_time_for(stream, len(start))
         fidelity = None
         if optimizer.uses_fidelity:
-            fidelity = Overlap.of(circuit or self.problem.ansatz, self, workload)
+            fidelity = Overlap.of(circuit or self.problem.ansatz, self, stream)
         more = {}
         if optimizer.uses_frequencies:
             more["frequencies"] = energy.frequencies()
@@ -256,78 +259,78 @@ class Lab:
             start,
             gradient=energy.value_and_gradient,
             fidelity=fidelity,
-            rng=workload.rng,
-            callback=workload.iteration,
+            rng=stream.rng,
+            callback=stream.iteration,
             **more,
         )
         measured = optimizer.uses_gradient and energy.value_and_gradient
-        if found.success and workload.lowest.stddev and not (measured or optimizer.sees_through_noise):
+        if found.success and stream.lowest.stddev and not (measured or optimizer.sees_through_noise):
             doubt = "differences of noisy energies cannot tell that it stands still"
             found = replace(found, success=False, message=doubted(found.message, doubt))
         with self._lock:
             self.converged = found.success and self.converged is not False
-        workload.propose(found.candidates or (Candidate("answer", found.parameters),))
+        stream.propose(found.candidates or (Candidate("answer", found.parameters),))
         return found
 
     def settle(
         self,
-        *workloads: Workload,
+        *streams: JobStream,
         energy: Term | None = None,
         sampling: tuple[Measure, Measure] | None = None,
     ) -> list[Answer]:
-        """What each workload's minimization comes to: its candidates measured afresh, the chosen one once more.
+        """What each stream's minimization comes to: its candidates measured afresh, the chosen one once more.
 
         One job of fresh shots chooses among the candidates of all, another reports the energies of those chosen, so
         that they are unbiased. Exact energies are what they are. When the session is over by then, the lowest noisy
         number has to do, and the answer says that it is one.
 
         Args:
-            workloads: what was minimized.
+            streams: what was minimized.
             energy: what is reported, where it is not what was minimized (penalties); ISA circuit and observable.
             sampling: how energies are sampled, to choose and to report; None: as the estimator is declared.
         """
-        answers = {workload.name: Answer() for workload in workloads}
-        evaluated = [workload for workload in workloads if workload.lowest.evaluation >= 0]
+        answers = {stream.name: Answer() for stream in streams}
+        evaluated = [stream for stream in streams if stream.lowest.evaluation >= 0]
         try:
             self._settle(evaluated, energy, sampling, answers)
         except StopOptimization as stop:
             answers = {name: replace(answer, stopped=stop.reason) for name, answer in answers.items()}
         with self._lock:
-            for workload in workloads:
-                self._kept.pop(workload.name, None)
-        return [self._with_exact(workload, answers[workload.name], energy) for workload in workloads]
+            for stream in streams:
+                self._kept.pop(stream.name, None)
+        return [self._with_exact(stream, answers[stream.name], energy) for stream in streams]
 
     def _settle(
         self,
-        workloads: list[Workload],
+        streams: list[JobStream],
         energy: Term | None,
         sampling: tuple[Measure, Measure] | None,
         answers: dict[str, Answer],
     ) -> None:
         """Put into `answers` the lowest energies seen, then those that chose, then those that are reported."""
-        if not workloads:
+        if not streams:
             return
         exact = sampling is None and self.config.estimator.precision == 0
         choosing, reporting = sampling or (self._measure, self._reporting(energy))
-        lowest = [lowest_seen(workload, exact=exact and energy is None) for workload in workloads]
-        names = [workload.name for workload in workloads]
+        lowest = [lowest_seen(stream, exact=exact and energy is None) for stream in streams]
+        names = [stream.name for stream in streams]
         answers.update(zip(names, lowest, strict=True))
         if exact and energy is None:
             return
-        chosen = lowest if exact else choose(workloads, choosing, self.record)
+        chosen = lowest if exact else choose(streams, choosing, self.record)
         for name, answer in zip(names, chosen, strict=True):
             if math.isfinite(answer.energy):
                 answers[name] = answer
-        measured = report(workloads, chosen, reporting, self.record)
+        measured = report(streams, chosen, reporting, self.record)
         if exact:
             measured = [replace(answer, kind=EXACT) for answer in measured]
         answers.update(zip(names, measured, strict=True))
 
-    def lowest(self, workloads: Sequence[Workload], answers: Sequence[Answer]) -> tuple[int, Answer]:
+    def lowest(self, streams: Sequence[JobStream], answers: Sequence[Answer]) -> tuple[int, Answer]:
         """Which answer is the lowest, and its energy by shots that had no part in the choice.
 
         Args:
-            workloads: what was minimized.
+            streams: what was minimized.
             answers: as `settle` gave them.
         """
         places = [place for place, answer in enumerate(answers) if answer.kind == MEASURED]
@@ -335,7 +338,7 @@ class Lab:
         answer = answers[place]
         if len(answers) > 1 and answer.kind == MEASURED:
             try:
-                (answer,) = report([workloads[place]], [answer], self._measure, self.record)
+                (answer,) = report([streams[place]], [answer], self._measure, self.record)
             except StopOptimization as stop:
                 answer = replace(answer, kind=PICK, stopped=stop.reason, exact_energy=None, exact_method=None)
         return place, answer
@@ -344,13 +347,13 @@ class Lab:
         if energy is None:
             return self._measure
 
-        def measure(groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
-            return self._sampled([(Objective(workload, energy), points) for workload, points in groups])
+        def measure(groups: Sequence[tuple[JobStream, np.ndarray]]) -> Samples:
+            return self._sampled([(Objective(stream, energy), points) for stream, points in groups])
 
         return measure
 
-    def _measure(self, groups: Sequence[tuple[Workload, np.ndarray]]) -> Samples:
-        return self._sampled([(workload.objective, points) for workload, points in groups])
+    def _measure(self, groups: Sequence[tuple[JobStream, np.ndarray]]) -> Samples:
+        return self._sampled([(stream.objective, points) for stream, points in groups])
 
     def _sampled(self, groups: Sequence[tuple[Objective, np.ndarray]]) -> Samples:
         """Values and standard errors by one job; by one for each point where a job may not take as long as that."""
@@ -376,20 +379,20 @@ class Lab:
         return sums
 
     @property
-    def results(self) -> Workload:
-        """The stream of the jobs that measure results; the workloads' own go on as if there were none."""
+    def results(self) -> JobStream:
+        """The stream of the jobs that measure results; the streams' own go on as if there were none."""
         if self._afresh is None:
-            self._afresh = self.workload(RESULTS)
+            self._afresh = self.stream(RESULTS)
         return self._afresh
 
-    def _exact(self, workload: Workload) -> bool:
-        """Whether the evaluations of a workload have no shot noise and are the energy itself."""
-        exact = self.config.estimator.precision == 0 and isinstance(workload.objective, Objective)
-        return bool(exact and workload.objective.bare and not workload.penalized)
+    def _exact(self, stream: JobStream) -> bool:
+        """Whether the evaluations of a stream have no shot noise and are the energy itself."""
+        exact = self.config.estimator.precision == 0 and isinstance(stream.objective, Objective)
+        return bool(exact and stream.objective.bare and not stream.penalized)
 
-    def _with_exact(self, workload: Workload, answer: Answer, energy: Term | None) -> Answer:
+    def _with_exact(self, stream: JobStream, answer: Answer, energy: Term | None) -> Answer:
         """The answer with the exact energy at its parameters, where it is measured and that can be computed."""
-        minimized = workload.objective
+        minimized = stream.objective
         terms = [energy] if energy is not None else []
         if energy is None and isinstance(minimized, Objective):
             terms = list(minimized.terms)
@@ -433,22 +436,22 @@ class Lab:
         """QPU seconds that a job of these PUBs takes; None where only the service knows."""
         return self._primitive(RESULTS, kind, len(self.sessions)).seconds(pubs, **self._precision(kind))
 
-    def _keep_time_for(self, workload: Workload, parameters: int) -> None:
-        """Find out how much of the session measuring the workload's result takes, where a session ends the run."""
+    def _keep_time_for(self, stream: JobStream, parameters: int) -> None:
+        """Find out how much of the session measuring the stream's result takes, where a session ends the run."""
         import numpy as np
 
-        session, objective = self.config.session, workload.objective
-        if session.mode == "job" or session.on_expiry != "stop" or self._exact(workload):
+        session, objective = self.config.session, stream.objective
+        if session.mode == "job" or session.on_expiry != "stop" or self._exact(stream):
             return
         kind = objective.program
-        points = np.zeros((len(workload.candidates) + MOST_CANDIDATES, parameters))
+        points = np.zeros((len(stream.candidates) + MOST_CANDIDATES, parameters))
         choosing = self._seconds(kind, objective.pubs(points))
         reporting = self._seconds(kind, objective.pubs(points[:1]))
         if choosing is None or reporting is None:
             return
         pause = session.latency + self._queueing
         with self._lock:
-            self._kept[workload.name] = choosing + reporting + 2 * pause, reporting + pause
+            self._kept[stream.name] = choosing + reporting + 2 * pause, reporting + pause
 
     @property
     def _queueing(self) -> float:
@@ -465,7 +468,7 @@ class Lab:
         """
         with self._lock:
             kept = list(self._kept.values())
-        evaluated = [workload for workload in self._workloads if workload.best.evaluation >= 0]
+        evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]
         if name == RESULTS or not kept or not evaluated:
             return
         needed = sum(whole for whole, _ in kept)
@@ -483,7 +486,7 @@ class Lab:
 
     @contextmanager
     def together(self, names: Sequence[str]) -> Iterator[Callable[..., Future[Any]]]:
-        """Run workloads of these names at the same time: yields `submit(name, function, *args)` → future.
+        """Run streams of these names at the same time: yields `submit(name, function, *args)` → future.
 
         The timeline does not depend on how the operating system schedules the threads.
         """

@@ -45,7 +45,7 @@ class Best:
     """Number of the evaluation."""
 
 
-class Workload:
+class JobStream:
     """A named stream of jobs: everything in it happens one after the other, and its numbers are its own."""
 
     def __init__(self, lab: Lab, name: str, rng: np.random.Generator) -> None:
@@ -260,7 +260,7 @@ class Objective:
     """Σ weight · ⟨observable⟩ as a function of the parameters: one Estimator job per call, one PUB per term.
 
     Args:
-        workload: whose jobs these are.
+        stream: whose jobs these are.
         terms: what is summed.
         gradient: none | parameter_shift | adjoint | spsa.
         planner: compiles circuits and observables that are evaluated again and again; None where only the service does.
@@ -270,7 +270,7 @@ class Objective:
 
     def __init__(
         self,
-        workload: Workload,
+        stream: JobStream,
         *terms: Term,
         gradient: str = "none",
         planner: Planner | None = None,
@@ -280,7 +280,7 @@ class Objective:
         ) -> tuple[QuantumCircuit, Observables]:
             return circuit, observable if planner is None else planner.planned(circuit, observable)
 
-        self.workload = workload
+        self.stream = stream
         self.terms = terms
         self._planner = planner
         self.bare = len(terms) == 1 and terms[0].weight == 1
@@ -331,7 +331,7 @@ class Objective:
         energies = energies.reshape(-1)
         measured = zip(rows, energies.tolist(), stddevs.reshape(-1).tolist(), strict=True)
         for place, (row, energy, stddev) in enumerate(measured):
-            self.workload.observe(energy, stddev, row, candidate=candidates is None or place < candidates)
+            self.stream.observe(energy, stddev, row, candidate=candidates is None or place < candidates)
         return energies
 
     def pubs(self, points: np.ndarray) -> list[Pub]:
@@ -354,19 +354,19 @@ class Objective:
 
     def _with_shots(self, pubs: Sequence[Pub], points: np.ndarray) -> list[Pub]:
         """The PUBs with the shots that the declared standard error takes at these points; as they are without one."""
-        if self.workload.choice is None:
+        if self.stream.choice is None:
             return list(pubs)
-        return with_shots(pubs, self.workload.choice.shots(self._most, points.reshape(-1, points.shape[-1])))
+        return with_shots(pubs, self.stream.choice.shots(self._most, points.reshape(-1, points.shape[-1])))
 
     def learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:
         """Remember how the energy spreads at points of shape (C, P) or (P,), for the shots of later jobs."""
-        if self.workload.choice is not None:
+        if self.stream.choice is not None:
             points = points.reshape(-1, points.shape[-1])
-            shots = self.workload.choice.shots(self._most, points)  # as many as it was measured with
-            self.workload.choice.learn(self._most, [shots * stddev**2 for stddev in stddevs], points)
+            shots = self.stream.choice.shots(self._most, points)  # as many as it was measured with
+            self.stream.choice.learn(self._most, [shots * stddev**2 for stddev in stddevs], points)
 
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        energies, stddevs = self.sum(self.workload.values(self.pubs(parameters)))
+        energies, stddevs = self.sum(self.stream.values(self.pubs(parameters)))
         self.learn(stddevs.reshape(-1).tolist(), parameters)
         return energies, stddevs
 
@@ -391,7 +391,7 @@ class Objective:
         pubs = [
             (*pub, shift.angles(parameters)) for pub, shift in zip(self._shifted, self._shifts, strict=True)
         ]
-        parts = self.workload.values(self._with_shots(pubs, parameters))
+        parts = self.stream.values(self._with_shots(pubs, parameters))
         energy = self._weighted([float(part["evs"][0]) for part in parts])
         variance = sum(
             (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self.terms, parts, strict=True)
@@ -407,13 +407,13 @@ class Objective:
         return self._with_gradient(parameters, energy, variance**0.5, gradient, spread**0.5)
 
     def _adjoint(self, parameters: np.ndarray) -> Slope:
-        parts = self.workload.gradients([(*pub, parameters) for pub in self._pubs])
+        parts = self.stream.gradients([(*pub, parameters) for pub in self._pubs])
         energy = self._weighted([float(part["evs"]) for part in parts])
         gradient = self._weighted([part["gradients"].reshape(-1) for part in parts])
         return self._with_gradient(parameters, energy, 0.0, gradient, 0.0 * gradient)
 
     def _spsa(self, parameters: np.ndarray) -> Slope:
-        points, direction = spsa_points(parameters, self.workload.rng)
+        points, direction = spsa_points(parameters, self.stream.rng)
         energies, stddevs = self._evaluate(points)
         gradient = spsa_gradient(energies, direction)
         unknown = math.nan * gradient  # one random direction cannot tell that a gradient vanishes
@@ -422,5 +422,5 @@ class Objective:
     def _with_gradient(
         self, parameters: np.ndarray, energy: float, stddev: float, gradient: np.ndarray, errors: np.ndarray
     ) -> Slope:
-        self.workload.observe(energy, stddev, parameters, gradient_norm=math.sqrt(gradient.dot(gradient)))
+        self.stream.observe(energy, stddev, parameters, gradient_norm=math.sqrt(gradient.dot(gradient)))
         return energy, gradient, errors

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparseObservable
 
     from runner.declare.config import RunConfig
-    from runner.run.objective import Workload
+    from runner.run.objective import JobStream
 
 MAX_PROJECTED_QUBITS = 12
 """Largest circuit whose all-zeros projector is written as a sum of Pauli strings."""
@@ -39,8 +39,8 @@ class Overlap:
     """Parameters a and b side by side, shape (B, 2P), to probabilities, shape (B,)."""
 
     @classmethod
-    def of(cls, circuit: QuantumCircuit, bench: Bench, workload: Workload) -> Overlap:
-        """The overlap of states of a logical circuit, every call being a job of `workload`.
+    def of(cls, circuit: QuantumCircuit, bench: Bench, stream: JobStream) -> Overlap:
+        """The overlap of states of a logical circuit, every call being a job of `stream`.
 
         From Sampler shots where energies are sampled too; where they are exact, so is this.
         """
@@ -49,12 +49,12 @@ class Overlap:
             fitted = bench.fit(both)
             kept = _kept(both, fitted)
             observable = all_zeros(fitted, circuit.num_qubits)
-            return cls(lambda values: workload.estimate((fitted, observable, values[:, kept]))[0].data.evs)
+            return cls(lambda values: stream.estimate((fitted, observable, values[:, kept]))[0].data.evs)
         measured = bench.fit(both.measure_all(inplace=False))
         kept = _kept(both, measured)
 
         def zeros(values: np.ndarray) -> np.ndarray:
-            bits = workload.sample((measured, values[:, kept]))[0].data.meas
+            bits = stream.sample((measured, values[:, kept]))[0].data.meas
             shares: np.ndarray = (bits.array == 0).all(axis=-1).mean(axis=-1)
             return shares
 

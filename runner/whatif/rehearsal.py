@@ -23,7 +23,7 @@ from runner.optimizer.nft import NFT
 from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import Record
 from runner.run.context import Lab
-from runner.run.objective import Workload
+from runner.run.objective import JobStream
 from runner.whatif.usual import usual_evaluations
 
 REHEARSED = 400
@@ -285,7 +285,7 @@ class Notes(Record):
         del workload, index, digest
 
     def total(self) -> Tally:
-        """All workloads together; `end` is the last event of all."""
+        """All streams together; `end` is the last event of all."""
         total = Tally()
         for tally in self.tallies.values():
             total.add(tally)
@@ -311,19 +311,19 @@ class RehearsalLab(ForecastLab):
         self._usual = usual
         self._left = ALL_REHEARSED
 
-    def minimize(self, workload: Workload, optimizer: Any, **more: Any) -> OptimizerResult:
+    def minimize(self, stream: JobStream, optimizer: Any, **more: Any) -> OptimizerResult:
         """Minimize, and again from the start as long as there are evaluations and steps left."""
         notes = self.record
         assert isinstance(notes, Notes)
-        tally = notes.tallies[workload.name]
-        more["energy"] = more.get("energy") or self.objective(workload, optimizer=optimizer)
+        tally = notes.tallies[stream.name]
+        more["energy"] = more.get("energy") or self.objective(stream, optimizer=optimizer)
         budget = self._budget(optimizer, more["energy"], more.get("start"))
         rehearsed = min(budget or REHEARSED, REHEARSED, max(self._left, SHORTEST))
-        notes.mark_at[workload.name] = tally.evaluations + rehearsed / 2
-        notes.marks.pop(workload.name, None)
-        found, evaluations = self._use_up(workload, optimizer, rehearsed, **more)
+        notes.mark_at[stream.name] = tally.evaluations + rehearsed / 2
+        notes.marks.pop(stream.name, None)
+        found, evaluations = self._use_up(stream, optimizer, rehearsed, **more)
         self._left -= evaluations
-        half = notes.marks.get(workload.name)
+        half = notes.marks.get(stream.name)
         if budget is None:
             self.bounded = False
         elif half and budget > rehearsed and tally.evaluations > half.evaluations and not found.resumable:
@@ -352,16 +352,16 @@ class RehearsalLab(ForecastLab):
         return usual if self._usual else budget
 
     def _use_up(
-        self, workload: Workload, optimizer: OptimizerConfig, budget: int, **more: Any
+        self, stream: JobStream, optimizer: OptimizerConfig, budget: int, **more: Any
     ) -> tuple[OptimizerResult, int]:
         declared = replace(optimizer, target_energy=None, max_evaluations=budget)
-        workload.pursue(more["energy"])
-        known, proposed = workload.candidates, workload.candidates
+        stream.pursue(more["energy"])
+        known, proposed = stream.candidates, stream.candidates
         evaluations = steps = 0
         while True:
-            workload.candidates = list(known)
-            found = super().minimize(workload, declared, **more)
-            workload.candidates = proposed = workload.candidates if found.evaluations else proposed
+            stream.candidates = list(known)
+            found = super().minimize(stream, declared, **more)
+            stream.candidates = proposed = stream.candidates if found.evaluations else proposed
             evaluations += found.evaluations
             steps += found.iterations
             left: dict[str, Any] = {"max_evaluations": budget - evaluations}

@@ -44,7 +44,7 @@ def test_overlaps_are_those_of_the_state_vectors(
         StopFlag() as stop,
         preparation.lab(Record(journal), stop) as lab,
     ):
-        found = Overlap.of(ansatz, lab, lab.workload("overlap"))(first, second)
+        found = Overlap.of(ansatz, lab, lab.stream("overlap"))(first, second)
 
     noise = 0.1 if backend == "generic" else 0.0
     assert found == pytest.approx(expected, abs=tolerance + noise)

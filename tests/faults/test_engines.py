@@ -13,7 +13,7 @@ import pytest
 from runner import compose, resume, run
 from runner.__main__ import main
 from runner.record import faults
-from runner.run.objective import Workload
+from runner.run.objective import JobStream
 from runner.run.preflight import Preparation
 from runner.sweep.entry import resume_sweep, sweep
 from tests.faults.trial import identity
@@ -53,14 +53,14 @@ def test_an_optimizer_that_throws_in_the_middle_can_go_on(
 ) -> None:
     """What it had evaluated is kept; once it is mended the run ends as if nothing had been."""
     whole = run(compose(*SMALL), directory="whole")
-    honest, calls = Workload.observe, itertools.count(1)
+    honest, calls = JobStream.observe, itertools.count(1)
 
     def throwing(*arguments: Any, **more: Any) -> None:
         honest(*arguments, **more)
         if next(calls) == 5:
             raise ZeroDivisionError("in the middle of a step")
 
-    monkeypatch.setattr(Workload, "observe", throwing)
+    monkeypatch.setattr(JobStream, "observe", throwing)
     broken = run(compose(*SMALL), directory="broken")
 
     assert (broken.status, broken.evaluations) == ("failed", 5)
