@@ -27,7 +27,7 @@ def test_maxcut_energy_is_minus_the_cut(weights):
     declared = choice("hamiltonian", "maxcut", weights=weights)
     values = energies(declared.build())
 
-    edges = declared.weighted_edges()
+    edges = declared.network().pairs
     for index, bits in enumerate(itertools.product((0, 1), repeat=8)):
         assert values[index] == pytest.approx(-cut(edges, bits[::-1]))
 

@@ -136,10 +136,6 @@ class MaxCut(HamiltonianConfig):
         source = network.described if self.graph == "file" else None
         return diagonal([*terms, ("", [], -sum(weight for *_, weight in edges) / 2)], size, source)
 
-    def weighted_edges(self) -> list[Pair]:
-        """All edges with their weights."""
-        return list(self.network().pairs)
-
     def network(self) -> Network:
         """The nodes and all edges with their weights.
 

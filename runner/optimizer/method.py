@@ -296,7 +296,6 @@ class Watch:
         self.best_energy = math.inf
         self.best_parameters: Any = None
         self.last_energy = math.inf
-        self.has_gradient = gradient is not None
         self.standing: Callable[[], Mapping[str, Any]] = dict
         """Where the method stands now: origin of a candidate → parameters (P,); set by the method."""
         self._energy = energy

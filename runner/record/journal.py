@@ -141,6 +141,7 @@ class Journal:
             if self._failure:
                 raise StorageError(self._failure)
             self._waiting.append(line)
+            # A kill may cost what waits here, and a resumed run makes it again; no later line overtakes it.
             if self._hurried < HURRIED:
                 self._write_waiting()
 

@@ -222,6 +222,8 @@ def lasting_places(events: Sequence[Event], *, resumed: bool = False) -> array[i
     kept = array("Q")
     shutting_down = False
     stop = Stop()
+    # An interrupted process still closes its session and measures what it has. The next one repeats the program, which
+    # knows nothing of that, so these facts are left out before the past is compared.
     for place, fact, event in _boundaries(events, resumed=resumed):
         if event is not None:
             if (undone := stop.undone(event, len(kept))) is not None:

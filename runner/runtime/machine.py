@@ -95,7 +95,6 @@ class SessionRecord:
     mode: str
     max_time: float
     interactive_timeout: float
-    opened_at: float
     state: str = OPEN
     accepting: bool = True
     reason: str = "opened"
@@ -215,6 +214,7 @@ class Machine:
             return False
         self.now = instant
         touched: dict[str, Device] = {}
+        # A device takes jobs when all of the instant has happened, or who gets it would depend on the order of entries.
         while coming == instant:
             device = self._happen(heapq.heappop(self._agenda))
             touched[device.name] = device
@@ -277,9 +277,7 @@ class Machine:
             )
         patience = plan.interactive(mode) if interactive_timeout is None else interactive_timeout
         device = self.device(device_name)
-        session = SessionRecord(
-            session_id, device, mode, limit if max_time is None else max_time, patience, self.now
-        )
+        session = SessionRecord(session_id, device, mode, limit if max_time is None else max_time, patience)
         self.sessions[session_id] = session
         self._enter(session, OPEN, "opened")
         self._start_idle_timer(session, plan.auto_close)

@@ -56,6 +56,3 @@ PLANS = {
     )
 }
 """The plans that are known by name: 1.60 USD/s is 96 a minute, 1.20 is 72, 0.80 is 48."""
-
-PLAN_LIMITS = PLANS
-"""The same, under the name that configuration uses."""

@@ -438,6 +438,7 @@ def _broadcast(observables: tuple[int, ...], batch: tuple[int, ...]) -> tuple[in
 
 
 def _pub_seed(seed: int, number: int) -> int:
+    # the first has the job's own, so that a job of one PUB is seeded by the number that is recorded
     return seed if number == 0 else derive_seed(seed, "pub", number)
 
 

@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 def derive_seed(run_seed: int, workload: str, index: int) -> int:
     """Return the seed of the `index`-th job of `workload`: 63 bits, never 0 (Aer ignores a zero seed)."""
+    # from a hash, not drawn from one generator: workloads run in threads, and a resumed run asks for some jobs only
     digest = blake2b(f"{run_seed}|{workload}|{index}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 1) or 1
 

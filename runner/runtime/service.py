@@ -92,7 +92,6 @@ class LocalRuntimeService:
         self.queue_delay = as_delay(queue_delay)
         self.price_per_second = (prices or {}).get(self.plan.name, self.plan.price_per_second)
         self.interactive_timeout = interactive_timeout
-        self.reproducible = seed is not None
         self.seed = secrets.randbits(63) if seed is None else seed
         self.recall = recall
         self.keep_results = keep_results

@@ -30,6 +30,8 @@ class Payload(Protocol):
 
     settled: bool
     """Whether it is known what the job returns."""
+    completion: Told | None
+    """That it is over, on its way to whoever listens."""
 
     def resolve(self) -> None:
         """Find out what the job returns; blocks while another thread does so."""
@@ -112,6 +114,8 @@ class Timeline:
         latency: Callable[[Job], float],
     ) -> None:
         self.clock = clock
+        # Who tells facts (`_emitting`) may take this lock, because a listener may ask the service something; who holds
+        # it never begins to tell. A simulation, under its job's own guard, waits for neither.
         self.lock = threading.Lock()
         self.machine: Machine
         self._on_event = on_event
@@ -149,7 +153,8 @@ class Timeline:
         if self._on_event is not None:
             fact = Told(event, what)
             if event is JobCompleted:
-                what.payload.completion = fact
+                payload: Payload = what.payload
+                payload.completion = fact
             self._outbox.append(fact)
 
     def deliver(self, upto: Told | None = None) -> None:
@@ -181,7 +186,8 @@ class Timeline:
                     self._inside = False
                 if upto is None or upto.delivered:
                     return
-                blocking = outbox[0].what.payload
+                blocking: Payload = outbox[0].what.payload
+            # not under `_emitting`: a simulation may take minutes, and others have facts to tell meanwhile
             blocking.resolve()
 
     # -- acting and looking -----------------------------------------------------------------------------
@@ -362,6 +368,8 @@ class Timeline:
     def _pump(self, me: _Waiter | None) -> None:
         """Move time on until somebody may go on, as long as no registered workload is thinking."""
         machine = self.machine
+        # What a thinking workload submits next belongs to this very instant, and the machine cannot go back to it: time
+        # moves on only when all wait, and whoever is woken then is alone until it waits again.
         while self._holder is None:
             first: _Waiter | None = None
             for waiter in self._waiters:
@@ -370,6 +378,7 @@ class Timeline:
                 ):
                     first = waiter
             instant = machine.next_time()
+            # At one instant the machine comes first: what ends there may wake somebody who is before `first` in order.
             if first is not None and (instant is None or first.wake < instant):  # type: ignore[operator]
                 self._grant(first, me)
                 return

@@ -165,11 +165,6 @@ def runs_page(experiment_id: str, view: View = RUNS) -> str:
     return f"/experiments/{experiment_id}/runs?workflowType=machine_learning&viewStateShareKey={view.key}"
 
 
-def charts_page(experiment_id: str, view: View = RUNS) -> str:
-    """The part of the address behind `#` that draws the view's charts."""
-    return f"{runs_page(experiment_id, view)}&compareRunsMode=CHART"
-
-
 def run_page(experiment_id: str, run_id: str) -> str:
     """The part of the address behind `#` that shows one run."""
     return f"/experiments/{experiment_id}/runs/{run_id}"

@@ -252,7 +252,6 @@ class Notes(Record):
         self.longest_job = 0.0
         self.longest_session = 0.0
         self.end = 0.0
-        self.recalled = 0
         self._started: dict[str, float] = {}
         self._lock = threading.Lock()
 

@@ -94,6 +94,8 @@ class StageBuilder:
     def zz(self, first: int, second: int, angle: Angle) -> None:
         """Append exp(-i angle/2 ZZ)."""
         stage = self._meet(first, second)
+        # The amplitudes have not moved: a stage keeps its CNOTs as `rows` and `shift` and permutes once, at its end, so
+        # a phase behind them is one of the parity that they would have brought to its qubits.
         mask = stage.rows[first] ^ stage.rows[second]
         stage.phases.append((mask, stage.shift[first] ^ stage.shift[second], angle))
 

@@ -50,7 +50,6 @@ class StateVectorKernel:
     ) -> None:
         program = compile_program(circuit, from_zero=from_zero, layers=fused)
         self.num_qubits = program.num_qubits
-        self._circuit_qubits = circuit.num_qubits
         self._angles = Angles(parameters, program.expressions)
         self._direct = self._angles.simple
         self._integers, self._reals = _packed_program(program, self._angles)
