@@ -12,9 +12,10 @@ from runner.hamiltonian.sector import sector_of
 from runner.optimizer import StopOptimization
 from runner.run.answer import Answer
 from runner.run.experiment import Experiment
-from runner.run.objective import Objective, Term, check_optimizer
+from runner.run.objective import Objective, Term
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
+from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner.declare.checks import nearest, require_number
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
-from runner.run.objective import Term, check_optimizer
+from runner.run.objective import Term
 from runner.run.problem import Problem, chosen_gradient
 from runner.run.results import Outcome
+from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig

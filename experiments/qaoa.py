@@ -12,9 +12,9 @@ from runner.declare.estimator import MAX_SHOTS
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED
 from runner.run.experiment import Experiment
-from runner.run.objective import check_circuits, common_frequencies
 from runner.run.problem import fit
 from runner.run.results import Outcome
+from runner.run.suitability import check_circuits, common_frequencies
 
 if TYPE_CHECKING:
     import numpy as np

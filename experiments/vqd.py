@@ -13,9 +13,10 @@ from runner.errors import ConfigError
 from runner.hamiltonian.sector import levels, number_of_states, sector_of
 from runner.run.answer import Answer
 from runner.run.experiment import Experiment
-from runner.run.objective import Term, check_optimizer
+from runner.run.objective import Term
 from runner.run.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
 from runner.run.results import Outcome
+from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
     import numpy as np

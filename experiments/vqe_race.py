@@ -10,8 +10,8 @@ from runner.declare.composer import choice, named_choice
 from runner.errors import ConfigError
 from runner.optimizer import OptimizerConfig
 from runner.run.experiment import Experiment
-from runner.run.objective import check_optimizer
 from runner.run.results import Outcome
+from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 import tomllib
@@ -114,6 +115,63 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     found = circles({name: first_party(path) for name, path in MODULES.items()})
 
     assert not found, "\n".join("a circle of imports: " + ", ".join(part) for part in found)
+
+
+@cache
+def floors() -> dict[str, tuple[list[str], set[str]]]:
+    """The table of docs/architecture.md, from the lowest room up: first name → (all names, what it may import)."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    _, _, table = text.partition("## Who may import whom")
+    rows = [line.split("|") for line in table.partition("\n## ")[0].splitlines() if line.startswith("| `")]
+    named = [(re.findall(r"`(\S+?)`", row[1]), set(re.findall(r"`(\S+?)`", row[3]))) for row in rows]
+    return {names[0]: (names, allowed) for names, allowed in named}
+
+
+@cache
+def floor_of(module: str) -> str | None:
+    """The row that a module is in, by the longest name that it begins with; None for the root and its `__main__`."""
+    place = module.removeprefix("runner.").replace(".", "/")
+    fitting = [
+        (len(name), first)
+        for first, (names, _) in floors().items()
+        for name in names
+        if place == name or place.startswith(f"{name}/")
+    ]
+    return max(fitting)[1] if fitting else None
+
+
+def test_a_room_may_import_rooms_below_it_only() -> None:
+    """The table is in order, so rooms cannot need each other."""
+    seen: set[str] = set()
+    for first, (_, allowed) in floors().items():
+        assert allowed <= seen, f"{first} stands above {allowed - seen}"
+        seen.add(first)
+
+
+def test_every_module_is_in_a_room() -> None:
+    """The root holds the package itself, `__main__` and the errors; rooms that are gone leave the table."""
+    homeless = {name for name in MODULES if floor_of(name) is None}
+    names = {name for names, _ in floors().values() for name in names}
+
+    assert homeless == {"runner", "runner.__main__"}
+    assert {name for name in names if not list(ROOT.glob(f"runner/{name}*"))} == {"experiments"}
+
+
+def test_modules_import_what_their_room_may() -> None:
+    """Imports inside functions count; the first three rows are open to everybody above."""
+    table = floors()
+    everybody = set(list(table)[:3])
+    wrong = []
+    for name, path in MODULES.items():
+        own = floor_of(name)
+        if own is None:
+            continue
+        allowed = everybody | {own} | table[own][1]
+        wrong += [
+            f"{name} imports {other}" for other in sorted(first_party(path)) if floor_of(other) not in allowed
+        ]
+
+    assert not wrong, "\n".join(wrong)
 
 
 HEAVY = {

@@ -35,9 +35,9 @@ from runner.record.events import (
     RunStarted,
 )
 from runner.record.journal import Journal
+from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
-from runner.run.log import log_file
 from runner.run.preflight import Preparation
 from runner.run.progress import Progress, summary
 from runner.run.results import Outcome, RunResult

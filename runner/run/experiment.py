@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from runner.run.objective import check_optimizer
+from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig

@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner import engine
-from runner.errors import ConfigError, NumericalError
-from runner.optimizer import OptimizerConfig
+from runner.errors import NumericalError
 from runner.record.events import Evaluation, Iteration
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.run.shots import ShotChoice, highest_variance, with_shots
+from runner.run.suitability import common_frequencies
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
     from qiskit.primitives.containers import ObservablesArrayLike
 
-    from runner.declare.config import RunConfig
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
@@ -170,69 +168,6 @@ class Term:
     """In the circuit's layout."""
     weight: float = 1.0
     """In the Hamiltonian's unit, where the observable has none."""
-
-
-def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | None]:
-    """For each parameter, in order, the positive frequencies [1/rad] of expectation values in any of the circuits.
-
-    None where they cannot be known; see `runner.engine.frequencies`.
-    """
-    found = zip(*(engine.classify(circuit).frequencies.values() for circuit in circuits), strict=True)
-    return [
-        None if None in sets else tuple(sorted({value for own in sets if own for value in own}))
-        for sets in found
-    ]
-
-
-def check_optimizer(optimizer: OptimizerConfig, config: RunConfig, *circuits: QuantumCircuit) -> None:
-    """Refuse an optimizer that does not fit the declared estimator, or energies in these circuits.
-
-    Raises:
-        ConfigError: naming the setting or the parameter, and what to type instead.
-    """
-    check_differences(optimizer, config.gradient, sampled=config.estimator.precision != 0)
-    check_circuits(optimizer, *circuits)
-
-
-def check_differences(optimizer: Any, gradient: str, *, sampled: bool) -> None:
-    """Refuse to differentiate noise: energies with a standard error σ, h apart, give a slope with σ/(√2 h).
-
-    Raises:
-        ConfigError: naming what can be done instead.
-    """
-    if not optimizer.uses_gradient:
-        return
-    if optimizer.uses_hessian and (sampled or gradient == "spsa"):
-        why = "the estimator samples" if sampled else "gradient=spsa draws them at random"
-        raise ConfigError(
-            f"{optimizer.name} takes differences of gradients, and {why}; "
-            f"use {'estimator=exact, or adam' if sampled else 'gradient=parameter_shift'}",
-            key="optimizer",
-        )
-    if sampled and gradient == "none":
-        step = optimizer.difference_step
-        raise ConfigError(
-            f"none takes differences over {step:g} rad, which make {1 / (2**0.5 * step):.0f} σ of a standard error σ; "
-            "use gradient=parameter_shift, or cobyla",
-            key="gradient",
-        )
-
-
-def check_circuits(optimizer: OptimizerConfig, *circuits: QuantumCircuit) -> None:
-    """Refuse an optimizer that does not fit the parameters of these circuits, or how energies depend on them.
-
-    Raises:
-        ConfigError: naming the setting or the parameter, and what to type instead.
-    """
-    for circuit in circuits:
-        optimizer.check(circuit.num_parameters)
-        if optimizer.uses_fidelity and (words := engine.classify(circuit).in_words):
-            raise ConfigError(
-                f"{optimizer.name} measures overlaps of states, and this circuit {words}; take a unitary one, or spsa",
-                key="optimizer",
-            )
-        if optimizer.uses_frequencies:
-            optimizer.check_frequencies(common_frequencies(circuit), list(engine.names_of(circuit)))
 
 
 class EnergyFunction(Protocol):

@@ -11,8 +11,8 @@ from io import RawIOBase
 from pathlib import Path
 
 from runner.errors import StorageError
+from runner.record.logfile import LogFile
 from runner.record.redaction import RedactingFormatter
-from runner.run.log import LogFile
 from runner.tracking.config import TrackingConfig
 from runner.tracking.report import SyncReport, UploadState, report_of
 from runner.tracking.store import StoreError, is_server, load
