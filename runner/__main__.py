@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from runner.cli.verb import CommandLine
 from runner.display.stream import Reader, readers
 from runner.errors import Interrupted, RunnerError
 
@@ -36,7 +37,7 @@ def _main(arguments: list[str], output: Reader) -> int:
             printing = any(flag.prints and flag.key in line.flags for flag in verb.flags)
             output.forgiving = verb.beside and not (printing or line.wants_help)
             output.clean = not verb.data and "cfg" not in line.flags  # which holds no secret
-            code = _help(line.arguments) if line.wants_help else module(line.verb).main(line)
+            code = _help(line) if line.wants_help else module(line.verb).main(line)
             output.flush()
             return code
     except Interrupted as error:
@@ -54,10 +55,10 @@ def _main(arguments: list[str], output: Reader) -> int:
         return 1
 
 
-def _help(words: list[str]) -> int:
-    from runner.cli.manual import help_on
+def _help(line: CommandLine) -> int:
+    from runner.cli.search import help_on
 
-    print(help_on(words))
+    print(help_on(line.arguments, line.config_dirs))
     return 0
 
 

@@ -6,5 +6,5 @@ VERBS = (
 )  # fmt: skip
 """Modules of this folder that are verbs, in the order of `--help`; each has `VERB` and `main(line)`."""
 
-SHARED = ("completion", "composed", "line", "manual", "verb")
+SHARED = ("completion", "composed", "line", "manual", "search", "verb")
 """The others."""

@@ -11,6 +11,7 @@ from typing import Protocol, cast
 
 from runner.cli import VERBS
 from runner.cli.verb import CONFIG_DIR, HELP, CommandLine, Flag, Verb
+from runner.declare.aliases import word_meant
 from runner.declare.checks import nearest, shorten
 from runner.declare.hydra_support import refuse_flag
 from runner.errors import ConfigError
@@ -53,9 +54,10 @@ def read(arguments: Sequence[str]) -> CommandLine:
     line = CommandLine(arguments=words)
     if any(name == HELP.name for _, name, _ in typed):
         line.flags.add(HELP.key)
+        line.config_dirs = [value for _, name, value in typed if name == CONFIG_DIR.name]
         return line
     if words and "=" not in words[0] and not words[0].startswith("~"):
-        line.verb = _verb_named(words.pop(0))
+        line.verb = _verb_named(words.pop(0), *words[:1])
     verb = module(line.verb).VERB
     for spelling, name, value in typed:
         _take(line, verb, spelling, name, value)
@@ -104,14 +106,20 @@ def _flag(spelling: str, likely: str) -> Flag:
     raise ConfigError(f"unknown flag{nearest(spelling, known)}", key=spelling)
 
 
-def _verb_named(word: str) -> str:
+def _verb_named(word: str, *following: str) -> str:
     """The verb that is meant, in whatever letters.
+
+    Args:
+        word: what is typed for it.
+        following: the word after it.
 
     Raises:
         ConfigError: there is none.
     """
     if word.lower() not in VERBS:
-        raise ConfigError(f"unknown verb{nearest(word.lower(), VERBS)}", key=word)
+        typed = word_meant(word, *following)
+        told = f"; type python -m runner {typed}" if typed else nearest(word.lower(), VERBS)
+        raise ConfigError(f"unknown verb{told}", key=shorten(word, 60))
     return word.lower()
 
 
@@ -172,6 +180,13 @@ def _sort_words(line: CommandLine, verb: Verb) -> None:
         is_path = verb.path and (not SETTING.match(word) or os.path.lexists(word))
         (line.paths if is_path else line.settings).append(word)
     for word in line.settings:
+        if (
+            verb.settings is None
+            and "=" not in word
+            and not word.startswith("~")
+            and (typed := word_meant(word))
+        ):
+            raise ConfigError(f"has no value; type {typed}", key=shorten(word, 60))
         key = word.lstrip("+~").partition("=")[0]
         if verb.settings is not None and not {key, key.partition(".")[0]} & {*verb.settings}:
             known = f"it has {', '.join(verb.settings)}" if verb.settings else "leave it out"

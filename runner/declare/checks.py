@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 from runner.errors import ConfigError
@@ -49,12 +50,18 @@ def require_positive(key: str, value: float) -> None:
 def nearest(name: str, known: Iterable[str]) -> str:
     """`; did you mean 'x'? (available: …)` for a name that is not among the known ones."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    same = [candidate for candidate in known if plain(candidate) == plain(name)]
+    close = same or difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     close.sort(
         key=lambda candidate: sorted(candidate) != sorted(name)
     )  # two letters swapped is the likeliest slip
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} (available: {shorten(', '.join(known), 110)})"
+
+
+def plain(word: str) -> str:
+    """A name without case, dashes and underscores: L-BFGS-B and l_bfgs_b are the same."""
+    return re.sub(r"[\W_]+", "", word).lower()
 
 
 def shorten(text: object, width: int) -> str:

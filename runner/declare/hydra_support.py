@@ -57,7 +57,7 @@ def _refused(what: str, why: str, instead: str, *usual: object) -> Feature:
 
 
 FLAGS = (
-    _works("--help, -h", "the manual, read off the schemas; `--help GROUP` one group, `VERB --help` one verb"),
+    _works("--help, -h", "the manual; `--help WORD` the page of a group, verb or choice, or what concerns it"),
     _works("--hydra-help", "this table"),
     _works("--version", "the runner's version"),
     _works("--cfg, -c", "`job`, `hydra` or `all`; with `-m` every combination; nothing runs"),

@@ -7,7 +7,6 @@ into a `ConfigError` here, and what it would silently accept is refused.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import os
 import re
 import sys
@@ -17,7 +16,8 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.declare.checks import nearest, shorten
+from runner.declare.aliases import choice_meant, key_meant
+from runner.declare.checks import nearest, plain, shorten
 from runner.declare.config import CONF, GROUPS
 from runner.declare.hydra_support import PAGE, check_file, refuse_key
 from runner.declare.overrides import Override, Overrides
@@ -255,6 +255,10 @@ def check_choices(overrides: Overrides, options: Callable[[str], list[str]]) -> 
         if not isinstance(value, str):
             raise ConfigError(f"takes one choice, got {shorten(str(value), 40)}; name one", key=group)
         known = options(group)
+        if value not in known and (
+            typed := choice_meant(group, value, {name: options(name) for name in GROUPS})
+        ):
+            raise ConfigError(f"{shorten(value, 40)!r} not found; type {typed}", key=group)
         if not CHOICE.fullmatch(value):
             raise ConfigError(
                 f"{shorten(value, 40)!r} is no choice; a name matches [a-z0-9_-]+{nearest(value, known)}",
@@ -387,12 +391,42 @@ def _unknown(key: str, error: Exception) -> str:
         if parent is not None and OmegaConf.is_dict(parent)
         else _fields_of(error)
     )
-    if not known or difflib.get_close_matches(name, known, n=1, cutoff=0.6):
-        return f"unknown key{nearest(name, known)}" if known else "unknown key"
+    same = [item for item in known if plain(item) == plain(name)]
+    if same:
+        return f"unknown key; did you mean {same[0]!r}?"
+    typed = key_meant(key)
+    if (
+        typed
+        and typed.partition(".")[0] in (key.partition(".")[0], typed)
+        and typed.rpartition(".")[2] not in known
+    ):
+        typed = ""  # the choice that is made lacks it
+    if typed:
+        return f"unknown key; type {typed}=…{_choices_with(key)}"
     deeper = [path for path in _paths(parent) if path.rpartition(".")[2] == name]
     if deeper:
         return f"unknown key; did you mean {deeper[0]!r}?"
-    return f"unknown key{nearest(name, known)}"
+    if owners := _choices_with(key):
+        return f"unknown key{owners}"
+    return f"unknown key{nearest(name, known)}" if known else "unknown key"
+
+
+def _choices_with(key: str) -> str:
+    """`; optimizer.alpha is a key of spsa, qn_spsa`: which schemas have a key that those chosen lack."""
+    from runner.declare.registry import registered
+
+    group, _, name = key.rpartition(".")
+    owners = [
+        (f"{part}.{name}", schema)
+        for part, schemas in registered().items()
+        for schema, cls in schemas.items()
+        if group in ("", part) and name != "name" and name in {item.name for item in fields(cls)}
+    ]
+    keys = list(dict.fromkeys(full for full, _ in owners))
+    schemas = shorten(", ".join(schema for _, schema in owners), 70)
+    return (
+        f"; {' and '.join(keys)} {'are keys' if len(keys) > 1 else 'is a key'} of {schemas}" if owners else ""
+    )
 
 
 def _fields_of(error: Exception) -> list[str]:
