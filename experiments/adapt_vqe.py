@@ -35,7 +35,7 @@ USUAL_SHARE, USUAL_THRESHOLD = 0.33, 1e-2
 
 
 @dataclass(frozen=True)
-class Pool:
+class OperatorPool:
     """What the ansatz may grow by."""
 
     hamiltonian: SparsePauliOp
@@ -66,7 +66,7 @@ class AdaptVqe(Experiment):
         require_integer("experiment.max_operators", self.max_operators, 1, 1000)
         require_positive("experiment.threshold", self.threshold)
 
-    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Pool:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> OperatorPool:  # noqa: ARG002
         """The pool.
 
         Raises:
@@ -85,9 +85,9 @@ class AdaptVqe(Experiment):
                 key=f"optimizer.{fixed[0]}",
             )
         check_optimizer(config.optimizer, config, evolved(hamiltonian, list(generators.values())))
-        return Pool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
+        return OperatorPool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
 
-    def usual(self, prepared: Pool) -> AdaptVqe:
+    def usual(self, prepared: OperatorPool) -> AdaptVqe:
         """Grown by a third of the pool at a threshold of 0.01, by more where it is lower; then no gradient is left."""
         share = min(1.0, USUAL_SHARE * (USUAL_THRESHOLD / self.threshold) ** 0.15)
         enough = max(1, round(share * len(prepared.generators)))
@@ -98,7 +98,7 @@ class AdaptVqe(Experiment):
         """Grow, minimize from where the last minimum was, and look at the pool's gradients again."""
         import numpy as np
 
-        pool: Pool = lab.prepared
+        pool: OperatorPool = lab.prepared
         stream, scout = lab.stream("adapt"), lab.stream("pool")
         labels = list(pool.generators)
         chosen: list[str] = []
@@ -146,17 +146,17 @@ class AdaptVqe(Experiment):
             table=lab.table,
         )
 
-    def grown(self, pool: Pool, chosen: list[str]) -> QuantumCircuit:
+    def grown(self, pool: OperatorPool, chosen: list[str]) -> QuantumCircuit:
         """The ansatz of the operators chosen so far."""
         return evolved(pool.hamiltonian, [pool.generators[label] for label in chosen])
 
-    def term(self, lab: Lab, pool: Pool, chosen: list[str]) -> Term:
+    def term(self, lab: Lab, pool: OperatorPool, chosen: list[str]) -> Term:
         """The energy in that ansatz."""
         circuit = lab.fit(self.grown(pool, chosen))
         return Term(circuit, _placed(pool.hamiltonian, circuit))
 
     def gradients(
-        self, lab: Lab, scout: JobStream, pool: Pool, chosen: list[str], point: np.ndarray
+        self, lab: Lab, scout: JobStream, pool: OperatorPool, chosen: list[str], point: np.ndarray
     ) -> np.ndarray:
         """∂E/∂θ of every operator of the pool appended to the ansatz at θ = 0, as one job.
 
@@ -178,7 +178,7 @@ class _GrownAdaptVqe(AdaptVqe):
     enough: int
 
     def gradients(
-        self, lab: Lab, scout: JobStream, pool: Pool, chosen: list[str], point: np.ndarray
+        self, lab: Lab, scout: JobStream, pool: OperatorPool, chosen: list[str], point: np.ndarray
     ) -> np.ndarray:
         """Those of the pool, by the same job, until it has grown enough."""
         found = super().gradients(lab, scout, pool, chosen, point)

@@ -28,7 +28,7 @@ MAX_STEPS = 10_000
 
 
 @dataclass(frozen=True)
-class Evolution:
+class DeclaredEvolution:
     """What is evolved, and what is looked at."""
 
     hamiltonian: SparsePauliOp
@@ -89,7 +89,7 @@ class Dynamics(Experiment):
         """Numbers of steps after which the observables are looked at."""
         return list(range(0, self.steps + 1, self.every))
 
-    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Evolution:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> DeclaredEvolution:  # noqa: ARG002
         """Initial state, observables and the exact solution.
 
         Raises:
@@ -114,7 +114,7 @@ class Dynamics(Experiment):
         observables = [self.observable(index, name, hamiltonian) for index, name in enumerate(names)]
         times = [self.total_time * moment / self.steps for moment in self.moments]
         exact = exact_values(hamiltonian, bits, observables, times) if qubits <= MAX_EXACT_QUBITS else None
-        return Evolution(hamiltonian, bits, start, names, observables, exact)
+        return DeclaredEvolution(hamiltonian, bits, start, names, observables, exact)
 
     def observable(self, index: int, name: str, hamiltonian: SparsePauliOp) -> SparsePauliOp:
         """The operator of a declared observable.
@@ -140,7 +140,7 @@ class Dynamics(Experiment):
 
     def run(self, lab: Lab) -> Outcome:
         """One job per moment; one row with every observable, its exact value and the largest error."""
-        evolution: Evolution = lab.prepared
+        evolution: DeclaredEvolution = lab.prepared
         stream = lab.stream("dynamics")
         pub = self.carried_on(lab, evolution)
         for number, moment in enumerate(self.moments):
@@ -161,7 +161,7 @@ class Dynamics(Experiment):
             table=lab.table,
         )
 
-    def carried_on(self, lab: Lab, evolution: Evolution) -> Callable[[int], tuple[Any, ...]]:
+    def carried_on(self, lab: Lab, evolution: DeclaredEvolution) -> Callable[[int], tuple[Any, ...]]:
         """What gives the PUB after so many steps: the last state carried on, where that can be, or all of them."""
         from qiskit import QuantumCircuit
 
@@ -181,7 +181,7 @@ class Dynamics(Experiment):
 
         return from_start
 
-    def evolved(self, evolution: Evolution, steps: int) -> QuantumCircuit:
+    def evolved(self, evolution: DeclaredEvolution, steps: int) -> QuantumCircuit:
         """The initial state after this many Trotter steps."""
         from qiskit.circuit.library import PauliEvolutionGate
         from qiskit.synthesis import LieTrotter, SuzukiTrotter

@@ -29,7 +29,7 @@ MAX_VALUES = 100_000
 
 
 @dataclass(frozen=True)
-class Request:
+class DeclaredPub:
     """One Estimator PUB and how its observables were declared."""
 
     circuit: QuantumCircuit
@@ -68,7 +68,7 @@ class Estimation(Experiment):
         _check_nested("experiment.observables", self.observables, _check_observable)
         _check_nested("experiment.parameter_values", self.parameter_values, require_number)
 
-    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Request:  # noqa: ARG002
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> DeclaredPub:  # noqa: ARG002
         """The PUB, its parts checked against each other.
 
         Raises:
@@ -114,7 +114,7 @@ class Estimation(Experiment):
         if backend.planner is not None:
             plan = backend.planner.estimator_plan(fitted, observables)
             plan.require(exact=config.estimator.precision == 0)
-        return Request(fitted, observables, np.array(names).reshape(shape), values)
+        return DeclaredPub(fitted, observables, np.array(names).reshape(shape), values)
 
     def _check_start(self, config: RunConfig) -> None:
         """Refuse a declared start that the parameter sets would replace."""
@@ -148,7 +148,7 @@ class Estimation(Experiment):
         """One job; one row per expectation value."""
         import numpy as np
 
-        request: Request = lab.prepared
+        request: DeclaredPub = lab.prepared
         stream = lab.stream("estimation")
         data = stream.estimate((request.circuit, request.observables, request.values))[0].data
         evs, stds = np.asarray(data.evs), np.asarray(data.stds)

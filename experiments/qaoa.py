@@ -83,7 +83,7 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Task:
+class SampledCost:
     """What is sampled, and what a bitstring costs."""
 
     circuit: QuantumCircuit
@@ -116,7 +116,7 @@ class Qaoa(Experiment):
         """None of them follows a gradient: samples have none."""
         return []
 
-    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Task:
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> SampledCost:
         """The measured circuit and the cost function.
 
         Raises:
@@ -141,11 +141,11 @@ class Qaoa(Experiment):
                 key="optimizer",
             )
         check_circuits(config.optimizer, circuit)
-        return Task(circuit, cost)
+        return SampledCost(circuit, cost)
 
     def run(self, lab: Lab) -> Outcome:
         """Minimize the cost, then sample once more at the best angles and report what was measured there."""
-        task: Task = lab.prepared
+        task: SampledCost = lab.prepared
         stream = lab.stream("qaoa")
         search = Search(task, stream, self.cvar, self.shots)
         found = lab.minimize(stream, lab.config.optimizer, energy=search)
@@ -215,7 +215,7 @@ class Search:
     value_and_gradient: Gradient | None = None
     """Samples have no gradient."""
 
-    def __init__(self, task: Task, stream: JobStream, cvar: float, shots: int | None) -> None:
+    def __init__(self, task: SampledCost, stream: JobStream, cvar: float, shots: int | None) -> None:
         self.lowest = math.inf
         """Lowest cost of any bitstring seen."""
         self.last: tuple[np.ndarray, np.ndarray]

@@ -38,7 +38,7 @@ HARMLESS = {
 
 
 @dataclass(frozen=True)
-class Request:
+class JobRequest:
     """What POST /jobs asks for, beside the program's own parameters."""
 
     mode: Session | LocalBackend
@@ -83,7 +83,7 @@ class Programs:
         """The programs there are."""
         return list(self._run)
 
-    def submit(self, program: str, params: dict[str, Any], request: Request) -> Submission:
+    def submit(self, program: str, params: dict[str, Any], request: JobRequest) -> Submission:
         """Submit a job.
 
         Raises:
@@ -103,13 +103,13 @@ class Programs:
 
     # -- service-side primitives ------------------------------------------------------------------------
 
-    def _estimator(self, params: dict[str, Any], request: Request) -> Submission:
+    def _estimator(self, params: dict[str, Any], request: JobRequest) -> Submission:
         options, notes = self._options(params, request, EstimatorV2)
         primitive = EstimatorV2(mode=request.mode, options=options, workload=request.workload)
         primitive.admit = require_finite
         return _legacy(primitive.run(self._pubs(params, "estimator", primitive.options.default_shots)), notes)
 
-    def _sampler(self, params: dict[str, Any], request: Request) -> Submission:
+    def _sampler(self, params: dict[str, Any], request: JobRequest) -> Submission:
         options, notes = self._options(params, request, SamplerV2)
         primitive = SamplerV2(mode=request.mode, options=options, workload=request.workload)
         primitive.admit = require_finite
@@ -126,7 +126,7 @@ class Programs:
         return pubs
 
     def _options(
-        self, params: dict[str, Any], request: Request, primitive: type
+        self, params: dict[str, Any], request: JobRequest, primitive: type
     ) -> tuple[dict[str, Any], list[str]]:
         """The runtime's options, and a note for each of the client's that has no effect here."""
         given = self._decoder.reading()(params.get("options") or {})
@@ -155,7 +155,7 @@ class Programs:
 
     # -- client-side primitives -------------------------------------------------------------------------
 
-    def _executor(self, params: dict[str, Any], request: Request) -> Submission:
+    def _executor(self, params: dict[str, Any], request: JobRequest) -> Submission:
         from pydantic import ValidationError
         from qiskit_ibm_runtime.quantum_program.params_converters import QUANTUM_PROGRAM_PARAMS_CONVERTERS
 

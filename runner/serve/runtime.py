@@ -34,7 +34,7 @@ from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry, Ledger
 from runner.serve.limits import Limits
 from runner.serve.pace import Pace, PacedClock, StandingClock
-from runner.serve.programs import Programs, Request
+from runner.serve.programs import JobRequest, Programs
 from runner.serve.wire import Decoder, field, not_found, refused, tags
 
 log = logging.getLogger("runner.serve")
@@ -173,7 +173,7 @@ class Runtime:
         private = bool(field(body, "private", bool))
         session_id = field(body, "session_id", str)
         mode = self._mode(session_id, field(body, "backend", str))
-        request = Request(mode, tags(body.get("tags")), limit, program)
+        request = JobRequest(mode, tags(body.get("tags")), limit, program)
         try:
             with self.pace.preparing():
                 self._warm.result()

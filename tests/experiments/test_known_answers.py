@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.adapt_vqe import Pool
+from experiments.adapt_vqe import OperatorPool
 from runner import RunResult, compose, run
 from runner.run.preflight import Preparation
 from tests.choices import choice
@@ -85,7 +85,7 @@ def test_adapt_needs_fewer_parameters_than_uccsd(workdir: Path) -> None:
     result = found("experiment=adapt_vqe")
     pool = Preparation(compose("experiment=adapt_vqe", "tracking=off", "run.figures=false")).prepared
 
-    assert isinstance(pool, Pool)
+    assert isinstance(pool, OperatorPool)
     uccsd = choice("ansatz", "uccsd").build(choice("hamiltonian", "h4").build()).num_parameters
     assert abs(result.error) < CHEMICAL_ACCURACY
     assert len(result.parameters) < uccsd == len(pool.generators)
