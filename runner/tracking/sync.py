@@ -82,6 +82,7 @@ class RunSync:
             raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory") from error
         self._store: Store | None = None
         self._children: dict[str, str] = {}
+        self._next = 0
         self._waiting: list[tuple[int, Point]] = []
         self._patient = live
 
@@ -91,8 +92,8 @@ class RunSync:
         Raises:
             StoreError: the store did not take it; nothing is lost by trying again.
         """
-        for event in self._reader.read():
-            self._waiting += [(event.seq, point) for point in self.translation.feed(event)]
+        self._reader.scan()
+        self._take()
         if not self.translation.started:
             return
         run_id = self._run()
@@ -102,10 +103,27 @@ class RunSync:
             batch = self._waiting[:BATCH]
             self._send(run_id, [point for seq, point in batch if seq >= self.progress.synced])
             del self._waiting[: len(batch)]
+            self._take()
             if self._waiting:
                 self.progress.synced = max(self.progress.synced, self._waiting[0][0])
         self.progress.synced = max(self.progress.synced, len(self._reader.events))
         self._say("uploading")
+
+    def _take(self) -> None:
+        """Translate the next events, until there is enough for one request; the others stay in the journal."""
+        events = self._reader.events
+        while self._next < len(events) and len(self._waiting) < BATCH:
+            event = events[self._next]
+            self._next += 1
+            self._waiting += [(event.seq, point) for point in self.translation.feed(event)]
+
+    def _begin_again(self) -> None:
+        """Translate from the first event, for a store that has nothing of this run."""
+        self.progress.synced, self.progress.fingerprint = 0, ""
+        self.translation, self._next = Translation(), 0
+        self._waiting.clear()
+        self._children.clear()
+        self._take()
 
     def finish(self) -> None:
         """Bring in the rest, and tell the store how the run ended; repeats cost nothing.
@@ -174,7 +192,8 @@ class RunSync:
             name = printable(redact(started.name or started.run_id))[:250]
             run_id = store.create_run(self.identity, name, started.t, labels)
         if run_id != self.progress.run_id:
-            self.progress.run_id, self.progress.synced, self.progress.fingerprint = run_id, 0, ""
+            self.progress.run_id = run_id
+            self._begin_again()
         self.progress.experiment_id = store.experiment_id
         self._store = store
         self._say("uploading")
@@ -214,7 +233,7 @@ class RunSync:
 
     def _before_energies(self) -> bool:
         """Whether to wait for the first energy, which belongs before what its job cost; once, and not for long."""
-        waits = self._patient and self.translation.ended is None
+        waits = self._patient and self.translation.ended is None and self._next == len(self._reader.events)
         self._patient = False
         return waits and not any(point.key.startswith("energy/") for _, point in self._waiting)
 

@@ -17,7 +17,8 @@ from runner.record import faults
 from runner.record.journal import Journal
 from runner.record.redaction import protect
 from runner.tracking import TrackingConfig, reconcile, sync
-from runner.tracking.sync import recorded_config
+from runner.tracking.store import BATCH, StoreError
+from runner.tracking.sync import RunSync, recorded_config
 from tests.journals import told
 from tests.tracking import made
 from tests.tracking.conftest import Tracked
@@ -280,6 +281,56 @@ def test_long_traces_go_in_batches(tracked, tmp_path, request):
     sync(directory)
     (run,) = tracked.of(directory)
 
+    assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(700)]
+
+
+def test_a_long_run_goes_in_pieces_that_are_broken_off(
+    tracked: Tracked, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Wherever a request fails, what follows goes on from there: every value once, and few of them held."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place, evaluations=700)
+    upload = RunSync(directory, tracked.config)
+    broken = 0
+    for _ in range(40):
+        faults.plan("after_request:4:eio")  # after a run is found again, one piece or two
+        try:
+            upload.advance()
+        except StoreError as error:
+            upload.failed(error)
+            broken += 1
+            assert (
+                len(upload._waiting) < BATCH + 700
+            )  # one event, the result, tells the error of each evaluation
+        else:
+            break
+    faults.plan("")
+    upload.finish()
+    (run,) = tracked.of(directory)
+
+    assert broken > 3
+    assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(700)]
+    assert tracked.history(run, "session/clock_seconds") == [(k, 3.0 * k + 2.5) for k in range(700)]
+    assert len(tracked.history(run, "evaluation/error")) == 700
+
+
+def test_a_run_that_is_deleted_while_it_goes_up_is_brought_in_whole(
+    tracked: Tracked, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """It is deleted in MLflow after some pieces, and the store fails once: the new one begins at the first value."""
+    directory = made.whole(tmp_path / request.node.name, *tracked.place, evaluations=700)
+    upload = RunSync(directory, tracked.config)
+    faults.plan("after_request:7:eio")
+    with pytest.raises(StoreError):
+        upload.advance()
+    faults.plan("")
+    (half,) = tracked.of(directory)
+    tracked.client.delete_run(half.info.run_id)
+    upload.failed(StoreError("gone"))
+    upload.finish()
+    (run,) = tracked.of(directory)
+
+    assert 0 < len(tracked.history(half, "energy/value")) < 700
+    assert run.info.run_id != half.info.run_id
     assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(700)]
 
 
