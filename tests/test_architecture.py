@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.subjects import SUBJECTS
+
 ROOT = Path(__file__).resolve().parents[1]
 HOUSE = sorted((ROOT / "runner").rglob("*.py"))
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.py"))
@@ -427,3 +429,23 @@ def test_a_public_class_has_a_name_of_its_own() -> None:
                 homes.setdefault(node.name, []).append(path.relative_to(ROOT).as_posix())
 
     assert {name: found for name, found in homes.items() if len(found) > 1} == {}
+
+
+def test_every_noun_has_its_tests() -> None:
+    """A module has a test module of its name, or stands in tests/subjects.py; what stands there exists."""
+    files = {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+    stems = {Path(name).stem for name in files}
+    listed = {
+        f"runner.{name}".replace("runner.experiments.", "experiments.")
+        for names in SUBJECTS.values()
+        for name in names
+    }
+    nouns = {name for name, path in MODULES.items() if not path.name.startswith("_")}
+
+    def named(module: str) -> bool:
+        *_, room, noun = module.split(".")
+        return f"test_{noun}" in stems or f"test_{room}_{noun}" in stems
+
+    assert {name for name in nouns if not named(name)} - listed == set()
+    assert listed - nouns == set()
+    assert SUBJECTS.keys() - files == set()
