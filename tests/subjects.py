@@ -59,7 +59,7 @@ SUBJECTS = {
     ),
     "test_forecast.py": ("whatif.rehearsal", "whatif.usual"),
     "test_hamiltonian.py": ("hamiltonian.fermion", "hamiltonian.pauli"),
-    "test_help.py": ("cli.manual", "declare.aliases"),
+    "test_help.py": ("cli.manual", "cli.search", "declare.aliases"),
     "test_journal.py": ("record.encoding",),
     "test_main.py": ("cli.completion", "cli.composed", "errors"),
     "test_molecule.py": ("hamiltonian.hydrogen",),

@@ -33,7 +33,7 @@ MOST = 12
 
 
 @dataclass(frozen=True, kw_only=True)
-class Entry:
+class HelpEntry:
     """One thing that can be found."""
 
     typed: str
@@ -121,7 +121,7 @@ def _with_others(choice: str, word: str, composer: Composer) -> Iterator[str]:
         yield from _listed(others, MOST // 2)
 
 
-def _ranked(words: Sequence[str], asked: Sequence[str], composer: Composer) -> Iterator[Entry]:
+def _ranked(words: Sequence[str], asked: Sequence[str], composer: Composer) -> Iterator[HelpEntry]:
     """What answers all of the words, the best first; what a word is called here comes before all else."""
     entries = list(_entries(composer))
     first = [
@@ -137,7 +137,7 @@ def _ranked(words: Sequence[str], asked: Sequence[str], composer: Composer) -> I
     yield from (entry for score, entry in scores if score and entry not in first)
 
 
-def _called(text: str, entries: Sequence[Entry]) -> Entry:
+def _called(text: str, entries: Sequence[HelpEntry]) -> HelpEntry:
     """What is typed so; of several words the first says what it is."""
     names = (text, f"--help {text}", text.partition(" ")[0])
     found = [entry for name in names for entry in entries if _key(entry.typed) == name]
@@ -149,21 +149,21 @@ def _key(typed: str) -> str:
     return typed.partition("=")[0] if "." in typed.partition("=")[0] else typed
 
 
-def _entries(composer: Composer) -> Iterator[Entry]:
+def _entries(composer: Composer) -> Iterator[HelpEntry]:
     """Everything that can be found, the more likely kinds first."""
     for group in GROUPS:
-        yield Entry(typed=f"--help {group}", name=group, does=_group_text(group))
+        yield HelpEntry(typed=f"--help {group}", name=group, does=_group_text(group))
     for verb in verbs().values():
-        yield Entry(typed=verb.name, name=verb.name, does=verb.does)
+        yield HelpEntry(typed=verb.name, name=verb.name, does=verb.does)
     for group in GROUPS:
         for choice, text in choices(group, composer).items():
-            yield Entry(typed=f"{group}={choice}", name=choice, does=text)
+            yield HelpEntry(typed=f"{group}={choice}", name=choice, does=text)
     yield from _keys()
     for verb in verbs().values():
         for flag in verb.flags:
             head = "" if verb.name == "run" else f"{verb.name} "
             value = "|".join(flag.choices) or flag.value
-            yield Entry(typed=f"{head}{flag.name} {value}".rstrip(), name=flag.name, does=flag.does)
+            yield HelpEntry(typed=f"{head}{flag.name} {value}".rstrip(), name=flag.name, does=flag.does)
     yield from _headings()
 
 
@@ -171,7 +171,7 @@ def _group_text(group: str) -> str:
     return next((text for key, _, text in described(RunConfig, "") if key == group), "")
 
 
-def _keys() -> Iterator[Entry]:
+def _keys() -> Iterator[HelpEntry]:
     """Every key once, with the schemas that have it."""
     found: dict[str, tuple[str, list[str]]] = {}
     for key, _, text in described(RunConfig, "", skip=GROUPS):
@@ -183,10 +183,10 @@ def _keys() -> Iterator[Entry]:
     for key, (text, owners) in found.items():
         some = len(owners) < len(registered().get(key.partition(".")[0], owners))
         of = f" [{shorten(', '.join(owners), 60)}]" if some else ""
-        yield Entry(typed=f"{key}=…", name=key, does=text, of=of)
+        yield HelpEntry(typed=f"{key}=…", name=key, does=text, of=of)
 
 
-def _headings() -> Iterator[Entry]:
+def _headings() -> Iterator[HelpEntry]:
     """The pages of docs/ and their headings, where the checkout has them."""
     for path in sorted(DOCS.glob("*.md")):
         fenced = False
@@ -194,10 +194,10 @@ def _headings() -> Iterator[Entry]:
             fenced ^= line.startswith("```")
             if not fenced and (heading := re.match(r"#+ +(.*)", line)):
                 title = heading[1].replace("`", "")
-                yield Entry(typed=f"docs/{path.name}", name=title, does=title)
+                yield HelpEntry(typed=f"docs/{path.name}", name=title, does=title)
 
 
-def _listed(found: Sequence[Entry], most: int = MOST) -> Iterator[str]:
+def _listed(found: Sequence[HelpEntry], most: int = MOST) -> Iterator[str]:
     for entry in found[:most]:
         yield from beside(f"  {entry.typed:<36} ", shorten(entry.does, 150) + entry.of, 39)
     if len(found) > most:
