@@ -67,6 +67,34 @@ def test_retimed_equals_a_run_under_those_conditions(
     assert retimed.cost == pytest.approx(actual.cost)
 
 
+@pytest.mark.parametrize("waits", [3, 5])
+def test_a_program_that_took_no_time_is_retimed_with_some(waits: int, tmp_path: Path) -> None:
+    """The run really made so, and by hand: the session closes 4 s after the last job, or times out before."""
+    changes = (f"session.interactive_timeout={waits}", "session.latency=4", "session.lanes=5")
+    run(compose(*SMALL, "session.latency=0", "session.lanes=1"), directory=str(tmp_path / "run"))
+    actual = run(compose(*SMALL, *changes), directory=str(tmp_path / "actual"))
+
+    recorded, retimed = (column.retimed for column in columns(tmp_path / "run", changes))
+    pause = min(waits, 4)
+
+    assert retimed.usage_seconds == pytest.approx(recorded.usage_seconds + pause * len(retimed.jobs))
+    assert retimed.usage_seconds == pytest.approx(actual.usage_seconds)
+    assert retimed.cost == pytest.approx(actual.cost)
+
+
+def test_a_single_job_is_followed_by_the_programs_latency(tmp_path: Path) -> None:
+    """Job mode shows no `close()`, and one job no time between two: the session closes 4 s after it ended."""
+    single = ("experiment=estimation", "session.latency=4")
+    run(compose(*SMALL, *single, "session=job"), directory=str(tmp_path / "run"))
+    actual = run(compose(*SMALL, *single), directory=str(tmp_path / "actual"))
+
+    (recorded, retimed) = (column.retimed for column in columns(tmp_path / "run", ["session=premium"]))
+
+    assert len(retimed.jobs) == 1
+    assert retimed.usage_seconds == pytest.approx(recorded.usage_seconds + 4)
+    assert retimed.usage_seconds == pytest.approx(actual.usage_seconds)
+
+
 def test_a_shorter_session_would_not_have_finished(recorded: tuple[Path, float, float]) -> None:
     """Jobs behind the end are lost; re-opening would have saved them."""
     _, stopped, reopened = columns(recorded[0], ["session.max_time=40", "session.on_expiry=stop,reopen"])

@@ -115,6 +115,7 @@ def retime(
     cost: CostModel | None = None,
     lanes: int = 5,
     reopen: bool = False,
+    reaction: float = 0.0,
     seed: int = 0,
     price_per_second: float | None = None,
 ) -> Retimed:
@@ -131,6 +132,7 @@ def retime(
         cost: Recomputes QPU seconds by another model; as recorded if not given.
         lanes: Jobs whose classical phases may overlap.
         reopen: The program goes on in another session when one ends; otherwise it stops.
+        reaction: Seconds between the last job and `close()`, where the recorded run shows no reaction at all.
         seed: Seeds the queue delays, as a service of that seed draws them.
         price_per_second: USD; the plan's if not given.
     """
@@ -140,7 +142,9 @@ def retime(
         raise ConfigError(f"plan must be one of {', '.join(PLANS)}, got {plan!r}")
     chosen = plan if isinstance(plan, Plan) else PLANS[plan]
     first, closing_gap, total = remembered(
-        events, f"re-timed with {cost} and {latency}", lambda: _read(events, cost, latency)
+        events,
+        f"re-timed with {cost}, {latency} and {reaction}",
+        lambda: _read(events, cost, latency, reaction),
     )
     replay = _Replay(
         Machine(chosen, lanes=lanes),
@@ -237,7 +241,7 @@ def _retimed(job: Job) -> RetimedJob:
 
 
 def _read(
-    events: Sequence[Event], cost: CostModel | None, latency: float | None
+    events: Sequence[Event], cost: CostModel | None, latency: float | None, reaction: float
 ) -> tuple[list[_Recorded], float, int]:
     """Return the jobs that followed on no other, what passed between the last job and `close()`, and the
     count.
@@ -275,11 +279,8 @@ def _read(
         )
         jobs[job.id] = job
         (jobs[after].followers if after in jobs else first).append(job)
-    reaction = min((job.gap for start in first for job in _tree(start) if job is not start), default=0.0)
-    closing = _closing_gap(events, ended, reaction)
-    if latency is not None and closing:
-        closing = latency
-    return first, closing, len(jobs)
+    shortest = min((job.gap for start in first for job in _tree(start) if job is not start), default=reaction)
+    return first, _closing_gap(events, ended, shortest if latency is None else latency, latency), len(jobs)
 
 
 def _followed(events: Sequence[Event]) -> Iterator[tuple[JobSubmitted, str | None]]:
@@ -331,17 +332,27 @@ def _tree(start: _Recorded) -> Iterator[_Recorded]:
         waiting += job.followers
 
 
-def _closing_gap(events: Sequence[Event], ended: Mapping[str, _End], reaction: float) -> float:
-    """Return what passed between the last job and `close()`; the shortest time to react if none was
-    recorded.
+def _closing_gap(
+    events: Sequence[Event], ended: Mapping[str, _End], reaction: float, latency: float | None
+) -> float:
+    """Return what passes between the last job and `close()`: nothing where that was called before the job was over.
+
+    Args:
+        events: The run's, oldest first.
+        ended: How its jobs ended.
+        reaction: Seconds where no `close()` was recorded.
+        latency: Seconds in place of the recorded ones; None: as recorded.
     """
     end = max((job.finished for job in ended.values()), default=0.0)
     lost = any(job.session_ended for job in ended.values())
-    for event in reversed(list(of(events, SessionChanged))):
-        by_program = event.reason.startswith("closed") or (event.reason == TOLD and not lost)
-        if event.state == CLOSED and by_program:
-            return max(0.0, event.time - end)
-    return reaction
+    closing: dict[str, float] = {}
+    for event in of(events, SessionChanged):
+        if event.reason.startswith("closed") or (event.reason == TOLD and event.state == CLOSED and not lost):
+            closing.setdefault(event.session, event.time)
+    if not closing:
+        return reaction
+    called = closing[next(reversed(closing))]
+    return max(0.0, called - end) if latency is None or called < end else latency
 
 
 class _Replay:

@@ -151,6 +151,7 @@ def _retime(
         cost=CostModel(overhead=session.overhead, rep_delay=session.rep_delay) if changed else None,
         lanes=session.lanes,
         reopen=session.on_expiry == "reopen",
+        reaction=recorded.latency if recorded.clock == "virtual" else 0.0,
         seed=started.seed,
     )
 

@@ -153,6 +153,22 @@ def test_M1_other_costs_and_latencies() -> None:
     assert retime([], mode="session").jobs == ()
 
 
+def test_M1_a_session_closed_under_its_last_job_closes_with_it_at_any_latency() -> None:
+    """By hand: `close()` does not wait for the job of 10 s, so the session is charged for 10 s and no latency."""
+    events: list[Event] = []
+    service = fake_service(
+        on_event=events.append,
+        clock=VirtualClock(latency=0.5),
+        cost=CostModel(overhead=10, seconds_per_execution=0),
+    )
+    session = Session(service.backend("ideal"))
+    EstimatorV2(session).run([PUB])
+    session.close()
+    service.drain()
+
+    assert [retime(events, latency=latency).usage_seconds for latency in (None, 0, 7)] == [10, 10, 10]
+
+
 def test_M1_impossible_conditions_are_refused() -> None:
     """Modes, plans and switches that do not exist, sessions on the open plan."""
     events, _ = record("job")
