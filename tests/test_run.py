@@ -235,6 +235,36 @@ def test_a_fork_starts_from_the_best_parameters(workdir: Path) -> None:
     assert Path("first/journal.jsonl").read_bytes() == before
 
 
+def test_a_fork_begins_from_what_is_recorded_whoever_declared_it(workdir: Path) -> None:
+    """A run of a Python program, changed by hand, forked twice: the exact energies are dense algebra's.
+
+    Two spins: −ZZ − (X₁ + X₂), whose lowest eigenvalue NumPy gives.
+    """
+    z, x, one = np.diag([1.0, -1.0]), np.array([[0.0, 1.0], [1.0, 0.0]]), np.eye(2)
+    lowest = np.linalg.eigvalsh(-np.kron(z, z) - np.kron(x, one) - np.kron(one, x))[0]
+    words = ("hamiltonian=tfim", "hamiltonian.shape=[2]", "optimizer=cobyla", "estimator=exact", "seed=4")
+    config = compose(*words, "optimizer.max_evaluations=30", "tracking=off", "run.figures=false")
+    config.session.max_time = 40
+    first = run(config, directory="first")
+
+    same = fork("first")
+    forked = run(
+        fork("first", ["optimizer=spsa", "optimizer.max_evaluations=9", "hydra.run.dir=${optimizer.name}"])
+    )
+    again = fork("spsa", ["hamiltonian.field=2.0"])
+
+    assert first.reference_energy == forked.reference_energy == pytest.approx(lowest, abs=1e-12)
+    assert same.config.session.max_time == 40
+    assert (same.config.seed, same.config.tracking.enabled, same.config.optimizer.name) == (
+        4,
+        False,
+        "cobyla",
+    )
+    assert (again.config.session.max_time, again.config.optimizer.name) == (40, "spsa")
+    assert (again.config.hamiltonian.shape, again.config.hamiltonian.field) == ([2], 2.0)
+    assert forked.directory == Path("spsa")
+
+
 def test_a_signal_stops_between_jobs_and_the_run_can_go_on(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -300,6 +300,53 @@ class Composer:
         root = OmegaConf.create({**values, group: node})
         return self._changed(root, group, overrides.where(lambda item: item.key != group))
 
+    def anew(
+        self, values: Values, schemas: dict[str, str], overrides: Sequence[str] | Overrides
+    ) -> Declaration:
+        """The declaration that a recorded configuration is with something typed on top.
+
+        A choice that is typed takes the place of the recorded one, and with an experiment come the parts that its
+        file composes otherwise than the defaults are.
+
+        Args:
+            values: the whole recorded configuration.
+            schemas: group → name of the schema.
+            overrides: what is typed; of Hydra's own settings too.
+
+        Raises:
+            ConfigError: bad input, or the recorded values no longer fit the schemas.
+        """
+        typed = Overrides.of(overrides)
+        messages.check_overrides(typed)
+        self.check_choices(typed)
+        choices = typed.where(self.chooses)
+        single = typed.where(lambda item: not (item.hydras or self.chooses(item)))
+        root = _recorded(values, schemas)
+        with messages.translated(self.folders):
+            self._take_choices(root, choices, typed)
+            make_room(root, single)
+            for override in single:
+                put(root, override)
+        declared = self.declaration(root, typed)
+        messages.check_secrets(flatten(declared.values))
+        return declared
+
+    def _take_choices(self, root: DictConfig, choices: Overrides, typed: Overrides) -> None:
+        """Put the parts that are chosen anew, and Hydra's own settings where some are typed, into a recorded whole."""
+        from omegaconf import OmegaConf, open_dict
+
+        if _about_hydra(typed):
+            words = typed.where(lambda item: item.hydras or self.chooses(item))
+            with open_dict(root):
+                root.hydra = self.composed(words).hydra
+        if not choices:
+            return
+        composed, usual = self.composed(choices), self._choice(())
+        plain, as_usual = OmegaConf.to_container(composed), OmegaConf.to_container(usual)
+        for part in sorted(VALUES.union(GROUPS)):
+            if part in choices.keys or ("experiment" in choices.keys and plain[part] != as_usual[part]):
+                OmegaConf.update(root, part, composed[part], merge=False)
+
     def _changed(self, root: DictConfig, group: str, overrides: Overrides) -> Any:
         """The live object of one part of a configuration after its values are set."""
         from omegaconf import OmegaConf
@@ -569,9 +616,18 @@ def restore(
     Raises:
         ConfigError: it used a plug-in that was not named again, or the values no longer fit the schemas.
     """
+    load(check_plugins(values.get("plugins"), plugins))
+    return finished(_recorded(values, schemas), Overrides.of(overrides))
+
+
+def _recorded(values: Values, schemas: dict[str, str]) -> DictConfig:
+    """A recorded configuration as a composition, whose schemas check what is set in it.
+
+    Raises:
+        ConfigError: the values no longer fit the schemas.
+    """
     from omegaconf import OmegaConf
 
-    load(check_plugins(values.get("plugins"), plugins))
     known = registered()
     with messages.translated():
         root = OmegaConf.structured(RunConfig)
@@ -581,8 +637,7 @@ def restore(
             root[group] = OmegaConf.structured(known[group][name])
             _take_kinds(root[group], values.get(group))
         merged = OmegaConf.merge(root, as_it_was(values, schemas, known))
-    assert OmegaConf.is_dict(merged)
-    return finished(merged, Overrides.of(overrides))  # type: ignore[arg-type]
+    return cast("DictConfig", merged)
 
 
 def _take_kinds(node: DictConfig, values: object) -> None:

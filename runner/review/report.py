@@ -289,9 +289,9 @@ def _subtitle(started: RunStarted | None) -> str:
 
 
 def _command(started: RunStarted | None, config: Mapping[str, Any]) -> str | None:
-    """What to type for this run; None where a Python program declared more than a command line shows."""
+    """What to type for this run; None for a fork, and where a program declared more than a command line shows."""
     overrides = () if started is None else started.overrides
-    if not overrides and config != declare([]).values:
+    if (started is not None and started.forked_from) or (not overrides and config != declare([]).values):
         return None
     return " ".join(["python -m runner", *map(_quoted, overrides)])
 
