@@ -274,7 +274,8 @@ import sys
 from runner.__main__ import main
 for line in ("--help", "--help optimizer", "optimizer=coblya", "seed=abc", "-sc query=bash"):
     main(line.split())
-    print("imported by", line, *{"qiskit", "qiskit_aer", "scipy", "mlflow", "numba"} & set(sys.modules), sep="|")
+    heavy = {"numpy", "qiskit", "qiskit_aer", "scipy", "mlflow", "numba", "matplotlib"}
+    print("imported by", line, *heavy & set(sys.modules), sep="|")
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
