@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
 
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb, require_one_run
 from runner.declare.composer import declare
-from runner.record.directory import OUTPUTS, RunDirectory
+from runner.record.directory import RunDirectory, dated
 
 VERB = Verb(
     name="forecast",
@@ -43,9 +42,7 @@ def main(line: CommandLine) -> int:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = RunDirectory(folder)
     else:
-        files = RunDirectory.create_sweep(
-            OUTPUTS / "forecasts" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{declaration.name}"
-        )
+        files = RunDirectory.create_sweep(dated("forecasts", declaration.name))
     files.write_json(files.path / "forecast.json", found.to_dict())
     print(files.path / "forecast.json")
     return 0

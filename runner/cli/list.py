@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.directory import OUTPUTS, read_result
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 VERB = Verb(
     name="list",
@@ -31,8 +35,6 @@ LIMIT = 20
 
 def main(line: CommandLine) -> int:
     """Print one line per run directory below the given folders (outputs/)."""
-    from rich.table import Table
-
     from runner.display.live import terminal
 
     limit = LIMIT
@@ -47,17 +49,63 @@ def main(line: CommandLine) -> int:
     if not found:
         print(f"no runs below {', '.join(map(str, folders or [OUTPUTS]))}")
         return 0
-    table = Table(box=None, padding=(0, 2, 0, 0))
-    table.add_column("state")
-    for name in ("energy", "error", "exact here", "evaluations", "usage", "cost"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("run", overflow="fold")
-    for _, path in found[:limit]:
-        table.add_row(*row(path))
-    terminal().print(table)
+    show(terminal(), [row(path) for _, path in found[:limit]])
     if len(found) > limit:
         print(f"{len(found) - limit} more; limit={len(found)} shows all")
     return 0
+
+
+NAMES = ("state", "energy", "error", "exact here", "evaluations", "usage", "cost", "run")
+"""Columns of the table."""
+
+
+def show(console: Console, content: Sequence[Sequence[str]]) -> None:
+    """Print runs: a table with the path in its last column, or two lines a run where that is too wide.
+
+    A path is one line whatever the width, and quoted where a shell would not take it as it is.
+    """
+    lines = [NAMES, *((*cells, shlex.quote(path)) for *cells, path in content)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    if sum(widths) + 2 * (len(widths) - 1) <= console.width:
+        for cells in lines:
+            padded = [
+                _padded(cell, width, name) for cell, width, name in zip(cells, widths, NAMES, strict=True)
+            ]
+            _print(console, "  ".join(padded))
+        return
+    for cells in lines[1:]:
+        _print(console, cells[-1])
+        known = dict(zip(NAMES, cells, strict=True))
+        said = [
+            known["state"],
+            known["energy"],
+            *(f"{name} {known[name]}" for name in NAMES[2:4] if known[name]),
+        ]
+        said += [f"{known['evaluations']} evaluations"] if known["evaluations"] else []
+        said += [known["usage"], known["cost"]]
+        for line in _filled([word for word in said if word], console.width - 2):
+            _print(console, f"  {line}")
+
+
+def _padded(cell: str, width: int, name: str) -> str:
+    space = " " * (width - len(cell))
+    return cell if name == "run" else cell + space if name == "state" else space + cell
+
+
+def _filled(words: Sequence[str], width: int) -> Iterator[str]:
+    """Words with commas between them, in lines of some width."""
+    line = ""
+    for word in words:
+        if line and len(f"{line}, {word}") > width - 1:
+            yield f"{line},"
+            line = word
+        else:
+            line = f"{line}, {word}" if line else word
+    yield line
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text.rstrip(), soft_wrap=True, highlight=False, markup=False)
 
 
 def existing(word: str) -> Path:

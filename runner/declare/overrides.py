@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PLAIN_TEXT = re.compile(r"[\w.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
 """A key and a text that can only be meant as one, though Hydra's grammar wants quotes around it."""
+PLACE = re.compile(r"[\w.]+=(?:run|file):[^\s'\"\[\]{}$,\\]+")
+"""A key and an earlier run or a file, whose names may hold equals signs."""
 NAMES = re.compile(
     r"""(?P<lead>[{,]\s*)(?:(?P<quote>['"])(?P<quoted>[^'"]+)(?P=quote)|(?P<bare>[^\W\d][\w.]*(?:\\?\[\d+\\?\])*))(?=\s*:)"""
     r"""|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
@@ -230,7 +232,7 @@ def _parse(text: str) -> tuple[Override, ...]:
         return tuple(_own(parsed, text) for parsed in parser.parse_overrides([text]))
     except OverrideParseException as error:
         key, _, value = text.partition("=")
-        if PLAIN_TEXT.fullmatch(
+        if PLAIN_TEXT.fullmatch(text) or PLACE.fullmatch(
             text
         ):  # a geometry or a path, as a shell without quotes of ours hands it over
             return tuple(_own(parsed, text) for parsed in parser.parse_overrides([f"{key}='{value}'"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from runner.hamiltonian.declared import HARTREE
@@ -29,10 +30,22 @@ def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
     if unit == HARTREE:
         return f"{1000 * error:+.3f} m{HARTREE}"
     return (
-        f"{error:+.3g}"
+        ("+" if error >= 0 else "")
+        + plain_number(error, 3)
         + (f" {unit}" if unit else "")
-        + (f" ({100 * abs(error / exact):.2g} %)" if exact else "")
+        + (f" ({percent(abs(error / exact), 2)})" if exact else "")
     )
+
+
+def percent(share: float, digits: int) -> str:
+    """A share of one in percent, to some digits and never with an exponent: 120 %, 0.0031 %."""
+    return f"{Decimal(f'{100 * share:.{digits}g}'):f} %"
+
+
+def plain_number(value: float, digits: int) -> str:
+    """A number to some digits; large ones are written out, only very small ones have an exponent."""
+    text = f"{value:.{digits}g}"
+    return f"{Decimal(text):f}" if abs(value) >= 1 else text
 
 
 def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str, str, str]]:
@@ -93,7 +106,7 @@ def outside_in_words(
     """
     words = ""
     if share:
-        part = f"{100 * share:.3g} %" if share > 1e-6 else "less than 0.0001 %"
+        part = percent(share, 3) if share > 1e-6 else "less than 0.0001 %"
         words = f"{part} of the state has other numbers of electrons: the ansatz does not keep them"
     below = error is not None and error < -max(3 * (stddev or 0), 1e-6)
     if below and (share or (share is None and ", sector " in (note or ""))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +21,15 @@ OUTPUTS = Path("outputs")
 
 
 _INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
+
+
+def dated(folder: str, name: str) -> Path:
+    """Where something of now is kept: `outputs/<folder>/<date>_<time>_<name>`.
+
+    Other characters than letters, digits, dot, dash and underscore become dashes, so that the path means the same to a
+    shell, in a URL, as `run:ID` and as the value of an override.
+    """
+    return OUTPUTS / folder / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{re.sub(r'[^A-Za-z0-9._-]+', '-', name)}"
 
 
 class RunDirectory:
@@ -52,7 +62,7 @@ class RunDirectory:
                         key="hydra.run.dir",
                     )
             else:
-                path = _fresh(OUTPUTS / "runs" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}")
+                path = _fresh(dated("runs", name))
             directory = cls(path)
             directory.figures.mkdir(exist_ok=True)
         except OSError as error:

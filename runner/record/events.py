@@ -170,6 +170,8 @@ class RunStarted(Event):
     """Name of the run directory."""
     identity: int = 1
     """How its jobs are told apart by digest, see `runner.record.replay.IDENTITY`."""
+    ids: str = ""
+    """Digest of the configuration, which the ids of its sessions and jobs depend on; empty: on the seed alone."""
     name: str
     """What the run is called."""
     experiment: str

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import engine
 from runner.declare.composer import declare
-from runner.display.words import clock, energy_lines
+from runner.display.words import clock, energy_lines, percent
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
@@ -318,7 +318,7 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
         for name, value, note in energy_lines(result, unit_of(first(events, RunStarted)))
     ]
     if outside := number(result.get("outside_sector")):
-        tiles.append(("outside the sector", f"{100 * outside:.3g} %", "of the state, without noise"))
+        tiles.append(("outside the sector", percent(outside, 3), "of the state, without noise"))
     if result:
         tiles.append(
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")

@@ -480,7 +480,9 @@ class Lab:
         self._expired = True
         self.record(Reserve(workload=name, seconds_left=left, seconds_needed=needed))
         raise StopOptimization(
-            f"the session's last {left:.0f} s are kept for measuring the result",
+            f"the session's last {left:.0f} s are kept for measuring the result"
+            if left > 0
+            else f"session ended: {session.reason or 'maximum time reached'}",
             resumable=True,
         )
 
@@ -526,7 +528,8 @@ class Lab:
             raise error
         if self.config.session.on_expiry == "stop":
             self._expired = True
-            raise StopOptimization(f"session ended: {error}", resumable=True) from error
+            why = self.sessions[attempt - 1].reason or str(error).rstrip(".")
+            raise StopOptimization(f"session ended: {why}", resumable=True) from error
         with self._lock:
             if len(self.sessions) == attempt:
                 self._open()

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from runner.display.stream import reader
 from runner.errors import Interrupted, RunnerError, TrackingError, in_words
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
+from runner.record.encoding import encode
 from runner.record.environment import environment, versions
 from runner.record.events import (
     HamiltonianRead,
@@ -35,6 +37,7 @@ from runner.record.events import (
     RunStarted,
 )
 from runner.record.journal import Journal
+from runner.record.log import first
 from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
@@ -88,7 +91,8 @@ def run(
     declaration = declared if isinstance(declared, Declaration) else plain(declared)
     check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
     with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
-        preparation = Preparation(declaration.config)
+        ids = digest_of(declaration.values)
+        preparation = Preparation(declaration.config, ids=ids)
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
         files.write(files.config, to_yaml(declaration.values))
         with Journal.create(files.journal) as journal:
@@ -103,6 +107,7 @@ def run(
                 RunStarted(
                     run_id=files.path.name,
                     identity=IDENTITY,
+                    ids=ids,
                     name=declaration.name,
                     experiment=declaration.config.experiment.name,
                     config=declaration.values,
@@ -152,7 +157,10 @@ def resume(
         declaration = reopen(files, journal, overrides)
         with _uploader(declaration.config, sweep) as uploader:
             identity = identity_of(journal.contents.events)
-            preparation = Preparation(declaration.config, identity=identity)
+            started = first(journal.contents.events[:1], RunStarted)
+            preparation = Preparation(
+                declaration.config, identity=identity, ids="" if started is None else started.ids
+            )
             same_noise(files, preparation.backend, identity)
             if journal.contents.dropped:
                 journal.write(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
@@ -392,6 +400,20 @@ def to_yaml(values: Mapping[str, object]) -> str:
 
     dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     return str(yaml.dump(dict(values), Dumper=dumper, sort_keys=False, allow_unicode=True))
+
+
+def digest_of(values: Mapping[str, Any]) -> str:
+    """A digest of what decides a run's numbers, for the ids of its sessions and jobs: the same wherever it is run.
+
+    The run's name, what its process is told (`run`) and where it is recorded are left out; so is what becomes of it
+    when its session ends: a run that stopped and is resumed goes on as one that opened another session at once.
+    """
+    deciding = {
+        key: value
+        for key, value in flatten(dict(values)).items()
+        if key.partition(".")[0] not in ("name", "run", "tracking") and key != "session.on_expiry"
+    }
+    return blake2b(encode(deciding), digest_size=8).hexdigest()
 
 
 def resume_command(files: RunDirectory) -> str:

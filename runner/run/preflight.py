@@ -29,16 +29,18 @@ class Preparation:
 
     Args:
         config: the declaration.
+        ids: what the ids of sessions and jobs depend on beside the seed, see `RunStarted.ids`.
         live: what the service gets in place of its own: an engine_factory, limits.
     """
 
-    def __init__(self, config: RunConfig, *, identity: int = IDENTITY, **live: Any) -> None:
+    def __init__(self, config: RunConfig, *, identity: int = IDENTITY, ids: str = "", **live: Any) -> None:
         self.config = config
         self._record: Record | None = None
         config.session.check_job_limit(config.estimator.job_limit, "estimator.max_execution_time")
         self.service: Service = config.backend.service(
             config,
             seed=config.seed,
+            ids=ids,
             on_event=lambda event: self._record and self._record(event),
             recall=lambda workload, index, digest: (
                 self._record and self._record.recall(workload, index, digest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -101,8 +102,8 @@ def summary(
     if simulation is not None:
         table.add_row("simulated", simulation)
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
-    for session in sessions:
-        table.add_row("session", f"{session['id']}  {session['status'].lower()}: {session['reason']}")
+    for name, words in session_lines(sessions):
+        table.add_row(name, words)
     cost = f", {result.cost:.2f} USD on the declared plan" if result.cost is not None else ""
     table.add_row("usage", f"{clock(result.usage_seconds)} of the session's clock{cost}")
     table.add_row("took", clock(result.wall_seconds))
@@ -112,6 +113,19 @@ def summary(
     console.print(table)
     if result.table:
         console.print(rows(_without_spreads(result.table) if exact else result.table))
+
+
+def session_lines(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """A line on each session; on more than three one, with how often each ended in which way, and the last."""
+    told = [f"{session['status'].lower()}: {session['reason']}" for session in sessions]
+    if len(sessions) <= MOST_SESSIONS:
+        return [("session", f"{one['id']}  {how}") for one, how in zip(sessions, told, strict=True)]
+    before = "; ".join(f"{count} {how}" for how, count in Counter(told[:-1]).items())
+    return [("sessions", f"{len(sessions)}: {before}; the last, {sessions[-1]['id']}, {told[-1]}")]
+
+
+MOST_SESSIONS = 3
+"""Sessions that have a line each."""
 
 
 def _by_name(names: Sequence[str], values: Sequence[float]) -> str:

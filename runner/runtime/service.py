@@ -53,6 +53,7 @@ class LocalRuntimeService:
         queue_delay: What a job waits when it does not belong to an active session: seconds or a `QueueDelay`.
         prices: USD per second of usage by plan name, in place of the plan's own.
         seed: The run seed that seeds and ids are derived from; random if not given.
+        ids: What the ids of sessions and jobs depend on beside the seed: the configuration of a run, say.
         lanes: Jobs whose classical phases may overlap on one device.
         expired_jobs: What becomes of jobs still queued at a session's maximum time: failed | cancelled.
         interactive_timeout: Seconds a session or batch stays active without a job; the plan's if not given.
@@ -73,6 +74,7 @@ class LocalRuntimeService:
         queue_delay: QueueDelay | float | None = None,
         prices: dict[str, float] | None = None,
         seed: int | None = None,
+        ids: str = "",
         lanes: int = 5,
         expired_jobs: str = "failed",
         interactive_timeout: float | None = None,
@@ -93,6 +95,7 @@ class LocalRuntimeService:
         self.price_per_second = (prices or {}).get(self.plan.name, self.plan.price_per_second)
         self.interactive_timeout = interactive_timeout
         self.seed = secrets.randbits(63) if seed is None else seed
+        self.ids = ids
         self.recall = recall
         self.keep_results = keep_results
         self._engine_options = engine_options or {}
@@ -178,7 +181,7 @@ class LocalRuntimeService:
         patience = self.interactive_timeout if interactive_timeout is None else interactive_timeout
 
         def open_it() -> SessionRecord:
-            session_id = derive_id(self.seed, "session", mode, self._sessions_opened)
+            session_id = derive_id(self.seed, "session", mode, self._sessions_opened, self.ids)
             session = self.machine.open_session(session_id, backend.name, mode, max_time, patience)
             self._sessions_opened += 1
             return session
@@ -310,7 +313,7 @@ class LocalRuntimeService:
             seen = timeline.seen
             job.after = None if seen is None else seen.id
             job.record = record = Job(
-                derive_id(self.seed, "job", workload, index),
+                derive_id(self.seed, "job", workload, index, self.ids),
                 machine.device(backend.name),
                 session,
                 min(qpu_seconds, limit),

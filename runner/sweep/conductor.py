@@ -21,7 +21,7 @@ from runner.declare.config import Declaration
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
-from runner.record.directory import OUTPUTS
+from runner.record.directory import dated
 from runner.record.environment import commit, versions
 from runner.run.signals import WORDS, StopFlag, tell
 from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, distinct, named
@@ -276,7 +276,7 @@ def wanted(settings: SweepSettings, declared: Declaration, label: Iterable[str])
     fixed = [given[group] for group in ("hamiltonian", "ansatz", "backend") if group in given]
     name = "_".join([declared.config.name or first, *fixed, *(key.rpartition(".")[2] for key in label)])
     name = re.sub(r"[^\w.=+-]+", "-", name)[:80]
-    return OUTPUTS / "sweeps" / f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{name}"
+    return dated("sweeps", name)
 
 
 def base_of(directory: SweepDirectory, plugins: Sequence[str] = ()) -> Declaration:
