@@ -26,6 +26,7 @@ from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.overrides import split_plugins
 from runner.declare.registry import registered
 from runner.errors import ConfigError
+from runner.record.files import read_text
 
 DOCS = CONF.parent / "docs"
 MOST = 12
@@ -190,7 +191,7 @@ def _headings() -> Iterator[HelpEntry]:
     """The pages of docs/ and their headings, where the checkout has them."""
     for path in sorted(DOCS.glob("*.md")):
         fenced = False
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in read_text(path).splitlines():
             fenced ^= line.startswith("```")
             if not fenced and (heading := re.match(r"#+ +(.*)", line)):
                 title = heading[1].replace("`", "")

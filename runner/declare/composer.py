@@ -31,6 +31,7 @@ from runner.declare.provenance import check_plugins, check_typed
 from runner.declare.registry import added, files_first, generation, load, register, registered
 from runner.declare.setting import PUZZLED, put
 from runner.errors import ConfigError
+from runner.record.files import read_text
 from runner.run.experiment import Experiment
 from runner.tracking.config import from_environment
 
@@ -689,7 +690,7 @@ def _with_less(chosen: Sequence[str], file: Path, keys: Sequence[str]) -> list[s
         for name in path:
             node = node[name]
         del node[last]
-    package = re.search(r"^#\s*@package\s*:?\s*(\S+)", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    package = re.search(r"^#\s*@package\s*:?\s*(\S+)", read_text(file), flags=re.MULTILINE)
     name = "_without_".join([file.stem, *keys]).replace(".", "_")
     ConfigStore.instance().store(
         group="experiment", name=name, node=content, package=package[1] if package else None
