@@ -12,6 +12,7 @@ from runner.record.events import Evaluation, Iteration
 from runner.record.journal import Journal, read_journal
 from runner.record.log import EventLog, count, first, last, of, remembered
 from runner.record.replay import lasting
+from tests.journals import job, session, told
 
 EVENTS = 5000
 
@@ -68,6 +69,34 @@ def test_events_are_a_sequence_like_any_other(events: EventLog) -> None:
     assert events[-1] == listed[-1]
     assert events[10:20:3] == listed[10:20:3]
     assert events == listed
+
+
+def test_streams_are_told_apart_by_the_names_that_were_written(
+    tmp_path: Path, events: EventLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Names with quotes and letters of any kind, a name quoted in another field, a session; usually none is parsed."""
+    names = ["vqe", "ü θ", 'a"b', "back\\slash", "", '{"workload":"x"}']
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        for name in names:
+            submitted, completed = job(0, 0.0, 0.0, 1.0, workload=name)
+            odd = told("job.completed", {**completed.said(), "job": '[,"workload":"y"'})
+            for event in (
+                submitted,
+                odd,
+                Evaluation(workload=name, index=0, energy=0.0, stddev=0.0, best=0.0),
+            ):
+                journal.write(event)
+        journal.write(session(0.0, "open"))
+    odd_ones = read_journal(path).events
+    monkeypatch.setattr(log, "from_line", None)
+
+    assert {events.stream(place) for place in range(len(events))} == {"vqe"}
+    monkeypatch.undo()
+    assert [odd_ones.stream(place) for place in range(len(odd_ones))] == [
+        *(name for name in names for _ in range(3)),
+        "s",
+    ]
 
 
 def test_what_was_found_is_kept_until_there_is_more(tmp_path: Path) -> None:

@@ -33,6 +33,9 @@ WINDOW = 1 << 18
 _PLAIN = frozenset((SessionChanged, JobSubmitted, JobCompleted, Evaluation, Iteration))
 """Facts without integers beyond 64 bits, which the fast parser would round; there are very many of these."""
 
+_OF_A_WORKLOAD = frozenset((JobSubmitted, JobCompleted, Evaluation, Iteration))
+_WORKLOAD = b',"workload":"'
+
 _SPOILED = b'"simulation_failed":true'
 
 
@@ -163,6 +166,16 @@ class EventLog(Looked):
     def fact(self, place: int) -> type[Event]:
         """The class of one event, without reading it."""
         return self._facts[self._kinds[place]]
+
+    def stream(self, place: int) -> str:
+        """The stream of one event; where its line begins with plain fields, the workload's name is all that is read."""
+        if self.fact(place) in _OF_A_WORKLOAD:
+            line = self.text(place)
+            start = line.find(_WORKLOAD)
+            name = line[start + len(_WORKLOAD) : line.find(b'"', start + len(_WORKLOAD))]
+            if start > 0 and b"\\" not in name and not any(mark in line[1:start] for mark in (b"{", b"[")):
+                return name.decode()
+        return self._event(place).stream
 
     @property
     def spoiled(self) -> Sequence[int]:

@@ -71,9 +71,9 @@ class Record:
         self.identity = identity_of(recorded)
         measured: set[int] = set()
         for place in lasting_places(recorded, resumed=True):
-            event = recorded[place]
-            self._past[event.kind, event.stream].places.append(place)
-            if event.stream == RESULTS:
+            kind, stream = _told_apart(recorded, place)
+            self._past[kind, stream].places.append(place)
+            if stream == RESULTS:
                 measured.add(place)
         for place, event in _jobs_done(recorded):
             if event.workload == RESULTS and place not in measured:
@@ -159,6 +159,13 @@ class _Past:
             return None
         self.told += 1
         return self.places[self.told - 1]
+
+
+def _told_apart(recorded: Sequence[Event], place: int) -> tuple[str, str]:
+    """Kind and stream of an event; of a journal's, most are not read for that."""
+    if isinstance(recorded, EventLog):
+        return recorded.fact(place).kind, recorded.stream(place)
+    return recorded[place].kind, recorded[place].stream
 
 
 def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, JobCompleted]]:
