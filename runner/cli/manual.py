@@ -309,9 +309,7 @@ def field_docs(cls: type[Any]) -> dict[str, str]:
 def _docs_in(module: str) -> dict[str, dict[str, str]]:
     """Class → field → the docstring under it, of a module; parsing takes a while."""
     tree = ast.parse(inspect.getsource(importlib.import_module(module)))
-    return {
-        node.name: dict(_field_texts(node.body)) for node in ast.walk(tree) if isinstance(node, ast.ClassDef)
-    }
+    return {node.name: dict(_field_texts(node.body)) for node in tree.body if isinstance(node, ast.ClassDef)}
 
 
 def _field_texts(body: Sequence[ast.stmt]) -> Iterator[tuple[str, str]]:

@@ -177,12 +177,13 @@ def _keys() -> Iterator[HelpEntry]:
     found: dict[str, tuple[str, list[str]]] = {}
     for key, _, text in described(RunConfig, "", skip=GROUPS):
         found[key] = (text, [])
-    for group, schemas in registered().items():
+    groups = registered()
+    for group, schemas in groups.items():
         for schema, cls in schemas.items():
             for key, _, text in described(cls, f"{group}."):
                 found.setdefault(key, (text, []))[1].append(schema)
     for key, (text, owners) in found.items():
-        some = len(owners) < len(registered().get(key.partition(".")[0], owners))
+        some = len(owners) < len(groups.get(key.partition(".")[0], owners))
         of = f" [{shorten(', '.join(owners), 60)}]" if some else ""
         yield HelpEntry(typed=f"{key}=…", name=key, does=text, of=of)
 
