@@ -121,6 +121,25 @@ def test_wide_layers_are_found_and_sampled(size: int, rng: np.random.Generator) 
     np.testing.assert_allclose(found[0], Statevector(circuit).probabilities(), atol=1e-13)
 
 
+def test_half_turns_between_layers() -> None:
+    """Rotations about x by π and almost π, whose cosine is not divided by: energies of the dense state (qiskit)."""
+    size = 9
+    circuit = QuantumCircuit(size)
+    angle = ParameterVector("θ", 3)
+    circuit.h(range(size))
+    for layer in range(3):
+        for qubit in range(size):
+            circuit.rzz(0.3 + layer, qubit, (qubit + 1) % size)
+        circuit.rx(angle[layer], range(size))
+    for values in ([np.pi, 1e-9 + np.pi, 0.4], [1e-5 - np.pi, -2.9, 3 * np.pi]):
+        plan = Engine(engine="kernel").estimator_plan(circuit, heisenberg(size))
+        bound = Statevector(circuit.assign_parameters(values))
+
+        assert plan.run(np.array(values), shots=None, seed=1).evs == pytest.approx(
+            bound.expectation_value(heisenberg(size)).real, abs=1e-12
+        )
+
+
 def test_fewer_phases_than_a_layer_round_as_ever() -> None:
     """Circuits without layers give the same bits with and without them: small ones, and one pair of gates."""
     small, few = QuantumCircuit(5), QuantumCircuit(11)

@@ -45,6 +45,12 @@ _SUM_BITS = 10
 _TURN_BITS = 14
 """… and those that also rotate both states, blocks of this many on the way to the second-level cache."""
 
+_LEAN_BLOCK_BITS, _LEAN_MIDDLE_BITS = 10, 13
+"""Blocks of rotations of three bits at a time: as many bits as three or six such passes take."""
+
+_LEAST_COSINE = 1e-6
+"""Rotations nearer to a half turn than this are not divided by their cosine: its power could overflow."""
+
 _PASS_SPAN = 1 << 12
 """Amplitudes an observable's passes go over one after the other before the next so many (128 KiB for two states)."""
 
@@ -182,6 +188,120 @@ def rotate(state, length, num_qubits, flags, scratch):
                 rotate_low(state, inner, inner + small, scratch)
             rotate_bits(state, inner, inner + small, 4, block, flags, scratch)
             inner += small
+
+
+@_inlined
+def lean(x, y, t):
+    """Rotate by the angle whose tangent is given, and divide by its cosine: half the arithmetic."""
+    return sub(x, mul(t, y)), add(y, mul(t, x))
+
+
+@_jit
+def lean_low(state, start, stop, scratch):
+    """`lean` of bits 0 to 3 of the span, by the tangents at SINE."""
+    t0, t1 = alternating(scratch[SINE], 1), alternating(scratch[SINE + 1], 2)
+    t2, t3 = splat(scratch[SINE + 2]), splat(scratch[SINE + 3])
+    for i in range(start, stop, 16):
+        x0, x1, x2, x3 = load(state, i), load(state, i + 4), load(state, i + 8), load(state, i + 12)
+        x0, x1 = add(x0, mul(t0, flip(x0, 1))), add(x1, mul(t0, flip(x1, 1)))
+        x2, x3 = add(x2, mul(t0, flip(x2, 1))), add(x3, mul(t0, flip(x3, 1)))
+        x0, x1 = add(x0, mul(t1, flip(x0, 2))), add(x1, mul(t1, flip(x1, 2)))
+        x2, x3 = add(x2, mul(t1, flip(x2, 2))), add(x3, mul(t1, flip(x3, 2)))
+        x0, x1 = lean(x0, x1, t2)
+        x2, x3 = lean(x2, x3, t2)
+        x0, x2 = lean(x0, x2, t3)
+        x1, x3 = lean(x1, x3, t3)
+        store(state, i, x0)
+        store(state, i + 4, x1)
+        store(state, i + 8, x2)
+        store(state, i + 12, x3)
+
+
+@_jit
+def lean_one(state, start, stop, p, tangent):
+    """`lean` of one bit of the span, 2 or higher."""
+    step, t = 1 << p, splat(tangent)
+    for base in range(start, stop, 2 * step):
+        for i in range(base, base + step, 4):
+            x, y = lean(load(state, i), load(state, i + step), t)
+            store(state, i, x)
+            store(state, i + step, y)
+
+
+@_jit
+def lean_three(state, start, stop, p, q, r, scratch):
+    """`lean` of three bits of the span, p < q < r, 2 or higher, in one pass."""
+    a, b, c = 1 << p, 1 << q, 1 << r
+    t0, t1, t2 = splat(scratch[SINE + p]), splat(scratch[SINE + q]), splat(scratch[SINE + r])
+    for outer in range(start, stop, 2 * c):
+        for middle in range(outer, outer + c, 2 * b):
+            for inner in range(middle, middle + b, 2 * a):
+                for i in range(inner, inner + a, 4):
+                    x0, x1 = lean(load(state, i), load(state, i + a), t0)
+                    x2, x3 = lean(load(state, i + b), load(state, i + b + a), t0)
+                    x4, x5 = lean(load(state, i + c), load(state, i + c + a), t0)
+                    x6, x7 = lean(load(state, i + c + b), load(state, i + c + b + a), t0)
+                    x0, x2 = lean(x0, x2, t1)
+                    x1, x3 = lean(x1, x3, t1)
+                    x4, x6 = lean(x4, x6, t1)
+                    x5, x7 = lean(x5, x7, t1)
+                    x0, x4 = lean(x0, x4, t2)
+                    x1, x5 = lean(x1, x5, t2)
+                    x2, x6 = lean(x2, x6, t2)
+                    x3, x7 = lean(x3, x7, t2)
+                    store(state, i, x0)
+                    store(state, i + a, x1)
+                    store(state, i + b, x2)
+                    store(state, i + b + a, x3)
+                    store(state, i + c, x4)
+                    store(state, i + c + a, x5)
+                    store(state, i + c + b, x6)
+                    store(state, i + c + b + a, x7)
+
+
+@_jit
+def lean_bits(state, start, stop, first, last, flags, scratch):
+    """`lean` of the flagged bits of [first, last) of the span, three at a time; `first` is 4 or higher."""
+    one, two = -1, -1
+    for bit in range(first, last):
+        if flags[bit]:
+            if one < 0:
+                one = bit
+            elif two < 0:
+                two = bit
+            else:
+                lean_three(state, start, stop, one, two, bit, scratch)
+                one, two = -1, -1
+    if one >= 0:
+        lean_one(state, start, stop, one, scratch[SINE + one])
+    if two >= 0:
+        lean_one(state, start, stop, two, scratch[SINE + two])
+
+
+@_jit
+def rotate_lean(state, length, num_qubits, flags, scratch):
+    """`rotate`, but for a factor that is returned; 0 if nothing was done, near a half turn. Sines become tangents."""
+    factor = 1.0
+    for bit in range(num_qubits):
+        if abs(scratch[bit]) < _LEAST_COSINE:
+            return 0.0
+        factor *= scratch[bit]
+    for bit in range(num_qubits):
+        scratch[SINE + bit] /= scratch[bit]
+    block, middle = min(_LEAN_BLOCK_BITS, num_qubits), min(_LEAN_MIDDLE_BITS, num_qubits)
+    lean_bits(state, 0, length, middle, num_qubits, flags, scratch)
+    low = flags[0] + flags[1] + flags[2] + flags[3]
+    start = 0
+    while start < length:
+        inner = start
+        start += 1 << middle
+        lean_bits(state, inner, start, block, middle, flags, scratch)
+        while inner < start:
+            if low:
+                lean_low(state, inner, inner + (1 << block), scratch)
+            lean_bits(state, inner, inner + (1 << block), 4, block, flags, scratch)
+            inner += 1 << block
+    return factor
 
 
 @_jit
@@ -367,12 +487,15 @@ def row_phases(integers, reals, stage, row, scratch):
 
 
 @_jit
-def multiply_layer(integers, reals, stage, state, states, sign, scratch):
-    """Multiply one or two states by all phases of a stage in one pass: row by row, 2^(low bits) amplitudes each."""
+def multiply_layer(integers, reals, stage, state, states, sign, factor, scratch):
+    """Multiply one or two states by all phases of a stage and a factor, row by row, 2^(low bits) amplitudes each."""
     meta = integers[META]
     num_qubits, low_bits, table = integers[meta], integers[meta + 2], integers[meta + 5]
     layer = integers[LAYERS] + 5 * stage
     layer_tables(integers, reals, stage, scratch)
+    high = PHASES + (2 << low_bits)
+    for place in range(high, high + (2 << (num_qubits - low_bits))):
+        scratch[place] *= factor
     if integers[layer + 2] == integers[integers[PARITY_START] + stage + 1]:
         multiply_phases(state, states, num_qubits, low_bits, scratch, sign)
         return
@@ -955,8 +1078,8 @@ def stage_rotations(integers, stage, direction, flags, scratch):
 
 
 @_jit
-def stage_phases(integers, reals, stage, state, states, sign, scratch):
-    """Apply (or, with sign -1, undo) the phases of one stage on one or two states."""
+def stage_phases(integers, reals, stage, state, states, sign, factor, scratch):
+    """Apply (or, with sign -1, undo) the phases of one stage on one or two states, and a factor if it is a layer."""
     meta = integers[META]
     num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
     start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
@@ -970,7 +1093,7 @@ def stage_phases(integers, reals, stage, state, states, sign, scratch):
             angle = scratch[angles + integers[slots + entry]]
             scratch[BIT_ANGLES + integers[qubits + entry]] += reals[signs + entry] * angle
     if layered:
-        multiply_layer(integers, reals, stage, state, states, sign, scratch)
+        multiply_layer(integers, reals, stage, state, states, sign, factor, scratch)
         return
     if last > first:
         phase_table(scratch, 0, low_bits, PHASES)
@@ -998,6 +1121,18 @@ def stage_permutation(integers, stage, target, source, states, low, high):
 
 
 @_jit
+def stage_turns(integers, stage, state, flags, scratch):
+    """Apply the rotations of one stage to one state, but for the factor that is returned: 1 unless it is a layer."""
+    num_qubits = integers[integers[META]]
+    if integers[integers[LAYERS] + 5 * stage]:
+        factor = rotate_lean(state, 2 << num_qubits, num_qubits, flags, scratch)
+        if factor != 0.0:
+            return factor
+    rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
+    return 1.0
+
+
+@_jit
 def prepare(integers, reals, first, second, flags, scratch):
     """Run the program on |0…0⟩; says whether the permutations left the state in `first` or in `second`."""
     meta = integers[META]
@@ -1006,11 +1141,12 @@ def prepare(integers, reals, first, second, flags, scratch):
     for stage in range(integers[meta + 1]):
         state, other = (first, second) if in_first else (second, first)
         stage_rotations(integers, stage, 1.0, flags, scratch)
+        factor = 1.0
         if stage == 0:
             product_state(state, num_qubits, scratch)
         else:
-            rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
-        stage_phases(integers, reals, stage, state, 1, 1.0, scratch)
+            factor = stage_turns(integers, stage, state, flags, scratch)
+        stage_phases(integers, reals, stage, state, 1, 1.0, factor, scratch)
         if integers[integers[PERMUTES] + stage]:
             low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
             stage_permutation(integers, stage, other, state, 1, low, high)
@@ -1104,7 +1240,7 @@ def gradients(integers, reals, passes, weights, values, first, second, flags, sc
                     in_first = not in_first
                 state = first if in_first else second
                 phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index)
-                stage_phases(integers, reals, stage, state, 2, -1.0, scratch)
+                stage_phases(integers, reals, stage, state, 2, -1.0, 1.0, scratch)
                 undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, index)
 
 
@@ -1156,8 +1292,8 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch):
         for stage in range(integers[meta + 1]):
             state, other = (first, second) if in_first else (second, first)
             stage_rotations(integers, stage, 1.0, flags, scratch)
-            rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
-            stage_phases(integers, reals, stage, state, 1, 1.0, scratch)
+            factor = stage_turns(integers, stage, state, flags, scratch)
+            stage_phases(integers, reals, stage, state, 1, 1.0, factor, scratch)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
                 stage_permutation(integers, stage, other, state, 1, low, high)
