@@ -104,16 +104,14 @@ class VqeRace(Experiment):
                 converged=ending.success,
             )
         place, winner = lab.lowest(streams, answers)
-        reason = f"lowest energy by {racers[place].name}"
+        endings = list(zip([*answers, winner], [*found, found[place]], strict=True))
+        stops = [answer.stop_reason(ending) for answer, ending in endings if answer.resumable(ending)]
         return Outcome(
             **winner.outcome(),
             reference_energy=lab.problem.reference_energy,
             evaluations=sum(stream.evaluations for stream in streams),
             iterations=sum(stream.iterations for stream in streams),
-            stop_reason=reason if winner.stopped is None else f"{reason}; {winner.stopped}",
-            resumable=any(
-                answer.resumable(ending)
-                for answer, ending in zip([*answers, winner], [*found, found[place]], strict=True)
-            ),
+            stop_reason="; ".join([*stops[:1], f"lowest energy by {racers[place].name}"]),
+            resumable=bool(stops),
             table=lab.table,
         )

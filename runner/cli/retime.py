@@ -41,4 +41,9 @@ def main(line: CommandLine) -> int:
     terminal().print(shown)
     if stopped:
         print("The recorded run had not finished: jobs that it never came to are missing in every column.")
+    if any(column.retimed.held_back for column in found):
+        print(
+            "A session's last seconds are kept for measuring the result: what a run measures that has to end for that "
+            "is not recorded.\nRun it with these settings to know."
+        )
     return 0

@@ -62,6 +62,24 @@ class Retimed:
     """`usage_seconds` at the plan's price [USD]."""
     events: tuple[SessionChanged, ...] = field(repr=False, default=())
     """The session transitions, for drawing the timeline."""
+    held_back: str = ""
+    """`yes`: a job was not submitted, since time is kept for measuring the result; `perhaps`: one might not have been.
+
+    What a run measures then is not recorded, so that its other numbers are not those that it would have had.
+    """
+
+
+class Kept(NamedTuple):
+    """What has to be left of a session after a job; seconds on its clock."""
+
+    pause: float
+    """Between two jobs."""
+    needed: float
+    """To measure the results of all workloads that are minimized."""
+    once_more: float
+    """To measure the lowest of several again."""
+    exactly: bool
+    """They are what a run keeps; else more than that."""
 
 
 class _End(NamedTuple):
@@ -116,6 +134,7 @@ def retime(
     lanes: int = 5,
     reopen: bool = False,
     reaction: float = 0.0,
+    kept: Mapping[str, Kept] | None = None,
     seed: int = 0,
     price_per_second: float | None = None,
 ) -> Retimed:
@@ -133,6 +152,7 @@ def retime(
         lanes: Jobs whose classical phases may overlap.
         reopen: The program goes on in another session when one ends; otherwise it stops.
         reaction: Seconds between the last job and `close()`, where the recorded run shows no reaction at all.
+        kept: Job → what has to be left of its session for it to be submitted; nothing for others.
         seed: Seeds the queue delays, as a service of that seed draws them.
         price_per_second: USD; the plan's if not given.
     """
@@ -154,6 +174,7 @@ def retime(
         as_delay(queue_delay),
         seed,
         reopen,
+        kept or {},
     )
     replay.run(first, closing_gap)
     jobs = list(replay.machine.jobs.values())
@@ -175,6 +196,7 @@ def retime(
         usage_seconds=usage,
         cost=usage * (chosen.price_per_second if price_per_second is None else price_per_second),
         events=tuple(replay.events),
+        held_back=replay.held_back,
     )
 
 
@@ -367,6 +389,7 @@ class _Replay:
         queue_delay: QueueDelay,
         seed: int,
         reopen: bool,
+        kept: Mapping[str, Kept],
     ) -> None:
         self.machine = machine
         self.events: list[SessionChanged] = []
@@ -376,6 +399,9 @@ class _Replay:
         self._queue_delay = queue_delay
         self._seed = seed
         self._reopen = reopen
+        self._kept = kept
+        self._evaluated: set[str] = set()
+        self.held_back = ""
         self._sessions: dict[str, SessionRecord] = {}
         self._agenda: list[tuple[float, int, _Recorded]] = []
         self._ended: list[Job] = []
@@ -414,6 +440,8 @@ class _Replay:
         for job in ended:
             recorded: _Recorded = job.payload
             if job.status == DONE:
+                if recorded.id in self._kept:
+                    self._evaluated.add(recorded.workload)
                 for follower in recorded.followers:
                     self._later(follower, self.machine.now + follower.gap)
             elif self._reopen and job.session_ended:
@@ -423,6 +451,8 @@ class _Replay:
         machine = self.machine
         session = self._session(recorded.device)
         if session is not None and not session.accepting:
+            return
+        if session is not None and not self._admits(session, recorded):
             return
         machine.submit(
             Job(
@@ -439,6 +469,17 @@ class _Replay:
                 payload=recorded,
             )
         )
+
+    def _admits(self, session: SessionRecord, job: _Recorded) -> bool:
+        """Whether the results so far can still be measured after a job; see `Lab._admit`."""
+        kept = self._kept.get(job.id)
+        if kept is None or not self._evaluated:
+            return True
+        needed = kept.needed + (kept.once_more if len(self._evaluated) > 1 else 0.0)
+        if self.machine.time_left(session) >= job.qpu_seconds + kept.pause + needed:
+            return True
+        self.held_back = "yes" if kept.exactly else self.held_back or "perhaps"
+        return not kept.exactly
 
     def _session(self, device: str) -> SessionRecord | None:
         """Return the present session on a device, opening one if there is none, or none that takes jobs."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,7 @@ from runner.record.replay import lasting
 from runner.record.usage import Usage
 from runner.runtime.cost import CostModel, QueueDelay
 from runner.runtime.retime import as_recorded, retime
+from runner.whatif.keeping import kept
 
 if TYPE_CHECKING:
     from runner.runtime.retime import Retimed
@@ -44,6 +45,9 @@ EVERY_MODE = (["session.mode=session"], ["session.mode=batch"], ["session.mode=j
 
 UNTOLD = "not told"
 """What stands for a charge that the service has not told."""
+
+UNKNOWN = "not known"
+"""What stands for a number that only a run can tell."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ def _retime(
         lanes=session.lanes,
         reopen=session.on_expiry == "reopen",
         reaction=recorded.latency if recorded.clock == "virtual" else 0.0,
+        kept=kept(events, session, fixed_shots=started.config["estimator"].get("target_stddev") is None),
         seed=started.seed,
     )
 
@@ -188,22 +193,31 @@ def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, 
     for column in found:
         retimed, session = column.retimed, column.session
         limit = "" if session.mode == "job" else clock(session.longest)
+        known = not retimed.held_back
         finished = "no" if not retimed.complete or (stopped and column is found[0]) else "yes"
         if stopped and finished == "yes":
             finished = "as far as recorded"
+        if retimed.held_back == "perhaps":
+            finished = UNKNOWN
         done = sum(job.status == "DONE" for job in retimed.jobs)
         for name, value in (
             ("mode", session.mode),
             ("plan", session.plan),
             ("maximum time", limit),
             ("would have finished", finished),
-            ("jobs done", f"{done} of {done + retimed.lost}"),
+            ("jobs done", f"{done} of {done + retimed.lost}" if known else UNKNOWN),
             ("sessions", str(retimed.sessions)),
-            ("time", clock(retimed.duration)),
-            ("queueing", clock(retimed.queue_seconds)),
-            ("QPU time", clock(retimed.qpu_seconds)),
-            ("usage", UNTOLD if retimed.usage_seconds is None else clock(retimed.usage_seconds)),
-            ("cost", UNTOLD if retimed.cost is None else f"{retimed.cost:.2f} USD"),
+            ("time", clock(retimed.duration) if known else UNKNOWN),
+            ("queueing", clock(retimed.queue_seconds) if known else UNKNOWN),
+            ("QPU time", clock(retimed.qpu_seconds) if known else UNKNOWN),
+            ("usage", _charge(retimed, retimed.usage_seconds, clock)),
+            ("cost", _charge(retimed, retimed.cost, "{:.2f} USD".format)),
         ):
             lines.setdefault(name, []).append(value)
     return [(name, *values) for name, values in lines.items()]
+
+
+def _charge(retimed: Retimed, value: float | None, shown: Callable[[float], str]) -> str:
+    if retimed.held_back:
+        return UNKNOWN
+    return UNTOLD if value is None else shown(value)
