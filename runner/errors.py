@@ -77,7 +77,7 @@ class TrackingError(RunnerError):
 
 
 class NumericalError(RunnerError):
-    """An evaluation gave an energy that is not a finite number."""
+    """An evaluation gave an energy that is not a finite number, or was asked for at values or angles that are none."""
 
 
 class RuntimeSessionError(RunnerError):

@@ -22,6 +22,8 @@ from qiskit.circuit import (
 )
 from qiskit.circuit.classical import expr
 
+from runner.engine.extent import length, require_extent
+
 _IGNORED = {"barrier"}
 CHANNELS = frozenset({"kraus", "superop", "quantum_channel"})
 """Instructions that are noise: they need a density matrix, or trajectories."""
@@ -190,7 +192,11 @@ def written_out(circuit: QuantumCircuit) -> QuantumCircuit:
     """The circuit with what hides measurements, resets or branches replaced by what it stands for.
 
     These are sub-circuits that are no gates (`initialize` resets its qubits), boxes, and loops over known indices.
+
+    Raises:
+        ConfigError: that would be too many instructions.
     """
+    require_extent(circuit)
     while any(_hides(item) for item in circuit.data):
         result = circuit.copy_empty_like()
         for item in circuit.data:
@@ -215,7 +221,7 @@ def _hides(item: CircuitInstruction) -> bool:
 
 def _unrolls(loop: ForLoopOp) -> bool:
     indices, variable, body = loop.params
-    few = len(indices) * body.size() <= _MAX_UNROLLED
+    few = length(indices) * body.size() <= _MAX_UNROLLED
     return few and not _leaves(body) and (variable is None or isinstance(variable, Parameter))
 
 

@@ -19,6 +19,7 @@ from runner.engine.classification import Classification, classify
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
 from runner.engine.expressions import each_times
+from runner.engine.finite import FiniteAngles
 from runner.engine.identity import canonical_text, digest_of
 from runner.engine.measurement import (
     Basis,
@@ -84,6 +85,7 @@ class EstimatorPlan:
         self.num_parameters: int = circuit.num_parameters
         self.shape: tuple[int, ...] = self.terms.shape
         self._parameters = list(circuit.parameters)
+        self._finite = FiniteAngles(anatomy.circuit, self._parameters)
         if noisy and options.schedule is None:
             relaxed = with_relaxation(circuit, options.noise_model)
             anatomy = dissect(relaxed, drop_measurements=True, noisy=noisy)
@@ -152,6 +154,14 @@ class EstimatorPlan:
         means, errors = self._sampled(rows, shots, seed)
         return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), shots)
 
+    def require_finite(self, values: NDArray) -> None:
+        """Refuse parameter sets (*batch, P) at which an angle is not finite.
+
+        Raises:
+            NumericalError: one is, or a value itself is not.
+        """
+        self._finite.require(values)
+
     def _rows(self, values: NDArray) -> tuple[NDArray, tuple[int, ...]]:
         """Parameter sets (*batch, P) one under the other, (B, P), and the shape of the batch."""
         values = np.asarray(values, dtype=float)
@@ -160,6 +170,7 @@ class EstimatorPlan:
             raise ConfigError(
                 f"the circuit takes {self.num_parameters} parameters, got values of shape {shape}"
             )
+        self.require_finite(values)
         batch = shape[:-1]
         return (values if len(batch) == 1 else values.reshape(math.prod(batch), self.num_parameters)), batch
 

@@ -55,6 +55,9 @@ class Moment:
     def require(self, *, exact: bool) -> None:
         """Refuse nothing: the memory was asked for when the circuit was compiled."""
 
+    def require_finite(self, values: NDArray) -> None:
+        """Refuse nothing: there are no parameters, and the constants were looked at when it was compiled."""
+
     def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
         """Evaluate, as `EstimatorPlan.run` does; the values are none, shape (0,)."""
         return self._evolution.run(self._times, values, shots, seed)

@@ -34,6 +34,7 @@ from qiskit.circuit.library import (
 from qiskit.quantum_info import Clifford
 
 from runner.engine.aer import gate_names
+from runner.engine.extent import require_extent
 from runner.errors import ConfigError
 
 PLAIN = (Measure, Reset, Barrier, Delay, BreakLoopOp, ContinueLoopOp)
@@ -60,8 +61,11 @@ def as_executed(circuit: QuantumCircuit, *, _depth: int = 0) -> QuantumCircuit:
     that what they measure and reset is seen.
 
     Raises:
-        ConfigError: a gate is defined by itself, or by parameters that are not its own.
+        ConfigError: a gate is defined by itself, or by parameters that are not its own; or what is repeated in the
+            circuit is too much.
     """
+    if _depth == 0:
+        require_extent(circuit)
     if _depth > _DEEPEST:
         raise ConfigError(f"definitions of gates are nested more than {_DEEPEST} deep; one contains itself")
     if all(is_plain(item) for item in circuit.data):

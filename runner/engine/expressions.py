@@ -128,6 +128,26 @@ class Angles:
             angles[:, row] = function(values.T)
         return angles
 
+    def first_infinite(self, values: NDArray) -> int | None:
+        """The first angle that is not finite at parameter sets (B, P); None where all of them are."""
+        with np.errstate(all="ignore"):
+            bound = self._steepness * np.abs(values).max(initial=0.0) + self._largest_offset
+            if not self._nonlinear and math.isfinite(bound):
+                return None
+            finite = np.isfinite(self(values)).all(axis=0)
+        return None if finite.all() else int(np.argmin(finite))
+
+    @cached_property
+    def _steepness(self) -> float:
+        """The largest sum of weights, by amount, that an angle has."""
+        sums = np.zeros(self.size)
+        np.add.at(sums, self._rows, np.abs(self._weights))
+        return float(sums.max(initial=0.0))
+
+    @cached_property
+    def _largest_offset(self) -> float:
+        return float(np.abs(self.offsets).max(initial=0.0))
+
     def pull_back(self, values: NDArray, slopes: NDArray) -> NDArray:
         """Chain rule: derivatives by angle, (B, K), turned into derivatives by parameter, (B, P)."""
         if self._matrix is not None:

@@ -23,6 +23,7 @@ from qiskit.circuit.classical import expr
 from qiskit.circuit.library import UnitaryGate
 
 from runner.engine.executed import PLAIN, class_of, definition_of, is_by_name, matrix_of
+from runner.engine.extent import length
 
 _NAME = r"[^\W\d]\w*(?:\[\d+\])?"
 _PLAIN_NAME = re.compile(_NAME)
@@ -31,6 +32,8 @@ _PLAIN_EXPRESSION = re.compile(
     rf"-?(?:{_NUMBER} [+-] )?(?!1\*)(?:{_NUMBER}\*)?{_NAME}(?:/{_NUMBER})?(?: [+-] {_NUMBER})?"
 )
 """A single parameter, scaled and shifted: written by qiskit in one way, however it came about."""
+_LISTED = 10_000
+"""Indices up to which a loop's range is told like a list of them."""
 _FUNCTIONS = {"ADD": "+", "MUL": "*"}
 """Operations whose operands may change places."""
 
@@ -154,6 +157,8 @@ class _Scribe:
             return repr(value)
         if isinstance(value, np.ndarray):
             return self._array(value)
+        if isinstance(value, range) and length(value) > _LISTED:
+            return f"range({value.start},{value.stop},{value.step})"
         if isinstance(value, list | tuple | range):
             return f"[{','.join(self._value(part, plain) for part in value)}]"
         if isinstance(value, dict):

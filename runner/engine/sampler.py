@@ -17,6 +17,7 @@ from runner.engine.circuits import Anatomy, compact, dynamic_groups, together
 from runner.engine.classification import Classification, classify
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
+from runner.engine.finite import FiniteAngles
 from runner.engine.identity import canonical_text, digest_of
 from runner.engine.measurement import (
     USUAL_SHOTS,
@@ -68,6 +69,7 @@ class SamplerPlan:
         """What the circuit is."""
         self.classification.require_known(() if options.target is None else options.target.operation_names)
         self._anatomy: Anatomy = self.classification.anatomy
+        self._finite = FiniteAngles(self._anatomy.circuit, self._parameters)
         self._lock = threading.RLock()
         noise = options.noise_model
         if noise is not None and not is_factorable(noise):
@@ -82,6 +84,14 @@ class SamplerPlan:
         """About how much memory the plan takes."""
         return 4096 + 2048 * len(self._anatomy.steps)
 
+    def require_finite(self, values: NDArray) -> None:
+        """Refuse parameter sets (*batch, P) at which an angle is not finite.
+
+        Raises:
+            NumericalError: one is, or a value itself is not.
+        """
+        self._finite.require(values)
+
     def run(self, values: NDArray, *, shots: int, seed: int) -> dict[str, BitArray]:
         """Sample parameter sets (*batch, P): one `BitArray` of the batch's shape per classical register."""
         values = np.asarray(values, dtype=float)
@@ -91,6 +101,7 @@ class SamplerPlan:
             )
         if shots < 1:
             raise ConfigError(f"shots must be at least 1, got {shots}")
+        self.require_finite(values)
         batch = values.shape[:-1]
         rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
         bits = self._piecewise_bits(rows, shots, seed)

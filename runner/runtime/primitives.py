@@ -274,6 +274,7 @@ class EstimatorV2(_Primitive):
         planned = type(observables) is Planned and observables.backend is self._backend
         plan = observables.plan if planned else self._backend.estimator_plan(circuit, observables)
         array = _values(values, circuit, plan.num_parameters)
+        plan.require_finite(array)
         if own is None:
             own = precision
         if own is None:
@@ -351,6 +352,7 @@ class SamplerV2(_Primitive):
             raise ConfigError(f"shots must be a whole number of at least 1, got {own!r}")
         plan = self._backend.sampler_plan(circuit)
         array = _values(values, circuit, plan.num_parameters)
+        plan.require_finite(array)
         return _Pub(circuit, plan, array, array.shape[:-1], int(own), 0.0)
 
 

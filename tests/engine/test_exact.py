@@ -14,7 +14,7 @@ from qiskit.transpiler import generate_preset_pass_manager
 
 from runner.engine import Engine
 from runner.engine import aer as aer_module
-from runner.errors import ConfigError
+from runner.errors import ConfigError, NumericalError
 from tests.engine.strategies import circuits, heisenberg, ising, observables
 
 KERNEL, AER = Engine(engine="kernel"), Engine(engine="aer")
@@ -224,14 +224,15 @@ def test_refusals() -> None:
             engine.estimator_plan(big, SparsePauliOp("X" * 45)).run(np.zeros(0), shots=None, seed=1)
 
 
-def test_values_that_are_not_numbers_pass_through() -> None:
-    """A parameter that is not finite gives a result that is not; telling is the caller's affair."""
+def test_values_that_are_not_numbers_are_refused() -> None:
+    """A parameter that is not finite is no angle: kernels that look angles up would read any number for it."""
     angle = Parameter("a")
     circuit = QuantumCircuit(1)
     circuit.ry(angle, 0)
     plan = KERNEL.estimator_plan(circuit, SparsePauliOp("Z"))
 
-    assert np.isnan(plan.run(np.array([np.nan]), shots=None, seed=1).evs)
+    with pytest.raises(NumericalError, match="must be finite numbers"):
+        plan.run(np.array([np.nan]), shots=None, seed=1)
 
 
 def test_a_list_of_observables_changed_in_place_is_noticed() -> None:

@@ -55,6 +55,9 @@ class _Plan:
     def require(self, *, exact: bool) -> None:
         """Everything can be evaluated."""
 
+    def require_finite(self, values: Any) -> None:
+        """Every value will do."""
+
     def simulation(self, shots: int | None) -> str | None:
         """Nothing is noisy."""
 
