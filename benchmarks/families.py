@@ -24,7 +24,7 @@ Case = tuple[QuantumCircuit, SparsePauliOp]
 Rows = dict[str, dict[str, float]]
 generator = np.random.default_rng(1)
 QUICK = "--quick" in sys.argv
-_ROUNDS, _SLICE = (3, 0.01) if QUICK else (7, 0.05)
+_ROUNDS, _SLICE = (3, 0.01) if QUICK else (5, 0.02)
 _OPERATIONS = {
     "rx": "RX", "ry": "RY", "rz": "RZ", "rxx": "IsingXX", "ryy": "IsingYY", "rzz": "IsingZZ", "h": "Hadamard",
     "x": "PauliX", "cx": "CNOT", "cz": "CZ", "ccx": "Toffoli", "sx": "SX", "sxdg": "Adjoint(SX)", "u": "Rot",
