@@ -74,7 +74,7 @@ SLURM = "defaults:\n  - /schema/launcher/submitit_slurm@_here_\n  - _self_\n"
             ["hydra/launcher=mine", "-m"], "additional_parameters: counts only",
         ),
         (LAUNCHER, SLURM + "submitit_folder: /tmp/elsewhere\n", ["hydra/launcher=mine", "-m"], "submitit_folder: c"),
-        (LAUNCHER, SLURM + "partition: '${oc.env:HOME}'\n", ["hydra/launcher=mine", "-m"], "partition: counts"),
+        (LAUNCHER, SLURM + "partition: '${oc.env:HOME}'\n", ["hydra/launcher=mine", "-m"], "resolver 'oc.env' is"),
         (
             LAUNCHER,
             RAY,
@@ -288,3 +288,110 @@ def test_every_promise_has_a_test() -> None:
 
     assert promised == held
     assert sorted(map(int, promised)) == list(range(1, len(promised) + 1))
+
+
+HEAD = f"{GLOBAL}defaults:\n  - /schema/experiment/vqe@experiment\n  - _self_\nexperiment: {{name: vqe}}\n"
+SWEPT = "hydra:\n  mode: MULTIRUN\n  sweeper:\n    params:\n      "
+
+
+def refused(text: str, capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """What is said of an experiment file of somebody else's; one line, nothing created."""
+    write("theirs/experiment/mine.yaml", text)
+    assert main(["--config-dir", "theirs", *QUIET, *words]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert [path.name for path in Path.cwd().iterdir()] == ["theirs"]
+    return said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        SWEPT + 'name: "x${oc.env:HOME},b"\n',
+        SWEPT + 'hamiltonian: "${oc.env:HOME},h2"\n',
+        SWEPT + "seed: ${oc.env:NOSUCH}\n",
+        SWEPT + "seed: \"${oc.decode:'[1,'}\"\n",
+        SWEPT + 'name: "${o${seed}c.env:HOME},b"\n',
+        "hydra: {mode: MULTIRUN, sweeper: {params: '${oc.create:{seed:\"1,2\"}}'}}\n",
+        "hydra: {mode: '${oc.env:HOME}'}\n",
+        "name: ${seed${seed}}\n",
+    ],
+)
+def test_K1_resolvers_of_a_file_work_nowhere(
+    workdir: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """Neither in what is swept nor in Hydra's own settings, however they are written."""
+    assert re.search("is not allowed|names no key", refused(HEAD + text, capsys, "experiment=mine"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tracking: {uri: 'sqlite:////tmp/other.db'}\n",
+        "tracking: {artifacts: /tmp/other}\n",
+        "hydra: {sweeper: {storage: 'sqlite:////tmp/other.db'}}\n",
+        SWEPT + "tracking.uri: sqlite:////tmp/other.db\n",
+        SWEPT + "tracking: '{uri: sqlite:////tmp/other.db}'\n      seed: 1,2\n",
+        "hydra: {sweeper: {params: {x: &a {dir: other}}}, run: *a}\n",
+        "<<: {tracking: {artifacts: /tmp/other}}\n",
+    ],
+)
+def test_K3_places_that_are_written_to_count_from_the_command_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """A store, its folder, a study's database; also behind an alias or as a value to sweep over."""
+    said = refused(HEAD + text, capsys, "experiment=mine")
+    assert "counts only from the command line" in said
+    assert "type " in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "? [a, b]\n: 1\n", "? {a: b}\n: 1\n", "1: 2\n", "<<: 5\n", f"seed: {'1' * 5000}\n", "seed: 0x" + "f" * 20000,
+        "seed: !!timestamp 2026-02-30\n", "seed: 1:1:1\n", "seed: 017\n", "a: " + "{a: " * 400 + "}" * 400 + "\n",
+        "\ufeffseed: 1\n", "a: " + "[" * 5000 + "]" * 5000 + "\n",
+    ],
+    ids=range(12),
+)  # fmt: skip
+def test_K18_yaml_that_cannot_be_meant_is_one_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    """Keys and numbers that are none, nesting, a byte order mark: also where a run names no file of the folder."""
+    assert "theirs/experiment/mine.yaml" in refused(text, capsys)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (SWEPT + "name: glob(q*)\n", "has no values"),
+        (SWEPT + "hamiltonian: glob(nosuch*)\n", "has no values"),
+        (SWEPT + "seed: range(5,1)\n", "has no values"),
+        (SWEPT + "seed: range(0,1,0)\n", "has no values"),
+        ("seed: 9999-99-99\n", "expected an integer, got '9999-99-99'"),
+        ("seed: 0xffffffffffffffffff\n", "must be at most"),
+    ],
+)
+def test_K18_values_of_a_file_that_make_no_run_are_one_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
+) -> None:
+    """Nothing to sweep over, and what is no seed."""
+    assert words in refused(HEAD + text, capsys, "experiment=mine")
+
+
+def test_K18_an_experiment_that_is_its_own_default_is_one_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra goes round until Python's stack is full."""
+    said = refused(f"{GLOBAL}defaults: [/experiment: mine, _self_]\n", capsys, "experiment=mine")
+    assert "lead back to itself" in said
+
+
+def test_what_an_experiment_file_sets_counts_unless_typed(workdir: Path) -> None:
+    """Each key of the configuration itself that a file may set, against the value written there."""
+    write("mine/experiment/mine.yaml", f"{HEAD}seed: 7\nname: ours\nrun: {{figures: false}}\n")
+    found = compose("experiment=mine", config_dirs=["mine"])
+    typed = compose("experiment=mine", "seed=3", config_dirs=["mine"])
+
+    assert (found.seed, found.name, found.run.figures) == (7, "ours", False)
+    assert typed.seed == 3

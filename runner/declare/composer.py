@@ -150,7 +150,8 @@ class Composer:
         directory = None
         multirun = False
         if "hydra" in composed:
-            multirun = _is_multirun(composed)
+            with messages.translated(self.folders):
+                multirun = _is_multirun(composed)
             if overrides.last("hydra.run.dir") is not None:
                 with messages.translated(self.folders):
                     directory = str(composed.hydra.run.dir)
@@ -175,6 +176,7 @@ class Composer:
         """
         config = self.composed(overrides, whole=True)
         with messages.translated(self.folders):
+            params, multirun = _of_the_choices(config, overrides), _is_multirun(config)
             launcher, sweeper = (_live(part, config.hydra) for part in ("launcher", "sweeper"))
         return Sweeping(
             launcher=launcher,
@@ -182,9 +184,9 @@ class Composer:
             choices={
                 part: str(config.hydra.runtime.choices[f"hydra/{part}"]) for part in ("launcher", "sweeper")
             },
-            params=_of_the_choices(config, overrides),
+            params=params,
             batch=config.hydra.sweeper.get("max_batch_size"),
-            multirun=_is_multirun(config),
+            multirun=multirun,
             threads=_threads(config),
         )
 
@@ -514,6 +516,10 @@ class Composer:
             with _lock, _version_base(), files_first(self.folders):
                 words = [*self._own, *chosen]
                 return self._loader.load_configuration("config", words, RunMode.RUN, from_shell=False)
+        except RecursionError as error:
+            raise ConfigError(
+                "a file's defaults lead back to itself; take the entry out", key="defaults"
+            ) from error
         except PUZZLED as error:
             if isinstance(error, ConfigError) or not chosen:
                 raise

@@ -9,10 +9,15 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.errors import ConfigError
 from runner.record.files import read_text
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader
 
 PAGE = "docs/hydra.md"
 PLAIN = {
@@ -222,8 +227,6 @@ def check_file(path: Path, name: Path) -> None:
     Raises:
         ConfigError: naming the file and the setting.
     """
-    import yaml
-
     text = read_text(path)
     if name.parts[0] == "hydra" and (len(name.parts) != 3 or name.parts[1] not in ("launcher", "sweeper")):
         raise ConfigError(
@@ -233,28 +236,64 @@ def check_file(path: Path, name: Path) -> None:
         raise ConfigError(
             f"package {match[1]} is not honoured; write `hydra:` under `# @package _global_`", key=str(path)
         )
-    content = yaml.safe_load(text)
+    content = plain_content(path, text)
     if not isinstance(content, dict):
         return
+    entries = content.get("defaults") or []
+    if not isinstance(entries, list) or not all(isinstance(entry, dict | str) for entry in entries):
+        raise ConfigError(
+            "must be a list of choices, e.g. [/schema/experiment/vqe@experiment, _self_]",
+            key=f"{path}: defaults",
+        )
     try:
-        for entry in content.get("defaults") or []:
+        for entry in entries:
             for group, choice in (
                 entry.items() if isinstance(entry, dict) else [str(entry).rpartition("/")[::2]]
             ):
                 _check_default(str(group), choice)
-        for key, value in _leaves(content.get("hydra"), "hydra"):
+        for key, value in leaves(content.get("hydra"), "hydra"):
             refuse_key(key, value)
     except ConfigError as error:
         raise ConfigError(f"{error}", key=str(path)) from error
 
 
-def _leaves(content: object, key: str) -> Iterator[tuple[str, object]]:
+@cache
+def plain_loader() -> type[SafeLoader]:
+    """PyYAML's safe loader with OmegaConf's reading of dates: they are texts."""
+    import yaml
+
+    class PlainLoader(yaml.SafeLoader):
+        pass
+
+    PlainLoader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if not tag.endswith(":timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    return PlainLoader
+
+
+def plain_content(path: Path, text: str) -> object:
+    """What a YAML file says, its aliases and merged keys written out.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, Loader=plain_loader())
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        told = " ".join(str(error).split())[:90]
+        raise ConfigError(f"cannot be read ({told}); correct the YAML", key=str(path)) from error
+
+
+def leaves(content: object, key: str) -> Iterator[tuple[str, object]]:
     """Dotted keys of nested mappings with their values."""
     if not isinstance(content, dict):
         yield key, content
         return
     for name, value in content.items():
-        yield from _leaves(value, f"{key}.{name}")
+        yield from leaves(value, f"{key}.{name}" if key else str(name))
 
 
 def _check_default(group: str, choice: object) -> None:

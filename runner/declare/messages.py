@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.aliases import choice_meant, key_meant
 from runner.declare.checks import nearest, plain, shorten
 from runner.declare.config import CONF, GROUPS
-from runner.declare.hydra_support import PAGE, check_file, refuse_key
+from runner.declare.hydra_support import PAGE, check_file, leaves, plain_content, plain_loader, refuse_key
 from runner.declare.overrides import Override, Overrides
-from runner.declare.provenance import foreign_keys
+from runner.declare.provenance import foreign_keys, foreign_place
 from runner.declare.registry import registered
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.files import read_bytes, read_text
@@ -29,6 +29,7 @@ from runner.record.redaction import names_secret, protect_saved, redact, secret_
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+    from yaml import ScalarNode
 
 CHOICE = re.compile(r"[a-z0-9_-]+")
 SECRET = re.compile(
@@ -37,6 +38,15 @@ SECRET = re.compile(
 CODE_KEYS = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
 MAX_YAML_BYTES = 1_000_000
 MAX_YAML_NODES = 100_000
+MAX_YAML_DEPTH = 64
+MERGE = "tag:yaml.org,2002:merge"
+KEY_TAGS = {"tag:yaml.org,2002:str", MERGE}
+"""What a key may be read as: a word, or `<<`."""
+NUMBER_TAGS = {"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"}
+LONGEST_NUMBER = 400
+"""Digits of the longest number; 10³⁰⁸ in full has fewer."""
+REFERENCE = re.compile(r"\$\{\s*\.*[A-Za-z_][\w.\[\]]*\s*\}")
+"""The plain name of another key, the only thing in a text that is replaced."""
 
 
 def check_overrides(overrides: Overrides) -> None:
@@ -155,6 +165,9 @@ def check_config_dir(directory: str) -> None:
     for path in _yaml_files(directory):
         check_yaml(path)
         check_file(path, path.relative_to(directory))
+        for key, value in leaves(plain_content(path, read_text(path)), ""):
+            foreign_keys(str(path), key)
+            foreign_place(str(path), key, value)
 
 
 def _yaml_files(directory: str) -> Iterator[Path]:
@@ -180,6 +193,8 @@ def check_yaml(path: Path) -> None:
         raise ConfigError(
             f"is not UTF-8 text (byte {error.start}); save it as UTF-8", key=str(path)
         ) from error
+    if text.startswith("\ufeff"):
+        raise ConfigError("begins with a byte order mark; save it as UTF-8 without one", key=str(path))
     if not text.strip():
         raise ConfigError("file is empty; delete it or declare something", key=str(path))
     for number, line in enumerate(text.splitlines(), 1):
@@ -193,7 +208,9 @@ def check_yaml(path: Path) -> None:
         raise ConfigError(
             f"{shorten(error.problem or str(error), 90)}; correct the YAML", key=where
         ) from error
-    except (yaml.YAMLError, RecursionError) as error:
+    except ConfigError:
+        raise
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"{shorten(str(error), 90)}; correct the YAML", key=str(path)) from error
 
 
@@ -209,29 +226,80 @@ def _check_nodes(path: Path, text: str) -> None:
         where = f"{path}:{node.start_mark.line + 1}:{node.start_mark.column + 1}"
         if not str(node.tag).startswith("tag:yaml.org,2002:") or "python" in str(node.tag):
             raise ConfigError(f"tag {node.tag!r} is not allowed; write plain values", key=where)
+        if where_in.count(".") > MAX_YAML_DEPTH:
+            raise ConfigError(f"is nested more than {MAX_YAML_DEPTH} deep; simplify it", key=where)
         total = 1
-        if isinstance(node, yaml.SequenceNode):
-            total += sum(size(item) for item in node.value)
+        if isinstance(node, yaml.ScalarNode):
+            _check_scalar(node, where)
+        elif isinstance(node, yaml.SequenceNode):
+            total += sum(size(item, f"{where_in}.") for item in node.value)
         elif isinstance(node, yaml.MappingNode):
             seen = set()
             for key, value in node.value:
-                if key.value in seen and isinstance(key, yaml.ScalarNode):
-                    line = key.start_mark.line + 1
-                    raise ConfigError(f"key {key.value!r} stands twice; keep one", key=f"{path}:{line}")
-                if isinstance(key, yaml.ScalarNode):
-                    seen.add(key.value)
-                    check_key(str(key.value))
-                    if not isinstance(value, yaml.MappingNode):
-                        foreign_keys(f"{path}:{key.start_mark.line + 1}", f"{where_in}{key.value}")
-                total += size(key) + size(value, f"{where_in}{key.value}.")
+                line = f"{path}:{key.start_mark.line + 1}"
+                if not isinstance(key, yaml.ScalarNode) or key.tag not in KEY_TAGS:
+                    told = (
+                        shorten(str(key.value), 40)
+                        if isinstance(key, yaml.ScalarNode)
+                        else "a list or mapping"
+                    )
+                    raise ConfigError(f"{told} is no name of a setting; write a word, or quote it", key=line)
+                if key.value in seen:
+                    raise ConfigError(f"key {key.value!r} stands twice; keep one", key=line)
+                seen.add(key.value)
+                check_key(str(key.value))
+                if not isinstance(value, yaml.MappingNode):
+                    foreign_keys(line, f"{where_in}{key.value}")
+                if key.tag == MERGE and isinstance(value, yaml.ScalarNode):
+                    raise ConfigError("<< takes a mapping; give one, or leave it out", key=line)
+                inside = where_in if key.tag == MERGE else f"{where_in}{key.value}."
+                total += 1 if key.tag == MERGE else size(key)
+                total += size(value, inside)
         if total > MAX_YAML_NODES:
             raise ConfigError(f"expands to more than {MAX_YAML_NODES} nodes; simplify it", key=where)
         sizes[id(node)] = total
         return total
 
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = yaml.compose(text, Loader=plain_loader())
     if root is not None:
         size(root)
+
+
+def _check_scalar(node: ScalarNode, where: str) -> None:
+    """Refuse a resolver, however it is written, and a number that is not the one that stands there, or none."""
+    from yaml import YAMLError
+
+    check_references(node.value, where)
+    if node.tag in NUMBER_TAGS and (":" in node.value or re.match(r"[-+]?0[0-7_]+$", node.value)):
+        raise ConfigError(
+            f"{shorten(node.value, 40)} is read in base {60 if ':' in node.value else 8}; "
+            "write it as a decimal number, or quote it",
+            key=where,
+        )
+    if node.tag in NUMBER_TAGS and len(node.value) > LONGEST_NUMBER:
+        raise ConfigError(f"{shorten(node.value, 40)} has too many digits; write fewer", key=where)
+    try:
+        plain_loader()("").construct_object(node)
+    except (YAMLError, ValueError, OverflowError) as error:
+        raise ConfigError(
+            f"{shorten(node.value, 40)} cannot be read ({shorten(str(error), 60)}); quote it if it is a text",
+            key=where,
+        ) from error
+
+
+def check_references(text: str, key: str) -> None:
+    """Refuse all that OmegaConf would work out in a text, but the plain name of another key.
+
+    Raises:
+        ConfigError: what to write instead.
+    """
+    if len(REFERENCE.findall(text)) == text.count("${"):
+        return
+    if match := re.search(r"\$\{\s*([\w.]+)\s*:", text):
+        raise ConfigError(
+            f"resolver {match[1]!r} is not allowed; write the value, or ${{key}} of another", key=key
+        )
+    raise ConfigError(f"{shorten(text, 60)!r} names no key; write ${{key}}, or the value", key=key)
 
 
 def check_choices(overrides: Overrides, options: Callable[[str], list[str]]) -> None:
@@ -315,7 +383,8 @@ def translated(folders: Sequence[Path] = (CONF,)) -> Iterator[None]:
     except OmegaConfBaseException as error:
         raise explain(error, folders) from error
     except HydraException as error:
-        cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else None
+        below = (error.__cause__, error.__context__)
+        cause = next((one for one in below if isinstance(one, OmegaConfBaseException)), None)
         raise explain(cause or error, folders, outer=error) from error
 
 
@@ -455,7 +524,8 @@ def _paths(node: Any, prefix: str = "") -> list[str]:
 
 
 def _wrong_type(message: str) -> str:
-    first = shorten(message.split("full_key")[0], 200)
+    told = re.sub(r"^In '[^']+': \w+ raised while composing config:\s*", "", message)
+    first = shorten(told.split("full_key")[0], 200)
     if match := re.match(r"Value '(.*)' of type '(\w+)' could not be converted to (\w+)", first):
         value, _, wanted = match.groups()
         expected = {"Integer": "an integer", "Float": "a number", "Boolean": "true or false"}.get(
@@ -505,10 +575,7 @@ def check_resolvable(config: DictConfig) -> None:
             raise ConfigError(f"mandatory value missing; give {key}=…", key=key)
         if not isinstance(raw, str) or "${" not in raw:
             continue
-        if match := re.search(r"\$\{\s*([\w.]+)\s*:", raw):
-            raise ConfigError(
-                f"resolver {match[1]!r} is not allowed; write the value, or ${{key}} of another", key=key
-            )
+        check_references(raw, key)
         try:
             OmegaConf.select(config, key, throw_on_missing=True)
         except RecursionError as error:

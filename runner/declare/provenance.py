@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import TYPE_CHECKING, Any
 
+from runner.declare.checks import shorten
 from runner.declare.hydra_support import feature
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Schema, Values
@@ -25,6 +26,12 @@ RUNS_CODE = ("setup", "additional_parameters", "ray", "submitit_folder", "temp_f
 
 HONOURED = re.compile(r"hydra(\.mode|\.sweeper(\..+)?|\.launcher(\..+)?)?")
 """The parts of Hydra's own configuration that a YAML file can set."""
+
+PLACES = {"uri": "tracking.uri", "artifacts": "tracking.artifacts", "storage": "hydra.sweeper.storage"}
+"""Settings that say where something is written besides the run directory, by the last word of their keys."""
+
+USUAL_PLACES = (None, "auto", "sqlite:///outputs/mlflow.db", "outputs/artifacts")
+"""What a file may say of them, for it is so anyway."""
 
 RESOLVER = re.compile(r"\$\{\s*[\w.]+\s*:")
 
@@ -87,7 +94,9 @@ def check_preset(overrides: Overrides) -> None:
         ConfigError: naming the key, and what to type.
     """
     for override in overrides:
-        if override.part in ("plugins", "hydra"):
+        place = PLACES.get(override.key.rpartition(".")[2]) == override.key
+        whole = override.key == "tracking" and isinstance(override.value, dict)
+        if override.part in ("plugins", "hydra") or place or whole:
             raise _must_be_typed(override.key, f"{override.key}=…")
 
 
@@ -155,6 +164,26 @@ def foreign_keys(path: str, key: str) -> None:
     known = feature(key)
     if known is not None and known.works and not HONOURED.fullmatch(key):
         raise ConfigError(f"{key!r} counts only from the command line; type {key}=…", key=path)
+
+
+def foreign_place(path: str, key: str, value: object) -> None:
+    """Refuse a place of somebody else's to which something would be written.
+
+    Args:
+        path: the file, for the message.
+        key: dotted path of a key within the file, aliases and merged keys written out.
+        value: what the file says there.
+
+    Raises:
+        ConfigError: naming file and key, and what to type.
+    """
+    setting = PLACES.get(key.rpartition(".")[2])
+    if setting is not None and value not in USUAL_PLACES:
+        raise ConfigError(
+            f"{key!r} counts only from the command line, for it is written to; if you trust it, type "
+            f"{shorten(f'{setting}={value}', 120)}",
+            key=path,
+        )
 
 
 def not_trusted(overrides: Overrides) -> Overrides:

@@ -80,11 +80,14 @@ class SweepPlanner:
                 check_directory(str(override.value), override.key)
             if override.swept and override.hydras:
                 raise ConfigError("cannot be swept; give one value", key=override.key)
-        found = self._composer.sweeping(Overrides.of(map(_first, self.typed)))
+        found = self._composer.sweeping(Overrides.of(map(first_of, self.typed)))
         preset = self.listed(Overrides.of(f"{key}={value}" for key, value in found.params.items()))
         check_preset(preset)
         directory = self.typed.last("hydra.sweep.dir")
         mine = self.typed.where(lambda item: not item.hydras)
+        swept = _last_of_each([*preset, *mine])
+        for override in swept:
+            first_of(override)
         return SweepSettings(
             launcher=found.launcher,
             sweeper=found.sweeper,
@@ -93,7 +96,7 @@ class SweepPlanner:
             preset=found.multirun,
             choices=found.choices,
             threads=found.threads,
-            swept=_last_of_each([*preset, *mine]),
+            swept=swept,
         )
 
     def listed(self, overrides: Overrides) -> Overrides:
@@ -133,7 +136,7 @@ class SweepPlanner:
         return len(override.value) if isinstance(override.value, Steps) else len(override.values)
 
 
-def _first(override: Override) -> str:
+def first_of(override: Override) -> str:
     """An override with one value, for a first look at the composition.
 
     Raises:

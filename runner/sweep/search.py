@@ -17,7 +17,7 @@ from runner.declare.provenance import check_plugins, check_preset
 from runner.errors import ConfigError, StorageError
 from runner.record import faults
 from runner.runtime.seeds import derive_seed
-from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, named
+from runner.sweep.compose import Combination, SweepPlanner, SweepSettings, first_of, named
 from runner.sweep.conductor import (
     Conductor,
     base_of,
@@ -246,6 +246,8 @@ def _split(planner: SweepPlanner, settings: SweepSettings) -> tuple[list[Overrid
     words = [f"{key}={value}" for key, value in settings.sweeper.params.items() if key not in typed]
     preset = planner.listed(Overrides.of(words))
     check_preset(preset)
+    for override in preset:
+        first_of(override)
     together = [*settings.swept, *preset]
     swept = [item for item in together if item.swept]
     if not swept:
