@@ -140,14 +140,34 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def load_qpy(content: bytes, what: str, key: str, *, memory: int | None = None) -> list[QuantumCircuit]:
+def load_qpy(
+    content: bytes,
+    what: str,
+    key: str,
+    *,
+    memory: int | None = None,
+    rehearse: Callable[[QuantumCircuit], object] | None = None,
+) -> list[QuantumCircuit]:
     """The circuits of QPY data, whose headers are checked and which a fork could load.
+
+    Args:
+        content: the data.
+        what: the data, for messages.
+        key: whose value they are.
+        memory: bytes that loading may take, where that is not a matter of their size.
+        rehearse: what will be done with each circuit, to be tried in the fork too.
 
     Raises:
         ConfigError: they are damaged, claim to be huge, or are more than the limits.
     """
     require_sane_qpy(content, what, key)
-    require_readable(lambda: _loaded(content, what, key), len(content), what, key, memory=memory)
+
+    def attempt() -> None:
+        for circuit in _loaded(content, what, key):
+            if rehearse is not None:
+                rehearse(circuit)
+
+    require_readable(attempt, len(content), what, key, memory=memory)
     return _loaded(content, what, key)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
-from qiskit.primitives import BitArray
+from qiskit.primitives import BitArray, DataBin
 
 from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
 from runner.engine.circuits import Anatomy, compact, dynamic_groups, together
@@ -42,6 +42,12 @@ class SamplerPlan:
             raise ConfigError(
                 "the sampler needs a circuit with measurements into classical registers; this has none"
             )
+        for register in circuit.cregs:
+            if hasattr(DataBin, register.name):
+                raise ConfigError(
+                    f"a classical register is called {register.name!r}, and results have that name for something "
+                    "else; rename it"
+                )
         circuit = as_executed(circuit)
         options = options.on(circuit)
         self._options = options

@@ -369,8 +369,9 @@ def _require_modest(scope: Scope) -> None:
     if len(headers) > MAX_HEADERS or sum(len(name) + len(value) for name, value in headers) > MAX_HEADER:
         told = f"The request has more than {MAX_HEADERS} headers or {MAX_HEADER} bytes of them."
         raise ApiError(431, told)
-    host = dict(headers).get(b"host", b"").decode("latin-1").rpartition(":")
-    if (host[0] or host[2]) not in (HOST, "localhost"):
+    host = dict(headers).get(b"host", b"").decode("latin-1").lower()
+    port = scope["server"][1]
+    if host not in {name + end for name in (HOST, "localhost") for end in ("", f":{port}")}:
         raise ApiError(400, "The request is for another host than this one.")
 
 

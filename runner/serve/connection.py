@@ -23,20 +23,58 @@ MAX_HEADER = 64 * 1024
 """Bytes of a request's first line and headers together."""
 LINGER = 2.0
 """Seconds in which a client that is still sending can read why it was refused."""
-REASONS = {400: b"Bad Request", 408: b"Request Timeout", 431: b"Headers Too Large", 503: b"Busy"}
+REASONS = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    413: b"Too Large",
+    431: b"Headers Too Large",
+    503: b"Busy",
+}
 
 
 class Settings(uvicorn.Config):
-    """Uvicorn's settings, and how many connections there may be and how long a request may take to arrive [s]."""
+    """Uvicorn's settings, and what clients may do: how many there are, bytes and seconds of a request."""
 
     def __init__(
-        self, application: Starlette, *, max_connections: int, request_timeout: float, **settings: Any
+        self,
+        application: Starlette,
+        *,
+        max_connections: int,
+        max_bytes: int,
+        request_timeout: float,
+        **settings: Any,
     ) -> None:
         super().__init__(
             application, http=Connection, ws="none", h11_max_incomplete_event_size=MAX_HEADER, **settings
         )
         self.max_connections = max_connections
+        self.max_bytes = max_bytes
         self.request_timeout = request_timeout
+
+
+class Incoming(h11.Connection):
+    """HTTP whose bodies announce one length, and none that is refused anyway."""
+
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(h11.SERVER, MAX_HEADER)
+        self._max_bytes = max_bytes
+
+    def next_event(self) -> Any:
+        """What arrived next.
+
+        Raises:
+            h11.RemoteProtocolError: it is no HTTP, or a request whose body will be too large or has two lengths.
+        """
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            headers = dict(event.headers)
+            length = int(headers.get(b"content-length", b"0"))
+            if b"content-length" in headers and b"transfer-encoding" in headers:
+                raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
+            if length > self._max_bytes:
+                told = f"The request is larger than {self._max_bytes} bytes; serve with max_body=… MiB."
+                raise h11.RemoteProtocolError(told, error_status_hint=413)
+        return event
 
 
 class Connection(H11Protocol):
@@ -47,6 +85,7 @@ class Connection(H11Protocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self.logger = http_log
+        self.conn = Incoming(self.config.max_bytes)
         self._deadline: asyncio.TimerHandle | None = None
         self._stalled: asyncio.TimerHandle | None = None
         self._refused = False
@@ -117,7 +156,12 @@ class Connection(H11Protocol):
         """Say what is wrong with the HTTP; called while h11's own error is handled."""
         error = sys.exception()
         status = error.error_status_hint if isinstance(error, h11.RemoteProtocolError) else 400
-        told = f"The headers are larger than {MAX_HEADER} bytes." if status == 431 else f"{msg} ({error})"
+        if status == 431:
+            told = f"The headers are larger than {MAX_HEADER} bytes."
+        elif status == 413:
+            told = str(error)
+        else:  # behind a colon h11 quotes the request, which may hold a secret
+            told = f"{msg} ({str(error).partition(':')[0]})"
         self._refuse(status if status in REASONS else 400, told)
 
     def _unsupported_upgrade_warning(self) -> None:
@@ -149,7 +193,7 @@ class Connection(H11Protocol):
         self._refuse(408, f"The request did not arrive within {seconds:g} s; serve with request_timeout=…")
 
     def _make_room(self) -> bool:
-        """Let the client go that has been idle for longest; False if all of them want something."""
+        """Let the client go that is idle, or else has half a request on its way, for longest; False without any."""
         idle = {
             one.timeout_keep_alive_task.when(): one
             for one in self.connections
@@ -157,9 +201,19 @@ class Connection(H11Protocol):
             and one.timeout_keep_alive_task is not None
             and not one.transport.is_closing()
         }
-        if not idle:
+        if idle:
+            idle[min(idle)].timeout_keep_alive_handler()
+            return True
+        halves = [
+            (one._deadline.when(), number, one)
+            for number, one in enumerate(self.connections)
+            if isinstance(one, Connection) and one._deadline is not None and not one.transport.is_closing()
+        ]
+        if not halves:
             return False
-        idle[min(idle)].timeout_keep_alive_handler()
+        slowest = min(halves)[2]
+        slowest._refuse(503, "Other clients need the room of this half request; send it as a whole")
+        slowest.transport.close()
         return True
 
     def _refuse(self, status: int, message: str) -> None:

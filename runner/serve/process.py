@@ -38,6 +38,7 @@ def server(application: Starlette, config: ServeConfig, ready: Callable[[], None
     settings = Settings(
         application,
         max_connections=config.max_connections,
+        max_bytes=config.max_bytes,
         request_timeout=config.request_timeout,
         log_config=None,
         access_log=False,

@@ -18,7 +18,7 @@ from runner.errors import ConfigError
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
 from runner.serve.errors import ApiError
 from runner.serve.limits import Limits, require_finite, require_pub
-from runner.serve.wire import QPY, Decoder
+from runner.serve.wire import QPY, Decoder, rehearse
 
 SCHEMA = "v2.0"
 HONOURED = {
@@ -241,7 +241,10 @@ def _require_readable(contents: list[bytes], memory: int) -> None:
     def attempt() -> None:
         try:
             for content in contents:
-                list(qpy.load(io.BytesIO(content), annotation_factories=ANNOTATION_FACTORIES))
+                for circuit in qpy.load(io.BytesIO(content), annotation_factories=ANNOTATION_FACTORIES):
+                    rehearse(circuit)
+        except ConfigError:
+            raise
         except Exception as error:
             raise ConfigError(f"{QPY} is damaged ({type(error).__name__})") from error
 

@@ -145,7 +145,8 @@ class Runtime:
             except RunnerError:
                 pass  # the simulation failed, and the job knows it now
             except Exception as error:
-                log.exception("the result of job %s cannot be written", entry.id)
+                log.error("the result of job %s cannot be written: %s", entry.id, shorten(repr(error), 300))
+                log.debug("its stack", exc_info=error)
                 job.status, job.code = FAILED, ledgers.INTERNAL_CODE
                 job.reason = f"its result cannot be written: {error}"
         entry.reason, entry.code, entry.usage = job.reason, job.code, job.qpu_used

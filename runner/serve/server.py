@@ -7,8 +7,11 @@ import json
 import logging
 import os
 import socket
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from typing import Any
 
 from runner.errors import ConfigError
 from runner.serve.config import HOST, ServeConfig
@@ -34,11 +37,39 @@ def serve(config: ServeConfig, ready: Callable[[int], None]) -> int:
         from runner.serve.process import run
         from runner.serve.runtime import Runtime
 
-        logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+        log_by_lines()
         with Runtime(config) as runtime, address_file(config, port):
             app = application(runtime, config)
             run(app, config, listener, ready=lambda: ready(port))
     return 0
+
+
+class OneLine(logging.Formatter):
+    """One line for everything, whatever is in it; an error of our own with the place it comes from."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record in printable characters."""
+        return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in super().format(record))
+
+    def formatException(self, ei: Any) -> str:
+        """The error and its place; its stack is not for a log of lines."""
+        place = traceback.extract_tb(ei[2])[-1:]
+        where = "".join(f" ({one.filename}:{one.lineno})" for one in place)
+        return f"{ei[0].__name__}: {ei[1]}{where}"
+
+
+def log_by_lines() -> None:
+    """Log to the terminal, warnings of libraries included, so that nothing in a request writes a second line."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(OneLine("%(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+
+    def show(message: Warning | str, category: type[Warning], filename: str, line: int, *_: object) -> None:
+        logging.getLogger("runner.serve").warning(
+            "%s: %s (%s:%s)", category.__name__, message, filename, line
+        )
+
+    warnings.showwarning = show  # type: ignore[assignment]
 
 
 def listen(port: int) -> socket.socket:

@@ -15,7 +15,10 @@ from typing import Any, NoReturn
 import numpy as np
 from qiskit import QuantumCircuit
 
-from runner.declare.foreign import NUMBERS, load_npy, load_qpy
+from runner.declare.foreign import NUMBERS, causes, load_npy, load_qpy
+from runner.engine.circuits import dissect
+from runner.engine.executed import as_executed
+from runner.engine.identity import canonical_text
 from runner.errors import ConfigError, PlanError, RunnerError, SessionClosedError
 from runner.runtime.machine import OPEN_PLAN_CODE, OPEN_PLAN_MESSAGE, OPEN_PLAN_SOLUTION, SESSION_CLOSED_CODE
 from runner.serve.errors import ApiError
@@ -213,7 +216,7 @@ class Unpacking:
             return known
         content = self.inflate(text)
         try:
-            (circuit,) = load_qpy(content, QPY, "", memory=self._decoder.memory)
+            (circuit,) = load_qpy(content, QPY, "", memory=self._decoder.memory, rehearse=rehearse)
         except ConfigError as error:
             raise ApiError(400, str(error)) from error
         if not isinstance(circuit, QuantumCircuit):
@@ -250,6 +253,26 @@ class Unpacking:
             raise ApiError(400, "Data in the request cannot be unpacked: they are cut off")
         self._left -= len(content)
         return content
+
+
+def rehearse(circuit: object) -> None:
+    """Write a circuit out as planning a job does, to see whether there is room; what else is wrong, planning says.
+
+    Raises:
+        ConfigError: it is too large.
+        MemoryError: there is no room.
+    """
+    if not isinstance(circuit, QuantumCircuit):
+        return
+    try:
+        executed = as_executed(circuit)
+        canonical_text(executed)
+        dissect(executed)
+    except (
+        Exception
+    ) as error:  # definitions of gates fail in many ways, all of them again when they are planned
+        if isinstance(error, ConfigError) or any(isinstance(one, MemoryError) for one in causes(error)):
+            raise
 
 
 _KINDS: dict[type, str] = {str: "a text", int: "a whole number", dict: "an object", bool: "true or false"}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import math
 import os
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -16,6 +18,10 @@ import pytest
 
 pytest.importorskip("qiskit_ibm_runtime")
 
+from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
+from qiskit.circuit import ForLoopOp, Parameter
+
+from runner.serve.server import OneLine
 from tests.serve.serving import thread
 from tests.serve.test_wire import BASE, DEVICE, Wire, assert_error, circuit_text, sampling, still_alive
 
@@ -33,6 +39,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )  # fmt: skip
     with thread(tmp_path_factory.mktemp("limits") / "serve", *words) as (_, root):
         yield root
+
+
+def packed(circuit: QuantumCircuit) -> dict[str, Any]:
+    """A circuit as the client writes it."""
+    from qiskit_ibm_runtime import RuntimeEncoder
+
+    return json.loads(json.dumps(circuit, cls=RuntimeEncoder))
 
 
 @pytest.fixture
@@ -66,6 +79,10 @@ def answered(connection: socket.socket) -> tuple[int, Any]:
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (POST + b"Content-Length: x\r\n\r\n", 400),
         (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (POST + b"Content-Length: 99999999999\r\n\r\n", 413),
+        (POST + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n", 413),
+        (POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (POST + b"X-Api Key: SUPERSECRET123456\r\n\r\n", 400),
         (POST + b"X: " + b"x" * 100_000 + b"\r\n\r\n", 431),
         (POST + b"X: " + b"x" * 3_000_000, 431),
         (POST + b"X: 1\r\n" * 101 + b"\r\n", 431),
@@ -82,6 +99,8 @@ def test_K13_half_and_broken_requests_are_refused(
     assert_error(seen, body, status)
     assert len(caplog.records) == 1
     assert "\n" not in caplog.text.strip()
+    assert "SUPERSECRET" not in caplog.text
+    assert status != 413 or "max_body" in body["errors"][0]["message"]
 
 
 def test_K13_dripping_and_idle_clients_are_let_go(root: str) -> None:
@@ -116,18 +135,17 @@ def test_K13_clients_that_do_not_read_are_let_go(root: str, wire: Wire) -> None:
 
 
 def test_K13_more_clients_than_there_may_be_are_refused(root: str) -> None:
-    """Who is idle makes room; when all want something, the next one hears 503 with the setting's name."""
+    """Who is idle makes room, then who has sent half a request for longest; whole requests are answered."""
     idle = [Wire(root) for _ in range(CONNECTIONS)]
     for one in idle:
         assert one.api("GET", "/backends")[0] == 200
     still_alive(Wire(root))
     busy = [connect(root) for _ in range(CONNECTIONS + 1)]
     try:
-        for one in busy[:-1]:
-            one.sendall(b"GET")
-        status, body = answered(busy[-1])
-        assert_error(status, body, 503)
-        assert "max_connections" in body["errors"][0]["message"]
+        for number, one in enumerate(busy[1:]):
+            one.sendall(b"GET /" if number % 2 else POST + b"Content-Length: 1000\r\n\r\n{")
+        assert Wire(root).api("GET", "/backends")[0] == 200
+        still_alive(Wire(root))
     finally:
         for one in busy:
             one.close()
@@ -283,12 +301,97 @@ def test_K15_an_error_of_our_own_is_one_line(root: str, caplog: pytest.LogCaptur
     async def receive() -> Any:
         return {"type": "http.disconnect"}
 
-    scope = {"type": "http", "method": "GET", "path": "/\n", "headers": [(b"host", b"localhost")]}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": "/\n",
+        "headers": [(b"host", b"localhost")],
+        "server": ("", 1),
+    }
     asyncio.run(Guard(broken)(scope, receive, send))
     assert sent[0]["status"] == 500
     assert_error(500, json.loads(sent[1]["body"]), 500)
     assert len(caplog.records) == 1
     assert os.linesep not in caplog.records[0].getMessage()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1:{}x", "127.0.0.1:1", "127.0.0.1:", "localhost.:{}", "x127.0.0.1:{}"]
+)
+def test_K13_only_its_own_address_is_its_host(root: str, wire: Wire, host: str) -> None:
+    """Name and port are compared whole: what is a little like the address is another's."""
+    status, _ = wire.ask("GET", f"{BASE}/jobs", Host=host.format(root.rpartition(":")[2]))
+
+    assert status == 400
+
+
+@pytest.mark.parametrize(
+    ("angle", "program"), [(math.nan, "sampler"), (math.inf, "sampler"), (math.nan, "estimator")]
+)
+def test_K14_angles_that_are_no_numbers_are_refused(wire: Wire, angle: float, program: str) -> None:
+    """A rotation by NaN once gave wrong counts, and once ended the server (K18)."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.sx(0)
+    circuit.rz(angle, 0)
+    circuit.sx(0)
+    if program == "sampler":
+        circuit.measure(0, 0)
+    pub = [packed(circuit), [], 10] if program == "sampler" else [packed(circuit), {"Z": 1.0}, [], 0.01]
+    status, answer = wire.api("POST", "/jobs", sampling(program_id=program, params={"pubs": [pub]}))
+
+    assert_error(status, answer, 400)
+    assert "not finite" in answer["errors"][0]["message"]
+    still_alive(wire)
+
+
+def test_K14_angles_that_become_infinite_are_refused(wire: Wire) -> None:
+    """1 · 10³⁰⁸ · 10¹⁰ is beyond the largest double, about 1.8 · 10³⁰⁸."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.rz(Parameter("p") * 1e308 * 1e10, 0)
+    circuit.measure(0, 0)
+    status, answer = wire.api("POST", "/jobs", sampling(params={"pubs": [[packed(circuit), [[1.0]], 10]]}))
+
+    assert_error(status, answer, 400)
+    assert "not finite" in answer["errors"][0]["message"]
+
+
+def test_K18_loops_are_counted_before_they_are_written_out(wire: Wire) -> None:
+    """10⁹ rounds in 271 characters, in the circuit and in a nest of loops: refused, and nothing is filled."""
+    for indices, deep in ((range(10**9), 1), (range(1000), 5)):
+        body = QuantumCircuit(1, 1)
+        body.x(0)
+        for _ in range(deep):
+            outer = QuantumCircuit(1, 1)
+            outer.append(ForLoopOp(indices, None, body), [0], [0])
+            body = outer
+        body.measure(0, 0)
+        status, answer = wire.api("POST", "/jobs", sampling(params={"pubs": [[packed(body), [], 1]]}))
+        assert_error(status, answer, 400)
+        assert "when written out" in answer["errors"][0]["message"]
+
+
+@pytest.mark.parametrize("name", ["__class__", "shape", "keys"])
+def test_K15_registers_that_results_cannot_have_are_refused(wire: Wire, name: str) -> None:
+    """A register of a DataBin's own attribute: a 400, no failed job with a stack in the log."""
+    circuit = QuantumCircuit(QuantumRegister(1, "q"), ClassicalRegister(1, name))
+    circuit.measure(0, 0)
+    status, answer = wire.api("POST", "/jobs", sampling(params={"pubs": [[packed(circuit), [], 1]]}))
+
+    assert_error(status, answer, 400)
+    assert "rename it" in answer["errors"][0]["message"]
+
+
+def test_K15_the_log_has_one_line_for_everything() -> None:
+    """Line ends of all kinds, escapes and stacks: one printable line, an error with its place."""
+    try:
+        raise ValueError("a\nb\u2028c\x1b[2J")
+    except ValueError:
+        record = logging.LogRecord("x", logging.ERROR, __file__, 1, "job\rfailed", (), sys.exc_info())
+    line = OneLine("%(message)s").format(record)
+
+    assert line.isprintable()
+    assert "ValueError" in line
+    assert "test_limits.py:" in line
 
 
 def test_a_client_that_says_it_will_send_no_more_gets_its_answer(root: str) -> None:
