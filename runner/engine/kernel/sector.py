@@ -27,7 +27,9 @@ from runner.engine.memory import require
 _LEAST_QUBITS, _MOST_QUBITS = 4, 62
 _GAIN_BITS = 2
 """A state that reaches more than a quarter of all basis states is simulated on all of them."""
-_MOST_STATES = 1 << 20
+_MOST_STATES = 1 << 14
+_MOST_PATTERNS = 256
+"""How many sets of signs the rotations of one turn may have: every one is gone through when the circuit is compiled."""
 _MOST_ENTRIES = 1 << 26
 _ZERO = 1e-13
 """Sums of coefficients this small, relative to the largest, are zero."""
@@ -259,6 +261,8 @@ def _turn(found: PauliSet, terms: range, angles: Angles, states: NDArray) -> _Tu
         pivot = found.flips & -found.flips
         firsts = np.unique(np.where(states & pivot, states ^ found.flips, states))
     patterns, which = np.unique(_signs(found.signs, found.negative, firsts), axis=0, return_inverse=True)
+    if len(patterns) > _MOST_PATTERNS:
+        raise Unsupported("pairs turn in too many ways")
     if kind == _PHASE and len(patterns) == 1:
         return _Turn(kind, [])  # a global phase
     symbols = [angles.symbols(term) for term in terms]
