@@ -60,6 +60,7 @@ class AdaptVqe(Experiment):
     """Stop when no gradient of the pool is larger than this, in the Hamiltonian's unit per radian."""
 
     needs_problem: ClassVar[bool] = False
+    ignores: ClassVar[tuple[str, ...]] = ("ansatz",)
 
     def __post_init__(self) -> None:
         require_choice("experiment.pool", self.pool, POOLS)

@@ -57,6 +57,7 @@ class Estimation(Experiment):
     """Draw this many parameter sets from [0, 1), e.g. [3, 2]; empty: the ansatz's initial point alone."""
 
     needs_problem: ClassVar[bool] = False
+    ignores: ClassVar[tuple[str, ...]] = ("optimizer", "gradient")
 
     def __post_init__(self) -> None:
         if self.parameter_values and self.random_shape:

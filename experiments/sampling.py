@@ -33,6 +33,7 @@ class Sampling(Experiment):
     """Most bitstrings per register, and of all registers together, that are listed; all are in the journal."""
 
     needs_problem: ClassVar[bool] = False
+    ignores: ClassVar[tuple[str, ...]] = ("optimizer", "gradient")
     only_samples: ClassVar[bool] = True
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from runner.declare.composer import Composer, _loaders, declare
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
 from runner.record.events import RunStarted
-from runner.sweep.compose import SweepPlanner
+from runner.sweep.compose import SweepPlanner, named
 from runner.whatif.retime import columns
 from tests.test_run import events
 
@@ -448,3 +448,36 @@ def test_words_are_parsed_once_into_what_they_say() -> None:
         "+a.b=1", "++c=[x,'y z']", "~d", "e@f=g", "h=1", "h=2", "seed=0", "seed=2",
     ]  # fmt: skip
     assert Overrides.of(line) is line
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ("session=job", "session.max_time=null"),
+        ("session=job", "session.lanes=1"),
+        ("session.clock=wall", "session.clock_scale=60"),
+        ("session.queue_delay={kind: lognormal, seconds: 9, sigma: 2}",),
+        ("hamiltonian=maxcut", "hamiltonian.graph=cycle", "hamiltonian.weights=normal", "hamiltonian.graph_seed=3"),
+        ("hamiltonian=tfim", "hamiltonian.field_disorder=0.1", "hamiltonian.disorder_seed=3"),
+        ("hamiltonian=sk", "hamiltonian.disorder_seed=3"),
+        ("ansatz.pairs=[]", "ansatz.entanglement=full"),
+        ("experiment=dynamics", "experiment.steps=3"),
+        ("experiment=adapt_vqe", "session=job"),
+    ],
+)  # fmt: skip
+def test_what_acts_or_says_nothing_may_be_typed(typed: tuple[str, ...]) -> None:
+    """Empty values, settings beside what they act with, and what a preset sets for a mode that another is typed for."""
+    assert compose(*typed).experiment
+
+
+def test_a_sweep_names_the_combination_in_which_a_setting_cannot_act() -> None:
+    """It acts in the first combination and is refused in the second, quickly composed or not."""
+    planner = SweepPlanner(["session=premium,job", "session.max_time=10m"])
+    first, second = planner.combinations(planner.settings().swept)
+
+    assert planner.declare(first.overrides).config.session.longest == 600
+    with (
+        pytest.raises(ConfigError, match=r"^session.max_time: .*got job; .*in the combination session=job"),
+        named(second.label),
+    ):
+        planner.declare(second.overrides)

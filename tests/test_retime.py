@@ -11,8 +11,9 @@ from runner import compose, run
 from runner.__main__ import main
 from runner.declare.composer import declare
 from runner.errors import ConfigError
-from runner.record.events import Result, RunEnded
-from runner.record.journal import Journal
+from runner.record.events import JobSubmitted, Result, RunEnded
+from runner.record.journal import Journal, read_journal
+from runner.record.log import of
 from runner.runtime.machine import TOLD
 from runner.whatif.retime import columns, table, was_stopped
 from tests.journals import job, session, started, told
@@ -82,11 +83,26 @@ def test_a_program_that_took_no_time_is_retimed_with_some(waits: int, tmp_path: 
     assert retimed.cost == pytest.approx(actual.cost)
 
 
+def test_the_pause_between_executions_acts_without_circuit_durations(tmp_path: Path) -> None:
+    """By hand: 3 · 10 000 executions of 1 ms and a typical circuit of 0.1 ms after an overhead of 2 s: 35 s a job."""
+    changes = ("session.rep_delay=0.001",)
+    run(compose(*SMALL), directory=str(tmp_path / "run"))
+    actual = run(compose(*SMALL, *changes), directory=str(tmp_path / "actual"))
+
+    retimed, really = columns(tmp_path / "run", changes)[1].retimed, columns(tmp_path / "actual")[0].retimed
+    jobs = of(read_journal(tmp_path / "run" / "journal.jsonl").events, JobSubmitted)
+    executions = sum(count for job in jobs for count, _ in job.work or ())
+
+    assert retimed.qpu_seconds == pytest.approx(2 * len(retimed.jobs) + 0.0011 * executions)
+    assert retimed.qpu_seconds == pytest.approx(really.qpu_seconds)
+    assert retimed.cost == pytest.approx(actual.cost)
+
+
 def test_a_single_job_is_followed_by_the_programs_latency(tmp_path: Path) -> None:
     """Job mode shows no `close()`, and one job no time between two: the session closes 4 s after it ended."""
     single = ("experiment=estimation", "session.latency=4")
-    run(compose(*SMALL, *single, "session=job"), directory=str(tmp_path / "run"))
-    actual = run(compose(*SMALL, *single), directory=str(tmp_path / "actual"))
+    run(compose(*SMALL[:2], *single, "session=job"), directory=str(tmp_path / "run"))
+    actual = run(compose(*SMALL[:2], *single), directory=str(tmp_path / "actual"))
 
     (recorded, retimed) = (column.retimed for column in columns(tmp_path / "run", ["session=premium"]))
 
@@ -235,6 +251,10 @@ def test_what_an_interrupted_run_was_charged_adds_up_from_its_facts(
         ("session.max_time=10x", "not a duration"),
         ("session.max_tim=10", "unknown key"),
         ("session.lanes=0", "at least 1"),
+        ("session.clock=wall", "re-timing is done on the virtual clock"),
+        ("session.clock_scale=60", "acts only with session.clock=wall"),
+        ("session.expired_jobs=cancelled", "what lost jobs are called"),
+        ("session.queue_delay.sigma=2", "acts only with session.queue_delay.kind=lognormal"),
     ],
 )
 def test_bad_settings_are_refused(recorded: tuple[Path, float, float], override: str, message: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig, reference_bits
-from runner.declare.alternatives import either
+from runner.declare.alternatives import acts_with, either
 from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
@@ -43,6 +43,7 @@ FLIPPING = ("ry", "rx")
 MAX_REPS = 1000
 
 
+@acts_with(entanglement={"pairs": ([],)})
 @either(selector="entanglement", pairs=[])
 @dataclass(kw_only=True)
 class LayeredAnsatz(AnsatzConfig):

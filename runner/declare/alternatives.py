@@ -1,13 +1,19 @@
-"""Settings of which one is meant: what is typed for one takes the place of what a preset says of the others."""
+"""Settings that depend on others: of which one is meant, and those that act only with some value of another.
+
+What is typed for one alternative takes the place of what a preset says of the others; what is typed and cannot act is
+refused, while presets and defaults may say what does not matter.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, is_dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from runner.declare.overrides import Override, Overrides
 from runner.declare.plain import Schema
+from runner.errors import ConfigError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -29,7 +35,18 @@ class Alternatives:
     """Setting → further settings that are about its value, with the values with which they say nothing."""
 
 
+@dataclass(frozen=True)
+class OtherThan:
+    """Every value but one."""
+
+    value: object
+
+
+Conditions = Mapping[str, "tuple[object, ...] | OtherThan"]
+"""Setting → values of it; one of several settings is enough."""
+
 _known: dict[Schema, Alternatives] = {}
+_acting: dict[Schema, Mapping[str, Conditions]] = {}
 
 
 def either(
@@ -46,6 +63,73 @@ def either(
         return cls
 
     return declared
+
+
+def acts_with(**settings: Conditions) -> Callable[[Declared], Declared]:
+    """Declare of settings of a dataclass with which values of others in it they act; with all others they do not."""
+
+    def declared(cls: Declared) -> Declared:
+        _acting[cls] = settings
+        return cls
+
+    return declared
+
+
+def check_acting(parts: Mapping[str, object], typed: Overrides) -> None:
+    """Refuse what is typed and cannot act; null and what is empty say nothing and may stand.
+
+    Args:
+        parts: name of a part of the configuration → its live object.
+        typed: what is typed.
+
+    Raises:
+        ConfigError: naming the setting and what it acts with.
+    """
+    for item in typed:
+        if item.sign == "~" or item.part not in parts:
+            continue
+        for key in _keys(item.key, item.value):
+            _check_acting(parts, key)
+
+
+def _keys(key: str, value: object) -> Iterator[str]:
+    """The settings that an override says something about."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _keys(f"{key}.{name}", inner)
+    elif value is not None and value not in ([], ""):
+        yield key
+
+
+def _check_acting(parts: Mapping[str, object], key: str) -> None:
+    first, *path = key.split(".")
+    owner = parts[first]
+    for name in path[:-1]:
+        if not is_dataclass(owner):
+            return
+        owner = vars(owner).get(name)
+    for cls in type(owner).__mro__ if path else ():
+        conditions = _acting.get(cls, {}).get(path[-1])
+        if conditions is not None and not any(map(partial(_holds, owner), conditions.items())):
+            raise _cannot_act(key, owner, conditions)
+
+
+def _holds(owner: object, condition: tuple[str, tuple[object, ...] | OtherThan]) -> bool:
+    name, values = condition
+    value = vars(owner)[name]
+    return value != values.value if isinstance(values, OtherThan) else value in values
+
+
+def _cannot_act(key: str, owner: object, conditions: Conditions) -> ConfigError:
+    where = key.rpartition(".")[0]
+    wanted = " or ".join(
+        f"{name} other than {values.value}"
+        if isinstance(values, OtherThan)
+        else f"{where}.{name}={' or '.join(map(str, values))}"
+        for name, values in conditions.items()
+    )
+    found = " and ".join(str(vars(owner)[name]) for name in conditions)
+    return ConfigError(f"acts only with {wanted}, got {found}; add that, or leave it out", key=key)
 
 
 def make_room(config: DictConfig, typed: Overrides) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 from runner.ansatz import AnsatzConfig
 from runner.declare import messages
-from runner.declare.alternatives import make_room
+from runner.declare.alternatives import check_acting, make_room
 from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, shorten
 from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
@@ -159,6 +159,14 @@ class Composer:
             with open_dict(composed):
                 del composed["hydra"]
         self._write_out(composed)
+        declared = self._finished(composed, overrides, directory, multirun)
+        declared.config.check_typed(overrides)
+        return declared
+
+    def _finished(
+        self, composed: DictConfig, overrides: Overrides, directory: str | None, multirun: bool
+    ) -> Declaration:
+        """The declaration, without a gradient that a file sets for what another choice takes the place of."""
         try:
             return finished(composed, overrides, directory, multirun, self.folders)
         except ConfigError as error:
@@ -362,7 +370,9 @@ class Composer:
         messages.check_resolvable(root)
         messages.check_complete(root)
         with messages.translated(self.folders):
-            return OmegaConf.to_object(root[group])
+            live = OmegaConf.to_object(root[group])
+        check_acting({group: live}, overrides)
+        return live
 
     def _named(self, group: str, name: str, changes: Mapping[str, object]) -> DictConfig:
         """A choice composed alone, or a schema that is named in its place."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.ansatz import AnsatzConfig
+from runner.declare.alternatives import check_acting
 from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, require_range
 from runner.declare.estimator import EstimatorConfig
@@ -113,6 +114,23 @@ class RunConfig:
                 f"{self.experiment.name} draws bitstrings and estimates no energy; use estimator.default_shots",
                 key="estimator.target_stddev",
             )
+
+    def check_typed(self, typed: Overrides) -> None:
+        """Refuse what is typed and changes nothing in this run.
+
+        Raises:
+            ConfigError: naming it.
+        """
+        experiment = self.experiment
+        for item in typed:
+            if item.part in experiment.ignores:
+                raise ConfigError(f"does not act in experiment={experiment.name}; leave it out", key=item.key)
+        if experiment.only_samples and self.estimator.precision == 0 and typed.last("estimator") is not None:
+            raise ConfigError(
+                f"{experiment.name} draws bitstrings, which are never exact; use estimator=shots, or leave it out",
+                key="estimator",
+            )
+        check_acting(vars(self), typed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runner import services
+from runner.declare.alternatives import acts_with
 from runner.declare.checks import require_choice, require_range
 from runner.errors import ConfigError
 from runner.runtime.clock import VirtualClock, WallClock
@@ -25,6 +26,7 @@ ON_EXPIRY = ("stop", "reopen", "fail")
 DELAYS = ("constant", "lognormal")
 
 
+@acts_with(sigma={"kind": ("lognormal",)})
 @dataclass(kw_only=True)
 class QueueDelayConfig:
     """What a job waits in the device's queue when the session is not active (rule T2)."""
@@ -42,6 +44,17 @@ class QueueDelayConfig:
         require_range("session.queue_delay.sigma", self.sigma, 0, 10)
 
 
+IN_A_SESSION = {"mode": ("session", "batch")}
+
+
+@acts_with(
+    max_time=IN_A_SESSION,
+    interactive_timeout=IN_A_SESSION,
+    on_expiry=IN_A_SESSION,
+    expired_jobs=IN_A_SESSION,
+    clock_scale={"clock": ("wall",)},
+    latency={"clock": ("virtual",)},
+)
 @dataclass(kw_only=True)
 class SessionConfig:
     """How the experiment reaches the device and what ends its access."""
@@ -67,7 +80,7 @@ class SessionConfig:
     latency: float = 0.01
     """Modelled seconds of classical work between two jobs of a workload (virtual clock)."""
     lanes: int = 5
-    """Jobs whose classical phases may overlap."""
+    """Jobs that may have started and wait for the QPU, in job mode too; those of a session end after it."""
     queue_delay: QueueDelayConfig = field(default_factory=QueueDelayConfig)
     """Waiting time in the device's queue while the session is not active."""
     overhead: float = 2.0

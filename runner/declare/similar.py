@@ -44,6 +44,8 @@ class Similar:
             declared = None if base is None else base.with_values(typed.where(_is_value))
         except (RunnerError, ValueError, TypeError, KeyError, AttributeError):
             declared = None
+        if declared is not None:
+            declared.config.check_typed(typed)
         if declared is None:  # say what is wrong in the words of the full composition
             declared = self._composer.declare(typed)
         return replace(declared, overrides=typed.texts)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.declare.alternatives import either
+from runner.declare.alternatives import acts_with, either
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.connectivity import bonds_of, check_lattice, sites_of
@@ -41,6 +41,10 @@ SIZE = 8
 """Nodes of a named graph that may have any number, where none is declared."""
 
 
+@acts_with(
+    degree={"graph": ("random_regular",)},
+    graph_seed={"graph": ("random_regular",), "weights": ("uniform", "normal")},
+)
 @either(
     selector="graph",
     edges=[],

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from runner.declare.alternatives import OtherThan, acts_with
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError
 from runner.hamiltonian.connectivity import Bond, bonds_of, check_lattice, sites_of, two_colours
@@ -53,6 +54,7 @@ class Lattice(HamiltonianConfig):
         return two_colours(self.lattice, self.shape, self.periodic)
 
 
+@acts_with(disorder_seed={"coupling_disorder": OtherThan(0), "field_disorder": OtherThan(0)})
 @dataclass(kw_only=True)
 class SpinLattice(Lattice):
     """Spins ½ written with Pauli matrices (not S = σ/2)."""

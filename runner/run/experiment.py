@@ -31,6 +31,9 @@ class Experiment:
     only_samples: ClassVar[bool] = False
     """It draws bitstrings and estimates no expectation value."""
 
+    ignores: ClassVar[tuple[str, ...]] = ()
+    """Parts of the configuration that change nothing in it: refused where they are typed."""
+
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Any:  # noqa: ARG002
         """Check what can be checked and build what the run needs; given back by `lab.prepared`.
 

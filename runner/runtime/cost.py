@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from runner.errors import ConfigError
 from runner.runtime.seeds import derive_seed
 
+TYPICAL_DURATION = 100e-6
+"""Length of a circuit that nobody knows the length of [s]: with the usual pause it makes IBM's 350 µs an execution."""
+
 
 class Work(NamedTuple):
     """What one PUB makes the device do."""
@@ -25,16 +28,16 @@ class Work(NamedTuple):
 class CostModel:
     """QPU seconds of a job: `overhead × sub-jobs + Σ executions × (rep_delay + circuit duration)`.
 
-    Without a circuit duration (an ideal simulator) an execution takes `seconds_per_execution`, so that the
-    default is the quick rule `2 + 0.00035 × executions`.
+    Without a circuit duration (an ideal simulator) a typical one stands in, so that the default is the quick rule
+    `2 + 0.00035 × executions`.
     """
 
     overhead: float = 2.0
     """Fixed time of each sub-job [s]."""
     rep_delay: float = 250e-6
     """Pause before each execution [s]."""
-    seconds_per_execution: float = 350e-6
-    """Pause and circuit together where the circuit's duration is unknown [s]."""
+    seconds_per_execution: float | None = None
+    """Pause and circuit together where the circuit's duration is unknown [s]; None: rep_delay + TYPICAL_DURATION."""
     executions_per_sub_job: int = 10_000_000
     """A job is split into sub-jobs of at most this many executions."""
     preparation: float = 0.0
@@ -45,7 +48,7 @@ class CostModel:
     def __post_init__(self) -> None:
         """Refuse negative times and counts below one."""
         for name in ("overhead", "rep_delay", "seconds_per_execution", "preparation"):
-            if not getattr(self, name) >= 0:
+            if getattr(self, name) is not None and not getattr(self, name) >= 0:
                 raise ConfigError(f"must be at least 0, got {getattr(self, name)!r}", key=f"cost.{name}")
         for name in ("executions_per_sub_job", "exact_shots"):
             if getattr(self, name) < 1:
@@ -57,7 +60,9 @@ class CostModel:
         executions = 0
         seconds = 0.0
         for part in work:
-            each = self.seconds_per_execution if part.duration is None else pause + part.duration
+            each = pause + (TYPICAL_DURATION if part.duration is None else part.duration)
+            if part.duration is None and self.seconds_per_execution is not None:
+                each = self.seconds_per_execution
             executions += part.executions
             seconds += part.executions * each
         sub_jobs = max(1, math.ceil(executions / self.executions_per_sub_job))

@@ -39,6 +39,12 @@ if TYPE_CHECKING:
 MODEL = ("overhead", "rep_delay")
 """Settings of the cost model; where none of them is changed, jobs take what they took."""
 
+NOT_RETIMED = {
+    "session.clock": "re-timing is done on the virtual clock, whatever clock the run was on",
+    "session.expired_jobs": "what lost jobs are called changes no number of a re-timed run",
+}
+"""Settings of the session that nothing here depends on → why."""
+
 EVERY_MODE = (["session.mode=session"], ["session.mode=batch"], ["session.mode=job"])
 """What a recorded run is compared with when nothing else is asked for."""
 
@@ -93,7 +99,7 @@ def columns(
         return [
             Column("as recorded", recorded, _as_recorded(events, lived, recorded)),
             *(
-                Column(title, session, _retime(lived, started, recorded, session))
+                Column(title, session, _retime(lived, started, recorded, session, typed))
                 for title, session in sessions.items()
             ),
         ]
@@ -123,11 +129,16 @@ def _other_modes(recorded: SessionConfig) -> list[list[str]]:
 def _session(composer: Composer, started: RunStarted, overrides: Overrides) -> SessionConfig:
     """The recorded session's settings with some of them changed; a choice brings the values of its file."""
     for override in overrides:
+        if override.key in NOT_RETIMED:
+            raise ConfigError(f"{NOT_RETIMED[override.key]}; leave it out", key=override.key)
         if override.part != "session":
             raise ConfigError(
                 "only the session can be re-timed; run again to change anything else", key=override.key
             )
-    session = composer.revised("session", started.config, started.schemas, overrides)
+    config = started.config
+    if overrides:
+        config = {**config, "session": {**config["session"], "clock": "virtual"}}
+    session = composer.revised("session", config, started.schemas, overrides)
     assert isinstance(session, SessionConfig)
     return session
 
@@ -137,8 +148,10 @@ def _retime(
     started: RunStarted,
     recorded: SessionConfig,
     session: SessionConfig,
+    typed: Overrides,
 ) -> Retimed:
     delay = session.queue_delay
+    timed = recorded.clock == "wall" and "session.latency" in typed.keys
     changed = [name for name in MODEL if getattr(session, name) != getattr(recorded, name)]
     if changed and any(event.work is None for event in of(events, JobSubmitted)):
         raise ConfigError(
@@ -151,7 +164,7 @@ def _retime(
         plan=session.limits,
         max_time=session.max_time,
         queue_delay=QueueDelay(kind=delay.kind, seconds=delay.seconds, sigma=delay.sigma),
-        latency=session.latency if session.latency != recorded.latency else None,
+        latency=session.latency if session.latency != recorded.latency or timed else None,
         cost=CostModel(overhead=session.overhead, rep_delay=session.rep_delay) if changed else None,
         lanes=session.lanes,
         reopen=session.on_expiry == "reopen",
