@@ -461,7 +461,7 @@ def test_words_are_parsed_once_into_what_they_say() -> None:
         ("hamiltonian=tfim", "hamiltonian.field_disorder=0.1", "hamiltonian.disorder_seed=3"),
         ("hamiltonian=sk", "hamiltonian.disorder_seed=3"),
         ("ansatz.pairs=[]", "ansatz.entanglement=full"),
-        ("experiment=dynamics", "experiment.steps=3"),
+        ("experiment=dynamics", "optimizer.max_evaluations=3"),
         ("experiment=adapt_vqe", "session=job"),
     ],
 )  # fmt: skip

@@ -26,6 +26,9 @@ GROUPS = ("experiment", "backend", "session", "hamiltonian", "ansatz", "optimize
 """The choices that make up a run; each is a folder of conf/ and a module of runner/ (or experiments/)."""
 
 GRADIENTS = ("auto", "none", "parameter_shift", "adjoint", "spsa")
+BUDGET = "optimizer.max_evaluations"
+"""May be typed for every experiment: one without an optimizer stays within any budget."""
+
 RESUME = ("never", "auto")
 MISSING: Any = "???"
 """What OmegaConf calls a value that has to be given."""
@@ -123,7 +126,7 @@ class RunConfig:
         """
         experiment = self.experiment
         for item in typed:
-            if item.part in experiment.ignores:
+            if item.part in experiment.ignores and item.key != BUDGET:
                 raise ConfigError(f"does not act in experiment={experiment.name}; leave it out", key=item.key)
         if experiment.only_samples and self.estimator.precision == 0 and typed.last("estimator") is not None:
             raise ConfigError(
