@@ -7,17 +7,20 @@ import subprocess
 import sys
 import textwrap
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.version import getbase
 
 from runner import compose, resume, run
 from runner.__main__ import main
 from runner.declare.composer import Composer, _loaders, declare
+from runner.declare.config import flatten
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError
 from runner.record.events import RunStarted
@@ -404,6 +407,104 @@ def test_a_typo_in_an_experiments_file_is_still_refused(tmp_path: Path) -> None:
         (tmp_path / "experiment" / "mine.yaml").write_text(head + text)
         with pytest.raises(ConfigError, match="unknown key; did you mean"):
             declare(["experiment=mine", "estimator=exact"], config_dirs=[str(tmp_path)])
+
+
+@pytest.fixture
+def experiments(tmp_path: Path) -> str:
+    """A folder with experiments of one's own: some include others, some set what belongs to another choice."""
+    (tmp_path / "experiment").mkdir()
+    pauli = "/experiment/vqe@_here_\n  - override /hamiltonian: pauli"
+    for name, included, text in (
+        ("child", "session_guide", "seed: 5"),
+        ("grandchild", "child@_here_", "name: g"),
+        ("absolute", "/experiment/child@_here_", "optimizer:\n  tolerance: 0.1"),
+        ("few", "vqe", "estimator:\n  default_shots: 77"),
+        ("flex", "vqe", "session:\n  plan: flex"),
+        ("differences", "vqe", "gradient: none"),
+        ("bond", pauli, "hamiltonian:\n  terms: [[ZZ, 1.0]]"),
+    ):
+        head = f"# @package _global_\ndefaults:\n  - {included}\n  - _self_\n"
+        (tmp_path / "experiment" / f"{name}.yaml").write_text(f"{head}{text}\n")
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("experiment=child optimizer=spsa", {"optimizer.name": "spsa", "optimizer.max_evaluations": 25, "seed": 5}),
+        ("experiment=grandchild optimizer=adam", {"optimizer.name": "adam", "ansatz.reps": 3, "name": "g"}),
+        ("experiment=absolute optimizer=nft backend=ideal", {"optimizer.tolerance": 1e-6, "ansatz.reps": 3}),
+        ("experiment=absolute optimizer=spsa", {"optimizer.max_evaluations": 25, "ansatz.reps": 3}),
+        ("experiment=session_guide optimizer=nft", {"optimizer.tolerance": 1e-6, "optimizer.max_evaluations": 25}),
+        ("experiment=session_guide estimator=target", {"estimator.default_shots": None}),
+        ("experiment=adapt_vqe estimator=target", {"estimator.default_shots": None, "gradient": "auto"}),
+        ("experiment=few estimator=target", {"estimator.default_shots": None, "estimator.target_stddev": 0.005}),
+        ("experiment=few estimator=shots", {"estimator.default_shots": 77}),
+        ("experiment=sweep_tfim hydra.mode=RUN hamiltonian=maxcut", {"hamiltonian.graph": "random_regular"}),
+        ("experiment=flex", {"session.plan": "flex"}),
+        ("experiment=flex session=premium", {"session.plan": "premium"}),
+        ("experiment=differences optimizer=l_bfgs_b", {"gradient": "auto"}),
+        ("experiment=differences seed=2", {"gradient": "none"}),
+        ("experiment=bond", {"hamiltonian.terms": [["ZZ", 1.0]]}),
+        ("experiment=bond hamiltonian=pauli", {"hamiltonian.terms": [["ZZ", 1.0]]}),
+    ],
+)  # fmt: skip
+def test_a_typed_choice_beats_what_a_file_says_of_another(
+    line: str, wanted: dict[str, object], experiments: str
+) -> None:
+    """Whichever file says it, the named one or one it includes; what fits stays. The values stand in the files."""
+    values = flatten(declare(line.split(), config_dirs=[experiments]).values)
+    swept = SweepPlanner([*line.split(), "seed=1,2"], [experiments]).declare([*line.split(), "seed=2"])
+
+    assert {key: values[key] for key in wanted} == wanted
+    assert swept.values["gradient"] == values["gradient"]
+
+
+@pytest.mark.parametrize("name", ["two_qubit", "h2"])
+def test_a_typed_hamiltonian_is_that_hamiltonian(name: str, experiments: str) -> None:
+    """Terms that an experiment's file sets of its own one are not mixed with the reference energy of another."""
+    typed = declare(["experiment=bond", f"hamiltonian={name}"], config_dirs=[experiments])
+
+    assert typed.values["hamiltonian"] == declare([f"hamiltonian={name}"]).values["hamiltonian"]
+
+
+@pytest.mark.parametrize("typed", [(), ("optimizer=spsa",), ("optimizer=cobyla",)])
+def test_a_dotted_key_in_a_file_is_told_how_to_write_it(typed: tuple[str, ...], experiments: str) -> None:
+    """A file's keys are nested, whatever is typed beside it."""
+    (Path(experiments) / "experiment" / "dotted.yaml").write_text(
+        "# @package _global_\noptimizer.rhobeg: 0.5\n"
+    )
+
+    with pytest.raises(
+        ConfigError, match=r"'optimizer.rhobeg' is no key of a file; write `optimizer:` and `rhobeg: …`"
+    ):
+        declare(["experiment=dotted", *typed], config_dirs=[experiments])
+
+
+@dataclass
+class Theirs:
+    """A schema of somebody's program."""
+
+    rate: float = 0.5
+
+
+@pytest.mark.parametrize("place", ["optimizer/adam", "backend/ideal", "config", "experiment/vqe"])
+def test_a_program_may_have_stored_a_schema_under_a_name_of_ours(place: str, theirs: Path) -> None:
+    """What its ConfigStore holds is not taken for ours, inside its Hydra and without; it holds it afterwards."""
+    store, (group, _, name) = ConfigStore.instance(), place.rpartition("/")
+    store.store(group=group or None, name=name, node=Theirs)
+    try:
+        alone = compose("optimizer=adam")
+        with initialize_config_dir(str(theirs), version_base="1.3"):
+            inside = compose("optimizer=adam", "optimizer.learning_rate=0.2")
+            kept = store.load(f"{place}.yaml").node
+    finally:
+        nodes = store.repo[group] if group else store.repo
+        del nodes[f"{name}.yaml"]
+
+    assert alone.optimizer.learning_rate == 0.05  # conf/optimizer/adam.yaml
+    assert (inside.optimizer.learning_rate, inside.backend.name) == (0.2, "ideal")
+    assert kept == {"rate": 0.5}
 
 
 def test_a_preset_sweeps_only_what_the_typed_choice_has() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner import engine
 from runner.ansatz.angle import angle, names_in
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
+from runner.declare.alternatives import stands_for
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError
 
@@ -27,6 +28,7 @@ GATES = {
 """Gate → number of angles and number of qubits, by qiskit's names."""
 
 
+@stands_for("gates")
 @dataclass(kw_only=True)
 class GateList(AnsatzConfig):
     """Any small circuit: a list of gates, in order."""

@@ -6,7 +6,7 @@ refused, while presets and defaults may say what does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -47,6 +47,53 @@ Conditions = Mapping[str, "tuple[object, ...] | OtherThan"]
 
 _known: dict[Schema, Alternatives] = {}
 _acting: dict[Schema, Mapping[str, Conditions]] = {}
+_named: dict[Schema, frozenset[str]] = {}
+
+
+def stands_for(*settings: str) -> Callable[[Declared], Declared]:
+    """Declare the settings of a dataclass that the name of a choice stands for: `session=premium` is its plan."""
+
+    def declared(cls: Declared) -> Declared:
+        _named[cls] = frozenset(settings)
+        return cls
+
+    return declared
+
+
+def beaten_by(cls: object, said: Mapping[str, object], below: Collection[str]) -> set[str]:
+    """The settings of an experiment's file that exclude what the file of a choice typed beside it says.
+
+    Args:
+        cls: dataclass of the choice.
+        said: what the choice's own file sets.
+        below: the settings of the choice's group that the experiment's file sets.
+    """
+    beaten: set[str] = set()
+    for base in cls.__mro__ if isinstance(cls, type) else ():
+        if base in _known and _known[base].selector not in below:
+            beaten |= _others(_known[base], said)
+    return beaten.intersection(below)
+
+
+def stood_for(cls: object, said: Mapping[str, object], below: Collection[str]) -> set[str]:
+    """The settings of an experiment's file that are what a choice typed beside it is; arguments as `beaten_by`."""
+    bases = cls.__mro__ if isinstance(cls, type) else ()
+    stands = frozenset().union(*(_named.get(base, frozenset()) for base in bases))
+    return {
+        name for name in stands.intersection(said, below) if said[name] != "???" and name != said.get("name")
+    }
+
+
+def _others(of: Alternatives, said: Mapping[str, object]) -> set[str]:
+    """The alternatives that are excluded by what is said, and what is about them."""
+    given = [name for name in of.unset if name in said and said[name] != of.unset[name]]
+    words = {of.named[name] for name in given if name in of.named}
+    if of.selector is not None and of.selector in said:
+        words = {str(said[of.selector])}
+    elif not given:
+        return set()
+    others = {name for name in of.unset if name not in given and of.named.get(name) not in words}
+    return others.union(*(of.parts.get(name, {}) for name in others))
 
 
 def either(

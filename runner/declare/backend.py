@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner import engine, services
+from runner.declare.alternatives import stands_for
 from runner.declare.checks import require_choice, require_range
 from runner.declare.plain import Values
 from runner.errors import ConfigError
@@ -190,6 +191,7 @@ class NoisyBackend(BackendConfig):
         return model
 
 
+@stands_for("device")
 @dataclass(kw_only=True)
 class DeviceBackend(BackendConfig):
     """A snapshot of a real device: its coupling map, durations and noise (extra `[ibm]`)."""

@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 from runner.ansatz import AnsatzConfig
 from runner.declare import messages
-from runner.declare.alternatives import check_acting, make_room
+from runner.declare.alternatives import beaten_by, check_acting, make_room, stood_for
 from runner.declare.backend import BackendConfig
 from runner.declare.checks import require_choice, shorten
 from runner.declare.config import CONF, GROUPS, Declaration, RunConfig, flatten
 from runner.declare.hydra_support import refuse_outside, require_ours
 from runner.declare.overrides import Choices, Override, Overrides, Pattern
 from runner.declare.plain import Schema, Values
+from runner.declare.preset import Preset
 from runner.declare.provenance import check_plugins, check_typed
-from runner.declare.registry import added, files_first, generation, load, register, registered
+from runner.declare.registry import added, generation, load, only_ours, register, registered
 from runner.declare.setting import PUZZLED, put
 from runner.errors import ConfigError
-from runner.record.files import read_text
 from runner.run.experiment import Experiment
 from runner.tracking.config import from_environment
 
@@ -505,25 +505,70 @@ class Composer:
     def _yielding(self, chosen: Sequence[str]) -> DictConfig:
         """What Hydra composes, without what the experiment's file sets of a choice in whose place another is typed."""
         typed = Overrides.of(chosen)
-        experiment = typed.last("experiment")
-        file = None if experiment is None else self.file("experiment", str(experiment.value))
-        others = typed.keys & frozenset(GROUPS) - {"experiment"}
-        taken: list[str] = []
+        named = typed.last("experiment")
+        preset = None if named is None else Preset.read(self.file, str(named.value))
+        if named is None or preset is None:
+            return self._hydras(chosen)
+        lacking = self._beaten(preset, typed)
         while True:
+            stored = preset.without(lacking)
+            words = [
+                f"experiment={preset.as_stored}" if item is named and lacking else item.text for item in typed
+            ]
             try:
-                return self._hydras(_with_less(chosen, file, taken) if file and taken else chosen)
+                return self._hydras(words, stored if lacking else ())
             except Exception as error:
-                key = messages.unknown_in_an_experiment(error)
-                if file is None or key is None or key in taken or key.partition(".")[0] not in others:
+                key = messages.misfit_in_an_experiment(error)
+                if key is None or not self._belongs_to_another(key, preset, typed, lacking):
                     raise
-                taken.append(key)
+                lacking = lacking | {key}
 
-    def _hydras(self, chosen: Sequence[str]) -> DictConfig:
-        """What Hydra itself composes."""
+    def _beaten(self, preset: Preset, typed: Overrides) -> frozenset[str]:
+        """The keys of an experiment's file that mean something else than a choice that is typed."""
+        from omegaconf import OmegaConf
+
+        beaten: set[str] = set()
+        for item in typed:
+            if item.key not in GROUPS or item.key == "experiment":
+                continue
+            group, name = item.key, str(item.value)
+            if group in ("optimizer", "estimator") and name != self._chosen_by(preset, group):
+                beaten.update({"gradient"} & preset.keys)  # it belongs to what the file chose
+            below = {key.split(".")[1] for key in preset.keys if key.startswith(f"{group}.")}
+            choice = Preset.read(self.file, name, group)
+            if below and choice is not None:
+                cls = OmegaConf.get_type(self._choice((f"{group}={name}",)), group)
+                other = name != self._chosen_by(preset, group)
+                settings = beaten_by(cls, choice.content, below) if other else set()
+                if preset.choices.get(group) != name:
+                    settings |= stood_for(cls, choice.content, below)
+                beaten.update(f"{group}.{setting}" for setting in settings)
+        return frozenset(beaten)
+
+    def _chosen_by(self, preset: Preset, group: str) -> str:
+        """The choice of a group that an experiment's file makes, or leaves as it usually is."""
+        return preset.choices.get(group) or str(self._choice(())[group].name)
+
+    def _belongs_to_another(
+        self, key: str, preset: Preset, typed: Overrides, lacking: frozenset[str]
+    ) -> bool:
+        """Whether a key of an experiment's file that does not fit is a setting of a choice that is not typed."""
+        group, _, setting = key.partition(".")
+        if (
+            key in lacking
+            or key not in preset.keys
+            or group not in typed.keys & frozenset(GROUPS) - {"experiment"}
+        ):
+            return False
+        value = preset.value(key)
+        return any(_takes(cls, setting, value) for cls in registered()[group].values())
+
+    def _hydras(self, chosen: Sequence[str], presets: Sequence[Preset] = ()) -> DictConfig:
+        """What Hydra itself composes; `presets` are experiments that no file declares so."""
         from hydra.types import RunMode
 
         try:
-            with _lock, _version_base(), files_first(self.folders):
+            with _lock, _version_base(), only_ours(self.folders, presets):
                 words = [*self._own, *chosen]
                 return self._loader.load_configuration("config", words, RunMode.RUN, from_shell=False)
         except RecursionError as error:
@@ -694,24 +739,16 @@ def _shown(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
-def _with_less(chosen: Sequence[str], file: Path, keys: Sequence[str]) -> list[str]:
-    """The choices with an experiment that lacks some keys in the place of the one that a file declares."""
-    from hydra.core.config_store import ConfigStore
+def _takes(cls: Schema, setting: str, value: object) -> bool:
+    """Whether a schema has a setting, and the value is of its type."""
     from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
 
-    content: Any = OmegaConf.to_container(OmegaConf.load(file))
-    for key in keys:
-        *path, last = key.split(".")
-        node = content
-        for name in path:
-            node = node[name]
-        del node[last]
-    package = re.search(r"^#\s*@package\s*:?\s*(\S+)", read_text(file), flags=re.MULTILINE)
-    name = "_without_".join([file.stem, *keys]).replace(".", "_")
-    ConfigStore.instance().store(
-        group="experiment", name=name, node=content, package=package[1] if package else None
-    )
-    return [f"experiment={name}" if word.startswith("experiment=") else word for word in chosen]
+    try:
+        OmegaConf.update(OmegaConf.structured(cls), setting, value)
+    except (OmegaConfBaseException, *PUZZLED):
+        return False
+    return True
 
 
 def _of_the_choices(config: DictConfig, overrides: Overrides) -> dict[str, str]:

@@ -245,6 +245,12 @@ def check_file(path: Path, name: Path) -> None:
             "must be a list of choices, e.g. [/schema/experiment/vqe@experiment, _self_]",
             key=f"{path}: defaults",
         )
+    dotted = next((str(key) for key in content if "." in str(key)), None)
+    if dotted is not None:
+        part, _, rest = dotted.partition(".")
+        raise ConfigError(
+            f"{dotted!r} is no key of a file; write `{part}:` and `{rest}: …` below it", key=str(path)
+        )
     try:
         for entry in entries:
             for group, choice in (

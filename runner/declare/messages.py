@@ -409,6 +409,10 @@ def explain(error: Exception, folders: Sequence[Path], outer: Exception | None =
         return ConfigError("does not fit what is there; see --help", key=key)
     if isinstance(error, errors.MissingMandatoryValue):
         return ConfigError(f"mandatory value missing; give {key}=…", key=key)
+    if match := re.match(
+        r"In '[^']+': ValidationError raised while composing config:\n(.*)", text, flags=re.DOTALL
+    ):
+        return ConfigError(_wrong_type(match[1]) + _where(text, key, folders), key=key)
     if isinstance(error, errors.ValidationError):
         return ConfigError(_wrong_type(str(error)) + _where(text, key, folders), key=key)
     if match := re.search(r"Could not find '([^']+)'", text):
@@ -439,9 +443,13 @@ def _without_schema(text: str) -> str | None:
     return None
 
 
-def unknown_in_an_experiment(error: Exception) -> str | None:
-    """The key that an experiment's file sets and the choice composed with it does not have; None for other errors."""
-    match = re.match(r"In 'experiment/[^']+': ConfigKeyError.*?full_key: (\S+)", str(error), flags=re.DOTALL)
+def misfit_in_an_experiment(error: Exception) -> str | None:
+    """The key that an experiment's file sets and the choice composed with it does not take; None for other errors."""
+    match = re.match(
+        r"In 'experiment/[^']+': (?:ConfigKeyError|ValidationError).*?full_key: (\S+)",
+        str(error),
+        flags=re.DOTALL,
+    )
     return match[1] if match else None
 
 

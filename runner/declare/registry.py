@@ -16,6 +16,7 @@ from typing import Any, get_type_hints
 
 from runner.declare.config import RunConfig
 from runner.declare.plain import Schema
+from runner.declare.preset import Preset
 from runner.errors import ConfigError, in_words
 from runner.hamiltonian.declared import adopted
 from runner.record.redaction import own_words
@@ -116,27 +117,47 @@ def register(plugins: Sequence[str] = ()) -> None:
 
 
 @contextlib.contextmanager
-def files_first(folders: Sequence[Path]) -> Iterator[None]:
-    """Hydra's store meanwhile without launchers and sweepers that are called like a file of some folders.
+def only_ours(folders: Sequence[Path], presets: Sequence[Preset] = ()) -> Iterator[None]:
+    """Hydra's store meanwhile without what others have put there under a name of ours, and with some presets more.
 
-    Hydra would check the file against what its plug-in of the same name, such as hydra-joblib-launcher, has stored.
+    Hydra would check conf/optimizer/adam.yaml against what somebody's program has stored as optimizer/adam, and the
+    file of a launcher against what its plug-in of the same name, such as hydra-joblib-launcher, has stored.
+
+    Args:
+        folders: where the files are that count.
+        presets: experiments under the names that they are stored with.
     """
     from hydra.core.config_store import ConfigStore
 
-    stored = ConfigStore.instance().repo.get("hydra", {})
+    store = ConfigStore.instance()
+    aside = [(group, name, group.pop(name)) for group, name in _theirs(store.repo, folders)]
+    try:
+        for preset in presets:
+            store.store(
+                group=preset.group, name=preset.as_stored, node=preset.written, package=preset.package
+            )
+        yield
+    finally:
+        for preset in presets:
+            store.repo[preset.group].pop(f"{preset.as_stored}.yaml", None)
+        for group, name, node in aside:
+            group[name] = node
+
+
+def _theirs(repo: dict[str, Any], folders: Sequence[Path]) -> list[tuple[dict[str, Any], str]]:
+    """(group, name) of what a store holds that is not ours and would be taken for it."""
+    found = [(repo, "config.yaml")] if "config.yaml" in repo else []
+    for group in MODULES:
+        nodes = repo.get(group)
+        if isinstance(nodes, dict):
+            ours = {f"{name}.yaml" for name in _plugins.get(group, {})}
+            found += [(nodes, name) for name in nodes.keys() - ours]
+    engines = repo.get("hydra", {})
     files = {
         path for folder in folders for group in MORE for path in (folder / "hydra" / group).glob("*.yaml")
     }
-    aside = [
-        (stored[path.parent.name], path.name, stored[path.parent.name].pop(path.name))
-        for path in files
-        if path.name in stored.get(path.parent.name, {})
-    ]
-    try:
-        yield
-    finally:
-        for group, name, node in aside:
-            group[name] = node
+    named = {(path.parent.name, path.name) for path in files}
+    return found + [(engines[group], name) for group, name in named if name in engines.get(group, {})]
 
 
 def generation() -> frozenset[object]:

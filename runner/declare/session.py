@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runner import services
-from runner.declare.alternatives import acts_with
+from runner.declare.alternatives import acts_with, stands_for
 from runner.declare.checks import require_choice, require_range
 from runner.errors import ConfigError
 from runner.runtime.clock import VirtualClock, WallClock
@@ -55,6 +55,7 @@ IN_A_SESSION = {"mode": ("session", "batch")}
     clock_scale={"clock": ("wall",)},
     latency={"clock": ("virtual",)},
 )
+@stands_for("mode", "plan")
 @dataclass(kw_only=True)
 class SessionConfig:
     """How the experiment reaches the device and what ends its access."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from runner.declare.alternatives import either
+from runner.declare.alternatives import either, stands_for
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
@@ -27,6 +27,7 @@ MAX_QUBITS = 1000
 """Largest number of qubits a Hamiltonian may be declared on."""
 
 
+@stands_for("terms", "table", "reference_energy")
 @either(terms=[], table="", parts={"terms": {"reference_energy": None}, "table": {"reference_energy": None}})
 @dataclass(kw_only=True)
 class PauliTerms(HamiltonianConfig):
@@ -76,6 +77,7 @@ class PauliTerms(HamiltonianConfig):
         return hamiltonian_of(self.rows(), self.qubits, self._key)
 
 
+@stands_for("geometry", "electrons", "mapper")
 @either(terms=[], table="", parts={"terms": COMPUTED, "table": COMPUTED})
 @dataclass(kw_only=True)
 class MoleculeTerms(PauliTerms):
