@@ -60,17 +60,22 @@ class Limits:
         """
         if program == "estimator":
             for pub in pubs:
-                self._require_executions(_shots_of(pub, shots))
+                self.require_executions(_shots_of(pub, shots))
             self._require("expectation values", sum(_points(pub) for pub in pubs), self.numbers, "max_memory")
             return
         executions = [
             _size(_values_of(pub, 1)) * ((pub[2] if len(pub) > 2 else None) or shots or 1) for pub in pubs
         ]
-        self._require_executions(sum(executions))
+        self.require_executions(sum(executions))
         bits = sum(many * max(1, pub[0].num_clbits) for many, pub in zip(executions, pubs, strict=True))
         self._require("measured bits", bits, self.bits, "max_memory")
 
-    def _require_executions(self, number: int | float) -> None:
+    def require_executions(self, number: int | float) -> None:
+        """Refuse more shots than a job may have.
+
+        Raises:
+            ApiError: they are.
+        """
         self._require("executions", number, self.executions, "max_executions")
 
     def _require(self, what: str, number: int | float, most: int, key: str) -> None:
@@ -117,8 +122,14 @@ def _parameters(values: Any, where: str) -> Any:
     if values is None:
         return None
     if isinstance(values, dict):
-        return {name: _numbers(value, f"{where}.{name}") for name, value in values.items()}
-    return _numbers(values, where)
+        arrays = {name: _numbers(value, f"{where}.{name}") for name, value in values.items()}
+        if any(0 in array.shape for array in arrays.values()):
+            raise ApiError(400, f"'{where}' has no parameter set.")
+        return arrays
+    array = _numbers(values, where)
+    if 0 in array.shape[:-1]:
+        raise ApiError(400, f"'{where}' has no parameter set.")
+    return array
 
 
 def _numbers(values: Any, where: str) -> np.ndarray:

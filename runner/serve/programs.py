@@ -129,10 +129,17 @@ class Programs:
         self, params: dict[str, Any], request: JobRequest, primitive: type
     ) -> tuple[dict[str, Any], list[str]]:
         """The runtime's options, and a note for each of the client's that has no effect here."""
-        given = self._decoder.reading()(params.get("options") or {})
+        present = params.get("options")
+        given = self._decoder.reading()({} if present is None else present)
         if not isinstance(given, dict):
             raise ApiError(400, "'params.options' must be an object.")
+        _require_options(given, primitive)
         flat = _flatten(given)
+        for key, value in flat.items():
+            if bool in map(type, HARMLESS.get(key, ())) and not isinstance(value, bool | None):
+                raise ApiError(400, f"'params.options.{key}' must be true or false.")
+        if type(flat.get("default_shots")) is int:
+            self._limits.require_executions(flat["default_shots"])
         if params.get("resilience_level") is not None:
             flat["resilience_level"] = params["resilience_level"]
         options: dict[str, Any] = {"environment": {"job_tags": request.tags or None}}
@@ -254,6 +261,45 @@ def _require_readable(contents: list[bytes], memory: int) -> None:
         require_readable(attempt, sum(map(len, contents)), QPY, "", memory=memory)
     except ConfigError as error:
         raise ApiError(400, str(error)) from error
+
+
+def _require_options(given: dict[str, Any], primitive: type) -> None:
+    """Refuse values that the client's own options do not take; what they do not know is told in the job's log.
+
+    Raises:
+        ApiError: there is one.
+    """
+    from pydantic import ValidationError
+    from qiskit_ibm_runtime import options
+
+    known = options.EstimatorOptions if primitive is EstimatorV2 else options.SamplerOptions
+    exact = given.get("default_precision") == 0  # an extension of ours
+    present = {
+        key: value
+        for key, value in given.items()
+        if value is not None and not (exact and key == "default_precision")
+    }
+    try:
+        known(**present)
+    except ValidationError as error:
+        wrong = [one for one in error.errors() if one["type"] not in _UNTOLD]
+        if wrong:
+            place = ".".join(str(part) for part in wrong[0]["loc"] if str(part) in _names(given))
+            told = shorten(ascii(wrong[0]["input"]), 60)
+            raise ApiError(400, f"'params.options.{place}' cannot be {told}: {wrong[0]['msg']}.") from error
+    limit = given.get("max_execution_time")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ApiError(
+            400, "'params.options.max_execution_time' must be a whole number of at least 1 second."
+        )
+
+
+_UNTOLD = ("unexpected_keyword_argument", "is_instance_of")
+"""Errors of pydantic about options that are experimental, and about the other types of a union."""
+
+
+def _names(given: Mapping[str, Any]) -> set[str]:
+    return {part for key in _flatten(given) for part in key.split(".")}
 
 
 def _legacy(job: RuntimeJob, notes: list[str]) -> Submission:

@@ -163,6 +163,7 @@ class Runtime:
         Raises:
             ApiError: the request is wrong, or the runtime refuses the job.
         """
+        _require_known(body)
         program = field(body, "program_id", str, required=True)
         if program not in self._programs.names():
             raise ApiError(404, f"Program not found: {program}", solution=f"Use {self._programs.names()}.")
@@ -439,6 +440,29 @@ class Runtime:
 
 
 NO_BACKEND_CODE = 1216
+UNUSED = {
+    "runtime": str, "log_level": str, "start_session": bool, "session_time": int, "calibration_id": str, "hub": str,
+    "group": str, "project": str,
+}  # fmt: skip
+"""What a client may say about a job beside what is looked at here."""
+USED = ("program_id", "params", "backend", "session_id", "tags", "cost", "private")
+LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
+
+
+def _require_known(body: dict[str, Any]) -> None:
+    """Refuse what no client says about a job.
+
+    Raises:
+        ApiError: there is such a field, or one is of another type.
+    """
+    for name in body:
+        if name not in USED and name not in UNUSED:
+            raise ApiError(400, f"{shorten(ascii(name), 60)} is no field of a job; leave it out.")
+    for name, kind in UNUSED.items():
+        field(body, name, kind)
+    level = body.get("log_level")
+    if level is not None and level not in LOG_LEVELS:
+        raise ApiError(400, f"'log_level' must be one of {', '.join(LOG_LEVELS)}.")
 
 
 def _whole(seconds: float) -> int | float:

@@ -20,6 +20,7 @@ pytest.importorskip("qiskit_ibm_runtime")
 
 from qiskit import ClassicalRegister, QuantumCircuit, QuantumRegister
 from qiskit.circuit import ForLoopOp, Parameter
+from qiskit_ibm_runtime import RuntimeEncoder
 
 from runner.serve.server import OneLine
 from tests.serve.serving import thread
@@ -43,8 +44,6 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def packed(circuit: QuantumCircuit) -> dict[str, Any]:
     """A circuit as the client writes it."""
-    from qiskit_ibm_runtime import RuntimeEncoder
-
     return json.loads(json.dumps(circuit, cls=RuntimeEncoder))
 
 
@@ -186,7 +185,6 @@ def parametrized() -> dict[str, Any]:
     """A circuit with one parameter and a measurement, as the client writes it."""
     from qiskit import QuantumCircuit
     from qiskit.circuit import Parameter
-    from qiskit_ibm_runtime import RuntimeEncoder
 
     circuit = QuantumCircuit(1)
     circuit.ry(Parameter("a"), 0)
@@ -245,13 +243,18 @@ def test_K14_estimator_pubs_of_the_wrong_type_or_size_are_refused(
 @pytest.mark.parametrize(
     "options",
     [
-        {"default_precision": 1e-200}, {"default_precision": "x"}, {"default_shots": 2**64}, {"default_shots": []},
+        {"default_precision": 1e-200},
+        {"default_precision": "x"}, {"default_shots": 2**64}, {"default_shots": []},
         {"execution": {"rep_delay": "x"}}, {"simulator": {"seed_simulator": []}},
-        {"seed_estimator": -1},
+        {"seed_estimator": -1}, [], 0,
+        {"max_execution_time": -5}, {"max_execution_time": 1.5}, {"default_shots": 10**30},
+        {"execution": {"init_qubits": "x"}}, {"execution": []}, {"dynamical_decoupling": {"enable": 1}},
+        {"dynamical_decoupling": {"enable": True, "sequence_type": "\n"}}, {"twirling": {"num_randomizations": "x"}},
+        {"resilience_level": "x"}, {"environment": {"log_level": "x\ny"}},
     ],
     ids=str,
 )  # fmt: skip
-def test_K14_absurd_options_are_refused(wire: Wire, options: dict[str, Any]) -> None:
+def test_K14_absurd_options_are_refused(wire: Wire, options: Any) -> None:
     """A 400, and the clock, the list of jobs and the next job are as before."""
     body = sampling(
         program_id="estimator", params={"pubs": [[parametrized(), ["Z"], [1]]], "options": options}
@@ -259,6 +262,41 @@ def test_K14_absurd_options_are_refused(wire: Wire, options: dict[str, Any]) -> 
     assert_error(*wire.api("POST", "/jobs", body), 400)
     assert wire.api("GET", "/jobs")[0] == 200
     still_alive(wire)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"zzz": 1},
+        {"log_level": "x\ny"},
+        {"log_level": 5},
+        {"runtime": {"a": 1}},
+        {"hub": 5},
+        {"start_session": "x"},
+    ],
+    ids=str,
+)
+def test_K14_fields_that_a_job_does_not_have_are_refused(wire: Wire, more: dict[str, Any]) -> None:
+    """What no client says, and what it says in another type."""
+    assert_error(*wire.api("POST", "/jobs", sampling(**more)), 400)
+
+
+@pytest.mark.parametrize(
+    "more", [{"log_level": "INFO"}, {"runtime": "image"}, {"params": {
+        "pubs": [[circuit_text(), None, 10]], "version": 2, "support_qiskit": True,
+        "options": {"execution": {"fast": True, "init_qubits": True}, "experimental": {"zz": 1}},
+    }}], ids=lambda more: str(list(more))
+)  # fmt: skip
+def test_K14_what_the_client_can_say_is_taken(wire: Wire, more: dict[str, Any]) -> None:
+    """The fields of `qiskit_ibm_runtime`'s program_run; its experimental options go where they belong, unnamed."""
+    assert wire.api("POST", "/jobs", sampling(**more))[0] == 200
+
+
+def test_K14_no_parameter_sets_are_refused(wire: Wire) -> None:
+    """Shape (0, 1): there is nothing to run."""
+    zeros = json.loads(json.dumps(np.zeros((0, 1)), cls=RuntimeEncoder))
+    body = sampling(params={"pubs": [[parametrized(), zeros, 10]]})
+    assert_error(*wire.api("POST", "/jobs", body), 400)
 
 
 def test_K14_options_of_another_type_are_refused(wire: Wire) -> None:
@@ -277,8 +315,6 @@ def test_K14_absurd_session_times_are_refused(wire: Wire, body: dict[str, Any]) 
 
 def test_K14_small_requests_that_unpack_to_much_are_refused(wire: Wire) -> None:
     """Each array is within the limit, all together are not."""
-    from qiskit_ibm_runtime import RuntimeEncoder
-
     bomb = json.loads(json.dumps(np.zeros(400_000), cls=RuntimeEncoder))
     pub = [circuit_text(), [bomb, bomb], 10]
     assert_error(*wire.api("POST", "/jobs", sampling(params={"pubs": [pub]})), 413)
