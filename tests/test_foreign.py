@@ -111,3 +111,14 @@ def test_an_angle_that_is_nothing_is_refused() -> None:
 def test_a_refusal_has_no_control_characters() -> None:
     """What a terminal would obey is written out; the escapes are Python's."""
     assert str(ConfigError("\x1b[2J is é\x00", key="a\r")) == "a\\r: \\x1b[2J is é\\x00"
+
+
+@pytest.mark.parametrize("name", [b"SXGate", b"CZGate"])
+def test_K18_gates_with_angles_that_are_not_theirs_are_refused(name: bytes) -> None:
+    """One byte turns RZ into SX or CZ, whose only argument is a label; Qiskit raises a TypeError much later."""
+    circuit = QuantumCircuit(1)
+    circuit.rz(0.5, 0)
+    buffer = io.BytesIO()
+    qpy.dump(circuit, buffer, version=13)
+    with pytest.raises(ConfigError, match="has other qubits or angles than the gate"):
+        load_qpy(buffer.getvalue().replace(b"RZGate", name), "it", "k")

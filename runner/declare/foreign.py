@@ -189,17 +189,27 @@ def _loaded(content: bytes, what: str, key: str) -> list[QuantumCircuit]:
 
 
 def _misfit(circuit: QuantumCircuit) -> str | None:
-    """What is wrong with a gate, however deep: a definition of another width, an angle that is no number."""
+    """What is wrong with a gate, however deep: another width or other angles than it has, a label that is no text."""
     from qiskit.circuit import ParameterExpression
+    from qiskit.circuit.library import get_standard_gate_name_mapping
 
+    gates = get_standard_gate_name_mapping()
     waiting = [circuit]
     while waiting:
         for instruction in waiting.pop().data:
+            if not isinstance(instruction.label, str | None):
+                return f"the label of {instruction.name!r} is no text"
             if instruction.is_standard_gate():
                 if not all(
                     isinstance(angle, (int, float, ParameterExpression)) for angle in instruction.params
                 ):
                     return f"an angle of {instruction.name!r} is no number"
+                gate = gates.get(instruction.name)
+                if gate is not None and (gate.num_qubits, len(gate.params)) != (
+                    len(instruction.qubits),
+                    len(instruction.params),
+                ):
+                    return f"{instruction.name!r} has other qubits or angles than the gate"
                 continue
             operation = instruction.operation
             if (operation.num_qubits, operation.num_clbits) != (
