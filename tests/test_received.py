@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
 import signal
 import socket
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -259,3 +261,89 @@ def test_K16_files_are_opened_in_one_place() -> None:
     }
 
     assert found - OWN == set()
+
+
+def forged(folder: Path, change: Callable[[list[dict]], object]) -> None:
+    """Change what a journal says, with checksums that are right."""
+    path = folder / "journal.jsonl"
+    facts = [json.loads(line) for line in path.read_bytes().splitlines()]
+    change(facts)
+    crc, lines = 0, []
+    for fact in facts:
+        fact.pop("crc", None)
+        line = json.dumps(fact, separators=(",", ":"), ensure_ascii=False).encode()[:-1]
+        crc = zlib.crc32(line, crc)
+        lines.append(line + b',"crc":"%08x"}\n' % crc)
+    path.write_bytes(b"".join(lines))
+
+
+def everywhere(name: str, value: object) -> Callable[[list[dict]], object]:
+    """Give a field, and an entry of a field, another value wherever there is one of that name."""
+
+    def change(facts: list[dict]) -> None:
+        for fact in facts:
+            for holder in (fact, *(one for one in fact.values() if isinstance(one, dict))):
+                if name in holder:
+                    holder[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("kind", []), ("t", "x"), ("t", 1e300), ("circuits", 5), ("table", [[1]]), ("usage_seconds", "9" * 50),
+        ("overrides", "x"), ("energy", "x"), ("parameter_names", {"a": 1}), ("schemas", {"session": 5}),
+        ("experiment", {"_target_": "os.system"}),
+    ],
+)  # fmt: skip
+def test_K17_a_journal_that_says_another_type_is_one_line(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], name: str, value: object
+) -> None:
+    """With the right checksums: whoever reads it says so, or does not look at it."""
+    shutil.copytree(recorded, "run")
+    (Path("run") / "result.json").unlink()
+    forged(Path("run"), everywhere(name, value))
+    for words in (["retime", "run"], ["watch", "run"], ["export", "run", "--format=csv"]):
+        main(words)
+        error = capsys.readouterr().err
+        assert "Traceback" not in error, words
+        assert sum(line.startswith("error") for line in error.splitlines()) <= 1
+
+
+def test_K16_a_directory_with_something_else_in_it_is_refused(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Pipes in the place of files, a pipe and a link in that of the pictures' folder: nothing is written there."""
+    Path("elsewhere").mkdir()
+    odd: list[tuple[str, Callable[[Path], object]]] = [
+        *((name, os.mkfifo) for name in ("runner.log", "forecast.json", "report.html", "figures")),
+        ("figures", lambda path: path.symlink_to(Path("elsewhere").resolve())),
+    ]
+    for name, make in odd:
+        shutil.copytree(recorded, "run")
+        shutil.rmtree("run/figures", ignore_errors=True)
+        (Path("run") / name).unlink(missing_ok=True)
+        make(Path("run") / name)
+        assert main(["report", "run"]) == 2
+        assert f"run/{name} is no" in capsys.readouterr().err
+        shutil.rmtree("run")
+    assert list(Path("elsewhere").iterdir()) == []
+
+
+def test_K19_what_a_terminal_obeys_is_written_out(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Keys and values of a table with sequences that clear the screen and name its window."""
+    evil = "\x1b[2J\x1b]0;x\x07\x1b[31m"
+    shutil.copytree(recorded, "run")
+    content = json.loads(Path("run/result.json").read_text(encoding="utf-8"))
+    content |= {"table": [{evil: evil, "a": 1}], "stop_reason": evil}
+    Path("run/result.json").write_text(json.dumps(content), encoding="utf-8")
+    main(["watch", "run"])
+    said = "".join(capsys.readouterr())
+
+    assert "\\x1b[2J" in said
+    assert "\x1b[2J" not in said
+    assert "\x1b]" not in said
+    assert "\x07" not in said

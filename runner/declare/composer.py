@@ -298,6 +298,8 @@ class Composer:
         """
         from omegaconf import OmegaConf
 
+        for key in flatten(dict(values)):
+            messages.check_key(key)
         messages.check_overrides(overrides)
         self.check_choices(overrides)
         with messages.translated(self.folders):

@@ -268,7 +268,7 @@ def plain_loader() -> type[SafeLoader]:
     """PyYAML's safe loader with OmegaConf's reading of dates: they are texts."""
     import yaml
 
-    class PlainLoader(yaml.SafeLoader):
+    class PlainLoader(yaml.SafeLoader):  # type: ignore[misc]
         pass
 
     PlainLoader.yaml_implicit_resolvers = {

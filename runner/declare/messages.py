@@ -91,6 +91,11 @@ def check_secrets(values: Mapping[str, object]) -> None:
         ConfigError: naming the key and where the secret is known from, not the secret.
     """
     protect_saved()
+    if (found := secret_in(os.getcwd())) is not None:
+        raise ConfigError(
+            f"has a name that holds {found}, which would be stored; work in another folder, or rename it",
+            key="the current folder",
+        )
     for key, value in values.items():
         found = next(filter(None, map(secret_in, _texts(value))), None)
         if found is not None:
@@ -137,8 +142,8 @@ def check_directory(directory: str, key: str = "hydra.run.dir") -> None:
             raise ConfigError(
                 f"would become a name with what {variable} holds in it; name the directory otherwise", key=key
             )
-    if "\0" in directory or not directory.strip():
-        raise ConfigError("is not a directory name; give a path", key=key)
+    if not directory.isprintable() or not directory.strip():
+        raise ConfigError("is not a directory name; give a path of one line", key=key)
     if not Path(directory).is_absolute() and not Path(directory).resolve().is_relative_to(Path.cwd()):
         raise ConfigError(
             f"{directory!r} leaves the current folder; use a path below it or an absolute one",

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
-from runner.display.stream import reader
+from runner.display.stream import as_text, reader
 from runner.lazy import rich
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class LiveLine(ABC):
 
     def say(self, text: str) -> None:
         """Print a line that stays, above the one that changes."""
-        self._console.print(text, highlight=False, soft_wrap=True)
+        self._console.print(as_text(text), highlight=False, markup=False, soft_wrap=True)
 
 
 def terminal() -> Console:
@@ -68,7 +68,11 @@ def rows(content: list[dict[str, Any]]) -> Table:
     """A table of dictionaries with the same keys."""
     table = rich.table.Table(box=None, padding=(0, 2, 0, 0))
     for name in content[0]:
-        table.add_column(str(name), justify="right" if isinstance(content[0][name], int | float) else "left")
+        table.add_column(
+            rich.text.Text(as_text(name)),
+            justify="right" if isinstance(content[0][name], int | float) else "left",
+        )
     for row in content:
-        table.add_row(*(f"{value:.6g}" if isinstance(value, float) else str(value) for value in row.values()))
+        cells = (f"{value:.6g}" if isinstance(value, float) else as_text(value) for value in row.values())
+        table.add_row(*map(rich.text.Text, cells))
     return table

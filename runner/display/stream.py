@@ -8,12 +8,34 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
 
 from runner.errors import StorageError
 from runner.record.redaction import redact
+
+_CONTROL = re.compile(
+    r"(?P<ours>\x1b\[(?:[\d;]*m|\?25[lh]|\d*[AK]))"
+    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
+"""What a terminal obeys; among it what we write ourselves: colours, the cursor's visibility, the line that changes."""
+
+
+def printable(text: str) -> str:
+    """`text` with everything that a terminal would obey written out, but for colours and the line that changes."""
+    if text.isprintable():
+        return text
+    return _CONTROL.sub(lambda match: match["ours"] or repr(match[0])[1:-1], text)
+
+
+def as_text(value: object) -> str:
+    """A value from somebody else's file in one line that a terminal obeys in nothing."""
+    text = str(value)
+    return (
+        text if text.isprintable() else "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    )
 
 
 class Reader:
@@ -40,7 +62,7 @@ class Reader:
         with self._passing_over():
             if self._stream is None:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-            said = redact(text) if self.clean else text
+            said = printable(redact(text)) if self.clean else text
             try:
                 self._stream.write(said)
             except UnicodeEncodeError:

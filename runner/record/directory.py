@@ -56,6 +56,7 @@ class RunDirectory:
             if chosen is not None:
                 path = Path(chosen)
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                check_parts(path)
                 if (path / "journal.jsonl").exists():
                     raise ConfigError(
                         f"{path} holds a run already; choose another, or `python -m runner resume {path}`",
@@ -96,6 +97,7 @@ class RunDirectory:
             raise ConfigError(
                 f"{path} holds no journal.jsonl, so it is not a run directory; name one that is"
             )
+        check_parts(directory.path)
         return directory
 
     def write(self, path: Path, text: str) -> None:
@@ -152,6 +154,30 @@ class RunDirectory:
             raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
 
+PARTS = (
+    "config.yaml", "result.json", "session.json", "mlflow.json", "forecast.json", "runner.log", "report.html",
+    "sweep.json", "sweep.csv",
+)  # fmt: skip
+"""Files that a run or sweep directory may have besides its journal."""
+
+
+def check_parts(path: Path) -> None:
+    """Refuse a directory in which something else lies in the place of a file, or a link in that of the pictures.
+
+    Raises:
+        ConfigError: naming it, and what to do.
+    """
+    for name in PARTS:
+        part = path / name
+        if part.exists() and not part.is_file():
+            raise ConfigError(f"{part} is no ordinary file; delete it")
+    figures = path / "figures"
+    if figures.is_symlink() or (figures.exists() and not figures.is_dir()):
+        raise ConfigError(
+            f"{figures} is no folder of its own; delete it, for pictures would be written there"
+        )
+
+
 def read_result(path: Path) -> dict[str, Any]:
     """The content of a result.json, each known name with a value of its type.
 
@@ -160,10 +186,21 @@ def read_result(path: Path) -> dict[str, Any]:
         OSError: it is missing or unreadable.
     """
     content = read_object(path)
+    check_result(content, path)
+    return content
+
+
+def check_result(content: Mapping[str, Any], path: str | Path) -> None:
+    """Refuse what is no result: a known name with a value of another type, a table of anything but rows.
+
+    Raises:
+        ConfigError: naming `path`, where it was read.
+    """
     for name, value in content.items():
         if value is not None and not isinstance(value, RESULT_TYPES.get(name, object)):
             raise ConfigError(f"{path} is damaged ({name} is a {type(value).__name__}); restore it")
-    return content
+    if not all(isinstance(row, dict) for row in content.get("table") or []):
+        raise ConfigError(f"{path} is damaged (table holds what is no row); restore it")
 
 
 def read_sessions(path: Path) -> list[dict[str, Any]]:

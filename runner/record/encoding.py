@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from runner.record.events import RUN, Event, Vocabulary, event_of
+from runner.record.events import RUN, Event, Vocabulary, check_said, event_of
 
 # what jobs were given and gave back: numbers, often very many
 _NUMBERS = frozenset(("pubs", "work", "result"))
@@ -63,7 +63,7 @@ def from_line(line: bytes, vocabulary: Vocabulary = RUN, *, plain: bool = False)
         plain: it holds no integers beyond 64 bits, which the faster parser would round.
 
     Raises:
-        ValueError: it is no JSON object.
+        ValueError: it is no JSON object, or says something of another type than a fact can.
     """
     said: Any = None
     if plain:
@@ -76,6 +76,7 @@ def from_line(line: bytes, vocabulary: Vocabulary = RUN, *, plain: bool = False)
     if not isinstance(said, dict):
         raise ValueError("not a JSON object")
     said.pop("crc", None)
+    check_said(said, vocabulary)
     return event_of(said, vocabulary)
 
 

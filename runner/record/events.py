@@ -12,7 +12,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Self, TypeVar, dataclass_transform
+from functools import cache
+from types import UnionType
+from typing import (
+    Any,
+    ClassVar,
+    Self,
+    TypeVar,
+    Union,
+    dataclass_transform,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
+
+from runner.record.directory import check_result
 
 Kind = TypeVar("Kind", bound="Event")
 Vocabulary = dict[str, "type[Event]"]
@@ -159,6 +173,78 @@ def event_of(said: Said, vocabulary: Mapping[str, type[Event]] = RUN) -> Event:
     return found.read(said)
 
 
+def check_said(said: Said, vocabulary: Mapping[str, type[Event]] = RUN) -> None:
+    """Refuse the content of a line that says something of another type than a fact of its kind can.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    kind, moment = said.get("kind", ""), said.get("t", 0.0)
+    if type(kind) is not str or type(moment) not in _NUMBERS or not 0 <= moment < LATEST:
+        raise ValueError(f"kind {str(kind)[:40]!r} at {str(moment)[:40]!r}")
+    found = vocabulary.get(kind)
+    if found is not None:
+        _check_types(found, said)
+    if found is Result and "result" in said:
+        finite = {name: one for name, one in said["result"].items() if one not in _NOT_FINITE}
+        check_result(finite, "the result")
+
+
+LATEST = 1e11
+"""No line was written after this [Unix seconds]."""
+_NUMBERS = frozenset((float, int))
+_NOT_FINITE = ("nan", "inf", "-inf")
+_Types = tuple[frozenset[type], frozenset[type]]
+
+
+def _check_types(cls: type[Event], said: Said) -> None:
+    """Refuse values, and entries of lists and mappings, of another type than a fact's fields have.
+
+    Raises:
+        ValueError: naming the field.
+    """
+    known = _types(cls)  # type: ignore[arg-type]
+    for name, value in said.items():
+        if name not in known:
+            continue
+        own, inner = known[name]
+        kind = type(value)
+        if kind not in own and not (float in own and kind is str and value in _NOT_FINITE):
+            raise ValueError(f"{name} is a {kind.__name__}")
+        if inner and (kind is list or kind is dict):
+            items = value if kind is list else value.values()
+            if not inner.issuperset(map(type, items)) and not (
+                float in inner and all(type(item) in inner or item in _NOT_FINITE for item in items)
+            ):
+                raise ValueError(f"{name} holds what it cannot")
+
+
+@cache
+def _types(cls: type[Event]) -> dict[str, _Types]:
+    """Field → the types that JSON has for its values and for their entries; without those that may be anything."""
+    found = {}
+    for name, hint in get_type_hints(cls).items():
+        own, inner = _of_hint(hint)
+        if name in cls._names and own:
+            found[name] = own, inner
+    return found
+
+
+def _of_hint(hint: Any) -> _Types:
+    origin, parts = get_origin(hint), get_args(hint)
+    if origin is UnionType or origin is Union:
+        all_of = [_of_hint(part) for part in parts]
+        return frozenset().union(*(own for own, _ in all_of)), frozenset().union(*(one for _, one in all_of))
+    kind = origin or hint
+    if kind is float:
+        return _NUMBERS, frozenset()
+    if kind in (list, Sequence):
+        return frozenset((list,)), _of_hint(parts[0])[0] if parts else frozenset()
+    if kind in (dict, Mapping):
+        return frozenset((dict,)), _of_hint(parts[1])[0] if parts else frozenset()
+    return (frozenset((kind,)) if kind in (str, int, bool, type(None)) else frozenset()), frozenset()
+
+
 # -- the run and its processes ----------------------------------------------------------------------------
 
 
@@ -299,7 +385,7 @@ class ProblemPosed(Event):
     """Where the exact energy is from and which states it is the lowest of."""
     sector: Mapping[str, int] | None = None
     """`up` and `down` electrons; None where there are no electrons."""
-    circuits: Mapping[str, Any]
+    circuits: Mapping[str, Mapping[str, Any]]
     """`declared` and `device` → depth, two_qubit_gates, gates, and qasm (OpenQASM 3; None where it is too long)."""
 
 

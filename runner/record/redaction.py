@@ -24,7 +24,7 @@ REDACTED = "[redacted]"
 SHORTEST = 12
 """Characters of the shortest value that counts as a secret: shorter ones are words that stand anywhere."""
 
-_VARIABLE = re.compile(r"key|pass|token|secret|credential", re.IGNORECASE)
+_VARIABLE = re.compile(r"key|pass|token|secret|credential|cookie|signing|_(pat|pwd|auth)$", re.IGNORECASE)
 """What the name of an environment variable says whose value is a secret."""
 _ADDRESS = re.compile(r"://([^/\s\"']+)@")
 """User name and password of an address."""
@@ -76,6 +76,7 @@ def protect(value: str, origin: str = "the value of the account in use") -> None
         value: what was just read from an account, a file or the environment.
         origin: what it is, for the message that refuses a configuration that holds it.
     """
+    value = value.strip()
     fresh = {value, quote(value, safe="")} - _protected.keys()
     if fresh and _may_be_secret(value):
         _protected.update(dict.fromkeys(fresh, origin))

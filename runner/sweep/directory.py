@@ -7,13 +7,13 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, JournalError, StorageError
-from runner.record.directory import RunDirectory
+from runner.record.directory import RunDirectory, check_parts
 from runner.record.encoding import as_cell
 from runner.record.files import read_first, read_object, read_rows, read_text, require_ordinary
 from runner.record.journal import is_ended, is_open
@@ -61,6 +61,8 @@ class SweepDirectory:
             raise ConfigError(
                 f"{path} holds no readable sweep.json, so it is not a sweep", key="resume"
             ) from error
+        _check_types(directory.header, HEADER, directory.path / "sweep.json")
+        check_parts(directory.path)
         return directory
 
     @property
@@ -136,8 +138,12 @@ class SweepDirectory:
     def _lines(self) -> list[dict[str, Any]]:
         found = []
         for line in self._planned().splitlines():
-            with suppress(ValueError):
-                found.append(json.loads(line))
+            with suppress(ValueError, RecursionError):
+                content = json.loads(line)
+                if isinstance(content, dict):
+                    found.append(content)
+        for content in found:
+            _check_types(content, PLANNED, self._plan)
         return found
 
     def swept(self) -> list[str]:
@@ -275,3 +281,23 @@ def _number(value: Any) -> Any:
         with suppress(ValueError):
             return kind(value)
     return value
+
+
+HEADER: dict[str, type] = {"id": str, "folder": str, "overrides": list, "values": dict, "schemas": dict}
+"""What sweep.json needs."""
+PLANNED: dict[str, type] = {"number": int, "overrides": list, "label": dict, "changes": dict, "schemas": dict}
+"""What a line of runs.jsonl needs."""
+
+
+def _check_types(content: Mapping[str, object], needed: Mapping[str, type], path: Path) -> None:
+    """Refuse a file that somebody changed.
+
+    Raises:
+        ConfigError: naming what is missing, or of another type.
+    """
+    for name, kind in needed.items():
+        if not isinstance(content.get(name), kind):
+            told = type(content[name]).__name__ if name in content else "missing"
+            raise ConfigError(f"{path} is damaged ({name} is {told}, not {kind.__name__}); restore it")
+    if not all(isinstance(word, str) for word in content["overrides"]):  # type: ignore[attr-defined]
+        raise ConfigError(f"{path} is damaged (overrides are no words); restore it")

@@ -157,14 +157,23 @@ def _recorded_launcher(directory: SweepDirectory, overrides: Overrides) -> Launc
     recorded = directory.header.get("launcher")
     if not recorded:
         return None
-    name, values = recorded["name"], recorded["values"]
+    name, values = (recorded.get(key) if isinstance(recorded, dict) else None for key in ("name", "values"))
+    if not isinstance(name, str) or not isinstance(values, dict):
+        raise ConfigError(
+            f"{directory.path / 'sweep.json'} is damaged (launcher); type hydra/launcher=NAME, or restore it"
+        )
     if name not in LAUNCHERS:
         raise ConfigError(
             f"{name!r} is not here; add the plugins=[…] that has it, or take another hydra/launcher",
             key="hydra/launcher",
         )
     check_launcher(name, values, LAUNCHERS[name])
-    return cast(Launcher, LAUNCHERS[name](**values))
+    try:
+        return cast(Launcher, LAUNCHERS[name](**values))
+    except TypeError as error:
+        raise ConfigError(
+            f"{error}; type hydra/launcher={name} with its settings", key="hydra.launcher"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -172,3 +172,20 @@ def test_G15_a_secret_that_came_later_does_not_leave_either(workdir, monkeypatch
     outside = [*(workdir / "artifacts").rglob("*"), *workdir.glob("mlflow.db*")]
     assert [path for path in outside if path.is_file() and CANARY.encode() in path.read_bytes()] == []
     assert CANARY not in "".join(capfd.readouterr())
+
+
+def test_K6_a_secret_in_the_name_of_the_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its path would be stored with every run; blanks around the variable's value make no difference."""
+    folder = tmp_path / "Zq9xk2mV7bLp4sT8"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    for name in ("GITHUB_PAT", "DB_AUTH"):
+        monkeypatch.setenv(name, "Zq9xk2mV7bLp4sT8 \r")
+    assert main(["tracking=off"]) == 2
+    assert main(["-m", "tracking=off", "seed=1,2"]) == 2
+    said = capsys.readouterr().err
+    assert "the current folder: has a name that holds" in said
+    assert "Zq9xk2mV7bLp4sT8" not in said
+    assert list(folder.iterdir()) == []
