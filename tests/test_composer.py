@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -582,3 +583,70 @@ def test_a_sweep_names_the_combination_in_which_a_setting_cannot_act() -> None:
         named(second.label),
     ):
         planner.declare(second.overrides)
+
+
+@pytest.mark.parametrize(
+    "word", ["θ=0.3", "ansatz.θ=0.3", "größe=3", "+θ=1", "~θ", "session.größe=3 h", "θ=[1,2]"]
+)
+def test_a_key_with_other_letters_is_unknown(word: str) -> None:
+    """Hydra's grammar has no such keys; a value may have any letters."""
+    with pytest.raises(ConfigError, match=r"unknown key; keys have the letters a to z"):
+        compose(word)
+    assert compose("name=größe θ").name == "größe θ"
+
+
+@pytest.mark.parametrize("word", ["seed=choice(1,choice(2,3))", "seed=[choice(1,2)]", "seed={a:range(1,3)}"])
+def test_a_sweep_within_a_value_is_refused(word: str) -> None:
+    """Hydra parses it and OmegaConf cannot hold it."""
+    with pytest.raises(ConfigError, match="several values within one; write all of them in one choice"):
+        SweepPlanner([word]).settings()
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        "hydra.sweeper.params={seed:choice(1,2)}",
+        "+hydra.sweeper.params={seed:'1,2'}",
+        "hydra.sweeper.params.seed=1,2",
+        "++hydra.sweeper.params.seed='range(1,3)'",
+        "hydra.sweeper.params={seed:range(1,3)}",
+    ],
+)
+def test_swept_values_may_be_typed_as_a_preset_has_them(word: str) -> None:
+    """Each is seed=1,2 written otherwise."""
+    planner = SweepPlanner([word, "optimizer=spsa"])
+    labels = [item.label for item in planner.combinations(planner.settings().swept)]
+
+    assert labels == [{"seed": "1"}, {"seed": "2"}]
+
+
+def test_a_sweeps_directory_may_refer_to_settings() -> None:
+    """As a run's may: the name of the optimizer is what is typed."""
+    planner = SweepPlanner(["seed=1,2", "optimizer=spsa", "hydra.sweep.dir=sw_${optimizer.name}"])
+
+    assert planner.settings().directory == "sw_spsa"
+
+
+def test_decimal_steps_add_up() -> None:
+    """0, 0.3, 0.6, 0.9 and no more, on paper."""
+    (item,) = Overrides.of(["hamiltonian.field=range(0,1,0.3)"])
+    (other,) = Overrides.of(["hamiltonian.field=range(0,1.1,0.1)"])
+
+    assert [float(text) for text in item.value.texts()] == [0.0, 0.3, 0.6, 0.9]
+    assert len(other.value) == 11
+
+
+@pytest.mark.parametrize(
+    ("call", "told"),
+    [
+        (lambda: compose(["seed=1"]), r"write each as one, e.g. 'seed=1'"),
+        (lambda: compose(config_dirs="mine"), r"config_dirs: takes a list of folders, got 'mine'"),
+        (lambda: compose(config_dirs=None), r"config_dirs: takes a list of folders, got None"),
+        (lambda: compose("++optimizer=spsa"), r"optimizer: is set already; drop the \+\+: optimizer=spsa"),
+        (lambda: SweepPlanner(["seed=1,2", "hydra.sweeper.max_batch_size=0"]).settings(), r"must be 1 or more, got 0"),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_told_with_the_remedy(call: Callable[[], object], told: str) -> None:
+    """From Python as from the command line."""
+    with pytest.raises(ConfigError, match=told):
+        call()

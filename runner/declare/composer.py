@@ -12,7 +12,7 @@ import copy
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -87,6 +87,8 @@ class Sweeping:
     """`launcher` and `sweeper` by their names."""
     params: dict[str, str]
     """Key → swept values, of a preset."""
+    directory: str | None
+    """`hydra.sweep.dir` where it is typed, with references as they are in the first run."""
     batch: int | None
     """`hydra.sweeper.max_batch_size` of the plain sweeper."""
     multirun: bool
@@ -107,6 +109,10 @@ class Composer:
     """
 
     def __init__(self, config_dirs: Sequence[str] = (), plugins: Sequence[str] = ()) -> None:
+        if isinstance(config_dirs, str | os.PathLike) or not isinstance(config_dirs, Iterable):
+            raise ConfigError(
+                f"takes a list of folders, got {config_dirs!r}; write e.g. ['mine']", key="config_dirs"
+            )
         for directory in config_dirs:
             messages.check_config_dir(directory)
         self.folders = (*(Path(directory).resolve() for directory in config_dirs), CONF)
@@ -186,6 +192,15 @@ class Composer:
         with messages.translated(self.folders):
             params, multirun = _of_the_choices(config, overrides), _is_multirun(config)
             launcher, sweeper = (_live(part, config.hydra) for part in ("launcher", "sweeper"))
+            typed = overrides.last("hydra.sweep.dir") is not None
+            directory = str(config.hydra.sweep.dir) if typed else None
+        if directory is not None:
+            messages.check_directory(directory, "hydra.sweep.dir")
+        batch = config.hydra.sweeper.get("max_batch_size")
+        if batch is not None and batch < 1:
+            raise ConfigError(
+                f"must be 1 or more, got {batch}; null is all at once", key="hydra.sweeper.max_batch_size"
+            )
         return Sweeping(
             launcher=launcher,
             sweeper=sweeper,
@@ -193,7 +208,8 @@ class Composer:
                 part: str(config.hydra.runtime.choices[f"hydra/{part}"]) for part in ("launcher", "sweeper")
             },
             params=params,
-            batch=config.hydra.sweeper.get("max_batch_size"),
+            directory=directory,
+            batch=batch,
             multirun=multirun,
             threads=_threads(config),
         )
@@ -210,7 +226,7 @@ class Composer:
         """
         self.check_choices(overrides)
         values = overrides.where(lambda item: not (item.hydras or self.chooses(item)))
-        chosen = tuple(item.text for item in overrides if item not in values.items)
+        chosen = tuple(item.text for item in overrides if item not in values.items and not item.params)
         with messages.translated(self.folders):
             chosen = (*chosen, *self._for_any_size(chosen, overrides))
             config = (

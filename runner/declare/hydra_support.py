@@ -118,7 +118,8 @@ KEYS = (
     ),
     _works(
         "hydra.sweep.dir",
-        "the sweep's directory, from the command line only; else outputs/sweeps/<date>_<time>_<name>",
+        "the sweep's directory, from the command line only, references as in its first run; "
+        "else outputs/sweeps/<date>_<time>_<name>",
         only="sweep",
     ),
     _works("hydra.mode", "`MULTIRUN` is `-m`, also in an experiment's file; `RUN` is `--run`"),

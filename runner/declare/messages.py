@@ -323,8 +323,8 @@ def check_choices(overrides: Overrides, options: Callable[[str], list[str]]) -> 
             continue
         if override.sign == "~":
             raise ConfigError("required, cannot be removed; choose one instead", key=group)
-        if override.sign == "+":
-            raise ConfigError(f"is set already; drop the +: {group}={value}", key=group)
+        if override.sign:
+            raise ConfigError(f"is set already; drop the {override.sign}: {group}={value}", key=group)
         if not isinstance(value, str):
             raise ConfigError(f"takes one choice, got {shorten(str(value), 40)}; name one", key=group)
         known = options(group)
@@ -555,6 +555,10 @@ def _wrong_type(message: str) -> str:
         return f"expected true or false, got {shorten(match[1], 40)!r}"
     if match := re.match(r"field '(\w+)' is not Optional|.*is not Optional|Incompatible value 'None'", first):
         return "needs a value, got null"
+    if match := re.match(r"Invalid type assigned: (\w+) is not a subclass of \w+. value: (.*)", first):
+        return (
+            f"has settings of its own, got {shorten(match[2].strip(), 40)}; set one of them, as --help shows"
+        )
     if match := re.match(r"Value '(.*)' of type '(\w+)' is incompatible with type hint '(.*)'", first):
         wanted = match[3].replace("Optional", "").replace("Union", "").strip("[]").replace("NoneType", "null")
         return f"expected {' or '.join(part.strip() for part in wanted.split(','))}, got {shorten(match[1], 40)!r}"

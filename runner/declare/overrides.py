@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, overload
 
@@ -16,15 +18,19 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.core.override_parser.types import Override as Parsed
 
-PLAIN_TEXT = re.compile(r"[\w.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
+PLAIN_TEXT = re.compile(r"[A-Za-z0-9_.]+=[^\s'\"\[\]{}$=,\\](?:[^'\"\[\]{}$=,\\\n]*[^\s'\"\[\]{}$=,\\])?")
 """A key and a text that can only be meant as one, though Hydra's grammar wants quotes around it."""
-PLACE = re.compile(r"[\w.]+=(?:run|file):[^\s'\"\[\]{}$,\\]+")
+PLACE = re.compile(r"[A-Za-z0-9_.]+=(?:run|file):[^\s'\"\[\]{}$,\\]+")
 """A key and an earlier run or a file, whose names may hold equals signs."""
 NAMES = re.compile(
     r"""(?P<lead>[{,]\s*)(?:(?P<quote>['"])(?P<quoted>[^'"]+)(?P=quote)|(?P<bare>[^\W\d][\w.]*(?:\\?\[\d+\\?\])*))(?=\s*:)"""
     r"""|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
 )
 """A name before a colon in a mapping, quoted or with indices; or a quoted text, which is left as it is."""
+
+
+PARAMS = "hydra.sweeper.params"
+"""Swept values by key, beside those that are typed behind a key of their own."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,16 @@ class Steps:
     """In an order that is drawn anew by every process."""
 
     def __len__(self) -> int:
-        return max(0, math.ceil((self.stop - self.start) / self.step)) if self.step else 0
+        start, stop, step = (Decimal(str(number)) for number in (self.start, self.stop, self.step))
+        return max(0, math.ceil((stop - start) / step)) if step else 0
 
     def texts(self) -> tuple[str, ...]:
         """The numbers as they would be typed; decimal steps add up without rounding."""
-        from hydra.core.override_parser.types import RangeSweep
-
-        numbers = list(RangeSweep(start=self.start, stop=self.stop, step=self.step).range())
+        kind = (
+            float if any(isinstance(number, float) for number in (self.start, self.stop, self.step)) else int
+        )
+        start, step = Decimal(str(self.start)), Decimal(str(self.step))
+        numbers = [kind(start + index * step) for index in range(len(self))]
         if self.shuffled:
             import random
 
@@ -130,6 +139,11 @@ class Override:
         return self.part == "hydra"
 
     @property
+    def params(self) -> bool:
+        """Whether it gives swept values by key: `hydra.sweeper.params={…}`, or `hydra.sweeper.params.KEY=…`."""
+        return self.key == PARAMS or self.key.startswith(f"{PARAMS}.")
+
+    @property
     def values(self) -> Sequence[str | None]:
         """The values as they would be typed, one or several; None for `~key`.
 
@@ -170,6 +184,13 @@ class Overrides(Sequence[Override]):
         """
         if isinstance(words, Overrides):
             return words
+        words = [words] if isinstance(words, str) else list(words)
+        for word in words:
+            if not isinstance(word, str):
+                raise ConfigError(
+                    f"{shorten(repr(word), 40)} is no key=value text; write each as one, e.g. 'seed=1'",
+                    key="overrides",
+                )
         return Overrides(tuple(item for word in words for item in _parse(word)))
 
     @overload
@@ -211,6 +232,26 @@ class Overrides(Sequence[Override]):
         """What a key is set to in the end."""
         return next((item for item in reversed(self.items) if item.key == key), None)
 
+    @property
+    def params(self) -> Overrides:
+        """What `hydra.sweeper.params` sweeps, as if each key were typed itself.
+
+        Raises:
+            ConfigError: it is no mapping, or removes something.
+        """
+        words: list[str] = []
+        for item in self.items:
+            if not item.params:
+                continue
+            if item.sign == "~" or (item.key == PARAMS and not isinstance(item.value, dict | None)):
+                raise ConfigError("takes {key: values}, e.g. {seed: 'range(1,4)'}", key=item.key)
+            if item.key == PARAMS:
+                words += [f"{key}={text}" for key, text in (item.value or {}).items()]
+            else:
+                text = item.value if isinstance(item.value, str) else item.written
+                words.append(f"{item.key.removeprefix(f'{PARAMS}.')}={text}")
+        return Overrides.of(words)
+
     def where(self, wanted: Callable[[Override], bool]) -> Overrides:
         """Those of a kind."""
         return Overrides(tuple(filter(wanted, self.items)))
@@ -232,13 +273,17 @@ def _parse(text: str) -> tuple[Override, ...]:
         return tuple(_own(parsed, text) for parsed in parser.parse_overrides([text]))
     except OverrideParseException as error:
         key, _, value = text.partition("=")
-        if PLAIN_TEXT.fullmatch(text) or PLACE.fullmatch(
-            text
-        ):  # a geometry or a path, as a shell without quotes of ours hands it over
-            return tuple(_own(parsed, text) for parsed in parser.parse_overrides([f"{key}='{value}'"]))
+        # a geometry or a path, as a shell without quotes of ours hands it over
+        if PLAIN_TEXT.fullmatch(text) or PLACE.fullmatch(text):
+            with contextlib.suppress(OverrideParseException):
+                return tuple(_own(parsed, text) for parsed in parser.parse_overrides([f"{key}='{value}'"]))
         if named := _with_names(parser, text):
             return named
         key = key.lstrip("+~")
+        if re.fullmatch(r"[\w.@/-]+", key) and not key.isascii():
+            raise ConfigError(
+                "unknown key; keys have the letters a to z, digits and _ in them, see --help", key=key
+            ) from error
         raise ConfigError(
             f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "
             f"e.g. '{key or 'key'}=\"a=b\"'",
@@ -247,7 +292,19 @@ def _parse(text: str) -> tuple[Override, ...]:
 
 
 def _own(parsed: Parsed, text: str) -> Override:
-    """An override of Hydra's as one of ours."""
+    """An override of Hydra's as one of ours.
+
+    Raises:
+        ConfigError: a sweep stands inside a value.
+    """
+    key = parsed.key_or_group
+    if _holds_a_sweep(parsed.value(), outermost=True) and not (
+        key == PARAMS and isinstance(parsed.value(), dict)
+    ):
+        raise ConfigError(
+            f"{shorten(text, 40)!r} has several values within one; write all of them in one choice(…)",
+            key=key,
+        )
     sign = "~" if parsed.is_delete() else "+" if parsed.is_add() else "++" if parsed.is_force_add() else ""
     bare = parsed.is_delete() and parsed.value() is None
     return Override(
@@ -256,7 +313,9 @@ def _own(parsed: Parsed, text: str) -> Override:
         sign=sign,
         package=parsed.package,
         value=_value(parsed),
-        assigned=None if bare or parsed.is_sweep_override() else parsed.get_value_element_as_str(),
+        assigned=None
+        if bare or parsed.is_sweep_override() or key == PARAMS
+        else parsed.get_value_element_as_str(),
     )
 
 
@@ -272,7 +331,39 @@ def _value(parsed: Parsed) -> Any:
         return Steps(value.start or 0, value.stop or 0, value.step, frozenset(value.tags), value.shuffle)
     if parsed.is_sweep_override():
         return Choices(tuple(parsed.sweep_string_iterator()))
+    if isinstance(value, dict) and parsed.key_or_group == PARAMS:
+        return {name: _as_typed(item, parsed) for name, item in value.items()}
     return value
+
+
+def _holds_a_sweep(value: object, *, outermost: bool = False) -> bool:
+    """Whether a value, or with `outermost` something inside it, is `choice(…)`, `range(…)` or the like."""
+    from hydra.core.override_parser.types import ChoiceSweep
+    from hydra.core.override_parser.types import Sweep as Several
+
+    if isinstance(value, Several) and not outermost:
+        return True
+    inside = value.list if isinstance(value, ChoiceSweep) else value
+    inside = list(inside.values()) if isinstance(inside, dict) else inside
+    return isinstance(inside, list) and any(map(_holds_a_sweep, inside))
+
+
+def _as_typed(value: Any, parsed: Parsed) -> str:
+    """Values of a key in a mapping, as they would be typed behind the key."""
+    from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, QuotedString, RangeSweep
+
+    match value:
+        case ChoiceSweep():
+            text = f"choice({','.join(_as_typed(item, parsed) for item in value.list)})"
+        case RangeSweep():
+            text = f"range({value.start or 0},{value.stop},{value.step})"
+        case IntervalSweep():
+            text = f"interval({value.start},{value.end})"
+        case QuotedString() | str():
+            return str(value if isinstance(value, str) else value.text)
+        case _:
+            return replace(parsed, _value=value).get_value_element_as_str()
+    return f"tag({','.join(sorted(value.tags))},{text})" if value.tags else text
 
 
 def _with_names(parser: OverridesParser, text: str) -> tuple[Override, ...]:

@@ -78,20 +78,22 @@ class SweepPlanner:
             check_secrets({override.key: override.text})
             if override.key == "hydra.sweep.dir":
                 check_directory(str(override.value), override.key)
-            if override.swept and override.hydras:
+            if override.swept and override.hydras and not override.params:
                 raise ConfigError("cannot be swept; give one value", key=override.key)
-        found = self._composer.sweeping(Overrides.of(map(first_of, self.typed)))
+        plain = self.typed.where(lambda item: not item.params)
+        found = self._composer.sweeping(Overrides.of(map(first_of, plain)))
         preset = self.listed(Overrides.of(f"{key}={value}" for key, value in found.params.items()))
         check_preset(preset)
-        directory = self.typed.last("hydra.sweep.dir")
+        params = self.listed(self.typed.params)
+        check_preset(params)
         mine = self.typed.where(lambda item: not item.hydras)
-        swept = _last_of_each([*preset, *mine])
+        swept = _last_of_each([*preset, *params, *mine])
         for override in swept:
             first_of(override)
         return SweepSettings(
             launcher=found.launcher,
             sweeper=found.sweeper,
-            directory=None if directory is None else str(directory.value),
+            directory=found.directory,
             batch=found.batch,
             preset=found.multirun,
             choices=found.choices,
