@@ -395,3 +395,15 @@ def test_what_an_experiment_file_sets_counts_unless_typed(workdir: Path) -> None
 
     assert (found.seed, found.name, found.run.figures) == (7, "ours", False)
     assert typed.seed == 3
+
+
+@pytest.mark.parametrize("place", ['"a\nb"', "~/x"])
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_K12_a_directory_is_a_path_of_one_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str], key: str, place: str
+) -> None:
+    """A line break in a name, and a ~ that the shell did not replace."""
+    more = ["-m", "seed=1,2"] if "sweep" in key else []
+    assert main([*QUIET, *more, f"{key}={place}"]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {key}: ")
+    assert list(workdir.iterdir()) == []

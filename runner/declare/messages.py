@@ -144,6 +144,8 @@ def check_directory(directory: str, key: str = "hydra.run.dir") -> None:
             )
     if not directory.isprintable() or not directory.strip():
         raise ConfigError("is not a directory name; give a path of one line", key=key)
+    if directory.startswith("~"):
+        raise ConfigError(f"{directory!r}: ~ is your shell's; type {key}=$HOME/… or the whole path", key=key)
     if not Path(directory).is_absolute() and not Path(directory).resolve().is_relative_to(Path.cwd()):
         raise ConfigError(
             f"{directory!r} leaves the current folder; use a path below it or an absolute one",
