@@ -30,8 +30,13 @@ NEEDS = {
     "ansatz=uccsd": {"hamiltonian": "h2"},
     "ansatz=hartree_fock": {"hamiltonian": "h2"},
     "ansatz=gates": {"hamiltonian": "two_qubit"},
-    "ansatz=bell": {"hamiltonian": "two_qubit", "experiment": "sampling"},
-    "ansatz=file": {"hamiltonian": "two_qubit", "experiment": "sampling", "ansatz.path": "circuit.qasm"},
+    "ansatz=bell": {"hamiltonian": "two_qubit", "experiment": "sampling", "estimator": "shots"},
+    "ansatz=file": {
+        "hamiltonian": "two_qubit",
+        "experiment": "sampling",
+        "estimator": "shots",
+        "ansatz.path": "circuit.qasm",
+    },
     # the default of 133 qubits is composed in test_backend.py and run by examples/session_page.py
     "backend=device": {"hamiltonian": "two_qubit", "backend.device": "fake_manila"},
     "backend=fake_manila": {"hamiltonian": "two_qubit"},
@@ -71,6 +76,8 @@ def rounds() -> list[dict[str, str]]:
                 if all(chosen.get(key, value) == value for key, value in wanted.items()):
                     chosen |= wanted
                     break
+        if chosen.get("experiment") == "sampling":
+            chosen.pop("optimizer", None)  # refused: bitstrings are drawn without one
         for group, names in left.items():
             if chosen.get(group) in names:
                 names.remove(chosen[group])
