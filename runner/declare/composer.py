@@ -371,7 +371,8 @@ class Composer:
         if not choices:
             return
         composed, usual = self.composed(choices), self._choice(())
-        plain, as_usual = OmegaConf.to_container(composed), OmegaConf.to_container(usual)
+        plain: Any = OmegaConf.to_container(composed)
+        as_usual: Any = OmegaConf.to_container(usual)
         for part in sorted(VALUES.union(GROUPS)):
             if part in choices.keys or ("experiment" in choices.keys and plain[part] != as_usual[part]):
                 OmegaConf.update(root, part, composed[part], merge=False)

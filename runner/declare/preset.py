@@ -118,6 +118,7 @@ class Preset:
 
 
 LESS = "__as_typed"
+"""What a name has behind it where the file lacks something that is typed otherwise."""
 
 
 def _own_entries(content: Mapping[str, Any], group: str) -> Iterator[tuple[int, str]]:
@@ -138,7 +139,7 @@ def _own_entries(content: Mapping[str, Any], group: str) -> Iterator[tuple[int, 
 def _renamed(entry: Any, group: str, names: Mapping[str, str]) -> Any:
     """An entry of a defaults list with a file's other name."""
     found = next((name for _, name in _own_entries({"defaults": [entry]}, group)), None)
-    if found not in names:
+    if found is None or found not in names:
         return entry
     if isinstance(entry, dict):
         return dict.fromkeys(entry, names[found])
