@@ -32,19 +32,20 @@ class FiniteAngles:
 
     def __init__(self, circuit: QuantumCircuit, parameters: Sequence[Parameter]) -> None:
         self._parameters = list(parameters)
-        self._named: dict[ParameterExpression, str] = {}
+        known = set(self._parameters)
+        named: dict[tuple[str, frozenset[Parameter]], tuple[ParameterExpression, str]] = {}
         for name, value in _numbers(circuit, {}, set()):
             if isinstance(value, ParameterExpression) and value.parameters:
-                self._named.setdefault(value, name)
+                if value.parameters <= known:  # by its text: not every expression of Qiskit's can be hashed
+                    named.setdefault((str(value), frozenset(value.parameters)), (value, name))
             elif not _is_finite(value):
                 raise ConfigError(f"an angle of {shorten(repr(name), 60)} is not finite; correct it")
+        self._named = list(named.values())
 
     @cached_property
     def _angles(self) -> Angles:
-        known = set(self._parameters)
-        expressions = [one for one in self._named if one.parameters <= known]
         try:
-            return Angles(self._parameters, expressions)
+            return Angles(self._parameters, [expression for expression, _ in self._named])
         except _FAILURES as error:
             raise ConfigError(f"an angle of the circuit cannot be computed: {error}") from error
 
@@ -66,7 +67,7 @@ class FiniteAngles:
                 f"an angle is no real number at these values: {told}; change them"
             ) from error
         if row is not None:
-            expression, name = list(self._named.items())[row]
+            expression, name = self._named[row]
             raise NumericalError(
                 f"an angle of {shorten(repr(name), 40)} is not finite at these values: "
                 f"{shorten(' '.join(str(expression).split()), 60)}; change them"

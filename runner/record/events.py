@@ -205,7 +205,7 @@ def _check_types(cls: type[Event], said: Said) -> None:
     """
     known = _types(cls)  # type: ignore[arg-type]
     for name, value in said.items():
-        if name not in known:
+        if value is None or name not in known:  # null says that nothing is known
             continue
         own, inner = known[name]
         kind = type(value)

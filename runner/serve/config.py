@@ -113,7 +113,10 @@ def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeC
         else:
             overrides += Overrides.of(OPEN if override.text == "session=open" else [override.text])
     typed = Overrides(tuple(overrides))
-    defaults = Overrides.of(DEFAULTS).where(lambda item: item.key not in typed.keys)
+    scaled = all(item.value == "wall" for item in typed if item.key == "session.clock")
+    defaults = Overrides.of(DEFAULTS).where(
+        lambda item: item.key not in typed.keys and (scaled or item.key != "session.clock_scale")
+    )
     words = Overrides((*defaults, *typed, *Overrides.of(["tracking=off"])))
     declared = declare(words, config_dirs=config_dirs)
     return ServeConfig(run=declared.config, overrides=typed.texts, **own)

@@ -82,7 +82,7 @@ def test_no_memory_before_the_run_is_one_line(
 ) -> None:
     """Memory that runs out while everything is prepared leaves a line and no directory."""
 
-    def exhausted(*_: Any) -> None:
+    def exhausted(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(Preparation, "__init__", exhausted)
