@@ -209,6 +209,29 @@ def test_ui_answers_and_stops_with_its_server(workdir: Path) -> None:
         socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
+@pytest.mark.nightly
+def test_ui_opens_what_is_named(workdir: Path) -> None:
+    """With the directory of a run or of a sweep the address is that run's page; ids from the store itself."""
+    import sqlite3
+
+    run(compose("name=alone", "run.figures=false", "optimizer.max_evaluations=4"))
+    assert main(["-m", "seed=1,2", "optimizer.max_evaluations=4"]) == 0
+    with sqlite3.connect("outputs/mlflow.db") as store:
+        ids = dict(store.execute("select name, run_uuid from runs").fetchall())
+    (sweep,) = Path("outputs/sweeps").iterdir()
+    (single,) = Path("outputs/runs").iterdir()
+    for directory, run_id in ((single, ids["alone"]), (sweep, ids[sweep.name])):
+        ui = subprocess.Popen(
+            [sys.executable, "-m", "runner", "ui", str(directory)], stdout=subprocess.PIPE, text=True
+        )
+        assert ui.stdout is not None
+        address = ui.stdout.readline().split()[0]
+        ui.terminate()
+        ui.wait(timeout=60)
+
+        assert address.endswith(f"/#/experiments/1/runs/{run_id}")
+
+
 def test_list_looks_at_every_folder_once_and_not_into_runs(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

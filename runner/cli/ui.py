@@ -33,7 +33,9 @@ VERB = Verb(
     name="ui",
     does="MLflow's pages on the store that runs are recorded in",
     arguments=(
-        Argument(name="[DIR]", does="a run directory, for the store that it was recorded in"),
+        Argument(
+            name="[DIR]", does="a run or sweep directory: its page, in the store that it was recorded in"
+        ),
         Argument(name="[port=5000] [host=127.0.0.1] [allow_remote=false]", does="where the pages are"),
         Argument(name="[key=value …]", does="without DIR: the store as for a run, e.g. tracking.uri=…"),
     ),
@@ -107,26 +109,26 @@ def main(line: CommandLine) -> int:
             output.seek(0)
             last = output.read().decode(errors="replace").strip().splitlines()[-1:]
             raise RunnerError(f"MLflow did not start: {last[0] if last else 'no answer'}")
-        for page, what in _pages(address.host, port, words):
+        for page, what in _pages(address.host, port, line.paths):
             print(f"http://{address.host}:{port}/#{page}   {what}", flush=True)
         return server.wait()
 
 
-def _pages(host: str, port: int, words: list[str]) -> list[tuple[str, str]]:
+def _pages(host: str, port: int, paths: list[str]) -> list[tuple[str, str]]:
     """Where to look first: the run or sweep that was named, else the run list of each experiment, newest first.
 
     MLflow by itself opens with its pages for language models, and lists runs without an energy.
     """
     where = "127.0.0.1" if host == "0.0.0.0" else host
     stop = "(Ctrl-C stops it)"
-    if words and Path(words[0]).is_dir():
-        named = UploadState.load(Path(words[0]))
+    if paths:
+        named = UploadState.load(Path(paths[0]))
         if named.run_id and named.experiment_id:
             return [(views.run_page(named.experiment_id, named.run_id), stop)]
     everything = ("/experiments?workflowType=machine_learning", stop)
     asked = {"max_results": SHOWN + 1, "order_by": ["last_update_time DESC"]}
     found = _ask(where, port, "experiments/search", asked).get("experiments", [])
-    ours = [item for item in found if any(tag["key"] == views.RUNS.tag(0)[0] for tag in item.get("tags", []))]
+    ours = [item for item in found if any(tag["key"] == views.RUNS.tag_key for tag in item.get("tags", []))]
     if not ours:
         return [everything]
     lists = [(views.runs_page(item["experiment_id"]), item["name"]) for item in ours[:SHOWN]]
@@ -171,19 +173,20 @@ def _address(arguments: list[str]) -> tuple[Address, list[str]]:
 
 
 def _store(paths: list[str], words: list[str], config_dirs: list[str]) -> TrackingConfig:
-    """The store of the run directory that is named, or of the composed configuration.
+    """The store of the run or sweep that is named, or of the composed configuration.
 
     Raises:
         ConfigError: it is a file that does not exist, or both are given.
     """
     from runner.tracking import TrackingConfig
-    from runner.tracking.sync import recorded_config
+    from runner.tracking.sync import recorded_config, runs_of
 
     if paths:
         if words or config_dirs:
             told = f"the run says where it is recorded; leave {(words or config_dirs)[0]!r} out"
             raise ConfigError(told, key="ui")
-        config = recorded_config(existing(paths[0]))
+        named = existing(paths[0])
+        config = recorded_config(next(iter(runs_of(named)), named))  # a sweep's runs are all in one store
     else:
         composed = declare(words, config_dirs=config_dirs).config.tracking
         assert isinstance(composed, TrackingConfig)

@@ -46,6 +46,11 @@ class View:
     parameters: Sequence[str] = PARAMETERS
     """Parameters with a column."""
 
+    @property
+    def tag_key(self) -> str:
+        """The experiment tag's key."""
+        return TAG + self.key
+
     def tag(self, milliseconds: int) -> tuple[str, str]:
         """The experiment tag that holds this view.
 
@@ -60,7 +65,7 @@ class View:
             text = json.dumps({**made, **state}, separators=(",", ":"))
             if len(text) <= LONGEST:
                 break
-        return TAG + self.key, text
+        return self.tag_key, text
 
     def _state(self, parameters: Sequence[str]) -> dict[str, Any]:
         """Every field is there: MLflow 3.10 fails where one is missing."""
