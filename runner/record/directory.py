@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -14,7 +12,7 @@ from typing import Any
 import orjson
 
 from runner.errors import ConfigError, StorageError
-from runner.record.files import read_object
+from runner.record.files import read_object, replace_file
 
 OUTPUTS = Path("outputs")
 """Everything the runner writes, relative to the current folder."""
@@ -131,7 +129,7 @@ class RunDirectory:
             start + orjson.dumps(item, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
             for start, item in zip(before, items, strict=False)
         )
-        self._write(path, itertools.chain([head.removesuffix(b"]\n}\n")], lines, [end]))
+        replace_file(path, itertools.chain([head.removesuffix(b"]\n}\n")], lines, [end]))
 
     def write_bytes(self, path: Path, content: bytes) -> None:
         """Replace a file in one step.
@@ -139,19 +137,7 @@ class RunDirectory:
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
-        self._write(path, [content])
-
-    def _write(self, path: Path, content: Iterable[bytes]) -> None:
-        temporary = path.with_name(f".{path.name}.tmp")
-        try:
-            descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.writelines(content)
-            temporary.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
-            raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+        replace_file(path, [content])
 
 
 PARTS = (

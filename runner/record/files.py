@@ -1,17 +1,19 @@
-"""Reading files that somebody else may have made: ordinary ones only, up to a size, never waiting for anybody."""
+"""Reading files that may be somebody else's: ordinary ones only, up to a size, never waiting; and replacing our own."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
 import io
 import json
 import os
 import stat
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, StorageError
 
 if TYPE_CHECKING:
     from yaml import Node
@@ -57,6 +59,29 @@ def _require_ordinary(path: str | Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         what = "a folder" if stat.S_ISDIR(status.st_mode) else "no ordinary file"
         raise ConfigError(f"{path} is {what}; give an existing file")
+
+
+def replace_file(path: Path, content: Iterable[bytes], temporary: Path | None = None) -> None:
+    """Replace a file in one step, so that a reader never sees half of it; only its owner may read it.
+
+    Args:
+        path: the file.
+        content: pieces of it, in order.
+        temporary: where it is written first, in the same folder; None: hidden beside it.
+
+    Raises:
+        StorageError: the disk refused; the old content is untouched.
+    """
+    temporary = temporary or path.with_name(f".{path.name}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.writelines(content)
+        temporary.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def read_bytes(path: str | Path, most: int = MAX_BYTES) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.errors import StorageError
 from runner.record.events import Event, Vocabulary, fact
+from runner.record.files import replace_file
 from runner.record.journal import Journal
 from runner.runtime.machine import QUEUED, Job
 
@@ -156,7 +157,7 @@ class Ledger:
     def submitted(self, entry: Entry, job: Job, params: bytes | None) -> None:
         """Remember a new job and, unless it is private, what was asked."""
         if params is not None:
-            self._write(self._params(entry.id), params)
+            replace_file(self._params(entry.id), [params])
         self.live[entry.id] = job
         self.entries[entry.id] = entry
         self._journal.write(EntryMade(job=asdict(entry)))
@@ -168,7 +169,7 @@ class Ledger:
             StorageError: the disk refused.
         """
         if result is not None:
-            self._write(self._result(entry.id), result.encode())
+            replace_file(self._result(entry.id), [result.encode()])
         self._journal.write(EntryEnded(job={**asdict(entry), "status": status}))
         self._count(entry)
         entry.status = status
@@ -272,17 +273,6 @@ class Ledger:
 
     def _result(self, job_id: str) -> Path:
         return self._jobs_dir / f"{job_id}.result.json"
-
-    def _write(self, path: Path, content: bytes) -> None:
-        temporary = path.with_suffix(".tmp")
-        try:
-            descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(content)
-            temporary.replace(path)
-        except OSError as error:
-            temporary.unlink(missing_ok=True)
-            raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
     def _read(self, path: Path) -> bytes | None:
         try:

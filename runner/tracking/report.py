@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import logging
@@ -12,7 +11,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from runner.record.files import open_ordinary, read_object
+from runner.errors import StorageError
+from runner.record.files import open_ordinary, read_object, replace_file
 
 FILE = "mlflow.json"
 
@@ -74,16 +74,13 @@ class UploadState:
     def save(self, directory: Path, file: str = FILE) -> None:
         """Replace the file in one step; where the disk refuses, the upload goes on without it."""
         self.uploader = os.getpid()
-        temporary = directory / f".{file}.{os.getpid()}.tmp"
+        content = json.dumps(asdict(self)) + "\n"
         try:
-            descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as target:
-                target.write(json.dumps(asdict(self)) + "\n")
-            temporary.replace(directory / file)
-        except OSError as error:
-            log.debug("%s was not written: %s", file, error)
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            replace_file(
+                directory / file, [content.encode()], directory / f".{file}.{self.uploader}.tmp"
+            )  # another process may be at the same file
+        except StorageError as error:
+            log.debug("%s", error)
 
     @classmethod
     def load(cls, directory: Path, file: str = FILE) -> UploadState:
