@@ -216,7 +216,7 @@ def test_a_command_is_shown_only_where_it_does_the_same(finished: Path) -> None:
 
     declared = declare(["experiment=vqe_race"]).values
     typed = run_page([started(overrides=["experiment=vqe_race"], config=declared)], finished / "figures")
-    programmed = run_page([started(config=declared)], finished / "figures")
+    programmed = run_page([started(config=declared, programmed=True)], finished / "figures")
     plain = run_page([started(config=declare([]).values)], finished / "figures")
 
     assert "<pre>python -m runner experiment=vqe_race</pre>" in typed

@@ -630,6 +630,7 @@ def finished(
         schemas=schema_names(config),
         directory=directory,
         multirun=multirun,
+        config_dirs=tuple(map(str, folders[:-1])),
     )
 
 

@@ -133,7 +133,21 @@ class RunConfig:
                 f"{experiment.name} draws bitstrings, which are never exact; use estimator=shots, or leave it out",
                 key="estimator",
             )
+        self._check_shots(typed)
         check_acting(vars(self), typed)
+
+    def _check_shots(self, typed: Overrides) -> None:
+        if (own := self.experiment.own_shots) is None:
+            return
+        for item in typed:
+            if (
+                item.key in ("estimator.default_shots", "estimator.default_precision")
+                and item.value is not None
+            ):
+                raise ConfigError(
+                    f"does not act beside experiment.shots={own}, which says how many; leave one of them out",
+                    key=item.key,
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +167,10 @@ class Declaration:
     """The chosen experiment is a sweep by itself: it sets `hydra.mode` to MULTIRUN."""
     forked_from: str | None = None
     """The run whose best parameters this one starts from."""
+    config_dirs: tuple[str, ...] = ()
+    """Folders with further choices, as absolute paths."""
+    programmed: bool = False
+    """A program declared it, so that `overrides` do not say everything."""
 
     @property
     def name(self) -> str:

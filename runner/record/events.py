@@ -268,6 +268,10 @@ class RunStarted(Event):
     """Group → name of the schema that its choice was checked by."""
     overrides: list[str]
     """What was typed."""
+    config_dirs: Sequence[str] = ()
+    """Folders with further choices, as absolute paths."""
+    programmed: bool = False
+    """A program declared it, so that what was typed does not say everything."""
     seed: int
     """Seed of the run."""
     forked_from: str | None = None

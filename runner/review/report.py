@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import engine
-from runner.declare.composer import declare
+from runner.display.command import run_command, sweep_command
 from runner.display.words import clock, energy_lines, percent
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
@@ -172,7 +172,7 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
         choices=_choices(config, None if started is None else started.idle_qubits),
         stop_reason=result.get("stop_reason"),
         tiles=_tiles(result, timeline.end, ended, events),
-        command=_command(started, config),
+        command=run_command(started),
         table=_table(result.get("table", [])),
         figures=_embedded(figures, plots),
         **(plots or Plots()).content(),
@@ -216,7 +216,7 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
                 status="finished" if finished == len(rows) else "stopped",
                 subtitle=f"{len(rows)} runs, {finished} finished",
                 tiles=_sweep_tiles(rows),
-                command=_sweep_command(header),
+                command=sweep_command(header),
                 figures=_embedded(files.figures, plots),
                 **plots.content(),
                 runs=_table([{key: row[key] for key in row if key not in ASIDE} for row in rows]),
@@ -232,12 +232,6 @@ def _header(directory: Path) -> dict[str, Any]:
         return read_object(directory / "sweep.json")
     except FileNotFoundError:
         return {}
-
-
-def _sweep_command(header: Mapping[str, Any]) -> str | None:
-    if "overrides" not in header:
-        return None
-    return " ".join(["python -m runner -m", *map(_quoted, header["overrides"])])
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:
@@ -286,14 +280,6 @@ def _subtitle(started: RunStarted | None) -> str:
         f"{name} {versions[name]}" for name in ("qiskit", "qiskit-aer", "runner") if name in versions
     )
     return f"{datetime.fromtimestamp(started.t):%Y-%m-%d %H:%M}, seed {started.seed}, {software}"
-
-
-def _command(started: RunStarted | None, config: Mapping[str, Any]) -> str | None:
-    """What to type for this run; None for a fork, and where a program declared more than a command line shows."""
-    overrides = () if started is None else started.overrides
-    if (started is not None and started.forked_from) or (not overrides and config != declare([]).values):
-        return None
-    return " ".join(["python -m runner", *map(_quoted, overrides)])
 
 
 def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
@@ -424,9 +410,3 @@ def _yaml(config: Mapping[str, Any]) -> str:
     import yaml
 
     return yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True) if config else ""
-
-
-def _quoted(override: str) -> str:
-    import shlex
-
-    return shlex.quote(str(override))

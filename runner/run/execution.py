@@ -103,6 +103,10 @@ def run(
                 where["simulation"] = preparation.simulation
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
                 where["energy_unit"] = unit
+            if declaration.config_dirs:
+                where["config_dirs"] = list(declaration.config_dirs)
+            if declaration.programmed:
+                where["programmed"] = True
             journal.write(
                 RunStarted(
                     run_id=files.path.name,
@@ -391,7 +395,9 @@ def _rare_collections() -> Iterator[None]:
 
 def plain(config: RunConfig) -> Declaration:
     """The declaration of a configuration that was composed in Python."""
-    return Declaration(config=config, overrides=(), values=asdict(config), schemas=schema_names(config))
+    return Declaration(
+        config=config, overrides=(), values=asdict(config), schemas=schema_names(config), programmed=True
+    )
 
 
 def to_yaml(values: Mapping[str, object]) -> str:

@@ -260,6 +260,7 @@ def header(
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
         "versions": versions(),
         "commit": commit(),
+        **({"config_dirs": list(declared.config_dirs)} if declared.config_dirs else {}),
         **more,
         "schemas": declared.schemas,
         "values": declared.values,

@@ -173,6 +173,7 @@ class SweepDirectory:
             sweep=str(self.path),
             parent=self.identity,
             folder=self.header["folder"],
+            config_dirs=tuple(self.header.get("config_dirs", ())),
         )
 
     def look(self, task: Task) -> Row:

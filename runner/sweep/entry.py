@@ -45,7 +45,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
     if settings.launcher is not None:
         settings.launcher.get_ready(settings.threads)
     if settings.sweeper is not None:
-        return search(planner, settings, overrides, config_dirs=config_dirs, quiet=quiet)
+        return search(planner, settings, overrides, quiet=quiet)
     combinations = planner.combinations(settings.swept)
     declared = declare_all(planner, combinations, settings)
     check_together(declared, combinations, settings.launcher)

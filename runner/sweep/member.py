@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -66,6 +66,8 @@ class Task:
     """The sweep's identity for the tracking store."""
     folder: str
     """Where the sweep was started; relative paths in the configuration start there."""
+    config_dirs: tuple[str, ...] = ()
+    """Folders with further choices, as absolute paths."""
 
     @property
     def plugins(self) -> list[str]:
@@ -87,12 +89,14 @@ class Task:
     def declaration(self) -> Declaration:
         """What is to be run."""
         if self.config is None:
-            return restore(dict(self.values), dict(self.schemas), self.overrides, plugins=self.plugins)
+            again = restore(dict(self.values), dict(self.schemas), self.overrides, plugins=self.plugins)
+            return replace(again, config_dirs=self.config_dirs)
         return Declaration(
             config=self.config,
             overrides=self.overrides,
             values=dict(self.values),
             schemas=dict(self.schemas),
+            config_dirs=self.config_dirs,
         )
 
     @property

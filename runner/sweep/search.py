@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from runner.declare.config import Declaration
@@ -51,7 +50,6 @@ def search(
     settings: SweepSettings,
     overrides: Sequence[str],
     *,
-    config_dirs: Sequence[str] = (),
     quiet: bool = False,
 ) -> int:
     """Search from the start.
@@ -80,7 +78,6 @@ def search(
             overrides,
             declared[0],
             sweeper={"name": settings.choices["sweeper"], "values": asdict(settings.sweeper)},
-            config_dirs=[str(Path(folder).absolute()) for folder in config_dirs],
         ),
     )
     return _Search(planner, settings, directory, declared[0], settings.launcher, quiet).carry_out()

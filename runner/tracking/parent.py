@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.display.command import sweep_command
 from runner.record.files import read_object, read_rows
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig
@@ -130,17 +131,17 @@ def _tags(directory: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
         header: dict[str, Any] = read_object(directory / "sweep.json")
     except (OSError, ValueError):
         header = {}
-    command = " ".join(["python -m runner -m", *map(str, header.get("overrides", ()))])
+    command = sweep_command(header)
     return {
         "runner.state": "sweep",
         "runner.directory": directory.name,
         "runner.runs": str(len(rows)),
-        "mlflow.source.name": command,
+        **({"mlflow.source.name": command} if command else {}),
         "mlflow.note.content": _description(rows, command),
     }
 
 
-def _description(rows: Sequence[Mapping[str, str]], command: str) -> str:
+def _description(rows: Sequence[Mapping[str, str]], command: str | None) -> str:
     counts = Counter(row["status"] for row in rows)
     lines = [
         f"**{len(rows)} runs**: {', '.join(f'{count} {status}' for status, count in counts.items())}",

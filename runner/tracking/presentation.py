@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from runner.display.command import run_command
 from runner.display.words import energy_lines, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.events import RunStarted, SessionChanged
@@ -141,9 +142,9 @@ def plain(text: object) -> str:
     return _MARKS.sub(lambda mark: "\\" + mark[0], " ".join(str(text).split())).translate(_ENTITIES)
 
 
-def code(text: str) -> list[str]:
-    """Lines of Markdown that show one line as it was typed."""
-    return ["Again:", "", f"    {' '.join(text.split())}"]
+def code(command: str | None) -> list[str]:
+    """Lines of Markdown that show what to type to do this again; none where that cannot be typed."""
+    return ["Again:", "", f"    {' '.join(command.split())}"] if command else []
 
 
 def tags(run: Translation) -> dict[str, str]:
@@ -153,7 +154,7 @@ def tags(run: Translation) -> dict[str, str]:
         "runner.stop_reason": run.ended and run.ended.stop_reason,
         "runner.energy_kind": run.result.get("energy_kind"),
         "hamiltonian.read": run.source,
-        "mlflow.source.name": command(run.started),
+        "mlflow.source.name": run_command(run.started),
         "mlflow.source.type": "LOCAL",
         "mlflow.note.content": description(run),
         "nonfinite_at": ", ".join(run.non_finite[:20]),
@@ -188,11 +189,6 @@ def _session_tags(session: SessionChanged) -> dict[str, Any]:
     }
 
 
-def command(started: RunStarted | None) -> str:
-    """What to type to do this again."""
-    return " ".join(["python -m runner", *map(str, started.overrides if started else ())])
-
-
 def description(run: Translation) -> str:
     """The run's page in Markdown: what, result against reference, session, how to do it again."""
     started, result = run.started, run.result
@@ -215,7 +211,7 @@ def description(run: Translation) -> str:
         lines += [f"Session: {where}{reason}; {jobs}{spent}.", ""]
     stopped = plain((run.ended and run.ended.stop_reason) or "")
     lines += [f"State: **{run.state}**. {stopped}".rstrip(), ""]
-    lines += code(command(started))
+    lines += code(run_command(started))
     return redact("\n".join(lines))
 
 
