@@ -112,6 +112,11 @@ class Qaoa(Experiment):
         if self.shots is not None:
             require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
 
+    @property
+    def own_shots(self) -> int | None:
+        """As declared."""
+        return self.shots
+
     def optimizers_of(self, config: RunConfig) -> list[Any]:  # noqa: ARG002
         """None of them follows a gradient: samples have none."""
         return []

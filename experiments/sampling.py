@@ -41,6 +41,11 @@ class Sampling(Experiment):
             require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
         require_integer("experiment.top", self.top, 1, 100_000)
 
+    @property
+    def own_shots(self) -> int | None:
+        """As declared."""
+        return self.shots
+
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Any:  # noqa: ARG002
         """The PUB: ISA circuit with measurements, and parameters.
 

@@ -47,6 +47,11 @@ class Experiment:
             check_optimizer(config.optimizer, config, problem.circuit)
         return None
 
+    @property
+    def own_shots(self) -> int | None:
+        """Shots of its circuits where its own settings say how many; None: as the estimator has it."""
+        return None
+
     def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:
         """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
         return [config.optimizer]

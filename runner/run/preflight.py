@@ -103,6 +103,8 @@ class Preparation:
             ConfigError: the declared standard error takes more than a job may have.
         """
         target = self.config.estimator.target
+        if (own := self.config.experiment.own_shots) is not None:
+            return own
         if target is None:
             return int(self.config.estimator.options["default_shots"])
         return needed(float(plan.variance_bounds.max()), target)
@@ -145,4 +147,5 @@ class Preparation:
         if estimator.target is not None:
             raise ConfigError(f"{told}; raise it", key="estimator.target_stddev")
         fewer = max(1, int(shots * longest / needed))
-        raise ConfigError(f"{told}; take at most {fewer} shots per basis", key="estimator.default_shots")
+        key = "estimator.default_shots" if self.config.experiment.own_shots is None else "experiment.shots"
+        raise ConfigError(f"{told}; take at most {fewer} shots per basis", key=key)

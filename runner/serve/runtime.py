@@ -460,6 +460,12 @@ def _require_known(body: dict[str, Any]) -> None:
             raise ApiError(400, f"{shorten(ascii(name), 60)} is no field of a job; leave it out.")
     for name, kind in UNUSED.items():
         field(body, name, kind)
+    if body.get("start_session") or body.get("session_time") is not None:
+        raise ApiError(
+            400,
+            "A job starts no session here; leave start_session and session_time out.",
+            solution="POST /sessions with max_ttl, and give the job its session_id.",
+        )
     level = body.get("log_level")
     if level is not None and level not in LOG_LEVELS:
         raise ApiError(400, f"'log_level' must be one of {', '.join(LOG_LEVELS)}.")

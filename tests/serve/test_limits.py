@@ -273,16 +273,18 @@ def test_K14_absurd_options_are_refused(wire: Wire, options: Any) -> None:
         {"runtime": {"a": 1}},
         {"hub": 5},
         {"start_session": "x"},
+        {"start_session": True},
+        {"session_time": 60},
     ],
     ids=str,
 )
 def test_K14_fields_that_a_job_does_not_have_are_refused(wire: Wire, more: dict[str, Any]) -> None:
-    """What no client says, and what it says in another type."""
+    """What no client says, what it says in another type, and a session that a job would start."""
     assert_error(*wire.api("POST", "/jobs", sampling(**more)), 400)
 
 
 @pytest.mark.parametrize(
-    "more", [{"log_level": "INFO"}, {"runtime": "image"}, {"params": {
+    "more", [{"log_level": "INFO", "start_session": False, "session_time": None}, {"runtime": "image"}, {"params": {
         "pubs": [[circuit_text(), None, 10]], "version": 2, "support_qiskit": True,
         "options": {"execution": {"fast": True, "init_qubits": True}, "experimental": {"zz": 1}},
     }}], ids=lambda more: str(list(more))
