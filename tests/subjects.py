@@ -60,6 +60,7 @@ SUBJECTS = {
     "test_figures.py": (
         "review.figures.circuit",
         "review.figures.energy",
+        "review.figures.error",
         "review.figures.interactive",
         "review.figures.samples",
         "review.figures.timeline",

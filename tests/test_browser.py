@@ -106,6 +106,24 @@ def test_the_report_shows_its_figures(browser: Any, outputs: Path) -> None:
     assert browser.get_log("browser") == []
 
 
+@pytest.mark.parametrize("width", [1280, 400])
+def test_no_table_runs_off_the_page(browser: Any, outputs: Path, width: int) -> None:
+    """With everything unfolded, on a desk and on a telephone, neither the page nor a table has to be moved sideways."""
+    report = next((outputs / "outputs" / "runs").glob("*cobyla/report.html"))
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+
+    visit(browser, report.as_uri(), "finished", "Figures", "Session")
+    wide = browser.execute_script(
+        "for (const one of document.querySelectorAll('details')) one.open = true;"
+        "return [document.documentElement, ...document.querySelectorAll('.wide')]"
+        ".filter(one => one.scrollWidth > one.clientWidth).length"
+    )
+
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert wide == 0
+
+
 def test_an_interactive_report_answers_to_the_mouse(browser: Any, outputs: Path) -> None:
     """Drawn without a network and without a refused script; hovering a point tells its numbers."""
     pytest.importorskip("plotly")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from qiskit import QuantumCircuit
 
-from runner.record.events import Event
+from runner.record.events import Estimate, Event
 from runner.review.figures import (
     COLOURS,
     Activities,
@@ -28,6 +29,7 @@ from runner.review.figures import (
     timeline,
 )
 from runner.review.figures.circuit import MOST_COLUMNS, measures
+from runner.review.figures.error import ErrorScale, signed
 from runner.review.figures.run import last_counts, reference_of
 from runner.review.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING, Span
 from tests.journals import evaluation, job, session, started, told
@@ -106,6 +108,7 @@ def test_a_lane_of_very_many_jobs_is_drawn_by_shares(monkeypatch: pytest.MonkeyP
         for left, right in itertools.pairwise(edges)
     ]
     monkeypatch.setattr(timeline, "MOST_BARS", 1)
+    monkeypatch.setattr(timeline, "MOST_BARS_ANYWHERE", 1)
 
     assert timeline._covered(spans, edges) == pytest.approx(expected, abs=1e-9)
     assert len(session_timeline(a_session()).axes[0].patches) == 4 + 3  # states, and activities of `vqe`
@@ -125,7 +128,8 @@ def test_energy_axes_have_the_hamiltonians_unit(schema: str, unit: str) -> None:
 
     figure = convergence(events, -1.137)
 
-    assert labels(figure) == [("", f"energy ({unit})"), ("evaluation", f"|energy − exact| ({unit})")]
+    error = "mHa" if unit == "Hartree" else unit
+    assert labels(figure) == [("", f"energy ({unit})"), ("evaluation", f"energy − exact ({error})")]
     assert ("chemical accuracy, 1.6 mHa" in texts(figure)) == (unit == "Hartree")
 
 
@@ -141,25 +145,98 @@ def test_convergence_keeps_the_interesting_part_readable() -> None:
 
 
 def test_workloads_have_their_own_colours() -> None:
-    """One curve per workload, in Okabe and Ito's colours."""
-    events = [evaluation(0, -1.0, -1.0, name) for name in ("a", "b", "c")]
+    """One curve per workload, in Okabe and Ito's colours, and of noisy energies no running minimum, which is biased."""
+    names = ("a", "b", "c")
+    exact = [evaluation(0, -1.0, -1.0, name, stddev=0.0) for name in names]
+    sampled = [evaluation(0, -1.0, -1.0, name) for name in names]
 
-    lines = [line for line in convergence(events).axes[0].lines if line.get_drawstyle() == "steps-post"]
+    steps = [line for line in convergence(exact).axes[0].lines if line.get_drawstyle() == "steps-post"]
+    noisy = convergence(sampled).axes[0]
 
-    assert [line.get_color() for line in lines] == list(COLOURS[:3])
-    assert [line.get_label() for line in lines] == [
-        f"{name}: lowest so far, biased by noise" for name in ("a", "b", "c")
+    assert [(line.get_color(), line.get_label()) for line in steps] == [
+        (colour, f"{name}: best so far") for colour, name in zip(COLOURS, names, strict=False)
     ]
+    assert not [line for line in noisy.lines if line.get_drawstyle() == "steps-post"]
+    assert [
+        (line.get_color(), label)
+        for (line, *_), label in zip(*noisy.get_legend_handles_labels(), strict=True)
+    ] == [(colour, f"{name}: evaluations ± σ") for colour, name in zip(COLOURS, names, strict=False)]
+
+
+@pytest.mark.parametrize(
+    ("unit", "stddev", "linear", "ticks"),
+    [
+        ("Hartree", 0.004, 20.0, ["−20", "−10", "0", "+10", "+20", "+100"]),
+        ("Hartree", 0.001, 5.0, ["−5", "−2.5", "0", "+2.5", "+5", "+10", "+100"]),
+        ("J", 0.06, 0.5, ["−0.5", "−0.25", "0", "+0.25", "+0.5"]),
+    ],
+)
+def test_the_last_standard_errors_can_be_seen(
+    unit: str, stddev: float, linear: float, ticks: list[str]
+) -> None:
+    """Four σ, rounded up by hand to 1, 2 or 5, are linear; steps of 0.3 on the way there are in decades."""
+    scale = ErrorScale.of([0.3, 0.2, -0.002, 0.003], [stddev] * 4, unit)
+
+    assert scale.linear == pytest.approx(linear)
+    assert [signed(tick) for tick in scale.ticks()] == ticks
+    assert (scale.low, scale.unit) == (pytest.approx(-linear), "mHa" if unit == "Hartree" else unit)
+    assert scale.high == pytest.approx(450.0 if unit == "Hartree" else 0.5)
+
+
+def test_errors_keep_sign_and_length_where_the_answer_lies() -> None:
+    """Below the exact energy is below the line, and an error bar is as long below its point as above it."""
+    events = [
+        started(schemas={"hamiltonian": "molecule_terms"}),
+        evaluation(0, -1.0, -1.0, stddev=0.004), evaluation(1, -1.14, -1.14, stddev=0.004),
+        Estimate(workload="vqe", energy=-1.139, stddev=0.002),
+    ]  # fmt: skip
+
+    panel = convergence(events, -1.137).axes[1]
+
+    answer = panel.containers[-1]
+    ((bar,),) = [collection.get_segments() for collection in answer.lines[2]]
+    assert answer.lines[0].get_ydata() == pytest.approx([-2.0])
+    assert list(bar[:, 1]) == pytest.approx([-4.0, 0.0])
+    assert panel.get_yscale() == "symlog"
+
+
+def test_without_an_exact_energy_distances_are_those_from_the_answer() -> None:
+    """A picture of a run without a reference shows its last steps too."""
+    events = [evaluation(0, -1.0, -1.0), Estimate(workload="vqe", energy=-1.25, stddev=0.002)]
+
+    panel = convergence(events).axes[1]
+
+    assert panel.get_ylabel() == "energy − answer (units of H)"
+    assert panel.containers[0].lines[0].get_ydata() == pytest.approx([0.25])
+
+
+def test_many_sessions_share_a_lane() -> None:
+    """Thirteen reopened sessions: one lane, every end a short mark, one text with its number."""
+    events: list[Event] = []
+    for number in range(13):
+        name, start = f"s{number}", 10.0 * number
+        events += [
+            replace(session(start, "active", "first job started"), session=name),
+            replace(session(start + 10, "closed", "maximum time reached"), session=name),
+        ]
+
+    figure = session_timeline(events)
+
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["13 sessions"]
+    assert "maximum time reached, 13 times" in texts(figure)
+    assert sum(max(line.get_ydata()) == 0.3 for line in axes.lines) == 13
 
 
 def test_energy_against_usage_counts_each_workloads_own_seconds() -> None:
     """The x axis is the QPU time of the jobs so far."""
     events = [*job(0, 0, 0, 5), evaluation(0, -1.0, -1.0), *job(1, 5, 5, 12), evaluation(1, -2.0, -2.0)]
 
-    (line,) = energy_against_usage(events).axes[0].lines
+    points = energy_against_usage(events).axes[0].lines[0]
 
-    assert list(line.get_xdata()) == [5, 12]
+    assert list(points.get_xdata()) == [5, 12]
     assert labels(energy_against_usage(events)) == [("QPU time (s)", "energy (units of H)")]
+    assert labels(energy_against_usage(events, -2.0)) == [("QPU time (s)", "energy − exact (units of H)")]
 
 
 def test_histogram_shows_shares_and_sums_up_the_rest() -> None:
@@ -275,7 +352,7 @@ def test_hovering_tells_energy_job_and_qpu_seconds() -> None:
     assert list(points.error_y.array) == [0.02, 0.01]
     assert points.marker.color == COLOURS[0]
     assert figure.layout.yaxis.title.text == "energy (Hartree)"
-    assert figure.layout.yaxis2.title.text == "|energy − exact| (Hartree)"
+    assert figure.layout.yaxis2.title.text == "energy − exact (mHa)"
     assert figure.layout.xaxis2.title.text == "evaluation"
 
 

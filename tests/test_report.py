@@ -140,6 +140,19 @@ def test_a_sweep_has_a_report(tmp_path: Path) -> None:
     assert "<pre>python -m runner -m seed=1,2</pre>" in written
 
 
+def test_a_sweeps_table_is_no_wider_than_it_has_to_be(tmp_path: Path) -> None:
+    """What all runs have in common is said once, and a run's name not beside what it is made of."""
+    lines = ["run,optimizer,seed,status,energy,energy_kind,exit_code"]
+    lines += [f"optimizer=nft;seed={seed},nft,{seed},finished,{-seed - 0.5},measured,0" for seed in (1, 2)]
+    (tmp_path / "sweep.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    written = sweep_page(tmp_path).read_text(encoding="utf-8")
+
+    assert "In all runs: optimizer nft, energy kind measured." in written
+    assert re.findall(r"<th[^>]*>(.*?)</th>", written) == ["seed", "status", "energy"]
+    assert re.findall(r'<td data-name="energy" class="n">(.*?)</td>', written) == ["−1.5", "−2.5"]
+
+
 def test_report_without_a_directory_says_what_is_missing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -43,9 +43,9 @@ MOST_PARSED_GATES = 400
 CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
     "table.png": "What the experiment reports.",
-    "convergence.png": "Energy of every evaluation, the answer measured afresh, and the distance to the exact energy.",
+    "convergence.png": "Energy of every evaluation ± σ, the answer measured afresh, and how far from the exact energy.",
     "timeline.png": "Where the time of the session went.",
-    "energy_against_usage.png": "Best energy against the QPU time it took.",
+    "energy_against_usage.png": "What the QPU time bought.",
     "bitstrings.png": "Bitstrings of the last Sampler job.",
     "circuit.png": "The circuit as declared, and as the device gets it.",
 }
@@ -208,6 +208,7 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
     states = [str(row.get("status")) for row in rows]
     finished = states.count("finished")
     page = directory / plots.page
+    in_all, table = _apart(rows)
     files.write(
         page,
         redact(
@@ -219,7 +220,8 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
                 command=sweep_command(header),
                 figures=_embedded(files.figures, plots),
                 **plots.content(),
-                runs=_table([{key: row[key] for key in row if key not in ASIDE} for row in rows]),
+                runs=table,
+                in_all=", ".join(f"{heading(name)} {shown(value)}" for name, value in in_all.items()),
             )
         ),
     )
@@ -260,6 +262,7 @@ def _render(**content: Any) -> str:
 
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True)
     environment.filters["shown"] = shown
+    environment.filters["heading"] = heading
     return environment.get_template("report.html.jinja").render(**content)
 
 
@@ -270,6 +273,11 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}".replace("-", "−")
     return str(value)
+
+
+def heading(name: str) -> str:
+    """A column's name in words; settings keep theirs, to be typed."""
+    return name if "." in name else name.replace("_", " ")
 
 
 def _subtitle(started: RunStarted | None) -> str:
@@ -383,6 +391,26 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows that all have the same columns."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     return [{name: row.get(name) for name in columns} for row in rows]
+
+
+def _apart(rows: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """What all runs of a sweep have in common, and a table of the rest: no wider than it has to be.
+
+    Names of runs are left out where columns say what was swept.
+    """
+    table = _table([{key: row[key] for key in row if key not in ASIDE} for row in rows])
+    if len(table) < 2:
+        return {}, table
+    columns = list(table[0])
+    in_all = {
+        name: table[0][name]
+        for name in columns
+        if name not in ("run", "status") and all(row[name] == table[0][name] for row in table)
+    }
+    swept = columns[1 : columns.index("status")] if "status" in columns else []
+    aside = {*in_all, *(["run"] if swept else [])}
+    told = {name: value for name, value in in_all.items() if value is not None}
+    return told, [{name: value for name, value in row.items() if name not in aside} for row in table]
 
 
 def _environment(started: RunStarted | None) -> list[dict[str, Any]]:

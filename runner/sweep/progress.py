@@ -180,7 +180,7 @@ def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: S
     for row in failed[:SHOWN_FAILURES]:
         console.print(
             f"run {row['number']} ({row['run']}) {row['status']}: {row.get('reason') or ''}",
-            style="red" if row["status"] == "failed" else "yellow",
+            style="red" if row["status"] == "failed" else "magenta",  # both are read on white and on black
             markup=False,
             highlight=False,
             soft_wrap=True,

@@ -20,6 +20,7 @@ from runner.review.figures.canvas import (
     plain,
     unit,
 )
+from runner.review.figures.error import ErrorScale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,49 +30,40 @@ Evaluations = Mapping[str, "Sequence[DrawnEvaluation]"]
 """Workload → its evaluations."""
 AFRESH = "answer, measured afresh"
 """What the last point is called."""
+BEST = "best so far"
+"""What the lowest of energies without noise is called."""
 
 
 def convergence(events: Events, reference: float | None = None) -> Figure:
-    """Energy of every evaluation with its standard error, the best so far, and the distance to the exact energy.
+    """Energy of every evaluation with its standard error, and below it how far from the exact energy that is.
 
-    Of noisy energies the lowest is biased, so the distance is that of each, and of the answer measured afresh.
+    Of noisy energies the lowest is biased, so each is drawn as it was measured, beside the answer measured afresh;
+    without shot noise the lowest is the best found so far, and its distance is on a logarithmic scale.
 
     Args:
         events: the journal.
-        reference: exact energy; None: no line, and no panel of distances.
+        reference: exact energy; None: distances are those from the answer, and none where it was not measured afresh.
     """
     workloads = evaluations(events)
-    figure = canvas(height=4.5 if reference is None else 6.0)
-    if reference is None:
-        axes = plain(figure.add_subplot())
-        distances = None
+    estimates = answers(events)
+    origin, what = origin_of(workloads, estimates, reference)
+    figure = canvas(height=4.7 if origin is None else 6.4, top=0.4)
+    if origin is None:
+        axes, distances = figure.add_subplot(), None
     else:
-        axes, distances = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
-        plain(axes)
-        plain(distances)
-    estimates = {event.workload: event for event in of(events, Estimate)}
+        axes, distances = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1))
+    plain(axes)
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
-        steps = [row.index + 1 for row in rows]
-        best = [row.best for row in rows]
-        label = lowest(rows) if len(workloads) == 1 else f"{name}: {lowest(rows)}"
-        _scatter(axes, steps, rows, colour)
-        axes.step(steps, best, where="post", color=colour, linewidth=1.8, label=label)
+        _scatter(axes, steps_of(rows), rows, colour, label="" if len(workloads) == 1 else name)
+        if not noisy(rows):
+            _best(axes, steps_of(rows), rows, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
-            _measured_afresh(axes, steps[-1], estimates[name], colour)
-        if distances is not None and reference is not None and noisy(rows):
-            apart = [abs(row.energy - reference) for row in rows]
-            errors = [number(row.stddev) or 0.0 for row in rows]
-            _scatter_distances(distances, steps, apart, errors, colour)
-            if name in estimates:
-                _measured_afresh(distances, steps[-1], estimates[name], colour, reference=reference)
-        elif distances is not None and reference is not None:
-            distances.step(
-                steps, [abs(energy - reference) for energy in best], where="post", color=colour, linewidth=1.8
-            )
-    if reference is not None and distances is not None:
+            _measured_afresh(axes, rows[-1].index + 2, estimates[name], colour)
+    if reference is not None:
         axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
-        _finish_distances(distances, unit(events), what=distance_of(workloads))
+    if distances is not None and origin is not None:
+        _distances(distances, workloads, estimates, origin, what, unit(events))
     (distances or axes).set_xlabel("evaluation")
     axes.set_ylabel(f"energy ({unit(events)})")
     _frame(axes, limits_of(workloads, reference))
@@ -80,22 +72,29 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
 
 
 def energy_against_usage(events: Events, reference: float | None = None) -> Figure:
-    """Best energy so far against the QPU seconds it took: what a second of the machine bought."""
+    """What a second of the machine bought: the distance from the exact energy, or the energy, against QPU seconds."""
     workloads = evaluations(events)
-    points = {name: [(row.spent, row.best) for row in rows] for name, rows in workloads.items()}
-    figure = canvas()
+    estimates = answers(events)
+    origin, what = origin_of(workloads, estimates, reference)
+    figure = canvas(top=0.4)
     axes = plain(figure.add_subplot())
-    for position, (name, curve) in enumerate(points.items()):
-        colour = COLOURS[position % len(COLOURS)]
-        times, energies = zip(*curve, strict=True)
-        label = lowest(workloads[name]) if len(points) == 1 else name
-        axes.step(times, energies, where="post", color=colour, linewidth=1.8, label=label)
+    if origin is not None and any_noisy(workloads):
+        _distances(axes, workloads, estimates, origin, what, unit(events), against_usage=True)
+        _legend(axes)
+        axes.set_xlabel("QPU time (s)")
+        return figure
+    for position, (name, rows) in enumerate(workloads.items()):
+        colour, label = COLOURS[position % len(COLOURS)], "" if len(workloads) == 1 else name
+        if noisy(rows):
+            _scatter(axes, [row.spent for row in rows], rows, colour, label=label)
+        else:
+            _best(axes, [row.spent for row in rows], rows, colour, label=label)
     if reference is not None:
         axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
     axes.set_xlabel("QPU time (s)")
     axes.set_ylabel(f"energy ({unit(events)})")
-    shown = [energy for curve in points.values() for _, energy in curve]
-    _frame(axes, limits(shown, shown, reference))
+    best = [row.best for rows in workloads.values() for row in rows]
+    _frame(axes, limits_of(workloads, reference) if any_noisy(workloads) else limits(best, best, reference))
     _legend(axes)
     return figure
 
@@ -131,19 +130,47 @@ def _evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
     return found
 
 
+def answers(events: Events) -> dict[str, Estimate]:
+    """Workload → its answer as it was measured in the end, where that is a number."""
+    return {event.workload: event for event in of(events, Estimate) if number(event.energy) is not None}
+
+
+def origin_of(
+    workloads: Evaluations, estimates: Mapping[str, Estimate], reference: float | None
+) -> tuple[float | None, str]:
+    """What distances are measured from, and what it is called: the exact energy, else the lowest measured answer."""
+    if reference is not None:
+        return reference, "exact"
+    if estimates and any_noisy(workloads):
+        return min(event.energy for event in estimates.values()), "answer"
+    return None, ""
+
+
+def steps_of(rows: Sequence[DrawnEvaluation]) -> list[int]:
+    """Numbers of evaluations, from 1."""
+    return [row.index + 1 for row in rows]
+
+
 def noisy(rows: Sequence[DrawnEvaluation]) -> bool:
     """Whether evaluations have shot noise."""
     return any(number(row.stddev) for row in rows)
 
 
-def lowest(rows: Sequence[DrawnEvaluation]) -> str:
-    """What the running minimum of evaluations is called: of noisy ones it is no estimate of anything."""
-    return "lowest so far, biased by noise" if noisy(rows) else "best so far"
+def any_noisy(workloads: Evaluations) -> bool:
+    """Whether some evaluations have shot noise; then distances keep their signs."""
+    return any(noisy(rows) for rows in workloads.values())
 
 
-def distance_of(workloads: Evaluations) -> str:
-    """What the panel of distances shows."""
-    return "energy" if any(noisy(rows) for rows in workloads.values()) else "best"
+def error_scale(
+    workloads: Evaluations, estimates: Mapping[str, Estimate], origin: float, energy_unit: str
+) -> ErrorScale:
+    """The axis on which the errors of noisy energies are drawn."""
+    rows = [row for rows in workloads.values() for row in rows]
+    return ErrorScale.of(
+        [*(row.energy - origin for row in rows), *(event.energy - origin for event in estimates.values())],
+        [number(row.stddev) or 0.0 for row in rows],
+        energy_unit,
+    )
 
 
 def exact(reference: float) -> str:
@@ -151,40 +178,82 @@ def exact(reference: float) -> str:
     return f"exact: {reference:.6f}".replace("-", "−")
 
 
-def _scatter(axes: Axes, steps: list[int], rows: Sequence[DrawnEvaluation], colour: str) -> None:
+def _scatter(
+    axes: Axes, places: Sequence[float], rows: Sequence[DrawnEvaluation], colour: str, *, label: str
+) -> None:
     energies = [row.energy for row in rows]
     errors = [number(row.stddev) or 0.0 for row in rows]
-    axes.errorbar(
-        steps, energies, yerr=errors if any(errors) else None, fmt=".", markersize=4, elinewidth=0.8,
-        color=colour, alpha=0.45, rasterized=len(rows) > 2000, zorder=1,
-        label="± standard error" if any(errors) and not axes.get_legend_handles_labels()[0] else None,
-    )  # fmt: skip
+    _points(axes, places, energies, errors, colour, label=label)
 
 
-def _scatter_distances(
-    axes: Axes, steps: list[int], distances: list[float], errors: list[float], colour: str
+def _points(
+    axes: Axes,
+    places: Sequence[float],
+    heights: Sequence[float],
+    errors: Sequence[float],
+    colour: str,
+    *,
+    label: str,
 ) -> None:
-    below = [min(error, 0.9 * distance) for error, distance in zip(errors, distances, strict=True)]
+    """Evaluations with their standard errors; many are fainter, so that where they lie densest is seen."""
+    measured = any(errors)
+    words = ": ".join(part for part in (label, "evaluations ± σ" if measured else "") if part)
     axes.errorbar(
-        steps, distances, yerr=[below, errors], fmt=".", markersize=4, elinewidth=0.8, color=colour, alpha=0.45,
-        rasterized=len(steps) > 2000, zorder=1,
+        places, heights, yerr=errors if measured else None, fmt=".", markersize=4, elinewidth=0.8, color=colour,
+        alpha=0.45 if len(places) < 500 else 0.25, rasterized=len(places) > 2000, zorder=1,
+        label=words if measured else None,
     )  # fmt: skip
+
+
+def _best(
+    axes: Axes, places: Sequence[float], rows: Sequence[DrawnEvaluation], colour: str, *, label: str
+) -> None:
+    """The lowest so far, which without noise is what was found."""
+    name = ": ".join(part for part in (label, BEST) if part)
+    best = [row.best for row in rows]
+    axes.step(places, best, where="post", color=colour, linewidth=1.8, label=name)
+
+
+def _distances(
+    axes: Axes,
+    workloads: Evaluations,
+    estimates: Mapping[str, Estimate],
+    origin: float,
+    what: str,
+    energy_unit: str,
+    *,
+    against_usage: bool = False,
+) -> None:
+    """With signs and standard errors where energies are noisy, else of the best so far, on a logarithmic scale."""
+    if not any_noisy(workloads):
+        plain(axes)
+        for position, rows in enumerate(workloads.values()):
+            apart = [abs(row.best - origin) for row in rows]
+            colour = COLOURS[position % len(COLOURS)]
+            axes.step(steps_of(rows), apart, where="post", color=colour, linewidth=1.8)
+        _finish_distances(axes, energy_unit)
+        return
+    scale = error_scale(workloads, estimates, origin, energy_unit)
+    scale.apply(axes, what=what, chemical=energy_unit == "Hartree")
+    for position, (name, rows) in enumerate(workloads.items()):
+        colour = COLOURS[position % len(COLOURS)]
+        places = [row.spent if against_usage else float(row.index + 1) for row in rows]
+        apart = [scale.factor * (row.energy - origin) for row in rows]
+        spreads = [scale.factor * (number(row.stddev) or 0.0) for row in rows]
+        _points(axes, places, apart, spreads, colour, label="" if len(workloads) == 1 else name)
+        if name in estimates:
+            after = places[-1] if against_usage else places[-1] + 1
+            _measured_afresh(axes, after, estimates[name], colour, origin=origin, factor=scale.factor)
 
 
 def _measured_afresh(
-    axes: Axes, last: int, event: Estimate, colour: str, *, reference: float | None = None
+    axes: Axes, place: float, event: Estimate, colour: str, *, origin: float = 0.0, factor: float = 1.0
 ) -> None:
-    """The answer as it was measured in the end; with `reference` its distance from that."""
-    energy = number(event.energy)
-    if energy is None:
-        return
-    error = number(event.stddev) or 0.0
+    """The answer as it was measured in the end; with `origin` its distance from that."""
     label = AFRESH if AFRESH not in axes.get_legend_handles_labels()[1] else None
-    height = energy if reference is None else abs(energy - reference)
-    below = error if reference is None else min(error, 0.9 * height)
     axes.errorbar(
-        [last + 1], [height], yerr=[[below], [error]], fmt="D", markersize=5, capsize=3,
-        color=colour, markeredgecolor="white", label=label, zorder=4,
+        [place], [factor * (event.energy - origin)], yerr=factor * (number(event.stddev) or 0.0), fmt="D",
+        markersize=5, capsize=3, color=colour, markeredgecolor="white", label=label, zorder=4,
     )  # fmt: skip
 
 
@@ -197,7 +266,7 @@ def decades(low: float, high: float, energy_unit: str) -> tuple[int, int] | None
     return math.floor(math.log10(low)), math.ceil(math.log10(high))
 
 
-def _finish_distances(axes: Axes, energy_unit: str, *, what: str) -> None:
+def _finish_distances(axes: Axes, energy_unit: str) -> None:
     from matplotlib.ticker import NullFormatter
 
     axes.set_yscale("log")
@@ -206,7 +275,7 @@ def _finish_distances(axes: Axes, energy_unit: str, *, what: str) -> None:
     if shown is not None:
         axes.set_ylim(10.0 ** shown[0], 10.0 ** shown[1])
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylabel(f"|{what} − exact| ({energy_unit})")
+    axes.set_ylabel(f"|best − exact| ({energy_unit})")
     if energy_unit == "Hartree":
         axes.axhline(CHEMICAL_ACCURACY, color=GREY, linestyle=":", linewidth=1.2)
         axes.annotate(
@@ -244,5 +313,24 @@ def _frame(axes: Axes, found: tuple[float, float] | None) -> None:
 
 
 def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=9)
+    """Above the picture, where it hides no point; in as many lines as its words take."""
+    _, names = axes.get_legend_handles_labels()
+    if not names:
+        return
+    columns = min(len(names), max(LETTERS // (max(map(len, names)) + 8), 1))
+    lines = -(-len(names) // columns)
+    axes.legend(
+        frameon=False,
+        fontsize=9,
+        loc="lower left",
+        bbox_to_anchor=(0.0, 1.0),
+        ncols=columns,
+        borderaxespad=0.2,
+    )
+    figure = axes.get_figure(root=True)
+    if figure is not None:
+        figure.subplots_adjust(top=1 - (0.2 + 0.2 * lines) / figure.get_size_inches()[1])
+
+
+LETTERS = 120
+"""Letters of a legend that have room beside each other."""

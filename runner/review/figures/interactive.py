@@ -22,13 +22,19 @@ from runner.review.figures.canvas import (
 )
 from runner.review.figures.energy import (
     AFRESH,
+    BEST,
+    DrawnEvaluation,
+    Evaluations,
+    answers,
+    any_noisy,
     decades,
-    distance_of,
+    error_scale,
     evaluations,
     exact,
     limits_of,
-    lowest,
     noisy,
+    origin_of,
+    steps_of,
 )
 from runner.review.figures.sweep import SweepAxes
 from runner.review.figures.timeline import (
@@ -77,102 +83,156 @@ def run_figures(events: Events, reference: float | None) -> dict[str, Figure]:
 
 
 def convergence(events: Events, reference: float | None = None) -> Figure:
-    """As `runner.review.figures.convergence`; hovering tells energy ± standard error, job and QPU seconds."""
-    import plotly.graph_objects as go
+    """As `runner.review.figures.convergence`; hovering tells energy ± standard error, job and QPU seconds.
+
+    Distances of noisy energies begin with the last few standard errors, to a linear scale; a double click shows all.
+    """
     from plotly.subplots import make_subplots
 
     energy_unit = unit(events)
-    workloads = evaluations(events)
-    figure = make_subplots(
-        2 if reference is not None else 1, 1, shared_xaxes=True, vertical_spacing=0.05,
-        row_heights=[3, 2] if reference is not None else None,
-    )  # fmt: skip
+    workloads, estimates = evaluations(events), answers(events)
+    origin, what = origin_of(workloads, estimates, reference)
+    panels = 1 if origin is None else 2
+    figure = make_subplots(panels, 1, shared_xaxes=True, vertical_spacing=0.05)
     told = _told(events, reference, energy_unit)
-    estimates = {event.workload: event for event in of(events, Estimate)}
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
-        steps = [row.index + 1 for row in rows]
-        best = [row.best for row in rows]
-        label = _safe(name)
-        errors = [number(row.stddev) or 0.0 for row in rows]
-        figure.add_trace(
-            go.Scatter(
-                x=steps, y=[row.energy for row in rows], mode="markers", legendgroup=label,
-                name=f"{label}: ± standard error" if any(errors) else f"{label}: evaluations",
-                marker={"size": 5, "color": colour}, opacity=0.5, hovertext=[told[name, step] for step in steps],
-                error_y={"array": errors, "thickness": 1, "width": 0, "visible": any(errors)}, hoverinfo="text",
-            ), 1, 1,
-        )  # fmt: skip
-        line = {"color": colour, "width": 2, "shape": "hv"}
-        figure.add_trace(
-            go.Scatter(
-                x=steps, y=best, mode="lines", line=line, name=f"{label}: {lowest(rows)}", legendgroup=label,
-                hoverinfo="skip",
-            ), 1, 1,
-        )  # fmt: skip
-        afresh = estimates.get(name)
-        energy = None if afresh is None else number(afresh.energy)
-        if afresh is not None and energy is not None:
-            spread = number(afresh.stddev) or 0.0
-            figure.add_trace(
-                go.Scatter(
-                    x=[steps[-1] + 1], y=[energy], mode="markers", legendgroup=label, hoverinfo="text",
-                    name=f"{label}: {AFRESH}", error_y={"array": [spread], "thickness": 1},
-                    marker={"size": 9, "symbol": "diamond", "color": colour, "line": {"width": 1, "color": "white"}},
-                    hovertext=[f"<b>{label}, measured afresh</b><br>energy {_measured(energy, spread, energy_unit)}"],
-                ), 1, 1,
-            )  # fmt: skip
-        if reference is not None and noisy(rows):
-            apart = [abs(row.energy - reference) for row in rows]
-            x, spreads = list(steps), list(errors)
-            if afresh is not None and energy is not None:
-                apart, x, spreads = [*apart, abs(energy - reference)], [*x, steps[-1] + 1], [*spreads, spread]
-            figure.add_trace(
-                go.Scatter(
-                    x=x, y=apart, mode="markers", legendgroup=label, showlegend=False, hoverinfo="text",
-                    marker={
-                        "size": [5] * len(rows) + [9] * (len(x) - len(rows)), "color": colour,
-                        "symbol": ["circle"] * len(rows) + ["diamond"] * (len(x) - len(rows)),
-                    },
-                    error_y={"array": spreads, "thickness": 1, "width": 0},
-                    hovertext=[f"{label}<br>|energy − exact| {_distance(one, energy_unit)}" for one in apart],
-                ), 2, 1,
-            )  # fmt: skip
-        elif reference is not None:
-            figure.add_trace(
-                go.Scatter(
-                    x=steps, y=[abs(energy - reference) for energy in best], mode="lines", line=line,
-                    legendgroup=label, showlegend=False,
-                    hovertext=[
-                        f"{label}, evaluation {step}<br>|best − exact| "
-                        f"{_distance(abs(energy - reference), energy_unit)}"
-                        for step, energy in zip(steps, best, strict=True)
-                    ], hoverinfo="text",
-                ), 2, 1,
-            )  # fmt: skip
-    _style(figure, height=620 if reference is not None else 460)
+        texts = [told[name, step] for step in steps_of(rows)]
+        _evaluations(figure, 1, name, rows, texts, colour)
+        if not noisy(rows):
+            _best(figure, 1, name, rows, colour)
+        if name in estimates:
+            _afresh(figure, 1, rows[-1].index + 2, estimates[name], colour, energy_unit)
+    _style(figure, height=460 if origin is None else 660)
     figure.update_yaxes(title=f"energy ({energy_unit})", range=limits_of(workloads, reference), row=1, col=1)
     if reference is not None:
         figure.add_hline(reference, row=1, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
         _in_legend(figure, exact(reference), {"color": BLACK, "dash": "dash", "width": 1})
-        what = distance_of(workloads)
-        apart_from_it = [
-            abs((row.energy if what == "energy" else row.best) - reference)
-            for rows in workloads.values()
-            for row in rows
-        ]
-        seen = [distance for distance in apart_from_it if distance > 0]
-        figure.update_yaxes(
-            title=f"|{what} − exact| ({energy_unit})", type="log", exponentformat="power", dtick=1,
-            range=decades(min(seen), max(seen), energy_unit) if seen else None, row=2, col=1,
-        )  # fmt: skip
-        if energy_unit == "Hartree":
-            figure.add_hline(
-                CHEMICAL_ACCURACY, row=2, col=1, line={"color": GREY, "dash": "dot", "width": 1.5}
-            )
-            _in_legend(figure, "chemical accuracy, 1.6 mHa", {"color": GREY, "dash": "dot", "width": 1.5})
-    figure.update_xaxes(title="evaluation", row=2 if reference is not None else 1, col=1)
+    if origin is not None and any_noisy(workloads):
+        _errors(figure, workloads, estimates, origin, what, energy_unit, told)
+    elif origin is not None:
+        _best_distances(figure, workloads, origin, energy_unit)
+    figure.update_xaxes(title="evaluation", row=panels, col=1)
     return figure
+
+
+def _evaluations(
+    figure: Figure,
+    panel: int,
+    name: str,
+    rows: Sequence[DrawnEvaluation],
+    texts: Sequence[str],
+    colour: str,
+    *,
+    origin: float = 0.0,
+    factor: float = 1.0,
+) -> None:
+    """Evaluations with their standard errors; with `origin` their distances from that."""
+    import plotly.graph_objects as go
+
+    errors = [factor * (number(row.stddev) or 0.0) for row in rows]
+    label = _safe(name)
+    figure.add_trace(
+        go.Scatter(
+            x=steps_of(rows), y=[factor * (row.energy - origin) for row in rows], mode="markers",
+            legendgroup=label, showlegend=panel == 1, opacity=0.5, hovertext=texts, hoverinfo="text",
+            name=f"{label}: evaluations ± σ" if any(errors) else f"{label}: evaluations",
+            marker={"size": 5, "color": colour},
+            error_y={"array": errors, "thickness": 1, "width": 0, "visible": any(errors)},
+        ), panel, 1,
+    )  # fmt: skip
+
+
+def _best(
+    figure: Figure, panel: int, name: str, rows: Sequence[DrawnEvaluation], colour: str, **more: Any
+) -> None:
+    """The lowest so far, which without noise is what was found."""
+    import plotly.graph_objects as go
+
+    label = _safe(name)
+    figure.add_trace(
+        go.Scatter(
+            x=steps_of(rows), mode="lines", line={"color": colour, "width": 2, "shape": "hv"}, legendgroup=label,
+            **{"y": [row.best for row in rows], "name": f"{label}: {BEST}", "hoverinfo": "skip", **more},
+        ), panel, 1,
+    )  # fmt: skip
+
+
+def _afresh(
+    figure: Figure,
+    panel: int,
+    place: int,
+    event: Estimate,
+    colour: str,
+    energy_unit: str,
+    *,
+    origin: float = 0.0,
+    factor: float = 1.0,
+) -> None:
+    """The answer as it was measured in the end."""
+    import plotly.graph_objects as go
+
+    label = _safe(event.workload)
+    spread = number(event.stddev) or 0.0
+    figure.add_trace(
+        go.Scatter(
+            x=[place], y=[factor * (event.energy - origin)], mode="markers", legendgroup=label, hoverinfo="text",
+            name=f"{label}: {AFRESH}", showlegend=panel == 1, error_y={"array": [factor * spread], "thickness": 1},
+            marker={"size": 9, "symbol": "diamond", "color": colour, "line": {"width": 1, "color": "white"}},
+            hovertext=[f"<b>{label}, measured afresh</b><br>energy {_measured(event.energy, spread, energy_unit)}"],
+        ), panel, 1,
+    )  # fmt: skip
+
+
+def _errors(
+    figure: Figure,
+    workloads: Evaluations,
+    estimates: Mapping[str, Estimate],
+    origin: float,
+    what: str,
+    energy_unit: str,
+    told: Mapping[tuple[str, int], str],
+) -> None:
+    """The panel of distances with their signs and standard errors."""
+    scale = error_scale(workloads, estimates, origin, energy_unit)
+    for position, (name, rows) in enumerate(workloads.items()):
+        colour = COLOURS[position % len(COLOURS)]
+        texts = [told[name, step] for step in steps_of(rows)]
+        _evaluations(figure, 2, name, rows, texts, colour, origin=origin, factor=scale.factor)
+        if name in estimates:
+            place = rows[-1].index + 2
+            _afresh(
+                figure, 2, place, estimates[name], colour, energy_unit, origin=origin, factor=scale.factor
+            )
+    reach = 2 * scale.linear
+    figure.update_yaxes(title=f"energy − {what} ({scale.unit})", range=[-reach, reach], row=2, col=1)
+    figure.add_hline(0.0, row=2, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
+    if energy_unit == "Hartree":
+        accuracy = scale.factor * CHEMICAL_ACCURACY
+        figure.add_hrect(-accuracy, accuracy, row=2, col=1, fillcolor=GREY, opacity=0.2, line_width=0)
+        _in_legend(figure, "chemical accuracy, 1.6 mHa", {"color": GREY, "width": 8})
+
+
+def _best_distances(figure: Figure, workloads: Evaluations, origin: float, energy_unit: str) -> None:
+    """The panel of distances without noise: of the best so far, in powers of ten."""
+    seen = []
+    for position, (name, rows) in enumerate(workloads.items()):
+        apart = [abs(row.best - origin) for row in rows]
+        seen += [distance for distance in apart if distance > 0]
+        texts = [
+            f"{_safe(name)}, evaluation {step}<br>|best − exact| {_distance(distance, energy_unit)}"
+            for step, distance in zip(steps_of(rows), apart, strict=True)
+        ]
+        colour = COLOURS[position % len(COLOURS)]
+        _best(figure, 2, name, rows, colour, y=apart, hovertext=texts, hoverinfo="text", showlegend=False)
+    figure.update_yaxes(
+        title=f"|best − exact| ({energy_unit})", type="log", exponentformat="power", dtick=1,
+        range=decades(min(seen), max(seen), energy_unit) if seen else None, row=2, col=1,
+    )  # fmt: skip
+    if energy_unit == "Hartree":
+        line = {"color": GREY, "dash": "dot", "width": 1.5}
+        figure.add_hline(CHEMICAL_ACCURACY, row=2, col=1, line=line)
+        _in_legend(figure, "chemical accuracy, 1.6 mHa", line)
 
 
 def session_timeline(events: Events) -> Figure:
@@ -181,10 +241,7 @@ def session_timeline(events: Events) -> Figure:
 
     timeline = Activities.of(events)
     scale, time_unit = time_scale(timeline.end)
-    lanes: dict[str, Sequence[Span]] = {
-        **{f"session {session[:8]}": spans for session, spans in timeline.sessions.items()},
-        **{_safe(name): spans for name, spans in timeline.workloads.items()},
-    }
+    lanes: dict[str, Sequence[Span]] = {_safe(name): spans for name, spans in timeline.lanes().items()}
     figure = go.Figure()
     for colours, height in ((ACTIVITIES, 0.62), (STATES, 0.42)):
         for what, colour in colours.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -31,11 +32,20 @@ HATCHED = (LOST, INACTIVE)
 INSTANT = 1e-9
 """Seconds below which a span is rounding error."""
 
-MOST_BARS = 5000
-"""Spans of a lane that are drawn one by one."""
+MOST_BARS = 600
+"""Spans over the whole width that are drawn one by one; closer ones would be narrower than a dot of the picture."""
 
-COLUMNS = 1500
-"""In how many columns the lanes of more are drawn."""
+MOST_BARS_ANYWHERE = 20
+"""Spans that are drawn one by one however short their part of the width is."""
+
+COLUMNS = 300
+"""In how many columns of the whole width closer ones are drawn."""
+
+MOST_LANES = 3
+"""Sessions that have a lane each; more share one."""
+
+MOST_LINES = 6
+"""Marks of one text that cross all lanes; more are short ones, at the sessions."""
 
 MAX_LABELS = 6
 """Different texts at marks; more than this are lines without words."""
@@ -117,6 +127,17 @@ class Activities:
         lanes = self.sessions if what in STATES else self.workloads
         return sum(span.seconds for spans in lanes.values() for span in spans if span.what == what)
 
+    def session_lanes(self) -> dict[str, list[Span]]:
+        """Name → what is drawn in it: a lane for each session, or one for all where they are many."""
+        if len(self.sessions) <= MOST_LANES:
+            return {f"session {session[:8]}": spans for session, spans in self.sessions.items()}
+        together = sorted((span for spans in self.sessions.values() for span in spans), key=_start)
+        return {f"{len(self.sessions)} sessions": together}
+
+    def lanes(self) -> dict[str, list[Span]]:
+        """Name → what is drawn in it, sessions first."""
+        return {**self.session_lanes(), **self.workloads}
+
     def _add(self, workload: str, span: Span) -> None:
         self.end = max(self.end, span.end)
         if span.seconds > INSTANT:
@@ -158,6 +179,10 @@ class Activities:
                     self.marks.append(Mark(step.time, ending, session))
 
 
+def _start(span: Span) -> float:
+    return span.start
+
+
 def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, float]]) -> list[Span]:
     """An active period cut into stretches with and without a job."""
     spans = []
@@ -180,24 +205,25 @@ def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, fl
 
 
 def session_timeline(events: Sequence[Event]) -> Figure:
-    """One lane per session and per workload over the session's clock, with what ended or paused the session."""
+    """A lane per session and workload over the session's clock, with what ended or paused sessions; many share one."""
     timeline = Activities.of(events)
-    lanes = len(timeline.sessions) + len(timeline.workloads)
-    labels = [f"session {session[:8]}" for session in timeline.sessions] + list(timeline.workloads)
+    above = timeline.session_lanes()
+    labels = list(timeline.lanes())
+    lanes = len(labels)
     figure = canvas(
         8.0,
         min(1.6 + 0.5 * max(lanes, 1), 40.0),
         left=min(0.25 + 0.085 * max(map(len, labels), default=0), 3.5),
         bottom=1.1,
-        top=0.15,
+        top=0.3,
     )
     axes = figure.add_subplot()
     axes.spines[["top", "right", "left"]].set_visible(False)
     scale, unit = time_scale(timeline.end)
-    for row, spans in enumerate(timeline.sessions.values()):
-        _draw_lane(axes, row, spans, STATES, scale, height=0.42)
-    for row, spans in enumerate(timeline.workloads.values(), start=len(timeline.sessions)):
-        _draw_lane(axes, row, spans, ACTIVITIES, scale, height=0.62)
+    for row, spans in enumerate(above.values()):
+        _draw_lane(axes, row, spans, STATES, timeline.end, height=0.42)
+    for row, spans in enumerate(timeline.workloads.values(), start=len(above)):
+        _draw_lane(axes, row, spans, ACTIVITIES, timeline.end, height=0.62)
     _draw_marks(axes, timeline, scale, lanes)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", length=0)
@@ -211,10 +237,13 @@ def session_timeline(events: Sequence[Event]) -> Figure:
 
 
 def _draw_lane(
-    axes: Axes, row: int, spans: Sequence[Span], colours: Mapping[str, str], scale: float, *, height: float
+    axes: Axes, row: int, spans: Sequence[Span], colours: Mapping[str, str], end: float, *, height: float
 ) -> None:
-    if len(spans) > MOST_BARS:
-        _draw_shares(axes, row, spans, colours, scale, height=height)
+    scale, _ = time_scale(end)
+    share = (max(span.end for span in spans) - min(span.start for span in spans)) / end if spans else 0.0
+    if len(spans) > max(MOST_BARS * share, MOST_BARS_ANYWHERE):
+        columns = max(round(COLUMNS * share), 1)
+        _draw_shares(axes, row, spans, colours, scale, height=height, columns=columns)
         return
     for what, colour in colours.items():
         chosen = [(span.start / scale, span.seconds / scale) for span in spans if span.what == what]
@@ -228,13 +257,20 @@ def _draw_lane(
 
 
 def _draw_shares(
-    axes: Axes, row: int, spans: Sequence[Span], colours: Mapping[str, str], scale: float, *, height: float
+    axes: Axes,
+    row: int,
+    spans: Sequence[Span],
+    colours: Mapping[str, str],
+    scale: float,
+    *,
+    height: float,
+    columns: int,
 ) -> None:
     """A lane with more bars than a picture has columns: what took which share of the time, column by column."""
-    edges = np.linspace(min(span.start for span in spans), max(span.end for span in spans), COLUMNS + 1)
+    edges = np.linspace(min(span.start for span in spans), max(span.end for span in spans), columns + 1)
     covered = {what: _covered([span for span in spans if span.what == what], edges) for what in colours}
     whole = np.maximum(np.diff(edges), sum(covered.values()))
-    bottom = np.full(COLUMNS, row + height / 2)
+    bottom = np.full(columns, row + height / 2)
     for what, colour in colours.items():
         if covered[what].any():
             top = bottom - height * covered[what] / whole
@@ -260,9 +296,12 @@ def _covered(spans: Sequence[Span], edges: np.ndarray) -> np.ndarray:
 
 
 def _draw_marks(axes: Axes, timeline: Activities, scale: float, lanes: int) -> None:
+    often = Counter(mark.text for mark in timeline.marks)
     for mark in timeline.marks:
+        many = often[mark.text] > MOST_LINES
         axes.plot(
-            [mark.time / scale] * 2, [-0.45, lanes - 0.45], linestyle="--", linewidth=1, color=mark_colour(mark)
+            [mark.time / scale] * 2, [-0.45, 0.3 if many else lanes - 0.45],
+            linestyle="-" if many else "--", linewidth=1, color=mark_colour(mark),
         )  # fmt: skip
     for place, (mark, text) in enumerate(labels(timeline.marks)):
         right = mark.time > 0.5 * timeline.end
