@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import Any
 
 from runner.cli.line import verbs
 from runner.cli.manual import USAGE, choices, field_docs, verb_page
 from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.registry import registered
+
+DOCS = Path(__file__).parent
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -23,7 +27,34 @@ def on_files(files: Any, config: Any) -> Any:
 
 def pages() -> dict[str, str]:
     """File name → Markdown of every generated page."""
-    return {"reference.md": "\n".join(reference()), "command-line.md": command_line()}
+    return {
+        "reference.md": "\n".join(reference()),
+        "command-line.md": command_line(),
+        "notebook.md": "\n\n".join(notebook()),
+    }
+
+
+def notebook() -> Iterator[str]:
+    """The cells of notebook.ipynb with what they printed and showed."""
+    for cell in json.loads((DOCS / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            yield source
+            continue
+        yield f"```python\n{source}\n```"
+        yield from (shown(output) for output in cell["outputs"])
+
+
+def shown(output: dict[str, Any]) -> str:
+    """One output of a cell, the richest form that it has."""
+    if "text" in output:
+        return f"```text\n{''.join(output['text']).rstrip()}\n```"
+    data = output["data"]
+    if "text/html" in data:
+        return "".join(line.strip() for line in data["text/html"])
+    if "image/png" in data:
+        return f'<img alt="" src="data:image/png;base64,{"".join(data["image/png"]).strip()}">'
+    return f"```text\n{''.join(data['text/plain'])}\n```"
 
 
 def reference() -> Iterator[str]:

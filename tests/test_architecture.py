@@ -177,6 +177,7 @@ def test_modules_import_what_their_room_may() -> None:
 
 
 HEAVY = {
+    "runner.review.figures.shown": "its class derives from Matplotlib's",
     "runner.hamiltonian.operator": "its class derives from Qiskit's",
     "runner.hamiltonian.hydrogen": "its constants are NumPy's",
     "runner.serve.api": "Starlette, Uvicorn and the client's schemas, which nobody needs before the port is taken",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from runner import markup
 from runner.ansatz import AnsatzConfig
 from runner.declare.alternatives import check_acting
 from runner.declare.backend import BackendConfig
-from runner.declare.checks import require_choice, require_range
+from runner.declare.checks import require_choice, require_range, shorten
 from runner.declare.estimator import EstimatorConfig
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
@@ -97,6 +99,15 @@ class RunConfig:
                 key="name",
             )
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: every choice with its settings, as they are typed."""
+        rows = [("seed", str(self.seed), "")]
+        for group in GROUPS:
+            part = vars(self)[group]
+            settings = ", ".join(f"{name}={shorten(value, LONGEST)}" for name, value in settings_of(part))
+            rows.append((group, part.name, settings))
+        return markup.facts(rows)
+
     def _check_gradient(self) -> None:
         if self.gradient in ("auto", "none"):
             return
@@ -148,6 +159,20 @@ class RunConfig:
                     f"does not act beside experiment.shots={own}, which says how many; leave one of them out",
                     key=item.key,
                 )
+
+
+LONGEST = 60
+"""Letters of a value that a notebook shows."""
+
+
+def settings_of(part: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Name and value of every setting of a part that has one, nested ones by `outer.inner`."""
+    for item in fields(part):
+        value = getattr(part, item.name)
+        if is_dataclass(value):
+            yield from settings_of(value, f"{prefix}{item.name}.")
+        elif item.name != "name" and value is not None:
+            yield prefix + item.name, value
 
 
 @dataclass(frozen=True, kw_only=True)

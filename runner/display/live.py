@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from abc import ABC, abstractmethod
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 from runner.display.stream import as_text, reader
@@ -28,8 +29,14 @@ class LiveLine(ABC):
         self._console = console or rich.console.Console(file=reader(sys.stderr))
         self._started = self._shown = time.monotonic()
         self._live: Live | None = None
+        self._over = False
+        self._cell: Any = None
+        """What a notebook's cell shows of it."""
 
     def __enter__(self) -> Self:
+        if (shell := notebook()) is not None:
+            self._cell = shell.display.display({"text/plain": ""}, raw=True, display_id=True)
+            return self
         if self._console.is_terminal:
             self._live = rich.live.Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
@@ -38,6 +45,9 @@ class LiveLine(ABC):
     def __exit__(self, *exit_details: object) -> None:
         if self._live is not None:
             self._live.stop()
+        if self._cell is not None:
+            self._over = True
+            self._show_in_cell(time.monotonic())
 
     @abstractmethod
     def line(self, now: float) -> str:
@@ -46,17 +56,31 @@ class LiveLine(ABC):
     def draw(self) -> None:
         """Show the line, unless it was shown just before."""
         now = time.monotonic()
-        if now - self._shown < (REFRESH if self._live else PLAIN_INTERVAL):
+        if now - self._shown < (REFRESH if self._live or self._cell else PLAIN_INTERVAL):
             return
         self._shown = now
+        if self._cell is not None:
+            self._show_in_cell(now)
+            return
         if self._live is not None:
             self._live.update(rich.text.Text(self.line(now)), refresh=True)
         else:
             self.say(self.line(now))
 
+    def _show_in_cell(self, now: float) -> None:
+        self._cell.update({"text/plain": as_text(self.line(now))}, raw=True)
+
     def say(self, text: str) -> None:
         """Print a line that stays, above the one that changes."""
         self._console.print(as_text(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def notebook() -> ModuleType | None:
+    """IPython, where the program runs in a notebook's kernel; nothing is imported to find that out."""
+    shell = sys.modules.get("IPython")
+    if shell is None or (running := shell.get_ipython()) is None or "IPKernelApp" not in running.config:
+        return None
+    return shell
 
 
 def terminal() -> Console:

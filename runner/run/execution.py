@@ -21,6 +21,7 @@ from runner import review
 from runner.declare.composer import schema_names
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
+from runner.display.live import notebook
 from runner.display.stream import reader
 from runner.errors import Interrupted, RunnerError, TrackingError, in_words
 from runner.optimizer import StopOptimization
@@ -69,7 +70,7 @@ def run(
     declared: RunConfig | Declaration,
     *,
     directory: str | None = None,
-    quiet: bool = True,
+    quiet: bool | None = None,
     sweep: Sweep | None = None,
 ) -> RunResult:
     """Carry out a declared run.
@@ -77,7 +78,7 @@ def run(
     Args:
         declared: from `compose` or `declare`.
         directory: where to put everything; None: `outputs/runs/<date>_<time>_<name>`.
-        quiet: no progress line.
+        quiet: False: a progress line and the summary; True: neither; None: a progress line in a notebook.
         sweep: what it is one of many of.
 
     Returns:
@@ -128,7 +129,7 @@ def run(
 
 
 def resume(
-    path: str | Path, *, overrides: Sequence[str] = (), quiet: bool = True, sweep: Sweep | None = None
+    path: str | Path, *, overrides: Sequence[str] = (), quiet: bool | None = None, sweep: Sweep | None = None
 ) -> RunResult:
     """Continue an unfinished run where its journal ends; the result is what it would have been without the break.
 
@@ -137,7 +138,7 @@ def resume(
     Args:
         path: the run directory.
         overrides: `run.*` settings only: what was declared cannot be changed; and `plugins=[…]`, where it used some.
-        quiet: no progress line.
+        quiet: False: a progress line and the summary; True: neither; None: a progress line in a notebook.
         sweep: what it is one of many of.
 
     Raises:
@@ -151,7 +152,7 @@ def resume(
         if is_finished(files, journal.contents.events, overrides):
             journal.close()  # an upload waits for that
             result, done = complete(files, journal.contents.events, overrides)
-            if not quiet:
+            if quiet is False:
                 ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
                 said = [f"{files.path} is {ended}; what was missing:", *done]
                 if result.status == "stopped":
@@ -194,7 +195,7 @@ class _Execution:
         journal: Journal,
         stop: StopFlag,
         uploader: Uploader,
-        quiet: bool,
+        quiet: bool | None,
         began: float,
     ) -> None:
         self.config = declaration.config
@@ -232,7 +233,7 @@ class _Execution:
         if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
             result = replace(result, exit_code=TrackingError.exit_code)
             self.files.write(self.files.result, result.to_json())
-        if not self.quiet:
+        if self.quiet is False:
             origin = self.uploader.origin(self._typed)
             found = (
                 f"MLflow run {result.mlflow_run_id}{origin}; {self.uploader.page()}"
@@ -261,7 +262,7 @@ class _Execution:
 
     def _experiment(self, lab: Lab) -> _Ending:
         progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
-        if not self.quiet:
+        if self.quiet is False or (self.quiet is None and notebook() is not None):
             progress = line = Progress(self.config.optimizer.max_evaluations)
             self.record.listen(line)
         try:

@@ -52,7 +52,7 @@ class Progress(LiveLine):
             for name, energy in self._best.items()
         )
         text = f"evaluation {self._evaluations}{of}  {best}  session {clock(self._clock)}"
-        if self._limit and self._evaluations > 1:
+        if self._limit and self._evaluations > 1 and not self._over:
             left = (now - self._started) / self._evaluations * (self._limit - self._evaluations)
             text += f"  at most {clock(max(left, 0))} left"
         return text

@@ -7,14 +7,17 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import review
-from runner.record.events import Evaluation
+from runner import markup, review
+from runner.display.words import clock, energy_lines
+from runner.hamiltonian import unit_of
+from runner.record.events import Evaluation, RunStarted
 from runner.record.journal import read_journal
-from runner.record.log import of
+from runner.record.log import first, of
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.figure import Figure
+
+    from runner.review.figures.shown import ShownFigure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +142,11 @@ class RunResult:
             return pandas.DataFrame(self.table)
         return pandas.DataFrame(rows, columns=columns)
 
-    def plot(self) -> Figure:
-        """The curve or the histogram the experiment reports, else the convergence of its energies."""
+    def plot(self) -> ShownFigure:
+        """The curve or the histogram the experiment reports, else the convergence of its energies.
+
+        A notebook shows it without `%matplotlib inline`.
+        """
         figure = review.curves(self.table)
         if figure is not None:
             return figure
@@ -149,3 +155,25 @@ class RunResult:
         return review.convergence(
             read_journal(self.directory / "journal.jsonl").events, self.reference_energy
         )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what was found, what it cost, where it lies, and the figure."""
+        journal = self.directory / "journal.jsonl"
+        recorded = journal.is_file()
+        unit = unit_of(first(read_journal(journal).events, RunStarted)) if recorded else None
+        cost = "" if self.cost is None else f"{self.cost:.2f} USD on the declared plan"
+        rows = [
+            ("experiment", f"{self.experiment}: {self.status}", self.stop_reason),
+            *energy_lines(vars(self), unit),
+            ("evaluations", str(self.evaluations), f"in {self.iterations} iterations"),
+            (
+                "sessions" if len(self.session_ids) > 1 else "session",
+                str(len(self.session_ids)),
+                self.session_ids[-1],
+            )
+            if self.session_ids
+            else ("session", "none", ""),
+            ("usage", clock(self.usage_seconds), cost),
+            ("files", str(self.directory), ""),
+        ]
+        return markup.facts(rows) + markup.table(self.table) + (self.plot().in_html() if recorded else "")

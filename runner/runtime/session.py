@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qiskit.providers import BackendV2
 
+from runner import markup
 from runner.errors import ConfigError, SessionClosedError
 from runner.runtime.current import CURRENT_SESSION
 from runner.runtime.duration import parse_duration
@@ -167,6 +168,19 @@ class Session:
         if (record := self._record) is None:
             return None
         return self._service.timeline.act(lambda: question(record))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: what it is, how it stands and what it has cost so far."""
+        left = self.time_left()
+        return markup.facts(
+            [
+                (type(self).__name__.lower(), str(self.session_id)),
+                ("backend", self._backend.name),
+                ("status", str(self.status()) + (f": {self.reason}" if self.reason else "")),
+                ("usage", f"{self.usage() or 0.0:.1f} s, {self.cost():.2f} USD"),
+                *([("left", f"{left:.0f} s")] if left is not None and not self.closed else []),
+            ]
+        )
 
     def __repr__(self) -> str:
         state = "" if self._record is None else f", {self._record.state}"

@@ -222,9 +222,9 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
             load(task.config.plugins)
         if _begun(task.directory / "journal.jsonl"):
             again = [f"plugins=[{','.join(task.plugins)}]"] if task.plugins else []
-            result = resume(task.directory, overrides=again, sweep=sweep)
+            result = resume(task.directory, overrides=again, quiet=True, sweep=sweep)
         else:
-            result = run(task.declaration(), directory=str(task.directory), sweep=sweep)
+            result = run(task.declaration(), directory=str(task.directory), quiet=True, sweep=sweep)
     except Interrupted:
         return task.row(status="waiting", reason="the sweep was stopped before this run began")
     except JournalError as error:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from runner import markup
 from runner.declare.config import Declaration, RunConfig
 from runner.display.words import clock
 from runner.errors import RunnerError
@@ -83,6 +84,10 @@ class Forecast:
         for limit, shown in zip(self.limits, content["limits"], strict=True):
             shown["fits"] = limit.fits
         return content
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the lines that the command prints."""
+        return markup.facts(table(self))
 
 
 def forecast(declared: RunConfig | Declaration) -> Forecast:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
+    from runner.review.figures.shown import ShownFigure
+
 Events = Sequence[Event]
 """The journal of a run."""
 
@@ -47,11 +49,11 @@ def canvas(
     right: float = 0.2,
     bottom: float = 0.6,
     top: float = 0.2,
-) -> Figure:
+) -> ShownFigure:
     """An empty figure; everything in inches. Fixed margins take half the time that a layout engine does."""
-    from matplotlib.figure import Figure
+    from runner.review.figures.shown import ShownFigure
 
-    figure = Figure(figsize=(width, height), dpi=DPI)
+    figure = ShownFigure(figsize=(width, height), dpi=DPI)
     figure.subplots_adjust(
         left=left / width, right=1 - right / width, bottom=bottom / height, top=1 - top / height, hspace=0.12
     )

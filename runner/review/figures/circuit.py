@@ -9,8 +9,9 @@ from runner.review.figures.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, PURPL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from qiskit import QuantumCircuit
+
+    from runner.review.figures.shown import ShownFigure
 
 MOST_COLUMNS = 48
 MOST_WIRES = 20
@@ -41,12 +42,12 @@ _COLOURS = {
 }
 
 
-def circuit(drawn: QuantumCircuit, title: str = "") -> Figure:
+def circuit(drawn: QuantumCircuit, title: str = "") -> ShownFigure:
     """One circuit; wires without gates are left out, long circuits are cut."""
     return circuit_pair([(title, drawn)])
 
 
-def circuit_pair(circuits: list[tuple[str, QuantumCircuit]]) -> Figure:
+def circuit_pair(circuits: list[tuple[str, QuantumCircuit]]) -> ShownFigure:
     """Circuits below one another, each with its title, depth and two-qubit gates: `[("as declared", c), …]`."""
     layouts = [(title, drawn, _Layout(_flat(drawn))) for title, drawn in circuits]
     heights = [layout.height for _, _, layout in layouts]

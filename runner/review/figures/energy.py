@@ -24,7 +24,8 @@ from runner.review.figures.error import ErrorScale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from runner.review.figures.shown import ShownFigure
 
 Evaluations = Mapping[str, "Sequence[DrawnEvaluation]"]
 """Workload → its evaluations."""
@@ -34,7 +35,7 @@ BEST = "best so far"
 """What the lowest of energies without noise is called."""
 
 
-def convergence(events: Events, reference: float | None = None) -> Figure:
+def convergence(events: Events, reference: float | None = None) -> ShownFigure:
     """Energy of every evaluation with its standard error, and below it how far from the exact energy that is.
 
     Of noisy energies the lowest is biased, so each is drawn as it was measured, beside the answer measured afresh;
@@ -71,7 +72,7 @@ def convergence(events: Events, reference: float | None = None) -> Figure:
     return figure
 
 
-def energy_against_usage(events: Events, reference: float | None = None) -> Figure:
+def energy_against_usage(events: Events, reference: float | None = None) -> ShownFigure:
     """What a second of the machine bought: the distance from the exact energy, or the energy, against QPU seconds."""
     workloads = evaluations(events)
     estimates = answers(events)

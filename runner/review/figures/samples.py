@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from runner.review.figures.canvas import BLUE, VERMILION, canvas, plain
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from runner.review.figures.shown import ShownFigure
 
 MOST = 24
 """Bars that fit side by side with readable names."""
@@ -16,7 +16,7 @@ MOST = 24
 
 def histogram(
     counts: Mapping[str, float], *, expected: Mapping[str, float] | None = None, most: int = MOST
-) -> Figure:
+) -> ShownFigure:
     """Share of every bitstring with its standard error; the most frequent ones, the rest in one bar.
 
     Args:

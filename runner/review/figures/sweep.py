@@ -11,7 +11,8 @@ from runner.review.figures.energy import exact
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from runner.review.figures.shown import ShownFigure
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -128,7 +129,7 @@ class SweepAxes:
         }.get(column, column)
 
 
-def sweep_overview(rows: Rows, axes: SweepAxes) -> Figure:
+def sweep_overview(rows: Rows, axes: SweepAxes) -> ShownFigure:
     """One point per run: `y` against the swept value `x`, one colour per `group`; a second panel shows the usage.
 
     Args:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from runner.review.figures.canvas import COLOURS, canvas, number, plain
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from runner.review.figures.shown import ShownFigure
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -19,7 +19,7 @@ SPREAD, EXACT = "stddev", "exact"
 """Columns of these names, or `<name> stddev`, `<name> exact`, belong to another one."""
 
 
-def curves(rows: Rows) -> Figure | None:
+def curves(rows: Rows) -> ShownFigure | None:
     """Every result against the first column, with standard errors, beside the exact values; None: rows are no curve."""
     if not is_curve(rows):
         return None

@@ -16,7 +16,8 @@ from runner.review.figures.canvas import BLUE, GREEN, GREY, ORANGE, SKY, VERMILI
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from runner.review.figures.shown import ShownFigure
 
 QUEUE, CLASSICAL, QPU, LOST = "queue", "classical", "QPU", "lost"
 ACTIVITIES = {QPU: BLUE, CLASSICAL: SKY, QUEUE: ORANGE, LOST: VERMILION}
@@ -204,7 +205,7 @@ def _busy_and_idle(start: float, end: float, executing: Sequence[tuple[float, fl
     return spans
 
 
-def session_timeline(events: Sequence[Event]) -> Figure:
+def session_timeline(events: Sequence[Event]) -> ShownFigure:
     """A lane per session and workload over the session's clock, with what ended or paused sessions; many share one."""
     timeline = Activities.of(events)
     above = timeline.session_lanes()
@@ -329,7 +330,7 @@ def mark_colour(mark: Mark) -> str:
     return VERMILION if "maximum time" in mark.text else "#444444"
 
 
-def _legend(figure: Figure, timeline: Activities) -> None:
+def _legend(figure: ShownFigure, timeline: Activities) -> None:
     """Colours with their totals, so that the answer can be read without measuring bars."""
     from matplotlib.patches import Patch
 
