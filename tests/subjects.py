@@ -12,6 +12,7 @@ SUBJECTS = {
     "engine/test_exact.py": ("engine.aer", "engine.engine"),
     "engine/test_finite.py": ("engine.extent",),
     "engine/test_gradient.py": ("engine.shifts",),
+    "engine/test_grouping.py": ("engine.commuting", "engine.diagonal"),
     "engine/test_identity.py": ("engine.executed",),
     "engine/test_interruption.py": ("engine.apart",),
     "engine/test_layers.py": ("engine.kernel.state_vector", "engine.kernel.vector"),

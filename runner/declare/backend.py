@@ -73,6 +73,11 @@ class BackendConfig:
         """Why no circuit of such a backend is scheduled, whatever its target; None where that is for it to say."""
         return None
 
+    @property
+    def measures_as_declared(self) -> bool:
+        """Whether terms are grouped and shots shared out as the estimator says, and not as a service decides."""
+        return True
+
     def _require_schedule(self, backend: Scheduled) -> Scheduled:
         """The backend, unless idle qubits are to decay on it and cannot.
 
@@ -95,7 +100,8 @@ class BackendConfig:
             fused: gates may take one pass together; False for runs that were begun before they could.
             live: what the service is given besides.
         """
-        options = self.engine_options | {"singly": singly, "fused": fused}
+        grouping = config.estimator.grouping if self.measures_as_declared else "qubit_wise"
+        options = self.engine_options | {"singly": singly, "fused": fused, "grouping": grouping}
         service: LocalService = config.session.build(engine_options=options, **live)
         return service
 
@@ -307,6 +313,11 @@ class IbmBackend(BackendConfig):
             simulated = ("method", "engine", "threads", "schedule")
             if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
+
+    @property
+    def measures_as_declared(self) -> bool:
+        """The real service decides."""
+        return False
 
     def service(self, config: RunConfig, *, singly: bool = False, fused: bool = True, **live: Any) -> Service:
         """The real service; for a forecast, which must not cost anything, the local runtime."""

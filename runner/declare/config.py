@@ -24,6 +24,8 @@ from runner.tracking.config import TrackingConfig
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
+MEASURED = {"estimator.grouping": "qubit_wise", "estimator.shot_allocation": "uniform"}
+"""How the real service measures."""
 GROUPS = ("experiment", "backend", "session", "hamiltonian", "ansatz", "optimizer", "estimator", "tracking")
 """The choices that make up a run; each is a folder of conf/ and a module of runner/ (or experiments/)."""
 
@@ -137,6 +139,11 @@ class RunConfig:
         """
         experiment = self.experiment
         for item in typed:
+            if not self.backend.measures_as_declared and MEASURED.get(item.key, item.value) != item.value:
+                raise ConfigError(
+                    f"the real service has {MEASURED[item.key]}; remove it, or choose another backend",
+                    key=item.key,
+                )
             if item.part in experiment.ignores and item.key != BUDGET:
                 raise ConfigError(f"does not act in experiment={experiment.name}; leave it out", key=item.key)
         if experiment.only_samples and self.estimator.precision == 0 and typed.last("estimator") is not None:

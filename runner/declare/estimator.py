@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from runner.declare.alternatives import either
-from runner.declare.checks import require_positive, require_range
+from runner.declare.checks import require_choice, require_positive, require_range
 from runner.declare.plain import Values
 from runner.errors import ConfigError
 from runner.runtime.plan import PLANS
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 MAX_SHOTS = 10_000_000
 LONGEST_JOB = int(max(plan.max_time("job") for plan in PLANS.values()))
 """QPU seconds that no plan's jobs may exceed."""
+GROUPINGS = ("qubit_wise", "sorted", "commuting")
+ALLOCATIONS = ("uniform", "weighted", "optimal")
 SAMPLER_SHOTS = 4096
 """What the Sampler draws to measure overlaps where the energies have a target; the service's default."""
 
@@ -28,6 +30,16 @@ class EstimatorConfig:
 
     name: str
     """Name of the choice."""
+    grouping: str = "qubit_wise"
+    """Terms measured together: qubit_wise (fewest bases) | sorted (heaviest first) | commuting (Clifford circuits)."""
+
+    def __post_init__(self) -> None:
+        require_choice("estimator.grouping", self.grouping, GROUPINGS)
+
+    @property
+    def allocation(self) -> str:
+        """How shots are shared out among the bases."""
+        return "uniform"
 
     @property
     def precision(self) -> float | None:
@@ -66,6 +78,7 @@ class ExactEstimator(EstimatorConfig):
     """Shots per measurement basis that the cost model assumes, and that the Sampler draws."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         require_range("estimator.default_shots", self.default_shots, 1, MAX_SHOTS)
 
     @property
@@ -90,10 +103,14 @@ class ShotsEstimator(EstimatorConfig):
     """Standard error of a Pauli term of weight 1 at most, as the service has it: 1/precision² shots per basis."""
     target_stddev: float | None = None
     """Standard error of the energy aimed at, in its unit; shots follow from the variances of the job before."""
+    shot_allocation: str = "uniform"
+    """Shots of a basis, the total being the same: uniform | weighted (∝ √Σc²) | optimal (∝ σ in the job before)."""
     max_execution_time: int | None = None
     """QPU seconds after which a job is cancelled; null: no limit of its own."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
+        require_choice("estimator.shot_allocation", self.shot_allocation, ALLOCATIONS)
         self._check_choice()
         if self.default_shots is not None:
             require_range("estimator.default_shots", self.default_shots, 1, MAX_SHOTS)
@@ -135,6 +152,11 @@ class ShotsEstimator(EstimatorConfig):
             raise ConfigError(
                 f"{precision:g} implies {precision**-2:.1g} shots, more than {MAX_SHOTS:g}; raise it", key=key
             )
+
+    @property
+    def allocation(self) -> str:
+        """As declared."""
+        return self.shot_allocation
 
     @property
     def precision(self) -> float | None:

@@ -15,9 +15,11 @@ from qiskit.quantum_info import SparsePauliOp
 
 from runner.engine import kernel
 from runner.engine.aer import METHODS
+from runner.engine.commuting import CommutingPlan
 from runner.engine.estimator import EstimatorPlan
 from runner.engine.evolution import Evolution
 from runner.engine.executed import is_plain
+from runner.engine.grouping import COMMUTING, GROUPINGS, QUBIT_WISE
 from runner.engine.kernel.pauli_vector import PauliVectorKernel
 from runner.engine.kernel.program import Unsupported
 from runner.engine.kernel.sector import SectorKernel
@@ -44,6 +46,7 @@ class Engine:
             does so where the target knows durations and T1 or T2, and there is noise at all.
         singly: draw shots as in runs that were begun before there was another way, to go on with one of them.
         fused: let the kernel take gates together; False rounds as in runs that were begun before it could.
+        grouping: which terms are measured together, see `runner.engine.grouping`.
         cache_bytes: the bound on what remembered plans may take together, by estimate.
     """
 
@@ -58,12 +61,15 @@ class Engine:
         schedule: bool | None = None,
         singly: bool = False,
         fused: bool = True,
+        grouping: str = QUBIT_WISE,
         cache_bytes: int = 256 << 20,
     ) -> None:
         if method not in METHODS:
             raise ConfigError(f"method must be one of {', '.join(METHODS)}, got {method!r}")
         if engine not in ENGINES:
             raise ConfigError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+        if grouping not in GROUPINGS:
+            raise ConfigError(f"grouping must be one of {', '.join(GROUPINGS)}, got {grouping!r}")
         if threads < 1:
             raise ConfigError(f"threads must be at least 1, got {threads}")
         import qiskit_aer  # noqa: F401 - first imported by a worker thread, Aer has crashed
@@ -80,6 +86,7 @@ class Engine:
             schedule=_schedule(target, ideal, schedule),
             singly=singly,
             fused=fused,
+            grouping=grouping,
         )
         self._labels_count = not ideal
         self._cache_bytes = cache_bytes
@@ -94,14 +101,13 @@ class Engine:
             return None
         return "do not decay" if self._options.schedule is None else "decay"
 
-    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
+    def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan | CommutingPlan:
         """The plan that evaluates these observables, remembered by structure.
 
         The same two objects again give the same plan at once, unless one of them was changed in place since.
         """
-        return self._remembered(
-            circuit, observables, lambda: EstimatorPlan(circuit, observables, self._options)
-        )
+        kind = CommutingPlan if self._options.grouping == COMMUTING else EstimatorPlan
+        return self._remembered(circuit, observables, lambda: kind(circuit, observables, self._options))
 
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """The plan that samples this circuit's measurements, remembered by structure."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -20,6 +20,12 @@ from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
 from runner.engine.expressions import each_times
 from runner.engine.finite import FiniteAngles
+from runner.engine.grouping import (
+    QUBIT_WISE,
+    groups_of,
+    mean_variances_by_basis,
+    variance_bounds_by_basis,
+)
 from runner.engine.identity import canonical_text, digest_of
 from runner.engine.measurement import (
     Basis,
@@ -34,7 +40,7 @@ from runner.engine.measurement import (
 )
 from runner.engine.memory import require
 from runner.engine.noise import with_relaxation
-from runner.engine.observables import ObservableTerms, measurement_bases, pauli_terms, variance_bounds
+from runner.engine.observables import ObservableTerms, pauli_terms, variance_bounds
 from runner.engine.shifts import parameter_sets
 from runner.errors import ConfigError
 
@@ -53,6 +59,20 @@ class EstimatorNumbers(NamedTuple):
     evs: NDArray
     stds: NDArray
     shots: int | None
+    """Per basis; their mean where every basis has its own."""
+    variances: NDArray | None = None
+    """With shots for each basis: the variance of one of them, mean over the sets, (observables, bases)."""
+
+
+class SampledRows(NamedTuple):
+    """What was sampled at B parameter sets."""
+
+    means: NDArray
+    """(B, S)."""
+    errors: NDArray
+    """Their standard errors, (B, S)."""
+    variances: NDArray
+    """Of one shot of each basis, mean over the sets, (S, bases)."""
 
 
 class EstimatorPlan:
@@ -80,6 +100,7 @@ class EstimatorPlan:
         if self.unscheduled is not None:
             self._options = options = replace(options, schedule=None)
         mark = [] if options.schedule is None else ["scheduled"]
+        mark += [] if options.grouping == QUBIT_WISE else [options.grouping]
         text = canonical_text(circuit, addressed=options.addressed)
         self.digest = digest_of(text, self.terms.text(), *mark)
         self.num_parameters: int = circuit.num_parameters
@@ -92,10 +113,14 @@ class EstimatorPlan:
         self._anatomy: Anatomy = anatomy
         self.classification: Classification = replace(kind, anatomy=anatomy)
         """What the circuit is."""
-        self._groups = measurement_bases(self.terms.x, self.terms.z)
+        self._groups = groups_of(self.terms, options.grouping)
         self.num_bases = max(len(self._groups), 1)
-        """How many measurement bases a device needs: the qubit-wise commuting groups of terms."""
+        """How many measurement bases a device needs: the groups of terms."""
         self.duration: float | None = self._duration(circuit, options.target)
+        self.durations: tuple[float | None, ...] | None = None
+        """Of each basis, where they differ by more than gates of one qubit; `duration` is their mean then."""
+        self.added_two_qubit_gates: tuple[int, ...] = ()
+        """Two-qubit gates that each basis takes besides the circuit; empty where none does."""
 
     def _duration(self, circuit: QuantumCircuit, target: Any) -> float | None:
         measured = np.flatnonzero(self.terms.support.any(axis=0)).tolist()
@@ -122,6 +147,16 @@ class EstimatorPlan:
         return variance_bounds(self.terms, self._groups)
 
     @cached_property
+    def variance_bounds_by_basis(self) -> NDArray:
+        """The same of each basis by itself, (observables, bases)."""
+        return variance_bounds_by_basis(self.terms, self._groups)
+
+    @cached_property
+    def mean_variances_by_basis(self) -> NDArray:
+        """Each observable's variance by one shot of each basis in a random state, (observables, bases)."""
+        return mean_variances_by_basis(self.terms, self._groups)
+
+    @cached_property
     def gradient_sets(self) -> int:
         """Parameter sets of the shift job that gives the energy and its gradient on hardware."""
         return parameter_sets(self._anatomy.circuit)
@@ -137,22 +172,23 @@ class EstimatorPlan:
             return "density_matrix"
         return "statevector" if self._options.method == "automatic" else self._options.method
 
-    def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
+    def run(self, values: NDArray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
         """Evaluate parameter sets (*batch, P), the batch broadcast against the observables' shape.
 
         Args:
             values: the parameters in the order of `circuit.parameters`.
-            shots: per measurement basis; None is exact.
+            shots: per measurement basis, one number for all or one for each; None is exact.
             seed: of the job; the set at position i of the flattened batch draws from its own stream (seed, i).
         """
         rows, batch = self._rows(values)
         if shots is None:
             evs = self._spread(self._exact(rows), batch)
             return EstimatorNumbers(evs, np.zeros(evs.shape), None)
-        if shots < 1:
-            raise ConfigError(f"shots must be at least 1, got {shots}")
-        means, errors = self._sampled(rows, shots, seed)
-        return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), shots)
+        found = self.sampled_rows(rows, _by_basis(shots, self.num_bases), seed)
+        evs, stds = self._spread(found.means, batch), self._spread(found.errors, batch)
+        if isinstance(shots, int):
+            return EstimatorNumbers(evs, stds, shots)
+        return EstimatorNumbers(evs, stds, round(sum(shots) / len(shots)), found.variances)
 
     def require_finite(self, values: NDArray) -> None:
         """Refuse parameter sets (*batch, P) at which an angle is not finite.
@@ -369,8 +405,13 @@ class EstimatorPlan:
     def _exact_readout(self, rows: NDArray) -> NDArray:
         return self._readout.exact(rows)
 
-    def _sampled(self, rows: NDArray, shots: int, seed: int) -> tuple[NDArray, NDArray]:
+    def sampled_rows(self, rows: NDArray, shots: Sequence[int], seed: int) -> SampledRows:
+        """Parameter sets (B, P) from so many shots of each basis."""
         return self._readout.sampled(rows, shots, seed)
+
+    def exact_rows(self, rows: NDArray) -> NDArray:
+        """Exact values of parameter sets (B, P), (B, S)."""
+        return self._exact(rows)
 
 
 class Readout:
@@ -478,31 +519,40 @@ class Readout:
                 weight = weight * found[other][index][:, None, :]
         return weight
 
-    def sampled(self, rows: NDArray, shots: int, seed: int) -> tuple[NDArray, NDArray]:
-        """Means and their standard errors from `shots` outcomes per basis, (B, S) each."""
-        sets = len(rows)
+    def sampled(self, rows: NDArray, shots: Sequence[int], seed: int) -> SampledRows:
+        """Means and their standard errors from so many outcomes of each basis."""
+        sets, bases = len(rows), len(self._groups)
         means = np.broadcast_to(self._constant, (sets, len(self._coefficients))).copy()
         variances = np.zeros_like(means)
+        by_basis = np.zeros((len(self._coefficients), bases))
+        usual = sum(shots) / len(shots)
         widest = max((len(m) for piece in self._pieces for m in piece.measured), default=0)
         step = max(1, int(_CHUNK_BYTES // max(8 * len(self._groups) * (1 << min(widest, 26)), 1)))
         for start in range(0, sets, step):
-            self._sample_chunk(rows[start : start + step], start, shots, seed, means, variances)
-        return means, np.sqrt(variances / shots)
+            for row, index, mean, variance in self._sampled_bases(
+                rows[start : start + step], start, shots, seed
+            ):
+                means[row] += mean
+                variances[row] += variance * (usual / shots[index])
+                by_basis[:, index] += variance / sets
+        return SampledRows(means, np.sqrt(variances / usual), by_basis)
 
-    def _sample_chunk(
-        self, rows: NDArray, start: int, shots: int, seed: int, means: NDArray, variances: NDArray
-    ) -> None:
-        tabulated = [piece.tabulates(shots) for piece in self._pieces]
+    def _sampled_bases(
+        self, rows: NDArray, start: int, every: Sequence[int], seed: int
+    ) -> Iterator[tuple[int, int, NDArray, NDArray]]:
+        """Set, basis, mean (S,) of its outcomes' values and variance (S,) of one of them, unbiased."""
+        usual = round(sum(every) / len(every))
+        tabulated = [piece.tabulates(usual) for piece in self._pieces]
         tables = [
             piece.probabilities(rows) if known else None
             for piece, known in zip(self._pieces, tabulated, strict=True)
         ]
         sampled = [
-            None if known else piece.samples(rows, shots, seed, start, number)
+            None if known else piece.samples(rows, every, seed, start, number)
             for number, (piece, known) in enumerate(zip(self._pieces, tabulated, strict=True))
         ]
         for index, group in enumerate(self._groups):
-            table = self._value_table(index)
+            table, shots = self._value_table(index), every[index]
             weights = self._coefficients[:, group]
             for row in range(len(rows)):
                 generator = stream(seed, start + row, 1 + index)
@@ -514,11 +564,9 @@ class Readout:
                     values = weights @ self._term_signs(index, row, tables, sampled, shots, generator)
                     mean = values.mean(axis=1)
                     square = (values * values).mean(axis=1)
-                means[start + row] += mean
                 spread = np.maximum(square - mean * mean, 0.0)
-                variances[start + row] += (
-                    spread * shots / (shots - 1) if shots > 1 else np.abs(weights).sum(axis=1) ** 2
-                )
+                variance = spread * shots / (shots - 1) if shots > 1 else np.abs(weights).sum(axis=1) ** 2
+                yield start + row, index, mean, variance
 
     def _counts(
         self, index: int, row: int, tables: list, sampled: list, shots: int, generator: np.random.Generator
@@ -546,6 +594,20 @@ class Readout:
             else:
                 parity += masks.astype(np.int64) @ sampled[piece][index][row].T
         return 1.0 - 2.0 * (parity & 1)
+
+
+def _by_basis(shots: int | Sequence[int], bases: int) -> Sequence[int]:
+    """Shots of each basis.
+
+    Raises:
+        ConfigError: of some there are none, or there are not as many bases.
+    """
+    every = [shots] * bases if isinstance(shots, int) else shots
+    if len(every) != bases:
+        raise ConfigError(f"shots are one number, or one for each of {bases} bases, got {len(every)} of them")
+    if min(every) < 1:
+        raise ConfigError(f"shots must be at least 1, got {min(every)}")
+    return every
 
 
 def _obstacle(circuit: QuantumCircuit, anatomy: Anatomy, options: SimulationOptions) -> str | None:

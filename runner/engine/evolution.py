@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
 from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
+from runner.engine.grouping import COMMUTING
 from runner.engine.identity import digest_of
 from runner.engine.kernel.program import Unsupported
 from runner.engine.kernel.state_vector import StateVectorKernel
@@ -31,6 +32,8 @@ class Moment:
         self.shape = plan.shape
         self.num_bases = plan.num_bases
         self.duration = None
+        self.durations = None
+        self.added_two_qubit_gates = ()
         self.unscheduled = None
         self.digest = digest_of("moment", evolution.start, plan.digest, str(times))
 
@@ -38,6 +41,16 @@ class Moment:
     def variance_bounds(self) -> NDArray:
         """The most that each observable's variance by one shot per basis can be, (observables,)."""
         return self._evolution.plan.variance_bounds
+
+    @property
+    def variance_bounds_by_basis(self) -> NDArray:
+        """The same of each basis by itself, (observables, bases)."""
+        return self._evolution.plan.variance_bounds_by_basis
+
+    @property
+    def mean_variances_by_basis(self) -> NDArray:
+        """Each observable's variance by one shot of each basis in a random state, (observables, bases)."""
+        return self._evolution.plan.mean_variances_by_basis
 
     @property
     def gradient_sets(self) -> int:
@@ -58,7 +71,7 @@ class Moment:
     def require_finite(self, values: NDArray) -> None:
         """Refuse nothing: there are no parameters, and the constants were looked at when it was compiled."""
 
-    def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
+    def run(self, values: NDArray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
         """Evaluate, as `EstimatorPlan.run` does; the values are none, shape (0,)."""
         return self._evolution.run(self._times, values, shots, seed)
 
@@ -91,6 +104,8 @@ class Evolution:
         """
         if options.kernel is None or options.noise_model is not None or options.target is not None:
             return None
+        if options.grouping == COMMUTING:
+            return None  # every basis is a circuit of its own
         state = CarriedState(start, options.threads, options.fused)
         plan = EstimatorPlan(circuit, observables, replace(options, kernel=state.of))
         return cls(start, plan, state) if plan.num_parameters == 0 and state.made_of(plan) else None
@@ -99,7 +114,9 @@ class Evolution:
         """The observables after so many repetitions."""
         return Moment(self, times)
 
-    def run(self, times: int, values: NDArray, shots: int | None, seed: int) -> EstimatorNumbers:
+    def run(
+        self, times: int, values: NDArray, shots: int | Sequence[int] | None, seed: int
+    ) -> EstimatorNumbers:
         """Carry the state on, and evaluate."""
         with self._lock:
             self._state.go_to(times)

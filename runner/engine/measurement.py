@@ -82,6 +82,8 @@ class SimulationOptions:
     """Shots are drawn as in runs of identity 1 and 2, see `draw_counts`."""
     fused: bool = True
     """The kernel may take gates together; False in runs of identity 1 to 4."""
+    grouping: str = "qubit_wise"
+    """Which terms are measured together, see `runner.engine.grouping`."""
 
     @property
     def addressed(self) -> frozenset[str]:
@@ -363,19 +365,31 @@ class Piece:
         options = AerOptions(self._method_for(tables=True), self._options.threads)
         return AerProgram(circuits, self._parameters, options)
 
-    @cached_property
-    def _sampling_program(self) -> AerProgram:
-        self._require_memory(tables=False)
+    def _sampled_circuits(self) -> list[QuantumCircuit]:
+        """Per basis, the circuit with its measurements."""
         circuits = []
         for circuit, measured in zip(self._turned(), self.measured, strict=True):
             circuit.add_register(ClassicalRegister(max(len(measured), 1), "m"))
             for bit, qubit in enumerate(measured):
                 circuit.measure(self._where[qubit], bit)
             circuits.append(circuit)
-        method = self._method_for(tables=False)
-        return AerProgram(
-            circuits, self._parameters, AerOptions(method, self._options.threads, self.noise_model)
-        )
+        return circuits
+
+    @property
+    def _sampling_options(self) -> AerOptions:
+        return AerOptions(self._method_for(tables=False), self._options.threads, self.noise_model)
+
+    @cached_property
+    def _sampling_program(self) -> AerProgram:
+        self.require_sampled()
+        return AerProgram(self._sampled_circuits(), self._parameters, self._sampling_options)
+
+    @cached_property
+    def _sampling_programs(self) -> list[AerProgram]:
+        """A program for each basis, for bases with shots of their own."""
+        self.require_sampled()
+        options = self._sampling_options
+        return [AerProgram([circuit], self._parameters, options) for circuit in self._sampled_circuits()]
 
     def require_sampled(self) -> None:
         """Refuse a state that takes more memory than there is."""
@@ -484,20 +498,32 @@ class Piece:
         """The classical bit that the first measured qubit goes to in a sampling program."""
         return 0
 
-    def samples(self, values: NDArray, shots: int, seed: int, first: int, piece: int) -> list[list[NDArray]]:
-        """Per basis and parameter set, outcomes as read, (shots, k) booleans from trajectories."""
+    def samples(
+        self, values: NDArray, shots: Sequence[int], seed: int, first: int, piece: int
+    ) -> list[list[NDArray]]:
+        """Per basis and parameter set, outcomes as read, (its shots, k) booleans from trajectories."""
         result: list[list[NDArray]] = [[] for _ in self.measured]
         for index, row in enumerate(values):
             own = stream(seed, first + index, 0, 1 + piece)
-            data = self._sampling_program.run(row[None, :], shots=shots, seed=int(own.integers(1, 1 << 31)))
+            data = self._sampled_data(row[None, :], shots, own)
             for basis, measured in enumerate(self.measured):
                 if measured:
                     width = self._first_bit + len(measured)
                     bits = bits_from_counts(data[basis][0]["counts"], width)[:, self._first_bit :]
                 else:
-                    bits = np.zeros((shots, 0), dtype=bool)
+                    bits = np.zeros((shots[basis], 0), dtype=bool)
                 result[basis].append(own.permutation(bits))
         return result
+
+    def _sampled_data(self, row: NDArray, shots: Sequence[int], own: np.random.Generator) -> list[list[Any]]:
+        """What Aer gives for each basis."""
+        if len(set(shots)) == 1:
+            return self._sampling_program.run(row, shots=shots[0], seed=int(own.integers(1, 1 << 31)))
+        seeds = own.integers(1, 1 << 31, size=len(shots)).tolist()
+        return [
+            program.run(row, shots=count, seed=seed)[0]
+            for program, count, seed in zip(self._sampling_programs, shots, seeds, strict=True)
+        ]
 
 
 class BranchingPiece(Piece):
@@ -628,9 +654,8 @@ class BranchingPiece(Piece):
             size = len(self.qubits)
             require(16 << size, f"a state vector of {size} qubits")
 
-    @cached_property
-    def _sampling_program(self) -> AerProgram:
-        self.require_sampled()
+    def _sampled_circuits(self) -> list[QuantumCircuit]:
+        """Per basis, the circuit with its measurements."""
         circuits = []
         for rotation, measured in zip(self._rotations, self.measured, strict=True):
             circuit = self.circuit.compose(rotation)
@@ -639,8 +664,11 @@ class BranchingPiece(Piece):
             for bit, qubit in zip(bits, measured, strict=False):
                 circuit.measure(self._where[qubit], bit)
             circuits.append(circuit)
-        options = AerOptions(self._options.method, self._options.threads, self.noise_model)
-        return AerProgram(circuits, self._parameters, options)
+        return circuits
+
+    @property
+    def _sampling_options(self) -> AerOptions:
+        return AerOptions(self._options.method, self._options.threads, self.noise_model)
 
     @property
     def _first_bit(self) -> int:

@@ -136,11 +136,6 @@ def variance_bounds(terms: ObservableTerms, bases: Sequence[Sequence[int]]) -> N
     return total
 
 
-def mean_variances(terms: ObservableTerms) -> NDArray:
-    """Each observable's variance by one shot per basis in a random state, Σ c² without the identity; (observables,)."""
-    return (terms.coefficients[:, terms.support.any(axis=1)] ** 2).sum(axis=1)
-
-
 def measurement_bases(x: NDArray, z: NDArray) -> list[list[int]]:
     """Terms in as few qubit-wise commuting groups as the best of several greedy orders finds.
 

@@ -138,7 +138,7 @@ class SamplerPlan:
             measured = piece.measured[0]
             columns = [clbit_of[qubit] for qubit in measured]
             if not piece.tabulates(shots):
-                for row, outcome in enumerate(piece.samples(rows, shots, seed, 0, number)[0]):
+                for row, outcome in enumerate(piece.samples(rows, [shots], seed, 0, number)[0]):
                     bits[row][:, columns] = outcome
                 continue
             table = piece.probabilities(rows)[0]

@@ -20,6 +20,7 @@ from runner.optimizer.method import doubted
 from runner.record.events import Checkpoint, Reserve, RunInterrupted
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
+from runner.run.allocation import ShotAllocation, allocation_of
 from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
@@ -27,6 +28,7 @@ from runner.run.problem import Problem, chosen_gradient, fit
 from runner.run.results import Outcome
 from runner.run.signals import StopFlag
 from runner.runtime.seeds import derive_seed
+from runner.services.protocol import PlannedObservables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from runner.optimizer import OptimizerConfig
     from runner.services.protocol import (
         Backend,
+        CompiledPlan,
         OpenSession,
-        PlannedObservables,
         Primitive,
         Pub,
         Service,
@@ -122,6 +124,17 @@ class Lab:
         stream = JobStream(self, name, rng)
         self._streams.append(stream)
         return stream
+
+    def allocation(self) -> ShotAllocation | None:
+        """What shares shots out among bases, having learned nothing; None where every basis has as many."""
+        return allocation_of(self.config, self._backend)
+
+    def planned(self, pub: Pub) -> CompiledPlan | None:
+        """The plan of a PUB; None where only the service has one."""
+        planner, circuit, observables = self._backend.planner, *pub[:2]
+        if isinstance(observables, PlannedObservables):
+            return observables.plan
+        return None if planner is None else planner.estimator_plan(circuit, observables)
 
     workload = stream
     """What it was called before; plug-ins may know it by that name."""
@@ -370,10 +383,13 @@ class Lab:
                     (np.concatenate([part[0] for part in group]), np.concatenate([part[1] for part in group]))
                     for group in found
                 ]
-        values = iter(
-            self.results.values([pub for objective, points in groups for pub in objective.pubs(points)])
-        )
-        sums = [objective.sum([next(values) for _ in objective.terms]) for objective, _ in groups]
+        pubs = [objective.pubs(points) for objective, points in groups]
+        values = iter(self.results.values([pub for part in pubs for pub in part]))
+        sums = []
+        for (objective, _), asked in zip(groups, pubs, strict=True):
+            measured = [next(values) for _ in objective.terms]
+            objective.stream.learn(asked, measured)
+            sums.append(objective.sum(measured))
         for (objective, points), (_, stddevs) in zip(groups, sums, strict=True):
             objective.learn(stddevs.reshape(-1).tolist(), points)
         return sums

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import NumericalError
 from runner.record.events import Evaluation, Iteration
+from runner.run.allocation import ShotAllocation
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.run.shots import ShotChoice, highest_variance, with_shots
 from runner.run.suitability import common_frequencies
@@ -63,23 +64,51 @@ class JobStream:
         target = lab.config.estimator.target
         self.choice = None if target is None else ShotChoice(target)
         """How many shots its energies take, where their standard error is declared."""
+        self.allocation: ShotAllocation | None = lab.allocation()
+        """How they are shared out among the bases; None: every basis has as many."""
         self._lab = lab
 
     def estimate(self, *pubs: Pub) -> PrimitiveResult:
         """Run one Estimator job in the session and wait for it."""
         choice = self.choice
         if choice is None:
-            return self._estimate(list(pubs))
-        most = max(highest_variance(pub[1]) for pub in pubs)
+            return self._estimate(self.allotted(pubs))
+        most = max(self._highest_variance(pub) for pub in pubs)
         shots = choice.shots(most, _point(pubs))
-        found = self._estimate(with_shots(pubs, shots))
+        found = self._estimate(self.allotted(with_shots(pubs, shots), shots))
         choice.learn(most, [shots * float(part.data.stds.max()) ** 2 for part in found])
         return found
 
+    def allotted(self, pubs: Sequence[Pub], shots: int | None = None) -> list[Pub]:
+        """The PUBs with shots for each basis as declared, `shots` on average; None: as many as the estimator says."""
+        if self.allocation is None:
+            return list(pubs)
+        usual = self._lab.config.estimator.options["default_shots"] if shots is None else shots
+        return [self.allocation.allotted(pub, usual) for pub in pubs]
+
+    def learn(self, pubs: Sequence[Pub], numbers: Sequence[Mapping[str, Any]]) -> None:
+        """Take in what a job of these PUBs gave, for the shots of later ones."""
+        if self.allocation is not None:
+            self.allocation.learn(pubs, numbers)
+
+    def _highest_variance(self, pub: Pub) -> float:
+        """The most that the variance of a PUB's observables can be by one shot per basis."""
+        plan = self._lab.planned(pub)
+        if plan is None:
+            return highest_variance(pub[1])
+        return (
+            float(plan.variance_bounds.max())
+            if self.allocation is None
+            else self.allocation.highest_variance(plan)
+        )
+
     def _estimate(self, pubs: list[Pub]) -> PrimitiveResult:
-        return self._lab.execute(
+        found = self._lab.execute(
             self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _result
         )
+        if self.allocation is not None:
+            self.learn(pubs, [{"evs": part.data.evs, **_variances(part.metadata)} for part in found])
+        return found
 
     def values(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one Estimator job in the session and wait for `evs` and `stds` of every PUB."""
@@ -147,6 +176,10 @@ def _point(pubs: Sequence[Pub]) -> np.ndarray | None:
 
     values = np.asarray(pubs[0][2], dtype=float) if len(pubs) == 1 and len(pubs[0]) > 2 else np.zeros(0)
     return values.reshape(1, -1) if values.ndim == 1 and values.size else None
+
+
+def _variances(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {"variances": metadata["variances_by_basis"]} if "variances_by_basis" in metadata else {}
 
 
 def _result(job: SubmittedJob) -> PrimitiveResult:
@@ -285,13 +318,15 @@ class Objective:
         """The same for one term, from what stands for its observable in the PUBs."""
         if self._planner is None:
             return highest_variance(observable)
-        return float(observable.plan.variance_bounds.max())
+        plan, allocation = observable.plan, self.stream.allocation
+        return float(plan.variance_bounds.max()) if allocation is None else allocation.highest_variance(plan)
 
     def _with_shots(self, pubs: Sequence[Pub], points: np.ndarray) -> list[Pub]:
-        """The PUBs with the shots that the declared standard error takes at these points; as they are without one."""
+        """The PUBs with the shots that the declared standard error takes at these points, and every basis its own."""
         if self.stream.choice is None:
-            return list(pubs)
-        return with_shots(pubs, self.stream.choice.shots(self._most, points.reshape(-1, points.shape[-1])))
+            return self.stream.allotted(pubs)
+        shots = self.stream.choice.shots(self._most, points.reshape(-1, points.shape[-1]))
+        return self.stream.allotted(with_shots(pubs, shots), shots)
 
     def learn(self, stddevs: Sequence[float], points: np.ndarray) -> None:
         """Remember how the energy spreads at points of shape (C, P) or (P,), for the shots of later jobs."""
@@ -300,8 +335,13 @@ class Objective:
             shots = self.stream.choice.shots(self._most, points)  # as many as it was measured with
             self.stream.choice.learn(self._most, [shots * stddev**2 for stddev in stddevs], points)
 
+    def _measured(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
+        parts = self.stream.values(pubs)
+        self.stream.learn(pubs, parts)
+        return parts
+
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        energies, stddevs = self.sum(self.stream.values(self.pubs(parameters)))
+        energies, stddevs = self.sum(self._measured(self.pubs(parameters)))
         self.learn(stddevs.reshape(-1).tolist(), parameters)
         return energies, stddevs
 
@@ -326,7 +366,7 @@ class Objective:
         pubs = [
             (*pub, shift.angles(parameters)) for pub, shift in zip(self._shifted, self._shifts, strict=True)
         ]
-        parts = self.stream.values(self._with_shots(pubs, parameters))
+        parts = self._measured(self._with_shots(pubs, parameters))
         energy = self._weighted([float(part["evs"][0]) for part in parts])
         variance = sum(
             (term.weight * float(part["stds"][0])) ** 2 for term, part in zip(self.terms, parts, strict=True)

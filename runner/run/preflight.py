@@ -9,6 +9,7 @@ from runner.declare.config import RunConfig
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
+from runner.run.allocation import allocation_of
 from runner.run.context import Lab
 from runner.run.problem import Problem, chosen_gradient
 from runner.run.shots import needed
@@ -107,7 +108,9 @@ class Preparation:
             return own
         if target is None:
             return int(self.config.estimator.options["default_shots"])
-        return needed(float(plan.variance_bounds.max()), target)
+        allocation = allocation_of(self.config, self.backend)
+        most = float(plan.variance_bounds.max()) if allocation is None else allocation.highest_variance(plan)
+        return needed(most, target)
 
     def _check_time(self, plan: CompiledPlan) -> None:
         """Compare the first energy or gradient with what a job and the session may take.

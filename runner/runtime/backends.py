@@ -44,11 +44,19 @@ SIMULATED_OPERATIONS = {"barrier", "delay"}
 class Planned:
     """Observables in the place of which their plan stands (`LocalBackend.planned`)."""
 
-    __slots__ = ("backend", "plan")
+    __slots__ = ("backend", "plan", "shots")
 
-    def __init__(self, backend: LocalBackend, plan: EstimatorPlan | Moment) -> None:
+    def __init__(
+        self, backend: LocalBackend, plan: EstimatorPlan | Moment, shots: tuple[int, ...] | None = None
+    ) -> None:
         self.backend = backend
         self.plan = plan
+        self.shots = shots
+        """Of each basis; None: all have as many."""
+
+    def allotted(self, shots: tuple[int, ...]) -> Planned:
+        """Return the same with so many shots of each basis."""
+        return Planned(self.backend, self.plan, shots)
 
 
 class LocalBackend(BackendV2):

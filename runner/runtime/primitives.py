@@ -48,7 +48,7 @@ Compiled = TypeVar("Compiled", "EstimatorPlan", "SamplerPlan")
 class _Pub(Generic[Compiled]):
     """One PUB, ready to run: the plan, a copy of the values, shots and the shape of what comes out."""
 
-    __slots__ = ("circuit", "plan", "precision", "shape", "shots", "values")
+    __slots__ = ("by_basis", "circuit", "plan", "precision", "shape", "shots", "values")
 
     def __init__(
         self,
@@ -58,7 +58,9 @@ class _Pub(Generic[Compiled]):
         shape: tuple[int, ...],
         shots: int | None,
         precision: float,
+        by_basis: tuple[int, ...] | None = None,
     ) -> None:
+        self.by_basis = by_basis
         self.circuit = circuit
         self.plan: Compiled = plan
         self.values = values
@@ -149,6 +151,7 @@ class _Primitive:
                             "shape": list(pub.shape),
                             "shots": pub.shots,
                             "precision": pub.precision,
+                            **({} if pub.by_basis is None else {"shots_per_basis": list(pub.by_basis)}),
                         }
                         for pub in pubs
                     ],
@@ -193,8 +196,11 @@ class EstimatorV2(_Primitive):
         def simulate(seed: int) -> list[Numbers]:
             answers = []
             for number, pub in enumerate(prepared):
-                numbers = pub.plan.run(pub.values, shots=pub.shots, seed=_pub_seed(seed, number))
+                shots = pub.by_basis or pub.shots
+                numbers = pub.plan.run(pub.values, shots=shots, seed=_pub_seed(seed, number))
                 answers.append({"evs": numbers.evs, "stds": numbers.stds, "shots": pub.shots})
+                if pub.by_basis is not None:
+                    answers[-1]["variances"] = numbers.variances
             return answers
 
         asked = [(pub.circuit, pub.precision) for pub in prepared]
@@ -211,11 +217,9 @@ class EstimatorV2(_Primitive):
     def _work(self, prepared: list[_Pub[EstimatorPlan]]) -> list[Work]:
         exact_shots = self._options.default_shots or self._service.cost.exact_shots
         return [
-            Work(
-                executions(pub.shots or exact_shots, pub.values.shape[:-1], pub.plan.num_bases),
-                pub.plan.duration,
-            )
+            part
             for pub in prepared
+            for part in _parts(pub.plan, pub.by_basis or pub.shots or exact_shots, pub.values.shape[:-1])
         ]
 
     def run_gradient(self, pubs: Iterable[EstimatorPubLike]) -> RuntimeJob:
@@ -230,11 +234,9 @@ class EstimatorV2(_Primitive):
             if not pub.plan.exact_gradient:
                 raise ConfigError("exact gradients need a noiseless backend and a circuit the kernel can run")
         work = [
-            Work(
-                executions(shots, (*pub.values.shape[:-1], pub.plan.gradient_sets), pub.plan.num_bases),
-                pub.plan.duration,
-            )
+            part
             for pub in prepared
+            for part in _parts(pub.plan, shots, (*pub.values.shape[:-1], pub.plan.gradient_sets))
         ]
 
         def simulate(_seed: int) -> list[Numbers]:
@@ -287,7 +289,8 @@ class EstimatorV2(_Primitive):
             plan.require(exact=shots is None)
         batch = array.shape[:-1]
         shape = _broadcast(plan.shape, batch) if batch and plan.shape else batch or plan.shape
-        return _Pub(circuit, plan, array, shape, shots, float(own))
+        by_basis = observables.shots if planned and shots is not None else None
+        return _Pub(circuit, plan, array, shape, shots, float(own), by_basis)
 
 
 class SamplerV2(_Primitive):
@@ -439,6 +442,17 @@ def _broadcast(observables: tuple[int, ...], batch: tuple[int, ...]) -> tuple[in
         ) from None
 
 
+def _parts(plan: EstimatorPlan, shots: int | tuple[int, ...], shape: tuple[int, ...]) -> list[Work]:
+    """Return what a PUB makes the device do: all bases together, or one by one where they take different times."""
+    sets = math.prod(shape)
+    if plan.durations is not None:
+        every = (shots,) * plan.num_bases if isinstance(shots, int) else shots
+        return [Work(count * sets, length) for count, length in zip(every, plan.durations, strict=True)]
+    if isinstance(shots, int):
+        return [Work(executions(shots, shape, plan.num_bases), plan.duration)]
+    return [Work(sum(shots) * sets, plan.duration)]
+
+
 def _pub_seed(seed: int, number: int) -> int:
     # the first has the job's own, so that a job of one PUB is seeded by the number that is recorded
     return seed if number == 0 else derive_seed(seed, "pub", number)
@@ -448,11 +462,11 @@ def _digest(program: str, pubs: Sequence[_Pub[Compiled]]) -> bytes:
     """Return a digest of what was asked: program, circuits and observables, values, shots."""
     digest = blake2b(program.encode(), digest_size=16)
     for pub in pubs:
-        digest.update(_asked(pub.plan.digest, pub.values.shape, pub.shots))
+        digest.update(_asked(pub.plan.digest, pub.values.shape, pub.by_basis or pub.shots))
         digest.update(pub.values.tobytes())
     return digest.digest()
 
 
 @lru_cache(maxsize=256)  # a loop asks for the same again and again
-def _asked(plan: str, shape: tuple[int, ...], shots: int | None) -> bytes:
+def _asked(plan: str, shape: tuple[int, ...], shots: int | tuple[int, ...] | None) -> bytes:
     return f"{plan}|{shape}|{shots}".encode()

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from runner.runtime.spans import ExecutionSpans
 
 Numbers = dict[str, Any]
-"""What one PUB gives, by name: `evs`, `stds` and `gradients` as arrays, `shots`; of a Sampler a BitArray for each
-register."""
+"""What one PUB gives, by name: `evs`, `stds` and `gradients` as arrays, `shots`; where every basis has shots of its own
+the `variances` of one of them, (observables, bases); of a Sampler a BitArray for each register."""
 
 Nested = float | list["Nested"]
 
@@ -66,6 +66,8 @@ def estimator_result(
             "num_randomizations": 1,
         }
         data = {"evs": values["evs"], "stds": values["stds"], "ensemble_standard_error": values["stds"]}
+        if "variances" in values:
+            metadata["variances_by_basis"] = values["variances"]
         pubs.append(
             primitives.PubResult(primitives.DataBin(**data, shape=values["evs"].shape), metadata=metadata)
         )

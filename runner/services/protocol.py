@@ -55,10 +55,24 @@ class CompiledPlan(Protocol):
     """Measurement bases that a device needs."""
     duration: float | None
     """Seconds that one execution takes; None where the device knows no durations."""
+    durations: tuple[float | None, ...] | None
+    """Of each basis, where every basis has a circuit of its own; None where all take as long."""
+    added_two_qubit_gates: tuple[int, ...]
+    """Two-qubit gates that each basis takes besides the circuit; empty where none does."""
 
     @property
     def variance_bounds(self) -> np.ndarray:
         """The most that each observable's variance by one shot per basis can be, shape (observables,)."""
+        ...
+
+    @property
+    def variance_bounds_by_basis(self) -> np.ndarray:
+        """The same of each basis by itself, shape (observables, bases)."""
+        ...
+
+    @property
+    def mean_variances_by_basis(self) -> np.ndarray:
+        """Each observable's variance by one shot of each basis in a random state, shape (observables, bases)."""
         ...
 
     @property
@@ -88,17 +102,27 @@ class CompiledPlan(Protocol):
         """
         ...
 
-    def run(self, values: np.ndarray, *, shots: int | None, seed: int) -> EstimatorNumbers:
-        """`evs` and `stds` at parameters of shape (…, P); shots=None: exact."""
+    def run(self, values: np.ndarray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
+        """`evs` and `stds` at parameters of shape (…, P); shots for all bases or for each, None: exact."""
         ...
 
 
+@runtime_checkable
 class PlannedObservables(Protocol):
     """What stands for the observables of a circuit that is evaluated again and again."""
 
     @property
     def plan(self) -> CompiledPlan:
         """Their plan."""
+        ...
+
+    @property
+    def shots(self) -> tuple[int, ...] | None:
+        """Shots of each basis; None: all have as many."""
+        ...
+
+    def allotted(self, shots: tuple[int, ...]) -> PlannedObservables:
+        """The same with so many shots of each basis."""
         ...
 
 

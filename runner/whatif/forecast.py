@@ -241,6 +241,7 @@ def _circuit(preparation: Preparation) -> dict[str, Any]:
         "two_qubit_gates": problem.circuit.num_nonlocal_gates(),
         "measurement_bases": plan.num_bases,
         "duration_seconds": plan.duration,
+        **({"added_two_qubit_gates": list(added)} if (added := plan.added_two_qubit_gates) else {}),
     }
 
 
@@ -281,6 +282,13 @@ def _costs(config: RunConfig, usage: float) -> dict[str, float | None]:
     return costs
 
 
+def _bases(circuit: dict[str, Any]) -> str:
+    count, added = str(circuit["measurement_bases"]), circuit.get("added_two_qubit_gates")
+    if not added:
+        return count
+    return f"{count}, each after {min(added)} to {max(added)} two-qubit gates more ({sum(added)} together)"
+
+
 def table(found: Forecast) -> list[tuple[str, str]]:
     """What is printed: name and value of every line."""
     table_rows = []
@@ -294,7 +302,7 @@ def table(found: Forecast) -> list[tuple[str, str]]:
                 f"depth {found.circuit['depth']}, {found.circuit['two_qubit_gates']} two-qubit gates{length}",
             )
         )
-        table_rows.append(("measurement bases", str(found.circuit["measurement_bases"])))
+        table_rows.append(("measurement bases", _bases(found.circuit)))
     table_rows += [
         ("evaluations", f"{found.evaluations}" + ("" if found.bounded else " (no budget declared: a guess)")),
         ("jobs", str(found.jobs)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray
 
+from runner.engine.commuting import CommutingPlan
 from runner.engine.engine import Engine
 from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
-from runner.engine.observables import mean_variances
+from runner.engine.grouping import COMMUTING
 from runner.engine.sampler import SamplerPlan
 from runner.errors import RunnerError
 from runner.optimizer import OptimizerConfig, OptimizerResult
@@ -52,17 +54,19 @@ class RehearsalEngine(Engine):
     """An engine whose plans know what they cost and make up what they return."""
 
     estimates: type[EstimatorPlan]
+    commuting_estimates: type[EstimatorPlan]
 
     def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
         """A plan with real measurement bases and duration."""
-        return self._remembered(
-            circuit, observables, lambda: self.estimates(circuit, observables, self._options)
-        )
+        kind = self.commuting_estimates if self._options.grouping == COMMUTING else self.estimates
+        return self._remembered(circuit, observables, lambda: kind(circuit, observables, self._options))
 
     def evolution(self, start: str, circuit: QuantumCircuit, observables: Any) -> Any:
         """Moments that all cost what the first does; None where the engine would carry no state on."""
         del start
         if self._options.kernel is None or self._options.noise_model or self._options.target is not None:
+            return None
+        if self._options.grouping == COMMUTING:
             return None
         return _MadeUpEvolution(self.estimates(circuit, observables, self._options))
 
@@ -73,17 +77,20 @@ class RehearsalEngine(Engine):
 
 class _MadeUpEstimates(EstimatorPlan):
     @property
-    def variance(self) -> float:
-        """Of one shot per basis: the most it can be."""
-        return float(self.variance_bounds.max())
+    def variances(self) -> NDArray:
+        """Of one shot of each basis: the most they can be, (observables, bases)."""
+        return self.variance_bounds_by_basis
 
-    def run(self, values: NDArray, *, shots: int | None, seed: int) -> EstimatorNumbers:
+    def run(self, values: NDArray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
         """−mean cos(θₚ − cₚ), spread over the observables."""
         del seed
         shape = np.broadcast_shapes(self.shape, values.shape[:-1])
         evs = np.broadcast_to(landscape(values), shape) if shape else landscape(values)
-        spread = 0.0 if shots is None else math.sqrt(self.variance / shots)
-        return EstimatorNumbers(np.array(evs), np.full(shape, spread), shots)
+        if shots is None:
+            return EstimatorNumbers(np.array(evs), np.zeros(shape), shots)
+        spread = math.sqrt((self.variances / shots).sum(axis=1).max())
+        usual = shots if isinstance(shots, int) else round(sum(shots) / len(shots))
+        return EstimatorNumbers(np.array(evs), np.full(shape, spread), usual, self.variances)
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """The landscape and its slope."""
@@ -98,9 +105,17 @@ class _MadeUpEstimates(EstimatorPlan):
 
 class _UsualEstimates(_MadeUpEstimates):
     @property
-    def variance(self) -> float:
-        """Of one shot per basis, in a random state."""
-        return float(mean_variances(self.terms).max())
+    def variances(self) -> NDArray:
+        """Of one shot of each basis, in a random state."""
+        return self.mean_variances_by_basis
+
+
+class _MadeUpCommuting(_MadeUpEstimates, CommutingPlan):
+    pass
+
+
+class _UsualCommuting(_UsualEstimates, CommutingPlan):
+    pass
 
 
 class _MadeUpEvolution:
@@ -114,12 +129,14 @@ class _MadeUpEvolution:
 
 
 RehearsalEngine.estimates = _MadeUpEstimates
+RehearsalEngine.commuting_estimates = _MadeUpCommuting
 
 
 class UsualStage(RehearsalEngine):
     """A stage whose estimates spread as those of random states do, not as much as they can."""
 
     estimates = _UsualEstimates
+    commuting_estimates = _UsualCommuting
 
 
 class Untried(RunnerError):

@@ -39,6 +39,7 @@ class FakeEngine:
 
 class _Plan:
     exact_gradient, gradient_sets, shape, duration, unscheduled = True, 3, (), None, None
+    durations = None
 
     def __init__(self, engine: FakeEngine, circuit: QuantumCircuit, bases: int) -> None:
         self.engine, self.num_bases, self.circuit = engine, bases, circuit
