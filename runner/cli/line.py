@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import os
 import re
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from typing import Protocol, cast
 
 from runner.cli import VERBS
 from runner.cli.verb import CONFIG_DIR, HELP, CommandLine, Flag, Verb
-from runner.declare.aliases import word_meant
+from runner.declare.aliases import flag_meant, word_meant
 from runner.declare.checks import nearest, shorten
 from runner.declare.hydra_support import refuse_flag
 from runner.errors import ConfigError
@@ -57,7 +58,7 @@ def read(arguments: Sequence[str]) -> CommandLine:
         line.config_dirs = [value for _, name, value in typed if name == CONFIG_DIR.name]
         return line
     if words and "=" not in words[0] and not words[0].startswith("~"):
-        line.verb = _verb_named(words.pop(0), *words[:1])
+        line.verb = _verb_named(words.pop(0), *[word for word in words[:2] if word != "="][:1])
     verb = module(line.verb).VERB
     for spelling, name, value in typed:
         _take(line, verb, spelling, name, value)
@@ -103,7 +104,8 @@ def _flag(spelling: str, likely: str) -> Flag:
                 return flag
     refuse_flag(spelling)
     known = dict.fromkeys(flag.name for verb in verbs().values() for flag in (HELP, *verb.flags))
-    raise ConfigError(f"unknown flag{nearest(spelling, known)}", key=spelling)
+    typed = flag_meant(spelling, {name for verb in verbs().values() for name in verb.settings or ()})
+    raise ConfigError(f"unknown flag{f'; type {typed}' if typed else nearest(spelling, known)}", key=spelling)
 
 
 def _verb_named(word: str, *following: str) -> str:
@@ -144,6 +146,15 @@ def _take(line: CommandLine, verb: Verb, spelling: str, name: str, value: str) -
         line.values[flag.key] = value
 
 
+def _torn(words: Sequence[str], word: str) -> str:
+    """The setting that a word without a key belongs to, as it was before a shell cut it at its blanks; else nothing."""
+    place = words.index(word)
+    if "=" in word or word.startswith("~") or not place or "=" not in words[place - 1]:
+        return ""
+    rest = [*itertools.takewhile(lambda one: "=" not in one, words[place:])]
+    return shorten(" ".join([words[place - 1], *rest]), 80)
+
+
 def _have(owners: Sequence[str]) -> str:
     named = ", ".join(f"`{name}`" for name in owners)
     return f"{named} {'has' if len(owners) == 1 else 'have'} it"
@@ -178,6 +189,8 @@ def _sort_words(line: CommandLine, verb: Verb) -> None:
         if not verb.path and word.lower() in VERBS:
             raise ConfigError(f"a verb comes first: python -m runner {word.lower()} …", key=word)
         is_path = verb.path and (not SETTING.match(word) or os.path.lexists(word))
+        if is_path and word in (verb.settings or ()) and not os.path.lexists(word):
+            raise ConfigError(f"has no value; type {word}=…", key=word)
         (line.paths if is_path else line.settings).append(word)
     for word in line.settings:
         if (
@@ -187,6 +200,8 @@ def _sort_words(line: CommandLine, verb: Verb) -> None:
             and (typed := word_meant(word))
         ):
             raise ConfigError(f"has no value; type {typed}", key=shorten(word, 60))
+        if verb.settings is None and (whole := _torn(line.settings, word)):
+            raise ConfigError(f"has no key; a value with blanks is quoted: '{whole}'", key=shorten(word, 60))
         key = word.lstrip("+~").partition("=")[0]
         if verb.settings is not None and not {key, key.partition(".")[0]} & {*verb.settings}:
             known = f"it has {', '.join(verb.settings)}" if verb.settings else "leave it out"

@@ -6,7 +6,7 @@ Nothing is taken for what it may have been meant as: the answer names the exact 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from runner.declare.backend import snapshots
 from runner.declare.checks import plain
@@ -16,7 +16,7 @@ _DEVICE = re.compile(r"(?P<kind>fake|ibmq?)_?(?P<name>(?!q?$|m?$)[a-z][a-z0-9_]*
 """A device of IBM's, `ibm_torino`, or its snapshot: `fake_torino`, in the client `FakeTorino`."""
 
 ALIASES: dict[str, tuple[str, ...]] = {
-    "estimator=exact": ("exact_estimator", "statevector", "analytic", "no_shots"),
+    "estimator=exact": ("exact_estimator", "statevector", "analytic", "no_shots", "noiseless"),
     "backend=ideal": ("aer", "aer_simulator", "qasm_simulator", "basic_simulator", "simulator", "noiseless"),
     "backend=ideal estimator=exact": (
         "statevector", "statevector_simulator", "aer_simulator_statevector", "statevector_estimator",
@@ -58,11 +58,12 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "ansatz.initial": ("initial_point", "start"),
     "ansatz.initial_values": ("x0", "parameters", "theta"),
     "ansatz.qubits": ("num_qubits", "n_qubits", "nqubits"),
+    "hamiltonian=h2": ("hydrogen_molecule", "dihydrogen"),
     "hamiltonian=tfim": ("ising", "transverse_field_ising"),
     "hamiltonian=hubbard": ("fermi_hubbard",),
     "hamiltonian=maxcut": ("graph",),
     "hamiltonian=sk": ("sherrington_kirkpatrick",),
-    "hamiltonian": ("observable", "operator", "problem"),
+    "hamiltonian": ("observable", "operator", "problem", "molecule"),
     "hamiltonian.bond_length": ("distance", "bond_distance"),
     "experiment=vqe": ("ground_state",),
     "experiment=vqd": ("excited_states", "ssvqe"),
@@ -76,6 +77,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "backend.threads": ("max_parallel_threads", "n_jobs", "num_threads"),
     "backend.resilience_level": ("resilience",),
     "tracking=off": ("no_tracking", "offline"),
+    "tracking": ("mlflow",),
     "tracking.uri": ("tracking_uri", "mlflow_uri"),
     "tracking.experiment": ("experiment_name",),
     "run.figures": ("plots", "plot"),
@@ -135,6 +137,8 @@ def word_meant(word: str, following: str | None = None) -> str:
         word: e.g. `experiment`, `vqe`, `SPSA`.
         following: the word after it, e.g. `vqe`.
     """
+    if ":" in word:
+        word, _, following = word.partition(":")
     group = next((name for name in GROUPS if plain(name) == plain(word)), None)
     if group and following and "=" not in following:
         return choice_meant(group, following, choices()) or f"{group}={following}"
@@ -144,6 +148,20 @@ def word_meant(word: str, following: str | None = None) -> str:
         named(word, choices())
         or [f"{text}=…" if "." in text and "=" not in text else text for text in meant(word)]
     )
+
+
+def flag_meant(flag: str, settings: Collection[str]) -> str:
+    """What to type for a flag that there is not, where it is a setting or a choice; empty where nobody knows.
+
+    Args:
+        flag: e.g. `--experiment`, `--exact`, `--shots`.
+        settings: those that verbs have of their own.
+    """
+    word = flag.lstrip("-").replace("-", "_")
+    if word in settings or word in OTHERS or "." in word:
+        return f"{word}=…"
+    typed = word_meant(word)
+    return typed if "=" in typed else ""
 
 
 def named(word: str, choices: Mapping[str, Sequence[str]]) -> list[str]:

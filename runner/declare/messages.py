@@ -309,6 +309,15 @@ def check_references(text: str, key: str) -> None:
     raise ConfigError(f"{shorten(text, 60)!r} names no key; write ${{key}}, or the value", key=key)
 
 
+def _instead(group: str, value: object) -> str:
+    """What to type instead of a value that is no name."""
+    if group == "estimator" and isinstance(value, int) and not isinstance(value, bool):
+        return f"type estimator.default_shots={value}"
+    if group == "tracking" and isinstance(value, bool):
+        return f"type tracking={'mlflow' if value else 'off'}"
+    return "name one"
+
+
 def check_choices(overrides: Overrides, options: Callable[[str], list[str]]) -> None:
     """Refuse a choice that a config group does not have.
 
@@ -328,7 +337,8 @@ def check_choices(overrides: Overrides, options: Callable[[str], list[str]]) -> 
         if override.sign:
             raise ConfigError(f"is set already; drop the {override.sign}: {group}={value}", key=group)
         if not isinstance(value, str):
-            raise ConfigError(f"takes one choice, got {shorten(str(value), 40)}; name one", key=group)
+            shown = shorten(str(value), 40)
+            raise ConfigError(f"takes one choice, got {shown}; {_instead(group, value)}", key=group)
         known = options(group)
         if value not in known and (
             typed := choice_meant(group, value, {name: options(name) for name in GROUPS})
@@ -490,7 +500,7 @@ def _unknown(key: str, error: Exception) -> str:
     deeper = [path for path in _paths(parent) if path.rpartition(".")[2] == name]
     if deeper:
         return f"unknown key; did you mean {deeper[0]!r}?"
-    if owners := _choices_with(key):
+    if owners := _choices_with(key) or _choices_with(key_meant(key)):
         return f"unknown key{owners}"
     return f"unknown key{nearest(name, known)}" if known else "unknown key"
 
@@ -499,12 +509,16 @@ def _choices_with(key: str) -> str:
     """`; optimizer.alpha is a key of spsa, qn_spsa`: which schemas have a key that those chosen lack."""
     from runner.declare.registry import registered
 
-    group, _, name = key.rpartition(".")
+    group, _, asked = key.rpartition(".")
+    every = [
+        item.name for schemas in registered().values() for cls in schemas.values() for item in fields(cls)
+    ]
+    name = next((one for one in every if plain(one) == plain(asked)), asked)
     owners = [
         (f"{part}.{name}", schema)
         for part, schemas in registered().items()
         for schema, cls in schemas.items()
-        if group in ("", part) and name != "name" and name in {item.name for item in fields(cls)}
+        if group in ("", part) and name not in ("", "name") and name in {item.name for item in fields(cls)}
     ]
     keys = list(dict.fromkeys(full for full, _ in owners))
     schemas = shorten(", ".join(schema for _, schema in owners), 70)

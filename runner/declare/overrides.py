@@ -284,6 +284,8 @@ def _parse(text: str) -> tuple[Override, ...]:
             raise ConfigError(
                 "unknown key; keys have the letters a to z, digits and _ in them, see --help", key=key
             ) from error
+        if value.startswith("="):
+            raise ConfigError(f"has two signs; type {key}={value.lstrip('=')}", key=key) from error
         raise ConfigError(
             f"{shorten(text, 40)!r} is not understood; write key=value and quote special characters, "
             f"e.g. '{key or 'key'}=\"a=b\"'",
