@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 pytest.importorskip("qiskit_ibm_runtime")
 
 from qiskit.quantum_info import SparsePauliOp
-from qiskit_ibm_runtime import Batch, EstimatorV2, SamplerV2, Session
+from qiskit_ibm_runtime import Batch, EstimatorV2, QiskitRuntimeService, SamplerV2, Session
 from qiskit_ibm_runtime.exceptions import (
     IBMInputValueError,
     IBMRuntimeError,
@@ -59,9 +61,17 @@ def test_the_device_has_the_snapshots_target(backend: Any) -> None:
     assert backend.target["sx"][0,].duration == snapshot["sx"][0,].duration
 
 
-def test_a_session_lives_from_its_first_job_to_its_closing(service: Any, backend: Any, circuit: Any) -> None:
+@pytest.fixture
+def patient(tmp_path: Path) -> Iterator[Any]:
+    """The device where a session stays active for an hour without a job, however slow this machine is."""
+    words = ("backend=fake_manila", "session.clock_scale=20", "session.interactive_timeout=3600")
+    with thread(tmp_path / "serve", *words) as (_, root), environment(variables(root)):
+        yield QiskitRuntimeService().least_busy(operational=True, simulator=False)
+
+
+def test_a_session_lives_from_its_first_job_to_its_closing(patient: Any, circuit: Any) -> None:
     """Pending until the first job starts, then in progress, closed at once when left; usage is the active time."""
-    with Session(backend) as session:
+    with Session(patient) as session:
         assert session.status() == "Pending"
         assert session.usage() is None
 
