@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -186,6 +187,53 @@ def test_a_racer_of_ones_own_folder_is_recorded_whole(mine: Path, workdir: Path)
     assert resume("broken").table == result.table
 
 
+@pytest.mark.parametrize(
+    "swept",
+    ["'experiment.optimizers=[cobyla,patient]' seed=1,2", "experiment.optimizers=[cobyla,patient],[patient]"],
+)
+def test_a_swept_race_knows_choices_of_ones_own_folder(mine: Path, swept: str) -> None:
+    """Each run of the sweep has them written out, as a run by itself has, also where other settings are swept."""
+    planner = SweepPlanner(["experiment=vqe_race", *shlex.split(swept)], [str(mine)])
+
+    for item in planner.combinations(planner.settings().swept):
+        config = planner.declare(item.overrides).config
+        racer = next(one for one in config.experiment.racers(config) if one.name == "patient")
+        assert (type(racer).__name__, racer.adaptive) == ("NelderMead", False)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("defaults: [/schema/optimizer/spsa, _self_]\n", "names no schema; let its file begin with"),
+        ("name: faulty\n", "names no schema; let its file begin with"),
+        (
+            "defaults: [/schema/optimizer/spsa@optimizer, _self_]\n",
+            "names no schema; let its file begin with",
+        ),
+        (
+            "defaults: [/schema/optimizer/spsa@_here_, _self_]\nadaptive: true\n",
+            r"unknown key; .*faulty.yaml:2",
+        ),
+        (
+            "defaults: [/schema/optimizer/spsa@_here_, _self_]\nlearning_rate: maybe\n",
+            r"a number, got 'maybe'",
+        ),
+    ],
+)
+def test_a_faulty_file_is_told_of_a_racer_as_of_a_choice(tmp_path: Path, content: str, told: str) -> None:
+    """The key says which racer it is; what is wrong is said in the same words."""
+    (tmp_path / "optimizer").mkdir()
+    (tmp_path / "optimizer" / "faulty.yaml").write_text(content, encoding="utf-8")
+    race = ["experiment=vqe_race", "experiment.optimizers=[cobyla,faulty]"]
+
+    with pytest.raises(ConfigError, match=told) as alone:
+        declare(["optimizer=faulty"], config_dirs=[str(tmp_path)])
+    with pytest.raises(ConfigError, match=told) as racing:
+        declare(race, config_dirs=[str(tmp_path)])
+
+    assert str(racing.value) == str(alone.value).replace("optimizer", "experiment.optimizers[1]", 1)
+
+
 def test_two_racers_of_one_kind_have_names_of_their_own() -> None:
     """`schema` names the method where the racer's name is no choice."""
     racers = "[{slow:{schema:adam,learning_rate:0.01}},{fast:{schema:adam,learning_rate:0.5}}]"
@@ -214,6 +262,20 @@ def test_retime_knows_choices_of_ones_own_folder(recorded: Path, mine: Path) -> 
 
     assert (session.mode, session.max_time, session.queue_delay.seconds) == ("batch", "5m", 50)
     assert main(["retime", str(recorded), "session=short", "--config-dir", str(mine)]) == 0
+
+
+@pytest.mark.parametrize("begins", ["", "defaults: [/schema/session/session, _self_]\n"])
+def test_retime_refuses_a_session_that_no_schema_checks(recorded: Path, tmp_path: Path, begins: str) -> None:
+    """As a run does, with what the file lacks."""
+    (tmp_path / "session").mkdir()
+    (tmp_path / "session" / "loose.yaml").write_text(f"{begins}name: loose\nmax_time: 3m\n", encoding="utf-8")
+
+    for asked in (
+        lambda: columns(recorded, ["session=loose"], config_dirs=[str(tmp_path)]),
+        lambda: declare(["session=loose"], config_dirs=[str(tmp_path)]),
+    ):
+        with pytest.raises(ConfigError, match=r"^session: names no schema; let its file begin with"):
+            asked()
     with pytest.raises(ConfigError, match="session: 'short' not found"):
         columns(recorded, ["session=short"])
 
@@ -642,6 +704,9 @@ def test_decimal_steps_add_up() -> None:
         (lambda: compose(["seed=1"]), r"write each as one, e.g. 'seed=1'"),
         (lambda: compose(config_dirs="mine"), r"config_dirs: takes a list of folders, got 'mine'"),
         (lambda: compose(config_dirs=None), r"config_dirs: takes a list of folders, got None"),
+        (lambda: compose("hydra.run.dir=x"), r"hydra.run.dir: a configuration names no directory; give it to run"),
+        (lambda: compose("hydra.mode=MULTIRUN"), r"hydra.mode: .* is a sweep here and compose\(\) declares one run"),
+        (lambda: compose("experiment=sweep_tfim"), r"hydra.mode: .* is a sweep here.*; add hydra.mode=RUN"),
         (lambda: compose("++optimizer=spsa"), r"optimizer: is set already; drop the \+\+: optimizer=spsa"),
         (lambda: SweepPlanner(["seed=1,2", "hydra.sweeper.max_batch_size=0"]).settings(), r"must be 1 or more, got 0"),
     ],

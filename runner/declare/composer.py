@@ -61,7 +61,18 @@ def compose(*overrides: str, config_dirs: Sequence[str] = ()) -> RunConfig:
     Raises:
         ConfigError: one line that says which key is wrong, why, and what to type instead.
     """
-    return declare(overrides, config_dirs=config_dirs).config
+    declared = declare(overrides, config_dirs=config_dirs)
+    if declared.directory is not None:
+        raise ConfigError(
+            "a configuration names no directory; give it to run(…, directory=…)", key="hydra.run.dir"
+        )
+    if declared.multirun:
+        raise ConfigError(
+            f"experiment={declared.config.experiment.name} is a sweep here and compose() declares one run; "
+            "add hydra.mode=RUN, or sweep with python -m runner",
+            key="hydra.mode",
+        )
+    return declared.config
 
 
 def declare(overrides: Sequence[str] | Overrides, *, config_dirs: Sequence[str] = ()) -> Declaration:
@@ -164,7 +175,7 @@ class Composer:
                 messages.check_directory(directory)
             with open_dict(composed):
                 del composed["hydra"]
-        self._write_out(composed)
+        self.write_out(composed)
         declared = self._finished(composed, overrides, directory, multirun)
         declared.config.check_typed(overrides)
         return declared
@@ -283,20 +294,20 @@ class Composer:
         from omegaconf import OmegaConf
 
         require_choice(key, name, [name] if "schema" in changes else self.options(group))
-        root = OmegaConf.create({group: self._named(group, name, changes)})
         typed = [
             Override.to(f"{group}.{setting}", value)
             for setting, value in changes.items()
             if setting != "schema"
         ]
         try:
+            root = OmegaConf.create({group: self._named(group, name, changes)})
+            _check_schema(root, group)
             return self._changed(root, group, Overrides(tuple(typed)))
         except ConfigError as error:
-            where = f"{group}."
-            if error.key is None or not error.key.startswith(where):
+            if error.key is None or error.key.partition(".")[0] != group:
                 raise
             text = str(error).removeprefix(f"{error.key}: ")
-            raise ConfigError(text, key=f"{key}.{error.key.removeprefix(where)}") from error
+            raise ConfigError(text, key=f"{key}{error.key.removeprefix(group)}") from error
 
     def revised(
         self, group: str, values: Mapping[str, object], schemas: Mapping[str, str], overrides: Overrides
@@ -327,6 +338,7 @@ class Composer:
             if chosen is not None:
                 node = self._upon(node, group, schemas[group], str(chosen.value))
         root = OmegaConf.create({**values, group: node})
+        _check_schema(root, group)
         return self._changed(root, group, overrides.where(lambda item: item.key != group))
 
     def anew(
@@ -398,7 +410,8 @@ class Composer:
         from omegaconf import OmegaConf
 
         if "schema" not in changes:
-            alone: DictConfig = self._choice((f"{group}={name}",))[group].copy()
+            with messages.translated(self.folders):
+                alone: DictConfig = self._choice((f"{group}={name}",))[group].copy()
             return alone
         given, known = changes["schema"], registered()[group]
         schema, values = (
@@ -410,7 +423,7 @@ class Composer:
             merged = OmegaConf.merge(node, values, {"name": name})
         return cast("DictConfig", merged)
 
-    def _write_out(self, composed: DictConfig) -> None:
+    def write_out(self, composed: DictConfig) -> None:
         """Check the choices that the experiment names, and write out those of further folders: a resumed run has none.
 
         Raises:
@@ -616,6 +629,8 @@ def finished(
     """
     from omegaconf import OmegaConf
 
+    for group in registered():
+        _check_schema(composed, group)
     messages.check_resolvable(composed)
     messages.check_complete(composed)
     with messages.translated(folders):
@@ -632,6 +647,18 @@ def finished(
         multirun=multirun,
         config_dirs=tuple(map(str, folders[:-1])),
     )
+
+
+def _check_schema(root: DictConfig, group: str) -> None:
+    """Refuse a part that no schema checks.
+
+    Raises:
+        ConfigError: what its file lacks.
+    """
+    from omegaconf import OmegaConf
+
+    if OmegaConf.get_type(root, group) not in registered()[group].values():
+        raise messages.no_schema(group)
 
 
 def choice(group: str, name: str, changes: Mapping[str, object], *, key: str) -> Any:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runner import markup
 from runner.ansatz import AnsatzConfig
@@ -21,6 +21,11 @@ from runner.hamiltonian.declared import HamiltonianConfig
 from runner.optimizer import OptimizerConfig
 from runner.run.experiment import Experiment
 from runner.tracking.config import TrackingConfig
+
+if TYPE_CHECKING:
+    from runner.declare.session import SessionConfig
+else:  # OmegaConf reads the annotation, and cannot merge into a class that has a union, as max_time is one
+    SessionConfig = Any
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -76,8 +81,7 @@ class RunConfig:
     """The algorithm."""
     backend: BackendConfig = MISSING
     """What executes the circuits."""
-    # a SessionConfig, but OmegaConf cannot merge into a class that has a union, as max_time is one
-    session: Any = MISSING
+    session: SessionConfig = MISSING
     """Mode, plan, limits and clock of the session."""
     hamiltonian: HamiltonianConfig = MISSING
     """The observable whose energy is sought."""

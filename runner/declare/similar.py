@@ -15,8 +15,10 @@ from runner.declare.alternatives import make_room
 from runner.declare.composer import Composer
 from runner.declare.config import GROUPS, Declaration, RunConfig, flatten
 from runner.declare.overrides import Override, Overrides
+from runner.declare.registry import registered
 from runner.declare.setting import put
 from runner.errors import ConfigError, RunnerError
+from runner.run.experiment import Experiment
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -36,12 +38,15 @@ class Similar:
             ConfigError: bad input.
         """
         typed = Overrides.of(overrides)
-        chosen = typed.where(lambda item: not _is_value(item))
+        naming = _naming_choices()
+        chosen = typed.where(lambda item: item.key in naming or not _is_value(item))
         if chosen.texts not in self._bases:
             self._bases[chosen.texts] = self._base(chosen)
         base = self._bases[chosen.texts]
         try:
-            declared = None if base is None else base.with_values(typed.where(_is_value))
+            declared = (
+                None if base is None else base.with_values(typed.where(lambda item: item not in chosen.items))
+            )
         except (RunnerError, ValueError, TypeError, KeyError, AttributeError):
             declared = None
         if declared is not None:
@@ -55,6 +60,7 @@ class Similar:
         messages.check_overrides(chosen)
         try:
             composed = self._composer.composed(chosen)
+            self._composer.write_out(composed)
             base = _Base(self._composer.declaration(composed.copy(), chosen), composed)
         except ConfigError:
             return None
@@ -116,6 +122,12 @@ class _Base:
 
 PARTS = frozenset(RunConfig.__dataclass_fields__) - {"plugins", "tracking"}
 """Parts of the configuration whose values can be set without composing again; those left out are the same for all."""
+
+
+def _naming_choices() -> set[str]:
+    """Settings of experiments that name choices; those of further folders are written out, which takes a composer."""
+    experiments = (cls for cls in registered()["experiment"].values() if issubclass(cls, Experiment))
+    return {f"experiment.{setting}" for cls in experiments for setting in cls.names_choices}
 
 
 def _is_value(override: Override) -> bool:
