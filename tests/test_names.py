@@ -138,7 +138,7 @@ def test_many_sessions_are_one_line() -> None:
     ((name, words),) = session_lines(sessions)
 
     assert name == "sessions"
-    assert words == "13: 12 closed: maximum time reached; the last, last, closed: closed by close()"
+    assert words == "13: 12 closed: maximum time reached; the last, last, closed by close()"
     assert len(session_lines(sessions[:3])) == 3
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import io
+import shlex
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from runner.display.words import clock, energy_lines, error_in_words
+from runner.record.directory import RunDirectory
+from runner.run.execution import resume_command
 from runner.run.progress import Progress, summary
 from runner.run.results import RunResult
+from runner.runtime.plan import PLANS
 from tests.journals import evaluation, job
 
 
@@ -38,17 +42,39 @@ def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> N
         experiment="vqe", status="finished", energy=-9.9, stddev=0.01, reference_energy=-10.0, error=0.1,
         evaluations=3, iterations=1, parameters=[0.0], stop_reason="done", usage_seconds=75.0, cost=60.0,
         session_ids=["s"], mlflow_run_id=None, seed=1, wall_seconds=0.5, versions={}, table=[], exit_code=0,
-        directory=Path("here"),
+        directory=Path("here"), qpu_seconds=70.0, shots=1234567,
     )  # fmt: skip
     session = {"id": "s", "status": "Closed", "reason": "closed by close()"}
 
-    summary(result, [session], "off", unit=None)
+    summary(result, [session], "off", unit=None, plan=PLANS["premium"])
 
     lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
     assert "energy -9.900000 ± 0.01 +10.0 σ from the reference: +0.1 (1 %)" in lines
     assert "reference -10.000000" in lines
-    assert "usage 1 min 15 s of the session's clock, 60.00 USD on the declared plan" in lines
+    assert "session s closed by close()" in lines
+    assert "usage 75.0 s charged (1 min 15 s); 70.0 s on the QPU; 1 234 567 shots" in lines
+    assert "price 60.00 USD: premium plan, 0.8 USD a second" in lines
     assert "files here" in lines
+
+
+def test_what_is_copied_is_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """A directory that is longer than a terminal is wide is torn neither where it lies nor in the command."""
+    where = Path("outputs", "a" * 100)
+    result = RunResult(
+        experiment="vqe", status="stopped", energy=None, stddev=None, reference_energy=None, error=None,
+        evaluations=0, iterations=0, parameters=[], stop_reason="no time", usage_seconds=1.0, cost=None,
+        session_ids=[], mlflow_run_id=None, seed=1, wall_seconds=0.5, versions={}, directory=where,
+    )  # fmt: skip
+    again = resume_command(RunDirectory(where), ["my_plugin"])
+
+    summary(result, [], "off", unit=None, again=again)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert f"files        {where}" in lines
+    (line,) = [line for line in lines if line.startswith("go on with")]
+    assert shlex.split(line.removeprefix("go on with")) == [
+        "python", "-m", "runner", "resume", str(where), "plugins=[my_plugin]",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("exact", "words"), [(True, ["0.5", "0.25"]), (False, ["0.5", "0", "0.25", "0"])])

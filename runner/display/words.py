@@ -19,6 +19,11 @@ def clock(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def grouped(count: int) -> str:
+    """A count in groups of three digits: 10 050 000."""
+    return f"{count:,}".replace(",", " ")
+
+
 def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
     """An energy's distance from the exact one: of Hartree in mHa, of anything else in its own unit and relative.
 

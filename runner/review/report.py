@@ -321,7 +321,9 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     if usage is not None:
         tiles.append(("usage", clock(usage), "charged"))
     if cost is not None:
-        tiles.append(("cost", f"{cost:.2f} USD", "on the declared plan"))
+        started = first(events, RunStarted)
+        plan = started and started.config.get("session", {}).get("plan")
+        tiles.append(("cost", f"{cost:.2f} USD", f"on the {plan} plan" if plan else "on the declared plan"))
     return [{"name": name, "value": value.replace("-", "−"), "note": note} for name, value, note in tiles]
 
 

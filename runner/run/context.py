@@ -215,6 +215,11 @@ class Lab:
             "sessions": sessions,
         }
 
+    @property
+    def qpu_seconds(self) -> float:
+        """Seconds of all jobs on the QPU."""
+        return sum(job.usage() for job in self._service.jobs(limit=None, descending=False))
+
     def ledger(self) -> Iterator[dict[str, object]]:
         """The jobs of session.json, in the order of their submission; there may be very many."""
         return map(_ledger_line, self._service.jobs(limit=None, descending=False))

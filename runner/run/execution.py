@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import shlex
 import signal
 import sys
 import time
@@ -21,6 +22,7 @@ from runner import review
 from runner.declare.composer import schema_names
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
+from runner.declare.overrides import Overrides
 from runner.display.live import notebook
 from runner.display.stream import reader
 from runner.errors import Interrupted, RunnerError, TrackingError, in_words
@@ -54,6 +56,9 @@ if TYPE_CHECKING:
     from runner.tracking import Uploader
 
 log = logging.getLogger("runner")
+
+NOT_CONVERGED = "not converged"
+"""What the reason begins with of a run that failed for `run.require_convergence`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +161,8 @@ def resume(
                 ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
                 said = [f"{files.path} is {ended}; what was missing:", *done]
                 if result.status == "stopped":
-                    said.append(f"to go on in another session: {resume_command(files)}")
+                    command = resume_command(files, Overrides.of(overrides).plugins)
+                    said.append(f"to go on in another session: {command}")
                 print("\n".join(said), file=reader(sys.stdout))
             return result
         declaration = reopen(files, journal, overrides)
@@ -219,7 +225,7 @@ class _Execution:
             ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
             sessions = lab.describe_sessions()
             self.files.write_long_json(self.files.session, sessions, "jobs", lab.ledger())
-            result = self._result(ending, sessions, lab.converged)
+            result = self._result(ending, sessions, lab)
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
             self.journal.write(
@@ -252,8 +258,17 @@ class _Execution:
                 idle=preparation.backend.idle_qubits,
                 simulation=preparation.simulation,
                 exact=self.config.estimator.precision == 0,
+                plan=preparation.service.plan,
+                again=self._again(result),
             )
         return result
+
+    def _again(self, result: RunResult) -> str | None:
+        """What to type to go on; None where the run has come to its end."""
+        if result.status == "finished":
+            return None
+        settled = result.status == "failed" and result.stop_reason.startswith(NOT_CONVERGED)
+        return resume_command(self.files, self.config.plugins, fork=settled)
 
     @property
     def _elapsed(self) -> float:
@@ -269,8 +284,7 @@ class _Execution:
             with _rare_collections(), progress, lab:
                 outcome = self.config.experiment.run(lab)
         except Interrupted as error:
-            reason = f"{signal.Signals(error.signum).name}; continue with: {resume_command(self.files)}"
-            return _Ending(lab.so_far(reason), "interrupted", error.exit_code)
+            return _Ending(lab.so_far(signal.Signals(error.signum).name), "interrupted", error.exit_code)
         except StopOptimization as stop:
             return _Ending(lab.so_far(stop.reason), "stopped", 3)
         except RunnerError as error:
@@ -295,7 +309,7 @@ class _Execution:
             or not self.config.run.require_convergence
         ):
             return ending
-        reason = f"not converged: {ending.outcome.stop_reason}"
+        reason = f"{NOT_CONVERGED}: {ending.outcome.stop_reason}"
         return _Ending(replace(ending.outcome, stop_reason=reason), "failed", 1)
 
     def _describe(self, problem: Problem | None) -> None:
@@ -323,7 +337,7 @@ class _Execution:
         except Exception:
             log.exception("a figure could not be drawn; the numbers are complete")
 
-    def _result(self, ending: _Ending, sessions: Mapping[str, Any], converged: bool | None) -> RunResult:
+    def _result(self, ending: _Ending, sessions: Mapping[str, Any], lab: Lab) -> RunResult:
         outcome = ending.outcome
         names = outcome.parameter_names or self._names
         error = None
@@ -347,9 +361,10 @@ class _Execution:
             parameters=outcome.parameters,
             parameter_names=names if len(names) == len(outcome.parameters) else [],
             stop_reason=outcome.stop_reason,
-            converged=converged,
+            converged=lab.converged,
             usage_seconds=sessions["usage_seconds"],
             cost=sessions["cost"],
+            qpu_seconds=lab.qpu_seconds,
             session_ids=[session["id"] for session in sessions["sessions"]],
             mlflow_run_id=None,
             seed=self.config.seed,
@@ -423,6 +438,14 @@ def digest_of(values: Mapping[str, Any]) -> str:
     return blake2b(encode(deciding), digest_size=8).hexdigest()
 
 
-def resume_command(files: RunDirectory) -> str:
-    """What to type to continue a run."""
-    return f"python -m runner resume {files.path}"
+def resume_command(files: RunDirectory, plugins: Sequence[str] = (), *, fork: bool = False) -> str:
+    """What to type to continue a run, as a shell takes it.
+
+    Args:
+        files: the run.
+        plugins: the modules that it was declared with, which have to be named again.
+        fork: by a new run from its best parameters, where the same again would end the same.
+    """
+    words = ["python", "-m", "runner", "resume", str(files.path), *(["--fork"] if fork else [])]
+    words += [f"plugins=[{','.join(plugins)}]"] if plugins else []
+    return shlex.join(words)

@@ -8,13 +8,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.display.live import LiveLine, rows, terminal
-from runner.display.words import clock, energy_lines, outside_in_words
+from runner.display.words import clock, energy_lines, grouped, outside_in_words
 from runner.lazy import rich
 from runner.record.events import Evaluation, Event, JobCompleted
 from runner.run.results import RunResult
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from runner.runtime.plan import Plan
 
 
 class Progress(LiveLine):
@@ -68,6 +70,8 @@ def summary(
     idle: str | None = None,
     simulation: str | None = None,
     exact: bool = False,
+    plan: Plan | None = None,
+    again: str | None = None,
 ) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
 
@@ -80,6 +84,8 @@ def summary(
         idle: what becomes of qubits that wait; None where nothing is noisy.
         simulation: how noise or branches were simulated, and why; None where there were none.
         exact: the values have no standard errors, and none is printed.
+        plan: what the usage is paid by.
+        again: the command that goes on with a run that has not come to its end.
     """
     console = terminal()
     table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -104,28 +110,55 @@ def summary(
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
     for name, words in session_lines(sessions):
         table.add_row(name, words)
-    cost = f", {result.cost:.2f} USD on the declared plan" if result.cost is not None else ""
-    table.add_row("usage", f"{clock(result.usage_seconds)} of the session's clock{cost}")
+    table.add_row("usage", usage_in_words(result))
+    if result.cost is not None:
+        table.add_row("price", price_in_words(result.cost, plan))
     table.add_row("took", clock(result.wall_seconds))
-    table.add_row("files", str(result.directory))
-    if tracking:
-        table.add_row("tracking", tracking)
     console.print(table)
+    copied = {"files": str(result.directory), "tracking": tracking, "go on with": again}
+    for name, copy in copied.items():  # whatever the width, in one line that can be copied
+        if copy:
+            line = rich.text.Text.assemble((f"{name:<{LABELS}}", "bold"), copy)
+            console.print(line, soft_wrap=True, highlight=False)
     if result.table:
         console.print(rows(_without_spreads(result.table) if exact else result.table))
 
 
+def usage_in_words(result: RunResult) -> str:
+    """What the run is charged for, and what the QPU did in that time."""
+    seconds = result.usage_seconds
+    words = [f"{seconds:.1f} s charged" + (f" ({clock(seconds)})" if seconds >= 60 else "")]
+    words += [] if result.qpu_seconds is None else [f"{result.qpu_seconds:.1f} s on the QPU"]
+    words += [] if result.shots is None else [f"{grouped(result.shots)} shots"]
+    return "; ".join(words)
+
+
+def price_in_words(cost: float, plan: Plan | None) -> str:
+    """USD, the plan, and what it takes for a second."""
+    if plan is None:
+        return f"{cost:.2f} USD"
+    return f"{cost:.2f} USD: {plan.name} plan, {plan.price_per_second:g} USD a second"
+
+
 def session_lines(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """A line on each session; on more than three one, with how often each ended in which way, and the last."""
-    told = [f"{session['status'].lower()}: {session['reason']}" for session in sessions]
+    told = [_once(session["status"].lower(), str(session["reason"])) for session in sessions]
     if len(sessions) <= MOST_SESSIONS:
         return [("session", f"{one['id']}  {how}") for one, how in zip(sessions, told, strict=True)]
     before = "; ".join(f"{count} {how}" for how, count in Counter(told[:-1]).items())
     return [("sessions", f"{len(sessions)}: {before}; the last, {sessions[-1]['id']}, {told[-1]}")]
 
 
+LABELS = 13
+"""Characters that the names of the summary's lines take."""
+
 MOST_SESSIONS = 3
 """Sessions that have a line each."""
+
+
+def _once(status: str, reason: str) -> str:
+    """`closed: maximum time reached`, and `closed by close()` without saying it twice."""
+    return reason if reason.lower().startswith(status) else f"{status}: {reason}"
 
 
 def _by_name(names: Sequence[str], values: Sequence[float]) -> str:

@@ -101,6 +101,10 @@ class RunResult:
     """Usage of all sessions in seconds."""
     cost: float | None
     """Price of that usage in USD; None where the plan has no price."""
+    qpu_seconds: float | None = None
+    """Seconds of all jobs on the QPU; None in results of earlier releases."""
+    shots: int | None = None
+    """Executions of circuits: shots × parameter sets × measurement bases of all jobs; None where they are not told."""
     session_ids: list[str]
     """Ids of the sessions opened."""
     mlflow_run_id: str | None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import markup
 from runner.declare.config import Declaration, RunConfig
-from runner.display.words import clock
+from runner.display.words import clock, grouped
 from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
 from runner.run.preflight import Preparation
@@ -306,7 +306,7 @@ def table(found: Forecast) -> list[tuple[str, str]]:
     table_rows += [
         ("evaluations", f"{found.evaluations}" + ("" if found.bounded else " (no budget declared: a guess)")),
         ("jobs", str(found.jobs)),
-        ("shots", f"{found.shots:,}".replace(",", " ")),
+        ("shots", grouped(found.shots)),
         ("QPU time", clock(found.qpu_seconds)),
         ("session clock", clock(found.wall_seconds)),
         ("usage", clock(found.usage_seconds)),
