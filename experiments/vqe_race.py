@@ -31,7 +31,8 @@ class VqeRace(Experiment):
     optimizers: list[Any] = field(default_factory=lambda: ["cobyla", "nelder_mead"])
     """Choices of the group optimizer, each a name or, with settings of its own, {name: {setting: value}}.
 
-    Limits (max_evaluations, target_energy) are those of `optimizer`; the racer of its name is `optimizer` itself.
+    Limits (max_evaluations, max_shots, target_energy) are those of `optimizer`; the racer of its name is `optimizer`
+    itself.
     Under a name of your own: {name: {schema: spsa, setting: value}}.
     """
 
@@ -54,7 +55,8 @@ class VqeRace(Experiment):
     def racers(self, config: RunConfig) -> list[OptimizerConfig]:
         """The optimizers: the declared one as declared, the others as their choices say, with its limits."""
         declared = config.optimizer
-        limits = {"max_evaluations": declared.max_evaluations, "target_energy": declared.target_energy}
+        names = ("max_evaluations", "max_shots", "target_energy")
+        limits = {name: getattr(declared, name) for name in names}
         racers = []
         for index, (name, changes) in enumerate(self._entries()):
             racer = choice("optimizer", name, changes, key=f"experiment.optimizers[{index}]")

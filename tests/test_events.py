@@ -101,6 +101,7 @@ def test_what_a_resumed_run_repeats_and_what_may_be_written_late() -> None:
         "session",
         "job.completed",
         "reserve",
+        "budget",
         "candidates",
         "estimate",
         "checkpoint",

@@ -13,7 +13,8 @@ VERB = Verb(
     arguments=(
         Argument(name="DIR", does="directory of the run or sweep"),
         Argument(
-            name="[key=value …]", does="run.* and plugins=[…]; of a sweep its launcher; with --fork anything"
+            name="[key=value …]",
+            does="run.*, plugins=[…], a larger budget that ended it; of a sweep its launcher; with --fork anything",
         ),
     ),
     flags=(
@@ -23,7 +24,15 @@ VERB = Verb(
     path="run directory",
     paths=(1, 1),
     settings=None,
-    offers=("run.", "plugins", "hydra/launcher", "hydra.launcher"),
+    offers=(
+        "run.",
+        "plugins",
+        "optimizer.max_shots",
+        "session.max_cost",
+        "session.max_usage",
+        "hydra/launcher",
+        "hydra.launcher",
+    ),
     examples=("resume outputs/runs/…", "resume outputs/runs/… --fork optimizer=spsa"),
     beside=True,
 )

@@ -348,10 +348,22 @@ class IbmBackend(BackendConfig):
             raise ConfigError(
                 "a real machine has no exact expectation values; use estimator=shots", key="estimator"
             )
+        self._check_budgets(config)
         usual = type(config.session)(name=config.session.name)
         for name in DECIDED_BY_THE_SERVICE:
             if getattr(config.session, name) != getattr(usual, name):
                 raise ConfigError("the real service decides this; remove it", key=f"session.{name}")
+
+    def _check_budgets(self, config: RunConfig) -> None:
+        session, why = config.session, "a real machine says only afterwards what a job took"
+        if session.max_cost is not None:
+            seconds = int(session.max_cost / session.limits.price_per_second)
+            instead = f"session.max_time={seconds} ends the session before more is charged"
+            raise ConfigError(f"{why}; {instead}", key="session.max_cost")
+        if session.max_usage is not None:
+            raise ConfigError(f"{why}; use session.max_time", key="session.max_usage")
+        if config.optimizer.max_shots is not None:
+            raise ConfigError(f"{why}; use optimizer.max_evaluations", key="optimizer.max_shots")
 
 
 DECIDED_BY_THE_SERVICE = (

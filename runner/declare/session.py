@@ -68,6 +68,10 @@ class SessionConfig:
     """premium | flex | payg | open; an open plan may not open sessions."""
     max_time: int | str | None = None
     """Longest life of the session: seconds, or d, h, m, s parts like "1h 30m"; null: the plan's maximum."""
+    max_usage: int | str | None = None
+    """Seconds, or "10m", that the run may be charged for in all of its sessions; stops before they are exceeded."""
+    max_cost: float | None = None
+    """USD that the run may cost, at the price of its plan; the run stops before they are exceeded; null: any."""
     interactive_timeout: float | None = None
     """Seconds without a job after which the session goes inactive; null: 60, in a batch 1."""
     on_expiry: str = "stop"
@@ -107,6 +111,7 @@ class SessionConfig:
             if getattr(self, name) is not None:
                 require_range(f"session.{name}", getattr(self, name), 0)
         self._check_max_time()
+        self._check_budgets()
         if self.plan == "open" and self.mode == "session":
             raise ConfigError(
                 "an open plan may not open sessions (code 1352); use session=batch or session=job",
@@ -121,6 +126,20 @@ class SessionConfig:
                 f"{self.max_time!r} is longer than the {self.plan} plan's {longest / 3600:g} h for a {self.mode}; "
                 f"use at most {longest}",
                 key="session.max_time",
+            )
+
+    def _check_budgets(self) -> None:
+        key = "session.max_cost"
+        parse_duration(self.max_usage, key="session.max_usage")
+        if self.max_cost is None:
+            return
+        if not (math.isfinite(self.max_cost) and self.max_cost > 0):
+            raise ConfigError(f"must be a sum in USD above 0, got {self.max_cost}", key=key)
+        if not self.limits.price_per_second:
+            raise ConfigError(
+                f"a second on the {self.plan} plan costs nothing here; limit what is charged with "
+                "session.max_usage=SECONDS",
+                key=key,
             )
 
     def check_job_limit(self, seconds: float | None, key: str) -> None:
@@ -138,6 +157,16 @@ class SessionConfig:
     def max_time_seconds(self) -> int | None:
         """The declared limit in seconds; None where it is the plan's."""
         return parse_duration(self.max_time, key="session.max_time")
+
+    @property
+    def max_usage_seconds(self) -> int | None:
+        """Seconds that may be charged; None: any number."""
+        return parse_duration(self.max_usage, key="session.max_usage")
+
+    @property
+    def limits_usage(self) -> bool:
+        """Whether what may be charged is limited."""
+        return self.max_usage is not None or self.max_cost is not None
 
     @property
     def longest(self) -> float:

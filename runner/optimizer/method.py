@@ -101,6 +101,8 @@ class OptimizerConfig:
     """Name of the choice."""
     max_evaluations: int | None = 1000
     """Energies that may be evaluated; null: no limit but the method's own."""
+    max_shots: int | None = None
+    """Shots × parameter sets × measurement bases that all jobs may take, measuring the result included; null: any."""
     target_energy: float | None = None
     """Stop as soon as an energy at or below this is seen, which is not called converged; null: never."""
     bounds: list[Any] | None = None
@@ -122,6 +124,8 @@ class OptimizerConfig:
     def __post_init__(self) -> None:
         if self.max_evaluations is not None:
             require_integer("optimizer.max_evaluations", self.max_evaluations, 1)
+        if self.max_shots is not None:
+            require_integer("optimizer.max_shots", self.max_shots, 1)
         if self.target_energy is not None:
             require_number("optimizer.target_energy", self.target_energy)
         if self.bounds is not None:

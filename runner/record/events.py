@@ -302,6 +302,8 @@ class RunResumed(Event):
 
     pid: int = 0
     """That process."""
+    budgets: Mapping[str, Any] | None = None
+    """Key → value of the budgets that it goes on with in place of those declared; None: with no others."""
 
 
 @fact("run.interrupted")
@@ -476,6 +478,24 @@ class Reserve(Event):
     """Of the session, in seconds of its clock."""
     seconds_needed: float
     """To measure the result, in seconds of its clock."""
+
+
+@fact("budget", replayed=True)
+class BudgetReached(Event):
+    """The next job would exceed a budget, so the run measures its result and ends."""
+
+    workload: str
+    """Whose job it is."""
+    key: str
+    """optimizer.max_shots [executions] | session.max_cost [USD] | session.max_usage [s]: the unit of what follows."""
+    allowed: float
+    """The budget."""
+    spent: float
+    """By all jobs before."""
+    needed: float
+    """By that job."""
+    measuring: float
+    """To measure the result."""
 
 
 @fact("candidates", replayed=True)

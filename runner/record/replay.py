@@ -12,6 +12,7 @@ from typing import Any
 from runner.errors import ResumeError
 from runner.record.encoding import encode, fields_of
 from runner.record.events import (
+    BudgetReached,
     Event,
     JobCompleted,
     Reserve,
@@ -44,7 +45,7 @@ RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
 
 _END = len(',"crc":"01234567"}')
-_DECIDING = frozenset((RunInterrupted, RunResumed, Reserve, RunEnded))
+_DECIDING = frozenset((RunInterrupted, RunResumed, Reserve, BudgetReached, RunEnded))
 
 
 class Record:
@@ -266,13 +267,13 @@ class Stop:
 
     def undone(self, event: Event, state: Any) -> Any:
         """What `state` was when the run stopped, if this event is that it goes on; else None."""
-        if isinstance(event, Reserve):
+        if isinstance(event, Reserve | BudgetReached):
             self._since = state if self._since is None else self._since
         elif isinstance(event, RunEnded):
             self._status = event.status
         elif isinstance(event, RunResumed):
             status, self._status = self._status, None
-            if status == "stopped":
+            if status in ("stopped", "finished"):  # one that used up its shots is finished, and may get more
                 since, self._since = self._since, None
                 return since
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from runner.record.events import Event, JobCompleted, Reserve, SessionChanged
+from runner.record.events import BudgetReached, Event, JobCompleted, Reserve, SessionChanged
 from runner.record.replay import Stop, goes_on
 
 
@@ -30,7 +30,8 @@ class Usage:
 
     def feed(self, event: Event) -> None:
         """Take in one event of the journal; what a stopping process does to its session is no part of the run."""
-        before = self._stop.undone(event, deepcopy(vars(self)) if isinstance(event, Reserve) else None)
+        stop = isinstance(event, Reserve | BudgetReached)
+        before = self._stop.undone(event, deepcopy(vars(self)) if stop else None)
         if before is not None:
             vars(self).update(before, _stop=self._stop)
         boundary = goes_on(event)

@@ -17,11 +17,12 @@ from runner.declare.config import RunConfig
 from runner.errors import RunnerError, RuntimeSessionError, StorageError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
-from runner.record.events import Checkpoint, Reserve, RunInterrupted
+from runner.record.events import BudgetReached, Checkpoint, Reserve, RunInterrupted
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.allocation import ShotAllocation, allocation_of
 from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
+from runner.run.budget import SHOTS, Measuring, Spending, in_all
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit
@@ -87,11 +88,15 @@ class Lab:
         """Every minimization so far met its own criterion; None before the first."""
         self._lock = threading.Lock()
         self._expired = False
+        self.session_over = False
+        """Whether the run ends because its session does."""
         self._primitives: dict[tuple[str, str, int], Primitive] = {}
         self._streams: list[JobStream] = []
         self._afresh: JobStream | None = None
-        self._kept: dict[str, tuple[float, float]] = {}
-        """Workload → QPU seconds that measuring its result takes, and those of one point alone."""
+        self._kept: dict[str, Measuring] = {}
+        """Workload → what measuring its result takes."""
+        self.spending = Spending(config, service.price_per_second)
+        """What jobs have taken, and what they may."""
 
     @property
     def problem(self) -> Problem:
@@ -216,6 +221,17 @@ class Lab:
         }
 
     @property
+    def shots_used_up(self) -> bool:
+        """Whether it was the budget of shots, and nothing else, that ended the run."""
+        reached = self.spending.reached
+        return bool(reached) and not self.session_over and all(fact.key == SHOTS for fact in reached)
+
+    @property
+    def shots(self) -> int | None:
+        """Executions of circuits of all jobs; None where only the service knows."""
+        return self.spending.shots if self._service.capabilities.knows_its_queue else None
+
+    @property
     def qpu_seconds(self) -> float:
         """Seconds of all jobs on the QPU."""
         return sum(job.usage() for job in self._service.jobs(limit=None, descending=False))
@@ -265,7 +281,8 @@ class Lab:
         energy = energy or self.objective(stream, optimizer=optimizer)
         start = self.problem.initial_point if start is None else start
         stream.pursue(energy)
-        self._keep_time_for(stream, len(start))
+        self.spending.limit(stream.name, optimizer.max_shots)
+        self._keep_for(stream, len(start))
         fidelity = None
         if optimizer.uses_fidelity:
             fidelity = Overlap.of(circuit or self.problem.ansatz, self, stream)
@@ -457,22 +474,38 @@ class Lab:
         """QPU seconds that a job of these PUBs takes; None where only the service knows."""
         return self._primitive(RESULTS, kind, len(self.sessions)).seconds(pubs, **self._precision(kind))
 
-    def _keep_time_for(self, stream: JobStream, parameters: int) -> None:
-        """Find out how much of the session measuring the stream's result takes, where a session ends the run."""
+    def _takes(self, kind: str, pubs: list[Pub]) -> tuple[float, int] | None:
+        """QPU seconds and executions that a job of these PUBs takes; None where only the service knows."""
+        primitive = self._primitive(RESULTS, kind, len(self.sessions))
+        seconds = primitive.seconds(pubs, **self._precision(kind))
+        executions = primitive.executions(pubs, **self._precision(kind))
+        return None if seconds is None or executions is None else (seconds, executions)
+
+    def _keep_for(self, stream: JobStream, parameters: int) -> None:
+        """Find out what measuring the stream's result takes, where a session or a budget may end the run before."""
         import numpy as np
 
-        session, objective = self.config.session, stream.objective
-        if session.mode == "job" or session.on_expiry != "stop" or self._exact(stream):
+        objective = stream.objective
+        if not (self.spending.limited or self._ends_with_its_session) or self._exact(stream):
             return
         kind = objective.program
         points = np.zeros((len(stream.candidates) + MOST_CANDIDATES, parameters))
-        choosing = self._seconds(kind, objective.pubs(points))
-        reporting = self._seconds(kind, objective.pubs(points[:1]))
+        choosing = self._takes(kind, objective.pubs(points))
+        reporting = self._takes(kind, objective.pubs(points[:1]))
         if choosing is None or reporting is None:
             return
-        pause = session.latency + self._queueing
         with self._lock:
-            self._kept[stream.name] = choosing + reporting + 2 * pause, reporting + pause
+            self._kept[stream.name] = Measuring(
+                seconds=choosing[0] + reporting[0],
+                seconds_again=reporting[0],
+                shots=choosing[1] + reporting[1],
+                shots_again=reporting[1],
+            )
+
+    @property
+    def _ends_with_its_session(self) -> bool:
+        session = self.config.session
+        return bool(session.mode != "job" and session.on_expiry == "stop")
 
     @property
     def _queueing(self) -> float:
@@ -481,24 +514,62 @@ class Lab:
         waits = session.mode != "session" or session.latency > session.limits.interactive(session.mode)
         return session.queue_delay.seconds if waits else 0.0
 
-    def _admit(self, name: str, session: OpenSession, seconds: float) -> None:
-        """Let a job begin only if the results so far can still be measured after it.
+    def _admit(self, name: str, mode: Any, seconds: float, shots: int) -> None:
+        """Let a job begin only if the results so far can still be measured after it, and no budget is exceeded.
+
+        Args:
+            name: whose job it is.
+            mode: the session or batch; in job mode the backend.
+            seconds: of the QPU that it takes.
+            shots: executions of circuits that it takes.
 
         Raises:
-            StopOptimization: they could not; what is left of the session is for measuring them.
+            StopOptimization: what is left of the session, or of a budget, is for measuring the results.
         """
-        with self._lock:
-            kept = list(self._kept.values())
-        evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]
-        if name == RESULTS or not kept or not evaluated:
-            return
-        needed = sum(whole for whole, _ in kept)
-        if len(evaluated) > 1:
-            needed += max(one for _, one in kept)  # the lowest of several is measured once more
-        left = session.time_left()
-        if left is None or left >= seconds + self._queueing + self.config.session.latency + needed:
-            return
+        if name != RESULTS:
+            with self._lock:
+                kept = dict(self._kept)
+            evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]
+            needed = partial(in_all, kept.values(), several=len(evaluated) > 1)
+            self._within_budget(name, mode, seconds, shots, kept, needed)
+            if self._ends_with_its_session and kept and evaluated:
+                latency = self.config.session.latency
+                seconds_then = seconds + self._queueing + latency
+                self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
+        self.spending.add(name, seconds, shots)
+
+    def _within_budget(
+        self,
+        name: str,
+        mode: Any,
+        seconds: float,
+        shots: int,
+        kept: dict[str, Measuring],
+        needed: Callable[[float], float],
+    ) -> None:
+        exceeded = self.spending.shots_exceeded(name, shots, kept)
+        if exceeded is None and self.config.session.limits_usage:
+            charged, pause = self.spending.qpu_seconds, 0.0
+            if (
+                self.config.session.mode == "session"
+            ):  # is charged between jobs, and until it is closed, as well
+                others = (session.usage() or 0.0 for session in self.sessions if session is not mode)
+                charged = sum(others) + (mode.usage_ahead() or 0.0)
+                pause = self.config.session.latency
+            exceeded = self.spending.usage_exceeded(name, charged, seconds + pause, needed(pause))
+        if exceeded is not None:
+            self._stop_for(exceeded)
+
+    def _stop_for(self, exceeded: BudgetReached) -> None:
         self._expired = True
+        self.record(exceeded)
+        raise StopOptimization(self.spending.stop(exceeded), resumable=True)
+
+    def _within_session(self, name: str, session: OpenSession, seconds: float, needed: float) -> None:
+        left = session.time_left()
+        if left is None or left >= seconds + needed:
+            return
+        self._expired = self.session_over = True
         self.record(Reserve(workload=name, seconds_left=left, seconds_needed=needed))
         raise StopOptimization(
             f"the session's last {left:.0f} s are kept for measuring the result"
@@ -513,6 +584,7 @@ class Lab:
 
         The timeline does not depend on how the operating system schedules the threads.
         """
+        self.spending.apart(names)
         with self._service.workloads(list(names)) as pool:
             yield pool.submit
 
@@ -537,6 +609,7 @@ class Lab:
             try:
                 return answer(submit(primitive, self._precision(kind)))
             except RuntimeSessionError as error:
+                self.spending.give_back(workload)
                 self._after_expiry(attempt, error)
 
     def _precision(self, kind: str) -> dict[str, float]:
@@ -548,7 +621,7 @@ class Lab:
         if not error.session_ended or self.config.session.on_expiry == "fail":
             raise error
         if self.config.session.on_expiry == "stop":
-            self._expired = True
+            self._expired = self.session_over = True
             why = self.sessions[attempt - 1].reason or str(error).rstrip(".")
             raise StopOptimization(f"session ended: {why}", resumable=True) from error
         with self._lock:
@@ -564,8 +637,8 @@ class Lab:
             options = dict(self.config.estimator.options)
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
-            limited = self.config.session.mode != "job" and self._service.capabilities.knows_its_queue
-            admit = partial(self._admit, workload, mode) if limited else None
+            asks = self._service.capabilities.knows_its_queue
+            admit = partial(self._admit, workload, mode) if asks else None
             self._primitives[key] = self._service.primitive(kind, mode, options, workload, admit=admit)
         return self._primitives[key]
 

@@ -44,6 +44,7 @@ from runner.record.log import first
 from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
+from runner.run.budget import BUDGETS
 from runner.run.preflight import Preparation
 from runner.run.progress import Progress, summary
 from runner.run.results import Outcome, RunResult
@@ -142,7 +143,8 @@ def resume(
 
     Args:
         path: the run directory.
-        overrides: `run.*` settings only: what was declared cannot be changed; and `plugins=[…]`, where it used some.
+        overrides: `run.*` settings, a larger budget (`optimizer.max_shots`, `session.max_cost`, `session.max_usage`)
+            where one ended it, and `plugins=[…]`, where it used some; nothing else that was declared can be changed.
         quiet: False: a progress line and the summary; True: neither; None: a progress line in a notebook.
         sweep: what it is one of many of.
 
@@ -165,7 +167,7 @@ def resume(
                     said.append(f"to go on in another session: {command}")
                 print("\n".join(said), file=reader(sys.stdout))
             return result
-        declaration = reopen(files, journal, overrides)
+        declaration, budgets = reopen(files, journal, overrides)
         with _uploader(declaration.config, sweep) as uploader:
             identity = identity_of(journal.contents.events)
             started = first(journal.contents.events[:1], RunStarted)
@@ -176,7 +178,8 @@ def resume(
             if journal.contents.dropped:
                 journal.write(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
                 log.warning("journal: %s", journal.contents.dropped)
-            journal.write(RunResumed(pid=os.getpid()))
+            more = {} if not budgets else {"budgets": budgets}
+            journal.write(RunResumed(pid=os.getpid(), **more))
             execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
             return execution.carry_out(preparation)
 
@@ -259,16 +262,17 @@ class _Execution:
                 simulation=preparation.simulation,
                 exact=self.config.estimator.precision == 0,
                 plan=preparation.service.plan,
-                again=self._again(result),
+                again=self._again(result, lab.spending.larger),
             )
         return result
 
-    def _again(self, result: RunResult) -> str | None:
-        """What to type to go on; None where the run has come to its end."""
-        if result.status == "finished":
+    def _again(self, result: RunResult, larger: str | None) -> str | None:
+        """What to type to go on; None where the run has come to its end, and not to that of a budget."""
+        if result.status == "finished" and larger is None:
             return None
         settled = result.status == "failed" and result.stop_reason.startswith(NOT_CONVERGED)
-        return resume_command(self.files, self.config.plugins, fork=settled)
+        more = [larger] if larger is not None else ["--fork"] if settled else []
+        return resume_command(self.files, self.config.plugins, *more)
 
     @property
     def _elapsed(self) -> float:
@@ -299,7 +303,9 @@ class _Execution:
                 return _Ending(
                     replace(outcome, stop_reason=f"nothing was evaluated: {outcome.stop_reason}"), "failed", 1
                 )
-        return _Ending(outcome, "stopped", 3) if outcome.resumable else _Ending(outcome, "finished", 0)
+        if outcome.resumable and not (lab.shots_used_up and outcome.energy is not None):
+            return _Ending(outcome, "stopped", 3)
+        return _Ending(outcome, "finished", 0)
 
     def _judged(self, ending: _Ending, lab: Lab) -> _Ending:
         """The ending, but failed where convergence is required and was not reached."""
@@ -365,6 +371,7 @@ class _Execution:
             usage_seconds=sessions["usage_seconds"],
             cost=sessions["cost"],
             qpu_seconds=lab.qpu_seconds,
+            shots=lab.shots,
             session_ids=[session["id"] for session in sessions["sessions"]],
             mlflow_run_id=None,
             seed=self.config.seed,
@@ -428,24 +435,26 @@ def digest_of(values: Mapping[str, Any]) -> str:
     """A digest of what decides a run's numbers, for the ids of its sessions and jobs: the same wherever it is run.
 
     The run's name, what its process is told (`run`) and where it is recorded are left out; so is what becomes of it
-    when its session ends: a run that stopped and is resumed goes on as one that opened another session at once.
+    when its session ends, and what it may spend: a run that stopped and is resumed goes on as one that opened another
+    session at once, or had a larger budget.
     """
     deciding = {
         key: value
         for key, value in flatten(dict(values)).items()
-        if key.partition(".")[0] not in ("name", "run", "tracking") and key != "session.on_expiry"
+        if key.partition(".")[0] not in ("name", "run", "tracking")
+        and key not in ("session.on_expiry", *BUDGETS)
     }
     return blake2b(encode(deciding), digest_size=8).hexdigest()
 
 
-def resume_command(files: RunDirectory, plugins: Sequence[str] = (), *, fork: bool = False) -> str:
+def resume_command(files: RunDirectory, plugins: Sequence[str] = (), *more: str) -> str:
     """What to type to continue a run, as a shell takes it.
 
     Args:
         files: the run.
         plugins: the modules that it was declared with, which have to be named again.
-        fork: by a new run from its best parameters, where the same again would end the same.
+        more: what else is to be typed.
     """
-    words = ["python", "-m", "runner", "resume", str(files.path), *(["--fork"] if fork else [])]
+    words = ["python", "-m", "runner", "resume", str(files.path), *more]
     words += [f"plugins=[{','.join(plugins)}]"] if plugins else []
     return shlex.join(words)

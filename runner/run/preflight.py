@@ -10,7 +10,7 @@ from runner.errors import ConfigError, ConfigWarning
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
-from runner.run.context import Lab
+from runner.run.context import MOST_CANDIDATES, Lab
 from runner.run.problem import Problem, chosen_gradient
 from runner.run.shots import needed
 from runner.run.signals import StopFlag
@@ -129,6 +129,8 @@ class Preparation:
         needed = self.service.cost.qpu_seconds([Work(points * shots * plan.num_bases, plan.duration)])
         what = "gradient" if points > 1 else "energy"
         self._require_job(f"one {what}", needed, shots)
+        if self.config.experiment.optimizers_of(self.config):
+            self._require_budget(f"one {what}", points, shots, plan)
         session = self.config.session
         limit = session.max_time_seconds
         if limit is not None and session.mode != "job" and needed > limit:
@@ -137,6 +139,34 @@ class Preparation:
                 "raise it, or take fewer shots",
                 ConfigWarning,
                 stacklevel=2,
+            )
+
+    def _require_budget(self, what: str, points: int, shots: int, plan: CompiledPlan) -> None:
+        """Refuse a budget that the first energy or gradient and measuring the result after it exceed."""
+        config, cost = self.config, self.service.cost
+        assert cost is not None
+        after = 0 if config.estimator.precision == 0 else MOST_CANDIDATES + 1
+        executions = (points + after) * shots * plan.num_bases
+        told = f"{what}" + (" and measuring what comes of it" if after else "")
+        budget = config.optimizer.max_shots
+        if budget is not None and executions > budget:
+            raise ConfigError(
+                f"{budget} are too few: {told} take {executions}; raise it", key="optimizer.max_shots"
+            )
+        jobs = [points, MOST_CANDIDATES, 1] if after else [points]
+        seconds = sum(
+            cost.qpu_seconds([Work(count * shots * plan.num_bases, plan.duration)]) for count in jobs
+        )
+        session, price = config.session, self.service.price_per_second
+        if session.max_usage_seconds is not None and seconds > session.max_usage_seconds:
+            raise ConfigError(
+                f"{session.max_usage!r} is too little: {told} take {seconds:.1f} s; raise it",
+                key="session.max_usage",
+            )
+        if session.max_cost is not None and seconds * price > session.max_cost:
+            raise ConfigError(
+                f"{session.max_cost:g} USD are too few: {told} take {seconds * price:.2f}; raise it",
+                key="session.max_cost",
             )
 
     def _require_job(self, what: str, needed: float, shots: int) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from runner import review
 from runner.ansatz.start import require_old_order
@@ -18,18 +20,31 @@ from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.record.directory import OUTPUTS, RunDirectory, read_result
 from runner.record.encoding import encode
 from runner.record.environment import environment
-from runner.record.events import Estimate, Evaluation, Event, ProblemPosed, RunEnded, RunStarted
+from runner.record.events import (
+    BudgetReached,
+    Estimate,
+    Evaluation,
+    Event,
+    ProblemPosed,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+)
 from runner.record.files import read_mapping
 from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
 from runner.record.replay import EVOLVED
+from runner.run.budget import BUDGETS, USAGE
 from runner.run.results import RunResult
+from runner.runtime.duration import parse_duration
 from runner.services.protocol import Backend
 from runner.tracking import sync
 
 
-def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ()) -> Declaration:
-    """The declaration of the run in `files`, ready to be continued.
+def reopen(
+    files: RunDirectory, journal: Journal, overrides: Sequence[str] = ()
+) -> tuple[Declaration, dict[str, Any]]:
+    """The declaration of the run in `files`, ready to be continued, and the budgets that differ from those declared.
 
     Raises:
         ConfigError: nothing was recorded.
@@ -41,7 +56,12 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
         raise ConfigError(f"{files.path} stopped before anything was recorded; start it again", key="resume")
     _same_config(files, started.config)
     typed = Overrides.of(overrides)
+    _check_budget(files, events, typed)
+    budgets = _budgets(events, typed)
     values = {**started.config, "run": {**started.config["run"], **_run_options(typed)}}
+    for key, value in budgets.items():
+        part, _, name = key.partition(".")
+        values[part] = {**values[part], name: value}
     declaration = restore(values, started.schemas, started.overrides, plugins=typed.plugins)
     if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
         warnings.warn(
@@ -55,10 +75,63 @@ def reopen(files: RunDirectory, journal: Journal, overrides: Sequence[str] = ())
             f"{files.path} comes from an earlier release, which measured results in another way; start it again, "
             "or go on from its best parameters with --fork"
         )
-    if _status(events) == "stopped":
+    if _status(events) == "stopped" and used_up(events) is None:
         # its session has ended: going on means another session
         declaration.config.session.on_expiry = "reopen"
-    return replace(declaration, directory=str(files.path))
+    return replace(declaration, directory=str(files.path)), budgets
+
+
+def used_up(events: Sequence[Event]) -> BudgetReached | None:
+    """The budget that ended a run, where that has not gone on since; None where none did."""
+    found, ended = None, False
+    for event in of(events, BudgetReached, RunEnded, RunResumed):
+        if isinstance(event, BudgetReached):
+            found = found or event
+        elif isinstance(event, RunEnded):
+            ended = True
+        elif ended:
+            found, ended = None, False
+    return found if ended else None
+
+
+def _budgets(events: Sequence[Event], typed: Overrides) -> dict[str, Any]:
+    """Key → value of the budgets that are not as declared: those typed now, else those typed for an earlier resume."""
+    budgets: dict[str, Any] = {}
+    for event in of(events, RunResumed):
+        budgets.update(event.budgets or {})
+    budgets.update({item.key: item.value for item in typed if item.key in BUDGETS})
+    return budgets
+
+
+def _check_budget(files: RunDirectory, events: Sequence[Event], typed: Overrides) -> None:
+    """Refuse to go on with a budget that is used up.
+
+    Raises:
+        ConfigError: none that is larger is typed.
+    """
+    fact = used_up(events)
+    for key in (item.key for item in typed if item.key in BUDGETS):
+        if fact is None or key != fact.key:
+            raise ConfigError(
+                "did not end this run, and what was declared cannot be changed; leave it out", key=key
+            )
+    if fact is None:
+        return
+    item = typed.last(fact.key)
+    if item is not None and (item.value is None or _seconds_or(item.value, fact.key) > fact.allowed):
+        return
+    raise ConfigError(
+        f"{fact.allowed:.15g} is used up; to go on, type more: "
+        f"python -m runner resume {files.path} {fact.key}={2 * fact.allowed:.15g}",
+        key=fact.key,
+    )
+
+
+def _seconds_or(value: Any, key: str) -> float:
+    """A budget as a number; what is none is refused where values are checked."""
+    if key == USAGE:
+        return parse_duration(value, key=key) or 0
+    return float(value) if isinstance(value, int | float) else math.inf
 
 
 def same_noise(files: RunDirectory, backend: Backend, identity: int) -> None:
@@ -81,6 +154,8 @@ def is_finished(files: RunDirectory, events: Sequence[Event], overrides: Sequenc
     come first, and cost nothing.
     """
     if not (files.session.is_file() and files.result.is_file()):
+        return False
+    if any(item.key in BUDGETS for item in Overrides.of(overrides)):
         return False
     status = _status(events)
     return status == "finished" or (status == "stopped" and _lacks_figures(files, events, overrides))
@@ -123,7 +198,9 @@ def complete(
             files.write_json(files.result, content)
             sync(files.path)
     if not done:
-        raise ConfigError(f"{files.path} is finished; there is nothing to resume", key="resume")
+        fact = used_up(events)
+        more = "" if fact is None else f"; a larger {fact.key} goes on: {fact.key}={2 * fact.allowed:.15g}"
+        raise ConfigError(f"{files.path} is finished; there is nothing to resume{more}", key="resume")
     return RunResult(**content, directory=files.path), done
 
 
@@ -136,6 +213,8 @@ def _status(events: Sequence[Event]) -> str | None:
 def _run_options(overrides: Overrides) -> dict[str, object]:
     options = {}
     for override in overrides.without_plugins():
+        if override.key in BUDGETS:
+            continue
         if override.part != "run":
             raise ConfigError("cannot be changed in a resumed run; start a new one", key=override.key)
         options[override.key.partition(".")[2]] = override.value
@@ -223,7 +302,7 @@ def _equal(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
         return {
             key: value
             for key, value in flatten(dict(values)).items()
-            if not key.startswith(("run.", "tracking."))
+            if not key.startswith(("run.", "tracking.")) and not (key in BUDGETS and value is None)
         }
 
     return relevant(one) == relevant(other)

@@ -563,6 +563,15 @@ class Machine:
         started = self.now if session.started_at is None else session.started_at
         return started + session.max_time - busy
 
+    def usage_ahead(self, session: SessionRecord) -> float:
+        """Return the seconds a session is charged for by the end of all that is submitted to it."""
+        waiting = sum(job.qpu_seconds for job in session.queue)
+        if session.dedicated:
+            busy = max(self.now, session.device.qpu_free_at) - self.now if session.state == ACTIVE else 0.0
+            return (session.usage(self.now) or 0.0) + busy + waiting
+        running = sum(job.qpu_seconds for job in session.device.running if job.session is session)
+        return session.spent + running + waiting
+
     def _tell(self, session: SessionRecord) -> None:
         event = SessionChanged(
             session=session.id,

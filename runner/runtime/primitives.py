@@ -96,8 +96,9 @@ class _Primitive:
             )
         self._options: Any = options if isinstance(options, Options) else self._options_class(values=options)
         self.workload = workload or self._service.next_name(self._kind)
-        self.admit: Callable[[float], None] | None = None
-        """Asked before a job is submitted, with the QPU seconds it will take; raises where it is not to be."""
+        self.admit: Callable[[float, int], None] | None = None
+        """Asked before a job is submitted, with the QPU seconds and executions it will take; raises where it is not
+        to be."""
 
     @property
     def options(self) -> Any:
@@ -133,7 +134,7 @@ class _Primitive:
             )
         qpu_seconds = self._qpu_seconds(work)
         if self.admit is not None:
-            self.admit(qpu_seconds)
+            self.admit(qpu_seconds, sum(part.executions for part in work))
         seed = options.simulator.seed_simulator
         if self._kind == "estimator" and options.seed_estimator is not None:
             seed = options.seed_estimator
@@ -213,6 +214,11 @@ class EstimatorV2(_Primitive):
     def seconds(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
         return self._qpu_seconds(self._work([self._prepare(pub, precision) for pub in _listed(pubs)]))
+
+    def executions(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> int:
+        """Return how often `run()` with the same arguments would execute circuits."""
+        work = self._work([self._prepare(pub, precision) for pub in _listed(pubs)])
+        return sum(part.executions for part in work)
 
     def _work(self, prepared: list[_Pub[EstimatorPlan]]) -> list[Work]:
         exact_shots = self._options.default_shots or self._service.cost.exact_shots
@@ -332,6 +338,11 @@ class SamplerV2(_Primitive):
     def seconds(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
         return self._qpu_seconds(self._work([self._prepare(pub, shots) for pub in _listed(pubs)]))
+
+    def executions(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> int:
+        """Return how often `run()` with the same arguments would execute circuits."""
+        work = self._work([self._prepare(pub, shots) for pub in _listed(pubs)])
+        return sum(part.executions for part in work)
 
     def _work(self, prepared: list[_Pub[SamplerPlan]]) -> list[Work]:
         return [Work(executions(pub.shots or 1, pub.shape, 1), pub.plan.duration) for pub in prepared]

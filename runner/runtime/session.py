@@ -154,6 +154,15 @@ class Session:
             timeline.catch_up()
             return timeline.machine.time_left(self._record)
 
+    def usage_ahead(self) -> float:
+        """Return the seconds that are charged for it when everything submitted so far is done."""
+        if self._record is None:
+            return 0.0
+        timeline = self._service.timeline
+        with timeline.lock:
+            timeline.catch_up()
+            return timeline.machine.usage_ahead(self._record)
+
     def cost(self) -> float:
         """Return the price of the usage so far, in USD."""
         return (self.usage() or 0.0) * self._service.price_per_second

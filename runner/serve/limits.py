@@ -84,7 +84,7 @@ class Limits:
             raise ApiError(400, f"The job has {told} {what}, more than {most}; serve with {key}=….")
 
 
-def require_finite(seconds: float) -> None:
+def require_finite(seconds: float, _executions: int) -> None:
     """Refuse a job whose QPU time is no length of time.
 
     Raises:

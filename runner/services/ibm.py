@@ -253,7 +253,7 @@ class IbmService:
         options: Mapping[str, object],
         workload: str,
         *,
-        admit: Callable[[float], None] | None = None,
+        admit: Callable[[float, int], None] | None = None,
     ) -> IbmPrimitive:
         """An `estimator` or `sampler` for jobs of a workload; `admit` cannot be asked, see `capabilities`."""
         assert admit is None
@@ -460,6 +460,9 @@ class IbmSession:
         """Seconds charged so far."""
         return (patiently(self._client.usage) or 0.0) + self._earlier_usage
 
+    def usage_ahead(self) -> None:
+        """Only the service knows what jobs will take."""
+
     def time_left(self) -> None:
         """Only the service knows what its jobs will take."""
 
@@ -498,6 +501,9 @@ class IbmPrimitive:
 
     def seconds(self, pubs: Iterable[PubLike], **arguments: object) -> None:
         """Only the service knows how long its jobs take."""
+
+    def executions(self, pubs: Iterable[PubLike], **arguments: object) -> None:
+        """Only the service knows in how many bases it measures."""
 
     def send(self, pubs: list[PubLike], arguments: Mapping[str, float], tags: list[str]) -> RuntimeJobV2:
         """Hand a job to the client; returns the client's job."""

@@ -200,6 +200,11 @@ class Primitive(Protocol):
         """QPU seconds that `run` with the same arguments takes; None where only the service knows."""
         ...
 
+    @property
+    def executions(self) -> Callable[..., int | None]:
+        """Executions of circuits that `run` with the same arguments takes; None where only the service knows."""
+        ...
+
 
 class Dated(Protocol):
     """When things happened to a job, in seconds on the session's clock."""
@@ -308,6 +313,10 @@ class OpenSession(Protocol):
         """Seconds left of it when everything submitted is done; None where only the service knows."""
         ...
 
+    def usage_ahead(self) -> float | None:
+        """Seconds charged for it when everything submitted is done; None where only the service knows."""
+        ...
+
     def close(self) -> None:
         """Take no more jobs."""
         ...
@@ -353,7 +362,7 @@ class Service(Protocol):
         options: Mapping[str, object],
         workload: str,
         *,
-        admit: Callable[[float], None] | None = None,
+        admit: Callable[[float, int], None] | None = None,
     ) -> Primitive:
         """An `estimator` or a `sampler` for jobs of a workload.
 
@@ -362,8 +371,8 @@ class Service(Protocol):
             mode: what `open` gave.
             options: in the client's names.
             workload: whose jobs these are.
-            admit: asked before each job with the QPU seconds it will take, if the service `knows_its_queue`; raises
-                where it is not to be submitted.
+            admit: asked before each job with the QPU seconds and the executions it will take, if the service
+                `knows_its_queue`; raises where it is not to be submitted.
         """
         ...
 

@@ -17,6 +17,7 @@ from runner.declare.config import Declaration, RunConfig
 from runner.display.words import clock, grouped
 from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
+from runner.run.budget import in_words
 from runner.run.preflight import Preparation
 from runner.run.signals import StopFlag
 from runner.runtime.plan import PLANS
@@ -67,6 +68,8 @@ class Forecast:
     """Nothing ends the run before its budget is used up."""
     breaks_first: str | None
     """The limit that does, and when; None where everything fits."""
+    ends_by: str | None = None
+    """The declared budget in shots or money that ends the run, in words; the numbers are those until then."""
     bounded: bool
     """The optimizer has a budget; without one the numbers are those of one made-up optimization."""
     costs: dict[str, float | None] = field(default_factory=dict)
@@ -118,7 +121,8 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         evaluations=round(total.evaluations),
         fits=breaks is None,
         breaks_first=breaks,
-        bounded=whole.bounded,
+        ends_by=whole.ends_by,
+        bounded=whole.bounded or whole.ends_by is not None,
         costs=_costs(config, whole.usage),
         limits=limits,
         usual=recorded(declared) or _usual(config, whole),
@@ -196,6 +200,7 @@ class _Rehearsal:
         with StopFlag() as stop:
             lab = preparation.lab(notes, stop, TrialLab if how == "tried" else make)
             self.stopped: str | None = None
+            self.ends_by: str | None = None
             sooner = config.experiment.usual(preparation.prepared)
             experiment = sooner if how == "usual" else config.experiment
             try:
@@ -213,6 +218,8 @@ class _Rehearsal:
                 raise RunnerError(
                     f"{config.experiment.name} cannot be forecast: {type(error).__name__}: {error}"
                 ) from error
+        if lab.spending.reached and not lab.session_over:
+            self.stopped, self.ends_by = None, in_words(lab.spending.reached[0])
         sessions = lab.describe_sessions()
         price = preparation.service.price_per_second
         rest = lab.skipped
@@ -323,6 +330,8 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         )
         for limit in found.limits
     ]
+    if found.ends_by is not None:
+        table_rows.append(("ends by its budget", found.ends_by))
     table_rows.append(("fits", "yes" if found.fits else f"no: {found.breaks_first}"))
     if found.usual is not None:
         table_rows += rows(found.usual)

@@ -31,6 +31,9 @@ from runner.whatif.usual import usual_evaluations
 REHEARSED = 400
 """Evaluations of an optimization that are rehearsed one by one; the rest takes what the second half of them took."""
 
+BUDGETED = 20_000
+"""Evaluations that are rehearsed one by one where a budget in shots or money may end the run."""
+
 ALL_REHEARSED = 2000
 """Evaluations of a run after which optimizations are rehearsed with SHORTEST only."""
 
@@ -335,6 +338,8 @@ class RehearsalLab(ForecastLab):
         more["energy"] = more.get("energy") or self.objective(stream, optimizer=optimizer)
         budget = self._budget(optimizer, more["energy"], more.get("start"))
         rehearsed = min(budget or REHEARSED, REHEARSED, max(self._left, SHORTEST))
+        if self.limited_by(stream, optimizer):  # where that ends it is looked for, not reckoned
+            rehearsed = budget = min(budget or BUDGETED, BUDGETED)
         notes.mark_at[stream.name] = tally.evaluations + rehearsed / 2
         notes.marks.pop(stream.name, None)
         found, evaluations = self._use_up(stream, optimizer, rehearsed, **more)
@@ -348,6 +353,11 @@ class RehearsalLab(ForecastLab):
                 skipped.end = skipped.qpu_seconds + skipped.jobs * self.config.session.latency
             self.skipped.add(skipped)
         return found
+
+    def limited_by(self, stream: JobStream, optimizer: OptimizerConfig) -> bool:
+        """Whether a budget in shots or money may end this minimization."""
+        self.spending.limit(stream.name, optimizer.max_shots)
+        return self.spending.limited
 
     def _budget(self, optimizer: OptimizerConfig, energy: Any, start: Any) -> int | None:
         """Evaluations that the optimizer may make, or usually makes; None where nobody knows."""

@@ -40,6 +40,8 @@ MODEL = ("overhead", "rep_delay")
 """Settings of the cost model; where none of them is changed, jobs take what they took."""
 
 NOT_RETIMED = {
+    "session.max_usage": "what a run does where its budget ends is not recorded",
+    "session.max_cost": "what a run does where its budget ends is not recorded",
     "session.clock": "re-timing is done on the virtual clock, whatever clock the run was on",
     "session.expired_jobs": "what lost jobs are called changes no number of a re-timed run",
 }
@@ -137,7 +139,8 @@ def _session(composer: Composer, started: RunStarted, overrides: Overrides) -> S
             )
     config = started.config
     if overrides:
-        config = {**config, "session": {**config["session"], "clock": "virtual"}}
+        unlimited = dict.fromkeys(("max_usage", "max_cost"))
+        config = {**config, "session": {**config["session"], **unlimited, "clock": "virtual"}}
     session = composer.revised("session", config, started.schemas, overrides)
     assert isinstance(session, SessionConfig)
     return session

@@ -1,0 +1,192 @@
+"""What a run may spend, in shots and in money, and what it has spent: a job begins only if it fits in.
+
+Shots are executions of circuits: shots × parameter sets × measurement bases of every job, so that a gradient counts
+what it takes. Money is the usage that is charged times the plan's price. What measuring the result takes is kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.display.words import grouped
+from runner.record.events import BudgetReached
+
+if TYPE_CHECKING:
+    from runner.declare.config import RunConfig
+
+BUDGETS = SHOTS, COST, USAGE = "optimizer.max_shots", "session.max_cost", "session.max_usage"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What measuring the result of a minimization takes: a job that chooses, and one that reports."""
+
+    seconds: float
+    """On the QPU, both."""
+    seconds_again: float
+    """Of another that reports."""
+    shots: int
+    """Executions of circuits, both."""
+    shots_again: int
+    """Of another that reports."""
+
+
+def in_all(kept: Iterable[Measuring], pause: float, *, several: bool) -> float:
+    """Seconds of the session's clock that measuring all of these takes.
+
+    Args:
+        kept: what measuring takes, of each workload.
+        pause: seconds that pass before a job begins.
+        several: the lowest of several results is measured once more.
+    """
+    kept = list(kept)
+    seconds = sum(one.seconds + 2 * pause for one in kept)
+    return seconds + (max(one.seconds_again for one in kept) + pause if several and kept else 0.0)
+
+
+class Spending:
+    """The budgets of a run and what its jobs have taken of them, by workload.
+
+    Args:
+        config: the declaration.
+        price: USD per second of usage.
+    """
+
+    def __init__(self, config: RunConfig, price: float) -> None:
+        self.reached: list[BudgetReached] = []
+        """Where the run was stopped, in order."""
+        self._price = price
+        self._declared = config.optimizer.max_shots
+        self._session = config.session
+        self._lock = threading.Lock()
+        self._shots: Counter[str] = Counter()
+        self._last: dict[str, tuple[int, float]] = {}
+        self._seconds = 0.0
+        self._apart: dict[str, int | None] = {}
+
+    @property
+    def limited(self) -> bool:
+        """Whether there is any budget."""
+        limits = (self._declared, self._session.max_usage, self._session.max_cost, *self._apart.values())
+        return any(limit is not None for limit in limits)
+
+    @property
+    def shots(self) -> int:
+        """Executions of all jobs."""
+        return sum(self._shots.values())
+
+    @property
+    def qpu_seconds(self) -> float:
+        """Seconds on the QPU of all jobs, those that have not begun included."""
+        return self._seconds
+
+    def apart(self, names: Iterable[str]) -> None:
+        """Give each of these workloads, which race, a budget of shots for itself."""
+        self._apart = dict.fromkeys(names, self._declared)
+
+    def limit(self, workload: str, shots: int | None) -> None:
+        """Say how many shots a workload may take that has a budget for itself; all others share the declared one."""
+        if workload in self._apart:
+            self._apart[workload] = shots
+
+    def add(self, workload: str, seconds: float, shots: int) -> None:
+        """Take note of a job that is submitted."""
+        with self._lock:
+            self._shots[workload] += shots
+            self._seconds += seconds
+            self._last[workload] = (shots, seconds)
+
+    def give_back(self, workload: str) -> None:
+        """The last job of a workload was lost with its session before it began."""
+        with self._lock:
+            shots, seconds = self._last.pop(workload, (0, 0.0))
+            self._shots[workload] -= shots
+            self._seconds -= seconds
+
+    def shots_exceeded(
+        self, workload: str, shots: int, kept: Mapping[str, Measuring]
+    ) -> BudgetReached | None:
+        """The fact that a job of so many executions would exceed the budget of shots; None where it does not.
+
+        Args:
+            workload: whose job it is.
+            shots: executions of it.
+            kept: workload → what measuring its result takes.
+        """
+        alone = workload in self._apart
+        limit = self._apart[workload] if alone else self._declared
+        if limit is None:
+            return None
+        names = [workload] if alone else [name for name in kept if name not in self._apart]
+        needed = sum(kept[name].shots for name in names if name in kept)
+        if alone and len(self._apart) > 1 and workload in kept:
+            needed += kept[workload].shots_again  # the lowest of several is measured once more
+        with self._lock:
+            spent = self._shots[workload] if alone else self.shots
+        if spent + shots + needed <= limit:
+            return None
+        return BudgetReached(
+            workload=workload, key=SHOTS, allowed=limit, spent=spent, needed=shots, measuring=needed
+        )
+
+    def usage_exceeded(
+        self, workload: str, spent: float, seconds: float, needed: float
+    ) -> BudgetReached | None:
+        """The fact that a job would exceed what may be charged; None where it does not.
+
+        Args:
+            workload: whose job it is.
+            spent: seconds charged by the time that it begins.
+            seconds: what it adds.
+            needed: what measuring the results so far takes.
+        """
+        session, total = self._session, spent + seconds + needed
+        if (usage := session.max_usage_seconds) is not None and total > usage:
+            return BudgetReached(
+                workload=workload, key=USAGE, allowed=usage, spent=spent, needed=seconds, measuring=needed
+            )
+        price = self._price
+        if session.max_cost is not None and total * price > session.max_cost:
+            return BudgetReached(
+                workload=workload, key=COST, allowed=session.max_cost, spent=spent * price,
+                needed=seconds * price, measuring=needed * price,
+            )  # fmt: skip
+        return None
+
+    def stop(self, fact: BudgetReached) -> str:
+        """Take note that the run stops for this, and say why."""
+        with self._lock:
+            self.reached.append(fact)
+        return in_words(fact)
+
+    @property
+    def larger(self) -> str | None:
+        """What to type to go on with twice the budget that was reached; None where none was, or a racer's own."""
+        if not self.reached:
+            return None
+        fact = self.reached[0]
+        declared = {
+            SHOTS: self._declared,
+            COST: self._session.max_cost,
+            USAGE: self._session.max_usage_seconds,
+        }
+        if declared[fact.key] != fact.allowed:
+            return None
+        return f"{fact.key}={2 * fact.allowed:.15g}"
+
+
+def in_words(fact: BudgetReached) -> str:
+    """`max_shots 10 000 000: 9 900 000 used, the next job takes 150 000 and measuring the result 200 000`."""
+
+    def told(value: float) -> str:
+        if fact.key == SHOTS:
+            return grouped(round(value))
+        return f"{value:.2f} USD" if fact.key == COST else f"{value:.1f} s"
+
+    words = f"{fact.key.partition('.')[2]} {told(fact.allowed)}: {told(fact.spent)} used, "
+    words += f"the next job would take {told(fact.needed)}"
+    return words + (f" and measuring the result {told(fact.measuring)}" if fact.measuring else "")
