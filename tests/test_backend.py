@@ -13,7 +13,7 @@ from runner.errors import ConfigError
 from runner.run.problem import fit
 from runner.runtime import EstimatorV2
 
-IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with the extra [ibm]")
+IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with qiskit-ibm-runtime")
 
 
 def expectation(*overrides: str, shots: int = 20_000) -> tuple[float, float]:

@@ -53,6 +53,7 @@ def test_every_command_in_the_documentation_can_be_typed(page: str, command: str
         line.verb not in LIKE_RUN
         or line.flags & {"help", "shell-completion", "version"}
         or page in OWN_PLUGIN
+        or any(word.startswith("plugins=") for word in words)  # tests/test_tutorial_tasks.py writes it first
     ):
         return
     if any(word.startswith("hydra/sweeper=") for word in words):

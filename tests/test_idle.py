@@ -24,7 +24,7 @@ from runner.run.resume import same_noise
 from runner.runtime import LocalRuntimeService, SamplerV2
 from tests.journals import told
 
-IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with the extra [ibm]")
+IBM = pytest.mark.skipif(not snapshots(), reason="device snapshots come with qiskit-ibm-runtime")
 DEVICE = (
     "backend=generic",
     "backend.num_qubits=3",

@@ -74,6 +74,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "experiment=dynamics": ("trotter", "time_evolution"),
     "experiment=sampling": ("sampler",),
     "experiment=estimation": ("estimate",),
+    "experiment.values": ("distances", "bond_lengths"),
     "session.max_time": ("time_limit", "max_session_time"),
     "session=job": ("job_mode", "no_session"),
     "session.price_per_second": ("price",),

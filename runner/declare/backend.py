@@ -200,7 +200,7 @@ class NoisyBackend(BackendConfig):
 @stands_for("device")
 @dataclass(kw_only=True)
 class DeviceBackend(BackendConfig):
-    """A snapshot of a real device: its coupling map, durations and noise (extra `[ibm]`)."""
+    """A snapshot of a real device: its coupling map, durations and noise."""
 
     device: str
     """Snapshot name, e.g. fake_torino."""
@@ -213,7 +213,7 @@ class DeviceBackend(BackendConfig):
             require_choice("backend.device", self.device, known)
         else:
             raise ConfigError(
-                "device snapshots come with qiskit-ibm-runtime; pip install 'session-runner[ibm]'",
+                "device snapshots come with qiskit-ibm-runtime; pip install 'qiskit-ibm-runtime<0.60'",
                 key="backend.device",
             )
 
@@ -300,7 +300,7 @@ def snapshots() -> list[str]:
 
 @dataclass(kw_only=True)
 class IbmBackend(BackendConfig):
-    """A real machine, through qiskit-ibm-runtime and the account that it finds by itself (extra `[ibm]`)."""
+    """A real machine, through qiskit-ibm-runtime and the account that it finds by itself."""
 
     resilience_level: int | None = None
     """Error mitigation of the Estimator, 0 to 2; null: the service's default."""

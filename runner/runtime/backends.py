@@ -245,7 +245,7 @@ def snapshot(name: str) -> BackendV2:
         from qiskit_ibm_runtime import fake_provider
     except ImportError:
         raise ConfigError(
-            f"{name!r} is a snapshot that comes with qiskit-ibm-runtime: pip install 'session-runner[ibm]'"
+            f"{name!r} is a snapshot that comes with qiskit-ibm-runtime: pip install 'qiskit-ibm-runtime<0.60'"
         ) from None
     wanted = "Fake" + "".join(part.capitalize() for part in name.removeprefix("fake_").split("_"))
     for candidate in dir(fake_provider):

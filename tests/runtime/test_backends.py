@@ -158,7 +158,7 @@ except Exception as error:
     printed = run_python(code)
 
     assert "ExecutionSpans([DoubleSliceSpan(<start='2026-01-01 00:00:00'" in printed
-    assert "comes with qiskit-ibm-runtime: pip install 'session-runner[ibm]'" in printed
+    assert "comes with qiskit-ibm-runtime: pip install 'qiskit-ibm-runtime<0.60'" in printed
 
 
 def test_the_library_imports_neither_hydra_nor_mlflow() -> None:
