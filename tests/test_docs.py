@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pkgutil
 import re
 import shlex
 from collections.abc import Iterator
@@ -138,6 +139,16 @@ def test_links_lead_somewhere(page: Path, generated: dict[str, str]) -> None:
     """Relative links name files that exist or are generated."""
     for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists() or target in generated, f"{target} in {page.name}"
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs" / "api").glob("*.md")), ids=lambda path: path.stem)
+def test_what_the_api_pages_name_is_there(page: Path) -> None:
+    """Every `::: name` is a module or something public of one, with a docstring."""
+    names = re.findall(r"^::: (\S+)$", page.read_text("utf-8"), flags=re.MULTILINE)
+
+    assert names
+    for name in names:
+        assert pkgutil.resolve_name(name).__doc__, name
 
 
 @pytest.mark.nightly

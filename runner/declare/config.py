@@ -177,13 +177,13 @@ LONGEST = 60
 
 
 def settings_of(part: Any, prefix: str = "") -> Iterator[tuple[str, object]]:
-    """Name and value of every setting of a part that has one, nested ones by `outer.inner`."""
+    """Name and value of every setting of a part that has one, as it is typed; nested ones by `outer.inner`."""
     for item in fields(part):
         value = getattr(part, item.name)
         if is_dataclass(value):
             yield from settings_of(value, f"{prefix}{item.name}.")
-        elif item.name != "name" and value is not None:
-            yield prefix + item.name, value
+        elif item.name != "name" and value not in (None, "", []):
+            yield prefix + item.name, str(value).lower() if isinstance(value, bool) else value
 
 
 @dataclass(frozen=True, kw_only=True)
