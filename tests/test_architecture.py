@@ -294,7 +294,7 @@ MAY_LACK_IT = {
     "runner/run/gradient.py": {"a", "angle", "angle.gradient(p)", "circuit.global_phase"},
     "runner/run/transpiler.py": {"backend"},
     "runner/services/ibm.py": {"job", "pub"},
-    "runner/runtime/backends.py": {"operation"},
+    "runner/runtime/backends.py": {"backend", "operation"},
     "runner/declare/files.py": {"error"},
     "runner/declare/foreign.py": {"operation"},
     "runner/declare/messages.py": {"error"},

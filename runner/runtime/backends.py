@@ -126,6 +126,37 @@ class LocalBackend(BackendV2):
         """Whether this is not modelled on a device."""
         return self.ideal
 
+    def properties(self, refresh: bool = False, datetime: object = None) -> Any:
+        """Return the calibration that comes with the device, which never changes; None of one without."""
+        del refresh
+        if datetime is not None:
+            raise ConfigError("a snapshot has the calibration of one day; leave datetime out", key="datetime")
+        return _told_by(self.wrapped, "properties")
+
+    @property
+    def has_branches(self) -> bool:
+        """Whether circuits may branch on measured bits."""
+        return "if_else" in self.target.operation_names
+
+    @property
+    def has_fractional_gates(self) -> bool:
+        """Whether rx and rzz of any angle are instructions of this device."""
+        return bool({"rx", "rzz"} & set(self.target.operation_names))
+
+    def fits(self, use_fractional_gates: bool) -> bool:
+        """Whether a program that uses fractional gates, or none, finds what it expects; simulators take all gates."""
+        return self.simulator or self.has_fractional_gates == use_fractional_gates
+
+    def says(self, name: str) -> object:
+        """Return an attribute of the backend, else an entry of its configuration, by which it can be looked for."""
+        if name in ("operational", "open_pulse"):
+            return name == "operational"  # it always works, and has no pulses
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            configuration = _told_by(self.wrapped, "configuration")
+            return None if configuration is None else configuration.to_dict().get(name)
+
     @property
     def engine(self) -> Engine:
         """What turns plans into numbers; made when first needed."""
@@ -211,6 +242,26 @@ class LocalBackend(BackendV2):
                 "generate_preset_pass_manager(backend=backend)"
             )
 
+    def __copy__(self) -> LocalBackend:
+        """The same device of the same service; options and what was compiled are its own."""
+        return self._again(copy.copy(self.wrapped))
+
+    def __deepcopy__(self, memo: dict[int, object]) -> LocalBackend:
+        """A device that can be changed by itself, of the same service: sessions, clock and bill have no copies."""
+        return self._again(copy.deepcopy(self.wrapped, memo))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpickled, (self._service, self.name, None if is_named(self.name) else self.wrapped)
+
+    def _again(self, wrapped: BackendV2) -> LocalBackend:
+        return LocalBackend(
+            self._service,
+            wrapped,
+            noise_model=None if self._noise_model is None else noise_of(wrapped),
+            engine_factory=self._engine_factory,
+            ideal=self.ideal,
+        )
+
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "wrapped":
             raise AttributeError(name)
@@ -218,6 +269,22 @@ class LocalBackend(BackendV2):
 
     def __repr__(self) -> str:
         return f"<LocalBackend('{self.name}')>"
+
+
+def _told_by(backend: BackendV2, question: str) -> Any:
+    """Return the `configuration` or `properties` that snapshots and Aer simulators have; None of others."""
+    asked = getattr(backend, question, None)
+    return None if asked is None else asked()
+
+
+def _unpickled(service: LocalRuntimeService, name: str, wrapped: BackendV2 | None) -> LocalBackend:
+    """The backend that was pickled: by its name, or attached to its service again."""
+    return service.backend(name) if wrapped is None else service.attach(wrapped)
+
+
+def is_named(name: str) -> bool:
+    """Whether a service knows this backend by its name alone."""
+    return name == "ideal" or name.startswith(("generic_", "fake_"))
 
 
 def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Qubit, int]) -> str | None:

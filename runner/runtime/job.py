@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 
 from runner.errors import (
     JobCancelledError,
@@ -23,8 +25,6 @@ from runner.runtime.options import check_tags
 from runner.runtime.results import from_plain, to_plain
 
 if TYPE_CHECKING:
-    from qiskit.primitives import PrimitiveResult
-
     from runner.runtime.backends import LocalBackend
     from runner.runtime.results import Numbers, Plain
     from runner.runtime.service import LocalRuntimeService
@@ -33,11 +33,13 @@ if TYPE_CHECKING:
 Description = tuple[list[Mapping[str, object]], list[list[float | None]]]
 """PUBs and work, as `JobSubmitted` has them."""
 
+Answer = TypeVar("Answer")
+
 STATUS = {machine.FAILED: "ERROR"}
 FINAL = ("DONE", "ERROR", "CANCELLED")
 
 
-class RuntimeJob:
+class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
     """What `run()` returns. Its result is simulated when somebody asks for it, and only if the job came to
     run.
 
@@ -62,6 +64,7 @@ class RuntimeJob:
         "_service",
         "_simulate",
         "after",
+        "asked",
         "backend_",
         "completion",
         "digest",
@@ -91,6 +94,7 @@ class RuntimeJob:
         self.seed = seed
         self.record: machine.Job
         self.settled = False
+        self.asked: Callable[[], dict[str, Any]] | None = None
         self.after: str | None = None
         self.completion: Told | None = None
         self._numbers: list[Numbers] | None = None
@@ -212,7 +216,7 @@ class RuntimeJob:
 
     def _too_late(self, timeout: float | None) -> RuntimeSessionError:
         return RuntimeSessionError(
-            f"job {self.job_id()} was not over after {timeout or 0:g} s; it is {self.status()}"
+            f"job {self.job_id()} was not over after {timeout or 0:g} s; it is {self._status()}"
         )
 
     def _why_not(self) -> RunnerError:
@@ -295,28 +299,34 @@ class RuntimeJob:
         return self.record.id
 
     def status(self) -> str:
-        """Return QUEUED, RUNNING, DONE, ERROR or CANCELLED."""
-        return self._service.timeline.act(lambda: STATUS.get(self.record.status, self.record.status))
+        """Return QUEUED, RUNNING, DONE, ERROR or CANCELLED; asked again and again, time passes (C4)."""
+        return self._look("status", self._status)
 
     def done(self) -> bool:
         """Whether it ran to its end."""
-        return self.status() == "DONE"
+        return self._look("done", lambda: self._status() == "DONE")
 
     def running(self) -> bool:
         """Whether it is being executed."""
-        return self.status() == "RUNNING"
+        return self._look("running", lambda: self._status() == "RUNNING")
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
-        return self.status() == "CANCELLED"
+        return self._look("cancelled", lambda: self._status() == "CANCELLED")
 
     def errored(self) -> bool:
         """Whether it failed."""
-        return self.status() == "ERROR"
+        return self._look("errored", lambda: self._status() == "ERROR")
 
     def in_final_state(self) -> bool:
         """Whether nothing can happen to it any more."""
-        return self.status() in FINAL
+        return self._look("final", lambda: self._status() in FINAL)
+
+    def _status(self) -> str:
+        return STATUS.get(self.record.status, self.record.status)
+
+    def _look(self, how: str, question: Callable[[], Answer]) -> Answer:
+        return self._service.look(self.record, how, question)
 
     def wait_for_final_state(self, timeout: float | None = None) -> None:
         """Wait until the job is over; `timeout` is in seconds of the session's clock."""
@@ -327,12 +337,12 @@ class RuntimeJob:
         """Cancel the job; one that is over refuses."""
         if not self._service.cancel_job(self.record):
             raise RuntimeSessionError(
-                f"Job cannot be cancelled: job {self.job_id()} is {self.status()} already."
+                f"Job cannot be cancelled: job {self.job_id()} is {self._status()} already."
             )
 
     def error_message(self) -> str | None:
         """Return why it failed or was cancelled; None if it did not."""
-        return self.record.reason
+        return self._look("error", lambda: self.record.reason)
 
     @property
     def tags(self) -> list[str]:
@@ -377,9 +387,35 @@ class RuntimeJob:
         """The service it lives in."""
         return self._service
 
-    def backend(self) -> LocalBackend:
-        """Return the backend it runs on."""
+    def backend(self, timeout: float | None = None) -> LocalBackend:
+        """Return the backend it runs on, which is known at once."""
+        del timeout
         return self.backend_
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What was asked: PUBs, options, version; empty where the service keeps nothing of its jobs."""
+        return {} if self.asked is None else self.asked()
+
+    def properties(self, refresh: bool = False) -> Any:
+        """Return the calibration of its device, which does not change; None of a simulator."""
+        del refresh
+        return self.backend_.properties()
+
+    @property
+    def instance(self) -> str | None:
+        """None: this service has one instance without a name."""
+        return None
+
+    @property
+    def private(self) -> bool:
+        """Whether its result is given once only: never."""
+        return False
+
+    @property
+    def image(self) -> str:
+        """Empty: no custom program runs here."""
+        return ""
 
     @property
     def creation_date(self) -> datetime:
@@ -391,14 +427,16 @@ class RuntimeJob:
         """What the cost model expects."""
         return {"quantum_seconds": self.record.qpu_seconds}
 
-    def usage(self) -> float:
-        """Return the QPU seconds it used."""
-        return self.record.qpu_used
+    def usage(self, partial: bool = False) -> float:
+        """Return the QPU seconds it used so far; a job that is not over used none that is charged yet."""
+        del partial
+        return self._look("usage", lambda: self.record.qpu_used)
 
     def metrics(self) -> dict[str, Any]:
         """Return its times and its usage, as the API does."""
         job = self.record
-        return self._service.timeline.act(
+        return self._look(
+            "metrics",
             lambda: {
                 "timestamps": {
                     "created": self._service.date(job.submitted),
@@ -411,7 +449,7 @@ class RuntimeJob:
                 },
                 "estimated_running_time_seconds": job.qpu_seconds,
                 "queue_seconds": None if job.started is None else job.started - job.submitted,
-            }
+            },
         )
 
     def logs(self) -> str:

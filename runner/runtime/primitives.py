@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
+from qiskit.primitives import BaseEstimatorV2, BaseSamplerV2
 from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
@@ -174,11 +175,18 @@ class _Primitive:
             seed=seed,
         )
 
+    def _remember(self, job: RuntimeJob, pubs: Callable[[], list[Any]]) -> RuntimeJob:
+        """Let a job tell what was asked, where jobs keep anything."""
+        if self._service.keep_results:
+            options = self._options.to_dict()
+            job.asked = lambda: {"pubs": pubs(), "options": options, "version": 2}
+        return job
+
     def _qpu_seconds(self, work: list[Work]) -> float:
         return self._service.cost.qpu_seconds(work, rep_delay=self._options.execution.rep_delay)
 
 
-class EstimatorV2(_Primitive):
+class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
     """Expectation values. `precision=0`, or options without default shots, gives exact ones (P2)."""
 
     _kind = "estimator"
@@ -191,7 +199,8 @@ class EstimatorV2(_Primitive):
             pubs: The PUBs.
             precision: The standard error aimed at, for PUBs that say none; 0 is exact.
         """
-        prepared = [self._prepare(pub, precision) for pub in _listed(pubs)]
+        listed = _listed(pubs)
+        prepared = [self._prepare(pub, precision) for pub in listed]
         work = self._work(prepared)
 
         def simulate(seed: int) -> list[Numbers]:
@@ -209,7 +218,8 @@ class EstimatorV2(_Primitive):
         def contain(_job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
             return estimator_result(numbers, asked)
 
-        return self._submit("estimator", prepared, work, simulate, contain, _digest("estimator", prepared))
+        job = self._submit("estimator", prepared, work, simulate, contain, _digest("estimator", prepared))
+        return self._remember(job, lambda: list(map(_estimator_pub, listed, prepared)))
 
     def seconds(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
@@ -299,7 +309,7 @@ class EstimatorV2(_Primitive):
         return _Pub(circuit, plan, array, shape, shots, float(own), by_basis)
 
 
-class SamplerV2(_Primitive):
+class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
     """Measured bits."""
 
     _kind = "sampler"
@@ -333,7 +343,10 @@ class SamplerV2(_Primitive):
             )
             return sampler_result(numbers, [pub.circuit for pub in prepared], spans)
 
-        return self._submit("sampler", prepared, work, simulate, contain, _digest("sampler", prepared))
+        job = self._submit("sampler", prepared, work, simulate, contain, _digest("sampler", prepared))
+        return self._remember(
+            job, lambda: [SamplerPub.coerce((pub.circuit, pub.values, pub.shots)) for pub in prepared]
+        )
 
     def seconds(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
@@ -370,6 +383,12 @@ class SamplerV2(_Primitive):
         return _Pub(circuit, plan, array, array.shape[:-1], int(own), 0.0)
 
 
+def _estimator_pub(asked: EstimatorPubLike, pub: _Pub[EstimatorPlan]) -> EstimatorPub:
+    """Return a PUB as it was submitted."""
+    observables = asked.observables if isinstance(asked, EstimatorPub) else asked[1]
+    return EstimatorPub.coerce((pub.circuit, observables, pub.values, pub.precision))
+
+
 def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBackend]:
     """Return the session (None in job mode) and the backend, with the client's rules and texts (S10)."""
     session = current_session()
@@ -383,7 +402,7 @@ def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBacke
             "A backend was passed in as the mode but a session context manager is open so this job will run "
             "inside this session/batch instead of in job mode."
         )
-        if session._backend is not backend:
+        if (session._backend.service, session._backend.name) != (backend.service, backend.name):
             raise ValueError(
                 "The backend passed in to the primitive is different from the session backend. "
                 "Please check which backend you intend to use or leave the mode parameter "

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from weakref import WeakValueDictionary
 
 from qiskit.providers import BackendV2
 
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 LEAST_BUSY = "fake_torino"
 
+Answer = TypeVar("Answer")
+
 EventSink = Callable[[Event], None]
 Recall = Callable[[str, int, str], "Sequence[Plain] | None"]
 
@@ -63,6 +67,9 @@ class LocalRuntimeService:
         engine_options: Keyword arguments of the engine.
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
     """
+
+    looks_take_time: ClassVar[bool] = True
+    """Whether time passes while a program asks the same again and again (C4)."""
 
     def __init__(
         self,
@@ -112,13 +119,33 @@ class LocalRuntimeService:
         self._counts: dict[str, int] = {}
         self._primitives: dict[str, int] = {}
         self._sessions_opened = 0
+        self._key = secrets.token_hex(16)
 
     # -- backends ---------------------------------------------------------------------------------------
 
-    def backend(self, name: str) -> LocalBackend:
+    def backend(
+        self,
+        name: str,
+        instance: str | None = None,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+    ) -> LocalBackend:
         """Return a backend by name: `ideal`, `generic_<qubits>[_line|_ring|_grid]`, a snapshot, or an
         attached one.
+
+        Raises:
+            ConfigError: there is none, or it has fractional gates though they are not to be used, or has none.
         """
+        _require_no(instance=instance, calibration_id=calibration_id)
+        found = self._named(name)
+        if use_fractional_gates is not None and not found.fits(use_fractional_gates):
+            has = "has" if found.has_fractional_gates else "has no"
+            raise ConfigError(
+                f"{name} {has} fractional gates; its gates cannot be changed, leave use_fractional_gates out"
+            )
+        return found
+
+    def _named(self, name: str) -> LocalBackend:
         if name not in self._backends:
             if name == "ideal":
                 self._backends[name] = self._bind(ideal(), None, ideal=True)
@@ -133,21 +160,79 @@ class LocalRuntimeService:
                 )
         return self._backends[name]
 
-    def backends(self, name: str | None = None, **_filters: object) -> list[LocalBackend]:
-        """Return the backends that were used or attached, with the default device first."""
+    def backends(
+        self,
+        name: str | None = None,
+        min_num_qubits: int | None = None,
+        instance: str | None = None,
+        dynamic_circuits: bool | None = None,
+        filters: Callable[[LocalBackend], bool] | None = None,
+        *,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+        **wanted: Any,
+    ) -> list[LocalBackend]:
+        """Return the backends that were used or attached, with the default device first.
+
+        Args:
+            name: The one with this name.
+            min_num_qubits: Those with so many qubits.
+            instance: There is one, without a name.
+            dynamic_circuits: Those that have branches, or those that have not.
+            filters: Those for which this is true.
+            use_fractional_gates: Devices that have gates of any angle, or those that have not.
+            calibration_id: Calibrations have no ids here.
+            wanted: What attributes or the configuration of a backend are to be, as `simulator=False`.
+        """
+        _require_no(instance=instance, calibration_id=calibration_id)
         if name is not None:
-            return [self.backend(name)]
-        return [self.least_busy(), *(one for one in self._backends.values() if one.name != LEAST_BUSY)]
+            found = [self.backend(name)]
+        else:
+            default = self.backend(LEAST_BUSY)
+            found = [default, *(one for one in self._backends.values() if one is not default)]
+        return [
+            one
+            for one in found
+            if (min_num_qubits is None or (one.num_qubits or 0) >= min_num_qubits)
+            and (dynamic_circuits is None or one.has_branches == dynamic_circuits)
+            and (use_fractional_gates is None or one.fits(use_fractional_gates))
+            and all(one.says(key) == value for key, value in wanted.items())
+            and (filters is None or filters(one))
+        ]
 
     def least_busy(
-        self, min_num_qubits: int | None = None, *, operational: bool = True, simulator: bool = False
+        self,
+        min_num_qubits: int | None = None,
+        instance: str | None = None,
+        filters: Callable[[LocalBackend], bool] | None = None,
+        use_fractional_gates: bool | None = None,
+        *,
+        simulator: bool = False,
+        **wanted: Any,
     ) -> LocalBackend:
-        """Return the device a program gets that does not care which: a 133-qubit snapshot, or a simulator."""
-        del operational  # all are
-        chosen = self.backend("ideal" if simulator else LEAST_BUSY)
-        if min_num_qubits is not None and (chosen.num_qubits or min_num_qubits) < min_num_qubits:
-            raise ConfigError(f"{chosen.name} has {chosen.num_qubits} qubits, fewer than {min_num_qubits}")
-        return chosen
+        """Return the device a program gets that does not care which: a 133-qubit snapshot, a simulator, or what else
+        fits of those that were used or attached (`backends`).
+
+        Raises:
+            ConfigError: nothing fits.
+        """
+        first = self.backend("ideal" if simulator else LEAST_BUSY)
+        fitting = self.backends(
+            None,
+            min_num_qubits,
+            instance,
+            filters=filters,
+            use_fractional_gates=use_fractional_gates,
+            simulator=simulator,
+            **wanted,
+        )
+        if not fitting:
+            if min_num_qubits is not None and (first.num_qubits or 0) < min_num_qubits:
+                why = f"{first.name} has {first.num_qubits} qubits, fewer than {min_num_qubits}"
+            else:
+                why = f"not even {first.name} is as asked for"
+            raise ConfigError(f"no backend fits: {why}; attach one, or ask for backend('generic_200_line')")
+        return first if first in fitting else fitting[0]
 
     def attach(self, backend: BackendV2) -> LocalBackend:
         """Return `backend` bound to this service; it may be anything with a target, such as
@@ -213,9 +298,14 @@ class LocalRuntimeService:
 
     def sessions(self, *, state: str | None = None) -> list[dict[str, Any]]:
         """Return the details of every session and batch, oldest first."""
-        records = self.session_records()
-        return self.timeline.act(
-            lambda: [self.details(record) for record in records if state is None or record.state == state]
+        return self.look(
+            self,
+            f"sessions {state}",
+            lambda: [
+                self.details(record)
+                for record in self.session_records()
+                if state is None or record.state == state
+            ],
         )
 
     def present_details(self, session: SessionRecord) -> dict[str, Any]:
@@ -348,33 +438,47 @@ class LocalRuntimeService:
         self,
         limit: int | None = 10,
         skip: int = 0,
-        *,
-        session_id: str | None = None,
-        job_tags: Iterable[str] | None = None,
-        status: str | None = None,
         backend_name: str | None = None,
-        program_id: str | None = None,
         pending: bool | None = None,
+        program_id: str | None = None,
+        instance: str | None = None,
+        job_tags: Iterable[str] | None = None,
+        session_id: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
         descending: bool = True,
+        *,
+        status: str | None = None,
     ) -> list[RuntimeJob]:
-        """Return jobs, newest first, `limit` of them (None: all): of a session, with all these tags, a
-        status, …
+        """Return jobs, newest first, `limit` of them (None: all): of a session, with all these tags, submitted
+        between two dates (local ones where they name no zone), with a status, …
         """
+        _require_no(instance=instance)
+        after, before = _utc(created_after), _utc(created_before)
 
         def search() -> list[Job]:
-            return self.machine.find_jobs(session_id=session_id, tags=job_tags)
+            return [
+                job
+                for job in self.machine.find_jobs(session_id=session_id, tags=job_tags)
+                if (status is None or STATUS.get(job.status, job.status) == status.upper())
+                and (backend_name is None or job.device.name == backend_name)
+                and (program_id is None or job.program == program_id)
+                and (pending is None or job.final != pending)
+                and (after is None or self.clock.date(job.submitted) >= after)
+                and (before is None or self.clock.date(job.submitted) <= before)
+            ]
 
-        found = [
-            job
-            for job in self.timeline.act(search)
-            if (status is None or STATUS.get(job.status, job.status) == status.upper())
-            and (backend_name is None or job.device.name == backend_name)
-            and (program_id is None or job.program == program_id)
-            and (pending is None or job.final != pending)
-        ]
+        asked = (limit, skip, backend_name, pending, program_id, job_tags, session_id, after, before, status)
+        found = self.look(self, f"jobs {asked}", search)
         if descending:
             found.reverse()
         return [job.payload for job in found[skip : None if limit is None else skip + limit]]
+
+    def look(self, what: object, how: str, question: Callable[[], Answer]) -> Answer:
+        """Answer a question about the present; one that repeats lets time pass where `looks_take_time` (C4)."""
+        if self.looks_take_time:
+            return self.timeline.look(what, how, question)
+        return self.timeline.act(question)
 
     # -- time and money ---------------------------------------------------------------------------------
 
@@ -422,10 +526,60 @@ class LocalRuntimeService:
                 "time": now,
             }
 
-        return self.timeline.act(add_up)
+        return self.look(self, "usage", add_up)
+
+    # -- copies -----------------------------------------------------------------------------------------
+
+    def __copy__(self) -> LocalRuntimeService:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, object]) -> LocalRuntimeService:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it stands for itself in this process, in another for a service like it with a seed of its own."""
+        _SERVICES[self._key] = self
+        like_it = {
+            "plan": self.plan,
+            "cost": self.cost,
+            "queue_delay": self.queue_delay,
+            "prices": {self.plan.name: self.price_per_second},
+            "engine_options": self._engine_options,
+        }
+        return _unpickled, (self._key, type(self), None if self.timeline.told else like_it)
 
     def __repr__(self) -> str:
         return f"<LocalRuntimeService(plan='{self.plan.name}')>"
+
+
+_SERVICES: WeakValueDictionary[str, LocalRuntimeService] = WeakValueDictionary()
+"""The services of this process that were pickled or unpickled."""
+
+
+def _unpickled(
+    key: str, kind: type[LocalRuntimeService], like_it: Mapping[str, Any] | None
+) -> LocalRuntimeService:
+    if (service := _SERVICES.get(key)) is not None:
+        return service
+    if like_it is None:
+        raise RuntimeSessionError(
+            "a service whose jobs are recorded stays in its process; make a LocalRuntimeService in this one"
+        )
+    _SERVICES[key] = service = kind(**like_it)
+    service._key = key
+    return service
+
+
+def _require_no(**names: str | None) -> None:
+    """Refuse what this service has none of."""
+    for name, value in names.items():
+        if value is not None:
+            raise ConfigError(f"there is no {name} {value!r} here; leave {name} out", key=name)
+
+
+def _utc(date: datetime | None) -> datetime | None:
+    """A date in UTC; one without a zone is of this machine's, as in the client."""
+    return None if date is None else date.astimezone(UTC)
 
 
 def bind(backend: BackendV2) -> LocalBackend:

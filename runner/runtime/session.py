@@ -55,14 +55,27 @@ class Session:
             self._record = self._service.open_session(self._backend, self.mode, seconds)
 
     @classmethod
-    def from_id(cls, session_id: str, service: LocalRuntimeService) -> Self:
-        """Return the session with this id; one that is closed takes no jobs."""
+    def from_id(
+        cls,
+        session_id: str,
+        service: LocalRuntimeService,
+        use_fractional_gates: bool | None = None,
+        calibration_id: str | None = None,
+    ) -> Self:
+        """Return the session with this id; one that is closed takes no jobs.
+
+        Raises:
+            ConfigError: there is none, it is of the other mode, or its backend is not as asked for (`service.backend`).
+        """
         record = service.find_session(session_id)
         if record.mode != cls.mode:
             raise ConfigError(
                 f"Input ID {session_id} has execution mode {record.mode} instead of {cls.mode}."
             )
-        session = cls(service.backend(record.device.name), create_new=False)
+        backend = service.backend(
+            record.device.name, use_fractional_gates=use_fractional_gates, calibration_id=calibration_id
+        )
+        session = cls(backend, create_new=False)
         session._record = record
         session._active = record.state != CLOSED
         return session
@@ -116,17 +129,17 @@ class Session:
     @property
     def accepting(self) -> bool:
         """Whether it takes jobs now."""
-        return self._active and bool(self._look(lambda record: record.accepting))
+        return self._active and bool(self._look(lambda record: record.accepting, "accepting"))
 
     @property
     def closed(self) -> bool:
         """Whether it has ended."""
-        return bool(self._look(lambda record: record.state == CLOSED))
+        return bool(self._look(lambda record: record.state == CLOSED, "closed"))
 
     @property
     def reason(self) -> str | None:
         """Why it is in the state it is in, in words; of a closed session: why it was closed."""
-        return self._look(lambda record: record.reason)
+        return self._look(lambda record: record.reason, "reason")
 
     def backend(self) -> str:
         """Return the backend's name."""
@@ -137,13 +150,13 @@ class Session:
         """Return `Pending`, `In progress, accepting new jobs`, `In progress, not accepting new jobs` or
         `Closed`.
         """
-        return self._look(lambda record: status_text(record.state, record.accepting))
+        return self._look(lambda record: status_text(record.state, record.accepting), "status")
 
     def usage(self) -> float | None:
         """Return the seconds charged so far: active time of a session, QPU time of a batch; None before it
         started.
         """
-        return self._look(lambda record: record.usage(self._service.machine.now))
+        return self._look(lambda record: record.usage(self._service.machine.now), "usage")
 
     def time_left(self) -> float | None:
         """Return the seconds that are left of it when everything submitted so far is done."""
@@ -171,12 +184,12 @@ class Session:
         """Return the fifteen facts the service knows about it; dates are ISO-8601 UTC on the session's
         clock.
         """
-        return self._look(self._service.details)
+        return self._look(self._service.details, "details")
 
-    def _look(self, question: Callable[[SessionRecord], Answer]) -> Answer | None:
+    def _look(self, question: Callable[[SessionRecord], Answer], how: str) -> Answer | None:
         if (record := self._record) is None:
             return None
-        return self._service.timeline.act(lambda: question(record))
+        return self._service.look(record, how, lambda: question(record))
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what it is, how it stands and what it has cost so far."""

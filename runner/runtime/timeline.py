@@ -97,6 +97,14 @@ class _Seen(threading.local):
     job: Job | None = None
     """The job whose end this thread has waited for last."""
 
+    def __init__(self) -> None:
+        self.looks: set[tuple[int, str]] = set()
+        """What this thread has looked at in this round of its loop."""
+        self.rounds = 0
+        """Its rounds since something happened."""
+        self.changes = 0
+        """What had happened then."""
+
 
 class Timeline:
     """The machine behind its lock.
@@ -128,6 +136,7 @@ class Timeline:
         self._emitting = threading.RLock()
         self._inside = False
         self._seen = _Seen()
+        self._changes = 0
 
     # -- what a thread does follows from what it saw ------------------------------------------------------
 
@@ -144,8 +153,14 @@ class Timeline:
 
     # -- facts ------------------------------------------------------------------------------------------
 
+    @property
+    def told(self) -> bool:
+        """Whether somebody is told the facts."""
+        return self._on_event is not None
+
     def observe(self, event: type[Event], what: Any) -> None:
         """Take a fact from the machine."""
+        self._changes += 1
         if event is JobCompleted and what.waiters:
             for waiter in what.waiters:
                 waiter.wake = self._wake(what)
@@ -201,8 +216,53 @@ class Timeline:
         self.deliver()
         return answer
 
+    def look(self, what: object, how: str, question: Callable[[], Answer]) -> Answer:
+        """Answer a question about the present; asked again with nothing happening, first let time pass (C4).
+
+        Programs that poll sleep in between, really, where a virtual clock knows nothing of it. The first repetition
+        takes a second and each further one twice as long, but never longer than until something happens by itself;
+        a loop that looks at several things sees them all at one instant.
+
+        Args:
+            what: Whom the question is about.
+            how: What is asked.
+            question: Gives the answer.
+        """
+        with self.lock:
+            self.catch_up()
+            self._let_rounds_take_time((id(what), how))
+            answer = question()
+        self.deliver()
+        return answer
+
+    def _let_rounds_take_time(self, look: tuple[int, str]) -> None:
+        seen = self._seen
+        if seen.changes != self._changes:
+            seen.changes, seen.rounds = self._changes, 0
+            seen.looks.clear()
+        # A round begins with what was looked at in this one already, so that all its looks see the same instant.
+        if look in seen.looks:
+            seen.looks.clear()
+            seen.rounds += 1
+            self._pause(2.0 ** (seen.rounds - 1))
+            if seen.changes != self._changes:
+                seen.changes, seen.rounds = self._changes, 0
+        seen.looks.add(look)
+
+    def _pause(self, seconds: float) -> None:
+        """Let time pass as for one who sleeps, not beyond the next instant at which something happens by itself."""
+        instant = self.machine.next_time()
+        if instant is None or isinstance(self.clock, WallClock) or self._inside:
+            return
+        waiter = self._enter(None, min(instant, self.machine.now + seconds))
+        try:
+            self._wait_virtually(waiter, None)
+        finally:
+            self._leave(waiter)
+
     def stir(self) -> None:
         """After something was done under the lock: let those who wait look again."""
+        self._changes += 1
         if not self._waiters:
             return
         if not self.clock.virtual:
@@ -251,6 +311,7 @@ class Timeline:
         """Let `seconds` pass on this clock."""
         with self.lock:
             self.catch_up()
+            self._changes += 1
             waiter = self._enter(None, self.machine.now + seconds)
             try:
                 if isinstance(self.clock, WallClock):

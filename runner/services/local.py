@@ -17,6 +17,7 @@ class LocalService(LocalRuntimeService):
     """The local service of a run."""
 
     capabilities: ClassVar[Capabilities] = LOCAL
+    looks_take_time: ClassVar[bool] = False  # a run looks to write down what it sees
 
     def open(self, backend: LocalBackend, mode: str, max_time: int | str | None = None) -> Any:
         """Open a `session` or a `batch`; in `job` mode the backend itself is what jobs are submitted to."""

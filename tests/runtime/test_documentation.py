@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 RULES = [
-    *(f"C{number}" for number in range(1, 4)),
+    *(f"C{number}" for number in range(1, 5)),
     *(f"T{number}" for number in range(1, 4)),
     *(f"S{number}" for number in range(1, 23)),
     *(f"P{number}" for number in range(1, 5)),

@@ -1,0 +1,179 @@
+"""What other people's code expects of primitives, jobs, backends and services, written as they would."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from qiskit import QuantumCircuit
+from qiskit.primitives import BaseEstimatorV2, BasePrimitiveJob, BaseSamplerV2
+from qiskit.providers import BackendV2
+from qiskit_aer import AerSimulator
+
+from runner.errors import ConfigError, RuntimeSessionError
+from runner.runtime import EstimatorV2, LocalBackend, LocalRuntimeService, RuntimeJob, SamplerV2, Session
+from tests.runtime.fakes import PUB, FakeEngine
+
+
+@pytest.fixture
+def service() -> LocalRuntimeService:
+    """Nothing is simulated."""
+    return LocalRuntimeService(seed=7, engine_factory=FakeEngine)
+
+
+def test_primitives_and_jobs_are_what_qiskits_interfaces_say(service: LocalRuntimeService) -> None:
+    """`isinstance` against the base classes, as qiskit-algorithms and PennyLane ask."""
+    backend = service.backend("ideal")
+    estimator, sampler = EstimatorV2(backend), SamplerV2(backend)
+
+    assert isinstance(estimator, BaseEstimatorV2)
+    assert isinstance(sampler, BaseSamplerV2)
+    assert isinstance(estimator.run([PUB]), BasePrimitiveJob)
+    assert isinstance(backend, BackendV2)
+
+
+COPIES = {
+    "copy": copy.copy,
+    "deepcopy": copy.deepcopy,
+    "pickle": lambda backend: pickle.loads(pickle.dumps(backend)),
+}
+
+
+@pytest.mark.parametrize("way", COPIES)
+@pytest.mark.parametrize("name", ["ideal", "generic_2", "aer"])
+def test_backends_are_copied_with_their_service(name: str, way: str, service: LocalRuntimeService) -> None:
+    """A copy's jobs stand in the same session and on the same bill."""
+    backend = service.attach(AerSimulator()) if name == "aer" else service.backend(name)
+    twin = COPIES[way](backend)
+    with Session(backend) as session:
+        job = EstimatorV2(twin).run([(QuantumCircuit(1), "Z")])
+        job.result()
+
+    assert isinstance(twin, LocalBackend)
+    assert (twin.service, twin.name, twin.num_qubits) == (service, backend.name, backend.num_qubits)
+    assert job.session_id == session.session_id
+    assert service.usage()["jobs"] == 1
+
+
+def test_a_deep_copy_is_changed_by_itself(service: LocalRuntimeService) -> None:
+    """A target that is taken from is another one."""
+    backend = service.backend("generic_2")
+    twin = copy.deepcopy(backend)
+    del twin.target._gate_map["cx"]
+
+    assert "cx" in backend.target.operation_names
+    assert "cx" not in twin.target.operation_names
+
+
+def test_a_pickled_backend_finds_a_service_elsewhere(tmp_path: Path) -> None:
+    """In another process it is the same device, of a service with the same plan; what is recorded stays here."""
+    quiet, recording = LocalRuntimeService(plan="flex"), LocalRuntimeService(on_event=lambda _: None)
+    (tmp_path / "quiet").write_bytes(pickle.dumps(quiet.backend("generic_2")))
+    (tmp_path / "recording").write_bytes(pickle.dumps(recording.backend("generic_2")))
+    script = (
+        "import pickle, sys\n"
+        "backend = pickle.load(open('quiet', 'rb'))\n"
+        "print(backend.name, backend.service.plan.name)\n"
+        "pickle.load(open('recording', 'rb'))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True)
+
+    assert run.stdout == "generic_2 flex\n"
+    assert "a service whose jobs are recorded stays in its process" in run.stderr
+
+
+def test_jobs_tell_what_was_asked(service: LocalRuntimeService) -> None:
+    """PUBs, options and the rest of what `RuntimeJobV2` has."""
+    circuit, _, values = PUB
+    job = EstimatorV2(service.backend("ideal"), options={"default_precision": 0.1}).run(
+        [(circuit, "Z", values)]
+    )
+    (pub,) = job.inputs["pubs"]
+
+    assert pub.circuit is circuit
+    assert pub.observables.tolist() == {"Z": 1.0}
+    assert pub.parameter_values.as_array().tolist() == values
+    assert pub.precision == 0.1
+    assert job.inputs["options"]["default_precision"] == 0.1
+    assert (job.properties(), job.instance, job.private, job.image, job.usage(partial=True)) == (
+        None, None, False, "", 0.0,
+    )  # fmt: skip
+    sampled = SamplerV2(service.backend("ideal")).run([QuantumCircuit(1, 1)], shots=7)
+    assert [pub.shots for pub in sampled.inputs["pubs"]] == [7]
+
+
+def test_signatures_are_the_clients() -> None:
+    """Every parameter of the client's methods has its name and, where it may be given by place, its place here."""
+    client = pytest.importorskip("qiskit_ibm_runtime")
+    pairs = [
+        (client.QiskitRuntimeService.jobs, LocalRuntimeService.jobs),
+        (client.QiskitRuntimeService.backend, LocalRuntimeService.backend),
+        (client.QiskitRuntimeService.backends, LocalRuntimeService.backends),
+        (client.QiskitRuntimeService.least_busy, LocalRuntimeService.least_busy),
+        (client.QiskitRuntimeService.job, LocalRuntimeService.job),
+        (client.Session.from_id, Session.from_id),
+        (client.RuntimeJobV2.backend, RuntimeJob.backend),
+        (client.RuntimeJobV2.properties, RuntimeJob.properties),
+        (client.RuntimeJobV2.usage, RuntimeJob.usage),
+    ]
+    mocks = {"include_mocks"}  # dry runs, which this service has none of
+    for theirs, ours in pairs:
+        wanted = [name for name in inspect.signature(theirs).parameters if name not in mocks | {"kwargs"}]
+        found = list(inspect.signature(ours).parameters)
+        by_place = [name for name, parameter in inspect.signature(theirs).parameters.items()
+                    if parameter.kind is parameter.POSITIONAL_OR_KEYWORD and name not in mocks]  # fmt: skip
+
+        assert set(wanted) <= set(found), ours
+        assert found[: len(by_place)] == by_place, ours
+
+
+def test_jobs_are_found_by_date(service: LocalRuntimeService) -> None:
+    """The clock begins with 2026; the second job is submitted a day later."""
+    estimator = EstimatorV2(service.backend("ideal"))
+    first = estimator.run([PUB])
+    service.sleep(86400)
+    second = estimator.run([PUB])
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+    assert service.jobs(created_after=noon) == [second]
+    assert service.jobs(created_before=noon) == [first]
+    assert service.jobs(created_after=noon - timedelta(days=1), created_before=noon - timedelta(days=1)) == []
+    with pytest.raises(ConfigError, match="there is no instance 'crn:x' here"):
+        service.jobs(instance="crn:x")
+
+
+def test_backends_are_chosen(service: LocalRuntimeService) -> None:
+    """By qubits, filters, attributes and fractional gates; what nothing fits is refused."""
+    pytest.importorskip("qiskit_ibm_runtime")
+    small, ideal = service.backend("generic_3"), service.backend("ideal")
+
+    assert service.backends(min_num_qubits=500) == [ideal]
+    assert service.backends(filters=lambda backend: backend.num_qubits < 10) == [small]
+    assert service.backends(simulator=True) == [ideal]
+    assert service.least_busy(filters=lambda backend: backend.name == "generic_3") is small
+    assert service.least_busy(operational=True, simulator=False).name == "fake_torino"
+    assert service.backend("generic_3", use_fractional_gates=False) is small
+    assert service.backend("ideal", use_fractional_gates=True) is ideal
+    with pytest.raises(ConfigError, match="generic_3 has no fractional gates"):
+        service.backend("generic_3", use_fractional_gates=True)
+    with pytest.raises(ConfigError, match="not even fake_torino is as asked for"):
+        service.least_busy(filters=lambda _: False)
+    with pytest.raises(ConfigError, match="there is no calibration_id 'x' here"):
+        service.backend("ideal", calibration_id="x")
+    session = Session(small)
+    with pytest.raises(ConfigError, match="generic_3 has no fractional gates"):
+        Session.from_id(str(session.session_id), service, use_fractional_gates=True)
+
+
+def test_a_timeout_is_told_as_one(service: LocalRuntimeService) -> None:
+    """`result(timeout=…)` counts on the session's clock."""
+    job = EstimatorV2(service.backend("ideal")).run([PUB])
+
+    with pytest.raises(RuntimeSessionError, match="was not over after 1 s"):
+        job.result(timeout=1)
