@@ -45,6 +45,7 @@ NEEDS = {
         f"optimizer={name}": {"estimator": "exact", "experiment": "vqe"}
         for name in ("dogleg", "newton_cg", "trust_exact", "trust_krylov", "trust_ncg")
     },
+    "hamiltonian=beh2": {"backend": "ideal"},
     "hamiltonian=file": {"hamiltonian.path": "terms.json"},
     "hamiltonian=pauli": {"hamiltonian.terms": "[[ZZ,1.0],[XX,0.5]]"},
 }

@@ -234,7 +234,7 @@ def test_random_jobs_get_an_error_in_the_right_shape(wire: Wire, body: dict[str,
     assert_error(status, answer, status)
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged_circuits_get_an_error_in_the_right_shape(wire: Wire, data: st.DataObject) -> None:
     """A circuit with bytes changed before packing: refused, or still a circuit."""

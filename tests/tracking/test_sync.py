@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from runner.record import faults
 from runner.record.journal import Journal
 from runner.record.redaction import protect
 from runner.tracking import TrackingConfig, reconcile, sync
-from runner.tracking.store import BATCH, StoreError
+from runner.tracking.store import StoreError
 from runner.tracking.sync import RunSync, recorded_config
 from tests.journals import told
 from tests.tracking import made
@@ -285,10 +286,11 @@ def test_long_traces_go_in_batches(tracked, tmp_path, request):
 
 
 def test_a_long_run_goes_in_pieces_that_are_broken_off(
-    tracked: Tracked, tmp_path: Path, request: pytest.FixtureRequest
+    tracked: Tracked, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Wherever a request fails, what follows goes on from there: every value once, and few of them held."""
-    directory = made.whole(tmp_path / request.node.name, *tracked.place, evaluations=700)
+    monkeypatch.setattr(sys.modules[RunSync.__module__], "BATCH", 100)
+    directory = made.whole(tmp_path / request.node.name, *tracked.place, evaluations=70)
     upload = RunSync(directory, tracked.config)
     broken = 0
     for _ in range(40):
@@ -299,7 +301,7 @@ def test_a_long_run_goes_in_pieces_that_are_broken_off(
             upload.failed(error)
             broken += 1
             assert (
-                len(upload._waiting) < BATCH + 700
+                len(upload._waiting) < 100 + 70
             )  # one event, the result, tells the error of each evaluation
         else:
             break
@@ -308,9 +310,9 @@ def test_a_long_run_goes_in_pieces_that_are_broken_off(
     (run,) = tracked.of(directory)
 
     assert broken > 3
-    assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(700)]
-    assert tracked.history(run, "session/clock_seconds") == [(k, 3.0 * k + 2.5) for k in range(700)]
-    assert len(tracked.history(run, "evaluation/error")) == 700
+    assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(70)]
+    assert tracked.history(run, "session/clock_seconds") == [(k, 3.0 * k + 2.5) for k in range(70)]
+    assert len(tracked.history(run, "evaluation/error")) == 70
 
 
 def test_a_run_that_is_deleted_while_it_goes_up_is_brought_in_whole(
