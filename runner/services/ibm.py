@@ -160,6 +160,8 @@ class IbmService:
         self.resumed = False
         self.identity = IDENTITY
         self._announced = False
+        self._timed = False
+        """Times of jobs without a session count from the first one's creation, on the service's clock."""
         self.started = datetime.now(UTC)
         self._zero = self.started
         self._latest = 0.0
@@ -211,9 +213,13 @@ class IbmService:
         """Count times from the opening of the run's first session, on the service's clock."""
         dates = [fact["timestamp"] for fact in (details or {}).get("timestamps") or ()]
         if details is not None and dates and not self.resumed and not self._told:
-            self.started, self._zero = datetime.fromisoformat(dates[0]), datetime.now(UTC)
-            self.announce(details["backend_name"])
+            self._count_from(datetime.fromisoformat(dates[0]), details["backend_name"])
         self.tell_session(details)
+
+    def _count_from(self, date: datetime, backend: str) -> None:
+        """Count times from a date on the service's clock, which is now, whatever this computer's clock says."""
+        self.started, self._zero = date, datetime.now(UTC)
+        self.announce(backend)
 
     # -- what the lab uses ------------------------------------------------------------------------------
 
@@ -290,7 +296,15 @@ class IbmService:
             job.found(fact, self._completed.get((workload, index)))
         else:
             tags = [workload, f"{self.token}-{index}"]
-            job.submitted(self._lost(workload, tags) or primitive.send(pubs, arguments, tags), tags)
+            client_job = self._lost(workload, tags) or primitive.send(pubs, arguments, tags)
+            with self._lock:
+                if primitive.session is None and not (self.resumed or self._timed):
+                    self._timed = True
+                    date: datetime | None = patiently(lambda: client_job.creation_date)
+                    if date is not None:
+                        self._count_from(date, client_job.backend().name)
+                        job.times.submitted = 0.0
+            job.submitted(client_job, tags)
         with self._lock:
             self._counts[workload] = index + 1
             self._jobs.append(job)

@@ -6,12 +6,15 @@ import json
 import math
 import shutil
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("qiskit_ibm_runtime")
+
+from qiskit_ibm_runtime import QiskitRuntimeService
 
 from runner.declare.composer import compose
 from runner.errors import ConfigError, ResumeError
@@ -196,7 +199,7 @@ def test_a_session_that_runs_out_stops_the_run_and_another_one_continues_it(
 
 
 def test_job_mode_has_jobs_but_no_session(served: Any, tmp_path: Path) -> None:
-    """`session=job`: every job by itself; what is charged is their sum."""
+    """`session=job`: every job by itself; what is charged is their sum, and times count on the service's clock."""
     words = ("session=job", "optimizer.max_evaluations=4")
     result = run(compose(*WORDS, *MACHINE, *words), directory=str(tmp_path / "run"))
     completed = events(tmp_path / "run", "job.completed")
@@ -204,6 +207,16 @@ def test_job_mode_has_jobs_but_no_session(served: Any, tmp_path: Path) -> None:
     assert result.session_ids == []
     assert all(event.session is None for event in completed)
     assert result.usage_seconds == pytest.approx(sum(event.qpu_seconds for event in completed))
+
+    service = QiskitRuntimeService()
+    dates = [service.job(event.job).metrics()["timestamps"] for event in completed]
+    first, last = (
+        datetime.fromisoformat(dates[place][name]) for place, name in ((0, "created"), (-1, "finished"))
+    )
+    assert events(tmp_path / "run", "job.submitted")[0].time == 0
+    assert columns(tmp_path / "run")[0].retimed.duration == pytest.approx(
+        (last - first).total_seconds(), abs=0.01
+    )
 
 
 def test_workloads_run_side_by_side(served: Any, tmp_path: Path) -> None:
