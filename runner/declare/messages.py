@@ -254,7 +254,7 @@ def _check_nodes(path: Path, text: str) -> None:
                 if key.value in seen:
                     raise ConfigError(f"key {key.value!r} stands twice; keep one", key=line)
                 seen.add(key.value)
-                check_key(str(key.value))
+                _check_key_in(line, str(key.value))
                 if not isinstance(value, yaml.MappingNode):
                     foreign_keys(line, f"{where_in}{key.value}")
                 if key.tag == MERGE and isinstance(value, yaml.ScalarNode):
@@ -270,6 +270,14 @@ def _check_nodes(path: Path, text: str) -> None:
     root = yaml.compose(text, Loader=plain_loader())
     if root is not None:
         size(root)
+
+
+def _check_key_in(line: str, key: str) -> None:
+    """Refuse what `check_key` does, with file and line of it: the file may be one that nobody chose."""
+    try:
+        check_key(key)
+    except ConfigError as error:
+        raise ConfigError(str(error), key=line) from error
 
 
 def _check_scalar(node: ScalarNode, where: str) -> None:
@@ -488,6 +496,8 @@ def _unknown(key: str, error: Exception) -> str:
     same = [item for item in known if plain(item) == plain(name)]
     if same:
         return f"unknown key; did you mean {same[0]!r}?"
+    if match := re.match(r"hydra\.(launcher|sweeper)\.", key):
+        return f"the {match[1]} that is chosen has no such key; choose another with hydra/{match[1]}=NAME"
     typed = key_meant(key)
     if (
         typed
