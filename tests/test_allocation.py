@@ -11,8 +11,10 @@ import pytest
 
 from runner import compose, resume, run
 from runner.errors import ConfigError
-from runner.record.events import JobCompleted, JobSubmitted
+from runner.record.events import Event, JobCompleted, JobSubmitted
 from runner.run.allocation import FEWEST, ShotAllocation
+from runner.run.progress import AllottedShots
+from tests.journals import job
 from tests.test_run import cut, deterministic, events
 
 QUIET = ("tracking=off", "run.figures=false")
@@ -100,16 +102,16 @@ def test_a_resumed_run_has_the_same_shots_of_every_basis(workdir: Path, target: 
     assert (again.energy, again.parameters) == (whole.energy, whole.parameters)
     submitted: list[JobSubmitted] = events(whole, "job.submitted")
     completed: list[JobCompleted] = events(whole, "job.completed")
-    shots = [job.pubs[0]["shots_per_basis"] for job in submitted]
+    shots = [one.pubs[0]["shots_per_basis"] for one in submitted]
     assert shots[0] != shots[1]
-    for job, asked in zip(submitted, shots, strict=True):
-        sets = len(np.atleast_2d(job.pubs[0]["values"]))
-        assert [part[0] for part in job.work] == [sum(asked) * sets]
-        assert sum(asked) == job.pubs[0]["shots"] * len(asked)
-    for job, asked in zip(completed, shots, strict=True):
-        variances = np.array(job.result[0]["variances"])
-        stds = np.array(job.result[0]["stds"]).reshape(-1)
-        assert (stds**2).mean() == pytest.approx((variances / asked).sum(), rel=1e-9)
+    for one, taken in zip(submitted, shots, strict=True):
+        sets = len(np.atleast_2d(one.pubs[0]["values"]))
+        assert [part[0] for part in one.work] == [sum(taken) * sets]
+        assert sum(taken) == one.pubs[0]["shots"] * len(taken)
+    for one, taken in zip(completed, shots, strict=True):
+        variances = np.array(one.result[0]["variances"])
+        stds = np.array(one.result[0]["stds"]).reshape(-1)
+        assert (stds**2).mean() == pytest.approx((variances / taken).sum(), rel=1e-9)
 
 
 def test_commuting_bases_are_charged_for_their_circuits(workdir: Path) -> None:
@@ -137,3 +139,37 @@ def test_the_real_service_measures_as_it_does(typed: str) -> None:
         ConfigError, match=f"{typed.partition('=')[0]}: the real service has (qubit_wise|uniform)"
     ):
         compose("backend=ibm", "backend.name=ibm_torino", "estimator=shots", typed)
+
+
+def test_what_is_chosen_costs_least_and_the_page_is_the_services() -> None:
+    """The presets, and a typed choice beside the page's experiment."""
+    chosen = {
+        words: (config.estimator.grouping, config.estimator.allocation)
+        for words in ("estimator=shots", "estimator=target", "estimator=page", "experiment=session_guide")
+        if (config := compose(words))
+    }
+
+    assert chosen == {
+        "estimator=shots": ("sorted", "optimal"),
+        "estimator=target": ("sorted", "optimal"),
+        "estimator=page": ("qubit_wise", "uniform"),
+        "experiment=session_guide": ("qubit_wise", "uniform"),
+    }
+
+
+def asked(*pubs: dict[str, Any]) -> Event:
+    """A submission of these PUBs."""
+    event = job(0, 0.0, 0.0, 1.0)[0]
+    return JobSubmitted.read({**event.said(), "pubs": pubs})
+
+
+def test_the_summary_tells_the_last_jobs_shots() -> None:
+    """Of the fewest to the most; nothing where every basis has as many."""
+    told = AllottedShots()
+    told(asked({"shots": 10}))
+
+    assert told.in_words is None
+
+    told(asked({"shots_per_basis": [1200, 50, 400]}, {"shots_per_basis": [90]}))
+
+    assert told.in_words == "50 to 1 200 in each of 4 bases"

@@ -210,6 +210,7 @@ def test_small_steps_among_noisy_energies_prove_nothing(optimizer: str, tmp_path
     """Without gradients a trust region may shrink on a slope of many standard errors, so nobody is told otherwise."""
     words = (
         f"optimizer={optimizer}",
+        "estimator=page",
         "seed=4",
         "optimizer.max_evaluations=400",
         "tracking=off",

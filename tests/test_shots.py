@@ -223,7 +223,7 @@ def test_a_resumed_run_chooses_the_same_shots(workdir: Path, optimizer: str) -> 
 
 def test_a_target_that_takes_too_many_shots_is_refused_before_the_session(workdir: Path) -> None:
     """With what is possible; nothing is created."""
-    with pytest.raises(ConfigError, match=r"target_stddev: 1e-06 may take 4e\+11 shots .* at least 0\.00019"):
+    with pytest.raises(ConfigError, match=r"target_stddev: 1e-06 may take 3e\+11 shots .* at least 0\.00019"):
         run(compose(*QUIET, "estimator=target", "estimator.target_stddev=1e-6"))
 
     assert list(workdir.iterdir()) == []

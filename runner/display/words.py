@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -118,3 +118,14 @@ def outside_in_words(
         words = words or "the ansatz may not keep the numbers of electrons"
         words += "; so the energy lies below the sector's lowest"
     return words + ("; ansatz=uccsd keeps them" if words else "")
+
+
+def shots_in_words(pubs: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
+    """What a job took of every basis, and of how many, from its PUBs as its submission has them.
+
+    None where every basis had as many shots.
+    """
+    shots = [count for pub in pubs for count in pub.get("shots_per_basis") or ()]
+    if not shots:
+        return None
+    return f"{grouped(min(shots))} to {grouped(max(shots))}", f"in each of {len(shots)} bases"

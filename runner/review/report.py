@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import engine
 from runner.display.command import run_command, sweep_command
-from runner.display.words import clock, energy_lines, percent
+from runner.display.words import clock, energy_lines, percent, shots_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
@@ -318,6 +318,9 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")
         )
     tiles.append(("jobs", str(jobs), f"{clock(end)} on the session's clock"))
+    submitted = last(events, JobSubmitted)
+    if submitted is not None and (shots := shots_in_words(submitted.pubs)):
+        tiles.append(("shots", *shots))
     if usage is not None:
         tiles.append(("usage", clock(usage), "charged"))
     if cost is not None:

@@ -46,7 +46,7 @@ from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
 from runner.run.budget import BUDGETS
 from runner.run.preflight import Preparation
-from runner.run.progress import Progress, summary
+from runner.run.progress import AllottedShots, Progress, summary
 from runner.run.results import Outcome, RunResult
 from runner.run.resume import complete, is_finished, reopen, same_noise
 from runner.run.signals import StopFlag
@@ -223,6 +223,7 @@ class _Execution:
         with log_file(self.files.log):
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
+            self.record.listen(allotted := AllottedShots())
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
             ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
@@ -260,6 +261,7 @@ class _Execution:
                 read=self._read(preparation.problem),
                 idle=preparation.backend.idle_qubits,
                 simulation=preparation.simulation,
+                shots=allotted.in_words,
                 exact=self.config.estimator.precision == 0,
                 plan=preparation.service.plan,
                 again=self._again(result, lab.spending.larger),

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.display.live import LiveLine, rows, terminal
-from runner.display.words import clock, energy_lines, grouped, outside_in_words
+from runner.display.words import clock, energy_lines, grouped, outside_in_words, shots_in_words
 from runner.lazy import rich
-from runner.record.events import Evaluation, Event, JobCompleted
+from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted
 from runner.run.results import RunResult
 
 if TYPE_CHECKING:
@@ -60,6 +60,24 @@ class Progress(LiveLine):
         return text
 
 
+class AllottedShots:
+    """Follows the events for what the last job took of every basis."""
+
+    def __init__(self) -> None:
+        self._pubs: Sequence[Mapping[str, Any]] = ()
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event."""
+        if isinstance(event, JobSubmitted):
+            self._pubs = event.pubs
+
+    @property
+    def in_words(self) -> str | None:
+        """Shots of the last job; None where all bases had as many."""
+        told = shots_in_words(self._pubs)
+        return None if told is None else " ".join(told)
+
+
 def summary(
     result: RunResult,
     sessions: Sequence[Mapping[str, Any]],
@@ -69,6 +87,7 @@ def summary(
     read: str | None = None,
     idle: str | None = None,
     simulation: str | None = None,
+    shots: str | None = None,
     exact: bool = False,
     plan: Plan | None = None,
     again: str | None = None,
@@ -83,6 +102,7 @@ def summary(
         read: how the file of the Hamiltonian was understood.
         idle: what becomes of qubits that wait; None where nothing is noisy.
         simulation: how noise or branches were simulated, and why; None where there were none.
+        shots: what the last job took of every basis; None where all have as many.
         exact: the values have no standard errors, and none is printed.
         plan: what the usage is paid by.
         again: the command that goes on with a run that has not come to its end.
@@ -107,6 +127,8 @@ def summary(
         table.add_row("noise", f"idle qubits {idle}")
     if simulation is not None:
         table.add_row("simulated", simulation)
+    if shots is not None:
+        table.add_row("shots", shots)
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
     for name, words in session_lines(sessions):
         table.add_row(name, words)
