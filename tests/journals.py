@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from runner.record import packed
 from runner.record.events import Event, RunStarted, event_of
 
 
 def told(kind: str, fields: dict[str, Any] | None = None, **more: Any) -> Event:
     """A fact as a journal gives it back, whatever another release says or does not say in it."""
     return event_of({"kind": kind, **(fields or {}), **more})
+
+
+def plain(directory: str | Path) -> Path:
+    """The journal of a run, unpacked where the run is long enough to have it packed."""
+    path = Path(directory, "journal.jsonl")
+    if not path.exists():
+        packed.unpack(path)
+    return path
 
 
 def started(**more: Any) -> RunStarted:

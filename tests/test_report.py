@@ -61,7 +61,7 @@ def test_the_report_needs_nothing_else(finished: Path) -> None:
     """No address, no script, no file beside it: it can be mailed."""
     text = page(finished)
 
-    assert not re.search(r"(?:src|href)=\"(?!data:image/png;base64,)", text)
+    assert not re.search(r"(?:src|href)=\"(?!data:image/webp;base64,)", text)
     assert "http" not in text.replace('http-equiv="Content-Security-Policy"', "")
     assert "<script" not in text
 
@@ -181,7 +181,7 @@ def test_an_interactive_page_needs_nothing_else_and_runs_only_its_own_scripts(fi
         assert f"'sha256-{digest}'" in policy[1]
     assert policy[1].startswith("default-src 'none'; form-action 'none'")
     assert "plotly.js" in library[:200].decode()
-    assert not re.search(r"(?:src|href)=\"(?!data:image/png;base64,)", text)
+    assert not re.search(r"(?:src|href)=\"(?!data:image/webp;base64,)", text)
     assert text.count('<div class="plot">') == 2
     assert len(text) < 4_000_000
     assert page(finished) == before

@@ -18,6 +18,7 @@ from runner.record.journal import Journal, read_journal
 from runner.record.replay import Stop
 from runner.run.context import Lab
 from runner.run.resume import fork
+from tests.journals import plain
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=12")
 TWO_QUBIT_GROUND_STATE = -0.7029303944595313
@@ -146,7 +147,7 @@ def test_another_seed_gives_other_numbers(workdir: Path) -> None:
 
 def cut(directory: Path, keep: int) -> None:
     """Leave a run as if its process had been killed after `keep` events."""
-    lines = (directory / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    lines = plain(directory).read_bytes().splitlines(keepends=True)
     (directory / "journal.jsonl").write_bytes(b"".join(lines[:keep]) + lines[keep][:7])
 
 

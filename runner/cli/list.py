@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.words import clock
 from runner.errors import ConfigError
-from runner.record.directory import OUTPUTS, read_result
+from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS, read_result
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -134,7 +134,7 @@ def dated_runs(folder: Path) -> Iterator[tuple[float, Path]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name == "journal.jsonl" and entry.is_file():
+                if entry.name in JOURNALS and entry.is_file():
                     yield entry.stat().st_mtime, folder
                     return
                 if entry.is_dir(follow_symlinks=False):
@@ -178,7 +178,7 @@ def state(path: Path) -> str:
     """Whether a run without a result is going on."""
     from runner.record.journal import is_open
 
-    return "running" if is_open(path / "journal.jsonl") else "interrupted"
+    return "running" if is_open(path / JOURNAL) else "interrupted"
 
 
 def _number(value: Any, form: str, unit: str = "") -> str:

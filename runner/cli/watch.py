@@ -8,7 +8,7 @@ from typing import Any
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_of
-from runner.record.directory import OUTPUTS, RunDirectory, read_result, read_sessions
+from runner.record.directory import OUTPUTS, RunDirectory, read_result, read_sessions, run_directories
 from runner.record.events import Note, RunEnded, RunStarted, SessionChanged
 
 VERB = Verb(
@@ -62,10 +62,10 @@ def newest() -> Path:
     Raises:
         ConfigError: there is none.
     """
-    journals = sorted(OUTPUTS.glob("**/journal.jsonl"), key=lambda path: path.parent.stat().st_ctime)
-    if not journals:
+    runs = run_directories(OUTPUTS, "**")
+    if not runs:
         raise ConfigError(f"no run below {OUTPUTS}; give a run directory", key="watch")
-    return journals[-1].parent
+    return max(runs, key=lambda path: path.stat().st_ctime)
 
 
 def _summary(files: RunDirectory) -> None:

@@ -13,9 +13,16 @@ import orjson
 
 from runner.errors import ConfigError, StorageError
 from runner.record.files import read_object, replace_file
+from runner.record.packed import is_there, packed_path
 
 OUTPUTS = Path("outputs")
 """Everything the runner writes, relative to the current folder."""
+
+JOURNAL = "journal.jsonl"
+"""The journal in a run's directory."""
+
+JOURNALS = (JOURNAL, packed_path(Path(JOURNAL)).name)
+"""What it is called: a run that has finished may have it packed."""
 
 
 _INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
@@ -35,7 +42,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.journal = path / "journal.jsonl"
+        self.journal = path / JOURNAL
         self.config = path / "config.yaml"
         self.session = path / "session.json"
         self.result = path / "result.json"
@@ -55,7 +62,7 @@ class RunDirectory:
                 path = Path(chosen)
                 path.mkdir(mode=0o700, parents=True, exist_ok=True)
                 check_parts(path)
-                if (path / "journal.jsonl").exists():
+                if is_there(path / JOURNAL):
                     raise ConfigError(
                         f"{path} holds a run already; choose another, or `python -m runner resume {path}`",
                         key="hydra.run.dir",
@@ -91,10 +98,8 @@ class RunDirectory:
         directory = cls(Path(path))
         if not directory.path.is_dir():
             raise ConfigError(f"{path} is no directory; give the directory of a run")
-        if not directory.journal.is_file():
-            raise ConfigError(
-                f"{path} holds no journal.jsonl, so it is not a run directory; name one that is"
-            )
+        if not is_there(directory.journal):
+            raise ConfigError(f"{path} holds no {JOURNAL}, so it is not a run directory; name one that is")
         check_parts(directory.path)
         return directory
 
@@ -138,6 +143,11 @@ class RunDirectory:
             StorageError: the disk refused; the old content is untouched.
         """
         replace_file(path, [content])
+
+
+def run_directories(folder: Path, pattern: str = "*") -> list[Path]:
+    """The run directories that match a pattern below a folder, in the order of their names."""
+    return sorted({path.parent for name in JOURNALS for path in folder.glob(f"{pattern}/{name}")})
 
 
 PARTS = (

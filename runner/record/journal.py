@@ -29,7 +29,9 @@ from runner.record.encoding import from_line, to_line
 from runner.record.events import RUN, Event, RunEnded, RunStarted, Vocabulary
 from runner.record.files import MAX_LINE, open_ordinary, require_ordinary
 from runner.record.lock import lock
-from runner.record.log import EventLog, OpenFile
+from runner.record.log import EventLog
+from runner.record.packed import OpenFile, open_kept, packed_path, unpack
+from runner.record.packed import pack as pack_file
 
 FORMAT = 1
 """Version of the line format; the first line of every journal carries it."""
@@ -89,6 +91,8 @@ class Journal:
     def create(cls, path: str | Path, *, write: Callable[[int, bytes], int] = os.write) -> Self:
         """Start a new journal; the file must not exist."""
         path = Path(path)
+        if packed_path(path).exists():
+            raise JournalError(f"{packed_path(path)} exists already; choose another directory")
         descriptor = _open(path, os.O_CREAT | os.O_EXCL)
         return cls(path, descriptor, JournalReader(path), write)
 
@@ -103,10 +107,10 @@ class Journal:
         """Continue a journal after its last intact event.
 
         A line cut off by a kill is removed. Damaged lines, and everything after them, are moved to a file
-        beside the journal, so that nothing is destroyed. `contents` holds what was intact.
+        beside the journal, so that nothing is destroyed. `contents` holds what was intact. A packed one is unpacked.
         """
         path = Path(path)
-        descriptor = _open(path, 0)
+        descriptor = _unpacked(path)
         try:
             reader = JournalReader(path, vocabulary)
             reader.scan()
@@ -251,7 +255,7 @@ class JournalReader:
 
     def __init__(self, path: Path, vocabulary: Vocabulary = RUN) -> None:
         """Raises an OSError where there is nothing to be read."""
-        self._file = OpenFile(path)
+        self._file = open_kept(path)
         self.events = EventLog(self._file, vocabulary)
         self.offset = 0
         """Bytes of the file that have been read and found intact."""
@@ -286,6 +290,7 @@ class JournalReader:
             self._torn = sum(map(len, begun))
             if self._torn > MAX_LINE and not self.damaged:
                 self.damaged = f"line {len(self.events) + 1} is longer than {MAX_LINE} bytes"
+        self.damaged = self.damaged or self._file.fault
         return range(known, len(self.events))
 
     def _check(self, line: bytes) -> bool:
@@ -339,8 +344,8 @@ def read_journal(path: str | Path) -> JournalContents:
 
 def opening(path: str | Path) -> RunStarted | None:
     """What the first line of a journal says of the run; only this line is read, and None where it is damaged."""
-    with os.fdopen(open_ordinary(path), "rb") as file, contextlib.suppress(ValueError):
-        line = file.readline(MAX_LINE).rstrip(b"\n")
+    line = open_kept(Path(path)).line(MAX_LINE)
+    with contextlib.suppress(ValueError):
         if line.startswith(_FIRST) and line[-_TAIL:] == b',"crc":"%08x"}' % crc32(line[:-_TAIL]):
             event = from_line(line)
             return event if isinstance(event, RunStarted) else None
@@ -362,9 +367,8 @@ def follow(
 
 def ending(path: str | Path) -> RunEnded | None:
     """How the run ended, where the last line of its journal says so; only the end of the file is read."""
-    with os.fdopen(open_ordinary(path), "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST))
-        lines = file.read().splitlines()
+    file = open_kept(Path(path))
+    lines = file.read(_LAST, max(0, file.size - _LAST)).splitlines()
     with contextlib.suppress(
         ValueError
     ):  # a line that was cut off, or that is longer than one that ends a run
@@ -380,7 +384,12 @@ def is_ended(path: str | Path) -> bool:
 
 def is_open(path: str | Path) -> bool:
     """Whether a living process is writing this journal; the kernel forgets the dead."""
-    descriptor = open_ordinary(path)
+    try:
+        descriptor = open_ordinary(path)
+    except FileNotFoundError:
+        if packed_path(Path(path)).is_file():
+            return False  # who wants to write it has to unpack it
+        raise
     try:
         lock(descriptor, Path(path), shared=True)
     except BlockingIOError:
@@ -391,6 +400,43 @@ def is_open(path: str | Path) -> bool:
         return False
     finally:
         os.close(descriptor)
+
+
+def pack(path: Path) -> None:
+    """Keep the journal of a run that has finished in fewer bytes; a small one stays as it is.
+
+    Raises:
+        JournalError: somebody writes it.
+        StorageError: the disk refused; the journal is as it was.
+    """
+    try:
+        descriptor = open_ordinary(path)
+    except FileNotFoundError:
+        return
+    try:
+        lock(descriptor, path, shared=True)  # shared, so that nobody who asks `is_open` takes us for a writer
+        pack_file(path)
+    except BlockingIOError as error:
+        raise JournalError(f"{path} is being written by another process") from error
+    except OSError as error:
+        raise _storage_error(path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _unpacked(path: Path) -> int:
+    """Open a journal to go on with it, also one that is packed."""
+    while True:
+        if not path.exists():
+            try:
+                with contextlib.suppress(FileNotFoundError):
+                    unpack(path)
+            except OSError as error:
+                raise _storage_error(path, error) from error
+        descriptor = _open(path, 0)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # it was packed while we waited for its lock
 
 
 def _open(path: Path, flags: int) -> int:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TypeVar, overload
 
 from runner.errors import JournalError
@@ -21,7 +19,7 @@ from runner.record.events import (
     SessionChanged,
     Vocabulary,
 )
-from runner.record.files import open_ordinary
+from runner.record.packed import OpenFile
 
 Kind = TypeVar("Kind", bound=Event)
 Kind2 = TypeVar("Kind2", bound=Event)
@@ -37,37 +35,6 @@ _OF_A_WORKLOAD = frozenset((JobSubmitted, JobCompleted, Evaluation, Iteration))
 _WORKLOAD = b',"workload":"'
 
 _SPOILED = b'"simulation_failed":true'
-
-
-class OpenFile:
-    """A file that is being read, closed when nobody looks at it any more."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises an OSError where it cannot be opened."""
-        self.path = path
-        self.descriptor = open_ordinary(path)
-
-    def read(self, count: int, offset: int) -> bytes:
-        """`count` bytes at `offset`, or fewer when the file ends before."""
-        chunks = []
-        while count > 0:
-            chunk = os.pread(self.descriptor, count, offset)
-            if not chunk:
-                break
-            chunks.append(chunk)
-            count -= len(chunk)
-            offset += len(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
-
-    @property
-    def size(self) -> int:
-        """Its length in bytes."""
-        return os.fstat(self.descriptor).st_size
-
-    def __del__(self) -> None:
-        descriptor = self.__dict__.pop("descriptor", None)
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 class Looked(Sequence[Event]):

@@ -39,8 +39,8 @@ from runner.record.events import (
     RunResumed,
     RunStarted,
 )
-from runner.record.journal import Journal
-from runner.record.log import first
+from runner.record.journal import Journal, pack, read_journal
+from runner.record.log import EventLog, first
 from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
@@ -155,18 +155,14 @@ def resume(
     """
     began = time.monotonic()
     files = RunDirectory.existing(path)
+    if not files.journal.exists():  # it is packed, and stays so if there is nothing to go on with
+        events = read_journal(files.journal).events
+        if is_finished(files, events, overrides):
+            return _completed(files, events, overrides, quiet)
     with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
         if is_finished(files, journal.contents.events, overrides):
             journal.close()  # an upload waits for that
-            result, done = complete(files, journal.contents.events, overrides)
-            if quiet is False:
-                ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
-                said = [f"{files.path} is {ended}; what was missing:", *done]
-                if result.status == "stopped":
-                    command = resume_command(files, Overrides.of(overrides).plugins)
-                    said.append(f"to go on in another session: {command}")
-                print("\n".join(said), file=reader(sys.stdout))
-            return result
+            return _completed(files, journal.contents.events, overrides, quiet)
         declaration, budgets = reopen(files, journal, overrides)
         with _uploader(declaration.config, sweep) as uploader:
             identity = identity_of(journal.contents.events)
@@ -182,6 +178,32 @@ def resume(
             journal.write(RunResumed(pid=os.getpid(), **more))
             execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
             return execution.carry_out(preparation)
+
+
+def _completed(
+    files: RunDirectory, events: EventLog, overrides: Sequence[str], quiet: bool | None
+) -> RunResult:
+    """The result of a run that is over, once what it had no time for is made up for."""
+    result, done = complete(files, events, overrides)
+    _pack(files, result)
+    if quiet is False:
+        ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
+        said = [f"{files.path} is {ended}; what was missing:", *done]
+        if result.status == "stopped":
+            command = resume_command(files, Overrides.of(overrides).plugins)
+            said.append(f"to go on in another session: {command}")
+        print("\n".join(said), file=reader(sys.stdout))
+    return result
+
+
+def _pack(files: RunDirectory, result: RunResult) -> None:
+    """Keep the journal of a finished run in fewer bytes; nothing is lost where that cannot be."""
+    if result.status != "finished":
+        return
+    try:
+        pack(files.journal)
+    except RunnerError as error:
+        log.info("the journal stays as it is: %s", error)
 
 
 def _stop_flag(sweep: Sweep | None) -> contextlib.AbstractContextManager[StopFlag]:
@@ -240,6 +262,7 @@ class _Execution:
             result = replace(result, mlflow_run_id=self.uploader.run_id(), wall_seconds=self._elapsed)
             self.files.write(self.files.result, result.to_json())
             report = self.uploader.finish()
+            _pack(self.files, result)
         if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
             result = replace(result, exit_code=TrackingError.exit_code)
             self.files.write(self.files.result, result.to_json())

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from runner import markup, review
 from runner.display.words import clock, energy_lines
 from runner.hamiltonian import unit_of
+from runner.record.directory import JOURNAL
 from runner.record.events import Evaluation, RunStarted
 from runner.record.journal import read_journal
 from runner.record.log import first, of
+from runner.record.packed import is_there
 
 if TYPE_CHECKING:
     import pandas
@@ -136,7 +138,7 @@ class RunResult:
         """
         import pandas
 
-        events = read_journal(self.directory / "journal.jsonl").events
+        events = read_journal(self.directory / JOURNAL).events
         columns = ["workload", "index", "energy", "stddev", "best"]
         rows = [
             (event.workload, event.index, event.energy, event.stddev, event.best)
@@ -156,14 +158,12 @@ class RunResult:
             return figure
         if self.table and {"bitstring", "count"} <= self.table[0].keys():
             return review.histogram({row["bitstring"]: row["count"] for row in self.table})
-        return review.convergence(
-            read_journal(self.directory / "journal.jsonl").events, self.reference_energy
-        )
+        return review.convergence(read_journal(self.directory / JOURNAL).events, self.reference_energy)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what was found, what it cost, where it lies, and the figure."""
-        journal = self.directory / "journal.jsonl"
-        recorded = journal.is_file()
+        journal = self.directory / JOURNAL
+        recorded = is_there(journal)
         unit = unit_of(first(read_journal(journal).events, RunStarted)) if recorded else None
         cost = "" if self.cost is None else f"{self.cost:.2f} USD on the declared plan"
         rows = [

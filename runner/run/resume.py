@@ -17,7 +17,7 @@ from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
 from runner.declare.provenance import check_plugins, not_trusted
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
-from runner.record.directory import OUTPUTS, RunDirectory, read_result
+from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, read_result, run_directories
 from runner.record.encoding import encode
 from runner.record.environment import environment
 from runner.record.events import (
@@ -223,7 +223,8 @@ def _run_options(overrides: Overrides) -> dict[str, object]:
 
 def unfinished(values: Mapping[str, object]) -> RunDirectory | None:
     """The newest run of exactly this configuration that has not finished and that no process is writing."""
-    for path in sorted((OUTPUTS / "runs").glob("*/journal.jsonl"), reverse=True):
+    for directory in reversed(run_directories(OUTPUTS / "runs")):
+        path = directory / JOURNAL
         try:
             started = opening(path)
             if started is None or not _equal(started.config, values):
@@ -233,7 +234,7 @@ def unfinished(values: Mapping[str, object]) -> RunDirectory | None:
             continue
         finished = any(event.status == "finished" for event in of(events, RunEnded))
         if not finished and not is_open(path):
-            return RunDirectory(path.parent)
+            return RunDirectory(directory)
     return None
 
 

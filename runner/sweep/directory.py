@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import ConfigError, JournalError, StorageError
-from runner.record.directory import RunDirectory, check_parts
+from runner.record.directory import JOURNAL, RunDirectory, check_parts
 from runner.record.encoding import as_cell
 from runner.record.files import read_first, read_object, read_rows, read_text, require_ordinary
 from runner.record.journal import is_ended, is_open
 from runner.record.lock import lock
+from runner.record.packed import is_there
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
 
@@ -180,8 +181,8 @@ class SweepDirectory:
         """How far a run has come, from its directory alone."""
         with suppress(OSError, ValueError):
             return task.row(**read_object(task.failure))
-        journal = task.directory / "journal.jsonl"
-        if not journal.is_file():
+        journal = task.directory / JOURNAL
+        if not is_there(journal):
             return task.row(status="waiting")
         if is_open(journal):
             return task.row(status="running")

@@ -20,8 +20,10 @@ from runner.declare.composer import restore
 from runner.declare.config import Declaration, RunConfig
 from runner.declare.registry import load
 from runner.errors import Interrupted, JournalError, RunnerError, in_words
+from runner.record.directory import JOURNAL
 from runner.record.files import read_text
 from runner.record.journal import is_open, read_journal
+from runner.record.packed import is_there
 from runner.run.execution import Sweep, resume, run
 from runner.run.signals import StopFlag
 
@@ -220,7 +222,7 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
         task.failure.unlink(missing_ok=True)
         if task.config is not None and task.config.plugins:
             load(task.config.plugins)
-        if _begun(task.directory / "journal.jsonl"):
+        if _begun(task.directory / JOURNAL):
             again = [f"plugins=[{','.join(task.plugins)}]"] if task.plugins else []
             result = resume(task.directory, overrides=again, quiet=True, sweep=sweep)
         else:
@@ -239,9 +241,9 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
 
 def _begun(journal: Path) -> bool:
     """Whether a run has anything to continue from; what was killed before its first event starts anew."""
-    if not journal.is_file():
+    if not is_there(journal):
         return False
     if is_open(journal) or read_journal(journal).events:
         return True
-    journal.unlink()
+    journal.unlink(missing_ok=True)
     return False

@@ -231,6 +231,12 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]
 
 
+def job_table(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The ledger as a table; the session, a tag of the run, stands in it where there are several."""
+    several = len({job.get("session") for job in jobs}) > 1
+    return table(jobs, [name for name in JOB_COLUMNS if several or name != "session"])
+
+
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
     """A table as MLflow's artifact viewer shows it."""
     present = [name for name in columns if any(name in row for row in rows)] or list(columns)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import StorageError
-from runner.record.files import open_ordinary, read_object, replace_file
+from runner.record.directory import JOURNAL, run_directories
+from runner.record.files import read_object, replace_file
+from runner.record.packed import open_kept
 
 FILE = "mlflow.json"
 
@@ -113,8 +115,7 @@ def report_of(directory: Path, progress: UploadState) -> SyncReport:
 
 def runs_of(sweep: Path) -> list[Path]:
     """The run directories of a sweep, in the order of their numbers."""
-    found = [journal.parent for journal in sweep.glob("*/journal.jsonl")]
-    return sorted(found, key=lambda run: (len(run.name), run.name))
+    return sorted(run_directories(sweep), key=lambda run: (len(run.name), run.name))
 
 
 def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
@@ -137,8 +138,8 @@ def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
 
 def _count(directory: Path) -> int:
     """Events in a journal, by its lines."""
-    with os.fdopen(open_ordinary(directory / "journal.jsonl"), "rb") as file:
-        return sum(chunk.count(b"\n") for chunk in _chunks(file))
+    file = open_kept(directory / JOURNAL)
+    return sum(file.read(1 << 20, offset).count(b"\n") for offset in range(0, file.size, 1 << 20))
 
 
 def _chunks(file: Any) -> Iterable[bytes]:

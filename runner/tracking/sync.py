@@ -16,19 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from runner.errors import JournalError, StorageError
-from runner.record.encoding import from_line
+from runner.record.directory import JOURNAL
 from runner.record.events import RunStarted
-from runner.record.files import MAX_BYTES, open_ordinary, read_mapping
-from runner.record.journal import JournalReader, is_open, read_journal
+from runner.record.files import read_mapping
+from runner.record.journal import JournalReader, is_open, opening, read_journal
 from runner.record.lock import lock
 from runner.record.log import first
+from runner.record.packed import is_there
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig, from_environment
 from runner.tracking.parent import describe_parent
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
-    JOB_COLUMNS,
     copy,
+    job_table,
     link,
     parameters,
     printable,
@@ -77,9 +78,9 @@ class RunSync:
         self.progress.slowest, self.progress.failures = 0.0, 0
         self._save()
         try:
-            self._reader = JournalReader(directory / "journal.jsonl")
+            self._reader = JournalReader(directory / JOURNAL)
         except OSError as error:
-            raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory") from error
+            raise JournalError(f"{directory} holds no {JOURNAL}, so it is not a run directory") from error
         self._store: Store | None = None
         self._children: dict[str, str] = {}
         self._next = 0
@@ -266,7 +267,7 @@ class RunSync:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 copy(source, target)
             tables = {
-                "jobs.json": table(list(self.translation.jobs.values()), JOB_COLUMNS),
+                "jobs.json": job_table(list(self.translation.jobs.values())),
                 "evaluations.json": table(
                     [event.said() for event in self.translation.evaluations], EVALUATION_COLUMNS
                 ),
@@ -317,10 +318,10 @@ def sync(
         JournalError: there is no run in the directory.
     """
     directory = Path(directory)
-    if not (directory / "journal.jsonl").is_file():
+    if not is_there(directory / JOURNAL):
         runs = runs_of(directory)
         if not runs:
-            raise JournalError(f"{directory} holds no journal.jsonl, so it is not a run directory")
+            raise JournalError(f"{directory} holds no {JOURNAL}, so it is not a run directory")
         reports = [sync(run, config, settings=settings, wait=wait) for run in runs]
         whole = together(directory, reports)
         where = config or replace(recorded_config(runs[0]), **settings or {})
@@ -340,7 +341,7 @@ def sync(
         with locked(directory, wait=wait):
             run = RunSync(directory, config)
             try:
-                if is_open(directory / "journal.jsonl"):
+                if is_open(directory / JOURNAL):
                     run.advance()
                 else:
                     run.finish()
@@ -391,7 +392,7 @@ def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
         if progress.run_id is None or progress.phase == "synced":
             continue
         with contextlib.suppress(JournalError, OSError):
-            if not is_open(directory / "journal.jsonl"):
+            if not is_open(directory / JOURNAL):
                 reports.append(sync(directory, wait=0.0))
     return reports
 
@@ -411,7 +412,7 @@ def recorded_config(directory: Path) -> TrackingConfig:
     try:
         content = read_mapping(directory / "config.yaml")
     except (OSError, ValueError):
-        events = read_journal(directory / "journal.jsonl").events
+        events = read_journal(directory / JOURNAL).events
         started = first(events, RunStarted)
         content = {} if started is None else started.config
     section = content.get("tracking") if isinstance(content, Mapping) else None
@@ -451,10 +452,9 @@ def bring_in_parents(
     """
     parents = {}
     for run in runs:
-        with os.fdopen(open_ordinary(run / "journal.jsonl"), "rb") as file, contextlib.suppress(ValueError):
-            started = from_line(file.readline(MAX_BYTES))
-            if isinstance(started, RunStarted) and started.parent:
-                parents[started.experiment] = _digest(started.parent)
+        started = opening(run / JOURNAL)
+        if started is not None and started.parent:
+            parents[started.experiment] = _digest(started.parent)
     where = config or (recorded_config(runs[0]) if runs else TrackingConfig())
     found = None
     for experiment, identity in parents.items():

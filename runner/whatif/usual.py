@@ -12,8 +12,9 @@ from typing import Any
 
 from runner.declare.config import Declaration, RunConfig
 from runner.display.words import clock
-from runner.record.directory import OUTPUTS
-from runner.record.files import read_first, read_object
+from runner.record.directory import JOURNAL, OUTPUTS
+from runner.record.files import read_object
+from runner.record.journal import opening
 
 EVALUATIONS: Mapping[str, tuple[float, float]] = {
     "adam": (140.0, 0.04),
@@ -138,7 +139,8 @@ def _taken(path: Path, wanted: dict[str, Any]) -> dict[str, float] | None:
 
 def _config(path: Path) -> dict[str, Any]:
     """The configuration in the journal's first line; quicker to read than config.yaml."""
-    return dict(read_first(path / "journal.jsonl")["config"])
+    started = opening(path / JOURNAL)
+    return {} if started is None else dict(started.config)
 
 
 def _comparable(values: Mapping[str, Any]) -> dict[str, Any]:

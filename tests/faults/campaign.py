@@ -21,6 +21,7 @@ from runner.declare.config import Declaration
 from runner.engine.estimator import EstimatorNumbers
 from runner.record import faults
 from runner.record.journal import read_journal
+from runner.record.packed import is_there, open_kept, packed_path
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
 from tests.faults import engines, place, searches, trial
@@ -124,6 +125,8 @@ class Campaign:
         """Go on with a run until some event of those that are left, or for some time, then kill it."""
         if run.rng.random() < 0.25:
             return run.go_on(signals=((run.rng.uniform(0, run.seconds), signal.SIGKILL),))
+        if run.rng.random() < 0.05:
+            return run.go_on(fault="packed:1:kill9")
         left = max(run.expected.events - trial.events(run.directory), 1)
         return run.go_on(fault=f"{run.rng.choice(trial.POINTS)}:{run.rng.randint(1, left)}:kill9")
 
@@ -203,7 +206,9 @@ class Campaign:
         run = Broken(self, case, f"damaged-{case}-{number}")
         shutil.copytree(self.home / f"reference-{case}", run.directory)
         journal = run.directory / "journal.jsonl"
-        content = bytearray(journal.read_bytes())
+        kept = open_kept(journal)
+        content = bytearray(kept.read(kept.size, 0))
+        packed_path(journal).unlink(missing_ok=True)
         del content[run.rng.randrange(1, len(content)) :]
         if number % 2:
             content[run.rng.randrange(len(content))] ^= 1 << run.rng.randrange(8)
@@ -399,7 +404,7 @@ class Broken:
         recorded = trial.done_jobs(self.directory)
         before = trial.executions(self.executed)
         journal = self.directory / "journal.jsonl"
-        resumable = journal.exists() and bool(read_journal(journal).events)
+        resumable = is_there(journal) and bool(read_journal(journal).events)
         if not resumable:
             shutil.rmtree(self.directory, ignore_errors=True)
         ended = Trial(

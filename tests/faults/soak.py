@@ -413,9 +413,10 @@ class Conductor:
 
 def _begun(directory: Path) -> bool:
     from runner.record.journal import read_journal
+    from runner.record.packed import is_there
 
     journal = directory / "journal.jsonl"
-    return journal.exists() and bool(read_journal(journal).events)
+    return is_there(journal) and bool(read_journal(journal).events)
 
 
 if __name__ == "__main__":

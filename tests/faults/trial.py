@@ -21,6 +21,7 @@ from typing import Any
 from runner.declare.config import Declaration
 from runner.record import faults
 from runner.record.journal import read_journal
+from runner.record.packed import is_there
 from runner.record.replay import lasting
 
 POINTS = ("before_journal", "mid_write", "after_journal")
@@ -227,7 +228,7 @@ def stored(database: Path, name: str) -> list[tuple[str, str, int]]:
 def status(directory: Path) -> str | None:
     """How a run ended according to its journal; None while it has not, or when nothing was recorded yet."""
     journal = directory / "journal.jsonl"
-    if not journal.exists():
+    if not is_there(journal):
         return None
     endings = [event for event in read_journal(journal).events if event.kind in ("run.ended", "run.resumed")]
     return endings[-1].status if endings and endings[-1].kind == "run.ended" else None
@@ -236,7 +237,7 @@ def status(directory: Path) -> str | None:
 def events(directory: Path) -> int:
     """Intact events in the journal."""
     journal = directory / "journal.jsonl"
-    return len(read_journal(journal).events) if journal.exists() else 0
+    return len(read_journal(journal).events) if is_there(journal) else 0
 
 
 def done_jobs(directory: Path, *, told: bool = False) -> list[tuple[str, int]]:
@@ -247,7 +248,7 @@ def done_jobs(directory: Path, *, told: bool = False) -> list[tuple[str, int]]:
         told: Only those that are part of its story: what ended while an interrupted session was closed is told again.
     """
     journal = directory / "journal.jsonl"
-    events = read_journal(journal).events if journal.exists() else []
+    events = read_journal(journal).events if is_there(journal) else []
     if told:
         events = lasting(events)
     return [

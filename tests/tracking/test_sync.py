@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from runner.__main__ import main
+from runner.declare.composer import declare
 from runner.errors import JournalError
 from runner.record import faults
 from runner.record.journal import Journal
 from runner.record.redaction import protect
+from runner.run import execution
 from runner.tracking import TrackingConfig, reconcile, sync
 from runner.tracking.store import StoreError
 from runner.tracking.sync import RunSync, recorded_config
@@ -426,3 +428,26 @@ def test_the_store_is_found_from_another_folder(tmp_path, monkeypatch, empty_sto
     assert recorded_config(directory).uri == f"sqlite:///{tmp_path}/outputs/mlflow.db"
     assert sync(directory).state == "synced"
     assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+def test_R5_a_run_takes_at_most_200_kilobytes(
+    workdir: Path, tracked: Tracked, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The default experiment with figures, report and MLflow's files, a file with two names counted once."""
+    assert execution.run(declare(["tracking=off", "hydra.run.dir=run"])).status == "finished"
+    report = sync("run", settings=vars(tracked.config))
+    assert report.state == "synced"
+    shown = Path(tracked.config.artifacts) / str(report.mlflow_run_id)
+    files = [path for top in (Path("run"), shown) for path in top.rglob("*") if path.is_file()]
+    sizes = {path.stat().st_ino: path.stat().st_size for path in files}
+
+    assert {"journal.jsonl.gz", "report.html", "convergence.png", "jobs.json"} <= {
+        path.name for path in files
+    }
+    assert sum(sizes.values()) <= 200_000
+    assert main(["resume", "run"]) == 2
+    assert "is finished; there is nothing to resume" in capsys.readouterr().err
+    assert main(["list", "."]) == 0
+    assert "finished" in capsys.readouterr().out
+    assert Path("run/journal.jsonl.gz").is_file()
+    assert sync("run").state == "synced"

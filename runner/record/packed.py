@@ -1,0 +1,272 @@
+"""The journal of a run that has finished, in a sixth of its bytes: `journal.jsonl.gz`, which every gzip program reads.
+
+It is a chain of gzip members that hold `BLOCK` bytes each, the last one fewer. A field of its own in each member's
+header says how many bytes it takes, so that any part of the journal is had without reading what stands before it.
+
+The journal is whole at every moment: a packed one is complete on the disk before the other one goes, and the other way
+round. Where both are there, because a process was killed in between, `journal.jsonl` is the one that counts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from zlib import DEFLATED, compressobj, crc32, decompressobj
+from zlib import error as ZlibError
+
+from runner.record import faults
+from runner.record.files import open_ordinary
+
+SMALLEST = 1 << 16
+"""Bytes from which on a journal is packed."""
+
+BLOCK = 1 << 20
+"""Bytes of the journal in one member; also the most that one of somebody else is unpacked to at a time."""
+
+MOST = 100
+"""Times its size that a packed journal may have when it is unpacked; ours have 5 to 10 times."""
+
+_HEAD = struct.Struct("<4sIBBH2sHII")
+"""Magic and flags, time, hint, system; length of the field, its name, its length: bytes packed, bytes unpacked."""
+_MAGIC, _FIELD = b"\x1f\x8b\x08\x04", b"RJ"
+_TAIL = struct.Struct("<II")
+
+
+def packed_path(path: Path) -> Path:
+    """Where the journal that would be at `path` is when it is packed."""
+    return path.with_name(f"{path.name}.gz")
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is a journal at `path`, packed or not."""
+    return path.is_file() or packed_path(path).is_file()
+
+
+class OpenFile:
+    """A file that is being read, closed when nobody looks at it any more."""
+
+    fault: str | None = None
+    """What is the matter with the bytes behind those that can be read."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises an OSError where it cannot be opened."""
+        self.path = path
+        self.descriptor = open_ordinary(path)
+
+    def read(self, count: int, offset: int) -> bytes:
+        """`count` bytes at `offset`, or fewer when the file ends before."""
+        chunks = []
+        while count > 0:
+            chunk = os.pread(self.descriptor, count, offset)
+            if not chunk:
+                break
+            chunks.append(chunk)
+            count -= len(chunk)
+            offset += len(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    @property
+    def size(self) -> int:
+        """Its length in bytes."""
+        return os.fstat(self.descriptor).st_size
+
+    @property
+    def modified(self) -> float:
+        """When it was written last, in Unix time."""
+        return os.fstat(self.descriptor).st_mtime
+
+    def line(self, most: int) -> bytes:
+        """Its first line without the end, or as many bytes of it."""
+        count = 1 << 12
+        while True:
+            start = self.read(min(count, most), 0)
+            if b"\n" in start or len(start) < count:
+                return start.partition(b"\n")[0]
+            count *= 8
+
+    def __del__(self) -> None:
+        descriptor = self.__dict__.pop("descriptor", None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+class PackedFile(OpenFile):
+    """A packed journal as if it were not; one block of it is kept in memory."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises an OSError where it cannot be opened."""
+        super().__init__(path)
+        self._starts = array("Q")
+        self._size = 0
+        self._known = -1, b""
+        self._look_through(super().size)
+
+    @property
+    def size(self) -> int:
+        """The length of the journal in bytes, as far as it can be had."""
+        return self._size
+
+    def read(self, count: int, offset: int) -> bytes:
+        """`count` bytes of the journal at `offset`, or fewer where it ends before or is damaged."""
+        chunks = []
+        while count > 0 and offset < self._size:
+            number, skipped = divmod(offset, BLOCK)
+            chunk = self._block(number)[skipped : skipped + count]
+            if not chunk:
+                break
+            chunks.append(chunk)
+            count -= len(chunk)
+            offset += len(chunk)
+        return b"".join(chunks)
+
+    def _look_through(self, size: int) -> None:
+        """Find the members, none of which is unpacked."""
+        place, last = 0, BLOCK
+        while place < size and self.fault is None:
+            head = self._head(place)
+            if head is None or last != BLOCK or not 0 < head[1] <= BLOCK:
+                self.fault = f"byte {place + 1} of {self.path.name} begins nothing that was packed here"
+            elif place + _HEAD.size + head[0] + _TAIL.size > size:
+                self.fault = f"{self.path.name} was cut off"
+            elif self._size + head[1] > MOST * size:
+                self.fault = f"{self.path.name} unpacks to more than {MOST} times its size"
+            else:
+                self._starts.append(place)
+                last = head[1]
+                self._size += last
+                place += _HEAD.size + head[0] + _TAIL.size
+
+    def _head(self, place: int) -> tuple[int, int] | None:
+        """Bytes that a member takes, and that it holds; None where there is no member of ours."""
+        head = super().read(_HEAD.size, place)
+        if len(head) < _HEAD.size:
+            return None
+        magic, *_, length, name, inner, taken, held = _HEAD.unpack(head)
+        return (taken, held) if (magic, length, name, inner) == (_MAGIC, 12, _FIELD, 8) else None
+
+    def _block(self, number: int) -> bytes:
+        """What a member holds; nothing where it is damaged."""
+        if self._known[0] != number:
+            place = self._starts[number]
+            head = self._head(place)
+            content = b"" if head is None else self._unpacked(place + _HEAD.size, *head)
+            if not content:
+                self.fault = self.fault or f"block {number + 1} of {self.path.name} is damaged"
+            self._known = number, content
+        return self._known[1]
+
+    def _unpacked(self, place: int, taken: int, held: int) -> bytes:
+        stream = super().read(taken + _TAIL.size, place)
+        unpacking = decompressobj(-15)
+        with contextlib.suppress(ZlibError):
+            content = unpacking.decompress(stream[:taken], held)
+            if stream[taken:] == _TAIL.pack(crc32(content), held) and len(content) == held:
+                return content
+        return b""
+
+
+def open_kept(path: Path) -> OpenFile:
+    """The journal at `path`, packed or not, to be read.
+
+    Raises:
+        ConfigError: it is no ordinary file.
+        OSError: there is none, or it is unreadable.
+    """
+    try:
+        return OpenFile(path)
+    except FileNotFoundError:
+        if packed_path(path).exists():
+            return PackedFile(packed_path(path))
+        return OpenFile(path)  # if it was just unpacked it is here
+
+
+def pack(path: Path) -> bool:
+    """Pack a journal that nobody writes, in place of it; whether that was done.
+
+    A small one stays as it is, and so does one that would not be read back to the same bytes.
+
+    Raises:
+        OSError: the disk refused; the journal is as it was.
+    """
+    source = OpenFile(path)
+    if source.size < SMALLEST:
+        return False
+    target = packed_path(path)
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        _write(temporary, _members(source), source)
+        if not _same(source, PackedFile(temporary)):
+            return False
+        temporary.replace(target)
+        faults.reach("packed")
+        _keep(target.parent)
+        path.unlink(missing_ok=True)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def unpack(path: Path) -> None:
+    """Put a packed journal back as it was, to be gone on with; what is damaged of it stays beside it.
+
+    Raises:
+        OSError: the disk refused; the packed journal is as it was.
+    """
+    source = PackedFile(packed_path(path))
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        _write(temporary, _blocks(source), source)
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.link(temporary, path)
+        faults.reach("packed")
+        _keep(path.parent)
+        if source.fault is None:
+            source.path.unlink(missing_ok=True)
+        else:
+            source.path.rename(source.path.with_name(f"{source.path.name}.damaged"))
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _blocks(source: OpenFile) -> Iterator[bytes]:
+    for offset in range(0, source.size, BLOCK):
+        yield source.read(BLOCK, offset)
+
+
+def _members(source: OpenFile) -> Iterator[bytes]:
+    for block in _blocks(source):
+        packing = compressobj(9 if source.size <= 4 * BLOCK else 6, DEFLATED, -15, 9)
+        content = packing.compress(block) + packing.flush()
+        yield _HEAD.pack(_MAGIC, 0, 0, 255, 12, _FIELD, 8, len(content), len(block))
+        yield content
+        yield _TAIL.pack(crc32(block), len(block))
+
+
+def _same(one: OpenFile, other: OpenFile) -> bool:
+    return one.size == other.size and all(
+        mine == yours for mine, yours in zip(_blocks(one), _blocks(other), strict=True)
+    )
+
+
+def _write(path: Path, content: Iterator[bytes], like: OpenFile) -> None:
+    """Write a file that is on the disk when this returns, and as old as another one."""
+    descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.writelines(content)
+        file.flush()
+        os.fsync(descriptor)
+    os.utime(path, (like.modified, like.modified))
+
+
+def _keep(folder: Path) -> None:
+    """Ask the disk to keep what was named anew in a folder."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with contextlib.suppress(OSError):  # some file systems have no such request, and need none
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,208 @@
+"""Packed journals: gzip reads what they hold, a break at any moment loses nothing, damage is never believed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import os
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from runner.errors import JournalError, StorageError
+from runner.record import packed
+from runner.record.events import RunEnded
+from runner.record.journal import Journal, ending, follow, is_open, opening, pack, read_journal
+from tests.journals import told
+
+EVENTS = 60
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of half a kilobyte, so that a short journal has many."""
+    monkeypatch.setattr(packed, "BLOCK", 512)
+    monkeypatch.setattr(packed, "SMALLEST", 0)
+
+
+def journal_of(folder: Path) -> Path:
+    """A journal of one run, which ended."""
+    path = folder / "journal.jsonl"
+    with Journal.create(path) as journal:
+        for number in range(EVENTS):
+            journal.write(told(f"kind-{number % 3}", {"number": number, "text": "x" * (7 * number % 90)}))
+        journal.write(RunEnded(status="finished", stop_reason="converged", exit_code=0))
+    os.utime(path, (1.7e9, 1.7e9))
+    return path
+
+
+def test_a_packed_journal_is_what_gzip_takes_it_for(tmp_path: Path, small_blocks: None) -> None:
+    """Python's own gzip reads the same bytes, which are fewer; the journal reads the same both ways."""
+    path = journal_of(tmp_path)
+    content, events = path.read_bytes(), list(read_journal(path).events)
+    pack(path)
+    (found,) = tmp_path.iterdir()
+
+    assert found.name == "journal.jsonl.gz"
+    assert gzip.decompress(found.read_bytes()) == content
+    assert found.stat().st_mtime == 1.7e9
+    assert found.stat().st_mode & 0o077 == 0
+    contents = read_journal(path)
+    assert contents.dropped is None
+    assert list(contents.events) == events
+    assert list(reversed(contents.events)) == events[::-1]
+    assert ending(path) == events[-1]
+    assert opening(path) is None  # its first event is no run's start
+    assert not is_open(path)
+    assert list(follow(path)) == events
+
+
+def test_a_small_journal_stays_as_it_is(tmp_path: Path) -> None:
+    """There is nothing to be gained below the size of a few blocks of the disk."""
+    path = journal_of(tmp_path)
+    pack(path)
+
+    assert path.is_file()
+    assert path.stat().st_size < packed.SMALLEST
+
+
+def test_going_on_with_a_packed_journal_unpacks_it(tmp_path: Path, small_blocks: None) -> None:
+    """It is as if it had never been packed, and nobody packs what is being written."""
+    path = journal_of(tmp_path)
+    content = path.read_bytes()
+    pack(path)
+    with Journal.append_to(path) as journal:
+        with pytest.raises(JournalError, match="being written by another process"):
+            pack(path)
+        assert path.read_bytes() == content
+        journal.write(told("more", {"a": 1}))
+    pack(path)
+
+    assert [file.name for file in tmp_path.iterdir()] == ["journal.jsonl.gz"]
+    assert len(read_journal(path).events) == EVENTS + 2
+    with pytest.raises(JournalError, match="exists already"):
+        Journal.create(path)
+
+
+@pytest.mark.parametrize("packing", [True, False])
+def test_a_break_at_any_step_loses_nothing(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch, packing: bool
+) -> None:
+    """Every call into the system is the last one once; the journal is whole, and the next one comes through."""
+    steps = ("open", "write", "fsync", "utime", "replace", "rename", "link", "unlink")
+    for step in steps:
+        for error in (KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")):
+            folder = tmp_path / f"{step}-{type(error).__name__}"
+            folder.mkdir()
+            path = journal_of(folder)
+            content = path.read_bytes()
+            if not packing:
+                pack(path)
+
+            def work(path: Path = path) -> None:
+                if packing:
+                    pack(path)
+                else:
+                    Journal.append_to(path).close()
+
+            with monkeypatch.context() as patch:
+                _break(patch, step, error)
+                with contextlib.suppress(KeyboardInterrupt, StorageError):
+                    work()
+            kept = packed.open_kept(path)
+            assert kept.read(kept.size, 0) == content, (step, error)
+            work()
+            kept = packed.open_kept(path)
+            assert kept.read(kept.size, 0) == content, (step, error)
+
+
+def _break(patch: pytest.MonkeyPatch, step: str, error: BaseException) -> None:
+    """Let one kind of call into the system fail, before anything is done."""
+
+    def broken(*_args: object, **_more: object) -> None:
+        raise error
+
+    if step == "write":
+        patch.setattr(packed, "_members", broken)
+        patch.setattr(packed, "_blocks", broken)
+    elif step in ("replace", "rename", "unlink"):
+        patch.setattr(packed.Path, step, broken)
+    elif step == "open":
+        patch.setattr(packed, "_write", broken)
+    else:
+        patch.setattr(packed.os, step, broken)
+
+
+def test_K17_a_damaged_packed_journal_is_believed_up_to_the_damage(
+    tmp_path: Path, small_blocks: None
+) -> None:
+    """Cut off or with a bit flipped anywhere: what is read was written, and what is missing is told."""
+    path = journal_of(tmp_path)
+    events = list(read_journal(path).events)
+    pack(path)
+    file = packed.packed_path(path)
+    whole = file.read_bytes()
+    rng = random.Random(5)
+    for number in range(300):
+        content = bytearray(whole)
+        place = rng.randrange(len(content))
+        if number % 3:
+            content[place] ^= 1 << rng.randrange(8)
+        else:
+            del content[place:]
+        file.write_bytes(content)
+        contents = read_journal(path)
+        assert list(contents.events) == events[: len(contents.events)]
+        assert contents.dropped or len(contents.events) == len(events), (number, place)
+
+
+def test_what_is_damaged_of_a_packed_journal_is_kept(tmp_path: Path, small_blocks: None) -> None:
+    """Going on takes the intact events; the packed one stays under another name."""
+    path = journal_of(tmp_path)
+    pack(path)
+    file = packed.packed_path(path)
+    content = file.read_bytes()[:-9]
+    file.write_bytes(content)
+    known = len(read_journal(path).events)
+    with Journal.append_to(path) as journal:
+        assert 0 < len(journal.contents.events) == known < EVENTS
+
+    assert (tmp_path / "journal.jsonl.gz.damaged").read_bytes() == content
+
+
+def member(content: bytes, claimed: int | None = None) -> bytes:
+    """A gzip member (RFC 1952) with the field that ours have; it may claim to hold another number of bytes."""
+    packing = zlib.compressobj(9, zlib.DEFLATED, -15)
+    body = packing.compress(content) + packing.flush()
+    held = len(content) if claimed is None else claimed
+    field = b"RJ" + struct.pack("<HII", 8, len(body), held)
+    return (
+        b"\x1f\x8b\x08\x04"
+        + bytes(6)
+        + struct.pack("<H", len(field))
+        + field
+        + body
+        + struct.pack("<II", zlib.crc32(content), len(content))
+    )
+
+
+def test_K17_a_packed_journal_unpacks_to_a_bounded_size(tmp_path: Path) -> None:
+    """Zeros a thousandfold packed, more than was claimed, another program's gzip, rubbish: one line each."""
+    path = tmp_path / "journal.jsonl"
+    zeros = bytes(packed.BLOCK)
+    for content, words in {
+        member(zeros) * 64: "unpacks to more than 100 times its size",
+        member(os.urandom(1000) + zeros, 1010): "is damaged",
+        gzip.compress(b'{"journal":1,"seq":0}\n' * 99): "begins nothing that was packed here",
+        b"\x1f\x8b" + os.urandom(300): "begins nothing that was packed here",
+        member(os.urandom(99), 0): "begins nothing that was packed here",
+    }.items():
+        packed.packed_path(path).write_bytes(content)
+        contents = read_journal(path)
+
+        assert not contents.events
+        assert words in str(contents.dropped)
