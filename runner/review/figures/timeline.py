@@ -241,7 +241,9 @@ def _draw_lane(
     axes: Axes, row: int, spans: Sequence[Span], colours: Mapping[str, str], end: float, *, height: float
 ) -> None:
     scale, _ = time_scale(end)
-    share = (max(span.end for span in spans) - min(span.start for span in spans)) / end if spans else 0.0
+    share = (
+        (max(span.end for span in spans) - min(span.start for span in spans)) / end if spans and end else 0.0
+    )
     if len(spans) > max(MOST_BARS * share, MOST_BARS_ANYWHERE):
         columns = max(round(COLUMNS * share), 1)
         _draw_shares(axes, row, spans, colours, scale, height=height, columns=columns)
