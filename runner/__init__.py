@@ -6,8 +6,19 @@
     result = run(compose("experiment=vqe", "hamiltonian=h2"))
 """
 
-from runner.declare.composer import compose
-from runner.run.execution import resume, run
-from runner.run.results import Outcome, RunResult
+import os
+import sys
+
+try:
+    from runner.declare.composer import compose
+    from runner.run.execution import resume, run
+    from runner.run.results import Outcome, RunResult
+except KeyboardInterrupt:
+    if sys.argv[0] == "-m" or os.path.basename(sys.argv[0]) == "runner":
+        os.write(
+            2, b"interrupted\n"
+        )  # a command line was typed; of a program that imports us it is the program's
+        os._exit(130)
+    raise
 
 __all__ = ["Outcome", "RunResult", "compose", "resume", "run"]

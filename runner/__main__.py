@@ -8,9 +8,13 @@ import os
 import sys
 from collections.abc import Sequence
 
-from runner.cli.verb import CommandLine
-from runner.display.stream import Reader, readers
-from runner.errors import Interrupted, RunnerError
+try:
+    from runner.cli.verb import CommandLine
+    from runner.display.stream import Reader, readers
+    from runner.errors import Interrupted, RunnerError
+except KeyboardInterrupt:
+    os.write(2, b"interrupted\n")  # nobody imports this module but for a command line
+    os._exit(130)
 
 # a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep
 atexit.register(gc.freeze)
@@ -18,10 +22,14 @@ atexit.register(gc.freeze)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out a command line and return the process's exit code."""
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, "1")  # last bits depend on it, and the matrices are small
-    with readers() as output:
-        return _main(list(sys.argv[1:] if arguments is None else arguments), output)
+    try:
+        for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+            os.environ.setdefault(name, "1")  # last bits depend on it, and the matrices are small
+        with readers() as output:
+            return _main(list(sys.argv[1:] if arguments is None else arguments), output)
+    except KeyboardInterrupt:
+        os.write(2, b"interrupted\n")
+        return 130
 
 
 def _main(arguments: list[str], output: Reader) -> int:

@@ -236,6 +236,33 @@ def test_K4_a_received_sweep_imports_nothing_and_reaches_no_shell(
     assert "hydra.launcher.setup: counts only from the command line" in capsys.readouterr().err
 
 
+def test_K4_a_received_search_writes_its_study_where_it_is_typed(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A database that sweep.json names is not touched by resume; the one that is typed is."""
+    words = [
+        *QUIET,
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.n_trials=2",
+        "ansatz.reps=range(1,3)",
+        "hydra.sweep.dir=sweep",
+    ]
+    assert main(["-m", *words, "hydra.sweeper.storage=null"]) == 0
+    header: dict[str, Any] = json.loads(Path("sweep/sweep.json").read_text())
+    header["sweeper"]["values"]["storage"] = "sqlite:///theirs.db"
+    Path("sweep/sweep.json").write_text(json.dumps(header))
+    Path("sweep/sweep.csv").unlink()
+    capsys.readouterr()
+
+    assert main(["resume", "sweep"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: hydra.sweeper.storage: counts only from the command line")
+    assert "type hydra.sweeper.storage=sqlite:///theirs.db" in said
+    assert main(["resume", "sweep", "hydra.sweeper.storage=sqlite:///mine.db"]) == 0
+    assert Path("mine.db").exists()
+    assert not Path("theirs.db").exists()
+
+
 @pytest.mark.parametrize("names", ["[../x]", "['']", "[.x]", "[/tmp/x]", "['a b']"])
 def test_what_is_no_module_is_told_in_one_line(names: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Paths and nothing at all: in words, exit code 2."""

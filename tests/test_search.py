@@ -65,7 +65,8 @@ def broken(arguments: Sequence[str], folder: str, points: Sequence[str]) -> int:
 
 def _go_on(arguments: Sequence[str], folder: str) -> None:
     if (Path(folder) / "sweep.json").exists():
-        resume_sweep(folder, quiet=True)
+        again = [word for word in arguments if word.startswith("hydra.sweeper.storage=")]
+        resume_sweep(folder, overrides=again, quiet=True)
     else:
         sweep([*arguments, f"hydra.sweep.dir={folder}"], quiet=True)
 
@@ -145,7 +146,7 @@ def test_a_study_that_was_told_otherwise_is_written_anew(workdir: Path) -> None:
     study.ask()
     Path("whole/sweep.csv").unlink()
 
-    assert resume_sweep("whole", quiet=True) == 0
+    assert resume_sweep("whole", overrides=arguments[-2:-1], quiet=True) == 0
     assert facts("whole") == expected
 
 

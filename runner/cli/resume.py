@@ -14,7 +14,8 @@ VERB = Verb(
         Argument(name="DIR", does="directory of the run or sweep"),
         Argument(
             name="[key=value …]",
-            does="run.*, plugins=[…], a larger budget that ended it; of a sweep its launcher; with --fork anything",
+            does="run.*, plugins=[…], a larger budget that ended it; of a sweep its launcher, of a search also "
+            "hydra.sweeper.storage; with --fork anything",
         ),
     ),
     flags=(
@@ -32,6 +33,7 @@ VERB = Verb(
         "session.max_usage",
         "hydra/launcher",
         "hydra.launcher",
+        "hydra.sweeper.storage",
     ),
     examples=("resume outputs/runs/…", "resume outputs/runs/… --fork optimizer=spsa"),
     beside=True,

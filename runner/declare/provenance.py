@@ -113,6 +113,26 @@ def check_launcher(name: str, values: Mapping[str, object], cls: Schema) -> None
             raise _must_be_typed(key, f"hydra/launcher={name} {key}=…")
 
 
+def check_storage(recorded: object, typed: Overrides) -> Overrides:
+    """Refuse a recorded search that writes its study into a database nobody typed: sweep.json may come from anybody.
+
+    Args:
+        recorded: the address that the search would use.
+        typed: the command line.
+
+    Returns:
+        What the command line says of it.
+
+    Raises:
+        ConfigError: naming the setting, and what to type.
+    """
+    key = PLACES["storage"]
+    said = typed.where(lambda item: item.key == key)
+    if recorded not in USUAL_PLACES and not said:
+        raise _must_be_typed(key, f"{key}={recorded}")
+    return said
+
+
 def _reaches_code(cls: Schema, setting: str) -> bool:
     """Whether a setting may reach a shell; of a plug-in's class nobody knows what its settings do."""
     return setting in RUNS_CODE or not cls.__module__.startswith("runner.")

@@ -11,7 +11,7 @@ from typing import cast
 from runner.declare.config import Declaration
 from runner.declare.hydra_support import refuse_outside
 from runner.declare.overrides import Overrides
-from runner.declare.provenance import check_launcher, check_plugins
+from runner.declare.provenance import PLACES, check_launcher, check_plugins
 from runner.declare.registry import load
 from runner.errors import ConfigError
 from runner.sweep.compose import SweepPlanner, SweepSettings
@@ -99,7 +99,8 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
 
     Args:
         path: the sweep's directory.
-        overrides: another `hydra/launcher`, and its settings; and `plugins=[…]`, where the sweep used some.
+        overrides: another `hydra/launcher`, and its settings; `plugins=[…]`, where the sweep used some; and
+            `hydra.sweeper.storage`, where a search has its study in a database of its own.
         quiet: nothing on the terminal but errors.
 
     Raises:
@@ -110,10 +111,13 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
     typed = Overrides.of(overrides)
     plugins = typed.plugins
     load(plugins)  # the launcher may be one of theirs
-    launcher = _recorded_launcher(directory, typed.without_plugins())
+    searching = bool(directory.header.get("sweeper"))
+    launcher = _recorded_launcher(
+        directory, typed.where(lambda item: item.key not in _TYPED_AGAIN[: 1 + searching])
+    )
     with _inside(directory):
-        if directory.header.get("sweeper"):
-            return resume_search(directory, launcher, plugins=plugins, quiet=quiet)
+        if searching:
+            return resume_search(directory, launcher, typed, quiet=quiet)
         tasks = directory.tasks()
         directory.check_planned(tasks)
         for task in tasks:
@@ -129,6 +133,10 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
             conductor.know(row for row in known.values() if row["status"] == "finished")
             conductor.carry_out(left)
     return conductor.exit_code
+
+
+_TYPED_AGAIN = ("plugins", PLACES["storage"])
+"""What a recorded sweep, and a recorded search, do not decide."""
 
 
 def _settings(planner: SweepPlanner) -> SweepSettings:

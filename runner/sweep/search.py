@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from runner.declare.config import Declaration
 from runner.declare.overrides import Override, Overrides
-from runner.declare.provenance import check_plugins, check_preset
+from runner.declare.provenance import check_plugins, check_preset, check_storage
 from runner.errors import ConfigError, StorageError
 from runner.record import faults
 from runner.runtime.seeds import derive_seed
@@ -84,20 +84,23 @@ def search(
 
 
 def resume_search(
-    directory: SweepDirectory, launcher: Launcher | None, *, plugins: Sequence[str] = (), quiet: bool = False
+    directory: SweepDirectory, launcher: Launcher | None, typed: Overrides, *, quiet: bool = False
 ) -> int:
-    """Go on with a search where it stopped; `plugins` were typed again.
+    """Go on with a search where it stopped; its plug-ins and the address of its study are `typed` again.
 
     Raises:
-        ConfigError: all trials are over, and nothing else is missing.
+        ConfigError: all trials are over, and nothing else is missing; or something was not typed again.
     """
     required("optuna", "optuna", "hydra/sweeper")
+    plugins = typed.plugins
     check_plugins(Overrides.of(directory.header["overrides"]).plugins, plugins)
     planner = SweepPlanner(directory.header["overrides"], directory.header.get("config_dirs", ()))
     settings = planner.settings()
     recorded = directory.header["sweeper"].get("values")
     if recorded is not None:  # conf/ may say otherwise by now
         settings = replace(settings, sweeper=type(settings.sweeper)(**recorded))
+    for item in check_storage(settings.sweeper.storage, typed):
+        settings = replace(settings, sweeper=replace(settings.sweeper, storage=item.value))
     declared = base_of(directory, plugins)
     return _Search(planner, settings, directory, declared, launcher, quiet).carry_out()
 

@@ -94,13 +94,13 @@ class Broken:
     @property
     def arguments(self) -> tuple[str, ...]:
         """What starts it, or goes on with it."""
-        if (self.folder / "runs.jsonl").exists():
-            return ("resume", str(self.folder))
-        shutil.rmtree(self.folder, ignore_errors=True)
         store = []
         if self.case.startswith("search"):
             database = f"sqlite:///{self.folder.with_suffix('.db')}"
             store = [f"hydra.sweeper.storage={database if self.case.endswith('sqlite') else 'null'}"]
+        if (self.folder / "runs.jsonl").exists():
+            return ("resume", str(self.folder), *store)
+        shutil.rmtree(self.folder, ignore_errors=True)
         return ("-m", *CASES[self.case], *store, *self.options, f"hydra.sweep.dir={self.folder}")
 
     def go_on(self, fault: str = "", signals: Sequence[tuple[float, int]] = ()) -> Ending:
