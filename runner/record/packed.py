@@ -239,7 +239,7 @@ def _blocks(source: OpenFile) -> Iterator[bytes]:
 
 def _members(source: OpenFile) -> Iterator[bytes]:
     for block in _blocks(source):
-        packing = compressobj(9 if source.size <= 4 * BLOCK else 6, DEFLATED, -15, 9)
+        packing = compressobj(9 if source.size <= 4 * BLOCK else 1, DEFLATED, -15, 9)
         content = packing.compress(block) + packing.flush()
         yield _HEAD.pack(_MAGIC, 0, 0, 255, 12, _FIELD, 8, len(content), len(block))
         yield content
