@@ -11,6 +11,7 @@ import pytest
 
 from runner.errors import ConfigError
 from tests.choices import choice
+from tests.damage import refused_and_right
 
 pyscf = pytest.importorskip("pyscf")
 for part in ("ao2mo", "fci", "gto", "mcscf", "scf", "tools.fcidump"):
@@ -273,31 +274,19 @@ def damaged(rng: np.random.Generator) -> str:
     return H2[:at] + ("" if kind == "delete" else 2 * H2[at]) + H2[at + 1 :]
 
 
-def check_damaged(folder: Path, first: int, count: int) -> tuple[int, int]:
-    """Read damaged files; how many were refused and how many still gave the Hamiltonian of H2."""
-    whole = dict(read(folder / "x", H2)[1].to_list())
-    refused = 0
-    for number in range(first, first + count):
-        text = damaged(np.random.default_rng([8, number]))
-        try:
-            _, hamiltonian = read(folder / "x", text)
-        except ConfigError:
-            refused += 1
-        else:
-            assert dict(hamiltonian.to_list()) == pytest.approx(whole, abs=1e-12), f"file {number}:\n{text}"
-            assert hamiltonian.physics.electrons == (1, 1)
-    return refused, count - refused
-
-
-def test_a_damaged_file_is_refused_or_read_right(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [24, pytest.param(2000, marks=pytest.mark.nightly)])
+def test_a_damaged_file_is_refused_or_read_right(count: int, tmp_path: Path) -> None:
     """Never another Hamiltonian."""
-    refused, right = check_damaged(tmp_path, 0, 24)
+    whole = dict(read(tmp_path / "x", H2)[1].to_list())
+
+    def is_right(text: str) -> bool:
+        _, hamiltonian = read(tmp_path / "x", text)
+        same = dict(hamiltonian.to_list()) == pytest.approx(whole, abs=1e-12)
+        return same and hamiltonian.physics.electrons == (1, 1)
+
+    refused, right = refused_and_right(
+        range(count), lambda number: damaged(np.random.default_rng([8, number])), is_right
+    )
 
     assert refused > 5
     assert right > 5
-
-
-@pytest.mark.nightly
-def test_two_thousand_damaged_files(tmp_path: Path) -> None:
-    """The same at length."""
-    print("refused and right:", check_damaged(tmp_path, 1000, 2000))
