@@ -406,9 +406,10 @@ def test_what_excludes_each_other_is_decided_by_what_is_typed(
     }  # fmt: skip
 
 
-@pytest.fixture
-def presets(tmp_path: Path) -> Path:
-    """Files of one's own that set one of several settings."""
+@pytest.fixture(scope="module")
+def presets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Files of one's own that set one of several settings; one folder, so that what is alike is composed once."""
+    tmp_path = tmp_path_factory.mktemp("composer")
     for name, schema, values in (
         ("hamiltonian/mine_molecule", "hamiltonian/molecule", "geometry: H 0 0 0; H 0 0 1"),
         ("hamiltonian/mine_file", "hamiltonian/molecule", "xyz_file: a.xyz\nframe: 2"),
@@ -472,9 +473,10 @@ def test_a_typo_in_an_experiments_file_is_still_refused(tmp_path: Path) -> None:
             declare(["experiment=mine", "estimator=exact"], config_dirs=[str(tmp_path)])
 
 
-@pytest.fixture
-def experiments(tmp_path: Path) -> str:
+@pytest.fixture(scope="module")
+def experiments(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A folder with experiments of one's own: some include others, some set what belongs to another choice."""
+    tmp_path = tmp_path_factory.mktemp("composer")
     (tmp_path / "experiment").mkdir()
     pauli = "/experiment/vqe@_here_\n  - override /hamiltonian: pauli"
     for name, included, text in (
@@ -532,16 +534,15 @@ def test_a_typed_hamiltonian_is_that_hamiltonian(name: str, experiments: str) ->
 
 
 @pytest.mark.parametrize("typed", [(), ("optimizer=spsa",), ("optimizer=cobyla",)])
-def test_a_dotted_key_in_a_file_is_told_how_to_write_it(typed: tuple[str, ...], experiments: str) -> None:
+def test_a_dotted_key_in_a_file_is_told_how_to_write_it(typed: tuple[str, ...], tmp_path: Path) -> None:
     """A file's keys are nested, whatever is typed beside it."""
-    (Path(experiments) / "experiment" / "dotted.yaml").write_text(
-        "# @package _global_\noptimizer.rhobeg: 0.5\n"
-    )
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "dotted.yaml").write_text("# @package _global_\noptimizer.rhobeg: 0.5\n")
 
     with pytest.raises(
         ConfigError, match=r"'optimizer.rhobeg' is no key of a file; write `optimizer:` and `rhobeg: …`"
     ):
-        declare(["experiment=dotted", *typed], config_dirs=[experiments])
+        declare(["experiment=dotted", *typed], config_dirs=[str(tmp_path)])
 
 
 @dataclass
