@@ -7,7 +7,9 @@ care that its upper half is the imaginary part, nor that a second state may foll
 
 The program and the observables come as two flat arrays each (integers, reals). `integers[k]` is where segment k
 of the integers starts, `integers[integers[0] + k]` where segment k of the reals does; `state_vector.py` packs them.
-Slicing would read better, but costs seconds of compilation.
+Slicing would read better, but costs seconds of compilation. So do numbers that Numba takes for types of their own:
+hence `int64(0)`. `wide` is None where no stage is a layer and all weights are tabulated: Numba then leaves out what
+small circuits do without.
 
 One file although it is long: Numba compiles a cached function again when its own file changes, not when a function of
 another file that it calls does.
@@ -17,7 +19,7 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from numba import int64, njit
 
 from runner.engine.kernel.vector import (
     add,
@@ -33,8 +35,11 @@ from runner.engine.kernel.vector import (
     total,
 )
 
-_jit = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-_inlined = njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True)
+_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_PART_OPTIONS = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_jit = njit(cache=True, **_OPTIONS)  # called from outside
+_part = njit(cache=True, **_PART_OPTIONS)
+_inlined = njit(forceinline=True, **_PART_OPTIONS)
 _BLOCK_BITS = 11
 """Rotations of lower bits are done in blocks of 2^11 doubles (16 KiB), inside the first-level cache."""
 _MIDDLE_BITS = 15
@@ -73,13 +78,7 @@ CONSTANTS, TABLES, COEFFICIENTS = 0, 1, 2
 COSINE, SINE, BIT_ANGLES, SUMS, PHASES = 0, 64, 128, 192, 256
 
 
-@_inlined
-def reals_at(integers, segment):
-    """Where a segment of the reals starts."""
-    return integers[integers[0] + segment]
-
-
-@_jit
+@_part
 def rotate_low(state, start, stop, scratch):
     """Rotate bits 0 to 3 of the span by the (cos, sin) of each."""
     c0, c1, c2, c3 = splat(scratch[0]), splat(scratch[1]), splat(scratch[2]), splat(scratch[3])
@@ -121,7 +120,7 @@ def turn_four(state, i, step_p, step_q, x0, x1, x2, x3, c0, s0, c1, s1):
     store(state, i + step_q + step_p, add(mul(s1, y1), mul(c1, y3)))
 
 
-@_jit
+@_part
 def rotate_one(state, start, stop, bit, cosine, sine):
     """Rotate one bit (2 or higher) of the span."""
     half = 1 << bit
@@ -134,7 +133,7 @@ def rotate_one(state, start, stop, bit, cosine, sine):
             store(state, i + half, add(mul(s, x0), mul(c, x1)))
 
 
-@_jit
+@_part
 def rotate_two(state, start, stop, p, q, cp, sp, cq, sq):
     """Rotate bits p < q (2 or higher) of the span in one pass."""
     step_p, step_q = 1 << p, 1 << q
@@ -149,10 +148,10 @@ def rotate_two(state, start, stop, p, q, cp, sp, cq, sq):
                 turn_four(state, i, step_p, step_q, x0, x1, x2, x3, c0, s0, c1, s1)
 
 
-@_jit
+@_part
 def rotate_bits(state, start, stop, first, last, flags, scratch):
     """Rotate the flagged bits of [first, last) of the span, two at a time; `first` is 4 or higher."""
-    held = -1
+    held = int64(-1)
     for bit in range(first, last):
         if flags[bit]:
             if held < 0:
@@ -160,17 +159,17 @@ def rotate_bits(state, start, stop, first, last, flags, scratch):
             else:
                 c, s = scratch[held], scratch[SINE + held]
                 rotate_two(state, start, stop, held, bit, c, s, scratch[bit], scratch[SINE + bit])
-                held = -1
+                held = int64(-1)
     if held >= 0:
         rotate_one(state, start, stop, held, scratch[held], scratch[SINE + held])
 
 
-@_jit
+@_part
 def rotate(state, length, num_qubits, flags, scratch):
     """Rotate the flagged bits by their (cos, sin): the bits outside a block first, then block by block."""
     block = min(_BLOCK_BITS, num_qubits)
     middle = min(_MIDDLE_BITS, num_qubits)
-    rotate_bits(state, 0, length, middle, num_qubits, flags, scratch)
+    rotate_bits(state, int64(0), length, middle, num_qubits, flags, scratch)
     low = flags[0] + flags[1] + flags[2] + flags[3]
     step = 1 << middle
     if num_qubits <= _MIDDLE_BITS and length <= (2 << _MIDDLE_BITS):
@@ -178,7 +177,7 @@ def rotate(state, length, num_qubits, flags, scratch):
     small = 1 << block
     if num_qubits <= _BLOCK_BITS and step <= (2 << _BLOCK_BITS):
         small = step
-    start = 0
+    start = int64(0)
     while start < length:
         rotate_bits(state, start, start + step, block, middle, flags, scratch)
         inner = start
@@ -186,7 +185,7 @@ def rotate(state, length, num_qubits, flags, scratch):
         while inner < start:
             if low:
                 rotate_low(state, inner, inner + small, scratch)
-            rotate_bits(state, inner, inner + small, 4, block, flags, scratch)
+            rotate_bits(state, inner, inner + small, int64(4), block, flags, scratch)
             inner += small
 
 
@@ -196,7 +195,7 @@ def lean(x, y, t):
     return sub(x, mul(t, y)), add(y, mul(t, x))
 
 
-@_jit
+@_part
 def lean_low(state, start, stop, scratch):
     """`lean` of bits 0 to 3 of the span, by the tangents at SINE."""
     t0, t1 = alternating(scratch[SINE], 1), alternating(scratch[SINE + 1], 2)
@@ -217,7 +216,7 @@ def lean_low(state, start, stop, scratch):
         store(state, i + 12, x3)
 
 
-@_jit
+@_part
 def lean_one(state, start, stop, p, tangent):
     """`lean` of one bit of the span, 2 or higher."""
     step, t = 1 << p, splat(tangent)
@@ -228,7 +227,7 @@ def lean_one(state, start, stop, p, tangent):
             store(state, i + step, y)
 
 
-@_jit
+@_part
 def lean_three(state, start, stop, p, q, r, scratch):
     """`lean` of three bits of the span, p < q < r, 2 or higher, in one pass."""
     a, b, c = 1 << p, 1 << q, 1 << r
@@ -259,10 +258,10 @@ def lean_three(state, start, stop, p, q, r, scratch):
                     store(state, i + c + b + a, x7)
 
 
-@_jit
+@_part
 def lean_bits(state, start, stop, first, last, flags, scratch):
     """`lean` of the flagged bits of [first, last) of the span, three at a time; `first` is 4 or higher."""
-    one, two = -1, -1
+    one, two = int64(-1), int64(-1)
     for bit in range(first, last):
         if flags[bit]:
             if one < 0:
@@ -271,14 +270,14 @@ def lean_bits(state, start, stop, first, last, flags, scratch):
                 two = bit
             else:
                 lean_three(state, start, stop, one, two, bit, scratch)
-                one, two = -1, -1
+                one, two = int64(-1), int64(-1)
     if one >= 0:
         lean_one(state, start, stop, one, scratch[SINE + one])
     if two >= 0:
         lean_one(state, start, stop, two, scratch[SINE + two])
 
 
-@_jit
+@_part
 def rotate_lean(state, length, num_qubits, flags, scratch):
     """`rotate`, but for a factor that is returned; 0 if nothing was done, near a half turn. Sines become tangents."""
     factor = 1.0
@@ -289,9 +288,9 @@ def rotate_lean(state, length, num_qubits, flags, scratch):
     for bit in range(num_qubits):
         scratch[SINE + bit] /= scratch[bit]
     block, middle = min(_LEAN_BLOCK_BITS, num_qubits), min(_LEAN_MIDDLE_BITS, num_qubits)
-    lean_bits(state, 0, length, middle, num_qubits, flags, scratch)
+    lean_bits(state, int64(0), length, middle, num_qubits, flags, scratch)
     low = flags[0] + flags[1] + flags[2] + flags[3]
-    start = 0
+    start = int64(0)
     while start < length:
         inner = start
         start += 1 << middle
@@ -299,12 +298,12 @@ def rotate_lean(state, length, num_qubits, flags, scratch):
         while inner < start:
             if low:
                 lean_low(state, inner, inner + (1 << block), scratch)
-            lean_bits(state, inner, inner + (1 << block), 4, block, flags, scratch)
+            lean_bits(state, inner, inner + (1 << block), int64(4), block, flags, scratch)
             inner += 1 << block
     return factor
 
 
-@_jit
+@_part
 def product_state(state, num_qubits, scratch):
     """The state whose qubit q is (cos, sin) of its rotation."""
     size = 1 << num_qubits
@@ -320,7 +319,7 @@ def product_state(state, num_qubits, scratch):
         state[i] = 0.0
 
 
-@_jit
+@_part
 def phase_table(scratch, first, count, table):
     """Put exp(i Σ angles of the bits that are set) of `count` bits at `table`, real parts first."""
     size = 1 << count
@@ -336,6 +335,13 @@ def phase_table(scratch, first, count, table):
             scratch[size + i + half] = s * re + c * im
 
 
+@_part
+def phase_tables(scratch, num_qubits, low_bits):
+    """The phases of the low bits, and behind them those of the high ones."""
+    phase_table(scratch, int64(0), low_bits, int64(PHASES))
+    phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
+
+
 @_inlined
 def multiply_four(state, where, size, pr, pi):
     """Multiply four amplitudes by phases."""
@@ -344,7 +350,7 @@ def multiply_four(state, where, size, pr, pi):
     store(state, where + size, add(mul(re, pi), mul(im, pr)))
 
 
-@_jit
+@_part
 def multiply_phases(state, states, num_qubits, low_bits, scratch, sign):
     """Multiply one or two states by the phases of their bits (or, with sign -1, by the conjugates)."""
     size = 1 << num_qubits
@@ -364,7 +370,7 @@ def multiply_phases(state, states, num_qubits, low_bits, scratch, sign):
                 multiply_four(state, 2 * size + row * width + i, size, pr, pi)
 
 
-@_jit
+@_part
 def multiply_parity(state, offset, num_qubits, mask, cosine, sine, reals, patterns):
     """Multiply one state by exp(-iθ/2 (-1)^parity), cos and sin of θ/2 given."""
     size = 1 << num_qubits
@@ -380,7 +386,7 @@ def multiply_parity(state, offset, num_qubits, mask, cosine, sine, reals, patter
             store(state, where + size, sub(mul(c, im), mul(s, re)))
 
 
-@_jit
+@_part
 def table_parity(scratch, table, count, mask, cosine, sine):
     """Multiply a table of phases of `count` bits by exp(-iθ/2 (-1)^parity), cos and sin of θ/2 given."""
     size = 1 << count
@@ -391,23 +397,22 @@ def table_parity(scratch, table, count, mask, cosine, sine):
         scratch[table + size + i] = cosine * im - s * re
 
 
-@_jit
+@_part
 def layer_tables(integers, reals, stage, scratch):
     """The phases that depend on low bits alone or on high bits alone, and (cos, sin) of all other half angles."""
     meta = integers[META]
     num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
     factors = integers[meta + 6]
     start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
-    signs = reals_at(integers, PARITY_SIGN)
+    signs = integers[integers[0] + PARITY_SIGN]
     layer = integers[LAYERS] + 5 * stage
-    phase_table(scratch, 0, low_bits, PHASES)
-    phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
+    phase_tables(scratch, num_qubits, low_bits)
     first = integers[start + stage]
     for entry in range(first, integers[start + stage + 1]):
         half = 0.5 * reals[signs + entry] * scratch[angles + integers[slots + entry]]
         c, s = math.cos(half), math.sin(half)
         if entry < integers[layer + 1]:
-            table_parity(scratch, PHASES, low_bits, integers[masks + entry], c, s)
+            table_parity(scratch, int64(PHASES), low_bits, integers[masks + entry], c, s)
         elif entry < integers[layer + 2]:
             mask = integers[masks + entry] >> low_bits
             table_parity(scratch, PHASES + (2 << low_bits), num_qubits - low_bits, mask, c, s)
@@ -416,7 +421,7 @@ def layer_tables(integers, reals, stage, scratch):
             scratch[factors + 2 * (entry - first) + 1] = s
 
 
-@_jit
+@_part
 def row_factors(integers, stage, row, scratch):
     """Per low bit the phase of its value 1 in this row at (COSINE, SINE); returns what all of the row share."""
     meta = integers[META]
@@ -448,12 +453,12 @@ def row_factors(integers, stage, row, scratch):
     return re, im
 
 
-@_jit
+@_part
 def row_phases(integers, reals, stage, row, scratch):
     """The phases of one row of amplitudes, but for those of low bits alone, into the place for it."""
     meta = integers[META]
     low_bits, table, factors = integers[meta + 2], integers[meta + 5], integers[meta + 6]
-    masks, patterns = integers[PARITY_MASK], reals_at(integers, PATTERNS)
+    masks, patterns = integers[PARITY_MASK], integers[integers[0] + PATTERNS]
     layer = integers[LAYERS] + 5 * stage
     width = 1 << low_bits
     scratch[table], scratch[table + width] = row_factors(integers, stage, row, scratch)
@@ -486,7 +491,7 @@ def row_phases(integers, reals, stage, row, scratch):
             store(scratch, table + width + i, sub(mul(cosine, y), mul(signed, x)))
 
 
-@_jit
+@_part
 def multiply_layer(integers, reals, stage, state, states, sign, factor, scratch):
     """Multiply one or two states by all phases of a stage and a factor, row by row, 2^(low bits) amplitudes each."""
     meta = integers[META]
@@ -513,7 +518,7 @@ def multiply_layer(integers, reals, stage, state, states, sign, factor, scratch)
                 multiply_four(state, 2 * size + row * width + i, size, pr, pi)
 
 
-@_jit
+@_part
 def permute(target, source, offset, num_qubits, low_bits, tables, low, high):
     """target[y] = source[L[y low] ^ H[y high]] for one state; the tables L and H are linear in their index."""
     size = 1 << num_qubits
@@ -575,7 +580,7 @@ def top_bit(mask):
     return bit
 
 
-@_jit
+@_part
 def energy_table(state, size, start, stop, mask, imaginary, weights, table):
     """One pass over a span with tabulated weights."""
     table += start // 2 if mask >= 16 else start
@@ -595,7 +600,7 @@ def energy_table(state, size, start, stop, mask, imaginary, weights, table):
     return 2.0 * result if mask >= 16 else result
 
 
-@_jit
+@_part
 def energy_terms(
     state,
     size,
@@ -631,13 +636,13 @@ def energy_terms(
     return 2.0 * result if mask >= 16 else result
 
 
-@_jit
-def energy(state, num_qubits, index, passes, weights, reals, patterns):
+@_part
+def energy(state, num_qubits, index, passes, weights, reals, patterns, wide):
     """⟨ψ|O|ψ⟩ of one observable; one pass per set of flipped bits."""
     size = 1 << num_qubits
-    result = weights[reals_at(passes, CONSTANTS) + index]
-    terms, coefficients = passes[TERMS], reals_at(passes, COEFFICIENTS)
-    tables = reals_at(passes, TABLES)
+    result = weights[passes[passes[0] + CONSTANTS] + index]
+    terms, coefficients = passes[TERMS], passes[passes[0] + COEFFICIENTS]
+    tables = passes[passes[0] + TABLES]
     from_pass, to_pass = passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]
     block = min(size, _PASS_SPAN)
     for start in range(0, size + block, block):  # the last turn is for passes that reach beyond a block
@@ -650,7 +655,7 @@ def energy(state, num_qubits, index, passes, weights, reals, patterns):
             begin, end = (0, size) if whole else (start, start + block)
             if table >= 0:
                 result += energy_table(state, size, begin, end, mask, imaginary, weights, tables + table)
-            else:
+            elif wide is not None:
                 first, last = passes[row + 3], passes[row + 4]
                 result += energy_terms(
                     state,
@@ -686,7 +691,7 @@ def apply_four(state, bra, size, i, j, lanes, to_re, to_im, sign, weight, both):
         store(state, bra + j + to_im, add(load(state, bra + j + to_im), im))
 
 
-@_jit
+@_part
 def apply_table(state, bra, size, start, stop, mask, imaginary, weights, table):
     """Add one pass over a span with tabulated weights to the bra."""
     table += start // 2 if mask >= 16 else start
@@ -702,7 +707,7 @@ def apply_table(state, bra, size, start, stop, mask, imaginary, weights, table):
             table += 4
 
 
-@_jit
+@_part
 def apply_terms(
     state,
     bra,
@@ -738,13 +743,13 @@ def apply_terms(
             apply_four(state, bra, size, i + 12, j ^ 12, lanes, to_re, to_im, sign, w3, both)
 
 
-@_jit
-def apply_observable(state, num_qubits, index, passes, weights, reals, patterns):
+@_part
+def apply_observable(state, num_qubits, index, passes, weights, reals, patterns, wide):
     """Write O|ψ⟩ (without the constant term) behind the state and return ⟨ψ|O|ψ⟩."""
     size = 1 << num_qubits
     bra = 2 * size
-    terms, coefficients = passes[TERMS], reals_at(passes, COEFFICIENTS)
-    tables = reals_at(passes, TABLES)
+    terms, coefficients = passes[TERMS], passes[passes[0] + COEFFICIENTS]
+    tables = passes[passes[0] + TABLES]
     for i in range(bra, 2 * bra, 4):
         store(state, i, splat(0.0))
     from_pass, to_pass = passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]
@@ -759,7 +764,7 @@ def apply_observable(state, num_qubits, index, passes, weights, reals, patterns)
             begin, end = (0, size) if whole else (start, start + block)
             if table >= 0:
                 apply_table(state, bra, size, begin, end, mask, imaginary, weights, tables + table)
-            else:
+            elif wide is not None:
                 first, last = passes[row + 3], passes[row + 4]
                 apply_terms(
                     state,
@@ -781,10 +786,10 @@ def apply_observable(state, num_qubits, index, passes, weights, reals, patterns)
     acc = splat(0.0)
     for i in range(0, bra, 4):
         acc = add(acc, mul(load(state, i), load(state, bra + i)))
-    return total(acc) + weights[reals_at(passes, CONSTANTS) + index]
+    return total(acc) + weights[passes[passes[0] + CONSTANTS] + index]
 
 
-@_jit
+@_part
 def overlap_parts(state, num_qubits, target):
     """target[x] = imaginary part of conj(λ[x]) ψ[x]."""
     size = 1 << num_qubits
@@ -794,7 +799,7 @@ def overlap_parts(state, num_qubits, target):
         store(target, i, sub(mul(bra_re, im), mul(bra_im, re)))
 
 
-@_jit
+@_part
 def parity_sum(parts, num_qubits, mask, reals, patterns):
     """Σ (-1)^parity(mask & x) parts[x]."""
     acc = splat(0.0)
@@ -809,7 +814,7 @@ def parity_sum(parts, num_qubits, mask, reals, patterns):
     return total(acc)
 
 
-@_jit
+@_part
 def table_sum(scratch, table, count, mask, reals, patterns):
     """Σ (-1)^parity(mask & x) of a table in the working memory, of 2^count entries, at least 16."""
     acc = splat(0.0)
@@ -821,13 +826,13 @@ def table_sum(scratch, table, count, mask, reals, patterns):
     return total(acc)
 
 
-@_jit
+@_part
 def layer_sums(integers, reals, stage, parts, scratch, slopes, row, index):
     """`parity_sum` of all parities of a stage: of two bits in one pass over the parts, which stay as they are."""
     meta = integers[META]
     num_qubits, low_bits, table = integers[meta], integers[meta + 2], integers[meta + 5]
     masks, slots = integers[PARITY_MASK], integers[PARITY_SLOT]
-    signs, patterns = reals_at(integers, PARITY_SIGN), reals_at(integers, PATTERNS)
+    signs, patterns = integers[integers[0] + PARITY_SIGN], integers[integers[0] + PATTERNS]
     layer = integers[LAYERS] + 5 * stage
     first, last = integers[integers[PARITY_START] + stage], integers[integers[PARITY_START] + stage + 1]
     width = 1 << low_bits
@@ -876,7 +881,7 @@ def layer_sums(integers, reals, stage, parts, scratch, slopes, row, index):
         slopes[row, index, slot] *= reals[signs + entry]
 
 
-@_jit
+@_part
 def bit_sums(parts, num_qubits, scratch):
     """Put Σ (-1)^(bit q of x) parts[x] of every bit at SUMS; `parts` is folded up on the way."""
     for bit in range(num_qubits - 1, 1, -1):
@@ -892,7 +897,7 @@ def bit_sums(parts, num_qubits, scratch):
     scratch[SUMS + 1] = (a + b) - (c + d)
 
 
-@_jit
+@_part
 def low_rotation_sums(state, start, stop, length, scratch):
     """Add to SUMS of bits 0 to 3 what `rotation_sums` says, for one span of the first state."""
     a0, a1, a2, a3 = splat(0.0), splat(0.0), splat(0.0), splat(0.0)
@@ -914,7 +919,7 @@ def low_rotation_sums(state, start, stop, length, scratch):
     scratch[SUMS + 3] += total(a3)
 
 
-@_jit
+@_part
 def pair_rotation_sums(state, start, stop, length, p, q, scratch):
     """The same for bits p < q, 4 or higher; p = q is one bit alone."""
     step_p, step_q = 1 << p, 1 << q
@@ -942,40 +947,40 @@ def pair_rotation_sums(state, start, stop, length, p, q, scratch):
         scratch[SUMS + p] += total(ap)
 
 
-@_jit
+@_part
 def span_rotation_sums(state, start, stop, length, first, last, flags, scratch):
     """The same for the flagged bits of [first, last), two at a time."""
-    held = -1
+    held = int64(-1)
     for bit in range(first, last):
         if flags[bit]:
             if held < 0:
                 held = bit
             else:
                 pair_rotation_sums(state, start, stop, length, held, bit, scratch)
-                held = -1
+                held = int64(-1)
     if held >= 0:
         pair_rotation_sums(state, start, stop, length, held, held, scratch)
 
 
-@_jit
+@_part
 def rotation_sums(state, num_qubits, flags, scratch):
     """Put Σ Re(conj(λ1) ψ0 - conj(λ0) ψ1) over pairs at SUMS: the derivatives by the y rotations' angles."""
     length = 2 << num_qubits
     for bit in range(num_qubits):
         scratch[SUMS + bit] = 0.0
     block = min(_SUM_BITS, num_qubits)
-    span_rotation_sums(state, 0, length, length, block, num_qubits, flags, scratch)
+    span_rotation_sums(state, int64(0), length, length, block, num_qubits, flags, scratch)
     low = flags[0] + flags[1] + flags[2] + flags[3]
-    start = 0
+    start = int64(0)
     while start < length:
         stop = start + (1 << block)
         if low:
             low_rotation_sums(state, start, stop, length, scratch)
-        span_rotation_sums(state, start, stop, length, 4, block, flags, scratch)
+        span_rotation_sums(state, start, stop, length, int64(4), block, flags, scratch)
         start = stop
 
 
-@_jit
+@_part
 def turn_pair(state, start, stop, length, p, q, scratch):
     """`pair_rotation_sums` of a span, and both states' span rotated, in one pass over memory."""
     step_p, step_q = 1 << p, 1 << q
@@ -1005,24 +1010,24 @@ def turn_pair(state, start, stop, length, p, q, scratch):
     scratch[SUMS + q] += total(aq)
 
 
-@_jit
+@_part
 def turn_span(state, start, stop, length, first, last, flags, scratch):
     """The same for the flagged bits of [first, last), two at a time."""
-    held = -1
+    held = int64(-1)
     for bit in range(first, last):
         if flags[bit]:
             if held < 0:
                 held = bit
             else:
                 turn_pair(state, start, stop, length, held, bit, scratch)
-                held = -1
+                held = int64(-1)
     if held >= 0:
         pair_rotation_sums(state, start, stop, length, held, held, scratch)
         rotate_one(state, start, stop, held, scratch[held], scratch[SINE + held])
         rotate_one(state, length + start, length + stop, held, scratch[held], scratch[SINE + held])
 
 
-@_jit
+@_part
 def turn_back(state, num_qubits, flags, scratch):
     """`rotation_sums` of the flagged bits, and both states rotated: no rotation of one bit changes another's sum."""
     length = 2 << num_qubits
@@ -1031,8 +1036,8 @@ def turn_back(state, num_qubits, flags, scratch):
     block = min(_SUM_BITS, num_qubits)
     middle = min(_TURN_BITS, num_qubits)
     low = flags[0] + flags[1] + flags[2] + flags[3]
-    turn_span(state, 0, length, length, middle, num_qubits, flags, scratch)
-    start = 0
+    turn_span(state, int64(0), length, length, middle, num_qubits, flags, scratch)
+    start = int64(0)
     while start < length:
         inner = start
         start += 1 << middle
@@ -1043,14 +1048,14 @@ def turn_back(state, num_qubits, flags, scratch):
                 low_rotation_sums(state, inner, stop, length, scratch)
                 rotate_low(state, inner, stop, scratch)
                 rotate_low(state, length + inner, length + stop, scratch)
-            turn_span(state, inner, stop, length, 4, block, flags, scratch)
+            turn_span(state, inner, stop, length, int64(4), block, flags, scratch)
             inner = stop
 
 
-@_jit
+@_part
 def bind(integers, reals, values, row, scratch):
     """Put every angle of one parameter set behind the tables."""
-    index, scale, offset = integers[INDEX], reals_at(integers, SCALE), reals_at(integers, OFFSET)
+    index, scale, offset = integers[INDEX], integers[integers[0] + SCALE], integers[integers[0] + OFFSET]
     angles = integers[integers[META] + 4]
     for slot in range(integers[integers[META] + 3]):
         factor = reals[scale + slot]
@@ -1060,7 +1065,7 @@ def bind(integers, reals, values, row, scratch):
         scratch[angles + slot] = angle
 
 
-@_jit
+@_part
 def stage_rotations(integers, stage, direction, flags, scratch):
     """Flag the bits one stage rotates and put the (cos, sin) of their half angles in place, 1 and 0 for the others."""
     angles = integers[integers[META] + 4]
@@ -1077,13 +1082,13 @@ def stage_rotations(integers, stage, direction, flags, scratch):
         scratch[SINE + qubit] = direction * math.sin(half)
 
 
-@_jit
-def stage_phases(integers, reals, stage, state, states, sign, factor, scratch):
+@_part
+def stage_phases(integers, reals, stage, state, states, sign, factor, scratch, wide):
     """Apply (or, with sign -1, undo) the phases of one stage on one or two states, and a factor if it is a layer."""
     meta = integers[META]
     num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
     start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
-    signs = reals_at(integers, SINGLE_SIGN)
+    signs = integers[integers[0] + SINGLE_SIGN]
     first, last = integers[start + stage], integers[start + stage + 1]
     layered = integers[integers[LAYERS] + 5 * stage]
     if last > first or layered:
@@ -1092,15 +1097,14 @@ def stage_phases(integers, reals, stage, state, states, sign, factor, scratch):
         for entry in range(first, last):
             angle = scratch[angles + integers[slots + entry]]
             scratch[BIT_ANGLES + integers[qubits + entry]] += reals[signs + entry] * angle
-    if layered:
+    if wide is not None and layered:
         multiply_layer(integers, reals, stage, state, states, sign, factor, scratch)
         return
     if last > first:
-        phase_table(scratch, 0, low_bits, PHASES)
-        phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
+        phase_tables(scratch, num_qubits, low_bits)
         multiply_phases(state, states, num_qubits, low_bits, scratch, sign)
     start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
-    signs, patterns = reals_at(integers, PARITY_SIGN), reals_at(integers, PATTERNS)
+    signs, patterns = integers[integers[0] + PARITY_SIGN], integers[integers[0] + PATTERNS]
     for entry in range(integers[start + stage], integers[start + stage + 1]):
         half = 0.5 * reals[signs + entry] * scratch[angles + integers[slots + entry]]
         c, s = math.cos(half), sign * math.sin(half)
@@ -1109,7 +1113,7 @@ def stage_phases(integers, reals, stage, state, states, sign, factor, scratch):
             multiply_parity(state, offset, num_qubits, integers[masks + entry], c, s, reals, patterns)
 
 
-@_jit
+@_part
 def stage_permutation(integers, stage, target, source, states, low, high):
     """Permute one or two states by the tables of one stage at `low` and `high`."""
     meta = integers[META]
@@ -1120,11 +1124,11 @@ def stage_permutation(integers, stage, target, source, states, low, high):
         permute(target, source, which * (2 << num_qubits), num_qubits, low_bits, integers, low, high)
 
 
-@_jit
-def stage_turns(integers, stage, state, flags, scratch):
+@_part
+def stage_turns(integers, stage, state, flags, scratch, wide):
     """Apply the rotations of one stage to one state, but for the factor that is returned: 1 unless it is a layer."""
     num_qubits = integers[integers[META]]
-    if integers[integers[LAYERS] + 5 * stage]:
+    if wide is not None and integers[integers[LAYERS] + 5 * stage]:
         factor = rotate_lean(state, 2 << num_qubits, num_qubits, flags, scratch)
         if factor != 0.0:
             return factor
@@ -1132,8 +1136,8 @@ def stage_turns(integers, stage, state, flags, scratch):
     return 1.0
 
 
-@_jit
-def prepare(integers, reals, first, second, flags, scratch):
+@_part
+def prepare(integers, reals, first, second, flags, scratch, wide):
     """Run the program on |0…0⟩; says whether the permutations left the state in `first` or in `second`."""
     meta = integers[META]
     num_qubits = integers[meta]
@@ -1145,35 +1149,35 @@ def prepare(integers, reals, first, second, flags, scratch):
         if stage == 0:
             product_state(state, num_qubits, scratch)
         else:
-            factor = stage_turns(integers, stage, state, flags, scratch)
-        stage_phases(integers, reals, stage, state, 1, 1.0, factor, scratch)
+            factor = stage_turns(integers, stage, state, flags, scratch, wide)
+        stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, scratch, wide)
         if integers[integers[PERMUTES] + stage]:
             low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
-            stage_permutation(integers, stage, other, state, 1, low, high)
+            stage_permutation(integers, stage, other, state, int64(1), low, high)
             in_first = not in_first
     return in_first
 
 
 @_jit
-def energies(integers, reals, passes, weights, values, first, second, flags, scratch, result):
+def energies(integers, reals, passes, weights, values, first, second, flags, scratch, wide, result):
     """Expectation values of every observable for every parameter set."""
-    num_qubits, patterns = integers[integers[META]], reals_at(integers, PATTERNS)
+    num_qubits, patterns = integers[integers[META]], integers[integers[0] + PATTERNS]
     for row in range(values.shape[0]):
         bind(integers, reals, values, row, scratch)
-        state = first if prepare(integers, reals, first, second, flags, scratch) else second
+        state = first if prepare(integers, reals, first, second, flags, scratch, wide) else second
         for index in range(result.shape[1]):
-            result[row, index] = energy(state, num_qubits, index, passes, weights, reals, patterns)
+            result[row, index] = energy(state, num_qubits, index, passes, weights, reals, patterns, wide)
 
 
-@_jit
-def phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index):
+@_part
+def phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index, wide):
     """Derivatives by the angles of one stage's phases: Im ⟨λ|(-1)^parity|ψ⟩."""
     num_qubits = integers[integers[META]]
-    scale, patterns = reals_at(integers, SCALE), reals_at(integers, PATTERNS)
+    scale, patterns = integers[integers[0] + SCALE], integers[integers[0] + PATTERNS]
     start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
-    signs = reals_at(integers, SINGLE_SIGN)
+    signs = integers[integers[0] + SINGLE_SIGN]
     parity_start, masks, parity_slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
-    parity_signs = reals_at(integers, PARITY_SIGN)
+    parity_signs = integers[integers[0] + PARITY_SIGN]
     needed = 0
     for entry in range(integers[start + stage], integers[start + stage + 1]):
         needed |= 1 if reals[scale + integers[slots + entry]] != 0.0 else 0
@@ -1181,9 +1185,10 @@ def phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, ind
         needed |= 2 if reals[scale + integers[parity_slots + entry]] != 0.0 else 0
     if needed:
         overlap_parts(state, num_qubits, parts)
-    if needed & 2 and integers[integers[LAYERS] + 5 * stage]:
+    if wide is not None and needed & 2 and integers[integers[LAYERS] + 5 * stage]:
         layer_sums(integers, reals, stage, parts, scratch, slopes, row, index)
-    elif needed & 2:
+        needed &= 1
+    if needed & 2:
         for entry in range(integers[parity_start + stage], integers[parity_start + stage + 1]):
             slot = integers[parity_slots + entry]
             if reals[scale + slot] != 0.0:
@@ -1196,10 +1201,10 @@ def phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, ind
             slopes[row, index, integers[slots + entry]] = reals[signs + entry] * found
 
 
-@_jit
+@_part
 def undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, index):
     """Derivatives by the angles of one stage's rotations, and both states before them (but not before the first)."""
-    scale = reals_at(integers, SCALE)
+    scale = integers[integers[0] + SCALE]
     start, qubits, slots = integers[ROTATION_START], integers[ROTATION_QUBIT], integers[ROTATION_SLOT]
     num_qubits = integers[integers[META]]
     needed = False
@@ -1219,28 +1224,32 @@ def undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, i
 
 
 @_jit
-def gradients(integers, reals, passes, weights, values, first, second, flags, scratch, parts, result, slopes):
+def gradients(
+    integers, reals, passes, weights, values, first, second, flags, scratch, parts, wide, result, slopes
+):
     """Expectation values, and their derivatives by every angle, by running the circuit backwards.
 
     `first` and `second` hold two states each: |ψ⟩ and O|ψ⟩.
     """
     meta = integers[META]
-    num_qubits, patterns = integers[meta], reals_at(integers, PATTERNS)
+    num_qubits, patterns = integers[meta], integers[integers[0] + PATTERNS]
     for row in range(values.shape[0]):
         bind(integers, reals, values, row, scratch)
         for index in range(result.shape[1]):
-            in_first = prepare(integers, reals, first, second, flags, scratch)
+            in_first = prepare(integers, reals, first, second, flags, scratch, wide)
             state = first if in_first else second
-            result[row, index] = apply_observable(state, num_qubits, index, passes, weights, reals, patterns)
+            result[row, index] = apply_observable(
+                state, num_qubits, index, passes, weights, reals, patterns, wide
+            )
             for stage in range(integers[meta + 1] - 1, -1, -1):
                 if integers[integers[PERMUTES] + stage]:
                     state, other = (first, second) if in_first else (second, first)
                     low, high = integers[FORWARD_LOW], integers[FORWARD_HIGH]
-                    stage_permutation(integers, stage, other, state, 2, low, high)
+                    stage_permutation(integers, stage, other, state, int64(2), low, high)
                     in_first = not in_first
                 state = first if in_first else second
-                phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index)
-                stage_phases(integers, reals, stage, state, 2, -1.0, 1.0, scratch)
+                phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index, wide)
+                stage_phases(integers, reals, stage, state, int64(2), -1.0, 1.0, scratch, wide)
                 undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, index)
 
 
@@ -1261,28 +1270,27 @@ def measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, r
         for i in range(0, 2 * size, 4):
             store(rotated, i, load(state, i))
         if any_y:
-            phase_table(scratch, 0, low_bits, PHASES)
-            phase_table(scratch, low_bits, num_qubits - low_bits, PHASES + (2 << low_bits))
-            multiply_phases(rotated, 1, num_qubits, low_bits, scratch, 1.0)
+            phase_tables(scratch, num_qubits, low_bits)
+            multiply_phases(rotated, int64(1), num_qubits, low_bits, scratch, 1.0)
         rotate(rotated, 2 * size, num_qubits, flags, scratch)
         for i in range(size):
             result[basis, i] = rotated[i] * rotated[i] + rotated[i + size] * rotated[i + size]
 
 
 @_jit
-def basis_probabilities(integers, reals, values, letters, first, second, flags, scratch, result):
+def basis_probabilities(integers, reals, values, letters, first, second, flags, scratch, wide, result):
     """|amplitude|² of all outcomes, (sets, bases, 2^n); `letters[b, q]` is 0 for z or nothing, 1 for x, 2 for y."""
     meta = integers[META]
     num_qubits, low_bits = integers[meta], integers[meta + 2]
     for row in range(values.shape[0]):
         bind(integers, reals, values, row, scratch)
-        in_first = prepare(integers, reals, first, second, flags, scratch)
+        in_first = prepare(integers, reals, first, second, flags, scratch, wide)
         state, rotated = (first, second) if in_first else (second, first)
         measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, result[row])
 
 
 @_jit
-def carry_on(integers, reals, values, times, first, second, flags, scratch):
+def carry_on(integers, reals, values, times, first, second, flags, scratch, wide):
     """Run the program, with the first parameter set, `times` times on the state in `first`, where it ends as well."""
     meta = integers[META]
     num_qubits = integers[meta]
@@ -1292,11 +1300,11 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch):
         for stage in range(integers[meta + 1]):
             state, other = (first, second) if in_first else (second, first)
             stage_rotations(integers, stage, 1.0, flags, scratch)
-            factor = stage_turns(integers, stage, state, flags, scratch)
-            stage_phases(integers, reals, stage, state, 1, 1.0, factor, scratch)
+            factor = stage_turns(integers, stage, state, flags, scratch, wide)
+            stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, scratch, wide)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
-                stage_permutation(integers, stage, other, state, 1, low, high)
+                stage_permutation(integers, stage, other, state, int64(1), low, high)
                 in_first = not in_first
     if not in_first:
         for i in range(0, 2 << num_qubits, 4):
@@ -1304,11 +1312,11 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch):
 
 
 @_jit
-def state_energies(integers, reals, passes, weights, state, result):
+def state_energies(integers, reals, passes, weights, state, wide, result):
     """Expectation values of every observable in one state, (observables,)."""
-    num_qubits, patterns = integers[integers[META]], reals_at(integers, PATTERNS)
+    num_qubits, patterns = integers[integers[META]], integers[integers[0] + PATTERNS]
     for index in range(result.shape[0]):
-        result[index] = energy(state, num_qubits, index, passes, weights, reals, patterns)
+        result[index] = energy(state, num_qubits, index, passes, weights, reals, patterns, wide)
 
 
 @_jit

@@ -19,12 +19,15 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
+from numba import int64, njit
 
 from runner.engine.kernel.vector import add, load, mul, splat, store
 
-_jit = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-_inlined = njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True)
+_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_PART_OPTIONS = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_jit = njit(cache=True, **_OPTIONS)  # called from outside
+_part = njit(cache=True, **_PART_OPTIONS)
+_inlined = njit(forceinline=True, **_PART_OPTIONS)
 
 TURN_Z, TURN_Y, ONE, TURN_ZZ, TWO = 0, 1, 2, 3, 4
 """Kinds of operations: rotations by an angle, and constant channels of one or two qubits."""
@@ -99,7 +102,7 @@ def mix_sixteen(matrix, width, channels, place, across, along, spare):
         matrix[at] = spare[SPARE + at]
 
 
-@_jit
+@_part
 def operate(operations, number, transposed, matrix, height, width, channels, trigonometry, spare):
     """Multiply a matrix of 4 or 16 rows, in place, by one operation or its transpose."""
     kind, stride = operations[number, KIND], operations[number, STRIDE]
@@ -117,10 +120,10 @@ def operate(operations, number, transposed, matrix, height, width, channels, tri
         if transposed:
             sine = -sine
         if kind == TURN_ZZ:
-            turn_rows(matrix, 1, 14, width, cosine, sine)
-            turn_rows(matrix, 13, 2, width, cosine, sine)
-            turn_rows(matrix, 4, 11, width, cosine, sine)
-            turn_rows(matrix, 7, 8, width, cosine, sine)
+            turn_rows(matrix, int64(1), int64(14), width, cosine, sine)
+            turn_rows(matrix, int64(13), int64(2), width, cosine, sine)
+            turn_rows(matrix, int64(4), int64(11), width, cosine, sine)
+            turn_rows(matrix, int64(7), int64(8), width, cosine, sine)
         else:
             one, two = (1, 2) if kind == TURN_Z else (3, 1)
             for other in range(height // 4):
@@ -138,15 +141,15 @@ def pair_slope(left, right, one, other, width):
     return result
 
 
-@_jit
+@_part
 def slope_of(operations, number, left, right, height, width):
     """⟨left, dE/dθ right before⟩ of a rotation E, given `right` after it; `left` belongs behind it."""
     kind, stride = operations[number, KIND], operations[number, STRIDE]
     if kind == TURN_ZZ:
-        result = pair_slope(left, right, 1, 14, width)
-        result += pair_slope(left, right, 13, 2, width)
-        result += pair_slope(left, right, 4, 11, width)
-        return result + pair_slope(left, right, 7, 8, width)
+        result = pair_slope(left, right, int64(1), int64(14), width)
+        result += pair_slope(left, right, int64(13), int64(2), width)
+        result += pair_slope(left, right, int64(4), int64(11), width)
+        return result + pair_slope(left, right, int64(7), int64(8), width)
     one, two = (1, 2) if kind == TURN_Z else (3, 1)
     result = 0.0
     for other in range(height // 4):
@@ -155,7 +158,7 @@ def slope_of(operations, number, left, right, height, width):
     return result
 
 
-@_jit
+@_part
 def block_matrix(blocks, block, operations, channels, trigonometry, memory):
     """Put the 16×16 matrix of a block at MATRIX."""
     for at in range(256):
@@ -163,10 +166,10 @@ def block_matrix(blocks, block, operations, channels, trigonometry, memory):
     for at in range(0, 256, 17):
         memory[MATRIX + at] = 1.0
     for number in range(blocks[block, FIRST], blocks[block, LAST]):
-        operate(operations, number, False, memory, 16, 16, channels, trigonometry, memory)
+        operate(operations, number, int64(0), memory, 16, 16, channels, trigonometry, memory)
 
 
-@_jit
+@_part
 def grow(state, digits, wanted):
     """Let qubits in |0⟩ join as the highest digits."""
     for digit in range(digits, wanted):
@@ -177,7 +180,7 @@ def grow(state, digits, wanted):
             state[3 * size + at] = state[at]
 
 
-@_jit
+@_part
 def shrink(state, digits, wanted):
     """The transpose of `grow`."""
     for digit in range(digits - 1, wanted - 1, -1):
@@ -198,7 +201,7 @@ def pauli_leave(state, digits, wanted):
     shrink(state, digits, wanted)
 
 
-@_jit
+@_part
 def lay_out(low, high, transposed, memory, table):
     """Where a block's rows and lanes are, and the columns of each row that are not 0.
 
@@ -290,7 +293,7 @@ def multiply_lanes(table, memory):
         store(memory, to + 12, d)
 
 
-@_jit
+@_part
 def apply_groups(state, low, high, digits, begin, end, table, memory):
     """Apply a block laid out before to the groups of sixteen lanes [begin, end)."""
     rest = 1 << (2 * digits - 4)
@@ -333,7 +336,7 @@ def pauli_evolve(
                 for at in range(1 << (2 * digits)):
                     kept[where + at] = state[at]
         block_matrix(blocks, block, operations, channels, trigonometry, memory)
-        lay_out(low, high, False, memory, table)
+        lay_out(low, high, int64(0), memory, table)
         stop = num_groups(digits) if end < 0 else end
         apply_groups(state, low, high, digits, begin, stop, table, memory)
 
@@ -345,7 +348,7 @@ def pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, m
         for i in range(4):
             memory[i] = row_bare[variant, i]
         for number in range(row_starts[variant, 1] - 1, row_starts[variant, 0] - 1, -1):
-            operate(operations, number, True, memory, 4, 1, channels, trigonometry, memory)
+            operate(operations, number, int64(1), memory, 4, 1, channels, trigonometry, memory)
         for i in range(4):
             rows[4 * variant + i] = memory[i]
 
@@ -379,7 +382,7 @@ def common_digits(bases, basis, digits):
     return level
 
 
-@_jit
+@_part
 def measured_before(bases, basis, digits, level):
     """2 to the number of measured ones among the `level` highest digits."""
     prefixes = 1
@@ -430,14 +433,26 @@ def pauli_moments(
         pauli_bind(values, row, index, scale, offset, trigonometry)
         pauli_begin(state)
         pauli_evolve(
-            blocks, operations, channels, trigonometry, state, state, places, 0, last, 0, -1, table, memory
+            blocks,
+            operations,
+            channels,
+            trigonometry,
+            state,
+            state,
+            places,
+            int64(0),
+            last,
+            int64(0),
+            int64(-1),
+            table,
+            memory,
         )
         grow(state, blocks[last - 1, DIGITS] if last else 0, digits)
         pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory)
-        pauli_contract(bases, starts, digits, state, rows, levels, moments, row, 0, bases.shape[0])
+        pauli_contract(bases, starts, digits, state, rows, levels, moments, row, int64(0), bases.shape[0])
 
 
-@_jit
+@_part
 def chain_slopes(
     operations, first, last, transposed_left, height, width, channels, trigonometry, memory, slopes, row, index
 ):  # fmt: skip
@@ -448,7 +463,7 @@ def chain_slopes(
     place = COPIES
     size = height * width
     for number in range(first, last):
-        operate(operations, number, False, memory, height, width, channels, trigonometry, memory)
+        operate(operations, number, int64(0), memory, height, width, channels, trigonometry, memory)
         if operations[number, KIND] != ONE and operations[number, KIND] != TWO:
             for at in range(size):
                 memory[place + at] = memory[MATRIX + at]
@@ -461,7 +476,7 @@ def chain_slopes(
             slopes[row, index, operations[number, ARGUMENT]] += slope_of(
                 operations, number, memory, memory[place : place + size], height, width
             )
-        operate(operations, number, True, memory, height, width, channels, trigonometry, memory)
+        operate(operations, number, int64(1), memory, height, width, channels, trigonometry, memory)
 
 
 @_inlined
@@ -494,7 +509,7 @@ def push_digit(source, start, above, to, prefixes, inner, rows, variant, ket, or
     slopes[4 * variant + 3] += s
 
 
-@_jit
+@_part
 def push_levels(bases, basis, digits, lowest, state, levels, bra, bras, rows, row_slopes):
     """Take what the levels of a basis hold back up, until `lowest` of its highest digits are contracted."""
     for done in range(digits - 1, lowest - 1, -1):
@@ -503,7 +518,9 @@ def push_levels(bases, basis, digits, lowest, state, levels, bra, bras, rows, ro
         variant = bases[basis, digits - 1 - done]
         start = level_start(digits, done + 1)
         if done == 0:
-            push_digit(bras, start, bra, 0, prefixes, inner, rows, variant, state, 0, row_slopes)
+            push_digit(
+                bras, start, bra, int64(0), prefixes, inner, rows, variant, state, int64(0), row_slopes
+            )
         else:
             to = level_start(digits, done)
             push_digit(bras, start, bras, to, prefixes, inner, rows, variant, levels, to, row_slopes)
@@ -542,7 +559,7 @@ def pauli_observe(
             bras[origin + at] += weight
             result += weight * levels[origin + at]
     if last == bases.shape[0]:
-        push_levels(bases, last - 1, digits, 0, state, levels, bra, bras, rows, row_slopes)
+        push_levels(bases, last - 1, digits, int64(0), state, levels, bra, bras, rows, row_slopes)
     return result
 
 
@@ -574,7 +591,7 @@ def tile_overlaps(memory, i, j, count):
     store(memory, to + 196, d1)
 
 
-@_jit
+@_part
 def overlap_groups(bra, ket, place, low, high, digits, begin, end, table, memory):
     """Add Σ bra[i, …] ket[j, …] over groups of lanes to OVERLAPS, four groups at a time; ket starts at `place`."""
     lanes = min(1 << (2 * digits - 4), LANES)
@@ -593,7 +610,7 @@ def overlap_groups(bra, ket, place, low, high, digits, begin, end, table, memory
                 tile_overlaps(memory, i, j, count)
 
 
-@_jit
+@_part
 def block_slopes(blocks, block, operations, channels, trigonometry, memory, slopes, row, index):
     """Add the derivatives by the angles of one block, whose lanes' overlaps have been added up."""
     for at in range(256):
@@ -618,12 +635,12 @@ def pauli_retreat(
         low, high, digits = blocks[block, LOW], blocks[block, HIGH], blocks[block, DIGITS]
         groups = num_groups(digits)
         block_matrix(blocks, block, operations, channels, trigonometry, memory)
-        lay_out(low, high, True, memory, table)
+        lay_out(low, high, int64(1), memory, table)
         if blocks[block, TURNS]:
             for at in range(1024):
                 memory[OVERLAPS + at] = 0.0
-            overlap_groups(bra, kept, places[block], low, high, digits, 0, groups, table, memory)
-        apply_groups(bra, low, high, digits, 0, groups, table, memory)
+            overlap_groups(bra, kept, places[block], low, high, digits, int64(0), groups, table, memory)
+        apply_groups(bra, low, high, digits, int64(0), groups, table, memory)
         if blocks[block, TURNS]:
             block_slopes(blocks, block, operations, channels, trigonometry, memory, slopes, row, index)
         shrink(bra, digits, 0 if block == 0 else blocks[block - 1, DIGITS])
@@ -657,7 +674,19 @@ def pauli_gradients(
         pauli_bind(values, row, index, scale, offset, trigonometry)
         pauli_begin(state)
         pauli_evolve(
-            blocks, operations, channels, trigonometry, state, kept, places, 0, last, 0, -1, table, memory
+            blocks,
+            operations,
+            channels,
+            trigonometry,
+            state,
+            kept,
+            places,
+            int64(0),
+            last,
+            int64(0),
+            int64(-1),
+            table,
+            memory,
         )
         grow(state, grown, digits)
         pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory)
@@ -667,8 +696,8 @@ def pauli_gradients(
             for at in range(row_slopes.shape[0]):
                 row_slopes[at] = 0.0
             result[row, number] += pauli_observe(
-                bases, starts, digits, state, rows, levels, bra, bras, weights, which, number, row_slopes, 0,
-                bases.shape[0],
+                bases, starts, digits, state, rows, levels, bra, bras, weights, which, number, row_slopes,
+                int64(0), bases.shape[0],
             )  # fmt: skip
             pauli_row_slopes(
                 row_starts,
@@ -684,6 +713,6 @@ def pauli_gradients(
             )
             shrink(bra, digits, grown)
             pauli_retreat(
-                blocks, operations, channels, trigonometry, bra, kept, places, 0, last, slopes, row, number, table,
-                memory,
+                blocks, operations, channels, trigonometry, bra, kept, places, int64(0), last, slopes, row, number,
+                table, memory,
             )  # fmt: skip

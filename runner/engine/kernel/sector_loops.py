@@ -13,8 +13,9 @@ import math
 
 from numba import njit
 
-_jit = njit(nogil=True, cache=True, boundscheck=False, error_model="numpy")
-_inlined = njit(nogil=True, boundscheck=False, error_model="numpy", forceinline=True)
+_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_jit = njit(cache=True, **_OPTIONS)  # called from outside
+_part = njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 REAL, IMAGINARY, PHASE = 0, 1, 2
 # the first integers: numbers …
 STATES, BLOCKS, COMPLEX, START = 0, 1, 2, 3
@@ -25,7 +26,7 @@ WEIGHT, OFFSET, DIAGONAL, HERMITIAN_REAL, HERMITIAN_IMAGINARY = 12, 13, 14, 15, 
 HEADER = 17
 
 
-@_jit
+@_part
 def sector_angles(integers, reals, values, row, work):
     """The angle of every block from one parameter set, at the front of the working memory."""
     start, inputs = integers[INPUT_START], integers[INPUT]
@@ -37,7 +38,7 @@ def sector_angles(integers, reals, values, row, work):
         work[block] = angle
 
 
-@_jit
+@_part
 def turn_pairs(integers, block, c, s, work, re, im):
     """Rotate the pairs of one block by the angle whose cosine and sine are given; the state is at `re` and `im`."""
     kind, both = integers[integers[KIND] + block], integers[COMPLEX]
@@ -64,7 +65,7 @@ def turn_pairs(integers, block, c, s, work, re, im):
             work[im + a] = c * y - s * x
 
 
-@_jit
+@_part
 def evolve_sector(integers, work, re, im):
     """The state after all blocks, from the one basis state in which the circuit starts."""
     for place in range(integers[STATES]):
@@ -75,7 +76,7 @@ def evolve_sector(integers, work, re, im):
         turn_pairs(integers, block, math.cos(work[block]), math.sin(work[block]), work, re, im)
 
 
-@_jit
+@_part
 def sector_energy(integers, reals, index, work, re, im):
     """⟨ψ|O|ψ⟩ of a Hermitian matrix: its diagonal, and what is right of it."""
     count, both = integers[STATES], integers[COMPLEX]
@@ -99,7 +100,7 @@ def sector_energy(integers, reals, index, work, re, im):
     return result
 
 
-@_jit
+@_part
 def sector_apply(integers, reals, index, work, re, im, bra_re, bra_im):
     """Put O|ψ⟩ at `bra_re` and `bra_im`; returns ⟨ψ|O|ψ⟩."""
     count, both = integers[STATES], integers[COMPLEX]
@@ -129,7 +130,7 @@ def sector_apply(integers, reals, index, work, re, im, bra_re, bra_im):
     return result
 
 
-@_jit
+@_part
 def block_slope(integers, block, work, re, im, bra_re, bra_im):
     """The derivative of ⟨O⟩ by a block's angle: twice the real part of ⟨λ|-iG|ψ⟩."""
     kind, both = integers[integers[KIND] + block], integers[COMPLEX]

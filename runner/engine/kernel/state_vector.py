@@ -54,10 +54,13 @@ class StateVectorKernel:
         self._direct = self._angles.simple
         self._integers, self._reals = _packed_program(program, self._angles)
         self._num_observables = 0 if coefficients is None else len(coefficients)
+        tabulated = True
         if coefficients is not None:
             assert x is not None
             assert z is not None
-            self._passes, self._weights = _packed_observables(self.num_qubits, x, z, coefficients)
+            self._passes, self._weights, tabulated = _packed_observables(self.num_qubits, x, z, coefficients)
+        # what small circuits do without is left out of the loops, which are compiled sooner so
+        self._wide = True if program.layers[:, 0].any() or not tabulated else None
         self._scratch_size = _places(program)[0] + self._angles.size
         self._local = threading.local()
         self._threads = threads
@@ -80,7 +83,8 @@ class StateVectorKernel:
     def _evaluate(self, inputs: NDArray, result: NDArray) -> None:
         first, second, flags, scratch, _ = self._buffers(1)
         kernel.loop("energies")(
-            self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch, result
+            self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch,
+            self._wide, result,
         )  # fmt: skip
 
     def gradients(self, values: NDArray) -> tuple[NDArray, NDArray]:
@@ -93,7 +97,7 @@ class StateVectorKernel:
             first, second, flags, scratch, parts = self._buffers(2)
             kernel.loop("gradients")(
                 self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch,
-                parts, result, slopes,
+                parts, self._wide, result, slopes,
             )  # fmt: skip
 
         self._in_threads(work, values if self._direct else self._angles(values), result, slopes, states=2)
@@ -110,7 +114,7 @@ class StateVectorKernel:
         def work(inputs: NDArray, table: NDArray) -> None:
             first, second, flags, scratch, _ = self._buffers(1)
             kernel.loop("basis_probabilities")(
-                self._integers, self._reals, inputs, letters, first, second, flags, scratch, table
+                self._integers, self._reals, inputs, letters, first, second, flags, scratch, self._wide, table
             )
 
         self._in_threads(work, values if self._direct else self._angles(values), table)
@@ -131,14 +135,14 @@ class StateVectorKernel:
         """Run the circuit, which has no parameters, so many times on a state, in place."""
         _, second, flags, scratch, _ = self._buffers(1)
         kernel.loop("carry_on")(
-            self._integers, self._reals, np.zeros((1, 0)), times, state, second, flags, scratch
+            self._integers, self._reals, np.zeros((1, 0)), times, state, second, flags, scratch, self._wide
         )
 
     def state_energies(self, state: NDArray) -> NDArray:
         """Expectation values in a state, (1, S)."""
         result = np.empty((1, self._num_observables))
         kernel.loop("state_energies")(
-            self._integers, self._reals, self._passes, self._weights, state, result[0]
+            self._integers, self._reals, self._passes, self._weights, state, self._wide, result[0]
         )
         return result
 
@@ -270,8 +274,10 @@ def _patterns() -> NDArray:
     return 1.0 - 2.0 * (np.bitwise_count(index[:, None] & index[None, :]) & 1)
 
 
-def _packed_observables(size: int, x: NDArray, z: NDArray, coefficients: NDArray) -> tuple[NDArray, NDArray]:
-    r"""Passes over the state, one per observable and set of flipped bits.
+def _packed_observables(
+    size: int, x: NDArray, z: NDArray, coefficients: NDArray
+) -> tuple[NDArray, NDArray, bool]:
+    r"""Passes over the state, one per observable and set of flipped bits, and whether all weights are tabulated.
 
     A term flips the bits x, signs by z and has y = |x & z| letters Y, so with p = conj(ψ[i^x]) ψ[i] it contributes
     (-1)^{z·i} (-1)^{y/2} Re p for even y and (-1)^{z·i} (-1)^{(y+1)/2} Im p for odd y.
@@ -326,7 +332,7 @@ def _packed_observables(size: int, x: NDArray, z: NDArray, coefficients: NDArray
         np.int64,
         True,
     )
-    return integers, reals
+    return integers, reals, not terms
 
 
 def _table(size: int, mask: int, signs: NDArray, factors: NDArray) -> NDArray:
