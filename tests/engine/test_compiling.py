@@ -18,6 +18,28 @@ kernel.loop("draw")(edges, points, np.zeros(2, dtype=np.int64), outcomes)
 print(outcomes.tolist(), sum(kernel.loop("draw").stats.cache_misses.values()))
 """
 
+SMALL = """
+import numpy as np
+from qiskit.circuit.library import efficient_su2
+from qiskit.quantum_info import SparsePauliOp
+from runner.engine import Engine
+circuit = efficient_su2(4, reps=1)
+plan = Engine().estimator_plan(circuit, SparsePauliOp(["ZZII", "IXXI"]))
+plan.gradient(np.zeros((1, circuit.num_parameters)))
+plan.run(np.zeros((1, circuit.num_parameters)), shots=100, seed=1)
+"""
+
+
+@pytest.mark.nightly
+def test_a_small_circuit_compiles_what_it_needs_once(tmp_path: Path) -> None:
+    """With an empty cache no loop is compiled for two kinds of arguments, and none of those for layers of phases."""
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", SMALL], env=environment, check=True, timeout=240)
+    compiled = [path.name.removeprefix("loops.").split("-")[0] for path in tmp_path.glob("*/loops.*.nbc")]
+    assert len(compiled) == len(set(compiled))
+    assert {"gradients", "basis_probabilities", "rotate_two"} <= set(compiled)
+    assert not {"multiply_layer", "rotate_lean", "layer_sums", "energy_terms"} & set(compiled)
+
 
 @pytest.mark.nightly
 def test_of_several_processes_one_compiles(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def available() -> bool:
 
 
 def loop(name: str, home: str = "loops") -> Callable[..., Any]:
-    """A module's compiled loop; the first use on a machine compiles it (10 to 20 seconds), then it is on disk."""
+    """A module's compiled loop; the first use on a machine compiles it (2 to 10 seconds), then it is on disk."""
     found = _ready.get((home, name))
     return found if found is not None else partial(_first_call, home, name)
 
@@ -78,7 +78,7 @@ def _loaded(home: str) -> ModuleType:
     loops = import_module(f"runner.engine.kernel.{home}")
     cached = getattr(loops, _CALLED_FIRST[home]).stats.cache_path
     if not cached or not any(Path(cached).glob(f"{home}.*.nbi")):
-        _log.warning("compiling the kernel, once on this machine (20 to 30 seconds)")
+        _log.warning("compiling the kernel, once on this machine (5 to 15 seconds)")
     return loops
 
 
