@@ -172,7 +172,7 @@ def main() -> None:
             targets.batch(),
             *targets.around_aer(),
             *targets.two_at_once(),
-            *([] if QUICK else [targets.against_memory()]),
+            *([] if QUICK else [targets.against_memory(), targets.wide()]),
         ]
     print(targets.table(goals), flush=True)
     chart(energy, Path("outputs/benchmarks/evaluation.png"))

@@ -127,6 +127,21 @@ def batch() -> Goal:
     return Goal("a set in a batch of 100: Aer EstimatorV2, one by one / kernel", 500, seen)
 
 
+def wide() -> Goal:
+    """One exact energy of a wide state, by one thread and by two."""
+    seen = {}
+    for size in (22, 24):
+        circuit = efficient_su2(size, reps=2, entanglement="linear")
+        values = np.random.default_rng(1).uniform(-3, 3, circuit.num_parameters)
+        operator = peers.heisenberg(size)
+        times = interleaved(
+            {str(threads): peers.ours(circuit, operator, values, threads)["kernel"] for threads in (1, 2)},
+            rounds=3,
+        )
+        seen[str(size)] = times["1"] / times["2"]
+    return Goal("one exact energy of a wide state: one thread / two", 1.7, seen)
+
+
 class _Stopwatch:
     """Aer's controller, adding up what Aer says its simulations took."""
 

@@ -24,6 +24,7 @@ SUBJECTS = {
     ),
     "engine/test_schedule.py": ("engine.duration",),
     "engine/test_sector.py": ("engine.kernel.sector_loops",),
+    "engine/test_wide.py": ("engine.kernel.wide",),
     "engine/test_shots.py": ("engine.observables",),
     "experiments/test_dynamics.py": ("engine.evolution",),
     "experiments/test_eigenstates.py": ("experiments.vqd",),

@@ -41,7 +41,7 @@ class BackendConfig:
     engine: str = "auto"
     """auto | aer | kernel: auto and kernel take the compiled kernels wherever they can, noise included, else Aer."""
     threads: int = 1
-    """Threads one simulation may use."""
+    """Threads one simulation may use; they share one state from 20 qubits on, and a batch below. Same numbers."""
     optimization_level: int = 1
     """Transpiler optimization level, 0 to 3."""
     transpile: bool = True

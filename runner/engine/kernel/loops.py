@@ -165,20 +165,11 @@ def rotate_bits(state, start, stop, first, last, flags, scratch):
 
 
 @_part
-def rotate(state, length, num_qubits, flags, scratch):
-    """Rotate the flagged bits by their (cos, sin): the bits outside a block first, then block by block."""
-    block = min(_BLOCK_BITS, num_qubits)
-    middle = min(_MIDDLE_BITS, num_qubits)
-    rotate_bits(state, int64(0), length, middle, num_qubits, flags, scratch)
+def rotate_blocks(state, begin, end, step, small, block, middle, flags, scratch):
+    """Rotate the flagged bits below `middle` of a span, in blocks of `step` and in those of `small`."""
     low = flags[0] + flags[1] + flags[2] + flags[3]
-    step = 1 << middle
-    if num_qubits <= _MIDDLE_BITS and length <= (2 << _MIDDLE_BITS):
-        step = length
-    small = 1 << block
-    if num_qubits <= _BLOCK_BITS and step <= (2 << _BLOCK_BITS):
-        small = step
-    start = int64(0)
-    while start < length:
+    start = begin
+    while start < end:
         rotate_bits(state, start, start + step, block, middle, flags, scratch)
         inner = start
         start += step
@@ -187,6 +178,21 @@ def rotate(state, length, num_qubits, flags, scratch):
                 rotate_low(state, inner, inner + small, scratch)
             rotate_bits(state, inner, inner + small, int64(4), block, flags, scratch)
             inner += small
+
+
+@_part
+def rotate(state, length, num_qubits, flags, scratch):
+    """Rotate the flagged bits by their (cos, sin): the bits outside a block first, then block by block."""
+    block = min(_BLOCK_BITS, num_qubits)
+    middle = min(_MIDDLE_BITS, num_qubits)
+    rotate_bits(state, int64(0), length, middle, num_qubits, flags, scratch)
+    step = 1 << middle
+    if num_qubits <= _MIDDLE_BITS and length <= (2 << _MIDDLE_BITS):
+        step = length
+    small = 1 << block
+    if num_qubits <= _BLOCK_BITS and step <= (2 << _BLOCK_BITS):
+        small = step
+    rotate_blocks(state, int64(0), length, step, small, block, middle, flags, scratch)
 
 
 @_inlined
@@ -278,8 +284,8 @@ def lean_bits(state, start, stop, first, last, flags, scratch):
 
 
 @_part
-def rotate_lean(state, length, num_qubits, flags, scratch):
-    """`rotate`, but for a factor that is returned; 0 if nothing was done, near a half turn. Sines become tangents."""
+def lean_tangents(num_qubits, scratch):
+    """Make tangents of the sines and return the product of the cosines; 0 if nothing was done, near a half turn."""
     factor = 1.0
     for bit in range(num_qubits):
         if abs(scratch[bit]) < _LEAST_COSINE:
@@ -287,11 +293,16 @@ def rotate_lean(state, length, num_qubits, flags, scratch):
         factor *= scratch[bit]
     for bit in range(num_qubits):
         scratch[SINE + bit] /= scratch[bit]
+    return factor
+
+
+@_part
+def lean_blocks(state, begin, end, num_qubits, flags, scratch):
+    """`lean` of the flagged bits within blocks, of a span."""
     block, middle = min(_LEAN_BLOCK_BITS, num_qubits), min(_LEAN_MIDDLE_BITS, num_qubits)
-    lean_bits(state, int64(0), length, middle, num_qubits, flags, scratch)
     low = flags[0] + flags[1] + flags[2] + flags[3]
-    start = int64(0)
-    while start < length:
+    start = begin
+    while start < end:
         inner = start
         start += 1 << middle
         lean_bits(state, inner, start, block, middle, flags, scratch)
@@ -300,7 +311,29 @@ def rotate_lean(state, length, num_qubits, flags, scratch):
                 lean_low(state, inner, inner + (1 << block), scratch)
             lean_bits(state, inner, inner + (1 << block), int64(4), block, flags, scratch)
             inner += 1 << block
+
+
+@_part
+def rotate_lean(state, length, num_qubits, flags, scratch):
+    """`rotate`, but for a factor that is returned; 0 if nothing was done, see `lean_tangents`."""
+    factor = lean_tangents(num_qubits, scratch)
+    if factor == 0.0:
+        return 0.0
+    middle = min(_LEAN_MIDDLE_BITS, num_qubits)
+    lean_bits(state, int64(0), length, middle, num_qubits, flags, scratch)
+    lean_blocks(state, int64(0), length, num_qubits, flags, scratch)
     return factor
+
+
+@_part
+def product_span(state, bit, begin, end, scratch):
+    """Let a qubit join a product state, of which a span is looked at."""
+    half = 1 << bit
+    cosine, sine = scratch[bit], scratch[SINE + bit]
+    for i in range(begin, end):
+        value = state[i]
+        state[i] = cosine * value
+        state[i + half] = sine * value
 
 
 @_part
@@ -309,12 +342,7 @@ def product_state(state, num_qubits, scratch):
     size = 1 << num_qubits
     state[0] = 1.0
     for bit in range(num_qubits):
-        half = 1 << bit
-        cosine, sine = scratch[bit], scratch[SINE + bit]
-        for i in range(half):
-            value = state[i]
-            state[i] = cosine * value
-            state[i + half] = sine * value
+        product_span(state, bit, int64(0), 1 << bit, scratch)
     for i in range(size, 2 * size):
         state[i] = 0.0
 
@@ -351,14 +379,14 @@ def multiply_four(state, where, size, pr, pi):
 
 
 @_part
-def multiply_phases(state, states, num_qubits, low_bits, scratch, sign):
-    """Multiply one or two states by the phases of their bits (or, with sign -1, by the conjugates)."""
+def multiply_phases(state, states, num_qubits, low_bits, scratch, sign, first, last):
+    """Multiply rows of one or two states by the phases of their bits (or, with sign -1, by the conjugates)."""
     size = 1 << num_qubits
     width = 1 << low_bits
     rows = 1 << (num_qubits - low_bits)
     high = PHASES + 2 * width
     flipped = splat(sign)
-    for row in range(rows):
+    for row in range(first, last):
         hr, hi = splat(scratch[high + row]), splat(sign * scratch[high + rows + row])
         for i in range(0, width, 4):
             lr = load(scratch, PHASES + i)
@@ -371,12 +399,12 @@ def multiply_phases(state, states, num_qubits, low_bits, scratch, sign):
 
 
 @_part
-def multiply_parity(state, offset, num_qubits, mask, cosine, sine, reals, patterns):
-    """Multiply one state by exp(-iθ/2 (-1)^parity), cos and sin of θ/2 given."""
+def multiply_parity(state, offset, num_qubits, mask, cosine, sine, reals, patterns, begin, end):
+    """Multiply a span of one state by exp(-iθ/2 (-1)^parity), cos and sin of θ/2 given."""
     size = 1 << num_qubits
     c = splat(cosine)
     row = patterns + 16 * (mask & 15)
-    for base in range(0, size, 16):
+    for base in range(begin, end, 16):
         signed = splat(sine - 2.0 * sine * parity(mask & base & ~15))
         for i in range(0, 16, 4):
             s = mul(signed, load(reals, row + i))
@@ -492,21 +520,28 @@ def row_phases(integers, reals, stage, row, scratch):
 
 
 @_part
-def multiply_layer(integers, reals, stage, state, states, sign, factor, scratch):
-    """Multiply one or two states by all phases of a stage and a factor, row by row, 2^(low bits) amplitudes each."""
+def layer_phases(integers, reals, stage, factor, scratch):
+    """`layer_tables`, with a factor."""
     meta = integers[META]
-    num_qubits, low_bits, table = integers[meta], integers[meta + 2], integers[meta + 5]
-    layer = integers[LAYERS] + 5 * stage
+    num_qubits, low_bits = integers[meta], integers[meta + 2]
     layer_tables(integers, reals, stage, scratch)
     high = PHASES + (2 << low_bits)
     for place in range(high, high + (2 << (num_qubits - low_bits))):
         scratch[place] *= factor
+
+
+@_part
+def layer_rows(integers, reals, stage, state, states, sign, scratch, first, last):
+    """Multiply rows [first, last) of one or two states by all phases of a stage, 2^(low bits) amplitudes each."""
+    meta = integers[META]
+    num_qubits, low_bits, table = integers[meta], integers[meta + 2], integers[meta + 5]
+    layer = integers[LAYERS] + 5 * stage
     if integers[layer + 2] == integers[integers[PARITY_START] + stage + 1]:
-        multiply_phases(state, states, num_qubits, low_bits, scratch, sign)
+        multiply_phases(state, states, num_qubits, low_bits, scratch, sign, first, last)
         return
     size, width = 1 << num_qubits, 1 << low_bits
     flipped = splat(sign)
-    for row in range(1 << (num_qubits - low_bits)):
+    for row in range(first, last):
         row_phases(integers, reals, stage, row, scratch)
         for i in range(0, width, 4):
             hr, hi = load(scratch, table + i), load(scratch, table + width + i)
@@ -519,14 +554,13 @@ def multiply_layer(integers, reals, stage, state, states, sign, factor, scratch)
 
 
 @_part
-def permute(target, source, offset, num_qubits, low_bits, tables, low, high):
-    """target[y] = source[L[y low] ^ H[y high]] for one state; the tables L and H are linear in their index."""
+def permute(target, source, offset, num_qubits, low_bits, tables, low, high, first, last):
+    """target[y] = source[L[y low] ^ H[y high]] for rows of one state; the tables L and H are linear in their index."""
     size = 1 << num_qubits
     width = 1 << low_bits
-    rows = 1 << (num_qubits - low_bits)
     one, two = tables[low] ^ tables[low + 1], tables[low] ^ tables[low + 2]
     three = one ^ two
-    for row in range(rows):
+    for row in range(first, last):
         base = tables[high + row]
         out = offset + row * width
         for i in range(0, width, 4):
@@ -637,42 +671,36 @@ def energy_terms(
 
 
 @_part
+def pass_sum(state, size, begin, end, number, passes, weights, reals, patterns, wide):
+    """What one pass over a span adds to ⟨ψ|O|ψ⟩."""
+    row = passes[PASSES] + 5 * number
+    mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
+    result = 0.0
+    if table >= 0:
+        tables = passes[passes[0] + TABLES]
+        result = energy_table(state, size, begin, end, mask, imaginary, weights, tables + table)
+    elif wide is not None:
+        first, last, coefficients = passes[row + 3], passes[row + 4], passes[passes[0] + COEFFICIENTS]
+        result = energy_terms(
+            state, size, begin, end, mask, imaginary, first, last, passes, passes[TERMS], weights, coefficients,
+            reals, patterns,
+        )  # fmt: skip
+    return result
+
+
+@_part
 def energy(state, num_qubits, index, passes, weights, reals, patterns, wide):
     """⟨ψ|O|ψ⟩ of one observable; one pass per set of flipped bits."""
     size = 1 << num_qubits
     result = weights[passes[passes[0] + CONSTANTS] + index]
-    terms, coefficients = passes[TERMS], passes[passes[0] + COEFFICIENTS]
-    tables = passes[passes[0] + TABLES]
     from_pass, to_pass = passes[passes[STARTS] + index], passes[passes[STARTS] + index + 1]
     block = min(size, _PASS_SPAN)
     for start in range(0, size + block, block):  # the last turn is for passes that reach beyond a block
         whole = start == size
+        begin, end = (0, size) if whole else (start, start + block)
         for number in range(from_pass, to_pass):
-            row = passes[PASSES] + 5 * number
-            mask, imaginary, table = passes[row], passes[row + 1], passes[row + 2]
-            if whole == (mask < block):
-                continue
-            begin, end = (0, size) if whole else (start, start + block)
-            if table >= 0:
-                result += energy_table(state, size, begin, end, mask, imaginary, weights, tables + table)
-            elif wide is not None:
-                first, last = passes[row + 3], passes[row + 4]
-                result += energy_terms(
-                    state,
-                    size,
-                    begin,
-                    end,
-                    mask,
-                    imaginary,
-                    first,
-                    last,
-                    passes,
-                    terms,
-                    weights,
-                    coefficients,
-                    reals,
-                    patterns,
-                )
+            if whole == (passes[passes[PASSES] + 5 * number] >= block):
+                result += pass_sum(state, size, begin, end, number, passes, weights, reals, patterns, wide)
     return result
 
 
@@ -1083,26 +1111,37 @@ def stage_rotations(integers, stage, direction, flags, scratch):
 
 
 @_part
+def bit_angles(integers, reals, stage, scratch):
+    """Put the angle by which each bit of a stage turns its phase at BIT_ANGLES."""
+    meta = integers[META]
+    num_qubits, angles = integers[meta], integers[meta + 4]
+    start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
+    signs = integers[integers[0] + SINGLE_SIGN]
+    for bit in range(num_qubits):
+        scratch[BIT_ANGLES + bit] = 0.0
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        angle = scratch[angles + integers[slots + entry]]
+        scratch[BIT_ANGLES + integers[qubits + entry]] += reals[signs + entry] * angle
+
+
+@_part
 def stage_phases(integers, reals, stage, state, states, sign, factor, scratch, wide):
     """Apply (or, with sign -1, undo) the phases of one stage on one or two states, and a factor if it is a layer."""
     meta = integers[META]
     num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
-    start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
-    signs = integers[integers[0] + SINGLE_SIGN]
+    start = integers[SINGLE_START]
     first, last = integers[start + stage], integers[start + stage + 1]
     layered = integers[integers[LAYERS] + 5 * stage]
     if last > first or layered:
-        for bit in range(num_qubits):
-            scratch[BIT_ANGLES + bit] = 0.0
-        for entry in range(first, last):
-            angle = scratch[angles + integers[slots + entry]]
-            scratch[BIT_ANGLES + integers[qubits + entry]] += reals[signs + entry] * angle
+        bit_angles(integers, reals, stage, scratch)
+    rows = 1 << (num_qubits - low_bits)
     if wide is not None and layered:
-        multiply_layer(integers, reals, stage, state, states, sign, factor, scratch)
+        layer_phases(integers, reals, stage, factor, scratch)
+        layer_rows(integers, reals, stage, state, states, sign, scratch, int64(0), rows)
         return
     if last > first:
         phase_tables(scratch, num_qubits, low_bits)
-        multiply_phases(state, states, num_qubits, low_bits, scratch, sign)
+        multiply_phases(state, states, num_qubits, low_bits, scratch, sign, int64(0), rows)
     start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
     signs, patterns = integers[integers[0] + PARITY_SIGN], integers[integers[0] + PATTERNS]
     for entry in range(integers[start + stage], integers[start + stage + 1]):
@@ -1110,7 +1149,18 @@ def stage_phases(integers, reals, stage, state, states, sign, factor, scratch, w
         c, s = math.cos(half), sign * math.sin(half)
         for which in range(states):
             offset = which * (2 << num_qubits)
-            multiply_parity(state, offset, num_qubits, integers[masks + entry], c, s, reals, patterns)
+            multiply_parity(
+                state,
+                offset,
+                num_qubits,
+                integers[masks + entry],
+                c,
+                s,
+                reals,
+                patterns,
+                int64(0),
+                1 << num_qubits,
+            )
 
 
 @_part
@@ -1120,8 +1170,10 @@ def stage_permutation(integers, stage, target, source, states, low, high):
     num_qubits, low_bits = integers[meta], integers[meta + 2]
     low += stage << low_bits
     high += stage << (num_qubits - low_bits)
+    rows = 1 << (num_qubits - low_bits)
     for which in range(states):
-        permute(target, source, which * (2 << num_qubits), num_qubits, low_bits, integers, low, high)
+        offset = which * (2 << num_qubits)
+        permute(target, source, offset, num_qubits, low_bits, integers, low, high, int64(0), rows)
 
 
 @_part
@@ -1271,7 +1323,8 @@ def measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, r
             store(rotated, i, load(state, i))
         if any_y:
             phase_tables(scratch, num_qubits, low_bits)
-            multiply_phases(rotated, int64(1), num_qubits, low_bits, scratch, 1.0)
+            rows = 1 << (num_qubits - low_bits)
+            multiply_phases(rotated, int64(1), num_qubits, low_bits, scratch, 1.0, int64(0), rows)
         rotate(rotated, 2 * size, num_qubits, flags, scratch)
         for i in range(size):
             result[basis, i] = rotated[i] * rotated[i] + rotated[i + size] * rotated[i + size]
@@ -1317,6 +1370,107 @@ def state_energies(integers, reals, passes, weights, state, wide, result):
     num_qubits, patterns = integers[integers[META]], integers[integers[0] + PATTERNS]
     for index in range(result.shape[0]):
         result[index] = energy(state, num_qubits, index, passes, weights, reals, patterns, wide)
+
+
+# One wide state by several threads, each of which goes over a span of it (`wide.py`):
+
+
+@_jit
+def wide_bind(integers, reals, values, row, scratch):
+    """`bind`."""
+    bind(integers, reals, values, row, scratch)
+
+
+@_jit
+def wide_tables(integers, reals, stage, flags, scratch):
+    """The rotations of a stage and the tables of its phases; whether the rotations are lean."""
+    num_qubits = integers[integers[META]]
+    start = integers[SINGLE_START] + stage
+    stage_rotations(integers, stage, 1.0, flags, scratch)
+    bit_angles(integers, reals, stage, scratch)
+    if not integers[integers[LAYERS] + 5 * stage]:
+        if integers[start + 1] > integers[start]:
+            phase_tables(scratch, num_qubits, integers[integers[META] + 2])
+        return False
+    factor = lean_tangents(num_qubits, scratch) if stage else 0.0
+    layer_phases(integers, reals, stage, factor if factor != 0.0 else 1.0, scratch)
+    return factor != 0.0
+
+
+@_jit
+def wide_product(state, bit, begin, end, scratch):
+    """`product_span`."""
+    product_span(state, bit, begin, end, scratch)
+
+
+@_jit
+def wide_turns_across(state, begin, end, num_qubits, lean, flags, scratch):
+    """Rotate the bits that reach beyond blocks, of a span that holds all of them."""
+    if lean:
+        lean_bits(state, begin, end, int64(_LEAN_MIDDLE_BITS), num_qubits, flags, scratch)
+    else:
+        rotate_bits(state, begin, end, int64(_MIDDLE_BITS), num_qubits, flags, scratch)
+
+
+@_jit
+def wide_turns_inside(state, begin, end, num_qubits, lean, flags, scratch):
+    """Rotate the bits within blocks, of a span of whole blocks."""
+    if lean:
+        lean_blocks(state, begin, end, num_qubits, flags, scratch)
+    else:
+        step, small = int64(1 << _MIDDLE_BITS), int64(1 << _BLOCK_BITS)
+        block, middle = int64(_BLOCK_BITS), int64(_MIDDLE_BITS)
+        rotate_blocks(state, begin, end, step, small, block, middle, flags, scratch)
+
+
+@_jit
+def wide_phases(integers, reals, stage, state, first, last, scratch):
+    """Apply the phases of a stage to rows [first, last)."""
+    meta = integers[META]
+    num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
+    if integers[integers[LAYERS] + 5 * stage]:
+        layer_rows(integers, reals, stage, state, int64(1), 1.0, scratch, first, last)
+        return
+    start = integers[SINGLE_START] + stage
+    if integers[start + 1] > integers[start]:
+        multiply_phases(state, int64(1), num_qubits, low_bits, scratch, 1.0, first, last)
+    start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
+    signs, patterns = integers[integers[0] + PARITY_SIGN], integers[integers[0] + PATTERNS]
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        half = 0.5 * reals[signs + entry] * scratch[angles + integers[slots + entry]]
+        multiply_parity(
+            state, int64(0), num_qubits, integers[masks + entry], math.cos(half), math.sin(half), reals, patterns,
+            first << low_bits, last << low_bits,
+        )  # fmt: skip
+
+
+@_jit
+def wide_permutation(integers, stage, target, source, first, last):
+    """Permute the rows [first, last) of the target."""
+    meta = integers[META]
+    num_qubits, low_bits = integers[meta], integers[meta + 2]
+    low = integers[BACKWARD_LOW] + (stage << low_bits)
+    high = integers[BACKWARD_HIGH] + (stage << (num_qubits - low_bits))
+    permute(target, source, int64(0), num_qubits, low_bits, integers, low, high, first, last)
+
+
+@_jit
+def wide_sums(integers, reals, passes, weights, state, numbers, begin, end, sums):
+    """What passes within blocks add to an expectation value, (blocks, passes), for the blocks of a span."""
+    size, patterns = 1 << integers[integers[META]], integers[integers[0] + PATTERNS]
+    for start in range(begin, end, _PASS_SPAN):
+        stop = start + _PASS_SPAN
+        for place in range(numbers.shape[0]):
+            sums[start // _PASS_SPAN, place] = pass_sum(
+                state, size, start, stop, numbers[place], passes, weights, reals, patterns, True
+            )
+
+
+@_jit
+def wide_sum(integers, reals, passes, weights, state, number):
+    """What a pass beyond blocks adds to an expectation value."""
+    size, patterns = 1 << integers[integers[META]], integers[integers[0] + PATTERNS]
+    return pass_sum(state, size, int64(0), size, number, passes, weights, reals, patterns, True)
 
 
 @_jit

@@ -14,6 +14,7 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from runner.engine import kernel
 from runner.engine.expressions import Angles
 from runner.engine.kernel.program import Program, compile_program, split_bits
+from runner.engine.kernel.wide import LEAST_QUBITS, WideState
 from runner.engine.memory import require
 
 _TABLE_BYTES = 8 << 20
@@ -31,7 +32,7 @@ class StateVectorKernel:
         x: which qubits each term flips, (terms, qubits).
         z: which qubits each term signs, (terms, qubits).
         coefficients: of the terms in each observable, (observables, terms).
-        threads: how many may work on a batch of parameter sets.
+        threads: how many may work on a batch of parameter sets, or on one wide state.
         from_zero: the circuit acts on |0…0⟩; False where it is to carry other states on.
         fused: gates may take one pass together; False rounds as runs did that are from before they could.
     """
@@ -53,6 +54,7 @@ class StateVectorKernel:
         self._angles = Angles(parameters, program.expressions)
         self._direct = self._angles.simple
         self._integers, self._reals = _packed_program(program, self._angles)
+        self._permutes = program.permutes.tolist()
         self._num_observables = 0 if coefficients is None else len(coefficients)
         tabulated = True
         if coefficients is not None:
@@ -77,8 +79,25 @@ class StateVectorKernel:
         """Expectation values, (B, S), of parameter sets (B, P)."""
         inputs = values if self._direct else self._angles(values)
         result = np.empty((len(values), self._num_observables))
-        self._in_threads(self._evaluate, inputs, result)
+        if self._threads > 1 and self.num_qubits >= LEAST_QUBITS:
+            self._evaluate_wide(inputs, result)
+        else:
+            self._in_threads(self._evaluate, inputs, result)
         return result
+
+    def _evaluate_wide(self, inputs: NDArray, result: NDArray) -> None:
+        """One parameter set after the other, each by all threads."""
+        first, second, flags, scratch, _ = self._buffers(1)
+        tables = [_passes_of(self._passes, self._weights, index) for index in range(self._num_observables)]
+        with ThreadPoolExecutor(self._threads) as pool:
+            for row in range(len(inputs)):
+                buffers = first, second, flags, scratch
+                wide = WideState(
+                    self._integers, self._reals, self._permutes, self.num_qubits, buffers, pool, self._threads
+                )
+                wide.evolve(inputs, row)
+                for index, (table, constant) in enumerate(tables):
+                    result[row, index] = wide.expectation(self._passes, self._weights, table, constant)
 
     def _evaluate(self, inputs: NDArray, result: NDArray) -> None:
         first, second, flags, scratch, _ = self._buffers(1)
@@ -333,6 +352,13 @@ def _packed_observables(
         True,
     )
     return integers, reals, not terms
+
+
+def _passes_of(passes: NDArray, weights: NDArray, index: int) -> tuple[NDArray, float]:
+    """The passes of one observable, (passes, 2) with the place and the flipped bits of each, and its constant."""
+    starts, rows = passes[1], passes[2]
+    places = np.arange(passes[starts + index], passes[starts + index + 1])
+    return np.stack([places, passes[rows + 5 * places]], axis=1), float(weights[passes[passes[0]] + index])
 
 
 def _table(size: int, mask: int, signs: NDArray, factors: NDArray) -> NDArray:
