@@ -18,6 +18,7 @@ another file that it calls does.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from numba import int64, njit
 
@@ -35,8 +36,8 @@ from runner.engine.kernel.vector import (
     total,
 )
 
-_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-_PART_OPTIONS = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_OPTIONS: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_PART_OPTIONS: Any = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _jit = njit(cache=True, **_OPTIONS)  # called from outside
 _part = njit(cache=True, **_PART_OPTIONS)
 _inlined = njit(forceinline=True, **_PART_OPTIONS)

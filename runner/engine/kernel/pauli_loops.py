@@ -18,13 +18,14 @@ Each of these steps is linear, so derivatives come from running them backwards w
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from numba import int64, njit
 
 from runner.engine.kernel.vector import add, load, mul, splat, store
 
-_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
-_PART_OPTIONS = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_OPTIONS: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_PART_OPTIONS: Any = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _jit = njit(cache=True, **_OPTIONS)  # called from outside
 _part = njit(cache=True, **_PART_OPTIONS)
 _inlined = njit(forceinline=True, **_PART_OPTIONS)
@@ -324,12 +325,13 @@ def pauli_evolve(
 ):
     """Apply the blocks [first, last): all groups of them if `end` is -1, else the groups [begin, end) of the first.
 
-    The vector before each block is copied to `kept`, at the block's place if that is not negative.
+    Where all groups come, or none (`end` is 0), the block's qubits join before, and the vector is copied to `kept`, at
+    the block's place if that is not negative.
     """
     for block in range(first, last):
         low, high, digits = blocks[block, LOW], blocks[block, HIGH], blocks[block, DIGITS]
         before = 0 if block == 0 else blocks[block - 1, DIGITS]
-        if begin == 0:
+        if end <= 0:
             grow(state, before, digits)
             where = places[block]
             if where >= 0:
@@ -399,13 +401,33 @@ def level_start(digits, level):
 
 
 @_jit
-def pauli_contract(bases, starts, digits, state, rows, levels, moments, row, first, last):
+def pauli_top(bases, digits, state, rows, levels, basis, begin, end):
+    """Contract the highest digit in a basis, as far as the other digits are in [begin, end)."""
+    variant = bases[basis, digits - 1]
+    inner = 1 << (2 * (digits - 1))
+    if variant < 0:
+        for at in range(begin, end):
+            levels[at] = state[at]
+        return
+    a, b = rows[4 * variant], rows[4 * variant + 1]
+    c, d = rows[4 * variant + 2], rows[4 * variant + 3]
+    for at in range(begin, end):
+        x, y, z, w = state[at], state[inner + at], state[2 * inner + at], state[3 * inner + at]
+        levels[at] = x
+        levels[inner + at] = a * x + b * y + c * z + d * w
+
+
+@_jit
+def pauli_contract(bases, starts, digits, state, rows, levels, moments, row, first, last, done_before):
     """Expectation values of all products of what is read in the bases [first, last), written to a row of `moments`.
 
-    The levels are those of the basis before, if the first one is not the first of all.
+    The levels are those of the basis before, if the first one is not the first of all; `done_before` of them are
+    those of the first basis itself.
     """
     for basis in range(first, last):
         level = 0 if basis == 0 else common_digits(bases, basis, digits)
+        if basis == first:
+            level = max(level, done_before)
         prefixes = measured_before(bases, basis, digits, level)
         for done in range(level, digits):
             variant = bases[basis, digits - 1 - done]
@@ -449,7 +471,9 @@ def pauli_moments(
         )
         grow(state, blocks[last - 1, DIGITS] if last else 0, digits)
         pauli_rows(row_starts, row_bare, operations, channels, trigonometry, rows, memory)
-        pauli_contract(bases, starts, digits, state, rows, levels, moments, row, int64(0), bases.shape[0])
+        pauli_contract(
+            bases, starts, digits, state, rows, levels, moments, row, int64(0), bases.shape[0], int64(0)
+        )
 
 
 @_part

@@ -257,9 +257,17 @@ class PauliVectorKernel:
         )
         for basis in range(len(core.bases)):
             pause()
+            done = 0
+            if basis == 0 or core.bases[basis, -1] != core.bases[basis - 1, -1]:
+                done = 1
+                for begin, end in _pieces(1 << (2 * self.num_qubits - 2)):
+                    kernel.loop("pauli_top", _HOME)(
+                        core.bases, self.num_qubits, state, rows, levels, basis, begin, end
+                    )
+                    pause()
             kernel.loop("pauli_contract", _HOME)(
-                core.bases, core.starts, self.num_qubits, state, rows, levels, moments, row, basis, basis + 1
-            )
+                core.bases, core.starts, self.num_qubits, state, rows, levels, moments, row, basis, basis + 1, done
+            )  # fmt: skip
 
     def _evolve(
         self, core: _Core, trigonometry: NDArray, state: NDArray, places: NDArray, table: NDArray, memory: NDArray,
@@ -368,12 +376,12 @@ class _Core:
         return [16 * 4.0 ** int(block[2]) for block in self.blocks]
 
     def groups(self, part: slice) -> list[tuple[int, int]]:
-        """The groups of lanes to go through at a time: all (−1) of some blocks, or parts of one that is large."""
+        """The groups of lanes to go through at a time: all (−1) of some blocks, or none, then parts of a large one."""
         groups = 1 << max(2 * int(self.blocks[part.start, 2]) - 8, 0)
         times = min(math.ceil(self.costs[part.start] / _PART), groups)
         if part.stop - part.start > 1 or times == 1:
             return [(0, -1)]
-        return list(itertools.pairwise(np.linspace(0, groups, times + 1).astype(int).tolist()))
+        return [(0, 0), *itertools.pairwise(np.linspace(0, groups, times + 1).astype(int).tolist())]
 
     @cached_property
     def operations(self) -> float:
@@ -437,10 +445,15 @@ def _reading(confusion: NDArray | None) -> NDArray:
 def _room(size: int) -> NDArray:
     """Working memory; the system hands out gigabytes in seconds, so they are asked for piece by piece."""
     array = np.empty(size)
-    for start in range(0, size, _PIECE):
+    for start, stop in _pieces(size):
         pause()
-        array[start : start + _PIECE] = 0.0
+        array[start:stop] = 0.0
     return array
+
+
+def _pieces(size: int) -> list[tuple[int, int]]:
+    """A range in pieces of `_PIECE`."""
+    return [(start, min(start + _PIECE, size)) for start in range(0, size, _PIECE)]
 
 
 def _portions(costs: Sequence[float]) -> list[slice]:

@@ -10,12 +10,14 @@ whose first ones say where their segments start, and reals; so does the working 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from numba import njit
 
-_OPTIONS = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_OPTIONS: Any = {"nogil": True, "boundscheck": False, "error_model": "numpy"}
+_PART_OPTIONS: Any = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 _jit = njit(cache=True, **_OPTIONS)  # called from outside
-_part = njit(cache=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+_part = njit(cache=True, **_PART_OPTIONS)
 REAL, IMAGINARY, PHASE = 0, 1, 2
 # the first integers: numbers …
 STATES, BLOCKS, COMPLEX, START = 0, 1, 2, 3

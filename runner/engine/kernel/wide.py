@@ -61,21 +61,31 @@ class WideState:
         for stage, permutes in enumerate(self._permutes):
             pause()
             self._turn(stage)
-            rows = self._spans(1 << (self._num_qubits - split_bits(self._num_qubits)[0]))
-            self._each(
-                lambda span, own, stage=stage: kernel.loop("wide_phases")(
-                    self._integers, self._reals, stage, self.state, *span, own
-                ),
-                rows,
-            )
+            self._phases(stage)
             if permutes:
-                self._each(
-                    lambda span, _, stage=stage: kernel.loop("wide_permutation")(
-                        self._integers, stage, self._other, self.state, *span
-                    ),
-                    rows,
-                )
-                self.state, self._other = self._other, self.state
+                self._permute(stage)
+
+    def _phases(self, stage: int) -> None:
+        """The phases of a stage."""
+
+        def work(span: tuple[int, int], own: NDArray) -> None:
+            kernel.loop("wide_phases")(self._integers, self._reals, stage, self.state, *span, own)
+
+        self._each(work, self._spans(self._rows))
+
+    def _permute(self, stage: int) -> None:
+        """The permutation of a stage, into the other state."""
+
+        def work(span: tuple[int, int], _: NDArray) -> None:
+            kernel.loop("wide_permutation")(self._integers, stage, self._other, self.state, *span)
+
+        self._each(work, self._spans(self._rows))
+        self.state, self._other = self._other, self.state
+
+    @property
+    def _rows(self) -> int:
+        """Into how many rows the loops divide a state."""
+        return 1 << (self._num_qubits - split_bits(self._num_qubits)[0])
 
     def _turn(self, stage: int) -> None:
         """The rotations of a stage, and the tables of its phases, a copy for each thread."""
@@ -99,15 +109,20 @@ class WideState:
 
     def _begin(self) -> None:
         """The product state of the first rotations."""
-        state, product = self.state, kernel.loop("wide_product")
+        state = self.state
         state[0] = 1.0
         for bit in range(self._num_qubits):
-            if bit < _BLOCK_BITS:
-                product(state, bit, 0, 1 << bit, self._scratch)
-            else:
-                self._each(lambda span, own, bit=bit: product(state, bit, *span, own), self._spans(1 << bit))
+            self._join(bit)
         size = 1 << self._num_qubits
         self._each(lambda span, _: state[size + span[0] : size + span[1]].fill(0.0), self._spans(size))
+
+    def _join(self, bit: int) -> None:
+        """Let a qubit join the product state; the first ones take no threads."""
+
+        def work(span: tuple[int, int], own: NDArray) -> None:
+            kernel.loop("wide_product")(self.state, bit, *span, own)
+
+        self._each(work, self._spans(1 << bit, 1 << min(bit, _BLOCK_BITS)))
 
     def expectation(self, passes: NDArray, weights: NDArray, table: NDArray, constant: float) -> float:
         """⟨ψ|O|ψ⟩ of one observable.
