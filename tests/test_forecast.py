@@ -348,3 +348,28 @@ def test_a_forecast_simulates_nothing_that_is_large_or_known(
     forecast(compose(*SMALL, *declared))
 
     assert list(workdir.iterdir()) == []
+
+
+def test_a_real_machine_is_forecast_from_its_snapshot_without_an_account(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the same circuit on the snapshot takes; which it was, and what is not known, is said."""
+
+    def no_account() -> None:
+        raise ConfigError("no usable IBM Quantum account", key="backend")
+
+    monkeypatch.setattr("runner.services.connect", no_account)
+    ibm = forecast(compose(*SMALL, "backend=ibm", "backend.name=ibm_torino"))
+    snapshot = forecast(compose(*SMALL, "backend=fake_torino", "backend.noise=false"))
+
+    assert ibm.circuit == snapshot.circuit
+    assert (ibm.usage_seconds, ibm.shots, ibm.cost) == (
+        snapshot.usage_seconds,
+        snapshot.shots,
+        snapshot.cost,
+    )
+    assert ibm.stand_in is not None
+    assert "snapshot fake_torino" in ibm.stand_in
+    assert snapshot.stand_in is None
+    with pytest.raises(ConfigError, match=r"'ibm_nowhere' cannot be forecast without an account.* ibm_"):
+        forecast(compose(*SMALL, "backend=ibm", "backend.name=ibm_nowhere"))

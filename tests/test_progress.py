@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import shlex
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from rich.console import Console
 
 from runner.display.words import clock, energy_lines, error_in_words
 from runner.record.directory import RunDirectory
+from runner.run import progress
 from runner.run.execution import resume_command
-from runner.run.progress import Progress, summary
+from runner.run.progress import Preparing, Progress, summary
 from runner.run.results import RunResult
 from runner.runtime.plan import PLANS
 from tests.journals import evaluation, job
@@ -130,6 +133,59 @@ def test_an_energy_is_shown_as_what_it_is(
 ) -> None:
     """Measured: σ from the reference, and the optimizer's part of it; exact: no σ; a pick is compared with nothing."""
     assert energy_lines({"reference_energy": -1.13, **facts}, "Ha") == lines
+
+
+def test_what_takes_long_to_prepare_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once it has taken as long as that; quick parts are not, and nothing is said where nobody listens."""
+    said, unheard = io.StringIO(), io.StringIO()
+    monkeypatch.setattr(progress, "SILENT", 0.02)
+    with Preparing(quiet=False, console=Console(file=said)) as stage:
+        stage("reading")
+        stage("transpiling 4 qubits for fake_torino")
+        wait_for(lambda: bool(said.getvalue()))
+    with Preparing(quiet=True, console=Console(file=unheard)) as stage:
+        stage("transpiling")
+
+    assert said.getvalue() == "transpiling 4 qubits for fake_torino …\n"
+    assert unheard.getvalue() == ""
+
+
+def test_a_first_job_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line comes also where no event does."""
+    said = io.StringIO()
+    for name in ("SILENT", "PATIENT"):
+        monkeypatch.setattr(progress, name, 0.02)
+    monkeypatch.setattr("runner.display.live.PLAIN_INTERVAL", 0.0)
+    with Progress(10, console=Console(file=said)):
+        wait_for(lambda: "\n" in said.getvalue())
+
+    assert said.getvalue().startswith("the first job takes ")
+
+
+@pytest.mark.parametrize(("limit", "warned"), [(1000, True), (30, False), (None, False)])
+def test_a_run_of_more_than_a_minute_says_so_at_its_start(limit: int | None, warned: bool) -> None:
+    """By hand: three evaluations in 2 s are one a second after the first; 997 more are 16 min 37 s, 27 are 27 s."""
+    said = io.StringIO()
+    line = Progress(limit, console=Console(file=said))
+    for index in range(3):
+        line(evaluation(index, -1.0, -1.0))
+    line._started = time.monotonic() - 2.0
+    line._warned = False
+    line._warn(line._started + 2.0)
+    line._warn(line._started + 2.0)
+
+    told = "this takes up to 16 min 37 s here: 1.0 s an evaluation, at most 1000; Ctrl-C ends it with what it has"
+    assert (said.getvalue().count(told) == 1) is warned
+    assert bool(said.getvalue()) is warned
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    """Let other threads work until they have done something."""
+    for _ in range(500):
+        if done():
+            return
+        time.sleep(0.01)
+    raise AssertionError("nothing happened in five seconds")
 
 
 def test_the_progress_line_follows_the_evaluations() -> None:

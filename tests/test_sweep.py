@@ -27,7 +27,7 @@ from runner.sweep.entry import resume_sweep, sweep
 from runner.sweep.launcher import BasicLauncher, JoblibLauncher, SlurmLauncher, worker_environment
 from runner.sweep.member import PARENT, MemberStop, Row, Task, carry_out
 from runner.sweep.optuna import OptunaSweeper, corners, distribution
-from runner.sweep.progress import SweepProgress, ranking
+from runner.sweep.progress import SweepProgress
 from tests.sweeps import FOUR, PLAIN, SMALL, energies, members, numbers, paused_sweep, table, wait_for
 
 PRESETS = sorted(
@@ -436,47 +436,6 @@ def test_a_study_lives_in_the_tracking_database(workdir: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------------- the terminal
-
-
-def test_ranking_is_by_distance_and_over_seeds() -> None:
-    """Runs by the size of their error; settings by the median over their seeds; failures are not ranked."""
-    rows: list[Row] = [
-        {"number": 0, "optimizer": "a", "seed": "1", "status": "finished", "energy": -1.0, "error": 0.3},
-        {"number": 1, "optimizer": "a", "seed": "2", "status": "finished", "energy": -1.1, "error": 0.1},
-        {"number": 2, "optimizer": "b", "seed": "1", "status": "finished", "energy": -1.3, "error": -0.12},
-        {"number": 3, "optimizer": "b", "seed": "2", "status": "failed", "energy": -9.0, "error": -8.0},
-    ]
-
-    assert [line["run"] for line in ranking(rows, ["optimizer"])] == [1, 2, 0]
-    assert [(line["optimizer"], line["median"]) for line in ranking(rows, ["optimizer", "seed"])] == [
-        ("b", 0.12), ("a", pytest.approx(0.2)),
-    ]  # fmt: skip
-
-
-def test_differences_within_shot_noise_share_a_place() -> None:
-    """By hand: 0.2 − 0.1 is less than √(0.1² + 0.1²), 0.4 − 0.1 is more; σ of a median of two is 0.1/√2 = 0.0707."""
-    facts = {"status": "finished", "stddev": 0.1, "reference_energy": -1.0, "exact_energy": -0.98}
-    rows: list[Row] = [
-        {
-            "number": number,
-            "optimizer": name,
-            "seed": str(seed),
-            "energy": -1.0 + error,
-            "error": error,
-            **facts,
-        }
-        for number, (name, seed, error) in enumerate(
-            [("a", 1, 0.1), ("b", 1, 0.2), ("c", 1, 0.4), ("a", 2, -0.1), ("b", 2, 0.16), ("c", 2, 0.4)]
-        )
-    ]
-
-    single = ranking(rows[:3], ["optimizer"])
-    several = ranking(rows, ["optimizer", "seed"])
-
-    assert [line[""] for line in single] == [1, 1, 3]
-    assert [(line["stddev"], line["exact here"]) for line in single] == [(0.1, pytest.approx(0.02))] * 3
-    assert [(line["optimizer"], line[""]) for line in several] == [("a", 1), ("b", 1), ("c", 3)]
-    assert [line["σ"] for line in several] == pytest.approx([0.1 / 2**0.5] * 3)
 
 
 def test_progress_says_how_many_how_fast_how_long() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb, require_one_run
@@ -28,9 +30,11 @@ def main(line: CommandLine) -> int:
     from rich.table import Table
 
     from runner.display.live import terminal
+    from runner.whatif.effort import effort
     from runner.whatif.forecast import forecast, table
 
-    found = forecast(declaration)
+    found, starting = forecast(declaration), time.process_time()
+    found = replace(found, effort=effort(declaration.config, found, starting=starting))
     shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     shown.add_column(style="bold")
     shown.add_column(overflow="fold")

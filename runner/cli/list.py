@@ -147,7 +147,7 @@ def dated_runs(folder: Path) -> Iterator[tuple[float, Path]]:
 
 def row(path: Path) -> list[str]:
     """A run in one line: state, energy ± σ, error, that of the exact energy there, evaluations, usage, cost, where."""
-    from runner.sweep.progress import exact_here
+    from runner.sweep.ranking import exact_here
 
     found = result(path)
     if not found:

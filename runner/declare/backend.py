@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runner import engine, services
 from runner.declare.alternatives import stands_for
@@ -112,6 +112,18 @@ class BackendConfig:
     @property
     def snapshot(self) -> str | None:
         """The real device's snapshot that it is made of; None where there is none."""
+        return None
+
+    simulated: ClassVar[bool] = True
+    """Its jobs are carried out here."""
+
+    def stand_in(self, built: str) -> str | None:
+        """What a forecast has in place of the machine, in words; None where it has the thing itself.
+
+        Args:
+            built: name of the backend that was built.
+        """
+        del built
         return None
 
 
@@ -302,6 +314,8 @@ def snapshots() -> list[str]:
 class IbmBackend(BackendConfig):
     """A real machine, through qiskit-ibm-runtime and the account that it finds by itself."""
 
+    simulated: ClassVar[bool] = False
+
     resilience_level: int | None = None
     """Error mitigation of the Estimator, 0 to 2; null: the service's default."""
 
@@ -336,7 +350,39 @@ class IbmBackend(BackendConfig):
         """The machine; for a forecast, its likeness in the local runtime."""
         if isinstance(service, services.IbmService):
             return service.backend(self.name)
-        return service.attach(services.connect().backend(self.name))
+        try:
+            client = services.connect()
+        except ConfigError as error:
+            return service.attach(self._from_snapshot(service, error))
+        return service.attach(client.backend(self.name))
+
+    def _from_snapshot(self, service: LocalRuntimeService, error: ConfigError) -> BackendV2:
+        """The machine as it was when its snapshot was taken, without noise: what a job takes needs none.
+
+        Raises:
+            ConfigError: no snapshot of it is installed.
+        """
+        device = f"fake_{self.name.removeprefix('ibm_')}"
+        if device not in (known := snapshots()):
+            if not known:
+                raise error
+            machines = ", ".join(name.replace("fake_", "ibm_", 1) for name in known)
+            raise ConfigError(
+                f"{self.name!r} cannot be forecast without an account, for it has no snapshot; these have: {machines}",
+                key="backend.name",
+            ) from error
+        from qiskit_aer import AerSimulator
+
+        return AerSimulator(target=service.backend(device).target)
+
+    def stand_in(self, built: str) -> str | None:
+        """The snapshot, where no account was found."""
+        if built == self.name:
+            return None
+        return (
+            f"no account was found: durations and couplings of {self.name} are those of the snapshot "
+            f"fake_{self.name.removeprefix('ibm_')}; how long jobs queue is not known"
+        )
 
     def _check(self, config: RunConfig) -> None:
         """Refuse what only a simulation can do, and what the real service decides by itself.

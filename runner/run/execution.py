@@ -46,7 +46,7 @@ from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
 from runner.run.budget import BUDGETS
 from runner.run.preflight import Preparation
-from runner.run.progress import AllottedShots, Progress, summary
+from runner.run.progress import AllottedShots, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
 from runner.run.resume import complete, is_finished, reopen, same_noise
 from runner.run.signals import StopFlag
@@ -99,7 +99,8 @@ def run(
     check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
     with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
         ids = digest_of(declaration.values)
-        preparation = Preparation(declaration.config, ids=ids)
+        with Preparing(quiet=quiet is not False) as stage:
+            preparation = Preparation(declaration.config, ids=ids, stage=stage)
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
         files.write(files.config, to_yaml(declaration.values))
         with Journal.create(files.journal) as journal:
@@ -167,9 +168,13 @@ def resume(
         with _uploader(declaration.config, sweep) as uploader:
             identity = identity_of(journal.contents.events)
             started = first(journal.contents.events[:1], RunStarted)
-            preparation = Preparation(
-                declaration.config, identity=identity, ids="" if started is None else started.ids
-            )
+            with Preparing(quiet=quiet is not False) as stage:
+                preparation = Preparation(
+                    declaration.config,
+                    identity=identity,
+                    ids="" if started is None else started.ids,
+                    stage=stage,
+                )
             same_noise(files, preparation.backend, identity)
             if journal.contents.dropped:
                 journal.write(Note(level="warning", text=f"journal: {journal.contents.dropped}"))

@@ -11,7 +11,7 @@ from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, Sessi
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.context import MOST_CANDIDATES, Lab
-from runner.run.problem import Problem, chosen_gradient
+from runner.run.problem import Problem, chosen_gradient, unheard
 from runner.run.shots import needed
 from runner.run.signals import StopFlag
 from runner.runtime.cost import Work
@@ -30,12 +30,22 @@ class Preparation:
 
     Args:
         config: the declaration.
+        stage: told in words what is done next.
         ids: what the ids of sessions and jobs depend on beside the seed, see `RunStarted.ids`.
         live: what the service gets in place of its own: an engine_factory, limits.
     """
 
-    def __init__(self, config: RunConfig, *, identity: int = IDENTITY, ids: str = "", **live: Any) -> None:
+    def __init__(
+        self,
+        config: RunConfig,
+        *,
+        identity: int = IDENTITY,
+        ids: str = "",
+        stage: Callable[[str], None] = unheard,
+        **live: Any,
+    ) -> None:
         self.config = config
+        stage(f"reading backend {config.backend.name}")
         self._record: Record | None = None
         config.session.check_job_limit(config.estimator.job_limit, "estimator.max_execution_time")
         self.service: Service = config.backend.service(
@@ -56,8 +66,10 @@ class Preparation:
         self.simulation: str | None = None
         """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
         if config.experiment.needs_problem:
-            self.problem = Problem.build(config, self.backend)
+            self.problem = Problem.build(config, self.backend, stage)
+            stage("compiling circuit and observable")
             self._check_plan(self.problem)
+        stage(f"preparing experiment {config.experiment.name}")
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
 
     def lab(self, record: Record, stop: StopFlag, make: Callable[..., Any] | None = None) -> Any:
@@ -93,11 +105,11 @@ class Preparation:
                 "or gradient=parameter_shift",
                 key="gradient",
             )
-        shots = self._first_shots(plan)
+        shots = self.first_shots(plan)
         self.simulation = plan.simulation(None if config.estimator.precision == 0 else shots)
         self._check_time(plan)
 
-    def _first_shots(self, plan: CompiledPlan) -> int:
+    def first_shots(self, plan: CompiledPlan) -> int:
         """Shots per basis of the first job.
 
         Raises:
@@ -125,7 +137,7 @@ class Preparation:
         if optimizer.uses_gradient:
             other = {"spsa": 3, "none": 2 * plan.num_parameters + 1}
             points = other.get(self.config.gradient, plan.gradient_sets)
-        shots = self._first_shots(plan)
+        shots = self.first_shots(plan)
         needed = self.service.cost.qpu_seconds([Work(points * shots * plan.num_bases, plan.duration)])
         what = "gradient" if points > 1 else "energy"
         self._require_job(f"one {what}", needed, shots)

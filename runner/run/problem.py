@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,10 @@ MAX_WRITTEN_GATES = 5000
 """Largest circuit that is written into the journal."""
 
 
+def unheard(stage: str) -> None:
+    """Nobody is told what is done next."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """What is minimized: ⟨ψ(θ)|H|ψ(θ)⟩."""
@@ -58,13 +62,20 @@ class Problem:
     """Where the reference energy comes from, in words: exact diagonalization, sector N↑=1, N↓=1."""
 
     @classmethod
-    def build(cls, config: RunConfig, backend: Backend) -> Problem:
+    def build(cls, config: RunConfig, backend: Backend, stage: Callable[[str], None] = unheard) -> Problem:
         """Build and check everything before a session is opened.
+
+        Args:
+            config: the declaration.
+            backend: what the circuit is fitted to.
+            stage: told in words what is done next.
 
         Raises:
             ConfigError: the parts do not fit each other or the backend.
         """
+        stage(f"building Hamiltonian {config.hamiltonian.name}")
         hamiltonian = config.hamiltonian.build()
+        stage(f"building ansatz {config.ansatz.name}")
         ansatz = config.ansatz.build(hamiltonian)
         if hamiltonian.num_qubits != ansatz.num_qubits:
             raise ConfigError(
@@ -75,7 +86,9 @@ class Problem:
             raise ConfigError(
                 "has no parameters, so there is nothing to optimize; raise its reps", key="ansatz"
             )
+        stage(f"transpiling {ansatz.num_qubits} qubits for {backend.name}")
         circuit = fit(ansatz, backend, config)
+        stage("computing the reference energy")
         reference = Reference.of(config.hamiltonian, hamiltonian)
         return cls(
             hamiltonian=hamiltonian,

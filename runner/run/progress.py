@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from runner.display.live import LiveLine, rows, terminal
+from runner.display.stream import reader
 from runner.display.words import clock, energy_lines, grouped, outside_in_words, shots_in_words
 from runner.lazy import rich
 from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted
@@ -19,6 +22,63 @@ if TYPE_CHECKING:
     from runner.runtime.plan import Plan
 
 
+SILENT = 1.0
+"""Seconds after which something that takes longer is named."""
+
+PATIENT = 10.0
+"""Seconds without a word after which it is said that something goes on still."""
+
+LONG = 60.0
+"""Seconds that a run may take without that being said at its start."""
+
+
+class Preparing:
+    """Says on standard error what is prepared, where that takes longer than a second: a line for each such part.
+
+    Args:
+        quiet: never.
+        console: where to, in place of standard error.
+    """
+
+    def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
+        self._quiet = quiet
+        self._console = console
+        self._stage = "reading the declaration"
+        self._since = time.monotonic()
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __call__(self, stage: str) -> None:
+        """Take note of what is done from now on."""
+        self._stage, self._since = stage, time.monotonic()
+
+    def __enter__(self) -> Self:
+        if not self._quiet:
+            self._thread = threading.Thread(target=self._watch, name="preparing", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *exit_details: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        told, again = "", PATIENT
+        while not self._over.wait(SILENT / 10):
+            stage, taken = self._stage, time.monotonic() - self._since
+            if stage != told and taken >= SILENT:
+                self._say(f"{stage} …")
+                told, again = stage, PATIENT
+            elif stage == told and taken >= again:
+                self._say(f"{stage} … {clock(taken)} so far")
+                again *= 2
+
+    def _say(self, text: str) -> None:
+        console = self._console or rich.console.Console(file=reader(sys.stderr))
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 class Progress(LiveLine):
     """A line that follows the events: evaluation, best energy, session clock, time left where it can be known."""
 
@@ -28,6 +88,34 @@ class Progress(LiveLine):
         self._evaluations = 0
         self._best: dict[str, float] = {}
         self._clock = 0.0
+        self._first = self._told = self._started
+        self._warned = False
+        self._ended = threading.Event()
+        self._heart: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        if self._cell is None:  # which would be that of another cell after a while
+            self._heart = threading.Thread(target=self._beat, name="progress", daemon=True)
+            self._heart.start()
+        return self
+
+    def __exit__(self, *exit_details: object) -> None:
+        self._ended.set()
+        if self._heart is not None:
+            self._heart.join()
+        super().__exit__(*exit_details)
+
+    def _beat(self) -> None:
+        """Show the line also while an evaluation takes long."""
+        again = PATIENT
+        while not self._ended.wait(SILENT):
+            silent = time.monotonic() - max(self._shown, self._told)
+            if silent < PATIENT / 2:
+                again = PATIENT
+            elif silent >= again or self._live is not None:
+                again *= 2
+                self.draw()
 
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
@@ -40,7 +128,23 @@ class Progress(LiveLine):
             self._started = time.monotonic() - (max(time.time() - event.t, 0.0) if event.t else 0.0)
         self._evaluations += 1
         self._best[event.workload] = event.best
+        self._told = time.monotonic()
+        self._warn(self._told)
         self.draw()
+
+    def _warn(self, now: float) -> None:
+        """Say once, as soon as that can be known, that the run takes longer than a minute."""
+        count, limit = self._evaluations, self._limit
+        passed = now - (self._started if count > 1 else self._first)
+        if self._warned or limit is None or passed < SILENT:
+            return
+        self._warned = True
+        left = passed / max(count - 1, 1) * (limit - count)
+        if left > LONG:
+            self.say(
+                f"this takes up to {clock(left)} here: {clock(passed / max(count - 1, 1))} an evaluation, "
+                f"at most {limit}; Ctrl-C ends it with what it has, and it can be resumed"
+            )
 
     def expect(self, max_evaluations: int | None) -> None:
         """Say how many evaluations there will be at most."""
@@ -48,6 +152,8 @@ class Progress(LiveLine):
 
     def line(self, now: float) -> str:
         """The progress line at a moment of the monotonic clock."""
+        if not (self._evaluations or self._clock):
+            return f"the first job takes {clock(now - self._first)} so far"
         of = f"/{self._limit}" if self._limit else ""
         best = "  ".join(
             f"best {energy:.6f}" if len(self._best) == 1 else f"{name} {energy:.6f}"

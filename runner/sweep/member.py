@@ -38,7 +38,7 @@ LOOK = 0.1
 
 RESULT = (
     "status", "energy", "stddev", "energy_kind", "reference_energy", "error", "error_sigmas", "exact_energy",
-    "evaluations", "iterations", "usage_seconds", "cost", "wall_seconds", "exit_code",
+    "evaluations", "iterations", "shots", "usage_seconds", "cost", "wall_seconds", "exit_code",
 )  # fmt: skip
 """What a sweep's table shows of result.json."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import statistics
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,11 +14,9 @@ from rich.text import Text
 from runner.display.live import LiveLine, rows
 from runner.display.stream import reader
 from runner.display.words import clock
-from runner.run.answer import PICK
 from runner.sweep.member import Row
+from runner.sweep.ranking import merit, rank
 
-RANKED = 10
-"""Runs that the ranking shows."""
 SHOWN_FAILURES = 20
 """Failures that the terminal shows; sweep.csv has every one."""
 
@@ -63,119 +59,20 @@ class SweepProgress(LiveLine):
         return text
 
 
-def merit(row: Row) -> float | None:
-    """What runs are ranked by: distance from the exact energy, or the energy where nobody knows that.
-
-    None for the lowest of several noisy energies, which would win by its noise.
-    """
-    if row.get("energy_kind") == PICK:
-        return None
-    for name, value in (("error", row.get("error")), ("energy", row.get("energy"))):
-        if isinstance(value, int | float):
-            return abs(value) if name == "error" else value
-    return None
-
-
-def sigma(row: Row) -> float:
-    """Standard error of what a run is ranked by; 0 where it has none."""
-    return float(row.get("stddev") or 0.0)
-
-
-def exact_here(row: Row) -> float | None:
-    """What is left between the exact energy at a run's parameters and the reference; None where one is not known."""
-    here, reference = row.get("exact_energy"), row.get("reference_energy")
-    known = isinstance(here, int | float) and isinstance(reference, int | float)
-    return here - reference if known else None  # type: ignore[operator]
-
-
-def ranking(table: Sequence[Row], swept: Sequence[str]) -> list[dict[str, Any]]:
-    """The best runs, best first; with several seeds, the best settings by the median over their seeds.
-
-    Those within one standard error of the first at a place share it.
-    """
-    judged = [
-        (row, value)
-        for row in table
-        if row["status"] in ("finished", "stopped") and (value := merit(row)) is not None
-    ]
-    if "seed" in swept and len(swept) > 1:
-        return _by_setting(judged, [key for key in swept if key != "seed"])
-    judged.sort(key=lambda pair: (pair[1], pair[0]["number"]))
-    names = [*swept, "energy", "stddev", "error", "exact here", "evaluations", "usage_seconds"]
-    places = _places([(value, sigma(row)) for row, value in judged[:RANKED]])
-    return [
-        {"": place, "run": row["number"]}
-        | {
-            name.rpartition(".")[2]: value
-            for name in names
-            if (value := exact_here(row) if name == "exact here" else row.get(name)) is not None
-        }
-        for place, (row, _) in zip(places, judged, strict=False)
-    ]
-
-
-def _places(values: Sequence[tuple[float, float]]) -> list[int]:
-    """Places of (value, σ) in ascending order; one within a σ of their difference shares that of the first before."""
-    places: list[int] = []
-    for number, (value, error) in enumerate(values, 1):
-        if places:
-            first = places[-1]
-            before, its_error = values[first - 1]
-            if value - before < math.hypot(error, its_error):
-                places.append(first)
-                continue
-        places.append(number)
-    return places
-
-
-def _by_setting(judged: Sequence[tuple[Row, float]], keys: Sequence[str]) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, ...], list[tuple[Row, float]]] = {}
-    for row, value in judged:
-        groups.setdefault(tuple(str(row.get(key)) for key in keys), []).append((row, value))
-    lines = []
-    for setting, members in groups.items():
-        values = [value for _, value in members]
-        here = [abs(left) for row, _ in members if (left := exact_here(row)) is not None]
-        error = _of_median([sigma(row) for row, _ in members])
-        line: dict[str, Any] = {
-            key.rpartition(".")[2]: value for key, value in zip(keys, setting, strict=True)
-        }
-        line |= {"runs": len(members), "median": statistics.median(values)}
-        line |= {"σ": error} if error else {}
-        line |= {"exact here": statistics.median(here)} if len(here) == len(members) else {}
-        line |= {
-            "best": min(values),
-            "worst": max(values),
-            "best run": min(members, key=lambda pair: pair[1])[0]["number"],
-        }
-        lines.append(line)
-    lines.sort(key=lambda line: line["median"])
-    places = _places([(line["median"], line.get("σ", 0.0)) for line in lines[:RANKED]])
-    return [{"": place, **line} for place, line in zip(places, lines, strict=False)]
-
-
-def _of_median(errors: Sequence[float]) -> float:
-    """Standard error that shots give the median of so many values: √(π/2) that of their mean, of up to two the same."""
-    share = math.sqrt(math.pi / 2) if len(errors) > 2 else 1.0
-    return share * math.sqrt(statistics.fmean(error**2 for error in errors) / len(errors))
-
-
 def _short(line: Mapping[str, Any]) -> dict[str, Any]:
-    """The line with distances in three digits, which is more than σ tells and fits into a terminal."""
-    distances = ("median", "σ", "exact here", "best", "worst", "stddev")
+    """The line with distances in three digits, which is more than ± tells and fits into a terminal."""
+    distances = ("median", "±", "exact here", "best", "worst", "stddev")
     return {name: f"{value:.3g}" if name in distances else value for name, value in line.items()}
 
 
 def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: Sequence[str] = ()) -> None:
     """Print the ranking, every failure with its reason, and where everything lies."""
     console = Console(file=reader(sys.stdout))
-    ranked = ranking(table, swept)
-    if ranked:
-        by = "|energy − exact|" if any(row.get("error") is not None for row in table) else "energy"
-        console.print(Text(f"ranking by {by}", style="bold"))
-        console.print(rows([_short(line) for line in ranked]))
-        if len({line[""] for line in ranked}) < len(ranked):
-            console.print("runs that share a place differ by less than 1 σ of shot noise", highlight=False)
+    if (ranked := rank(table, swept)) is not None:
+        console.print(Text(f"ranking by {ranked.by}", style="bold"))
+        console.print(rows([_short(line) for line in ranked.lines]))
+        if len(table) > 1:
+            console.print(ranked.verdict, highlight=False, markup=False, soft_wrap=True)
     failed = [row for row in table if row["status"] != "finished"]
     for row in failed[:SHOWN_FAILURES]:
         console.print(

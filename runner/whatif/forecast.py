@@ -21,6 +21,8 @@ from runner.run.budget import in_words
 from runner.run.preflight import Preparation
 from runner.run.signals import StopFlag
 from runner.runtime.plan import PLANS
+from runner.whatif.effort import Effort
+from runner.whatif.effort import in_words as effort_in_words
 from runner.whatif.usual import Usual, recorded, rows
 
 if TYPE_CHECKING:
@@ -64,6 +66,8 @@ class Forecast:
     """Executions of a circuit on the device: shots × parameter sets × measurement bases of all jobs."""
     evaluations: int
     """Energies evaluated."""
+    parameter_sets: int
+    """Points that are measured or simulated, those that tell a gradient included."""
     fits: bool
     """Nothing ends the run before its budget is used up."""
     breaks_first: str | None
@@ -78,6 +82,10 @@ class Forecast:
     """Every limit with what is needed of it."""
     usual: Usual | None = None
     """What it takes where it usually ends before its budget is used up; None where it does not."""
+    stand_in: str | None = None
+    """What stands for a real machine, where that was not asked; None where it was, or there is none."""
+    effort: Effort | None = None
+    """Time and memory on this computer; None where that was not tried."""
     circuit: dict[str, Any] = field(default_factory=dict)
     """Qubits, parameters, depth, two-qubit gates and duration in seconds of the transpiled ansatz."""
 
@@ -119,6 +127,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         jobs=round(total.jobs),
         shots=round(total.executions),
         evaluations=round(total.evaluations),
+        parameter_sets=round(total.sets),
         fits=breaks is None,
         breaks_first=breaks,
         ends_by=whole.ends_by,
@@ -126,6 +135,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         costs=_costs(config, whole.usage),
         limits=limits,
         usual=recorded(declared) or _usual(config, whole),
+        stand_in=whole.stand_in,
         circuit=whole.circuit,
     )
 
@@ -177,6 +187,8 @@ class _Rehearsal:
     def __init__(self, config: RunConfig, *, limited: bool = True, how: str = "bound") -> None:
         from runner.whatif.rehearsal import (
             ForecastLab,
+            MachineEngine,
+            MachineStage,
             Notes,
             RehearsalEngine,
             RehearsalLab,
@@ -193,9 +205,12 @@ class _Rehearsal:
         config = replace(config, session=session)
         limits = session.limits if limited else session.limits.unlimited()
         stages = {"bound": RehearsalEngine, "usual": UsualStage, "tried": TrialStage}
+        if not config.backend.simulated:
+            stages |= {"bound": MachineEngine, "usual": MachineStage}
         preparation = Preparation(config, engine_factory=stages[how], limits=limits)
         notes = Notes()
         self.circuit = _circuit(preparation)
+        self.stand_in = config.backend.stand_in(preparation.backend.name)
         make: Callable[..., ForecastLab] = partial(RehearsalLab, usual=how == "usual")
         with StopFlag() as stop:
             lab = preparation.lab(notes, stop, TrialLab if how == "tried" else make)
@@ -298,7 +313,7 @@ def _bases(circuit: dict[str, Any]) -> str:
 
 def table(found: Forecast) -> list[tuple[str, str]]:
     """What is printed: name and value of every line."""
-    table_rows = []
+    table_rows = [] if found.stand_in is None else [("backend", found.stand_in)]
     if found.circuit:
         duration = found.circuit["duration_seconds"]
         length = f", {duration * 1e6:.2f} µs long" if duration is not None else ""
@@ -335,4 +350,6 @@ def table(found: Forecast) -> list[tuple[str, str]]:
     table_rows.append(("fits", "yes" if found.fits else f"no: {found.breaks_first}"))
     if found.usual is not None:
         table_rows += rows(found.usual)
+    if found.effort is not None:
+        table_rows.append(("on this computer", effort_in_words(found.effort)))
     return table_rows

@@ -142,6 +142,27 @@ class UsualStage(RehearsalEngine):
     commuting_estimates = _UsualCommuting
 
 
+class _Anywhere(_MadeUpEstimates):
+    def require(self, *, exact: bool) -> None:
+        """Refuse nothing: a real machine has the qubits, and nothing is simulated."""
+
+
+class _UsuallyAnywhere(_Anywhere, _UsualEstimates):
+    """The same, with the spread of random states."""
+
+
+class MachineEngine(RehearsalEngine):
+    """A rehearsal of jobs that a real machine carries out, however large."""
+
+    estimates = _Anywhere
+
+
+class MachineStage(RehearsalEngine):
+    """The same, with the spread of random states."""
+
+    estimates = _UsuallyAnywhere
+
+
 class Untried(RunnerError):
     """A run is too long, or its circuits too large, to be tried."""
 
@@ -238,6 +259,8 @@ class Tally:
     """Jobs submitted."""
     executions: float = 0
     """Shots × parameter sets × measurement bases."""
+    sets: float = 0
+    """Parameter sets, of every PUB."""
     evaluations: float = 0
     """Energies evaluated."""
     qpu_seconds: float = 0.0
@@ -296,6 +319,7 @@ class Notes(Record):
         if event.workload not in self.marks and tally.evaluations >= self.mark_at[event.workload]:
             self.marks[event.workload] = replace(tally)
         tally.jobs += 1
+        tally.sets += sum(math.prod(pub["shape"]) for pub in event.pubs)
         tally.executions += sum(int(executions) for executions, _ in event.work or ())
         self.longest_job = max(self.longest_job, event.qpu_estimate or 0.0)
 

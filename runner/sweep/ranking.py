@@ -1,0 +1,203 @@
+"""Which runs of a sweep, and which settings over their seeds, are best, and whether that can be told at all.
+
+What counts is the exact energy at a run's parameters, where every run has one: its distance from the reference is the
+true error, without the luck of the shots that measured it. Else it is the energy that was measured with fresh shots.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runner.run.answer import PICK
+from runner.sweep.member import Row
+
+RANKED = 10
+"""Lines that are shown."""
+
+SEEDS = 4
+"""Seeds of each of two settings from which on a rank test can tell them apart at all: 4 against 4, 2 in C(8,4) = 70."""
+
+DOUBT = 0.05
+"""Probability from which on a difference is put down to chance."""
+
+TRUE, MEASURED, ENERGY = "true error", "|energy − exact|", "energy"
+"""What is ranked by."""
+
+
+def merit(row: Row) -> float | None:
+    """What a measured run is judged by: distance from the exact energy, or the energy where nobody knows that.
+
+    None for the lowest of several noisy energies, which would win by its noise.
+    """
+    if row.get("energy_kind") == PICK:
+        return None
+    for name, value in (("error", row.get("error")), ("energy", row.get("energy"))):
+        if isinstance(value, int | float):
+            return abs(value) if name == "error" else value
+    return None
+
+
+def exact_here(row: Row) -> float | None:
+    """What is left between the exact energy at a run's parameters and the reference; None where one is not known."""
+    here, reference = row.get("exact_energy"), row.get("reference_energy")
+    known = isinstance(here, int | float) and isinstance(reference, int | float)
+    return here - reference if known else None  # type: ignore[operator]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """The best, and how well that is known."""
+
+    by: str
+    """What is ranked by: true error | |energy − exact| | energy."""
+    lines: list[dict[str, Any]]
+    """The table, best first; those at one place cannot be told apart from the first there."""
+    verdict: str
+    """The winner, or that there is none, in a sentence."""
+
+
+@dataclass(frozen=True)
+class _Entry:
+    name: str
+    values: list[float]
+    noise: list[float]
+    """Standard errors of the values by shots; 0 of true errors."""
+    line: dict[str, Any]
+
+    @property
+    def middle(self) -> float:
+        return statistics.median(self.values)
+
+    @property
+    def error(self) -> float:
+        """Standard error of the median: √(π/2) that of the mean of so many seeds, of up to two the same."""
+        count = len(self.values)
+        share = math.sqrt(math.pi / 2) if count > 2 else 1.0
+        spread = statistics.stdev(self.values) if count > 1 else 0.0
+        noise = math.sqrt(statistics.fmean(one**2 for one in self.noise))
+        return share * max(spread, noise) / math.sqrt(count)
+
+
+def rank(table: Sequence[Row], swept: Sequence[str]) -> Ranking | None:
+    """The best runs, best first; with several seeds, the best settings by the median over their seeds.
+
+    None where nothing can be judged.
+
+    Args:
+        table: a row for each run.
+        swept: the keys that differ.
+    """
+    rows = [row for row in table if row["status"] in ("finished", "stopped") and merit(row) is not None]
+    if not rows:
+        return None
+    by = ENERGY
+    if all(row.get("error") is not None for row in rows):
+        by = TRUE if all(exact_here(row) is not None for row in rows) else MEASURED
+    over_seeds = "seed" in swept and len(swept) > 1
+    keys = [key for key in swept if key != "seed"] if over_seeds else list(swept)
+    entries = list(_settings(rows, keys, by) if over_seeds else _runs(rows, keys, by))
+    entries.sort(key=lambda entry: (entry.middle, entry.line["run"]))
+    shown = entries[:RANKED]
+    lines = [{"": place, **entry.line} for place, entry in zip(_places(shown), shown, strict=True)]
+    return Ranking(by=by, lines=lines, verdict=_verdict(entries, by, over_seeds=over_seeds))
+
+
+def _value(row: Row, by: str) -> tuple[float, float]:
+    """What a row is ranked by, and its standard error by shots."""
+    if by == TRUE:
+        here = exact_here(row)
+        assert here is not None
+        return abs(here), 0.0
+    value = merit(row)
+    assert value is not None
+    return value, float(row.get("stddev") or 0.0)
+
+
+def _runs(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]:
+    names = [*keys, "energy", "stddev", "error", "exact here", "evaluations", "shots", "usage_seconds"]
+    for row in rows:
+        value, noise = _value(row, by)
+        line: dict[str, Any] = {"run": row["number"]}
+        for name in names:
+            found = exact_here(row) if name == "exact here" else row.get(name)
+            if found is not None:
+                line[name.rpartition(".")[2]] = found
+        name = " ".join(str(row.get(key)) for key in keys) or f"run {row['number']}"
+        yield _Entry(name, [value], [noise], line)
+
+
+def _settings(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]:
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(str(row.get(key)) for key in keys), []).append(row)
+    for setting, members in groups.items():
+        pairs = [_value(row, by) for row in members]
+        values = [value for value, _ in pairs]
+        entry = _Entry(" ".join(setting), values, [noise for _, noise in pairs], {})
+        entry.line.update({key.rpartition(".")[2]: word for key, word in zip(keys, setting, strict=True)})
+        entry.line.update({"runs": len(members), "median": entry.middle, "±": entry.error})
+        entry.line.update({"best": min(values), "worst": max(values)})
+        shots = [row["shots"] for row in members if isinstance(row.get("shots"), int)]
+        if len(shots) == len(members):
+            entry.line["shots"] = round(statistics.median(shots))
+        entry.line["run"] = members[values.index(min(values))]["number"]
+        yield entry
+
+
+def chance(first: _Entry, second: _Entry) -> float | None:
+    """Probability of a difference as large by chance alone; None where there is nothing to tell it by.
+
+    With `SEEDS` of each by the exact rank test of Mann & Whitney (Ann. Math. Statist. 18, 50 (1947)), else by the
+    standard errors of both.
+    """
+    if min(len(first.values), len(second.values)) >= SEEDS:
+        from scipy.stats import mannwhitneyu
+
+        return float(mannwhitneyu(first.values, second.values, alternative="two-sided").pvalue)
+    error = math.hypot(first.error, second.error)
+    if not error:
+        return None
+    return math.erfc(abs(first.middle - second.middle) / error / math.sqrt(2))
+
+
+def _apart(first: _Entry, second: _Entry) -> bool:
+    probability = chance(first, second)
+    return first.middle != second.middle if probability is None else probability < DOUBT
+
+
+def _places(entries: Sequence[_Entry]) -> list[int]:
+    """Places in ascending order; one that cannot be told apart from the first at a place shares it."""
+    places: list[int] = []
+    for number, entry in enumerate(entries, 1):
+        shares = bool(places) and not _apart(entries[places[-1] - 1], entry)
+        places.append(places[-1] if shares else number)
+    return places
+
+
+def _verdict(entries: Sequence[_Entry], by: str, *, over_seeds: bool) -> str:
+    """`winner: nft, true error 0.0011 ± 0.0003, median of 5 seeds`, or who cannot be told apart."""
+    first, *others = entries
+
+    def told(entry: _Entry) -> str:
+        sure = f" ± {entry.error:.2g}" if entry.error else ""
+        return f"{entry.name} ({entry.middle:.3g}{sure})"
+
+    what = f"{by}, median of {len(first.values)} seeds" if over_seeds else by
+    alike = [entry for entry in others if not _apart(first, entry)]
+    if alike:
+        names = [told(entry) for entry in (first, *alike)]
+        listed = ", ".join(names[:-1]) + f" and {names[-1]}"
+        more = "more seeds" if over_seeds else "more shots, or several seeds,"
+        return f"no winner: {listed} cannot be told apart by {what}; {more} may"
+    words = f"winner: {told(first)} by {what}"
+    if others:
+        probability = chance(first, others[0])
+        words += f"; next {told(others[0])}"
+        words += "" if probability is None else f", by chance with p = {probability:.2g}"
+    if not over_seeds and by == TRUE and others:
+        words += "; one run each: with other seeds another may win"
+    return words

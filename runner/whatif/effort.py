@@ -1,0 +1,232 @@
+"""What a run takes on this computer: its first jobs are carried out, timed, and multiplied by what a forecast counts.
+
+Nothing is written. Time is the processor's where that is less than what passed, so that other programs which run at the
+same time do not count; with several threads it is what passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from runner.display.words import clock
+from runner.engine.engine import Engine
+from runner.errors import RunnerError
+from runner.optimizer import StopOptimization
+from runner.record.interruption import unwatch, watch
+from runner.run.preflight import Preparation
+from runner.run.signals import StopFlag
+from runner.whatif.rehearsal import ForecastLab, Notes
+
+if TYPE_CHECKING:
+    from runner.declare.config import RunConfig
+    from runner.whatif.forecast import Forecast
+
+ENOUGH = 1.0
+"""Seconds of jobs after the first that are timed."""
+
+PATIENCE = 20.0
+"""Seconds after which a job is given up, and the run is known to take longer than that."""
+
+QUICK = 0.02
+"""Seconds a point below which whole jobs are timed, not one point: what passes between them counts, too."""
+
+JOURNAL = 4e-4
+"""Seconds that writing a job and what follows from it takes, which is not tried here."""
+
+CLOSING = 0.8
+"""Seconds for figures, report and files at the end."""
+
+LITTLE = 0.2
+"""Share of the time that passed below which the processor was not here, but in another process of the run's."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """Time and memory on this computer."""
+
+    seconds: float
+    """For the whole budget, from the command to its end."""
+    usual_seconds: float | None
+    """For what it usually takes; None where that is not known, or as much."""
+    memory: int
+    """Bytes of main memory that the process has at its peak."""
+    at_least: bool
+    """A job was given up, so that it is known only what it takes at the least."""
+
+
+class _Enough(BaseException):
+    """What is timed has taken long enough."""
+
+
+class _Watch:
+    """Seconds since it was made: the processor's, or those that passed where it worked in several places."""
+
+    def __init__(self) -> None:
+        self._wall, self._processor = time.monotonic(), time.process_time()
+
+    @property
+    def passed(self) -> float:
+        """Seconds by a clock on the wall."""
+        return time.monotonic() - self._wall
+
+    @property
+    def seconds(self) -> float:
+        """Seconds that count."""
+        passed, processor = self.passed, time.process_time() - self._processor
+        return passed if processor < LITTLE * passed else min(passed, processor)
+
+
+@dataclass
+class _Timed:
+    """Seconds and parameter sets of what was carried out."""
+
+    first: tuple[float, float] | None = None
+    """The first, with whatever has to be compiled for it; None where it was given up."""
+    then: tuple[float, float] = (0.0, 0.0)
+    """What came after it."""
+    ended: bool = False
+    """That was all."""
+
+
+class _TimedLab(ForecastLab):
+    """A lab in which jobs are carried out until enough are timed."""
+
+    def __init__(self, *parts: Any) -> None:
+        super().__init__(*parts)
+        self.watch = _Watch()
+        self.timed = _Timed()
+
+    def execute(self, workload: str, *what: Any) -> Any:
+        """Carry out one job."""
+        notes = self.record
+        assert isinstance(notes, Notes)
+        found = super().execute(workload, *what)
+        sets, seconds = notes.total().sets, self.watch.seconds
+        timed = self.timed
+        if timed.first is None:
+            timed.first = seconds, sets
+        else:
+            timed.then = seconds - timed.first[0], sets - timed.first[1]
+            if timed.then[0] > ENOUGH:
+                raise _Enough
+        return found
+
+
+def effort(config: RunConfig, found: Forecast, *, starting: float) -> Effort | None:
+    """Try how long a forecast run takes here; None where it cannot be tried, or does its work elsewhere.
+
+    Args:
+        config: the declaration.
+        found: its forecast.
+        starting: seconds until the first job, as the forecast took them.
+    """
+    if not config.backend.simulated:
+        return None
+    session = replace(config.session, clock="virtual", max_time=None, max_usage=None, max_cost=None)
+    optimizer = replace(config.optimizer, max_shots=None)
+    changed = replace(
+        config, session=session, optimizer=optimizer, estimator=config.estimator.without_job_limit()
+    )
+    preparation = Preparation(changed, engine_factory=Engine, limits=session.limits.unlimited())
+    timed = _point(preparation)
+    if timed is None or (timed.first is not None and timed.then[0] < QUICK):
+        before = timed
+        try:
+            timed = _jobs(changed, preparation)
+        except RunnerError:
+            return None
+        if before is not None and before.first is not None and timed.first is not None:
+            compiling = before.first[0] - before.then[0]
+            timed.first = timed.first[0] + compiling, timed.first[1]
+    return _reckoned(config, found, timed, starting=starting)
+
+
+def _point(preparation: Preparation) -> _Timed | None:
+    """The energy at the starting point, twice; None where there is no such circuit."""
+    problem, planner = preparation.problem, preparation.backend.planner
+    if problem is None or planner is None or not problem.ansatz.num_parameters:
+        return None
+    plan = planner.estimator_plan(problem.circuit, problem.observable)
+    exact = preparation.config.estimator.precision == 0
+    shots = None if exact else preparation.first_shots(plan)
+    timed = _Timed()
+    with _patience():
+        for seed in (1, 2):
+            clock = _Watch()
+            plan.run(problem.initial_point, shots=shots, seed=seed)
+            if timed.first is None:
+                timed.first = clock.seconds, 1.0
+            timed.then = clock.seconds, 1.0
+    return timed
+
+
+def _jobs(config: RunConfig, preparation: Preparation) -> _Timed:
+    """The run's first jobs, each with what passes between it and the one before."""
+    with StopFlag() as stop:
+        lab = preparation.lab(Notes(), stop, _TimedLab)
+        with _patience(), lab:
+            config.experiment.run(lab)
+            lab.timed.ended = True
+    timed: _Timed = lab.timed
+    return timed
+
+
+@contextlib.contextmanager
+def _patience() -> Iterator[None]:
+    """Give up what takes too long."""
+    clock = _Watch()
+
+    def give_up() -> None:
+        if clock.seconds > PATIENCE:
+            raise _Enough
+
+    watch(give_up)
+    try:
+        with contextlib.suppress(_Enough, StopOptimization):
+            yield
+    finally:
+        unwatch(give_up)
+
+
+def _reckoned(config: RunConfig, found: Forecast, timed: _Timed, *, starting: float) -> Effort:
+    first, sets_first = timed.first or (PATIENCE, max(1.0, found.parameter_sets))
+    seconds, sets = timed.then
+    each = seconds / sets if sets else first / max(sets_first, 1.0)
+
+    def whole(evaluations: float, jobs: float) -> float:
+        share = evaluations / found.evaluations if found.evaluations else 1.0
+        rest = max(0.0, found.parameter_sets * share - sets_first) * each
+        if timed.ended and sets_first + sets >= found.parameter_sets * share:
+            rest = seconds
+        here = starting + first + rest + jobs * JOURNAL + CLOSING
+        if config.session.clock == "wall":
+            here = max(here, found.wall_seconds * share / config.session.clock_scale)
+        return here
+
+    usual = found.usual
+    return Effort(
+        seconds=whole(found.evaluations, found.jobs),
+        usual_seconds=None if usual is None else whole(usual.evaluations, usual.jobs),
+        memory=_peak(),
+        at_least=timed.first is None,
+    )
+
+
+def _peak() -> int:
+    """Bytes that this process has had at its peak."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def in_words(found: Effort) -> str:
+    """`about 3 min 20 s, 45 s as it usually ends; 0.4 GB of memory`."""
+    words = f"{'more than' if found.at_least else 'about'} {clock(found.seconds)}"
+    if found.usual_seconds is not None and not found.at_least:
+        words += f", {clock(found.usual_seconds)} where it ends as usual"
+    return f"{words}; {found.memory / 1e9:.2g} GB of memory"

@@ -1,0 +1,62 @@
+"""What a run takes on this computer: how it is reckoned, by hand, and where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner import compose
+from runner.whatif import effort as module
+from runner.whatif.effort import CLOSING, JOURNAL, Effort, effort, in_words
+from runner.whatif.forecast import forecast
+
+SMALL = ("tracking=off", "optimizer=cobyla", "optimizer.max_evaluations=30")
+
+
+def test_what_was_timed_is_multiplied_by_what_is_forecast(workdir: Path) -> None:
+    """By hand: a first job of 2 s, then 0.05 s a point; 30 points, and the best of them measured once more."""
+    config = compose(*SMALL)
+    found = forecast(config)
+    jobs = module._Timed(first=(2.0, 1), then=(0.5, 10))
+    timed = module._reckoned(config, found, jobs, starting=3.0)
+    given_up = module._reckoned(config, found, module._Timed(), starting=3.0)
+
+    assert (found.evaluations, found.parameter_sets, found.jobs) == (30, 31, 31)
+    assert timed.seconds == pytest.approx(3 + 2 + 30 * 0.05 + 31 * JOURNAL + CLOSING)
+    assert (timed.at_least, given_up.at_least) == (False, True)
+    assert given_up.seconds == pytest.approx(3 + module.PATIENCE + 31 * JOURNAL + CLOSING)
+
+
+def test_a_run_on_the_walls_clock_takes_what_its_session_does(workdir: Path) -> None:
+    """With a minute in a second, the session's seconds are sixtieths."""
+    config = compose(*SMALL, "session.clock=wall", "session.clock_scale=60")
+    found = forecast(config)
+
+    timed = module._reckoned(config, found, module._Timed(first=(2.0, 1)), starting=0.0)
+
+    assert timed.seconds == pytest.approx(max(found.wall_seconds / 60, 2 + 30 * 2 + 31 * JOURNAL + CLOSING))
+
+
+def test_trying_leaves_nothing_behind(workdir: Path) -> None:
+    """Jobs are carried out, and nothing is written; what a real machine does takes no time here."""
+    config = compose(*SMALL)
+    found = forecast(config)
+
+    timed = effort(config, found, starting=1.0)
+
+    assert timed is not None
+    assert timed.seconds > 1 + CLOSING
+    assert timed.memory > 50e6  # Python with NumPy and Qiskit
+    assert not list(workdir.iterdir())
+    assert effort(compose(*SMALL, "backend=ibm"), found, starting=1.0) is None
+
+
+def test_it_is_told_in_words() -> None:
+    """Time, the usual end where it is another, and memory."""
+    known = {"seconds": 200.0, "usual_seconds": 45.0, "memory": 400_000_000}
+
+    assert in_words(Effort(**known, at_least=False)) == (
+        "about 3 min 20 s, 45.0 s where it ends as usual; 0.4 GB of memory"
+    )
+    assert in_words(Effort(**known, at_least=True)) == "more than 3 min 20 s; 0.4 GB of memory"

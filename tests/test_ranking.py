@@ -1,0 +1,130 @@
+"""Who wins a sweep and whether that can be told, by hand and by tables."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from runner.sweep.member import Row
+from runner.sweep.ranking import MEASURED, TRUE, Ranking, rank
+
+
+def row(number: int, optimizer: str, seed: int, **facts: Any) -> Row:
+    """A finished run."""
+    return {
+        "number": number, "optimizer": optimizer, "seed": str(seed), "status": "finished",
+        "reference_energy": -1.0, **facts,
+    }  # fmt: skip
+
+
+def found(rows: list[Row], *swept: str) -> Ranking:
+    """Their ranking."""
+    ranked = rank(rows, swept)
+    assert ranked is not None
+    return ranked
+
+
+def over_seeds(**errors: list[float]) -> list[Row]:
+    """A run for each true error, measured 0.01 too high."""
+    return [
+        row(
+            number,
+            name,
+            seed,
+            energy=-0.99 + error,
+            error=error + 0.01,
+            exact_energy=-1.0 + error,
+            stddev=0.01,
+        )
+        for number, (name, seed, error) in enumerate(
+            (name, seed, error) for name, own in errors.items() for seed, error in enumerate(own)
+        )
+    ]
+
+
+def test_ranking_is_by_distance_and_over_seeds() -> None:
+    """Runs by the size of their error; settings by the median over their seeds; failures are not ranked."""
+    rows = [
+        row(0, "a", 1, energy=-1.0, error=0.3),
+        row(1, "a", 2, energy=-1.1, error=0.1),
+        row(2, "b", 1, energy=-1.3, error=-0.12),
+        row(3, "b", 2, energy=-9.0, error=-8.0) | {"status": "failed"},
+    ]
+    several = found(rows, "optimizer", "seed")
+
+    assert [line["run"] for line in found(rows, "optimizer").lines] == [1, 2, 0]
+    assert [(line["optimizer"], line["median"]) for line in several.lines] == [
+        ("b", 0.12), ("a", pytest.approx(0.2)),
+    ]  # fmt: skip
+    assert several.by == MEASURED
+    # by hand: the median of two has the error of their mean, 0.1414/√2
+    assert several.lines[1]["±"] == pytest.approx(0.1)
+
+
+def test_differences_within_shot_noise_share_a_place() -> None:
+    """By hand: 0.2 − 0.1 are 0.7 of √(0.1² + 0.1²), 0.4 − 0.1 are 2.1 of it, by chance with p = 0.034."""
+    errors = {"a": 0.1, "b": 0.2, "c": 0.4}
+    single = found(
+        [
+            row(n, name, 1, energy=-1 + error, error=error, stddev=0.1)
+            for n, (name, error) in enumerate(errors.items())
+        ],
+        "optimizer",
+    )
+
+    assert [(line["optimizer"], line[""]) for line in single.lines] == [("a", 1), ("b", 1), ("c", 3)]
+    assert single.verdict == (
+        "no winner: a (0.1 ± 0.1) and b (0.2 ± 0.1) cannot be told apart by |energy − exact|; "
+        "more shots, or several seeds, may"
+    )
+
+
+def test_what_counts_is_the_true_error_where_it_is_known() -> None:
+    """The lucky shots of one run are worth nothing: b measured nearer, a is nearer."""
+    rows = [
+        row(0, "a", 1, energy=-0.95, error=0.05, exact_energy=-0.99, stddev=0.01),
+        row(1, "b", 1, energy=-0.97, error=0.03, exact_energy=-0.96, stddev=0.01),
+    ]
+    ranked = found(rows, "optimizer")
+
+    assert ranked.by == TRUE
+    assert [line["optimizer"] for line in ranked.lines] == ["a", "b"]
+    assert ranked.verdict == (
+        "winner: a (0.01) by true error; next b (0.04); one run each: with other seeds another may win"
+    )
+
+
+def test_a_winner_over_seeds_has_its_uncertainty() -> None:
+    """Five against five that do not overlap: 2 of C(10,5) = 252 orders, p = 0.0079; σ of a median is √(π/2)·s/√5."""
+    good, bad = [0.001, 0.002, 0.003, 0.004, 0.005], [0.011, 0.012, 0.013, 0.014, 0.015]
+    ranked = found(over_seeds(good=good, bad=bad), "optimizer", "seed")
+    error = math.sqrt(math.pi / 2) * 0.001 * math.sqrt(2.5) / math.sqrt(5)
+
+    assert [(line["optimizer"], line[""], line["runs"]) for line in ranked.lines] == [
+        ("good", 1, 5),
+        ("bad", 2, 5),
+    ]
+    assert ranked.lines[0]["±"] == pytest.approx(error)
+    assert (ranked.lines[0]["run"], ranked.lines[0]["best"]) == (0, pytest.approx(0.001))
+    assert ranked.verdict == (
+        "winner: good (0.003 ± 0.00089) by true error, median of 5 seeds; "
+        "next bad (0.013 ± 0.00089), by chance with p = 0.0079"
+    )
+
+
+def test_settings_that_cannot_be_told_apart_have_no_winner() -> None:
+    """Five each: ranks 1 4 5 8 9 add up to 27, so U = 27 − 15 = 12; 5 % take 2 or less."""
+    one, other = [0.001, 0.004, 0.005, 0.008, 0.009], [0.002, 0.003, 0.006, 0.007, 0.010]
+    ranked = found(over_seeds(one=one, other=other, far=[1.0, 1.1, 1.2, 1.3, 1.4]), "optimizer", "seed")
+
+    assert [line[""] for line in ranked.lines] == [1, 1, 3]
+    assert ranked.verdict.startswith("no winner: one (0.005 ")
+    assert "and other (0.006 " in ranked.verdict
+    assert "far" not in ranked.verdict
+
+
+def test_nothing_is_ranked_where_nothing_was_measured() -> None:
+    """The lowest of several noisy energies would win by its noise."""
+    assert rank([row(0, "a", 1, energy=-2.0, energy_kind="pick")], ["optimizer"]) is None
