@@ -360,9 +360,10 @@ def test_a_real_machine_is_forecast_from_its_snapshot_without_an_account(
 
     monkeypatch.setattr("runner.services.connect", no_account)
     ibm = forecast(compose(*SMALL, "backend=ibm", "backend.name=ibm_torino"))
-    snapshot = forecast(compose(*SMALL, "backend=fake_torino", "backend.noise=false"))
+    snapshot = forecast(compose(*SMALL, "backend=fake_torino"))
 
     assert ibm.circuit == snapshot.circuit
+    assert ibm.circuit["duration_seconds"] > 1e-6
     assert (ibm.usage_seconds, ibm.shots, ibm.cost) == (
         snapshot.usage_seconds,
         snapshot.shots,

@@ -378,6 +378,7 @@ def test_fail_is_a_failure(workdir: Path) -> None:
     )
 
     assert (result.status, result.exit_code) == ("failed", 1)
+    assert result.stop_reason == "session ended: maximum time reached; session.on_expiry=fail"
 
 
 def test_results_can_be_looked_at(workdir: Path) -> None:

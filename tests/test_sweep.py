@@ -249,7 +249,7 @@ def test_a_failing_run_does_not_stop_the_others(workdir: Path, capsys: pytest.Ca
     printed = capsys.readouterr().out
     assert code == 1
     assert [row["status"] for row in rows] == ["failed", "finished", "failed"]
-    assert "closed" in rows[0]["reason"]
+    assert "session ended: maximum time reached" in rows[0]["reason"]
     assert printed.count("failed: ") == 2
     assert "2 failed, 1 finished of 3 runs" in printed
     assert "python -m runner resume mine" in printed

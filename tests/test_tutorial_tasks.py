@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runner.__main__ import main
+from runner.errors import ConfigError
 from runner.record.events import Evaluation
 from runner.record.journal import read_journal
 from runner.record.log import first as first_of
@@ -135,8 +136,13 @@ def test_five_minutes_of_session_and_going_on(place: Path) -> None:
     assert len(newest()["session_ids"]) == 2
 
 
-def test_the_price_on_a_real_device(place: Path) -> None:
-    """QPU seconds times the plan's price; no account is asked for."""
+def test_the_price_on_a_real_device(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """QPU seconds times the plan's price; there is no account."""
+
+    def no_account() -> None:
+        raise ConfigError("no usable IBM Quantum account", key="backend")
+
+    monkeypatch.setattr("runner.services.connect", no_account)
     (command,) = commands(7)
 
     assert carry_out(command, "optimizer.max_evaluations=20") == 0

@@ -30,12 +30,13 @@ def main(line: CommandLine) -> int:
         The run's exit code; 1 where its process died.
     """
     from runner.record.journal import follow
+    from runner.run.execution import resume_command
     from runner.run.progress import Progress
 
     files = RunDirectory.existing(line.paths[0] if line.paths else newest())
     print(f"watching {files.path}", flush=True)
     exit_code = 1
-    with Progress(None) as progress:
+    with Progress(None, own=False) as progress:
         for event in follow(files.journal):
             if isinstance(event, RunStarted):
                 progress.expect(event.config.get("optimizer", {}).get("max_evaluations"))
@@ -50,7 +51,7 @@ def main(line: CommandLine) -> int:
             progress(event)
     if exit_code and not files.result.is_file():
         print("the run's process is gone without a result; continue it with:")
-        print(f"python -m runner resume {files.path}")
+        print(resume_command(files))
         return exit_code
     _summary(files)
     return exit_code
@@ -69,8 +70,10 @@ def newest() -> Path:
 
 
 def _summary(files: RunDirectory) -> None:
+    from runner.declare.session import plan_of
     from runner.record.journal import read_journal
     from runner.record.log import first
+    from runner.run.execution import resume_command
     from runner.run.progress import summary
     from runner.run.results import RunResult
 
@@ -81,4 +84,6 @@ def _summary(files: RunDirectory) -> None:
     started = first(read_journal(files.journal).events, RunStarted)
     result = RunResult(**content, directory=files.path)
     exact = started is not None and started.schemas.get("estimator") == "exact"
-    summary(result, sessions, "", unit=unit_of(started), exact=exact)
+    again = None if result.status == "finished" else resume_command(files)
+    plan = plan_of({} if started is None else started.config)
+    summary(result, sessions, "", unit=unit_of(started), exact=exact, plan=plan, again=again)

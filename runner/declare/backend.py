@@ -353,11 +353,11 @@ class IbmBackend(BackendConfig):
         try:
             client = services.connect()
         except ConfigError as error:
-            return service.attach(self._from_snapshot(service, error))
+            return self._from_snapshot(service, error)
         return service.attach(client.backend(self.name))
 
-    def _from_snapshot(self, service: LocalRuntimeService, error: ConfigError) -> BackendV2:
-        """The machine as it was when its snapshot was taken, without noise: what a job takes needs none.
+    def _from_snapshot(self, service: LocalRuntimeService, error: ConfigError) -> Backend:
+        """The machine as it was when its snapshot was taken.
 
         Raises:
             ConfigError: no snapshot of it is installed.
@@ -371,9 +371,7 @@ class IbmBackend(BackendConfig):
                 f"{self.name!r} cannot be forecast without an account, for it has no snapshot; these have: {machines}",
                 key="backend.name",
             ) from error
-        from qiskit_aer import AerSimulator
-
-        return AerSimulator(target=service.backend(device).target)
+        return service.backend(device)
 
     def stand_in(self, built: str) -> str | None:
         """The snapshot, where no account was found."""

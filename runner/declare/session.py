@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -211,6 +212,13 @@ class SessionConfig:
     def open(self, service: Service, backend: Backend) -> Any:
         """Open what jobs are submitted to: a session or a batch; in job mode the backend itself."""
         return service.open(backend, self.mode, self.max_time)
+
+
+def plan_of(config: Mapping[str, Any]) -> Plan | None:
+    """The plan and price that a recorded configuration declares; None where it declares none that is known."""
+    declared = config.get("session") or {}
+    plan, price = PLANS.get(str(declared.get("plan"))), declared.get("price_per_second")
+    return plan if plan is None or price is None else replace(plan, price_per_second=price)
 
 
 SCHEMAS = {"session": SessionConfig}

@@ -618,12 +618,15 @@ class Lab:
 
     def _after_expiry(self, attempt: int, error: RuntimeSessionError) -> None:
         """Stop, fail or reopen; returns only when there is a session to try again in."""
-        if not error.session_ended or self.config.session.on_expiry == "fail":
+        if not error.session_ended:
             raise error
-        if self.config.session.on_expiry == "stop":
+        if self.config.session.on_expiry != "reopen":
             self._expired = self.session_over = True
-            why = self.sessions[attempt - 1].reason or str(error).rstrip(".")
-            raise StopOptimization(f"session ended: {why}", resumable=True) from error
+            why = f"session ended: {self.sessions[attempt - 1].reason or str(error).rstrip('.')}"
+            if self.config.session.on_expiry == "fail":
+                words = f"{why}; session.on_expiry=fail"
+                raise RuntimeSessionError(words, code=error.code, session_ended=True) from error
+            raise StopOptimization(why, resumable=True) from error
         with self._lock:
             if len(self.sessions) == attempt:
                 self._open()

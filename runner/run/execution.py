@@ -292,15 +292,19 @@ class _Execution:
                 shots=allotted.in_words,
                 exact=self.config.estimator.precision == 0,
                 plan=preparation.service.plan,
-                again=self._again(result, lab.spending.larger),
+                again=self._again(result, lab),
             )
         return result
 
-    def _again(self, result: RunResult, larger: str | None) -> str | None:
+    def _again(self, result: RunResult, lab: Lab) -> str | None:
         """What to type to go on; None where the run has come to its end, and not to that of a budget."""
+        larger = lab.spending.larger
         if result.status == "finished" and larger is None:
             return None
-        settled = result.status == "failed" and result.stop_reason.startswith(NOT_CONVERGED)
+        # the same once more would end the same
+        settled = result.status == "failed" and (
+            lab.session_over or result.stop_reason.startswith(NOT_CONVERGED)
+        )
         more = [larger] if larger is not None else ["--fork"] if settled else []
         return resume_command(self.files, self.config.plugins, *more)
 

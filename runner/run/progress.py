@@ -28,6 +28,9 @@ SILENT = 1.0
 PATIENT = 10.0
 """Seconds without a word after which it is said that something goes on still."""
 
+FEW = 3
+"""Evaluations that tell nothing yet of how long the others take."""
+
 LONG = 60.0
 """Seconds that a run may take without that being said at its start."""
 
@@ -80,15 +83,25 @@ class Preparing:
 
 
 class Progress(LiveLine):
-    """A line that follows the events: evaluation, best energy, session clock, time left where it can be known."""
+    """A line that follows the events: evaluation, best energy, session clock, time left where it can be known.
 
-    def __init__(self, max_evaluations: int | None, *, console: Console | None = None) -> None:
+    Args:
+        max_evaluations: how many there will be at most.
+        console: where to, in place of standard error.
+        own: the run is this process's, which Ctrl-C ends.
+    """
+
+    def __init__(
+        self, max_evaluations: int | None, *, console: Console | None = None, own: bool = True
+    ) -> None:
         super().__init__(console)
         self._limit = max_evaluations
+        self._own = own
         self._evaluations = 0
         self._best: dict[str, float] = {}
         self._clock = 0.0
         self._first = self._told = self._started
+        self._longest = 0.0
         self._warned = False
         self._ended = threading.Event()
         self._heart: threading.Thread | None = None
@@ -128,23 +141,26 @@ class Progress(LiveLine):
             self._started = time.monotonic() - (max(time.time() - event.t, 0.0) if event.t else 0.0)
         self._evaluations += 1
         self._best[event.workload] = event.best
-        self._told = time.monotonic()
-        self._warn(self._told)
+        now = time.monotonic()
+        self._longest, self._told = max(self._longest, now - max(self._told, self._first)), now
+        self._warn(now)
         self.draw()
 
     def _warn(self, now: float) -> None:
         """Say once, as soon as that can be known, that the run takes longer than a minute."""
         count, limit = self._evaluations, self._limit
-        passed = now - (self._started if count > 1 else self._first)
-        if self._warned or limit is None or passed < SILENT:
+        passed = now - self._first
+        # the longest compiled something, and is no measure of the others; where there are none yet it has to do
+        usual = count > FEW and passed >= SILENT
+        if self._warned or limit is None or not (usual or passed >= PATIENT):
             return
         self._warned = True
-        left = passed / max(count - 1, 1) * (limit - count)
+        seconds = (passed - self._longest) / (count - 1) if usual else passed / count
+        left = seconds * (limit - count)
         if left > LONG:
-            self.say(
-                f"this takes up to {clock(left)} here: {clock(passed / max(count - 1, 1))} an evaluation, "
-                f"at most {limit}; Ctrl-C ends it with what it has, and it can be resumed"
-            )
+            each = clock(seconds)
+            advice = "; Ctrl-C ends it with what it has, and it can be resumed" if self._own else ""
+            self.say(f"this takes up to {clock(left)} here: {each} an evaluation, at most {limit}{advice}")
 
     def expect(self, max_evaluations: int | None) -> None:
         """Say how many evaluations there will be at most."""

@@ -36,6 +36,8 @@ _RESULT_METRICS = {
     "outside_sector": "result/outside_sector",
     "evaluations": "result/evaluations",
     "iterations": "result/iterations",
+    "shots": "result/shots",
+    "qpu_seconds": "result/qpu_seconds",
     "usage_seconds": "result/usage_seconds",
     "wall_seconds": "result/wall_seconds",
     "cost": "result/cost",

@@ -146,6 +146,11 @@ class _Anywhere(_MadeUpEstimates):
     def require(self, *, exact: bool) -> None:
         """Refuse nothing: a real machine has the qubits, and nothing is simulated."""
 
+    def simulation(self, shots: int | None) -> str | None:
+        """Nothing is."""
+        del shots
+        return None
+
 
 class _UsuallyAnywhere(_Anywhere, _UsualEstimates):
     """The same, with the spread of random states."""
