@@ -55,6 +55,9 @@ def _main(arguments: list[str], output: Reader) -> int:
         return 130
     except BrokenPipeError:
         return 1
+    except PermissionError as error:
+        print(f"error: {error.filename}: permission denied; ask its owner, or name another", file=sys.stderr)
+        return 2
     except RunnerError as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         return error.exit_code

@@ -10,6 +10,7 @@ import argparse
 import itertools
 import math
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -38,6 +39,16 @@ def main() -> int:
     print(table(rows))
     tried = sum(row.tried for row in rows)
     lost = sum(len(row.lost) for row in rows)
+    if options.inputs:
+        command = [
+            sys.executable,
+            "-m",
+            "tests.faults.fuzz",
+            f"--inputs={options.inputs}",
+            f"--seed={options.seed}",
+            "--row",
+        ]
+        lost += subprocess.run(command, check=False).returncode
     print(
         f"\n{tried} trials, seed {options.seed}, {options.workers} at a time, {time.monotonic() - began:.0f} s"
     )
@@ -48,8 +59,15 @@ def read() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     add = parser.add_argument
-    add("--nightly", action="store_true", help="1 000 kills and signals over all kinds of runs, not 20")
+    add("--nightly", action="store_true", help="2 000 kills and 1 000 signals over all kinds of runs, not 20")
     add("--seed", type=int, default=1, help="of every random choice; printed with each failure")
+    add(
+        "--proof",
+        action="store_true",
+        help="at least 2 000 kills over all kinds of runs, 1 000 signals, 300 disk faults, 100 outages, and 100 000 "
+        "damaged files and requests, in one table",
+    )
+    add("--inputs", type=int, help="damaged files and requests (with --proof 100 000)")
     add("--kills", type=int, help="kills per kind of run")
     add("--signals", type=int, help="signals per kind of run")
     add("--cases", nargs="*", help="only these kinds of runs")
@@ -63,7 +81,11 @@ def read() -> argparse.Namespace:
         help="instead: sweeps and runs that break all along, in one process",
     )
     add("--workers", type=int, default=os.cpu_count() or 1, help="trials at a time")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.nightly = options.nightly or options.proof
+    if options.inputs is None:
+        options.inputs = 100_000 if options.proof else 0
+    return options
 
 
 def prepare(options: argparse.Namespace, home: Path):
@@ -77,8 +99,8 @@ def prepare(options: argparse.Namespace, home: Path):
     packed.SMALLEST = 0  # these runs are small, and what happens to long ones happens to them
     nightly = options.nightly
     cases = options.cases or (list(CASES) if nightly else DEFAULT_CASES)
-    kills = options.kills if options.kills is not None else (112 if nightly else 7)
-    signals = options.signals if options.signals is not None else (112 if nightly else 2)
+    kills = options.kills if options.kills is not None else (_share(2000, cases) if nightly else 7)
+    signals = options.signals if options.signals is not None else (_share(1000, cases) if nightly else 2)
     plain = options.plain if options.plain is not None else (0.05 if nightly else 0.0)
     campaign = Campaign(home, options.seed, plain=plain, composed=0.0 if nightly else 0.75)
     rows = []
@@ -87,11 +109,13 @@ def prepare(options: argparse.Namespace, home: Path):
         chains = [(case, n, min(CHAIN, kills - n * CHAIN)) for n in range(count)]
         rows.append(Row(f"kill -9, {case}", "kills", chains))
         rows.append(Row(f"SIGINT/SIGTERM, {case}", "signals", [(case, n) for n in range(signals)]))
+    for case in cases[:2] if nightly else cases[:1]:
+        last = campaign.reference(case).events
+        for action in ("enospc", "eio", "erofs") if nightly else ("enospc",):
+            writes = range(1, last + 1) if nightly else (2, last // 2, last)
+            rows.append(Row(f"{action} at a write, {case}", "disk", [(case, k, action) for k in writes]))
     case = cases[0]
     last = campaign.reference(case).events
-    for action in ("enospc", "eio", "erofs") if nightly else ("enospc",):
-        writes = range(1, last + 1) if nightly else (2, last // 2, last)
-        rows.append(Row(f"{action} at a write, {case}", "disk", [(case, k, action) for k in writes]))
     if mounting_is_permitted():
         sizes, crowds, moments = (
             (24, range(1, 9), range(2, last, 6)) if nightly else (2, (4, 6), (last // 2,))
@@ -112,7 +136,12 @@ def prepare(options: argparse.Namespace, home: Path):
         rows.append(Row(f"sync killed at every request, {case}", "sync", requests))
         rows.append(Row(f"sync to two stores killed at every request, {case}", "sync_elsewhere", requests))
         rows += sweep_rows()
-        rows.append(Row("tracking servers late, dying, failing, silent, slow", "outages", [(case,)]))
+        outages = [(case, n) for n in range(10)]
+        rows.append(Row("tracking servers late, dying, failing, silent, slow", "outages", outages))
+        if os.geteuid() == 0:
+            rows.append(
+                Row("a user without rights", "another_user", [(one, n) for n, one in enumerate(cases[:8])])
+            )
         rows.append(Row("processes that meet at a fresh store", "writers", [(case, n) for n in range(20)]))
     for row in rows:
         row.select(options.rows, options.trial)
@@ -120,6 +149,11 @@ def prepare(options: argparse.Namespace, home: Path):
         if isinstance(case, str):
             campaign.make_reference(case)
     return campaign, rows
+
+
+def _share(total: int, cases: list[str]) -> int:
+    """What comes to each kind of run, so that together there are no fewer."""
+    return -(-total // len(cases))
 
 
 def engine_rows(nightly: bool) -> list:

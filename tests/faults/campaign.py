@@ -25,25 +25,14 @@ from runner.record.packed import is_there, open_kept, packed_path
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
 from tests.faults import engines, place, searches, trial
+from tests.faults.kinds import CASES, FORKS
 from tests.faults.trial import Ending, Trial
 
 SMALL = ("tracking=off", "run.figures=false", "seed=11")
-CASES: dict[str, tuple[str, ...]] = {
-    "cobyla": ("optimizer=cobyla", "optimizer.max_evaluations=16"),
-    "spsa": ("optimizer=spsa", "optimizer.max_evaluations=20"),
-    "race": ("experiment=vqe_race", "optimizer.max_evaluations=8"),
-    "nelder_mead": ("optimizer=nelder_mead", "optimizer.max_evaluations=24"),
-    "powell": ("optimizer=powell", "optimizer.max_evaluations=24"),
-    "cobyqa": ("optimizer=cobyqa", "optimizer.max_evaluations=24"),
-    "slsqp": ("optimizer=slsqp", "optimizer.max_evaluations=12"),
-    "l_bfgs_b": ("optimizer=l_bfgs_b", "estimator=exact", "optimizer.max_evaluations=12"),
-    "expiry": (
-        "optimizer=cobyla",
-        "optimizer.max_evaluations=16",
-        "session.max_time=60s",
-        "session.on_expiry=reopen",
-    ),
-}
+OUTAGES_AT_ONCE = 10
+"""Outages that share a tracking server."""
+NOBODY = 65534
+"""Somebody who owns nothing here."""
 ENDED = ("finished", "stopped")
 """Runs of which nothing is left to do, unless their session is to be followed by another."""
 
@@ -65,8 +54,8 @@ class Reference:
     """Jobs it executes."""
     seconds: float
     """How long it takes."""
-    declared: Declaration
-    """What its command line means."""
+    declared: Declaration | None
+    """What its command line means; a fork's means what its origin says."""
 
 
 @dataclass
@@ -95,14 +84,21 @@ class Campaign:
         if case not in self.references:
             overrides = (*SMALL, *_overrides(case))
             directory = self.home / f"reference-{case}"
-            start = Trial(arguments=(*overrides, f"hydra.run.dir={directory}"))
+            if case in FORKS:
+                self.reference(FORKS[case])
+            start = Trial(arguments=(*self.begin(case), *overrides, f"hydra.run.dir={directory}"))
             ended = start.run(self.home / f"reference-{case}.txt")
             assert ended.code in (0, 3), ended.output
             events = len(read_journal(directory / "journal.jsonl").events)
             jobs = len(trial.done_jobs(directory))
             found = trial.identity(directory)
-            self.references[case] = Reference(found, events, jobs, ended.seconds, declare(overrides))
+            declared = None if case in FORKS else declare(overrides)
+            self.references[case] = Reference(found, events, jobs, ended.seconds, declared)
         return self.references[case]
+
+    def begin(self, case: str) -> tuple[str, ...]:
+        """The words that a kind of run begins with: a fork has its origin there."""
+        return ("resume", str(self.home / f"reference-{FORKS[case]}"), "--fork") if case in FORKS else ()
 
     def kills(self, case: str, number: int, kills: int) -> str:
         """Kill a run `kills` times, at random events or moments, resuming each time; it must not matter.
@@ -232,7 +228,7 @@ class Campaign:
 
         def work() -> int:
             def spoiled(numbers: EstimatorNumbers) -> EstimatorNumbers:
-                return EstimatorNumbers(np.full_like(numbers.evs, value), numbers.stds, numbers.shots)
+                return numbers._replace(evs=np.full_like(numbers.evs, value))
 
             trial.spoil(k, spoiled)
             return Trial(arguments=run.start(), declared=run.declared).command()
@@ -340,19 +336,48 @@ class Campaign:
         """The disk fills up under a sweep or search."""
         return searches.full(self.home, case, self.sweeps[case], self.seed, number)
 
-    def outages(self, _case: str) -> str:
-        """G4: a tracking server that is late, dies, fails, stalls or is slow: nothing is lost, nothing doubled."""
-        from tests.faults.test_outage import MORE_OUTAGES, assert_nothing_is_lost
+    def another_user(self, case: str, number: int) -> str:
+        """Somebody without rights reads, resumes and starts: one line each, nothing changed; what is theirs runs."""
+        run = Broken(self, case, f"other-{case}-{number}")
+        killed = run.go_on(fault=f"before_journal:{run.rng.randint(3, run.expected.events)}:kill9")
+        assert killed.code == -signal.SIGKILL, killed.output
+        before = {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+        theirs = self.home.parent / f"{self.home.name}-theirs-{number}"
+        theirs.mkdir()
+        os.chown(theirs, NOBODY, NOBODY)
+        words = [
+            (["resume", str(run.directory)], (2, 5)),
+            (["list", str(self.home)], (0, 2)),
+            ([*run.start()[:-1], f"hydra.run.dir={self.home}/forbidden"], (5,)),
+            ([*run.start()[:-1], f"hydra.run.dir={theirs}/run"], (0, 3)),
+        ]
+        try:
+            for arguments, codes in words:
+                ended = trial.in_a_process(_as_nobody(theirs, arguments), theirs.with_suffix(".txt"))
+                assert ended.code in codes, f"{arguments}: {ended.code}: {ended.output}"
+                assert "Traceback" not in ended.output, ended.output
+            assert before == {path: path.read_bytes() for path in run.directory.rglob("*") if path.is_file()}
+            assert trial.identity(theirs / "run") == run.expected.identity
+        finally:
+            shutil.rmtree(theirs)
+            theirs.with_suffix(".txt").unlink(missing_ok=True)
+        run.finish(lost=WORKLOADS.get(case, 1))
+        return "2 refused"
 
-        home = self.home / "outages"
+    def outages(self, _case: str, number: int) -> str:
+        """G4: a tracking server that is late, dies, fails, stalls or is slow: nothing is lost, nothing doubled."""
+        from tests.faults.test_outage import ALL_OUTAGES, assert_nothing_is_lost
+
+        home = self.home / f"outages-{number}"
+        chosen = ALL_OUTAGES[OUTAGES_AT_ONCE * number :][:OUTAGES_AT_ONCE]
 
         def work() -> int:
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = "3"
-            assert_nothing_is_lost(MORE_OUTAGES, home, direct=True)
+            assert_nothing_is_lost(chosen, home, direct=True)
             return 0
 
         _in_a_folder(home, work)
-        return f"{len(MORE_OUTAGES)} outages"
+        return f"{len(chosen)} outages"
 
     def writers(self, _case: str, number: int) -> str:
         """G5: eight processes meet at a store that none of them finds; all their values are in it."""
@@ -381,7 +406,7 @@ class Broken:
         beside = self.directory if isinstance(where, str) else self.directory.parent
         self.output = beside.with_suffix(".txt")
         self.executed = beside.with_suffix(".executed")
-        self._overrides = (*options, *_overrides(case))
+        self._overrides = (*campaign.begin(case), *options, *_overrides(case))
         composed = options is SMALL and self.rng.random() < campaign.composed
         self.declared = self.expected.declared if composed else None
 
@@ -472,7 +497,20 @@ class Broken:
 
 
 def _overrides(case: str) -> tuple[str, ...]:
-    return CASES.get(case) or engines.CASES[case]
+    return CASES[case] if case in CASES else engines.CASES[case]
+
+
+def _as_nobody(folder: Path, arguments: Sequence[str]) -> Callable[[], int]:
+    """A command line of a user without rights."""
+
+    def work() -> int:
+        os.setgroups([])
+        os.setgid(NOBODY)
+        os.setuid(NOBODY)
+        os.chdir(folder)
+        return Trial(arguments=tuple(arguments)).command()
+
+    return work
 
 
 def _in_a_folder(home: Path, work: Callable[[], int]) -> None:

@@ -328,10 +328,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="this input alone, as a failure names it")
     parser.add_argument("--parts", default="files requests")
+    parser.add_argument("--row", action="store_true", help="say it as a row of the campaign's table")
     options = parser.parse_args()
     began = time.monotonic()
     findings = campaign(options.inputs, options.seed, only=options.only, parts=options.parts)
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(findings.outcomes.items()))
+    if options.row:
+        lost = len(findings.failures) or "nothing"
+        print(f"| damaged files and requests | {findings.inputs} | {outcomes} | {lost} |")
     print(
         f"{findings.inputs} inputs, seed {options.seed}: {outcomes}; {len(findings.failures)} failures, "
         f"at most {findings.peak / 2**20:.0f} MiB, {time.monotonic() - began:.0f} s"

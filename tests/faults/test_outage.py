@@ -51,6 +51,17 @@ MORE_OUTAGES = (
     *(Outage(f"dies-{k}", dies_after=k) for k in range(1, 18)),
 )
 
+MODES = ("pass", "down", "error", "slow", "hole")
+ALL_OUTAGES = (
+    *(Outage(f"{before}-then-{after}", before, after) for before in MODES for after in MODES),
+    *(
+        Outage(f"{mode}-dies-{k}", mode, dies_after=k)
+        for mode in ("pass", "slow", "error")
+        for k in range(1, 26)
+    ),
+)
+"""A hundred: every way to answer before and after the middle of the run, and death at every early request."""
+
 
 def run_during(outage: Outage, port: int, home: Path) -> SyncReport:
     """One run with its uploader (in a thread of this process), then, once the network is well again, a sync."""

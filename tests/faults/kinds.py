@@ -1,0 +1,89 @@
+"""Kinds of runs that the campaign breaks: every experiment, optimizers of every way to ask, every plan and backend."""
+
+from __future__ import annotations
+
+CHAIN3 = ("hamiltonian=tfim", "hamiltonian.shape=[3]", "ansatz.reps=1")
+NOISY = ("backend=noisy", *CHAIN3)
+
+CASES: dict[str, tuple[str, ...]] = {
+    "cobyla": ("optimizer=cobyla", "optimizer.max_evaluations=16"),
+    "spsa": ("optimizer=spsa", "optimizer.max_evaluations=20"),
+    "race": ("experiment=vqe_race", "optimizer.max_evaluations=8"),
+    "nelder_mead": ("optimizer=nelder_mead", "optimizer.max_evaluations=24"),
+    "powell": ("optimizer=powell", "optimizer.max_evaluations=24"),
+    "cobyqa": ("optimizer=cobyqa", "optimizer.max_evaluations=24"),
+    "slsqp": ("optimizer=slsqp", "optimizer.max_evaluations=12"),
+    "l_bfgs_b": ("optimizer=l_bfgs_b", "estimator=exact", "optimizer.max_evaluations=12"),
+    "expiry": (
+        "optimizer=cobyla",
+        "optimizer.max_evaluations=16",
+        "session.max_time=60s",
+        "session.on_expiry=reopen",
+    ),
+    "nft": ("optimizer=nft", "optimizer.max_evaluations=25"),
+    "adam": ("optimizer=adam", "optimizer.max_evaluations=12"),
+    "cma_es": ("optimizer=cma_es", "optimizer.max_evaluations=24"),
+    "qn_spsa": ("optimizer=qn_spsa", "optimizer.max_evaluations=12"),
+    "trust_constr": ("optimizer=trust_constr", "estimator=exact", "optimizer.max_evaluations=8"),
+    "tnc": ("optimizer=tnc", "estimator=exact", "optimizer.max_evaluations=10"),
+    "newton_cg": ("optimizer=newton_cg", "estimator=exact", "optimizer.max_evaluations=8"),
+    "bfgs_sampled": ("optimizer=bfgs", "optimizer.max_evaluations=8"),
+    "batch_cobyqa": ("session=batch", "optimizer=cobyqa", "optimizer.max_evaluations=16"),
+    "jobs_one_by_one": ("session=job", "optimizer=cobyla", "optimizer.max_evaluations=12"),
+    "target_precision": ("estimator=target", "optimizer=spsa", "optimizer.max_evaluations=10"),
+    "adapt_vqe": (
+        "experiment=adapt_vqe",
+        "hamiltonian=h2",
+        "experiment.max_operators=2",
+        "optimizer.max_evaluations=6",
+    ),
+    "dissociation_curve": (
+        "experiment=dissociation_curve",
+        "experiment.values=[0.6,0.9]",
+        "optimizer.max_evaluations=6",
+    ),
+    "dynamics": ("experiment=dynamics", "hamiltonian.shape=[3]", "experiment.steps=8"),
+    "dynamics_sampled": (
+        "experiment=dynamics",
+        "hamiltonian.shape=[3]",
+        "experiment.steps=6",
+        "estimator=shots",
+    ),
+    "estimation": ("experiment=estimation",),
+    "sampling": ("experiment=sampling",),
+    "qaoa": ("experiment=qaoa", "optimizer.max_evaluations=12"),
+    "qaoa_cvar": ("experiment=qaoa", "experiment.cvar=0.3", "optimizer.max_evaluations=12"),
+    "vqd": (
+        "experiment=vqd",
+        "experiment.levels=2",
+        "hamiltonian=tfim",
+        "hamiltonian.shape=[2]",
+        "optimizer.max_evaluations=6",
+    ),
+    "guide": ("experiment=session_guide", "optimizer.max_evaluations=12"),
+    "noisy_cobyla": (*NOISY, "optimizer=cobyla", "optimizer.max_evaluations=12"),
+    "noisy_spsa": (*NOISY, "optimizer=spsa", "optimizer.max_evaluations=10"),
+    "device": (
+        "backend=generic",
+        "backend.num_qubits=4",
+        *CHAIN3,
+        "optimizer=cobyla",
+        "optimizer.max_evaluations=10",
+    ),
+    "queued": (
+        "session.queue_delay.kind=lognormal",
+        "session.queue_delay.seconds=20",
+        "optimizer=cobyla",
+        "optimizer.max_evaluations=14",
+    ),
+    "expiry_noisy": (
+        *NOISY,
+        "optimizer=spsa",
+        "optimizer.max_evaluations=16",
+        "session.max_time=90s",
+        "session.on_expiry=reopen",
+    ),
+    "fork": ("optimizer=spsa", "optimizer.max_evaluations=12"),
+}
+FORKS = {"fork": "cobyla"}
+"""Kinds that go on from the best parameters of a finished run of another kind."""
