@@ -89,7 +89,7 @@ def connect() -> QiskitRuntimeService:
         from qiskit_ibm_runtime.exceptions import IBMError
     except ImportError:
         raise ConfigError(
-            "real machines need qiskit-ibm-runtime; pip install 'qiskit-ibm-runtime<0.60'", key="backend"
+            "real machines need qiskit-ibm-runtime; pip install 'session-runner[ibm]'", key="backend"
         ) from None
     logger = logging.getLogger("qiskit_ibm_runtime")
     logger.setLevel(max(logger.level, logging.WARNING))  # it would tell of every request on the terminal
