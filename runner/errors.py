@@ -14,7 +14,8 @@
         ├── JobFailedError          the result of a job that failed
         │   └── JobMaxTimeError     it ran past its own time limit (code 1305)
         ├── JobCancelledError       the result of a job that was cancelled
-        └── PlanError               the plan does not allow it (code 1352)
+        ├── PlanError               the plan does not allow it (code 1352)
+        └── UsageLimitError         the instance has used what it may
     Interrupted                     SIGINT, SIGTERM or SIGHUP was seen, between jobs or in one; exit 130, 143 or 129
     ConfigWarning                   runs, but probably not as it was meant (a warning)
 """
@@ -114,6 +115,10 @@ class JobCancelledError(RuntimeSessionError):
 
 class PlanError(RuntimeSessionError):
     """The plan does not allow what was asked (an open plan may not open sessions)."""
+
+
+class UsageLimitError(RuntimeSessionError):
+    """A job was submitted to an instance that has used its seconds of the last 28 days."""
 
 
 class Interrupted(BaseException):

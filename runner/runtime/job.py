@@ -152,7 +152,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
 
     def resolve(self) -> None:
         """Find the job's numbers, if it came to run: recorded ones if there are any, else by simulation."""
-        if self.settled or self.record.status not in (machine.RUNNING, machine.DONE):
+        if self.settled or not self.record.certain:
             return
         with self._guard:
             if self.settled:

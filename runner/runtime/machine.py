@@ -2,9 +2,9 @@
 told.
 
 It knows no threads, no clock, no circuits: whoever drives it says what time it is. Rule numbers (S5, T2, …)
-are those of `docs/session.md`. Things that fall on the same instant happen in this order: jobs complete,
-maximum times are reached, idle timers run out, queue delays end; then free devices take jobs; then what the
-outside asks for.
+are those of `docs/session.md`.
+Things that fall on the same instant happen in this order: jobs complete, the usage limit and maximum times are reached,
+idle timers run out, queue delays end; then free devices take jobs; then what the outside asks for.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.errors import ConfigError, PlanError, SessionClosedError
+from runner.errors import ConfigError, PlanError, SessionClosedError, UsageLimitError
 from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.runtime.plan import Plan
 
@@ -30,7 +30,10 @@ OPEN_PLAN_MESSAGE = "You are not authorized to run a session when using the open
 OPEN_PLAN_SOLUTION = "Create an instance of a different plan type or use a different execution mode."
 OPEN_PLAN_CODE = 1352
 
-_COMPLETION, _MAX_TIME, _IDLE, _AVAILABLE = range(4)
+_ROUNDING = 1e-6
+"""Seconds that sums of times may lack of a limit."""
+
+_COMPLETION, _USAGE_LIMIT, _MAX_TIME, _IDLE, _AVAILABLE = range(5)
 
 
 @dataclass(slots=True, eq=False)
@@ -79,6 +82,14 @@ class Job:
         """Let it end as failed; no lock is needed, because completing it looks for this afterwards."""
         self.failure = why
         self.own_up()
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is over, or will reach the QPU before its session's maximum time (S14)."""
+        session = self.session
+        if self.status != RUNNING or session is None or session.started_at is None:
+            return self.status in (RUNNING, DONE)
+        return self.qpu_started is not None and self.qpu_started < session.started_at + session.max_time
 
     def own_up(self) -> None:
         """Be failed instead of done, if it was spoiled."""
@@ -193,6 +204,9 @@ class Machine:
         self._due: set[int] = set()
         """Numbers of the entries that were not called off."""
         self._count = 0
+        self._charges: deque[tuple[float, float]] = deque()
+        """When what was charged to the instance, as long as it counts."""
+        self._limit_alarm = 0
 
     def listen(self, observer: Callable[[type[Event], Any], None]) -> None:
         """Tell facts to `observer` from now on."""
@@ -242,6 +256,8 @@ class Machine:
         device: Device = what.device
         if rank == _COMPLETION:
             self._complete(what)
+        elif rank == _USAGE_LIMIT:
+            self._watch_usage()
         elif rank == _MAX_TIME:
             self._expire(what)
         elif rank == _IDLE:
@@ -263,10 +279,12 @@ class Machine:
         """Open a session (`dedicated`) or a `batch` on a device, within the plan; its first job starts it (S5).
 
         Raises:
+            UsageLimitError: the instance has used what it may (S23).
             PlanError: the plan has no sessions (S4).
             ConfigError: `max_time` is above the plan's maximum (S3).
         """
         plan = self.plan
+        self._require_usage_left()
         if mode == DEDICATED and not plan.sessions:
             raise PlanError(f"{OPEN_PLAN_MESSAGE} {OPEN_PLAN_SOLUTION}", code=OPEN_PLAN_CODE)
         limit = plan.max_time(mode)
@@ -308,11 +326,66 @@ class Machine:
             self._tell(session)
         self._dispatch(session.device)
 
+    # -- the instance -----------------------------------------------------------------------------------
+
+    def charge(self, seconds: float) -> None:
+        """Charge usage to the instance at the present time (S23)."""
+        if seconds and self.plan.allocation is not None:
+            self._charges.append((self.now, seconds))
+
+    def used(self) -> float:
+        """Return the usage that counts against the limit: of the last 28 days, and of active sessions [s]."""
+        while self._charges and self._charges[0][0] <= self.now - self.plan.allocation_period:
+            self._charges.popleft()
+        active = sum(self.now - (one.activated_at or 0.0) for one in self._owners())
+        return sum(seconds for _, seconds in self._charges) + active
+
+    def _require_usage_left(self) -> None:
+        limit = self.plan.allocation
+        if limit is not None and limit - self.used() <= _ROUNDING:
+            raise UsageLimitError(
+                f"Usage exceeds instance limit: {limit:g} s within {self.plan.allocation_period / 86400:g} days "
+                "are used up."
+            )
+
+    def _owners(self) -> list[SessionRecord]:
+        return [device.owner for device in self.devices.values() if device.owner is not None]
+
+    def _watch_usage(self) -> None:
+        """End what is to be ended if the instance has used what it may, or look again when it could have (S23)."""
+        limit = self.plan.allocation
+        if limit is None:
+            return
+        self._due.discard(self._limit_alarm)
+        left, owners = limit - self.used(), self._owners()
+        if left <= _ROUNDING:
+            self._exhaust(limit)
+        elif owners:
+            self._limit_alarm = self._schedule(self.now + left / len(owners), _USAGE_LIMIT, owners[0])
+
+    def _exhaust(self, limit: float) -> None:
+        """Close every session and cancel what is queued; running jobs complete."""
+        why = f"the instance's limit of {limit:g} s within {self.plan.allocation_period / 86400:g} days is used up"
+        for session in self.sessions.values():
+            if session.state == CLOSED:
+                continue
+            told = session.accepting
+            session.accepting = False
+            session.reason = why
+            self._kill_queue(session, CANCELLED, None, why, session_ended=False)
+            if not session.running:
+                self._close(session)
+            elif told:
+                self._tell(session)
+        for job in [job for job in self.unfinished.values() if job.status == QUEUED]:
+            self._finish(job, CANCELLED, why, None)
+
     def _expire(self, session: SessionRecord) -> None:
         session.accepting = False
         session.reason = "maximum time reached"
         why = f"its session {session.id} reached its maximum time of {session.max_time:g} s"
         self._kill_queue(session, self.expired_status, EXPIRED_CODE, why)
+        self._kill_preparing(session, why)
         if session.running:
             self._tell(session)
         else:
@@ -335,6 +408,7 @@ class Machine:
             session.end_alarm = self._schedule(self.now + session.max_time, _MAX_TIME, session)
         if session.dedicated:
             session.device.owner = session
+            self._watch_usage()
         reason = (
             session.reason
             if not session.accepting
@@ -348,6 +422,7 @@ class Machine:
         if session.dedicated and session.state == ACTIVE:
             assert session.activated_at is not None
             session.spent += self.now - session.activated_at
+            self.charge(self.now - session.activated_at)
             session.device.owner = None
 
     def _close(self, session: SessionRecord) -> None:
@@ -380,10 +455,23 @@ class Machine:
         self._due.discard(session.idle_alarm)
         session.idle_alarm = self._schedule(self.now + seconds, _IDLE, session)
 
-    def _kill_queue(self, session: SessionRecord, status: str, code: int | None, why: str) -> None:
+    def _kill_preparing(self, session: SessionRecord, why: str) -> None:
+        """Kill the jobs whose classical phase has begun and that have not reached the QPU (S14)."""
+        device = session.device
+        for job in list(device.running):
+            if job.session is session and job.qpu_started is not None and job.qpu_started >= self.now:
+                device.running.remove(job)
+                session.running -= 1
+                job.session_ended = True
+                self._finish(job, self.expired_status, why, EXPIRED_CODE)
+        self._replan(device)
+
+    def _kill_queue(
+        self, session: SessionRecord, status: str, code: int | None, why: str, *, session_ended: bool = True
+    ) -> None:
         while session.queue:
             job = session.queue.popleft()
-            job.session_ended = True
+            job.session_ended = session_ended
             self._finish(job, status, why, code)
         if session in session.device.sessions:
             session.device.sessions.remove(session)
@@ -402,6 +490,7 @@ class Machine:
         session = job.session
         if session is not None and not session.accepting:
             raise SessionClosedError("Session has been closed.", code=SESSION_CLOSED_CODE)
+        self._require_usage_left()
         self._count += 1
         job.order = self._count
         job.submitted = self.now
@@ -438,6 +527,7 @@ class Machine:
             self._replan(device)
         if session is not None:
             self._settle(session)
+        self._watch_usage()
         self._dispatch(device)
         return True
 
@@ -451,8 +541,8 @@ class Machine:
     def _next_job(self, device: Device) -> Job | None:
         """Return who may start now (S7): the owner's next job, else the first in line whose delay is over.
 
-        In line, sessions that were closed come first (S15), then priority, then time. A session that would
-        become the owner waits until the device is empty, and everybody behind it waits too.
+        In line, sessions that were closed after they had started come first (S15), then priority, then time. A session
+        that would become the owner waits until the device is empty, and everybody behind it waits too.
         """
         if device.owner is not None:
             return device.owner.queue[0] if device.owner.queue else None
@@ -466,7 +556,12 @@ class Machine:
         for session in device.sessions:
             head = session.queue[0]
             if head.available <= self.now:
-                key = (session.accepting, -head.priority, head.available, head.order)
+                key = (
+                    session.accepting or session.started_at is None,
+                    -head.priority,
+                    head.available,
+                    head.order,
+                )
                 if best is None or key < best_key:
                     best, best_key = head, key
         if best is not None and best.session is not None and best.session.dedicated and device.running:
@@ -522,6 +617,7 @@ class Machine:
             job.own_up()
         if job.session is not None:
             self._settle(job.session)
+        self._watch_usage()
 
     def _leave(self, job: Job, status: str, reason: str | None, code: int | None) -> None:
         job.device.running.remove(job)
@@ -531,6 +627,8 @@ class Machine:
             session.last_job_completed = self.now
             if not session.dedicated:
                 session.spent += job.qpu_used
+        if session is None or not session.dedicated:
+            self.charge(job.qpu_used)
         self._finish(job, status, reason, code)
 
     def _finish(self, job: Job, status: str, reason: str | None, code: int | None) -> None:

@@ -29,7 +29,9 @@ class Plan:
     auto_close: float = 1800
     """How long a session without a job stays open before its first one [s]."""
     allocation: float | None = None
-    """QPU time per 28 days [s]; shown in `usage()`, not enforced."""
+    """Usage per 28 days, after which nothing runs until some of it is older [s]; None: no limit."""
+    allocation_period: float = 28 * 86400
+    """How long usage counts [s]."""
     price_per_second: float = 0.0
     """USD per second of usage. Compiled by third parties in 2026-05; replace it by your contract's."""
 
@@ -42,8 +44,14 @@ class Plan:
         return self.batch_interactive_timeout if mode == "batch" else self.interactive_timeout
 
     def unlimited(self) -> Plan:
-        """Return the same plan without an end to sessions, batches and jobs, to see what they would take."""
-        return replace(self, max_session_time=UNLIMITED, max_batch_time=UNLIMITED, max_job_time=UNLIMITED)
+        """Return the same plan without an end to sessions, batches, jobs and usage, to see what they would take."""
+        return replace(
+            self,
+            max_session_time=UNLIMITED,
+            max_batch_time=UNLIMITED,
+            max_job_time=UNLIMITED,
+            allocation=None,
+        )
 
 
 PLANS = {

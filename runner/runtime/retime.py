@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, NamedTuple, Self
 
-from runner.errors import ConfigError
+from runner.errors import ConfigError, UsageLimitError
 from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.log import of, remembered
 from runner.runtime.cost import CostModel, QueueDelay, Work, as_delay
@@ -449,26 +449,31 @@ class _Replay:
 
     def _submit(self, recorded: _Recorded) -> None:
         machine = self.machine
-        session = self._session(recorded.device)
+        try:
+            session = self._session(recorded.device)
+        except UsageLimitError:
+            return
         if session is not None and not session.accepting:
             return
         if session is not None and not self._admits(session, recorded):
             return
-        machine.submit(
-            Job(
-                f"{recorded.id}/{len(machine.jobs)}",
-                machine.device(recorded.device),
-                session,
-                recorded.qpu_seconds,
-                recorded.preparation,
-                self._queue_delay.draw(self._seed, recorded.workload, recorded.index),
-                0,
-                recorded.workload,
-                recorded.index,
-                recorded.tags,
-                payload=recorded,
-            )
+        job = Job(
+            f"{recorded.id}/{len(machine.jobs)}",
+            machine.device(recorded.device),
+            session,
+            recorded.qpu_seconds,
+            recorded.preparation,
+            self._queue_delay.draw(self._seed, recorded.workload, recorded.index),
+            0,
+            recorded.workload,
+            recorded.index,
+            recorded.tags,
+            payload=recorded,
         )
+        try:
+            machine.submit(job)
+        except UsageLimitError:
+            return
 
     def _admits(self, session: SessionRecord, job: _Recorded) -> bool:
         """Whether the results so far can still be measured after a job; see `Lab._admit`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from weakref import WeakValueDictionary
@@ -61,6 +62,7 @@ class LocalRuntimeService:
         lanes: Jobs whose classical phases may overlap on one device.
         expired_jobs: What becomes of jobs still queued at a session's maximum time: failed | cancelled.
         interactive_timeout: Seconds a session or batch stays active without a job; the plan's if not given.
+        usage_limit: Seconds that the instance may use within 28 days; the plan's allocation if not given.
         on_event: Called for every fact, in the order of its time.
         recall: Called with (workload, index, digest); what it returns answers the job without simulating.
         keep_results: Jobs give their result as often as it is asked for; False: once, and keep nothing of it.
@@ -85,6 +87,7 @@ class LocalRuntimeService:
         lanes: int = 5,
         expired_jobs: str = "failed",
         interactive_timeout: float | None = None,
+        usage_limit: float | None = None,
         on_event: EventSink | None = None,
         recall: Recall | None = None,
         keep_results: bool = True,
@@ -92,6 +95,10 @@ class LocalRuntimeService:
         engine_factory: Callable[..., Engine] | None = None,
     ) -> None:
         self.plan = _plan(plan)
+        if usage_limit is not None:
+            if not usage_limit > 0:
+                raise ConfigError(f"usage_limit must be above 0 seconds, got {usage_limit!r}")
+            self.plan = replace(self.plan, allocation=usage_limit)
         if expired_jobs not in ("failed", "cancelled"):
             raise ConfigError(f"expired_jobs must be failed or cancelled, got {expired_jobs!r}")
         if lanes < 1:
@@ -511,12 +518,13 @@ class LocalRuntimeService:
             single = sum(job.qpu_used for job in self.machine.jobs.values() if job.session is None)
             qpu = sum(job.qpu_used for job in self.machine.jobs.values())
             used, limit = sessions + single, self.plan.allocation
+            counted = used if limit is None else self.machine.used()
             return {
                 "plan": self.plan.name,
-                "usage_consumed_seconds": used,
+                "usage_consumed_seconds": counted,
                 "usage_limit_seconds": limit,
-                "usage_remaining_seconds": None if limit is None else max(0.0, limit - used),
-                "usage_limit_reached": limit is not None and used >= limit,
+                "usage_remaining_seconds": None if limit is None else max(0.0, limit - counted),
+                "usage_limit_reached": limit is not None and counted >= limit,
                 "qpu_seconds": qpu,
                 "jobs": len(self.machine.jobs),
                 "sessions": len(self.machine.sessions),

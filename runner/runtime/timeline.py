@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 from runner.errors import RuntimeSessionError
 from runner.record.events import Event, JobCompleted, SessionChanged
 from runner.runtime.clock import VirtualClock, WallClock
-from runner.runtime.machine import DONE, RUNNING, Job, Machine
+from runner.runtime.machine import DONE, Job, Machine
 
 Answer = TypeVar("Answer")
 
@@ -407,7 +407,7 @@ class Timeline:
 
     def _work(self, waiter: _Waiter, work: Callable[[], None] | None) -> bool:
         """Simulate, without the lock, a job that is certain to run; True if there was something to do."""
-        if work is None or waiter.worked or waiter.job is None or waiter.job.status not in (RUNNING, DONE):
+        if work is None or waiter.worked or waiter.job is None or not waiter.job.certain:
             return False
         if waiter.job.over_limit:
             return False
@@ -462,7 +462,7 @@ class Timeline:
         for waiter in self._waiters:
             if waiter is not me and waiter.condition is not None and not waiter.worked:
                 job = waiter.job
-                if job is not None and job.status in (RUNNING, DONE):
+                if job is not None and job.certain:
                     waiter.condition.notify()
 
     def _notify_one(self) -> None:

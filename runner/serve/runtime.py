@@ -72,6 +72,7 @@ class Runtime:
         self.device: ServedDevice = describe(backend, config.run.backend)
         self.plan = self.service.plan
         self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
+        self.pace.machine.charge(self._past_usage + self.ledger.job_usage)
         self._programs = Programs(
             Decoder(config.unpacked_bytes, config.memory_bytes), Limits.of(config), seed
         )

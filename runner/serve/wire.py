@@ -19,7 +19,7 @@ from runner.declare.foreign import NUMBERS, causes, load_npy, load_qpy
 from runner.engine.circuits import dissect
 from runner.engine.executed import as_executed
 from runner.engine.identity import canonical_text
-from runner.errors import ConfigError, PlanError, RunnerError, SessionClosedError
+from runner.errors import ConfigError, PlanError, RunnerError, SessionClosedError, UsageLimitError
 from runner.runtime.machine import OPEN_PLAN_CODE, OPEN_PLAN_MESSAGE, OPEN_PLAN_SOLUTION, SESSION_CLOSED_CODE
 from runner.serve.errors import ApiError
 
@@ -43,6 +43,12 @@ def refused(error: RunnerError) -> ApiError:
     """What the runtime refused, with the service's code where it has one."""
     if isinstance(error, PlanError):
         return ApiError(400, OPEN_PLAN_MESSAGE, code=OPEN_PLAN_CODE, solution=OPEN_PLAN_SOLUTION)
+    if isinstance(error, UsageLimitError):
+        return ApiError(
+            409,
+            "Usage exceeds instance limit.",
+            solution="Wait until usage is 28 days old, or use another plan.",
+        )
     if isinstance(error, SessionClosedError):
         return ApiError(
             400,

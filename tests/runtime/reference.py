@@ -58,9 +58,15 @@ class Reference:
         lanes: How many jobs may be running on a device.
         expired: What queued jobs become at the maximum time.
         auto_close: How long an unused session stays open.
+        allocation: What may be used within `period` seconds.
     """
 
-    def __init__(self, *, lanes: int, expired: str, auto_close: int) -> None:
+    def __init__(
+        self, *, lanes: int, expired: str, auto_close: int, allocation: int | None = None, period: int = 0
+    ) -> None:
+        self.allocation = allocation
+        self.period = period
+        self.charged: list[tuple[int, int]] = []
         self.lanes = lanes
         self.expired = expired
         self.auto_close = auto_close
@@ -116,6 +122,7 @@ class Reference:
             if was_running:
                 session.last_completed = self.now
             self._after_job(session)
+        self._end_if_used_up()
         self._start_jobs()
 
     def live(self, seconds: int) -> None:
@@ -140,14 +147,16 @@ class Reference:
                 if session is not None:
                     session.last_completed = self.now
                     self._after_job(session)
+        self._end_if_used_up()
         for session in self.sessions.values():
             if session.state == "closed" or session.started_at is None:
                 continue
             if self.now == session.started_at + session.max_time:
                 session.accepting = False
-                for job in self._jobs(session, "QUEUED"):
-                    self._end(job, self.expired)
-                    job.code = 4001
+                for job in self._jobs(session, "QUEUED", "RUNNING"):
+                    if job.worked == 0:
+                        self._end(job, self.expired)
+                        job.code = 4001
                 self._close_if_done(session)
         for session in self.sessions.values():
             idle = self.now - session.jobless_since
@@ -159,6 +168,26 @@ class Reference:
                 session.accepting = False
                 self._close_if_done(session)
         self._start_jobs()
+
+    def used_up(self) -> bool:
+        """Whether the last seconds' charges and the active sessions' time reach the allocation."""
+        if self.allocation is None:
+            return False
+        used = sum(seconds for time, seconds in self.charged if time > self.now - self.period)
+        for session in self.sessions.values():
+            if (session.mode, session.state) == ("dedicated", "active"):
+                used += self.now - (session.activated_at or 0)
+        return used >= self.allocation
+
+    def _end_if_used_up(self) -> None:
+        if not self.used_up():
+            return
+        for job in self.jobs:
+            if job.status == "QUEUED":
+                self._end(job, "CANCELLED")
+        for session in self.sessions.values():
+            session.accepting = False
+            self._close_if_done(session)
 
     def _work_one_second(self, device: str) -> None:
         """One job has the QPU: the first of the running ones, once it is prepared."""
@@ -204,8 +233,8 @@ class Reference:
         return True
 
     def _first_in_line(self, waiting: list[RefJob]) -> RefJob | None:
-        """Of every session only its first job is in line; closing sessions go first, then priority, then
-        time.
+        """Of every session only its first job is in line; sessions that were closed after they had started go first,
+        then priority, then time.
         """
         seen: set[str] = set()
         line = []
@@ -214,7 +243,8 @@ class Reference:
                 continue
             seen.add(job.session or "")
             if job.ready_at <= self.now:
-                closing = job.session is not None and not self.sessions[job.session].accepting
+                session = self.sessions.get(job.session or "")
+                closing = session is not None and not session.accepting and session.started_at is not None
                 line.append((not closing, -job.priority, job.ready_at, place, job))
         return min(line, key=lambda entry: entry[:4])[4] if line else None
 
@@ -231,6 +261,8 @@ class Reference:
 
     def _end(self, job: RefJob, status: str) -> None:
         job.status, job.finished = status, self.now
+        if self._mode(job) != "dedicated":
+            self.charged.append((self.now, job.worked))
 
     def _after_job(self, session: RefSession) -> None:
         if not self._jobs(session, "QUEUED", "RUNNING"):
@@ -244,6 +276,8 @@ class Reference:
             self._enter(session, "closed")
 
     def _enter(self, session: RefSession, state: str) -> None:
+        if (session.mode, session.state) == ("dedicated", "active"):
+            self.charged.append((self.now, self.now - (session.activated_at or 0)))
         session.state = state
         session.history.append((state, self.now))
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 RULES = [
     *(f"C{number}" for number in range(1, 5)),
     *(f"T{number}" for number in range(1, 4)),
-    *(f"S{number}" for number in range(1, 23)),
+    *(f"S{number}" for number in range(1, 24)),
     *(f"P{number}" for number in range(1, 5)),
     "M1",
 ]
@@ -67,7 +67,7 @@ def test_the_example_runs(arguments: list[str], device: str, capsys: pytest.Capt
         f"device: {device}",
         "refused: The session is closed.",
         "killed: Unable to retrieve job result. Error code 4001",
-        "'DONE', 'DONE', 'DONE', 'DONE', 'DONE', 'DONE', 'ERROR', 'ERROR'",
+        "'DONE', 'DONE', 'ERROR', 'ERROR', 'ERROR', 'ERROR', 'ERROR', 'ERROR'",
         "a batch of one job",
         "nelder-mead: ",
     ):

@@ -7,14 +7,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from runner.errors import ConfigError, PlanError, SessionClosedError
+from runner.errors import ConfigError, PlanError, SessionClosedError, UsageLimitError
 from runner.runtime.machine import Job, Machine, status_text
 from runner.runtime.plan import Plan
 from tests.runtime.reference import Reference, RefJob
 
 DEVICES = ("torino", "torino", "torino", "kyiv")
 PLANS = {
-    "open": Plan(name="open", sessions=False, max_batch_time=40, auto_close=6),
+    "open": Plan(
+        name="open", sessions=False, max_batch_time=40, auto_close=6, allocation=15, allocation_period=30
+    ),
+    "metered": Plan(name="metered", max_session_time=60, auto_close=8, allocation=25, allocation_period=40),
     "premium": Plan(name="premium", max_session_time=60, max_batch_time=60, auto_close=6),
     "flex": Plan(name="flex", max_session_time=90, max_batch_time=50, auto_close=8),
     "payg": Plan(name="payg", max_session_time=120, max_batch_time=120, auto_close=9),
@@ -40,7 +43,11 @@ class Interleavings(RuleBasedStateMachine):
             observer=lambda fact, _what: self.facts.append(fact.kind),
         )
         self.reference = Reference(
-            lanes=lanes, expired=expired_jobs.upper(), auto_close=int(self.plan.auto_close)
+            lanes=lanes,
+            expired=expired_jobs.upper(),
+            auto_close=int(self.plan.auto_close),
+            allocation=None if self.plan.allocation is None else int(self.plan.allocation),
+            period=int(self.plan.allocation_period),
         )
         self.count = 0
 
@@ -53,8 +60,13 @@ class Interleavings(RuleBasedStateMachine):
     def open(self, device: str, mode: str, max_time: int, patience: int) -> None:
         """Open a session or batch; the plan may refuse."""
         name = f"s{len(self.machine.sessions)}"
+        if self.plan.name == "metered":
+            device = "torino"  # two active sessions would reach the limit between two seconds
         limit = self.plan.max_session_time if mode == "dedicated" else self.plan.max_batch_time
-        if mode == "dedicated" and self.plan.name == "open":
+        if self.reference.used_up():
+            with pytest.raises(UsageLimitError):
+                self.machine.open_session(name, device, mode, max_time, patience)
+        elif mode == "dedicated" and self.plan.name == "open":
             with pytest.raises(PlanError):
                 self.machine.open_session(name, device, mode, max_time, patience)
         elif max_time > limit:
@@ -104,6 +116,11 @@ class Interleavings(RuleBasedStateMachine):
                 over_limit=over_limit,
             )
             twin = RefJob(name, target.name, session, work, preparation, delay, priority, over_limit)
+            if (session is None or record.accepting) and self.reference.used_up():  # type: ignore[union-attr]
+                with pytest.raises(UsageLimitError):
+                    self.machine.submit(job)
+                self.count -= 1
+                return
             taken = self.reference.submit(twin)
             if taken:
                 self.machine.submit(job)

@@ -383,7 +383,7 @@ def test_S12_jobs_are_found_by_session_tag_and_status(service: LocalRuntimeServi
     [("failed", "ERROR", JobFailedError), ("cancelled", "CANCELLED", JobCancelledError)],
 )
 def test_S14_queued_jobs_die_with_the_session(expired_jobs: str, status: str, error: type[Exception]) -> None:
-    """S13: the running ones complete, accepting stops; the queued one is never simulated (code 4001)."""
+    """S13: the one on the QPU completes, accepting stops; the others are never simulated (code 4001)."""
     service = fake_service(
         clock=VirtualClock(latency=0),
         cost=CostModel(overhead=10, seconds_per_execution=0),
@@ -395,12 +395,12 @@ def test_S14_queued_jobs_die_with_the_session(expired_jobs: str, status: str, er
     estimator = EstimatorV2(session)
     jobs = [estimator.run([PUB]) for _ in range(4)]
     service.sleep(15)
-    assert [job.status() for job in jobs] == ["DONE", "RUNNING", "RUNNING", status]
+    assert [job.status() for job in jobs] == ["DONE", "RUNNING", status, status]
     assert session.status() == NOT_ACCEPTING
     with pytest.raises(SessionClosedError) as refused:
         estimator.run([PUB])
     assert refused.value.code == 1217
-    for job in jobs[:3]:
+    for job in jobs[:2]:
         job.result()
     with pytest.raises(
         error, match=rf"{jobs[3].job_id()}.*maximum time of 15 s, at 2026-01-01T00:00:15Z"
@@ -409,8 +409,9 @@ def test_S14_queued_jobs_die_with_the_session(expired_jobs: str, status: str, er
 
     assert caught.value.code == 4001
     assert caught.value.session_ended
-    assert (session.status(), jobs[2].record.finished) == (CLOSED, 30)
-    assert simulated(backend) == 3
+    assert (session.status(), jobs[2].record.finished) == (CLOSED, 15)
+    assert session.details()["closed_at"] == "2026-01-01T00:00:20.000000Z"
+    assert simulated(backend) == 2
 
 
 def test_S13_a_running_job_completes(service: LocalRuntimeService, backend: Any) -> None:
@@ -440,20 +441,23 @@ def test_S15_close_lets_jobs_finish_then_closes_at_once(service: LocalRuntimeSer
 
 
 def test_S15_closed_sessions_go_first_in_line(service: LocalRuntimeService) -> None:
-    """Jobs of a closing session that is not active overtake those that have waited longer."""
+    """Jobs of a closing session that had its turn and is not active overtake those that have waited longer."""
     service = fake_service(
         clock=VirtualClock(latency=0), cost=CostModel(overhead=10, seconds_per_execution=0), lanes=1
     )
     backend = service.backend("ideal")
+    session = Session(backend)
+    EstimatorV2(session).run([PUB]).result()
+    service.sleep(60)
     EstimatorV2(backend).run([PUB])
     waiting = EstimatorV2(backend).run([PUB])
-    with Session(backend) as session:
-        job = EstimatorV2().run([PUB])
-    assert session.status() == PENDING  # the client's mapping: it has not started
+    job = EstimatorV2(session).run([PUB])
+    session.close()
+    assert session.status() == PENDING  # the client's mapping: it is inactive
     waiting.result()
     job.result()
 
-    assert (job.record.started, waiting.record.started) == (10, 20)
+    assert (job.record.started, waiting.record.started) == (80, 90)
 
 
 def test_S15_an_exception_closes_the_session_too(service: LocalRuntimeService, backend: Any) -> None:
