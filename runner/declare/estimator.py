@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from runner.declare.alternatives import either
 from runner.declare.checks import require_choice, require_positive, require_range
+from runner.declare.mitigation import MitigationConfig
 from runner.declare.plain import Values
 from runner.errors import ConfigError
 from runner.runtime.plan import PLANS
@@ -52,6 +53,11 @@ class EstimatorConfig:
         raise NotImplementedError
 
     @property
+    def mitigation(self) -> Values:
+        """What is done against errors, as options of the Estimator in the client's names; empty where nothing is."""
+        return {}
+
+    @property
     def target(self) -> float | None:
         """Standard error of the energy that is aimed at; None where shots or precision are declared."""
         return None
@@ -94,7 +100,7 @@ class ExactEstimator(EstimatorConfig):
 
 @either(default_shots=None, default_precision=None, target_stddev=None)
 @dataclass(kw_only=True)
-class ShotsEstimator(EstimatorConfig):
+class ShotsEstimator(MitigationConfig, EstimatorConfig):
     """Sampled expectation values with honest standard errors; shots, precision or target says how many shots."""
 
     default_shots: int | None = 4096
@@ -112,6 +118,7 @@ class ShotsEstimator(EstimatorConfig):
         super().__post_init__()
         require_choice("estimator.shot_allocation", self.shot_allocation, ALLOCATIONS)
         self._check_choice()
+        self._check_measured()
         if self.default_shots is not None:
             require_range("estimator.default_shots", self.default_shots, 1, MAX_SHOTS)
         if self.default_precision is not None:
@@ -120,6 +127,15 @@ class ShotsEstimator(EstimatorConfig):
             require_positive("estimator.target_stddev", self.target_stddev)
         if self.max_execution_time is not None:
             require_range("estimator.max_execution_time", self.max_execution_time, 1, LONGEST_JOB)
+
+    def _check_measured(self) -> None:
+        """Refuse other ways to measure beside mitigation, which measures as the client does."""
+        for name, usual in (("grouping", "qubit_wise"), ("shot_allocation", "uniform")):
+            if self.mitigation and getattr(self, name) != usual:
+                raise ConfigError(
+                    f"{getattr(self, name)} does not go with mitigation; use {usual}, as estimator=level1 does",
+                    key=f"estimator.{name}",
+                )
 
     def _check_choice(self) -> None:
         """Refuse more than one way of saying how many shots, and none."""

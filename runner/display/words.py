@@ -85,6 +85,7 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         lines.append(("energy", f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else ""), ": ".join(notes)))
     if here is not None and kind == "measured":
         noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
+        noise += " as it is" if noise and result.get("mitigation") else ""
         note = f"at the same parameters without shot noise{noise}"
         if reference is not None:
             note += f": {error_in_words(here - reference, reference, unit)} from the reference"

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
@@ -93,6 +93,14 @@ class Engine:
         self._plans: OrderedDict[str, Any] = OrderedDict()
         self._recent: OrderedDict[tuple[int, int], _Seen] = OrderedDict()
         self._lock = threading.RLock()
+
+    mitigates: ClassVar[bool] = True
+    """Whether what is done against errors is simulated, too; where not, values are as without."""
+
+    @property
+    def noisy(self) -> bool:
+        """Does anything go wrong?"""
+        return self._options.noise_model is not None
 
     @property
     def idle_qubits(self) -> str | None:

@@ -290,6 +290,8 @@ class RunStarted(Event):
     """What becomes of qubits that wait; None where nothing is noisy."""
     simulation: str | None = None
     """How noise or branches were simulated, and why, in words; None where there were none."""
+    mitigation: str | None = None
+    """What is done against errors, in words; None where nothing is."""
     energy_unit: str | None = None
     """What energies are in: Ha, J, …; None where the Hamiltonian does not say."""
     parent: str | None = None
@@ -630,6 +632,8 @@ class JobSubmitted(Event):
     """For each PUB its values [rad], shape, shots and precision."""
     work: list[list[Any]] | None = None
     """For each circuit executions and their length [s], of which the cost model reckons; None on a real machine."""
+    unmitigated: list[list[Any]] | None = None
+    """The same if nothing were done against errors; None where nothing is."""
 
 
 @fact("job.completed", replayed=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.errors import StorageError
 from runner.record.redaction import RedactingFormatter
 
-CHATTERS = ("qiskit", "matplotlib", "stevedore", "alembic")
+CHATTERS = ("qiskit", "qiskit_ibm_runtime", "matplotlib", "stevedore", "alembic")
 """Libraries that tell of every step at INFO; their warnings are kept."""
 
 

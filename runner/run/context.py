@@ -638,6 +638,8 @@ class Lab:
         key = (workload, kind, attempt)
         if key not in self._primitives:
             options = dict(self.config.estimator.options)
+            if kind == "estimator":
+                options |= self.config.estimator.mitigation
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
             asks = self._service.capabilities.knows_its_queue

@@ -45,6 +45,7 @@ from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
 from runner.run.budget import BUDGETS
+from runner.run.mitigation import Added
 from runner.run.preflight import Preparation
 from runner.run.progress import AllottedShots, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
@@ -109,6 +110,8 @@ def run(
                 where["idle_qubits"] = idle
             if preparation.simulation is not None:
                 where["simulation"] = preparation.simulation
+            if preparation.mitigation is not None:
+                where["mitigation"] = preparation.mitigation.words()
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
                 where["energy_unit"] = unit
             if declaration.config_dirs:
@@ -256,7 +259,7 @@ class _Execution:
             ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
             sessions = lab.describe_sessions()
             self.files.write_long_json(self.files.session, sessions, "jobs", lab.ledger())
-            result = self._result(ending, sessions, lab)
+            result = self._result(ending, sessions, lab, self._added(preparation))
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
             self.journal.write(
@@ -377,7 +380,22 @@ class _Execution:
         except Exception:
             log.exception("a figure could not be drawn; the numbers are complete")
 
-    def _result(self, ending: _Ending, sessions: Mapping[str, Any], lab: Lab) -> RunResult:
+    def _added(self, preparation: Preparation) -> dict[str, Any] | None:
+        """What mitigation took more; jobs that an earlier process of the run carried out count, too."""
+        if preparation.mitigation is None:
+            return None
+        service = preparation.service
+        found = Added.of(
+            preparation.mitigation,
+            read_journal(self.files.journal).events,
+            service.cost,
+            service.price_per_second,
+        )
+        return None if found is None else found.as_dict()
+
+    def _result(
+        self, ending: _Ending, sessions: Mapping[str, Any], lab: Lab, mitigation: dict[str, Any] | None
+    ) -> RunResult:
         outcome = ending.outcome
         names = outcome.parameter_names or self._names
         error = None
@@ -406,6 +424,7 @@ class _Execution:
             cost=sessions["cost"],
             qpu_seconds=lab.qpu_seconds,
             shots=lab.shots,
+            mitigation=mitigation,
             session_ids=[session["id"] for session in sessions["sessions"]],
             mlflow_run_id=None,
             seed=self.config.seed,

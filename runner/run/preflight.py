@@ -11,6 +11,7 @@ from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, Sessi
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.context import MOST_CANDIDATES, Lab
+from runner.run.mitigation import declared, require_noise
 from runner.run.problem import Problem, chosen_gradient, unheard
 from runner.run.shots import needed
 from runner.run.signals import StopFlag
@@ -63,6 +64,9 @@ class Preparation:
         )
         self.backend: Backend = config.backend.build(self.service)
         self.problem: Problem | None = None
+        self.mitigation = declared(config.estimator)
+        """What is done against errors; None where nothing is."""
+        require_noise(self.mitigation, self.backend)
         self.simulation: str | None = None
         """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
         if config.experiment.needs_problem:
@@ -107,7 +111,7 @@ class Preparation:
             )
         shots = self.first_shots(plan)
         self.simulation = plan.simulation(None if config.estimator.precision == 0 else shots)
-        self._check_time(plan)
+        self._check_time(plan, problem)
 
     def first_shots(self, plan: CompiledPlan) -> int:
         """Shots per basis of the first job.
@@ -124,7 +128,29 @@ class Preparation:
         most = float(plan.variance_bounds.max()) if allocation is None else allocation.highest_variance(plan)
         return needed(most, target)
 
-    def _check_time(self, plan: CompiledPlan) -> None:
+    def _reckoned(self, problem: Problem, plan: CompiledPlan, points: int, shots: int) -> tuple[int, float]:
+        """Executions and QPU seconds of a job that measures so many points, with what is done against errors.
+
+        Raises:
+            ConfigError: it cannot be done to this circuit.
+        """
+        cost = self.service.cost
+        assert cost is not None
+        if self.mitigation is None:
+            executions = points * shots * plan.num_bases
+            return executions, cost.qpu_seconds([Work(executions, plan.duration)])
+        import numpy as np
+
+        options = self.config.estimator.mitigation
+        primitive = self.service.primitive("estimator", self.backend, options, "preflight")
+        pub = (problem.circuit, problem.observable, np.zeros((points, problem.circuit.num_parameters)))
+        precision = shots**-0.5
+        return (
+            primitive.executions([pub], precision=precision) or 0,
+            primitive.seconds([pub], precision=precision) or 0.0,
+        )
+
+    def _check_time(self, plan: CompiledPlan, problem: Problem) -> None:
         """Compare the first energy or gradient with what a job and the session may take.
 
         Raises:
@@ -138,11 +164,11 @@ class Preparation:
             other = {"spsa": 3, "none": 2 * plan.num_parameters + 1}
             points = other.get(self.config.gradient, plan.gradient_sets)
         shots = self.first_shots(plan)
-        needed = self.service.cost.qpu_seconds([Work(points * shots * plan.num_bases, plan.duration)])
+        _, needed = self._reckoned(problem, plan, points, shots)
         what = "gradient" if points > 1 else "energy"
         self._require_job(f"one {what}", needed, shots)
         if self.config.experiment.optimizers_of(self.config):
-            self._require_budget(f"one {what}", points, shots, plan)
+            self._require_budget(f"one {what}", points, shots, plan, problem)
         session = self.config.session
         limit = session.max_time_seconds
         if limit is not None and session.mode != "job" and needed > limit:
@@ -153,22 +179,22 @@ class Preparation:
                 stacklevel=2,
             )
 
-    def _require_budget(self, what: str, points: int, shots: int, plan: CompiledPlan) -> None:
+    def _require_budget(
+        self, what: str, points: int, shots: int, plan: CompiledPlan, problem: Problem
+    ) -> None:
         """Refuse a budget that the first energy or gradient and measuring the result after it exceed."""
-        config, cost = self.config, self.service.cost
-        assert cost is not None
+        config = self.config
         after = 0 if config.estimator.precision == 0 else MOST_CANDIDATES + 1
-        executions = (points + after) * shots * plan.num_bases
+        jobs = [points, MOST_CANDIDATES, 1] if after else [points]
+        reckoned = [self._reckoned(problem, plan, count, shots) for count in jobs]
+        executions = sum(count for count, _ in reckoned)
         told = f"{what}" + (" and measuring what comes of it" if after else "")
         budget = config.optimizer.max_shots
         if budget is not None and executions > budget:
             raise ConfigError(
                 f"{budget} are too few: {told} take {executions}; raise it", key="optimizer.max_shots"
             )
-        jobs = [points, MOST_CANDIDATES, 1] if after else [points]
-        seconds = sum(
-            cost.qpu_seconds([Work(count * shots * plan.num_bases, plan.duration)]) for count in jobs
-        )
+        seconds = sum(each for _, each in reckoned)
         session, price = config.session, self.service.price_per_second
         if session.max_usage_seconds is not None and seconds > session.max_usage_seconds:
             raise ConfigError(

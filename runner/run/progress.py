@@ -251,6 +251,9 @@ def summary(
         table.add_row("simulated", simulation)
     if shots is not None:
         table.add_row("shots", shots)
+    if result.mitigation is not None:
+        for name, words in mitigation_lines(result.mitigation):
+            table.add_row(name, words)
     table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
     for name, words in session_lines(sessions):
         table.add_row(name, words)
@@ -282,6 +285,15 @@ def price_in_words(cost: float, plan: Plan | None) -> str:
     if plan is None:
         return f"{cost:.2f} USD"
     return f"{cost:.2f} USD: {plan.name} plan, {plan.price_per_second:g} USD a second"
+
+
+def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What was done against errors, and what it added."""
+    lines = [("mitigation", str(told["setting"]))]
+    if told["qpu_seconds"] is not None:
+        price = "" if told["cost"] is None else f", {told['cost']:.2f} USD on the declared plan"
+        lines.append(("  added", f"{clock(told['qpu_seconds'])} on the QPU{price}"))
+    return lines
 
 
 def session_lines(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -107,6 +107,8 @@ class RunResult:
     """Seconds of all jobs on the QPU; None in results of earlier releases."""
     shots: int | None = None
     """Executions of circuits: shots × parameter sets × measurement bases of all jobs; None where they are not told."""
+    mitigation: dict[str, Any] | None = None
+    """What was done against errors (`setting`), and what that added (`qpu_seconds`, `cost`); None where nothing was."""
     session_ids: list[str]
     """Ids of the sessions opened."""
     mlflow_run_id: str | None

@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import copy
 import re
+import threading
 import warnings
 import weakref
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from qiskit.circuit import QuantumCircuit
 from qiskit.providers import BackendV2, Options
@@ -18,6 +20,7 @@ from qiskit.transpiler import Target
 
 from runner.engine import DeviceNoise
 from runner.errors import ConfigError, ConfigWarning
+from runner.mitigation import Calibration, MitigatedPlan
 
 if TYPE_CHECKING:
     from qiskit.circuit import Qubit
@@ -27,12 +30,14 @@ if TYPE_CHECKING:
 
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
     from runner.engine.evolution import Moment
+    from runner.mitigation import Setting
     from runner.runtime.service import LocalRuntimeService
 
     Noise: TypeAlias = DeviceNoise | NoiseModel
     NoiseMaker: TypeAlias = Callable[[], Noise | None]
 
 Compiled = TypeVar("Compiled", "EstimatorPlan", "SamplerPlan")
+Kept = TypeVar("Kept")
 
 GENERIC = re.compile(r"generic_(\d+)(?:_(full|line|ring|grid))?")
 SEED_OF_GENERIC = 1
@@ -57,6 +62,25 @@ class Planned:
     def allotted(self, shots: tuple[int, ...]) -> Planned:
         """Return the same with so many shots of each basis."""
         return Planned(self.backend, self.plan, shots)
+
+
+class Shelf(Generic[Kept]):
+    """The last few of what takes long to make."""
+
+    def __init__(self, most: int = 32) -> None:
+        self._most = most
+        self._kept: OrderedDict[object, Kept] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: object, make: Callable[[], Kept]) -> Kept:
+        """Return what is kept under a key, made if it is not there."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+            self._kept.move_to_end(key)
+            while len(self._kept) > self._most:
+                self._kept.popitem(last=False)
+            return self._kept[key]
 
 
 class LocalBackend(BackendV2):
@@ -90,6 +114,8 @@ class LocalBackend(BackendV2):
         self._target: Target | None = None
         self._fitting: weakref.WeakSet[EstimatorPlan | SamplerPlan] = weakref.WeakSet()
         self._unscheduled = False
+        self._mitigated: Shelf[MitigatedPlan] = Shelf()
+        self._calibrations: Shelf[Calibration] = Shelf()
 
     @property
     def service(self) -> LocalRuntimeService:
@@ -185,6 +211,33 @@ class LocalBackend(BackendV2):
         For loops: the circuit is not compared with the one planned for every time, so it must not be changed.
         """
         return Planned(self, self.estimator_plan(circuit, observables))
+
+    def mitigated_plan(self, circuit: QuantumCircuit, plan: EstimatorPlan, chosen: Setting) -> MitigatedPlan:
+        """Return the plan of a circuit's observables with what is done against errors.
+
+        Args:
+            circuit: The ISA circuit.
+            plan: What is planned without.
+            chosen: What is done.
+
+        Raises:
+            ConfigError: This device has no noise, or it cannot be done to this circuit.
+        """
+        if not self.engine.noisy:
+            raise ConfigError(
+                f"{chosen.words()} cannot act, for {self.name} has no noise; leave it at 0",
+                key="options.resilience_level",
+            )
+        return self._mitigated.get(
+            (plan.digest, circuit.num_qubits, chosen.text),
+            lambda: MitigatedPlan(circuit, plan, chosen, self.engine),
+        )
+
+    def calibration(self, plans: Sequence[MitigatedPlan]) -> Calibration:
+        """Return what measures the readout of all qubits that some plans of one job read."""
+        qubits = tuple(sorted({qubit for plan in plans for qubit in plan.read_qubits}))
+        width = max(plan.width for plan in plans)
+        return self._calibrations.get((qubits, width), lambda: Calibration(qubits, width, self.engine))
 
     def moments(
         self, start: str, circuit: QuantumCircuit, observables: ObservablesArrayLike

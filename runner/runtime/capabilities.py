@@ -18,5 +18,5 @@ class Capabilities:
     """Resilience levels of its Estimator; 0 mitigates nothing."""
 
 
-LOCAL = Capabilities(repeats_its_past=True, knows_its_queue=True)
+LOCAL = Capabilities(repeats_its_past=True, knows_its_queue=True, mitigation=(0, 1, 2))
 """Of the local runtime."""

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from runner.runtime.service import LocalRuntimeService
     from runner.runtime.timeline import Told
 
-Description = tuple[list[Mapping[str, object]], list[list[float | None]]]
-"""PUBs and work, as `JobSubmitted` has them."""
+Works = list[list[float | None]]
+Description = tuple[list[Mapping[str, object]], Works, Works | None]
+"""PUBs, work, and what it would be without mitigation where there is any, as `JobSubmitted` has them."""
 
 Answer = TypeVar("Answer")
 
@@ -249,7 +250,8 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
 
     def _submitted(self) -> JobSubmitted:
         assert self._describe is not None
-        job, (pubs, work) = self.record, self._describe()
+        job, (pubs, work, unmitigated) = self.record, self._describe()
+        more = {} if unmitigated is None else {"unmitigated": unmitigated}
         return JobSubmitted(
             job=job.id,
             workload=job.workload,
@@ -266,6 +268,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
             preparation=job.preparation,
             pubs=pubs,
             work=work,
+            **more,
         )
 
     def _completed(self) -> JobCompleted:

@@ -183,13 +183,65 @@ class TwirlingOptions(Options):
     }
 
 
-class ResilienceOptions(Options):
-    """Always off."""
+class MitigationOptions(Options):
+    """Options whose values the client's own models check when the first job is made; None is left to the level."""
 
-    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
-        "measure_mitigation": (False,),
-        "zne_mitigation": (False,),
-        "pec_mitigation": (False,),
+    def given(self) -> dict[str, object]:
+        """What is not left to the level or to the client's default."""
+        values = {name: getattr(self, name) for name in self.FIELDS}
+        found = {
+            name: value.given() if isinstance(value, MitigationOptions) else value
+            for name, value in values.items()
+            if value is not None
+        }
+        return {name: value for name, value in found.items() if value != {}}
+
+
+class EstimatorTwirlingOptions(MitigationOptions):
+    """Random gates that turn errors into Pauli errors and are undone."""
+
+    FIELDS: ClassVar[dict[str, object]] = {
+        "enable_gates": None,
+        "enable_measure": None,
+        "num_randomizations": None,
+        "shots_per_randomization": None,
+        "strategy": None,
+    }
+
+
+class ZneOptions(MitigationOptions):
+    """How noise is amplified and values are extrapolated."""
+
+    FIELDS: ClassVar[dict[str, object]] = {
+        "amplifier": None,
+        "noise_factors": None,
+        "extrapolator": None,
+        "extrapolated_noise_factors": None,
+    }
+
+
+class PecOptions(MitigationOptions):
+    """How errors are cancelled by their inverse."""
+
+    FIELDS: ClassVar[dict[str, object]] = {"max_overhead": None, "noise_gain": None}
+
+
+class MeasureNoiseLearningOptions(MitigationOptions):
+    """How the readout is calibrated."""
+
+    FIELDS: ClassVar[dict[str, object]] = {"num_randomizations": None}
+
+
+class ResilienceOptions(MitigationOptions):
+    """What is done against errors."""
+
+    FIELDS: ClassVar[dict[str, object]] = {
+        "measure_mitigation": None,
+        "measure_noise_learning": MeasureNoiseLearningOptions,
+        "zne_mitigation": None,
+        "zne": ZneOptions,
+        "pec_mitigation": None,
+        "pec": PecOptions,
     }
 
 
@@ -197,8 +249,13 @@ class EstimatorOptions(Options):
     """Options of the Estimator. Shots and precision are two views of one number: shots = ⌈1/precision²⌉.
 
     `default_shots = None` and `default_precision = 0` ask for exact expectation values. `seed_estimator`
-    takes the place of the service's seed; every job still gets a seed of its own (P4).
+    takes the place of the service's seed; every job still gets a seed of its own (P4). Nothing is done against errors
+    where nothing is said: the level is 0.
     """
+
+    resilience_level: int
+    resilience: ResilienceOptions
+    twirling: EstimatorTwirlingOptions
 
     FIELDS: ClassVar[dict[str, object]] = {
         "default_precision": DEFAULT_PRECISION,
@@ -209,13 +266,11 @@ class EstimatorOptions(Options):
         "simulator": SimulatorOptions,
         "execution": ExecutionOptions,
         "dynamical_decoupling": DynamicalDecouplingOptions,
-        "twirling": TwirlingOptions,
+        "resilience_level": 0,
+        "twirling": EstimatorTwirlingOptions,
         "resilience": ResilienceOptions,
     }
-    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
-        "resilience_level": LOCAL.mitigation,
-        "experimental": (None, {}),
-    }
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"experimental": (None, {})}
 
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)
@@ -233,6 +288,23 @@ class EstimatorOptions(Options):
             _require_whole(value, key, 1)
         if name == "seed_estimator" and value is not None:
             _require_whole(value, key, 0)
+        if name == "resilience_level" and (isinstance(value, bool) or value not in LOCAL.mitigation):
+            known = ", ".join(map(str, LOCAL.mitigation))
+            raise ConfigError(f"must be one of {known}, got {value!r}", key=key)
+
+    def mitigation(self) -> dict[str, object] | None:
+        """What is to be done against errors, under the client's names; None where nothing is."""
+        given = {"resilience": self.resilience.given(), "twirling": self.twirling.given()}
+        if self.resilience_level == 0 and not any(map(_says, given.values())):
+            return None
+        return {"resilience_level": self.resilience_level, **given}
+
+
+def _says(value: object) -> bool:
+    """Whether an option, or one of a group, is anything but off or left to the client."""
+    if isinstance(value, Mapping):
+        return any(map(_says, value.values()))
+    return value not in (False, "auto")
 
 
 class SamplerOptions(Options):

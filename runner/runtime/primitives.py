@@ -19,6 +19,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
 from runner.errors import ConfigError
+from runner.mitigation import setting
 from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.current import current_session
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import BindingsArrayLike, EstimatorPubLike, SamplerPubLike
 
     from runner.engine import EstimatorPlan, SamplerPlan
+    from runner.mitigation import Setting
     from runner.runtime.backends import LocalBackend
     from runner.runtime.results import Numbers
     from runner.runtime.service import LocalRuntimeService
@@ -123,6 +125,7 @@ class _Primitive:
         simulate: Callable[[int], list[Numbers]],
         contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult],
         digest: bytes,
+        unmitigated: list[Work] | None = None,
     ) -> RuntimeJob:
         if not pubs:
             raise ConfigError("a job needs at least one PUB")
@@ -157,7 +160,8 @@ class _Primitive:
                         }
                         for pub in pubs
                     ],
-                    [[part.executions, part.duration] for part in work],
+                    _listed_work(work),
+                    None if unmitigated is None else _listed_work(unmitigated),
                 ),
                 digest=blake2b(digest + job_seed.to_bytes(8, "big"), digest_size=16).hexdigest(),
                 seed=job_seed,
@@ -191,6 +195,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
 
     _kind = "estimator"
     _options_class = EstimatorOptions
+    _chosen: tuple[str, Setting] | None = None
 
     def run(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> RuntimeJob:
         """Submit PUBs `(circuit, observables[, parameter values[, precision]])` as one job.
@@ -201,9 +206,12 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         """
         listed = _listed(pubs)
         prepared = [self._prepare(pub, precision) for pub in listed]
-        work = self._work(prepared)
+        mitigation = self._mitigation(prepared)
+        work = self._work(prepared, mitigation)
 
         def simulate(seed: int) -> list[Numbers]:
+            if mitigation is not None and self._backend.engine.mitigates:
+                return mitigation.simulate(seed)
             answers = []
             for number, pub in enumerate(prepared):
                 shots = pub.by_basis or pub.shots
@@ -214,23 +222,40 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             return answers
 
         asked = [(pub.circuit, pub.precision) for pub in prepared]
+        chosen = None if mitigation is None else mitigation.chosen
 
         def contain(_job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
-            return estimator_result(numbers, asked)
+            return estimator_result(numbers, asked, chosen)
 
-        job = self._submit("estimator", prepared, work, simulate, contain, _digest("estimator", prepared))
+        digest = _digest("estimator", prepared) + (b"" if chosen is None else chosen.text.encode())
+        unmitigated = None if chosen is None else self._work(prepared, None)
+        job = self._submit("estimator", prepared, work, simulate, contain, digest, unmitigated)
         return self._remember(job, lambda: list(map(_estimator_pub, listed, prepared)))
 
     def seconds(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
-        return self._qpu_seconds(self._work([self._prepare(pub, precision) for pub in _listed(pubs)]))
+        prepared = [self._prepare(pub, precision) for pub in _listed(pubs)]
+        return self._qpu_seconds(self._work(prepared, self._mitigation(prepared)))
 
     def executions(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> int:
         """Return how often `run()` with the same arguments would execute circuits."""
-        work = self._work([self._prepare(pub, precision) for pub in _listed(pubs)])
-        return sum(part.executions for part in work)
+        prepared = [self._prepare(pub, precision) for pub in _listed(pubs)]
+        return sum(part.executions for part in self._work(prepared, self._mitigation(prepared)))
 
-    def _work(self, prepared: list[_Pub[EstimatorPlan]]) -> list[Work]:
+    def _mitigation(self, prepared: list[_Pub[EstimatorPlan]]) -> _Mitigation | None:
+        """Return how a job's PUBs are evaluated where something is done against errors."""
+        given = self._options.mitigation()
+        if given is None:
+            return None
+        told = repr(given)
+        if self._chosen is None or self._chosen[0] != told:
+            self._chosen = (told, setting(given))
+        chosen = self._chosen[1]
+        return _Mitigation(chosen, self._backend, prepared) if chosen.active else None
+
+    def _work(self, prepared: list[_Pub[EstimatorPlan]], mitigation: _Mitigation | None) -> list[Work]:
+        if mitigation is not None:
+            return mitigation.work()
         exact_shots = self._options.default_shots or self._service.cost.exact_shots
         return [
             part
@@ -245,6 +270,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         (`EstimatorPlan.gradient_sets`), each with the shots of `run()`.
         """
         prepared = [self._prepare(pub, 0.0) for pub in _listed(pubs)]
+        self._mitigation(prepared)
         shots = self._options.default_shots or self._service.cost.exact_shots
         for pub in prepared:
             if not pub.plan.exact_gradient:
@@ -307,6 +333,46 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         shape = _broadcast(plan.shape, batch) if batch and plan.shape else batch or plan.shape
         by_basis = observables.shots if planned and shots is not None else None
         return _Pub(circuit, plan, array, shape, shots, float(own), by_basis)
+
+
+class _Mitigation:
+    """How the PUBs of one job are evaluated with something done against errors; one calibration serves them all."""
+
+    def __init__(self, chosen: Setting, backend: LocalBackend, pubs: Sequence[_Pub[EstimatorPlan]]) -> None:
+        if any(pub.shots is None for pub in pubs):
+            raise ConfigError(
+                "errors of exact values are not mitigated; give a precision, or options.resilience_level=0"
+            )
+        if any(pub.by_basis is not None or pub.plan.durations is not None for pub in pubs):
+            raise ConfigError("mitigated terms are measured qubit by qubit, in bases with the same shots")
+        self.chosen = chosen
+        self._pubs = pubs
+        self._plans = [backend.mitigated_plan(pub.circuit, pub.plan, chosen) for pub in pubs]
+        self._shots = [pub.shots or 1 for pub in pubs]
+        self._calibration = backend.calibration(self._plans) if chosen.measure and pubs else None
+
+    def work(self) -> list[Work]:
+        """Return what every PUB makes the device do at every noise factor, and the calibration at the end."""
+        work = [
+            Work(*part)
+            for plan, pub, shots in zip(self._plans, self._pubs, self._shots, strict=True)
+            for part in plan.work(pub.values.shape[:-1], shots)
+        ]
+        if self._calibration is not None:
+            randomizations, each = self.chosen.calibrations(max(self._shots))
+            work.append(Work(randomizations * each, self._calibration.duration))
+        return work
+
+    def simulate(self, seed: int) -> list[Numbers]:
+        """Return the numbers of every PUB."""
+        rates = None
+        if self._calibration is not None:
+            rates = self._calibration.run(*self.chosen.calibrations(max(self._shots)), seed)
+        answers: list[Numbers] = []
+        for number, (plan, pub, shots) in enumerate(zip(self._plans, self._pubs, self._shots, strict=True)):
+            found = plan.run(pub.values, shots=shots, seed=_pub_seed(seed, number), rates=rates)
+            answers.append({**found, "shots": shots})
+        return answers
 
 
 class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
@@ -425,6 +491,10 @@ def _listed(pubs: Iterable[Like]) -> list[Like]:
         if circuits and circuits[0] and not all(circuits):
             raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     return listed
+
+
+def _listed_work(work: Sequence[Work]) -> list[list[float | None]]:
+    return [[part.executions, part.duration] for part in work]
 
 
 def _values(

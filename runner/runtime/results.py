@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.primitives import PrimitiveResult
 
+    from runner.mitigation import Setting
     from runner.runtime.spans import ExecutionSpans
 
 Numbers = dict[str, Any]
@@ -25,8 +26,41 @@ Plain = Mapping[str, Any]
 """The same as JSON has it: nested lists, numbers, and a BitArray as its bytes, bits and shape."""
 
 
-def _estimator_metadata() -> dict[str, object]:
-    """Return the page's metadata, with what this runtime does: none of it."""
+_ZNE = (
+    "evs_noise_factors",
+    "stds_noise_factors",
+    "ensemble_stds_noise_factors",
+    "evs_extrapolated",
+    "stds_extrapolated",
+)
+"""What a result has more where values were extrapolated to no noise."""
+
+
+def _estimator_metadata(mitigation: Setting | None) -> dict[str, object]:
+    """Return the page's metadata, with what was done against errors."""
+    twirling: dict[str, object] = {
+        "enable_gates": False,
+        "enable_measure": False,
+        "num_randomizations": "auto",
+        "shots_per_randomization": "auto",
+        "interleave_randomizations": True,
+        "strategy": "active-accum",
+    }
+    resilience: dict[str, object] = {
+        "measure_mitigation": False,
+        "zne_mitigation": False,
+        "pec_mitigation": False,
+    }
+    if mitigation is not None:
+        said = mitigation.as_dict()
+        twirling |= {name: value for name, value in said["twirling"].items() if name in twirling}
+        resilience |= {"measure_mitigation": mitigation.measure, "zne_mitigation": mitigation.zne}
+        if mitigation.zne:
+            resilience["zne"] = {
+                "noise_factors": mitigation.noise_factors.tolist(),
+                "extrapolator": list(mitigation.extrapolators),
+                "extrapolated_noise_factors": mitigation.extrapolated_noise_factors.tolist(),
+            }
     return {
         "dynamical_decoupling": {
             "enable": False,
@@ -34,27 +68,21 @@ def _estimator_metadata() -> dict[str, object]:
             "extra_slack_distribution": "middle",
             "scheduling_method": "alap",
         },
-        "twirling": {
-            "enable_gates": False,
-            "enable_measure": False,
-            "num_randomizations": "auto",
-            "shots_per_randomization": "auto",
-            "interleave_randomizations": True,
-            "strategy": "active-accum",
-        },
-        "resilience": {"measure_mitigation": False, "zne_mitigation": False, "pec_mitigation": False},
+        "twirling": twirling,
+        "resilience": resilience,
         "version": 2,
     }
 
 
 def estimator_result(
-    numbers: list[Numbers], asked: Sequence[tuple[QuantumCircuit, float]]
+    numbers: list[Numbers], asked: Sequence[tuple[QuantumCircuit, float]], mitigation: Setting | None = None
 ) -> PrimitiveResult:
     """Return what the page prints: evs, stds, ensemble_standard_error and the page's metadata.
 
     Args:
         numbers: The arrays of each PUB.
         asked: The circuit and the precision of each.
+        mitigation: What was done against errors.
     """
     pubs = []
     for values, (circuit, precision) in zip(numbers, asked, strict=True):
@@ -62,16 +90,26 @@ def estimator_result(
             "shots": values["shots"],
             "target_precision": precision,
             "circuit_metadata": dict(circuit.metadata or {}),
-            "resilience": {},
-            "num_randomizations": 1,
+            "resilience": _resilience(values, mitigation),
+            "num_randomizations": 1 if mitigation is None else mitigation.split(values["shots"])[0],
         }
-        data = {"evs": values["evs"], "stds": values["stds"], "ensemble_standard_error": values["stds"]}
+        pooled = values.get("ensemble_standard_error", values["stds"])
+        data = {"evs": values["evs"], "stds": values["stds"], "ensemble_standard_error": pooled}
+        data |= {name: values[name] for name in _ZNE if name in values}
         if "variances" in values:
             metadata["variances_by_basis"] = values["variances"]
         pubs.append(
             primitives.PubResult(primitives.DataBin(**data, shape=values["evs"].shape), metadata=metadata)
         )
-    return primitives.PrimitiveResult(pubs, metadata=_estimator_metadata())
+    return primitives.PrimitiveResult(pubs, metadata=_estimator_metadata(mitigation))
+
+
+def _resilience(values: Numbers, mitigation: Setting | None) -> dict[str, object]:
+    """Return which fit each value was taken from."""
+    if mitigation is None or "extrapolators" not in values:
+        return {}
+    names = np.array([*mitigation.extrapolators, "multiple"])  # the last one is number −1
+    return {"zne": {"extrapolator": names[values["extrapolators"].astype(int)]}}
 
 
 def gradient_result(numbers: list[Numbers], circuits: list[QuantumCircuit]) -> PrimitiveResult:

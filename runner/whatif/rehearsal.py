@@ -58,6 +58,7 @@ class RehearsalEngine(Engine):
 
     estimates: type[EstimatorPlan]
     commuting_estimates: type[EstimatorPlan]
+    mitigates = False
 
     def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
         """A plan with real measurement bases and duration."""
@@ -174,6 +175,8 @@ class Untried(RunnerError):
 
 class TrialStage(Engine):
     """An engine for what takes no time."""
+
+    mitigates = False
 
     def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan:
         """The plan itself, of a small circuit."""

@@ -1,0 +1,417 @@
+"""The only module that knows the client's mitigation: its options, its circuits, its samplers and its fits.
+
+They are 0.x packages: what they change is mended here, and `tests/mitigation/test_client.py` says what broke.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+from qiskit.quantum_info import PauliLindbladMap, PauliList
+
+from runner.errors import ConfigError
+
+MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
+MULTIPLE = -1
+"""Stands for a fit's number where the terms of an observable took different ones."""
+
+
+def _client() -> Any:
+    """The client's parts.
+
+    Raises:
+        ConfigError: they are not installed; says what to install.
+    """
+    try:
+        from qiskit_ibm_runtime.exceptions import IBMInputValueError
+        from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
+        from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
+        from qiskit_ibm_runtime.executor_estimator.prepare import prepare
+        from qiskit_ibm_runtime.executor_estimator.trex import resolve_trex_num_randomizations
+        from qiskit_ibm_runtime.executor_estimator.utils import resolve_noise_factors, validate_noise_factors
+        from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
+        from qiskit_mitigation import TREX
+        from qiskit_mitigation.zne.extrapolation import _process_extrapolated_expectation_values
+        from samplomatic.quantum_program import QuantumProgram
+    except ImportError as error:
+        raise ConfigError(f"{MISSING} ({error})") from error
+    return SimpleNamespace(
+        EstimatorOptions=EstimatorOptions,
+        IBMInputValueError=IBMInputValueError,
+        QuantumProgram=QuantumProgram,
+        TREX=TREX,
+        calculate_twirling_shots=calculate_twirling_shots,
+        extrapolate=_process_extrapolated_expectation_values,
+        finalize=finalize_estimator_options,
+        prepare=prepare,
+        resolve_noise_factors=resolve_noise_factors,
+        resolve_trex_num_randomizations=resolve_trex_num_randomizations,
+        validate_noise_factors=validate_noise_factors,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What is done against errors: the client's options, checked and completed by the client."""
+
+    level: int
+    """The resilience level that what is not said follows from."""
+    options: Any
+    """The client's own `EstimatorOptions`, finalized."""
+
+    @property
+    def active(self) -> bool:
+        """Is anything done at all?"""
+        return self.measure or self.zne or self.twirls
+
+    @property
+    def measure(self) -> bool:
+        """Are readout errors undone (TREX)?"""
+        return bool(self.options.resilience.measure_mitigation)
+
+    @property
+    def zne(self) -> bool:
+        """Is the noise amplified and the values extrapolated?"""
+        return bool(self.options.resilience.zne_mitigation)
+
+    @property
+    def twirls(self) -> bool:
+        """Are gates or measurements twirled?"""
+        return bool(self.options.twirling.enable_gates or self.options.twirling.enable_measure)
+
+    @cached_property
+    def text(self) -> str:
+        """What of it changes numbers, as canonical text."""
+        return json.dumps(self.as_dict(), sort_keys=True, default=str)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What of it changes numbers, under the client's names."""
+        dumped = self.options.model_dump(exclude={"resilience": {"layer_noise_model"}})
+        return {name: dumped[name] for name in ("resilience", "twirling", "dynamical_decoupling")}
+
+    @cached_property
+    def noise_factors(self) -> NDArray:
+        """By how much the noise is amplified, (F,); without extrapolation only by 1."""
+        if not self.zne:
+            return np.ones(1)
+        return np.asarray(_client().resolve_noise_factors(self.options.resilience.zne)[0])
+
+    @cached_property
+    def extrapolated_noise_factors(self) -> NDArray:
+        """Where the fits are evaluated, (K,)."""
+        return np.asarray(_client().resolve_noise_factors(self.options.resilience.zne)[1])
+
+    @cached_property
+    def extrapolators(self) -> tuple[str, ...]:
+        """The fits in the order they are tried."""
+        chosen = self.options.resilience.zne.extrapolator
+        return (chosen,) if isinstance(chosen, str) else tuple(chosen)
+
+    def split(self, shots: int) -> tuple[int, int]:
+        """Randomizations, and shots of each, for so many shots per basis."""
+        if not self.twirls:
+            return 1, shots
+        twirling = self.options.twirling
+        return tuple(
+            _client().calculate_twirling_shots(
+                shots, twirling.num_randomizations, twirling.shots_per_randomization
+            )
+        )
+
+    def calibrations(self, shots: int) -> tuple[int, int]:
+        """Randomizations of the readout's calibration, and shots of each."""
+        randomizations, each = self.split(shots)
+        learning = self.options.resilience.measure_noise_learning
+        return _client().resolve_trex_num_randomizations(learning, randomizations), each
+
+    def words(self) -> str:
+        """What is done, in a few words."""
+        twirling = self.options.twirling
+        parts = []
+        if self.measure:
+            parts.append("readout (TREX)")
+        if self.zne:
+            factors = ", ".join(f"{factor:g}" for factor in self.noise_factors)
+            parts.append(f"zero-noise extrapolation from noise × {factors}")
+        if twirling.enable_gates:
+            parts.append("twirled gates")
+        if twirling.enable_measure and not self.measure:
+            parts.append("twirled measurements")
+        return f"resilience level {self.level}: {', '.join(parts) or 'nothing'}"
+
+
+def setting(values: Mapping[str, Any], named: Callable[[str], str] = "options.{}".format) -> Setting:
+    """Options under the client's names, checked and completed by the client's own models.
+
+    Args:
+        values: `resilience_level`, `resilience`, `twirling`, `dynamical_decoupling`; what is None is left to the level.
+        named: what a refusal calls an option of the client's, such as `resilience.zne.noise_factors`.
+
+    Raises:
+        ConfigError: one that the client does not take, or that cannot act here; or the client is not installed.
+    """
+    from pydantic import ValidationError
+
+    client = _client()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            options = client.finalize(client.EstimatorOptions(**_given(values)))
+            if options.resilience.zne_mitigation:
+                zne = options.resilience.zne
+                factors, _ = client.resolve_noise_factors(zne)
+                client.validate_noise_factors(factors, zne.extrapolator)
+    except ValidationError as error:
+        first = error.errors()[0]
+        told = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise ConfigError(f"{told}, got {first['input']!r}", key=named(_key(first["loc"], values))) from error
+    except (UserWarning, client.IBMInputValueError, KeyError) as error:
+        raise ConfigError(str(getattr(error, "message", error)), key=named("resilience_level")) from error
+    _require_possible(options, named)
+    chosen = Setting(options.resilience_level, options)
+    _require_acting(values, chosen, named)
+    return chosen
+
+
+def _key(location: Sequence[Any], values: Mapping[str, Any]) -> str:
+    """The option that an error of the models is about: they add what they took its value for."""
+    known: list[str] = []
+    present: Any = values
+    for part in location:
+        if not isinstance(present, Mapping) or part not in present:
+            break
+        known.append(str(part))
+        present = present[part]
+    return ".".join(known)
+
+
+def _given(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is left to the level."""
+    return {
+        name: _given(value) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def _require_possible(options: Any, named: Callable[[str], str]) -> None:
+    """Refuse what cannot act here.
+
+    Raises:
+        ConfigError: with the reason.
+    """
+    resilience = options.resilience
+    learned = "needs a noise model of the layers, which is not learned here"
+    if resilience.pec_mitigation:
+        raise ConfigError(f"{learned}; take zne_mitigation instead", key=named("resilience.pec_mitigation"))
+    if resilience.zne_mitigation and resilience.zne.amplifier == "pea":
+        raise ConfigError(f"pea {learned}; take gate_folding", key=named("resilience.zne.amplifier"))
+    if options.dynamical_decoupling.enable:
+        raise ConfigError(
+            "the simulated noise has no memory, so that an echo has nothing to undo; leave it off",
+            key=named("dynamical_decoupling.enable"),
+        )
+
+
+def _require_acting(values: Mapping[str, Any], chosen: Setting, named: Callable[[str], str]) -> None:
+    """Refuse options of what is switched off.
+
+    Raises:
+        ConfigError: naming the first, and what it acts with.
+    """
+    resilience = values.get("resilience") or {}
+    twirling = values.get("twirling") or {}
+    switched = (
+        (chosen.zne, "resilience.zne", resilience.get("zne"), "zne_mitigation"),
+        (
+            chosen.measure,
+            "resilience.measure_noise_learning",
+            resilience.get("measure_noise_learning"),
+            "measure_mitigation",
+        ),
+        (False, "resilience.pec", resilience.get("pec"), "pec_mitigation"),
+        (
+            chosen.twirls,
+            "twirling",
+            {name: value for name, value in twirling.items() if not name.startswith("enable")},
+            "twirling.enable_gates or twirling.enable_measure",
+        ),
+    )
+    for on, key, given, switch in switched:
+        names = [name for name, value in (given or {}).items() if value not in (None, "auto")]
+        if names and not on:
+            raise ConfigError(
+                f"acts with {switch}, which is off at resilience level {chosen.level}",
+                key=named(f"{key}.{names[0]}"),
+            )
+
+
+@dataclass(frozen=True)
+class Template:
+    """A circuit with free one-qubit gates, and what draws their angles."""
+
+    circuit: QuantumCircuit
+    """Measures qubit q into bit q of the register `_meas`."""
+    samplex: Any
+    basis: str | None
+    """What the samplex calls the basis that is measured in; None where there is none to choose."""
+    others: Mapping[str, NDArray]
+    """Further inputs of the samplex, the same for every parameter set."""
+
+    def draw(
+        self, values: NDArray, bases: NDArray, randomizations: int, rng: np.random.Generator
+    ) -> tuple[NDArray, NDArray | None]:
+        """Angles (R, N, P) of every randomization and configuration, and which bits are to be flipped back.
+
+        Args:
+            values: of the parameters of the circuit that was prepared, (N, p).
+            bases: 0, 1, 2, 3 for I, Z, X, Y per qubit, (N, qubits).
+            randomizations: R.
+            rng: draws them.
+        """
+        from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
+
+        count = len(bases)
+        given = dict(self.others.items())
+        if self.basis is not None:
+            given[self.basis] = bases
+        interface = self.samplex.inputs()
+        if interface.get_specs("parameter_values"):
+            given["parameter_values"] = values
+        bound = interface.make_broadcastable().bind(**given)
+        shape = np.broadcast_shapes((randomizations, count), bound.shape)
+        drawn = broadcast_sample(self.samplex, bound, shape, rng)
+        angles = drawn.get("parameter_values", np.zeros((*shape, 0)))
+        flips = drawn.get("measurement_flips._meas")
+        return angles, None if flips is None else flips.reshape(*shape, -1)
+
+
+def templates(circuit: QuantumCircuit, observables: Any, chosen: Setting, seed: int) -> list[Template]:
+    """What the client makes of a circuit: one template for each noise factor.
+
+    Args:
+        circuit: any that the client takes; its final measurements are dropped.
+        observables: sums of Pauli strings.
+        chosen: what is done.
+        seed: which gates are folded once more where a noise factor is no odd number.
+
+    Raises:
+        ConfigError: it cannot be twirled, folded or measured in other bases.
+    """
+    client = _client()
+    # the readout's calibration is made for all circuits of a job at once, and every noise factor has a circuit here
+    resilience = chosen.options.resilience.model_copy(
+        update={"measure_mitigation": False, "zne_mitigation": False}
+    )
+    options = chosen.options.model_copy(update={"resilience": resilience})
+    found = []
+    for folded in _folded(circuit, chosen, seed):
+        try:
+            program, _ = client.prepare(
+                [(folded, observables, np.zeros(circuit.num_parameters))], options, 1.0
+            )
+        except Exception as error:  # whatever its passes raise at circuits they do not know
+            reason = " ".join(str(getattr(error, "message", error)).split())
+            raise ConfigError(f"the circuit cannot be mitigated: {reason}") from error
+        found.append(_template(program.items[0]))
+    return found
+
+
+def _folded(circuit: QuantumCircuit, chosen: Setting, seed: int) -> list[QuantumCircuit]:
+    """The circuit for each noise factor, two-qubit gates being undone and done again."""
+    if not chosen.zne:
+        return [circuit]
+    from qiskit.transpiler import PassManager
+    from qiskit_mitigation.zne.gate_folding import SUPPORTED_FOLDED_GATES, GateFoldingPass
+
+    if not any(isinstance(item.operation, SUPPORTED_FOLDED_GATES) for item in circuit.data):
+        raise ConfigError(
+            "zne_mitigation folds two-qubit gates (ecr, cx, cy, cz, swap), of which the circuit has none; leave it off"
+        )
+    ways = {"gate_folding": "random", "gate_folding_front": "front", "gate_folding_back": "back"}
+    way = ways[chosen.options.resilience.zne.amplifier]
+    return [
+        PassManager([GateFoldingPass(factor, way, [seed, place])]).run(circuit)
+        for place, factor in enumerate(chosen.noise_factors.tolist())
+    ]
+
+
+def _template(item: Any) -> Template:
+    item.samplex.finalize()
+    arguments = {name: item.samplex_arguments[name] for name in item.samplex_arguments}
+    arguments.pop("parameter_values", None)
+    # only the measurement that is added at the end has a basis for each configuration
+    bases = [
+        name for name, value in arguments.items() if name.startswith("basis_changes") and value.ndim == 2
+    ]
+    others = {name: value for name, value in arguments.items() if name not in bases}
+    return Template(item.circuit, item.samplex, bases[0] if bases else None, others)
+
+
+def calibration(num_qubits: int) -> Template:
+    """What the client reads so many qubits of that are all 0, with measurements twirled."""
+    client = _client()
+    task = client.TREX()
+    task.tasks.append(SimpleNamespace(circuit=QuantumCircuit(num_qubits)))
+    program = client.QuantumProgram(shots=1)
+    task.prepare(1, program)
+    return _template(program.items[0])
+
+
+def readout_factors(rates: NDArray, support: NDArray) -> NDArray:
+    """What the client multiplies each term's value by, (terms,).
+
+    Args:
+        rates: how often each qubit is misread, averaged over both values, (qubits,).
+        support: which qubits belong to each term, (terms, qubits).
+    """
+    noise = PauliLindbladMap.from_sparse_list(
+        [("X", [qubit], rate) for qubit, rate in enumerate(rates.tolist())], num_qubits=len(rates)
+    )
+    labels = PauliList.from_symplectic(support, np.zeros_like(support)).to_labels()
+    factor = _client().TREX.calculate_trex_factor
+    return np.array([factor(noise, label) for label in labels])
+
+
+@dataclass(frozen=True)
+class Fits:
+    """What the client extrapolates one term's values to."""
+
+    value: float
+    """Without noise, by the fit that was taken."""
+    chosen: int
+    """Which fit that is."""
+    values: NDArray
+    """Of every fit at every extrapolated noise factor, (M, K)."""
+    stds: NDArray
+    """The client's standard errors of these, from how far the points are off the fits."""
+    fitted: NDArray
+    """What the fit that was taken gives at every noise factor, (F,)."""
+
+
+def extrapolate(values: NDArray, spreads: NDArray, label: str, chosen: Setting) -> Fits:
+    """Extrapolate one term by the client's fits.
+
+    Args:
+        values: at every noise factor, (F,).
+        spreads: standard deviation of one shot at each, (F,).
+        label: the term, which tells what range its value can have.
+        chosen: the fits.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of terms that do not vary
+        value, _, name, found, stds = _client().extrapolate(
+            values, spreads, label, chosen.noise_factors.tolist(), chosen.extrapolators,
+            np.concatenate([chosen.extrapolated_noise_factors, chosen.noise_factors]),
+        )  # fmt: skip
+    number, count = chosen.extrapolators.index(name), len(chosen.extrapolated_noise_factors)
+    return Fits(float(value), number, found[:, :count], stds[:, :count], found[number, count:])

@@ -1,0 +1,206 @@
+"""From the outcomes of twirled, noise-amplified circuits to expectation values with honest errors.
+
+Values are the client's to the last rounding. Standard errors are not: it adds up the variances of an observable's terms
+as if they were measured apart, and takes the readout's calibration for exact. Here `stds` follow from how whole
+observables spread over randomizations, through the fit, with the calibration's own error; what the client would say
+stands in `ensemble_standard_error` (all shots as one sample) and `stds_extrapolated`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.mitigation.client import MULTIPLE, Fits
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which configurations of parameters and basis are measured, and what is read of each.
+
+    A pair is a Pauli term in the configuration that it is read from.
+    """
+
+    sets: NDArray
+    """Which parameter set each configuration has, (N,)."""
+    bases: NDArray
+    """0, 1, 2, 3 for I, Z, X, Y per qubit, (N, qubits)."""
+    starts: NDArray
+    """Where the pairs of each configuration begin, and the last one's end, (N + 1,)."""
+    terms: NDArray
+    """Which term a pair is, (pairs,)."""
+    values: NDArray
+    """Which value of the result each coefficient belongs to, (C,)."""
+    pairs: NDArray
+    """Which pair it multiplies, (C,)."""
+    coefficients: NDArray
+    """The coefficients, (C,)."""
+    constants: NDArray
+    """What is added to each value, (values,)."""
+    shape: tuple[int, ...]
+    """Of the result."""
+
+    def summed(self, numbers: NDArray) -> NDArray:
+        """Σ coefficient · number of the pair, for each value of the result: (…, pairs) → (…, values)."""
+        result = np.zeros((*numbers.shape[:-1], len(self.constants)))
+        np.add.at(result.T, self.values, (numbers[..., self.pairs] * self.coefficients).T)
+        return result
+
+    def squared(self, variances: NDArray) -> NDArray:
+        """Σ coefficient² · variance of the pair, for each value of the result."""
+        result = np.zeros((*variances.shape[:-1], len(self.constants)))
+        np.add.at(result.T, self.values, (variances[..., self.pairs] * self.coefficients**2).T)
+        return result
+
+
+def signs(outcomes: NDArray, masks: NDArray) -> NDArray:
+    """(-1)^(parity of outcome and mask): outcomes (…, words), masks (terms, words) → (terms, …)."""
+    result = np.empty((len(masks), *outcomes.shape[:-1]))
+    for row, mask in zip(result, masks, strict=True):
+        parity = np.zeros(outcomes.shape[:-1], dtype=np.uint8)
+        for word in np.flatnonzero(mask):
+            parity ^= np.bitwise_count(outcomes[..., word] & mask[word])
+        np.subtract(1.0, 2.0 * (parity & 1), out=row)
+    return result
+
+
+def samples(outcomes: NDArray, layout: Layout, masks: NDArray) -> NDArray:
+    """Every pair's mean in each randomization, (pairs, R); with one randomization its value in each shot.
+
+    Args:
+        outcomes: what was read, flips undone, (R, N, shots, words).
+        layout: what is read of it.
+        masks: the qubits of each term, (terms, words).
+    """
+    single = len(outcomes) == 1
+    count = outcomes.shape[2] if single else len(outcomes)
+    result = np.empty((len(layout.terms), count))
+    for place in range(len(layout.sets)):
+        own = slice(layout.starts[place], layout.starts[place + 1])
+        read = signs(outcomes[:, place], masks[layout.terms[own]])
+        result[own] = read[:, 0] if single else read.mean(axis=2)
+    return result
+
+
+@dataclass(frozen=True)
+class Read:
+    """How the readout errs, by a calibration."""
+
+    factors: NDArray
+    """What each pair's value is multiplied by, (pairs,)."""
+    support: NDArray
+    """Which of the calibrated qubits each pair reads, (pairs, qubits)."""
+    variances: NDArray
+    """Of each qubit's rate of misreading, (qubits,)."""
+
+
+def decode(
+    found: Sequence[NDArray],
+    shots: int,
+    layout: Layout,
+    read: Read | None,
+    fit: Callable[[int, NDArray, NDArray], Fits] | None,
+    slopes: Callable[[int, Fits, NDArray, NDArray], NDArray] | None,
+) -> dict[str, NDArray]:
+    """Values of observables, and their standard errors.
+
+    Args:
+        found: per noise factor, what `samples` made of the outcomes.
+        shots: of all randomizations together, per configuration.
+        layout: what they are samples of.
+        read: how the readout errs; None takes it for faithful.
+        fit: extrapolates a pair from its values (F,) and deviations of one shot (F,); None where nothing is.
+        slopes: how a pair's fit changes with each of its values (F,) that have these standard errors (F,).
+    """
+    every = np.stack(list(found))  # (F, pairs, samples)
+    means = every.mean(axis=2)
+    variances = 1.0 - means**2
+    factors = np.ones(means.shape[1]) if read is None else read.factors
+    result: dict[str, NDArray] = {"raw": layout.summed(means[0]) + layout.constants}
+    if fit is None or slopes is None:
+        values, weights = means[0], np.ones((1, len(factors)))
+    else:
+        fits = [fit(pair, means[:, pair], np.sqrt(variances[:, pair])) for pair in range(len(factors))]
+        values = np.array([one.value for one in fits])
+        errors = np.sqrt(variances / shots)
+        weights = np.array(
+            [slopes(pair, one, means[:, pair], errors[:, pair]) for pair, one in enumerate(fits)]
+        ).T
+        result |= _amplified(every, means, variances, shots, layout, factors)
+        result |= _extrapolated(fits, layout, factors)
+    evs = layout.summed(values * factors) + layout.constants
+    spread = sum(_spread(every[place], factors * weights[place], layout) for place in range(len(every)))
+    if read is not None:
+        spread = spread + _calibration_spread(values, read, layout)
+    pooled = layout.squared(((factors * weights) ** 2 * variances).sum(axis=0)) / shots
+    result |= {"evs": evs, "stds": np.sqrt(spread), "ensemble_standard_error": np.sqrt(pooled)}
+    return {name: _shaped(value, layout.shape) for name, value in result.items()}
+
+
+def _shaped(values: NDArray, shape: tuple[int, ...]) -> NDArray:
+    """(values, …) as (*shape, …)."""
+    return np.asarray(values).reshape((*shape, *np.shape(values)[1:]))
+
+
+def _spread(samples_of: NDArray, weights: NDArray, layout: Layout) -> NDArray:
+    """Variance of each value's mean, from how what a configuration gives spreads over its samples, (values,)."""
+    count = samples_of.shape[1]
+    result = np.zeros(len(layout.constants))
+    order = np.argsort(layout.pairs, kind="stable")
+    edges = np.searchsorted(layout.pairs[order], layout.starts)
+    for first, last in itertools.pairwise(edges):
+        chosen = order[first:last]
+        if not len(chosen):
+            continue
+        touched, where = np.unique(layout.values[chosen], return_inverse=True)
+        pairs = layout.pairs[chosen]
+        sums = np.zeros((len(touched), count))
+        np.add.at(sums, where, (layout.coefficients[chosen] * weights[pairs])[:, None] * samples_of[pairs])
+        if count > 1:
+            result[touched] += sums.var(axis=1, ddof=1) / count
+        else:  # one shot says nothing of its spread: the most that it can be
+            np.add.at(
+                result, touched, np.bincount(where, np.abs(layout.coefficients[chosen] * weights[pairs])) ** 2
+            )
+    return result
+
+
+def _calibration_spread(values: NDArray, read: Read, layout: Layout) -> NDArray:
+    """What the calibration's own error adds to the variance of each value: a factor is e^(2 Σ rates), (values,)."""
+    slopes = layout.summed((2.0 * values * read.factors)[None, :] * read.support.T)
+    return (slopes**2 * read.variances[:, None]).sum(axis=0)
+
+
+def _amplified(
+    every: NDArray, means: NDArray, variances: NDArray, shots: int, layout: Layout, factors: NDArray
+) -> dict[str, NDArray]:
+    """Values and standard errors at every noise factor, (values, F)."""
+    pooled = layout.squared(factors**2 * variances) / shots
+    spread = np.stack([_spread(one, factors, layout) for one in every])
+    return {
+        "evs_noise_factors": (layout.summed(means * factors) + layout.constants).T,
+        "stds_noise_factors": np.sqrt(spread).T,
+        "ensemble_stds_noise_factors": np.sqrt(pooled).T,
+    }
+
+
+def _extrapolated(fits: Sequence[Fits], layout: Layout, factors: NDArray) -> dict[str, NDArray]:
+    """Every fit at every extrapolated noise factor, (values, M, K), and which fit each value was taken from."""
+    values = np.stack([one.values for one in fits], axis=-1) * factors  # (M, K, pairs)
+    stds = np.stack([one.stds for one in fits], axis=-1) * factors
+    numbers = np.array([one.chosen for one in fits])
+    # the client fits the identity, too, and every fit of a constant succeeds
+    constant = (layout.constants != 0) | ~np.isin(np.arange(len(layout.constants)), layout.values)
+    lowest = np.where(constant, 0, len(fits[0].values) if fits else 0)
+    highest = np.where(constant, 0, MULTIPLE)
+    np.minimum.at(lowest, layout.values, numbers[layout.pairs])
+    np.maximum.at(highest, layout.values, numbers[layout.pairs])
+    return {
+        "evs_extrapolated": np.moveaxis(layout.summed(values) + layout.constants, -1, 0),
+        "stds_extrapolated": np.moveaxis(np.sqrt(layout.squared(stds**2)), -1, 0),
+        "extrapolators": np.where(lowest == highest, highest, MULTIPLE).astype(float),
+    }

@@ -1,0 +1,60 @@
+"""How an extrapolated value changes with the values it was extrapolated from, for honest standard errors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.mitigation.client import Fits, Setting, extrapolate
+
+_CLEAR = 5.0
+"""Standard errors that every value is away from zero, where an exponential is as good as linear in them."""
+
+
+def slopes(fits: Fits, values: NDArray, errors: NDArray, label: str, chosen: Setting) -> NDArray:
+    """How much the value without noise changes with the value at each noise factor, (F,).
+
+    For a weighted least-squares fit f(x; p) with Jacobian J = ∂f(xⱼ)/∂p and weights W, ∂p/∂y = (JᵀWJ)⁻¹JᵀW, and the
+    value is f(0; p). Where that is not linear over the errors themselves, it is fitted again with each value one error
+    higher and lower, with which the fit that is taken may change as well.
+
+    Args:
+        fits: what was fitted.
+        values: at every noise factor, (F,).
+        errors: their standard errors, (F,).
+        label: the term.
+        chosen: the fits.
+    """
+    factors = chosen.noise_factors
+    name = chosen.extrapolators[fits.chosen]
+    if name == "fallback":
+        return (np.arange(len(factors)) == np.argmin(factors)).astype(float)
+    if not errors.any():
+        errors = np.full(len(errors), np.finfo(float).eps)
+    if name == "exponential":
+        # a·exp(bx), whose a is the value without noise
+        clear = np.isfinite(fits.fitted).all() and (np.abs(values) > _CLEAR * errors).all() and fits.value
+        if not clear:
+            return _tried(values, errors, label, chosen)
+        jacobian = np.stack([fits.fitted / fits.value, factors * fits.fitted], axis=1)
+    elif name == "double_exponential":
+        return _tried(values, errors, label, chosen)
+    else:
+        degree = 1 if name == "linear" else int(name.rpartition("_")[2])
+        jacobian = np.vander(factors, degree + 1, increasing=True)
+    weights = 1.0 / np.clip(errors, errors[errors > 0].min(), None)
+    found: NDArray = np.linalg.pinv(weights[:, None] * jacobian)[0] * weights
+    return found
+
+
+def _tried(values: NDArray, errors: NDArray, label: str, chosen: Setting) -> NDArray:
+    """By fits with each value one error higher and lower."""
+    result = np.zeros(len(values))
+    for place in np.flatnonzero(errors):
+        step = np.zeros(len(values))
+        step[place] = errors[place]
+        spreads = np.sqrt(np.maximum(1.0 - values**2, 0.0))
+        higher = extrapolate(values + step, spreads, label, chosen).value
+        lower = extrapolate(values - step, spreads, label, chosen).value
+        result[place] = (higher - lower) / (2 * errors[place])
+    return np.nan_to_num(result)

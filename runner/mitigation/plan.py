@@ -1,0 +1,349 @@
+"""A circuit and its observables, prepared once for mitigation and evaluated on the engine again and again."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+from qiskit.quantum_info import PauliList
+
+from runner.errors import ConfigError
+from runner.mitigation import client
+from runner.mitigation.client import Setting, Template
+from runner.mitigation.decoding import Layout, Read, decode, samples
+from runner.mitigation.fitting import slopes
+
+if TYPE_CHECKING:
+    from runner.engine import Engine, EstimatorPlan, SamplerPlan
+
+_WORD = 64
+_LAYOUTS = 8
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A template and its plan on the device's own qubits."""
+
+    template: Template
+    plan: SamplerPlan
+
+    @classmethod
+    def of(cls, template: Template, qubits: Sequence[int], width: int, engine: Engine) -> Placed:
+        """Put a template's qubits where they are on the device."""
+        circuit = template.circuit
+        placed = QuantumCircuit(width)
+        for register in circuit.cregs:
+            placed.add_register(register)
+        placed.compose(circuit, list(qubits), circuit.clbits, inplace=True, copy=False)
+        return cls(template, engine.sampler_plan(placed))
+
+    def read(
+        self, values: NDArray, bases: NDArray, randomizations: int, shots: int, seed: Sequence[int]
+    ) -> NDArray:
+        """Outcomes with the flips undone, as words of 64 qubits, (R, N, shots, words)."""
+        angles, flips = self.template.draw(values, bases, randomizations, np.random.default_rng(seed))
+        shape = angles.shape[:-1]
+        own = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1) or 1
+        rows = np.ascontiguousarray(angles.reshape(math.prod(shape), -1), dtype=float)
+        outcomes = _words(self.plan.run(rows, shots=shots, seed=own)["_meas"].array)
+        outcomes = outcomes.reshape(*shape, shots, -1)
+        if flips is not None:
+            outcomes ^= _masks(flips)[..., None, :]
+        return outcomes
+
+
+def _words(array: NDArray) -> NDArray:
+    """(…, bytes) of a `BitArray`, highest first, as words, lowest first."""
+    missing = -array.shape[-1] % 8
+    padded = np.concatenate([np.zeros((*array.shape[:-1], missing), dtype=np.uint8), array], axis=-1)
+    return padded.view(">u8")[..., ::-1].astype(np.uint64)
+
+
+def _masks(bits: NDArray) -> NDArray:
+    """(…, qubits) booleans as words, (…, words)."""
+    missing = -bits.shape[-1] % _WORD
+    padded = np.concatenate([bits, np.zeros((*bits.shape[:-1], missing), dtype=bool)], axis=-1)
+    return np.packbits(padded, axis=-1, bitorder="little").view("<u8").astype(np.uint64)
+
+
+class Calibration:
+    """How often each of some qubits is misread, measured as the client does it.
+
+    Args:
+        qubits: the device's numbers, ascending.
+        width: how many qubits the device's circuits have.
+        engine: simulates it.
+    """
+
+    def __init__(self, qubits: Iterable[int], width: int, engine: Engine) -> None:
+        self.qubits = tuple(qubits)
+        template = client.calibration(len(self.qubits))
+        self._program = Placed.of(template, self.qubits, width, engine)
+
+    @property
+    def duration(self) -> float | None:
+        """How long the circuit takes [s]."""
+        return self._program.plan.duration
+
+    def run(self, randomizations: int, shots: int, seed: int) -> Rates:
+        """Measure the rates."""
+        nothing = np.zeros((1, 0))
+        found = self._program.read(nothing, nothing, randomizations, shots, [seed, 1])
+        single = 1 << np.arange(_WORD, dtype=np.uint64)
+        misread = np.stack(
+            [
+                np.bitwise_count(found[:, 0, :, place // _WORD] & single[place % _WORD]).mean(axis=1)
+                for place in range(len(self.qubits))
+            ]
+        )  # (qubits, R)
+        rates = misread.mean(axis=1)
+        if randomizations > 1:
+            variances = misread.var(axis=1, ddof=1) / randomizations
+        else:
+            variances = rates * (1 - rates) / max(shots - 1, 1)
+        return Rates(self.qubits, rates, variances)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How often qubits are misread, averaged over 0 and 1, and how sure that is."""
+
+    qubits: tuple[int, ...]
+    values: NDArray
+    variances: NDArray
+
+    def of(self, qubits: Sequence[int]) -> tuple[NDArray, NDArray]:
+        """Rates and variances of these qubits; of those that nobody calibrated, 0."""
+        where = {qubit: place for place, qubit in enumerate(self.qubits)}
+        rates, variances = np.zeros(len(qubits)), np.zeros(len(qubits))
+        for place, qubit in enumerate(qubits):
+            if qubit in where:
+                rates[place], variances[place] = self.values[where[qubit]], self.variances[where[qubit]]
+        return rates, variances
+
+
+class MitigatedPlan:
+    """One circuit and its observables with everything that is done against errors.
+
+    Args:
+        circuit: on the device's qubits.
+        base: the plan of the same without mitigation.
+        chosen: what is done.
+        engine: simulates it.
+
+    Raises:
+        ConfigError: it cannot be done to this circuit.
+    """
+
+    def __init__(self, circuit: QuantumCircuit, base: EstimatorPlan, chosen: Setting, engine: Engine) -> None:
+        self.base = base
+        self.chosen = chosen
+        self.width = circuit.num_qubits
+        self.terms = base.terms
+        support = self.terms.support.any(axis=0)
+        self.read_qubits = tuple(np.flatnonzero(support).tolist())
+        """Which of the device's qubits the observables look at."""
+        touched = {
+            circuit.find_bit(bit).index
+            for item in circuit.data
+            if item.operation.name not in ("barrier", "measure")
+            for bit in item.qubits
+        }
+        self._qubits = sorted(touched | set(self.read_qubits)) or [0]
+        letters = np.where(self.terms.x, 2, 0) + np.where(self.terms.z, 1, 0)
+        self._letters = letters[:, self._qubits]  # 0, 1, 2, 3 for I, Z, X, Y
+        self._masks = _masks(self.terms.support[:, self._qubits])
+        self._labels = ["".join("IZXY"[letter] for letter in row[::-1]) for row in self._letters]
+        small = _translated(_on(circuit, self._qubits))
+        seed = int.from_bytes(bytes.fromhex(base.digest[:16]), "big")
+        found = client.templates(small, dict.fromkeys(self._labels, 1.0), chosen, seed)
+        self._programs = [Placed.of(template, self._qubits, self.width, engine) for template in found]
+        self._layouts: dict[tuple[int, ...], Layout] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def nbytes(self) -> int:
+        """About how much memory it takes."""
+        return sum(program.plan.nbytes for program in self._programs) + (1 << 16)
+
+    def work(self, batch: tuple[int, ...], shots: int) -> list[tuple[int, float | None]]:
+        """Executions and the circuit's duration [s] for every noise factor, without the calibration."""
+        randomizations, each = self.chosen.split(shots)
+        count = len(self.layout(batch).sets) * randomizations * each
+        return [(count, program.plan.duration) for program in self._programs]
+
+    def run(self, values: NDArray, *, shots: int, seed: int, rates: Rates | None) -> dict[str, NDArray]:
+        """Evaluate parameter sets (*batch, P), the batch broadcast against the observables' shape.
+
+        Args:
+            values: the parameters in the order of `circuit.parameters`.
+            shots: per configuration of parameters and basis, divided over the randomizations.
+            seed: of randomizations and shots.
+            rates: how the readout errs; None where nothing is done about it.
+        """
+        layout = self.layout(values.shape[:-1])
+        randomizations, each = self.chosen.split(shots)
+        outcomes = self.outcomes(values, shots=shots, seed=seed)
+        found = [samples(one, layout, self._masks) for one in outcomes]
+        read = None if rates is None else self._read(layout, rates)
+        fit: Callable[..., Any] | None = None
+        slope: Callable[..., Any] | None = None
+        if self.chosen.zne:
+            labels = [self._labels[term] for term in layout.terms]
+            fit = partial(_fit, labels, self.chosen)
+            slope = partial(_slopes, labels, self.chosen)
+        return decode(found, randomizations * each, layout, read, fit, slope)
+
+    def outcomes(self, values: NDArray, *, shots: int, seed: int) -> Iterator[NDArray]:
+        """What is read at each noise factor, flips undone, as words of 64 qubits, (R, N, shots, words)."""
+        batch = values.shape[:-1]
+        layout = self.layout(batch)
+        rows = np.asarray(values, dtype=float).reshape(math.prod(batch), values.shape[-1])[layout.sets]
+        randomizations, each = self.chosen.split(shots)
+        for place, program in enumerate(self._programs):
+            yield program.read(rows, layout.bases, randomizations, each, [seed, 0, place])
+
+    def _read(self, layout: Layout, rates: Rates) -> Read:
+        support = self._letters[:, :] != 0
+        values, variances = rates.of(self._qubits)
+        factors = client.readout_factors(values, support)
+        return Read(factors[layout.terms], support[layout.terms], variances)
+
+    def layout(self, batch: tuple[int, ...]) -> Layout:
+        """What is measured for parameter sets of this shape."""
+        with self._lock:
+            if batch not in self._layouts:
+                if len(self._layouts) == _LAYOUTS:
+                    self._layouts.pop(next(iter(self._layouts)))
+                self._layouts[batch] = self._laid_out(batch)
+            return self._layouts[batch]
+
+    def _laid_out(self, batch: tuple[int, ...]) -> Layout:
+        """Which bases each parameter set is measured in: the client's groups of the terms that it is to tell."""
+        try:
+            shape = np.broadcast_shapes(batch, self.terms.shape)
+        except ValueError:
+            raise ConfigError(
+                f"parameter sets of shape {batch} and observables of shape {self.terms.shape} do not broadcast"
+            ) from None
+        sets = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape).reshape(-1)
+        rows = np.broadcast_to(
+            np.arange(len(self.terms.coefficients)).reshape(self.terms.shape), shape
+        ).reshape(-1)
+        coefficients = self.terms.coefficients[rows]
+        wanted: dict[int, list[int]] = {}
+        for place, number in enumerate(sets.tolist()):
+            wanted.setdefault(number, []).append(place)
+        groups: dict[frozenset[int], list[list[int]]] = {}
+        configurations: list[tuple[int, list[int]]] = []
+        for number, places in wanted.items():
+            terms = frozenset(np.flatnonzero(coefficients[places].any(axis=0)).tolist())
+            if terms not in groups:
+                groups[terms] = self._groups(sorted(terms))
+            configurations += [(number, group) for group in groups[terms]]
+        identity: NDArray = np.logical_not(self._letters.any(axis=1))
+        return _layout_of(configurations, wanted, coefficients, identity, self._letters, shape)
+
+    def _groups(self, terms: list[int]) -> list[list[int]]:
+        """Terms that are measured at once, as the client groups them."""
+        if not terms:
+            return [[]]
+        place = {self._labels[term]: term for term in terms}
+        groups = PauliList([self._labels[term] for term in terms]).group_commuting(qubit_wise=True)
+        return [[place[label] for label in group.to_labels()] for group in groups]
+
+
+def _layout_of(
+    configurations: Sequence[tuple[int, list[int]]],
+    wanted: dict[int, list[int]],
+    coefficients: NDArray,
+    identity: NDArray,
+    letters: NDArray,
+    shape: tuple[int, ...],
+) -> Layout:
+    bases: list[NDArray] = []
+    starts, pairs = [0], list[int]()
+    columns: tuple[list[NDArray], list[NDArray], list[NDArray]] = ([], [], [])
+    for number, group in configurations:
+        bases.append(letters[group].max(axis=0) if group else np.zeros(letters.shape[1], dtype=int))
+        read = [term for term in group if not identity[term]]
+        places = np.array(wanted[number])
+        for term in read:
+            own = places[coefficients[places, term] != 0]
+            columns[0].append(own)
+            columns[1].append(np.full(len(own), len(pairs)))
+            columns[2].append(coefficients[own, term])
+            pairs.append(term)
+        starts.append(len(pairs))
+
+    def joined(parts: list[NDArray], kind: type) -> NDArray:
+        return np.concatenate([np.zeros(0, dtype=kind), *parts]).astype(kind)
+
+    return Layout(
+        sets=np.array([number for number, _ in configurations], dtype=int),
+        bases=np.array(bases),
+        starts=np.array(starts),
+        terms=np.array(pairs, dtype=int),
+        values=joined(columns[0], int),
+        pairs=joined(columns[1], int),
+        coefficients=joined(columns[2], float),
+        constants=coefficients[:, identity].sum(axis=1),
+        shape=shape,
+    )
+
+
+def _fit(labels: Sequence[str], chosen: Setting, pair: int, values: NDArray, spreads: NDArray) -> client.Fits:
+    return client.extrapolate(values, spreads, labels[pair], chosen)
+
+
+def _slopes(
+    labels: Sequence[str], chosen: Setting, pair: int, fits: client.Fits, values: NDArray, errors: NDArray
+) -> NDArray:
+    return slopes(fits, values, errors, labels[pair], chosen)
+
+
+_TURNS = frozenset(("rz", "rx", "p"))
+"""One-qubit gates whose angles the client's samplers take as parameters."""
+
+
+def _translated(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with other parametrized one-qubit gates written as these; all of them are resynthesized anyway."""
+    strange = {
+        item.name
+        for item in circuit.data
+        if len(item.qubits) == 1 and item.name not in _TURNS and item.is_parameterized()
+    }
+    if not strange:
+        return circuit
+    from qiskit.circuit.equivalence_library import SessionEquivalenceLibrary
+    from qiskit.transpiler import PassManager
+    from qiskit.transpiler.passes import BasisTranslator
+
+    kept = {item.name for item in circuit.data} - strange
+    basis = sorted({*kept, *_TURNS, "sx", "x"})
+    result: QuantumCircuit = PassManager([BasisTranslator(SessionEquivalenceLibrary, basis)]).run(circuit)
+    return result
+
+
+def _on(circuit: QuantumCircuit, qubits: Sequence[int]) -> QuantumCircuit:
+    """The circuit on these of its qubits alone; nothing acts on others."""
+    where = {circuit.qubits[qubit]: place for place, qubit in enumerate(qubits)}
+    result = QuantumCircuit(len(qubits), global_phase=circuit.global_phase)
+    result.add_bits(circuit.clbits)
+    for register in circuit.cregs:
+        result.add_register(register)
+    for item in circuit.data:
+        acted = [where[bit] for bit in item.qubits if bit in where]
+        if item.operation.name == "barrier":
+            if acted:
+                result.barrier(acted)
+        elif len(acted) == len(item.qubits):
+            result._append(item.operation, [result.qubits[place] for place in acted], item.clbits)
+    return result

@@ -1,0 +1,170 @@
+"""What is asked of IBM's client and its libraries, which are 0.x: a new minor that changes any of it fails here."""
+
+import numpy as np
+import pytest
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives.containers.observables_array import ObservablesArray
+from qiskit.quantum_info import PauliLindbladMap
+
+from runner.engine import Engine
+from runner.errors import ConfigError
+from runner.mitigation import MitigatedPlan, client, setting
+from runner.mitigation.plan import Rates
+from tests.mitigation.devices import circuit, noise
+
+
+def test_levels_stand_for_what_the_client_says() -> None:
+    """The table of https://quantum.cloud.ibm.com/docs/guides/configure-error-mitigation."""
+    levels = [setting({"resilience_level": level}) for level in (0, 1, 2)]
+    twirled = [(one.options.twirling.enable_gates, one.options.twirling.enable_measure) for one in levels]
+
+    assert [one.active for one in levels] == [False, True, True]
+    assert [(one.measure, one.zne) for one in levels] == [(False, False), (True, False), (True, True)]
+    assert twirled == [(False, False), (False, True), (True, True)]
+    assert levels[2].noise_factors.tolist() == [1, 3, 5]
+    assert levels[2].extrapolators == ("exponential", "linear")
+
+
+@pytest.mark.parametrize(
+    ("shots", "twirling", "expected"),
+    [
+        (4096, {}, (32, 128)),
+        (1000, {}, (16, 64)),
+        (100, {"num_randomizations": 7}, (7, 15)),
+        (100, {"shots_per_randomization": 30}, (4, 30)),
+    ],
+)
+def test_shots_are_divided_as_twirling_options_say(
+    shots: int, twirling: dict[str, int], expected: tuple[int, int]
+) -> None:
+    """Max(64, ⌈shots/32⌉) each, as the client documents `TwirlingOptions`; the page prints 32 of 4 096."""
+    assert setting({"resilience_level": 1, "twirling": twirling}).split(shots) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (
+            {"resilience_level": 2, "resilience": {"zne": {"noise_factors": [1]}}},
+            r"options\.resilience\.zne\.noise_f",
+        ),
+        (
+            {"resilience_level": 2, "resilience": {"zne": {"extrapolator": ["cubic"]}}},
+            r"zne\.extrapolator: .*cubic",
+        ),
+        (
+            {
+                "resilience_level": 2,
+                "resilience": {"zne": {"noise_factors": [1, 3], "extrapolator": ["double_exponential"]}},
+            },
+            "requires at least 4",
+        ),
+        (
+            {"resilience_level": 1, "resilience": {"zne": {"noise_factors": [1, 3]}}},
+            "acts with zne_mitigation",
+        ),
+        ({"resilience_level": 0, "twirling": {"num_randomizations": 4}}, "acts with twirling.enable_gates"),
+        ({"resilience_level": 1, "twirling": {"enable_measure": False}}, "enable_measure"),
+        ({"resilience_level": 0, "resilience": {"pec_mitigation": True}}, "needs a noise model"),
+        ({"resilience_level": 2, "resilience": {"zne": {"amplifier": "pea"}}}, "pea needs a noise model"),
+    ],
+)
+def test_what_the_client_refuses_or_cannot_act_is_one_line(options: dict[str, object], told: str) -> None:
+    """With the option's name, and the value or what it acts with."""
+    with pytest.raises(ConfigError, match=told):
+        setting(options)
+
+
+def test_without_the_client_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients before 0.50 do not bring it."""
+    monkeypatch.setitem(__import__("sys").modules, "qiskit_mitigation", None)
+
+    with pytest.raises(ConfigError, match=r"pip install 'session-runner\[mitigation\]'"):
+        setting({"resilience_level": 1})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"resilience_level": 1},
+        {"resilience_level": 1, "twirling": {"num_randomizations": 1}},
+        {
+            "resilience_level": 2,
+            "resilience": {"zne": {"extrapolator": ["linear", "fallback", "polynomial_degree_2"]}},
+        },
+        {"resilience_level": 0, "twirling": {"enable_gates": True}},
+        {"resilience_level": 0, "resilience": {"zne_mitigation": True}},
+    ],
+)
+def test_outcomes_become_the_values_that_the_library_makes_of_them(options: dict[str, object]) -> None:
+    """The library's own post-processing of the same bits and rates, to the last rounding."""
+    from qiskit_mitigation import GateFolding, MitigationTask
+
+    observables = [[{"ZZ": 1.0, "XI": 0.5, "II": 0.3}], [{"XX": 1.0, "YY": -0.5, "IZ": 0.2}], [{"ZI": 1.0}]]
+    values = np.array([[0.3], [1.1]])
+    engine, chosen = Engine(noise_model=noise()), setting(options)
+    plan = MitigatedPlan(circuit(), engine.estimator_plan(circuit(), observables), chosen, engine)
+    rates = Rates((0, 1), np.array([0.03, 0.08]), np.zeros(2)) if chosen.measure else None
+    found = plan.run(values, shots=512, seed=5, rates=rates)
+    layout = plan.layout((2,))
+    bits = [
+        {"_meas": (outcomes >> np.arange(2, dtype=np.uint64) & 1).astype(bool)}
+        for outcomes in plan.outcomes(values, shots=512, seed=5)
+    ]
+    pairs = [
+        ((int(number),), "".join("IZXY"[letter] for letter in basis[::-1]))
+        for number, basis in zip(layout.sets, layout.bases, strict=True)
+    ]
+    read = (
+        PauliLindbladMap.from_sparse_list([("X", [0], 0.03), ("X", [1], 0.08)], 2) if chosen.measure else None
+    )
+    common = {
+        "observables": ObservablesArray(observables),
+        "param_shape": (2,),
+        "param_basis_pairs": pairs,
+        "broadcast_obs_and_params": True,
+        "measure_noise_data": read,
+    }
+
+    if chosen.zne:
+        data = GateFolding.compute_expectation_value_gate_folding(
+            bits, noise_factors=chosen.noise_factors.tolist(), extrapolator=list(chosen.extrapolators),
+            extrapolated_noise_factors=chosen.extrapolated_noise_factors, **common,
+        ).data  # fmt: skip
+        for name in ("evs_noise_factors", "evs_extrapolated"):
+            np.testing.assert_allclose(found[name], data[name], rtol=1e-9, atol=1e-9)
+        # the client fits the identity, whose error it does not find to be 0
+        known = np.isfinite(data["stds_extrapolated"])
+        np.testing.assert_allclose(
+            found["stds_extrapolated"][known], data["stds_extrapolated"][known], rtol=1e-9
+        )
+        assert known.any()
+        np.testing.assert_allclose(
+            found["ensemble_stds_noise_factors"], data["stds_noise_factors"], rtol=1e-9
+        )
+    else:
+        data = MitigationTask.compute_expectation_value(bits[0], **common).data
+        np.testing.assert_allclose(found["ensemble_standard_error"], data["stds"], rtol=1e-9)
+    np.testing.assert_allclose(found["evs"], data["evs"], rtol=1e-9, atol=1e-9)
+
+
+def test_bases_are_grouped_as_the_client_groups_them() -> None:
+    """The same number of circuits, and so the same price, as what the client's `prepare` makes of the PUB."""
+    observables = [{"ZZ": 1.0, "XX": 0.5, "YY": 0.2, "ZI": 0.1, "XI": 0.3}, {"IY": 1.0}]
+    engine, chosen = Engine(noise_model=noise()), setting({"resilience_level": 2})
+    plan = MitigatedPlan(circuit(), engine.estimator_plan(circuit(), observables), chosen, engine)
+    parts = client._client()
+    program, _ = parts.prepare([(circuit(), observables, [[0.1], [0.2]])], chosen.options)
+    expected = [item.shape for item in program.items[:-1]]
+
+    assert expected == [(32, len(plan.layout((2,)).sets))] * 3
+    assert [count for count, _ in plan.work((2,), 4096)] == [4096 * shape[1] for shape in expected]
+
+
+def test_a_circuit_that_folding_does_nothing_to_is_refused() -> None:
+    """There is no noise to amplify in one-qubit gates."""
+    single = QuantumCircuit(1)
+    single.sx(0)
+
+    with pytest.raises(ConfigError, match="folds two-qubit gates"):
+        client.templates(single, {"Z": 1.0}, setting({"resilience_level": 2}), 1)

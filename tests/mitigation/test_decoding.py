@@ -1,0 +1,51 @@
+"""Parities and errors of outcomes, counted by hand."""
+
+import numpy as np
+
+from runner.mitigation.decoding import Layout, Read, decode, samples, signs
+
+
+def test_signs_are_parities_over_words() -> None:
+    """Qubits 1 and 70: equal bits are +1, different ones −1."""
+    outcomes = np.array([[0b10, 0], [0b10, 1 << 6], [0, 1 << 6], [0b101, 0]], dtype=np.uint64)
+    masks = np.array([[0b10, 1 << 6], [0, 0]], dtype=np.uint64)
+
+    assert signs(outcomes, masks).tolist() == [[-1, 1, -1, 1], [1, 1, 1, 1]]
+
+
+def layout() -> Layout:
+    """Z₀ + 2 Z₁, read from one configuration."""
+    return Layout(
+        sets=np.array([0]),
+        bases=np.array([[1, 1]]),
+        starts=np.array([0, 2]),
+        terms=np.array([0, 1]),
+        values=np.array([0, 0]),
+        pairs=np.array([0, 1]),
+        coefficients=np.array([1.0, 2.0]),
+        constants=np.array([0.5]),
+        shape=(),
+    )
+
+
+def test_terms_that_are_read_together_spread_together() -> None:
+    """Four shots 00 or 11: Z₀ + 2Z₁ is ±3, variance 9·4/3/4 = 3; term by term it would be 5/3."""
+    outcomes = np.array([0, 3, 0, 3], dtype=np.uint64).reshape(1, 1, 4, 1)
+    masks = np.array([[1], [2]], dtype=np.uint64)
+    found = decode([samples(outcomes, layout(), masks)], 4, layout(), None, None, None)
+
+    assert found["evs"] == 0.5
+    np.testing.assert_allclose(found["stds"] ** 2, 3.0)
+    np.testing.assert_allclose(found["ensemble_standard_error"] ** 2, (1 + 4) / 4)
+
+
+def test_the_calibrations_own_error_counts() -> None:
+    """E = f₀m₀ + 2f₁m₁ + ½ with f = e^{2r}: ∂E/∂r₀ = 2f₀m₀, ∂E/∂r₁ = 4f₁m₁, and nothing else spreads."""
+    outcomes = np.zeros((1, 1, 4, 1), dtype=np.uint64)
+    masks = np.array([[1], [2]], dtype=np.uint64)
+    read = Read(np.array([1.1, 1.3]), np.eye(2, dtype=bool), np.array([0.01, 0.02]))
+    found = decode([samples(outcomes, layout(), masks)], 4, layout(), read, None, None)
+
+    np.testing.assert_allclose(found["evs"], 1.1 + 2 * 1.3 + 0.5)
+    np.testing.assert_allclose(found["raw"], 3.5)
+    np.testing.assert_allclose(found["stds"] ** 2, (2 * 1.1) ** 2 * 0.01 + (4 * 1.3) ** 2 * 0.02)

@@ -1,0 +1,72 @@
+"""Mitigated jobs of the in-process primitives."""
+
+import numpy as np
+import pytest
+from qiskit.circuit import QuantumCircuit
+
+from runner.errors import ConfigError
+from runner.runtime import EstimatorV2, LocalRuntimeService
+
+
+def test_mitigation_of_no_noise_or_of_exact_values_is_refused() -> None:
+    """When a job is made; nothing is submitted."""
+    ideal, noisy = (
+        LocalRuntimeService(seed=7).backend("ideal"),
+        LocalRuntimeService(seed=7).backend("fake_manila"),
+    )
+    circuit = QuantumCircuit(5)
+
+    with pytest.raises(
+        ConfigError, match=r"resilience level 1: readout \(TREX\) cannot act, .* has no noise"
+    ):
+        EstimatorV2(ideal, {"resilience_level": 1}).run([(circuit, "ZIIII")])
+    with pytest.raises(ConfigError, match="errors of exact values are not mitigated"):
+        EstimatorV2(noisy, {"twirling": {"enable_measure": True}}).run([(circuit, "ZIIII")], precision=0)
+
+
+def test_a_mitigated_job_is_the_pages_result_and_costs_its_calibration() -> None:
+    """Result1 of the page, metadata included; 2 s + (6 + 1) · 4 096 shots of 250 µs and what the circuits take."""
+    backend = LocalRuntimeService(seed=7).backend("fake_manila")
+    circuit = QuantumCircuit(5)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+    observables = [["IIIZZ"], ["IIIXX"], [{"IIIYY": 1.0, "IIIII": 2.0}]]
+    job = EstimatorV2(backend, {"resilience_level": 1}).run([(circuit, observables, np.zeros((2, 0)))])
+    result, again = job.result(), EstimatorV2(backend, {"resilience_level": 1}, workload=job.workload)
+
+    assert repr(result[0].data) == (
+        "DataBin(evs=np.ndarray(<shape=(3, 2), dtype=float64>), stds=np.ndarray(<shape=(3, 2), dtype=float64>), "
+        "ensemble_standard_error=np.ndarray(<shape=(3, 2), dtype=float64>), shape=(3, 2))"
+    )
+    assert result[0].metadata == {
+        "shots": 4096,
+        "target_precision": 0.015625,
+        "circuit_metadata": {},
+        "resilience": {},
+        "num_randomizations": 32,
+    }
+    assert result.metadata["twirling"]["enable_measure"] is True
+    assert result.metadata["resilience"] == {
+        "measure_mitigation": True,
+        "zne_mitigation": False,
+        "pec_mitigation": False,
+    }
+    assert job.usage() == pytest.approx(2 + 7 * 4096 * 250e-6, rel=0.05)
+    assert again.seconds([(circuit, observables, np.zeros((2, 0)))]) == job.usage()
+
+
+def test_mitigated_jobs_repeat_by_seed_and_number() -> None:
+    """A new process with the same seed gets the same bits of every job, and every job others."""
+    circuit = QuantumCircuit(5)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+
+    def values() -> list[float]:
+        estimator = EstimatorV2(
+            LocalRuntimeService(seed=7).backend("fake_manila"), {"resilience_level": 2, "default_shots": 256}
+        )
+        return [float(estimator.run([(circuit, "IIIYZ")]).result()[0].data.evs) for _ in range(2)]
+
+    first, second = values()
+    assert (first, second) == tuple(values())
+    assert first != second

@@ -1,0 +1,119 @@
+"""Mitigation as an experiment declares it: checked before anything is created, repeated on resume, and priced."""
+
+from __future__ import annotations
+
+import json
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from runner import compose, run
+from runner.errors import ConfigError
+from runner.record.events import JobCompleted, JobSubmitted
+from runner.record.journal import read_journal
+from runner.record.log import of
+from runner.run.execution import resume
+from runner.run.mitigation import Added, declared
+from runner.run.preflight import Preparation
+from runner.runtime.cost import CostModel
+from tests.choices import choice
+
+pytestmark = pytest.mark.skipif(
+    find_spec("qiskit_mitigation") is None, reason="clients before 0.50 have none"
+)
+QUICK = (
+    "backend=fake_manila",
+    "optimizer=spsa",
+    "optimizer.max_evaluations=8",
+    "tracking=off",
+    "run.figures=false",
+    "estimator.default_shots=256",
+)
+
+
+def test_what_is_declared_are_the_clients_options() -> None:
+    """Nothing is said of what is null, and nothing at all at level 0."""
+    level2 = choice("estimator", "level2", zne={"noise_factors": [1, 2, 3], "amplifier": None})
+
+    assert choice("estimator", "level0").mitigation == choice("estimator", "shots").mitigation == {}
+    assert choice("estimator", "level1").mitigation == {"resilience_level": 1}
+    assert level2.mitigation["resilience_level"] == 2
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        (
+            ("estimator=level2", "estimator.zne.noise_factors=[1]"),
+            r"^estimator\.zne\.noise_factors: Must have at least",
+        ),
+        (
+            ("estimator=level1", "estimator.zne.noise_factors=[1,3]"),
+            r"^estimator\.zne\.noise_factors: acts with zne_m",
+        ),
+        (("estimator=level2", "estimator.twirling.strategy=some"), r"^estimator\.twirling\.strategy: "),
+        (("estimator=level1", "backend=ideal"), r"^estimator\.resilience_level: .* has no noise"),
+        (("estimator.resilience_level=3",), r"^estimator\.resilience_level: "),
+    ],
+)
+def test_what_cannot_act_is_refused_before_anything_is_created(
+    workdir: Path, typed: tuple[str, ...], told: str
+) -> None:
+    """In one line, with the name that was typed."""
+    with pytest.raises(ConfigError, match=told):
+        Preparation(compose(*QUICK, *typed))
+
+    assert not list(workdir.iterdir())
+
+
+def test_a_mitigated_run_goes_on_to_the_same_bits_and_tells_its_price(workdir: Path) -> None:
+    """Cut after its fourth job; what was added is what the calibration takes: 256 shots more for each job."""
+    typed = (*QUICK, "estimator=level1", "estimator.default_shots=256")
+    whole = run(compose(*typed), directory="whole")
+    lines = (workdir / "whole/journal.jsonl").read_text().splitlines(keepends=True)
+    ends = [place for place, line in enumerate(lines) if json.loads(line)["kind"] == "job.completed"]
+    (workdir / "cut").mkdir()
+    (workdir / "cut/journal.jsonl").write_text("".join(lines[: ends[3] + 1]))
+    (workdir / "cut/config.yaml").write_text((workdir / "whole/config.yaml").read_text())
+    again = resume("cut")
+
+    assert (again.energy, again.stddev, again.parameters) == (whole.energy, whole.stddev, whole.parameters)
+    assert again.mitigation == whole.mitigation
+    jobs = list(of(read_journal("whole/journal.jsonl").events, JobSubmitted))
+    assert all(len(job.work or []) == 2 and len(job.unmitigated or []) == 1 for job in jobs)
+    assert whole.mitigation is not None
+    assert whole.mitigation["setting"].startswith("resilience level 1: readout (TREX)")
+    assert 0 < whole.mitigation["qpu_seconds"] == pytest.approx(len(jobs) * 256 * 255e-6, rel=0.2)
+
+
+def test_only_what_came_to_its_end_is_added_up() -> None:
+    """2 s + 100 · 1 ms without, 3 s with; a job that failed adds nothing."""
+    setting = declared(choice("estimator", "level1"))
+    common = {"workload": "a", "index": 0, "digest": "", "session": None, "time": 0.0}
+    asked = {
+        "backend": "", "tags": [], "program": "estimator", "seed": 1, "qpu_estimate": 3.0, "preparation": 0.0,
+        "pubs": [], "work": [], "unmitigated": [[100, 750e-6]],
+    }  # fmt: skip
+    events = [
+        event
+        for job, status in (("1", "DONE"), ("2", "FAILED"))
+        for event in (
+            JobSubmitted(job=job, **common, **asked),
+            JobCompleted(
+                job=job,
+                **common,
+                status=status,
+                started=0.0,
+                finished=3.0,
+                queue_seconds=0.0,
+                qpu_seconds=3.0,
+            ),
+        )
+    ]
+    added = Added.of(setting, events, CostModel(rep_delay=250e-6), price=2.0)
+
+    assert added is not None
+    assert added.qpu_seconds == pytest.approx(0.9)
+    assert added.cost == pytest.approx(1.8)
+    assert Added.of(None, events, CostModel(), 2.0) is None
