@@ -278,21 +278,24 @@ class Template:
             randomizations: R.
             rng: draws them.
         """
-        from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
-
-        count = len(bases)
-        given = dict(self.others.items())
-        if self.basis is not None:
-            given[self.basis] = bases
         interface = self.samplex.inputs()
-        if interface.get_specs("parameter_values"):
-            given["parameter_values"] = values
-        bound = interface.make_broadcastable().bind(**given)
-        shape = np.broadcast_shapes((randomizations, count), bound.shape)
-        drawn = broadcast_sample(self.samplex, bound, shape, rng)
-        angles = drawn.get("parameter_values", np.zeros((*shape, 0)))
-        flips = drawn.get("measurement_flips._meas")
-        return angles, None if flips is None else flips.reshape(*shape, -1)
+        given = dict(self.others)
+        parametrized = bool(interface.get_specs("parameter_values"))
+        angles: list[NDArray] = []
+        flips: list[NDArray] = []
+        for place, basis in enumerate(bases):
+            if self.basis is not None:
+                given[self.basis] = basis
+            if parametrized:
+                given["parameter_values"] = values[place]
+            # threads would cost more than they save, and give the same numbers
+            drawn = self.samplex.sample(
+                interface.bind(**given), num_randomizations=randomizations, rng=rng, max_workers=1
+            )
+            angles.append(drawn.get("parameter_values", np.zeros((randomizations, 0))))
+            if "measurement_flips._meas" in drawn:
+                flips.append(drawn["measurement_flips._meas"].reshape(randomizations, -1))
+        return np.stack(angles, axis=1), np.stack(flips, axis=1) if flips else None
 
 
 def templates(circuit: QuantumCircuit, observables: Any, chosen: Setting, seed: int) -> list[Template]:

@@ -103,6 +103,7 @@ def decode(
     shots: int,
     layout: Layout,
     read: Read | None,
+    points: tuple[int, int],
     fit: Callable[[int, NDArray, NDArray], Fits] | None,
     slopes: Callable[[int, Fits, NDArray, NDArray], NDArray] | None,
 ) -> dict[str, NDArray]:
@@ -113,6 +114,7 @@ def decode(
         shots: of all randomizations together, per configuration.
         layout: what they are samples of.
         read: how the readout errs; None takes it for faithful.
+        points: how many fits there are, and how many factors they are evaluated at.
         fit: extrapolates a pair from its values (F,) and deviations of one shot (F,); None where nothing is.
         slopes: how a pair's fit changes with each of its values (F,) that have these standard errors (F,).
     """
@@ -127,11 +129,11 @@ def decode(
         fits = [fit(pair, means[:, pair], np.sqrt(variances[:, pair])) for pair in range(len(factors))]
         values = np.array([one.value for one in fits])
         errors = np.sqrt(variances / shots)
-        weights = np.array(
-            [slopes(pair, one, means[:, pair], errors[:, pair]) for pair, one in enumerate(fits)]
-        ).T
+        weights = np.empty(means.shape)
+        for pair, one in enumerate(fits):
+            weights[:, pair] = slopes(pair, one, means[:, pair], errors[:, pair])
         result |= _amplified(every, means, variances, shots, layout, factors)
-        result |= _extrapolated(fits, layout, factors)
+        result |= _extrapolated(fits, points, layout, factors)
     evs = layout.summed(values * factors) + layout.constants
     spread = sum(_spread(every[place], factors * weights[place], layout) for place in range(len(every)))
     if read is not None:
@@ -188,14 +190,17 @@ def _amplified(
     }
 
 
-def _extrapolated(fits: Sequence[Fits], layout: Layout, factors: NDArray) -> dict[str, NDArray]:
+def _extrapolated(
+    fits: Sequence[Fits], points: tuple[int, int], layout: Layout, factors: NDArray
+) -> dict[str, NDArray]:
     """Every fit at every extrapolated noise factor, (values, M, K), and which fit each value was taken from."""
-    values = np.stack([one.values for one in fits], axis=-1) * factors  # (M, K, pairs)
-    stds = np.stack([one.stds for one in fits], axis=-1) * factors
-    numbers = np.array([one.chosen for one in fits])
+    values, stds = np.empty((2, *points, len(fits)))
+    for pair, one in enumerate(fits):
+        values[:, :, pair], stds[:, :, pair] = one.values * factors[pair], one.stds * factors[pair]
+    numbers = np.array([one.chosen for one in fits], dtype=int)
     # the client fits the identity, too, and every fit of a constant succeeds
     constant = (layout.constants != 0) | ~np.isin(np.arange(len(layout.constants)), layout.values)
-    lowest = np.where(constant, 0, len(fits[0].values) if fits else 0)
+    lowest = np.where(constant, 0, points[0])
     highest = np.where(constant, 0, MULTIPLE)
     np.minimum.at(lowest, layout.values, numbers[layout.pairs])
     np.maximum.at(highest, layout.values, numbers[layout.pairs])

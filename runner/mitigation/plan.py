@@ -199,7 +199,8 @@ class MitigatedPlan:
             labels = [self._labels[term] for term in layout.terms]
             fit = partial(_fit, labels, self.chosen)
             slope = partial(_slopes, labels, self.chosen)
-        return decode(found, randomizations * each, layout, read, fit, slope)
+        points = (len(self.chosen.extrapolators), len(self.chosen.extrapolated_noise_factors))
+        return decode(found, randomizations * each, layout, read, points, fit, slope)
 
     def outcomes(self, values: NDArray, *, shots: int, seed: int) -> Iterator[NDArray]:
         """What is read at each noise factor, flips undone, as words of 64 qubits, (R, N, shots, words)."""

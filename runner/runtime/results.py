@@ -109,7 +109,7 @@ def _resilience(values: Numbers, mitigation: Setting | None) -> dict[str, object
     if mitigation is None or "extrapolators" not in values:
         return {}
     names = np.array([*mitigation.extrapolators, "multiple"])  # the last one is number −1
-    return {"zne": {"extrapolator": names[values["extrapolators"].astype(int)]}}
+    return {"zne": {"extrapolator": np.asarray(names[values["extrapolators"].astype(int)])}}
 
 
 def gradient_result(numbers: list[Numbers], circuits: list[QuantumCircuit]) -> PrimitiveResult:
