@@ -23,6 +23,8 @@ _PROJECTORS = {
     "l": (("I", 0.5), ("Y", -0.5)),
 }
 _MAX_PROJECTORS = 12
+_ROUNDING = 1e-12
+"""Imaginary parts of coefficients, of the largest one's size, that arithmetic leaves behind."""
 _RANGE_BITS = 12
 """Up to this many measured qubits all outcomes of a basis are looked at."""
 
@@ -81,24 +83,40 @@ def _coerce(observables: Any) -> ObservablesArray:
         return observables
     coefficients = getattr(observables, "coeffs", None)
     if isinstance(coefficients, np.ndarray):
-        bad = np.flatnonzero(np.abs(np.imag(coefficients.astype(complex))) > 0)
+        numbers = coefficients.astype(complex)
+        bad = np.flatnonzero(np.abs(numbers.imag) > _ROUNDING * np.abs(numbers).max(initial=0.0))
+        if not len(bad) and numbers.imag.any():
+            return ObservablesArray.coerce(type(observables)(observables.paulis, numbers.real))
         if len(bad):
             raise ConfigError(
                 f"an observable must have real coefficients, got {complex(coefficients[bad[0]])} "
                 f"for {observables.paulis[int(bad[0])].to_label()}"
             )
+    if isinstance(observables, list | tuple) and any(hasattr(one, "coeffs") for one in observables):
+        observables = [_real(one) for one in observables]
     try:
         return ObservablesArray.coerce(observables)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"not an observable: {error}".splitlines()[0]) from error
 
 
+def _real(observable: Any) -> Any:
+    """One of a list of observables, without imaginary parts that are rounding."""
+    if not isinstance(getattr(observable, "coeffs", None), np.ndarray):
+        return observable
+    numbers = observable.coeffs.astype(complex)
+    if not numbers.imag.any() or np.abs(numbers.imag).max() > _ROUNDING * np.abs(numbers).max():
+        return observable
+    return type(observable)(observable.paulis, numbers.real)
+
+
 def _expand(element: Mapping[str, complex]) -> dict[str, float]:
     """One observable with its projectors written out in Pauli strings."""
     result: dict[str, float] = {}
+    largest = max(map(abs, element.values()), default=0.0)
     for label, coefficient in element.items():
         value = complex(coefficient)
-        if value.imag:
+        if abs(value.imag) > _ROUNDING * largest:
             raise ConfigError(f"an observable must have real coefficients, got {value} for {label}")
         projectors = sum(letter in _PROJECTORS for letter in label)
         if not projectors:

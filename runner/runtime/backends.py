@@ -5,6 +5,7 @@ attached.
 from __future__ import annotations
 
 import copy
+import math
 import re
 import threading
 import warnings
@@ -14,7 +15,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from qiskit.circuit import QuantumCircuit
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import ParameterExpression, QuantumCircuit
 from qiskit.providers import BackendV2, Options
 from qiskit.transpiler import Target
 
@@ -116,6 +119,10 @@ class LocalBackend(BackendV2):
         self._unscheduled = False
         self._mitigated: Shelf[MitigatedPlan] = Shelf()
         self._calibrations: Shelf[Calibration] = Shelf()
+        self._faulty: set[tuple[int, ...]] | None = None
+        self._angles: weakref.WeakKeyDictionary[object, list[ParameterExpression]] = (
+            weakref.WeakKeyDictionary()
+        )
 
     @property
     def service(self) -> LocalRuntimeService:
@@ -198,8 +205,15 @@ class LocalBackend(BackendV2):
         return f"{found}, but not in every circuit" if self._unscheduled else found
 
     def run(self, run_input: QuantumCircuit | list[QuantumCircuit], **options: object) -> JobV1:
-        """Run circuits on the wrapped backend, outside of any session."""
-        return self.wrapped.run(run_input, **options)
+        """Refuse to run circuits beside session, ledger and bill, as the service does.
+
+        Raises:
+            ConfigError: always; primitives run circuits.
+        """
+        del run_input, options
+        raise ConfigError(
+            f"{self.name} runs circuits through primitives only; use SamplerV2(backend).run([circuit], shots=1024)"
+        )
 
     def estimator_plan(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> EstimatorPlan:
         """Return the engine's plan for an ISA circuit and observables."""
@@ -283,6 +297,7 @@ class LocalBackend(BackendV2):
         if self.ideal:
             return
         target = self.target
+        self._require_working(circuit)
         if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
             raise ConfigError(
                 f"the circuit has {circuit.num_qubits} qubits, {self.name} has {target.num_qubits}; "
@@ -294,6 +309,45 @@ class LocalBackend(BackendV2):
                 f"the circuit is not an ISA circuit of {self.name}: {problem}; transpile it, e.g. with "
                 "generate_preset_pass_manager(backend=backend)"
             )
+
+    def _require_working(self, circuit: QuantumCircuit) -> None:
+        """Refuse instructions on qubits and edges that the calibration says do not work (S11)."""
+        if self._faulty is None:
+            told = self.properties()
+            self._faulty = set()
+            if told is not None:
+                self._faulty.update((qubit,) for qubit in told.faulty_qubits())
+                self._faulty.update(
+                    tuple(gate.qubits) for gate in told.faulty_gates() if len(gate.qubits) > 1
+                )
+        if not self._faulty:
+            return
+        for instruction in circuit.data:
+            if instruction.operation.name in SIMULATED_OPERATIONS:
+                continue
+            qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
+            bad = {qubits, *((qubit,) for qubit in qubits)} & self._faulty
+            if bad:
+                raise ConfigError(
+                    f"the circuit uses {instruction.operation.name} on {qubits}, and {self.name} says that "
+                    f"{min(bad, key=len)} does not work; transpile it with an initial_layout of other qubits"
+                )
+
+    def require_angles(
+        self, plan: EstimatorPlan | SamplerPlan, circuit: QuantumCircuit, values: NDArray[np.float64]
+    ) -> None:
+        """Refuse angles of rzz that a device's fractional gate is not calibrated for: others than 0 to π/2."""
+        if self.ideal or "rzz" not in self.target.operation_names:
+            return
+        angles = self._angles.get(plan)
+        if angles is None:
+            angles = self._angles[plan] = _angles(circuit, "rzz")
+        rows = values.reshape(-1, values.shape[-1]) if circuit.parameters else np.zeros((1, 0))
+        for angle in angles:
+            for row in rows:
+                bound = dict(zip(circuit.parameters, row.tolist(), strict=True))
+                found = float(angle.bind({one: bound[one] for one in angle.parameters}))
+                _require_calibrated(self.name, found)
 
     def __copy__(self) -> LocalBackend:
         """The same device of the same service; options and what was compiled are its own."""
@@ -330,6 +384,21 @@ def _told_by(backend: BackendV2, question: str) -> Any:
     return None if asked is None else asked()
 
 
+def _angles(circuit: QuantumCircuit, name: str) -> list[ParameterExpression]:
+    """Return the angles with parameters of a circuit's gates of one name; those in branches have none of its own."""
+    found = [one.operation.params[0] for one in circuit.data if one.operation.name == name]
+    return [angle for angle in found if isinstance(angle, ParameterExpression)]
+
+
+def _require_calibrated(name: str, angle: float) -> None:
+    """Refuse what a fractional rzz is not calibrated for, with the client's margin for rounding."""
+    if not 0 <= angle <= math.pi / 2 + 1e-10:
+        raise ConfigError(
+            f"rzz of {name} takes angles of 0 to π/2, got {angle:g}; transpile for it with these angles, or use a "
+            "backend without fractional gates"
+        )
+
+
 def _unpickled(service: LocalRuntimeService, name: str, wrapped: BackendV2 | None) -> LocalBackend:
     """The backend that was pickled: by its name, or attached to its service again."""
     return service.backend(name) if wrapped is None else service.attach(wrapped)
@@ -355,6 +424,8 @@ def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Qubit, 
                     return problem
         elif not target.instruction_supported(operation.name, qubits):
             return f"it has no instruction {operation.name} on qubits {qubits}"
+        elif operation.name == "rzz" and not isinstance(operation.params[0], ParameterExpression):
+            _require_calibrated("the device", float(operation.params[0]))
     return None
 
 

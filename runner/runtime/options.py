@@ -28,13 +28,15 @@ class Options:
 
     _path: str
 
-    def __init__(self, path: str = "options", values: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, path: str = "options", values: Mapping[str, object] | None = None, **keywords: object
+    ) -> None:
         object.__setattr__(self, "_path", path)
         for name, default in {**self.FIELDS, **{name: kept[0] for name, kept in self.FIXED.items()}}.items():
             if isinstance(default, type):
                 default = default(f"{path}.{name}")
             object.__setattr__(self, name, default)
-        self.update(**(values or {}))
+        self.update(**(values or {}), **keywords)
 
     def update(self, **values: object) -> None:
         """Set several options; groups take dictionaries."""
@@ -81,6 +83,21 @@ class Options:
     def __repr__(self) -> str:
         fields = ", ".join(f"{name}={getattr(self, name)!r}" for name in (*self.FIELDS, *self.FIXED))
         return f"{type(self).__name__}({fields})"
+
+
+def set_in_client(options: object) -> object:
+    """Return what is set in options of the client's, as dictionaries; any other value as it is.
+
+    What an object has that a new one of its class has too was not set by anybody.
+    """
+    if not type(options).__module__.startswith("qiskit_ibm_runtime."):
+        return options
+    fresh = vars(type(options)())
+    return {
+        name: set_in_client(value)
+        for name, value in vars(options).items()
+        if not name.startswith("_") and value != fresh.get(name)
+    }
 
 
 def _require_whole(value: object, key: str, least: int) -> None:

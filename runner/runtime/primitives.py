@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +25,7 @@ from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.current import current_session
 from runner.runtime.job import RuntimeJob
-from runner.runtime.options import EstimatorOptions, Options, SamplerOptions, shots_for
+from runner.runtime.options import EstimatorOptions, Options, SamplerOptions, set_in_client, shots_for
 from runner.runtime.results import estimator_result, executions, gradient_result, sampler_result
 from runner.runtime.seeds import derive_seed
 from runner.runtime.service import bind
@@ -77,7 +78,7 @@ class _Primitive:
 
     Args:
         mode: A session, a batch, a backend (job mode), or None inside `with Session(...)`.
-        options: Options, or a dictionary of them.
+        options: Options, ours or the client's, or a dictionary of them; they are copied.
         workload: Whose jobs these are; seeds, ids and recall go by it. By order of creation if not given.
     """
 
@@ -97,7 +98,12 @@ class _Primitive:
             raise ConfigError(
                 f"options of the {self._kind} are {self._options_class.__name__} or a dictionary"
             )
-        self._options: Any = options if isinstance(options, Options) else self._options_class(values=options)
+        if type(options).__name__ == ("SamplerOptions" if self._kind == "estimator" else "EstimatorOptions"):
+            raise ConfigError(f"{type(options).__name__} are no options of the {self._kind}")
+        given: Any = set_in_client(options)
+        self._options: Any = (
+            copy.deepcopy(given) if isinstance(given, Options) else self._options_class(values=given)
+        )
         self.workload = workload or self._service.next_name(self._kind)
         self.admit: Callable[[float, int], None] | None = None
         """Asked before a job is submitted, with the QPU seconds and executions it will take; raises where it is not
@@ -319,6 +325,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         plan = observables.plan if planned else self._backend.estimator_plan(circuit, observables)
         array = _values(values, circuit, plan.num_parameters)
         plan.require_finite(array)
+        self._backend.require_angles(plan, circuit, array)
         if own is None:
             own = precision
         if own is None:
@@ -446,6 +453,7 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
         plan = self._backend.sampler_plan(circuit)
         array = _values(values, circuit, plan.num_parameters)
         plan.require_finite(array)
+        self._backend.require_angles(plan, circuit, array)
         return _Pub(circuit, plan, array, array.shape[:-1], int(own), 0.0)
 
 

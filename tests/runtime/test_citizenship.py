@@ -9,15 +9,21 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
 from qiskit.primitives import BaseEstimatorV2, BasePrimitiveJob, BaseSamplerV2
 from qiskit.providers import BackendV2
+from qiskit.providers.fake_provider import GenericBackendV2
+from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
 from runner.errors import ConfigError, RuntimeSessionError
 from runner.runtime import EstimatorV2, LocalBackend, LocalRuntimeService, RuntimeJob, SamplerV2, Session
+from runner.runtime.options import EstimatorOptions
 from tests.runtime.fakes import PUB, FakeEngine
 
 
@@ -169,6 +175,97 @@ def test_backends_are_chosen(service: LocalRuntimeService) -> None:
     session = Session(small)
     with pytest.raises(ConfigError, match="generic_3 has no fractional gates"):
         Session.from_id(str(session.session_id), service, use_fractional_gates=True)
+
+
+def test_the_clients_options_are_taken(service: LocalRuntimeService) -> None:
+    """What is set in them counts as the same words in a dictionary do; what has no effect here is refused."""
+    client = pytest.importorskip("qiskit_ibm_runtime")
+    backend = service.backend("ideal")
+    options = client.EstimatorOptions(default_precision=0.25)
+    options.environment.job_tags = ["mine"]
+    estimator = EstimatorV2(backend, options=options)
+    sampler = SamplerV2(backend, options=client.SamplerOptions(default_shots=7))
+
+    assert (
+        estimator.options
+        == EstimatorV2(
+            backend, options={"default_precision": 0.25, "environment": {"job_tags": ["mine"]}}
+        ).options
+    )
+    assert (estimator.options.default_shots, sampler.options.default_shots) == (16, 7)
+    assert EstimatorV2(backend, options=client.EstimatorOptions()).options == EstimatorV2(backend).options
+    assert SamplerV2(backend, options=client.SamplerOptions()).options == SamplerV2(backend).options
+    options.dynamical_decoupling.enable = True
+    with pytest.raises(ConfigError, match="dynamical_decoupling"):
+        EstimatorV2(backend, options=options)
+    with pytest.raises(ConfigError, match="SamplerOptions are no options of the estimator"):
+        EstimatorV2(backend, options=client.SamplerOptions())
+
+
+def test_options_are_copied(service: LocalRuntimeService) -> None:
+    """Two primitives made with one object do not change each other's; keywords make one."""
+    options = EstimatorOptions(default_precision=0.3, environment={"job_tags": ["a"]})
+    first, second = (EstimatorV2(service.backend("ideal"), options=options) for _ in range(2))
+    first.options.default_precision = 0.1
+    first.options.environment.job_tags.append("b")
+
+    assert (second.options.default_precision, options.default_precision) == (0.3, 0.3)
+    assert second.options.environment.job_tags == options.environment.job_tags == ["a"]
+
+
+def test_imaginary_parts_that_are_rounding_are_none() -> None:
+    """⟨0|Z|0⟩ = 1, whatever 5·10⁻¹⁸ i arithmetic left behind; an imaginary part of 10⁻⁶ is refused."""
+    estimator = EstimatorV2(LocalRuntimeService().backend("ideal"), options={"default_precision": 0})
+    circuit = QuantumCircuit(1)
+    noisy = SparsePauliOp(["Z", "X"], [1 + 5e-18j, 0.5 - 5e-18j])
+    (found,) = estimator.run([(circuit, [noisy, SparsePauliOp(["Z"], [2 + 4e-18j])])]).result()
+
+    assert found.data.evs.tolist() == pytest.approx([1, 2])
+    assert float(estimator.run([(circuit, noisy)]).result()[0].data.evs) == pytest.approx(1)
+    with pytest.raises(ConfigError, match="real coefficients"):
+        estimator.run([(circuit, SparsePauliOp(["Z"], [1 + 1e-6j]))])
+
+
+def test_fractional_gates_have_their_angles(service: LocalRuntimeService) -> None:
+    """A device's rzz takes 0 to π/2, as numbers and as values of parameters; a simulator's takes any."""
+    device = service.attach(GenericBackendV2(2, basis_gates=["rx", "rz", "rzz"], seed=1))
+    angle = Parameter("angle")
+    fixed, free = QuantumCircuit(2), QuantumCircuit(2)
+    fixed.rzz(2.0, 0, 1)
+    free.rzz(2 * angle, 0, 1)
+    EstimatorV2(device).run([(free, "ZZ", [[0.0], [np.pi / 4]])])
+    EstimatorV2(service.backend("ideal")).run([(free, "ZZ", [3.0])])
+
+    assert device.has_fractional_gates
+    with pytest.raises(ConfigError, match="takes angles of 0 to π/2, got 2;"):
+        EstimatorV2(device).run([(fixed, "ZZ")])
+    with pytest.raises(ConfigError, match=r"takes angles of 0 to π/2, got 1\.8;"):
+        EstimatorV2(device).run([(free, "ZZ", [[0.1], [0.9]])])
+    with pytest.raises(ConfigError, match=r"takes angles of 0 to π/2, got -0\.2;"):
+        EstimatorV2(device).run([(free, "ZZ", [-0.1])])
+
+
+def test_qubits_and_edges_that_do_not_work_are_refused(service: LocalRuntimeService) -> None:
+    """By what a device's calibration says: qubit 0 works alone, its edge to qubit 1 does not, nor does qubit 2."""
+
+    class Worn(GenericBackendV2):
+        def properties(self) -> SimpleNamespace:
+            """Two complaints."""
+            return SimpleNamespace(
+                faulty_qubits=lambda: [2], faulty_gates=lambda: [SimpleNamespace(qubits=[0, 1])]
+            )
+
+    device = service.attach(Worn(3, seed=1))
+    fine, edge, qubit = QuantumCircuit(3), QuantumCircuit(3), QuantumCircuit(3)
+    fine.sx(0)
+    edge.cx(0, 1)
+    qubit.sx(2)
+    EstimatorV2(device).run([(fine, "ZZZ")])
+
+    with pytest.raises(ConfigError, match=r"uses cx on \(0, 1\), and .* says that \(0, 1\) does not work"):
+        EstimatorV2(device).run([(edge, "ZZZ")])
+    with pytest.raises(ConfigError, match=r"uses sx on \(2,\), and .* says that \(2,\) does not work"):
+        EstimatorV2(device).run([(qubit, "ZZZ")])
 
 
 def test_a_timeout_is_told_as_one(service: LocalRuntimeService) -> None:
