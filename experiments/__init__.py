@@ -4,6 +4,7 @@ from experiments.adapt_vqe import AdaptVqe
 from experiments.dissociation_curve import DissociationCurve
 from experiments.dynamics import Dynamics
 from experiments.estimation import Estimation
+from experiments.mitigation_ladder import MitigationLadder
 from experiments.qaoa import Qaoa
 from experiments.sampling import Sampling
 from experiments.vqd import Vqd
@@ -20,4 +21,5 @@ SCHEMAS = {
     "dynamics": Dynamics,
     "estimation": Estimation,
     "sampling": Sampling,
+    "mitigation_ladder": MitigationLadder,
 }

@@ -44,6 +44,7 @@ MOST_PARSED_GATES = 400
 CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
     "table.png": "What the experiment reports.",
+    "ladder.png": "What every way to deal with errors gives, how far that is from the ideal energy, and what it costs.",
     "convergence.png": "Energy of every evaluation ± σ, the answer measured afresh, and how far from the exact energy.",
     "timeline.png": "Where the time of the session went.",
     "energy_against_usage.png": "What the QPU time bought.",

@@ -35,6 +35,18 @@ class Measuring:
     """Of another that reports."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Spent:
+    """What some jobs have taken."""
+
+    shots: int | None
+    """Executions of circuits; None where only the service knows."""
+    qpu_seconds: float
+    """On the QPU."""
+    cost: float
+    """USD that these seconds are; a session is charged for its pauses, too."""
+
+
 def in_all(kept: Iterable[Measuring], pause: float, *, several: bool) -> float:
     """Seconds of the session's clock that measuring all of these takes.
 
@@ -78,6 +90,10 @@ class Spending:
     def shots(self) -> int:
         """Executions of all jobs."""
         return sum(self._shots.values())
+
+    def shots_of(self, workload: str) -> int:
+        """Executions of a workload's jobs."""
+        return self._shots[workload]
 
     @property
     def qpu_seconds(self) -> float:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.declare.config import RunConfig
+from runner.declare.plain import Values
 from runner.errors import RunnerError, RuntimeSessionError, StorageError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
@@ -22,7 +23,7 @@ from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.allocation import ShotAllocation, allocation_of
 from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
-from runner.run.budget import SHOTS, Measuring, Spending, in_all
+from runner.run.budget import SHOTS, Measuring, Spending, Spent, in_all
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit
@@ -95,6 +96,8 @@ class Lab:
         self._afresh: JobStream | None = None
         self._kept: dict[str, Measuring] = {}
         """Workload → what measuring its result takes."""
+        self._mitigations: dict[str, Values] = {}
+        """Workload → what is done against errors in its jobs, where that is not what the estimator declares."""
         self.spending = Spending(config, service.price_per_second)
         """What jobs have taken, and what they may."""
 
@@ -121,10 +124,18 @@ class Lab:
         if broken:
             self._service.abandon()  # another stream's job may run still, and nobody waits for it any more
 
-    def stream(self, name: str) -> JobStream:
-        """A new stream of jobs; its random numbers depend on the run's seed and this name only."""
+    def stream(self, name: str, *, mitigation: Values | None = None) -> JobStream:
+        """A new stream of jobs; its random numbers depend on the run's seed and this name only.
+
+        Args:
+            name: whose jobs these are.
+            mitigation: what is done against errors in them, as options in the client's names; None: what the estimator
+                declares.
+        """
         import numpy as np
 
+        if mitigation is not None:
+            self._mitigations[name] = mitigation
         rng = np.random.default_rng(derive_seed(self.config.seed, f"{name}/classical", 0))
         stream = JobStream(self, name, rng)
         self._streams.append(stream)
@@ -235,6 +246,17 @@ class Lab:
     def qpu_seconds(self) -> float:
         """Seconds of all jobs on the QPU."""
         return sum(job.usage() for job in self._service.jobs(limit=None, descending=False))
+
+    def spent(self, stream: JobStream) -> Spent:
+        """What the jobs of a stream have taken so far."""
+        jobs = self._service.jobs(limit=None, descending=False)
+        seconds = sum(job.usage() for job in jobs if job.workload == stream.name)
+        known = self._service.capabilities.knows_its_queue
+        return Spent(
+            shots=self.spending.shots_of(stream.name) if known else None,
+            qpu_seconds=seconds,
+            cost=seconds * self._service.price_per_second,
+        )
 
     def ledger(self) -> Iterator[dict[str, object]]:
         """The jobs of session.json, in the order of their submission; there may be very many."""
@@ -639,7 +661,7 @@ class Lab:
         if key not in self._primitives:
             options = dict(self.config.estimator.options)
             if kind == "estimator":
-                options |= self.config.estimator.mitigation
+                options |= self._mitigations.get(workload, self.config.estimator.mitigation)
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
             asks = self._service.capabilities.knows_its_queue

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from runner import mitigation
 from runner.declare.estimator import EstimatorConfig
+from runner.declare.plain import Values
 from runner.errors import ConfigError
 from runner.record.events import Event, JobCompleted, JobSubmitted
 from runner.record.log import of
@@ -15,6 +16,7 @@ from runner.runtime.cost import CostModel, Work
 
 if TYPE_CHECKING:
     from runner.mitigation import Setting
+    from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
 
@@ -78,3 +80,16 @@ class Added:
     def as_dict(self) -> dict[str, object]:
         """As result.json has it."""
         return asdict(self)
+
+
+def checked(options: Values, backend: Backend, problem: Problem) -> Setting:
+    """What options in the client's names do, after they were tried on the problem's circuit.
+
+    Raises:
+        ConfigError: the client does not take them, or they cannot act on this backend or circuit.
+    """
+    found = mitigation.setting(options, lambda name: f"estimator.{name.removeprefix('resilience.')}")
+    require_noise(found, backend)
+    if found.zne and not problem.circuit.num_nonlocal_gates():
+        raise ConfigError("the circuit has no two-qubit gates whose noise could be amplified", key="ansatz")
+    return found

@@ -197,6 +197,12 @@ class Translation:
             value = number(self.result.get(field))
             if value is not None:
                 yield Point(None, key, value, when, 0)
+        for row in self.result.get("table") or []:
+            yield from (
+                Point(None, f"rung/{row['rung']}/{name}", value, when, 0)
+                for name, item in row.items()
+                if "rung" in row and (value := number(item)) is not None
+            )
         reference = number(self.result.get("reference_energy"))
         if reference is None:
             return

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from runner.record.events import JobCompleted, ProblemPosed, Result
 from runner.record.log import EventLog, first, last, of
-from runner.review.figures.canvas import Events, number, save
+from runner.review.figures.canvas import Events, number, save, unit
 from runner.review.figures.circuit import circuit_pair
 from runner.review.figures.energy import convergence, energy_against_usage, evaluations
+from runner.review.figures.mitigation import ladder
 from runner.review.figures.samples import histogram
 from runner.review.figures.table import curves
 from runner.review.figures.timeline import session_timeline
@@ -45,9 +46,13 @@ def draw_run(
     if evaluations(events):
         keep("convergence.png", convergence(events, reference))
         keep("energy_against_usage.png", energy_against_usage(events, reference))
-    reported = curves([row for event in of(events, Result) for row in event.result["table"]])
+    table = [row for event in of(events, Result) for row in event.result["table"]]
+    reported = curves(table)
     if reported is not None:
         keep("table.png", reported)
+    rungs = ladder(table, reference, unit(events))
+    if rungs is not None:
+        keep("ladder.png", rungs)
     keep("timeline.png", session_timeline(events))
     counts = last_counts(events)
     if counts:

@@ -1,0 +1,204 @@
+"""What error mitigation buys and costs: one circuit at given parameters, a rung for each way, in one session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from runner import engine
+from runner.declare.checks import require_choice
+from runner.errors import ConfigError
+from runner.run.experiment import Experiment
+from runner.run.mitigation import checked
+from runner.run.results import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
+    from runner.optimizer import OptimizerConfig
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
+    from runner.services.protocol import Backend
+
+RAW, READOUT, ZNE, BOTH, PEC = "raw", "readout", "zne", "both", "pec"
+RUNGS = (RAW, READOUT, ZNE, BOTH, PEC)
+PLACES = ("optimum", "initial")
+STARTS = 8
+"""Random points, beside the declared one, from which the noiseless optimum is looked for."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is measured, and what it should be."""
+
+    parameters: np.ndarray
+    """Shape (P,)."""
+    ideal: float
+    """Energy there without noise."""
+    rungs: Mapping[str, Values]
+    """Rung → options of the Estimator in the client's names."""
+
+
+@dataclass(kw_only=True)
+class MitigationLadder(Experiment):
+    """The same energy by several ways to deal with errors, each with its true error and its price."""
+
+    name: str = "mitigation_ladder"
+    """Name of the experiment."""
+    rungs: list[str] = field(default_factory=lambda: [RAW, READOUT, ZNE, BOTH])
+    """In this order: raw | readout (TREX) | zne (extrapolated to no noise, gates twirled) | both | pec."""
+    at: str = "optimum"
+    """Parameters: optimum (found here without noise, at no price) | initial (as `ansatz.initial` says, run:… too)."""
+
+    ignores: ClassVar[tuple[str, ...]] = ("optimizer", "gradient")
+
+    def __post_init__(self) -> None:
+        require_choice("experiment.at", self.at, PLACES)
+        for index, rung in enumerate(self.rungs):
+            require_choice(f"experiment.rungs[{index}]", rung, RUNGS)
+        if not self.rungs or len(set(self.rungs)) < len(self.rungs):
+            raise ConfigError(f"name each rung once, some of {', '.join(RUNGS)}", key="experiment.rungs")
+
+    def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:  # noqa: ARG002
+        """None: nothing is minimized by jobs."""
+        return []
+
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Prepared:
+        """Look for the parameters and the true energy, and check every rung.
+
+        Raises:
+            ConfigError: a rung cannot act, or the true energy cannot be computed.
+        """
+        assert problem is not None
+        options = self._options(config)
+        for place, rung in enumerate(self.rungs):
+            if rung != RAW:
+                try:
+                    checked(options[rung], backend, problem)
+                except ConfigError as error:
+                    # the reason is of an option that follows from the rung
+                    raise ConfigError(
+                        f"{rung} cannot act: {error}; leave it out", key=f"experiment.rungs[{place}]"
+                    ) from error
+        parameters = self._parameters(config, problem)
+        noiseless = engine.Engine().estimator_plan(problem.ansatz, problem.hamiltonian)
+        noiseless.require(exact=True)
+        return Prepared(parameters, float(noiseless.run(parameters, shots=None, seed=0).evs), options)
+
+    def _options(self, config: RunConfig) -> dict[str, Values]:
+        """What every rung asks of the Estimator: a part of what is declared."""
+        declared = config.estimator.mitigation
+        if declared.get("resilience_level") != 2:
+            raise ConfigError(
+                "the rungs are parts of resilience level 2; use estimator=level2", key="estimator"
+            )
+        resilience, twirling = declared.get("resilience", {}), declared.get("twirling", {})
+        others = {name: value for name, value in declared.items() if name not in ("resilience", "twirling")}
+        for rung, switch in ((READOUT, "measure_mitigation"), (ZNE, "zne_mitigation")):
+            if resilience.get(switch) is False and (wanted := {rung, BOTH} & set(self.rungs)):
+                raise ConfigError(
+                    f"is off, and experiment.rungs has {' and '.join(sorted(wanted))}; leave one of them out",
+                    key=f"estimator.{switch}",
+                )
+        readout = _only(resilience, "measure_noise_learning")
+        without_gates = {name: value for name, value in twirling.items() if name != "enable_gates"}
+        return {
+            RAW: {},
+            READOUT: {**others, "resilience_level": 1, "resilience": readout, "twirling": without_gates},
+            ZNE: {
+                **others,
+                "resilience": {**_only(resilience, "zne"), "measure_mitigation": False},
+                "twirling": twirling,
+            },
+            BOTH: {
+                **others,
+                "resilience": {**readout, **_only(resilience, "zne")},
+                "twirling": twirling,
+            },
+            PEC: {
+                **others,
+                "resilience_level": 1,
+                "resilience": {
+                    **readout,
+                    **_only(resilience, "pec", "layer_noise_learning"),
+                    "pec_mitigation": True,
+                },
+                "twirling": twirling,
+            },
+        }
+
+    def _parameters(self, config: RunConfig, problem: Problem) -> np.ndarray:
+        if self.at == "initial":
+            return problem.initial_point
+        initial = config.ansatz.initial
+        if initial == "values" or initial.startswith("run:"):
+            raise ConfigError(
+                f"{initial} gives parameters, and experiment.at=optimum looks for others; add experiment.at=initial",
+                key="ansatz.initial",
+            )
+        return optimum(problem, config.seed)
+
+    def run(self, lab: Lab) -> Outcome:
+        """One job a rung; one row each."""
+        prepared: Prepared = lab.prepared
+        problem = lab.problem
+        energy = stddev = 0.0
+        for rung in self.rungs:
+            stream = lab.stream(rung, mitigation=prepared.rungs[rung])
+            found = stream.estimate((problem.circuit, problem.observable, prepared.parameters))[0].data
+            energy, stddev = float(found.evs), float(found.stds)
+            spent = lab.spent(stream)
+            lab.row(
+                rung=rung,
+                energy=energy,
+                stddev=stddev,
+                error=energy - prepared.ideal,
+                shots=spent.shots,
+                qpu_seconds=spent.qpu_seconds,
+                cost=spent.cost,
+            )
+        return Outcome(
+            energy=energy,
+            stddev=stddev,
+            parameters=prepared.parameters.tolist(),
+            reference_energy=prepared.ideal,
+            reference_note="at these parameters, without noise",
+            evaluations=len(self.rungs),
+            stop_reason="optimum found without noise, at no price"
+            if self.at == "optimum"
+            else "parameters as declared",
+            table=lab.table,
+        )
+
+
+def optimum(problem: Problem, seed: int) -> np.ndarray:
+    """Parameters (P,) of the lowest energy without noise that L-BFGS-B finds from the start and some random points.
+
+    Raises:
+        ConfigError: there are no exact gradients of this circuit.
+    """
+    import numpy as np
+    from scipy.optimize import minimize
+
+    plan = engine.Engine().estimator_plan(problem.ansatz, problem.hamiltonian)
+    if not plan.exact_gradient:
+        raise ConfigError("no exact gradients of this circuit; use initial", key="experiment.at")
+
+    def slope(values: np.ndarray) -> tuple[float, np.ndarray]:
+        energy, gradient = plan.gradient(values)
+        return float(energy), np.asarray(gradient).reshape(-1)
+
+    rng = np.random.default_rng([seed, 0x1ADD])
+    starts = [problem.initial_point, *rng.uniform(-np.pi, np.pi, (STARTS, len(problem.initial_point)))]
+    found = [minimize(slope, start, jac=True, method="L-BFGS-B") for start in starts]
+    lowest = min(found, key=lambda one: round(float(one.fun), 9))  # of equal ones the first
+    return np.asarray(lowest.x)
+
+
+def _only(values: Values, *names: str) -> Values:
+    return {name: values[name] for name in names if name in values}
