@@ -162,6 +162,21 @@ def test_a_first_job_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert said.getvalue().startswith("the first job takes ")
 
 
+def test_the_first_evaluation_tells_nothing_of_the_others() -> None:
+    """By hand: 21 s, of which most was compiling, say nothing; another 15 s tell of 58 that take 14 min 30 s."""
+    said = io.StringIO()
+    line = Progress(60, console=Console(file=said))
+    line(evaluation(0, -1.0, -1.0))
+    line._longest = 21.0
+    line._warn(line._first + 21.0)
+    unheard = said.getvalue()
+    line(evaluation(1, -1.0, -1.0))
+    line._warn(line._first + 36.0)
+
+    assert "takes up to" not in unheard
+    assert "this takes up to 14 min 30 s here: 15.0 s an evaluation" in " ".join(said.getvalue().split())
+
+
 @pytest.mark.parametrize(("limit", "warned"), [(1000, True), (30, False), (None, False)])
 def test_a_run_of_more_than_a_minute_says_so_at_its_start(limit: int | None, warned: bool) -> None:
     """By hand: five in 9 s, one of which took 5 s, are one a second; 995 more are 16 min 35 s, 25 are 25 s."""

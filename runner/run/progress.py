@@ -150,12 +150,13 @@ class Progress(LiveLine):
         """Say once, as soon as that can be known, that the run takes longer than a minute."""
         count, limit = self._evaluations, self._limit
         passed = now - self._first
-        # the longest compiled something, and is no measure of the others; where there are none yet it has to do
-        usual = count > FEW and passed >= SILENT
-        if self._warned or limit is None or not (usual or passed >= PATIENT):
+        # the longest compiled something, and is no measure of the others; where these are few, they have to take long
+        others = passed - self._longest
+        tells = passed >= SILENT if count > FEW else count > 1 and others >= PATIENT
+        if self._warned or limit is None or not tells:
             return
         self._warned = True
-        seconds = (passed - self._longest) / (count - 1) if usual else passed / count
+        seconds = others / (count - 1)
         left = seconds * (limit - count)
         if left > LONG:
             each = clock(seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import sys
 import traceback
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ class Row:
     """What each said that went well."""
     lost: list[str] = field(default_factory=list)
     """What went wrong, each with what is needed to see it again."""
+    seconds: float = 0.0
+    """Processor time of its trials and of all processes that they waited for."""
 
     def select(self, name: str | None, number: int | None) -> None:
         """Want only trials of rows whose names contain `name`, and only the one of this number."""
@@ -51,7 +54,8 @@ def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int) -> None:
             for number in row.numbers
         ]
         for done, (row, number, future) in enumerate(futures, 1):
-            note, error = future.result()
+            note, error, seconds = future.result()
+            row.seconds += seconds
             if error is None:
                 row.notes.append(note)
             else:
@@ -59,15 +63,23 @@ def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int) -> None:
                 row.lost.append(f"python -m tests.faults --nightly {again}\n{error}")
                 print(row.lost[-1], file=sys.stderr, flush=True)
             if number == row.numbers[-1]:
-                print(f"{done}/{len(futures)} {line(row)}", file=sys.stderr, flush=True)
+                said = f"{done}/{len(futures)} {line(row)} {row.seconds:.0f} s of a processor"
+                print(said, file=sys.stderr, flush=True)
 
 
-def _attempt(campaign: Campaign, method: str, arguments: tuple[Any, ...]) -> tuple[str, str | None]:
-    """What one trial says, or its traceback; in one of the pool's processes."""
+def _attempt(campaign: Campaign, method: str, arguments: tuple[Any, ...]) -> tuple[str, str | None, float]:
+    """What one trial says, or its traceback, and what it took; in one of the pool's processes."""
+    began = _spent()
     try:
-        return getattr(campaign, method)(*arguments), None
+        return getattr(campaign, method)(*arguments), None, _spent() - began
     except Exception:
-        return "", traceback.format_exc()
+        return "", traceback.format_exc(), _spent() - began
+
+
+def _spent() -> float:
+    """Processor time of this process and of all that it waited for."""
+    every = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in every)
 
 
 def summary(notes: Sequence[str]) -> str:
