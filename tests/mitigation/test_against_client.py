@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -144,7 +145,7 @@ def compared(number: int) -> tuple[list[float], bool]:
     return ((np.asarray(ours.data.evs) - np.asarray(expected.data.evs)) / spread).reshape(-1).tolist(), zne
 
 
-def told_apart(numbers: range) -> tuple[list[float], list[float], int]:
+def told_apart(numbers: Iterable[int]) -> tuple[list[float], list[float], int]:
     """All differences: of measured values, of extrapolated ones, and how many cases both refuse."""
     measured: list[float] = []
     extrapolated: list[float] = []
@@ -160,8 +161,8 @@ def told_apart(numbers: range) -> tuple[list[float], list[float], int]:
 
 
 def test_fields_shapes_and_values_are_the_clients() -> None:
-    """Within four standard errors in a few cases."""
-    measured, extrapolated, _ = told_apart(range(8))
+    """Within four standard errors in one case of each level, arrays of both kinds among them."""
+    measured, extrapolated, _ = told_apart((1, 3, 5))
 
     assert measured
     assert extrapolated
