@@ -15,7 +15,7 @@ from runner.run.experiment import Experiment
 from runner.run.objective import Objective, Term
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
-from runner.run.suitability import check_optimizer
+from runner.run.suitability import check_optimizer, most_evaluations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -87,6 +87,10 @@ class AdaptVqe(Experiment):
             )
         check_optimizer(config.optimizer, config, evolved(hamiltonian, list(generators.values())))
         return OperatorPool(hamiltonian, generators, Reference.of(config.hamiltonian, hamiltonian))
+
+    def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
+        """Those after every operator."""
+        return most_evaluations(config, times=self.max_operators)
 
     def usual(self, prepared: OperatorPool) -> AdaptVqe:
         """Grown by a third of the pool at a threshold of 0.01, by more where it is lower; then no gradient is left."""

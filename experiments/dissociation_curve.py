@@ -11,7 +11,7 @@ from runner.run.experiment import Experiment
 from runner.run.objective import Term
 from runner.run.problem import Problem, chosen_gradient
 from runner.run.results import Outcome
-from runner.run.suitability import check_optimizer
+from runner.run.suitability import check_optimizer, most_evaluations
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
@@ -69,6 +69,10 @@ class DissociationCurve(Experiment):
             for problem in problems:
                 chosen_gradient(config.gradient, config, backend, (problem.circuit, problem.observable))
         return problems
+
+    def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
+        """Those at every point of the curve."""
+        return most_evaluations(config, times=len(self.values))
 
     def run(self, lab: Lab) -> Outcome:
         """One VQE after the other; the result is the lowest point of the curve."""

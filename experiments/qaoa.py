@@ -14,7 +14,7 @@ from runner.run.answer import MEASURED
 from runner.run.experiment import Experiment
 from runner.run.problem import fit
 from runner.run.results import Outcome
-from runner.run.suitability import check_circuits, common_frequencies
+from runner.run.suitability import check_circuits, common_frequencies, most_evaluations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,6 +147,10 @@ class Qaoa(Experiment):
             )
         check_circuits(config.optimizer, circuit)
         return SampledCost(circuit, cost)
+
+    def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:
+        """Those of the one minimization."""
+        return most_evaluations(config, problem.circuit if problem else None)
 
     def run(self, lab: Lab) -> Outcome:
         """Minimize the cost, then sample once more at the best angles and report what was measured there."""

@@ -16,7 +16,7 @@ from runner.run.experiment import Experiment
 from runner.run.objective import Term
 from runner.run.overlap import MAX_PROJECTED_QUBITS, all_zeros, undone
 from runner.run.results import Outcome
-from runner.run.suitability import check_optimizer
+from runner.run.suitability import check_optimizer, most_evaluations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,6 +97,10 @@ class Vqd(Experiment):
         terms = zip(problem.hamiltonian.paulis, problem.hamiltonian.coeffs, strict=True)
         above = 2 * float(sum(abs(value) for pauli, value in terms if pauli.x.any() or pauli.z.any()))
         return Deflation(self.penalty or above, self.minimized(problem, above))
+
+    def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
+        """Those from every start, at every level; overlaps have frequencies of their own."""
+        return most_evaluations(config, times=self.levels * self.starts)
 
     def minimized(self, problem: Problem, above: float) -> SparsePauliOp:
         """The problem's observable, plus the sector's penalty unless the ansatz stays there by itself."""

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from runner.run.experiment import Experiment
 from runner.run.results import Outcome
+from runner.run.suitability import most_evaluations
 
 if TYPE_CHECKING:
+    from runner.declare.config import RunConfig
     from runner.run.context import Lab
+    from runner.run.problem import Problem
 
 
 @dataclass(kw_only=True)
@@ -18,6 +21,10 @@ class Vqe(Experiment):
 
     name: str = "vqe"
     """Name of the experiment."""
+
+    def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:
+        """Those of the one minimization."""
+        return most_evaluations(config, problem.circuit if problem else None)
 
     def run(self, lab: Lab) -> Outcome:
         """Minimize the energy; report it, measured afresh, at the best of the optimizer's candidates."""

@@ -11,7 +11,7 @@ from runner.errors import ConfigError
 from runner.optimizer import OptimizerConfig
 from runner.run.experiment import Experiment
 from runner.run.results import Outcome
-from runner.run.suitability import check_optimizer
+from runner.run.suitability import check_optimizer, most_evaluations
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
@@ -69,6 +69,13 @@ class VqeRace(Experiment):
     def optimizers_of(self, config: RunConfig) -> list[OptimizerConfig]:
         """Those of the race."""
         return self.racers(config)
+
+    def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:
+        """Those of all racers."""
+        circuit = None if problem is None else problem.circuit
+        found = [most_evaluations(replace(config, optimizer=racer), circuit) for racer in self.racers(config)]
+        counts = [count for count in found if count is not None]
+        return sum(counts) if len(counts) == len(found) else None
 
     def prepare(
         self,

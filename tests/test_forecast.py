@@ -302,6 +302,20 @@ def test_long_budgets_are_reckoned_from_a_part(optimizer: str, monkeypatch: pyte
     assert part.wall_seconds == pytest.approx(whole.wall_seconds, rel=0.02)
 
 
+@pytest.mark.parametrize(("sweeps", "most", "evaluations"), [(4, 2000, 101), (4, 60, 60), (1, 2000, 26)])
+def test_sweeps_are_forecast_as_declared(sweeps: int, most: int, evaluations: int) -> None:
+    """By hand: a sweep over twelve rotations is 1 + 12 × 2 energies, and there is one before the first.
+
+    The last two of a budget that ends within a pair are not evaluated.
+    """
+    found = forecast(
+        compose("optimizer=nft", f"optimizer.sweeps={sweeps}", f"optimizer.max_evaluations={most}")
+    )
+
+    assert found.bounded
+    assert evaluations - UNUSED <= found.evaluations <= evaluations
+
+
 def test_costs_are_told_for_every_plan() -> None:
     """The same usage at each plan's price; the open plan has no sessions."""
     found = forecast(compose(*SMALL))

@@ -162,35 +162,39 @@ def test_a_first_job_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) ->
     assert said.getvalue().startswith("the first job takes ")
 
 
-def test_the_first_evaluation_tells_nothing_of_the_others() -> None:
-    """By hand: 21 s, of which most was compiling, say nothing; another 15 s tell of 58 that take 14 min 30 s."""
-    said = io.StringIO()
-    line = Progress(60, console=Console(file=said))
-    line(evaluation(0, -1.0, -1.0))
-    line._longest = 21.0
-    line._warn(line._first + 21.0)
-    unheard = said.getvalue()
-    line(evaluation(1, -1.0, -1.0))
-    line._warn(line._first + 36.0)
-
-    assert "takes up to" not in unheard
-    assert "this takes up to 14 min 30 s here: 15.0 s an evaluation" in " ".join(said.getvalue().split())
+PACES = {
+    "compiles twice": ([30.0, 16.0, 1.0, 1.0, 1.0], "1.0 s an evaluation"),
+    "compiles for ever": ([30.0, 16.0, 4.0, 1.0, 9.0], None),
+    "quick": ([30.0, 0.01, 0.01, 0.01, 0.01], None),
+}
 
 
-@pytest.mark.parametrize(("limit", "warned"), [(1000, True), (30, False), (None, False)])
-def test_a_run_of_more_than_a_minute_says_so_at_its_start(limit: int | None, warned: bool) -> None:
-    """By hand: five in 9 s, one of which took 5 s, are one a second; 995 more are 16 min 35 s, 25 are 25 s."""
-    said = io.StringIO()
-    line = Progress(limit, console=Console(file=said))
-    for index in range(5):
-        line(evaluation(index, -1.0, -1.0))
-    line._longest, line._warned = 5.0, False
-    line._warn(line._first + 9.0)
-    line._warn(line._first + 9.0)
+@pytest.mark.parametrize(("seconds", "each"), PACES.values(), ids=PACES)
+def test_what_an_evaluation_takes_is_told_by_jobs_that_agree(
+    monkeypatch: pytest.MonkeyPatch, seconds: list[float], each: str | None
+) -> None:
+    """By hand: jobs of two after one of one; what is compiled, and what other programs take, does not count.
 
-    told = "this takes up to 16 min 35 s here: 1.0 s an evaluation, at most 1000; Ctrl-C ends it with what it has"
-    assert (said.getvalue().count(told) == 1) is warned
-    assert bool(said.getvalue()) is warned
+    The wall's clock goes three times as fast as the processor's.
+    """
+    said, now = io.StringIO(), 0.0
+    line = Progress(1000, console=Console(file=said, width=300))
+    monkeypatch.setattr(progress.time, "process_time", lambda: now)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 3 * now)
+    for index, one in enumerate([*seconds, 0.0]):
+        now += one * (2 if index else 1)
+        line(job(index, 0.0, 0.0, 1.0)[1])
+        for _ in range(2 if index else 1):
+            line(evaluation(index, -1.0, -1.0))
+
+    told = [row for row in said.getvalue().splitlines() if "an evaluation" in row]
+    if each is None:
+        assert not told
+    else:  # the last of eleven evaluations is not there yet: 1000 − 10 are left
+        assert told == [
+            f"this takes up to 16 min 30 s here: {each}, at most 1000; Ctrl-C ends it with what it has, and it can be "
+            "resumed"
+        ]
 
 
 def wait_for(done: Callable[[], bool]) -> None:

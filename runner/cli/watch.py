@@ -39,7 +39,7 @@ def main(line: CommandLine) -> int:
     with Progress(None, own=False) as progress:
         for event in follow(files.journal):
             if isinstance(event, RunStarted):
-                progress.expect(event.config.get("optimizer", {}).get("max_evaluations"))
+                progress.expect(_most_evaluations(event))
             elif isinstance(event, SessionChanged):
                 progress.say(
                     f"session {event.session[:8]}: {event.state} at {event.time:.1f} s, {event.reason}"
@@ -55,6 +55,13 @@ def main(line: CommandLine) -> int:
         return exit_code
     _summary(files)
     return exit_code
+
+
+def _most_evaluations(started: RunStarted) -> int | None:
+    """Energies that are evaluated at most; None where more than one number decides."""
+    optimizer = started.config.get("optimizer", {})
+    alone = started.experiment == "vqe" and not any(optimizer.get(name) for name in ("sweeps", "iterations"))
+    return optimizer.get("max_evaluations") if alone else None
 
 
 def newest() -> Path:

@@ -166,6 +166,14 @@ class OptimizerConfig:
         low, high = np.broadcast_to(pairs, (parameters, 2)).T
         return low, high
 
+    def most_evaluations(self, frequencies: Frequencies | None) -> int | None:  # noqa: ARG002 - for NFT
+        """Energies that one minimization evaluates at most; None where nothing limits them.
+
+        Args:
+            frequencies: those of the energy in its parameters; None where they are not known beforehand.
+        """
+        return self.max_evaluations
+
     def build(self) -> Optimizer:
         """The minimizer."""
         return Method(self)

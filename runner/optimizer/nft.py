@@ -64,6 +64,13 @@ class NFT(OptimizerConfig):
         waves = [self._wave(own, f"parameter {index}") for index, own in enumerate(frequencies)]
         return 1 + sum(wave.points - 1 for wave in waves if wave is not None)
 
+    def most_evaluations(self, frequencies: Frequencies | None) -> int | None:
+        """What the declared sweeps take, and an energy before them."""
+        if self.sweeps is None or frequencies is None:
+            return self.max_evaluations
+        swept = 1 + self.sweeps * self.energies_per_sweep(frequencies)
+        return swept if self.max_evaluations is None else min(self.max_evaluations, swept)
+
     def _wave(self, frequencies: tuple[float, ...] | None, name: str) -> Wave | None:
         """What is fitted along one angle; None where the energy does not depend on it."""
         if frequencies is None:

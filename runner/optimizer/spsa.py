@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import require_range
-from runner.optimizer.method import Ending, OptimizerConfig, Trail, Watch, optional_count, optional_positive
+from runner.optimizer.method import (
+    Ending,
+    Frequencies,
+    OptimizerConfig,
+    Trail,
+    Watch,
+    optional_count,
+    optional_positive,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,6 +70,15 @@ class SPSA(OptimizerConfig):
     def energies_per_step(self) -> int:
         """Energies that one step takes."""
         return 2 * self.resamplings
+
+    def most_evaluations(self, frequencies: Frequencies | None) -> int | None:
+        """What the calibration, the declared steps and the energy at the end take."""
+        most = super().most_evaluations(frequencies)
+        if self.iterations is None:
+            return most
+        calibration = 2 * self.calibration if self.learning_rate is None else 0
+        taken = calibration + self.iterations * self.energies_per_step + 1
+        return taken if most is None else min(most, taken)
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:
         """Calibrate, then go down for the declared number of steps and average the last points."""

@@ -256,7 +256,9 @@ class _Execution:
             self.record.listen(allotted := AllottedShots())
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
-            ending = _placed(self._judged(self._experiment(lab), lab), preparation.problem)
+            ending = _placed(
+                self._judged(self._experiment(lab, preparation.problem), lab), preparation.problem
+            )
             sessions = lab.describe_sessions()
             self.files.write_long_json(self.files.session, sessions, "jobs", lab.ledger())
             result = self._result(ending, sessions, lab, self._added(preparation))
@@ -316,10 +318,10 @@ class _Execution:
         """Seconds since this process began to prepare the run."""
         return time.monotonic() - self._began
 
-    def _experiment(self, lab: Lab) -> _Ending:
+    def _experiment(self, lab: Lab, problem: Problem | None) -> _Ending:
         progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self.quiet is False or (self.quiet is None and notebook() is not None):
-            progress = line = Progress(self.config.optimizer.max_evaluations)
+            progress = line = Progress(self.config.experiment.most_evaluations(self.config, problem))
             self.record.listen(line)
         try:
             with _rare_collections(), progress, lab:

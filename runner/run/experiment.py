@@ -56,6 +56,10 @@ class Experiment:
         """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
         return [config.optimizer]
 
+    def most_evaluations(self, config: RunConfig, problem: Problem | None) -> int | None:  # noqa: ARG002
+        """Energies that a run evaluates at most; None where that is not known, and nothing is told of it."""
+        return None
+
     def usual(self, prepared: Any) -> Experiment:  # noqa: ARG002
         """The same with its limits put to where its own criterion usually ends it; for forecasts.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,8 +28,14 @@ SILENT = 1.0
 PATIENT = 10.0
 """Seconds without a word after which it is said that something goes on still."""
 
-FEW = 3
-"""Evaluations that tell nothing yet of how long the others take."""
+AGREEING = 3
+"""Jobs in a row that have to take alike, before it is said how long all will take."""
+
+LITTLE = 0.2
+"""Share of the time that passed below which the processor was not here, but in another process of the run's."""
+
+ALIKE = 2.0
+"""Most by which the slowest of them may exceed the quickest, as a factor."""
 
 LONG = 60.0
 """Seconds that a run may take without that being said at its start."""
@@ -82,13 +88,57 @@ class Preparing:
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def counting(passed: float, processor: float) -> float:
+    """Seconds that count: the processor's, or those that passed where it waited or worked in several places.
+
+    Other programs that run at the same time make the first fewer than the second.
+    """
+    return passed if processor < LITTLE * passed else min(passed, processor)
+
+
+class EvaluationPace:
+    """What an evaluation takes, by the jobs after the first, with which circuits are compiled."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        """Of all jobs after the first."""
+        self._latest: deque[float] = deque(maxlen=AGREEING)
+        self._began: tuple[float, float] | None = None
+        self._taken = 0.0
+        self._count = 0
+        self._job = False
+
+    def job(self) -> None:
+        """Take note that a job is over: the next evaluations are its."""
+        self._job = True
+
+    def evaluation(self, now: float, processor: float) -> None:
+        """Take note of an evaluation at `now`, when the processor has been here for `processor`, in seconds."""
+        if self._job or self._began is None:
+            if self._count and self._taken:
+                self._latest.append(self._taken / self._count)
+                self.seconds += self._taken
+            before = self._began
+            self._taken = 0.0 if before is None else counting(now - before[0], processor - before[1])
+            self._began, self._count, self._job = (now, processor), 0, False
+        self._count += 1
+
+    @property
+    def usual(self) -> float | None:
+        """Seconds of an evaluation; None as long as the latest jobs do not agree."""
+        latest = self._latest
+        if len(latest) < AGREEING or max(latest) > ALIKE * min(latest):
+            return None
+        return sum(latest) / len(latest)
+
+
 class Progress(LiveLine):
     """A line that follows the events: evaluation, best energy, session clock, time left where it can be known.
 
     Args:
         max_evaluations: how many there will be at most.
         console: where to, in place of standard error.
-        own: the run is this process's, which Ctrl-C ends.
+        own: the run is this process's, so that it can be known what an evaluation takes.
     """
 
     def __init__(
@@ -97,11 +147,11 @@ class Progress(LiveLine):
         super().__init__(console)
         self._limit = max_evaluations
         self._own = own
+        self._pace = EvaluationPace()
         self._evaluations = 0
         self._best: dict[str, float] = {}
         self._clock = 0.0
         self._first = self._told = self._started
-        self._longest = 0.0
         self._warned = False
         self._ended = threading.Event()
         self._heart: threading.Thread | None = None
@@ -134,6 +184,7 @@ class Progress(LiveLine):
         """Take note of one event."""
         if isinstance(event, JobCompleted):
             self._clock = max(self._clock, event.finished)
+            self._pace.job()
         if not isinstance(event, Evaluation):
             return
         if not self._evaluations:
@@ -141,27 +192,24 @@ class Progress(LiveLine):
             self._started = time.monotonic() - (max(time.time() - event.t, 0.0) if event.t else 0.0)
         self._evaluations += 1
         self._best[event.workload] = event.best
-        now = time.monotonic()
-        self._longest, self._told = max(self._longest, now - max(self._told, self._first)), now
-        self._warn(now)
+        self._told = time.monotonic()
+        if self._own and not self._warned:
+            self._pace.evaluation(self._told, time.process_time())
+            self._warn()
         self.draw()
 
-    def _warn(self, now: float) -> None:
-        """Say once, as soon as that can be known, that the run takes longer than a minute."""
-        count, limit = self._evaluations, self._limit
-        passed = now - self._first
-        # the longest compiled something, and is no measure of the others; where these are few, they have to take long
-        others = passed - self._longest
-        tells = passed >= SILENT if count > FEW else count > 1 and others >= PATIENT
-        if self._warned or limit is None or not tells:
+    def _warn(self) -> None:
+        """Say once, as soon as that is known, that the run takes longer than a minute."""
+        limit, seconds = self._limit, self._pace.usual
+        if limit is None or seconds is None or self._pace.seconds < SILENT:
             return
         self._warned = True
-        seconds = others / (count - 1)
-        left = seconds * (limit - count)
+        left = seconds * (limit - self._evaluations)
         if left > LONG:
-            each = clock(seconds)
-            advice = "; Ctrl-C ends it with what it has, and it can be resumed" if self._own else ""
-            self.say(f"this takes up to {clock(left)} here: {each} an evaluation, at most {limit}{advice}")
+            self.say(
+                f"this takes up to {clock(left)} here: {clock(seconds)} an evaluation, at most {limit}; "
+                "Ctrl-C ends it with what it has, and it can be resumed"
+            )
 
     def expect(self, max_evaluations: int | None) -> None:
         """Say how many evaluations there will be at most."""

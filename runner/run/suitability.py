@@ -65,6 +65,20 @@ def check_circuits(optimizer: OptimizerConfig, *circuits: QuantumCircuit) -> Non
             optimizer.check_frequencies(common_frequencies(circuit), list(engine.names_of(circuit)))
 
 
+def most_evaluations(config: RunConfig, circuit: QuantumCircuit | None = None, times: int = 1) -> int | None:
+    """Energies that so many minimizations by the declared optimizer evaluate at most; None where nothing limits them.
+
+    Args:
+        config: the declaration.
+        circuit: of the energy; None: it changes.
+        times: how many there are.
+    """
+    optimizer = config.optimizer
+    waves = common_frequencies(circuit) if optimizer.uses_frequencies and circuit is not None else None
+    most = optimizer.most_evaluations(waves)
+    return None if most is None else times * most
+
+
 def common_frequencies(*circuits: QuantumCircuit) -> list[tuple[float, ...] | None]:
     """For each parameter, in order, the positive frequencies [1/rad] of expectation values in any of the circuits.
 

@@ -20,6 +20,7 @@ from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
 from runner.record.interruption import unwatch, watch
 from runner.run.preflight import Preparation
+from runner.run.progress import counting
 from runner.run.signals import StopFlag
 from runner.whatif.rehearsal import ForecastLab, Notes
 
@@ -41,9 +42,6 @@ JOURNAL = 4e-4
 
 CLOSING = 0.8
 """Seconds for figures, report and files at the end."""
-
-LITTLE = 0.2
-"""Share of the time that passed below which the processor was not here, but in another process of the run's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +76,7 @@ class _Watch:
     @property
     def seconds(self) -> float:
         """Seconds that count."""
-        passed, processor = self.passed, time.process_time() - self._processor
-        return passed if processor < LITTLE * passed else min(passed, processor)
+        return counting(self.passed, time.process_time() - self._processor)
 
 
 @dataclass

@@ -393,16 +393,20 @@ class RehearsalLab(ForecastLab):
 
     def _budget(self, optimizer: OptimizerConfig, energy: Any, start: Any) -> int | None:
         """Evaluations that the optimizer may make, or usually makes; None where nobody knows."""
-        budget: int | None = optimizer.max_evaluations
+        budget, per_sweep = optimizer.max_evaluations, None
+        if isinstance(optimizer, NFT):
+            frequencies = energy.frequencies()
+            budget, per_sweep = (
+                optimizer.most_evaluations(frequencies),
+                optimizer.energies_per_sweep(frequencies),
+            )
         self.early = self.early or optimizer.ends_early
         usual = usual_evaluations(
             optimizer,
             len(self.problem.initial_point if start is None else start),
             differences=self.config.gradient == "none",
             sampled=self.config.estimator.precision != 0,
-            per_sweep=optimizer.energies_per_sweep(energy.frequencies())
-            if isinstance(optimizer, NFT)
-            else None,
+            per_sweep=per_sweep,
         )
         if usual is None or (budget is not None and usual >= budget):
             return budget
@@ -413,6 +417,8 @@ class RehearsalLab(ForecastLab):
         self, stream: JobStream, optimizer: OptimizerConfig, budget: int, **more: Any
     ) -> tuple[OptimizerResult, int]:
         declared = replace(optimizer, target_energy=None, max_evaluations=budget)
+        if isinstance(declared, NFT):
+            declared = replace(declared, sweeps=None)  # they bound the budget
         stream.pursue(more["energy"])
         known, proposed = stream.candidates, stream.candidates
         evaluations = steps = 0
@@ -426,8 +432,7 @@ class RehearsalLab(ForecastLab):
             for name in STEP_LIMITS:
                 if getattr(optimizer, name, None) is not None:
                     left[name] = getattr(optimizer, name) - steps
-            whole = budget is None or (isinstance(optimizer, NFT) and optimizer.sweeps is not None)
-            done = whole or found.resumable or not found.evaluations
+            done = budget is None or found.resumable or not found.evaluations
             if done or min(left.values()) < 1 or left["max_evaluations"] < TOO_FEW:
                 return found, evaluations
             declared = replace(declared, **left)
