@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import math
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runner import compose, run
+from runner.declare.mitigation import ZneConfig
 from runner.errors import ConfigError
 from runner.record.events import JobCompleted, JobSubmitted
 from runner.record.journal import read_journal
 from runner.record.log import of
+from runner.review.figures.mitigation import extrapolation
 from runner.run.execution import resume
-from runner.run.mitigation import Added, declared
+from runner.run.mitigation import Added
 from runner.run.preflight import Preparation
 from runner.runtime.cost import CostModel
+from runner.whatif.forecast import forecast
 from tests.choices import choice
 
 pytestmark = pytest.mark.skipif(
@@ -55,6 +60,15 @@ def test_what_is_declared_are_the_clients_options() -> None:
         (("estimator=level2", "estimator.twirling.strategy=some"), r"^estimator\.twirling\.strategy: "),
         (("estimator=level1", "backend=ideal"), r"^estimator\.resilience_level: .* has no noise"),
         (("estimator.resilience_level=3",), r"^estimator\.resilience_level: "),
+        (("estimator=level1", "estimator.final=level3"), r"^estimator\.final: "),
+        (
+            ("estimator=level0", "estimator.final=level1", "backend=ideal"),
+            r"^estimator\.resilience_level: .* no noise",
+        ),
+        (
+            ("estimator=level0", "estimator.final=level2", "estimator.grouping=sorted"),
+            r"^estimator\.grouping: ",
+        ),
     ],
 )
 def test_what_cannot_act_is_refused_before_anything_is_created(
@@ -89,7 +103,6 @@ def test_a_mitigated_run_goes_on_to_the_same_bits_and_tells_its_price(workdir: P
 
 def test_only_what_came_to_its_end_is_added_up() -> None:
     """2 s + 100 · 1 ms without, 3 s with; a job that failed adds nothing."""
-    setting = declared(choice("estimator", "level1"))
     common = {"workload": "a", "index": 0, "digest": "", "session": None, "time": 0.0}
     asked = {
         "backend": "", "tags": [], "program": "estimator", "seed": 1, "qpu_estimate": 3.0, "preparation": 0.0,
@@ -111,9 +124,65 @@ def test_only_what_came_to_its_end_is_added_up() -> None:
             ),
         )
     ]
-    added = Added.of(setting, events, CostModel(rep_delay=250e-6), price=2.0)
+    added = Added.of("level 1", events, CostModel(rep_delay=250e-6), price=2.0)
 
-    assert added is not None
     assert added.qpu_seconds == pytest.approx(0.9)
     assert added.cost == pytest.approx(1.8)
-    assert Added.of(None, events, CostModel(), 2.0) is None
+
+
+def test_the_result_is_measured_at_a_level_of_its_own(workdir: Path) -> None:
+    """3 bases and a calibration of 256 shots in the loop; of the result's 3 noise factors as well; and it goes on."""
+    typed = (*QUICK, "estimator=level1", "estimator.default_shots=256", "estimator.final=level2")
+    whole = run(compose(*typed), directory="whole")
+    lines = (workdir / "whole/journal.jsonl").read_text().splitlines(keepends=True)
+    ends = [place for place, line in enumerate(lines) if json.loads(line)["kind"] == "job.completed"]
+    (workdir / "cut").mkdir()
+    (workdir / "cut/journal.jsonl").write_text("".join(lines[: ends[-2] + 1]))
+    (workdir / "cut/config.yaml").write_text((workdir / "whole/config.yaml").read_text())
+    again = resume("cut")
+    jobs = list(of(read_journal("whole/journal.jsonl").events, JobSubmitted))
+
+    assert (again.energy, again.stddev, again.mitigation) == (whole.energy, whole.stddev, whole.mitigation)
+    for job in jobs:
+        circuits = 3 * math.prod(job.pubs[0]["shape"]) * (3 if job.workload == "result" else 1)
+        assert sum(part[0] for part in job.work or []) == 256 * (circuits + 1)
+    assert {job.workload for job in jobs} == {"vqe", "result"}
+    assert whole.mitigation is not None
+    told, found = whole.mitigation["setting"], whole.mitigation["extrapolation"]
+    assert told.startswith("resilience level 1: readout (TREX); of the result resilience level 2: ")
+    assert whole.mitigation["mitigated"] == whole.energy
+    assert found["noise_factors"] == [1, 3, 5]
+    linear = np.polyfit([1, 3, 5], found["energies"], 1)
+    assert len(found["energies"]) == len(found["stddevs"]) == 3
+    assert found["fits"]["linear"][0] == pytest.approx(linear[1], abs=0.1)
+    assert forecast(compose(*typed)).shots == whole.shots
+
+
+def test_how_something_is_done_belongs_to_the_jobs_that_do_it() -> None:
+    """By hand: noise factors are the result's where only it extrapolates, the loop's as well where both do."""
+    zne = {"noise_factors": [1.0, 2.0, 3.0]}
+    apart = choice("estimator", "level1", zne=ZneConfig(**zne), final="level2")
+    both = choice("estimator", "level2", zne=ZneConfig(**zne), final="level2")
+
+    assert apart.mitigation == {"resilience_level": 1}
+    assert apart.final_mitigation == {"resilience_level": 2, "resilience": {"zne": zne}}
+    assert both.mitigation == both.final_mitigation == apart.final_mitigation
+    assert choice("estimator", "level2", final="level0").final_mitigation == {}
+    assert choice("estimator", "level2").final_mitigation == {"resilience_level": 2}
+
+
+def test_an_extrapolation_is_drawn_with_its_points_and_fits() -> None:
+    """A line through (1, −0.9), (3, −0.7), (5, −0.5) meets no noise at −1."""
+    extrapolated = {
+        "noise_factors": [1, 3, 5], "energies": [-0.9, -0.7, -0.5], "stddevs": [0.01] * 3, "extrapolator": "linear",
+        "extrapolated_noise_factors": [0, 1, 3, 5],
+        "fits": {"exponential": [None, -0.9, -0.7, -0.5], "linear": [-1.0, -0.9, -0.7, -0.5]},
+    }  # fmt: skip
+    (axes,) = extrapolation(
+        {"mitigated": -1.0, "stddev": 0.02, "extrapolation": extrapolated}, "Hartree"
+    ).axes
+    dashed = {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+
+    assert dashed["linear fit"] == [[0, -1.0], [1, -0.9], [3, -0.7], [5, -0.5]]
+    assert dashed["exponential fit"] == [[1, -0.9], [3, -0.7], [5, -0.5]]
+    assert "without noise: −1.0000 ± 0.0200" in [text.get_text() for text in axes.get_legend().get_texts()]

@@ -99,6 +99,7 @@ class RunConfig:
         require_choice("gradient", self.gradient, GRADIENTS)
         self._check_gradient()
         self._check_target()
+        self._check_final()
         if self.name is not None and not re.fullmatch(r"[\w.,=+\- ]{1,120}", self.name):
             raise ConfigError(
                 f"{self.name!r} is not usable as a name; use 1 to 120 letters, digits or any of . , = + - _",
@@ -133,6 +134,15 @@ class RunConfig:
             raise ConfigError(
                 f"{self.experiment.name} draws bitstrings and estimates no energy; use estimator.default_shots",
                 key="estimator.target_stddev",
+            )
+
+    def _check_final(self) -> None:
+        if self.estimator.final_mitigation != self.estimator.mitigation and (
+            self.experiment.only_samples or "optimizer" in self.experiment.ignores
+        ):
+            raise ConfigError(
+                f"{self.experiment.name} measures no result of an optimization; leave it out, or take experiment=vqe",
+                key="estimator.final",
             )
 
     def check_typed(self, typed: Overrides) -> None:

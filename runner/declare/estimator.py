@@ -58,6 +58,11 @@ class EstimatorConfig:
         return {}
 
     @property
+    def final_mitigation(self) -> Values:
+        """The same in the jobs that measure the result of an optimization."""
+        return self.mitigation
+
+    @property
     def target(self) -> float | None:
         """Standard error of the energy that is aimed at; None where shots or precision are declared."""
         return None
@@ -131,7 +136,7 @@ class ShotsEstimator(MitigationConfig, EstimatorConfig):
     def _check_measured(self) -> None:
         """Refuse other ways to measure beside mitigation, which measures as the client does."""
         for name, usual in (("grouping", "qubit_wise"), ("shot_allocation", "uniform")):
-            if self.mitigation and getattr(self, name) != usual:
+            if (self.mitigation or self.final_mitigation) and getattr(self, name) != usual:
                 raise ConfigError(
                     f"{getattr(self, name)} does not go with mitigation; use {usual}, as estimator=level1 does",
                     key=f"estimator.{name}",

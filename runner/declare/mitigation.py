@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
 
-from runner.declare.checks import require_range
+from runner.declare.checks import require_choice, require_range
 from runner.declare.plain import Values
 from runner.runtime.capabilities import LOCAL
+
+LEVELS = tuple(f"level{number}" for number in LOCAL.mitigation)
 
 
 @dataclass(kw_only=True)
@@ -64,8 +66,12 @@ class MitigationConfig:
     """How."""
     twirling: TwirlingConfig = field(default_factory=TwirlingConfig)
     """Twirling of gates and measurements."""
+    final: str | None = None
+    """level0 | level1 | level2: of the jobs that measure an optimization's result; null: as in its loop."""
 
     def __post_init__(self) -> None:
+        if self.final is not None:
+            require_choice("estimator.final", self.final, LEVELS)
         require_range(
             "estimator.resilience_level", self.resilience_level, min(LOCAL.mitigation), max(LOCAL.mitigation)
         )
@@ -77,17 +83,42 @@ class MitigationConfig:
     @property
     def mitigation(self) -> Values:
         """Estimator options in the client's names; empty where nothing is declared."""
-        resilience = {
-            name: _declared(getattr(self, name))
-            for name in ("measure_mitigation", "measure_noise_learning", "zne_mitigation", "zne")
-        }
-        found = {"resilience": _some(resilience), "twirling": _declared(self.twirling)}
-        declared: Values = _some(found)
-        return (
-            {"resilience_level": self.resilience_level, **declared}
-            if declared or self.resilience_level
-            else {}
-        )
+        if self.final is None:
+            return self._options(self.resilience_level, self._resilience, self._twirling)
+        # how something is done that is off here is meant for the result
+        level, final = self.resilience_level, self.final_mitigation
+        measures = level if self.measure_mitigation is None else self.measure_mitigation
+        extrapolates = level == 2 if self.zne_mitigation is None else self.zne_mitigation
+        twirls = level or self.twirling.enable_gates or self.twirling.enable_measure
+        off = {"measure_noise_learning": not measures, "zne": not extrapolates}
+        elsewhere = [name for name in final.get("resilience", {}) if off.get(name)]
+        resilience = {name: value for name, value in self._resilience.items() if name not in elsewhere}
+        return self._options(level, resilience, self._twirling if twirls or not final else {})
+
+    @property
+    def final_mitigation(self) -> Values:
+        """The same for the jobs that measure an optimization's result: as declared, but at the level of `final`."""
+        if self.final is None:
+            return self.mitigation
+        level = LEVELS.index(self.final)
+        acting = ("measure_noise_learning", "zne")[:level]
+        resilience = {name: value for name, value in self._resilience.items() if name in acting}
+        twirling = {name: value for name, value in self._twirling.items() if not name.startswith("enable")}
+        return self._options(level, resilience, twirling) if level else {}
+
+    @property
+    def _resilience(self) -> Values:
+        names = ("measure_mitigation", "measure_noise_learning", "zne_mitigation", "zne")
+        return _some({name: _declared(getattr(self, name)) for name in names})
+
+    @property
+    def _twirling(self) -> Values:
+        return _some({item.name: getattr(self.twirling, item.name) for item in fields(self.twirling)})
+
+    @staticmethod
+    def _options(level: int, resilience: Values, twirling: Values) -> Values:
+        declared = _some({"resilience": resilience, "twirling": twirling})
+        return {"resilience_level": level, **declared} if declared or level else {}
 
 
 def _declared(value: object) -> object:

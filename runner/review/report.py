@@ -45,6 +45,7 @@ CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
     "table.png": "What the experiment reports.",
     "ladder.png": "What every way to deal with errors gives, how far that is from the ideal energy, and what it costs.",
+    "extrapolation.png": "The last energy with noise amplified, and what it is extrapolated to without.",
     "convergence.png": "Energy of every evaluation ± σ, the answer measured afresh, and how far from the exact energy.",
     "timeline.png": "Where the time of the session went.",
     "energy_against_usage.png": "What the QPU time bought.",
@@ -326,6 +327,9 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     ]
     if outside := number(result.get("outside_sector")):
         tiles.append(("outside the sector", percent(outside, 3), "of the state, without noise"))
+    mitigated = result.get("mitigation") or {}
+    if (raw := number(mitigated.get("raw"))) is not None:
+        tiles.append(("without mitigation", f"{raw:.6f}", unit(events)))
     if result:
         tiles.append(
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")

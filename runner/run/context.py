@@ -247,6 +247,12 @@ class Lab:
         """Seconds of all jobs on the QPU."""
         return sum(job.usage() for job in self._service.jobs(limit=None, descending=False))
 
+    def mitigation_of(self, workload: str) -> Values:
+        """What is done against errors in the jobs of a workload, as options of the Estimator in the client's names."""
+        estimator = self.config.estimator
+        usual = estimator.final_mitigation if workload == RESULTS else estimator.mitigation
+        return self._mitigations.get(workload, usual)
+
     def spent(self, stream: JobStream) -> Spent:
         """What the jobs of a stream have taken so far."""
         jobs = self._service.jobs(limit=None, descending=False)
@@ -661,7 +667,7 @@ class Lab:
         if key not in self._primitives:
             options = dict(self.config.estimator.options)
             if kind == "estimator":
-                options |= self._mitigations.get(workload, self.config.estimator.mitigation)
+                options |= self.mitigation_of(workload)
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
             asks = self._service.capabilities.knows_its_queue

@@ -45,7 +45,8 @@ from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
 from runner.run.budget import BUDGETS
-from runner.run.mitigation import Added
+from runner.run.mitigation import Added, measured
+from runner.run.mitigation import in_words as mitigation_in_words
 from runner.run.preflight import Preparation
 from runner.run.progress import AllottedShots, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
@@ -110,8 +111,10 @@ def run(
                 where["idle_qubits"] = idle
             if preparation.simulation is not None:
                 where["simulation"] = preparation.simulation
-            if preparation.mitigation is not None:
-                where["mitigation"] = preparation.mitigation.words()
+            if (
+                words := mitigation_in_words(preparation.mitigation, preparation.final_mitigation)
+            ) is not None:
+                where["mitigation"] = words
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
                 where["energy_unit"] = unit
             if declaration.config_dirs:
@@ -261,7 +264,7 @@ class _Execution:
             )
             sessions = lab.describe_sessions()
             self.files.write_long_json(self.files.session, sessions, "jobs", lab.ledger())
-            result = self._result(ending, sessions, lab, self._added(preparation))
+            result = self._result(ending, sessions, lab, self._added(preparation, lab))
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
             self.journal.write(
@@ -382,18 +385,20 @@ class _Execution:
         except Exception:
             log.exception("a figure could not be drawn; the numbers are complete")
 
-    def _added(self, preparation: Preparation) -> dict[str, Any] | None:
+    def _added(self, preparation: Preparation, lab: Lab) -> dict[str, Any] | None:
         """What mitigation took more; jobs that an earlier process of the run carried out count, too."""
-        if preparation.mitigation is None:
+        words = mitigation_in_words(preparation.mitigation, preparation.final_mitigation)
+        if words is None:
             return None
+        events = read_journal(self.files.journal).events
         service = preparation.service
         found = Added.of(
-            preparation.mitigation,
-            read_journal(self.files.journal).events,
+            words,
+            events,
             service.cost,
             service.price_per_second,
         )
-        return None if found is None else found.as_dict()
+        return found.as_dict() | measured(events, lab.mitigation_of)
 
     def _result(
         self, ending: _Ending, sessions: Mapping[str, Any], lab: Lab, mitigation: dict[str, Any] | None

@@ -64,9 +64,12 @@ class Preparation:
         )
         self.backend: Backend = config.backend.build(self.service)
         self.problem: Problem | None = None
-        self.mitigation = declared(config.estimator)
+        self.mitigation = declared(config.estimator.mitigation)
         """What is done against errors; None where nothing is."""
         require_noise(self.mitigation, self.backend)
+        self.final_mitigation = declared(config.estimator.final_mitigation)
+        """The same in the jobs that measure the result of an optimization."""
+        require_noise(self.final_mitigation, self.backend)
         self.simulation: str | None = None
         """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
         if config.experiment.needs_problem:
@@ -128,20 +131,30 @@ class Preparation:
         most = float(plan.variance_bounds.max()) if allocation is None else allocation.highest_variance(plan)
         return needed(most, target)
 
-    def _reckoned(self, problem: Problem, plan: CompiledPlan, points: int, shots: int) -> tuple[int, float]:
+    def _reckoned(
+        self, problem: Problem, plan: CompiledPlan, points: int, shots: int, *, final: bool = False
+    ) -> tuple[int, float]:
         """Executions and QPU seconds of a job that measures so many points, with what is done against errors.
+
+        Args:
+            problem: what is measured.
+            plan: of its circuit and observable.
+            points: parameter sets.
+            shots: of each basis.
+            final: it measures the result.
 
         Raises:
             ConfigError: it cannot be done to this circuit.
         """
         cost = self.service.cost
         assert cost is not None
-        if self.mitigation is None:
+        if (self.final_mitigation if final else self.mitigation) is None:
             executions = points * shots * plan.num_bases
             return executions, cost.qpu_seconds([Work(executions, plan.duration)])
         import numpy as np
 
-        options = self.config.estimator.mitigation
+        estimator = self.config.estimator
+        options = estimator.final_mitigation if final else estimator.mitigation
         primitive = self.service.primitive("estimator", self.backend, options, "preflight")
         pub = (problem.circuit, problem.observable, np.zeros((points, problem.circuit.num_parameters)))
         precision = shots**-0.5
@@ -167,6 +180,12 @@ class Preparation:
         _, needed = self._reckoned(problem, plan, points, shots)
         what = "gradient" if points > 1 else "energy"
         self._require_job(f"one {what}", needed, shots)
+        if (
+            self.final_mitigation is not None
+            and self.config.estimator.final_mitigation != self.config.estimator.mitigation
+        ):
+            _, needed_then = self._reckoned(problem, plan, 1, shots, final=True)
+            self._require_job("the result's energy", needed_then, shots)
         if self.config.experiment.optimizers_of(self.config):
             self._require_budget(f"one {what}", points, shots, plan, problem)
         session = self.config.session
@@ -185,8 +204,11 @@ class Preparation:
         """Refuse a budget that the first energy or gradient and measuring the result after it exceed."""
         config = self.config
         after = 0 if config.estimator.precision == 0 else MOST_CANDIDATES + 1
-        jobs = [points, MOST_CANDIDATES, 1] if after else [points]
-        reckoned = [self._reckoned(problem, plan, count, shots) for count in jobs]
+        reckoned = [self._reckoned(problem, plan, points, shots)]
+        reckoned += [
+            self._reckoned(problem, plan, count, shots, final=True)
+            for count in ((MOST_CANDIDATES, 1) if after else ())
+        ]
         executions = sum(count for count, _ in reckoned)
         told = f"{what}" + (" and measuring what comes of it" if after else "")
         budget = config.optimizer.max_shots

@@ -339,6 +339,10 @@ def price_in_words(cost: float, plan: Plan | None) -> str:
 def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was done against errors, and what it added."""
     lines = [("mitigation", str(told["setting"]))]
+    if told.get("raw") is not None:
+        lines.append(
+            ("  raw", f"{told['raw']:.6f} before, {told['mitigated']:.6f} ± {told['stddev']:.2g} after")
+        )
     if told["qpu_seconds"] is not None:
         price = "" if told["cost"] is None else f", {told['cost']:.2f} USD on the declared plan"
         lines.append(("  added", f"{clock(told['qpu_seconds'])} on the QPU{price}"))

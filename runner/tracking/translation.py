@@ -197,6 +197,14 @@ class Translation:
             value = number(self.result.get(field))
             if value is not None:
                 yield Point(None, key, value, when, 0)
+        mitigated = self.result.get("mitigation") or {}
+        for name in ("raw", "mitigated", "qpu_seconds", "cost"):
+            if (value := number(mitigated.get(name))) is not None:
+                yield Point(None, f"mitigation/{name}", value, when, 0)
+        amplified = mitigated.get("extrapolation") or {"noise_factors": [], "energies": []}
+        for factor, energy in zip(amplified["noise_factors"], amplified["energies"], strict=True):
+            if (value := number(energy)) is not None:
+                yield Point(None, f"mitigation/noise_factor_{factor:g}", value, when, 0)
         for row in self.result.get("table") or []:
             yield from (
                 Point(None, f"rung/{row['rung']}/{name}", value, when, 0)

@@ -1,15 +1,16 @@
-"""What mitigation does to an energy, and what it costs."""
+"""What mitigation does to an energy and what it costs: a ladder of ways, and an extrapolation to no noise."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.review.figures.canvas import BLUE, ORANGE, VERMILION, canvas, number, plain
+from runner.review.figures.canvas import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, canvas, number, plain
 
 if TYPE_CHECKING:
     from runner.review.figures.shown import ShownFigure
 
+FITS = (GREEN, ORANGE, PURPLE, SKY)
 NAMES = {
     "raw": "raw",
     "readout": "readout errors\nundone (TREX)",
@@ -68,4 +69,37 @@ def ladder(rows: Sequence[Mapping[str, Any]], ideal: float | None, unit: str) ->
         )  # fmt: skip
     prices.set_xlim(0, 1.25 * max(seconds))
     prices.set_xlabel("QPU seconds")
+    return figure
+
+
+def extrapolation(told: Mapping[str, Any], unit: str) -> ShownFigure:
+    """Energies at every noise factor ± σ, every fit through them, and what was taken at no noise.
+
+    Args:
+        told: the `mitigation` of result.json.
+        unit: of energies, in words.
+    """
+    found = told["extrapolation"]
+    figure = canvas()
+    axes = plain(figure.add_subplot())
+    for place, (name, values) in enumerate(found["fits"].items()):
+        along = sorted(zip(found["extrapolated_noise_factors"], values, strict=True))
+        points = [point for point in along if number(point[1]) is not None]
+        axes.plot(
+            *zip(*points, strict=True), "--", linewidth=1.2, color=FITS[place % len(FITS)],
+            label=f"{name.replace('_', ' ')} fit",
+        )  # fmt: skip
+    axes.errorbar(
+        found["noise_factors"], found["energies"], yerr=found["stddevs"], fmt="o", color=BLUE, capsize=3,
+        label="measured",
+    )  # fmt: skip
+    taken = f"without noise: {told['mitigated']:.4f} ± {told['stddev']:.4f}"
+    axes.errorbar(
+        [0.0], [told["mitigated"]], yerr=[told["stddev"]], fmt="D", color=VERMILION, capsize=3,
+        label=taken.replace("-", "−"),
+    )  # fmt: skip
+    axes.set_xlim(left=-0.25)
+    axes.set_xlabel("how much the noise is amplified (0: no noise, 1: as it is on the device)")
+    axes.set_ylabel(f"energy [{unit}]")
+    axes.legend(frameon=False, fontsize=9)
     return figure

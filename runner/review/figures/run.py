@@ -11,7 +11,7 @@ from runner.record.log import EventLog, first, last, of
 from runner.review.figures.canvas import Events, number, save, unit
 from runner.review.figures.circuit import circuit_pair
 from runner.review.figures.energy import convergence, energy_against_usage, evaluations
-from runner.review.figures.mitigation import ladder
+from runner.review.figures.mitigation import extrapolation, ladder
 from runner.review.figures.samples import histogram
 from runner.review.figures.table import curves
 from runner.review.figures.timeline import session_timeline
@@ -53,6 +53,10 @@ def draw_run(
     rungs = ladder(table, reference, unit(events))
     if rungs is not None:
         keep("ladder.png", rungs)
+    told = last(events, Result)
+    mitigated = (told.result.get("mitigation") if told else None) or {}
+    if "extrapolation" in mitigated:
+        keep("extrapolation.png", extrapolation(mitigated, unit(events)))
     keep("timeline.png", session_timeline(events))
     counts = last_counts(events)
     if counts:
