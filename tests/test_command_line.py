@@ -174,10 +174,14 @@ def test_every_combination_of_a_sweep_can_be_printed(
 def test_a_sweep_that_is_not_asked_for_by_the_flag_is_printed_whole_too(
     mode: list[str], workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`hydra.mode`, on the command line or in the experiment's file, is `-m`; `--run` is one run of it."""
+    """`hydra.mode`, on the command line or in the experiment's file, is `-m`."""
     assert main([*mode, "-c", "job"]) == 0
     assert len(list(yaml.safe_load_all(capsys.readouterr().out))) > 1
+    assert list(workdir.iterdir()) == []
 
+
+def test_one_run_of_a_sweep_is_printed(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `--run`, although the experiment's file says that it is a sweep."""
     assert main(["experiment=sweep_optimizers", "--run", "-c", "all"]) == 0
     (whole,) = yaml.safe_load_all(capsys.readouterr().out)
     assert whole["hydra"] == {"mode": "RUN", "run": {"dir": None}}

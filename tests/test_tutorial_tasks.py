@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runner.__main__ import main
+from runner.declare import registry
 from runner.errors import ConfigError
 from runner.record.events import Evaluation
 from runner.record.journal import read_journal
@@ -154,8 +155,13 @@ def test_the_price_on_a_real_device(place: Path, monkeypatch: pytest.MonkeyPatch
     assert found["circuit"]["duration_seconds"] > 1e-6
 
 
-def test_an_optimizer_and_a_hamiltonian_of_ones_own(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_optimizer_and_a_hamiltonian_of_ones_own(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """−√(1 + 4·0.7²) is the ground state with a field of 0.7; both are listed and named by the run."""
+    monkeypatch.setattr(
+        registry, "_plugins", {group: dict(added) for group, added in registry._plugins.items()}
+    )
     shown, command = commands(9)
     assert carry_out(shown) == 0
     assert "Standard deviation of a step in radians." in capsys.readouterr().out

@@ -69,7 +69,7 @@ def _diagonal(circuit: QuantumCircuit, kind: str, where: list[int], value: objec
 
 
 @given(layered())
-@settings(max_examples=30)
+@settings(max_examples=15)
 def test_layers_against_dense_algebra(case: tuple) -> None:
     """Energies by qiskit's dense state, derivatives by its parameter shifts, gate by gate (CRZ has four)."""
     size, build, angles = case

@@ -59,7 +59,7 @@ def read() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     add = parser.add_argument
-    add("--nightly", action="store_true", help="2 000 kills and 1 000 signals over all kinds of runs, not 20")
+    add("--nightly", action="store_true", help="2 000 kills and 1 000 signals over all kinds of runs, not 12")
     add("--seed", type=int, default=1, help="of every random choice; printed with each failure")
     add(
         "--proof",
@@ -99,8 +99,8 @@ def prepare(options: argparse.Namespace, home: Path):
     packed.SMALLEST = 0  # these runs are small, and what happens to long ones happens to them
     nightly = options.nightly
     cases = options.cases or (list(CASES) if nightly else DEFAULT_CASES)
-    kills = options.kills if options.kills is not None else (_share(2000, cases) if nightly else 7)
-    signals = options.signals if options.signals is not None else (_share(1000, cases) if nightly else 2)
+    kills = options.kills if options.kills is not None else (_share(2000, cases) if nightly else 4)
+    signals = options.signals if options.signals is not None else (_share(1000, cases) if nightly else 1)
     plain = options.plain if options.plain is not None else (0.05 if nightly else 0.0)
     campaign = Campaign(home, options.seed, plain=plain, composed=0.0 if nightly else 0.75)
     rows = []

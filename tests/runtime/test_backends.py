@@ -133,16 +133,19 @@ def test_circuits_pass_the_transpiler_for_every_kind() -> None:
     assert errors["generic_2"] > 100
 
 
-def run_python(code: str) -> str:
-    """Run code in a fresh interpreter and return what it printed."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    return done.stdout + done.stderr
-
-
-def test_the_client_is_needed_for_snapshots_only() -> None:
-    """Without qiskit-ibm-runtime everything else works, and snapshots are refused by the extra's name."""
+@pytest.fixture(scope="module")
+def apart() -> list[str]:
+    """What a fresh interpreter prints: of what importing everything loads, and of working without the client."""
     code = """
 import sys
+import runner.runtime.duration, runner.runtime.plan, runner.runtime.cost
+import runner.runtime.machine, runner.runtime.timeline, runner.runtime.retime
+first = [name for name in ("qiskit", "qiskit_aer", "numba", "numpy") if name in sys.modules]
+for name in dir(runner.runtime):
+    getattr(runner.runtime, name)
+print(first, [name for name in ("hydra", "omegaconf", "mlflow", "qiskit_aer", "numba", "qiskit_ibm_runtime")
+              if name in sys.modules])
+print("----")
 sys.modules["qiskit_ibm_runtime"] = None
 from qiskit.circuit import QuantumCircuit
 from runner.runtime import EstimatorV2, LocalRuntimeService, SamplerV2, Session
@@ -155,25 +158,19 @@ try:
 except Exception as error:
     print(error)
 """
-    printed = run_python(code)
-
-    assert "ExecutionSpans([DoubleSliceSpan(<start='2026-01-01 00:00:00'" in printed
-    assert "comes with qiskit-ibm-runtime: pip install 'qiskit-ibm-runtime<0.60'" in printed
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.split("----")
 
 
-def test_the_library_imports_neither_hydra_nor_mlflow() -> None:
+def test_the_client_is_needed_for_snapshots_only(apart: list[str]) -> None:
+    """Without qiskit-ibm-runtime everything else works, and snapshots are refused by the extra's name."""
+    assert "ExecutionSpans([DoubleSliceSpan(<start='2026-01-01 00:00:00'" in apart[1]
+    assert "comes with qiskit-ibm-runtime: pip install 'qiskit-ibm-runtime<0.60'" in apart[1]
+
+
+def test_the_library_imports_neither_hydra_nor_mlflow(apart: list[str]) -> None:
     """Importing everything public loads none of them; importing the package not even qiskit."""
-    code = """
-import sys
-import runner.runtime.duration, runner.runtime.plan, runner.runtime.cost
-import runner.runtime.machine, runner.runtime.timeline, runner.runtime.retime
-first = [name for name in ("qiskit", "qiskit_aer", "numba", "numpy") if name in sys.modules]
-for name in dir(runner.runtime):
-    getattr(runner.runtime, name)
-print(first, [name for name in ("hydra", "omegaconf", "mlflow", "qiskit_aer", "numba", "qiskit_ibm_runtime")
-              if name in sys.modules])
-"""
-    assert run_python(code).strip() == "[] []"
+    assert apart[0].strip() == "[] []"
 
 
 def test_services_refuse_what_they_do_not_know() -> None:

@@ -227,8 +227,8 @@ def _campaign(examples: int) -> type:
     return case
 
 
-class TestHundredAndFifty(_campaign(150)):  # type: ignore[misc]
-    """150 sequences."""
+class TestSeventyFive(_campaign(75)):  # type: ignore[misc]
+    """75 sequences."""
 
 
 @pytest.mark.nightly

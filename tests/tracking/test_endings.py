@@ -34,10 +34,10 @@ QUIET = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=3")
     "shell",
     [
         '"$@" >&-',
-        '"$@" >/dev/full 2>&-',
+        pytest.param('"$@" >/dev/full 2>&-', marks=pytest.mark.nightly),  # of the two beside it one half each
         '"$@" >/dev/full 2>/dev/full',
         'PYTHONIOENCODING=ascii "$@"',
-        'sleep 0.1 | "$@" >&0',  # a pipe that can only be read
+        pytest.param('sleep 0.1 | "$@" >&0', marks=pytest.mark.nightly),  # a pipe that can only be read
     ],
 )  # fmt: skip
 def test_a_finished_run_stays_finished(tmp_path: Path, shell: str) -> None:
