@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import logging
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -75,3 +78,21 @@ def forgetful() -> Iterator[None]:
         redaction._protected.clear()
         redaction._protected.update(before)
         redaction.redact.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
+    """Puts an empty database where a test wants one: making its tables afresh takes MLflow seconds."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    home = tmp_path_factory.mktemp("empty")
+    SqlAlchemyStore(f"sqlite:///{home}/mlflow.db", (home / "artifacts").as_uri())
+    with contextlib.closing(sqlite3.connect(home / "mlflow.db")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def put(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(home / "mlflow.db", path)
+
+    return put

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -51,8 +51,11 @@ def test_a_finished_run_can_be_read_without_locks(workdir: Path, capsys: pytest.
     assert "finished" in capsys.readouterr().out
 
 
-def test_an_upload_without_locks_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_upload_without_locks_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], empty_store: Callable[[Path], None]
+) -> None:
     """Where a folder cannot be locked but a file can, as on NFS, that is enough; where nothing can, exit code 5."""
+    empty_store(tmp_path / "x.db")
     directory = made.whole(tmp_path / "run", f"sqlite:///{tmp_path}/x.db", tmp_path / "artifacts", 3)
     faults.plan("lock:1:enolck,lock:3:enolck")
     with locked(directory), pytest.raises(BlockingIOError), locked(directory, wait=0.0):

@@ -18,7 +18,7 @@ import pytest
 from qiskit import QuantumCircuit, qpy
 from qiskit.circuit import ClassicalRegister, Gate, Parameter, ParameterVector
 from qiskit.circuit.classical import expr
-from qiskit.circuit.library import HGate, PauliEvolutionGate, RXGate, UnitaryGate, XGate
+from qiskit.circuit.library import HGate, PauliEvolutionGate, RXGate, UnitaryGate, XGate, efficient_su2
 from qiskit.quantum_info import Kraus, SparsePauliOp
 from qiskit.synthesis import LieTrotter, QDrift
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, depolarizing_error
@@ -343,18 +343,27 @@ def test_data_that_cannot_be_told_is_never_shared() -> None:
     assert digest(circuit) != digest(circuit)
 
 
-def test_digests_are_the_same_in_every_process() -> None:
-    """Another process, with another hash seed and other numbers for sub-circuits without a name."""
+def sampled() -> list[str | float]:
+    """A plan's digest, and an energy from shots."""
+    circuit = efficient_su2(3, reps=1)
+    plan = Engine().estimator_plan(circuit, SparsePauliOp(["XXI", "ZZI", "IYY"], [1.0, 0.5, 0.25]))
+    values = np.linspace(-1, 1, circuit.num_parameters)
+    return [plan.digest, float(plan.run(values, shots=300, seed=9).evs)]
+
+
+def test_digests_and_samples_are_the_same_in_every_process() -> None:
+    """Another process, with another hash seed and other numbers for sub-circuits without a name: the same bits."""
     program = (
         "import json\nfrom qiskit import QuantumCircuit\nQuantumCircuit(1)\n"
-        "from tests.engine.test_identity import small_pairs, digest\n"
-        "print(json.dumps([digest(make(*one)) for make, one, _ in small_pairs()]))"
+        "from tests.engine.test_identity import small_pairs, digest, sampled\n"
+        "print(json.dumps([digest(make(*one)) for make, one, _ in small_pairs()] + sampled()))"
     )
-    environment = {**os.environ, "PYTHONHASHSEED": "7"}
+    seed = "8" if os.environ.get("PYTHONHASHSEED") == "7" else "7"
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
     command = [sys.executable, "-c", program]
     found = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
 
-    assert json.loads(found) == [digest(make(*one)) for make, one, _ in small_pairs()]
+    assert json.loads(found) == [digest(make(*one)) for make, one, _ in small_pairs()] + sampled()
 
 
 def small_pairs() -> list[Any]:

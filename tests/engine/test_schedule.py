@@ -147,7 +147,7 @@ def test_values_equal_those_of_the_scheduled_density_matrix(name: str) -> None:
     rng = np.random.default_rng(sum(name.encode()))
     engine = Engine(backend.target, DeviceNoise(backend))
     count = backend.target.num_qubits
-    for _ in range(3):
+    for _ in range(2):
         circuit = random_circuit(backend, rng)
         letters = {q: str(rng.choice(list("XYZ"))) for q in range(count) if rng.random() < 0.7} or {0: "Z"}
         whole = "".join(letters.get(q, "I") for q in reversed(range(count)))

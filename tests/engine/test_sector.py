@@ -116,7 +116,7 @@ def sector(circuit: QuantumCircuit, operator: SparsePauliOp) -> SectorKernel:
 
 
 @given(st.data())
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_sectors_against_dense_algebra(data: st.DataObject) -> None:
     """Energies and probabilities of qiskit's dense state to 1e-12, gradients by its central differences."""
     circuit = data.draw(conserving())

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -87,34 +83,6 @@ def test_streams_do_not_depend_on_batches_or_threads(rng: np.random.Generator) -
     assert np.array_equal(plan.run(values[:3], shots=200, seed=11).evs, whole[:3])
     assert np.array_equal(plan.run(values.reshape(7, 1, -1), shots=200, seed=11).evs.ravel(), whole)
     assert not np.array_equal(plan.run(values, shots=200, seed=12).evs, whole)
-
-
-_SCRIPT = """
-import numpy as np
-from qiskit.circuit.library import efficient_su2
-from qiskit.quantum_info import SparsePauliOp
-from runner.engine import Engine
-circuit = efficient_su2(3, reps=1)
-plan = Engine().estimator_plan(circuit, SparsePauliOp(["XXI", "ZZI", "IYY"], [1.0, 0.5, 0.25]))
-values = np.linspace(-1, 1, circuit.num_parameters)
-print(plan.digest, repr(float(plan.run(values, shots=300, seed=9).evs)))
-"""
-
-
-def test_other_processes_give_the_same_bits(capsys: pytest.CaptureFixture[str]) -> None:
-    """Digest and samples are the same here and in a process with another hash seed."""
-    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    other = subprocess.run(
-        [sys.executable, "-c", _SCRIPT],
-        cwd=Path(__file__).parents[2],
-        env={"PYTHONHASHSEED": seed, "PATH": "/usr/bin:/bin", "HOME": str(Path.home())},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    exec(compile(_SCRIPT, "script", "exec"), {})
-
-    assert capsys.readouterr().out == other.stdout
 
 
 def test_native_aer_samples_differ_between_calls(rng: np.random.Generator) -> None:

@@ -114,9 +114,10 @@ def assert_nothing_is_lost(
     return reports
 
 
-def test_G4_outages_lose_nothing(tmp_path, monkeypatch):
+def test_G4_outages_lose_nothing(tmp_path, monkeypatch, empty_store):
     """Late, dying, failing and slow servers: every run is complete after a sync, exactly once."""
     monkeypatch.setattr("runner.tracking.process.RETRIES", (0.1, 0.2, 0.5))
+    empty_store(tmp_path / "server.db")
 
     found = assert_nothing_is_lost(OUTAGES, tmp_path, direct=True)
 

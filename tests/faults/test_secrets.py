@@ -138,7 +138,7 @@ def test_G15_a_word_of_ours_in_a_variable_changes_nothing(workdir, monkeypatch, 
     assert "[redacted]" not in "".join(capfd.readouterr())
 
 
-def test_G15_what_leaves_a_run_is_clean(workdir, monkeypatch, capfd):
+def test_G15_what_leaves_a_run_is_clean(workdir, monkeypatch, capfd, empty_store):
     """K9: a secret that an error told: not in the journal, report, log, terminal, MLflow's database or its files."""
 
     def fails(*_, **__):
@@ -146,6 +146,7 @@ def test_G15_what_leaves_a_run_is_clean(workdir, monkeypatch, capfd):
 
     monkeypatch.setenv("DATABASE_URL", f"postgresql://me:{CANARY}@host/db")
     monkeypatch.setattr(Lab, "minimize", fails)
+    empty_store(workdir / "mlflow.db")
     done = main(["tracking.enabled=false", f"hydra.run.dir={workdir}/run", "optimizer.max_evaluations=3"])
     store = TrackingConfig(uri=f"sqlite:///{workdir}/mlflow.db", artifacts=f"{workdir}/artifacts")
     report = sync(workdir / "run", store)
@@ -160,10 +161,11 @@ def test_G15_what_leaves_a_run_is_clean(workdir, monkeypatch, capfd):
     assert [path for path in written if CANARY.encode() in path.read_bytes()] == []
 
 
-def test_G15_a_secret_that_came_later_does_not_leave_either(workdir, monkeypatch, capfd):
+def test_G15_a_secret_that_came_later_does_not_leave_either(workdir, monkeypatch, capfd, empty_store):
     """K9: the name of an old run is a secret now: stored as it was, and clean in MLflow."""
     assert main([*QUIET, f"name={CANARY}", f"hydra.run.dir={workdir}/run"]) == 0
     monkeypatch.setenv("MY_API_KEY", CANARY)
+    empty_store(workdir / "mlflow.db")
     store = TrackingConfig(uri=f"sqlite:///{workdir}/mlflow.db", artifacts=f"{workdir}/artifacts")
     capfd.readouterr()
 

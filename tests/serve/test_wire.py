@@ -224,7 +224,7 @@ def test_foreign_pages_get_nothing(wire: Wire) -> None:
     assert status == 400
 
 
-@settings(max_examples=150, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(body=st.dictionaries(st.sampled_from(["program_id", "params", "backend", "tags", "cost"]), JSON))
 def test_random_jobs_get_an_error_in_the_right_shape(wire: Wire, body: dict[str, Any]) -> None:
     """Whatever JSON arrives: a 4xx, never a crash."""
@@ -234,7 +234,7 @@ def test_random_jobs_get_an_error_in_the_right_shape(wire: Wire, body: dict[str,
     assert_error(status, answer, status)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_damaged_circuits_get_an_error_in_the_right_shape(wire: Wire, data: st.DataObject) -> None:
     """A circuit with bytes changed before packing: refused, or still a circuit."""
@@ -291,14 +291,14 @@ def test_clients_that_disappear_leave_nothing_behind(served: tuple[Any, str], wi
     assert runtime._listeners == {}
 
 
-def test_thousands_of_requests_leave_nothing_behind(served: tuple[Any, str], wire: Wire) -> None:
-    """2000 questions and 200 jobs from eight clients at once: all answered, and no job is kept in memory."""
+def test_a_thousand_requests_leave_nothing_behind(served: tuple[Any, str], wire: Wire) -> None:
+    """864 questions and 96 jobs from eight clients at once: all answered, and no job is kept in memory."""
     runtime, root = served
     seen: list[int] = []
 
     def client() -> None:
         mine = Wire(root)
-        for number in range(250):
+        for number in range(120):
             if number % 10:
                 seen.append(mine.ask("GET", f"{BASE}/backends")[0])
             else:
@@ -312,8 +312,8 @@ def test_thousands_of_requests_leave_nothing_behind(served: tuple[Any, str], wir
     while (page := wire.api("GET", "/jobs?tags=many&pending=true")[1])["jobs"]:
         wait(wire, page["jobs"][0]["id"])
 
-    assert seen == [200] * 2000
-    assert wire.api("GET", "/jobs?tags=many&limit=1")[1]["count"] == 200
+    assert seen == [200] * 960
+    assert wire.api("GET", "/jobs?tags=many&limit=1")[1]["count"] == 96
     assert runtime.ledger.live == runtime._encoders == runtime._listeners == {}
     assert runtime.service.machine.jobs == {}
     assert threading.active_count() < 80

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import sqlite3
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,21 +56,3 @@ def tracked(tmp_path_factory, empty_store) -> Tracked:
     home = tmp_path_factory.mktemp("store")
     empty_store(home / "mlflow.db")
     return Tracked(TrackingConfig(uri=f"sqlite:///{home}/mlflow.db", artifacts=str(home / "artifacts")))
-
-
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory) -> Callable[[Path], None]:
-    """Puts an empty database where a test wants one: making its tables afresh takes MLflow seconds."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-    home = tmp_path_factory.mktemp("empty")
-    SqlAlchemyStore(f"sqlite:///{home}/mlflow.db", (home / "artifacts").as_uri())
-    with contextlib.closing(sqlite3.connect(home / "mlflow.db")) as database:
-        database.execute("PRAGMA journal_mode=WAL")
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def put(path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(home / "mlflow.db", path)
-
-    return put

@@ -292,7 +292,7 @@ def test_a_long_run_goes_in_pieces_that_are_broken_off(
 ) -> None:
     """Wherever a request fails, what follows goes on from there: every value once, and few of them held."""
     monkeypatch.setattr(sys.modules[RunSync.__module__], "BATCH", 100)
-    directory = made.whole(tmp_path / request.node.name, *tracked.place, evaluations=70)
+    directory = made.whole(tmp_path / request.node.name, *tracked.place, evaluations=40)
     upload = RunSync(directory, tracked.config)
     broken = 0
     for _ in range(40):
@@ -303,7 +303,7 @@ def test_a_long_run_goes_in_pieces_that_are_broken_off(
             upload.failed(error)
             broken += 1
             assert (
-                len(upload._waiting) < 100 + 70
+                len(upload._waiting) < 100 + 40
             )  # one event, the result, tells the error of each evaluation
         else:
             break
@@ -312,9 +312,9 @@ def test_a_long_run_goes_in_pieces_that_are_broken_off(
     (run,) = tracked.of(directory)
 
     assert broken > 3
-    assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(70)]
-    assert tracked.history(run, "session/clock_seconds") == [(k, 3.0 * k + 2.5) for k in range(70)]
-    assert len(tracked.history(run, "evaluation/error")) == 70
+    assert tracked.history(run, "energy/value") == [(k, made.energy(k)) for k in range(40)]
+    assert tracked.history(run, "session/clock_seconds") == [(k, 3.0 * k + 2.5) for k in range(40)]
+    assert len(tracked.history(run, "evaluation/error")) == 40
 
 
 def test_a_run_that_is_deleted_while_it_goes_up_is_brought_in_whole(
