@@ -35,7 +35,7 @@ def test_runs_and_sweeps_are_refused_in_one_line(
 
     said = capsys.readouterr().err
     assert "its file system has no file locks (no locks available)" in said
-    assert said.count("\n") == 1
+    (_,) = (line for line in said.splitlines() if not line.endswith("…"))  # what takes long is told before
     assert not list(workdir.glob("outputs/**/journal.jsonl"))
 
 
