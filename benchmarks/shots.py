@@ -171,11 +171,14 @@ class Way:
     words: tuple[str, ...]
 
 
-PAGE = Way("the page's: COBYLA, 10 000 shots", ("optimizer=cobyla", "estimator=page"))
+PAGE = Way(
+    "the page's: COBYLA, 10 000 shots",
+    ("optimizer=cobyla", "estimator=level0", "estimator.default_shots=10000"),
+)
 WAYS = (
     PAGE,
     Way("COBYLA, sorted, optimal", ("optimizer=cobyla", "estimator=shots")),
-    Way("NFT, 1 000 shots", ("optimizer=nft", "estimator=page", "estimator.default_shots=1000")),
+    Way("NFT, 1 000 shots", ("optimizer=nft", "estimator=level0", "estimator.default_shots=1000")),
     Way(
         "NFT, 1 000 shots, sorted, optimal",
         ("optimizer=nft", "estimator=shots", "estimator.default_shots=1000"),

@@ -125,7 +125,7 @@ def test_exact_energies_are_not_measured_again(workdir: Path) -> None:
 def test_a_run_killed_while_it_measures_goes_on_to_the_same_bits(last: str, workdir: Path) -> None:
     """Cut off after the decision to stop, after the choice and after the report: the same journal and result."""
     limit = ["session.max_time=20"] if last == "reserve" else []
-    shots = ["estimator=page", "estimator.default_shots=300", "optimizer.max_evaluations=24"]
+    shots = ["estimator=level0", "estimator.default_shots=300", "optimizer.max_evaluations=24"]
     whole = run(compose(*QUIET, "optimizer=spsa", *shots, *limit), directory="whole")
     shutil.copytree("whole", "broken")
     kinds = [event.kind for event in read_journal(Path("broken/journal.jsonl")).events]
@@ -140,7 +140,7 @@ def test_a_run_killed_while_it_measures_goes_on_to_the_same_bits(last: str, work
 
 def test_choosing_and_reporting_take_different_shots(workdir: Path) -> None:
     """Two jobs: the chosen candidate is the lowest of the first, and the energy is that of the second."""
-    shots = ["estimator=page", "estimator.default_shots=300", "optimizer.max_evaluations=24"]
+    shots = ["estimator=level0", "estimator.default_shots=300", "optimizer.max_evaluations=24"]
     result = run(compose(*QUIET, "optimizer=spsa", *shots))
 
     (choice,) = events(result, "candidates")

@@ -40,7 +40,7 @@ ALIKE = (
 def test_forecast_agrees_with_runs_that_use_their_budget(optimizer: str, tmp_path: Path) -> None:
     """Usage, jobs and cost within 5 % for every optimizer; a run that converges earlier takes less."""
     curved = choice("optimizer", optimizer).uses_hessian
-    estimator = ("estimator=exact",) if curved else ("estimator=page", "estimator.default_shots=200")
+    estimator = ("estimator=exact",) if curved else ("estimator=level0", "estimator.default_shots=200")
     config = compose(*SMALL, f"optimizer={optimizer}", *estimator)
 
     found = forecast(config)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from runner import compose, run
+from runner.__main__ import main
 from runner.declare.mitigation import ZneConfig
 from runner.errors import ConfigError
 from runner.record.events import JobCompleted, JobSubmitted
@@ -21,7 +22,9 @@ from runner.run.execution import resume
 from runner.run.mitigation import Added
 from runner.run.preflight import Preparation
 from runner.runtime.cost import CostModel
-from runner.whatif.forecast import forecast
+from runner.tracking.translation import Translation
+from runner.whatif.forecast import forecast, table
+from runner.whatif.retime import columns
 from tests.choices import choice
 
 pytestmark = pytest.mark.skipif(
@@ -59,6 +62,10 @@ def test_what_is_declared_are_the_clients_options() -> None:
         ),
         (("estimator=level2", "estimator.twirling.strategy=some"), r"^estimator\.twirling\.strategy: "),
         (("estimator=level1", "backend=ideal"), r"^estimator\.resilience_level: .* has no noise"),
+        (
+            ("estimator=page", "backend=ideal"),
+            r"has no noise; use estimator=level0, or a backend with noise$",
+        ),
         (("estimator.resilience_level=3",), r"^estimator\.resilience_level: "),
         (("estimator=level1", "estimator.final=level3"), r"^estimator\.final: "),
         (
@@ -99,6 +106,41 @@ def test_a_mitigated_run_goes_on_to_the_same_bits_and_tells_its_price(workdir: P
     assert whole.mitigation is not None
     assert whole.mitigation["setting"].startswith("resilience level 1: readout (TREX)")
     assert 0 < whole.mitigation["qpu_seconds"] == pytest.approx(len(jobs) * 256 * 255e-6, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("level", "optimizer"),
+    [("level1", "cobyla"), ("level2", "spsa")]
+    + [pytest.param("level2", name, marks=pytest.mark.nightly) for name in ("nft", "l_bfgs_b", "adam")],
+)
+def test_the_forecast_is_what_is_charged_and_everybody_tells_it(
+    workdir: Path, level: str, optimizer: str
+) -> None:
+    """Within 5 %, also what mitigation adds; MLflow and the report have the run's own numbers."""
+    typed = (f"estimator={level}", "estimator.default_shots=512", f"optimizer={optimizer}")
+    config = compose(*QUICK, *typed, "optimizer.max_evaluations=12")
+    found = forecast(config)
+    result = run(config, directory="run")
+
+    assert found.mitigation is not None
+    assert result.mitigation is not None
+    assert found.usage_seconds == pytest.approx(result.usage_seconds, rel=0.05)
+    for name in ("qpu_seconds", "cost"):
+        assert found.mitigation[name] == pytest.approx(result.mitigation[name], rel=0.05)
+    assert found.mitigation["setting"] == result.mitigation["setting"]
+    assert dict(table(found))["mitigation"] == result.mitigation["setting"]
+    assert (column := columns("run")[0].retimed).usage_seconds == result.usage_seconds
+    assert column.qpu_seconds == pytest.approx(result.qpu_seconds)
+    told = Translation()
+    points = {
+        point.key: point.value
+        for event in read_journal("run/journal.jsonl").events
+        for point in told.feed(event)
+    }
+    assert points["mitigation/cost"] == result.mitigation["cost"]
+    assert points["mitigation/qpu_seconds"] == result.mitigation["qpu_seconds"]
+    assert main(["report", "run"]) == 0
+    assert "mitigation adds" in Path("run/report.html").read_text()
 
 
 def test_only_what_came_to_its_end_is_added_up() -> None:

@@ -210,7 +210,8 @@ def test_small_steps_among_noisy_energies_prove_nothing(optimizer: str, tmp_path
     """Without gradients a trust region may shrink on a slope of many standard errors, so nobody is told otherwise."""
     words = (
         f"optimizer={optimizer}",
-        "estimator=page",
+        "estimator=level0",
+        "estimator.default_shots=10000",
         "seed=4",
         "optimizer.max_evaluations=400",
         "tracking=off",

@@ -40,6 +40,10 @@ NEEDS = {
     # the default of 133 qubits is composed in test_backend.py and run by examples/session_page.py
     "backend=device": {"hamiltonian": "two_qubit", "backend.device": "fake_manila"},
     "backend=fake_manila": {"hamiltonian": "two_qubit"},
+    **{
+        f"estimator={name}": {"backend": "fake_manila", "hamiltonian": "two_qubit"}
+        for name in ("level1", "level2", "page")
+    },
     "estimator=target": {"experiment": "vqe"},
     **{
         f"optimizer={name}": {"estimator": "exact", "experiment": "vqe"}

@@ -344,6 +344,10 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
         started = first(events, RunStarted)
         plan = started and started.config.get("session", {}).get("plan")
         tiles.append(("cost", f"{cost:.2f} USD", f"on the {plan} plan" if plan else "on the declared plan"))
+    if (seconds := number(mitigated.get("qpu_seconds"))) is not None:
+        price = number(mitigated.get("cost"))
+        words = "" if price is None else f"{price:.2f} USD; "
+        tiles.append(("mitigation adds", clock(seconds), f"{words}{mitigated['setting']}"))
     return [{"name": name, "value": value.replace("-", "−"), "note": note} for name, value, note in tiles]
 
 

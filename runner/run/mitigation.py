@@ -56,7 +56,8 @@ def require_noise(setting: Setting | None, backend: Backend) -> None:
     """
     if setting is not None and backend.planner is not None and backend.idle_qubits is None:
         raise ConfigError(
-            f"{setting.words()} cannot act, for {backend.name} has no noise; use estimator=shots, or a noisy backend",
+            f"{setting.words()} cannot act, for {backend.name} has no noise; "
+            "use estimator=level0, or a backend with noise",
             key="estimator.resilience_level",
         )
 

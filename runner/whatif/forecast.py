@@ -18,7 +18,10 @@ from runner.display.words import clock, grouped
 from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
 from runner.run.budget import in_words
+from runner.run.mitigation import Added
+from runner.run.mitigation import in_words as mitigation_in_words
 from runner.run.preflight import Preparation
+from runner.run.progress import mitigation_lines
 from runner.run.signals import StopFlag
 from runner.runtime.plan import PLANS
 from runner.whatif.effort import Effort
@@ -86,6 +89,8 @@ class Forecast:
     """What stands for a real machine, where that was not asked; None where it was, or there is none."""
     effort: Effort | None = None
     """Time and memory on this computer; None where that was not tried."""
+    mitigation: dict[str, Any] | None = None
+    """What is done against errors, and the QPU seconds and USD that it adds; None where nothing is."""
     circuit: dict[str, Any] = field(default_factory=dict)
     """Qubits, parameters, depth, two-qubit gates and duration in seconds of the transpiled ansatz."""
 
@@ -136,6 +141,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         limits=limits,
         usual=recorded(declared) or _usual(config, whole),
         stand_in=whole.stand_in,
+        mitigation=whole.added,
         circuit=whole.circuit,
     )
 
@@ -208,7 +214,10 @@ class _Rehearsal:
         if not config.backend.simulated:
             stages |= {"bound": MachineEngine, "usual": MachineStage}
         preparation = Preparation(config, engine_factory=stages[how], limits=limits)
-        notes = Notes()
+        notes = Notes(preparation.service.cost)
+        self.mitigation = mitigation_in_words(preparation.mitigation, preparation.final_mitigation)
+        self.timed = preparation.service.cost is not None
+        self.price = preparation.service.price_per_second
         self.circuit = _circuit(preparation)
         self.stand_in = config.backend.stand_in(preparation.backend.name)
         make: Callable[..., ForecastLab] = partial(RehearsalLab, usual=how == "usual")
@@ -236,11 +245,10 @@ class _Rehearsal:
         if lab.spending.reached and not lab.session_over:
             self.stopped, self.ends_by = None, in_words(lab.spending.reached[0])
         sessions = lab.describe_sessions()
-        price = preparation.service.price_per_second
         rest = lab.skipped
         skipped = rest.end if config.session.mode == "session" else rest.qpu_seconds
         self.usage = sessions["usage_seconds"] + skipped
-        self.cost = self.usage * price
+        self.cost = self.usage * self.price
         self.bounded = lab.bounded
         self.early = lab.early or sooner is not config.experiment
         self.counted = lab.counted or sooner is not config.experiment
@@ -248,6 +256,15 @@ class _Rehearsal:
         self.total.add(rest)
         self.longest_job = notes.longest_job
         self.longest_session = notes.longest_session + rest.end
+
+    @property
+    def added(self) -> dict[str, Any] | None:
+        """What mitigation takes more, under the names of result.json; None where nothing is mitigated."""
+        if self.mitigation is None:
+            return None
+        seconds = self.total.added if self.timed else None
+        cost = None if seconds is None else seconds * self.price
+        return Added(setting=self.mitigation, qpu_seconds=seconds, cost=cost).as_dict()
 
 
 def _circuit(preparation: Preparation) -> dict[str, Any]:
@@ -334,6 +351,8 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         ("usage", clock(found.usage_seconds)),
         ("cost", f"{found.cost:.2f} USD on the declared plan"),
     ]
+    if found.mitigation is not None:
+        table_rows += mitigation_lines(found.mitigation)
     table_rows += [
         (f"  on {plan}", "not possible" if cost is None else f"{cost:.2f} USD")
         for plan, cost in found.costs.items()

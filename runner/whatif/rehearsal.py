@@ -26,6 +26,7 @@ from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted, 
 from runner.record.replay import Record
 from runner.run.context import Lab
 from runner.run.objective import JobStream
+from runner.runtime.cost import CostModel, Work
 from runner.whatif.usual import usual_evaluations
 
 REHEARSED = 400
@@ -247,6 +248,16 @@ class _MadeUpSamples(SamplerPlan):
         return result
 
 
+def added_seconds(event: JobSubmitted, cost: CostModel | None) -> float:
+    """Return how much longer a job is on the QPU than it were without mitigation [s]."""
+    if cost is None or event.work is None or event.unmitigated is None:
+        return 0.0
+    with_it, without = (
+        cost.qpu_seconds([Work(*part) for part in parts]) for parts in (event.work, event.unmitigated)
+    )
+    return with_it - without
+
+
 def landscape(values: NDArray) -> NDArray:
     """−mean cos(θₚ − cₚ) over the last axis: smooth, bounded, with its minimum away from the start."""
     count = values.shape[-1]
@@ -273,6 +284,8 @@ class Tally:
     """Energies evaluated."""
     qpu_seconds: float = 0.0
     """Time on the QPU."""
+    added: float = 0.0
+    """How much of it is what mitigation takes."""
     end: float = 0.0
     """When the last of them was over, on the session's clock."""
 
@@ -292,9 +305,14 @@ class Tally:
 
 
 class Notes(Record):
-    """Counts what happens in place of writing it down."""
+    """Counts what happens in place of writing it down.
 
-    def __init__(self) -> None:
+    Args:
+        cost: tells what mitigation adds; without it nobody knows.
+    """
+
+    def __init__(self, cost: CostModel | None = None) -> None:
+        self._cost = cost
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
         """Workload → what its jobs have taken."""
         self.mark_at: defaultdict[str, float] = defaultdict(float)
@@ -329,6 +347,7 @@ class Notes(Record):
         tally.jobs += 1
         tally.sets += sum(math.prod(pub["shape"]) for pub in event.pubs)
         tally.executions += sum(int(executions) for executions, _ in event.work or ())
+        tally.added += added_seconds(event, self._cost)
         self.longest_job = max(self.longest_job, event.qpu_estimate or 0.0)
 
     def recall(self, workload: str, index: int, digest: str) -> Any:

@@ -109,7 +109,13 @@ def test_moments_are_compiled_once(workdir: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_what_is_carried_on_is_measured_as_before(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Shots: the same seed gives the same numbers whether a moment's circuit is run from its start or carried on."""
-    overrides = ("estimator=page", "hamiltonian.shape=[3]", "experiment.steps=4", "seed=3")
+    overrides = (
+        "estimator=level0",
+        "estimator.default_shots=10000",
+        "hamiltonian.shape=[3]",
+        "experiment.steps=4",
+        "seed=3",
+    )
     carried = evolve(*overrides)
     monkeypatch.setattr("runner.runtime.backends.LocalBackend.moments", lambda *_: None)
     whole = evolve(*overrides)
