@@ -245,7 +245,7 @@ def documented() -> list[str]:
 
 @pytest.mark.parametrize(
     "command",
-    [pytest.param(line, marks=NIGHTLY if "vqe_race" in line else ()) for line in documented()],
+    [pytest.param(line, marks=() if "estimation" in line else NIGHTLY) for line in documented()],
 )
 def test_documented_experiments_end_before_their_session(command: str, workdir: Path) -> None:
     """Tried as they stand, none of them is stopped by the longest session of its plan."""

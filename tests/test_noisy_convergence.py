@@ -205,7 +205,7 @@ def test_differences_at_an_edge(width):
         assert watch.evaluations == 9
 
 
-@pytest.mark.parametrize("optimizer", ["cobyla", "cobyqa"])
+@pytest.mark.parametrize("optimizer", ["cobyla", pytest.param("cobyqa", marks=pytest.mark.nightly)])
 def test_small_steps_among_noisy_energies_prove_nothing(optimizer: str, tmp_path: Path) -> None:
     """Without gradients a trust region may shrink on a slope of many standard errors, so nobody is told otherwise."""
     words = (

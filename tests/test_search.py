@@ -118,7 +118,13 @@ def test_a_sampler_recalls_all_it_knew(sampler: str) -> None:
     )  # of 112, children like parents: no sequence begins again
 
 
-@pytest.mark.parametrize("storage", STORES)
+@pytest.mark.parametrize(
+    "storage",
+    [
+        pytest.param(STORES[0], marks=pytest.mark.nightly),
+        STORES[1],
+    ],  # tests/test_sweep.py breaks one off without
+)
 def test_a_search_broken_anywhere_is_the_unbroken_one(workdir: Path, storage: str) -> None:
     """Broken off between asking and planning, after planning and at writes to the study: the same study."""
     arguments = [*SEARCH, f"hydra.sweeper.storage={storage}"]
