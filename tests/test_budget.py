@@ -131,6 +131,24 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_there_from_the_start(
     ]
 
 
+def test_what_measuring_took_before_is_paid_once_and_told(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The journal's jobs, all of which were charged, added up by hand: the batch has nothing but QPU seconds."""
+    run(compose(*SMALL, "session=batch", "session.max_cost=100"), directory="run")
+    result = resume("run", overrides=["session.max_cost=200"], quiet=False)
+    events = read_journal("run/journal.jsonl").events
+    paid = sum(event.qpu_seconds for event in of(events, JobCompleted))
+    before = result.measured_before
+
+    assert before is not None
+    assert result.usage_seconds + before["usage_seconds"] == pytest.approx(paid, rel=1e-12)
+    assert result.cost + before["cost"] == pytest.approx(0.8 * paid, rel=1e-12)  # the premium plan's price
+    assert 0.8 * paid <= 200
+    assert result.shots + before["shots"] == sum(shots_of(result).values())
+    assert f"{0.8 * paid:.2f} USD together" in capsys.readouterr().out
+
+
 def test_a_budget_that_is_used_up_has_to_be_raised(workdir: Path) -> None:
     """Resuming without, or with less, or with another, is one line that says what to type; nothing is written."""
     result = run(compose(*SMALL, "session=batch", "session.max_cost=100"), directory="run")

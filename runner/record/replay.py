@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from array import array
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +15,7 @@ from runner.record.events import (
     BudgetReached,
     Event,
     JobCompleted,
+    JobSubmitted,
     Reserve,
     RunEnded,
     RunInterrupted,
@@ -59,6 +60,9 @@ class Record:
     identity = IDENTITY
     """How this run's jobs were told apart, and its shots drawn, when it was started."""
 
+    measured_before: Sequence[tuple[JobSubmitted, JobCompleted]] = ()
+    """Jobs that measured the result of a part that stopped, and that going on does not repeat: they were charged."""
+
     def __init__(self, journal: Journal, recorded: Sequence[Event] = ()) -> None:
         self._journal = journal
         self._lock = threading.Lock()
@@ -68,8 +72,10 @@ class Record:
         self._released: tuple[type[Event], ...] = ()
         self.recalled = 0
         """Jobs answered from the journal so far."""
+        self._recalled: Counter[str] = Counter()
         self._recorded = recorded
         self.identity = identity_of(recorded)
+        before: list[tuple[JobSubmitted, JobCompleted]] = []
         measured: set[int] = set()
         for place in lasting_places(recorded, resumed=True):
             kind, stream = _told_apart(recorded, place)
@@ -78,9 +84,11 @@ class Record:
                 measured.add(place)
         for place, event in _jobs_done(recorded):
             if event.workload == RESULTS and place not in measured:
+                before.append((_submission(recorded, place), event))
                 continue  # it measured the result of a run that goes on now
             # a job that came to its end while the session was closed is paid for as well
             self._results[event.workload][event.index] = place
+        self.measured_before = before
 
     def listen(self, listener: Listener) -> None:
         """Call `listener(event)` for every fact from now on, replayed ones included."""
@@ -135,7 +143,12 @@ class Record:
         if event.digest != digest:
             raise another_job(workload, index, digest, event.digest, self.identity)
         self.recalled += 1
+        self._recalled[workload] += 1
         return event.result
+
+    def repeats(self, workload: str) -> bool:
+        """Whether the next job of a workload is one that the journal holds the result of."""
+        return self._recalled[workload] < len(self._results.get(workload, {}))
 
     def _compare(self, place: int, event: Event) -> None:
         """Let pass what is written as it was recorded, to the byte; look closer at what is not."""
@@ -176,6 +189,17 @@ def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, JobCompleted]]:
         event = recorded[place]
         if isinstance(event, JobCompleted) and event.status == "DONE":
             yield place, event
+
+
+def _submission(recorded: Sequence[Event], place: int) -> JobSubmitted:
+    """That of the job which is over at a place: the last one with its id."""
+    over = recorded[place]
+    assert isinstance(over, JobCompleted)
+    return next(
+        event
+        for event in (recorded[before] for before in range(place, -1, -1))
+        if isinstance(event, JobSubmitted) and event.job == over.job
+    )
 
 
 def identity_of(recorded: Sequence[Event]) -> int:

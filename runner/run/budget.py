@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.display.words import grouped
-from runner.record.events import BudgetReached
+from runner.record.events import BudgetReached, JobCompleted, JobSubmitted
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
+    from runner.declare.session import SessionConfig
 
 BUDGETS = SHOTS, COST, USAGE = "optimizer.max_shots", "session.max_cost", "session.max_usage"
 
@@ -45,6 +46,42 @@ class Spent:
     """On the QPU."""
     cost: float
     """USD that these seconds are; a session is charged for its pauses, too."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuredBefore:
+    """What measuring results took where a run stopped that went on later; no total of the run that went on has it."""
+
+    jobs: int
+    """Jobs."""
+    qpu_seconds: float
+    """On the QPU."""
+    usage_seconds: float
+    """Charged seconds."""
+    cost: float
+    """USD on the plan."""
+    shots: int
+    """Executions of circuits."""
+
+    @classmethod
+    def of(
+        cls, jobs: Sequence[tuple[JobSubmitted, JobCompleted]], session: SessionConfig, price: float
+    ) -> MeasuredBefore | None:
+        """Added up; None where there are none.
+
+        Args:
+            jobs: their submissions and ends.
+            session: as declared; between jobs of a session the time goes on that it is charged for.
+            price: USD per second of usage.
+        """
+        if not jobs:
+            return None
+        qpu = sum(over.qpu_seconds for _, over in jobs)
+        usage = qpu
+        if session.mode == "session":
+            usage = sum(over.finished - begun.time + session.latency for begun, over in jobs)
+        shots = sum(int(executions) for begun, _ in jobs for executions, _ in begun.work or ())
+        return cls(jobs=len(jobs), qpu_seconds=qpu, usage_seconds=usage, cost=usage * price, shots=shots)
 
 
 def in_all(kept: Iterable[Measuring], pause: float, *, several: bool) -> float:

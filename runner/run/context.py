@@ -23,7 +23,7 @@ from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.allocation import ShotAllocation, allocation_of
 from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
-from runner.run.budget import SHOTS, Measuring, Spending, Spent, in_all
+from runner.run.budget import SHOTS, MeasuredBefore, Measuring, Spending, Spent, in_all
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit
@@ -100,6 +100,12 @@ class Lab:
         """Workload → what is done against errors in its jobs, where that is not what the estimator declares."""
         self.spending = Spending(config, service.price_per_second)
         """What jobs have taken, and what they may."""
+        self.measured_before = (
+            MeasuredBefore.of(record.measured_before, config.session, service.price_per_second)
+            if service.capabilities.knows_its_queue
+            else None
+        )
+        """What measuring results took before the run went on."""
 
     @property
     def problem(self) -> Problem:
@@ -584,6 +590,8 @@ class Lab:
                 others = (session.usage() or 0.0 for session in self.sessions if session is not mode)
                 charged = sum(others) + (mode.usage_ahead() or 0.0)
                 pause = self.config.session.latency
+            if self.measured_before is not None and not self.record.repeats(name):
+                charged += self.measured_before.usage_seconds
             exceeded = self.spending.usage_exceeded(name, charged, seconds + pause, needed(pause))
         if exceeded is not None:
             self._stop_for(exceeded)

@@ -431,6 +431,7 @@ class _Execution:
             cost=sessions["cost"],
             qpu_seconds=lab.qpu_seconds,
             shots=lab.shots,
+            measured_before=None if lab.measured_before is None else asdict(lab.measured_before),
             mitigation=mitigation,
             session_ids=[session["id"] for session in sessions["sessions"]],
             mlflow_run_id=None,

@@ -309,6 +309,8 @@ def summary(
     table.add_row("usage", usage_in_words(result))
     if result.cost is not None:
         table.add_row("price", price_in_words(result.cost, plan))
+    if result.measured_before is not None:
+        table.add_row("earlier", earlier_in_words(result))
     table.add_row("took", clock(result.wall_seconds))
     console.print(table)
     copied = {"files": str(result.directory), "tracking": tracking, "go on with": again}
@@ -327,6 +329,16 @@ def usage_in_words(result: RunResult) -> str:
     words += [] if result.qpu_seconds is None else [f"{result.qpu_seconds:.1f} s on the QPU"]
     words += [] if result.shots is None else [f"{grouped(result.shots)} shots"]
     return "; ".join(words)
+
+
+def earlier_in_words(result: RunResult) -> str:
+    """What measuring results took before the run went on, and the price of all together."""
+    told = result.measured_before
+    assert told is not None
+    words = f"{told['usage_seconds']:.1f} s charged more, {grouped(told['shots'])} shots: measured where it stopped"
+    if result.cost is not None:
+        words += f"; {result.cost + told['cost']:.2f} USD together"
+    return words
 
 
 def price_in_words(cost: float, plan: Plan | None) -> str:

@@ -107,6 +107,9 @@ class RunResult:
     """Seconds of all jobs on the QPU; None in results of earlier releases."""
     shots: int | None = None
     """Executions of circuits: shots × parameter sets × measurement bases of all jobs; None where they are not told."""
+    measured_before: dict[str, Any] | None = None
+    """What measuring results took where the run had stopped (`jobs`, `qpu_seconds`, `usage_seconds`, `cost`, `shots`);
+    paid for, and in no other number; None where it had not."""
     mitigation: dict[str, Any] | None = None
     """What was done against errors (`setting`), and what that added (`qpu_seconds`, `cost`); None where nothing was."""
     session_ids: list[str]

@@ -25,6 +25,7 @@ from runner.record.events import (
     Estimate,
     Evaluation,
     Event,
+    JobCompleted,
     ProblemPosed,
     RunEnded,
     RunResumed,
@@ -33,8 +34,8 @@ from runner.record.events import (
 from runner.record.files import read_mapping
 from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
-from runner.record.replay import EVOLVED
-from runner.run.budget import BUDGETS, USAGE
+from runner.record.replay import EVOLVED, RESULTS
+from runner.run.budget import BUDGETS, SHOTS, USAGE
 from runner.run.results import RunResult
 from runner.runtime.duration import parse_duration
 from runner.services.protocol import Backend
@@ -118,13 +119,21 @@ def _check_budget(files: RunDirectory, events: Sequence[Event], typed: Overrides
     if fact is None:
         return
     item = typed.last(fact.key)
-    if item is not None and (item.value is None or _seconds_or(item.value, fact.key) > fact.allowed):
+    if item is not None and (
+        item.value is None or _seconds_or(item.value, fact.key) > fact.allowed + _measured(events, fact)
+    ):
         return
     raise ConfigError(
         f"{fact.allowed:.15g} is used up; to go on, type more: "
         f"python -m runner resume {files.path} {fact.key}={2 * fact.allowed:.15g}",
         key=fact.key,
     )
+
+
+def _measured(events: Sequence[Event], fact: BudgetReached) -> float:
+    """What measuring the result took of a budget in money or seconds: at most what was kept for it."""
+    measured = any(event.workload == RESULTS for event in of(events, JobCompleted))
+    return fact.measuring if measured and fact.key != SHOTS else 0.0
 
 
 def _seconds_or(value: Any, key: str) -> float:
