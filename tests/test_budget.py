@@ -49,7 +49,7 @@ def test_a_budget_of_shots_is_never_exceeded(workdir: Path) -> None:
     assert result.evaluations == 12
     assert result.energy_kind == "measured"
     assert result.stop_reason == (
-        "max_shots 500 000: 360 000 used, the next job would take 30 000 and measuring the result 120 000"
+        "max_shots 500 000: 360 000 used, the next job would take 30 000 and measuring the result up to 120 000"
     )
     assert shots_of(result)["vqe"] == reached(result).spent == 360_000
     assert sum(shots_of(result).values()) == result.shots

@@ -125,3 +125,12 @@ def test_plain_text_needs_no_second_quotes(typed, meant):
     config = compose("hamiltonian=molecule", typed)
 
     assert meant in (config.hamiltonian.geometry, config.hamiltonian.xyz_file)
+
+
+def test_a_long_name_ends_with_a_whole_word() -> None:
+    """By hand: 80 characters end within the third 1.58; a word that takes most of them is cut."""
+    atoms = "H 0 0 0; H 0 0 1.58; H 0 0 3.16; H 0 0 4.74; H 0 0 6.32; H 0 0 7.9"
+    name = declare(["hamiltonian=molecule", f"hamiltonian.geometry='{atoms}'"]).name
+
+    assert name == "vqe_molecule_geometry=H-0-0-0-H-0-0-1.58-H-0-0-3.16-H-0-0-4.74-H-0-0-6.32-H-0-0"
+    assert len(declare([f"hamiltonian.path={'y' * 100}", "hamiltonian=file"]).name) == 80

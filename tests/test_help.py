@@ -13,6 +13,7 @@ import yaml
 
 from runner.__main__ import main
 from runner.cli import VERBS
+from runner.cli.search import help_on
 from runner.declare.aliases import ALIASES
 from runner.declare.composer import compose
 from runner.declare.config import GROUPS, RunConfig
@@ -108,7 +109,7 @@ def test_a_key_of_another_choice_says_of_which(key: str) -> None:
         ("noise", ["backend=noisy", "backend.noise=…", "docs/engine.md"]),
         ("max_time", ["session.max_time=…"]),
         ("MAX_TIME", ["session.max_time=…"]),
-        ("bond_length", ["hamiltonian.bond_length=…", "[molecule, hydrogen]"]),
+        ("bond_length", ["hamiltonian.bond_length=…", "[molecule]", "[hydrogen]"]),
         ("maxiter", ["optimizer.max_evaluations=…", "optimizer.maxiter=…"]),
         ("experiment vqe", ["experiment=vqe\n"]),
         ("optimizer=COBYLA", ["optimizer=cobyla", "optimizer.rhobeg"]),
@@ -177,3 +178,26 @@ def test_choices_of_a_plugin_are_listed() -> None:
     assert re.search(r"^  brick +\w", group, flags=re.MULTILINE)
     assert choice.startswith("ansatz=brick\n")
     assert rest == ""
+
+
+@pytest.mark.parametrize(
+    ("word", "typed"),
+    [
+        ("geometry", ["hamiltonian.geometry=…", "The geometry: atoms and positions"]),
+        (
+            "budget",
+            [
+                "optimizer.max_evaluations=…",
+                "optimizer.max_shots=…",
+                "session.max_cost=…",
+                "session.max_usage=…",
+            ],
+        ),
+        ("account", ["forecast backend=ibm", "backend=ibm"]),
+    ],
+)
+def test_what_a_word_is_typed_for_is_found(word: str, typed: list[str]) -> None:
+    """A key that two schemas have is told as each means it; what a word is called here comes first."""
+    page = " ".join(help_on([word]).split())
+
+    assert all(words in page for words in typed)

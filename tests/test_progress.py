@@ -15,7 +15,7 @@ from runner.display.words import clock, energy_lines, error_in_words
 from runner.record.directory import RunDirectory
 from runner.run import progress
 from runner.run.execution import resume_command
-from runner.run.progress import Preparing, Progress, summary
+from runner.run.progress import Preparing, Progress, summary, usage_in_words
 from runner.run.results import RunResult
 from runner.runtime.plan import PLANS
 from tests.journals import evaluation, job
@@ -58,6 +58,25 @@ def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> N
     assert "usage 75.0 s charged (1 min 15 s); 70.0 s on the QPU; 1 234 567 shots" in lines
     assert "price 60.00 USD: premium plan, 0.8 USD a second" in lines
     assert "files here" in lines
+
+
+@pytest.mark.parametrize(
+    ("charged", "qpu", "words"),
+    [
+        (71.5, 71.5, "71.5 s charged (1 min 12 s); all of it on the QPU"),
+        (71.5, 60.0, "71.5 s charged (1 min 12 s); 60.0 s on the QPU"),
+        (5.0, None, "5.0 s charged"),
+    ],
+)
+def test_usage_is_told_once(charged: float, qpu: float | None, words: str) -> None:
+    """Of a batch, what is charged is what it took on the QPU."""
+    result = RunResult(
+        experiment="vqe", status="finished", energy=None, stddev=None, reference_energy=None, error=None,
+        evaluations=0, iterations=0, parameters=[], stop_reason="done", usage_seconds=charged, cost=None,
+        session_ids=[], mlflow_run_id=None, seed=1, wall_seconds=0.5, versions={}, qpu_seconds=qpu,
+    )  # fmt: skip
+
+    assert usage_in_words(result) == words
 
 
 def test_what_is_copied_is_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -173,16 +173,16 @@ def _group_text(group: str) -> str:
 
 
 def _keys() -> Iterator[HelpEntry]:
-    """Every key once, with the schemas that have it."""
-    found: dict[str, tuple[str, list[str]]] = {}
+    """Every key, once for each thing that it means, with the schemas that have it."""
+    found: dict[tuple[str, str], list[str]] = {}
     for key, _, text in described(RunConfig, "", skip=GROUPS):
-        found[key] = (text, [])
+        found[key, text] = []
     groups = registered()
     for group, schemas in groups.items():
         for schema, cls in schemas.items():
             for key, _, text in described(cls, f"{group}."):
-                found.setdefault(key, (text, []))[1].append(schema)
-    for key, (text, owners) in found.items():
+                found.setdefault((key, text), []).append(schema)
+    for (key, text), owners in found.items():
         some = len(owners) < len(groups.get(key.partition(".")[0], owners))
         of = f" [{shorten(', '.join(owners), 60)}]" if some else ""
         yield HelpEntry(typed=f"{key}=…", name=key, does=text, of=of)

@@ -43,9 +43,9 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "maxiter", "max_iter", "max_iterations", "maxfev", "maxfun", "max_fun", "max_evals", "maxeval", "evaluations",
         "budget",
     ),
-    "optimizer.max_shots": ("shot_budget", "total_shots", "max_total_shots"),
-    "session.max_cost": ("max_price", "cost_limit", "money", "max_usd"),
-    "session.max_usage": ("usage_limit", "max_qpu_time"),
+    "optimizer.max_shots": ("budget", "shot_budget", "total_shots", "max_total_shots"),
+    "session.max_cost": ("budget", "max_price", "cost_limit", "money", "max_usd"),
+    "session.max_usage": ("budget", "usage_limit", "max_qpu_time"),
     "optimizer.tolerance": ("tol",),
     "optimizer.learning_rate": ("lr", "step_size"),
     "optimizer": ("minimizer", "algorithm"),
@@ -94,6 +94,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "resume": ("continue", "restart"),
     "ui": ("mlflow_ui", "browser", "dashboard"),
     "forecast": ("cost", "dry_run"),
+    "forecast backend=ibm": ("account", "no_account"),
 }  # fmt: skip
 """What to type → what is typed instead by those who know it under another name."""
 

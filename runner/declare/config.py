@@ -225,11 +225,22 @@ class Declaration:
             return self.config.name
         parts = [str(self.config.experiment.name)]
         for override in Overrides.of(self.overrides):
-            key, value = override.key, override.written
+            key, value = override.key, override.written.strip("'\"")
             if key in {"experiment", "name", "plugins"} or override.part in {"hydra", "run", "tracking"}:
                 continue
             parts.append(value if key in GROUPS else f"{key.rpartition('.')[2]}={value}")
-        return re.sub(r"[^\w.=+-]+", "-", ",".join(parts).replace(",", "_")).strip("-_.")[:80]
+        text = re.sub(r"[^\w.=+-]+", "-", ",".join(parts).replace(",", "_")).strip("-_.")
+        return text if len(text) <= LONGEST_NAME else _whole_words(text, LONGEST_NAME)
+
+
+LONGEST_NAME = 80
+"""Characters of a name that is made from overrides."""
+
+
+def _whole_words(text: str, width: int) -> str:
+    """As many words, which `-` and `_` part, as fit; one that takes more than half of it is cut."""
+    head = re.match(r".*(?=[-_])", text[: width + 1])
+    return (head[0] if head and 2 * len(head[0]) >= width else text[:width]).strip("-_.")
 
 
 def flatten(values: object, prefix: str = "") -> Values:

@@ -39,7 +39,7 @@ class MoleculeGeometry(HamiltonianConfig):
     energy_unit = HARTREE
 
     geometry: str = ""
-    """Atoms and positions, e.g. `Li 0 0 0; H 0 0 1.6`; empty without a file: H2 at 0.735 Å."""
+    """The geometry: atoms and positions, e.g. `Li 0 0 0; H 0 0 1.6`; empty without a file: H2 at 0.735 Å."""
     xyz_file: str = ""
     """An XYZ file instead of geometry."""
     frame: int | None = None

@@ -233,7 +233,7 @@ class Spending:
 
 
 def in_words(fact: BudgetReached) -> str:
-    """`max_shots 10 000 000: 9 900 000 used, the next job takes 150 000 and measuring the result 200 000`."""
+    """`max_shots 10 000 000: 9 900 000 used, the next job would take 150 000 …`."""
 
     def told(value: float) -> str:
         if fact.key == SHOTS:
@@ -242,4 +242,4 @@ def in_words(fact: BudgetReached) -> str:
 
     words = f"{fact.key.partition('.')[2]} {told(fact.allowed)}: {told(fact.spent)} used, "
     words += f"the next job would take {told(fact.needed)}"
-    return words + (f" and measuring the result {told(fact.measuring)}" if fact.measuring else "")
+    return words + (f" and measuring the result up to {told(fact.measuring)}" if fact.measuring else "")

@@ -326,7 +326,9 @@ def usage_in_words(result: RunResult) -> str:
     """What the run is charged for, and what the QPU did in that time."""
     seconds = result.usage_seconds
     words = [f"{seconds:.1f} s charged" + (f" ({clock(seconds)})" if seconds >= 60 else "")]
-    words += [] if result.qpu_seconds is None else [f"{result.qpu_seconds:.1f} s on the QPU"]
+    if result.qpu_seconds is not None:
+        all_of_it = f"{result.qpu_seconds:.1f}" == f"{seconds:.1f}"
+        words.append("all of it on the QPU" if all_of_it else f"{result.qpu_seconds:.1f} s on the QPU")
     words += [] if result.shots is None else [f"{grouped(result.shots)} shots"]
     return "; ".join(words)
 
@@ -356,7 +358,7 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("  raw", f"{told['raw']:.6f} before, {told['mitigated']:.6f} ± {told['stddev']:.2g} after")
         )
     if told["qpu_seconds"] is not None:
-        price = "" if told["cost"] is None else f", {told['cost']:.2f} USD on the declared plan"
+        price = "" if told["cost"] is None else f", {told['cost']:.2f} USD"
         lines.append(("  added", f"{clock(told['qpu_seconds'])} on the QPU{price}"))
     return lines
 

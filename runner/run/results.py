@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import markup, review
+from runner.declare.session import plan_of
 from runner.display.words import clock, energy_lines
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
@@ -169,8 +170,10 @@ class RunResult:
         """What a notebook shows: what was found, what it cost, where it lies, and the figure."""
         journal = self.directory / JOURNAL
         recorded = is_there(journal)
-        unit = unit_of(first(read_journal(journal).events, RunStarted)) if recorded else None
-        cost = "" if self.cost is None else f"{self.cost:.2f} USD on the declared plan"
+        started = first(read_journal(journal).events, RunStarted) if recorded else None
+        unit = unit_of(started)
+        plan = plan_of({} if started is None else started.config)
+        cost = "" if self.cost is None else f"{self.cost:.2f} USD" + (f": {plan.name} plan" if plan else "")
         rows = [
             ("experiment", f"{self.experiment}: {self.status}", self.stop_reason),
             *energy_lines(vars(self), unit),

@@ -63,6 +63,8 @@ class Forecast:
     """Time of all jobs on the QPU."""
     cost: float
     """USD on the declared plan."""
+    plan: str
+    """Its name."""
     jobs: int
     """Jobs submitted."""
     shots: int
@@ -129,6 +131,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         wall_seconds=total.end,
         qpu_seconds=total.qpu_seconds,
         cost=whole.cost,
+        plan=config.session.plan,
         jobs=round(total.jobs),
         shots=round(total.executions),
         evaluations=round(total.evaluations),
@@ -349,7 +352,7 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         ("QPU time", clock(found.qpu_seconds)),
         ("session clock", clock(found.wall_seconds)),
         ("usage", clock(found.usage_seconds)),
-        ("cost", f"{found.cost:.2f} USD on the declared plan"),
+        ("cost", f"{found.cost:.2f} USD: {found.plan} plan"),
     ]
     if found.mitigation is not None:
         table_rows += mitigation_lines(found.mitigation)
