@@ -63,9 +63,12 @@ def describe_parent(
     points = [(f"sweep/{status}", float(count), int(now * 1000), 0) for status, count in counts.items()]
     if judged:
         points.append(("sweep/best", judged[0][0], int(now * 1000), 0))
-        points.append(("sweep/best_energy", float(judged[0][1]["energy"]), int(now * 1000), 0))
+        energy = judged[0][1]["exact_energy" if _known_exactly(rows) else "energy"]
+        points.append(("sweep/best_energy", float(energy), int(now * 1000), 0))
     swept = swept_in(rows)
-    view = of_sweep(parent, swept)
+    references = {row.get("reference_energy") for row in rows}
+    comparable = _known_exactly(rows) and len(references) == 1
+    view = of_sweep(parent, swept, "result/exact_energy" if comparable else "result/error")
     store.keep_view(view)
     store.metrics(parent, points)
     described = _tags(directory, rows) | _best(store.experiment_id, judged)
@@ -149,7 +152,8 @@ def _description(rows: Sequence[Mapping[str, str]], command: str | None) -> str:
     ]
     judged = _judged(rows)
     if judged:
-        lines += ["| run | energy | distance from exact |", "|---|---|---|"]
+        distance = "true error" if _known_exactly(rows) else "distance from exact"
+        lines += [f"| run | energy | {distance} |", "|---|---|---|"]
         lines += [
             f"| {row['number']}: {plain(row['run'])} | {plain(row['energy'])} | {value:.3g} |"
             for value, row in judged[:BEST]
@@ -161,6 +165,20 @@ def _description(rows: Sequence[Mapping[str, str]], command: str | None) -> str:
 
 
 def _judged(rows: Sequence[Mapping[str, str]]) -> list[tuple[float, Mapping[str, str]]]:
-    """(distance from the exact energy, row), best first."""
-    done = [row for row in rows if row["status"] == "finished" and row.get("error")]
-    return sorted(((abs(float(row["error"])), row) for row in done), key=lambda pair: pair[0])
+    """(distance from the exact energy, row), best first: that without shot noise where it is known of all."""
+    exactly = _known_exactly(rows)
+
+    def distance(row: Mapping[str, str]) -> float:
+        left = float(row["exact_energy"]) - float(row["reference_energy"]) if exactly else float(row["error"])
+        return abs(left)
+
+    return sorted(((distance(row), row) for row in _measured(rows)), key=lambda pair: pair[0])
+
+
+def _measured(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    return [row for row in rows if row["status"] == "finished" and row.get("error")]
+
+
+def _known_exactly(rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the energy without shot noise is known of every run that can be judged, so that none wins by its noise."""
+    return all(row.get("exact_energy") and row.get("reference_energy") for row in _measured(rows))

@@ -148,18 +148,19 @@ RUNS = View(
 """All runs of an experiment, the newest first; a sweep's parent has no energy of its own."""
 
 
-def of_sweep(parent: str, swept: Sequence[str]) -> View:
-    """The runs of one sweep, the smallest distance from the reference first.
+def of_sweep(parent: str, swept: Sequence[str], order: str = "result/error") -> View:
+    """The runs of one sweep, the lowest of a metric first.
 
     Args:
         parent: the sweep's MLflow run.
         swept: keys of the configuration that it varies; they come first.
+        order: the metric.
     """
     return View(
         name="Sweep",
         key=f"{KEY}-{parent[:12]}",
         filter=f"tags.`mlflow.parentRunId` = '{parent}'",
-        order="metrics.`result/error`",
+        order=f"metrics.`{order}`",
         ascending=True,
         parameters=[*swept, *(name for name in PARAMETERS if name not in swept)],
     )

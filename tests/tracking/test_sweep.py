@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 
-from runner.tracking import SweepUploader, TrackingConfig, sync
+from runner.tracking import SweepUploader, TrackingConfig, parent, sync
 from runner.tracking.report import UploadState
 from runner.tracking.sweep import SweepSync, follow_sweep
 from tests.tracking import made
@@ -92,3 +92,12 @@ def test_the_parent_shows_what_was_swept_and_what_came_out(tracked, tmp_path, re
     assert (top.data.metrics["sweep/best"], top.data.metrics["sweep/best_energy"]) == (0.05, -1.3)
     assert "runs.json" in tracked.files(top)
     assert UploadState.load(sweep).run_id == top.info.run_id
+
+
+def test_no_run_of_a_sweep_wins_by_its_noise():
+    """By hand: of −1.30 and −1.24 measured, the second is nearer to −1.25 without noise: 0.01 against 0.02."""
+    lucky = {"status": "finished", "error": "-0.05", "exact_energy": "-1.23", "reference_energy": "-1.25"}
+    better = {"status": "finished", "error": "0.10", "exact_energy": "-1.24", "reference_energy": "-1.25"}
+
+    assert [row for _, row in parent._judged([lucky, better])] == [better, lucky]
+    assert next(row for _, row in parent._judged([lucky, {**better, "exact_energy": ""}])) is lucky
