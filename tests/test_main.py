@@ -164,6 +164,19 @@ def test_completion(
     assert expected <= set(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize("typed", ["--config-dir mine", "-cd mine", "--config-dir=mine"])
+def test_choices_of_a_folder_are_completed(
+    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside those that there are anyway."""
+    monkeypatch.chdir(tmp_path)
+    quick = tmp_path / "mine" / "optimizer" / "quick.yaml"
+    quick.parent.mkdir(parents=True)
+    quick.write_text("defaults: [cobyla, _self_]\nmax_evaluations: 5\n")
+
+    assert candidates(f"runner {typed} optimizer=q") == ["optimizer=qn_spsa", "optimizer=quick"]
+
+
 @pytest.mark.parametrize(
     "line", ["runner list --f", "runner list optim", "runner seed=1 res", "runner retime r1 opt"]
 )

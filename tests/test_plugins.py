@@ -151,6 +151,19 @@ def test_a_plugin_that_a_run_could_ask_nothing_is_refused(
         compose(f"plugins=[{module}]")
 
 
+def test_a_setting_of_a_plugin_needs_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else no choice can be made of it: one line says where, and what to write."""
+    (tmp_path / "bare_plugin.py").write_text(
+        "from dataclasses import dataclass\nfrom runner.hamiltonian import HamiltonianConfig\n\n\n"
+        "@dataclass(kw_only=True)\nclass Bare(HamiltonianConfig):\n    size: int\n\n\n"
+        'SCHEMAS = {"hamiltonian": {"bare": Bare}}\n'
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ConfigError, match="'bare_plugin' adds hamiltonian=bare, whose size has no default"):
+        compose("plugins=[bare_plugin]")
+
+
 def test_every_piece_of_the_example_is_short() -> None:
     """Under 30 lines each: that is what it takes."""
     for path in EXAMPLE.glob("*.py"):

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
 
 from runner.cli import VERBS
 from runner.cli.line import verbs
 from runner.cli.manual import ENGINES
-from runner.cli.verb import HELP, Flag, Verb
+from runner.cli.verb import CONFIG_DIR, HELP, Flag, Verb
 from runner.declare.composer import Composer
 from runner.declare.config import GROUPS
 from runner.declare.hydra_support import KEYS
@@ -93,8 +95,17 @@ def _settings(verb: Verb, words: Sequence[str], last: str) -> list[str]:
     """`key=value` words that a verb takes."""
     if verb.settings is not None:
         return [f"{key}=" for key in verb.settings]
-    found = _of_hydra(last) + Composer().completions([word for word in words if "=" in word], last)
+    typed = [word for word in words if "=" in word and not word.startswith("-")]
+    found = _of_hydra(last) + Composer(_config_dirs(words)).completions(typed, last)
     return [word for word in found if word.lstrip("+~").startswith(verb.offers or ("",))]
+
+
+def _config_dirs(words: Sequence[str]) -> list[str]:
+    """Folders with config groups that were typed before."""
+    names = (CONFIG_DIR.name, CONFIG_DIR.short)
+    after = [value for word, value in pairwise(words) if word in names]
+    joined = [word.partition("=")[2] for word in words if word.startswith(f"{CONFIG_DIR.name}=")]
+    return [folder for folder in (*after, *joined) if Path(folder).is_dir()]
 
 
 def _of_hydra(last: str) -> list[str]:

@@ -7,7 +7,7 @@ import importlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -192,6 +192,21 @@ def _adopt(module: ModuleType, origin: str) -> None:
         own_words(classes)
 
 
+def _require_defaults(choice: str, cls: Schema, origin: str) -> None:
+    """Refuse a dataclass of which a choice cannot be made.
+
+    Raises:
+        ConfigError: a setting has no default.
+    """
+    for item in fields(cls):
+        if item.init and item.name != "name" and item.default is MISSING and item.default_factory is MISSING:
+            raise ConfigError(
+                f"{origin!r} adds {choice}, whose {item.name} has no default; give it one, or omegaconf.MISSING where "
+                "it has to be typed",
+                key="plugins",
+            )
+
+
 def _typed(group: str, name: str, cls: object, origin: str) -> Schema:
     """A plug-in's dataclass, if it has the base of its group; a Hamiltonian gets it where it has none.
 
@@ -202,6 +217,7 @@ def _typed(group: str, name: str, cls: object, origin: str) -> Schema:
     if isinstance(cls, type) and is_dataclass(cls):
         typed: Schema = adopted(cls) if group == "hamiltonian" else cls
         if base is Any or issubclass(typed, base):
+            _require_defaults(f"{group}={name}", typed, origin)
             return typed
     needed = "" if base is Any else f" that derives from {base.__name__}"
     raise ConfigError(

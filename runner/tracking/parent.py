@@ -180,5 +180,5 @@ def _measured(rows: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]]:
 
 
 def _known_exactly(rows: Sequence[Mapping[str, str]]) -> bool:
-    """Whether the energy without shot noise is known of every run that can be judged, so that none wins by its noise."""
+    """Whether the energy without shot noise is known of every run that can be judged: then none wins by its noise."""
     return all(row.get("exact_energy") and row.get("reference_energy") for row in _measured(rows))
