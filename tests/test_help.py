@@ -123,6 +123,8 @@ def test_a_key_of_another_choice_says_of_which(key: str) -> None:
         ("price", ["session.price_per_second=…"]),
         ("format", ["export --format"]),
         ("cost", ["forecast", "docs/cost.md"]),
+        ("joblib", ["-m hydra/launcher=joblib"]),
+        ("launcher", ["--help hydra/launcher"]),
     ],
 )
 def test_a_word_finds_its_page_or_what_has_to_do_with_it(

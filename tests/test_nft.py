@@ -135,7 +135,7 @@ def test_a_sweep_limit_is_no_convergence(workdir):
     """One sweep is the end of the budget, not of the descent."""
     result = run(declared(workdir, shared(), "optimizer.sweeps=1"))
 
-    assert (result.converged, result.stop_reason) == (False, "1 sweeps done")
+    assert (result.converged, result.stop_reason) == (False, "1 sweep done")
 
 
 @pytest.mark.parametrize(

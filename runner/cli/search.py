@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ from runner.declare.overrides import split_plugins
 from runner.declare.registry import registered
 from runner.errors import ConfigError
 from runner.record.files import read_text
+from runner.sweep.launcher import LAUNCHERS
+from runner.sweep.optuna import SWEEPERS
 
 DOCS = CONF.parent / "docs"
 MOST = 12
@@ -159,6 +162,11 @@ def _entries(composer: Composer) -> Iterator[HelpEntry]:
     for group in GROUPS:
         for choice, text in choices(group, composer).items():
             yield HelpEntry(typed=f"{group}={choice}", name=choice, does=text)
+    for group, engines_of in (("launcher", LAUNCHERS), ("sweeper", SWEEPERS)):
+        yield HelpEntry(typed=f"--help hydra/{group}", name=group, does=f"every {group} with its settings")
+        for name, cls in engines_of.items():
+            does = (inspect.getdoc(cls) or "").partition("\n")[0]
+            yield HelpEntry(typed=f"-m hydra/{group}={name}", name=name, does=does)
     yield from _keys()
     for verb in verbs().values():
         for flag in verb.flags:

@@ -62,7 +62,9 @@ class Adam(OptimizerConfig):
             if norm < self.gtol:
                 return Ending(parameters=x, energy=energy, message=f"gradient {norm:.1e} below gtol")
             if self.iterations is not None and k == self.iterations:
-                return Ending(parameters=x, energy=energy, success=False, message=f"{k} steps done")
+                return Ending(
+                    parameters=x, energy=energy, success=False, message=f"{k} step{'s' * (k != 1)} done"
+                )
             k += 1
             mean = self.beta1 * mean + (1 - self.beta1) * slope
             square = self.beta2 * square + (1 - self.beta2) * slope**2

@@ -121,7 +121,9 @@ class NFT(OptimizerConfig):
             idle = idle + 1 if before - energy < self.tolerance else 0
             if idle == 2:
                 return self._converged(x, energy, sweep, certain=None not in known)
-        return Ending(parameters=x, energy=energy, success=False, message=f"{sweep} sweeps done")
+        return Ending(
+            parameters=x, energy=energy, success=False, message=f"{sweep} sweep{'s' * (sweep != 1)} done"
+        )
 
     @staticmethod
     def _converged(x: np.ndarray, energy: float, sweep: int, *, certain: bool) -> Ending:

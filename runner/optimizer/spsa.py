@@ -105,7 +105,12 @@ class SPSA(OptimizerConfig):
             trail.add(x)
             watch.step(step=math.sqrt(move.dot(move)))
         final = trail.mean()
-        return Ending(parameters=final, energy=watch(final), success=False, message=f"{steps} steps done")
+        return Ending(
+            parameters=final,
+            energy=watch(final),
+            success=False,
+            message=f"{steps} step{'s' * (steps != 1)} done",
+        )
 
     def slope(self, watch: Watch, x: np.ndarray, width: float, signs: np.ndarray) -> np.ndarray:
         """The simultaneous-perturbation estimate of the gradient at `x`, all energies in one job.
