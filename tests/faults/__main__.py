@@ -46,6 +46,7 @@ def main() -> int:
             "tests.faults.fuzz",
             f"--inputs={options.inputs}",
             f"--seed={options.seed}",
+            f"--workers={options.workers}",
             "--row",
         ]
         lost += subprocess.run(command, check=False).returncode
@@ -94,7 +95,7 @@ def prepare(options: argparse.Namespace, home: Path):
     from runner.record import packed
     from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign
     from tests.faults.place import mounting_is_permitted
-    from tests.faults.rows import Row
+    from tests.faults.rows import Row, make_references
 
     packed.SMALLEST = 0  # these runs are small, and what happens to long ones happens to them
     nightly = options.nightly
@@ -145,9 +146,8 @@ def prepare(options: argparse.Namespace, home: Path):
         rows.append(Row("processes that meet at a fresh store", "writers", [(case, n) for n in range(20)]))
     for row in rows:
         row.select(options.rows, options.trial)
-    for case in dict.fromkeys((*cases, *(row.trials[n][0] for row in rows for n in row.numbers))):
-        if isinstance(case, str):
-            campaign.make_reference(case)
+    needed = dict.fromkeys(row.trials[n][0] for row in rows for n in row.numbers)
+    make_references(campaign, [case for case in needed if isinstance(case, str)], options.workers)
     return campaign, rows
 
 

@@ -55,7 +55,7 @@ class Reference:
     seconds: float
     """How long it takes."""
     declared: Declaration | None
-    """What its command line means; a fork's means what its origin says."""
+    """What its command line means, where that is wanted; a fork's means what its origin says."""
 
 
 @dataclass
@@ -79,6 +79,13 @@ class Campaign:
         else:
             self.reference(case)
 
+    def keep(self, case: str, made: Reference | searches.Facts) -> None:
+        """Take in the unbroken one that another process carried out."""
+        if isinstance(made, Reference):
+            self.references[case] = made
+        else:
+            self.sweeps[case] = made
+
     def reference(self, case: str) -> Reference:
         """An unbroken run of this case."""
         if case not in self.references:
@@ -92,7 +99,7 @@ class Campaign:
             events = len(read_journal(directory / "journal.jsonl").events)
             jobs = len(trial.done_jobs(directory))
             found = trial.identity(directory)
-            declared = None if case in FORKS else declare(overrides)
+            declared = declare(overrides) if self.composed and case not in FORKS else None
             self.references[case] = Reference(found, events, jobs, ended.seconds, declared)
         return self.references[case]
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -19,7 +20,8 @@ import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +60,14 @@ class Findings:
         """One more input with this outcome."""
         self.inputs += 1
         self.outcomes[outcome] = self.outcomes.get(outcome, 0) + 1
+
+    def add(self, more: Findings) -> None:
+        """Take in what another part of the campaign found."""
+        self.inputs += more.inputs
+        self.failures += more.failures
+        self.peak = max(self.peak, more.peak)
+        for outcome, count in more.outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + count
 
     def fail(self, number: int, what: str) -> None:
         """One more that failed, told at once."""
@@ -299,7 +309,9 @@ def _run_job(server: Server, corpus: list[Payload]) -> str:
 # -- the campaign ---------------------------------------------------------------------------------------------
 
 
-def campaign(inputs: int, seed: int, *, only: int | None = None, parts: str = "files requests") -> Findings:
+def campaign(
+    inputs: int, seed: int, *, only: int | None = None, parts: str = "files requests", workers: int = 1
+) -> Findings:
     """Even numbers are files, odd ones requests.
 
     Args:
@@ -307,17 +319,39 @@ def campaign(inputs: int, seed: int, *, only: int | None = None, parts: str = "f
         seed: of all choices.
         only: this input alone.
         parts: what is tried of the two.
+        workers: processes that try them; one has all requests, for one server.
     """
-    findings = Findings()
     numbers = list(range(inputs)) if only is None else [only]
+    shares = [[number for number in numbers if number % 2]] if "requests" in parts else []
+    if "files" in parts:
+        even = [number for number in numbers if number % 2 == 0]
+        pieces = 1 if workers == 1 else 2 * workers
+        shares += [even[piece::pieces] for piece in range(pieces)]
+    if workers == 1:
+        found = [_share(share, seed) for share in shares]
+    else:
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            found = list(pool.map(_share, shares, [seed] * len(shares)))
+    findings = Findings()
+    for part in found:
+        findings.add(part)
+    return findings
+
+
+def _share(numbers: Sequence[int], seed: int) -> Findings:
+    """What comes of these inputs, which are all files or all requests."""
+    findings = Findings()
+    if not numbers:
+        return findings
     with tempfile.TemporaryDirectory(prefix="runner-fuzz-") as name:
         folder = Path(name)
-        if (chosen := [number for number in numbers if number % 2 == 0]) and "files" in parts:
+        if numbers[0] % 2:
+            send_requests(list(numbers), seed, requests(), findings, folder)
+        else:
             corpus = files()
-            for start in range(0, len(chosen), BATCH):
-                read_files(chosen[start : start + BATCH], seed, corpus, findings, folder)
-        if (chosen := [number for number in numbers if number % 2]) and "requests" in parts:
-            send_requests(chosen, seed, requests(), findings, folder)
+            for start in range(0, len(numbers), BATCH):
+                read_files(list(numbers[start : start + BATCH]), seed, corpus, findings, folder)
     return findings
 
 
@@ -328,10 +362,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", type=int, help="this input alone, as a failure names it")
     parser.add_argument("--parts", default="files requests")
+    parser.add_argument("--workers", type=int, default=1, help="processes that try them")
     parser.add_argument("--row", action="store_true", help="say it as a row of the campaign's table")
     options = parser.parse_args()
     began = time.monotonic()
-    findings = campaign(options.inputs, options.seed, only=options.only, parts=options.parts)
+    findings = campaign(
+        options.inputs, options.seed, only=options.only, parts=options.parts, workers=options.workers
+    )
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(findings.outcomes.items()))
     if options.row:
         lost = len(findings.failures) or "nothing"

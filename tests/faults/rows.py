@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import resource
 import sys
@@ -11,7 +12,10 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.campaign import Campaign
+from tests.faults import searches
+from tests.faults.campaign import Campaign, Reference
+from tests.faults.kinds import FORKS
+from tests.faults.searches import Facts
 
 
 @dataclass
@@ -42,6 +46,23 @@ class Row:
     def tried(self) -> int:
         """Trials that were carried out."""
         return len(self.notes) + len(self.lost)
+
+
+def make_references(campaign: Campaign, cases: Sequence[str], workers: int) -> None:
+    """Carry out the unbroken run of each kind, several at a time; those that go on from another one at the end."""
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        made = pool.map(_made, itertools.repeat(campaign), [case for case in cases if case not in FORKS])
+        for case, reference in made:
+            campaign.keep(case, reference)
+    for case in cases:
+        campaign.make_reference(case)
+
+
+def _made(campaign: Campaign, case: str) -> tuple[str, Reference | Facts]:
+    """The unbroken run of a kind; in one of the pool's processes."""
+    campaign.make_reference(case)
+    return case, campaign.sweeps[case] if case in searches.CASES else campaign.references[case]
 
 
 def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int) -> None:
