@@ -8,6 +8,7 @@ at most three points and one of one point, 120 000 shots and 33.5 + 12.5 = 46 s.
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,7 @@ def test_usage_is_limited_where_it_costs_nothing(workdir: Path) -> None:
 def test_a_larger_budget_goes_on_as_if_it_had_been_there_from_the_start(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """To the bit, also where the resumed process is interrupted and goes on without being told again."""
+    """To the bit, also where the resumed process is interrupted and goes on, told again or not."""
     whole = run(compose(*SMALL, "optimizer.max_shots=900000"), directory="whole")
     run(compose(*SMALL, "optimizer.max_shots=500000"), directory="parts")
     execute, calls = Lab.execute, []
@@ -120,7 +121,12 @@ def test_a_larger_budget_goes_on_as_if_it_had_been_there_from_the_start(
     monkeypatch.setattr(Lab, "execute", interrupted)
     assert resume("parts", overrides=["optimizer.max_shots=900000"]).status == "interrupted"
     monkeypatch.setattr(Lab, "execute", execute)
+    shutil.copytree("parts", "typed")
+    typed = resume("typed", overrides=["optimizer.max_shots=900000"])
+    with pytest.raises(ConfigError, match=r"did not end this run|is used up"):
+        resume("typed", overrides=["optimizer.max_shots=900000"])
     again = resume("parts")
+    assert (typed.energy, typed.evaluations, typed.shots) == (again.energy, again.evaluations, again.shots)
     resumed = list(of(read_journal("parts/journal.jsonl").events, RunResumed))
 
     assert [event.budgets for event in resumed] == [{"optimizer.max_shots": 900_000}] * 2

@@ -16,6 +16,7 @@ import contextlib
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,14 +24,14 @@ from types import TracebackType
 from typing import Self
 from zlib import crc32
 
-from runner.errors import ConfigError, JournalError, StorageError
+from runner.errors import ConfigError, ConfigWarning, JournalError, StorageError
 from runner.record import clock, faults
 from runner.record.encoding import from_line, to_line
 from runner.record.events import RUN, Event, RunEnded, RunStarted, Vocabulary
 from runner.record.files import MAX_LINE, open_ordinary, require_ordinary
 from runner.record.lock import lock
 from runner.record.log import EventLog
-from runner.record.packed import OpenFile, open_kept, packed_path, unpack
+from runner.record.packed import OpenFile, open_kept, packed_path, require_no_less, unpack
 from runner.record.packed import pack as pack_file
 
 FORMAT = 1
@@ -339,7 +340,19 @@ def read_journal(path: str | Path) -> JournalContents:
         raise JournalError(f"no journal can be read at {path}: {error.strerror}") from error
     except ConfigError as error:
         raise JournalError(f"no journal can be read at {path}: {error}") from error
+    if not reader.events and reader.damaged and not path.exists():
+        raise JournalError(
+            f"{packed_path(path)} cannot be read: {reader.damaged}, and nothing before it is intact"
+        )
     return JournalContents(reader.events, reader.dropped)
+
+
+def read_telling(path: str | Path) -> EventLog:
+    """The intact events of a journal, with a warning of what had to be dropped."""
+    contents = read_journal(path)
+    if contents.dropped:
+        warnings.warn(f"{path}: {contents.dropped}", ConfigWarning, stacklevel=3)
+    return contents.events
 
 
 def opening(path: str | Path) -> RunStarted | None:
@@ -430,11 +443,18 @@ def _unpacked(path: Path) -> int:
         if not path.exists():
             try:
                 with contextlib.suppress(FileNotFoundError):
+                    if packed_path(path).exists():
+                        read_journal(path)  # what is no journal any more stays as it is
                     unpack(path)
             except OSError as error:
                 raise _storage_error(path, error) from error
         descriptor = _open(path, 0)
         if os.fstat(descriptor).st_nlink:
+            try:
+                require_no_less(path, os.fstat(descriptor).st_size)
+            except ConfigError as error:
+                os.close(descriptor)
+                raise JournalError(str(error)) from error
             return descriptor
         os.close(descriptor)  # it was packed while we waited for its lock
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from zlib import DEFLATED, compressobj, crc32, decompressobj
 from zlib import error as ZlibError
 
+from runner.errors import ConfigError
 from runner.record import faults
 from runner.record.files import open_ordinary
 
@@ -26,6 +27,9 @@ SMALLEST = 1 << 16
 
 BLOCK = 1 << 20
 """Bytes of the journal in one member; also the most that one of somebody else is unpacked to at a time."""
+
+PIECE = 256
+"""Bytes of a damaged member that are unpacked at a time."""
 
 MOST = 100
 """Times its size that a packed journal may have when it is unpacked; ours have 5 to 10 times."""
@@ -126,12 +130,16 @@ class PackedFile(OpenFile):
     def _look_through(self, size: int) -> None:
         """Find the members, none of which is unpacked."""
         place, last = 0, BLOCK
+        if not size:
+            self.fault = f"{self.path.name} is empty"
         while place < size and self.fault is None:
             head = self._head(place)
             if head is None or last != BLOCK or not 0 < head[1] <= BLOCK:
                 self.fault = f"byte {place + 1} of {self.path.name} begins nothing that was packed here"
             elif place + _HEAD.size + head[0] + _TAIL.size > size:
                 self.fault = f"{self.path.name} was cut off"
+                self._starts.append(place)
+                self._size += len(self._block(len(self._starts) - 1))
             elif self._size + head[1] > MOST * size:
                 self.fault = f"{self.path.name} unpacks to more than {MOST} times its size"
             else:
@@ -149,39 +157,71 @@ class PackedFile(OpenFile):
         return (taken, held) if (magic, length, name, inner) == (_MAGIC, 12, _FIELD, 8) else None
 
     def _block(self, number: int) -> bytes:
-        """What a member holds; nothing where it is damaged."""
+        """What a member holds; of a damaged one what stands before the damage, whose lines are checked one by one."""
         if self._known[0] != number:
             place = self._starts[number]
             head = self._head(place)
-            content = b"" if head is None else self._unpacked(place + _HEAD.size, *head)
-            if not content:
+            content, whole = (b"", False) if head is None else self._unpacked(place + _HEAD.size, *head)
+            if not whole:
                 self.fault = self.fault or f"block {number + 1} of {self.path.name} is damaged"
             self._known = number, content
         return self._known[1]
 
-    def _unpacked(self, place: int, taken: int, held: int) -> bytes:
+    def _unpacked(self, place: int, taken: int, held: int) -> tuple[bytes, bool]:
+        """What can be had of a member's content, and whether that is all of it."""
         stream = super().read(taken + _TAIL.size, place)
-        unpacking = decompressobj(-15)
-        with contextlib.suppress(ZlibError):
-            content = unpacking.decompress(stream[:taken], held)
-            if stream[taken:] == _TAIL.pack(crc32(content), held) and len(content) == held:
-                return content
-        return b""
+        try:
+            content = decompressobj(-15).decompress(stream[:taken], held)
+        except ZlibError:
+            return _before_damage(stream[:taken], held), False
+        return content, stream[taken:] == _TAIL.pack(crc32(content), held) and len(content) == held
+
+
+def _before_damage(stream: bytes, most: int) -> bytes:
+    """What a damaged stream gives before it is found to be damaged."""
+    unpacking = decompressobj(-15)
+    content = b""
+    with contextlib.suppress(ZlibError):
+        for start in range(0, len(stream), PIECE):
+            if len(content) == most:
+                break
+            content += unpacking.decompress(stream[start : start + PIECE], most - len(content))
+    return content
 
 
 def open_kept(path: Path) -> OpenFile:
     """The journal at `path`, packed or not, to be read.
 
     Raises:
-        ConfigError: it is no ordinary file.
+        ConfigError: it is no ordinary file, or holds less than the packed one beside it.
         OSError: there is none, or it is unreadable.
     """
     try:
-        return OpenFile(path)
+        found = OpenFile(path)
     except FileNotFoundError:
         if packed_path(path).exists():
             return PackedFile(packed_path(path))
-        return OpenFile(path)  # if it was just unpacked it is here
+        found = OpenFile(path)  # if it was just unpacked it is here
+    require_no_less(path, found.size)
+    return found
+
+
+def require_no_less(path: Path, size: int) -> None:
+    """Refuse a journal of `size` bytes beside a packed one that holds more, which no kill leaves.
+
+    Raises:
+        ConfigError: what to do.
+    """
+    packed = packed_path(path)
+    try:
+        held = PackedFile(packed).size
+    except OSError:  # there is none, as nearly always
+        return
+    if size < held:
+        raise ConfigError(
+            f"{path} has {size} bytes, and {packed.name} beside it holds {held}: the shorter one is not of this run's "
+            "end; move the wrong one away"
+        )
 
 
 def pack(path: Path) -> bool:

@@ -19,7 +19,7 @@ from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
 from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted, SessionChanged
 from runner.record.files import read_bytes, read_object, read_rows
-from runner.record.journal import read_journal
+from runner.record.journal import read_telling
 from runner.record.log import count, first, last, of
 from runner.record.redaction import redact
 from runner.record.replay import lasting
@@ -86,7 +86,7 @@ def illustrate(files: RunDirectory, problem: Problem | None = None, *, interacti
         ConfigError: plotly is needed and not installed.
     """
     plots = Plots(interactive)
-    events = read_journal(files.journal).events
+    events = read_telling(files.journal)
     circuits = recorded_circuits(events) if problem is None else [
         ("as declared", engine.with_names(problem.ansatz)), ("on the device", engine.with_names(problem.circuit))
     ]  # fmt: skip

@@ -111,8 +111,9 @@ def _check_budget(files: RunDirectory, events: Sequence[Event], typed: Overrides
         ConfigError: none that is larger is typed.
     """
     fact = used_up(events)
+    repeated = _repeated(events, typed)
     for key in (item.key for item in typed if item.key in BUDGETS):
-        if fact is None or key != fact.key:
+        if key not in repeated and (fact is None or key != fact.key):
             raise ConfigError(
                 "did not end this run, and what was declared cannot be changed; leave it out", key=key
             )
@@ -134,6 +135,17 @@ def _measured(events: Sequence[Event], fact: BudgetReached) -> float:
     """What measuring the result took of a budget in money or seconds: at most what was kept for it."""
     measured = any(event.workload == RESULTS for event in of(events, JobCompleted))
     return fact.measuring if measured and fact.key != SHOTS else 0.0
+
+
+def _repeated(events: Sequence[Event], typed: Overrides) -> set[str]:
+    """The budgets typed that the run, which was broken while it went on, was last resumed with."""
+    ended = None
+    for event in of(events, RunEnded, RunResumed):
+        ended = event
+    if not isinstance(ended, RunResumed) and (ended is None or ended.status == "finished"):
+        return set()
+    resumed = _budgets(events, Overrides.of(()))
+    return {item.key for item in typed if item.key in BUDGETS and resumed.get(item.key) == item.value}
 
 
 def _seconds_or(value: Any, key: str) -> float:

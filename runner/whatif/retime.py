@@ -25,7 +25,7 @@ from runner.record.events import (
     RunStarted,
     SessionChanged,
 )
-from runner.record.journal import ending, read_journal
+from runner.record.journal import ending, read_telling
 from runner.record.log import first, last, of
 from runner.record.replay import lasting
 from runner.record.usage import Usage
@@ -84,7 +84,7 @@ def columns(
     Raises:
         ConfigError: no run there, settings other than the session's, or values that do not fit.
     """
-    events = read_journal(RunDirectory.existing(directory).journal).events
+    events = read_telling(RunDirectory.existing(directory).journal)
     started = first(events, RunStarted)
     if started is None:
         raise ConfigError(f"nothing was recorded in {directory}", key="retime")
