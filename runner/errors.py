@@ -40,7 +40,9 @@ class ConfigError(RunnerError, ValueError):
     exit_code = 2
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
-        text = f"{key}: {message}" if key else message
+        text = redact(
+            f"{key}: {message}" if key else message
+        )  # before it is cut: half a secret is known no more
         if len(text) > LONGEST:  # whatever was typed is in it; its ends tell enough
             text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
         if not text.isprintable():  # a file's bytes may be in it, and a terminal obeys some of them

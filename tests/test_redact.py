@@ -7,6 +7,8 @@ import logging
 
 import pytest
 
+from runner.declare.checks import shorten
+from runner.errors import LONGEST, ConfigError
 from runner.record.redaction import (
     RedactingFormatter,
     protect,
@@ -98,8 +100,9 @@ def test_known_secrets_go_wherever_they_are():
         ("DATABASE_URL", "postgresql://me:tortoise-and-hare@host:5432/db", "tortoise-and-hare"),
         ("HTTPS_PROXY", "http://me:tortoise%40and%40hare@host", "tortoise@and@hare"),
         ("REPOSITORY", "see https://a-lonely-token-for-git@host/x", "a-lonely-token-for-git"),
+        ("SERVICE_CREDENTIAL", "the-first-of-two\nthe-second-of-two\n", "the-second-of-two"),
     ],
-    ids=range(8),  # pytest puts what a test is called into the environment
+    ids=range(9),  # pytest puts what a test is called into the environment
 )
 def test_variables_are_known_by_their_names(monkeypatch, name, value, secret):
     """K7: what names and addresses promise to be secret does not leave, in any surroundings."""
@@ -109,6 +112,19 @@ def test_variables_are_known_by_their_names(monkeypatch, name, value, secret):
 
     assert redact(f"it says {secret}!") == "it says [redacted]!"
     assert secret_in(secret).endswith(name)
+
+
+def test_what_is_cut_is_cleaned_before(monkeypatch):
+    """K9: half a secret is known no more: a shortened word, a refusal that is too long, a difference of a resume."""
+    monkeypatch.setenv("AZURE_STORAGE_KEY", "CANARYkeyCCCC3333==")
+    protect_environment()
+    long = ("x" * (LONGEST // 2 - 9) + "CANARYkeyCCCC3333==" + "x" * LONGEST, "y" * LONGEST)
+    texts = [
+        *(shorten("name=xCANARYkeyCCCC3333==y", width) for width in range(8, 40)),
+        *(str(ConfigError("".join(parts))) for parts in (long, long[::-1])),
+    ]
+
+    assert not [text for text in texts if "CANARY" in text]
 
 
 @pytest.mark.parametrize(

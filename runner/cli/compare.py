@@ -12,6 +12,7 @@ from runner.declare.config import flatten
 from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.files import read_mapping
+from runner.record.redaction import redact
 
 VERB = Verb(
     name="compare",
@@ -105,7 +106,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 def _shown(value: Any) -> str:
-    text = "" if value is None else str(value)
+    text = "" if value is None else redact(str(value))  # before it is cut
     return text if len(text) <= 40 else text[:39] + "…"
 
 

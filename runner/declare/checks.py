@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from runner.errors import ConfigError
+from runner.record.redaction import redact
 
 
 def require_range(key: str, value: float, low: float | None = None, high: float | None = None) -> None:
@@ -65,6 +66,6 @@ def plain(word: str) -> str:
 
 
 def shorten(text: object, width: int) -> str:
-    """The text, or what anything else prints as, on one line and cut at `width` characters."""
-    line = " ".join(str(text).split())
+    """The text, or what anything else prints as, cleaned, on one line and cut at `width` characters."""
+    line = " ".join(redact(str(text)).split())  # what is left of a secret that was cut is known no more
     return line if len(line) <= width else line[: width - 1] + "…"

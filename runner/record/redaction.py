@@ -87,7 +87,9 @@ def protect_environment() -> None:
     """Never let out what the environment holds: values of variables by their names, and passwords in addresses."""
     for name, value in os.environ.items():
         if _VARIABLE.search(name):
-            protect(value, f"the value of the environment variable {name}")
+            lines = [line for line in value.splitlines() if not line.startswith("-----")]
+            for part in {value, *lines}:
+                protect(part, f"the value of the environment variable {name}")
         for login in _ADDRESS.findall(value):
             for part in {login, unquote(login), login.partition(":")[2], unquote(login.partition(":")[2])}:
                 protect(part, f"a login of the address in the environment variable {name}")

@@ -24,6 +24,7 @@ from runner.record.events import (
 )
 from runner.record.journal import Journal
 from runner.record.log import EventLog, Selection, first, of
+from runner.record.redaction import redact
 
 Listener = Callable[[Event], None]
 
@@ -316,5 +317,5 @@ def _compare(recorded: Event, event: Event, identity: int) -> None:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    text = redact(str(value))
     return text if len(text) <= 40 else text[:39] + "…"

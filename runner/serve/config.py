@@ -10,6 +10,7 @@ from typing import Any
 from runner.declare.checks import nearest, require_range
 from runner.declare.composer import declare
 from runner.declare.config import RunConfig
+from runner.declare.messages import check_secrets
 from runner.declare.overrides import Override, Overrides
 from runner.errors import ConfigError
 
@@ -112,6 +113,7 @@ def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeC
             raise ConfigError(f"a server has no such setting{told}", key=override.key)
         else:
             overrides += Overrides.of(OPEN if override.text == "session=open" else [override.text])
+    check_secrets({"dir": own.get("dir")})
     typed = Overrides(tuple(overrides))
     scaled = all(item.value == "wall" for item in typed if item.key == "session.clock")
     defaults = Overrides.of(DEFAULTS).where(

@@ -46,8 +46,10 @@ def fails(campaign: Campaign, case: str, cause: str, k: int) -> str:
 
     run = Broken(campaign, case, f"{cause.replace(':', '-')}-{case}-{k}")
     ended = trial_of(run, cause, k)
-    aborted = ended.code == -signal.SIGABRT and "LLVM ERROR" in ended.output
-    if not aborted:  # LLVM, when it finds no memory for code, ends the process; that is as good as a kill
+    aborted = (ended.code == -signal.SIGABRT and "LLVM ERROR" in ended.output) or (
+        ended.code == -signal.SIGSEGV and cause == "simulate:starve"
+    )
+    if not aborted:  # LLVM and Aer end the process when they find no memory; that is as good as a kill
         told(run, ended, cause)
     run.finish(lost=2 if case.endswith("race") else 1)
     return "1 aborted" if aborted else "1 failed"

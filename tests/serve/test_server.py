@@ -34,6 +34,15 @@ def done(root: str, **more: Any) -> dict[str, Any]:
     return wait(wire, answer["id"])
 
 
+def test_K6_its_folder_is_not_named_after_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the directory of a run is not: one line that names the variable, and not what it holds."""
+    monkeypatch.setenv("MY_API_TOKEN", "CANARYtokenAAAA1111")
+    with pytest.raises(ConfigError, match=r"dir: must not hold .* MY_API_TOKEN") as told:
+        read(["dir=outputs/CANARYtokenAAAA1111"])
+
+    assert "CANARY" not in str(told.value)
+
+
 def test_a_killed_servers_finished_jobs_are_still_there(tmp_path: Path) -> None:
     """After a kill -9, finished jobs and closed sessions are there again, and unfinished ones say what happened."""
     slow = ("backend=ideal", "session.clock_scale=1", "session.lanes=1")
