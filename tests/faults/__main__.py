@@ -36,7 +36,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="runner-faults-") as home:
         campaign, rows = prepare(options, Path(home))
         carry_out(campaign, rows, options.workers)
-    print(table(rows))
+    print(table(rows), flush=True)  # before what the fuzzer says
     tried = sum(row.tried for row in rows)
     lost = sum(len(row.lost) for row in rows)
     if options.inputs:
@@ -103,7 +103,7 @@ def prepare(options: argparse.Namespace, home: Path):
     kills = options.kills if options.kills is not None else (_share(2000, cases) if nightly else 4)
     signals = options.signals if options.signals is not None else (_share(1000, cases) if nightly else 1)
     plain = options.plain if options.plain is not None else (0.05 if nightly else 0.0)
-    campaign = Campaign(home, options.seed, plain=plain, composed=0.0 if nightly else 0.75)
+    campaign = Campaign(home, options.seed, plain=plain, composed=0.75)
     rows = []
     for case in cases:
         count = -(-kills // CHAIN)

@@ -11,7 +11,7 @@ import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +82,7 @@ class Campaign:
     def keep(self, case: str, made: Reference | searches.Facts) -> None:
         """Take in the unbroken one that another process carried out."""
         if isinstance(made, Reference):
-            self.references[case] = made
+            self.references[case] = replace(made, declared=self._declared(case))
         else:
             self.sweeps[case] = made
 
@@ -99,9 +99,12 @@ class Campaign:
             events = len(read_journal(directory / "journal.jsonl").events)
             jobs = len(trial.done_jobs(directory))
             found = trial.identity(directory)
-            declared = declare(overrides) if self.composed and case not in FORKS else None
-            self.references[case] = Reference(found, events, jobs, ended.seconds, declared)
+            self.references[case] = Reference(found, events, jobs, ended.seconds, self._declared(case))
         return self.references[case]
+
+    def _declared(self, case: str) -> Declaration | None:
+        """What the command line of a kind means, composed once for its trials."""
+        return declare((*SMALL, *_overrides(case))) if self.composed and case not in FORKS else None
 
     def begin(self, case: str) -> tuple[str, ...]:
         """The words that a kind of run begins with: a fork has its origin there."""
