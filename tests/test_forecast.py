@@ -93,7 +93,9 @@ LONG = ("adapt_vqe", "dissociation_curve", "vqd", "dynamics")
 )
 def test_every_experiment_can_be_forecast(experiment: str, workdir: Path) -> None:
     """Made-up numbers are good enough for every algorithm's own program."""
-    found = forecast(compose(f"experiment={experiment}", "tracking=off", "optimizer.max_evaluations=20"))
+    found = forecast(
+        compose(f"experiment={experiment}", "hydra.mode=RUN", "tracking=off", "optimizer.max_evaluations=20")
+    )
 
     assert found.jobs >= 1
     assert found.shots >= 1

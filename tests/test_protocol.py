@@ -82,10 +82,14 @@ def test_an_attached_backend_states_what_it_is() -> None:
 
 
 def test_the_local_runtime_mitigates_what_it_says() -> None:
-    """Resilience level 0 only: its options take the levels that it states, and refuse the next."""
+    """Resilience levels 0 to 2: its options take the levels that it states, and refuse the next."""
     levels = LocalService(seed=1).capabilities.mitigation
 
-    assert [EstimatorOptions(values={"resilience_level": level}).resilience_level for level in levels] == [0]
+    assert [EstimatorOptions(values={"resilience_level": level}).resilience_level for level in levels] == [
+        0,
+        1,
+        2,
+    ]
     with pytest.raises(ValueError, match="resilience_level"):
         EstimatorOptions(values={"resilience_level": levels[-1] + 1})
 
