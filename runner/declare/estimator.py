@@ -120,7 +120,8 @@ class ShotsEstimator(MitigationConfig, EstimatorConfig):
     """QPU seconds after which a job is cancelled; null: no limit of its own."""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        for part in (MitigationConfig, EstimatorConfig):
+            part.__post_init__(self)
         require_choice("estimator.shot_allocation", self.shot_allocation, ALLOCATIONS)
         self._check_choice()
         self._check_measured()
