@@ -134,3 +134,13 @@ def test_a_long_name_ends_with_a_whole_word() -> None:
 
     assert name == "vqe_molecule_geometry=H-0-0-0-H-0-0-1.58-H-0-0-3.16-H-0-0-4.74-H-0-0-6.32-H-0-0"
     assert len(declare([f"hamiltonian.path={'y' * 100}", "hamiltonian=file"]).name) == 80
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [("seeds=1,2,3", "seeds: unknown key; did you mean 'seed'"), ("seed=1,2", "seed: several values")],
+)
+def test_several_values_of_a_key_that_there_is_not(typed: str, said: str) -> None:
+    """The key is told first: no -m helps it."""
+    with pytest.raises(ConfigError, match=said):
+        declare([typed])

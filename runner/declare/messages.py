@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.aliases import choice_meant, key_meant
 from runner.declare.checks import nearest, plain, shorten
-from runner.declare.config import CONF, GROUPS
+from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.hydra_support import PAGE, check_file, leaves, plain_content, plain_loader, refuse_key
 from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import foreign_keys, foreign_place
@@ -60,11 +60,24 @@ def check_overrides(overrides: Overrides) -> None:
         check_secrets({override.key or "command line": override.text})
         check_group(override)
         if override.swept:
+            check_root(override.key)
             raise ConfigError(
                 "several values given; add -m for a sweep, or write key=[a,b] for a list", key=override.key
             )
         if override.key in ("hydra.run.dir", "hydra.sweep.dir"):
             check_directory(str(override.value), override.key)
+
+
+def check_root(key: str) -> None:
+    """Refuse a key whose first part is none.
+
+    Raises:
+        ConfigError: naming the nearest.
+    """
+    root = re.split(r"[./@]", key.lstrip("+~"))[0]
+    known = [item.name for item in fields(RunConfig)]
+    if root not in (*known, "hydra"):
+        raise ConfigError(f"unknown key{nearest(root, known)}", key=key)
 
 
 def check_key(key: str, *value: object) -> None:
