@@ -123,8 +123,6 @@ def test_a_key_of_another_choice_says_of_which(key: str) -> None:
         ("price", ["session.price_per_second=…"]),
         ("format", ["export --format"]),
         ("cost", ["forecast", "docs/cost.md"]),
-        ("joblib", ["-m hydra/launcher=joblib"]),
-        ("launcher", ["--help hydra/launcher"]),
     ],
 )
 def test_a_word_finds_its_page_or_what_has_to_do_with_it(
@@ -203,3 +201,25 @@ def test_what_a_word_is_typed_for_is_found(word: str, typed: list[str]) -> None:
     page = " ".join(help_on([word]).split())
 
     assert all(words in page for words in typed)
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "key"),
+    [
+        ("joblib", "-m hydra/launcher=joblib", "hydra.launcher.n_jobs=-1"),
+        ("submitit_slurm", "-m hydra/launcher=submitit_slurm", "hydra.launcher.partition=null"),
+        ("optuna", "-m hydra/sweeper=optuna", "hydra.sweeper.n_trials="),
+        ("hydra/launcher=ray", "-m hydra/launcher=ray", "hydra.launcher."),
+        ("launcher", "hydra/launcher=… with -m (default: basic)", "hydra.launcher.partition=null"),
+        ("sweeper", "hydra/sweeper=… with -m (default: basic)", "hydra.sweeper.n_trials="),
+    ],
+)
+def test_launchers_and_sweepers_have_pages(
+    words: str, first: str, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the names that docs/hydra.md gives them."""
+    assert main(["--help", words]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == first
+    assert any(line.strip().startswith(key) for line in lines)

@@ -152,6 +152,9 @@ def test_the_composed_configuration_can_be_printed(workdir: Path, capsys: pytest
         ("runner -m hydra/launcher=sub", {"hydra/launcher=submitit_local", "hydra/launcher=submitit_slurm"}),
         ("runner hydra.s", {"hydra.sweep.dir="}),
         ("runner --help op", {"optimizer"}),
+        ("runner -m hydra/launcher=joblib hydra.launcher.n", {"hydra.launcher.n_jobs="}),
+        ("runner -m hydra/launcher=submitit_slurm hydra.launcher.part", {"hydra.launcher.partition="}),
+        ("runner -m hydra/sweeper=optuna hydra.sweeper.n_t", {"hydra.sweeper.n_trials="}),
     ],
 )
 def test_completion(
@@ -164,17 +167,38 @@ def test_completion(
     assert expected <= set(capsys.readouterr().out.split())
 
 
-@pytest.mark.parametrize("typed", ["--config-dir mine", "-cd mine", "--config-dir=mine"])
-def test_choices_of_a_folder_are_completed(
-    typed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Beside those that there are anyway."""
-    monkeypatch.chdir(tmp_path)
-    quick = tmp_path / "mine" / "optimizer" / "quick.yaml"
-    quick.parent.mkdir(parents=True)
-    quick.write_text("defaults: [cobyla, _self_]\nmax_evaluations: 5\n")
+@pytest.mark.parametrize("flag", ["--config-dir {}", "--config-dir={}", "-cd '{}'"])
+def test_completion_knows_the_folders_of_the_line(flag: str, tmp_path: Path) -> None:
+    """A choice of one's own, its keys, and a launcher's file."""
+    (tmp_path / "optimizer").mkdir()
+    quick = "defaults: [cobyla, _self_]\nmax_evaluations: 7\n"
+    (tmp_path / "optimizer" / "quick.yaml").write_text(quick, encoding="utf-8")
+    line = f"python -m runner {flag.format(tmp_path)}"
 
-    assert candidates(f"runner {typed} optimizer=q") == ["optimizer=qn_spsa", "optimizer=quick"]
+    assert candidates(f"{line} optimizer=q") == ["optimizer=qn_spsa", "optimizer=quick"]
+    assert candidates(f"{line} optimizer=quick optimizer.max_evaluations=") == ["optimizer.max_evaluations=7"]
+    assert "resume" in candidates(f"{line} res")
+
+
+def test_completion_goes_on_where_a_folder_or_module_is_not_there() -> None:
+    """What was typed before is not right yet."""
+    assert "optimizer=qn_spsa" in candidates("runner --config-dir nowhere plugins=[nothing] optimizer=q")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-sc", "foo"], "-sc: takes install=, uninstall= or query= and bash or zsh, e.g. install=bash"),
+        (["--version", "foo"], "--version: stands alone; leave 'foo' out"),
+        (["--hydra-help", "foo"], "--hydra-help: stands alone; leave 'foo' out"),
+    ],
+)
+def test_a_word_too_many_beside_a_flag_is_no_verb(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The flag says what it takes."""
+    assert main(words) == 2
+    assert capsys.readouterr().err == f"error: {told}\n"
 
 
 @pytest.mark.parametrize(

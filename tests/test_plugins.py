@@ -14,6 +14,7 @@ import pytest
 
 from runner import compose
 from runner.__main__ import main
+from runner.declare import registry
 from runner.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -151,20 +152,93 @@ def test_a_plugin_that_a_run_could_ask_nothing_is_refused(
         compose(f"plugins=[{module}]")
 
 
-def test_a_setting_of_a_plugin_needs_a_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else no choice can be made of it: one line says where, and what to write."""
-    (tmp_path / "bare_plugin.py").write_text(
-        "from dataclasses import dataclass\nfrom runner.hamiltonian import HamiltonianConfig\n\n\n"
-        "@dataclass(kw_only=True)\nclass Bare(HamiltonianConfig):\n    size: int\n\n\n"
-        'SCHEMAS = {"hamiltonian": {"bare": Bare}}\n'
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-
-    with pytest.raises(ConfigError, match="'bare_plugin' adds hamiltonian=bare, whose size has no default"):
-        compose("plugins=[bare_plugin]")
-
-
 def test_every_piece_of_the_example_is_short() -> None:
     """Under 30 lines each: that is what it takes."""
     for path in EXAMPLE.glob("*.py"):
         assert len(path.read_text(encoding="utf-8").splitlines()) < 30, path.name
+
+
+@pytest.fixture
+def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Plug-ins of a test are no choices of the next."""
+    monkeypatch.setattr(
+        registry, "_plugins", {group: {**known} for group, known in registry._plugins.items()}
+    )
+
+
+SPINS = """from dataclasses import dataclass
+
+from runner.hamiltonian.declared import HamiltonianConfig
+
+
+@dataclass(kw_only=True)
+class Spins(HamiltonianConfig):
+    n: int
+    pair: {annotation} = None
+
+
+SCHEMAS = {{"hamiltonian": {{"{name}": Spins}}}}
+"""
+
+
+def spins(folder: Path, module: str, name: str = "spins", annotation: str = "int | None") -> None:
+    """A plug-in whose setting `n` has no default."""
+    text = SPINS.format(annotation=annotation, name=name)
+    (folder / f"{module}.py").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_field_without_a_default_is_a_mandatory_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only where it is chosen, and not where it is given."""
+    spins(tmp_path, "spins_of_mine")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    assert compose("plugins=[spins_of_mine]", "hamiltonian=tfim").hamiltonian.name == "tfim"
+    with pytest.raises(ConfigError, match=r"hamiltonian\.n: mandatory value missing"):
+        compose("plugins=[spins_of_mine]", "hamiltonian=spins")
+    assert compose("plugins=[spins_of_mine]", "hamiltonian=spins", "hamiltonian.n=3").hamiltonian.n == 3
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "annotation", "why"),
+    [
+        ("p_complex", "spins", "complex", "but field pair of Spins cannot be a setting"),
+        ("p_taken", "tfim", "int | None", "which is a choice already; call it otherwise"),
+        ("p_file", "h2", "int | None", "which is a choice already; call it otherwise"),
+        ("p_slash", "bad/name", "int | None", r"but a name matches \[a-z0-9_-\]\+; call it otherwise"),
+        ("p_capital", "Spins", "int | None", r"but a name matches \[a-z0-9_-\]\+; call it otherwise"),
+    ],
+)
+def test_a_plugin_whose_choice_could_not_be_taken_is_refused(
+    module: str, name: str, annotation: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line that names the module, also where another choice is typed."""
+    spins(tmp_path, module, name, annotation)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(ConfigError, match=f"plugins: '{module}' adds '{name}' to 'hamiltonian', {why}"):
+        compose(f"plugins=[{module}]", "hamiltonian=tfim")
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_two_plugins_may_not_add_the_same_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which of the two would be meant, nobody could say."""
+    spins(tmp_path, "p_first")
+    spins(tmp_path, "p_second")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(
+        ConfigError, match="'p_second' adds 'spins' to 'hamiltonian', which 'p_first' adds too"
+    ):
+        compose("plugins=[p_first,p_second]")
+
+
+def test_a_launcher_of_ours_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the hydra groups, the plain one too, which has no class."""
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("joblib", "basic"):
+        (tmp_path / f"p_{name}.py").write_text(f"SCHEMAS = {{'launcher': {{'{name}': int}}}}\n")
+        with pytest.raises(ConfigError, match=f"adds '{name}' to 'launcher', which is a choice already"):
+            compose(f"plugins=[p_{name}]")

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
-from pathlib import Path
 
 from runner.cli import VERBS
 from runner.cli.line import verbs
@@ -18,9 +17,8 @@ from runner.cli.verb import CONFIG_DIR, HELP, Flag, Verb
 from runner.declare.composer import Composer
 from runner.declare.config import GROUPS
 from runner.declare.hydra_support import KEYS
+from runner.declare.overrides import split_plugins
 from runner.errors import ConfigError
-from runner.sweep.launcher import LAUNCHERS
-from runner.sweep.optuna import SWEEPERS
 
 MODES = ("RUN", "MULTIRUN")
 
@@ -64,9 +62,9 @@ def complete(arguments: Sequence[str]) -> int:
 
 def candidates(line: str) -> list[str]:
     """Completions of the last word of a command line such as `python -m runner optimizer=co`."""
-    *before, last = re.sub(r"^.*?\brunner\s+", "", line).split(" ")
-    words = list(filter(None, before))
-    plain = [word for word in words if not word.startswith("-")]
+    before, _, last = re.sub(r"^.*?\brunner\s+", "", line).rpartition(" ")
+    words = _words(before)
+    folders, plain = _sorted(words)
     named = plain[0].lower() if plain and plain[0].lower() in VERBS else None
     verb = verbs()[named or "run"]
     flags = {
@@ -79,7 +77,7 @@ def candidates(line: str) -> list[str]:
     elif words and words[-1] in flags and flags[words[-1]].value:
         found = list(flags[words[-1]].choices)
     else:
-        found = [*([] if plain else VERBS), *_settings(verb, words, last)]
+        found = [*([] if plain else VERBS), *_settings(verb, folders, plain, last)]
     return [word for word in found if word.startswith(last)]
 
 
@@ -91,33 +89,57 @@ def _spelled(flags: Mapping[str, Flag], last: str) -> list[str]:
     return sorted(flags)
 
 
-def _settings(verb: Verb, words: Sequence[str], last: str) -> list[str]:
-    """`key=value` words that a verb takes."""
+def _words(text: str) -> list[str]:
+    """What a shell makes of a line, or its pieces where a quote is still open."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def _sorted(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(folders of `--config-dir`, words that are neither a flag nor a flag's value)."""
+    spellings = {
+        spelling: flag
+        for verb in verbs().values()
+        for flag in verb.flags
+        for spelling in (flag.name, flag.short)
+        if spelling
+    }
+    folders: list[str] = []
+    plain: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        spelling, equal, value = word.partition("=")
+        flag = spellings.get(spelling)
+        if flag is not None and flag.value and not equal:
+            value = next(rest, "")
+        if flag is not None and flag.name == CONFIG_DIR.name:
+            folders.append(os.path.expanduser(value))
+        elif not word.startswith("-"):
+            plain.append(word)
+    return folders, plain
+
+
+def _settings(verb: Verb, folders: Sequence[str], words: Sequence[str], last: str) -> list[str]:
+    """`key=value` words that a verb takes, with the folders and plug-ins of the line."""
     if verb.settings is not None:
         return [f"{key}=" for key in verb.settings]
-    typed = [word for word in words if "=" in word and not word.startswith("-")]
-    found = _of_hydra(last) + Composer(_config_dirs(words)).completions(typed, last)
+    plugins, settings = split_plugins([word for word in words if "=" in word])
+    try:
+        composer = Composer(folders, plugins)
+    except ConfigError:  # a folder or a module that is not there
+        composer = Composer()
+    found = _of_hydra(composer, last) + composer.completions(settings, last)
     return [word for word in found if word.lstrip("+~").startswith(verb.offers or ("",))]
 
 
-def _config_dirs(words: Sequence[str]) -> list[str]:
-    """Folders with config groups that were typed before."""
-    names = (CONFIG_DIR.name, CONFIG_DIR.short)
-    after = [value for word, value in pairwise(words) if word in names]
-    joined = [word.partition("=")[2] for word in words if word.startswith(f"{CONFIG_DIR.name}=")]
-    return [folder for folder in (*after, *joined) if Path(folder).is_dir()]
-
-
-def _of_hydra(last: str) -> list[str]:
+def _of_hydra(composer: Composer, last: str) -> list[str]:
     """Hydra's own keys, and the choices of those that have some."""
     if not last.startswith("hydra"):
         return []
-    choices = {
-        "hydra/launcher": ["basic", *LAUNCHERS],
-        "hydra/sweeper": ["basic", *SWEEPERS],
-        "hydra.mode": MODES,
-    }
-    if "=" in last:
-        key = last.partition("=")[0]
-        return [f"{key}={choice}" for choice in choices.get(key, ())]
+    key, equal, _ = last.partition("=")
+    if equal:
+        choices = MODES if key == "hydra.mode" else composer.options(key) if key in ENGINES else ()
+        return [f"{key}={choice}" for choice in choices]
     return [f"{item.what}=" for item in KEYS if item.works and not item.what.endswith("*")]

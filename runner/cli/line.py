@@ -20,6 +20,9 @@ from runner.errors import ConfigError
 SETTING = re.compile(r"[+~]*[\w./@]*=|[+~]")
 """How `key=value`, `+key=value` and `~key` begin; the name of a folder may hold `=` too, but behind other signs."""
 
+OF_NO_VERB = ("--shell-completion", "--hydra-help", "--version")
+"""Flags beside which a word is no verb that is misspelt."""
+
 Typed = tuple[str, str, str]
 """A flag: as it was spelled, the name it is declared with, and its value."""
 
@@ -57,7 +60,8 @@ def read(arguments: Sequence[str]) -> CommandLine:
         line.flags.add(HELP.key)
         line.config_dirs = [value for _, name, value in typed if name == CONFIG_DIR.name]
         return line
-    if words and "=" not in words[0] and not words[0].startswith("~"):
+    of_none = any(name in OF_NO_VERB for _, name, _ in typed) and words and words[0].lower() not in VERBS
+    if words and "=" not in words[0] and not words[0].startswith("~") and not of_none:
         line.verb = _verb_named(words.pop(0), *[word for word in words[:2] if word != "="][:1])
     verb = module(line.verb).VERB
     for spelling, name, value in typed:

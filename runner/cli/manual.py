@@ -79,14 +79,27 @@ def flags(verb: Verb) -> Iterator[str]:
 
 def engines(group: str) -> Iterator[str]:
     """Every launcher, or every sweeper, with its settings."""
+    yield f"{group}=… with -m (default: basic)"
+    for name, cls in of_engine(group).items():
+        yield ""
+        yield from wrapped(f"  {name:<18} ", _sentence(None, cls))
+        yield from _fields(cls, prefix=f"{group.replace('/', '.')}.", named=False)
+
+
+def engine_page(group: str, choice: str) -> Iterator[str]:
+    """What one launcher or sweeper is, and its settings."""
+    cls = of_engine(group)[choice]
+    yield f"-m {group}={choice}"
+    yield from wrapped("  ", _sentence(None, cls))
+    yield from _headed("\nkeys:", _fields(cls, prefix=f"{group.replace('/', '.')}.", named=False))
+
+
+def of_engine(group: str) -> dict[str, type[Any]]:
+    """Launchers or sweepers by name, those of plug-ins too."""
     from runner.sweep.launcher import LAUNCHERS
     from runner.sweep.optuna import SWEEPERS
 
-    yield f"{group}=… with -m (default: basic)"
-    for name, cls in (LAUNCHERS if group == "hydra/launcher" else SWEEPERS).items():
-        yield ""
-        yield from wrapped(f"  {name:<18} ", (inspect.getdoc(cls) or "").partition("\n")[0])
-        yield from _fields(cls, prefix=f"{group.replace('/', '.')}.", named=False)
+    return {**(LAUNCHERS if group == "hydra/launcher" else SWEEPERS)}
 
 
 def _entry(name: str, text: str) -> list[str]:

@@ -15,9 +15,11 @@ from runner.cli.manual import (
     choice_page,
     choices,
     described,
+    engine_page,
     engines,
     group_page,
     manual,
+    of_engine,
     verb_page,
 )
 from runner.declare.aliases import meant, named
@@ -98,8 +100,9 @@ def _page(words: Sequence[str], composer: Composer) -> Iterator[str] | None:
     group = next((one for one in GROUPS if plain(one) == plain(name)), None)
     if first.lower() in VERBS:
         return verb_page(verbs()[first.lower()])
-    if name.lower() in ENGINES:
-        return engines(name.lower())
+    engine = next((one for one in ENGINES if plain(name) in (plain(one), plain(one.partition("/")[2]))), None)
+    if engine is not None:
+        return _engine(engine, value or second)
     known = {one: composer.options(one) for one in GROUPS}
     if group is not None:
         wanted = value or second
@@ -110,9 +113,20 @@ def _page(words: Sequence[str], composer: Composer) -> Iterator[str] | None:
     if len(words) > 1 or not plain(first):
         return None
     exact = named(first, known)
+    engine = next((one for one in ENGINES for other in of_engine(one) if plain(other) == plain(first)), None)
+    if engine is not None and not exact:
+        return _engine(engine, first)
     if len(exact) != 1:
         return None
     return _with_others(exact[0], first, composer)
+
+
+def _engine(group: str, word: str) -> Iterator[str] | None:
+    """The page of a launcher or sweeper, or of all of them; None where none is called so."""
+    name = next((one for one in of_engine(group) if plain(one) == plain(word)), None)
+    if name is not None:
+        return engine_page(group, name)
+    return None if word and plain(word) != "basic" else engines(group)
 
 
 def _with_others(choice: str, word: str, composer: Composer) -> Iterator[str]:

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 MOST_REMEMBERED = 128
 
+ENGINES = ("hydra.launcher.", "hydra.sweeper.")
+"""How the keys of Hydra's begin that depend on a choice."""
+
 VALUES = frozenset(item.name for item in fields(RunConfig)) - frozenset(GROUPS)
 """Keys of the configuration that are no choices."""
 
@@ -473,14 +476,19 @@ class Composer:
         if equals and group in GROUPS:
             found = [f"{group}={name}" for name in self.options(group)]
         else:
+            whole = start.startswith(ENGINES)
             try:
-                config = self.composed(Overrides.of(words))
+                config = self.composed(Overrides.of(words), whole=whole)
             except ConfigError:  # what was typed before is not right yet
-                config = self.composed(Overrides())
+                config = self.composed(Overrides(), whole=whole)
             path = group if equals else group.rpartition(".")[0]
             node = OmegaConf.select(config, path) if path else config
             found = list(_below(node, path)) if not equals else [f"{group}={_shown(node)}"]
-            found = [word for word in found if not word.startswith("hydra")]
+            found = [
+                word
+                for word in found
+                if not word.startswith("hydra") or (whole and not word.endswith("._target_="))
+            ]
         return sorted(sign + word for word in found if word.startswith(start))
 
     def check_choices(self, overrides: Overrides) -> None:

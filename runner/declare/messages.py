@@ -22,7 +22,7 @@ from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.hydra_support import PAGE, check_file, leaves, plain_content, plain_loader, refuse_key
 from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import foreign_keys, foreign_place
-from runner.declare.registry import registered
+from runner.declare.registry import CHOICE, registered
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.files import read_bytes, read_text
 from runner.record.redaction import names_secret, protect_saved, redact, secret_in
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
     from yaml import ScalarNode
 
-CHOICE = re.compile(r"[a-z0-9_-]+")
 SECRET = re.compile(
     r"(^|[._-])(token|secret|password|passwd|api_?key|crn|credentials?)($|[._-])", re.IGNORECASE
 )

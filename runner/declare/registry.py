@@ -6,15 +6,15 @@ import contextlib
 import importlib
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import MISSING, fields, is_dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache, lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any, get_type_hints
 
-from runner.declare.config import RunConfig
+from runner.declare.config import CONF, RunConfig
 from runner.declare.plain import Schema
 from runner.declare.preset import Preset
 from runner.errors import ConfigError, in_words
@@ -45,6 +45,9 @@ ENTRY_POINTS = "runner.plugins"
 MODULE = re.compile(r"[\w-]+(\.[\w-]+)*")
 """A module's name: nothing relative, no path."""
 
+CHOICE = re.compile(r"[a-z0-9_-]+")
+"""The name of a choice."""
+
 _plugins: dict[str, dict[str, Schema]] = {}
 _engines: dict[str, dict[str, Schema]] = {}
 _stored: dict[tuple[str, str], Schema] = {}
@@ -65,26 +68,35 @@ def load(plugins: Sequence[str] = ()) -> None:
     becomes a choice of that name, with the dataclass's defaults as its values.
 
     Raises:
-        ConfigError: a module is not installed or registers something that is not a config group.
+        ConfigError: a module is not installed, or registers something that cannot be a choice of a config group.
     """
+    seen: dict[tuple[str, str], str] = {}
     for point in _installed(tuple(sys.path)):
-        _adopt(point.load(), point.value)
+        _adopt(_imported(point.value, point.load), point.value, seen)
     for name in plugins:
         if not MODULE.fullmatch(name):
             raise ConfigError(
                 f"{name!r} is no module; name it as Python does, e.g. plugins=[package.module]", key="plugins"
             )
-        try:
-            module = importlib.import_module(name)
-        except ImportError as error:
-            raise ConfigError(
-                f"module {name!r} cannot be imported ({error}); install it", key="plugins"
-            ) from error
-        except Exception as error:  # whatever its own lines raise
-            raise ConfigError(
-                f"module {name!r} cannot be imported ({in_words(error)}); mend it", key="plugins"
-            ) from error
-        _adopt(module, name)
+        _adopt(_imported(name, lambda name=name: importlib.import_module(name)), name, seen)  # type: ignore[misc]
+
+
+def _imported(name: str, load_it: Callable[[], ModuleType]) -> ModuleType:
+    """The module of a plug-in.
+
+    Raises:
+        ConfigError: it is not there, or whatever its own lines raise.
+    """
+    try:
+        return load_it()
+    except ImportError as error:
+        raise ConfigError(
+            f"module {name!r} cannot be imported ({error}); install it", key="plugins"
+        ) from error
+    except Exception as error:  # whatever its own lines raise
+        raise ConfigError(
+            f"module {name!r} cannot be imported ({in_words(error)}); mend it", key="plugins"
+        ) from error
 
 
 def register(plugins: Sequence[str] = ()) -> None:
@@ -110,7 +122,7 @@ def register(plugins: Sequence[str] = ()) -> None:
                 _stored[group, name] = cls
     for group, schemas in _plugins.items():
         for name, cls in schemas.items():
-            store.store(group=group, name=name, node=cls(name=name))
+            store.store(group=group, name=name, node=_as_choice(name, cls))
     for group, schemas in _engines.items():
         for name, cls in schemas.items():
             store.store(group=f"hydra/{group}", name=name, node=cls)
@@ -176,35 +188,101 @@ def _installed(path: tuple[str, ...]) -> list[EntryPoint]:  # noqa: ARG001 - wha
     return list(entry_points(group=ENTRY_POINTS))
 
 
-def _adopt(module: ModuleType, origin: str) -> None:
+def _as_choice(name: str, cls: Schema) -> Any:
+    """A schema with its defaults and its name; what has no default is mandatory."""
+    from omegaconf import OmegaConf
+
+    node = OmegaConf.structured(cls)
+    node.name = name
+    return node
+
+
+def _adopt(module: ModuleType, origin: str, seen: dict[tuple[str, str], str]) -> None:
+    """Take in what a module adds.
+
+    Args:
+        module: the plug-in.
+        origin: what it is called.
+        seen: (group, name) of what others have added → what these are called.
+
+    Raises:
+        ConfigError: something of it cannot be a choice.
+    """
     schemas = getattr(module, "SCHEMAS", None)
     if not isinstance(schemas, dict):
         raise ConfigError(f"{origin!r} has no SCHEMAS dictionary; see docs/extend.md", key="plugins")
     for group, classes in schemas.items():
+        if group not in MORE and group not in MODULES:
+            raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
+        if not isinstance(classes, Mapping):
+            raise ConfigError(
+                f"{origin!r} has no dictionary of names and classes for {group!r}; see docs/extend.md",
+                key="plugins",
+            )
+        for name in classes:
+            _check_name(group, name, origin, seen)
         if group in MORE:
+            for name, cls in classes.items():
+                if isinstance(cls, type) and is_dataclass(cls):
+                    _check_fields(group, name, cls, origin)
             importlib.import_module(MORE[group][0]).add(classes, origin)
             _engines.setdefault(group, {}).update(classes)
-        elif group in MODULES:
+        else:
             classes = {name: _typed(group, name, cls, origin) for name, cls in classes.items()}
             _plugins.setdefault(group, {}).update(classes)
-        else:
-            raise ConfigError(f"{origin!r} adds to {group!r}, which is no config group", key="plugins")
         own_words(classes)
 
 
-def _require_defaults(choice: str, cls: Schema, origin: str) -> None:
-    """Refuse a dataclass of which a choice cannot be made.
+def _check_name(group: str, name: object, origin: str, seen: dict[tuple[str, str], str]) -> None:
+    """Refuse a name that nobody could type, and one that is taken.
 
     Raises:
-        ConfigError: a setting has no default.
+        ConfigError: naming the plug-in, and what to do.
     """
-    for item in fields(cls):
-        if item.init and item.name != "name" and item.default is MISSING and item.default_factory is MISSING:
-            raise ConfigError(
-                f"{origin!r} adds {choice}, whose {item.name} has no default; give it one, or omegaconf.MISSING where "
-                "it has to be typed",
-                key="plugins",
-            )
+    if not isinstance(name, str) or not CHOICE.fullmatch(name):
+        raise ConfigError(
+            f"{origin!r} adds {name!r} to {group!r}, but a name matches [a-z0-9_-]+; call it otherwise",
+            key="plugins",
+        )
+    other = seen.setdefault((group, name), origin)
+    taken = "" if other == origin else f"which {other!r} adds too"
+    if name in _ours(group):
+        taken = "which is a choice already"
+    if taken:
+        raise ConfigError(f"{origin!r} adds {name!r} to {group!r}, {taken}; call it otherwise", key="plugins")
+
+
+@cache
+def _ours(group: str) -> frozenset[str]:
+    """Names of our own in a group: schemas and files."""
+    if group in MORE:
+        module, name = MORE[group]
+        known = getattr(importlib.import_module(module), name)
+        return frozenset(known.keys() - _engines.get(group, {}).keys() | {"basic"})
+    files = {path.stem for path in (CONF / group).glob("*.yaml")}
+    return frozenset(files.union(importlib.import_module(MODULES[group]).SCHEMAS))
+
+
+def _check_fields(group: str, name: str, cls: type[Any], origin: str) -> None:
+    """Refuse a dataclass whose fields Hydra could not hold.
+
+    Raises:
+        ConfigError: naming the plug-in, the class and the field.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        OmegaConf.structured(cls)
+    except (OmegaConfBaseException, ValueError, TypeError, NameError) as error:
+        field = error.full_key if isinstance(error, OmegaConfBaseException) else None
+        where = f"field {field} of {cls.__name__}" if field else cls.__name__
+        raise ConfigError(
+            f"{origin!r} adds {name!r} to {group!r}, but {where} cannot be a setting "
+            f"({str(error).partition(chr(10))[0]}); a setting is a bool, int, float, str, an enumeration, a path, "
+            "a list or dictionary of such, a dataclass, or Any",
+            key="plugins",
+        ) from error
 
 
 def _typed(group: str, name: str, cls: object, origin: str) -> Schema:
@@ -217,7 +295,12 @@ def _typed(group: str, name: str, cls: object, origin: str) -> Schema:
     if isinstance(cls, type) and is_dataclass(cls):
         typed: Schema = adopted(cls) if group == "hamiltonian" else cls
         if base is Any or issubclass(typed, base):
-            _require_defaults(f"{group}={name}", typed, origin)
+            _check_fields(group, name, typed, origin)
+            if all(item.name != "name" for item in fields(typed)):
+                raise ConfigError(
+                    f"{origin!r} adds {name!r} to {group!r}, but {cls.__name__} has no field `name: str`; add it",
+                    key="plugins",
+                )
             return typed
     needed = "" if base is Any else f" that derives from {base.__name__}"
     raise ConfigError(
