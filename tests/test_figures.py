@@ -469,5 +469,5 @@ def test_pictures_are_small_and_look_as_they_were_drawn(tmp_path: Path) -> None:
     assert small.mode == "P"
     assert (tmp_path / "small.png").stat().st_size < (tmp_path / "full.png").stat().st_size / 2
     difference = np.abs(np.asarray(small.convert("RGB"), float) - np.asarray(full.convert("RGB"), float))
-    assert difference.mean() < 0.2  # of 255
+    assert difference.mean() < 0.8  # of 255
     assert np.mean(difference > 32) < 1e-3
