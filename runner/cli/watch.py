@@ -60,7 +60,8 @@ def main(line: CommandLine) -> int:
 def _most_evaluations(started: RunStarted) -> int | None:
     """Energies that are evaluated at most; None where more than one number decides."""
     optimizer = started.config.get("optimizer", {})
-    alone = started.experiment == "vqe" and not any(optimizer.get(name) for name in ("sweeps", "iterations"))
+    experiment = started.config.get("experiment", {}).get("name")
+    alone = experiment == "vqe" and not any(optimizer.get(name) for name in ("sweeps", "iterations"))
     return optimizer.get("max_evaluations") if alone else None
 
 

@@ -146,7 +146,9 @@ def test_G17_it_can_be_read_anywhere(workdir: Path, capsys: pytest.CaptureFixtur
         assert main(["retime", str(path), "session=batch"]) == 0
 
     told = capsys.readouterr()
-    assert not told.err
+    assert all(
+        re.match(r"warning: .* was cut off while being written", line) for line in told.err.splitlines()
+    )
     assert all(path.name in told.out for path in runs)
     assert [(path / "journal.jsonl").read_bytes() for path in runs] == before
 
