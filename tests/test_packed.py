@@ -164,6 +164,50 @@ def test_K17_a_damaged_packed_journal_is_believed_up_to_the_damage(
         assert contents.dropped or len(contents.events) == len(events), (number, place)
 
 
+def test_K17_a_packed_journal_that_ends_between_two_blocks_is_told(
+    tmp_path: Path, small_blocks: None
+) -> None:
+    """Every boundary of gzip members, found by Python's own zlib: only the last one is an end."""
+    path = journal_of(tmp_path)
+    events = len(read_journal(path).events)
+    pack(path)
+    file = packed.packed_path(path)
+    whole = file.read_bytes()
+    place, ends = 0, []
+    while place < len(whole):
+        member = zlib.decompressobj(wbits=31)
+        member.decompress(whole[place:])
+        place = len(whole) - len(member.unused_data)
+        ends.append(place)
+    assert len(ends) > 5
+
+    for end in ends[1:-1]:
+        file.write_bytes(whole[:end])
+        contents = read_journal(path)
+        assert contents.dropped is not None
+        assert len(contents.events) < events
+    file.write_bytes(whole)
+    assert read_journal(path).dropped is None
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_K17_a_journal_of_whole_blocks_has_an_end_too(tmp_path: Path, small_blocks: None, more: int) -> None:
+    """A member with nothing in it: as gzip reads it, and nothing is taken for cut off."""
+    path = journal_of(tmp_path)
+    size = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(b" " * (-(size + 1) % 512 + more) + b"\n")
+    content = path.read_bytes()
+    assert len(content) % 512 == more
+
+    pack(path)
+
+    file = packed.packed_path(path)
+    kept = packed.open_kept(path)
+    assert gzip.decompress(file.read_bytes()) == content == kept.read(kept.size, 0)
+    assert kept.fault is None
+
+
 def test_K17_of_a_block_that_is_cut_off_the_lines_before_are_read(tmp_path: Path) -> None:
     """A run of one block that lost its second half keeps about the first half of its events; going on keeps both."""
     path = journal_of(tmp_path)

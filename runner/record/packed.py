@@ -1,6 +1,7 @@
 """The journal of a run that has finished, in a sixth of its bytes: `journal.jsonl.gz`, which every gzip program reads.
 
-It is a chain of gzip members that hold `BLOCK` bytes each, the last one fewer. A field of its own in each member's
+It is a chain of gzip members that hold `BLOCK` bytes each, the last one fewer, if need be none: a chain that ends
+with a full one was cut off. A field of its own in each member's
 header says how many bytes it takes, so that any part of the journal is had without reading what stands before it.
 
 The journal is whole at every moment: a packed one is complete on the disk before the other one goes, and the other way
@@ -10,6 +11,7 @@ round. Where both are there, because a process was killed in between, `journal.j
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import struct
 from array import array
@@ -30,6 +32,9 @@ BLOCK = 1 << 20
 
 PIECE = 256
 """Bytes of a damaged member that are unpacked at a time."""
+
+NOTHING = 2
+"""Bytes that a member takes which holds none (RFC 1951: one block with fixed codes and its end)."""
 
 MOST = 100
 """Times its size that a packed journal may have when it is unpacked; ours have 5 to 10 times."""
@@ -134,7 +139,7 @@ class PackedFile(OpenFile):
             self.fault = f"{self.path.name} is empty"
         while place < size and self.fault is None:
             head = self._head(place)
-            if head is None or last != BLOCK or not 0 < head[1] <= BLOCK:
+            if head is None or last != BLOCK or head[1] > BLOCK or (not head[1] and head[0] != NOTHING):
                 self.fault = f"byte {place + 1} of {self.path.name} begins nothing that was packed here"
             elif place + _HEAD.size + head[0] + _TAIL.size > size:
                 self.fault = f"{self.path.name} was cut off"
@@ -147,6 +152,8 @@ class PackedFile(OpenFile):
                 last = head[1]
                 self._size += last
                 place += _HEAD.size + head[0] + _TAIL.size
+        if last == BLOCK:
+            self.fault = self.fault or f"{self.path.name} was cut off"
 
     def _head(self, place: int) -> tuple[int, int] | None:
         """Bytes that a member takes, and that it holds; None where there is no member of ours."""
@@ -278,7 +285,8 @@ def _blocks(source: OpenFile) -> Iterator[bytes]:
 
 
 def _members(source: OpenFile) -> Iterator[bytes]:
-    for block in _blocks(source):
+    end = [] if source.size % BLOCK else [b""]
+    for block in itertools.chain(_blocks(source), end):
         packing = compressobj(9 if source.size <= 4 * BLOCK else 1, DEFLATED, -15, 9)
         content = packing.compress(block) + packing.flush()
         yield _HEAD.pack(_MAGIC, 0, 0, 255, 12, _FIELD, 8, len(content), len(block))
