@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from runner.tracking.presentation import (
 from runner.tracking.report import FILE, SyncReport, UploadState, file_of, report_of, runs_of, together
 from runner.tracking.store import BATCH, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
+from runner.tracking.views import STARTED
 
 FILES = ("config.yaml", "session.json", "result.json", "runner.log", "report.html", "forecast.json")
 """Files of a run directory that go to MLflow as they are, with everything in figures/."""
@@ -140,10 +142,13 @@ class RunSync:
         fingerprint = self.fingerprint()
         if self.progress.fingerprint != fingerprint:
             assert self._store is not None
-            config = self.translation.started.config
+            started = self.translation.started
+            said = parameters(started.config) | {
+                STARTED: f"{datetime.fromtimestamp(started.t, UTC):%Y-%m-%d %H:%M:%S}"
+            }
             shown = [{"path": name, "type": "table"} for name in ("jobs.json", "evaluations.json")]
             described = tags(self.translation) | {"mlflow.loggedArtifacts": json.dumps(shown)}
-            self._store.describe(run_id, parameters(config), described)
+            self._store.describe(run_id, said, described)
             ended = self.translation.ended.t if self.translation.ended else self.translation.last
             for workload in self.translation.children:
                 self._store.set_status(self._child(run_id, workload), self.translation.status, ended)

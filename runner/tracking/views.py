@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-KEY = "runner-1"
+KEY = "runner-2"
 """Key of the view; a view that somebody has edited stays theirs, and a new one of ours gets a new key."""
 
 TAG = "mlflow.sharedViewState."
@@ -26,6 +26,8 @@ LONGEST = 5000
 METRICS = (
     "result/energy", "result/stddev", "result/error", "result/error_sigmas", "result/usage_seconds", "result/cost",
 )  # fmt: skip
+STARTED = "started"
+"""Parameter with the time at which a run began: MLflow hides the runs of a sweep where it orders by its own."""
 PARAMETERS = ("optimizer", "hamiltonian", "ansatz", "backend", "seed")
 
 
@@ -142,7 +144,7 @@ RUNS = View(
     name="Energies",
     key=KEY,
     filter="tags.`runner.state` != 'sweep'",
-    order="attributes.start_time",
+    order=f"params.`{STARTED}`",
     ascending=False,
 )
 """All runs of an experiment, the newest first; a sweep's parent has no energy of its own."""

@@ -29,7 +29,7 @@ def test_a_view_says_the_same_to_both_versions() -> None:
     key, text = views.RUNS.tag(1)
 
     state = state_in(text)
-    assert key == "mlflow.sharedViewState.runner-1"
+    assert key == "mlflow.sharedViewState.runner-2"
     assert state["selectedColumns"][0] == "metrics.`result/energy`"
     assert "params.`optimizer`" in state["selectedColumns"]
 
@@ -52,7 +52,7 @@ def test_an_experiment_gets_the_view_and_keeps_an_edited_one(tracked: Any, tmp_p
     number = Store(uri, str(artifacts), name).experiment_id
     key = views.RUNS.tag(0)[0]
     tags = tracked.client.get_experiment(number).tags
-    assert state_in(tags[key])["orderByKey"] == "attributes.start_time"
+    assert state_in(tags[key])["orderByKey"] == "params.`started`"
     assert f"#/experiments/{number}/runs?" in tags["mlflow.note.content"]
 
     tracked.client.set_experiment_tag(number, key, "mine")
