@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from qiskit import QuantumCircuit
 
-from runner.record.events import Estimate, Event
+from runner.record.events import Estimate, Event, Iteration
 from runner.review.figures import (
     COLOURS,
     Activities,
@@ -29,6 +29,7 @@ from runner.review.figures import (
     timeline,
 )
 from runner.review.figures.circuit import MOST_COLUMNS, measures
+from runner.review.figures.energy import STANDS
 from runner.review.figures.error import ErrorScale, signed
 from runner.review.figures.run import last_counts, reference_of
 from runner.review.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING, Span
@@ -198,6 +199,25 @@ def test_errors_keep_sign_and_length_where_the_answer_lies() -> None:
     assert answer.lines[0].get_ydata() == pytest.approx([-2.0])
     assert list(bar[:, 1]) == pytest.approx([-4.0, 0.0])
     assert panel.get_yscale() == "symlog"
+
+
+def test_where_an_optimizer_stands_is_a_line_through_its_steps() -> None:
+    """Energies around a point say little of it: two steps, the first after two evaluations, drawn as they were told."""
+    events = [
+        evaluation(0, -0.5, -0.5), evaluation(1, 0.2, -0.5), Iteration(workload="vqe", iteration=1, energy=-0.6),
+        evaluation(2, 0.1, -0.5), Iteration(workload="vqe", iteration=2, energy=-0.9),
+    ]  # fmt: skip
+
+    energies, errors = convergence(events, -1.0).axes
+
+    for axes, heights in ((energies, [-0.6, -0.9]), (errors, [0.4, 0.1])):
+        (line,) = [line for line in axes.lines if line.get_label() == STANDS]
+        assert line.get_xdata() == pytest.approx([2, 3])
+        assert line.get_ydata() == pytest.approx(heights)
+    exact = convergence(
+        [replace(event, stddev=0.0) if event.kind == "evaluation" else event for event in events]
+    )
+    assert STANDS not in exact.axes[0].get_legend_handles_labels()[1]
 
 
 def test_without_an_exact_energy_distances_are_those_from_the_answer() -> None:

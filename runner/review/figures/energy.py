@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.record.events import Estimate, Evaluation, JobCompleted
+from runner.record.events import Estimate, Evaluation, Iteration, JobCompleted
 from runner.record.log import of, remembered
 from runner.review.figures.canvas import (
     BLACK,
@@ -31,6 +31,8 @@ Evaluations = Mapping[str, "Sequence[DrawnEvaluation]"]
 """Workload → its evaluations."""
 AFRESH = "answer, measured afresh"
 """What the last point is called."""
+STANDS = "where the optimizer stands, by its own estimate"
+"""What the line through its steps is called: NFT evaluates around the point, never at it."""
 BEST = "best so far"
 """What the lowest of energies without noise is called."""
 
@@ -57,14 +59,19 @@ def convergence(events: Events, reference: float | None = None) -> ShownFigure:
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
         _scatter(axes, steps_of(rows), rows, colour, label="" if len(workloads) == 1 else name)
-        if not noisy(rows):
+        if noisy(rows):
+            _stands(axes, stands(events).get(name, ()), colour)
+        else:
             _best(axes, steps_of(rows), rows, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
             _measured_afresh(axes, rows[-1].index + 2, estimates[name], colour)
     if reference is not None:
         axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
     if distances is not None and origin is not None:
-        _distances(distances, workloads, estimates, origin, what, unit(events))
+        scale = _distances(distances, workloads, estimates, origin, what, unit(events))
+        for position, name in enumerate(workloads if scale else ()):
+            colour, steps = COLOURS[position % len(COLOURS)], stands(events).get(name, ())
+            _stands(distances, steps, colour, origin=origin, factor=scale.factor if scale else 1.0)
     (distances or axes).set_xlabel("evaluation")
     axes.set_ylabel(f"energy ({unit(events)})")
     _frame(axes, limits_of(workloads, reference))
@@ -128,6 +135,23 @@ def _evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
         elif isinstance(event, Evaluation) and None not in (number(event.energy), number(event.best)):
             step = DrawnEvaluation(event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0))
             found.setdefault(name, []).append(step)
+    return found
+
+
+def stands(events: Events) -> dict[str, list[tuple[int, float]]]:
+    """Workload → its optimizer's steps: evaluations until then, and the energy at which it believes to stand."""
+    return remembered(events, "stands", lambda: _steps(events))
+
+
+def _steps(events: Events) -> dict[str, list[tuple[int, float]]]:
+    done: dict[str, int] = {}
+    found: dict[str, list[tuple[int, float]]] = {}
+    for event in of(events, Evaluation, Iteration):
+        name = event.workload
+        if isinstance(event, Evaluation):
+            done[name] = event.index + 1
+        elif isinstance(event, Iteration) and event.energy is not None and number(event.energy) is not None:
+            found.setdefault(name, []).append((done.get(name, 0), event.energy))
     return found
 
 
@@ -224,8 +248,12 @@ def _distances(
     energy_unit: str,
     *,
     against_usage: bool = False,
-) -> None:
-    """With signs and standard errors where energies are noisy, else of the best so far, on a logarithmic scale."""
+) -> ErrorScale | None:
+    """With signs and standard errors where energies are noisy, else of the best so far, on a logarithmic scale.
+
+    Returns:
+        The scale of noisy energies.
+    """
     if not any_noisy(workloads):
         plain(axes)
         for position, rows in enumerate(workloads.values()):
@@ -233,7 +261,7 @@ def _distances(
             colour = COLOURS[position % len(COLOURS)]
             axes.step(steps_of(rows), apart, where="post", color=colour, linewidth=1.8)
         _finish_distances(axes, energy_unit)
-        return
+        return None
     scale = error_scale(workloads, estimates, origin, energy_unit)
     scale.apply(axes, what=what, chemical=energy_unit == "Hartree")
     for position, (name, rows) in enumerate(workloads.items()):
@@ -245,6 +273,18 @@ def _distances(
         if name in estimates:
             after = places[-1] if against_usage else places[-1] + 1
             _measured_afresh(axes, after, estimates[name], colour, origin=origin, factor=scale.factor)
+    return scale
+
+
+def _stands(
+    axes: Axes, steps: Sequence[tuple[int, float]], colour: str, *, origin: float = 0.0, factor: float = 1.0
+) -> None:
+    """A line through an optimizer's steps; with `origin` of their distances from that."""
+    if len(steps) < 2:
+        return
+    label = STANDS if STANDS not in axes.get_legend_handles_labels()[1] else None
+    heights = [factor * (energy - origin) for _, energy in steps]
+    axes.plot([place for place, _ in steps], heights, color=colour, linewidth=1.2, label=label, zorder=2)
 
 
 def _measured_afresh(
