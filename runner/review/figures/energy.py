@@ -68,10 +68,7 @@ def convergence(events: Events, reference: float | None = None) -> ShownFigure:
     if reference is not None:
         axes.axhline(reference, color=BLACK, linestyle="--", linewidth=1, label=exact(reference))
     if distances is not None and origin is not None:
-        scale = _distances(distances, workloads, estimates, origin, what, unit(events))
-        for position, name in enumerate(workloads if scale else ()):
-            colour, steps = COLOURS[position % len(COLOURS)], stands(events).get(name, ())
-            _stands(distances, steps, colour, origin=origin, factor=scale.factor if scale else 1.0)
+        _distances(distances, workloads, estimates, origin, what, unit(events), steps=stands(events))
     (distances or axes).set_xlabel("evaluation")
     axes.set_ylabel(f"energy ({unit(events)})")
     _frame(axes, limits_of(workloads, reference))
@@ -87,7 +84,7 @@ def energy_against_usage(events: Events, reference: float | None = None) -> Show
     figure = canvas(top=0.4)
     axes = plain(figure.add_subplot())
     if origin is not None and any_noisy(workloads):
-        _distances(axes, workloads, estimates, origin, what, unit(events), against_usage=True)
+        _distances(axes, workloads, estimates, origin, what, unit(events))
         _legend(axes)
         axes.set_xlabel("QPU time (s)")
         return figure
@@ -247,12 +244,18 @@ def _distances(
     what: str,
     energy_unit: str,
     *,
-    against_usage: bool = False,
-) -> ErrorScale | None:
+    steps: Mapping[str, Sequence[tuple[int, float]]] | None = None,
+) -> None:
     """With signs and standard errors where energies are noisy, else of the best so far, on a logarithmic scale.
 
-    Returns:
-        The scale of noisy energies.
+    Args:
+        axes: the panel.
+        workloads: their evaluations.
+        estimates: workload → its answer, measured afresh.
+        origin: what distances are from.
+        what: what that is called.
+        energy_unit: the Hamiltonian's.
+        steps: workload → its optimizer's steps, against evaluations; None: the panel is against QPU seconds.
     """
     if not any_noisy(workloads):
         plain(axes)
@@ -261,19 +264,19 @@ def _distances(
             colour = COLOURS[position % len(COLOURS)]
             axes.step(steps_of(rows), apart, where="post", color=colour, linewidth=1.8)
         _finish_distances(axes, energy_unit)
-        return None
+        return
     scale = error_scale(workloads, estimates, origin, energy_unit)
     scale.apply(axes, what=what, chemical=energy_unit == "Hartree")
     for position, (name, rows) in enumerate(workloads.items()):
         colour = COLOURS[position % len(COLOURS)]
-        places = [row.spent if against_usage else float(row.index + 1) for row in rows]
+        places = [row.spent if steps is None else float(row.index + 1) for row in rows]
         apart = [scale.factor * (row.energy - origin) for row in rows]
         spreads = [scale.factor * (number(row.stddev) or 0.0) for row in rows]
         _points(axes, places, apart, spreads, colour, label="" if len(workloads) == 1 else name)
         if name in estimates:
-            after = places[-1] if against_usage else places[-1] + 1
+            after = places[-1] if steps is None else places[-1] + 1
             _measured_afresh(axes, after, estimates[name], colour, origin=origin, factor=scale.factor)
-    return scale
+        _stands(axes, (steps or {}).get(name, ()), colour, origin=origin, factor=scale.factor)
 
 
 def _stands(
