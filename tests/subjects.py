@@ -73,7 +73,7 @@ SUBJECTS = {
     "test_journal.py": ("record.encoding",),
     "test_main.py": ("cli.completion", "cli.composed", "errors"),
     "test_molecule.py": ("hamiltonian.hydrogen",),
-    "test_notebook.py": ("markup", "review.figures.shown"),
+    "test_notebook.py": ("display.markup", "review.figures.shown"),
     "test_operator_files.py": (
         "hamiltonian.file",
         "hamiltonian.formats.columns",

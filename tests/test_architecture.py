@@ -175,6 +175,11 @@ def test_every_module_is_in_a_room() -> None:
     names = {name for names, _ in floors().values() for name in names}
 
     assert homeless == {"runner", "runner.__main__"}
+    assert {path.name for path in (ROOT / "runner").glob("*.py")} == {
+        "__init__.py",
+        "__main__.py",
+        "errors.py",
+    }
     assert {name for name in names if not list(ROOT.glob(f"runner/{name}*"))} == {"experiments"}
 
 

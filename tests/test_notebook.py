@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner import compose, markup, run
+from runner import compose, run
+from runner.display import markup
 from runner.review.figures.canvas import canvas
 
 NOTEBOOK = Path(__file__).resolve().parents[1] / "docs" / "notebook.ipynb"

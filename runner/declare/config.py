@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import markup
 from runner.ansatz import AnsatzConfig
 from runner.declare.alternatives import check_acting
 from runner.declare.backend import BackendConfig
@@ -16,6 +15,7 @@ from runner.declare.checks import require_choice, require_range, shorten
 from runner.declare.estimator import EstimatorConfig
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
+from runner.display import markup
 from runner.errors import ConfigError
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.optimizer import OptimizerConfig

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import markup, review
+from runner import review
 from runner.declare.session import plan_of
+from runner.display import markup
 from runner.display.words import clock, energy_lines
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 from qiskit.providers import BackendV2
 
-from runner import markup
+from runner.display import markup
 from runner.errors import ConfigError, SessionClosedError
 from runner.runtime.current import CURRENT_SESSION
 from runner.runtime.duration import parse_duration

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from runner import markup
 from runner.declare.config import Declaration, RunConfig
+from runner.display import markup
 from runner.display.words import clock, grouped
 from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
