@@ -15,7 +15,7 @@ import pytest
 
 from runner.errors import JournalError, StorageError
 from runner.record import packed
-from runner.record.events import RunEnded
+from runner.record.events import Event, RunEnded
 from runner.record.journal import Journal, ending, follow, is_open, opening, pack, read_journal, read_telling
 from tests.journals import told
 
@@ -38,6 +38,14 @@ def journal_of(folder: Path) -> Path:
         journal.write(RunEnded(status="finished", stop_reason="converged", exit_code=0))
     os.utime(path, (1.7e9, 1.7e9))
     return path
+
+
+def packed_journal(folder: Path) -> tuple[Path, list[Event], bytes]:
+    """A journal's path, its events, and the bytes of the file that it was packed to."""
+    path = journal_of(folder)
+    events = list(read_journal(path).events)
+    pack(path)
+    return path, events, packed.packed_path(path).read_bytes()
 
 
 def test_a_packed_journal_is_what_gzip_takes_it_for(tmp_path: Path, small_blocks: None) -> None:
@@ -141,11 +149,8 @@ def test_K17_a_damaged_packed_journal_is_believed_up_to_the_damage(
     tmp_path: Path, small_blocks: None
 ) -> None:
     """Cut off or with a bit flipped anywhere: what is read was written, and what is missing is told."""
-    path = journal_of(tmp_path)
-    events = list(read_journal(path).events)
-    pack(path)
+    path, events, whole = packed_journal(tmp_path)
     file = packed.packed_path(path)
-    whole = file.read_bytes()
     rng = random.Random(5)
     for number in range(300):
         content = bytearray(whole)
@@ -168,11 +173,8 @@ def test_K17_a_packed_journal_that_ends_between_two_blocks_is_told(
     tmp_path: Path, small_blocks: None
 ) -> None:
     """Every boundary of gzip members, found by Python's own zlib: only the last one is an end."""
-    path = journal_of(tmp_path)
-    events = len(read_journal(path).events)
-    pack(path)
+    path, events, whole = packed_journal(tmp_path)
     file = packed.packed_path(path)
-    whole = file.read_bytes()
     place, ends = 0, []
     while place < len(whole):
         member = zlib.decompressobj(wbits=31)
@@ -185,7 +187,7 @@ def test_K17_a_packed_journal_that_ends_between_two_blocks_is_told(
         file.write_bytes(whole[:end])
         contents = read_journal(path)
         assert contents.dropped is not None
-        assert len(contents.events) < events
+        assert len(contents.events) < len(events)
     file.write_bytes(whole)
     assert read_journal(path).dropped is None
 
