@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -159,6 +159,53 @@ def setting(values: Mapping[str, Any], named: Callable[[str], str] = "options.{}
     Raises:
         ConfigError: one that the client does not take, or that cannot act here; or the client is not installed.
     """
+    chosen = _finalized(values, named)
+    _require_possible(chosen.options, named)
+    for key, _, switch in _idle(values, chosen):
+        raise ConfigError(
+            f"acts with {switch}, which is off at resilience level {chosen.level}", key=named(key)
+        )
+    return chosen
+
+
+def without_idle(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, Any, str]]]:
+    """Options without those that do not act, and these: each with its value and the reason.
+
+    Raises:
+        ConfigError: the client does not take the value of one, or is not installed.
+    """
+    left_out = list(_unknown(values, _client().EstimatorOptions, ""))
+    known = _less(values, "", {key for key, _, _ in left_out})
+    for key, value, switch in _idle(known, _finalized(known, "options.{}".format)):
+        left_out.append((key, value, f"acts with {switch}, which is off"))
+    return _less(known, "", {key for key, _, _ in left_out}), left_out
+
+
+def _unknown(values: Mapping[str, Any], model: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
+    """Options that the client's models do not have."""
+    for name, value in values.items():
+        if name not in model.model_fields:
+            yield f"{prefix}{name}", value, "is none of the client-side Estimator's"
+        elif isinstance(value, Mapping):
+            inner = model.model_fields[name].annotation
+            if hasattr(inner, "model_fields"):
+                yield from _unknown(value, inner, f"{prefix}{name}.")
+
+
+def _less(values: Mapping[str, Any], prefix: str, keys: set[str]) -> dict[str, Any]:
+    return {
+        name: _less(value, f"{prefix}{name}.", keys) if isinstance(value, Mapping) else value
+        for name, value in values.items()
+        if f"{prefix}{name}" not in keys
+    }
+
+
+def _finalized(values: Mapping[str, Any], named: Callable[[str], str]) -> Setting:
+    """Options as the client's models check and complete them.
+
+    Raises:
+        ConfigError: it does not take one, or is not installed.
+    """
     from pydantic import ValidationError
 
     client = _client()
@@ -176,10 +223,7 @@ def setting(values: Mapping[str, Any], named: Callable[[str], str] = "options.{}
         raise ConfigError(f"{told}, got {first['input']!r}", key=named(_key(first["loc"], values))) from error
     except (UserWarning, client.IBMInputValueError, KeyError) as error:
         raise ConfigError(str(getattr(error, "message", error)), key=named("resilience_level")) from error
-    _require_possible(options, named)
-    chosen = Setting(options.resilience_level, options)
-    _require_acting(values, chosen, named)
-    return chosen
+    return Setting(options.resilience_level, options)
 
 
 def _key(location: Sequence[Any], values: Mapping[str, Any]) -> str:
@@ -222,12 +266,8 @@ def _require_possible(options: Any, named: Callable[[str], str]) -> None:
         )
 
 
-def _require_acting(values: Mapping[str, Any], chosen: Setting, named: Callable[[str], str]) -> None:
-    """Refuse options of what is switched off.
-
-    Raises:
-        ConfigError: naming the first, and what it acts with.
-    """
+def _idle(values: Mapping[str, Any], chosen: Setting) -> Iterator[tuple[str, Any, str]]:
+    """Options of what is switched off: each with its value and what it acts with."""
     resilience = values.get("resilience") or {}
     twirling = values.get("twirling") or {}
     switched = (
@@ -247,12 +287,9 @@ def _require_acting(values: Mapping[str, Any], chosen: Setting, named: Callable[
         ),
     )
     for on, key, given, switch in switched:
-        names = [name for name, value in (given or {}).items() if value not in (None, "auto")]
-        if names and not on:
-            raise ConfigError(
-                f"acts with {switch}, which is off at resilience level {chosen.level}",
-                key=named(f"{key}.{names[0]}"),
-            )
+        for name, value in () if on else (given or {}).items():
+            if value not in (None, "auto"):
+                yield f"{key}.{name}", value, switch
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,20 @@ class Limits:
         bits = sum(many * max(1, pub[0].num_clbits) for many, pub in zip(executions, pubs, strict=True))
         self._require("measured bits", bits, self.bits, "max_memory")
 
+    def require_mitigated(self, bits: int, seconds: float, executions: int) -> None:
+        """Refuse what `require_finite` does, and a job that measures more than there is memory for.
+
+        Args:
+            bits: What each execution takes, see `most_bits`; 0 where only expectation values are kept.
+            seconds: QPU time.
+            executions: How often circuits are executed.
+
+        Raises:
+            ApiError: it is.
+        """
+        require_finite(seconds, executions)
+        self._require("measured bits of mitigation", bits * executions, self.bits, "max_memory")
+
     def require_executions(self, number: int | float) -> None:
         """Refuse more shots than a job may have.
 
@@ -92,6 +106,22 @@ def require_finite(seconds: float, _executions: int) -> None:
     """
     if not seconds <= MAX_SECONDS:
         raise ApiError(400, f"The job would take {seconds:.3g} s of QPU time, more than {MAX_SECONDS:g} s.")
+
+
+def most_bits(pubs: list[tuple[Any, ...]]) -> int:
+    """Bits that each execution of a mitigated job's circuits takes: one for each qubit, 8 at least."""
+    used = (sum(map(bool, _wires(pub[0]))) for pub in pubs)
+    return max([8, *used])
+
+
+def _wires(circuit: QuantumCircuit) -> list[int]:
+    """How many instructions act on each qubit."""
+    wires = [0] * circuit.num_qubits
+    places = {bit: place for place, bit in enumerate(circuit.qubits)}
+    for item in circuit.data:
+        for bit in item.qubits:
+            wires[places[bit]] += item.operation.name != "barrier"
+    return wires
 
 
 def require_pub(pub: Any, program: str, where: str) -> tuple[Any, ...]:

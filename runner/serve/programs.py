@@ -5,36 +5,23 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from qiskit.exceptions import QiskitError
 
-from runner.declare.checks import shorten
 from runner.declare.foreign import require_readable, require_sane_qpy
 from runner.errors import ConfigError
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
 from runner.serve.errors import ApiError
-from runner.serve.limits import Limits, require_finite, require_pub
+from runner.serve.limits import Limits, most_bits, require_finite, require_pub
+from runner.serve.options import LegacyOptions, read_options
 from runner.serve.wire import QPY, Decoder, rehearse
 
 SCHEMA = "v2.0"
-HONOURED = {
-    "default_shots", "default_precision", "seed_estimator", "simulator.seed_simulator", "execution.rep_delay",
-}  # fmt: skip
-HARMLESS = {
-    "execution.init_qubits": (True,),
-    "execution.meas_type": ("classified",),
-    "dynamical_decoupling.enable": (False,),
-    "twirling.enable_gates": (False,),
-    "twirling.enable_measure": (False,),
-    "resilience.measure_mitigation": (False,),
-    "resilience.zne_mitigation": (False,),
-    "resilience.pec_mitigation": (False,),
-    "resilience_level": (0,),
-}
 
 
 @dataclass(frozen=True)
@@ -104,16 +91,48 @@ class Programs:
     # -- service-side primitives ------------------------------------------------------------------------
 
     def _estimator(self, params: dict[str, Any], request: JobRequest) -> Submission:
-        options, notes = self._options(params, request, EstimatorV2)
-        primitive = EstimatorV2(mode=request.mode, options=options, workload=request.workload)
-        primitive.admit = require_finite
-        return _legacy(primitive.run(self._pubs(params, "estimator", primitive.options.default_shots)), notes)
+        options = self._options(params, request, EstimatorV2)
+        pubs: list[tuple[Any, ...]] = []
+
+        def submitted(chosen: LegacyOptions) -> RuntimeJob:
+            primitive = EstimatorV2(mode=request.mode, options=chosen.taken, workload=request.workload)
+            if not pubs:
+                pubs.extend(self._pubs(params, "estimator", primitive.options.default_shots))
+            measured = most_bits(pubs) if primitive.options.mitigation() else 0
+            primitive.admit = partial(self._limits.require_mitigated, measured)
+            return primitive.run(pubs)
+
+        if options.level_is_said:
+            return _legacy(submitted(options), options.notes)
+        try:
+            return _legacy(submitted(options), options.notes)
+        except ConfigError as error:  # exact values, circuits with branches: nobody asked to mitigate them
+            bare = options.unmitigated(" ".join(str(error).split()))
+            return _legacy(submitted(bare), bare.notes)
 
     def _sampler(self, params: dict[str, Any], request: JobRequest) -> Submission:
-        options, notes = self._options(params, request, SamplerV2)
-        primitive = SamplerV2(mode=request.mode, options=options, workload=request.workload)
+        options = self._options(params, request, SamplerV2)
+        primitive = SamplerV2(mode=request.mode, options=options.taken, workload=request.workload)
         primitive.admit = require_finite
-        return _legacy(primitive.run(self._pubs(params, "sampler", primitive.options.default_shots)), notes)
+        job = primitive.run(self._pubs(params, "sampler", primitive.options.default_shots))
+        return _legacy(job, options.notes)
+
+    def _options(
+        self, params: dict[str, Any], request: JobRequest, primitive: type[EstimatorV2 | SamplerV2]
+    ) -> LegacyOptions:
+        """What the runtime takes of a job's options, tags and limit among them."""
+        present = params.get("options")
+        given = self._decoder.reading()({} if present is None else present)
+        if not isinstance(given, dict):
+            raise ApiError(400, "'params.options' must be an object.")
+        engine = primitive(mode=request.mode, workload=request.workload).backend().engine
+        read = read_options(given, params.get("resilience_level"), primitive, noisy=engine.noisy)
+        if type(given.get("default_shots")) is int:
+            self._limits.require_executions(given["default_shots"])
+        read.taken["environment"] = {"job_tags": request.tags or None}
+        if request.limit is not None:
+            read.taken["max_execution_time"] = request.limit
+        return read
 
     def _pubs(self, params: dict[str, Any], program: str, shots: int | None) -> list[tuple[Any, ...]]:
         given = params.get("pubs")
@@ -124,41 +143,6 @@ class Programs:
         pubs = [require_pub(pub, program, f"params.pubs[{number}]") for number, pub in enumerate(decoded)]
         self._limits.require_work(pubs, program, shots)
         return pubs
-
-    def _options(
-        self, params: dict[str, Any], request: JobRequest, primitive: type
-    ) -> tuple[dict[str, Any], list[str]]:
-        """The runtime's options, and a note for each of the client's that has no effect here."""
-        present = params.get("options")
-        given = self._decoder.reading()({} if present is None else present)
-        if not isinstance(given, dict):
-            raise ApiError(400, "'params.options' must be an object.")
-        _require_options(given, primitive)
-        flat = _flatten(given)
-        for key, value in flat.items():
-            if bool in map(type, HARMLESS.get(key, ())) and not isinstance(value, bool | None):
-                raise ApiError(400, f"'params.options.{key}' must be true or false.")
-        if type(flat.get("default_shots")) is int:
-            self._limits.require_executions(flat["default_shots"])
-        if params.get("resilience_level") is not None:
-            flat["resilience_level"] = params["resilience_level"]
-        options: dict[str, Any] = {"environment": {"job_tags": request.tags or None}}
-        if request.limit is not None:
-            options["max_execution_time"] = request.limit
-        notes = []
-        for key, value in flat.items():
-            if value is None:
-                continue
-            if key not in HONOURED or (primitive is SamplerV2 and key == "seed_estimator"):
-                if value not in HARMLESS.get(key, ()):
-                    told = shorten(f"{key}={value!r}", 200)
-                    notes.append(f"WARNING option {told} has no effect in the local runtime")
-            elif "." in key:
-                group, _, name = key.partition(".")
-                options.setdefault(group, {})[name] = value
-            elif key != "default_precision" or flat.get("default_shots") is None:
-                options[key] = value
-        return options, notes
 
     # -- client-side primitives -------------------------------------------------------------------------
 
@@ -263,45 +247,6 @@ def _require_readable(contents: list[bytes], memory: int) -> None:
         raise ApiError(400, str(error)) from error
 
 
-def _require_options(given: dict[str, Any], primitive: type) -> None:
-    """Refuse values that the client's own options do not take; what they do not know is told in the job's log.
-
-    Raises:
-        ApiError: there is one.
-    """
-    from pydantic import ValidationError
-    from qiskit_ibm_runtime import options
-
-    known = options.EstimatorOptions if primitive is EstimatorV2 else options.SamplerOptions
-    exact = given.get("default_precision") == 0  # an extension of ours
-    present = {
-        key: value
-        for key, value in given.items()
-        if value is not None and not (exact and key == "default_precision")
-    }
-    try:
-        known(**present)
-    except ValidationError as error:
-        wrong = [one for one in error.errors() if one["type"] not in _UNTOLD]
-        if wrong:
-            place = ".".join(str(part) for part in wrong[0]["loc"] if str(part) in _names(given))
-            told = shorten(ascii(wrong[0]["input"]), 60)
-            raise ApiError(400, f"'params.options.{place}' cannot be {told}: {wrong[0]['msg']}.") from error
-    limit = given.get("max_execution_time")
-    if limit is not None and (type(limit) is not int or limit < 1):
-        raise ApiError(
-            400, "'params.options.max_execution_time' must be a whole number of at least 1 second."
-        )
-
-
-_UNTOLD = ("unexpected_keyword_argument", "is_instance_of")
-"""Errors of pydantic about options that are experimental, and about the other types of a union."""
-
-
-def _names(given: Mapping[str, Any]) -> set[str]:
-    return {part for key in _flatten(given) for part in key.split(".")}
-
-
 def _legacy(job: RuntimeJob, notes: list[str]) -> Submission:
     from qiskit_ibm_runtime import RuntimeEncoder
 
@@ -341,16 +286,6 @@ def _program_result(job: RuntimeJob, program: Any, extras: list[dict[str, Any]])
         passthrough_data=program.passthrough_data,
         semantic_role=program.semantic_role,
     ).model_dump_json()
-
-
-def _flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _first_line(error: BaseException) -> str:

@@ -57,11 +57,16 @@ def test_both_results_print_as_on_the_page(page: dict[str, Any]) -> None:
     """Containers, fields, shapes and metadata are the page's, on 133 qubits; only dates differ."""
     first, second = page["printed"]["closing by hand"].strip().split("\n")
 
-    assert first.startswith(
+    assert first == (
         "Result1: PrimitiveResult([PubResult(data=DataBin(evs=np.ndarray(<shape=(3, 2), dtype=float64>), "
         "stds=np.ndarray(<shape=(3, 2), dtype=float64>), "
         "ensemble_standard_error=np.ndarray(<shape=(3, 2), dtype=float64>), shape=(3, 2)), "
         "metadata={'shots': 4096, 'target_precision': 0.015625, 'circuit_metadata': {}, 'resilience': {}, "
+        "'num_randomizations': 32})], metadata={'dynamical_decoupling': {'enable': False, 'sequence_type': 'XX', "
+        "'extra_slack_distribution': 'middle', 'scheduling_method': 'alap'}, 'twirling': {'enable_gates': False, "
+        "'enable_measure': True, 'num_randomizations': 'auto', 'shots_per_randomization': 'auto', "
+        "'interleave_randomizations': True, 'strategy': 'active-accum'}, 'resilience': {'measure_mitigation': True, "
+        "'zne_mitigation': False, 'pec_mitigation': False}, 'version': 2})"
     )
     assert re.fullmatch(
         r"Result2: PrimitiveResult\(\[SamplerPubResult\(data=DataBin\(meas=BitArray\(<shape=\(3, 2\), "

@@ -1,0 +1,189 @@
+"""Options of the service-side primitives: what acts, what is noted because it cannot, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from runner.declare.checks import shorten
+from runner.mitigation.client import without_idle
+from runner.runtime import EstimatorV2
+from runner.serve.errors import ApiError
+
+SERVICE_LEVEL = 1
+"""The resilience level of the service's own Estimator where nobody says one."""
+HONOURED = {
+    "default_shots", "default_precision", "seed_estimator", "simulator.seed_simulator", "execution.rep_delay",
+}  # fmt: skip
+HARMLESS = {
+    "execution.init_qubits": (True,),
+    "execution.meas_type": ("classified",),
+    "dynamical_decoupling.enable": (False,),
+    "twirling.enable_gates": (False,),
+    "twirling.enable_measure": (False,),
+    "resilience.measure_mitigation": (False,),
+    "resilience.zne_mitigation": (False,),
+    "resilience.pec_mitigation": (False,),
+    "resilience_level": (0,),
+}
+MITIGATING = ("resilience_level", "resilience", "twirling")
+"""What of the Estimator's options acts against errors."""
+REASONS = {
+    "dynamical_decoupling.enable": "the simulated noise has no memory, so that an echo has nothing to undo",
+}
+"""Why what a program asks for does not act."""
+SERVICE_ONLY = ("layer_noise_learning", "layer_noise_model")
+"""What of its resilience only the service knows; both act with pec or pea."""
+
+
+@dataclass
+class LegacyOptions:
+    """What of a job's options the runtime takes."""
+
+    taken: dict[str, Any]
+    """The runtime's options."""
+    notes: list[str] = field(default_factory=list)
+    """What the job's log says of those that have no effect."""
+    level_is_said: bool = True
+    """Whether the job says itself what is done against errors."""
+
+    def unmitigated(self, reason: str) -> LegacyOptions:
+        """The same with nothing done against errors, for that reason."""
+        taken = {key: value for key, value in self.taken.items() if key not in MITIGATING}
+        note = f"WARNING resilience_level is {SERVICE_LEVEL} where none is said, and 0 here: {shorten(reason, 300)}"
+        return LegacyOptions(taken, [*self.notes, note])
+
+
+def read_options(given: dict[str, Any], level: object, primitive: type, *, noisy: bool) -> LegacyOptions:
+    """Sort a job's options.
+
+    Args:
+        given: As the client sends them.
+        level: What it sends beside them as resilience level, if anything.
+        primitive: EstimatorV2 or SamplerV2 of the runtime.
+        noisy: Whether there are errors that something could be done against.
+
+    Raises:
+        ApiError: a value is none that the client's own options take.
+    """
+    _require_options(given, primitive)
+    flat = flatten(given)
+    for key, value in flat.items():
+        if bool in map(type, HARMLESS.get(key, ())) and not isinstance(value, bool | None):
+            raise ApiError(400, f"'params.options.{key}' must be true or false.")
+    if level is not None:
+        flat["resilience_level"] = level
+    mitigates = primitive is EstimatorV2 and noisy
+    silent = {} if noisy else dict.fromkeys(MITIGATING, "the backend has no noise")
+    options: dict[str, Any] = {}
+    notes: list[str] = []
+    for key, value in flat.items():
+        if value is None or (mitigates and key.partition(".")[0] in MITIGATING):
+            continue
+        if key not in HONOURED or (primitive is not EstimatorV2 and key == "seed_estimator"):
+            if value not in HARMLESS.get(key, ()):
+                notes.append(_note(key, value, REASONS.get(key, silent.get(key.partition(".")[0]))))
+        elif "." in key:
+            group, _, name = key.partition(".")
+            options.setdefault(group, {})[name] = value
+        elif key != "default_precision" or flat.get("default_shots") is None:
+            options[key] = value
+    if not mitigates:
+        return LegacyOptions(options, notes)
+    given = {**given, **({} if level is None else {"resilience_level": level})}
+    said = given.get("resilience_level") is not None
+    acting, idle = _mitigation({"resilience_level": SERVICE_LEVEL, **_some(given)})
+    return LegacyOptions(options | acting, [*notes, *idle], said or _asks(acting))
+
+
+def _mitigation(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What is done against errors under the names of the in-process Estimator, and a note of what does not act.
+
+    Raises:
+        ApiError: the readout is to be learned in a way that is not the client's.
+    """
+    values = {name: given[name] for name in MITIGATING if name in given}
+    resilience = dict(values.get("resilience") or {})
+    notes = []
+    for name in SERVICE_ONLY:
+        for key, value in flatten({name: resilience.pop(name, None)}, "resilience.").items():
+            if value is not None:
+                notes.append(_note(key, value, "it acts with pec and pea"))
+    learning = dict(resilience.get("measure_noise_learning") or {})
+    if learning.pop("shots_per_randomization", "auto") != "auto":
+        raise ApiError(
+            400,
+            "'params.options.resilience.measure_noise_learning.shots_per_randomization' cannot be chosen here: each "
+            "has the job's shots / num_randomizations; leave it at 'auto'.",
+        )
+    resilience["measure_noise_learning"] = learning
+    acting, idle = without_idle({**values, "resilience": resilience})
+    notes += [_note(key, value, f"it {reason}") for key, value, reason in idle]
+    return acting, notes
+
+
+def _asks(values: Mapping[str, Any]) -> bool:
+    """Whether something is to be done, beside what the level says."""
+    return any(value is True for value in flatten(values).values())
+
+
+def _some(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _note(key: str, value: object, reason: str | None = None) -> str:
+    told = shorten(f"{key}={value!r}", 200)
+    return f"WARNING option {told} has no effect in the local runtime{f': {reason}' if reason else ''}"
+
+
+def _require_options(given: dict[str, Any], primitive: type) -> None:
+    """Refuse values that the client's own options do not take; what they do not know is told in the job's log.
+
+    Raises:
+        ApiError: there is one.
+    """
+    from pydantic import ValidationError
+    from qiskit_ibm_runtime import options
+
+    known = options.EstimatorOptions if primitive is EstimatorV2 else options.SamplerOptions
+    exact = given.get("default_precision") == 0  # an extension of ours
+    present = {
+        key: value
+        for key, value in given.items()
+        if value is not None and not (exact and key == "default_precision")
+    }
+    try:
+        known(**present)
+    except ValidationError as error:
+        wrong = [one for one in error.errors() if one["type"] not in _UNTOLD]
+        if wrong:
+            place = ".".join(str(part) for part in wrong[0]["loc"] if str(part) in _names(given))
+            told = shorten(ascii(wrong[0]["input"]), 60)
+            raise ApiError(400, f"'params.options.{place}' cannot be {told}: {wrong[0]['msg']}.") from error
+    limit = given.get("max_execution_time")
+    if limit is not None and (type(limit) is not int or limit < 1):
+        raise ApiError(
+            400, "'params.options.max_execution_time' must be a whole number of at least 1 second."
+        )
+
+
+_UNTOLD = ("unexpected_keyword_argument", "is_instance_of")
+"""Errors of pydantic about options that are experimental, and about the other types of a union."""
+
+
+def _names(given: Mapping[str, Any]) -> set[str]:
+    return {part for key in flatten(given) for part in key.split(".")}
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested options by their paths."""
+    return dict(_paths(values, prefix))
+
+
+def _paths(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,145 @@
+"""Options of the service's own primitives: they act as in process, or the job's log or the refusal says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("qiskit_ibm_runtime")
+
+from qiskit import QuantumCircuit
+from qiskit.circuit import Parameter
+from qiskit.quantum_info import SparsePauliOp
+from qiskit_ibm_runtime import EstimatorV2, IBMRuntimeError, QiskitRuntimeService
+
+from runner.runtime import EstimatorV2 as InProcess
+from runner.runtime import LocalRuntimeService
+from tests.serve.serving import environment, thread, variables
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+OBSERVABLE = SparsePauliOp(["IIIZZ", "IIIXX", "IIIII"], [1.0, 0.5, 0.2])
+VALUES = [[0.3], [1.1]]
+LEVELS = (
+    {},
+    {"resilience_level": 0},
+    {
+        "resilience_level": 2,
+        "resilience": {"zne": {"noise_factors": [1, 2, 3], "extrapolator": "linear"}},
+        "twirling": {"num_randomizations": 8, "strategy": "active"},
+    },
+    {"resilience_level": 0, "twirling": {"enable_gates": True, "shots_per_randomization": 100}},
+)
+
+
+def circuit() -> QuantumCircuit:
+    """Of fake_manila's instructions."""
+    result = QuantumCircuit(5)
+    result.sx(0)
+    result.rz(Parameter("a"), 0)
+    result.sx(0)
+    result.cx(0, 1)
+    return result
+
+
+@pytest.fixture(scope="module")
+def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A noisy device on a virtual clock, found by the unmodified client."""
+    words = ("backend=fake_manila", "session.clock=virtual", "seed=5")
+    with (
+        thread(tmp_path_factory.mktemp("options") / "serve", *words) as (_, root),
+        environment(variables(root)),
+    ):
+        yield QiskitRuntimeService().least_busy()
+
+
+def test_levels_and_their_options_act_as_in_process(backend: Any) -> None:
+    """Same seed and place among the jobs: the same bits, the same metadata, the same price; nothing said is level 1."""
+    theirs = [
+        EstimatorV2(mode=backend, options=options).run([(circuit(), OBSERVABLE, VALUES)])
+        for options in LEVELS
+    ]
+    device = LocalRuntimeService(seed=5).backend("fake_manila")
+    ours = [
+        InProcess(device, {"resilience_level": 1, **options}, workload="estimator").run(
+            [(circuit(), OBSERVABLE, VALUES)]
+        )
+        for options in LEVELS
+    ]
+
+    for job, expected in zip(theirs, ours, strict=True):
+        result, known = job.result(), expected.result()
+        assert list(result[0].data) == list(known[0].data)
+        for name, value in known[0].data.items():
+            np.testing.assert_array_equal(result[0].data[name], value)
+        assert repr(result[0].metadata) == repr(known[0].metadata)
+        assert result.metadata == known.metadata
+        assert job.usage() == expected.usage()
+        assert job.logs() == ""
+
+
+def test_what_the_service_ignores_is_noted(backend: Any) -> None:
+    """Options of what is off, and an echo that cannot help: the job runs, and its log has the reason."""
+    options = {
+        "resilience_level": 1,
+        "resilience": {
+            "zne": {"noise_factors": [1, 3, 5]},
+            "layer_noise_learning": {"max_layers_to_learn": 2},
+        },
+        "dynamical_decoupling": {"enable": True},
+        "experimental": {"resilience": {"secret": 3}},
+    }
+    job = EstimatorV2(mode=backend, options=options).run([(circuit(), OBSERVABLE, [[0.3]])])
+
+    assert job.result().metadata["resilience"]["measure_mitigation"] is True
+    logs = job.logs()
+    assert (
+        "zne.noise_factors=[1.0, 3.0, 5.0] has no effect in the local runtime: it acts with zne_mit" in logs
+    )
+    assert "max_layers_to_learn=2 has no effect in the local runtime: it acts with pec and pea" in logs
+    assert "dynamical_decoupling.enable=True has no effect in the local runtime: the simulated noise" in logs
+    assert "secret=3 has no effect in the local runtime: it is none of the client-side Estimator's" in logs
+
+
+def test_what_cannot_act_is_refused(backend: Any) -> None:
+    """With the option's name and what to do, before the job exists."""
+    learning = {"measure_mitigation": True, "measure_noise_learning": {"shots_per_randomization": 10}}
+    estimator = EstimatorV2(mode=backend, options={"resilience_level": 1, "resilience": learning})
+
+    with pytest.raises(IBMRuntimeError, match="shots_per_randomization.* cannot be chosen here"):
+        estimator.run([(circuit(), OBSERVABLE, [[0.3]])])
+
+
+def test_what_nobody_asked_to_mitigate_is_not_refused(backend: Any) -> None:
+    """A circuit that cannot be twirled gets level 0 where no level is said, and the log says so; else it is refused."""
+    branching = QuantumCircuit(5, 1)
+    branching.sx(0)
+    branching.measure(0, 0)
+    with branching.if_test((branching.clbits[0], 1)):
+        branching.x(1)
+    pub = (branching, "IIIZI")
+    job = EstimatorV2(mode=backend).run([pub])
+
+    # x acts where the first qubit was read as 1, in half of the shots
+    assert job.result()[0].data.evs == pytest.approx(0, abs=0.15)
+    assert "resilience_level is 1 where none is said, and 0 here" in job.logs()
+    with pytest.raises(IBMRuntimeError, match="cannot be mitigated"):
+        EstimatorV2(mode=backend, options={"resilience_level": 1}).run([pub])
+
+
+def test_without_noise_nothing_is_mitigated(tmp_path: Any) -> None:
+    """⟨ZZ⟩ after sx·rz(a)·sx and cx is 1; the log says why level 2 does nothing."""
+    words = ("backend=ideal", "session.clock=virtual")
+    with thread(tmp_path / "serve", *words) as (_, root), environment(variables(root)):
+        backend = QiskitRuntimeService().least_busy()
+        job = EstimatorV2(mode=backend, options={"resilience_level": 2}).run([(circuit(), "IIIZZ", [[0.3]])])
+        result, logs = job.result(), job.logs()
+
+    assert result[0].data.evs == pytest.approx([1])
+    assert result[0].metadata["num_randomizations"] == 1
+    assert logs == (
+        "WARNING option resilience_level=2 has no effect in the local runtime: the backend has no noise\n"
+    )
