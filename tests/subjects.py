@@ -22,6 +22,7 @@ SUBJECTS = {
         "engine.kernel.pauli_loops",
         "engine.kernel.pauli_program",
     ),
+    "engine/test_quasi_static.py": ("engine.drifting",),
     "engine/test_schedule.py": ("engine.duration",),
     "engine/test_sector.py": ("engine.kernel.sector_loops",),
     "engine/test_wide.py": ("engine.kernel.wide",),

@@ -113,3 +113,47 @@ def test_t2_is_at_most_twice_t1() -> None:
     """Anything else is no physical channel."""
     with pytest.raises(ConfigError, match=r"^backend\.t2: must be at most 2·t1 = 20"):
         compose("backend=noisy", "backend.t1=10", "backend.t2=21")
+
+
+@IBM
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["backend.quasi_static.zz=-1"], "backend.quasi_static.zz: must be at least 0"),
+        (["backend.quasi_static.shots_per_batch=3"], "acts with detuning or zz, and both are 0"),
+        (["backend.quasi_static.detuning=1", "backend.schedule=false"], "leave one of them out"),
+        (["backend.quasi_static.detuning=1", "backend.noise=false"], "in addition to the snapshot's noise"),
+        (["backend=noisy", "backend.quasi_static.detuning=1"], "is a key of device, generic"),
+    ],
+)
+def test_drifting_frequencies_that_cannot_act_are_refused(overrides: list[str], told: str) -> None:
+    """One line that says what they act with."""
+    with pytest.raises(ConfigError, match=told):
+        compose("backend=fake_manila", *overrides)
+
+
+@IBM
+def test_drifting_frequencies_are_declared_in_hertz() -> None:
+    """⟨ZZ⟩ of a Bell state does not see phases; ⟨XX⟩ sees those of what both qubits wait for, beside the readout."""
+    config = compose("backend=fake_manila", "backend.quasi_static.detuning=20000")
+    options = config.backend.engine_options
+    assert (options["quasi_static"].detuning, options["quasi_static"].batch) == (20e3, 64)
+    waits = QuantumCircuit(2)
+    waits.h(0)
+    waits.cx(0, 1)
+    waits.delay(4, [0, 1], "us")
+    values = []
+    for given in ({}, options):
+        backend = config.backend.build(config.session.build(seed=1, engine_options=given))
+        isa = fit(waits, backend, config)
+        observables = [SparsePauliOp(label).apply_layout(isa.layout) for label in ("ZZ", "XX")]
+        values.append(EstimatorV2(mode=backend).run([(isa, observables)]).result()[0].data)
+    without, drifting = values
+
+    assert backend.idle_qubits == "decay and dephase by frequencies that drift"
+    assert float(drifting.evs[0]) == pytest.approx(float(without.evs[0]), abs=0.06)
+    # both qubits' frequencies add up: the variance of the phase is twice that of one
+    fallen = np.exp(-2 * (2 * np.pi * 20e3 * 4e-6) ** 2 / 2)
+    assert float(drifting.evs[1]) == pytest.approx(
+        fallen * float(without.evs[1]), abs=4 * float(drifting.stds[1])
+    )

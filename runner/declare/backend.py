@@ -209,9 +209,66 @@ class NoisyBackend(BackendConfig):
         return model
 
 
+@dataclass(kw_only=True)
+class QuasiStaticConfig:
+    """Frequencies that are off by what is drawn for every batch of shots, from the run's seed; 0 and 0: none are.
+
+    Phases add up during gates and while qubits wait, in addition to the device's noise; an echo undoes them.
+    """
+
+    detuning: float = 0.0
+    """Standard deviation of every qubit's frequency in Hz; a coherence falls to exp(-(2π·detuning·t)²/2) in time t."""
+    zz: float = 0.0
+    """Standard deviation, in Hz, of what a qubit's frequency shifts by while one that it is coupled with is 1."""
+    shots_per_batch: int = 64
+    """Shots between two draws, at most; every circuit has draws of its own."""
+
+    def __post_init__(self) -> None:
+        for name in ("detuning", "zz"):
+            require_range(f"backend.quasi_static.{name}", getattr(self, name), 0, 1e9)
+        require_range("backend.quasi_static.shots_per_batch", self.shots_per_batch, 1, 10_000_000)
+
+    @property
+    def active(self) -> bool:
+        """Is anything drawn?"""
+        return bool(self.detuning or self.zz)
+
+
+@dataclass(kw_only=True)
+class ScheduledBackend(BackendConfig):
+    """A device that says how long its instructions take."""
+
+    quasi_static: QuasiStaticConfig = field(default_factory=QuasiStaticConfig)
+    """Noise with a memory."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.quasi_static.active:
+            if self.quasi_static.shots_per_batch != QuasiStaticConfig().shots_per_batch:
+                raise ConfigError(
+                    "acts with detuning or zz, and both are 0; leave it out",
+                    key="backend.quasi_static.shots_per_batch",
+                )
+            return
+        if self.schedule is False:
+            raise ConfigError(
+                "is false, and quasi_static acts in the time that scheduled circuits take; leave one of them out",
+                key="backend.schedule",
+            )
+
+    @property
+    def engine_options(self) -> Values:
+        """Keyword arguments for the engine."""
+        drawn = self.quasi_static
+        if not drawn.active:
+            return super().engine_options
+        noise = engine.QuasiStatic(drawn.detuning, drawn.zz, drawn.shots_per_batch)
+        return super().engine_options | {"quasi_static": noise}
+
+
 @stands_for("device")
 @dataclass(kw_only=True)
-class DeviceBackend(BackendConfig):
+class DeviceBackend(ScheduledBackend):
     """A snapshot of a real device: its coupling map, durations and noise."""
 
     device: str
@@ -227,6 +284,11 @@ class DeviceBackend(BackendConfig):
             raise ConfigError(
                 "device snapshots come with qiskit-ibm-runtime; pip install 'qiskit-ibm-runtime<0.60'",
                 key="backend.device",
+            )
+        if self.quasi_static.active and not self.noise:
+            raise ConfigError(
+                "comes in addition to the snapshot's noise, and backend.noise=false has none; leave one of them out",
+                key="backend.quasi_static",
             )
 
     @property
@@ -249,7 +311,7 @@ class DeviceBackend(BackendConfig):
 
 
 @dataclass(kw_only=True)
-class GenericBackend(BackendConfig):
+class GenericBackend(ScheduledBackend):
     """A made-up device of any size, with realistic durations and errors drawn from a seed."""
 
     num_qubits: int = 20

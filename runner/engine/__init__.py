@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runner.engine.identity import canonical_text
     from runner.engine.noise import DeviceNoise
     from runner.engine.observables import measurement_bases, pauli_terms, variance_bounds
+    from runner.engine.quasi_static import QuasiStatic
     from runner.engine.sampler import SamplerPlan
     from runner.engine.schedule import why_not
 
@@ -23,6 +24,7 @@ __all__ = [
     "Engine",
     "EstimatorNumbers",
     "EstimatorPlan",
+    "QuasiStatic",
     "SamplerPlan",
     "canonical_text",
     "classify",
@@ -45,6 +47,7 @@ __getattr__ = face(
         "EstimatorNumbers": "estimator",
         "EstimatorPlan": "estimator",
         "NAMES": "classification",
+        "QuasiStatic": "quasi_static",
         "SamplerPlan": "sampler",
         "canonical_text": "identity",
         "classify": "classification",

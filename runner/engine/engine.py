@@ -25,6 +25,7 @@ from runner.engine.kernel.program import Unsupported
 from runner.engine.kernel.sector import SectorKernel
 from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.measurement import SimulationOptions
+from runner.engine.quasi_static import QuasiStatic, why_not_drifting
 from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
 from runner.errors import ConfigError
@@ -44,6 +45,7 @@ class Engine:
         threads: how many one simulation may use.
         schedule: let qubits decay while they wait, as they do between the instructions of a scheduled circuit; None
             does so where the target knows durations and T1 or T2, and there is noise at all.
+        quasi_static: frequencies that are drawn for every batch of shots, beside the noise model; None: none are.
         singly: draw shots as in runs that were begun before there was another way, to go on with one of them.
         fused: let the kernel take gates together; False rounds as in runs that were begun before it could.
         grouping: which terms are measured together, see `runner.engine.grouping`.
@@ -59,6 +61,7 @@ class Engine:
         engine: str = "auto",
         threads: int = 1,
         schedule: bool | None = None,
+        quasi_static: QuasiStatic | None = None,
         singly: bool = False,
         fused: bool = True,
         grouping: str = QUBIT_WISE,
@@ -74,6 +77,8 @@ class Engine:
             raise ConfigError(f"threads must be at least 1, got {threads}")
         import qiskit_aer  # noqa: F401 - first imported by a worker thread, Aer has crashed
 
+        if quasi_static is not None and (reason := why_not_drifting(target, quasi_static, schedule)):
+            raise ConfigError(f"cannot act: {reason}; leave it out", key="backend.quasi_static")
         ideal = noise_model is None or noise_model.is_ideal()
         self.method, self.threads = method, threads
         self._options = SimulationOptions(
@@ -83,7 +88,8 @@ class Engine:
             target=target,
             kernel=_kernel_maker(engine, threads, fused),
             noisy_kernel=_noisy_kernel_maker(engine, threads),
-            schedule=_schedule(target, ideal, schedule),
+            schedule=_schedule(target, ideal, schedule) if quasi_static is None else Schedule(target),
+            quasi_static=quasi_static,
             singly=singly,
             fused=fused,
             grouping=grouping,
@@ -100,13 +106,25 @@ class Engine:
     @property
     def noisy(self) -> bool:
         """Does anything go wrong?"""
-        return self._options.noise_model is not None
+        return self._options.noise_model is not None or self.remembers
+
+    @property
+    def remembers(self) -> bool:
+        """Has the noise a memory, so that an echo can undo some of it?"""
+        return self._options.quasi_static is not None
+
+    def batch(self, shots: int) -> int:
+        """How many of so many shots are taken under the same noise, and are not independent of each other."""
+        drawn = self._options.quasi_static
+        return 1 if drawn is None else drawn.batches(shots)[1]
 
     @property
     def idle_qubits(self) -> str | None:
-        """What becomes of qubits that wait: they "decay" or "do not decay"; None without noise."""
-        if self._options.noise_model is None:
+        """What becomes of qubits that wait: they "decay" or "do not decay", or dephase as well; None without noise."""
+        if not self.noisy:
             return None
+        if self.remembers:
+            return "decay and dephase by frequencies that drift"
         return "do not decay" if self._options.schedule is None else "decay"
 
     def estimator_plan(self, circuit: QuantumCircuit, observables: Any) -> EstimatorPlan | CommutingPlan:

@@ -16,6 +16,7 @@ from qiskit.circuit import QuantumCircuit
 from runner.engine.aer import AerOptions, AerProgram, is_clifford
 from runner.engine.circuits import Anatomy, compact, components, dissect
 from runner.engine.classification import Classification, classify
+from runner.engine.drifting import DriftingReadout
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
 from runner.engine.expressions import each_times
@@ -40,7 +41,8 @@ from runner.engine.measurement import (
 )
 from runner.engine.memory import require
 from runner.engine.noise import with_relaxation
-from runner.engine.observables import ObservableTerms, pauli_terms, variance_bounds
+from runner.engine.observables import ObservableTerms, letters_of, pauli_terms, variance_bounds
+from runner.engine.quasi_static import require_drifting
 from runner.engine.shifts import parameter_sets
 from runner.errors import ConfigError
 
@@ -97,9 +99,12 @@ class EstimatorPlan:
         anatomy = kind.anatomy
         self.unscheduled: str | None = _obstacle(circuit, anatomy, options)
         """Why idle qubits do not decay although they do on this device; None where they do, or never do."""
+        if options.quasi_static is not None:
+            require_drifting(self.unscheduled, anatomy.dynamic)
         if self.unscheduled is not None:
             self._options = options = replace(options, schedule=None)
         mark = [] if options.schedule is None else ["scheduled"]
+        mark += [] if options.quasi_static is None else [options.quasi_static.text]
         mark += [] if options.grouping == QUBIT_WISE else [options.grouping]
         text = canonical_text(circuit, addressed=options.addressed)
         self.digest = digest_of(text, self.terms.text(), *mark)
@@ -164,7 +169,7 @@ class EstimatorPlan:
     @property
     def exact_method(self) -> str | None:
         """How exact values are computed: statevector, density_matrix (under the noise), …; None where they are not."""
-        if self._anatomy.dynamic:
+        if self._anatomy.dynamic or self._options.quasi_static is not None:
             return None
         if self._by_readout and not self._readout.has_tables:
             return None
@@ -276,9 +281,10 @@ class EstimatorPlan:
     @cached_property
     def _by_readout(self) -> bool:
         """Exact values from outcome probabilities: noise, branches, or a large circuit that falls into pieces."""
-        if self._options.noise_model is not None or not self.classification.unitary:
+        options = self._options
+        if options.noise_model is not None or options.quasi_static or not self.classification.unitary:
             return True
-        if self._options.method not in ("automatic", "statevector"):
+        if options.method not in ("automatic", "statevector"):
             return False
         return len(self._active) > _SPLIT_FROM and len(components(self._anatomy, self._active)) > 1
 
@@ -318,11 +324,14 @@ class EstimatorPlan:
     @property
     def _noisy(self) -> bool:
         """Is there noise in the simulation, or in the circuit itself?"""
-        return self._options.noise_model is not None or self._anatomy.channels
+        noisy = self._options.noise_model is not None or self._options.quasi_static is not None
+        return noisy or self._anatomy.channels
 
     @cached_property
     def _no_gradient_because(self) -> str:
         """Why nothing runs this circuit backwards; empty if something does."""
+        if self._options.quasi_static is not None:
+            return "frequencies are drawn for every batch of shots"
         if not self._noisy or self._anatomy.dynamic:
             known = self._no_kernel_because or self._kernel is not None
             return (
@@ -343,7 +352,7 @@ class EstimatorPlan:
     def _no_kernel_because(self) -> str:
         """Why the kernel does not run this circuit; empty if it does."""
         options = self._options
-        if options.noise_model is not None:
+        if options.noise_model is not None or options.quasi_static is not None:
             return "the simulation is noisy"
         if words := self.classification.in_words:
             return f"the circuit {words}"
@@ -398,8 +407,12 @@ class EstimatorPlan:
     # by measuring -----------------------------------------------------------------------------------------------
 
     @cached_property
-    def _readout(self) -> Readout:
+    def _readout(self) -> Readout | DriftingReadout:
         with self._lock:
+            if self._options.quasi_static is not None:
+                return DriftingReadout(
+                    self._anatomy.circuit, self.terms, self._groups, self._options.quasi_static, self._options
+                )
             return Readout(self._anatomy, self.terms, self._groups, self._options)
 
     def _exact_readout(self, rows: NDArray) -> NDArray:
@@ -407,6 +420,8 @@ class EstimatorPlan:
 
     def sampled_rows(self, rows: NDArray, shots: Sequence[int], seed: int) -> SampledRows:
         """Parameter sets (B, P) from so many shots of each basis."""
+        if isinstance(self._readout, DriftingReadout):
+            return SampledRows(*self._readout.sampled(rows, shots, seed))
         return self._readout.sampled(rows, shots, seed)
 
     def exact_rows(self, rows: NDArray) -> NDArray:
@@ -428,7 +443,7 @@ class Readout:
         self._singly = options.singly
         self._groups = [list(group) for group in groups]
         self._identity = [t for t in range(len(terms.labels)) if not terms.support[t].any()]
-        bases = [Basis(_letters(terms, group)) for group in self._groups]
+        bases = [Basis(letters_of(terms, group)) for group in self._groups]
         rotations = basis_changes(terms.num_qubits, bases, options.target, options.noise_model)
         scheduled = _scheduled(anatomy.circuit, rotations, terms, options)
         self._pieces: list[Piece] = pieces_of(anatomy, bases, rotations, options, scheduled)
@@ -630,12 +645,6 @@ def _scheduled(
         return None
     measured = np.flatnonzero(terms.support.any(axis=0)).tolist()
     return [dissect(one) for one in options.schedule.measured_in(circuit, rotations, measured)]
-
-
-def _letters(terms: ObservableTerms, group: Sequence[int]) -> dict[int, str]:
-    x = np.asarray(terms.x[group].any(axis=0))
-    z = np.asarray(terms.z[group].any(axis=0))
-    return {int(q): "Y" if x[q] and z[q] else "X" if x[q] else "Z" for q in np.flatnonzero(x | z)}
 
 
 def _label(x: NDArray, z: NDArray) -> str:

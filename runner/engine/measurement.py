@@ -19,6 +19,7 @@ from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynam
 from runner.engine.expressions import each_times
 from runner.engine.memory import fits, require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, misread, restrict
+from runner.engine.quasi_static import QuasiStatic
 from runner.engine.schedule import Schedule, as_superoperators
 from runner.errors import ConfigError
 
@@ -78,6 +79,8 @@ class SimulationOptions:
     """Makes a `PauliVectorKernel`, or None of what it does not know; None simulates on Aer."""
     schedule: Schedule | None = None
     """Lets idle qubits decay; None where nothing is scheduled."""
+    quasi_static: QuasiStatic | None = None
+    """Frequencies that are drawn for every batch of shots; None where there are none."""
     singly: bool = False
     """Shots are drawn as in runs of identity 1 and 2, see `draw_counts`."""
     fused: bool = True
@@ -101,7 +104,8 @@ class SimulationOptions:
                 places.update(circuit.find_bit(bit).index for bit in item.qubits)
         model = self.noise_model.of(touched, read - touched)
         if model.is_ideal():
-            return replace(self, noise_model=None, schedule=None)
+            waits = None if self.quasi_static is None else self.schedule
+            return replace(self, noise_model=None, schedule=waits)
         return replace(self, noise_model=model)
 
 

@@ -206,3 +206,9 @@ def _coloured(terms: Sequence[int], x: NDArray, z: NDArray) -> list[list[list[in
             groups.setdefault(colour, []).append(terms[node])
         candidates.append(list(groups.values()))
     return candidates
+
+
+def letters_of(terms: ObservableTerms, group: Sequence[int]) -> dict[int, str]:
+    """What a group of terms that are measured together reads: qubit → X, Y or Z."""
+    x, z = np.asarray(terms.x[group].any(axis=0)), np.asarray(terms.z[group].any(axis=0))
+    return {int(q): "Y" if x[q] and z[q] else "X" if x[q] else "Z" for q in np.flatnonzero(x | z)}

@@ -13,7 +13,7 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin
 
 from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
-from runner.engine.circuits import Anatomy, compact, dynamic_groups, together
+from runner.engine.circuits import Anatomy, compact, dissect, dynamic_groups, together
 from runner.engine.classification import Classification, classify
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
@@ -31,7 +31,10 @@ from runner.engine.measurement import (
 )
 from runner.engine.memory import require
 from runner.engine.noise import is_factorable, restrict, with_relaxation
+from runner.engine.quasi_static import Drifting, require_drifting
 from runner.errors import ConfigError
+
+_CHUNK_BYTES = 64 << 20
 
 
 class SamplerPlan:
@@ -57,7 +60,9 @@ class SamplerPlan:
         if self.unscheduled is not None:
             schedule = None
         self._schedule = schedule
+        drift = options.quasi_static
         mark = [] if schedule is None else ["scheduled"]
+        mark += [] if drift is None else [drift.text]
         text = canonical_text(circuit, addressed=options.addressed)
         self.digest = digest_of("sampler", text, *mark)
         self.num_parameters: int = circuit.num_parameters
@@ -66,16 +71,28 @@ class SamplerPlan:
         clbit_index = {bit: index for index, bit in enumerate(circuit.clbits)}
         self._register_bits = {reg.name: [clbit_index[bit] for bit in reg] for reg in circuit.cregs}
         self._num_clbits = circuit.num_clbits
-        if schedule is not None:
+        self._parameters = list(circuit.parameters)
+        declared = circuit, list(circuit.parameters)
+        self._drifting: Drifting | None = None
+        if drift is not None:
+            require_drifting(self.unscheduled, dissect(circuit).dynamic)
+            assert schedule is not None
+            self._drifting = Drifting(circuit, drift, schedule, options.target, options.addressed)
+            circuit = self._drifting.circuit
+            self._parameters = list(circuit.parameters)
+        elif schedule is not None:
             circuit = schedule.with_decay(circuit)
         elif options.noise_model is not None:
             circuit = with_relaxation(circuit, options.noise_model)
-        self._parameters = list(circuit.parameters)
         self.classification: Classification = classify(circuit, noisy=options.noise_model is not None)
         """What the circuit is."""
         self.classification.require_known(() if options.target is None else options.target.operation_names)
         self._anatomy: Anatomy = self.classification.anatomy
-        self._finite = FiniteAngles(self._anatomy.circuit, self._parameters)
+        self._finite = (
+            FiniteAngles(self._anatomy.circuit, self._parameters)
+            if self._drifting is None
+            else FiniteAngles(*declared)
+        )
         self._lock = threading.RLock()
         noise = options.noise_model
         if noise is not None and not is_factorable(noise):
@@ -110,16 +127,52 @@ class SamplerPlan:
         self.require_finite(values)
         batch = values.shape[:-1]
         rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
-        bits = self._piecewise_bits(rows, shots, seed)
-        if self._followed:
-            bits |= self._followed_bits(rows, shots, seed)  # each of the three leaves the others' bits at 0
-        if self._joint.steps or self._joint.final:
-            bits |= self._joint_bits(rows, shots, seed)
+        bits = self._bits(rows, shots, seed) if self._drifting is None else self._drifted(rows, shots, seed)
         result = {}
         for name, columns in self._register_bits.items():
             packed = _pack(bits[:, :, columns])
             result[name] = BitArray(packed.reshape((*batch, shots, packed.shape[-1])), len(columns))
         return result
+
+    def _bits(self, rows: NDArray, shots: int, seed: int, first: int = 0) -> NDArray:
+        """Outcomes of all classical bits, (B, shots, bits); `first` is the number of the first row."""
+        bits = self._piecewise_bits(rows, shots, seed, first)
+        if self._followed:
+            bits |= self._followed_bits(rows, shots, seed)  # each of the three leaves the others' bits at 0
+        if self._joint.steps or self._joint.final:
+            bits |= self._joint_bits(rows, shots, seed, first)
+        return bits
+
+    def _drifted(self, rows: NDArray, shots: int, seed: int) -> NDArray:
+        """The same with frequencies that are drawn for every batch of shots, the batches one after the other."""
+        drifting, noise = self._drifting, self._options.quasi_static
+        assert drifting is not None
+        assert noise is not None
+        batches, each = noise.batches(shots)
+        widest = max((len(piece.measured[0]) for piece in self._pieces), default=0)
+        step = max(1, int(_CHUNK_BYTES // (batches * max(8 << min(widest, 26), each * self._num_clbits))))
+        found = []
+        for start in range(0, len(rows), step):
+            own = rows[start : start + step]
+            drawn = [drifting.draw(batches, stream(seed, start + row, 0, 0, 1)) for row in range(len(own))]
+            several = drifting.rows(own, np.stack(drawn))
+            bits = self._bits(several, each, seed, start * batches)
+            found.append(bits.reshape(len(own), batches * each, self._num_clbits)[:, :shots])
+        return np.concatenate(found) if found else np.zeros((0, shots, self._num_clbits), dtype=bool)
+
+    def simulation(self, shots: int) -> str | None:
+        """How its largest noisy part is simulated with so many shots, in words; None where there is none."""
+        said = [(len(piece.qubits), piece.simulation(shots)) for piece in self._pieces]
+        return max(((size, words) for size, words in said if words is not None), default=(0, None))[1]
+
+    def require(self) -> None:
+        """Refuse what cannot be sampled here.
+
+        Raises:
+            ConfigError: too little memory, with the size.
+        """
+        for piece in self._pieces:
+            piece.require_sampled()
 
     @cached_property
     def _pieces(self) -> list[Piece]:
@@ -130,7 +183,7 @@ class SamplerPlan:
             scheduled = None if self._schedule is None else [self._apart]
             return pieces_of(self._apart, [basis], [empty], self._options, scheduled)
 
-    def _piecewise_bits(self, rows: NDArray, shots: int, seed: int) -> NDArray:
+    def _piecewise_bits(self, rows: NDArray, shots: int, seed: int, first: int) -> NDArray:
         """Outcomes of all classical bits, (B, shots, bits), every independent piece sampled on its own."""
         bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
         clbit_of = {qubit: clbit for clbit, qubit in self._apart.final.items()}
@@ -138,14 +191,14 @@ class SamplerPlan:
             measured = piece.measured[0]
             columns = [clbit_of[qubit] for qubit in measured]
             if not piece.tabulates(shots):
-                for row, outcome in enumerate(piece.samples(rows, [shots], seed, 0, number)[0]):
+                for row, outcome in enumerate(piece.samples(rows, [shots], seed, first, number)[0]):
                     bits[row][:, columns] = outcome
                 continue
             table = piece.probabilities(rows)[0]
             for row in range(len(rows)):
                 if table.shape[1] == 2 and table[row, 1] == 0.0:
                     continue
-                outcomes = draw(table[row], shots, stream(seed, row, 1 + number))
+                outcomes = draw(table[row], shots, stream(seed, first + row, 1 + number))
                 bits[row][:, columns] = (outcomes[:, None] >> np.arange(len(columns))) & 1
         return bits
 
@@ -207,11 +260,11 @@ class SamplerPlan:
             noise = restrict(noise, qubits, set(noise.noise_instructions) | {"measure", "reset"})
         return AerProgram([circuit], self._parameters, AerOptions(method, options.threads, noise))
 
-    def _joint_bits(self, rows: NDArray, shots: int, seed: int) -> NDArray:
+    def _joint_bits(self, rows: NDArray, shots: int, seed: int, first: int) -> NDArray:
         """Outcomes of all classical bits, (B, shots, bits), from Aer's shot-by-shot memory."""
         result = []
         for index, row in enumerate(rows):
-            own = int(stream(seed, index).integers(1, 1 << 31))
+            own = int(stream(seed, first + index).integers(1, 1 << 31))
             data = self._joint_program.run(row[None, :], shots=shots, seed=own, memory=True)[0][0]
             memory = data.get("memory", ["0x0"] * shots)  # there is none where nothing is measured
             result.append(bits_from_memory(memory, self._num_clbits))

@@ -65,13 +65,19 @@ class Schedule:
             measured: qubits that are measured at the end in addition, which is not written into the result.
         """
         result = circuit.copy_empty_like()
-        for item, waits in zip(circuit.data, self._waits(circuit, measured), strict=True):
+        for item, decays in zip(circuit.data, self.decays(circuit, measured), strict=True):
             result._append(item)
-            for qubit, seconds in waits.items():
-                decay = self._decay(qubit, seconds)
-                if decay is not None:
-                    result.append(decay, [qubit])
+            for qubit, decay in decays.items():
+                result.append(decay, [qubit])
         return result
+
+    def decays(self, circuit: QuantumCircuit, measured: Iterable[int] = ()) -> list[dict[int, Instruction]]:
+        """The relaxation of each instruction's qubits while they wait after it; arguments as of `with_decay`."""
+        found = []
+        for waits in self._waits(circuit, measured):
+            made = {qubit: self._decay(qubit, seconds) for qubit, seconds in waits.items()}
+            found.append({qubit: decay for qubit, decay in made.items() if decay is not None})
+        return found
 
     def measured_in(
         self, circuit: QuantumCircuit, rotations: Sequence[QuantumCircuit], measured: Iterable[int]
@@ -90,31 +96,49 @@ class Schedule:
         qubits = list(measured)
         return [self.with_decay(bare.compose(rotation, bare.qubits), qubits) for rotation in rotations]
 
+    def middles(self, circuit: QuantumCircuit) -> list[float]:
+        """When each instruction is half over, in seconds before the end; the final measurements included."""
+        return [end + length / 2 for end, length in self._spans(circuit, ())]
+
     def _waits(self, circuit: QuantumCircuit, measured: Iterable[int]) -> list[dict[int, float]]:
         """How long each of an instruction's qubits waits after it [s], from the end of the circuit backwards."""
         where = {bit: index for index, bit in enumerate(circuit.qubits)}
-        final = _finals(circuit)
-        last = {where[item.qubits[0]] for item, is_final in zip(circuit.data, final, strict=True) if is_final}
-        reading = max((self._reading(qubit) for qubit in last.union(measured)), default=0.0)
-        taken: dict[Any, float] = {
-            circuit.qubits[qubit]: reading for qubit in measured
-        }  # seconds before the end
-        begins = dict.fromkeys(measured, reading)
+        begins = dict.fromkeys(measured, self._last(circuit, measured))
         waits: list[dict[int, float]] = []
-        for item, is_final in zip(reversed(circuit.data), reversed(final), strict=True):
-            bits = (*item.qubits, *item.clbits)
-            qubits = [where[bit] for bit in item.qubits]
-            end = max((taken.get(bit, 0.0) for bit in bits), default=0.0)
-            length = reading if is_final else self._length(item.operation, tuple(qubits)) or 0.0
-            taken.update(dict.fromkeys(bits, end + length))
+        spans = self._spans(circuit, measured)
+        for item, (end, length) in zip(reversed(circuit.data), reversed(spans), strict=True):
             if item.operation.name == "barrier":
                 waits.append({})
                 continue
+            qubits = [where[bit] for bit in item.qubits]
             idle = length if item.operation.name == "delay" else 0.0
             waits.append({q: round(end - begins[q] + idle, _RESOLUTION) for q in qubits if q in begins})
             begins.update(dict.fromkeys(qubits, end + length))
         waits.reverse()
         return waits
+
+    def _spans(self, circuit: QuantumCircuit, measured: Iterable[int]) -> list[tuple[float, float]]:
+        """When each instruction ends, in seconds before the circuit's end, and how long it takes [s]."""
+        where = {bit: index for index, bit in enumerate(circuit.qubits)}
+        reading = self._last(circuit, measured)
+        taken: dict[Any, float] = {circuit.qubits[qubit]: reading for qubit in measured}
+        spans: list[tuple[float, float]] = []
+        for item, is_final in zip(reversed(circuit.data), reversed(_finals(circuit)), strict=True):
+            bits = (*item.qubits, *item.clbits)
+            qubits = tuple(where[bit] for bit in item.qubits)
+            end = max((taken.get(bit, 0.0) for bit in bits), default=0.0)
+            length = reading if is_final else self._length(item.operation, qubits) or 0.0
+            taken.update(dict.fromkeys(bits, end + length))
+            spans.append((end, length))
+        spans.reverse()
+        return spans
+
+    def _last(self, circuit: QuantumCircuit, measured: Iterable[int]) -> float:
+        """How long the measurements at the end take together [s]."""
+        where = {bit: index for index, bit in enumerate(circuit.qubits)}
+        pairs = zip(circuit.data, _finals(circuit), strict=True)
+        last = {where[item.qubits[0]] for item, is_final in pairs if is_final}
+        return max((self._reading(qubit) for qubit in last.union(measured)), default=0.0)
 
     def _reading(self, qubit: int) -> float:
         return length_of(self._target, "measure", (qubit,)) or 0.0

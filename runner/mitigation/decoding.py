@@ -68,21 +68,26 @@ def signs(outcomes: NDArray, masks: NDArray) -> NDArray:
     return result
 
 
-def samples(outcomes: NDArray, layout: Layout, masks: NDArray) -> NDArray:
-    """Every pair's mean in each randomization, (pairs, R); with one randomization its value in each shot.
+def samples(outcomes: NDArray, layout: Layout, masks: NDArray, batch: int = 1) -> NDArray:
+    """Every pair's mean in each randomization, (pairs, R); with one randomization that in each batch of shots.
 
     Args:
         outcomes: what was read, flips undone, (R, N, shots, words).
         layout: what is read of it.
         masks: the qubits of each term, (terms, words).
+        batch: shots that are not independent of each other.
     """
-    single = len(outcomes) == 1
-    count = outcomes.shape[2] if single else len(outcomes)
-    result = np.empty((len(layout.terms), count))
+    single, shots = len(outcomes) == 1, outcomes.shape[2]
+    starts = np.arange(0, shots, batch)
+    sizes = np.diff(np.append(starts, shots))
+    result = np.empty((len(layout.terms), len(starts) if single else len(outcomes)))
     for place in range(len(layout.sets)):
         own = slice(layout.starts[place], layout.starts[place + 1])
         read = signs(outcomes[:, place], masks[layout.terms[own]])
-        result[own] = read[:, 0] if single else read.mean(axis=2)
+        if not single:
+            result[own] = read.mean(axis=2)
+        else:
+            result[own] = read[:, 0] if batch == 1 else np.add.reduceat(read[:, 0], starts, axis=1) / sizes
     return result
 
 

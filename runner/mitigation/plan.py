@@ -165,6 +165,7 @@ class MitigatedPlan:
         seed = int.from_bytes(bytes.fromhex(base.digest[:16]), "big")
         found = client.templates(small, dict.fromkeys(self._labels, 1.0), chosen, seed)
         self._programs = [Placed.of(template, self._qubits, self.width, engine) for template in found]
+        self._batch = engine.batch
         self._layouts: dict[tuple[int, ...], Layout] = {}
         self._lock = threading.Lock()
 
@@ -191,7 +192,7 @@ class MitigatedPlan:
         layout = self.layout(values.shape[:-1])
         randomizations, each = self.chosen.split(shots)
         outcomes = self.outcomes(values, shots=shots, seed=seed)
-        found = [samples(one, layout, self._masks) for one in outcomes]
+        found = [samples(one, layout, self._masks, self._batch(each)) for one in outcomes]
         read = None if rates is None else self._read(layout, rates)
         fit: Callable[..., Any] | None = None
         slope: Callable[..., Any] | None = None
