@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner.errors import ResumeError
+from runner.record.encoding import is_said_by
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.journal import Journal, read_journal
 from runner.record.log import EventLog
@@ -196,3 +198,64 @@ def test_shutting_down_during_replay_is_not_compared(tmp_path: Path) -> None:
     written = read_journal(tmp_path / "j").events
     assert [each.kind for each in written[3:]] == ["run.interrupted", "session"]
     assert [each.kind for each in lasting(written)] == ["evaluation", "evaluation", "session"]
+
+
+def completion(**changed: Any) -> JobCompleted:
+    """A job that ended, with what makes it different from another."""
+    said: dict[str, Any] = {
+        "job": "a", "workload": "vqe", "index": 0, "digest": "d", "session": None, "status": "DONE",
+        "reason": None, "started": None, "finished": 1.0, "time": 1.0, "queue_seconds": 0.0, "qpu_seconds": 1.0,
+        "result": [{"evs": [0.5, -0.25], "shots": None}],
+    }  # fmt: skip
+    return JobCompleted(**{**said, **changed})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"started": float("nan")},
+        {"reason": "null"},
+        {"finished": 1.0 + 2**-52},
+        {"finished": 1},
+        {"result": [{"evs": [0.5, float("inf")], "shots": None}]},
+        {"result": [{"evs": [0.5, -0.25], "shots": float("nan")}]},
+        {"result": [{"evs": [0.5, -0.25], "shots": 7}]},
+        {"result": [{"evs": [0.5, -0.25]}]},
+        {"session": "s"},
+        {"digest": "e"},
+    ],
+)
+def test_a_repeated_fact_that_differs_in_anything_is_not_what_a_line_says(
+    tmp_path: Path, changed: dict[str, Any]
+) -> None:
+    """Not-a-number is not nothing though JSON has one word for both; the last bit counts, and so does the type."""
+    with Journal.create(tmp_path / "j") as journal:
+        journal.write(completion())
+        journal.write(completion(**changed))
+    events = read_journal(tmp_path / "j").events
+    first, second = (events.text(place) for place in (0, 1))
+
+    assert is_said_by(first, completion())
+    assert not is_said_by(first, completion(**changed))
+    assert not is_said_by(second, completion())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"energy": np.float64(-1.5)},
+        {"energy": float("nan")},
+        {"energy": 2**70},
+        {"energy": -1.0, "more": np.array([1.0, float("-inf")])},
+        {"energy": -1.0, "more": "null and é and \\" + '"'},
+    ],
+)
+def test_a_fact_that_repeats_itself_passes_whatever_it_holds(tmp_path: Path, fields: dict[str, Any]) -> None:
+    """Arrays, numbers that JSON cannot say and very long ones are recorded by other words, and still the same."""
+    event = told("evaluation", {"workload": "vqe", "index": 0, "stddev": 0.0, "best": 0.0, **fields})
+    with Journal.create(tmp_path / "j") as journal:
+        journal.write(event)
+    with Journal.append_to(tmp_path / "j") as journal:
+        Record(journal, journal.contents.events)(event)
+
+    assert len(read_journal(tmp_path / "j").events) == 1

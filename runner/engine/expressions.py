@@ -131,11 +131,15 @@ class Angles:
     def first_infinite(self, values: NDArray) -> int | None:
         """The first angle that is not finite at parameter sets (B, P); None where all of them are."""
         with np.errstate(all="ignore"):
-            bound = self._steepness * np.abs(values).max(initial=0.0) + self._largest_offset
-            if not self._nonlinear and math.isfinite(bound):
+            largest = float(np.abs(values).max(initial=0.0))
+            if not self._nonlinear and math.isfinite(self.bound(largest)):
                 return None
             finite = np.isfinite(self(values)).all(axis=0)
         return None if finite.all() else int(np.argmin(finite))
+
+    def bound(self, largest: float) -> float:
+        """What no angle that is linear exceeds by amount at parameters that do not exceed `largest`."""
+        return self._steepness * largest + self._largest_offset
 
     @cached_property
     def _steepness(self) -> float:

@@ -101,7 +101,7 @@ class Event:
     @property
     def stream(self) -> str:
         """Among facts of its kind, those with which it keeps its order when a run is repeated: those of a workload."""
-        return str(vars(self).get("workload", ""))
+        return str(self.__dict__.get("workload", ""))
 
     def said(self) -> Said:
         """What its line says besides its number, time and kind; not to be changed."""

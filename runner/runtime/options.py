@@ -15,6 +15,19 @@ DEFAULT_SHOTS = 4096
 DEFAULT_PRECISION = 1 / math.sqrt(DEFAULT_SHOTS)
 
 
+class _Changes:
+    """How often an option was set in this process: what was found out of options holds until it is more."""
+
+    count = 0
+
+    def happen(self) -> None:
+        """Count one."""
+        self.count += 1
+
+
+CHANGES = _Changes()
+
+
 class Options:
     """A group of options: attributes that exist, each with the values it may take.
 
@@ -54,6 +67,7 @@ class Options:
                 present.update(**value)
             elif isinstance(value, type(present)):
                 object.__setattr__(self, name, value)
+                CHANGES.happen()
             else:
                 raise ConfigError(f"takes a dictionary of options, got {value!r}", key=key)
             return
@@ -63,6 +77,7 @@ class Options:
             )
         self._check(name, value, key)
         object.__setattr__(self, name, value)
+        CHANGES.happen()
 
     def _check(self, name: str, value: object, key: str) -> None:
         """Refuse a value that makes no sense."""

@@ -25,7 +25,14 @@ from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.current import current_session
 from runner.runtime.job import RuntimeJob
-from runner.runtime.options import EstimatorOptions, Options, SamplerOptions, set_in_client, shots_for
+from runner.runtime.options import (
+    CHANGES,
+    EstimatorOptions,
+    Options,
+    SamplerOptions,
+    set_in_client,
+    shots_for,
+)
 from runner.runtime.results import estimator_result, executions, gradient_result, sampler_result
 from runner.runtime.seeds import derive_seed
 from runner.runtime.service import bind
@@ -202,6 +209,8 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
     _kind = "estimator"
     _options_class = EstimatorOptions
     _chosen: tuple[str, Setting] | None = None
+    _bare = -1
+    """How many changes there had been when its options were seen to do nothing against errors."""
 
     def run(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> RuntimeJob:
         """Submit PUBs `(circuit, observables[, parameter values[, precision]])` as one job.
@@ -250,8 +259,12 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
 
     def _mitigation(self, prepared: list[_Pub[EstimatorPlan]]) -> _Mitigation | None:
         """Return how a job's PUBs are evaluated where something is done against errors."""
+        changes = CHANGES.count
+        if self._bare == changes:
+            return None
         given = self._options.mitigation()
         if given is None:
+            self._bare = changes
             return None
         told = repr(given)
         if self._chosen is None or self._chosen[0] != told:

@@ -161,10 +161,15 @@ def from_plain(numbers: Plain) -> Numbers:
     return {name: _restored(value) for name, value in numbers.items()}
 
 
+_FLOATS = frozenset((float,))
+
+
 def _restored(value: object) -> object:
     if isinstance(value, dict):
         array = np.frombuffer(base64.b64decode(value["array"]), dtype=np.uint8).reshape(value["shape"])
         return primitives.BitArray(array.copy(), value["bits"])
+    if type(value) is float or (isinstance(value, list) and _FLOATS.issuperset(map(type, value))):  # the usual ones
+        return np.array(value)
     if isinstance(value, list | float | str):
         return np.array(_numbers(value), dtype=float)
     return value

@@ -110,3 +110,25 @@ def test_short_loops_are_carried_out() -> None:
     bits = ENGINE.sampler_plan(loop(range(20_001))).run(np.zeros(0), shots=3, seed=1)["c"]
 
     assert bits.get_counts() == {"1": 3}
+
+
+@pytest.mark.parametrize("values", [[1e200, 1e200], [1.7e308, -1.7e308], [0.0, 5e-324]])
+def test_large_values_that_are_finite_are_taken(values: list[float]) -> None:
+    """The square of 1e200 is no finite number, 1e200 is one; 1.7e308 + 1.7e308 is none."""
+    first, second = Parameter("a"), Parameter("b")
+    alone = QuantumCircuit(1)
+    alone.rz(first, 0)
+    alone.rz(second, 0)
+    together = QuantumCircuit(1)
+    together.rz(first - second, 0)
+    plans = [ENGINE.estimator_plan(circuit, SparsePauliOp("Z")) for circuit in (alone, together)]
+
+    plans[0].require_finite(np.array(values))
+    if math.isfinite(values[0] - values[1]):
+        plans[1].require_finite(np.array(values))
+    else:
+        with pytest.raises(NumericalError):
+            plans[1].require_finite(np.array(values))
+    for one in (math.nan, math.inf):
+        with pytest.raises(NumericalError, match="finite numbers"):
+            plans[0].require_finite(np.array([values[0], one]))

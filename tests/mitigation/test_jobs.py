@@ -70,3 +70,19 @@ def test_mitigated_jobs_repeat_by_seed_and_number() -> None:
     first, second = values()
     assert (first, second) == tuple(values())
     assert first != second
+
+
+def test_what_is_set_between_two_jobs_counts_from_the_second_on() -> None:
+    """Also deep inside a group; 2 s of overhead without it, and with it the 4 096 shots of the calibration too."""
+    estimator = EstimatorV2(LocalRuntimeService(seed=7).backend("fake_manila"), {"default_shots": 4096})
+    circuit = QuantumCircuit(5)
+    bare = [estimator.seconds([(circuit, "IIIYZ")]) for _ in range(2)]
+
+    estimator.options.resilience.measure_mitigation = True
+
+    assert bare[0] == bare[1]
+    assert estimator.seconds([(circuit, "IIIYZ")]) > bare[1] + 4096 * 250e-6
+
+    estimator.options.resilience = {"measure_mitigation": False}
+
+    assert estimator.seconds([(circuit, "IIIYZ")]) == bare[1]
