@@ -23,7 +23,7 @@ from tests.runtime.fakes import PUB, fake_service
 
 def ibm() -> IbmService:
     """The real machine's front, with a client that is never asked."""
-    return IbmService(SimpleNamespace(), on_event=lambda *_: None, plan=PLANS["flex"], options={})
+    return IbmService(SimpleNamespace(), on_event=lambda *_: None, plan=PLANS["flex"])
 
 
 def offline() -> IbmMachine:

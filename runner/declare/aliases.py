@@ -79,7 +79,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "session=job": ("job_mode", "no_session"),
     "session.price_per_second": ("price",),
     "backend.threads": ("max_parallel_threads", "n_jobs", "num_threads"),
-    "backend.resilience_level": ("resilience",),
+    "estimator.resilience_level": ("resilience",),
     "tracking=off": ("no_tracking", "offline"),
     "tracking": ("mlflow",),
     "tracking.uri": ("tracking_uri", "mlflow_uri"),

@@ -379,12 +379,15 @@ class IbmBackend(BackendConfig):
     simulated: ClassVar[bool] = False
 
     resilience_level: int | None = None
-    """Error mitigation of the Estimator, 0 to 2; null: the service's default."""
+    """Always null: what is done against errors is declared as on simulators, by `estimator.resilience_level`."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.resilience_level is not None:
-            require_range("backend.resilience_level", self.resilience_level, 0, 2)
+            raise ConfigError(
+                f"the estimator says it, as on simulators; use estimator.resilience_level={self.resilience_level}",
+                key="backend.resilience_level",
+            )
         for item in fields(BackendConfig):
             simulated = ("method", "engine", "threads", "schedule")
             if item.name in simulated and getattr(self, item.name) != item.default:
@@ -400,13 +403,7 @@ class IbmBackend(BackendConfig):
         if "engine_factory" in live:
             return super().service(config, singly=singly, fused=fused, **live)
         self._check(config)
-        options = {} if self.resilience_level is None else {"resilience_level": self.resilience_level}
-        return services.IbmService(
-            services.connect(),
-            on_event=live["on_event"],
-            plan=config.session.limits,
-            options=options,
-        )
+        return services.IbmService(services.connect(), on_event=live["on_event"], plan=config.session.limits)
 
     def build(self, service: IbmService | LocalRuntimeService) -> Backend:
         """The machine; for a forecast, its likeness in the local runtime."""
@@ -455,6 +452,13 @@ class IbmBackend(BackendConfig):
                 "a real machine has no exact expectation values; use estimator=shots", key="estimator"
             )
         self._check_budgets(config)
+        resilience = {**config.estimator.mitigation.get("resilience", {})}
+        if resilience.get("pec_mitigation") or (resilience.get("zne") or {}).get("amplifier") == "pea":
+            raise ConfigError(
+                "pec and pea take a noise model of the layers, which is not learned on a real machine; "
+                "use estimator=level2",
+                key="estimator",
+            )
         usual = type(config.session)(name=config.session.name)
         for name in DECIDED_BY_THE_SERVICE:
             if getattr(config.session, name) != getattr(usual, name):

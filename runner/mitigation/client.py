@@ -168,6 +168,12 @@ def setting(values: Mapping[str, Any], named: Callable[[str], str] = "options.{}
     return chosen
 
 
+def completed(options: Mapping[str, Any]) -> Setting:
+    """Options that the client has completed before, as it sends them along with a program."""
+    chosen = _client().EstimatorOptions(**options)
+    return Setting(chosen.resilience_level, chosen)
+
+
 def without_idle(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[str, Any, str]]]:
     """Options without those that do not act, and these: each with its value and the reason.
 

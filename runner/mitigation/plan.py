@@ -55,7 +55,7 @@ class Placed:
         outcomes = _words(self.plan.run(rows, shots=shots, seed=own)["_meas"].array)
         outcomes = outcomes.reshape(*shape, shots, -1)
         if flips is not None:
-            outcomes ^= _masks(flips)[..., None, :]
+            outcomes ^= packed(flips)[..., None, :]
         return outcomes
 
 
@@ -66,7 +66,7 @@ def _words(array: NDArray) -> NDArray:
     return padded.view(">u8")[..., ::-1].astype(np.uint64)
 
 
-def _masks(bits: NDArray) -> NDArray:
+def packed(bits: NDArray) -> NDArray:
     """(…, qubits) booleans as words, (…, words)."""
     missing = -bits.shape[-1] % _WORD
     padded = np.concatenate([bits, np.zeros((*bits.shape[:-1], missing), dtype=bool)], axis=-1)
@@ -97,18 +97,13 @@ class Calibration:
         nothing = np.zeros((1, 0))
         found = self._program.read(nothing, nothing, randomizations, shots, [seed, 1])
         single = 1 << np.arange(_WORD, dtype=np.uint64)
-        misread = np.stack(
+        rates = np.stack(
             [
                 np.bitwise_count(found[:, 0, :, place // _WORD] & single[place % _WORD]).mean(axis=1)
                 for place in range(len(self.qubits))
             ]
         )  # (qubits, R)
-        rates = misread.mean(axis=1)
-        if randomizations > 1:
-            variances = misread.var(axis=1, ddof=1) / randomizations
-        else:
-            variances = rates * (1 - rates) / max(shots - 1, 1)
-        return Rates(self.qubits, rates, variances)
+        return misread(self.qubits, rates, shots)
 
 
 @dataclass(frozen=True)
@@ -127,6 +122,22 @@ class Rates:
             if qubit in where:
                 rates[place], variances[place] = self.values[where[qubit]], self.variances[where[qubit]]
         return rates, variances
+
+
+def misread(qubits: tuple[int, ...], each: NDArray, shots: int) -> Rates:
+    """How often qubits are misread.
+
+    Args:
+        qubits: these.
+        each: how often in each randomization, (qubits, R).
+        shots: of each randomization.
+    """
+    rates = each.mean(axis=1)
+    if each.shape[1] > 1:
+        variances = each.var(axis=1, ddof=1) / each.shape[1]
+    else:
+        variances = rates * (1 - rates) / max(shots - 1, 1)
+    return Rates(qubits, rates, variances)
 
 
 class MitigatedPlan:
@@ -159,7 +170,7 @@ class MitigatedPlan:
         self._qubits = sorted(touched | set(self.read_qubits)) or [0]
         letters = np.where(self.terms.x, 2, 0) + np.where(self.terms.z, 1, 0)
         self._letters = letters[:, self._qubits]  # 0, 1, 2, 3 for I, Z, X, Y
-        self._masks = _masks(self.terms.support[:, self._qubits])
+        self._masks = packed(self.terms.support[:, self._qubits])
         self._labels = ["".join("IZXY"[letter] for letter in row[::-1]) for row in self._letters]
         small = _translated(_on(circuit, self._qubits))
         seed = int.from_bytes(bytes.fromhex(base.digest[:16]), "big")
@@ -251,7 +262,7 @@ class MitigatedPlan:
                 groups[terms] = self._groups(sorted(terms))
             configurations += [(number, group) for group in groups[terms]]
         identity: NDArray = np.logical_not(self._letters.any(axis=1))
-        return _layout_of(configurations, wanted, coefficients, identity, self._letters, shape)
+        return layout_of(configurations, wanted, coefficients, identity, self._letters, shape)
 
     def _groups(self, terms: list[int]) -> list[list[int]]:
         """Terms that are measured at once, as the client groups them."""
@@ -262,7 +273,7 @@ class MitigatedPlan:
         return [[place[label] for label in group.to_labels()] for group in groups]
 
 
-def _layout_of(
+def layout_of(
     configurations: Sequence[tuple[int, list[int]]],
     wanted: dict[int, list[int]],
     coefficients: NDArray,
@@ -270,6 +281,16 @@ def _layout_of(
     letters: NDArray,
     shape: tuple[int, ...],
 ) -> Layout:
+    """What is measured and read.
+
+    Args:
+        configurations: the parameter set of each, and the terms that are read of it.
+        wanted: parameter set → values of the result that belong to it.
+        coefficients: of each value's terms, (values, terms).
+        identity: which terms are the identity, (terms,).
+        letters: 0, 1, 2, 3 for I, Z, X, Y of each term's qubits, (terms, qubits).
+        shape: of the result.
+    """
     bases: list[NDArray] = []
     starts, pairs = [0], list[int]()
     columns: tuple[list[NDArray], list[NDArray], list[NDArray]] = ([], [], [])

@@ -563,6 +563,8 @@ class IbmAnnounced(Event):
     """The date that times count from, ISO 8601."""
     backend: str
     """Name of the machine."""
+    mitigated_by: str = "service"
+    """Who mitigates: client (primitives of qiskit-ibm-runtime 0.50 and newer) | service."""
 
 
 @fact("session", replayed=True)

@@ -296,19 +296,8 @@ class LocalBackend(BackendV2):
         """Refuse a circuit that is not made of this device's instructions on its qubits (S11)."""
         if self.ideal:
             return
-        target = self.target
         self._require_working(circuit)
-        if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
-            raise ConfigError(
-                f"the circuit has {circuit.num_qubits} qubits, {self.name} has {target.num_qubits}; "
-                "transpile it for a larger backend"
-            )
-        problem = _not_supported(circuit, target, {bit: number for number, bit in enumerate(circuit.qubits)})
-        if problem:
-            raise ConfigError(
-                f"the circuit is not an ISA circuit of {self.name}: {problem}; transpile it, e.g. with "
-                "generate_preset_pass_manager(backend=backend)"
-            )
+        require_supported(circuit, self.target, self.name)
 
     def _require_working(self, circuit: QuantumCircuit) -> None:
         """Refuse instructions on qubits and edges that the calibration says do not work (S11)."""
@@ -407,6 +396,25 @@ def _unpickled(service: LocalRuntimeService, name: str, wrapped: BackendV2 | Non
 def is_named(name: str) -> bool:
     """Whether a service knows this backend by its name alone."""
     return name == "ideal" or name.startswith(("generic_", "fake_"))
+
+
+def require_supported(circuit: QuantumCircuit, target: Target, name: str) -> None:
+    """Refuse a circuit that is not made of a target's instructions.
+
+    Raises:
+        ConfigError: naming the first one, and the device.
+    """
+    if target.num_qubits is not None and circuit.num_qubits > target.num_qubits:
+        raise ConfigError(
+            f"the circuit has {circuit.num_qubits} qubits, {name} has {target.num_qubits}; "
+            "transpile it for a larger backend"
+        )
+    problem = _not_supported(circuit, target, {bit: number for number, bit in enumerate(circuit.qubits)})
+    if problem:
+        raise ConfigError(
+            f"the circuit is not an ISA circuit of {name}: {problem}; transpile it, e.g. with "
+            "generate_preset_pass_manager(backend=backend)"
+        )
 
 
 def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Qubit, int]) -> str | None:

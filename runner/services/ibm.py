@@ -32,9 +32,11 @@ from runner.errors import (
     RuntimeSessionError,
     SessionClosedError,
 )
+from runner.mitigation import setting
 from runner.record.events import Event, IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.redaction import protect, protect_saved, redact
 from runner.record.replay import IDENTITY, another_job
+from runner.runtime.backends import require_supported
 from runner.runtime.capabilities import Capabilities
 from runner.runtime.machine import (
     EXPIRED_CODE,
@@ -47,23 +49,25 @@ from runner.runtime.machine import (
     status_text,
 )
 from runner.runtime.results import estimator_result, from_plain, sampler_result, to_plain
+from runner.services import primitives
 
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
-    from qiskit.primitives import PrimitiveResult, PubResult
+    from qiskit.primitives import PrimitiveResult
     from qiskit.primitives.containers import EstimatorPubLike, SamplerPubLike
     from qiskit.primitives.containers.estimator_pub import EstimatorPub
     from qiskit.primitives.containers.sampler_pub import SamplerPub
     from qiskit.transpiler import Target
-    from qiskit_ibm_runtime import EstimatorV2, IBMBackend, QiskitRuntimeService, RuntimeJobV2, SamplerV2
+    from qiskit_ibm_runtime import IBMBackend, QiskitRuntimeService, RuntimeJobV2
     from qiskit_ibm_runtime import Session as ClientSession
 
+    from runner.mitigation import Setting
     from runner.runtime.cost import CostModel
     from runner.runtime.plan import Plan
     from runner.runtime.results import Numbers
+    from runner.services.primitives import Mode
 
-    Mode: TypeAlias = ClientSession | IBMBackend
     Pub: TypeAlias = EstimatorPub | SamplerPub
     PubLike: TypeAlias = EstimatorPubLike | SamplerPubLike
 
@@ -73,6 +77,8 @@ Answer = TypeVar("Answer")
 log = logging.getLogger("runner.ibm")
 
 STATUS = {"DONE": "DONE", "ERROR": "FAILED", "CANCELLED": "CANCELLED"}
+MITIGATING = ("resilience_level", "resilience", "twirling", "dynamical_decoupling")
+"""Options that say what is done against errors."""
 RETRIES = 6
 CLOSING_SECONDS = 10.0
 """How long leaving waits for the service to say that the session is closed, for the bill's sake."""
@@ -125,7 +131,6 @@ class IbmService:
         client: A `QiskitRuntimeService`.
         on_event: Called for every fact.
         plan: What the account pays for: its price counts, and its limits as far as this computer checks any.
-        options: Options that every primitive gets, in the client's names.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -140,12 +145,12 @@ class IbmService:
         *,
         on_event: Callable[[Event], None],
         plan: Plan,
-        options: Mapping[str, object],
     ) -> None:
         self.client = client
         self.plan = plan
         self.price_per_second = plan.price_per_second
-        self.options = dict(options)
+        self.mitigated_by = primitives.whose()
+        """Who mitigates: `client`, or `service` in runs that were begun so, and where the client is older than 0.50."""
         self.token = uuid.uuid4().hex[:12]
         self._on_event = on_event
         self._lock = threading.Lock()
@@ -176,6 +181,7 @@ class IbmService:
             if isinstance(event, IbmAnnounced):
                 self.token = event.token
                 self.started = self._zero = datetime.fromisoformat(event.started)
+                self.mitigated_by = event.mitigated_by
                 self._announced = True
             elif isinstance(event, JobSubmitted):
                 self._submitted[event.workload, event.index] = event
@@ -206,7 +212,14 @@ class IbmService:
 
     def announce(self, backend: str) -> None:
         """Record the pattern of this run's tags, and the date its times count from."""
-        self.tell(IbmAnnounced(token=self.token, started=self.started.isoformat(), backend=backend))
+        self.tell(
+            IbmAnnounced(
+                token=self.token,
+                started=self.started.isoformat(),
+                backend=backend,
+                mitigated_by=self.mitigated_by,
+            )
+        )
         self._announced = True
 
     def opened(self, details: Mapping[str, Any] | None) -> None:
@@ -263,7 +276,7 @@ class IbmService:
     ) -> IbmPrimitive:
         """An `estimator` or `sampler` for jobs of a workload; `admit` cannot be asked, see `capabilities`."""
         assert admit is None
-        return IbmPrimitive(self, kind, mode, {**self.options, **options}, workload)
+        return IbmPrimitive(self, kind, mode, options, workload)
 
     def workloads(self, names: Sequence[str]) -> IbmPool:
         """Threads for several workloads."""
@@ -374,7 +387,12 @@ class IbmMachine:
         return self.wrapped.target
 
     def require_isa(self, circuit: QuantumCircuit) -> None:
-        """Leave that to the client, which refuses such a circuit before it is submitted."""
+        """Refuse what its target does not have: the client-side primitives submit it, and the service fails the job.
+
+        Raises:
+            ConfigError: naming the instruction.
+        """
+        require_supported(circuit, self.target, self.name)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name == "wrapped":
@@ -403,7 +421,7 @@ class IbmSession:
         past: str | None,
     ) -> None:
         self._service = service
-        self._backend = backend
+        self.backend = backend
         self._mode = mode
         self._max_time = max_time
         self._past = past
@@ -424,7 +442,7 @@ class IbmSession:
 
     def _open(self) -> None:
         self._client = _translated(
-            lambda: self._class()(backend=self._backend.wrapped, max_time=self._max_time)
+            lambda: self._class()(backend=self.backend.wrapped, max_time=self._max_time)
         )
         self._service.opened(self.details())
 
@@ -499,11 +517,12 @@ class IbmPrimitive:
     ) -> None:
         self.kind = kind
         self.session = mode if isinstance(mode, IbmSession) else None
-        self._machine = None if isinstance(mode, IbmSession) else mode.wrapped
+        self._device = mode.backend if isinstance(mode, IbmSession) else mode
         self.workload = workload
         self._service = service
-        self._options = dict(options)
-        self._made: tuple[Mode, EstimatorV2 | SamplerV2] | None = None
+        self.options = dict(options)
+        """Under the client's names."""
+        self._made: tuple[Mode, primitives.Sender] | None = None
 
     def run(
         self, pubs: Iterable[PubLike], *, precision: float | None = None, shots: int | None = None
@@ -520,26 +539,29 @@ class IbmPrimitive:
         """Only the service knows in how many bases it measures."""
 
     def send(self, pubs: list[PubLike], arguments: Mapping[str, float], tags: list[str]) -> RuntimeJobV2:
-        """Hand a job to the client; returns the client's job."""
-        mode = self.session.accepting() if self.session is not None else self._machine
+        """Hand a job to the client; returns the client's job.
+
+        Raises:
+            ConfigError: a circuit is not one of the machine's.
+        """
+        for pub in _coerced(self.kind, pubs):
+            self._device.require_isa(pub.circuit)
+        mode = self.session.accepting() if self.session is not None else self._device.wrapped
         if self._made is None or self._made[0] is not mode:
             self._made = (mode, self._make(mode))
         primitive = self._made[1]
-        primitive.options.environment.job_tags = tags
         try:
-            return _translated(lambda: primitive.run(pubs, **arguments))
+            return _translated(lambda: primitive.send(pubs, arguments, tags))
         except RuntimeSessionError as error:
             if self.session is not None and not error.session_ended and self.session.ended():
                 raise SessionClosedError(str(error), code=error.code) from error
             raise
 
-    def _make(self, mode: Mode) -> EstimatorV2 | SamplerV2:
-        from qiskit_ibm_runtime import EstimatorV2, SamplerV2
-
-        options = {**self._options}
-        if self.kind == "sampler":
-            options.pop("resilience_level", None)
-        return (EstimatorV2 if self.kind == "estimator" else SamplerV2)(mode=mode, options=options)
+    def _make(self, mode: Mode) -> primitives.Sender:
+        who, options = self._service.mitigated_by, self.options
+        if self.kind == "estimator" and who == primitives.CLIENT:
+            options = {"resilience_level": 0, **options}  # where nothing is said, the client says 1
+        return primitives.primitive(who, self.kind, mode, options)
 
 
 class IbmJob:
@@ -562,6 +584,7 @@ class IbmJob:
         self.times = Times(service.now())
         self._service = service
         self._session = primitive.session
+        self._options = primitive.options
         self._pubs = _coerced(primitive.kind, pubs)
         self.digest = _digest(primitive.kind, self._pubs, arguments)
         self._id = ""
@@ -613,7 +636,13 @@ class IbmJob:
         circuits = [pub.circuit for pub in self._pubs]
         if self.program_id == "sampler":
             return sampler_result(numbers, circuits, None)
-        return estimator_result(numbers, [(circuit, 0.0) for circuit in circuits])
+        asked = [(pub.circuit, getattr(pub, "precision", None) or 0.0) for pub in self._pubs]
+        return estimator_result(numbers, asked, self._chosen())
+
+    def _chosen(self) -> Setting | None:
+        """What was done against errors, where the client did it."""
+        given = {name: self._options[name] for name in MITIGATING if name in self._options}
+        return setting(given) if given and self._service.mitigated_by == primitives.CLIENT else None
 
     def numbers(self) -> list[Numbers]:
         """Wait for the job and return the arrays of each PUB by name; recorded ones come from the journal.
@@ -637,8 +666,8 @@ class IbmJob:
         status = STATUS.get(patiently(job.status), "FAILED")
         reason, code, result = None, None, None
         if status == "DONE":
-            answer = patiently(job.result)
-            result = [to_plain(_numbers(pub, self.program_id)) for pub in answer]
+            answer = patiently(lambda: primitives.numbers(job, self.program_id))
+            result = [to_plain(numbers) for numbers in answer]
         else:
             told = patiently(job.error_message) or getattr(job, "_reason", None)
             reason, code = redact(str(told)) if told else None, _code_of(job)
@@ -760,18 +789,6 @@ def _code_of(job: RuntimeJobV2) -> int | None:
 
 def _short(error: Exception) -> str:
     return " ".join(str(error).strip("'\"").split())[:300]
-
-
-def _numbers(pub: PubResult, kind: str) -> Numbers:
-    import numpy as np
-
-    if kind == "sampler":
-        return dict(pub.data.items())
-    return {
-        "evs": np.asarray(pub.data.evs),
-        "stds": np.asarray(pub.data.stds),
-        "shots": pub.metadata.get("shots"),
-    }
 
 
 def _coerced(kind: str, pubs: list[PubLike]) -> list[Pub]:

@@ -198,6 +198,44 @@ def test_a_session_that_runs_out_stops_the_run_and_another_one_continues_it(
     assert len(set(again.session_ids)) > 1
 
 
+def test_mitigation_means_what_it_means_in_process(served: Any, tmp_path: Path) -> None:
+    """Level 1 in the loop and level 2 for the result: energies agree with those of the run in process within 5σ, what
+    was raw is told; killed and resumed, the service's raw bits are decoded to the same numbers again.
+    """
+    words = (
+        "estimator=level1",
+        "estimator.final=level2",
+        "estimator.default_shots=1000",
+        "estimator.twirling.num_randomizations=10",
+    )
+    result = run(compose(*WORDS, *MACHINE, *words), directory=str(tmp_path / "run"))
+    local = run(compose(*WORDS, *DEVICE, *words), directory=str(tmp_path / "local"))
+    one, other = (events(each.directory, "evaluation")[0] for each in (result, local))
+    final, expected = (
+        next(event.result[-1] for event in reversed(events(each.directory, "job.completed")))
+        for each in (result, local)
+    )
+    broken = cut(result.directory, tmp_path / "killed", 2, before=False)
+    before = submissions(served)
+    resume(broken)
+    first, again = (
+        {event.job: event.result for event in events(path, "job.completed")}
+        for path in (result.directory, broken)
+    )
+
+    assert (result.status, local.status) == ("finished", "finished")
+    assert abs(one.energy - other.energy) < 5 * math.hypot(one.stddev, other.stddev)
+    assert 0.3 < one.stddev / other.stddev < 3  # of 10 randomizations: each is known to a quarter
+    assert set(final) == set(expected)
+    told = json.loads((result.directory / "result.json").read_text(encoding="utf-8"))["mitigation"]
+    assert told["setting"].endswith("of the result resilience level 2: readout (TREX), zero-noise "
+    "extrapolation from noise × 1, 3, 5, twirled gates")  # fmt: skip
+    shared = set(first) & set(again)
+    assert len(shared) >= 4
+    assert all(repr(first[job]) == repr(again[job]) for job in shared)
+    assert submissions(served) == before + len(set(again) - set(first))
+
+
 def test_job_mode_has_jobs_but_no_session(served: Any, tmp_path: Path) -> None:
     """`session=job`: every job by itself; what is charged is their sum, and times count on the service's clock."""
     words = ("session=job", "optimizer.max_evaluations=4")
@@ -247,6 +285,7 @@ def test_a_forecast_costs_nothing(served: Any, capsys: pytest.CaptureFixture[str
     [
         (("estimator=exact",), "estimator: a real machine has no exact expectation values"),
         (("session.lanes=1",), "session.lanes: the real service decides this"),
+        (("estimator=level1", "estimator.zne.noise_factors=[1,3]"), "acts with zne_mitigation"),
         (("backend.name=ibm_nowhere",), "no machine 'ibm_nowhere'; choose one of: local_generic"),
     ],
 )

@@ -109,7 +109,7 @@ def test_what_cannot_act_is_refused(backend: Any) -> None:
     learning = {"measure_mitigation": True, "measure_noise_learning": {"shots_per_randomization": 10}}
     estimator = EstimatorV2(mode=backend, options={"resilience_level": 1, "resilience": learning})
 
-    with pytest.raises(IBMRuntimeError, match="shots_per_randomization.* cannot be chosen here"):
+    with pytest.raises(IBMRuntimeError, match=r"shots_per_randomization.* cannot be chosen here"):
         estimator.run([(circuit(), OBSERVABLE, [[0.3]])])
 
 
