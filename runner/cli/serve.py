@@ -11,7 +11,8 @@ VERB = Verb(
     does="the local runtime for the unmodified qiskit-ibm-runtime client",
     arguments=(
         Argument(
-            name="[port=8777] [dir=outputs/serve] [workers=2] [max_body=64]", does="the server's own settings"
+            name="[port=8777] [dir=outputs/serve] [usage_limit=…] [workers=2] [max_body=64]",
+            does="the server's own settings",
         ),
         Argument(
             name="[session=… backend=… seed=… plugins=[…]]", does="the runtime that is served, as for a run"
@@ -23,7 +24,7 @@ VERB = Verb(
     ),
     settings=None,
     offers=("session", "backend", "seed", "plugins"),
-    examples=("serve session.clock_scale=60", "serve --env"),
+    examples=("serve session.clock_scale=60", "serve backend=[fake_torino,fake_manila]", "serve --env"),
     beside=True,
     data=True,
 )
@@ -31,7 +32,7 @@ VERB = Verb(
 
 def main(line: CommandLine) -> int:
     """Serve until stopped; with --env only print the shell exports of the server in `dir`, or of `port`."""
-    from runner.serve.config import environment, read
+    from runner.serve.config import called, environment, read
     from runner.serve.server import port_of, serve
 
     config = read(line.arguments, config_dirs=line.config_dirs)
@@ -43,10 +44,8 @@ def main(line: CommandLine) -> int:
     def ready(port: int) -> None:
         session = config.run.session
         pace = "virtual clock" if session.clock == "virtual" else f"{session.clock_scale:g} s per second"
-        print(
-            f"serving {config.run.backend.name} on the {session.plan} plan, {pace}; stop with Ctrl-C",
-            file=sys.stderr,
-        )
+        devices = ", ".join(called(one) for one in config.served)
+        print(f"serving {devices} on the {session.plan} plan, {pace}; stop with Ctrl-C", file=sys.stderr)
         for name, value in environment(port).items():
             print(f"{name}={value}", flush=True)
 

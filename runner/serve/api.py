@@ -11,7 +11,6 @@ import threading
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -26,9 +25,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from runner.declare.checks import shorten
 from runner.serve.config import BASE, HOST, ServeConfig
 from runner.serve.connection import MAX_HEADER
+from runner.serve.devices import ServedDevice
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
-from runner.serve.runtime import CRN, Runtime
+from runner.serve.query import Query
+from runner.serve.runtime import CRN, Runtime, require_calibration
 from runner.serve.wire import field, parse, tags
 
 log = logging.getLogger("runner.serve")
@@ -38,7 +39,6 @@ HOLD = 1.0
 METRICS_CHANGED = "2026-03-15"
 """API version from which metrics have their present form."""
 TOKEN_SECONDS = 3600
-MAX_PAGE = 200
 MAX_HEADERS = 100
 LARGE = 256 * 1024
 """Requests of more bytes than this are read one after the other."""
@@ -87,6 +87,7 @@ class Routes:
             ("GET", "/backends/{name}/status", self.status),
             ("GET", "/instances/usage", self.usage),
             ("POST", "/sessions", self.open_session),
+            ("GET", "/sessions", self.sessions),
             ("GET", "/sessions/{id}", self.session),
             ("PATCH", "/sessions/{id}", self.close_session),
             ("DELETE", "/sessions/{id}/close", self.cancel_session),
@@ -127,7 +128,7 @@ class Routes:
             "name": "runner",
             "tags": [],
             "service_plan_unique_id": self.runtime.plan.name,
-            "doc": {"extensions": [{"backends": [self.runtime.device.name]}]},
+            "doc": {"extensions": [{"backends": list(self.runtime.devices)}]},
         }
         return JSONResponse({"items": [item], "limit": 100})
 
@@ -145,23 +146,34 @@ class Routes:
 
     async def backends(self, _request: Request) -> Response:
         """GET /backends."""
-        device = self.runtime.device
-        described = {
-            "name": device.name,
-            "status": {"name": "online", "reason": "available"},
-            "queue_length": self.runtime.waiting(),
-            "qubits": device.qubits,
-            "is_simulator": False,
-        }
-        return JSONResponse({"devices": [described]})
+        described = [
+            {
+                "name": device.name,
+                "status": {"name": "online", "reason": "available"},
+                "queue_length": self.runtime.waiting(device),
+                "qubits": device.qubits,
+                "physical_qubits": device.physical_qubits,
+                "processor_type": device.configuration.get("processor_type"),
+                "is_simulator": False,
+            }
+            for device in self.runtime.devices.values()
+        ]
+        return JSONResponse({"devices": described})
 
     async def configuration(self, request: Request) -> Response:
         """GET /backends/{name}/configuration."""
-        return JSONResponse(self.runtime.require_device(request.path_params["name"]).configuration)
+        device = self._calibrated(request)
+        return JSONResponse({**device.configuration, "calibration_id": device.calibration})
 
     async def properties(self, request: Request) -> Response:
         """GET /backends/{name}/properties."""
-        return JSONResponse(self.runtime.require_device(request.path_params["name"]).properties)
+        return JSONResponse(self._calibrated(request).properties)
+
+    def _calibrated(self, request: Request) -> ServedDevice:
+        """The device that is asked for, whose calibration is the one that is asked for."""
+        device = self.runtime.require_device(request.path_params["name"])
+        require_calibration(device, request.query_params.get("calibration_id"))
+        return device
 
     async def status(self, request: Request) -> Response:
         """GET /backends/{name}/status."""
@@ -171,14 +183,14 @@ class Routes:
                 "state": True,
                 "status": "active",
                 "message": "available",
-                "length_queue": self.runtime.waiting(),
+                "length_queue": self.runtime.waiting(device),
                 "backend_version": device.configuration["backend_version"],
             }
         )
 
     async def usage(self, _request: Request) -> Response:
         """GET /instances/usage."""
-        return JSONResponse(self.runtime.usage())
+        return JSONResponse(await run_in_threadpool(self.runtime.usage))
 
     # -- sessions ---------------------------------------------------------------------------------------
 
@@ -186,6 +198,13 @@ class Routes:
         """POST /sessions."""
         body = await self._object(request)
         return JSONResponse(await run_in_threadpool(self.runtime.open_session, body))
+
+    async def sessions(self, request: Request) -> Response:
+        """GET /sessions: newest first. The service has no such route; the answer is made like that of GET /jobs."""
+        query = Query(request)
+        found = await run_in_threadpool(lambda: query.sessions(self.runtime))
+        page = [self.runtime.tell(details) for details in query.page(found)]
+        return JSONResponse({"sessions": page, **query.told(found)})
 
     async def session(self, request: Request) -> Response:
         """GET /sessions/{id}."""
@@ -213,9 +232,10 @@ class Routes:
 
     async def jobs(self, request: Request) -> Response:
         """GET /jobs."""
-        page, count, limit, offset = self._select(request)
-        found = [self.runtime.describe(entry) for entry in page]
-        return JSONResponse({"jobs": found, "count": count, "limit": limit, "offset": offset})
+        query = Query(request)
+        found = query.jobs(self.runtime)
+        page = [self.runtime.describe(entry) for entry in query.page(found)]
+        return JSONResponse({"jobs": page, **query.told(found)})
 
     async def job(self, request: Request) -> Response:
         """GET /jobs/{id}; held for a moment when the job is about to be over."""
@@ -228,12 +248,11 @@ class Routes:
         return JSONResponse(answer)
 
     async def results(self, request: Request) -> Response:
-        """GET /jobs/{id}/results; empty as long as there are none."""
-        entry = self._entry(request)
-        if entry.pending:
+        """GET /jobs/{id}/results; empty as long as there are none, and after those of a private job were read."""
+        content = await run_in_threadpool(self.runtime.result, self._entry(request))
+        if content is None:
             return Response(status_code=204)
-        content = self.runtime.ledger.result(entry)
-        return Response(content if content is not None else entry.reason or "", media_type="application/json")
+        return Response(content, media_type="application/json")
 
     async def metrics(self, request: Request) -> Response:
         """GET /jobs/{id}/metrics, in the form of the client's API version."""
@@ -279,29 +298,6 @@ class Routes:
             pass  # it takes longer than expected; the client asks again
         finally:
             self.runtime.stop_listening(entry, listener)
-
-    def _select(self, request: Request) -> tuple[list[Entry], int, int, int]:
-        """Jobs that fit the query, newest first: one page, how many there are, limit and offset."""
-        query = request.query_params
-        limit, offset = _number(query.get("limit"), "limit", 10), _number(query.get("offset"), "offset", 0)
-        limit = min(limit, MAX_PAGE)
-        wanted = set(query.getlist("tags"))
-        pending = {"true": True, "false": False}.get(query.get("pending", ""))
-        after, before = _date(query.get("created_after")), _date(query.get("created_before"))
-        found = [
-            entry
-            for entry in self.runtime.ledger.newest()
-            if query.get("session_id", entry.session) == entry.session
-            and query.get("backend", entry.backend) == entry.backend
-            and query.get("program", entry.program) == entry.program
-            and wanted <= set(entry.tags)
-            and (pending is None or entry.pending == pending)
-            and (after is None or datetime.fromisoformat(entry.created) >= after)
-            and (before is None or datetime.fromisoformat(entry.created) <= before)
-        ]
-        if query.get("sort") == "ASC":
-            found.reverse()
-        return found[offset : offset + limit], len(found), limit, offset
 
     async def _object(self, request: Request) -> dict[str, Any]:
         return await self._read(request, lambda body: body)
@@ -418,24 +414,6 @@ def _unexpected(request: Request, error: Exception) -> Response:
     return JSONResponse(
         ApiError(500, "The local runtime failed; see its log.", code=9707).body, status_code=500
     )
-
-
-def _number(text: str | None, name: str, default: int) -> int:
-    if text is None:
-        return default
-    if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ApiError(400, f"'{name}' must be a whole number, not {text!r}.")
-    return int(text)
-
-
-def _date(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        date = datetime.fromisoformat(text)
-        return (date if date.tzinfo else date.astimezone()).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ApiError(400, f"{text!r} is not an ISO-8601 date.") from None
 
 
 def _base64(data: bytes) -> str:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from runner.declare.backend import BackendConfig, DeviceBackend, IdealBackend, NoisyBackend, snapshots
 from runner.declare.checks import nearest, require_range
-from runner.declare.composer import declare
+from runner.declare.composer import Composer, declare
 from runner.declare.config import RunConfig
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Override, Overrides
 from runner.errors import ConfigError
+from runner.runtime.duration import parse_duration
+from runner.runtime.plan import Plan
 
 HOST = "127.0.0.1"
 BASE = "/experimental"
@@ -22,6 +25,14 @@ DEFAULTS = ("session=premium", "backend=fake_torino", "session.clock=wall", "ses
 OPEN = ("session=batch", "session.plan=open")
 """A server on the Open plan: it has no dedicated sessions."""
 GROUPS = ("session", "backend", "seed", "plugins")
+OF_A_RUN = {
+    "session.max_time": "each program gives its sessions their own",
+    "session.max_usage": "limit what the instance may use with usage_limit=SECONDS",
+    "session.max_cost": "limit what the instance may use with usage_limit=SECONDS",
+    "session.on_expiry": "what comes after a session is up to each program",
+    "session.latency": "programs take the time they take",
+}
+"""Settings of a run's session that a server has no use for, and what there is instead."""
 MEGABYTE = 1 << 20
 
 
@@ -31,6 +42,10 @@ class ServeConfig:
 
     run: RunConfig
     """Its `backend`, `session` and `seed` are the ones served; the rest is not looked at."""
+    backends: Sequence[BackendConfig] = ()
+    """All backends that are served, each with a queue of its own; empty: the one of `run`."""
+    usage_limit: int | str | None = None
+    """Seconds, or "10m", that the instance may use within 28 days; null: what the plan allows."""
     port: int = 8777
     """TCP port on 127.0.0.1; 0 takes a free one."""
     dir: str = "outputs/serve"
@@ -63,6 +78,18 @@ class ServeConfig:
         require_range("request_timeout", self.request_timeout, 0.1, 3600)
         if not self.dir:
             raise ConfigError("needs a folder", key="dir")
+        parse_duration(self.usage_limit, key="usage_limit")
+
+    @property
+    def served(self) -> Sequence[BackendConfig]:
+        """The backends, the one that is taken unless another is named first."""
+        return self.backends or (self.run.backend,)
+
+    @property
+    def limits(self) -> Plan:
+        """The plan, with the instance's own limit in place of its allocation."""
+        limits, seconds = self.run.session.limits, parse_duration(self.usage_limit)
+        return limits if seconds is None else replace(limits, allocation=seconds)
 
     @property
     def directory(self) -> Path:
@@ -95,6 +122,11 @@ class ServeConfig:
         return self.memory_bytes // 256
 
 
+def called(backend: BackendConfig) -> str:
+    """How a backend that is served is named where it is declared."""
+    return backend.snapshot or backend.name
+
+
 def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeConfig:
     """Sort `key=value` words into the server's own settings and those of the runtime, and check them.
 
@@ -111,17 +143,73 @@ def read(arguments: Sequence[str], *, config_dirs: Sequence[str] = ()) -> ServeC
         elif override.part not in GROUPS:
             told = nearest(override.part, (*GROUPS, *OWN))
             raise ConfigError(f"a server has no such setting{told}", key=override.key)
+        elif override.key in OF_A_RUN:
+            raise ConfigError(f"a server has no such setting; {OF_A_RUN[override.key]}", key=override.key)
         else:
             overrides += Overrides.of(OPEN if override.text == "session=open" else [override.text])
     check_secrets({"dir": own.get("dir")})
     typed = Overrides(tuple(overrides))
+    several = typed.last("backend")
+    if several is None or not isinstance(several.value, list):
+        return ServeConfig(run=_composed(typed, config_dirs), overrides=typed.texts, **own)
+    rest = typed.where(lambda item: item.key != "backend")
+    runs = [_composed(Overrides((*rest, *words)), config_dirs) for words in _each(several, rest, config_dirs)]
+    _require_different([run.backend for run in runs])
+    return ServeConfig(run=runs[0], backends=[run.backend for run in runs], overrides=typed.texts, **own)
+
+
+def _composed(typed: Overrides, config_dirs: Sequence[str]) -> RunConfig:
+    """What is typed for one backend, on top of what a server has by default."""
     scaled = all(item.value == "wall" for item in typed if item.key == "session.clock")
     defaults = Overrides.of(DEFAULTS).where(
         lambda item: item.key not in typed.keys and (scaled or item.key != "session.clock_scale")
     )
     words = Overrides((*defaults, *typed, *Overrides.of(["tracking=off"])))
-    declared = declare(words, config_dirs=config_dirs)
-    return ServeConfig(run=declared.config, overrides=typed.texts, **own)
+    return declare(words, config_dirs=config_dirs).config
+
+
+def _each(several: Override, rest: Overrides, config_dirs: Sequence[str]) -> list[Overrides]:
+    """What is typed in place of `backend=[…]` for each backend in it: a choice, or a snapshot by its name.
+
+    Raises:
+        ConfigError: there is none in it, one twice, or something else than a name.
+    """
+    names = several.value
+    if not names or not all(isinstance(name, str) for name in names):
+        raise ConfigError("needs names of backends, as in backend=[fake_torino,fake_manila]", key="backend")
+    if twice := [name for number, name in enumerate(names) if name in names[:number]]:
+        raise ConfigError(f"names {twice[0]} twice; leave one out", key="backend")
+    if rest.last("backend.device") is not None:
+        raise ConfigError("backend=[…] names the devices; leave it out", key="backend.device")
+    choices = Composer(config_dirs, rest.plugins).options("backend")
+    devices = set(snapshots()) - set(choices)
+    return [
+        Overrides.of(["backend=device", f"backend.device={name}"] if name in devices else [f"backend={name}"])
+        for name in names
+    ]
+
+
+def _require_different(backends: Sequence[BackendConfig]) -> None:
+    """Refuse backends that the runtime could not tell apart, or would have to simulate by different rules.
+
+    Raises:
+        ConfigError: there are two.
+    """
+    first: dict[str, BackendConfig] = {}
+    for one in backends:
+        if one.engine_options != backends[0].engine_options:
+            raise ConfigError(
+                f"{called(backends[0])} and {called(one)} are simulated by different settings; serve one of them",
+                key="backend",
+            )
+        quiet = isinstance(one, DeviceBackend) and not one.noise
+        simulator = quiet or isinstance(one, IdealBackend | NoisyBackend)
+        other = first.setdefault("simulator" if simulator else called(one), one)
+        if other is not one:
+            what = "Aer's simulator" if simulator else "the same device"
+            raise ConfigError(
+                f"{called(other)} and {called(one)} are both {what}: a server has one of them", key="backend"
+            )
 
 
 def _whole(override: Override) -> int:
@@ -140,6 +228,10 @@ def _text(override: Override) -> str:
     return override.written
 
 
+def _duration(override: Override) -> int | None:
+    return parse_duration(override.value, key=override.key)
+
+
 OWN: dict[str, Callable[[Override], Any]] = {
     "port": _whole,
     "dir": _text,
@@ -150,6 +242,7 @@ OWN: dict[str, Callable[[Override], Any]] = {
     "max_executions": _whole,
     "max_connections": _whole,
     "request_timeout": _number,
+    "usage_limit": _duration,
 }
 """The server's own settings and how they are read."""
 

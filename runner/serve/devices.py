@@ -29,6 +29,10 @@ CONTROL_FLOW = {
     "while_loop",
 }
 NOT_GATES = {"measure", "reset", "delay", *CONTROL_FLOW}
+CLASSIFIED = 2
+"""Level of measurement that is simulated: bits; 1 would be points in the plane of the readout signal."""
+TUNABLE = ("Heron", "Nighthawk")
+"""Processors whose couplers are tuned, and count as physical qubits."""
 UPDATED = "2026-01-01T00:00:00+00:00"
 
 
@@ -50,6 +54,19 @@ class ServedDevice:
         """Number of qubits."""
         return int(self.configuration["n_qubits"])
 
+    @property
+    def physical_qubits(self) -> int:
+        """Qubits and, where these are built like qubits, couplers together, as the service counts them."""
+        if (self.configuration.get("processor_type") or {}).get("family") not in TUNABLE:
+            return self.qubits
+        return self.qubits + len({tuple(sorted(pair)) for pair in self.configuration["coupling_map"] or ()})
+
+    @property
+    def calibration(self) -> str | None:
+        """Id of the one calibration it has; None where nothing is known of its errors."""
+        date = self.properties.get("last_update_date")
+        return None if date is None else f"{self.name}-{date}"
+
 
 def describe(backend: LocalBackend, declared: BackendConfig) -> ServedDevice:
     """Describe a backend that was built from the configuration `declared`."""
@@ -64,6 +81,7 @@ def describe(backend: LocalBackend, declared: BackendConfig) -> ServedDevice:
         configuration = _configuration(name, backend)
         properties = {} if backend.ideal else _properties(name, backend.target)
     configuration["simulator"] = False  # the client opens no session on a simulator
+    configuration["meas_levels"] = [CLASSIFIED]
     return ServedDevice(configuration["backend_name"], backend, configuration, properties)
 
 

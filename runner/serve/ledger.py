@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -45,7 +46,11 @@ class Entry:
     cost: int | None = None
     """Its own limit in QPU seconds."""
     private: bool = False
-    """Its input is not kept."""
+    """Its input is not kept, and its result until it is read."""
+    read: bool = False
+    """It is private, and its result was read."""
+    calibration: str | None = None
+    """Id of the calibration it was submitted for."""
     notes: list[str] = field(default_factory=list)
     """What its log says."""
     status: str | None = None
@@ -101,6 +106,14 @@ class EntryTagged(Event):
     """All that it has now."""
 
 
+@fact("job.read", among=LEDGER)
+class EntryRead(Event):
+    """The result of a private job was read, and is gone."""
+
+    id: str
+    """The job's."""
+
+
 @fact("job.deleted", among=LEDGER)
 class EntryDeleted(Event):
     """A job was deleted."""
@@ -141,6 +154,7 @@ class Ledger:
         """How often a server was started in this folder before."""
         self.latest: str | None = None
         """The latest date on record; the clock must not start before it."""
+        self._taking = threading.Lock()
         self.job_usage = 0.0
         """QPU seconds of all jobs outside of sessions and batches, deleted ones included."""
         for event in self._journal.contents.events:
@@ -188,6 +202,16 @@ class Ledger:
         """Replace a job's tags."""
         entry.tags = tags
         self._journal.write(EntryTagged(id=entry.id, tags=tags))
+
+    def take(self, entry: Entry) -> bytes | None:
+        """The result of a private job, which can be read once; None where it was read, or there is none."""
+        with self._taking:
+            if entry.read or (content := self.result(entry)) is None:
+                return None
+            self._journal.write(EntryRead(id=entry.id))
+            entry.read = True
+            self._result(entry.id).unlink(missing_ok=True)
+            return content
 
     def delete(self, entry: Entry) -> None:
         """Forget a job that is over, and its files."""
@@ -239,6 +263,10 @@ class Ledger:
         elif isinstance(event, EntryTagged):
             if event.id in self.entries:
                 self.entries[event.id].tags = event.tags
+        elif isinstance(event, EntryRead):
+            if event.id in self.entries:
+                self.entries[event.id].read = True
+                self._result(event.id).unlink(missing_ok=True)  # a kill may have left it
         elif isinstance(event, EntryDeleted):
             self.entries.pop(event.id, None)
         elif isinstance(event, SessionTold):

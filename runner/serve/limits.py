@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,8 @@ from runner.serve.errors import ApiError
 
 MAX_SECONDS = 1e9
 """Longest QPU time a job is accepted with; its own limit and the plan's end it much earlier."""
+UNCLASSIFIED = ("kerneled", "avg_kerneled", "both")
+"""What a Sampler or a quantum program can ask for beside bits."""
 LENGTHS = {"estimator": (2, 4), "sampler": (1, 3)}
 """How many elements a PUB has."""
 
@@ -122,6 +125,25 @@ def _wires(circuit: QuantumCircuit) -> list[int]:
         for bit in item.qubits:
             wires[places[bit]] += item.operation.name != "barrier"
     return wires
+
+
+def require_classified(params: Mapping[str, Any]) -> None:
+    """Refuse a job that asks for points in the plane of the readout signal, from either family of programs.
+
+    Raises:
+        ApiError: it does.
+    """
+    options, program = params.get("options"), params.get("quantum_program")
+    execution = options.get("execution") if isinstance(options, dict) else None
+    asked = execution.get("meas_type") if isinstance(execution, dict) else None
+    if asked is None and isinstance(program, dict):
+        asked = program.get("meas_level")
+    if asked in UNCLASSIFIED:
+        raise ApiError(
+            400,
+            f"meas_level 1 (meas_type '{asked}') is not supported by the backend; its meas_levels are [2].",
+            solution="Use meas_type 'classified'.",
+        )
 
 
 def require_pub(pub: Any, program: str, where: str) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from runner.runtime import LocalRuntimeService, WallClock
-from runner.runtime.machine import QUEUED, RUNNING, Job, Machine
+from runner.runtime.machine import QUEUED, RUNNING, Job, Machine, SessionRecord
 from runner.runtime.plan import Plan
 
 log = logging.getLogger("runner.serve")
@@ -22,32 +23,61 @@ RETRY = 1.0
 
 
 class PacedClock(WallClock):
-    """A wall clock that can be held and stopped: no session ages while this computer is busy for the device."""
+    """A wall clock that can be held and stopped: no session ages while this computer is busy for the device.
 
-    def __init__(self, *, scale: float = 1.0, epoch: datetime | None = None) -> None:
+    It is ahead of the real time by what passed faster. While it rests, because nothing is going on, it stands until the
+    real time has caught up and then goes with it, so that dates are today's again.
+
+    Args:
+        lead: Seconds that `epoch` is ahead of the real time.
+    """
+
+    def __init__(self, *, scale: float = 1.0, epoch: datetime | None = None, lead: float = 0.0) -> None:
         super().__init__(scale=scale, epoch=epoch)
+        self._real_start = self._start + lead
         self._stops = 0
         self._stopped_at = 0.0
+        self._resting_since: float | None = 0.0
         self._guard = threading.Lock()
 
     def now(self) -> float:
         """Return the seconds since the clock was made, scaled, without those it stood still."""
         with self._guard:
-            return self._stopped_at if self._stops else super().now()
+            return self._stopped_at if self._stops else self._going()
+
+    def _going(self) -> float:
+        """What it says if nobody stops it."""
+        if self._resting_since is None:
+            return super().now()
+        return max(self._resting_since, time.monotonic() - self._real_start)
+
+    def rest(self) -> None:
+        """Let the real time catch up."""
+        with self._guard:
+            if self._resting_since is None:
+                self._resting_since = self._stopped_at if self._stops else super().now()
+
+    def go_on(self) -> None:
+        """Be scaled from here on."""
+        with self._guard:
+            if self._resting_since is not None:
+                present = self._stopped_at if self._stops else self._going()
+                self._resting_since = None
+                self._start = time.monotonic() - present / self.scale
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Stand still for the length of a block; blocks may overlap."""
         with self._guard:
             if not self._stops:
-                self._stopped_at = super().now()
+                self._stopped_at = self._going()
             self._stops += 1
         try:
             yield
         finally:
             with self._guard:
                 self._stops -= 1
-                if not self._stops:
+                if not self._stops and self._resting_since is None:
                     self._start += (super().now() - self._stopped_at) / self.scale
 
     def hold(self, seconds: float) -> None:
@@ -87,6 +117,7 @@ class PacedMachine(Machine):
         super().__init__(plan, **options)  # type: ignore[arg-type]
         self.simulated: set[str] = set()
         self.pending = 0
+        self.open_sessions = 0
         self._clock = clock
         self._on_start = on_start
         self._jumps = isinstance(clock, StandingClock)
@@ -114,10 +145,25 @@ class PacedMachine(Machine):
             for job in device.running
         )
 
+    def open_session(
+        self,
+        session_id: str,
+        device_name: str,
+        mode: str,
+        max_time: float | None = None,
+        interactive_timeout: float | None = None,
+    ) -> SessionRecord:
+        """Open a session, whose time passes from here on."""
+        record = super().open_session(session_id, device_name, mode, max_time, interactive_timeout)
+        self.open_sessions += 1
+        self._clock.go_on()
+        return record
+
     def submit(self, job: Job) -> None:
         """Take a job into the queue."""
         super().submit(job)
         self.pending += 1
+        self._clock.go_on()
 
     def _start(self, job: Job) -> None:
         super()._start(job)
@@ -133,6 +179,16 @@ class PacedMachine(Machine):
         super()._finish(job, status, reason, code)
         self.pending -= 1
         self.simulated.discard(job.id)
+        self._rest()
+
+    def _close(self, session: SessionRecord) -> None:
+        super()._close(session)
+        self.open_sessions -= 1
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self.pending and not self.open_sessions:
+            self._clock.rest()
 
     def forget(self, job: Job) -> None:
         """Remember a job that is over no longer; who wants to know more has the ledger."""
@@ -189,6 +245,10 @@ class Pace:
     def now(self) -> float:
         """The present on the session's clock, without waiting for anybody."""
         return max(self.machine.now, self._clock.now())
+
+    def used(self) -> float:
+        """The usage that counts against the plan's limit [s]."""
+        return self._timeline.act(self.machine.used)
 
     def seconds_left(self, job: Job) -> float | None:
         """Real seconds until a running job is expected to be over; None where that cannot be told."""

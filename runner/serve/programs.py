@@ -17,7 +17,7 @@ from runner.declare.foreign import require_readable, require_sane_qpy
 from runner.errors import ConfigError
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
 from runner.serve.errors import ApiError
-from runner.serve.limits import Limits, most_bits, require_finite, require_pub
+from runner.serve.limits import Limits, most_bits, require_classified, require_finite, require_pub
 from runner.serve.options import LegacyOptions, read_options
 from runner.serve.wire import QPY, Decoder, rehearse
 
@@ -77,6 +77,7 @@ class Programs:
             ApiError: the parameters cannot be read, or ask for more than the limits.
             RunnerError: the runtime refuses the job.
         """
+        require_classified(params)
         try:
             return self._run[program](params, request)
         except (QiskitError, TypeError, ValueError, ArithmeticError, LookupError) as error:
@@ -160,8 +161,6 @@ class Programs:
             program, options = converter.decoder(model)
         except (ValidationError, ValueError, TypeError, KeyError) as error:
             raise ApiError(400, f"The quantum program cannot be read: {_first_line(error)}") from error
-        if program.meas_level != "classified":
-            raise ApiError(400, f"meas_level {program.meas_level!r} cannot be simulated; use 'classified'.")
         pubs, extras = self._items(program)
         self._limits.require_pubs(len(pubs))
         self._limits.require_work(pubs, "sampler", None)

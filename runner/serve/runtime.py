@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
@@ -20,6 +21,7 @@ from runner.runtime import Batch, LocalBackend, Session, derive_seed
 from runner.runtime.machine import (
     BATCH,
     CANCELLED,
+    CLOSED,
     DEDICATED,
     DONE,
     FAILED,
@@ -61,15 +63,23 @@ class Runtime:
             seed = derive_seed(seed, "serve", self.ledger.lives)  # ids of an earlier life are taken
         build = partial(
             session.build,
+            limits=config.limits,
             seed=seed,
             on_event=self._happened,
             engine_options=config.run.backend.engine_options,
         )
         self.pace = Pace(self._clock(session), build, workers=config.workers)
         self.service = self.pace.service
-        backend = config.run.backend.build(self.service)
-        assert isinstance(backend, LocalBackend)
-        self.device: ServedDevice = describe(backend, config.run.backend)
+        self.devices: dict[str, ServedDevice] = {}
+        """By their names in the API."""
+        for declared in config.served:
+            backend = declared.build(self.service)
+            assert isinstance(backend, LocalBackend)
+            device = describe(backend, declared)
+            self.devices[device.name] = device
+        self.device = next(iter(self.devices.values()))
+        """The first of them."""
+        self._called = {one.backend.name: name for name, one in self.devices.items()}
         self.plan = self.service.plan
         self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
         self.pace.machine.charge(self._past_usage + self.ledger.job_usage)
@@ -79,15 +89,16 @@ class Runtime:
         self._encoders: dict[str, Callable[[], str]] = {}
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._ending = threading.RLock()
-        self._warm: Future[None] = Future()
+        self._warm: dict[str, Future[None]] = {name: Future() for name in self.devices}
 
     def _clock(self, session: Any) -> PacedClock:
-        epoch = datetime.now(UTC)
+        epoch = present = datetime.now(UTC)
         if self.ledger.latest is not None:
             epoch = max(epoch, datetime.fromisoformat(self.ledger.latest))
         if session.clock == "virtual":
             return StandingClock(epoch=epoch)
-        return PacedClock(scale=session.clock_scale, epoch=epoch)
+        lead = (epoch - present).total_seconds()
+        return PacedClock(scale=session.clock_scale, epoch=epoch, lead=lead)
 
     def __enter__(self) -> Self:
         self.pace.__enter__()
@@ -95,13 +106,14 @@ class Runtime:
         return self
 
     def _warm_up(self) -> None:
-        """Make the engine, which loads the simulator; jobs wait for it."""
-        try:
-            _ = self.device.backend.engine
-        except Exception as error:
-            self._warm.set_exception(error)
-        else:
-            self._warm.set_result(None)
+        """Make the engines, which loads the simulator; jobs wait for that of their device."""
+        for name, device in self.devices.items():
+            try:
+                _ = device.backend.engine
+            except Exception as error:
+                self._warm[name].set_exception(error)
+            else:
+                self._warm[name].set_result(None)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -175,11 +187,13 @@ class Runtime:
             raise ApiError(400, f"'cost' must be 1 to {longest} seconds, not {shorten(limit, 30)}.")
         private = bool(field(body, "private", bool))
         session_id = field(body, "session_id", str)
-        mode = self._mode(session_id, field(body, "backend", str))
+        mode, device = self._mode(session_id, field(body, "backend", str))
+        calibration = field(body, "calibration_id", str)
+        require_calibration(device, calibration, status=400)
         request = JobRequest(mode, tags(body.get("tags")), limit, program)
         try:
             with self.pace.preparing():
-                self._warm.result()
+                self._warm[device.name].result()
                 submission = self._programs.submit(program, params, request)
         except RunnerError as error:
             raise refused(error) from error
@@ -187,13 +201,14 @@ class Runtime:
         entry = Entry(
             id=job.id,
             program=program,
-            backend=self.device.name,
+            backend=device.name,
             session=session_id,
             tags=request.tags,
             created=self.service.date(job.submitted) or "",
             estimate=job.qpu_seconds,
             cost=limit,
             private=private,
+            calibration=calibration,
             notes=submission.notes,
         )
         self._encoders[job.id] = submission.encode
@@ -208,19 +223,24 @@ class Runtime:
         self.pace.nudge()
         return entry
 
-    def _mode(self, session_id: str | None, backend: str | None) -> Session | LocalBackend:
-        if backend is not None:
-            self.require_device(backend, status=400)
+    def _mode(
+        self, session_id: str | None, backend: str | None
+    ) -> tuple[Session | LocalBackend, ServedDevice]:
+        """What a job is submitted to, and its device."""
+        named = None if backend is None else self.require_device(backend, status=400)
         if session_id is None:
-            if backend is None:
+            if named is None:
                 raise ApiError(400, "'backend' is required.")
-            return self.device.backend
+            return named.backend, named
         record = self.service.known_session(session_id)
         if record is None and session_id not in self.ledger.sessions:
             raise ApiError(400, f"Session not found: {session_id}")
         if record is None or not record.accepting:
             raise refused(_closed())
-        return (Batch if record.mode == BATCH else Session).from_id(session_id, self.service)
+        device = self.devices[self._called[record.device.name]]
+        if named not in (None, device):
+            raise ApiError(400, f"Session {session_id} is on {device.name}, not on {backend}.")
+        return (Batch if record.mode == BATCH else Session).from_id(session_id, self.service), device
 
     def entry(self, job_id: str) -> Entry:
         """Return a job.
@@ -256,7 +276,16 @@ class Runtime:
         }
         if entry.session is not None:
             answer["session_id"] = entry.session
+        if entry.calibration is not None:
+            answer["calibration_id"] = entry.calibration
         return answer
+
+    def result(self, entry: Entry) -> bytes | None:
+        """The result as the client gets it, a private one once; None where there is none any more."""
+        if entry.pending or entry.read:
+            return None
+        content = self.ledger.take(entry) if entry.private else self.ledger.result(entry)
+        return content if content is not None else (entry.reason or "").encode()
 
     def metrics(self, entry: Entry, *, old: bool = False) -> dict[str, Any]:
         """Times and usage of a job; `old` is the form before API version 2026-03-15."""
@@ -340,8 +369,10 @@ class Runtime:
         mode = field(body, "mode", str) or DEDICATED
         if mode not in (DEDICATED, BATCH):
             raise ApiError(400, f"'mode' must be {DEDICATED} or {BATCH}, not {mode!r}.")
-        if (backend := field(body, "backend", str)) is not None:
-            self.require_device(backend, status=400)
+        backend = field(body, "backend", str)
+        if backend is None and len(self.devices) > 1:
+            raise ApiError(400, f"'backend' is required; there are {', '.join(self.devices)}.")
+        device = self.device if backend is None else self.require_device(backend, status=400)
         seconds = field(body, "max_ttl", int)
         patience = field(body, "interactive_ttl", int)
         for name, value, least in (("max_ttl", seconds, 1), ("interactive_ttl", patience, 0)):
@@ -351,7 +382,7 @@ class Runtime:
                     f"'{name}' must be {least} to {MAX_SESSION_SECONDS} seconds, not {shorten(value, 30)}.",
                 )
         try:
-            record = self.service.open_session(self.device.backend, mode, seconds, patience)
+            record = self.service.open_session(device.backend, mode, seconds, patience)
         except RunnerError as error:
             raise refused(error) from error
         self.pace.nudge()
@@ -363,22 +394,28 @@ class Runtime:
         Raises:
             ApiError: nobody knows it.
         """
-        if (record := self.service.known_session(session_id)) is not None:
-            details = self.service.present_details(record)
-            reason = record.reason
-        elif session_id in self.ledger.sessions:
-            details = self.ledger.sessions[session_id]
-            reason = details["state_reason"]
-        else:
+        details = self.details(session_id)
+        if details is None:
             raise not_found("Session", session_id)
+        return self.tell(details)
+
+    def details(self, session_id: str) -> dict[str, Any] | None:
+        """The present details of a session, with `state_reason`; None where nobody knows it."""
+        record, told = self.service.known_session(session_id), self.ledger.sessions.get(session_id)
+        if record is None or (told is not None and told["state"] == CLOSED):
+            return told
+        return {**self.service.present_details(record), "state_reason": record.reason}
+
+    def tell(self, details: Mapping[str, Any]) -> dict[str, Any]:
+        """Details of a session in the API's words."""
         return {
             "id": details["id"],
-            "backend_name": self.device.name,
+            "backend_name": self.called(details),
             "interactive_ttl": _whole(details["interactive_timeout"]),
             "max_ttl": _whole(details["max_time"]),
             "active_ttl": _whole(details["active_timeout"]),
             "state": details["state"],
-            "state_reason": reason,
+            "state_reason": details["state_reason"],
             "accepting_jobs": details["accepting_jobs"],
             "last_job_started": details["last_job_started"],
             "last_job_completed": details["last_job_completed"],
@@ -389,6 +426,14 @@ class Runtime:
             "elapsed_time": details["usage_time"],
             "timestamps": details["timestamps"],
         }
+
+    def called(self, details: Mapping[str, Any]) -> str:
+        """The name in the API of a session's backend, which may be one of an earlier life of the server."""
+        return self._called.get(details["backend_name"], details["backend_name"])
+
+    def sessions(self) -> list[dict[str, Any]]:
+        """The present details of all sessions, also of earlier lives of the server, oldest first."""
+        return [known for one in list(self.ledger.sessions) if (known := self.details(one)) is not None]
 
     def close_session(self, session_id: str, *, cancel: bool = False) -> None:
         """Let a session take no more jobs; `cancel` also drops those that wait. Closed ones stay closed.
@@ -406,19 +451,35 @@ class Runtime:
     # -- the instance -----------------------------------------------------------------------------------
 
     def usage(self) -> dict[str, Any]:
-        """What the instance has used, in all its lives: sessions by active time, everything else by QPU time."""
-        now = self.pace.now()
-        live = sum(session.usage(now) or 0.0 for session in self.service.session_records())
-        used, limit = live + self._past_usage + self.ledger.job_usage, self.plan.allocation
+        """What the instance has used, in whole seconds: sessions by active time, everything else by QPU time."""
+        used, limit = self.used(), self.plan.allocation
         answer: dict[str, Any] = {
             "instance_id": CRN,
             "plan_id": self.plan.name,
-            "usage_consumed_seconds": used,
+            "usage_consumed_seconds": math.floor(used),
             "usage_limit_reached": limit is not None and used >= limit,
         }
         if limit is not None:
-            answer |= {"usage_limit_seconds": limit, "usage_allocation_seconds": limit}
+            whole = math.floor(limit)
+            now, period = self.pace.now(), self.plan.allocation_period
+            answer |= {
+                "usage_limit_seconds": whole,
+                "usage_allocation_seconds": whole,
+                "usage_remaining_seconds": max(0, whole - math.floor(used)),
+                "usage_period": {
+                    "start_time": self.service.date(now - period),
+                    "end_time": self.service.date(now),
+                },
+            }
         return answer
+
+    def used(self) -> float:
+        """Seconds that count: where there is a limit those of its period, else those of all lives of the instance."""
+        if self.plan.allocation is not None:
+            return self.pace.used()
+        now = self.pace.now()
+        live = sum(session.usage(now) or 0.0 for session in self.service.session_records())
+        return live + self._past_usage + self.ledger.job_usage
 
     def require_device(self, name: str, *, status: int = 404) -> ServedDevice:
         """Return the device called `name`.
@@ -426,27 +487,44 @@ class Runtime:
         Raises:
             ApiError: there is none.
         """
-        if name != self.device.name:
+        if name not in self.devices:
             raise ApiError(
                 status,
-                f"Backend {name!r} not found; there is {self.device.name}.",
+                f"Backend {shorten(name, 60)!r} not found; there is {', '.join(self.devices)}.",
                 code=NO_BACKEND_CODE,
                 solution="Use a backend of this instance.",
             )
-        return self.device
+        return self.devices[name]
 
-    def waiting(self) -> int:
-        """How many jobs are not over."""
-        return len(self.ledger.live)
+    def waiting(self, device: ServedDevice) -> int:
+        """How many jobs of a device are not over."""
+        return sum(job.device.name == device.backend.name for job in list(self.ledger.live.values()))
+
+
+def require_calibration(device: ServedDevice, wanted: str | None, *, status: int = 404) -> None:
+    """Refuse a calibration that a device has not.
+
+    Raises:
+        ApiError: there is no such calibration.
+    """
+    if wanted is None or wanted == device.calibration:
+        return
+    known = "it has none" if device.calibration is None else f"it has {device.calibration}"
+    raise ApiError(
+        status,
+        f"Calibration {shorten(wanted, 60)!r} of {device.name} not found; {known}.",
+        code=NO_BACKEND_CODE,
+        solution="Use the calibration of its configuration, or leave calibration_id out.",
+    )
 
 
 NO_BACKEND_CODE = 1216
 UNUSED = {
-    "runtime": str, "log_level": str, "start_session": bool, "session_time": int, "calibration_id": str, "hub": str,
+    "runtime": str, "log_level": str, "start_session": bool, "session_time": int, "hub": str,
     "group": str, "project": str,
 }  # fmt: skip
 """What a client may say about a job beside what is looked at here."""
-USED = ("program_id", "params", "backend", "session_id", "tags", "cost", "private")
+USED = ("program_id", "params", "backend", "session_id", "tags", "cost", "private", "calibration_id")
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
 

@@ -1,0 +1,116 @@
+"""What the lists of the API are asked for: which jobs and sessions, in which order, and which page of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from runner.serve.errors import ApiError
+from runner.serve.ledger import Entry
+from runner.serve.runtime import Runtime
+
+MAX_PAGE = 200
+"""Jobs or sessions in one answer."""
+
+Row = TypeVar("Row")
+
+
+class Query:
+    """The query of a list: filters, `limit`, `offset` and `sort`.
+
+    Raises:
+        ApiError: a number or date in it is none.
+    """
+
+    def __init__(self, request: Request) -> None:
+        self._query = query = request.query_params
+        self.limit = min(number(query.get("limit"), "limit", 10), MAX_PAGE)
+        self.offset = number(query.get("offset"), "offset", 0)
+        self._after, self._before = date(query.get("created_after")), date(query.get("created_before"))
+
+    def jobs(self, runtime: Runtime) -> list[Entry]:
+        """The jobs that fit, newest first unless asked otherwise."""
+        query = self._query
+        wanted = set(query.getlist("tags"))
+        pending = {"true": True, "false": False}.get(query.get("pending", ""))
+        return self._ordered(
+            [
+                entry
+                for entry in runtime.ledger.newest()
+                if query.get("session_id", entry.session) == entry.session
+                and query.get("backend", entry.backend) == entry.backend
+                and query.get("program", entry.program) == entry.program
+                and wanted <= set(entry.tags)
+                and (pending is None or entry.pending == pending)
+                and self._in_time(entry.created)
+            ]
+        )
+
+    def sessions(self, runtime: Runtime) -> list[dict[str, Any]]:
+        """The details of the sessions that fit, newest first unless asked otherwise."""
+        query = self._query
+        return self._ordered(
+            [
+                details
+                for details in reversed(runtime.sessions())
+                if query.get("state", details["state"]) == details["state"]
+                and query.get("mode", details["mode"]) == details["mode"]
+                and query.get("backend", runtime.called(details)) == runtime.called(details)
+                and self._in_time(opened(details))
+            ]
+        )
+
+    def page(self, found: Sequence[Row]) -> Sequence[Row]:
+        """Those of all that fit which are asked for."""
+        return found[self.offset : self.offset + self.limit]
+
+    def told(self, found: Sequence[Row]) -> dict[str, int]:
+        """How many there are, and which of them are in the answer."""
+        return {"count": len(found), "limit": self.limit, "offset": self.offset}
+
+    def _ordered(self, found: list[Row]) -> list[Row]:
+        if self._query.get("sort") == "ASC":
+            found.reverse()
+        return found
+
+    def _in_time(self, created: str) -> bool:
+        if self._after is None and self._before is None:
+            return True
+        when = datetime.fromisoformat(created)
+        return (self._after is None or when >= self._after) and (self._before is None or when <= self._before)
+
+
+def opened(details: Mapping[str, Any]) -> str:
+    """When a session was opened."""
+    return str(details["timestamps"][0]["timestamp"])
+
+
+def number(text: str | None, name: str, default: int) -> int:
+    """A whole number of a query.
+
+    Raises:
+        ApiError: it is none.
+    """
+    if text is None:
+        return default
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise ApiError(400, f"'{name}' must be a whole number, not {text!r}.")
+    return int(text)
+
+
+def date(text: str | None) -> datetime | None:
+    """A date of a query, in UTC.
+
+    Raises:
+        ApiError: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.astimezone()).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ApiError(400, f"{text!r} is not an ISO-8601 date.") from None
