@@ -7,6 +7,7 @@ from experiments.estimation import Estimation
 from experiments.mitigation_ladder import MitigationLadder
 from experiments.qaoa import Qaoa
 from experiments.sampling import Sampling
+from experiments.sqd import Sqd
 from experiments.vqd import Vqd
 from experiments.vqe import Vqe
 from experiments.vqe_race import VqeRace
@@ -21,5 +22,6 @@ SCHEMAS = {
     "dynamics": Dynamics,
     "estimation": Estimation,
     "sampling": Sampling,
+    "sqd": Sqd,
     "mitigation_ladder": MitigationLadder,
 }

@@ -114,6 +114,14 @@ SUBJECTS = {
     "test_search.py": ("sweep.optuna", "sweep.study"),
     "test_sector.py": ("hamiltonian.operator", "hamiltonian.physics", "run.problem"),
     "test_shots.py": ("declare.estimator",),
+    "test_subspace.py": (
+        "ansatz.lucj",
+        "hamiltonian.integrals",
+        "review.figures.subspace",
+        "subspace.electrons",
+        "subspace.extrapolation",
+        "subspace.samples",
+    ),
     "test_sweep.py": (
         "sweep.compose",
         "sweep.conductor",

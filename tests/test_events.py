@@ -105,6 +105,7 @@ def test_what_a_resumed_run_repeats_and_what_may_be_written_late() -> None:
         "candidates",
         "estimate",
         "checkpoint",
+        "samples",
     }
 
 

@@ -5,6 +5,7 @@ from runner.ansatz.excitations import ExcitationAnsatz
 from runner.ansatz.file import CircuitFile
 from runner.ansatz.gates import GateList
 from runner.ansatz.layered import EfficientSU2, NLocal, RealAmplitudes
+from runner.ansatz.lucj import LUCJ
 from runner.ansatz.start import AnsatzConfig
 
 __all__ = ["SCHEMAS", "AnsatzConfig"]
@@ -16,6 +17,7 @@ SCHEMAS: dict[str, type[AnsatzConfig]] = {
     "excitations": ExcitationAnsatz,
     "hva": HamiltonianVariational,
     "qaoa": QAOA,
+    "lucj": LUCJ,
     "gates": GateList,
     "circuit_file": CircuitFile,
 }

@@ -19,7 +19,11 @@ from runner.record.directory import read_result
 if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
+    from qiskit.providers import BackendV2
     from qiskit.quantum_info import SparsePauliOp
+    from qiskit.transpiler import StagedPassManager
+
+    from runner.hamiltonian.integrals import Integrals
 
 STARTS = ("reference", "zeros", "random", "small_random", "hartree_fock", "values", "file:PATH", "run:ID")
 SPREADS = {"reference": 0.5, "random": math.pi, "small_random": 0.1}
@@ -90,6 +94,27 @@ class AnsatzConfig:
     def build(self, hamiltonian: SparsePauliOp | None = None) -> QuantumCircuit:
         """The circuit, logical and without measurements."""
         raise NotImplementedError
+
+    def of_electrons(self, integrals: Integrals) -> QuantumCircuit | None:  # noqa: ARG002 - for those that can
+        """The circuit where integrals are all that it takes; None: `build` needs the operator on qubits."""
+        return None
+
+    def passes(
+        self,
+        circuit: QuantumCircuit,  # noqa: ARG002
+        backend: BackendV2,  # noqa: ARG002
+        optimization_level: int,  # noqa: ARG002
+        seed: int,  # noqa: ARG002
+    ) -> StagedPassManager | None:
+        """Passes of its own that fit the circuit to a device; None: Qiskit's preset ones.
+
+        Args:
+            circuit: what `build` gave, measured or not.
+            backend: the device.
+            optimization_level: 0 to 3.
+            seed: of the passes that draw at random.
+        """
+        return None
 
     def size(self, hamiltonian: SparsePauliOp | None) -> int:
         """Number of qubits: as declared, else the Hamiltonian's.

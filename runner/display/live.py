@@ -89,7 +89,8 @@ def terminal() -> Console:
 
 
 def rows(content: list[dict[str, Any]]) -> Table:
-    """A table of dictionaries with the same keys."""
+    """A table of dictionaries with the same keys, without those of lists."""
+    content = [{name: row[name] for name in row if not isinstance(row[name], list)} for row in content]
     table = rich.table.Table(box=None, padding=(0, 2, 0, 0))
     for name in content[0]:
         table.add_column(

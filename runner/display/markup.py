@@ -20,9 +20,10 @@ def facts(rows: Iterable[Sequence[str]]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """A table of dictionaries with the same keys; of many rows the first."""
+    """A table of dictionaries with the same keys, without lists; of many rows the first."""
     if not rows:
         return ""
+    rows = [{name: row[name] for name in row if not isinstance(row[name], list)} for row in rows]
     head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])
     lines = [
         "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row.values()) for row in rows[:MOST_ROWS]

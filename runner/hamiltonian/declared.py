@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
+    from runner.hamiltonian.integrals import Integrals
+
 HARTREE = "Ha"
 """How the unit of molecules is written; distances are told in thousandths of it."""
 
@@ -32,6 +34,14 @@ class HamiltonianConfig:
     @property
     def reading(self) -> Any:
         """How its file was understood (`formats.reading.Reading`); None without one, and before `build`."""
+        return None
+
+    def integrals(self) -> Integrals | None:
+        """Its electrons over orbitals, without writing them on qubits; None where it is not made of integrals.
+
+        Raises:
+            ConfigError: there is none of these values.
+        """
         return None
 
     def build(self) -> SparsePauliOp:

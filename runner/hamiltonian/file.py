@@ -15,6 +15,7 @@ from runner.hamiltonian.pauli import MAX_QUBITS
 from runner.hamiltonian.sector import SECTORS
 
 if TYPE_CHECKING:
+    from runner.hamiltonian.integrals import Integrals
     from runner.hamiltonian.operator import Hamiltonian
 
 FORMATS = ("auto", "table", "sum", "json", "python", "yaml", "npy", "qpy", "fcidump")
@@ -64,6 +65,14 @@ class OperatorFile(HamiltonianConfig):
     def energy_unit(self) -> str | None:
         """The file's, once it was read."""
         return None if self.reading is None else self.reading.unit
+
+    def integrals(self) -> Integrals | None:
+        """What a file of integrals holds; None for any other file, and where spins have orbitals of their own.
+
+        Raises:
+            ConfigError: see `build`.
+        """
+        return self.build().physics.integrals
 
     def build(self) -> Hamiltonian:
         """The operator; `reading` then tells how it was understood.

@@ -19,6 +19,7 @@ from runner.hamiltonian.fermion import (
     remap,
 )
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
+from runner.hamiltonian.integrals import Integrals, integrals_of
 from runner.hamiltonian.physics import Physics
 from runner.hamiltonian.sector import SECTORS, sector_energy
 
@@ -96,6 +97,20 @@ class MoleculeGeometry(HamiltonianConfig):
         Raises:
             ConfigError: the chemistry extra is not installed, or PySCF does not accept the molecule.
         """
+        problem = self._problem()
+        source = self.atoms().described if self.xyz_file else None
+        return mapped(problem, self.mapper, self.sector, source=source)
+
+    def integrals(self) -> Integrals | None:
+        """The same over orbitals, nuclear repulsion and frozen electrons in the constant.
+
+        Raises:
+            ConfigError: see `build`.
+        """
+        return integrals_of(self._problem(), self.mapper)
+
+    def _problem(self) -> Any:
+        """The qiskit-nature problem of the electrons that stay active."""
         chemistry()
         from qiskit_nature.second_q.drivers import PySCFDriver
         from qiskit_nature.second_q.transformers import FreezeCoreTransformer
@@ -113,7 +128,7 @@ class MoleculeGeometry(HamiltonianConfig):
                 if self.frozen_core
                 else 0
             )
-            problem = active(problem, core, self.active_space, self.active_orbitals)
+            return active(problem, core, self.active_space, self.active_orbitals)
         except ConfigError:
             raise
         except Exception as error:  # PySCF and qiskit-nature raise whatever they like on impossible molecules
@@ -121,8 +136,6 @@ class MoleculeGeometry(HamiltonianConfig):
             raise ConfigError(
                 f"the chemistry packages refuse it ({reason}); check it", key="hamiltonian"
             ) from error
-        source = atoms.described if self.xyz_file else None
-        return mapped(problem, self.mapper, self.sector, source=source)
 
     def atoms(self) -> Geometry:
         """The declared atoms, or the file's.
@@ -230,7 +243,8 @@ def mapped(problem: Any, mapper: str, sector: str, *, source: str | None = None)
     operator = kinds[mapper]().map(problem.hamiltonian.second_q_op()).simplify()
     constant = float(sum(problem.hamiltonian.constants.values()))
     up, down = problem.num_particles
-    return molecular(with_constant(operator, constant), (up, down), mapper, sector, source=source)
+    operator = with_constant(operator, constant)
+    return molecular(operator, (up, down), mapper, sector, integrals_of(problem, mapper), source=source)
 
 
 @dataclass(kw_only=True)
@@ -267,7 +281,15 @@ class HydrogenChain(HamiltonianConfig):
         one_body, two_body, repulsion = molecular_integrals(self.atoms, self.bond_length)
         operator = remap(electronic(one_body, two_body, repulsion), self.mapper)
         half = self.atoms // 2
-        return molecular(operator, (half, half), self.mapper, self.sector)
+        integrals = Integrals(one_body, two_body, repulsion, (half, half), self.mapper)
+        return molecular(operator, (half, half), self.mapper, self.sector, integrals)
+
+    def integrals(self) -> Integrals:
+        """The same over these orbitals."""
+        from runner.hamiltonian.hydrogen import molecular_integrals
+
+        half = self.atoms // 2
+        return Integrals(*molecular_integrals(self.atoms, self.bond_length), (half, half), self.mapper)
 
 
 def molecular(
@@ -275,12 +297,13 @@ def molecular(
     electrons: tuple[int, int],
     mapper: str,
     sector: str = "electrons",
+    integrals: Integrals | None = None,
     *,
     source: str | None = None,
 ) -> Hamiltonian:
     """An operator together with its Hartree–Fock state and, where there are few states, its FCI energy.
 
-    `source` says what its file was read as.
+    `integrals` are what it was made of, and `source` says what its file was read as.
     """
     from runner.hamiltonian.operator import Hamiltonian
 
@@ -292,6 +315,7 @@ def molecular(
         every_sector=every,
         mapper=mapper,
         source=source,
+        integrals=integrals,
     )
     return Hamiltonian(operator.paulis, operator.coeffs.real, physics=physics)
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
+    from runner.hamiltonian.integrals import Integrals
+
 
 @dataclass(frozen=True, kw_only=True)
 class Physics:
@@ -24,6 +26,8 @@ class Physics:
     """References and levels are of all numbers of electrons, not only of `electrons`."""
     mapper: str | None = None
     """Fermions to qubits: jordan_wigner | parity | bravyi_kitaev; only for fermions."""
+    integrals: Integrals | None = None
+    """The electrons over orbitals, where it was made of them and both spins have the same."""
     source: str | None = None
     """What its file was read as, in one line; None: it is from no file."""
     parts: tuple[SparsePauliOp, ...] = ()

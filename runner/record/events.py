@@ -470,6 +470,20 @@ class Iteration(Event):
         return self._more()
 
 
+@fact("samples", replayed=True)
+class SamplesTaken(Event):
+    """Shots that another run has sampled, and that this one goes on with."""
+
+    run: str
+    """Name of that run's directory."""
+    jobs: int
+    """Sampler jobs they are from."""
+    shots: int
+    """How many."""
+    digest: str
+    """Of their bits."""
+
+
 @fact("reserve", replayed=True)
 class Reserve(Event):
     """The rest of the session is kept for measuring the result."""

@@ -44,6 +44,7 @@ MOST_PARSED_GATES = 400
 CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
     "table.png": "What the experiment reports.",
+    "subspace.png": "Energy against the dimension and the variance of subspaces, and electrons in each orbital.",
     "ladder.png": "What every way to deal with errors gives, how far that is from the ideal energy, and what it costs.",
     "extrapolation.png": "The last energy with noise amplified, and what it is extrapolated to without.",
     "convergence.png": "Energy of every evaluation ± σ, the answer measured afresh, and how far from the exact energy.",
@@ -422,8 +423,8 @@ def _jobs(events: Events) -> tuple[list[dict[str, Any]], int]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that all have the same columns."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    """Rows that all have the same columns, without those of lists, which figures show."""
+    columns = list(dict.fromkeys(name for row in rows for name in row if not isinstance(row[name], list)))
     return [{name: row.get(name) for name in columns} for row in rows]
 
 

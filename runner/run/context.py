@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runner.declare.config import RunConfig
 from runner.declare.plain import Values
 from runner.errors import RunnerError, RuntimeSessionError, StorageError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
-from runner.record.events import BudgetReached, Checkpoint, Reserve, RunInterrupted
+from runner.record.events import BudgetReached, Checkpoint, Reserve, RunInterrupted, SamplesTaken
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.allocation import ShotAllocation, allocation_of
@@ -169,6 +169,13 @@ class Lab:
         if not self._expired:
             self.record(Checkpoint.of(len(self.table), fields))
         self.table.append(fields)
+
+    rehearsing: ClassVar[bool] = False
+    """Results of jobs are made up, and what is computed from them here tells nothing: leave it out."""
+
+    def take(self, *, run: str, jobs: int, shots: int, digest: str) -> None:
+        """Report that shots of another run stand for jobs; a resumed run is refused other ones."""
+        self.record(SamplesTaken(run=run, jobs=jobs, shots=shots, digest=digest))
 
     def fit(self, circuit: QuantumCircuit) -> QuantumCircuit:
         """The ISA circuit of a circuit that only the run itself could make."""

@@ -229,7 +229,10 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
     if not config.backend.transpile:
         _require_isa(circuit, backend)
         return circuit
-    return pass_manager(backend, config.backend.optimization_level, config.seed % 2**31).run(circuit)
+    level, seed = config.backend.optimization_level, config.seed % 2**31
+    with own_stages(backend):
+        passes = config.ansatz.passes(circuit, backend, level, seed)
+    return (passes or pass_manager(backend, level, seed)).run(circuit)
 
 
 def chosen_gradient(

@@ -7,7 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -375,6 +375,8 @@ class RehearsalLab(ForecastLab):
 
     With `usual` they use up what they are usually satisfied after, where that is known and less.
     """
+
+    rehearsing: ClassVar[bool] = True
 
     def __init__(self, *parts: Any, usual: bool = False) -> None:
         super().__init__(*parts)

@@ -13,6 +13,7 @@ from runner.review.figures.circuit import circuit_pair
 from runner.review.figures.energy import convergence, energy_against_usage, evaluations
 from runner.review.figures.mitigation import extrapolation, ladder
 from runner.review.figures.samples import histogram
+from runner.review.figures.subspace import subspace
 from runner.review.figures.table import curves
 from runner.review.figures.timeline import session_timeline
 from runner.runtime.results import from_plain
@@ -47,8 +48,9 @@ def draw_run(
         keep("convergence.png", convergence(events, reference))
         keep("energy_against_usage.png", energy_against_usage(events, reference))
     table = [row for event in of(events, Result) for row in event.result["table"]]
-    reported = curves(table)
-    if reported is not None:
+    if (grown := subspace(table, reference, unit(events))) is not None:
+        keep("subspace.png", grown)
+    elif (reported := curves(table)) is not None:
         keep("table.png", reported)
     rungs = ladder(table, reference, unit(events))
     if rungs is not None:

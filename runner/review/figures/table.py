@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 
-ASIDE = frozenset(("steps", "evaluations", "iterations", "gradient", "error", "count", "parameter_set"))
+ASIDE = frozenset(
+    ("steps", "evaluations", "iterations", "gradient", "error", "count", "parameter_set", "variance",
+     "spin_square", "configurations", "valid")
+)  # fmt: skip
 """Columns that are no result."""
 SPREAD, EXACT = "stddev", "exact"
 """Columns of these names, or `<name> stddev`, `<name> exact`, belong to another one."""

@@ -1,0 +1,232 @@
+"""Sample-based quantum diagonalization: shots choose configurations (Robledo-Moreno et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from runner.ansatz.lucj import subspaces
+from runner.declare.checks import require_integer, require_positive, require_range
+from runner.declare.estimator import MAX_SHOTS
+from runner.display.words import clock
+from runner.errors import ConfigError
+from runner.hamiltonian.integrals import Integrals
+from runner.run.experiment import Experiment
+from runner.run.problem import declared_circuit, fit
+from runner.run.results import Outcome
+from runner.subspace.electrons import Among, Recovery, full, ladder, recover, require, seconds, valid
+from runner.subspace.extrapolation import to_no_variance
+from runner.subspace.samples import EarlierSamples, samples_of_run
+
+if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.objective import JobStream
+    from runner.run.problem import Problem
+    from runner.services.protocol import Backend
+
+
+@dataclass(frozen=True)
+class SampledElectrons:
+    """What is sampled, or was, and what the energy is to be compared with."""
+
+    integrals: Integrals
+    """The electrons."""
+    circuit: QuantumCircuit | None
+    """ISA circuit with measurements; None where an earlier run's shots are taken."""
+    earlier: EarlierSamples | None
+    """These."""
+    exact: float | None
+    """Energy of full configuration interaction; None where there are too many determinants."""
+
+
+@dataclass(kw_only=True)
+class Sqd(Experiment):
+    """Sampler jobs of one circuit; the lowest state among the configurations that they name, and others near them."""
+
+    name: str = "sqd"
+    """Name of the experiment."""
+    jobs: int = 4
+    """Sampler jobs of the circuit, all in the one session."""
+    shots: int | None = None
+    """Shots of each job; null: the estimator's default_shots."""
+    samples: str = ""
+    """run:NAME or run:PATH takes the shots of that run in place of jobs, so that they are paid for once."""
+    samples_per_batch: int = 300
+    """Configurations drawn for each subspace."""
+    batches: int = 3
+    """Subspaces diagonalized in each iteration."""
+    iterations: int = 10
+    """Most iterations of configuration recovery."""
+    max_strings: int = 1000
+    """Most configurations of one spin in a subspace, whose dimension is at most the square of it."""
+    carryover: float = 1e-4
+    """Amplitude above which a configuration is in the subspaces of the next iteration, too."""
+    energy_tolerance: float = 1e-8
+    """Recovery ends where the energy changes by less, in the Hamiltonian's unit, and …"""
+    occupancy_tolerance: float = 1e-5
+    """… no orbital's occupancy changes by more."""
+    symmetrize: bool = True
+    """Both spins have the same configurations; only for as many electrons of either spin."""
+    sizes: list[float] = field(default_factory=lambda: [0.25, 0.5, 0.75, 1.0])
+    """Shares of the last subspace's configurations of each spin, by weight, for the energy against its dimension."""
+    longest: float = 24.0
+    """Hours of diagonalization on this computer, by estimate, above which a run is refused."""
+
+    needs_problem: ClassVar[bool] = False
+    ignores: ClassVar[tuple[str, ...]] = ("optimizer", "gradient")
+    only_samples: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.shots is not None:
+            require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
+        for name, most in (
+            ("jobs", 10_000), ("samples_per_batch", 10**7), ("batches", 1000), ("iterations", 1000),
+            ("max_strings", 10**7),
+        ):  # fmt: skip
+            require_integer(f"experiment.{name}", getattr(self, name), 1, most)
+        for name in ("carryover", "energy_tolerance", "occupancy_tolerance", "longest"):
+            require_positive(f"experiment.{name}", getattr(self, name))
+        if self.samples and not self.samples.removeprefix("run:"):
+            raise ConfigError("names nothing; write run:<name of a run>", key="experiment.samples")
+        if self.samples and not self.samples.startswith("run:"):
+            raise ConfigError(
+                f"must be run:NAME, got {self.samples!r}; write run: before it", key="experiment.samples"
+            )
+        for index, share in enumerate(self.sizes):
+            require_range(f"experiment.sizes[{index}]", share, 0, 1)
+        if sorted({*self.sizes, 1.0}) != self.sizes:
+            raise ConfigError(
+                f"must rise and end with 1, got {self.sizes}; write e.g. [0.5, 1]", key="experiment.sizes"
+            )
+
+    @property
+    def own_shots(self) -> int | None:
+        """As declared."""
+        return self.shots
+
+    @property
+    def recovery(self) -> Recovery:
+        """How configurations become subspaces."""
+        return Recovery(
+            samples_per_batch=self.samples_per_batch,
+            batches=self.batches,
+            iterations=self.iterations,
+            max_strings=self.max_strings,
+            energy_tolerance=self.energy_tolerance,
+            occupancy_tolerance=self.occupancy_tolerance,
+            carryover=self.carryover,
+            symmetrize=self.symmetrize,
+        )
+
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> SampledElectrons:  # noqa: ARG002
+        """The measured circuit, or the earlier run's shots, and the energy of full configuration interaction.
+
+        Raises:
+            ConfigError: these are no electrons over orbitals, the circuit does not fit, or the subspaces would take
+                more memory or time than there is.
+        """
+        subspaces()
+        integrals = config.hamiltonian.integrals()
+        if integrals is None or integrals.mapper != "jordan_wigner":
+            raise ConfigError(
+                "sqd needs electrons over orbitals with mapper=jordan_wigner; choose molecule or hydrogen",
+                key="hamiltonian",
+            )
+        self.check_size(integrals)
+        exact = full(integrals)
+        if self.samples:
+            return SampledElectrons(
+                integrals, None, samples_of_run(self.samples, 2 * integrals.orbitals), exact
+            )
+        circuit = config.ansatz.of_electrons(integrals)
+        if circuit is None:
+            circuit, values = declared_circuit(config)
+            circuit = circuit.assign_parameters(values)
+        circuit.measure_all()
+        fitted = fit(circuit, backend, config)
+        if backend.planner is not None:
+            backend.planner.sampler_plan(fitted)
+        return SampledElectrons(integrals, fitted, None, exact)
+
+    def check_size(self, integrals: Integrals) -> None:
+        """Refuse what would take too much memory or time.
+
+        Raises:
+            ConfigError: it would, or both spins cannot have the same configurations.
+        """
+        up, down = integrals.electrons
+        if self.symmetrize and up != down:
+            raise ConfigError(
+                f"is for N↑ = N↓, and here N↑={up}, N↓={down}; set it to false", key="experiment.symmetrize"
+            )
+        require(integrals, self.max_strings)
+        needed = seconds(integrals, self.max_strings, self.iterations * self.batches + len(self.sizes))
+        if needed > 3600 * self.longest:
+            raise ConfigError(
+                f"subspaces of so many take up to {clock(needed)} here by estimate, and experiment.longest is "
+                f"{self.longest:g} h; lower it, or raise that",
+                key="experiment.max_strings",
+            )
+
+    def run(self, lab: Lab) -> Outcome:
+        """Sample, recover, and one row for every size of the subspace; recovery's iterations are events."""
+        import numpy as np
+
+        prepared: SampledElectrons = lab.prepared
+        stream = lab.stream("sqd")
+        bits = np.concatenate([job.to_bool_array() for job in self.sampled(lab, stream, prepared)])
+        if lab.rehearsing:
+            return Outcome(energy=None, evaluations=self.jobs)
+        integrals = prepared.integrals
+        found = recover(integrals, bits, self.recovery, stream.rng, stream.iteration)
+        counts = {
+            "configurations": len(np.unique(bits, axis=0)),
+            "valid": float(valid(integrals, bits).mean()),
+        }
+        parts: list[Among] = []
+        for part in ladder(integrals, found.sci_state, self.sizes, symmetrize=self.symmetrize):
+            parts.append(part)
+            extrapolated = to_no_variance([(each.variance, each.energy) for each in parts])
+            lab.row(
+                dimension=part.dimension, energy=part.energy, exact=prepared.exact,
+                error=None if prepared.exact is None else part.energy - prepared.exact,
+                variance=part.variance, spin_square=part.spin_square, **counts,
+                occupancies=[sum(both) for both in zip(*part.occupancies, strict=True)],
+                extrapolated=extrapolated and extrapolated[0],
+                **{"extrapolated stddev": extrapolated and extrapolated[1]},
+            )  # fmt: skip
+        return Outcome(
+            energy=part.energy,
+            energy_kind="exact",
+            reference_energy=prepared.exact,
+            reference_note=None if prepared.exact is None else self.note(integrals),
+            outside_sector=0.0,
+            evaluations=self.jobs,
+            iterations=stream.iterations,
+            stop_reason=self.told(stream.iterations, part.dimension, extrapolated),
+            table=lab.table,
+        )
+
+    def sampled(self, lab: Lab, stream: JobStream, prepared: SampledElectrons) -> Sequence[Any]:
+        """The shots of every job, or those of the earlier run."""
+        if prepared.earlier is not None:
+            lab.take(**prepared.earlier.describe())
+            return prepared.earlier.jobs
+        return [stream.sample((prepared.circuit,), shots=self.shots)[0].data.meas for _ in range(self.jobs)]
+
+    def note(self, integrals: Integrals) -> str:
+        """Where the energy to compare with comes from."""
+        up, down = integrals.electrons
+        return f"full configuration interaction, sector N↑={up}, N↓={down}"
+
+    def told(self, iterations: int, dimension: int, extrapolated: tuple[float, float] | None) -> str:
+        """How recovery ended, and where the energy goes without variance."""
+        ended = "converged after" if iterations < self.iterations else "all"
+        words = f"{ended} {iterations} iterations, dimension {dimension}"
+        if extrapolated is None:
+            return words
+        return f"{words}; extrapolated to no variance {extrapolated[0]:.6f} ± {extrapolated[1]:.1g}"

@@ -1,0 +1,98 @@
+"""Energies of subspaces against their dimension and their variance, and how the orbitals are occupied."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runner.review.figures.canvas import (
+    BLACK,
+    BLUE,
+    CHEMICAL_ACCURACY,
+    GREY,
+    ORANGE,
+    VERMILION,
+    canvas,
+    number,
+    plain,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from runner.review.figures.shown import ShownFigure
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def subspace(rows: Rows, exact: float | None, unit: str) -> ShownFigure | None:
+    """Energy against dimension; where they are told, energy against variance and occupancies; None: no subspaces.
+
+    Args:
+        rows: those of `experiment=sqd` or `skqd`.
+        exact: the energy to compare with.
+        unit: of energies, in words.
+    """
+    if not rows or not all({"dimension", "energy"} <= row.keys() for row in rows):
+        return None
+    varied = all(number(row.get("variance")) is not None for row in rows)
+    occupied = isinstance(rows[-1].get("occupancies"), list)
+    parts = 1 + varied + occupied
+    figure = canvas(4.6 * parts + 0.6, 4.2, left=0.95, bottom=0.6)
+    figure.subplots_adjust(wspace=0.32)
+    axes = list(figure.subplots(1, parts, squeeze=False)[0])
+    _growth(plain(axes.pop(0)), rows, exact, unit)
+    if varied:
+        _variances(plain(axes.pop(0)), rows, exact, unit)
+    if occupied:
+        _occupancies(plain(axes.pop(0)), rows[-1]["occupancies"])
+    return figure
+
+
+def _growth(axes: Axes, rows: Rows, exact: float | None, unit: str) -> None:
+    """What is left to the exact energy, or the energy where that is not known, against the dimension."""
+    dimensions = [row["dimension"] for row in rows]
+    energies = [row["energy"] for row in rows]
+    if exact is None:
+        axes.plot(dimensions, energies, "o-", color=BLUE)
+        axes.set_ylabel(f"energy ({unit})")
+    else:
+        errors = [max(energy - exact, 1e-10) for energy in energies]
+        axes.plot(dimensions, errors, "o-", color=BLUE)
+        axes.set_yscale("log")
+        axes.set_ylabel(f"energy − exact ({unit})")
+        if unit == "Hartree":
+            axes.axhline(CHEMICAL_ACCURACY, color=GREY, linestyle=":", label="chemical accuracy, 1.6 mHa")
+            axes.legend(frameon=False, fontsize=9)
+    if max(dimensions) > 20 * min(dimensions):
+        axes.set_xscale("log")
+    axes.set_xlabel("dimension of the subspace")
+
+
+def _variances(axes: Axes, rows: Rows, exact: float | None, unit: str) -> None:
+    """Energies against their variance, and the straight line through them."""
+    import numpy as np
+
+    variances = [row["variance"] for row in rows]
+    energies = [row["energy"] for row in rows]
+    axes.plot(variances, energies, "o", color=BLUE)
+    told = number(rows[-1].get("extrapolated"))
+    if told is not None:
+        slope, start = np.polyfit(variances, energies, 1)
+        ends = np.array([0.0, max(variances)])
+        axes.plot(ends, start + slope * ends, color=BLUE, linewidth=1, alpha=0.6)
+        spread = number(rows[-1].get("extrapolated stddev"))
+        axes.errorbar([0.0], [told], yerr=spread, fmt="s", color=ORANGE, capsize=3, label="extrapolated")
+    if exact is not None:
+        axes.axhline(exact, color=VERMILION, linestyle="--", linewidth=1.2, label="exact")
+    axes.set_xlabel(f"variance of the energy ({unit}²)")
+    axes.set_ylabel(f"energy ({unit})")
+    axes.legend(frameon=False, fontsize=9)
+
+
+def _occupancies(axes: Axes, occupancies: Sequence[float]) -> None:
+    """Electrons in each orbital."""
+    axes.bar(range(len(occupancies)), occupancies, color=BLUE)
+    axes.axhline(2, color=BLACK, linewidth=0.8, alpha=0.4)
+    axes.set_xlabel("orbital")
+    axes.set_ylabel("electrons in it")

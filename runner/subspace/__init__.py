@@ -1,0 +1,1 @@
+"""Sampled subspaces: bitstrings in, the lowest energy among the configurations they name out."""

@@ -1,0 +1,165 @@
+"""Sample-based diagonalization: against exact diagonalization on qubits, killed, resumed, and from the same shots."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import RunResult, compose, resume, run
+from runner.errors import ConfigError
+from runner.record.journal import read_journal
+from runner.whatif.forecast import forecast
+from tests.test_run import cut, deterministic, events
+
+pytestmark = pytest.mark.skipif(
+    find_spec("qiskit_addon_sqd") is None or find_spec("ffsim") is None, reason="needs the extra [sqd]"
+)
+
+H4 = (
+    "experiment=sqd", "hamiltonian=hydrogen", "hamiltonian.atoms=4", "hamiltonian.bond_length=1.5", "tracking=off",
+    "run.figures=false", "estimator.default_shots=500", "experiment.jobs=3",
+)  # fmt: skip
+NOISY = (*H4, "backend=noisy", "backend.depolarizing_2q=0.01", "backend.readout_error=0.02")
+
+FCI = -1.9961503
+"""H4 at 1.5 Å in sto-3g: lowest eigenvalue with two electrons of either spin of the operator on 8 qubits, by SciPy."""
+
+
+def sqd(*overrides: str, directory: str = "run") -> RunResult:
+    """A run on the noisy simulator."""
+    return run(compose(*NOISY, *overrides), directory=directory)
+
+
+def without_costs(result: RunResult) -> dict[str, Any]:
+    """What was found."""
+    content = json.loads(result.to_json())
+    return {key: content[key] for key in ("energy", "table", "stop_reason", "iterations", "reference_energy")}
+
+
+def test_noise_and_recovery_reach_the_exact_energy(workdir: Path) -> None:
+    """Noiseless, LUCJ names eight configurations and misses 39 mHa; noise names others, and recovery mends them."""
+    found = sqd()
+
+    assert found.reference_energy == pytest.approx(FCI, abs=1e-6)
+    assert found.energy == pytest.approx(FCI, abs=1e-6)
+    assert found.energy_kind == "exact"
+    rows = found.table
+    assert [row["dimension"] for row in rows] == sorted(row["dimension"] for row in rows)
+    energies = [row["energy"] for row in rows]
+    assert energies == sorted(energies, reverse=True), (
+        "nested subspaces: each has the states of the one before"
+    )
+    assert all(row["energy"] > FCI - 1e-6 for row in rows)
+    assert rows[-1]["dimension"] == 36, "all pairs of two of four orbitals"
+    assert rows[-1]["spin_square"] == pytest.approx(0, abs=1e-6)
+    assert rows[-1]["variance"] == pytest.approx(0, abs=1e-8)
+    assert sum(rows[-1]["occupancies"]) == pytest.approx(4)
+    assert 0.3 < rows[-1]["valid"] < 0.9
+    iterations = events(found, "iteration")
+    assert [event.iteration for event in iterations] == list(range(1, found.iterations + 1))
+    assert sum(iterations[-1].more["up"]) == pytest.approx(2)
+    assert len(events(found, "job.completed")) == 3
+
+
+def test_without_noise_the_subspace_is_small_and_says_so(workdir: Path) -> None:
+    """Every shot has the right number of electrons; the energy is above the exact one."""
+    found = run(compose(*H4), directory="ideal")
+
+    row = found.table[-1]
+    assert row["valid"] == 1
+    assert row["configurations"] < 36
+    assert row["energy"] > FCI + 1e-3
+    assert "dimension" in found.stop_reason
+
+
+def test_the_classical_part_runs_again_from_the_same_shots(workdir: Path) -> None:
+    """The same settings give the same bits and cost nothing; other settings, another subspace."""
+    first = sqd()
+    again = sqd("experiment.samples=run:run", directory="again")
+    smaller = sqd("experiment.samples=run:run", "experiment.max_strings=3", directory="smaller")
+
+    assert without_costs(again) == without_costs(first)
+    assert (again.usage_seconds, again.shots) == (0, 0)
+    assert not events(again, "job.submitted")
+    (taken,) = events(again, "samples")
+    assert (taken.run, taken.jobs, taken.shots) == ("run", 3, 1500)
+    assert smaller.table[-1]["dimension"] <= 9
+    assert smaller.energy is not None
+    assert smaller.energy > FCI + 1e-4
+
+
+def test_a_run_goes_on_from_wherever_it_was_cut(workdir: Path) -> None:
+    """After any event: the journal comes out as it was, and nothing sampled is sampled again."""
+    whole = sqd()
+    for keep in range(3, len(deterministic(whole.directory)), 4):
+        shutil.copytree("run", "broken")
+        cut(Path("broken"), keep=keep)
+
+        assert without_costs(resume("broken")) == without_costs(whole)
+        assert deterministic(Path("broken")) == deterministic(whole.directory)
+        shutil.rmtree("broken")
+
+
+def test_other_shots_than_those_begun_with_are_refused(workdir: Path) -> None:
+    """A resumed run compares what it takes from the other run with what it took."""
+    sqd()
+    sqd("experiment.samples=run:run", directory="again")
+    kinds = [event.kind for event in read_journal("again/journal.jsonl").events]
+    cut(Path("again"), keep=kinds.index("samples") + 1)
+    shutil.rmtree("run")
+    sqd("seed=2")
+
+    result = resume("again")
+
+    assert result.status == "failed"
+    assert "samples differs from the journal at 'digest'" in result.stop_reason
+
+
+def test_a_forecast_says_what_is_charged(workdir: Path) -> None:
+    """Within 5 %, without a single diagonalization."""
+    told = forecast(compose(*NOISY))
+    found = sqd()
+
+    assert told.usage_seconds == pytest.approx(found.usage_seconds, rel=0.05)
+    assert (told.jobs, told.shots) == (3, found.shots)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["hamiltonian=tfim"], "hamiltonian: sqd needs electrons over orbitals"),
+        (
+            ["hamiltonian.mapper=parity"],
+            "hamiltonian: sqd needs electrons over orbitals with mapper=jordan_wigner",
+        ),
+        (["experiment.samples=run:nowhere"], "experiment.samples: no run 'nowhere' with a journal"),
+        (["experiment.samples=nowhere"], "experiment.samples: must be run:NAME"),
+        (["experiment.longest=1e-9"], "experiment.max_strings: .* take up to .*; lower it"),
+        (["experiment.sizes=[0.5]"], "experiment.sizes: must rise and end with 1"),
+        (["ansatz=efficient_su2", "optimizer=spsa"], "optimizer: does not act in experiment=sqd"),
+        (["ansatz.pairs=square", "ansatz.opposite=[7]"], r"ansatz.opposite\[0\]: must be"),
+        (["ansatz.opposite=[1]"], "ansatz.opposite: says nothing where all orbitals are coupled"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(workdir: Path, words: list[str], line: str) -> None:
+    """Before anything is created."""
+    atoms = [
+        word for word in H4 if not (words[0].startswith("hamiltonian=") and word.startswith("hamiltonian"))
+    ]
+    with pytest.raises(ConfigError, match=line):
+        run(compose(*atoms, *words))
+
+    assert not list(workdir.iterdir())
+
+
+def test_other_circuits_can_be_sampled(workdir: Path) -> None:
+    """Unitary coupled cluster at its start, displaced: any ansatz on as many qubits does."""
+    words = ["ansatz=uccsd", "ansatz.initial=random", "ansatz.initial_spread=1"]
+    found = run(compose(*H4, *words, "estimator.default_shots=2000"), directory="run")
+
+    assert found.energy == pytest.approx(FCI, abs=1e-6)

@@ -1,0 +1,154 @@
+"""Electrons over orbitals and the states among some of their configurations, by dense algebra and by PySCF."""
+
+from __future__ import annotations
+
+import itertools
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runner.errors import ConfigError
+from runner.hamiltonian.fermion import electronic
+from runner.hamiltonian.integrals import Integrals
+from runner.hamiltonian.sector import matrix_among, sector_energy
+from runner.review.figures.subspace import subspace
+from runner.subspace.extrapolation import to_no_variance
+from tests.choices import choice
+
+needs_subspaces = pytest.mark.skipif(
+    any(find_spec(name) is None for name in ("qiskit_addon_sqd", "ffsim", "pyscf")),
+    reason="needs the extra [sqd]",
+)
+
+
+def chain(atoms: int = 4) -> Integrals:
+    """Hydrogen at 1.2 Å."""
+    found = choice("hamiltonian", "hydrogen", atoms=atoms, bond_length=1.2).integrals()
+    assert found is not None
+    return found
+
+
+@needs_subspaces
+def test_integrals_are_those_of_the_operator() -> None:
+    """FCI by PySCF from the integrals is the lowest eigenvalue of the operator on qubits among its electrons."""
+    from runner.subspace.electrons import full
+
+    integrals = chain()
+    operator = electronic(integrals.one_body, integrals.two_body, integrals.constant)
+
+    assert integrals.determinants == 36
+    assert full(integrals) == pytest.approx(sector_energy(operator, (2, 2), "jordan_wigner"), abs=1e-9)
+
+
+@needs_subspaces
+def test_a_molecules_integrals_are_pyscfs() -> None:
+    """LiH with a frozen core: full configuration interaction by PySCF's own CASCI of the same orbitals."""
+    from pyscf import gto, mcscf, scf
+
+    from runner.subspace.electrons import full
+
+    declared = choice("hamiltonian", "molecule", geometry="Li 0 0 0; H 0 0 1.6", frozen_core=True)
+    molecule = gto.M(atom="Li 0 0 0; H 0 0 1.6", basis="sto3g", verbose=0)
+    wanted = mcscf.CASCI(scf.RHF(molecule).run(), 5, 2).kernel()[0]
+
+    assert full(declared.integrals()) == pytest.approx(wanted, abs=1e-8)
+
+
+@needs_subspaces
+def test_the_state_among_some_configurations_is_that_of_the_dense_matrix() -> None:
+    """Energy, spin, occupancies and variance of the lowest eigenvector of H between those determinants."""
+    from runner.subspace.electrons import among
+
+    integrals = chain()
+    operator = electronic(integrals.one_body, integrals.two_body, integrals.constant)
+    chosen = np.array([0b0011, 0b0101, 0b1010])
+    states = np.sort([up + (down << 4) for up, down in itertools.product(chosen, chosen)])
+
+    found = among(integrals, (chosen, chosen))
+
+    energies, vectors = np.linalg.eigh(matrix_among(operator, states).toarray())
+    assert found.dimension == 9
+    assert found.energy == pytest.approx(energies[0], abs=1e-8)
+    vector = np.zeros(256)
+    vector[states] = vectors[:, 0]
+    image = operator.to_matrix().real @ vector
+    assert found.variance == pytest.approx(image @ image - energies[0] ** 2, abs=1e-6)
+    occupied = [(vector**2) @ (np.arange(256) >> qubit & 1) for qubit in range(8)]
+    assert [*found.occupancies[0], *found.occupancies[1]] == pytest.approx(occupied, abs=1e-4)
+
+
+@needs_subspaces
+def test_lucj_keeps_the_electrons_and_lowers_the_energy() -> None:
+    """All of its state is in the sector, and with every term of T2 its energy is below Hartree and Fock's."""
+    from qiskit.quantum_info import Statevector
+
+    from runner.hamiltonian.sector import Sector
+
+    integrals = chain()
+    circuit = choice("ansatz", "lucj", reps=3, pairs="all").of_electrons(integrals)
+    state = Statevector(circuit)
+    operator = electronic(integrals.one_body, integrals.two_body, integrals.constant)
+
+    assert Sector(up=2, down=2, qubits=8).outside(state.data) < 1e-12
+    lowest = Statevector.from_int(0b00110011, 256)
+    assert state.expectation_value(operator).real < lowest.expectation_value(operator).real - 0.01
+
+
+@needs_subspaces
+def test_lucj_lies_on_a_heavy_hex_device_along_its_couplings() -> None:
+    """No gate between qubits that are not neighbours, and no swaps but those over the qubit between both spins."""
+    from qiskit.providers.fake_provider import GenericBackendV2
+    from qiskit.transpiler import CouplingMap, generate_preset_pass_manager
+
+    ansatz = choice("ansatz", "lucj", pairs="heavy_hex")
+    circuit = ansatz.of_electrons(chain(6))
+    gates = ["cz", "id", "rz", "sx", "x"]
+    device = GenericBackendV2(57, gates, coupling_map=CouplingMap.from_heavy_hex(5), seed=1)
+    anywhere = generate_preset_pass_manager(1, GenericBackendV2(12, gates, seed=1), seed_transpiler=1)
+
+    placed = ansatz.passes(circuit, device, 1, 1).run(circuit)
+
+    edges = {frozenset(edge) for edge in device.coupling_map.get_edges()}
+    pairs = [frozenset(placed.find_bit(bit).index for bit in item.qubits) for item in placed.data]
+    assert all(pair in edges for pair in pairs if len(pair) == 2)
+    assert (
+        placed.num_nonlocal_gates() <= anywhere.run(circuit).num_nonlocal_gates() + 2 * 2 * 3
+    )  # 2 pairs, 2 swaps
+
+
+@needs_subspaces
+def test_open_shells_are_refused_by_lucj() -> None:
+    """It is spin-balanced."""
+    closed = chain()
+    with pytest.raises(ConfigError, match="lucj needs closed shells"):
+        choice("ansatz", "lucj").of_electrons(Integrals(closed.one_body, closed.two_body, 0.0, (3, 1)))
+
+
+def test_a_straight_line_is_continued_to_its_end() -> None:
+    """E = −1 + 2 V exactly; uncertain by a quarter of the way that is left (pencil)."""
+    found = to_no_variance([(0.3, -0.4), (0.2, -0.6), (0.1, -0.8)])
+
+    assert found == pytest.approx((-1.0, 0.05))
+    assert to_no_variance([(0.3, -0.4), (0.2, -0.6)]) is None
+    assert to_no_variance([(0.3, -0.4), (None, -0.6), (0.1, -0.8)]) is None
+    assert to_no_variance([(0.3, -0.4), (0.2, -0.6), (0.0, -1.0)]) is None
+
+
+def test_the_figure_shows_what_is_told(tmp_path: Path) -> None:
+    """Three parts with variances and occupancies, one without; none for other tables."""
+    rows = [
+        {"dimension": 4, "energy": -1.0, "variance": 0.2, "occupancies": [1.9, 0.1], "extrapolated": None},
+        {"dimension": 9, "energy": -1.1, "variance": 0.1, "occupancies": [1.8, 0.2], "extrapolated": -1.2},
+    ]
+    whole = subspace(rows, -1.2, "Hartree")
+    part = subspace([{"dimension": 2, "energy": -1.0}], None, "J")
+
+    assert whole is not None
+    assert [axes.get_xlabel() for axes in whole.axes] == [
+        "dimension of the subspace", "variance of the energy (Hartree²)", "orbital",
+    ]  # fmt: skip
+    assert part is not None
+    assert len(part.axes) == 1
+    assert subspace([{"time": 1.0}], None, "J") is None
