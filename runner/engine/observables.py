@@ -60,6 +60,8 @@ class ObservableTerms:
 def pauli_terms(observables: Any) -> ObservableTerms:
     """Observables of any kind the primitives take, as Pauli sums with real coefficients."""
     array = _coerce(observables)
+    if not array.size:
+        raise ConfigError("Empty observables array is not allowed; give one observable at least")
     sums = [_expand(element) for element in array.ravel().tolist()]
     labels = sorted({label for element in sums for label in element})
     position = {label: index for index, label in enumerate(labels)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import keyword
 import math
 import threading
 from dataclasses import replace
@@ -46,6 +47,16 @@ class SamplerPlan:
                 "the sampler needs a circuit with measurements into classical registers; this has none"
             )
         for register in circuit.cregs:
+            if not register.size:
+                raise ConfigError(f"Classical register {register.name} is of size 0; leave it out")
+            if not register.name.isidentifier():
+                raise ConfigError(
+                    f"Classical register names must be valid identifiers, got {register.name!r}; rename it"
+                )
+            if keyword.iskeyword(register.name):
+                raise ConfigError(
+                    f"Classical register names cannot be Python keywords, got {register.name!r}; rename it"
+                )
             if hasattr(DataBin, register.name):
                 raise ConfigError(
                     f"a classical register is called {register.name!r}, and results have that name for something "

@@ -11,7 +11,7 @@ import threading
 import warnings
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import ParameterExpression, QuantumCircuit
 from qiskit.providers import BackendV2, Options
+from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit.transpiler import Target
 
 from runner.engine import DeviceNoise
@@ -26,7 +27,7 @@ from runner.errors import ConfigError, ConfigWarning
 from runner.mitigation import Calibration, MitigatedPlan
 
 if TYPE_CHECKING:
-    from qiskit.circuit import Qubit
+    from qiskit.circuit import Parameter, Qubit
     from qiskit.primitives.containers import ObservablesArrayLike
     from qiskit.providers import JobV1
     from qiskit_aer.noise import NoiseModel
@@ -47,6 +48,17 @@ SEED_OF_GENERIC = 1
 IDEAL_QUBITS = 1000
 """More than can be simulated; what is too large is refused when its memory is known."""
 SIMULATED_OPERATIONS = {"barrier", "delay"}
+
+
+class BackendNotFoundError(ConfigError, QiskitBackendNotFoundError):  # type: ignore[misc]
+    """There is no such backend; caught as ours or as Qiskit's."""
+
+    def __init__(self, message: str, *, key: str | None = None) -> None:
+        super().__init__(message, key=key)
+        self.message = self.args[0]
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Planned:
@@ -107,7 +119,12 @@ class LocalBackend(BackendV2):
         engine_factory: Callable[[Target | None, Noise | None], Engine],
         ideal: bool,
     ) -> None:
-        super().__init__(name=wrapped.name, description=wrapped.description)
+        super().__init__(
+            name=wrapped.name,
+            description=wrapped.description,
+            online_date=wrapped.online_date,
+            backend_version=wrapped.backend_version,
+        )
         self._service = service
         self.wrapped = wrapped
         self.ideal = ideal
@@ -144,6 +161,12 @@ class LocalBackend(BackendV2):
     def max_circuits(self) -> int | None:
         """No limit."""
         return None
+
+    @property
+    def dtm(self) -> float | None:
+        """The time resolution of output signals [s], where the wrapped backend says one."""
+        found: float | None = self.wrapped.dtm
+        return found
 
     @classmethod
     def _default_options(cls) -> Options:
@@ -317,9 +340,11 @@ class LocalBackend(BackendV2):
             qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
             bad = {qubits, *((qubit,) for qubit in qubits)} & self._faulty
             if bad:
+                place = min(bad, key=len)
+                worn = f"faulty qubit {place[0]}" if len(place) == 1 else f"faulty edge {place}"
                 raise ConfigError(
                     f"the circuit uses {instruction.operation.name} on {qubits}, and {self.name} says that "
-                    f"{min(bad, key=len)} does not work; transpile it with an initial_layout of other qubits"
+                    f"{place} does not work ({worn}); transpile it with an initial_layout of other qubits"
                 )
 
     def require_angles(
@@ -335,8 +360,8 @@ class LocalBackend(BackendV2):
         for angle in angles:
             for row in rows:
                 bound = dict(zip(circuit.parameters, row.tolist(), strict=True))
-                found = float(angle.bind({one: bound[one] for one in angle.parameters}))
-                _require_calibrated(self.name, found)
+                own = {one: bound[one] for one in angle.parameters}
+                _require_calibrated(self.name, float(angle.bind(own)), own)
 
     def __copy__(self) -> LocalBackend:
         """The same device of the same service; options and what was compiled are its own."""
@@ -379,12 +404,13 @@ def _angles(circuit: QuantumCircuit, name: str) -> list[ParameterExpression]:
     return [angle for angle in found if isinstance(angle, ParameterExpression)]
 
 
-def _require_calibrated(name: str, angle: float) -> None:
+def _require_calibrated(name: str, angle: float, values: Mapping[Parameter, float] | None = None) -> None:
     """Refuse what a fractional rzz is not calibrated for, with the client's margin for rounding."""
     if not 0 <= angle <= math.pi / 2 + 1e-10:
+        at = ", ".join(f"{parameter.name}={value}" for parameter, value in (values or {}).items())
         raise ConfigError(
-            f"rzz of {name} takes angles of 0 to π/2, got {angle:g}; transpile for it with these angles, or use a "
-            "backend without fractional gates"
+            f"rzz of {name} takes angles of 0 to π/2, got {angle}{f' at {at}' if at else ''}; transpile for it with "
+            "these angles, or use a backend without fractional gates"
         )
 
 
@@ -412,7 +438,8 @@ def require_supported(circuit: QuantumCircuit, target: Target, name: str) -> Non
     problem = _not_supported(circuit, target, {bit: number for number, bit in enumerate(circuit.qubits)})
     if problem:
         raise ConfigError(
-            f"the circuit is not an ISA circuit of {name}: {problem}; transpile it, e.g. with "
+            f"the circuit is not an ISA circuit of {name}: {problem} in its target hardware definition; "
+            "transpile it, e.g. with "
             "generate_preset_pass_manager(backend=backend)"
         )
 
@@ -450,7 +477,7 @@ def snapshot(name: str) -> BackendV2:
     for candidate in dir(fake_provider):
         if candidate in (wanted, f"{wanted}V2") or candidate.lower() == wanted.lower():
             return getattr(fake_provider, candidate)()
-    raise ConfigError(f"no snapshot is called {name!r}")
+    raise BackendNotFoundError(f"no snapshot is called {name!r}")
 
 
 @lru_cache(maxsize=8)

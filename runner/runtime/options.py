@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from numbers import Real
@@ -39,7 +40,13 @@ class Options:
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {}
     """Options that exist in the client but do nothing here, with the values that say so."""
 
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
     _path: str
+
+    def __init_subclass__(cls) -> None:
+        """Let `dataclasses.asdict` and `fields` see the options, as programs ask of the client's."""
+        names = dict.fromkeys([*cls.FIELDS, *cls.FIXED], object)
+        cls.__dataclass_fields__ = dataclasses.make_dataclass("_", names).__dataclass_fields__
 
     def __init__(
         self, path: str = "options", values: Mapping[str, object] | None = None, **keywords: object

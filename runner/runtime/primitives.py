@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
@@ -221,6 +222,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         """
         listed = _listed(pubs)
         prepared = [self._prepare(pub, precision) for pub in listed]
+        _warn_of_several("precision", [pub.precision for pub in prepared])
         mitigation = self._mitigation(prepared)
         work = self._work(prepared, mitigation)
 
@@ -409,6 +411,7 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
             shots: For PUBs that say none.
         """
         prepared = [self._prepare(pub, shots) for pub in _listed(pubs)]
+        _warn_of_several("shots", [pub.shots for pub in prepared])
         work = self._work(prepared)
         clock = self._service.clock
 
@@ -512,6 +515,13 @@ def _listed(pubs: Iterable[Like]) -> list[Like]:
         if circuits and circuits[0] and not all(circuits):
             raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
     return listed
+
+
+def _warn_of_several(what: str, asked: Sequence[float | None]) -> None:
+    """Say at the line that calls `run()` what the client's next primitives take from nobody."""
+    if len(set(asked)) > 1:
+        text = f"Specifying different '{what}' across pubs is deprecated by the service; it is done here as asked"
+        warnings.warn(text, DeprecationWarning, stacklevel=3)
 
 
 def _listed_work(work: Sequence[Work]) -> list[list[float | None]]:

@@ -168,7 +168,9 @@ def _restored(value: object) -> object:
     if isinstance(value, dict):
         array = np.frombuffer(base64.b64decode(value["array"]), dtype=np.uint8).reshape(value["shape"])
         return primitives.BitArray(array.copy(), value["bits"])
-    if type(value) is float or (isinstance(value, list) and _FLOATS.issuperset(map(type, value))):  # the usual ones
+    if type(value) is float or (
+        isinstance(value, list) and _FLOATS.issuperset(map(type, value))
+    ):  # the usual ones
         return np.array(value)
     if isinstance(value, list | float | str):
         return np.array(_numbers(value), dtype=float)

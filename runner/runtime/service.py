@@ -15,6 +15,7 @@ from runner.engine import Engine
 from runner.errors import ConfigError, RuntimeSessionError
 from runner.record.events import Event
 from runner.runtime.backends import (
+    BackendNotFoundError,
     LocalBackend,
     generic,
     generic_noise,
@@ -132,18 +133,19 @@ class LocalRuntimeService:
 
     def backend(
         self,
-        name: str,
+        name: str | None = None,
         instance: str | None = None,
         use_fractional_gates: bool | None = None,
         calibration_id: str | None = None,
     ) -> LocalBackend:
         """Return a backend by name: `ideal`, `generic_<qubits>[_line|_ring|_grid]`, a snapshot, or an
-        attached one.
+        attached one; the default device without a name.
 
         Raises:
             ConfigError: there is none, or it has fractional gates though they are not to be used, or has none.
         """
         _require_no(instance=instance, calibration_id=calibration_id)
+        name = LEAST_BUSY if name is None else name
         found = self._named(name)
         if use_fractional_gates is not None and not found.fits(use_fractional_gates):
             has = "has" if found.has_fractional_gates else "has no"
@@ -162,7 +164,7 @@ class LocalRuntimeService:
                 self._backends[name] = self._bind(snapshot(name), lambda: snapshot_noise(name), ideal=False)
             else:
                 known = ", ".join(self._backends) or "none attached"
-                raise ConfigError(
+                raise BackendNotFoundError(
                     f"no backend is called {name!r}; there are ideal, generic_<n>, fake_<name> and {known}"
                 )
         return self._backends[name]
@@ -197,7 +199,7 @@ class LocalRuntimeService:
         else:
             default = self.backend(LEAST_BUSY)
             found = [default, *(one for one in self._backends.values() if one is not default)]
-        return [
+        fitting = [
             one
             for one in found
             if (min_num_qubits is None or (one.num_qubits or 0) >= min_num_qubits)
@@ -206,6 +208,9 @@ class LocalRuntimeService:
             and all(one.says(key) == value for key, value in wanted.items())
             and (filters is None or filters(one))
         ]
+        if name is not None and not fitting:
+            raise BackendNotFoundError(f"{name} is not as asked for; leave out what it does not fit")
+        return fitting
 
     def least_busy(
         self,
@@ -238,7 +243,9 @@ class LocalRuntimeService:
                 why = f"{first.name} has {first.num_qubits} qubits, fewer than {min_num_qubits}"
             else:
                 why = f"not even {first.name} is as asked for"
-            raise ConfigError(f"no backend fits: {why}; attach one, or ask for backend('generic_200_line')")
+            raise BackendNotFoundError(
+                f"no backend fits: {why}; attach one, or ask for backend('generic_200_line')"
+            )
         return first if first in fitting else fitting[0]
 
     def attach(self, backend: BackendV2) -> LocalBackend:

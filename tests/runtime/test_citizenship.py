@@ -237,11 +237,11 @@ def test_fractional_gates_have_their_angles(service: LocalRuntimeService) -> Non
     EstimatorV2(service.backend("ideal")).run([(free, "ZZ", [3.0])])
 
     assert device.has_fractional_gates
-    with pytest.raises(ConfigError, match="takes angles of 0 to π/2, got 2;"):
+    with pytest.raises(ConfigError, match=r"takes angles of 0 to π/2, got 2\.0;"):
         EstimatorV2(device).run([(fixed, "ZZ")])
-    with pytest.raises(ConfigError, match=r"takes angles of 0 to π/2, got 1\.8;"):
+    with pytest.raises(ConfigError, match=r"takes angles of 0 to π/2, got 1\.8 at angle=0\.9;"):
         EstimatorV2(device).run([(free, "ZZ", [[0.1], [0.9]])])
-    with pytest.raises(ConfigError, match=r"takes angles of 0 to π/2, got -0\.2;"):
+    with pytest.raises(ConfigError, match=r"takes angles of 0 to π/2, got -0\.2 at angle=-0\.1;"):
         EstimatorV2(device).run([(free, "ZZ", [-0.1])])
 
 

@@ -1,0 +1,1 @@
+"""Upstream's own tests, run against us; none of their code is kept here."""
