@@ -25,6 +25,7 @@ from qiskit.transpiler import Target
 from runner.engine import DeviceNoise
 from runner.errors import ConfigError, ConfigWarning
 from runner.mitigation import Calibration, MitigatedPlan
+from runner.runtime import circuits
 
 if TYPE_CHECKING:
     from qiskit.circuit import Parameter, Qubit
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
     from runner.engine.evolution import Moment
     from runner.mitigation import Setting
+    from runner.runtime.circuits import CircuitJob
     from runner.runtime.service import LocalRuntimeService
 
     Noise: TypeAlias = DeviceNoise | NoiseModel
@@ -50,7 +52,7 @@ IDEAL_QUBITS = 1000
 SIMULATED_OPERATIONS = {"barrier", "delay"}
 
 
-class BackendNotFoundError(ConfigError, QiskitBackendNotFoundError):  # type: ignore[misc]
+class BackendNotFoundError(ConfigError, QiskitBackendNotFoundError):
     """There is no such backend; caught as ours or as Qiskit's."""
 
     def __init__(self, message: str, *, key: str | None = None) -> None:
@@ -227,16 +229,14 @@ class LocalBackend(BackendV2):
         found: str | None = self.engine.idle_qubits
         return f"{found}, but not in every circuit" if self._unscheduled else found
 
-    def run(self, run_input: QuantumCircuit | list[QuantumCircuit], **options: object) -> JobV1:
-        """Refuse to run circuits beside session, ledger and bill, as the service does.
+    def run(self, run_input: QuantumCircuit | list[QuantumCircuit], **options: Any) -> CircuitJob:
+        """Submit circuits as one job, in the open session or in job mode (N5).
 
-        Raises:
-            ConfigError: always; primitives run circuits.
+        Args:
+            run_input: Circuits without parameters.
+            options: `shots`, `memory`, `seed_simulator` and what else `circuits.run` lists.
         """
-        del run_input, options
-        raise ConfigError(
-            f"{self.name} runs circuits through primitives only; use SamplerV2(backend).run([circuit], shots=1024)"
-        )
+        return circuits.run(self, run_input, **options)
 
     def estimator_plan(self, circuit: QuantumCircuit, observables: ObservablesArrayLike) -> EstimatorPlan:
         """Return the engine's plan for an ISA circuit and observables."""

@@ -46,7 +46,8 @@ class Options:
     def __init_subclass__(cls) -> None:
         """Let `dataclasses.asdict` and `fields` see the options, as programs ask of the client's."""
         names = dict.fromkeys([*cls.FIELDS, *cls.FIXED], object)
-        cls.__dataclass_fields__ = dataclasses.make_dataclass("_", names).__dataclass_fields__
+        made = dataclasses.make_dataclass("_", names)
+        cls.__dataclass_fields__ = {field.name: field for field in dataclasses.fields(made)}
 
     def __init__(
         self, path: str = "options", values: Mapping[str, object] | None = None, **keywords: object

@@ -99,6 +99,15 @@ class Session:
         if not self._active:
             raise SessionClosedError("The session is closed.")
 
+    def require_of(self, backend: LocalBackend) -> None:
+        """Refuse another backend than this session's, in the client's words (S10)."""
+        if (self._service, self._backend.name) != (backend.service, backend.name):
+            raise ValueError(
+                "The backend passed in to the primitive is different from the session backend. "
+                "Please check which backend you intend to use or leave the mode parameter "
+                "empty to use the session backend."
+            )
+
     def __enter__(self) -> Self:
         self._tokens.append(CURRENT_SESSION.set(self))
         return self

@@ -1,0 +1,291 @@
+"""From PUBs to a job: what is asked is read, copied, digested and submitted, whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.circuit import QuantumCircuit
+from qiskit.primitives.containers.bindings_array import BindingsArray
+from qiskit.primitives.containers.sampler_pub import SamplerPub
+
+from runner.errors import ConfigError
+from runner.runtime.cost import Work
+from runner.runtime.job import RuntimeJob
+from runner.runtime.results import executions, sampler_result
+from runner.runtime.seeds import derive_seed
+from runner.runtime.spans import execution_spans
+
+if TYPE_CHECKING:
+    from qiskit.primitives import PrimitiveResult
+    from qiskit.primitives.containers import BindingsArrayLike, SamplerPubLike
+
+    from runner.engine import EstimatorPlan, SamplerPlan
+    from runner.runtime.backends import LocalBackend
+    from runner.runtime.machine import SessionRecord
+    from runner.runtime.results import Numbers
+
+Like = TypeVar("Like")
+Compiled = TypeVar("Compiled", "EstimatorPlan", "SamplerPlan")
+
+
+class Pub(Generic[Compiled]):
+    """One PUB, ready to run: the plan, a copy of the values, shots and the shape of what comes out."""
+
+    __slots__ = ("by_basis", "circuit", "plan", "precision", "shape", "shots", "values")
+
+    def __init__(
+        self,
+        circuit: QuantumCircuit,
+        plan: Compiled,
+        values: NDArray[np.float64],
+        shape: tuple[int, ...],
+        shots: int | None,
+        precision: float,
+        by_basis: tuple[int, ...] | None = None,
+    ) -> None:
+        self.by_basis = by_basis
+        self.circuit = circuit
+        self.plan: Compiled = plan
+        self.values = values
+        self.shape = shape
+        self.shots = shots
+        self.precision = precision
+
+
+@dataclass(kw_only=True, slots=True)
+class Desk:
+    """Where jobs are handed in: their backend and session, and what is said of them beside their PUBs."""
+
+    backend: LocalBackend
+    session: SessionRecord | None
+    """Its session or batch; None in job mode."""
+    workload: str
+    """Whose jobs these are."""
+    tags: Sequence[str] = ()
+    max_execution_time: float | None = None
+    """Limit of each job [QPU seconds]; the plan's if None."""
+    rep_delay: float | None = None
+    """Pause between executions [s]; the model's if None."""
+    seed: int | None = None
+    """In place of the service's."""
+    admit: Callable[[float, int], None] | None = None
+    """Asked before a job is submitted, with its QPU seconds and executions; raises where it is not to be."""
+
+    def qpu_seconds(self, work: Iterable[Work]) -> float:
+        """Return how long the device is kept."""
+        return self.backend.service.cost.qpu_seconds(list(work), rep_delay=self.rep_delay)
+
+    def submit(
+        self,
+        program: str,
+        pubs: Sequence[Pub[Compiled]],
+        work: list[Work],
+        *,
+        simulate: Callable[[int], list[Numbers]],
+        contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult],
+        digest: bytes,
+        unmitigated: list[Work] | None = None,
+    ) -> RuntimeJob:
+        """Submit PUBs as one job.
+
+        Args:
+            program: `estimator`, `gradient` or `sampler`.
+            pubs: What is asked, one at least.
+            work: What the device does.
+            simulate: Makes the numbers from a seed.
+            contain: Puts them into the V2 containers.
+            digest: Of what is asked.
+            unmitigated: What the device would do if nothing were done against errors, where something is.
+        """
+        if not pubs:
+            raise ConfigError("a job needs at least one PUB")
+        qpu_seconds = self.qpu_seconds(work)
+        if self.admit is not None:
+            self.admit(qpu_seconds, sum(part.executions for part in work))
+        service = self.backend.service
+
+        def make(_index: int, job_seed: int) -> RuntimeJob:
+            return RuntimeJob(
+                service,
+                self.backend,
+                simulate=lambda: simulate(job_seed),
+                contain=contain,
+                describe=lambda: (
+                    [
+                        {
+                            "values": pub.values.tolist(),
+                            "shape": list(pub.shape),
+                            "shots": pub.shots,
+                            "precision": pub.precision,
+                            **({} if pub.by_basis is None else {"shots_per_basis": list(pub.by_basis)}),
+                        }
+                        for pub in pubs
+                    ],
+                    _listed_work(work),
+                    None if unmitigated is None else _listed_work(unmitigated),
+                ),
+                digest=blake2b(digest + job_seed.to_bytes(8, "big"), digest_size=16).hexdigest(),
+                seed=job_seed,
+            )
+
+        return service.submit(
+            make,
+            backend=self.backend,
+            session=self.session,
+            workload=self.workload,
+            qpu_seconds=qpu_seconds,
+            program=program,
+            tags=self.tags,
+            max_execution_time=self.max_execution_time,
+            seed=self.seed,
+        )
+
+    def sample(self, pubs: Sequence[Pub[SamplerPlan]]) -> RuntimeJob:
+        """Submit PUBs of the Sampler as one job."""
+        clock = self.backend.service.clock
+
+        def simulate(seed: int) -> list[Numbers]:
+            return [
+                pub.plan.run(pub.values, shots=pub.shots or 1, seed=pub_seed(seed, number))
+                for number, pub in enumerate(pubs)
+            ]
+
+        def contain(job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
+            record = job.record
+            assert record.qpu_started is not None
+            assert record.finished is not None
+            spans = execution_spans(
+                clock.date(record.qpu_started),
+                clock.date(record.finished),
+                [(pub.shape, pub.shots or 1) for pub in pubs],
+            )
+            return sampler_result(numbers, [pub.circuit for pub in pubs], spans)
+
+        return self.submit(
+            "sampler",
+            pubs,
+            sampler_work(pubs),
+            simulate=simulate,
+            contain=contain,
+            digest=digest_of("sampler", pubs),
+        )
+
+
+def sampler_pub(
+    backend: LocalBackend, pub: SamplerPubLike, shots: int | None, default_shots: int
+) -> Pub[SamplerPlan]:
+    """Read a PUB of the Sampler: `circuit` or `(circuit[, parameter values[, shots]])`.
+
+    Args:
+        backend: Where it is to run.
+        pub: The PUB.
+        shots: Of PUBs that say none.
+        default_shots: Where nobody says any.
+
+    Raises:
+        ConfigError: It cannot be run.
+    """
+    values: BindingsArrayLike | None = None
+    own: int | None = None
+    if isinstance(pub, SamplerPub):
+        circuit, values, own = pub.circuit, pub.parameter_values, pub.shots
+    elif isinstance(pub, QuantumCircuit):
+        circuit = pub
+    else:
+        if not 1 <= len(pub) <= 3:
+            raise ConfigError("a Sampler PUB is (circuit[, parameter values[, shots]])")
+        circuit = pub[0]
+        values = pub[1] if len(pub) > 1 else None
+        own = pub[2] if len(pub) > 2 else None
+    if own is None:
+        own = shots if shots is not None else default_shots
+    if isinstance(own, bool) or not isinstance(own, int | np.integer) or own < 1:
+        raise ConfigError(f"shots must be a whole number of at least 1, got {own!r}")
+    plan = backend.sampler_plan(circuit)
+    array = parameter_values(values, circuit, plan.num_parameters)
+    plan.require_finite(array)
+    backend.require_angles(plan, circuit, array)
+    return Pub(circuit, plan, array, array.shape[:-1], int(own), 0.0)
+
+
+def sampler_work(pubs: Sequence[Pub[SamplerPlan]]) -> list[Work]:
+    """Return what PUBs of the Sampler make the device do."""
+    return [Work(executions(pub.shots or 1, pub.shape, 1), pub.plan.duration) for pub in pubs]
+
+
+def listed(pubs: Iterable[Like]) -> list[Like]:
+    """Return PUBs as a list; a single one that was not wrapped in [ ] is refused."""
+    if isinstance(pubs, QuantumCircuit):
+        raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
+    found = list(pubs)
+    if isinstance(pubs, tuple):
+        circuits = [isinstance(item, QuantumCircuit) for item in found]
+        if circuits and circuits[0] and not all(circuits):
+            raise ConfigError("run() takes a list of PUBs; wrap a single one in [ ]")
+    return found
+
+
+def parameter_values(
+    values: BindingsArrayLike | None, circuit: QuantumCircuit, parameters: int
+) -> NDArray[np.float64]:
+    """Return a copy of the parameter values with the parameters along the last axis."""
+    if type(values) is np.ndarray and parameters > 1 and values.shape[-1:] == (parameters,):
+        return np.array(values, dtype=float)
+    if values is None:
+        if parameters:
+            raise ConfigError(f"the circuit has {parameters} parameters, but no values were given")
+        return np.zeros(0)
+    if parameters > 1 and not isinstance(values, dict | BindingsArray):
+        array = np.array(values, dtype=float)
+        if array.shape[-1:] == (parameters,):
+            return array
+        raise ConfigError(
+            f"the circuit has {parameters} parameters, but values of shape {array.shape} were given"
+        )
+    if isinstance(values, BindingsArray):
+        bindings = values
+    elif isinstance(values, dict):
+        bindings = BindingsArray(values)
+    elif parameters == 0:
+        array = np.array(values, dtype=float)
+        if array.shape[-1:] in ((), (0,)):
+            return array if array.ndim else np.zeros(0)
+        raise ConfigError(f"the circuit has no parameters, but values of shape {array.shape} were given")
+    else:
+        bindings = BindingsArray({tuple(circuit.parameters): np.array(values, dtype=float)})
+    if bindings.num_parameters != parameters:
+        raise ConfigError(
+            f"the circuit has {parameters} parameters, but {bindings.num_parameters} were given"
+        )
+    bound: NDArray[np.float64] = bindings.as_array(circuit.parameters)
+    return bound
+
+
+def pub_seed(seed: int, number: int) -> int:
+    """Return the seed of one PUB of a job."""
+    # the first has the job's own, so that a job of one PUB is seeded by the number that is recorded
+    return seed if number == 0 else derive_seed(seed, "pub", number)
+
+
+def digest_of(program: str, pubs: Sequence[Pub[Compiled]]) -> bytes:
+    """Return a digest of what was asked: program, circuits and observables, values, shots."""
+    digest = blake2b(program.encode(), digest_size=16)
+    for pub in pubs:
+        digest.update(_asked(pub.plan.digest, pub.values.shape, pub.by_basis or pub.shots))
+        digest.update(pub.values.tobytes())
+    return digest.digest()
+
+
+@lru_cache(maxsize=256)  # a loop asks for the same again and again
+def _asked(plan: str, shape: tuple[int, ...], shots: int | tuple[int, ...] | None) -> bytes:
+    return f"{plan}|{shape}|{shots}".encode()
+
+
+def _listed_work(work: Sequence[Work]) -> list[list[float | None]]:
+    return [[part.executions, part.duration] for part in work]
