@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.declare.checks import require_integer, require_positive
 from runner.declare.estimator import MAX_SHOTS
+from runner.declare.sampling import SamplerConfig
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED
 from runner.run.experiment import Experiment
@@ -93,7 +94,7 @@ class SampledCost:
 
 
 @dataclass(kw_only=True)
-class Qaoa(Experiment):
+class Qaoa(SamplerConfig, Experiment):
     """Minimizes the mean cost of the sampled bitstrings, or of the best share of them (CVaR)."""
 
     name: str = "qaoa"
@@ -111,6 +112,11 @@ class Qaoa(Experiment):
             raise ConfigError(f"must be in (0, 1], got {self.cvar}; lower it", key="experiment.cvar")
         if self.shots is not None:
             require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
+        self.check_sampler()
+
+    def sampled_circuit(self, prepared: SampledCost) -> QuantumCircuit:
+        """The one of every evaluation."""
+        return prepared.circuit
 
     @property
     def own_shots(self) -> int | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner import engine
 from runner.declare.checks import require_integer
 from runner.declare.estimator import MAX_SHOTS
+from runner.declare.sampling import SamplerConfig
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
 from runner.run.problem import declared_circuit, fit
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True)
-class Sampling(Experiment):
+class Sampling(SamplerConfig, Experiment):
     """The ansatz at its initial point, measured; a circuit from a file keeps its own measurements."""
 
     name: str = "sampling"
@@ -40,11 +41,16 @@ class Sampling(Experiment):
         if self.shots is not None:
             require_integer("experiment.shots", self.shots, 1, MAX_SHOTS)
         require_integer("experiment.top", self.top, 1, 100_000)
+        self.check_sampler()
 
     @property
     def own_shots(self) -> int | None:
         """As declared."""
         return self.shots
+
+    def sampled_circuit(self, prepared: Any) -> Any:
+        """The whole of it."""
+        return prepared
 
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> Any:  # noqa: ARG002
         """The PUB: ISA circuit with measurements, and parameters.

@@ -74,6 +74,11 @@ class BackendConfig:
         return None
 
     @property
+    def remembers(self) -> bool:
+        """Whether its noise has a memory, so that an echo can undo some of it."""
+        return False
+
+    @property
     def measures_as_declared(self) -> bool:
         """Whether terms are grouped and shots shared out as the estimator says, and not as a service decides."""
         return True
@@ -257,6 +262,11 @@ class ScheduledBackend(BackendConfig):
             )
 
     @property
+    def remembers(self) -> bool:
+        """Where frequencies drift."""
+        return self.quasi_static.active
+
+    @property
     def engine_options(self) -> Values:
         """Keyword arguments for the engine."""
         drawn = self.quasi_static
@@ -392,6 +402,11 @@ class IbmBackend(BackendConfig):
             simulated = ("method", "engine", "threads", "schedule")
             if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
+
+    @property
+    def remembers(self) -> bool:
+        """As every real one's."""
+        return True
 
     @property
     def measures_as_declared(self) -> bool:

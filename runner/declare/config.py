@@ -99,7 +99,9 @@ class RunConfig:
         require_choice("gradient", self.gradient, GRADIENTS)
         self._check_gradient()
         self._check_target()
+        self._check_sampled()
         self._check_final()
+        self._check_decoupling()
         if self.name is not None and not re.fullmatch(r"[\w.,=+\- ]{1,120}", self.name):
             raise ConfigError(
                 f"{self.name!r} is not usable as a name; use 1 to 120 letters, digits or any of . , = + - _",
@@ -136,6 +138,14 @@ class RunConfig:
                 key="estimator.target_stddev",
             )
 
+    def _check_sampled(self) -> None:
+        if self.experiment.only_samples and self.estimator.mitigation:
+            raise ConfigError(
+                f"{self.experiment.name} draws bitstrings, and what is done to expectation values does not act; take "
+                "estimator=level0, and experiment.twirling or experiment.dynamical_decoupling",
+                key="estimator",
+            )
+
     def _check_final(self) -> None:
         if self.estimator.final_mitigation != self.estimator.mitigation and (
             self.experiment.only_samples or "optimizer" in self.experiment.ignores
@@ -144,6 +154,18 @@ class RunConfig:
                 f"{self.experiment.name} measures no result of an optimization; leave it out, or take experiment=vqe",
                 key="estimator.final",
             )
+
+    def _check_decoupling(self) -> None:
+        for key, asked in (
+            ("estimator", self.estimator.decouples),
+            ("experiment", self.experiment.decouples),
+        ):
+            if asked and not self.backend.remembers:
+                raise ConfigError(
+                    f"cannot act: the noise of backend={self.backend.name} has no memory, so that an echo has nothing "
+                    "to undo; leave it off, or declare backend.quasi_static on a device",
+                    key=f"{key}.dynamical_decoupling.enable",
+                )
 
     def check_typed(self, typed: Overrides) -> None:
         """Refuse what is typed and changes nothing in this run.

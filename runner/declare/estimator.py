@@ -63,6 +63,11 @@ class EstimatorConfig:
         return self.mitigation
 
     @property
+    def decouples(self) -> bool:
+        """Whether sequences of gates are put into waits."""
+        return False
+
+    @property
     def target(self) -> float | None:
         """Standard error of the energy that is aimed at; None where shots or precision are declared."""
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any
 
 from runner.declare.checks import require_choice, require_range
 from runner.declare.plain import Values
@@ -43,6 +44,22 @@ class TwirlingConfig:
 
 
 @dataclass(kw_only=True)
+class DynamicalDecouplingConfig:
+    """Sequences of gates in waits, which undo what does not change meanwhile; null: as the client does it."""
+
+    enable: bool = False
+    """Put them there; only noise with a memory is undone: `backend.quasi_static`, or a real machine's."""
+    sequence_type: str | None = None
+    """XX | XpXm | XY4; null: XX."""
+    extra_slack_distribution: str | None = None
+    """Where time goes that the device's clock does not divide: middle | edges; null: middle."""
+    scheduling_method: str | None = None
+    """alap (as late as possible) | asap; null: alap."""
+    skip_reset_qubits: bool | None = None
+    """Leave qubits alone that nothing happened to yet; null: false."""
+
+
+@dataclass(kw_only=True)
 class MeasureNoiseLearningConfig:
     """How often qubits are misread is measured by one more circuit in every job."""
 
@@ -66,6 +83,8 @@ class MitigationConfig:
     """How."""
     twirling: TwirlingConfig = field(default_factory=TwirlingConfig)
     """Twirling of gates and measurements."""
+    dynamical_decoupling: DynamicalDecouplingConfig = field(default_factory=DynamicalDecouplingConfig)
+    """Sequences in waits."""
     final: str | None = None
     """level0 | level1 | level2: of the jobs that measure an optimization's result; null: as in its loop."""
 
@@ -96,6 +115,11 @@ class MitigationConfig:
         return self._options(level, resilience, self._twirling if twirls or not final else {})
 
     @property
+    def decouples(self) -> bool:
+        """Whether sequences of gates are put into waits."""
+        return self.dynamical_decoupling.enable
+
+    @property
     def final_mitigation(self) -> Values:
         """The same for the jobs that measure an optimization's result: as declared, but at the level of `final`."""
         if self.final is None:
@@ -104,27 +128,36 @@ class MitigationConfig:
         acting = ("measure_noise_learning", "zne")[:level]
         resilience = {name: value for name, value in self._resilience.items() if name in acting}
         twirling = {name: value for name, value in self._twirling.items() if not name.startswith("enable")}
-        return self._options(level, resilience, twirling) if level else {}
+        return self._options(level, resilience, twirling if level else {})
 
     @property
     def _resilience(self) -> Values:
         names = ("measure_mitigation", "measure_noise_learning", "zne_mitigation", "zne")
-        return _some({name: _declared(getattr(self, name)) for name in names})
+        return _some({name: _plain(getattr(self, name)) for name in names})
 
     @property
     def _twirling(self) -> Values:
         return _some({item.name: getattr(self.twirling, item.name) for item in fields(self.twirling)})
 
-    @staticmethod
-    def _options(level: int, resilience: Values, twirling: Values) -> Values:
-        declared = _some({"resilience": resilience, "twirling": twirling})
+    @property
+    def _decoupling(self) -> Values:
+        declared = declared_values(self.dynamical_decoupling)
+        return {name: value for name, value in declared.items() if value is not False or name != "enable"}
+
+    def _options(self, level: int, resilience: Values, twirling: Values) -> Values:
+        parts = {"resilience": resilience, "twirling": twirling, "dynamical_decoupling": self._decoupling}
+        declared = _some(parts)
         return {"resilience_level": level, **declared} if declared or level else {}
 
 
-def _declared(value: object) -> object:
+def declared_values(part: Any) -> Values:
     """A part as plain values, without what is null."""
+    return _some({item.name: _plain(getattr(part, item.name)) for item in fields(part)})
+
+
+def _plain(value: object) -> object:
     if is_dataclass(value):
-        return _some({item.name: _declared(getattr(value, item.name)) for item in fields(value)})
+        return declared_values(value)
     return list(value) if isinstance(value, list) else value
 
 

@@ -100,6 +100,11 @@ class Engine:
         self._recent: OrderedDict[tuple[int, int], _Seen] = OrderedDict()
         self._lock = threading.RLock()
 
+    @property
+    def target(self) -> Any:
+        """The device's instructions; None of a simulator that takes every circuit."""
+        return self._options.target
+
     mitigates: ClassVar[bool] = True
     """Whether what is done against errors is simulated, too; where not, values are as without."""
 

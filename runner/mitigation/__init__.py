@@ -13,15 +13,27 @@ from runner.lazy import face
 if TYPE_CHECKING:
     from runner.mitigation.client import Setting, setting
     from runner.mitigation.plan import Calibration, MitigatedPlan
+    from runner.mitigation.sampling import SampledPlan, SamplerSetting, sampler_setting
 
-__all__ = ["Calibration", "MitigatedPlan", "Setting", "setting"]
+__all__ = [
+    "Calibration",
+    "MitigatedPlan",
+    "SampledPlan",
+    "SamplerSetting",
+    "Setting",
+    "sampler_setting",
+    "setting",
+]
 
 __getattr__ = face(
     __name__,
     {
         "Calibration": "plan",
         "MitigatedPlan": "plan",
+        "SampledPlan": "sampling",
+        "SamplerSetting": "sampling",
         "Setting": "client",
+        "sampler_setting": "sampling",
         "setting": "client",
     },
 )

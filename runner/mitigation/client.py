@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from types import SimpleNamespace
@@ -34,11 +35,15 @@ def _client() -> Any:
     try:
         from qiskit_ibm_runtime.exceptions import IBMInputValueError
         from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
+        from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_manager
         from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
         from qiskit_ibm_runtime.executor_estimator.prepare import prepare
         from qiskit_ibm_runtime.executor_estimator.trex import resolve_trex_num_randomizations
         from qiskit_ibm_runtime.executor_estimator.utils import resolve_noise_factors, validate_noise_factors
+        from qiskit_ibm_runtime.executor_sampler.finalize_options import finalize_sampler_options
+        from qiskit_ibm_runtime.executor_sampler.prepare import prepare as prepare_samples
         from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
+        from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
         from qiskit_mitigation import TREX
         from qiskit_mitigation.zne.extrapolation import _process_extrapolated_expectation_values
         from samplomatic.quantum_program import QuantumProgram
@@ -48,11 +53,15 @@ def _client() -> Any:
         EstimatorOptions=EstimatorOptions,
         IBMInputValueError=IBMInputValueError,
         QuantumProgram=QuantumProgram,
+        SamplerOptions=SamplerOptions,
         TREX=TREX,
         calculate_twirling_shots=calculate_twirling_shots,
+        decoupler=generate_dd_pass_manager,
         extrapolate=_process_extrapolated_expectation_values,
         finalize=finalize_estimator_options,
+        finalize_samples=finalize_sampler_options,
         prepare=prepare,
+        prepare_samples=prepare_samples,
         resolve_noise_factors=resolve_noise_factors,
         resolve_trex_num_randomizations=resolve_trex_num_randomizations,
         validate_noise_factors=validate_noise_factors,
@@ -71,7 +80,7 @@ class Setting:
     @property
     def active(self) -> bool:
         """Is anything done at all?"""
-        return self.measure or self.zne or self.twirls
+        return self.measure or self.zne or self.twirls or self.decouples
 
     @property
     def measure(self) -> bool:
@@ -87,6 +96,11 @@ class Setting:
     def twirls(self) -> bool:
         """Are gates or measurements twirled?"""
         return bool(self.options.twirling.enable_gates or self.options.twirling.enable_measure)
+
+    @property
+    def decouples(self) -> bool:
+        """Are sequences of gates put into waits?"""
+        return bool(self.options.dynamical_decoupling.enable)
 
     @cached_property
     def text(self) -> str:
@@ -120,12 +134,7 @@ class Setting:
         """Randomizations, and shots of each, for so many shots per basis."""
         if not self.twirls:
             return 1, shots
-        twirling = self.options.twirling
-        return tuple(
-            _client().calculate_twirling_shots(
-                shots, twirling.num_randomizations, twirling.shots_per_randomization
-            )
-        )
+        return split(self.options.twirling, shots)
 
     def calibrations(self, shots: int) -> tuple[int, int]:
         """Randomizations of the readout's calibration, and shots of each."""
@@ -146,7 +155,17 @@ class Setting:
             parts.append("twirled gates")
         if twirling.enable_measure and not self.measure:
             parts.append("twirled measurements")
+        if self.decouples:
+            parts.append(f"dynamical decoupling ({self.options.dynamical_decoupling.sequence_type})")
         return f"resilience level {self.level}: {', '.join(parts) or 'nothing'}"
+
+
+def split(twirling: Any, shots: int) -> tuple[int, int]:
+    """Randomizations, and shots of each, by the client's options of twirling."""
+    randomizations, each = _client().calculate_twirling_shots(
+        shots, twirling.num_randomizations, twirling.shots_per_randomization
+    )
+    return int(randomizations), int(each)
 
 
 def setting(values: Mapping[str, Any], named: Callable[[str], str] = "options.{}".format) -> Setting:
@@ -212,24 +231,42 @@ def _finalized(values: Mapping[str, Any], named: Callable[[str], str]) -> Settin
     Raises:
         ConfigError: it does not take one, or is not installed.
     """
+    client = _client()
+    with _refused(values, named, "resilience_level"):
+        options = client.finalize(client.EstimatorOptions(**_given(values)))
+        if options.resilience.zne_mitigation:
+            zne = options.resilience.zne
+            factors, _ = client.resolve_noise_factors(zne)
+            client.validate_noise_factors(factors, zne.extrapolator)
+    return Setting(options.resilience_level, options)
+
+
+@contextmanager
+def _refused(values: Mapping[str, Any], named: Callable[[str], str], key: str) -> Iterator[None]:
+    """What the client's models do not take, told as a ConfigError of the option, or of `key` where none is named."""
     from pydantic import ValidationError
 
-    client = _client()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
-            options = client.finalize(client.EstimatorOptions(**_given(values)))
-            if options.resilience.zne_mitigation:
-                zne = options.resilience.zne
-                factors, _ = client.resolve_noise_factors(zne)
-                client.validate_noise_factors(factors, zne.extrapolator)
+            yield
     except ValidationError as error:
         first = error.errors()[0]
         told = first["msg"].removeprefix("Value error, ").rstrip(".")
         raise ConfigError(f"{told}, got {first['input']!r}", key=named(_key(first["loc"], values))) from error
-    except (UserWarning, client.IBMInputValueError, KeyError) as error:
-        raise ConfigError(str(getattr(error, "message", error)), key=named("resilience_level")) from error
-    return Setting(options.resilience_level, options)
+    except (UserWarning, _client().IBMInputValueError, KeyError) as error:
+        raise ConfigError(str(getattr(error, "message", error)), key=named(key)) from error
+
+
+def sampler_options(values: Mapping[str, Any], named: Callable[[str], str]) -> Any:
+    """Options of a Sampler as the client's models check and complete them.
+
+    Raises:
+        ConfigError: it does not take one, or is not installed.
+    """
+    client = _client()
+    with _refused(values, named, "twirling"):
+        return client.finalize_samples(client.SamplerOptions(**_given(values)))
 
 
 def _key(location: Sequence[Any], values: Mapping[str, Any]) -> str:
@@ -265,17 +302,13 @@ def _require_possible(options: Any, named: Callable[[str], str]) -> None:
         raise ConfigError(f"{learned}; take zne_mitigation instead", key=named("resilience.pec_mitigation"))
     if resilience.zne_mitigation and resilience.zne.amplifier == "pea":
         raise ConfigError(f"pea {learned}; take gate_folding", key=named("resilience.zne.amplifier"))
-    if options.dynamical_decoupling.enable:
-        raise ConfigError(
-            "the simulated noise has no memory, so that an echo has nothing to undo; leave it off",
-            key=named("dynamical_decoupling.enable"),
-        )
 
 
 def _idle(values: Mapping[str, Any], chosen: Setting) -> Iterator[tuple[str, Any, str]]:
     """Options of what is switched off: each with its value and what it acts with."""
     resilience = values.get("resilience") or {}
     twirling = values.get("twirling") or {}
+    decoupling = values.get("dynamical_decoupling") or {}
     switched = (
         (chosen.zne, "resilience.zne", resilience.get("zne"), "zne_mitigation"),
         (
@@ -290,6 +323,12 @@ def _idle(values: Mapping[str, Any], chosen: Setting) -> Iterator[tuple[str, Any
             "twirling",
             {name: value for name, value in twirling.items() if not name.startswith("enable")},
             "twirling.enable_gates or twirling.enable_measure",
+        ),
+        (
+            chosen.decouples,
+            "dynamical_decoupling",
+            {name: value for name, value in decoupling.items() if name != "enable"},
+            "dynamical_decoupling.enable",
         ),
     )
     for on, key, given, switch in switched:
@@ -358,7 +397,9 @@ def templates(circuit: QuantumCircuit, observables: Any, chosen: Setting, seed: 
     resilience = chosen.options.resilience.model_copy(
         update={"measure_mitigation": False, "zne_mitigation": False}
     )
-    options = chosen.options.model_copy(update={"resilience": resilience})
+    # waits are known where the circuit is put on the device
+    waits = chosen.options.dynamical_decoupling.model_copy(update={"enable": False})
+    options = chosen.options.model_copy(update={"resilience": resilience, "dynamical_decoupling": waits})
     found = []
     for folded in _folded(circuit, chosen, seed):
         try:
@@ -401,6 +442,52 @@ def _template(item: Any) -> Template:
     ]
     others = {name: value for name, value in arguments.items() if name not in bases}
     return Template(item.circuit, item.samplex, bases[0] if bases else None, others)
+
+
+def twirled(circuit: QuantumCircuit, options: Any) -> tuple[QuantumCircuit, Any]:
+    """What the client's Sampler makes of a measured circuit: one with free one-qubit gates, and what draws angles.
+
+    Raises:
+        ConfigError: it cannot be twirled.
+    """
+    client = _client()
+    waits = options.dynamical_decoupling.model_copy(update={"enable": False})
+    options = options.model_copy(update={"dynamical_decoupling": waits})
+    try:
+        program, _ = client.prepare_samples([(circuit, np.zeros(circuit.num_parameters))], options, 1)
+    except Exception as error:  # whatever its passes raise at circuits they do not know
+        reason = " ".join(str(getattr(error, "message", error)).split())
+        raise ConfigError(f"the circuit cannot be twirled: {reason}") from error
+    item = program.items[0]
+    item.samplex.finalize()
+    return item.circuit, item.samplex
+
+
+def randomized(
+    samplex: Any, values: NDArray, randomizations: int, rng: np.random.Generator
+) -> tuple[NDArray, dict[str, NDArray]]:
+    """Angles (N, R, P) at parameter sets (N, p), and per register which bits are to be flipped back, (N, R, bits)."""
+    interface = samplex.inputs()
+    parametrized = bool(interface.get_specs("parameter_values"))
+    angles: list[NDArray] = []
+    flips: dict[str, list[NDArray]] = {}
+    for row in values:
+        given = {"parameter_values": row} if parametrized else {}
+        # threads would cost more than they save, and give the same numbers
+        drawn = samplex.sample(
+            interface.bind(**given), num_randomizations=randomizations, rng=rng, max_workers=1
+        )
+        angles.append(drawn.get("parameter_values", np.zeros((randomizations, 0))))
+        for name in drawn:
+            if name.startswith("measurement_flips."):
+                own = flips.setdefault(name.removeprefix("measurement_flips."), [])
+                own.append(drawn[name].reshape(randomizations, -1))
+    return np.stack(angles), {name: np.stack(own) for name, own in flips.items()}
+
+
+def decoupler(target: Any, options: Any) -> Any:
+    """The client's passes that put sequences into the waits of circuits for a device."""
+    return _client().decoupler(SimpleNamespace(target=target), options)
 
 
 def calibration(num_qubits: int) -> Template:

@@ -18,6 +18,7 @@ from runner.errors import ConfigError
 from runner.mitigation import client
 from runner.mitigation.client import Setting, Template
 from runner.mitigation.decoding import Layout, Read, decode, samples
+from runner.mitigation.decoupling import decoupled
 from runner.mitigation.fitting import slopes
 
 if TYPE_CHECKING:
@@ -35,13 +36,22 @@ class Placed:
     plan: SamplerPlan
 
     @classmethod
-    def of(cls, template: Template, qubits: Sequence[int], width: int, engine: Engine) -> Placed:
-        """Put a template's qubits where they are on the device."""
+    def of(
+        cls,
+        template: Template,
+        qubits: Sequence[int],
+        width: int,
+        engine: Engine,
+        chosen: Setting | None = None,
+    ) -> Placed:
+        """Put a template's qubits where they are on the device, and sequences in their waits where these are chosen."""
         circuit = template.circuit
         placed = QuantumCircuit(width)
         for register in circuit.cregs:
             placed.add_register(register)
         placed.compose(circuit, list(qubits), circuit.clbits, inplace=True, copy=False)
+        if chosen is not None and chosen.decouples:
+            placed = decoupled(placed, chosen.options.dynamical_decoupling, engine)
         return cls(template, engine.sampler_plan(placed))
 
     def read(
@@ -172,10 +182,10 @@ class MitigatedPlan:
         self._letters = letters[:, self._qubits]  # 0, 1, 2, 3 for I, Z, X, Y
         self._masks = packed(self.terms.support[:, self._qubits])
         self._labels = ["".join("IZXY"[letter] for letter in row[::-1]) for row in self._letters]
-        small = _translated(_on(circuit, self._qubits))
+        small = translated(on_qubits(circuit, self._qubits))
         seed = int.from_bytes(bytes.fromhex(base.digest[:16]), "big")
         found = client.templates(small, dict.fromkeys(self._labels, 1.0), chosen, seed)
-        self._programs = [Placed.of(template, self._qubits, self.width, engine) for template in found]
+        self._programs = [Placed.of(template, self._qubits, self.width, engine, chosen) for template in found]
         self._batch = engine.batch
         self._layouts: dict[tuple[int, ...], Layout] = {}
         self._lock = threading.Lock()
@@ -336,7 +346,7 @@ _TURNS = frozenset(("rz", "rx", "p"))
 """One-qubit gates whose angles the client's samplers take as parameters."""
 
 
-def _translated(circuit: QuantumCircuit) -> QuantumCircuit:
+def translated(circuit: QuantumCircuit) -> QuantumCircuit:
     """The circuit with other parametrized one-qubit gates written as these; all of them are resynthesized anyway."""
     strange = {
         item.name
@@ -355,7 +365,7 @@ def _translated(circuit: QuantumCircuit) -> QuantumCircuit:
     return result
 
 
-def _on(circuit: QuantumCircuit, qubits: Sequence[int]) -> QuantumCircuit:
+def on_qubits(circuit: QuantumCircuit, qubits: Sequence[int]) -> QuantumCircuit:
     """The circuit on these of its qubits alone; nothing acts on others."""
     where = {circuit.qubits[qubit]: place for place, qubit in enumerate(qubits)}
     result = QuantumCircuit(len(qubits), global_phase=circuit.global_phase)

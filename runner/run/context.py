@@ -683,6 +683,8 @@ class Lab:
             options = dict(self.config.estimator.options)
             if kind == "estimator":
                 options |= self.mitigation_of(workload)
+            else:
+                options |= self.config.experiment.sampler_options
             options["environment"] = {"job_tags": [workload]}
             mode = self.sessions[attempt - 1]
             asks = self._service.capabilities.knows_its_queue

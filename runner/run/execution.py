@@ -46,7 +46,6 @@ from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK
 from runner.run.budget import BUDGETS
 from runner.run.mitigation import Added, measured
-from runner.run.mitigation import in_words as mitigation_in_words
 from runner.run.preflight import Preparation
 from runner.run.progress import AllottedShots, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
@@ -111,9 +110,7 @@ def run(
                 where["idle_qubits"] = idle
             if preparation.simulation is not None:
                 where["simulation"] = preparation.simulation
-            if (
-                words := mitigation_in_words(preparation.mitigation, preparation.final_mitigation)
-            ) is not None:
+            if (words := preparation.mitigates) is not None:
                 where["mitigation"] = words
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
                 where["energy_unit"] = unit
@@ -387,7 +384,7 @@ class _Execution:
 
     def _added(self, preparation: Preparation, lab: Lab) -> dict[str, Any] | None:
         """What mitigation took more; jobs that an earlier process of the run carried out count, too."""
-        words = mitigation_in_words(preparation.mitigation, preparation.final_mitigation)
+        words = preparation.mitigates
         if words is None:
             return None
         events = read_journal(self.files.journal).events

@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
+    from qiskit import QuantumCircuit
+
     from runner.declare.config import RunConfig
+    from runner.declare.plain import Values
     from runner.optimizer import OptimizerConfig
     from runner.run.context import Lab
     from runner.run.problem import Problem
@@ -45,6 +48,24 @@ class Experiment:
         """
         if problem is not None:
             check_optimizer(config.optimizer, config, problem.circuit)
+        return None
+
+    @property
+    def decouples(self) -> bool:
+        """Whether its own settings put sequences of gates into waits of the circuits that it samples."""
+        return False
+
+    @property
+    def sampler_options(self) -> Values:
+        """Options of its Sampler jobs in the client's names, beside shots."""
+        return {}
+
+    def sampled_circuit(self, prepared: Any) -> QuantumCircuit | None:  # noqa: ARG002
+        """The measured ISA circuit that its Sampler jobs draw from, where there is one.
+
+        Args:
+            prepared: what `prepare` gave.
+        """
         return None
 
     @property

@@ -16,7 +16,8 @@ from runner.record.log import of
 from runner.runtime.cost import CostModel, Work
 
 if TYPE_CHECKING:
-    from runner.mitigation import Setting
+    from runner.declare.config import RunConfig
+    from runner.mitigation import SamplerSetting, Setting
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
@@ -35,6 +36,24 @@ def declared(options: Values) -> Setting | None:
 
 def _named(option: str) -> str:
     return f"estimator.{option.removeprefix('resilience.')}"
+
+
+def sampled(config: RunConfig, backend: Backend) -> SamplerSetting | None:
+    """What is done against errors in an experiment's Sampler jobs; None where nothing is.
+
+    Raises:
+        ConfigError: the client does not take it, it cannot act, or the client is not installed.
+    """
+    options = config.experiment.sampler_options
+    if not options:
+        return None
+    found = mitigation.sampler_setting(options, "experiment.{}".format)
+    if found.active and backend.planner is not None and backend.idle_qubits is None:
+        raise ConfigError(
+            f"{found.words()} cannot act, for {backend.name} has no noise; leave it off, or use a backend with noise",
+            key=f"experiment.{next(iter(options))}",
+        )
+    return found if found.active else None
 
 
 def in_words(setting: Setting | None, final: Setting | None) -> str | None:
@@ -116,6 +135,8 @@ def measured(events: Sequence[Event], options_of: Callable[[str], Values]) -> di
         numbers = (event.result or [{}])[-1]
         if "raw" not in numbers or len(event.result or ()) > 1 or np.size(numbers["evs"]) != 1:
             continue
+        if np.array_equal(numbers["raw"], numbers["evs"]):
+            break  # what was done acts in the circuits, and nobody knows what they would have given without
         found: dict[str, object] = {
             "raw": _single(numbers["raw"]),
             "mitigated": _single(numbers["evs"]),

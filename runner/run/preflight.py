@@ -11,7 +11,7 @@ from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, Sessi
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.context import MOST_CANDIDATES, Lab
-from runner.run.mitigation import declared, require_noise
+from runner.run.mitigation import declared, in_words, require_noise, sampled
 from runner.run.problem import Problem, chosen_gradient, unheard
 from runner.run.shots import needed
 from runner.run.signals import StopFlag
@@ -70,6 +70,8 @@ class Preparation:
         self.final_mitigation = declared(config.estimator.final_mitigation)
         """The same in the jobs that measure the result of an optimization."""
         require_noise(self.final_mitigation, self.backend)
+        self.sampling = sampled(config, self.backend)
+        """What is done against errors while bitstrings are drawn; None where nothing is."""
         self.simulation: str | None = None
         """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
         if config.experiment.needs_problem:
@@ -78,6 +80,29 @@ class Preparation:
             self._check_plan(self.problem)
         stage(f"preparing experiment {config.experiment.name}")
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
+        self._check_sampled()
+
+    @property
+    def mitigates(self) -> str | None:
+        """What is done against errors, in words; None where nothing is."""
+        if not self.config.experiment.only_samples:
+            return in_words(self.mitigation, self.final_mitigation)
+        return None if self.sampling is None else self.sampling.words()
+
+    def _check_sampled(self) -> None:
+        """Try what is done against errors on the circuit that is sampled.
+
+        Raises:
+            ConfigError: it cannot be done to it.
+        """
+        circuit = self.config.experiment.sampled_circuit(self.prepared)
+        if self.sampling is None or circuit is None or self.backend.planner is None:
+            return
+        import numpy as np
+
+        options = self.config.experiment.sampler_options
+        primitive = self.service.primitive("sampler", self.backend, options, "preflight")
+        primitive.seconds([(circuit, np.zeros(circuit.num_parameters))])
 
     def lab(self, record: Record, stop: StopFlag, make: Callable[..., Any] | None = None) -> Any:
         """The lab in which the experiment will run; from now on every fact goes to `record`.
@@ -149,7 +174,8 @@ class Preparation:
         cost = self.service.cost
         assert cost is not None
         if (self.final_mitigation if final else self.mitigation) is None:
-            executions = points * shots * plan.num_bases
+            drawn = shots if self.sampling is None else self.sampling.drawn(shots)
+            executions = points * drawn * plan.num_bases
             return executions, cost.qpu_seconds([Work(executions, plan.duration)])
         import numpy as np
 

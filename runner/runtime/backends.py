@@ -24,7 +24,7 @@ from qiskit.transpiler import Target
 
 from runner.engine import DeviceNoise
 from runner.errors import ConfigError, ConfigWarning
-from runner.mitigation import Calibration, MitigatedPlan
+from runner.mitigation import Calibration, MitigatedPlan, SampledPlan
 from runner.runtime import circuits
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
     from runner.engine.evolution import Moment
-    from runner.mitigation import Setting
+    from runner.mitigation import SamplerSetting, Setting
     from runner.runtime.circuits import CircuitJob
     from runner.runtime.service import LocalRuntimeService
 
@@ -137,6 +137,7 @@ class LocalBackend(BackendV2):
         self._fitting: weakref.WeakSet[EstimatorPlan | SamplerPlan] = weakref.WeakSet()
         self._unscheduled = False
         self._mitigated: Shelf[MitigatedPlan] = Shelf()
+        self._sampled: Shelf[SampledPlan] = Shelf()
         self._calibrations: Shelf[Calibration] = Shelf()
         self._faulty: set[tuple[int, ...]] | None = None
         self._angles: weakref.WeakKeyDictionary[object, list[ParameterExpression]] = (
@@ -268,6 +269,25 @@ class LocalBackend(BackendV2):
         return self._mitigated.get(
             (plan.digest, circuit.num_qubits, chosen.text),
             lambda: MitigatedPlan(circuit, plan, chosen, self.engine),
+        )
+
+    def sampled_plan(self, circuit: QuantumCircuit, plan: SamplerPlan, chosen: SamplerSetting) -> SampledPlan:
+        """Return the plan of a measured circuit with what is done against errors.
+
+        Args:
+            circuit: The ISA circuit.
+            plan: What is planned without.
+            chosen: What is done.
+
+        Raises:
+            ConfigError: This device has no noise, or it cannot be done to this circuit.
+        """
+        if not self.engine.noisy:
+            raise ConfigError(
+                f"{chosen.words()} cannot act, for {self.name} has no noise; leave it off", key="options"
+            )
+        return self._sampled.get(
+            (plan.digest, circuit.num_qubits, chosen.text), lambda: SampledPlan(circuit, chosen, self.engine)
         )
 
     def calibration(self, plans: Sequence[MitigatedPlan]) -> Calibration:

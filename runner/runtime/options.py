@@ -199,30 +199,6 @@ class SamplerExecutionOptions(ExecutionOptions):
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"init_qubits": (True,), "meas_type": ("classified",)}
 
 
-class DynamicalDecouplingOptions(Options):
-    """Always off."""
-
-    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
-        "enable": (False,),
-        "sequence_type": ("XX", "XpXm", "XY4"),
-        "extra_slack_distribution": ("middle", "edges"),
-        "scheduling_method": ("alap", "asap"),
-        "skip_reset_qubits": (False, True),
-    }
-
-
-class TwirlingOptions(Options):
-    """Always off."""
-
-    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
-        "enable_gates": (False,),
-        "enable_measure": (False,),
-        "num_randomizations": ("auto", 1),
-        "shots_per_randomization": ("auto",),
-        "strategy": ("active-accum", "active", "active-circuit", "all"),
-    }
-
-
 class MitigationOptions(Options):
     """Options whose values the client's own models check when the first job is made; None is left to the level."""
 
@@ -237,7 +213,7 @@ class MitigationOptions(Options):
         return {name: value for name, value in found.items() if value != {}}
 
 
-class EstimatorTwirlingOptions(MitigationOptions):
+class TwirlingOptions(MitigationOptions):
     """Random gates that turn errors into Pauli errors and are undone."""
 
     FIELDS: ClassVar[dict[str, object]] = {
@@ -247,6 +223,24 @@ class EstimatorTwirlingOptions(MitigationOptions):
         "shots_per_randomization": None,
         "strategy": None,
     }
+
+
+class DynamicalDecouplingOptions(MitigationOptions):
+    """Sequences of gates in waits, which undo what does not change meanwhile."""
+
+    enable: bool | None
+
+    FIELDS: ClassVar[dict[str, object]] = {
+        "enable": None,
+        "sequence_type": None,
+        "extra_slack_distribution": None,
+        "scheduling_method": None,
+        "skip_reset_qubits": None,
+    }
+
+    def given(self) -> dict[str, object]:
+        """What is not left to the client's default; nothing where it is said to be off."""
+        return {} if self.enable is False else super().given()
 
 
 class ZneOptions(MitigationOptions):
@@ -295,7 +289,7 @@ class EstimatorOptions(Options):
 
     resilience_level: int
     resilience: ResilienceOptions
-    twirling: EstimatorTwirlingOptions
+    twirling: TwirlingOptions
 
     FIELDS: ClassVar[dict[str, object]] = {
         "default_precision": DEFAULT_PRECISION,
@@ -307,7 +301,7 @@ class EstimatorOptions(Options):
         "execution": ExecutionOptions,
         "dynamical_decoupling": DynamicalDecouplingOptions,
         "resilience_level": 0,
-        "twirling": EstimatorTwirlingOptions,
+        "twirling": TwirlingOptions,
         "resilience": ResilienceOptions,
     }
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"experimental": (None, {})}
@@ -334,7 +328,9 @@ class EstimatorOptions(Options):
 
     def mitigation(self) -> dict[str, object] | None:
         """What is to be done against errors, under the client's names; None where nothing is."""
-        given = {"resilience": self.resilience.given(), "twirling": self.twirling.given()}
+        given = {
+            name: getattr(self, name).given() for name in ("resilience", "twirling", "dynamical_decoupling")
+        }
         if self.resilience_level == 0 and not any(map(_says, given.values())):
             return None
         return {"resilience_level": self.resilience_level, **given}
@@ -361,11 +357,19 @@ class SamplerOptions(Options):
     }
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"experimental": (None, {})}
 
+    twirling: TwirlingOptions
+    dynamical_decoupling: DynamicalDecouplingOptions
+
     def _check(self, name: str, value: object, key: str) -> None:
         if name == "default_shots":
             _require_whole(value, key, 1)
         if name == "max_execution_time" and value is not None:
             _require_whole(value, key, 1)
+
+    def mitigation(self) -> dict[str, object] | None:
+        """What is to be done against errors, under the client's names; None where nothing is."""
+        given = {name: getattr(self, name).given() for name in ("twirling", "dynamical_decoupling")}
+        return given if any(map(_says, given.values())) else None
 
 
 def shots_for(precision: float) -> int | None:

@@ -17,7 +17,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
 from runner.errors import ConfigError
-from runner.mitigation import setting
+from runner.mitigation import sampler_setting, setting
 from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.current import current_session
@@ -35,6 +35,7 @@ from runner.runtime.service import bind
 from runner.runtime.session import Session
 from runner.runtime.submission import (
     Desk,
+    MitigatedSamples,
     Pub,
     digest_of,
     listed,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import BindingsArrayLike, EstimatorPubLike, SamplerPubLike
 
     from runner.engine import EstimatorPlan, SamplerPlan
-    from runner.mitigation import Setting
+    from runner.mitigation import SamplerSetting, Setting
     from runner.runtime.backends import LocalBackend
     from runner.runtime.results import Numbers
     from runner.runtime.service import LocalRuntimeService
@@ -355,6 +356,7 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
 
     _kind = "sampler"
     _options_class = SamplerOptions
+    _chosen: tuple[str, SamplerSetting] | None = None
 
     def run(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> RuntimeJob:
         """Submit PUBs `circuit` or `(circuit[, parameter values[, shots]])` as one job.
@@ -366,18 +368,31 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
         prepared = self._prepare(pubs, shots)
         if len(prepared) > 1:
             _warn_of_several("shots", [pub.shots for pub in prepared])
-        job = self._desk().sample(prepared)
+        job = self._desk().sample(prepared, self._mitigation(prepared))
         return self._remember(
             job, lambda: [SamplerPub.coerce((pub.circuit, pub.values, pub.shots)) for pub in prepared]
         )
 
     def seconds(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> float:
         """Return the QPU seconds that `run()` with the same arguments would take."""
-        return self._qpu_seconds(sampler_work(self._prepare(pubs, shots)))
+        prepared = self._prepare(pubs, shots)
+        return self._qpu_seconds(sampler_work(prepared, self._mitigation(prepared)))
 
     def executions(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> int:
         """Return how often `run()` with the same arguments would execute circuits."""
-        return sum(part.executions for part in sampler_work(self._prepare(pubs, shots)))
+        prepared = self._prepare(pubs, shots)
+        return sum(part.executions for part in sampler_work(prepared, self._mitigation(prepared)))
+
+    def _mitigation(self, prepared: list[Pub[SamplerPlan]]) -> MitigatedSamples | None:
+        """Return how a job's PUBs are sampled where something is done against errors."""
+        given = self._options.mitigation()
+        if given is None:
+            return None
+        told = repr(given)
+        if self._chosen is None or self._chosen[0] != told:
+            self._chosen = (told, sampler_setting(given))
+        chosen = self._chosen[1]
+        return MitigatedSamples(chosen, self._backend, prepared) if chosen.active else None
 
     def _prepare(self, pubs: Iterable[SamplerPubLike], shots: int | None) -> list[Pub[SamplerPlan]]:
         default = self._options.default_shots

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.primitives import PrimitiveResult
 
-    from runner.mitigation import Setting
+    from runner.mitigation import SamplerSetting, Setting
     from runner.runtime.spans import ExecutionSpans
 
 Numbers = dict[str, Any]
@@ -51,8 +51,17 @@ def _estimator_metadata(mitigation: Setting | None) -> dict[str, object]:
         "zne_mitigation": False,
         "pec_mitigation": False,
     }
+    decoupling: dict[str, object] = {
+        "enable": False,
+        "sequence_type": "XX",
+        "extra_slack_distribution": "middle",
+        "scheduling_method": "alap",
+    }
     if mitigation is not None:
         said = mitigation.as_dict()
+        decoupling |= {
+            name: value for name, value in said["dynamical_decoupling"].items() if name in decoupling
+        }
         twirling |= {name: value for name, value in said["twirling"].items() if name in twirling}
         resilience |= {"measure_mitigation": mitigation.measure, "zne_mitigation": mitigation.zne}
         if mitigation.zne:
@@ -62,12 +71,7 @@ def _estimator_metadata(mitigation: Setting | None) -> dict[str, object]:
                 "extrapolated_noise_factors": mitigation.extrapolated_noise_factors.tolist(),
             }
     return {
-        "dynamical_decoupling": {
-            "enable": False,
-            "sequence_type": "XX",
-            "extra_slack_distribution": "middle",
-            "scheduling_method": "alap",
-        },
+        "dynamical_decoupling": decoupling,
         "twirling": twirling,
         "resilience": resilience,
         "version": 2,
@@ -125,17 +129,33 @@ def gradient_result(numbers: list[Numbers], circuits: list[QuantumCircuit]) -> P
 
 
 def sampler_result(
-    numbers: list[Numbers], circuits: list[QuantumCircuit], spans: ExecutionSpans | None
+    numbers: list[Numbers],
+    circuits: list[QuantumCircuit],
+    spans: ExecutionSpans | None,
+    mitigation: SamplerSetting | None = None,
 ) -> PrimitiveResult:
-    """Return one `BitArray` per classical register, and when they were taken."""
+    """Return one `BitArray` per classical register, when they were taken, and what was done against errors.
+
+    Args:
+        numbers: The registers of each PUB.
+        circuits: Their circuits.
+        spans: When what was taken.
+        mitigation: What was done; its shots come in whole randomizations.
+    """
     pubs = []
     for registers, circuit in zip(numbers, circuits, strict=True):
         shape = next(iter(registers.values())).shape if registers else ()
-        metadata = {"circuit_metadata": dict(circuit.metadata or {})}
+        metadata: dict[str, object] = {"circuit_metadata": dict(circuit.metadata or {})}
+        if mitigation is not None and mitigation.twirls and registers:
+            shots = next(iter(registers.values())).num_shots
+            metadata["num_randomizations"] = mitigation.split(shots)[0]
         pubs.append(
             primitives.SamplerPubResult(primitives.DataBin(**registers, shape=shape), metadata=metadata)
         )
-    return primitives.PrimitiveResult(pubs, metadata={"execution": {"execution_spans": spans}, "version": 2})
+    done: dict[str, object] = {} if mitigation is None else mitigation.as_dict()
+    return primitives.PrimitiveResult(
+        pubs, metadata={"execution": {"execution_spans": spans}, "version": 2, **done}
+    )
 
 
 def to_plain(numbers: Numbers) -> dict[str, object]:

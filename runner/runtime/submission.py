@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import BindingsArrayLike, SamplerPubLike
 
     from runner.engine import EstimatorPlan, SamplerPlan
+    from runner.mitigation import SamplerSetting
     from runner.runtime.backends import LocalBackend
     from runner.runtime.machine import SessionRecord
     from runner.runtime.results import Numbers
@@ -146,14 +148,25 @@ class Desk:
             seed=self.seed,
         )
 
-    def sample(self, pubs: Sequence[Pub[SamplerPlan]]) -> RuntimeJob:
-        """Submit PUBs of the Sampler as one job."""
+    def sample(
+        self, pubs: Sequence[Pub[SamplerPlan]], mitigation: MitigatedSamples | None = None
+    ) -> RuntimeJob:
+        """Submit PUBs of the Sampler as one job.
+
+        Args:
+            pubs: What is asked.
+            mitigation: How they are sampled where something is done against errors.
+        """
         clock = self.backend.service.clock
+        chosen = None if mitigation is None else mitigation.chosen
+        drawn = [(pub.shots or 1) if chosen is None else chosen.drawn(pub.shots or 1) for pub in pubs]
 
         def simulate(seed: int) -> list[Numbers]:
+            if mitigation is not None and self.backend.engine.mitigates:
+                return mitigation.simulate(seed)
             return [
-                pub.plan.run(pub.values, shots=pub.shots or 1, seed=pub_seed(seed, number))
-                for number, pub in enumerate(pubs)
+                pub.plan.run(pub.values, shots=shots, seed=pub_seed(seed, number))
+                for number, (pub, shots) in enumerate(zip(pubs, drawn, strict=True))
             ]
 
         def contain(job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
@@ -163,18 +176,43 @@ class Desk:
             spans = execution_spans(
                 clock.date(record.qpu_started),
                 clock.date(record.finished),
-                [(pub.shape, pub.shots or 1) for pub in pubs],
+                [(pub.shape, shots) for pub, shots in zip(pubs, drawn, strict=True)],
             )
-            return sampler_result(numbers, [pub.circuit for pub in pubs], spans)
+            return sampler_result(numbers, [pub.circuit for pub in pubs], spans, chosen)
 
         return self.submit(
             "sampler",
             pubs,
-            sampler_work(pubs),
+            sampler_work(pubs, mitigation),
             simulate=simulate,
             contain=contain,
-            digest=digest_of("sampler", pubs),
+            digest=digest_of("sampler", pubs) + (b"" if chosen is None else chosen.text.encode()),
+            unmitigated=None if chosen is None else sampler_work(pubs),
         )
+
+
+class MitigatedSamples:
+    """How the PUBs of one Sampler job are sampled with something done against errors."""
+
+    def __init__(
+        self, chosen: SamplerSetting, backend: LocalBackend, pubs: Sequence[Pub[SamplerPlan]]
+    ) -> None:
+        self.chosen = chosen
+        self._pubs = pubs
+        self._plans = [backend.sampled_plan(pub.circuit, pub.plan, chosen) for pub in pubs]
+
+    def work(self) -> list[Work]:
+        """Return what every PUB makes the device do."""
+        pairs = zip(self._plans, self._pubs, strict=True)
+        return [Work(*plan.work(math.prod(pub.shape), pub.shots or 1)) for plan, pub in pairs]
+
+    def simulate(self, seed: int) -> list[Numbers]:
+        """Return the bits of every PUB."""
+        pairs = zip(self._plans, self._pubs, strict=True)
+        return [
+            dict(plan.run(pub.values, shots=pub.shots or 1, seed=pub_seed(seed, number)))
+            for number, (plan, pub) in enumerate(pairs)
+        ]
 
 
 def sampler_pub(
@@ -214,8 +252,10 @@ def sampler_pub(
     return Pub(circuit, plan, array, array.shape[:-1], int(own), 0.0)
 
 
-def sampler_work(pubs: Sequence[Pub[SamplerPlan]]) -> list[Work]:
-    """Return what PUBs of the Sampler make the device do."""
+def sampler_work(pubs: Sequence[Pub[SamplerPlan]], mitigation: MitigatedSamples | None = None) -> list[Work]:
+    """Return what PUBs of the Sampler make the device do, with what is done against errors."""
+    if mitigation is not None:
+        return mitigation.work()
     return [Work(executions(pub.shots or 1, pub.shape, 1), pub.plan.duration) for pub in pubs]
 
 

@@ -19,7 +19,6 @@ from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
 from runner.run.budget import in_words
 from runner.run.mitigation import Added
-from runner.run.mitigation import in_words as mitigation_in_words
 from runner.run.preflight import Preparation
 from runner.run.progress import mitigation_lines
 from runner.run.signals import StopFlag
@@ -218,7 +217,7 @@ class _Rehearsal:
             stages |= {"bound": MachineEngine, "usual": MachineStage}
         preparation = Preparation(config, engine_factory=stages[how], limits=limits)
         notes = Notes(preparation.service.cost)
-        self.mitigation = mitigation_in_words(preparation.mitigation, preparation.final_mitigation)
+        self.mitigation = preparation.mitigates
         self.timed = preparation.service.cost is not None
         self.price = preparation.service.price_per_second
         self.circuit = _circuit(preparation)

@@ -255,7 +255,6 @@ def test_P3_options_have_the_clients_names_and_defaults() -> None:
         ("resilience_level", 3, r"^options.resilience_level: must be one of 0, 1, 2, got 3"),
         ("resilience_level", True, r"^options.resilience_level: must be one of 0, 1, 2, got True"),
         ("resilience", {"zne": {"factor": 1}}, r"^options.resilience.zne.factor: is not an option here"),
-        ("dynamical_decoupling", {"enable": True}, r"^options.dynamical_decoupling.enable: True has no"),
         ("simulator", {"noise_model": {}}, r"^options.simulator.noise_model: \{\} has no effect"),
         ("default_shot", 5, r"^options.default_shot: is not an option here; there are default_precision, "),
         ("environment", {"tags": []}, r"^options.environment.tags: is not an option here"),

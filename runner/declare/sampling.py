@@ -1,0 +1,61 @@
+"""What is done against errors while bitstrings are drawn, under the names that IBM's client has for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from runner.declare.checks import require_range
+from runner.declare.mitigation import DynamicalDecouplingConfig, declared_values
+from runner.declare.plain import Values
+
+
+@dataclass(kw_only=True)
+class SamplerTwirlingConfig:
+    """Random gates that turn errors into Pauli errors and are undone."""
+
+    enable_gates: bool = False
+    """Twirl two-qubit gates."""
+    enable_measure: bool = False
+    """Twirl measurements: 0 is then misread as often as 1."""
+    num_randomizations: int | None = None
+    """Circuits that the shots are divided over; null: shots / 64, at most 32."""
+    shots_per_randomization: int | None = None
+    """Shots of each of them; null: shots / num_randomizations."""
+    strategy: str | None = None
+    """Which qubits: active | active-accum | active-circuit | all; null: active-accum."""
+
+
+@dataclass(kw_only=True)
+class SamplerConfig:
+    """Settings of an experiment that draws bitstrings."""
+
+    twirling: SamplerTwirlingConfig = field(default_factory=SamplerTwirlingConfig)
+    """Twirling of gates and measurements."""
+    dynamical_decoupling: DynamicalDecouplingConfig = field(default_factory=DynamicalDecouplingConfig)
+    """Sequences in waits."""
+
+    def check_sampler(self) -> None:
+        """Refuse numbers that make no sense.
+
+        Raises:
+            ConfigError: naming the setting.
+        """
+        for name in ("num_randomizations", "shots_per_randomization"):
+            value = getattr(self.twirling, name)
+            if value is not None:
+                require_range(f"experiment.twirling.{name}", value, 1)
+
+    @property
+    def decouples(self) -> bool:
+        """Whether sequences of gates are put into waits."""
+        return self.dynamical_decoupling.enable
+
+    @property
+    def sampler_options(self) -> Values:
+        """Options of the Sampler in the client's names; empty where nothing is declared."""
+        groups = {name: declared_values(getattr(self, name)) for name in ("twirling", "dynamical_decoupling")}
+        said = {
+            name: {key: value for key, value in group.items() if value is not False}
+            for name, group in groups.items()
+        }
+        return {name: group for name, group in said.items() if group}
