@@ -9,6 +9,7 @@
     ├── ResumeError                 the past does not repeat itself: code, config or environment changed; exit 2
     ├── TrackingError               tracking.required and it could not be reached; exit 4
     ├── NumericalError              an energy that is not a finite number; exit 1
+    ├── TruncationError             a simulation left out more than it may; exit 1
     └── RuntimeSessionError         the session said no
         ├── SessionClosedError      submitting to a session that has ended
         ├── JobFailedError          the result of a job that failed
@@ -81,6 +82,10 @@ class TrackingError(RunnerError):
 
 class NumericalError(RunnerError):
     """An evaluation gave an energy that is not a finite number, or was asked for at values or angles that are none."""
+
+
+class TruncationError(RunnerError):
+    """A simulation left out more of a state or an operator than was declared that it may."""
 
 
 class RuntimeSessionError(RunnerError):

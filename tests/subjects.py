@@ -16,6 +16,7 @@ SUBJECTS = {
     "engine/test_identity.py": ("engine.executed",),
     "engine/test_interruption.py": ("engine.apart",),
     "engine/test_layers.py": ("engine.kernel.state_vector", "engine.kernel.vector"),
+    "engine/test_matrix_product.py": ("engine.structure",),
     "engine/test_noise.py": ("engine.measurement",),
     "engine/test_pauli_vector.py": (
         "engine.kernel.frame",

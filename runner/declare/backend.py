@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 Scheduled = TypeVar("Scheduled", bound="BackendV2")
 
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
-ENGINES = ("auto", "aer", "kernel")
+ENGINES = ("auto", "aer", "kernel", "mps")
+PRODUCTS = ("max_bond_dimension", "truncation_threshold", "max_discarded_weight")
+"""Settings of matrix product states."""
 TOPOLOGIES = ("full", "line", "ring", "grid", "heavy_hex")
 
 
@@ -39,7 +41,14 @@ class BackendConfig:
     method: str = "automatic"
     """Aer simulation method: automatic | statevector | density_matrix | matrix_product_state | stabilizer."""
     engine: str = "auto"
-    """auto | aer | kernel: auto and kernel take the compiled kernels wherever they can, noise included, else Aer."""
+    """auto | aer | kernel | mps: auto and kernel take the compiled kernels wherever they can, noise included, else Aer;
+    mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost by it."""
+    max_bond_dimension: int = 256
+    """Singular values that a matrix product state (engine=mps) keeps at a cut."""
+    truncation_threshold: float = 1e-12
+    """Squares of singular values that it leaves out at a cut, in all, at every gate; at most 0.01."""
+    max_discarded_weight: float = 1e-6
+    """What it may leave out altogether, of 1; a result that has lost more is refused."""
     threads: int = 1
     """Threads one simulation may use; they share one state from 20 qubits on, and a batch below. Same numbers."""
     optimization_level: int = 1
@@ -56,7 +65,37 @@ class BackendConfig:
         require_choice("backend.method", self.method, METHODS)
         require_choice("backend.engine", self.engine, ENGINES)
         require_range("backend.threads", self.threads, 1, 1024)
+        require_range("backend.max_bond_dimension", self.max_bond_dimension, 1, 1 << 16)
+        require_range("backend.truncation_threshold", self.truncation_threshold, 0, 0.01)
+        require_range("backend.max_discarded_weight", self.max_discarded_weight, 0, 1)
+        self._check_engine()
         require_range("backend.optimization_level", self.optimization_level, 0, 3)
+
+    def _check_engine(self) -> None:
+        """Refuse engines that cannot do what else is declared, and settings that nothing looks at."""
+        if self.engine == "mps" and self.method != "automatic":
+            raise ConfigError(
+                f"mps is a method of its own, got backend.method={self.method}; remove that",
+                key="backend.engine",
+            )
+        if self.engine == "mps" and self.noisy:
+            raise ConfigError(
+                "mps follows no noise, and this backend has some; take backend=ideal, backend.noise=false or "
+                "backend.engine=auto",
+                key="backend.engine",
+            )
+        for name in PRODUCTS:
+            default = BackendConfig.__dataclass_fields__[name].default
+            if getattr(self, name) != default and self.engine not in ("auto", "mps"):
+                raise ConfigError(
+                    f"is about matrix product states, and engine={self.engine} makes none; take backend.engine=mps",
+                    key=f"backend.{name}",
+                )
+
+    @property
+    def noisy(self) -> bool:
+        """Whether errors are simulated."""
+        return False
 
     @property
     def engine_options(self) -> Values:
@@ -66,6 +105,7 @@ class BackendConfig:
             "method": self.method,
             "threads": self.threads,
             "schedule": self.schedule,
+            **{name: getattr(self, name) for name in PRODUCTS},
         }
 
     @property
@@ -182,6 +222,11 @@ class NoisyBackend(BackendConfig):
             raise ConfigError(
                 f"must be at most 2·t1 = {2 * (self.t1 or 0):g}, got {self.t2}; lower it", key="backend.t2"
             )
+
+    @property
+    def noisy(self) -> bool:
+        """It is made of them."""
+        return True
 
     @property
     def never_scheduled(self) -> str:
@@ -302,6 +347,11 @@ class DeviceBackend(ScheduledBackend):
             )
 
     @property
+    def noisy(self) -> bool:
+        """As declared."""
+        return self.noise
+
+    @property
     def never_scheduled(self) -> str | None:
         """Without noise nothing decays."""
         return None if self.noise else "with backend.noise=false no qubit decays"
@@ -338,6 +388,11 @@ class GenericBackend(ScheduledBackend):
         require_range("backend.num_qubits", self.num_qubits, 1, 1000)
         require_range("backend.device_seed", self.device_seed, 0, 2**32 - 1)
         require_choice("backend.topology", self.topology, TOPOLOGIES)
+
+    @property
+    def noisy(self) -> bool:
+        """It always is."""
+        return True
 
     def build(self, service: LocalRuntimeService) -> Backend:
         """The device, bound to `service`."""
@@ -399,7 +454,7 @@ class IbmBackend(BackendConfig):
                 key="backend.resilience_level",
             )
         for item in fields(BackendConfig):
-            simulated = ("method", "engine", "threads", "schedule")
+            simulated = ("method", "engine", "threads", "schedule", *PRODUCTS)
             if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
 

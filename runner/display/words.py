@@ -73,6 +73,7 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         return [
             ("energy", f"{energy:.6f}", "the lowest of noisy evaluations, biased low: not measured afresh")
         ]
+    left_out = left_out_in_words(result.get("truncation"), stddev if kind == "measured" else 0.0)
     lines = []
     if energy is not None:
         words = "" if error is None else error_in_words(error, reference, unit)
@@ -81,7 +82,8 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
             words += "" if here is not None else f": {error_in_words(error, reference, unit)}"
         elif error is not None:
             words += " from the reference"
-        notes = [*(["without shot noise"] if kind == "exact" else []), *([words] if words else [])]
+        without = {"exact": ["without shot noise"], "truncated": [f"without shot noise, {left_out}"]}
+        notes = [*without.get(str(kind), []), *([words] if words else [])]
         lines.append(("energy", f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else ""), ": ".join(notes)))
     if here is not None and kind == "measured":
         noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
@@ -93,6 +95,26 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
     if reference is not None:
         lines.append(("reference", f"{reference:.6f}", str(result.get("reference_note") or "")))
     return lines
+
+
+def truncation_in_words(truncation: Mapping[str, Any]) -> str:
+    """What a run's simulations left out at most, and by how much that may have changed what they gave."""
+    said = {
+        "discarded_weight": "a weight of {} of the state",
+        "error": "expectation values within {}",
+        "distance": "probabilities within {} in all",
+    }
+    return "; ".join(
+        words.format(f"{truncation[name]:.2g}") for name, words in said.items() if name in truncation
+    )
+
+
+def left_out_in_words(truncation: Mapping[str, Any] | None, error_bar: float | None) -> str:
+    """What is said of what simulations left out; nothing where it is no more than the error bar, or rounding."""
+    error = _number((truncation or {}).get("error"))
+    if error is None or error <= max(error_bar or 0.0, 1e-10):
+        return ""
+    return f"within {error:.2g} by what its simulation left out"
 
 
 def _number(value: Any) -> float | None:

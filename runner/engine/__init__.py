@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runner.engine.quasi_static import QuasiStatic
     from runner.engine.sampler import SamplerPlan
     from runner.engine.schedule import why_not
+    from runner.engine.structure import narrow
 
 __all__ = [
     "NAMES",
@@ -32,6 +33,7 @@ __all__ = [
     "in_order",
     "measurement_bases",
     "names_of",
+    "narrow",
     "pauli_terms",
     "variance_bounds",
     "why_not",
@@ -55,6 +57,7 @@ __getattr__ = face(
         "in_order": "classification",
         "measurement_bases": "observables",
         "names_of": "classification",
+        "narrow": "structure",
         "pauli_terms": "observables",
         "variance_bounds": "observables",
         "why_not": "schedule",

@@ -17,6 +17,7 @@ from runner.engine.diagonal import as_read, diagonalizing, fitted
 from runner.engine.estimator import EstimatorPlan, SampledRows
 from runner.engine.grouping import COMMUTING, QUBIT_WISE, groups_of
 from runner.engine.identity import digest_of
+from runner.engine.matrix_product import Losses
 from runner.engine.measurement import SimulationOptions
 
 _BASES = 3
@@ -116,12 +117,12 @@ class CommutingPlan(EstimatorPlan):
         )
         return self._spread(evs + self._constant, batch), self._spread(slopes.sum(axis=1), batch)
 
-    def _exact(self, rows: NDArray) -> NDArray:
-        if not self._by_readout:
-            return super()._exact(rows)
+    def _exact(self, rows: NDArray, losses: Losses) -> NDArray:
+        if not self._by_readout or self._product is not None:
+            return super()._exact(rows, losses)
         values = np.broadcast_to(self._constant, (len(rows), len(self._constant))).copy()
         for plan in self._bases:
-            values += plan.exact_rows(rows)
+            values += plan.exact_rows(rows, losses)
         return values
 
     def sampled_rows(self, rows: NDArray, shots: Sequence[int], seed: int) -> SampledRows:
@@ -129,12 +130,15 @@ class CommutingPlan(EstimatorPlan):
         means = np.broadcast_to(self._constant, (len(rows), len(self._constant))).copy()
         variances = np.zeros_like(means)
         by_basis = np.zeros((len(self._constant), len(self._bases)))
+        losses = Losses(len(rows))
         for index, (plan, count) in enumerate(zip(self._bases, shots, strict=False)):
             found = plan.sampled_rows(rows, [count], _seed_of(seed, index))
             means += found.means
             variances += found.errors**2
             by_basis[:, index] = found.variances[:, 0]
-        return SampledRows(means, np.sqrt(variances), by_basis)
+            if found.losses is not None:
+                losses.worst(found.losses)
+        return SampledRows(means, np.sqrt(variances), by_basis, losses)
 
 
 def _seed_of(seed: int, basis: int) -> int:

@@ -24,13 +24,14 @@ from runner.engine.kernel.pauli_vector import PauliVectorKernel
 from runner.engine.kernel.program import Unsupported
 from runner.engine.kernel.sector import SectorKernel
 from runner.engine.kernel.state_vector import StateVectorKernel
+from runner.engine.matrix_product import BondLimits
 from runner.engine.measurement import SimulationOptions
 from runner.engine.quasi_static import QuasiStatic, why_not_drifting
 from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
 from runner.errors import ConfigError
 
-ENGINES = ("auto", "aer", "kernel")
+ENGINES = ("auto", "aer", "kernel", "mps")
 _RECENT = 32
 
 
@@ -41,7 +42,11 @@ class Engine:
         target: the device's target; its durations give plans a duration. None has none.
         noise_model: Aer's `NoiseModel`; None is ideal.
         method: `automatic`, `statevector`, `density_matrix`, `matrix_product_state` or `stabilizer`.
-        engine: `aer`, `kernel` (the compiled state-vector kernel wherever it can run the circuit), or `auto`.
+        engine: `aer`, `kernel` (the compiled state-vector kernel wherever it can run the circuit), `mps` (matrix
+            product states), or `auto`.
+        max_bond_dimension: singular values that matrix product states keep at a cut.
+        truncation_threshold: squares of singular values that they leave out at a cut, in all, at every gate.
+        max_discarded_weight: what they may leave out altogether before the result is refused.
         threads: how many one simulation may use.
         schedule: let qubits decay while they wait, as they do between the instructions of a scheduled circuit; None
             does so where the target knows durations and T1 or T2, and there is noise at all.
@@ -59,6 +64,9 @@ class Engine:
         *,
         method: str = "automatic",
         engine: str = "auto",
+        max_bond_dimension: int = BondLimits.max_bond_dimension,
+        truncation_threshold: float = BondLimits.threshold,
+        max_discarded_weight: float = BondLimits.max_discarded_weight,
         threads: int = 1,
         schedule: bool | None = None,
         quasi_static: QuasiStatic | None = None,
@@ -80,6 +88,10 @@ class Engine:
         if quasi_static is not None and (reason := why_not_drifting(target, quasi_static, schedule)):
             raise ConfigError(f"cannot act: {reason}; leave it out", key="backend.quasi_static")
         ideal = noise_model is None or noise_model.is_ideal()
+        if engine == "mps" and method != "automatic":
+            raise ConfigError(f"engine=mps is a method of its own, got method={method}; leave that out")
+        if engine == "mps" and not (ideal and quasi_static is None):
+            raise ConfigError("engine=mps follows no noise; take a backend without, or engine=auto")
         self.method, self.threads = method, threads
         self._options = SimulationOptions(
             method=method,
@@ -93,6 +105,8 @@ class Engine:
             singly=singly,
             fused=fused,
             grouping=grouping,
+            engine=engine,
+            bonds=BondLimits(max_bond_dimension, truncation_threshold, max_discarded_weight),
         )
         self._labels_count = not ideal
         self._cache_bytes = cache_bytes
@@ -202,7 +216,7 @@ def _schedule(target: Any, ideal: bool, wanted: bool | None) -> Schedule | None:
 
 def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] | None:
     """What makes a kernel of a circuit, giving None for circuits it cannot run."""
-    if engine == "aer":
+    if engine in ("aer", "mps"):
         return None
     if not kernel.available():
         if engine == "kernel":
@@ -223,7 +237,7 @@ def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] 
 
 def _noisy_kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
     """What makes a noisy kernel of a circuit measured in several bases, giving None for what it cannot run."""
-    if engine == "aer" or not kernel.available():
+    if engine in ("aer", "mps") or not kernel.available():
         return None
 
     def make(*content: Any) -> Any:

@@ -28,6 +28,7 @@ from runner.engine.grouping import (
     variance_bounds_by_basis,
 )
 from runner.engine.identity import canonical_text, digest_of
+from runner.engine.matrix_product import Losses, ProductProgram
 from runner.engine.measurement import (
     Basis,
     Piece,
@@ -38,6 +39,7 @@ from runner.engine.measurement import (
     pieces_of,
     signs_of,
     stream,
+    why_product,
 )
 from runner.engine.memory import require
 from runner.engine.noise import with_relaxation
@@ -64,6 +66,10 @@ class EstimatorNumbers(NamedTuple):
     """Per basis; their mean where every basis has its own."""
     variances: NDArray | None = None
     """With shots for each basis: the variance of one of them, mean over the sets, (observables, bases)."""
+    truncation: NDArray | None = None
+    """By how much what was left out of states may have changed each value; None where nothing can be left out."""
+    discarded: NDArray | None = None
+    """Weight that was left out of the state of each parameter set; None likewise."""
 
 
 class SampledRows(NamedTuple):
@@ -75,6 +81,8 @@ class SampledRows(NamedTuple):
     """Their standard errors, (B, S)."""
     variances: NDArray
     """Of one shot of each basis, mean over the sets, (S, bases)."""
+    losses: Losses | None = None
+    """What was left out of the states; None where nothing can be."""
 
 
 class EstimatorPlan:
@@ -171,6 +179,8 @@ class EstimatorPlan:
         """How exact values are computed: statevector, density_matrix (under the noise), …; None where they are not."""
         if self._anatomy.dynamic or self._options.quasi_static is not None:
             return None
+        if self._product is not None:
+            return "matrix_product_state"
         if self._by_readout and not self._readout.has_tables:
             return None
         if self._options.noise_model is not None or self._anatomy.channels:
@@ -186,14 +196,25 @@ class EstimatorPlan:
             seed: of the job; the set at position i of the flattened batch draws from its own stream (seed, i).
         """
         rows, batch = self._rows(values)
+        losses = Losses(len(rows))
         if shots is None:
-            evs = self._spread(self._exact(rows), batch)
-            return EstimatorNumbers(evs, np.zeros(evs.shape), None)
+            evs = self._spread(self._exact(rows, losses), batch)
+            return EstimatorNumbers(evs, np.zeros(evs.shape), None, None, *self._lost(losses, batch))
         found = self.sampled_rows(rows, _by_basis(shots, self.num_bases), seed)
         evs, stds = self._spread(found.means, batch), self._spread(found.errors, batch)
+        lost = self._lost(found.losses, batch)
         if isinstance(shots, int):
-            return EstimatorNumbers(evs, stds, shots)
-        return EstimatorNumbers(evs, stds, round(sum(shots) / len(shots)), found.variances)
+            return EstimatorNumbers(evs, stds, shots, None, *lost)
+        return EstimatorNumbers(evs, stds, round(sum(shots) / len(shots)), found.variances, *lost)
+
+    def _lost(self, losses: Losses | None, batch: tuple[int, ...]) -> tuple[NDArray | None, NDArray | None]:
+        """By how much each value may be wrong for what was left out, and the weight left out of each set's state."""
+        if losses is None or not losses.any:
+            return None, None
+        acting = self.terms.support.any(axis=1)
+        largest = np.abs(self.terms.coefficients[:, acting]).sum(axis=1)
+        bounds = 2 * losses.distances[:, None] * largest
+        return self._spread(bounds, batch), losses.discarded.reshape(batch)
 
     def require_finite(self, values: NDArray) -> None:
         """Refuse parameter sets (*batch, P) at which an angle is not finite.
@@ -221,7 +242,9 @@ class EstimatorPlan:
         Raises:
             ConfigError: noise or branches on too many qubits for exact values, or too little memory; with the size.
         """
-        if self._by_readout or not exact:
+        if exact and self._product is not None:
+            self._product.require()
+        elif self._by_readout or not exact:
             self._readout.require(exact=exact)
         elif not self._no_kernel_because:
             size = len(self._active)
@@ -231,8 +254,11 @@ class EstimatorPlan:
 
     def simulation(self, shots: int | None) -> str | None:
         """How its largest noisy or branching part is simulated, and why, in words; None where there is none."""
+        if shots is None and self._product is not None:
+            return f"{self._product.in_words()}, {why_product(self._options)}"
         noisy = self._noisy or not self.classification.unitary
-        return self._readout.simulation(shots) if noisy else None
+        wide = shots is not None and self._by_shots_of_products
+        return self._readout.simulation(shots) if noisy or wide else None
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (*shape) and their derivatives by every parameter (*shape, P), by the adjoint method."""
@@ -264,7 +290,9 @@ class EstimatorPlan:
 
     # exact ------------------------------------------------------------------------------------------------------
 
-    def _exact(self, rows: NDArray) -> NDArray:
+    def _exact(self, rows: NDArray, losses: Losses) -> NDArray:
+        if self._product is not None:
+            return self._of_products(self._product, rows, losses)
         if self._by_readout:
             return self._exact_readout(rows)
         if self._kernel is not None:
@@ -272,6 +300,31 @@ class EstimatorPlan:
         (data,) = self._expectation_program.run(rows)
         labels = self._labels
         return np.array([entry[label] for entry in data for label in labels]).reshape(len(data), len(labels))
+
+    def _of_products(self, program: ProductProgram, rows: NDArray, losses: Losses) -> NDArray:
+        """Exact values of matrix product states, (B, S)."""
+        (x, z), coefficients = self.reduced
+        values = np.zeros((len(rows), len(coefficients)))
+        for index, row in enumerate(rows):
+            state = program.prepared(row)
+            losses.add(index, state)
+            values[index] = coefficients @ state.expectations(x, z)
+        return values
+
+    @cached_property
+    def _product(self) -> ProductProgram | None:
+        """What makes matrix product states of the circuit for exact values; None where something else computes them."""
+        with self._lock:
+            options = self._options
+            if self._noisy or options.quasi_static is not None or not self.classification.unitary:
+                return None
+            largest = max(map(len, components(self._anatomy, self._active)))
+            return options.product_program(self.compact, self._parameters, largest)
+
+    @property
+    def _by_shots_of_products(self) -> bool:
+        """May samples be drawn from matrix product states?"""
+        return self._options.engine == "mps" or len(self._active) > _SPLIT_FROM
 
     @cached_property
     def _labels(self) -> list[str]:
@@ -358,6 +411,8 @@ class EstimatorPlan:
             return f"the circuit {words}"
         if options.method not in ("automatic", "statevector"):
             return f"the simulation method is {options.method}"
+        if options.engine == "mps" or self._product is not None:
+            return "it is followed as a matrix product state"
         if options.kernel is None:
             return "the kernel is switched off (engine=aer) or numba is not installed"
         if len(self._active) > _SPLIT_FROM and is_clifford(self.compact):
@@ -424,9 +479,9 @@ class EstimatorPlan:
             return SampledRows(*self._readout.sampled(rows, shots, seed))
         return self._readout.sampled(rows, shots, seed)
 
-    def exact_rows(self, rows: NDArray) -> NDArray:
+    def exact_rows(self, rows: NDArray, losses: Losses) -> NDArray:
         """Exact values of parameter sets (B, P), (B, S)."""
-        return self._exact(rows)
+        return self._exact(rows, losses)
 
 
 class Readout:
@@ -542,18 +597,19 @@ class Readout:
         by_basis = np.zeros((len(self._coefficients), bases))
         usual = sum(shots) / len(shots)
         widest = max((len(m) for piece in self._pieces for m in piece.measured), default=0)
+        losses = Losses(sets)
         step = max(1, int(_CHUNK_BYTES // max(8 * len(self._groups) * (1 << min(widest, 26)), 1)))
         for start in range(0, sets, step):
             for row, index, mean, variance in self._sampled_bases(
-                rows[start : start + step], start, shots, seed
+                rows[start : start + step], start, shots, seed, losses
             ):
                 means[row] += mean
                 variances[row] += variance * (usual / shots[index])
                 by_basis[:, index] += variance / sets
-        return SampledRows(means, np.sqrt(variances / usual), by_basis)
+        return SampledRows(means, np.sqrt(variances / usual), by_basis, losses)
 
     def _sampled_bases(
-        self, rows: NDArray, start: int, every: Sequence[int], seed: int
+        self, rows: NDArray, start: int, every: Sequence[int], seed: int, losses: Losses
     ) -> Iterator[tuple[int, int, NDArray, NDArray]]:
         """Set, basis, mean (S,) of its outcomes' values and variance (S,) of one of them, unbiased."""
         usual = round(sum(every) / len(every))
@@ -563,7 +619,7 @@ class Readout:
             for piece, known in zip(self._pieces, tabulated, strict=True)
         ]
         sampled = [
-            None if known else piece.samples(rows, every, seed, start, number)
+            None if known else piece.samples(rows, every, seed, start, number, losses)
             for number, (piece, known) in enumerate(zip(self._pieces, tabulated, strict=True))
         ]
         for index, group in enumerate(self._groups):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from runner.engine.aer import CLIFFORD, AerOptions, AerProgram, bits_from_counts
 from runner.engine.branching import Branching, Density, Ensemble, splits
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
 from runner.engine.expressions import each_times
+from runner.engine.matrix_product import BondLimits, Losses, ProductProgram
 from runner.engine.memory import fits, require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, misread, restrict
 from runner.engine.quasi_static import QuasiStatic
@@ -87,6 +88,29 @@ class SimulationOptions:
     """The kernel may take gates together; False in runs of identity 1 to 4."""
     grouping: str = "qubit_wise"
     """Which terms are measured together, see `runner.engine.grouping`."""
+    engine: str = "auto"
+    """As `Engine` takes it."""
+    bonds: BondLimits = field(default_factory=BondLimits)
+    """What is left out of matrix product states."""
+
+    def product_program(
+        self, circuit: QuantumCircuit, parameters: Sequence[Parameter], largest: int
+    ) -> ProductProgram | None:
+        """What makes matrix product states of a unitary circuit; None where something else is to simulate it.
+
+        With `auto` that is what no state vector has room for, where the gates themselves say that nothing is left out.
+
+        Args:
+            circuit: without noise.
+            parameters: the order of values.
+            largest: qubits of its largest piece.
+        """
+        if self.engine == "mps":
+            return ProductProgram(circuit, parameters, self.bonds)
+        if self.engine != "auto" or self.method != "automatic" or fits(32 << largest) or is_clifford(circuit):
+            return None
+        program = ProductProgram(circuit, parameters, self.bonds)
+        return None if program.truncates else program
 
     @property
     def addressed(self) -> frozenset[str]:
@@ -183,7 +207,7 @@ class Piece:
     @cached_property
     def has_tables(self) -> bool:
         """Can outcome probabilities be computed at all, given the method and the machine's memory?"""
-        if self._options.method in _TRAJECTORIES:
+        if self._options.method in _TRAJECTORIES or self._product is not None:
             return False
         if not self._noisy:
             return len(self.qubits) <= _LARGEST_TABLE
@@ -199,8 +223,24 @@ class Piece:
             return self.has_tables
         return self._density_seconds <= shots * self._trajectory_seconds
 
+    @cached_property
+    def _product(self) -> ProductProgram | None:
+        """What makes matrix product states of it, where they are to be sampled."""
+        if self._noisy or self._bare or self._options.quasi_static is not None:
+            return None
+        return self._options.product_program(self.circuit, self._parameters, len(self.qubits))
+
+    @property
+    def product_words(self) -> str | None:
+        """That it is a matrix product, and why; None where it is not."""
+        if self._product is None:
+            return None
+        return f"{self._product.in_words()}, {why_product(self._options)}"
+
     def simulation(self, shots: int | None) -> str | None:
-        """How the noisy piece is simulated, and why, in words; None where nothing is noisy."""
+        """How the piece is simulated, and why, in words; None of a state vector."""
+        if self._product is not None:
+            return self.product_words
         if not self._noisy or self._bare:
             return None
         size = len(self.qubits)
@@ -397,7 +437,10 @@ class Piece:
 
     def require_sampled(self) -> None:
         """Refuse a state that takes more memory than there is."""
-        self._require_memory(tables=False)
+        if self._product is not None:
+            self._product.require()
+        else:
+            self._require_memory(tables=False)
 
     def require_analytic(self) -> None:
         """Refuse exact values where there are only trajectories.
@@ -503,12 +546,35 @@ class Piece:
         return 0
 
     def samples(
-        self, values: NDArray, shots: Sequence[int], seed: int, first: int, piece: int
+        self,
+        values: NDArray,
+        shots: Sequence[int],
+        seed: int,
+        first: int,
+        piece: int,
+        losses: Losses | None = None,
     ) -> list[list[NDArray]]:
-        """Per basis and parameter set, outcomes as read, (its shots, k) booleans from trajectories."""
+        """Per basis and parameter set, outcomes as read, (its shots, k) booleans from trajectories.
+
+        Args:
+            values: parameter sets.
+            shots: of each basis.
+            seed: of the job.
+            first: the first set's number in the job.
+            piece: this piece's number.
+            losses: told what is left out of the states.
+        """
         result: list[list[NDArray]] = [[] for _ in self.measured]
         for index, row in enumerate(values):
             own = stream(seed, first + index, 0, 1 + piece)
+            if self._product is not None:
+                state = self._product.prepared(row)
+                if losses is not None:
+                    losses.add(first + index, state)
+                for basis, measured in enumerate(self.measured):
+                    letters = {self._where[q]: self._bases[basis].letters[q] for q in measured}
+                    result[basis].append(state.samples(letters, list(letters), shots[basis], own))
+                continue
             data = self._sampled_data(row[None, :], shots, own)
             for basis, measured in enumerate(self.measured):
                 if measured:
@@ -548,6 +614,7 @@ class BranchingPiece(Piece):
         return not noisy and not self._channels and self._splits <= len(self.qubits)
 
     _pauli = None
+    _product = None
     differentiable = False
 
     def simulation(self, shots: int | None) -> str | None:
@@ -677,6 +744,11 @@ class BranchingPiece(Piece):
     @property
     def _first_bit(self) -> int:
         return self.circuit.num_clbits
+
+
+def why_product(options: SimulationOptions) -> str:
+    """Why a state is a matrix product, in words."""
+    return "as engine=mps says" if options.engine == "mps" else "for a state vector has no room here"
 
 
 _STABILIZED = CLIFFORD | {"measure", "reset", "if_else", "switch_case", "for_loop", "while_loop"}

@@ -7,6 +7,7 @@ import math
 import threading
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
 from runner.engine.finite import FiniteAngles
 from runner.engine.identity import canonical_text, digest_of
+from runner.engine.matrix_product import Losses
 from runner.engine.measurement import (
     USUAL_SHOTS,
     Basis,
@@ -36,6 +38,8 @@ from runner.engine.quasi_static import Drifting, require_drifting
 from runner.errors import ConfigError
 
 _CHUNK_BYTES = 64 << 20
+DISCARDED, DISTANCE = "discarded weight", "truncation distance"
+"""What a Sampler's numbers call what was left out of states, beside its registers; `runner.runtime.results` knows."""
 
 
 class SamplerPlan:
@@ -126,8 +130,12 @@ class SamplerPlan:
         """
         self._finite.require(values)
 
-    def run(self, values: NDArray, *, shots: int, seed: int) -> dict[str, BitArray]:
-        """Sample parameter sets (*batch, P): one `BitArray` of the batch's shape per classical register."""
+    def run(self, values: NDArray, *, shots: int, seed: int) -> dict[str, Any]:
+        """Sample parameter sets (*batch, P): one `BitArray` of the batch's shape per classical register.
+
+        Under `DISCARDED` and `DISTANCE`, where states are matrix products: what was left out of each set's state, and
+        by how much the probabilities of its outcomes may be wrong in all.
+        """
         values = np.asarray(values, dtype=float)
         if values.shape[-1:] != (self.num_parameters,):
             raise ConfigError(
@@ -138,16 +146,22 @@ class SamplerPlan:
         self.require_finite(values)
         batch = values.shape[:-1]
         rows = values.reshape(math.prod(values.shape[:-1]), self.num_parameters)
-        bits = self._bits(rows, shots, seed) if self._drifting is None else self._drifted(rows, shots, seed)
-        result = {}
+        losses = Losses(len(rows))
+        drifts = self._drifting is not None
+        bits = self._drifted(rows, shots, seed) if drifts else self._bits(rows, shots, seed, losses)
+        result: dict[str, Any] = {}
+        if losses.any:
+            result = {DISCARDED: losses.discarded.reshape(batch), DISTANCE: losses.distances.reshape(batch)}
         for name, columns in self._register_bits.items():
             packed = _pack(bits[:, :, columns])
             result[name] = BitArray(packed.reshape((*batch, shots, packed.shape[-1])), len(columns))
         return result
 
-    def _bits(self, rows: NDArray, shots: int, seed: int, first: int = 0) -> NDArray:
+    def _bits(
+        self, rows: NDArray, shots: int, seed: int, losses: Losses | None = None, first: int = 0
+    ) -> NDArray:
         """Outcomes of all classical bits, (B, shots, bits); `first` is the number of the first row."""
-        bits = self._piecewise_bits(rows, shots, seed, first)
+        bits = self._piecewise_bits(rows, shots, seed, first, losses)
         if self._followed:
             bits |= self._followed_bits(rows, shots, seed)  # each of the three leaves the others' bits at 0
         if self._joint.steps or self._joint.final:
@@ -167,7 +181,7 @@ class SamplerPlan:
             own = rows[start : start + step]
             drawn = [drifting.draw(batches, stream(seed, start + row, 0, 0, 1)) for row in range(len(own))]
             several = drifting.rows(own, np.stack(drawn))
-            bits = self._bits(several, each, seed, start * batches)
+            bits = self._bits(several, each, seed, first=start * batches)
             found.append(bits.reshape(len(own), batches * each, self._num_clbits)[:, :shots])
         return np.concatenate(found) if found else np.zeros((0, shots, self._num_clbits), dtype=bool)
 
@@ -194,7 +208,9 @@ class SamplerPlan:
             scheduled = None if self._schedule is None else [self._apart]
             return pieces_of(self._apart, [basis], [empty], self._options, scheduled)
 
-    def _piecewise_bits(self, rows: NDArray, shots: int, seed: int, first: int) -> NDArray:
+    def _piecewise_bits(
+        self, rows: NDArray, shots: int, seed: int, first: int, losses: Losses | None
+    ) -> NDArray:
         """Outcomes of all classical bits, (B, shots, bits), every independent piece sampled on its own."""
         bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
         clbit_of = {qubit: clbit for clbit, qubit in self._apart.final.items()}
@@ -202,7 +218,7 @@ class SamplerPlan:
             measured = piece.measured[0]
             columns = [clbit_of[qubit] for qubit in measured]
             if not piece.tabulates(shots):
-                for row, outcome in enumerate(piece.samples(rows, [shots], seed, first, number)[0]):
+                for row, outcome in enumerate(piece.samples(rows, [shots], seed, first, number, losses)[0]):
                     bits[row][:, columns] = outcome
                 continue
             table = piece.probabilities(rows)[0]

@@ -225,6 +225,7 @@ _TEXTS = (
     "stop_reason",
     "energy_kind",
     "exact_method",
+    "simulation",
     "reference_note",
     "mlflow_run_id",
 )
@@ -236,6 +237,7 @@ RESULT_TYPES: dict[str, type | tuple[type, ...]] = {
     "session_ids": list,
     "table": list,
     "versions": dict,
+    "truncation": dict,
 }
 """What the values of result.json are, where they are not null."""
 

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from runner.optimizer import Candidate, OptimizerResult
     from runner.run.objective import JobStream
 
-MEASURED, EXACT, PICK = "measured", "exact", "pick"
-"""An energy from fresh shots | without shot noise | the lowest of several noisy ones, biased low."""
+MEASURED, EXACT, TRUNCATED, PICK = "measured", "exact", "truncated", "pick"
+"""An energy from fresh shots | without shot noise | the same but for what its simulation left out | the lowest of
+several noisy ones, biased low."""
 
 Samples = list[tuple["np.ndarray", "np.ndarray"]]
 """For each group of points its energies and their standard errors, shape (C,) each."""

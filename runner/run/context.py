@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 Numbers = TypeVar("Numbers")
 
+ROUNDING = 1e-10
+"""Errors of expectation values up to which they count as exact."""
 MOST_CANDIDATES = 3
 """Points that a minimization may propose: its own answer, a mean, and the best seen."""
 
@@ -499,7 +501,10 @@ class Lab:
             method = plan.exact_method
             if method is None:
                 return None, None
-            return float(plan.run(np.array(parameters, dtype=float), shots=None, seed=0).evs), method
+            found = plan.run(np.array(parameters, dtype=float), shots=None, seed=0)
+            if found.truncation is not None and float(np.max(found.truncation)) > ROUNDING:
+                return None, None
+            return float(found.evs), method
         except RunnerError:  # too large for the memory that is free
             return None, None
         except Exception:  # what Aer raises: nobody paid for this number, and the run is complete without it

@@ -43,11 +43,12 @@ from runner.record.journal import Journal, pack, read_journal
 from runner.record.log import EventLog, first
 from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
-from runner.run.answer import PICK
+from runner.run.answer import EXACT, PICK, TRUNCATED
 from runner.run.budget import BUDGETS
+from runner.run.context import ROUNDING
 from runner.run.mitigation import Added, measured
 from runner.run.preflight import Preparation
-from runner.run.progress import AllottedShots, Preparing, Progress, summary
+from runner.run.progress import AllottedShots, LeftOut, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
 from runner.run.resume import complete, is_finished, reopen, same_noise
 from runner.run.signals import StopFlag
@@ -247,6 +248,7 @@ class _Execution:
         self.quiet = quiet
         self._names: list[str] = []
         self._began = began
+        self._left_out = LeftOut()
 
     def carry_out(self, preparation: Preparation) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
@@ -254,6 +256,7 @@ class _Execution:
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
             self.record.listen(allotted := AllottedShots())
+            self.record.listen(self._left_out)
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
             ending = _placed(
@@ -262,6 +265,7 @@ class _Execution:
             sessions = lab.describe_sessions()
             self.files.write_long_json(self.files.session, sessions, "jobs", lab.ledger())
             result = self._result(ending, sessions, lab, self._added(preparation, lab))
+            result = replace(result, simulation=preparation.simulation)
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
             self.journal.write(
@@ -413,7 +417,7 @@ class _Execution:
             reference_energy=outcome.reference_energy,
             reference_note=outcome.reference_note,
             outside_sector=outcome.outside_sector,
-            energy_kind=None if outcome.energy is None else outcome.energy_kind,
+            energy_kind=None if outcome.energy is None else self._kind(outcome.energy_kind),
             error=error,
             error_sigmas=error / outcome.stddev if error is not None and outcome.stddev else None,
             exact_energy=outcome.exact_energy,
@@ -429,6 +433,7 @@ class _Execution:
             qpu_seconds=lab.qpu_seconds,
             shots=lab.shots,
             measured_before=None if lab.measured_before is None else asdict(lab.measured_before),
+            truncation=self._left_out.largest,
             mitigation=mitigation,
             session_ids=[session["id"] for session in sessions["sessions"]],
             mlflow_run_id=None,
@@ -439,6 +444,11 @@ class _Execution:
             exit_code=ending.exit_code,
             directory=self.files.path,
         )
+
+    def _kind(self, kind: str) -> str:
+        """What the energy is worth: no longer exact where more than rounding may have been left out."""
+        largest = self._left_out.largest or {}
+        return TRUNCATED if kind == EXACT and largest.get("error", 0.0) > ROUNDING else kind
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import ObservablesArrayLike
     from qiskit.quantum_info import SparsePauliOp
 
+    from runner.declare.backend import BackendConfig
     from runner.hamiltonian.declared import HamiltonianConfig
     from runner.hamiltonian.sector import Sector
     from runner.services.protocol import Backend
@@ -217,7 +218,7 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
     found.require_known(backend.target.operation_names, key="ansatz")
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
-        if backend.ideal and len(found.used) <= available:
+        if backend.ideal and (len(found.used) <= available or _narrow(circuit, config.backend)):
             return _rewritten(circuit, backend, config)
         if backend.ideal:
             _require_memory(len(found.used))
@@ -265,6 +266,15 @@ def _rewritten(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> 
             seed_transpiler=config.seed % 2**31,
         )
     return passes.run(circuit)
+
+
+def _narrow(circuit: QuantumCircuit, declared: BackendConfig) -> bool:
+    return engine.narrow(
+        circuit,
+        engine=declared.engine,
+        method=declared.method,
+        max_bond_dimension=declared.max_bond_dimension,
+    )
 
 
 def _require_memory(num_qubits: int) -> None:

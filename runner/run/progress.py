@@ -11,10 +11,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 from runner.display.live import LiveLine, rows, terminal
 from runner.display.stream import reader
-from runner.display.words import clock, energy_lines, grouped, outside_in_words, shots_in_words
-from runner.lazy import rich
+from runner.display.words import (
+    clock,
+    energy_lines,
+    grouped,
+    outside_in_words,
+    shots_in_words,
+    truncation_in_words,
+)
+from runner.lazy import np, rich
 from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted
 from runner.run.results import RunResult
+from runner.runtime.results import LEFT_OUT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -249,6 +257,27 @@ class AllottedShots:
         return None if told is None else " ".join(told)
 
 
+class LeftOut:
+    """Follows the events for what simulations left out of states and operators."""
+
+    def __init__(self) -> None:
+        self._largest: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Take note of one event."""
+        if isinstance(event, JobCompleted) and event.result is not None:
+            for numbers in event.result:
+                for name in LEFT_OUT:
+                    if name in numbers:
+                        largest = float(np.max(numbers[name], initial=0.0))
+                        self._largest[name] = max(self._largest.get(name, 0.0), largest)
+
+    @property
+    def largest(self) -> dict[str, float] | None:
+        """The largest weight, error and distance of all jobs, by name; None where nothing could be left out."""
+        return {LEFT_OUT[name]: value for name, value in self._largest.items()} or None
+
+
 def summary(
     result: RunResult,
     sessions: Sequence[Mapping[str, Any]],
@@ -298,6 +327,8 @@ def summary(
         table.add_row("noise", f"idle qubits {idle}")
     if simulation is not None:
         table.add_row("simulated", simulation)
+    if result.truncation is not None:
+        table.add_row("left out", truncation_in_words(result.truncation))
     if shots is not None:
         table.add_row("shots", shots)
     if result.mitigation is not None:

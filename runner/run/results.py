@@ -87,8 +87,8 @@ class RunResult:
     parameter_names: list[str] = field(default_factory=list)
     """Names of the parameters, in the order of `parameters`."""
     energy_kind: str | None = None
-    """measured: by shots that chose nothing | exact: without shot noise | pick: the lowest of several noisy energies,
-    biased low; None where there is no energy."""
+    """measured: by shots that chose nothing | exact: without shot noise | truncated: without shot noise, but for what
+    its simulation left out | pick: the lowest of several noisy energies, biased low; None where there is no energy."""
     error_sigmas: float | None = None
     """error / stddev: the distance from the reference in standard errors."""
     exact_energy: float | None = None
@@ -112,6 +112,12 @@ class RunResult:
     measured_before: dict[str, Any] | None = None
     """What measuring results took where the run had stopped (`jobs`, `qpu_seconds`, `usage_seconds`, `cost`, `shots`);
     paid for, and in no other number; None where it had not."""
+    simulation: str | None = None
+    """How circuits were simulated, and why, in words; None where there is nothing to tell."""
+    truncation: dict[str, float] | None = None
+    """The most that any job's simulation left out: the weight of its state (`discarded_weight`), by how much an
+    expectation value may be wrong for it (`error`), and probabilities of outcomes in all (`distance`); None where
+    nothing can be."""
     mitigation: dict[str, Any] | None = None
     """What was done against errors (`setting`), and what that added (`qpu_seconds`, `cost`); None where nothing was."""
     session_ids: list[str]

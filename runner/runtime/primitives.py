@@ -30,7 +30,7 @@ from runner.runtime.options import (
     set_in_client,
     shots_for,
 )
-from runner.runtime.results import estimator_result, executions, gradient_result
+from runner.runtime.results import DISCARDED, TRUNCATION, estimator_result, executions, gradient_result
 from runner.runtime.service import bind
 from runner.runtime.session import Session
 from runner.runtime.submission import (
@@ -175,6 +175,8 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
                 answers.append({"evs": numbers.evs, "stds": numbers.stds, "shots": pub.shots})
                 if pub.by_basis is not None:
                     answers[-1]["variances"] = numbers.variances
+                if numbers.truncation is not None:
+                    answers[-1] |= {TRUNCATION: numbers.truncation, DISCARDED: numbers.discarded}
             return answers
 
         wanted = [(pub.circuit, pub.precision) for pub in prepared]

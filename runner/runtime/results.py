@@ -20,6 +20,13 @@ Numbers = dict[str, Any]
 """What one PUB gives, by name: `evs`, `stds` and `gradients` as arrays, `shots`; where every basis has shots of its own
 the `variances` of one of them, (observables, bases); of a Sampler a BitArray for each register."""
 
+DISCARDED, TRUNCATION, DISTANCE = "discarded weight", "truncation", "truncation distance"
+"""What is told where something may be left out of states: the weight for each parameter set, by how much each
+expectation value may be wrong for it, and by how much the probabilities of outcomes may be in all."""
+
+LEFT_OUT = {DISCARDED: "discarded_weight", TRUNCATION: "error", DISTANCE: "distance"}
+"""The same in result.json."""
+
 Nested = float | list["Nested"]
 
 Plain = Mapping[str, Any]
@@ -102,6 +109,7 @@ def estimator_result(
         data |= {name: values[name] for name in _ZNE if name in values}
         if "variances" in values:
             metadata["variances_by_basis"] = values["variances"]
+        metadata |= {name: values[name] for name in (DISCARDED, TRUNCATION) if name in values}
         pubs.append(
             primitives.PubResult(primitives.DataBin(**data, shape=values["evs"].shape), metadata=metadata)
         )
@@ -144,8 +152,10 @@ def sampler_result(
     """
     pubs = []
     for registers, circuit in zip(numbers, circuits, strict=True):
+        lost = {name: value for name, value in registers.items() if name in (DISCARDED, DISTANCE)}
+        registers = {name: value for name, value in registers.items() if name not in lost}
         shape = next(iter(registers.values())).shape if registers else ()
-        metadata: dict[str, object] = {"circuit_metadata": dict(circuit.metadata or {})}
+        metadata: dict[str, object] = {"circuit_metadata": dict(circuit.metadata or {}), **lost}
         if mitigation is not None and mitigation.twirls and registers:
             shots = next(iter(registers.values())).num_shots
             metadata["num_randomizations"] = mitigation.split(shots)[0]

@@ -151,4 +151,4 @@ def test_refusals() -> None:
     with pytest.raises(ConfigError, match="at least 1"):
         ENGINE.sampler_plan(circuit).run(NONE, shots=0, seed=1)
     with pytest.raises(ConfigError, match="TiB"):
-        ENGINE.sampler_plan(circuit).run(NONE, shots=1, seed=1)
+        Engine(engine="aer").sampler_plan(circuit).run(NONE, shots=1, seed=1)
