@@ -46,6 +46,7 @@ SUBJECTS = {
     "runtime/test_workloads_against_reference.py": ("runtime.workloads",),
     "serve/test_client.py": ("serve.devices", "serve.programs"),
     "serve/test_instance.py": ("serve.query",),
+    "serve/test_workloads.py": ("serve.summary",),
     "serve/test_limits.py": ("serve.api", "serve.connection", "serve.process"),
     "serve/test_server.py": ("cli.serve", "serve.ledger", "serve.runtime"),
     "serve/test_wire.py": ("serve.errors",),

@@ -1,4 +1,4 @@
-"""What a person sees: the report and MLflow's pages in a real browser; skipped where none is installed."""
+"""What a person sees: the report, the server's page and MLflow's in a real browser; skipped where none is installed."""
 
 from __future__ import annotations
 
@@ -195,3 +195,130 @@ def test_five_optimizers_can_be_compared(browser: Any, outputs: Path, address: s
         browser, f"{address}/#/compare-runs?runs={chosen}&experiments={experiments}",
         "Comparing 5 Runs", "energy/value", "result/energy", *OPTIMIZERS,
     )  # fmt: skip
+
+
+# -- the server's page of workloads ---------------------------------------------------------------------------
+
+EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server on which nothing has run."""
+    pytest.importorskip("qiskit_ibm_runtime")
+    from tests.serve.serving import thread
+
+    words = ("backend=ideal", "session.clock_scale=10", "session.lanes=1", "session.interactive_timeout=3600")
+    with thread(tmp_path_factory.mktemp("page") / "serve", *words) as (_, root):
+        yield root
+
+
+@pytest.fixture(scope="module")
+def ids(browser: Any, served: str) -> dict[str, str]:
+    """A session of two jobs, which appear on a page that was opened before, and is never loaded again."""
+    from tests.serve.test_wire import Wire, sampling, wait
+
+    wire = Wire(served)
+    visit(browser, f"{served}/", "Nothing has run yet", "python -m runner serve --env")
+    browser.execute_script("window.loaded = 'once'")
+    session = wire.api("POST", "/sessions", {"mode": "dedicated", "backend": "local_ideal"})[1]["id"]
+    shown(browser, "open, not started")
+    job = wire.api("POST", "/jobs", sampling(session_id=session, tags=[EVIL[:86]]))[1]["id"]
+    wait(wire, job)
+    long = sampling(session_id=session)
+    long["params"]["pubs"][0][2] = 4_000_000  # 1402 s on the session's clock, by the rule of 0.35 ms each
+    running = wire.api("POST", "/jobs", long)[1]["id"]
+    shown(browser, "active", "2: 1 done, 1 running", "USD")
+    assert browser.execute_script("return window.loaded") == "once"
+    return {"session": session, "job": job, "running": running}
+
+
+def shown(browser: Any, *words: str, seconds: float = 60.0) -> str:
+    """Wait until the page shows all of `words`; returns its text."""
+    deadline = time.monotonic() + seconds
+    text = ""
+    while time.monotonic() < deadline:
+        text = browser.execute_script("return document.body.innerText")
+        if all(word in text for word in words):
+            return text
+        time.sleep(0.1)
+    raise AssertionError(f"{[word for word in words if word not in text]} not on the page:\n{text[:2000]}")
+
+
+def test_the_servers_page_lives(browser: Any, served: str, ids: dict[str, str]) -> None:
+    """From the list to a session, to one of its jobs, and what they were asked and answered; nothing refused."""
+    visit(browser, f"{served}/#/", "1 workload", "session")
+    browser.find_element("css selector", "tbody tr td:nth-child(3)").click()
+    text = shown(
+        browser, ids["session"], "Timeline", "left of 8 h", "if it stays active to its end", "from_id("
+    )
+    bars = browser.execute_script("return document.querySelectorAll('svg a rect').length")
+    browser.find_element("css selector", f"a[href='#/jobs/{ids['job']}']").click()
+    job = shown(browser, ids["job"], "register", "shots", "Two-qubit gates", "in its session")
+
+    assert bars == 2
+    assert "Bearer" not in text + job
+    assert EVIL[:40] in job
+    assert browser.title.startswith("job")
+    assert browser.execute_script("return view.querySelectorAll('script, img').length") == 0
+    assert browser.get_log("browser") == []
+
+
+def test_the_servers_page_is_used_without_a_mouse(browser: Any, served: str, ids: dict[str, str]) -> None:
+    """Tab and Enter open what has the focus, which stays where it is while the page changes; Escape goes back."""
+    from selenium.webdriver.common.keys import Keys
+
+    visit(browser, f"{served}/#/", "1 workload")
+    focused = "return document.activeElement.getAttribute('href') || document.activeElement.name"
+    for _ in range(8):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        if browser.execute_script(focused) == f"#/sessions/{ids['session']}":
+            break
+    time.sleep(3)
+    assert browser.execute_script(focused) == f"#/sessions/{ids['session']}"
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    shown(browser, "Timeline")
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+
+    shown(browser, "1 workload, newest first")
+
+
+def test_the_servers_page_filters(browser: Any, served: str, ids: dict[str, str]) -> None:
+    """What is typed stays while answers arrive, and is kept in the address."""
+    visit(browser, f"{served}/#/", "1 workload")
+    field = browser.find_element("css selector", "[name=search]")
+    field.send_keys("nothing like it")
+    shown(browser, "0 workloads")
+    for _ in range(20):
+        field.send_keys("\b")
+    shown(browser, "1 workload,")
+
+    browser.find_element("css selector", "[name=mode] option[value=batch]").click()
+    shown(browser, "0 workloads")
+    assert "mode=batch" in browser.current_url
+
+
+@pytest.mark.parametrize("where", ["", "sessions/{session}", "jobs/{job}"])
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_servers_page_fits_the_screen(
+    browser: Any, served: str, ids: dict[str, str], where: str, width: int
+) -> None:
+    """On a desk and on a telephone nothing has to be moved sideways."""
+    screen = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    visit(browser, f"{served}/#/{where.format(**ids)}", "Workloads", "local_ideal")
+    wide = browser.execute_script("return document.documentElement.scrollWidth - innerWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    assert wide <= 0
+
+
+def test_a_job_is_cancelled_from_the_page(browser: Any, served: str, ids: dict[str, str]) -> None:
+    """The first press asks, the second acts; afterwards it says so."""
+    visit(browser, f"{served}/#/jobs/{ids['running']}", "Cancel this job")
+    browser.find_element("css selector", "[data-do=cancel-job]").click()
+    shown(browser, "Sure?")
+    assert "cancelled" not in shown(browser, "running")
+    browser.find_element("css selector", "[data-do=cancel-job]").click()
+
+    shown(browser, "cancelled", "it was cancelled")

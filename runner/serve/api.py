@@ -28,9 +28,11 @@ from runner.serve.connection import MAX_HEADER
 from runner.serve.devices import ServedDevice
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
+from runner.serve.page import WorkloadQuery, page_routes
 from runner.serve.query import Query
 from runner.serve.runtime import CRN, Runtime, require_calibration
 from runner.serve.wire import field, parse, tags
+from runner.serve.workloads import Workloads
 
 log = logging.getLogger("runner.serve")
 
@@ -53,6 +55,7 @@ def application(runtime: Runtime, config: ServeConfig) -> Starlette:
     api = routes.api()
     return Starlette(
         routes=[
+            *page_routes(runtime, authorized),
             Mount(BASE, routes=api),
             Mount("/api/v1", routes=api),
             Route("/identity/token", routes.token, methods=["POST"]),
@@ -88,6 +91,7 @@ class Routes:
             ("GET", "/instances/usage", self.usage),
             ("POST", "/sessions", self.open_session),
             ("GET", "/sessions", self.sessions),
+            ("GET", "/workloads", self.workloads),
             ("GET", "/sessions/{id}", self.session),
             ("PATCH", "/sessions/{id}", self.close_session),
             ("DELETE", "/sessions/{id}/close", self.cancel_session),
@@ -101,7 +105,7 @@ class Routes:
             ("PUT", "/jobs/{id}/tags", self.retag),
             ("POST", "/jobs/{id}/cancel", self.cancel),
         ]
-        return [Route(path, _authorized(handler), methods=[method]) for method, path, handler in paths]
+        return [Route(path, authorized(handler), methods=[method]) for method, path, handler in paths]
 
     # -- account ----------------------------------------------------------------------------------------
 
@@ -222,6 +226,16 @@ class Routes:
         """DELETE /sessions/{id}/close."""
         await run_in_threadpool(lambda: self.runtime.close_session(request.path_params["id"], cancel=True))
         return Response(status_code=204)
+
+    async def workloads(self, request: Request) -> Response:
+        """GET /workloads: sessions, batches and jobs by themselves, a page at a time."""
+        query = WorkloadQuery(request)
+        answer, previous, following = await run_in_threadpool(query.ask, Workloads(self.runtime))
+        for name, cursor in (("previous", previous), ("next", following)):
+            if cursor is not None:
+                url = request.url.remove_query_params(["previous", "next"])
+                answer[name] = {"href": str(url.include_query_params(**{name: cursor}))}
+        return JSONResponse(answer)
 
     # -- jobs -------------------------------------------------------------------------------------------
 
@@ -371,7 +385,7 @@ def _require_modest(scope: Scope) -> None:
         raise ApiError(400, "The request is for another host than this one.")
 
 
-def _authorized(handler: Handler) -> Handler:
+def authorized(handler: Handler) -> Handler:
     """Ask for a bearer token, whatever it says: a web page cannot send one to this address unasked."""
 
     async def checked(request: Request) -> Response:

@@ -81,11 +81,12 @@ class Runtime:
         """The first of them."""
         self._called = {one.backend.name: name for name, one in self.devices.items()}
         self.plan = self.service.plan
+        self.scale = None if session.clock == "virtual" else session.clock_scale
+        """Seconds of the clock in one; None where it jumps."""
         self._past_usage = sum(details["usage_time"] or 0.0 for details in self.ledger.sessions.values())
         self.pace.machine.charge(self._past_usage + self.ledger.job_usage)
-        self._programs = Programs(
-            Decoder(config.unpacked_bytes, config.memory_bytes), Limits.of(config), seed
-        )
+        self.decoder = Decoder(config.unpacked_bytes, config.memory_bytes)
+        self._programs = Programs(self.decoder, Limits.of(config), seed)
         self._encoders: dict[str, Callable[[], str]] = {}
         self._listeners: dict[str, list[Callable[[], None]]] = {}
         self._ending = threading.RLock()
