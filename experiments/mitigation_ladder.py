@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
-RAW, READOUT, ZNE, BOTH, PEC = "raw", "readout", "zne", "both", "pec"
-RUNGS = (RAW, READOUT, ZNE, BOTH, PEC)
+RAW, READOUT, ZNE, BOTH, PEC, PEA = "raw", "readout", "zne", "both", "pec", "pea"
+RUNGS = (RAW, READOUT, ZNE, BOTH, PEC, PEA)
+LEARNING = ("layer_noise_learning", "layer_noise_model")
 PLACES = ("optimum", "initial")
 STARTS = 8
 """Random points, beside the declared one, from which the noiseless optimum is looked for."""
@@ -50,8 +51,9 @@ class MitigationLadder(Experiment):
 
     name: str = "mitigation_ladder"
     """Name of the experiment."""
-    rungs: list[str] = field(default_factory=lambda: [RAW, READOUT, ZNE, BOTH])
-    """In this order: raw | readout (TREX) | zne (extrapolated to no noise, gates twirled) | both | pec."""
+    rungs: list[str] = field(default_factory=lambda: list(RUNGS))
+    """In this order: raw | readout (TREX) | zne (extrapolated to no noise, gates twirled) | both | pec (TREX, learned
+    noise cancelled) | pea (TREX, learned noise amplified and extrapolated)."""
     at: str = "optimum"
     """Parameters: optimum (found here without noise, at no price) | initial (as `ansatz.initial` says, run:… too)."""
 
@@ -63,6 +65,13 @@ class MitigationLadder(Experiment):
             require_choice(f"experiment.rungs[{index}]", rung, RUNGS)
         if not self.rungs or len(set(self.rungs)) < len(self.rungs):
             raise ConfigError(f"name each rung once, some of {', '.join(RUNGS)}", key="experiment.rungs")
+
+    def checked_mitigation(self, declared: Values) -> Values:
+        """Without what acts in some rungs only, which are checked one by one."""
+        resilience = dict(declared.get("resilience", {}))
+        acting = {name: value for name, value in resilience.items() if name not in (PEC, *LEARNING)}
+        others = {name: value for name, value in declared.items() if name != "resilience"}
+        return {**others, "resilience": acting} if acting else others
 
     def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:  # noqa: ARG002
         """None: nothing is minimized by jobs."""
@@ -125,8 +134,17 @@ class MitigationLadder(Experiment):
                 "resilience_level": 1,
                 "resilience": {
                     **readout,
-                    **_only(resilience, "pec", "layer_noise_learning"),
+                    **_only(resilience, "pec", *LEARNING),
                     "pec_mitigation": True,
+                },
+                "twirling": twirling,
+            },
+            PEA: {
+                **others,
+                "resilience": {
+                    **readout,
+                    **_only(resilience, *LEARNING),
+                    "zne": {**resilience.get("zne", {}), "amplifier": "pea"},
                 },
                 "twirling": twirling,
             },
@@ -148,9 +166,12 @@ class MitigationLadder(Experiment):
         prepared: Prepared = lab.prepared
         problem = lab.problem
         energy = stddev = 0.0
+        learns = bool({PEC, PEA} & set(self.rungs))
         for rung in self.rungs:
             stream = lab.stream(rung, mitigation=prepared.rungs[rung])
-            found = stream.estimate((problem.circuit, problem.observable, prepared.parameters))[0].data
+            pub = (problem.circuit, problem.observable, prepared.parameters)
+            learning = lab.learning(stream, pub)
+            found = stream.estimate(pub)[0].data
             energy, stddev = float(found.evs), float(found.stds)
             spent = lab.spent(stream)
             lab.row(
@@ -159,8 +180,9 @@ class MitigationLadder(Experiment):
                 stddev=stddev,
                 error=energy - prepared.ideal,
                 shots=spent.shots,
-                qpu_seconds=spent.qpu_seconds,
-                cost=spent.cost,
+                qpu_seconds=spent.qpu_seconds + learning.qpu_seconds,
+                cost=spent.cost + learning.cost,
+                **({"learning_seconds": learning.qpu_seconds} if learns else {}),
             )
         return Outcome(
             energy=energy,

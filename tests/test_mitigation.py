@@ -21,6 +21,8 @@ from runner.review.figures.mitigation import extrapolation
 from runner.run.execution import resume
 from runner.run.mitigation import Added
 from runner.run.preflight import Preparation
+from runner.run.progress import mitigation_lines
+from runner.run.results import RunResult
 from runner.runtime.cost import CostModel
 from runner.tracking.translation import Translation
 from runner.whatif.forecast import forecast, table
@@ -141,6 +143,129 @@ def test_the_forecast_is_what_is_charged_and_everybody_tells_it(
     assert points["mitigation/qpu_seconds"] == result.mitigation["qpu_seconds"]
     assert main(["report", "run"]) == 0
     assert "mitigation adds" in Path("run/report.html").read_text()
+
+
+LEARNS = (
+    *QUICK,
+    "estimator=pec",
+    "estimator.default_shots=256",
+    "estimator.layer_noise_learning.num_randomizations=8",
+    "estimator.layer_noise_learning.shots_per_randomization=256",
+    "estimator.layer_noise_learning.layer_pair_depths=[0,8]",
+)
+
+
+@pytest.fixture(scope="module")
+def cancelled(tmp_path_factory: pytest.TempPathFactory) -> RunResult:
+    """A short optimization whose noise is learned once and cancelled in every job."""
+    return run(compose(*LEARNS), directory=str(tmp_path_factory.mktemp("learns") / "run"))
+
+
+def test_noise_is_learned_by_one_job_of_the_session_and_kept_with_the_run(cancelled: RunResult) -> None:
+    """Of 19 circuits of 8 · 256 shots; the file, the journal, MLflow and the report tell the same. It occurs twice."""
+    directory = cancelled.directory
+    events = read_journal(directory / "journal.jsonl").events
+    jobs = list(of(events, JobSubmitted))
+    (job,) = (one for one in jobs if one.program == "noise-learner")
+    (over,) = (one for one in of(events, JobCompleted) if one.job == job.job)
+    (layer,) = json.loads((directory / "noise_model.json").read_text())["layers"]
+    told = Translation()
+    points = {point.key: point.value for event in events for point in told.feed(event)}
+    mitigation = cancelled.mitigation
+    assert mitigation is not None
+    learning = mitigation["learning"]
+
+    assert jobs[0] is job
+    assert over.result is not None
+    assert layer["rates"] == over.result[0]["rates"]
+    assert (layer["device"], len(layer["rates"])) == ("fake_manila", 15)
+    assert learning["shots"] == sum(int(count) for count, _ in job.work or ()) == (9 * 2 + 1) * 8 * 256
+    assert learning["qpu_seconds"] == over.qpu_seconds == pytest.approx(2 + 19 * 8 * 256 * 255e-6, rel=0.1)
+    assert learning["cost"] == pytest.approx(0.8 * over.qpu_seconds)
+    assert mitigation["sampling_overhead"] == pytest.approx(math.exp(2 * 4 * sum(layer["rates"])))
+    assert (mitigation["noise_gain"], mitigation["mitigated"]) == (0, cancelled.energy)
+    assert mitigation["qpu_seconds"] > over.qpu_seconds
+    assert points["mitigation/learning_qpu_seconds"] == over.qpu_seconds
+    assert points["mitigation/sampling_overhead"] == mitigation["sampling_overhead"]
+    assert main(["report", str(directory)]) == 0
+    assert layer["layer"] in (page := (directory / "report.html").read_text())
+    assert "sampling overhead" in page
+    assert any(layer["layer"] in words for _, words in mitigation_lines(mitigation))
+
+
+def test_a_forecast_has_learned_what_the_run_will_learn(cancelled: RunResult) -> None:
+    """The same seeds: γ is foreseen, and what is charged within 5 %; retiming has the recorded jobs."""
+    found = forecast(compose(*LEARNS))
+
+    assert found.shots == pytest.approx(cancelled.shots, rel=0.05)
+    assert found.usage_seconds == pytest.approx(cancelled.usage_seconds, rel=0.05)
+    assert found.mitigation is not None
+    assert cancelled.mitigation is not None
+    assert found.mitigation["qpu_seconds"] == pytest.approx(cancelled.mitigation["qpu_seconds"], rel=0.05)
+    assert columns(str(cancelled.directory))[0].retimed.qpu_seconds == pytest.approx(cancelled.qpu_seconds)
+
+
+@pytest.mark.parametrize("after", [1, *(pytest.param(count, marks=pytest.mark.nightly) for count in (0, 3))])
+def test_a_run_that_learns_goes_on_to_the_same_bits(cancelled: RunResult, workdir: Path, after: int) -> None:
+    """Cut after the job that learns was submitted, after it came to its end, and after two more."""
+    lines = (cancelled.directory / "journal.jsonl").read_text().splitlines(keepends=True)
+    kind = "job.completed" if after else "job.submitted"
+    ends = [place for place, line in enumerate(lines) if json.loads(line)["kind"] == kind]
+    (workdir / "cut").mkdir()
+    (workdir / "cut/journal.jsonl").write_text("".join(lines[: ends[max(after - 1, 0)] + 1]))
+    (workdir / "cut/config.yaml").write_text((cancelled.directory / "config.yaml").read_text())
+    again = resume("cut")
+
+    assert (again.energy, again.stddev, again.parameters) == (
+        cancelled.energy,
+        cancelled.stddev,
+        cancelled.parameters,
+    )
+    assert again.mitigation == cancelled.mitigation
+    assert (
+        Path("cut/noise_model.json").read_bytes() == (cancelled.directory / "noise_model.json").read_bytes()
+    )
+
+
+def test_what_one_run_has_learned_another_uses(cancelled: RunResult, workdir: Path) -> None:
+    """It learns nothing and gets the same bits; another device, or a layer that is not known, is refused before."""
+    given = f"estimator.layer_noise_model=run:{cancelled.directory}"
+    found = run(compose(*LEARNS[:-3], given), directory="run")
+    programs = {job.program for job in of(read_journal("run/journal.jsonl").events, JobSubmitted)}
+
+    assert programs == {"estimator"}
+    assert found.energy == cancelled.energy
+    assert not Path("run/noise_model.json").exists()
+    with pytest.raises(
+        ConfigError, match=r"^estimator\.layer_noise_model: run:.* is of fake_manila, and the back"
+    ):
+        Preparation(compose(*LEARNS[:-3], given, "backend=device", "backend.device=fake_quito"))
+    content = json.loads((cancelled.directory / "noise_model.json").read_text())
+    content["layers"][0]["gates"][0][0] = "cz"
+    Path("other.json").write_text(json.dumps(content))
+    with pytest.raises(
+        ConfigError, match=r"^estimator\.layer_noise_model: .* no noise of the layer cx\(.* of cz\("
+    ):
+        Preparation(compose(*LEARNS[:-3], "estimator.layer_noise_model=file:other.json"))
+    with pytest.raises(ConfigError, match=r"^estimator\.layer_noise_model: run:none names no noise model"):
+        Preparation(compose(*LEARNS, "estimator.layer_noise_model=run:none"))
+
+
+def test_noise_is_cancelled_of_the_result_alone_where_that_is_declared(workdir: Path) -> None:
+    """The loop is at level 1, and what is declared of learning is the result's."""
+    del workdir
+    typed = ("estimator=level1", "estimator.final=pec", "estimator.grouping=qubit_wise")
+    config = compose(*QUICK, *typed, *(item for item in LEARNS if "layer_noise" in item))
+    estimator = config.estimator
+
+    assert estimator.mitigation == {"resilience_level": 1}
+    assert estimator.final_mitigation["resilience"]["pec_mitigation"] is True
+    assert estimator.final_mitigation["resilience"]["layer_noise_learning"]["num_randomizations"] == 8
+    assert choice("estimator", "pea", zne=ZneConfig(amplifier="pea"), final="level2").final_mitigation[
+        "resilience"
+    ]["zne"] == {"amplifier": "pea"}
+    with pytest.raises(ConfigError, match=r"^estimator\.pec_mitigation: .* use estimator\.final=pec"):
+        choice("estimator", "pec", final="level2")
 
 
 def test_only_what_came_to_its_end_is_added_up() -> None:

@@ -7,9 +7,14 @@ from typing import Any
 
 from runner.declare.checks import require_choice, require_range
 from runner.declare.plain import Values
+from runner.errors import ConfigError
 from runner.runtime.capabilities import LOCAL
 
 LEVELS = tuple(f"level{number}" for number in LOCAL.mitigation)
+PEC = "pec"
+FINAL = (*LEVELS, PEC)
+PEA = "pea"
+OF_LAYERS = ("layer_noise_learning", "layer_noise_model")
 
 
 @dataclass(kw_only=True)
@@ -17,7 +22,8 @@ class ZneConfig:
     """How noise is amplified and values are extrapolated to none; null: as the client does it."""
 
     amplifier: str | None = None
-    """gate_folding (which gates are folded once more is drawn) | gate_folding_front | gate_folding_back."""
+    """gate_folding (which gates are folded once more is drawn) | gate_folding_front | gate_folding_back | pea: learned
+    noise is added."""
     noise_factors: list[float] | None = None
     """By how much noise is amplified; null: 1, 3, 5."""
     extrapolator: list[str] | None = None
@@ -68,6 +74,30 @@ class MeasureNoiseLearningConfig:
 
 
 @dataclass(kw_only=True)
+class PecConfig:
+    """How learned noise is cancelled; null: as the client does it."""
+
+    max_overhead: float | None = None
+    """How many times more randomizations it may take; null: 100."""
+    noise_gain: float | None = None
+    """Part of the noise that is left, 0 to 1; null: what is too much for max_overhead."""
+
+
+@dataclass(kw_only=True)
+class LayerNoiseLearningConfig:
+    """How the noise of layers of two-qubit gates is learned, by one job of the session; null: as the client does it."""
+
+    max_layers_to_learn: int | None = None
+    """Layers that are learned, those that occur most; null: 4."""
+    shots_per_randomization: int | None = None
+    """Shots of each random circuit; null: 128."""
+    num_randomizations: int | None = None
+    """Random circuits for each of nine bases and each depth; null: 32."""
+    layer_pair_depths: list[int] | None = None
+    """How often the layer is repeated, in pairs; null: 0, 1, 2, 4, 16, 32."""
+
+
+@dataclass(kw_only=True)
 class MitigationConfig:
     """What is done against errors of the device."""
 
@@ -81,16 +111,29 @@ class MitigationConfig:
     """Amplify noise and extrapolate to none; null: at level 2."""
     zne: ZneConfig = field(default_factory=ZneConfig)
     """How."""
+    pec_mitigation: bool | None = None
+    """Cancel learned noise in the mean, by random gates; null: no."""
+    pec: PecConfig = field(default_factory=PecConfig)
+    """How."""
+    layer_noise_learning: LayerNoiseLearningConfig = field(default_factory=LayerNoiseLearningConfig)
+    """How noise is learned for pec_mitigation and zne.amplifier=pea."""
+    layer_noise_model: str | None = None
+    """run:ID | file:PATH: noise that another run on the same device has learned; null: it is learned."""
     twirling: TwirlingConfig = field(default_factory=TwirlingConfig)
     """Twirling of gates and measurements."""
     dynamical_decoupling: DynamicalDecouplingConfig = field(default_factory=DynamicalDecouplingConfig)
     """Sequences in waits."""
     final: str | None = None
-    """level0 | level1 | level2: of the jobs that measure an optimization's result; null: as in its loop."""
+    """level0 | level1 | level2 | pec: of the jobs that measure an optimization's result; null: as in its loop."""
 
     def __post_init__(self) -> None:
         if self.final is not None:
-            require_choice("estimator.final", self.final, LEVELS)
+            require_choice("estimator.final", self.final, FINAL)
+            if self.pec_mitigation:
+                raise ConfigError(
+                    "cancels noise in the loop, where another way is declared for the result; use estimator.final=pec",
+                    key="estimator.pec_mitigation",
+                )
         require_range(
             "estimator.resilience_level", self.resilience_level, min(LOCAL.mitigation), max(LOCAL.mitigation)
         )
@@ -109,7 +152,9 @@ class MitigationConfig:
         measures = level if self.measure_mitigation is None else self.measure_mitigation
         extrapolates = level == 2 if self.zne_mitigation is None else self.zne_mitigation
         twirls = level or self.twirling.enable_gates or self.twirling.enable_measure
-        off = {"measure_noise_learning": not measures, "zne": not extrapolates}
+        learns = extrapolates and self.zne.amplifier == PEA
+        off = {"measure_noise_learning": not measures, "zne": not extrapolates, "pec": True}
+        off |= dict.fromkeys(OF_LAYERS, not learns)
         elsewhere = [name for name in final.get("resilience", {}) if off.get(name)]
         resilience = {name: value for name, value in self._resilience.items() if name not in elsewhere}
         return self._options(level, resilience, self._twirling if twirls or not final else {})
@@ -124,15 +169,24 @@ class MitigationConfig:
         """The same for the jobs that measure an optimization's result: as declared, but at the level of `final`."""
         if self.final is None:
             return self.mitigation
-        level = LEVELS.index(self.final)
+        cancels = self.final == PEC
+        level = 1 if cancels else LEVELS.index(self.final)
         acting = ("measure_noise_learning", "zne")[:level]
+        if cancels:
+            acting += (PEC, *OF_LAYERS)
+        elif level == LEVELS.index("level2") and self.zne.amplifier == PEA:
+            acting += OF_LAYERS
         resilience = {name: value for name, value in self._resilience.items() if name in acting}
+        if cancels:
+            resilience["pec_mitigation"] = True
         twirling = {name: value for name, value in self._twirling.items() if not name.startswith("enable")}
         return self._options(level, resilience, twirling if level else {})
 
     @property
     def _resilience(self) -> Values:
-        names = ("measure_mitigation", "measure_noise_learning", "zne_mitigation", "zne")
+        names = (
+            "measure_mitigation", "measure_noise_learning", "zne_mitigation", "zne", "pec_mitigation", PEC, *OF_LAYERS,
+        )  # fmt: skip
         return _some({name: _plain(getattr(self, name)) for name in names})
 
     @property

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from hashlib import blake2b
 from typing import Any, ClassVar
 
 from qiskit.circuit import QuantumCircuit
@@ -26,6 +28,7 @@ from runner.engine.kernel.sector import SectorKernel
 from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.matrix_product import BondLimits
 from runner.engine.measurement import SimulationOptions
+from runner.engine.noise import DeviceNoise, restrict
 from runner.engine.quasi_static import QuasiStatic, why_not_drifting
 from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
@@ -157,6 +160,21 @@ class Engine:
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """The plan that samples this circuit's measurements, remembered by structure."""
         return self._remembered(circuit, None, lambda: SamplerPlan(circuit, self._options))
+
+    def learning_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
+        """The plan of a circuit that noise is learned from; rehearsals have the same, for their price depends on it."""
+        return SamplerPlan(circuit, self._options)
+
+    def noise_digest(self, qubits: Sequence[int], names: Iterable[str]) -> str:
+        """What tells the noise of these instructions on these qubits from any other."""
+        model = self._options.noise_model
+        if isinstance(model, DeviceNoise):
+            model = model.of(qubits)
+        told = {} if model is None else restrict(model, qubits, names).to_dict(serializable=True)
+        for error in told.get("errors", ()):
+            error.pop("id", None)  # drawn at random
+        text, drifts = json.dumps(told, sort_keys=True), self._options.quasi_static
+        return blake2b(f"{self.idle_qubits}|{drifts}|{text}".encode(), digest_size=8).hexdigest()
 
     def evolution(self, start: str, circuit: QuantumCircuit, observables: Any) -> Evolution | None:
         """The moments of a product state on which the circuit acts again and again, to be planned one by one.

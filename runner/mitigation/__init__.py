@@ -1,7 +1,8 @@
-"""Errors of expectation values undone: readout, zero-noise extrapolation and twirling, as IBM's client does it.
+"""Errors of expectation values undone: readout, extrapolated or cancelled noise and twirling, as IBM's client does it.
 
 The client's own parts make the circuits (`client`), a plan runs them on the engine (`plan`), and the outcomes become
-values with honest errors (`decoding`).
+values with honest errors (`decoding`). The noise of layers (`noise`) is learned by circuits of the client's, too
+(`learning`).
 """
 
 from __future__ import annotations
@@ -11,16 +12,38 @@ from typing import TYPE_CHECKING
 from runner.lazy import face
 
 if TYPE_CHECKING:
-    from runner.mitigation.client import Setting, setting
-    from runner.mitigation.plan import Calibration, MitigatedPlan
+    from runner.mitigation.client import (
+        Setting,
+        noise_learner_result,
+        setting,
+    )
+    from runner.mitigation.learning import LearningPlan
+    from runner.mitigation.noise import (
+        Layer,
+        LayerNoise,
+        Learning,
+        NoiseOfLayers,
+        read_noise,
+        require_of_device,
+    )
+    from runner.mitigation.plan import Calibration, MitigatedPlan, layers_of
     from runner.mitigation.sampling import SampledPlan, SamplerSetting, sampler_setting
 
 __all__ = [
     "Calibration",
+    "Layer",
+    "LayerNoise",
+    "Learning",
+    "LearningPlan",
     "MitigatedPlan",
+    "NoiseOfLayers",
     "SampledPlan",
     "SamplerSetting",
     "Setting",
+    "layers_of",
+    "noise_learner_result",
+    "read_noise",
+    "require_of_device",
     "sampler_setting",
     "setting",
 ]
@@ -29,10 +52,19 @@ __getattr__ = face(
     __name__,
     {
         "Calibration": "plan",
+        "Layer": "noise",
+        "LayerNoise": "noise",
+        "Learning": "noise",
+        "LearningPlan": "learning",
         "MitigatedPlan": "plan",
+        "NoiseOfLayers": "noise",
         "SampledPlan": "sampling",
         "SamplerSetting": "sampling",
         "Setting": "client",
+        "layers_of": "plan",
+        "noise_learner_result": "client",
+        "read_noise": "noise",
+        "require_of_device": "noise",
         "sampler_setting": "sampling",
         "setting": "client",
     },

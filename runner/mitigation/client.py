@@ -5,11 +5,14 @@ They are 0.x packages: what they change is mended here, and `tests/mitigation/te
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from types import SimpleNamespace
 from typing import Any
@@ -18,8 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 from qiskit.quantum_info import PauliLindbladMap, PauliList
+from qiskit.transpiler import Target
 
 from runner.errors import ConfigError
+from runner.mitigation.noise import Layer, LayerNoise, Learning, NoiseOfLayers
 
 MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
 MULTIPLE = -1
@@ -37,14 +42,19 @@ def _client() -> Any:
         from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
         from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_manager
         from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
+        from qiskit_ibm_runtime.executor_estimator.pec import calculate_pec_twirling_shots
         from qiskit_ibm_runtime.executor_estimator.prepare import prepare
         from qiskit_ibm_runtime.executor_estimator.trex import resolve_trex_num_randomizations
-        from qiskit_ibm_runtime.executor_estimator.utils import resolve_noise_factors, validate_noise_factors
+        from qiskit_ibm_runtime.executor_estimator.utils import (
+            estimator_options_to_boxing_options,
+            resolve_noise_factors,
+            validate_noise_factors,
+        )
         from qiskit_ibm_runtime.executor_sampler.finalize_options import finalize_sampler_options
         from qiskit_ibm_runtime.executor_sampler.prepare import prepare as prepare_samples
         from qiskit_ibm_runtime.options_models.estimator import EstimatorOptions
         from qiskit_ibm_runtime.options_models.sampler import SamplerOptions
-        from qiskit_mitigation import TREX
+        from qiskit_mitigation import PEC, TREX
         from qiskit_mitigation.zne.extrapolation import _process_extrapolated_expectation_values
         from samplomatic.quantum_program import QuantumProgram
     except ImportError as error:
@@ -52,9 +62,12 @@ def _client() -> Any:
     return SimpleNamespace(
         EstimatorOptions=EstimatorOptions,
         IBMInputValueError=IBMInputValueError,
+        PEC=PEC,
         QuantumProgram=QuantumProgram,
         SamplerOptions=SamplerOptions,
         TREX=TREX,
+        boxing=estimator_options_to_boxing_options,
+        calculate_pec_twirling_shots=calculate_pec_twirling_shots,
         calculate_twirling_shots=calculate_twirling_shots,
         decoupler=generate_dd_pass_manager,
         extrapolate=_process_extrapolated_expectation_values,
@@ -76,11 +89,17 @@ class Setting:
     """The resilience level that what is not said follows from."""
     options: Any
     """The client's own `EstimatorOptions`, finalized."""
+    learning: Learning = field(default_factory=lambda: Learning())
+    """How the noise of layers is learned, where that is needed."""
+    model: str | None = None
+    """Where the noise of layers is read, `run:ID` or `file:PATH`; None: it is learned."""
+    noise: NoiseOfLayers | None = None
+    """The noise of the layers; None before it is known, and where it is not needed."""
 
     @property
     def active(self) -> bool:
         """Is anything done at all?"""
-        return self.measure or self.zne or self.twirls or self.decouples
+        return self.measure or self.zne or self.pec or self.twirls or self.decouples
 
     @property
     def measure(self) -> bool:
@@ -91,6 +110,36 @@ class Setting:
     def zne(self) -> bool:
         """Is the noise amplified and the values extrapolated?"""
         return bool(self.options.resilience.zne_mitigation)
+
+    @property
+    def pec(self) -> bool:
+        """Is noise cancelled by its inverse, in the mean?"""
+        return bool(self.options.resilience.pec_mitigation)
+
+    @property
+    def pea(self) -> bool:
+        """Is noise amplified by more of the same noise?"""
+        return self.zne and self.options.resilience.zne.amplifier == "pea"
+
+    @property
+    def needs_noise(self) -> bool:
+        """Does what is done take the noise of the layers?"""
+        return self.pec or self.pea
+
+    @property
+    def strategy(self) -> str:
+        """Which idle qubits belong to a layer."""
+        return str(self.options.twirling.strategy)
+
+    @property
+    def max_overhead(self) -> float:
+        """How many times more randomizations cancelling noise may take."""
+        most = self.options.resilience.pec.max_overhead
+        return math.inf if most is None else float(most)
+
+    def knowing(self, noise: NoiseOfLayers) -> Setting:
+        """Return the same with the noise of the layers."""
+        return replace(self, noise=noise)
 
     @property
     def twirls(self) -> bool:
@@ -105,7 +154,8 @@ class Setting:
     @cached_property
     def text(self) -> str:
         """What of it changes numbers, as canonical text."""
-        return json.dumps(self.as_dict(), sort_keys=True, default=str)
+        known = "" if self.noise is None else self.noise.text
+        return json.dumps(self.as_dict(), sort_keys=True, default=str) + known
 
     def as_dict(self) -> dict[str, Any]:
         """What of it changes numbers, under the client's names."""
@@ -131,10 +181,16 @@ class Setting:
         return (chosen,) if isinstance(chosen, str) else tuple(chosen)
 
     def split(self, shots: int) -> tuple[int, int]:
-        """Randomizations, and shots of each, for so many shots per basis."""
+        """Randomizations, and shots of each, for so many shots per basis; cancelling noise takes γ² times more."""
         if not self.twirls:
             return 1, shots
-        return split(self.options.twirling, shots)
+        twirling = self.options.twirling
+        if self.pec:
+            randomizations, each = _client().calculate_pec_twirling_shots(
+                shots, twirling.num_randomizations, twirling.shots_per_randomization
+            )
+            return int(randomizations), int(each)
+        return split(twirling, shots)
 
     def calibrations(self, shots: int) -> tuple[int, int]:
         """Randomizations of the readout's calibration, and shots of each."""
@@ -150,7 +206,10 @@ class Setting:
             parts.append("readout (TREX)")
         if self.zne:
             factors = ", ".join(f"{factor:g}" for factor in self.noise_factors)
-            parts.append(f"zero-noise extrapolation from noise × {factors}")
+            more = " of what was learned (PEA)" if self.pea else ""
+            parts.append(f"zero-noise extrapolation from noise × {factors}{more}")
+        if self.pec:
+            parts.append("learned noise cancelled (PEC)")
         if twirling.enable_gates:
             parts.append("twirled gates")
         if twirling.enable_measure and not self.measure:
@@ -209,6 +268,8 @@ def without_idle(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[tuple[
 def _unknown(values: Mapping[str, Any], model: Any, prefix: str) -> Iterator[tuple[str, Any, str]]:
     """Options that the client's models do not have."""
     for name, value in values.items():
+        if f"{prefix}{name}" == "resilience.layer_noise_learning":
+            continue  # the client-side Estimator is given what was learned, and this one learns
         if name not in model.model_fields:
             yield f"{prefix}{name}", value, "is none of the client-side Estimator's"
         elif isinstance(value, Mapping):
@@ -232,13 +293,15 @@ def _finalized(values: Mapping[str, Any], named: Callable[[str], str]) -> Settin
         ConfigError: it does not take one, or is not installed.
     """
     client = _client()
+    given = _given(values)
+    learning, model = _of_layers(given, named)
     with _refused(values, named, "resilience_level"):
-        options = client.finalize(client.EstimatorOptions(**_given(values)))
+        options = client.finalize(client.EstimatorOptions(**given))
         if options.resilience.zne_mitigation:
             zne = options.resilience.zne
             factors, _ = client.resolve_noise_factors(zne)
             client.validate_noise_factors(factors, zne.extrapolator)
-    return Setting(options.resilience_level, options)
+    return Setting(options.resilience_level, options, learning, model)
 
 
 @contextmanager
@@ -269,6 +332,53 @@ def sampler_options(values: Mapping[str, Any], named: Callable[[str], str]) -> A
         return client.finalize_samples(client.SamplerOptions(**_given(values)))
 
 
+def _of_layers(given: dict[str, Any], named: Callable[[str], str]) -> tuple[Learning, str | None]:
+    """How the noise of layers is learned, or where it is read; the client's Estimator knows neither any more."""
+    resilience = dict(given.get("resilience") or {})
+    declared = resilience.pop("layer_noise_learning", {})
+    model = resilience.pop("layer_noise_model", None)
+    if "resilience" in given:
+        given["resilience"] = resilience
+    if not isinstance(model, str | None):
+        raise ConfigError(
+            "takes run:ID or file:PATH of a run that has learned it; leave it out to learn it here",
+            key=named("resilience.layer_noise_model"),
+        )
+    return learning_options(declared, lambda name: named(f"resilience.layer_noise_learning.{name}")), model
+
+
+def learning_options(declared: Mapping[str, Any], named: Callable[[str], str]) -> Learning:
+    """How noise is learned, checked by the client's own model of these options.
+
+    Args:
+        declared: under the client's names.
+        named: what a refusal calls one of them.
+
+    Raises:
+        ConfigError: the client does not take it.
+    """
+    from pydantic import ValidationError
+    from qiskit_ibm_runtime.options import LayerNoiseLearningOptions
+
+    known = [item.name for item in fields(Learning)]
+    for name, value in declared.items():
+        if name not in known:
+            raise ConfigError(f"is not an option here; there are {', '.join(known)}", key=named(name))
+        try:
+            LayerNoiseLearningOptions(**{name: value})
+        except ValidationError as error:
+            told = error.errors()[0]["msg"].removeprefix("Value error, ").partition("` option ")
+            raise ConfigError(f"{told[2] or told[0]}, got {value!r}", key=named(name)) from error
+    found: dict[str, Any] = dict(declared)
+    if "layer_pair_depths" in found:
+        found["layer_pair_depths"] = tuple(found["layer_pair_depths"])
+    if len(set(found.get("layer_pair_depths", (0, 1)))) < 2:
+        raise ConfigError(
+            "a decay is fitted to at least two different depths", key=named("layer_pair_depths")
+        )
+    return Learning(**found)
+
+
 def _key(location: Sequence[Any], values: Mapping[str, Any]) -> str:
     """The option that an error of the models is about: they add what they took its value for."""
     known: list[str] = []
@@ -297,11 +407,19 @@ def _require_possible(options: Any, named: Callable[[str], str]) -> None:
         ConfigError: with the reason.
     """
     resilience = options.resilience
-    learned = "needs a noise model of the layers, which is not learned here"
-    if resilience.pec_mitigation:
-        raise ConfigError(f"{learned}; take zne_mitigation instead", key=named("resilience.pec_mitigation"))
-    if resilience.zne_mitigation and resilience.zne.amplifier == "pea":
-        raise ConfigError(f"pea {learned}; take gate_folding", key=named("resilience.zne.amplifier"))
+    if resilience.pec_mitigation and resilience.zne_mitigation:
+        raise ConfigError(
+            "cancels the noise that zne_mitigation amplifies; take one of them, as estimator=pec does",
+            key=named("resilience.pec_mitigation"),
+        )
+    learns = resilience.pec_mitigation or (resilience.zne_mitigation and resilience.zne.amplifier == "pea")
+    if learns and options.twirling.group != "pauli":
+        raise ConfigError("noise is learned with Paulis; take pauli", key=named("twirling.group"))
+    if learns and options.dynamical_decoupling.enable:
+        raise ConfigError(
+            "noise is learned without sequences in waits; leave it off",
+            key=named("dynamical_decoupling.enable"),
+        )
 
 
 def _idle(values: Mapping[str, Any], chosen: Setting) -> Iterator[tuple[str, Any, str]]:
@@ -317,7 +435,19 @@ def _idle(values: Mapping[str, Any], chosen: Setting) -> Iterator[tuple[str, Any
             resilience.get("measure_noise_learning"),
             "measure_mitigation",
         ),
-        (False, "resilience.pec", resilience.get("pec"), "pec_mitigation"),
+        (chosen.pec, "resilience.pec", resilience.get("pec"), "pec_mitigation"),
+        (
+            chosen.needs_noise,
+            "resilience.layer_noise_learning",
+            resilience.get("layer_noise_learning"),
+            "pec_mitigation or zne.amplifier=pea",
+        ),
+        (
+            chosen.needs_noise,
+            "resilience",
+            {"layer_noise_model": resilience.get("layer_noise_model")},
+            "pec_mitigation or zne.amplifier=pea",
+        ),
         (
             chosen.twirls,
             "twirling",
@@ -338,6 +468,18 @@ def _idle(values: Mapping[str, Any], chosen: Setting) -> Iterator[tuple[str, Any
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """What a template's samplex drew for every randomization and configuration, (R, N, …)."""
+
+    angles: NDArray
+    """Of the circuit's parameters, (R, N, P)."""
+    flips: NDArray | None
+    """Which bits are to be flipped back, (R, N, qubits); None: none."""
+    signs: NDArray | None
+    """What each randomization counts, 1 or −1, (R, N); None: all count 1."""
+
+
+@dataclass(frozen=True)
 class Template:
     """A circuit with free one-qubit gates, and what draws their angles."""
 
@@ -346,13 +488,15 @@ class Template:
     samplex: Any
     basis: str | None
     """What the samplex calls the basis that is measured in; None where there is none to choose."""
-    others: Mapping[str, NDArray]
+    others: Mapping[str, Any]
     """Further inputs of the samplex, the same for every parameter set."""
+    gain: float = 1.0
+    """What means of signed outcomes are multiplied by: γ where noise is cancelled."""
+    left: float = 1.0
+    """The part of the noise that is left, or what it is amplified to."""
 
-    def draw(
-        self, values: NDArray, bases: NDArray, randomizations: int, rng: np.random.Generator
-    ) -> tuple[NDArray, NDArray | None]:
-        """Angles (R, N, P) of every randomization and configuration, and which bits are to be flipped back.
+    def draw(self, values: NDArray, bases: NDArray, randomizations: int, rng: np.random.Generator) -> Drawn:
+        """Draw every randomization and configuration.
 
         Args:
             values: of the parameters of the circuit that was prepared, (N, p).
@@ -365,6 +509,7 @@ class Template:
         parametrized = bool(interface.get_specs("parameter_values"))
         angles: list[NDArray] = []
         flips: list[NDArray] = []
+        signs: list[NDArray] = []
         for place, basis in enumerate(bases):
             if self.basis is not None:
                 given[self.basis] = basis
@@ -377,10 +522,19 @@ class Template:
             angles.append(drawn.get("parameter_values", np.zeros((randomizations, 0))))
             if "measurement_flips._meas" in drawn:
                 flips.append(drawn["measurement_flips._meas"].reshape(randomizations, -1))
-        return np.stack(angles, axis=1), np.stack(flips, axis=1) if flips else None
+            if "pauli_signs" in drawn:
+                odd = drawn["pauli_signs"].reshape(randomizations, -1).sum(axis=1) & 1
+                signs.append(1.0 - 2.0 * odd)
+        return Drawn(
+            np.stack(angles, axis=1),
+            np.stack(flips, axis=1) if flips else None,
+            np.stack(signs, axis=1) if signs else None,
+        )
 
 
-def templates(circuit: QuantumCircuit, observables: Any, chosen: Setting, seed: int) -> list[Template]:
+def templates(
+    circuit: QuantumCircuit, observables: Any, chosen: Setting, seed: int, qubits: Sequence[int]
+) -> list[Template]:
     """What the client makes of a circuit: one template for each noise factor.
 
     Args:
@@ -388,29 +542,250 @@ def templates(circuit: QuantumCircuit, observables: Any, chosen: Setting, seed: 
         observables: sums of Pauli strings.
         chosen: what is done.
         seed: which gates are folded once more where a noise factor is no odd number.
+        qubits: the device's numbers of the circuit's.
 
     Raises:
         ConfigError: it cannot be twirled, folded or measured in other bases.
     """
-    client = _client()
     # the readout's calibration is made for all circuits of a job at once, and every noise factor has a circuit here
-    resilience = chosen.options.resilience.model_copy(
-        update={"measure_mitigation": False, "zne_mitigation": False}
-    )
+    changes: dict[str, Any] = {"measure_mitigation": False}
+    if chosen.needs_noise:
+        changes["layer_noise_model"] = _maps(circuit, chosen, qubits)
+        item, gamma = _prepared(circuit, observables, _with(chosen.options, changes))
+        if chosen.pec:
+            left = 1.0 + min((_number(value) for value in _scales(item).values()), default=0.0)
+            return [replace(_template(item), gain=gamma, left=left)]
+        return [_amplified(item, factor) for factor in chosen.noise_factors.tolist()]
+    options = _with(chosen.options, {**changes, "zne_mitigation": False})
+    return [
+        _template(_prepared(folded, observables, options)[0]) for folded in _folded(circuit, chosen, seed)
+    ]
+
+
+def _with(options: Any, changes: Mapping[str, Any]) -> Any:
     # waits are known where the circuit is put on the device
-    waits = chosen.options.dynamical_decoupling.model_copy(update={"enable": False})
-    options = chosen.options.model_copy(update={"resilience": resilience, "dynamical_decoupling": waits})
+    waits = options.dynamical_decoupling.model_copy(update={"enable": False})
+    resilience = options.resilience.model_copy(update=changes)
+    return options.model_copy(update={"resilience": resilience, "dynamical_decoupling": waits})
+
+
+def _prepared(circuit: QuantumCircuit, observables: Any, options: Any) -> tuple[Any, float]:
+    """The one item that the client makes of a circuit, and the γ by which its means are multiplied."""
+    try:
+        program, _ = _client().prepare(
+            [(circuit, observables, np.zeros(circuit.num_parameters))], options, 1.0
+        )
+    except Exception as error:  # whatever its passes raise at circuits they do not know
+        reason = " ".join(str(getattr(error, "message", error)).split())
+        raise ConfigError(f"the circuit cannot be mitigated: {reason}") from error
+    (told,) = program.passthrough_data["qiskit_mitigation"]
+    return program.items[0], float(told.get("pec_gamma", 1.0))
+
+
+def _scales(item: Any) -> dict[str, Any]:
+    """How much noise an item adds to every layer; below zero it takes some away."""
+    arguments = item.samplex_arguments
+    return {name: arguments[name] for name in arguments if name.startswith("noise_scales")}
+
+
+def _number(value: Any) -> float:
+    return float(np.asarray(value).reshape(-1)[0])
+
+
+def _amplified(item: Any, factor: float) -> Template:
+    """An item's template at one noise factor: so much is added to the noise that is there anyway."""
+    found = _template(item)
+    scales = dict.fromkeys(_scales(item), np.array(factor - 1.0))
+    return replace(found, others={**found.others, **scales}, left=factor)
+
+
+def _boxed(circuit: QuantumCircuit, chosen: Setting) -> QuantumCircuit:
+    """The circuit in layers, as the client cancels or amplifies their noise."""
+    client = _client()
+    options = client.boxing(chosen.options.twirling, False, inject_noise=True)
+    try:
+        result: QuantumCircuit = client.PEC._box_circuit(circuit, options)
+    except Exception as error:  # whatever its passes raise at circuits they do not know
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the circuit has no layers that the client knows: {reason}") from error
+    return result
+
+
+def layers(circuit: QuantumCircuit, chosen: Setting, qubits: Sequence[int]) -> Counter[Layer]:
+    """The layers of two-qubit gates whose noise is cancelled or amplified, and how often each occurs.
+
+    Args:
+        circuit: any that the client takes.
+        chosen: which idle qubits belong to a layer.
+        qubits: the device's numbers of the circuit's.
+
+    Raises:
+        ConfigError: the client finds no layers in it.
+    """
+    return Counter(layer for _, layer in _referred(_boxed(circuit, chosen), qubits))
+
+
+def _referred(boxed: QuantumCircuit, qubits: Sequence[int]) -> Iterator[tuple[Any, Layer]]:
+    """Every box whose noise is wanted, with the layer that it is."""
+    from samplomatic import InjectNoise
+    from samplomatic.utils import get_annotation, undress_box
+
+    for item in boxed.data:
+        if item.name != "box" or get_annotation(item.operation, InjectNoise) is None:
+            continue
+        number = {bit: qubits[boxed.find_bit(bit).index] for bit in item.qubits}
+        body = undress_box(item.operation).blocks[0]
+        where = dict(zip(body.qubits, item.qubits, strict=True))
+        gates = sorted(
+            (inner.name, tuple(number[where[bit]] for bit in inner.qubits))
+            for inner in body.data
+            if len(inner.qubits) > 1 and inner.name != "barrier"
+        )
+        yield item, Layer(tuple(gates), tuple(sorted(number.values())))
+
+
+def _maps(circuit: QuantumCircuit, chosen: Setting, qubits: Sequence[int]) -> list[tuple[Any, Any]]:
+    """The noise of a circuit's layers as the client takes it; of a layer that was not learned none."""
+    assert chosen.noise is not None
     found = []
-    for folded in _folded(circuit, chosen, seed):
-        try:
-            program, _ = client.prepare(
-                [(folded, observables, np.zeros(circuit.num_parameters))], options, 1.0
-            )
-        except Exception as error:  # whatever its passes raise at circuits they do not know
-            reason = " ".join(str(getattr(error, "message", error)).split())
-            raise ConfigError(f"the circuit cannot be mitigated: {reason}") from error
-        found.append(_template(program.items[0]))
+    for item, layer in _referred(_boxed(circuit, chosen), qubits):
+        known = chosen.noise.of(layer)
+        terms = [] if known is None else known.terms()
+        found.append((item, PauliLindbladMap.from_sparse_list(terms, num_qubits=len(layer.qubits))))
     return found
+
+
+@dataclass(frozen=True)
+class LayerExperiment:
+    """What the client executes to learn the noise of one layer."""
+
+    program: Any
+    """Its quantum program."""
+
+    @property
+    def circuits(self) -> list[QuantumCircuit]:
+        """The circuits with free one-qubit gates, on the layer's qubits in ascending order."""
+        return [item.circuit for item in self.program.items]
+
+    @property
+    def sizes(self) -> list[int]:
+        """How often each is executed with other gates."""
+        return [item.size() for item in self.program.items]
+
+    def draw(self, place: int, rng: np.random.Generator) -> dict[str, NDArray]:
+        """The angles of a circuit, `parameter_values`, and which bits are to be flipped back."""
+        from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
+
+        item = self.program.items[place]
+        item.samplex.finalize()
+        return broadcast_sample(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
+
+    def learned(self, data: Sequence[Mapping[str, NDArray]]) -> tuple[NDArray, NDArray]:
+        """What follows from the outcomes of every circuit: generators (G, qubits) and rates (G,).
+
+        Generators are 0, 1, 2, 3 for I, Z, X, Y.
+
+        Raises:
+            ConfigError: the client cannot fit them.
+        """
+        from qiskit_noise_learning.protocols import process_vanilla_result
+        from samplomatic.quantum_program import QuantumProgramResult
+
+        result = QuantumProgramResult(
+            [dict(one) for one in data], passthrough_data=self.program.passthrough_data
+        )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of fits to values that hardly vary
+                (found, *_), _, _ = process_vanilla_result(result)
+        except (ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise ConfigError(f"no noise model fits what was measured: {reason}; take more shots") from error
+        generators = np.zeros((len(found.rates), found.num_qubits), dtype=int)
+        for row, (label, qubits, _) in zip(generators, found.to_sparse_list(), strict=True):
+            for letter, qubit in zip(label, qubits, strict=True):
+                row[qubit] = "IZXY".index(letter)
+        # the client's order depends on how Python hashes text
+        order = np.lexsort(generators.T)
+        return generators[order], np.asarray(found.rates, dtype=float)[order]
+
+
+def experiment(layer: Layer, target: Target, learning: Learning) -> LayerExperiment:
+    """What the client executes to learn a layer's noise.
+
+    Args:
+        layer: on the device's qubits.
+        target: which gates and pairs of qubits the device has.
+        learning: how much is executed.
+
+    Raises:
+        ConfigError: the client cannot learn it, or is not installed.
+    """
+    try:
+        from qiskit_noise_learning.protocols import prepare_vanilla_program
+        from samplomatic import InjectNoise, Twirl
+    except ImportError as error:
+        raise ConfigError(f"{MISSING} ({error})") from error
+    small = _part(target, layer.qubits)
+    for name, _ in layer.gates:
+        if name not in small.operation_names:
+            raise ConfigError(
+                f"the noise of the layer {layer.text} cannot be learned: there is no {name} here"
+            )
+    gates = QuantumCircuit(len(layer.qubits))
+    with gates.box([Twirl(), InjectNoise("layer")]):
+        gates.noop(range(gates.num_qubits))
+        for name, acted in layer.gates:
+            gates.append(small.operation_from_name(name), [layer.qubits.index(qubit) for qubit in acted])
+    device = SimpleNamespace(target=small, num_qubits=gates.num_qubits)
+    try:
+        program = prepare_vanilla_program(
+            device,
+            [gates.data[0]],
+            num_randomizations=learning.num_randomizations,
+            shots_per_randomization=learning.shots_per_randomization,
+            fragment_depths=learning.layer_pair_depths,
+        )
+    except Exception as error:  # whatever it raises at gates that are not their own inverse
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"the noise of the layer {layer.text} cannot be learned: {reason}") from error
+    return LayerExperiment(program)
+
+
+def _part(target: Target, qubits: Sequence[int]) -> Target:
+    """A device's gates on some of its qubits, renumbered 0, 1, …."""
+    from qiskit.circuit import Operation
+
+    where = {qubit: place for place, qubit in enumerate(qubits)}
+    result = Target(num_qubits=len(qubits))
+    for name in target.operation_names:
+        operation, acted = target.operation_from_name(name), target[name]
+        if not isinstance(operation, Operation) or not 1 <= operation.num_qubits <= 2:
+            continue
+        if acted is None or None in acted:
+            kept = dict.fromkeys(itertools.permutations(range(len(qubits)), operation.num_qubits))
+        else:
+            kept = {tuple(where[one] for one in some): None for some in acted if where.keys() >= set(some)}
+        if kept:
+            result.add_instruction(operation, kept, name=name)
+    return result
+
+
+def noise_learner_result(found: Sequence[LayerNoise]) -> Any:
+    """What the client's NoiseLearner gives: a `LayerError` for every layer."""
+    from qiskit.circuit.library import get_standard_gate_name_mapping
+    from qiskit_ibm_runtime.results import LayerError, NoiseLearnerResult, PauliLindbladError
+
+    gates = get_standard_gate_name_mapping()
+    data = []
+    for known in found:
+        qubits = known.layer.qubits
+        circuit = QuantumCircuit(len(qubits))
+        for name, acted in known.layer.gates:
+            circuit.append(gates[name], [qubits.index(qubit) for qubit in acted])
+        error = PauliLindbladError(PauliList(known.labels()), known.rates)
+        data.append(LayerError(circuit, qubits, error))
+    return NoiseLearnerResult(data)
 
 
 def _folded(circuit: QuantumCircuit, chosen: Setting, seed: int) -> list[QuantumCircuit]:

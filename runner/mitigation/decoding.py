@@ -57,6 +57,16 @@ class Layout:
         return result
 
 
+@dataclass(frozen=True)
+class Outcomes:
+    """What was read of every randomization and configuration."""
+
+    words: NDArray
+    """Flips undone, as words of 64 qubits, (R, N, shots, words)."""
+    counts: NDArray | None
+    """What each randomization counts, 1 or −1, (R, N); None: all count 1."""
+
+
 def signs(outcomes: NDArray, masks: NDArray) -> NDArray:
     """(-1)^(parity of outcome and mask): outcomes (…, words), masks (terms, words) → (terms, …)."""
     result = np.empty((len(masks), *outcomes.shape[:-1]))
@@ -68,22 +78,27 @@ def signs(outcomes: NDArray, masks: NDArray) -> NDArray:
     return result
 
 
-def samples(outcomes: NDArray, layout: Layout, masks: NDArray, batch: int = 1) -> NDArray:
+def samples(
+    words: NDArray, layout: Layout, masks: NDArray, batch: int = 1, counts: NDArray | None = None
+) -> NDArray:
     """Every pair's mean in each randomization, (pairs, R); with one randomization that in each batch of shots.
 
     Args:
-        outcomes: what was read, flips undone, (R, N, shots, words).
+        words: what was read, flips undone, (R, N, shots, words).
         layout: what is read of it.
         masks: the qubits of each term, (terms, words).
         batch: shots that are not independent of each other.
+        counts: 1, or −1 for a randomization that gives its values with the other sign, (R, N); None: all 1.
     """
-    single, shots = len(outcomes) == 1, outcomes.shape[2]
+    single, shots = len(words) == 1, words.shape[2]
     starts = np.arange(0, shots, batch)
     sizes = np.diff(np.append(starts, shots))
-    result = np.empty((len(layout.terms), len(starts) if single else len(outcomes)))
+    result = np.empty((len(layout.terms), len(starts) if single else len(words)))
     for place in range(len(layout.sets)):
         own = slice(layout.starts[place], layout.starts[place + 1])
-        read = signs(outcomes[:, place], masks[layout.terms[own]])
+        read = signs(words[:, place], masks[layout.terms[own]])
+        if counts is not None:
+            read *= counts[:, place, None]
         if not single:
             result[own] = read.mean(axis=2)
         else:
@@ -111,6 +126,7 @@ def decode(
     points: tuple[int, int],
     fit: Callable[[int, NDArray, NDArray], Fits] | None,
     slopes: Callable[[int, Fits, NDArray, NDArray], NDArray] | None,
+    gain: float = 1.0,
 ) -> dict[str, NDArray]:
     """Values of observables, and their standard errors.
 
@@ -122,10 +138,11 @@ def decode(
         points: how many fits there are, and how many factors they are evaluated at.
         fit: extrapolates a pair from its values (F,) and deviations of one shot (F,); None where nothing is.
         slopes: how a pair's fit changes with each of its values (F,) that have these standard errors (F,).
+        gain: what signed values are multiplied by, γ.
     """
-    every = np.stack(list(found))  # (F, pairs, samples)
+    every = gain * np.stack(list(found))  # (F, pairs, samples)
     means = every.mean(axis=2)
-    variances = 1.0 - means**2
+    variances = gain**2 - means**2
     factors = np.ones(means.shape[1]) if read is None else read.factors
     result: dict[str, NDArray] = {"raw": layout.summed(means[0]) + layout.constants}
     if fit is None or slopes is None:
@@ -140,7 +157,7 @@ def decode(
         result |= _amplified(every, means, variances, shots, layout, factors)
         result |= _extrapolated(fits, points, layout, factors)
     evs = layout.summed(values * factors) + layout.constants
-    spread = sum(_spread(every[place], factors * weights[place], layout) for place in range(len(every)))
+    spread = sum(_spread(every[place], factors * weights[place], layout, gain) for place in range(len(every)))
     if read is not None:
         spread = spread + _calibration_spread(values, read, layout)
     pooled = layout.squared(((factors * weights) ** 2 * variances).sum(axis=0)) / shots
@@ -153,7 +170,7 @@ def _shaped(values: NDArray, shape: tuple[int, ...]) -> NDArray:
     return np.asarray(values).reshape((*shape, *np.shape(values)[1:]))
 
 
-def _spread(samples_of: NDArray, weights: NDArray, layout: Layout) -> NDArray:
+def _spread(samples_of: NDArray, weights: NDArray, layout: Layout, most: float = 1.0) -> NDArray:
     """Variance of each value's mean, from how what a configuration gives spreads over its samples, (values,)."""
     count = samples_of.shape[1]
     result = np.zeros(len(layout.constants))
@@ -170,9 +187,8 @@ def _spread(samples_of: NDArray, weights: NDArray, layout: Layout) -> NDArray:
         if count > 1:
             result[touched] += sums.var(axis=1, ddof=1) / count
         else:  # one shot says nothing of its spread: the most that it can be
-            np.add.at(
-                result, touched, np.bincount(where, np.abs(layout.coefficients[chosen] * weights[pairs])) ** 2
-            )
+            bounds = np.bincount(where, most * np.abs(layout.coefficients[chosen] * weights[pairs]))
+            np.add.at(result, touched, bounds**2)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,9 +18,10 @@ from qiskit.quantum_info import PauliList
 from runner.errors import ConfigError
 from runner.mitigation import client
 from runner.mitigation.client import Setting, Template
-from runner.mitigation.decoding import Layout, Read, decode, samples
+from runner.mitigation.decoding import Layout, Outcomes, Read, decode, samples
 from runner.mitigation.decoupling import decoupled
 from runner.mitigation.fitting import slopes
+from runner.mitigation.noise import Layer
 
 if TYPE_CHECKING:
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
@@ -56,17 +58,21 @@ class Placed:
 
     def read(
         self, values: NDArray, bases: NDArray, randomizations: int, shots: int, seed: Sequence[int]
-    ) -> NDArray:
-        """Outcomes with the flips undone, as words of 64 qubits, (R, N, shots, words)."""
-        angles, flips = self.template.draw(values, bases, randomizations, np.random.default_rng(seed))
-        shape = angles.shape[:-1]
-        own = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1) or 1
-        rows = np.ascontiguousarray(angles.reshape(math.prod(shape), -1), dtype=float)
-        outcomes = _words(self.plan.run(rows, shots=shots, seed=own)["_meas"].array)
+    ) -> Outcomes:
+        """Carry out every randomization and configuration, flips undone."""
+        drawn = self.template.draw(values, bases, randomizations, np.random.default_rng(seed))
+        shape = drawn.angles.shape[:-1]
+        rows = np.ascontiguousarray(drawn.angles.reshape(math.prod(shape), -1), dtype=float)
+        outcomes = _words(self.plan.run(rows, shots=shots, seed=shots_seed(seed))["_meas"].array)
         outcomes = outcomes.reshape(*shape, shots, -1)
-        if flips is not None:
-            outcomes ^= packed(flips)[..., None, :]
-        return outcomes
+        if drawn.flips is not None:
+            outcomes ^= packed(drawn.flips)[..., None, :]
+        return Outcomes(outcomes, drawn.signs)
+
+
+def shots_seed(seed: Sequence[int]) -> int:
+    """What seeds the shots of what was drawn with this seed."""
+    return int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1) or 1
 
 
 def _words(array: NDArray) -> NDArray:
@@ -105,7 +111,7 @@ class Calibration:
     def run(self, randomizations: int, shots: int, seed: int) -> Rates:
         """Measure the rates."""
         nothing = np.zeros((1, 0))
-        found = self._program.read(nothing, nothing, randomizations, shots, [seed, 1])
+        found = self._program.read(nothing, nothing, randomizations, shots, [seed, 1]).words
         single = 1 << np.arange(_WORD, dtype=np.uint64)
         rates = np.stack(
             [
@@ -171,20 +177,13 @@ class MitigatedPlan:
         support = self.terms.support.any(axis=0)
         self.read_qubits = tuple(np.flatnonzero(support).tolist())
         """Which of the device's qubits the observables look at."""
-        touched = {
-            circuit.find_bit(bit).index
-            for item in circuit.data
-            if item.operation.name not in ("barrier", "measure")
-            for bit in item.qubits
-        }
-        self._qubits = sorted(touched | set(self.read_qubits)) or [0]
+        self._qubits, small = _used(circuit, self.read_qubits)
         letters = np.where(self.terms.x, 2, 0) + np.where(self.terms.z, 1, 0)
         self._letters = letters[:, self._qubits]  # 0, 1, 2, 3 for I, Z, X, Y
         self._masks = packed(self.terms.support[:, self._qubits])
         self._labels = ["".join("IZXY"[letter] for letter in row[::-1]) for row in self._letters]
-        small = translated(on_qubits(circuit, self._qubits))
         seed = int.from_bytes(bytes.fromhex(base.digest[:16]), "big")
-        found = client.templates(small, dict.fromkeys(self._labels, 1.0), chosen, seed)
+        found = client.templates(small, dict.fromkeys(self._labels, 1.0), chosen, seed, self._qubits)
         self._programs = [Placed.of(template, self._qubits, self.width, engine, chosen) for template in found]
         self._batch = engine.batch
         self._layouts: dict[tuple[int, ...], Layout] = {}
@@ -195,9 +194,19 @@ class MitigatedPlan:
         """About how much memory it takes."""
         return sum(program.plan.nbytes for program in self._programs) + (1 << 16)
 
+    @property
+    def overhead(self) -> float:
+        """How many times more randomizations cancelling noise takes, γ² or as many as are allowed."""
+        return min(self._programs[0].template.gain ** 2, self.chosen.max_overhead)
+
+    def split(self, shots: int) -> tuple[int, int]:
+        """Randomizations, and shots of each, for so many shots per basis."""
+        randomizations, each = self.chosen.split(shots)
+        return math.ceil(randomizations * self.overhead) if self.chosen.pec else randomizations, each
+
     def work(self, batch: tuple[int, ...], shots: int) -> list[tuple[int, float | None]]:
         """Executions and the circuit's duration [s] for every noise factor, without the calibration."""
-        randomizations, each = self.chosen.split(shots)
+        randomizations, each = self.split(shots)
         count = len(self.layout(batch).sets) * randomizations * each
         return [(count, program.plan.duration) for program in self._programs]
 
@@ -211,9 +220,9 @@ class MitigatedPlan:
             rates: how the readout errs; None where nothing is done about it.
         """
         layout = self.layout(values.shape[:-1])
-        randomizations, each = self.chosen.split(shots)
+        randomizations, each = self.split(shots)
         outcomes = self.outcomes(values, shots=shots, seed=seed)
-        found = [samples(one, layout, self._masks, self._batch(each)) for one in outcomes]
+        found = [samples(one.words, layout, self._masks, self._batch(each), one.counts) for one in outcomes]
         read = None if rates is None else self._read(layout, rates)
         fit: Callable[..., Any] | None = None
         slope: Callable[..., Any] | None = None
@@ -222,14 +231,24 @@ class MitigatedPlan:
             fit = partial(_fit, labels, self.chosen)
             slope = partial(_slopes, labels, self.chosen)
         points = (len(self.chosen.extrapolators), len(self.chosen.extrapolated_noise_factors))
-        return decode(found, randomizations * each, layout, read, points, fit, slope)
+        template = self._programs[0].template
+        result = decode(found, randomizations * each, layout, read, points, fit, slope, template.gain)
+        if self.chosen.pec:
+            del result["raw"]  # no circuit is executed as it is
+            told = {
+                "randomizations": randomizations,
+                "sampling_overhead": template.gain**2,
+                "noise_gain": template.left,
+            }
+            result |= {name: np.array(value, dtype=float) for name, value in told.items()}
+        return result
 
-    def outcomes(self, values: NDArray, *, shots: int, seed: int) -> Iterator[NDArray]:
-        """What is read at each noise factor, flips undone, as words of 64 qubits, (R, N, shots, words)."""
+    def outcomes(self, values: NDArray, *, shots: int, seed: int) -> Iterator[Outcomes]:
+        """What is read at each noise factor, flips undone."""
         batch = values.shape[:-1]
         layout = self.layout(batch)
         rows = np.asarray(values, dtype=float).reshape(math.prod(batch), values.shape[-1])[layout.sets]
-        randomizations, each = self.chosen.split(shots)
+        randomizations, each = self.split(shots)
         for place, program in enumerate(self._programs):
             yield program.read(rows, layout.bases, randomizations, each, [seed, 0, place])
 
@@ -340,6 +359,34 @@ def _slopes(
     labels: Sequence[str], chosen: Setting, pair: int, fits: client.Fits, values: NDArray, errors: NDArray
 ) -> NDArray:
     return slopes(fits, values, errors, labels[pair], chosen)
+
+
+def layers_of(circuit: QuantumCircuit, base: EstimatorPlan, chosen: Setting) -> Counter[Layer]:
+    """The layers whose noise has to be known, and how often each occurs.
+
+    Args:
+        circuit: on the device's qubits.
+        base: the plan of its observables without mitigation.
+        chosen: what is done.
+
+    Raises:
+        ConfigError: the client finds no layers in it.
+    """
+    read = np.flatnonzero(base.terms.support.any(axis=0)).tolist()
+    qubits, small = _used(circuit, read)
+    return client.layers(small, chosen, qubits)
+
+
+def _used(circuit: QuantumCircuit, read: Iterable[int]) -> tuple[list[int], QuantumCircuit]:
+    """The device's qubits that something acts on or that are read, and the circuit on these alone."""
+    touched = {
+        circuit.find_bit(bit).index
+        for item in circuit.data
+        if item.operation.name not in ("barrier", "measure")
+        for bit in item.qubits
+    }
+    qubits = sorted(touched | set(read)) or [0]
+    return qubits, translated(on_qubits(circuit, qubits))
 
 
 _TURNS = frozenset(("rz", "rx", "p"))

@@ -46,6 +46,7 @@ class RunDirectory:
         self.config = path / "config.yaml"
         self.session = path / "session.json"
         self.result = path / "result.json"
+        self.noise_model = path / "noise_model.json"
         self.log = path / "runner.log"
         self.figures = path / "figures"
 
@@ -152,7 +153,7 @@ def run_directories(folder: Path, pattern: str = "*") -> list[Path]:
 
 PARTS = (
     "config.yaml", "result.json", "session.json", "mlflow.json", "forecast.json", "runner.log", "report.html",
-    "sweep.json", "sweep.csv",
+    "noise_model.json", "sweep.json", "sweep.csv",
 )  # fmt: skip
 """Files that a run or sweep directory may have besides its journal."""
 

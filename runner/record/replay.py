@@ -46,6 +46,9 @@ FUSED = 5
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
 
+LEARNER = "noise-learner"
+"""The program that learns the noise of layers, and the workload of its jobs."""
+
 _DECIDING = frozenset((RunInterrupted, RunResumed, Reserve, BudgetReached, RunEnded))
 
 

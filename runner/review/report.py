@@ -331,6 +331,13 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     mitigated = result.get("mitigation") or {}
     if (raw := number(mitigated.get("raw"))) is not None:
         tiles.append(("without mitigation", f"{raw:.6f}", unit(events)))
+    if (learned := mitigated.get("learning")) is not None:
+        gammas = ", ".join(
+            f"{name} γ {gamma:.4f}" for name, gamma in zip(learned["layers"], learned["gammas"], strict=True)
+        )
+        tiles.append(("noise learned", clock(float(learned["qpu_seconds"])), gammas))
+    if (overhead := number(mitigated.get("sampling_overhead"))) is not None:
+        tiles.append(("sampling overhead", f"{overhead:.4g}", "γ², times more circuits"))
     if result:
         tiles.append(
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")

@@ -279,6 +279,11 @@ class Lab:
             cost=seconds * self._service.price_per_second,
         )
 
+    def learning(self, stream: JobStream, *pubs: Pub) -> Spent:
+        """What learning noise takes before the next job of a stream, if that is of these PUBs; 0 where it is known."""
+        shots, seconds = self._primitive(stream.name, "estimator", len(self.sessions)).learning(pubs)
+        return Spent(shots=shots, qpu_seconds=seconds, cost=seconds * self._service.price_per_second)
+
     def ledger(self) -> Iterator[dict[str, object]]:
         """The jobs of session.json, in the order of their submission; there may be very many."""
         return map(_ledger_line, self._service.jobs(limit=None, descending=False))

@@ -46,7 +46,7 @@ from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import EXACT, PICK, TRUNCATED
 from runner.run.budget import BUDGETS
 from runner.run.context import ROUNDING
-from runner.run.mitigation import Added, measured
+from runner.run.mitigation import Added, LearnedNoise, measured
 from runner.run.preflight import Preparation
 from runner.run.progress import AllottedShots, LeftOut, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
@@ -399,7 +399,11 @@ class _Execution:
             service.cost,
             service.price_per_second,
         )
-        return found.as_dict() | measured(events, lab.mitigation_of)
+        told = found.as_dict() | measured(events, lab.mitigation_of)
+        if (learned := LearnedNoise.of(events)) is not None:
+            self.files.write(self.files.noise_model, json.dumps(learned.as_dict(), indent=2) + "\n")
+            told["learning"] = learned.told(service.price_per_second)
+        return told
 
     def _result(
         self, ending: _Ending, sessions: Mapping[str, Any], lab: Lab, mitigation: dict[str, Any] | None

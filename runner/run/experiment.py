@@ -73,6 +73,10 @@ class Experiment:
         """Shots of its circuits where its own settings say how many; None: as the estimator has it."""
         return None
 
+    def checked_mitigation(self, declared: Values) -> Values:
+        """What of the declared options against errors acts in every job, and is checked before anything is created."""
+        return declared
+
     def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:
         """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
         return [config.optimizer]

@@ -13,11 +13,12 @@ from runner.errors import ConfigError
 from runner.lazy import np
 from runner.record.events import Event, JobCompleted, JobSubmitted
 from runner.record.log import of
+from runner.record.replay import LEARNER
 from runner.runtime.cost import CostModel, Work
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
-    from runner.mitigation import SamplerSetting, Setting
+    from runner.mitigation import LayerNoise, SamplerSetting, Setting
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
@@ -101,7 +102,9 @@ class Added:
         without: dict[str, float] = {}
         for event in of(events, JobSubmitted, JobCompleted):
             if isinstance(event, JobSubmitted) and event.unmitigated is not None:
-                without[event.job] = cost.qpu_seconds([Work(*part) for part in event.unmitigated])
+                # noise would not be learned at all
+                parts = [Work(*part) for part in event.unmitigated]
+                without[event.job] = cost.qpu_seconds(parts) if parts else 0.0
             elif isinstance(event, JobCompleted) and event.status == "DONE" and event.job in without:
                 seconds += event.qpu_seconds - without.pop(event.job)
         return cls(setting=setting, qpu_seconds=seconds, cost=None if price is None else seconds * price)
@@ -109,6 +112,21 @@ class Added:
     def as_dict(self) -> dict[str, object]:
         """As result.json has it."""
         return asdict(self)
+
+
+def require_noise_model(setting: Setting | None, backend: Backend, problem: Problem | None) -> None:
+    """Refuse noise that was learned in another run where it does not go with this one.
+
+    Raises:
+        ConfigError: it lacks a layer of the circuit, is of another device or noise, or the service takes none.
+    """
+    key = "estimator.layer_noise_model"
+    if setting is None or setting.model is None:
+        return
+    if backend.planner is None:
+        raise ConfigError(f"{backend.name} learns the noise of layers by itself; leave it out", key=key)
+    if problem is not None:
+        backend.planner.require_noise_model(problem.circuit, problem.observable, setting, key)
 
 
 def checked(options: Values, backend: Backend, problem: Problem) -> Setting:
@@ -119,8 +137,10 @@ def checked(options: Values, backend: Backend, problem: Problem) -> Setting:
     """
     found = mitigation.setting(options, _named)
     require_noise(found, backend)
-    if found.zne and not problem.circuit.num_nonlocal_gates():
-        raise ConfigError("the circuit has no two-qubit gates whose noise could be amplified", key="ansatz")
+    if (found.zne or found.pec) and not problem.circuit.num_nonlocal_gates():
+        how = "cancelled" if found.pec else "amplified"
+        raise ConfigError(f"the circuit has no two-qubit gates whose noise could be {how}", key="ansatz")
+    require_noise_model(found, backend, problem)
     return found
 
 
@@ -133,12 +153,13 @@ def measured(events: Sequence[Event], options_of: Callable[[str], Values]) -> di
     """
     for event in reversed(list(of(events, JobCompleted))):
         numbers = (event.result or [{}])[-1]
-        if "raw" not in numbers or len(event.result or ()) > 1 or np.size(numbers["evs"]) != 1:
+        told = [name for name in ("raw", *CANCELLED) if name in numbers]
+        if not told or len(event.result or ()) > 1 or np.size(numbers["evs"]) != 1:
             continue
-        if np.array_equal(numbers["raw"], numbers["evs"]):
+        if "raw" in numbers and np.array_equal(numbers["raw"], numbers["evs"]):
             break  # what was done acts in the circuits, and nobody knows what they would have given without
         found: dict[str, object] = {
-            "raw": _single(numbers["raw"]),
+            **{name: _single(numbers[name]) for name in told},
             "mitigated": _single(numbers["evs"]),
             "stddev": _single(numbers["stds"]),
         }
@@ -146,6 +167,59 @@ def measured(events: Sequence[Event], options_of: Callable[[str], Values]) -> di
             found["extrapolation"] = _extrapolation(numbers, setting)
         return found
     return {}
+
+
+CANCELLED = ("sampling_overhead", "noise_gain")
+"""What is told where noise was cancelled: γ², and the part of the noise that is left."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnedNoise:
+    """What a run has learned of its device's noise."""
+
+    layers: tuple[LayerNoise, ...]
+    """Every layer once; of one that was learned again what was learned last."""
+    shots: int
+    """Executions that it took."""
+    qpu_seconds: float
+    """Time on the QPU [s]."""
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> LearnedNoise | None:
+        """From the jobs that came to their end; None where there was none."""
+        found: dict[object, LayerNoise] = {}
+        submitted: dict[str, JobSubmitted] = {}
+        shots, seconds = 0, 0.0
+        for event in of(events, JobSubmitted, JobCompleted):
+            if isinstance(event, JobSubmitted):
+                if event.program == LEARNER:
+                    submitted[event.job] = event
+            elif event.status == "DONE" and event.job in submitted:
+                begun = submitted.pop(event.job)
+                shots += sum(int(executions) for executions, _ in begun.work or ())
+                seconds += event.qpu_seconds
+                for pub, numbers in zip(begun.pubs, event.result or (), strict=True):
+                    one = mitigation.LayerNoise.learned(pub["layer"], numbers)
+                    found[one.layer] = one
+        return cls(layers=tuple(found.values()), shots=shots, qpu_seconds=seconds) if found else None
+
+    def as_dict(self) -> dict[str, object]:
+        """As noise_model.json has it."""
+        return {"layers": [layer.as_dict() for layer in self.layers]}
+
+    def told(self, price: float | None) -> dict[str, object]:
+        """As result.json has it.
+
+        Args:
+            price: USD per second of usage; None where the plan has none.
+        """
+        return {
+            "layers": [layer.layer.text for layer in self.layers],
+            "gammas": [layer.gamma for layer in self.layers],
+            "shots": self.shots,
+            "qpu_seconds": self.qpu_seconds,
+            "cost": None if price is None else self.qpu_seconds * price,
+        }
 
 
 def _single(value: object) -> float:

@@ -6,12 +6,13 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import RunConfig
+from runner.declare.plain import Values
 from runner.errors import ConfigError, ConfigWarning
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.context import MOST_CANDIDATES, Lab
-from runner.run.mitigation import declared, in_words, require_noise, sampled
+from runner.run.mitigation import declared, in_words, require_noise, require_noise_model, sampled
 from runner.run.problem import Problem, chosen_gradient, unheard
 from runner.run.shots import needed
 from runner.run.signals import StopFlag
@@ -64,10 +65,10 @@ class Preparation:
         )
         self.backend: Backend = config.backend.build(self.service)
         self.problem: Problem | None = None
-        self.mitigation = declared(config.estimator.mitigation)
+        self.mitigation = declared(self._errors(final=False))
         """What is done against errors; None where nothing is."""
         require_noise(self.mitigation, self.backend)
-        self.final_mitigation = declared(config.estimator.final_mitigation)
+        self.final_mitigation = declared(self._errors(final=True))
         """The same in the jobs that measure the result of an optimization."""
         require_noise(self.final_mitigation, self.backend)
         self.sampling = sampled(config, self.backend)
@@ -77,6 +78,8 @@ class Preparation:
         if config.experiment.needs_problem:
             self.problem = Problem.build(config, self.backend, stage)
             stage("compiling circuit and observable")
+            for chosen in (self.mitigation, self.final_mitigation):
+                require_noise_model(chosen, self.backend, self.problem)
             self._check_plan(self.problem)
         stage(f"preparing experiment {config.experiment.name}")
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
@@ -118,6 +121,12 @@ class Preparation:
         return (make or Lab)(
             self.config, self.service, self.backend, self.problem, record, stop, self.prepared
         )
+
+    def _errors(self, *, final: bool) -> Values:
+        """What is done against errors in every job, or in those that measure the result, in the client's names."""
+        estimator = self.config.estimator
+        declared_options = estimator.final_mitigation if final else estimator.mitigation
+        return self.config.experiment.checked_mitigation(declared_options)
 
     def _check_plan(self, problem: Problem) -> None:
         """Compile what will be evaluated: too much memory, circuits the backend cannot run, no exact gradient.
@@ -179,8 +188,7 @@ class Preparation:
             return executions, cost.qpu_seconds([Work(executions, plan.duration)])
         import numpy as np
 
-        estimator = self.config.estimator
-        options = estimator.final_mitigation if final else estimator.mitigation
+        options = self._errors(final=final)
         primitive = self.service.primitive("estimator", self.backend, options, "preflight")
         pub = (problem.circuit, problem.observable, np.zeros((points, problem.circuit.num_parameters)))
         precision = shots**-0.5
@@ -188,6 +196,22 @@ class Preparation:
             primitive.executions([pub], precision=precision) or 0,
             primitive.seconds([pub], precision=precision) or 0.0,
         )
+
+    def _learning(self, problem: Problem, *, final: bool = False) -> tuple[int, float]:
+        """Executions and QPU seconds of the job that learns noise before the first of these jobs; 0 where none does."""
+        chosen = self.mitigation
+        if final:
+            # the result takes what the loop has learned
+            known = chosen is not None and chosen.needs_noise
+            chosen = None if known else self.final_mitigation
+        if chosen is None or not chosen.needs_noise:
+            return 0, 0.0
+        import numpy as np
+
+        options = self._errors(final=final)
+        primitive = self.service.primitive("estimator", self.backend, options, "preflight")
+        pub = (problem.circuit, problem.observable, np.zeros(problem.circuit.num_parameters))
+        return primitive.learning([pub])
 
     def _check_time(self, plan: CompiledPlan, problem: Problem) -> None:
         """Compare the first energy or gradient with what a job and the session may take.
@@ -204,8 +228,10 @@ class Preparation:
             points = other.get(self.config.gradient, plan.gradient_sets)
         shots = self.first_shots(plan)
         _, needed = self._reckoned(problem, plan, points, shots)
+        _, learning = self._learning(problem)
         what = "gradient" if points > 1 else "energy"
         self._require_job(f"one {what}", needed, shots)
+        self._require_learning(max(learning, self._learning(problem, final=True)[1]))
         if (
             self.final_mitigation is not None
             and self.config.estimator.final_mitigation != self.config.estimator.mitigation
@@ -216,6 +242,7 @@ class Preparation:
             self._require_budget(f"one {what}", points, shots, plan, problem)
         session = self.config.session
         limit = session.max_time_seconds
+        needed += learning
         if limit is not None and session.mode != "job" and needed > limit:
             warnings.warn(
                 f"session.max_time: {limit} s are shorter than the job of one {what}, about {needed:.1f} s; "
@@ -235,6 +262,7 @@ class Preparation:
             self._reckoned(problem, plan, count, shots, final=True)
             for count in ((MOST_CANDIDATES, 1) if after else ())
         ]
+        reckoned += [self._learning(problem, final=final) for final in (False, True)[: 1 + bool(after)]]
         executions = sum(count for count, _ in reckoned)
         told = f"{what}" + (" and measuring what comes of it" if after else "")
         budget = config.optimizer.max_shots
@@ -253,6 +281,15 @@ class Preparation:
             raise ConfigError(
                 f"{session.max_cost:g} USD are too few: {told} take {seconds * price:.2f}; raise it",
                 key="session.max_cost",
+            )
+
+    def _require_learning(self, needed: float) -> None:
+        longest = self.config.estimator.longest_job(self.service.plan)
+        if needed > longest:
+            raise ConfigError(
+                f"is a job of about {needed:.0f} s of QPU time, and a job ends after {longest:g} s; "
+                "take fewer randomizations or shots",
+                key="estimator.layer_noise_learning",
             )
 
     def _require_job(self, what: str, needed: float, shots: int) -> None:

@@ -388,10 +388,35 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(
             ("  raw", f"{told['raw']:.6f} before, {told['mitigated']:.6f} ± {told['stddev']:.2g} after")
         )
+    if told.get("sampling_overhead") is not None:
+        left = "" if told["noise_gain"] == 0 else f", {told['noise_gain']:.3g} of the noise is left"
+        lines.append(
+            (
+                "  cancelled",
+                f"{told['mitigated']:.6f} ± {told['stddev']:.2g}, γ² = {told['sampling_overhead']:.4g}{left}",
+            )
+        )
+    if (learned := told.get("learning")) is not None:
+        lines.append(("  learned", learned_in_words(learned)))
     if told["qpu_seconds"] is not None:
         price = "" if told["cost"] is None else f", {told['cost']:.2f} USD"
         lines.append(("  added", f"{clock(told['qpu_seconds'])} on the QPU{price}"))
     return lines
+
+
+def learned_in_words(told: Mapping[str, Any]) -> str:
+    """Layers whose noise was learned, and what that took, as `2 layers: cz(3,4), cz(4,5); 1 min 40 s on the QPU`."""
+    layers = list(told["layers"])
+    price = "" if told["cost"] is None else f", {told['cost']:.2f} USD"
+    more = f" … {len(layers)} in all" if len(layers) > MOST_LAYERS else ""
+    return (
+        f"noise of {', '.join(layers[:MOST_LAYERS])}{more}; {clock(told['qpu_seconds'])} on the QPU, "
+        f"{grouped(told['shots'])} shots{price}"
+    )
+
+
+MOST_LAYERS = 4
+"""Layers that a line names."""
 
 
 def session_lines(sessions: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ import re
 import threading
 import warnings
 import weakref
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
@@ -24,8 +24,9 @@ from qiskit.transpiler import Target
 
 from runner.engine import DeviceNoise
 from runner.errors import ConfigError, ConfigWarning
-from runner.mitigation import Calibration, MitigatedPlan, SampledPlan
+from runner.mitigation import Calibration, LearningPlan, MitigatedPlan, SampledPlan, layers_of
 from runner.runtime import circuits
+from runner.runtime.learning import given_noise
 
 if TYPE_CHECKING:
     from qiskit.circuit import Parameter, Qubit
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
     from runner.engine.evolution import Moment
-    from runner.mitigation import SamplerSetting, Setting
+    from runner.mitigation import Layer, Learning, SamplerSetting, Setting
     from runner.runtime.circuits import CircuitJob
     from runner.runtime.service import LocalRuntimeService
 
@@ -139,6 +140,8 @@ class LocalBackend(BackendV2):
         self._mitigated: Shelf[MitigatedPlan] = Shelf()
         self._sampled: Shelf[SampledPlan] = Shelf()
         self._calibrations: Shelf[Calibration] = Shelf()
+        self._layers: Shelf[Counter[Layer]] = Shelf()
+        self._learning: Shelf[LearningPlan] = Shelf()
         self._faulty: set[tuple[int, ...]] | None = None
         self._angles: weakref.WeakKeyDictionary[object, list[ParameterExpression]] = (
             weakref.WeakKeyDictionary()
@@ -261,14 +264,79 @@ class LocalBackend(BackendV2):
         Raises:
             ConfigError: This device has no noise, or it cannot be done to this circuit.
         """
+        self.require_noise(chosen)
+        return self._mitigated.get(
+            (plan.digest, circuit.num_qubits, chosen.text),
+            lambda: MitigatedPlan(circuit, plan, chosen, self.engine),
+        )
+
+    def require_noise(self, chosen: Setting) -> None:
+        """Refuse to undo errors where there are none.
+
+        Raises:
+            ConfigError: This device has no noise.
+        """
         if not self.engine.noisy:
             raise ConfigError(
                 f"{chosen.words()} cannot act, for {self.name} has no noise; leave it at 0",
                 key="options.resilience_level",
             )
-        return self._mitigated.get(
-            (plan.digest, circuit.num_qubits, chosen.text),
-            lambda: MitigatedPlan(circuit, plan, chosen, self.engine),
+
+    def learning_plans(
+        self, planned: Sequence[tuple[QuantumCircuit, EstimatorPlan]], chosen: Setting
+    ) -> list[LearningPlan]:
+        """Return what is executed to learn the noise of the layers of ISA circuits, those first that occur most.
+
+        Args:
+            planned: The circuits of one job, and what is planned without mitigation.
+            chosen: What is done against errors.
+
+        Raises:
+            ConfigError: There are no layers, or the client cannot learn one.
+        """
+        found: Counter[Layer] = Counter()
+        for circuit, plan in planned:
+            found.update(self._layers_of(circuit, plan, chosen))
+        if not found:
+            raise ConfigError("the circuit has no two-qubit gates whose noise could be learned; leave it off")
+        wanted = chosen.learning.most(found)
+        if left := len(found) - len(wanted):
+            warnings.warn(
+                f"{self.name}: the noise of {left} of {len(found)} layers is not learned, and stays as it is; "
+                "raise max_layers_to_learn",
+                ConfigWarning,
+                stacklevel=4,
+            )
+        return [self._learning_plan(layer, chosen.learning) for layer in wanted]
+
+    def require_noise_model(
+        self, circuit: QuantumCircuit, observables: ObservablesArrayLike, chosen: Setting, key: str
+    ) -> None:
+        """Refuse noise that another run has learned where it does not go with a circuit.
+
+        Args:
+            circuit: The ISA circuit.
+            observables: What is measured.
+            chosen: What is done against errors.
+            key: The setting that names the other run.
+
+        Raises:
+            ConfigError: It cannot be read, lacks a layer, or is of another device or noise.
+        """
+        if chosen.model is not None:
+            plan = self.estimator_plan(circuit, observables)
+            given_noise(chosen.model, self.learning_plans([(circuit, plan)], chosen), key)
+
+    def _layers_of(self, circuit: QuantumCircuit, plan: EstimatorPlan, chosen: Setting) -> Counter[Layer]:
+        return self._layers.get(
+            (plan.digest, circuit.num_qubits, chosen.strategy), lambda: layers_of(circuit, plan, chosen)
+        )
+
+    def _learning_plan(self, layer: Layer, learning: Learning) -> LearningPlan:
+        width = layer.qubits[-1] + 1 if self.ideal else self.target.num_qubits
+        return self._learning.get(
+            (layer, learning.text),
+            lambda: LearningPlan(layer, self.target, width, learning, self.engine, self.name),
         )
 
     def sampled_plan(self, circuit: QuantumCircuit, plan: SamplerPlan, chosen: SamplerSetting) -> SampledPlan:

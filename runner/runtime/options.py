@@ -266,6 +266,17 @@ class MeasureNoiseLearningOptions(MitigationOptions):
     FIELDS: ClassVar[dict[str, object]] = {"num_randomizations": None}
 
 
+class LayerNoiseLearningOptions(MitigationOptions):
+    """How the noise of layers is learned."""
+
+    FIELDS: ClassVar[dict[str, object]] = {
+        "max_layers_to_learn": None,
+        "shots_per_randomization": None,
+        "num_randomizations": None,
+        "layer_pair_depths": None,
+    }
+
+
 class ResilienceOptions(MitigationOptions):
     """What is done against errors."""
 
@@ -276,6 +287,8 @@ class ResilienceOptions(MitigationOptions):
         "zne": ZneOptions,
         "pec_mitigation": None,
         "pec": PecOptions,
+        "layer_noise_learning": LayerNoiseLearningOptions,
+        "layer_noise_model": None,
     }
 
 

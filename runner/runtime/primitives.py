@@ -7,6 +7,8 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,11 +19,13 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
 from runner.errors import ConfigError
-from runner.mitigation import sampler_setting, setting
+from runner.mitigation import noise_learner_result, sampler_setting, setting
+from runner.record.replay import LEARNER
 from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.current import current_session
 from runner.runtime.job import RuntimeJob
+from runner.runtime.learning import LayerPub, Learned, given_noise, learn, work_of
 from runner.runtime.options import (
     CHANGES,
     EstimatorOptions,
@@ -50,7 +54,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import BindingsArrayLike, EstimatorPubLike, SamplerPubLike
 
     from runner.engine import EstimatorPlan, SamplerPlan
-    from runner.mitigation import SamplerSetting, Setting
+    from runner.mitigation import LearningPlan, NoiseOfLayers, SamplerSetting, Setting
     from runner.runtime.backends import LocalBackend
     from runner.runtime.results import Numbers
     from runner.runtime.service import LocalRuntimeService
@@ -117,9 +121,6 @@ class _Primitive:
             logger.warning(
                 "This primitive was made outside of the open session, so its job runs in job mode."
             )
-        seed = options.simulator.seed_simulator
-        if self._kind == "estimator" and options.seed_estimator is not None:
-            seed = options.seed_estimator
         return Desk(
             backend=self._backend,
             session=None if session is None else session.record,
@@ -127,8 +128,36 @@ class _Primitive:
             tags=options.environment.job_tags or (),
             max_execution_time=options.max_execution_time,
             rep_delay=options.execution.rep_delay,
-            seed=seed,
+            seed=self._seed(),
             admit=self.admit,
+        )
+
+    def _seed(self) -> int | None:
+        """Return what seeds jobs in place of the service's seed; None where nothing does."""
+        options = self._options
+        if self._kind == "estimator" and options.seed_estimator is not None:
+            return int(options.seed_estimator)
+        seed: int | None = options.simulator.seed_simulator
+        return seed
+
+    def _learn(self, plans: Sequence[LearningPlan]) -> RuntimeJob:
+        """Submit the job that learns the noise of layers."""
+        digest = blake2b(LEARNER.encode(), digest_size=16)
+        for plan in plans:
+            digest.update(repr(plan.told()).encode())
+
+        def contain(_job: RuntimeJob, numbers: list[Numbers]) -> Any:
+            found = zip(plans, numbers, strict=True)
+            return noise_learner_result([plan.noise(one) for plan, one in found])
+
+        return replace(self._desk(), workload=LEARNER).submit(
+            LEARNER,
+            [LayerPub(plan) for plan in plans],
+            work_of(plans),
+            simulate=lambda seed: learn(plans, seed),
+            contain=contain,
+            digest=digest.digest(),
+            unmitigated=[],
         )
 
     def _remember(self, job: RuntimeJob, pubs: Callable[[], list[Any]]) -> RuntimeJob:
@@ -150,6 +179,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
     _chosen: tuple[str, Setting] | None = None
     _bare = -1
     """How many changes there had been when its options were seen to do nothing against errors."""
+    _own: Learned | None = None
 
     def run(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> RuntimeJob:
         """Submit PUBs `(circuit, observables[, parameter values[, precision]])` as one job.
@@ -162,7 +192,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         prepared = [self._prepare(pub, precision) for pub in asked]
         if len(prepared) > 1:
             _warn_of_several("precision", [pub.precision for pub in prepared])
-        mitigation = self._mitigation(prepared)
+        mitigation = self._mitigation(prepared, learn=True)
         work = self._work(prepared, mitigation)
 
         def simulate(seed: int) -> list[Numbers]:
@@ -199,17 +229,26 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         return self._remember(job, lambda: list(map(_estimator_pub, asked, prepared)))
 
     def seconds(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> float:
-        """Return the QPU seconds that `run()` with the same arguments would take."""
+        """Return the QPU seconds that the job of `run()` with the same arguments would take."""
         prepared = [self._prepare(pub, precision) for pub in listed(pubs)]
         return self._qpu_seconds(self._work(prepared, self._mitigation(prepared)))
+
+    def learning(self, pubs: Iterable[EstimatorPubLike]) -> tuple[int, float]:
+        """Return the executions and QPU seconds of the job that `run()` would submit before its own, to learn noise."""
+        prepared = [self._prepare(pub, None) for pub in listed(pubs)]
+        chosen = self._setting()
+        if chosen is None or not chosen.needs_noise or chosen.model is not None:
+            return 0, 0.0
+        work = work_of(self._learned().missing(self._learning_plans(chosen, prepared)))
+        return sum(part.executions for part in work), self._qpu_seconds(work) if work else 0.0
 
     def executions(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> int:
         """Return how often `run()` with the same arguments would execute circuits."""
         prepared = [self._prepare(pub, precision) for pub in listed(pubs)]
         return sum(part.executions for part in self._work(prepared, self._mitigation(prepared)))
 
-    def _mitigation(self, prepared: list[Pub[EstimatorPlan]]) -> _Mitigation | None:
-        """Return how a job's PUBs are evaluated where something is done against errors."""
+    def _setting(self) -> Setting | None:
+        """Return what is done against errors; None where nothing is."""
         changes = CHANGES.count
         if self._bare == changes:
             return None
@@ -221,7 +260,48 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         if self._chosen is None or self._chosen[0] != told:
             self._chosen = (told, setting(given))
         chosen = self._chosen[1]
-        return _Mitigation(chosen, self._backend, prepared) if chosen.active else None
+        return chosen if chosen.active else None
+
+    def _mitigation(self, prepared: list[Pub[EstimatorPlan]], *, learn: bool = False) -> _Mitigation | None:
+        """Return how a job's PUBs are evaluated where something is done against errors.
+
+        Args:
+            prepared: the PUBs.
+            learn: learn the noise of layers by a job where it is not known; else foresee what that would give.
+        """
+        chosen = self._setting()
+        if chosen is None:
+            return None
+        _require_mitigated(prepared)
+        if chosen.needs_noise:
+            self._backend.require_noise(chosen)
+            chosen = chosen.knowing(self._noise(chosen, prepared, learn))
+        return _Mitigation(chosen, self._backend, prepared)
+
+    def _noise(self, chosen: Setting, prepared: list[Pub[EstimatorPlan]], learn: bool) -> NoiseOfLayers:
+        plans = self._learning_plans(chosen, prepared)
+        if chosen.model is not None:
+            return given_noise(chosen.model, plans, "options.resilience.layer_noise_model")
+        learned = self._learned()
+        if learn:
+            return learned.noise(plans, self._learn)
+        return learned.foreseen(plans, self._service.seed_ahead(LEARNER, self._seed()))
+
+    def _learned(self) -> Learned:
+        """Return what is known: in a session or batch by everybody, in job mode by this primitive."""
+        record = None if self._session is None else self._session.record
+        if record is not None:
+            return self._service.learned(record)
+        self._own = self._own or Learned()
+        return self._own
+
+    def _learning_plans(self, chosen: Setting, prepared: list[Pub[EstimatorPlan]]) -> list[LearningPlan]:
+        """Return how the noise of the PUBs' layers is learned.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        return self._backend.learning_plans([(pub.circuit, pub.plan) for pub in prepared], chosen)
 
     def _work(self, prepared: list[Pub[EstimatorPlan]], mitigation: _Mitigation | None) -> list[Work]:
         if mitigation is not None:
@@ -313,16 +393,24 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         return Pub(circuit, plan, array, shape, shots, float(own), by_basis)
 
 
+def _require_mitigated(pubs: Sequence[Pub[EstimatorPlan]]) -> None:
+    """Refuse PUBs whose errors cannot be undone.
+
+    Raises:
+        ConfigError: One is exact, or not measured as the client measures.
+    """
+    if any(pub.shots is None for pub in pubs):
+        raise ConfigError(
+            "errors of exact values are not mitigated; give a precision, or options.resilience_level=0"
+        )
+    if any(pub.by_basis is not None or pub.plan.durations is not None for pub in pubs):
+        raise ConfigError("mitigated terms are measured qubit by qubit, in bases with the same shots")
+
+
 class _Mitigation:
     """How the PUBs of one job are evaluated with something done against errors; one calibration serves them all."""
 
     def __init__(self, chosen: Setting, backend: LocalBackend, pubs: Sequence[Pub[EstimatorPlan]]) -> None:
-        if any(pub.shots is None for pub in pubs):
-            raise ConfigError(
-                "errors of exact values are not mitigated; give a precision, or options.resilience_level=0"
-            )
-        if any(pub.by_basis is not None or pub.plan.durations is not None for pub in pubs):
-            raise ConfigError("mitigated terms are measured qubit by qubit, in bases with the same shots")
         self.chosen = chosen
         self._pubs = pubs
         self._plans = [backend.mitigated_plan(pub.circuit, pub.plan, chosen) for pub in pubs]
@@ -379,6 +467,11 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
         """Return the QPU seconds that `run()` with the same arguments would take."""
         prepared = self._prepare(pubs, shots)
         return self._qpu_seconds(sampler_work(prepared, self._mitigation(prepared)))
+
+    def learning(self, pubs: Iterable[SamplerPubLike]) -> tuple[int, float]:
+        """Return 0: nothing is learned before bits are measured."""
+        del pubs
+        return 0, 0.0
 
     def executions(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> int:
         """Return how often `run()` with the same arguments would execute circuits."""

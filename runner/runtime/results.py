@@ -70,7 +70,13 @@ def _estimator_metadata(mitigation: Setting | None) -> dict[str, object]:
             name: value for name, value in said["dynamical_decoupling"].items() if name in decoupling
         }
         twirling |= {name: value for name, value in said["twirling"].items() if name in twirling}
-        resilience |= {"measure_mitigation": mitigation.measure, "zne_mitigation": mitigation.zne}
+        resilience |= {
+            "measure_mitigation": mitigation.measure,
+            "zne_mitigation": mitigation.zne,
+            "pec_mitigation": mitigation.pec,
+        }
+        if mitigation.pec:
+            resilience["pec"] = dict(said["resilience"]["pec"])
         if mitigation.zne:
             resilience["zne"] = {
                 "noise_factors": mitigation.noise_factors.tolist(),
@@ -102,7 +108,7 @@ def estimator_result(
             "target_precision": precision,
             "circuit_metadata": dict(circuit.metadata or {}),
             "resilience": _resilience(values, mitigation),
-            "num_randomizations": 1 if mitigation is None else mitigation.split(values["shots"])[0],
+            "num_randomizations": _randomizations(values, mitigation),
         }
         pooled = values.get("ensemble_standard_error", values["stds"])
         data = {"evs": values["evs"], "stds": values["stds"], "ensemble_standard_error": pooled}
@@ -116,8 +122,17 @@ def estimator_result(
     return primitives.PrimitiveResult(pubs, metadata=_estimator_metadata(mitigation))
 
 
+def _randomizations(values: Numbers, mitigation: Setting | None) -> int:
+    """Return how many circuits the shots were divided over; cancelling noise takes more."""
+    if "randomizations" in values:
+        return int(values["randomizations"])
+    return 1 if mitigation is None else mitigation.split(values["shots"])[0]
+
+
 def _resilience(values: Numbers, mitigation: Setting | None) -> dict[str, object]:
-    """Return which fit each value was taken from."""
+    """Return which fit each value was taken from, or what cancelling noise takes and leaves."""
+    if "sampling_overhead" in values:
+        return {"pec": {name: float(values[name]) for name in ("sampling_overhead", "noise_gain")}}
     if mitigation is None or "extrapolators" not in values:
         return {}
     names = np.array([*mitigation.extrapolators, "multiple"])  # the last one is number −1

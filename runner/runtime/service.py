@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -28,6 +29,7 @@ from runner.runtime.backends import (
 from runner.runtime.clock import VirtualClock, WallClock
 from runner.runtime.cost import CostModel, QueueDelay, as_delay
 from runner.runtime.job import STATUS, RuntimeJob
+from runner.runtime.learning import Learned
 from runner.runtime.machine import Job, Machine, SessionRecord
 from runner.runtime.plan import PLANS, Plan
 from runner.runtime.seeds import derive_id, derive_seed
@@ -127,6 +129,7 @@ class LocalRuntimeService:
         self._counts: dict[str, int] = {}
         self._primitives: dict[str, int] = {}
         self._sessions_opened = 0
+        self._learned: defaultdict[str, Learned] = defaultdict(Learned)
         self._key = secrets.token_hex(16)
 
     # -- backends ---------------------------------------------------------------------------------------
@@ -436,6 +439,14 @@ class LocalRuntimeService:
             timeline.stir()
         timeline.deliver()
         return job
+
+    def seed_ahead(self, workload: str, seed: int | None = None) -> int:
+        """Return the seed of the workload's next job; `seed` in place of the service's."""
+        return derive_seed(self.seed if seed is None else seed, workload, self._counts.get(workload, 0))
+
+    def learned(self, session: SessionRecord) -> Learned:
+        """Return what was learned of the device's noise in a session or batch."""
+        return self._learned[session.id]
 
     def cancel_job(self, job: Job) -> bool:
         """Cancel a job; False if it is over already."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from runner.engine import EstimatorPlan, SamplerPlan
     from runner.mitigation import SamplerSetting
     from runner.runtime.backends import LocalBackend
+    from runner.runtime.learning import LayerPub
     from runner.runtime.machine import SessionRecord
     from runner.runtime.results import Numbers
 
@@ -59,6 +60,16 @@ class Pub(Generic[Compiled]):
         self.shots = shots
         self.precision = precision
 
+    def told(self) -> dict[str, Any]:
+        """As `JobSubmitted` has it."""
+        found = {
+            "values": self.values.tolist(),
+            "shape": list(self.shape),
+            "shots": self.shots,
+            "precision": self.precision,
+        }
+        return found if self.by_basis is None else {**found, "shots_per_basis": list(self.by_basis)}
+
 
 @dataclass(kw_only=True, slots=True)
 class Desk:
@@ -86,7 +97,7 @@ class Desk:
     def submit(
         self,
         program: str,
-        pubs: Sequence[Pub[Compiled]],
+        pubs: Sequence[Pub[Compiled]] | Sequence[LayerPub],
         work: list[Work],
         *,
         simulate: Callable[[int], list[Numbers]],
@@ -97,7 +108,7 @@ class Desk:
         """Submit PUBs as one job.
 
         Args:
-            program: `estimator`, `gradient` or `sampler`.
+            program: `estimator`, `gradient`, `sampler` or `noise-learner`.
             pubs: What is asked, one at least.
             work: What the device does.
             simulate: Makes the numbers from a seed.
@@ -119,16 +130,7 @@ class Desk:
                 simulate=lambda: simulate(job_seed),
                 contain=contain,
                 describe=lambda: (
-                    [
-                        {
-                            "values": pub.values.tolist(),
-                            "shape": list(pub.shape),
-                            "shots": pub.shots,
-                            "precision": pub.precision,
-                            **({} if pub.by_basis is None else {"shots_per_basis": list(pub.by_basis)}),
-                        }
-                        for pub in pubs
-                    ],
+                    [pub.told() for pub in pubs],
                     _listed_work(work),
                     None if unmitigated is None else _listed_work(unmitigated),
                 ),

@@ -33,8 +33,8 @@ REASONS = {
     "dynamical_decoupling.enable": "the simulated noise has no memory, so that an echo has nothing to undo",
 }
 """Why what a program asks for does not act."""
-SERVICE_ONLY = ("layer_noise_learning", "layer_noise_model")
-"""What of its resilience only the service knows; both act with pec or pea."""
+SERVICE_ONLY = ("layer_noise_model",)
+"""What of its resilience only the service knows; it acts with pec or pea."""
 
 
 @dataclass
@@ -109,7 +109,7 @@ def _mitigation(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for name in SERVICE_ONLY:
         for key, value in flatten({name: resilience.pop(name, None)}, "resilience.").items():
             if value is not None:
-                notes.append(_note(key, value, "it acts with pec and pea"))
+                notes.append(_note(key, value, "noise is learned here, and none is read"))
     learning = dict(resilience.get("measure_noise_learning") or {})
     if learning.pop("shots_per_randomization", "auto") != "auto":
         raise ApiError(

@@ -538,6 +538,11 @@ class IbmPrimitive:
     def executions(self, pubs: Iterable[PubLike], **arguments: object) -> None:
         """Only the service knows in how many bases it measures."""
 
+    def learning(self, pubs: Iterable[PubLike]) -> tuple[int, float]:
+        """Return 0: the service learns noise within its jobs."""
+        del pubs
+        return 0, 0.0
+
     def send(self, pubs: list[PubLike], arguments: Mapping[str, float], tags: list[str]) -> RuntimeJobV2:
         """Hand a job to the client; returns the client's job.
 

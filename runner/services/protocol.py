@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
     from runner.engine import EstimatorNumbers
+    from runner.mitigation import Setting
     from runner.record.events import Event
     from runner.runtime.cost import CostModel
     from runner.runtime.plan import Plan as Limits
@@ -142,6 +143,12 @@ class Planner(Protocol):
         """What stands for the observables, as `plan`, in PUBs of a circuit that is evaluated again and again."""
         ...
 
+    def require_noise_model(
+        self, circuit: QuantumCircuit, observables: ObservablesArrayLike, chosen: Setting, key: str
+    ) -> None:
+        """Refuse noise that another run has learned where it does not go with a circuit; `key` names that setting."""
+        ...
+
     def moments(
         self, start: str, circuit: QuantumCircuit, observables: ObservablesArrayLike
     ) -> Callable[[int], PlannedObservables] | None:
@@ -203,6 +210,11 @@ class Primitive(Protocol):
     @property
     def executions(self) -> Callable[..., int | None]:
         """Executions of circuits that `run` with the same arguments takes; None where only the service knows."""
+        ...
+
+    @property
+    def learning(self) -> Callable[..., tuple[int, float]]:
+        """Executions and QPU seconds of the job that `run` submits before its own to learn noise, or 0."""
         ...
 
 

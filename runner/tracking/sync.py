@@ -42,7 +42,9 @@ from runner.tracking.store import BATCH, Store, StoreError, absolute, is_server
 from runner.tracking.translation import Point, Translation
 from runner.tracking.views import STARTED
 
-FILES = ("config.yaml", "session.json", "result.json", "runner.log", "report.html", "forecast.json")
+FILES = (
+    "config.yaml", "session.json", "result.json", "noise_model.json", "runner.log", "report.html", "forecast.json",
+)  # fmt: skip
 """Files of a run directory that go to MLflow as they are, with everything in figures/."""
 
 log = logging.getLogger("runner.tracking")

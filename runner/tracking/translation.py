@@ -198,9 +198,12 @@ class Translation:
             if value is not None:
                 yield Point(None, key, value, when, 0)
         mitigated = self.result.get("mitigation") or {}
-        for name in ("raw", "mitigated", "qpu_seconds", "cost"):
+        for name in ("raw", "mitigated", "qpu_seconds", "cost", "sampling_overhead", "noise_gain"):
             if (value := number(mitigated.get(name))) is not None:
                 yield Point(None, f"mitigation/{name}", value, when, 0)
+        for name in ("shots", "qpu_seconds", "cost"):
+            if (value := number((mitigated.get("learning") or {}).get(name))) is not None:
+                yield Point(None, f"mitigation/learning_{name}", value, when, 0)
         amplified = mitigated.get("extrapolation") or {"noise_factors": [], "energies": []}
         for factor, energy in zip(amplified["noise_factors"], amplified["energies"], strict=True):
             if (value := number(energy)) is not None:

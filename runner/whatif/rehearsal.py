@@ -253,7 +253,8 @@ def added_seconds(event: JobSubmitted, cost: CostModel | None) -> float:
     if cost is None or event.work is None or event.unmitigated is None:
         return 0.0
     with_it, without = (
-        cost.qpu_seconds([Work(*part) for part in parts]) for parts in (event.work, event.unmitigated)
+        cost.qpu_seconds([Work(*part) for part in parts]) if parts else 0.0
+        for parts in (event.work, event.unmitigated)
     )
     return with_it - without
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from runner import compose, resume, run
 from runner.errors import ConfigError
-from runner.mitigation import setting
 from runner.record.directory import RunDirectory
 from runner.review.figures.mitigation import ladder
 from runner.review.report import illustrate
@@ -65,7 +65,7 @@ def test_the_ladder_starts_at_what_the_device_gives_and_ends_at_the_truth(climbe
     ideal = Statevector(ansatz.assign_parameters(climbed.parameters)).expectation_value(operator).real
     rows = {row["rung"]: row for row in climbed.table}
 
-    assert list(rows) == ["raw", "readout", "zne", "both"]
+    assert list(rows) == ["raw", "readout", "zne", "both", "pec", "pea"]
     assert ideal == pytest.approx(TWO_QUBIT_GROUND_STATE, abs=1e-6)
     assert climbed.reference_energy == pytest.approx(ideal, abs=1e-9)
     for row in rows.values():
@@ -75,17 +75,37 @@ def test_the_ladder_starts_at_what_the_device_gives_and_ends_at_the_truth(climbe
     assert rows["raw"]["error"] > 5 * rows["raw"]["stddev"]
     assert abs(rows["both"]["error"]) < 4 * rows["both"]["stddev"]
     assert rows["both"]["error"] < min(rows["readout"]["error"], rows["zne"]["error"])
-    assert (climbed.energy, climbed.error) == (rows["both"]["energy"], rows["both"]["error"])
+    for learned in ("pec", "pea"):
+        assert abs(rows[learned]["error"]) < 4 * rows[learned]["stddev"] < 0.2
+    assert (climbed.energy, climbed.error) == (rows["pea"]["energy"], rows["pea"]["error"])
 
 
 def test_every_rung_is_one_job_of_the_one_session_with_its_shots_and_price(climbed: RunResult) -> None:
-    """3 bases of 2048 shots; the calibration is one circuit more, three noise factors are three times as many."""
+    """3 bases of 2048 shots; the calibration is one circuit more, three noise factors are three times as many.
+
+    Noise is learned once, from 55 circuits of 32 randomizations and 128 shots; what cancels it takes γ² more, the
+    layer occurring twice.
+    """
     rows = climbed.table
     submitted = events(climbed, "job.submitted")
+    learned = json.loads((climbed.directory / "noise_model.json").read_text())["layers"]
+    overhead = math.prod(math.exp(2 * 4 * sum(layer["rates"])) for layer in learned)
+    cancelled = 3 * math.ceil(2048 / 64 * overhead) * 64 + 2048
 
-    assert [job.workload for job in submitted] == ["raw", "readout", "zne", "both"]
+    assert [job.workload for job in submitted] == [
+        "raw",
+        "readout",
+        "zne",
+        "both",
+        "noise-learner",
+        "pec",
+        "pea",
+    ]
     assert len({job.session for job in submitted}) == len(climbed.session_ids) == 1
-    assert [row["shots"] for row in rows] == [2048 * circuits for circuits in (3, 4, 9, 10)]
+    assert len(learned) == 1
+    assert [row["shots"] for row in rows[:4]] == [2048 * circuits for circuits in (3, 4, 9, 10)]
+    assert [row["shots"] for row in rows[4:]] == [55 * 32 * 128 + cancelled, 2048 * 10]
+    assert [row["learning_seconds"] > 0 for row in rows] == [row["rung"] == "pec" for row in rows]
     assert sum(row["shots"] for row in rows) == climbed.shots
     assert sum(row["qpu_seconds"] for row in rows) == pytest.approx(climbed.qpu_seconds)
     assert [row["cost"] for row in rows] == pytest.approx([0.8 * row["qpu_seconds"] for row in rows])
@@ -98,7 +118,7 @@ def test_a_forecast_is_what_the_ladder_takes(climbed: RunResult) -> None:
     """To the last shot."""
     found = forecast(compose(*LADDER))
 
-    assert (found.jobs, found.shots) == (4, climbed.shots)
+    assert (found.jobs, found.shots) == (7, climbed.shots)
     assert found.qpu_seconds == pytest.approx(climbed.qpu_seconds)
 
 
@@ -138,21 +158,19 @@ def test_a_rung_that_cannot_act_is_refused_before_anything_is_created(
     assert not list(workdir.iterdir())
 
 
-def test_a_rung_is_refused_for_the_reason_that_the_estimator_gives() -> None:
-    """Probabilistic error cancellation is a rung where the Estimator knows it, and only there."""
-    options = {"resilience_level": 1, "resilience": {"pec_mitigation": True}}
-    reason = None
-    try:
-        setting(options)
-    except ConfigError as error:
-        reason = str(error).partition(": ")[2]
-    if reason is not None:
-        with pytest.raises(ConfigError, match=r"^experiment\.rungs\[1\]: pec cannot act: ") as told:
-            Preparation(compose(*LADDER, "experiment.rungs=[raw,pec]"))
-        assert reason in str(told.value)
-    else:
-        rungs = Preparation(compose(*LADDER, "experiment.rungs=[raw,pec]")).prepared.rungs
-        assert rungs["pec"]["resilience"]["pec_mitigation"]
+def test_rungs_that_learn_are_parts_of_what_is_declared() -> None:
+    """TREX with either; what is declared of learning and of the factors is theirs, of folding it is not."""
+    typed = ("estimator.layer_noise_learning.num_randomizations=8", "estimator.zne.noise_factors=[1,2,3]")
+    rungs = Preparation(compose(*LADDER, *typed, "experiment.rungs=[raw,pec,pea]")).prepared.rungs
+    learning = {"num_randomizations": 8}
+
+    assert rungs["pec"] == {
+        "resilience_level": 1, "resilience": {"layer_noise_learning": learning, "pec_mitigation": True}, "twirling": {},
+    }  # fmt: skip
+    assert rungs["pea"]["resilience"] == {
+        "layer_noise_learning": learning, "zne": {"noise_factors": [1.0, 2.0, 3.0], "amplifier": "pea"},
+    }  # fmt: skip
+    assert "layer_noise_learning" not in rungs["both"]["resilience"]
 
 
 def test_declared_parameters_are_taken_as_they_are() -> None:

@@ -8,9 +8,10 @@ from qiskit.quantum_info import PauliLindbladMap
 
 from runner.engine import Engine
 from runner.errors import ConfigError
-from runner.mitigation import MitigatedPlan, client, setting
+from runner.mitigation import MitigatedPlan, NoiseOfLayers, client, setting
 from runner.mitigation.plan import Rates
 from tests.mitigation.devices import circuit, noise
+from tests.mitigation.test_noise import KNOWN
 
 
 def test_levels_stand_for_what_the_client_says() -> None:
@@ -65,8 +66,24 @@ def test_shots_are_divided_as_twirling_options_say(
         ),
         ({"resilience_level": 0, "twirling": {"num_randomizations": 4}}, "acts with twirling.enable_gates"),
         ({"resilience_level": 1, "twirling": {"enable_measure": False}}, "enable_measure"),
-        ({"resilience_level": 0, "resilience": {"pec_mitigation": True}}, "needs a noise model"),
-        ({"resilience_level": 2, "resilience": {"zne": {"amplifier": "pea"}}}, "pea needs a noise model"),
+        ({"resilience_level": 2, "resilience": {"pec_mitigation": True}}, "cancels the noise that zne_mit"),
+        ({"resilience_level": 1, "resilience": {"pec": {"noise_gain": 0.5}}}, "acts with pec_mitigation"),
+        (
+            {"resilience_level": 2, "resilience": {"layer_noise_learning": {"num_randomizations": 8}}},
+            "acts with pec_mitigation or zne.amplifier=pea",
+        ),
+        ({"resilience_level": 1, "resilience": {"layer_noise_model": "run:a"}}, "acts with pec_mitigation"),
+        (
+            {
+                "resilience_level": 1,
+                "resilience": {"pec_mitigation": True, "layer_noise_learning": {"layer_pair_depths": [-1]}},
+            },
+            r"layer_noise_learning\.layer_pair_depths: .*must all be >= 0",
+        ),
+        (
+            {"resilience_level": 1, "resilience": {"pec_mitigation": True, "pec": {"max_overhead": 0}}},
+            r"resilience\.pec\.max_overhead: .*greater than 0",
+        ),
     ],
 )
 def test_what_the_client_refuses_or_cannot_act_is_one_line(options: dict[str, object], told: str) -> None:
@@ -94,21 +111,28 @@ def test_without_the_client_one_line_says_what_to_install(monkeypatch: pytest.Mo
         },
         {"resilience_level": 0, "twirling": {"enable_gates": True}},
         {"resilience_level": 0, "resilience": {"zne_mitigation": True}},
+        {"resilience_level": 1, "resilience": {"pec_mitigation": True}},
+        {"resilience_level": 2, "resilience": {"zne": {"amplifier": "pea"}}},
     ],
 )
 def test_outcomes_become_the_values_that_the_library_makes_of_them(options: dict[str, object]) -> None:
     """The library's own post-processing of the same bits and rates, to the last rounding."""
-    from qiskit_mitigation import GateFolding, MitigationTask
+    from qiskit_mitigation import PEC, GateFolding, MitigationTask
 
     observables = [[{"ZZ": 1.0, "XI": 0.5, "II": 0.3}], [{"XX": 1.0, "YY": -0.5, "IZ": 0.2}], [{"ZI": 1.0}]]
     values = np.array([[0.3], [1.1]])
-    engine, chosen = Engine(noise_model=noise()), setting(options)
+    if "pec_mitigation" in options.get("resilience", {}):
+        del observables[0][0]["II"]  # the client lets signs that do not add up to 1 change even that
+    engine, chosen = Engine(noise_model=noise()), setting(options).knowing(NoiseOfLayers.joined([KNOWN]))
     plan = MitigatedPlan(circuit(), engine.estimator_plan(circuit(), observables), chosen, engine)
     rates = Rates((0, 1), np.array([0.03, 0.08]), np.zeros(2)) if chosen.measure else None
     found = plan.run(values, shots=512, seed=5, rates=rates)
     layout = plan.layout((2,))
     bits = [
-        {"_meas": (outcomes >> np.arange(2, dtype=np.uint64) & 1).astype(bool)}
+        {
+            "_meas": (outcomes.words >> np.arange(2, dtype=np.uint64) & 1).astype(bool),
+            **_signs(outcomes.counts),
+        }
         for outcomes in plan.outcomes(values, shots=512, seed=5)
     ]
     pairs = [
@@ -126,7 +150,11 @@ def test_outcomes_become_the_values_that_the_library_makes_of_them(options: dict
         "measure_noise_data": read,
     }
 
-    if chosen.zne:
+    if chosen.pec:
+        gamma = float(np.sqrt(found["sampling_overhead"]))
+        data = PEC.compute_expectation_value_pec(bits[0], gamma=gamma, **common).data
+        np.testing.assert_allclose(found["ensemble_standard_error"], data["stds"], rtol=1e-9)
+    elif chosen.zne:
         data = GateFolding.compute_expectation_value_gate_folding(
             bits, noise_factors=chosen.noise_factors.tolist(), extrapolator=list(chosen.extrapolators),
             extrapolated_noise_factors=chosen.extrapolated_noise_factors, **common,
@@ -148,6 +176,10 @@ def test_outcomes_become_the_values_that_the_library_makes_of_them(options: dict
     np.testing.assert_allclose(found["evs"], data["evs"], rtol=1e-9, atol=1e-9)
 
 
+def _signs(counts: np.ndarray | None) -> dict[str, np.ndarray]:
+    return {} if counts is None else {"pauli_signs": (counts < 0)[..., None]}
+
+
 def test_bases_are_grouped_as_the_client_groups_them() -> None:
     """The same number of circuits, and so the same price, as what the client's `prepare` makes of the PUB."""
     observables = [{"ZZ": 1.0, "XX": 0.5, "YY": 0.2, "ZI": 0.1, "XI": 0.3}, {"IY": 1.0}]
@@ -167,4 +199,4 @@ def test_a_circuit_that_folding_does_nothing_to_is_refused() -> None:
     single.sx(0)
 
     with pytest.raises(ConfigError, match="folds two-qubit gates"):
-        client.templates(single, {"Z": 1.0}, setting({"resilience_level": 2}), 1)
+        client.templates(single, {"Z": 1.0}, setting({"resilience_level": 2}), 1, [0])

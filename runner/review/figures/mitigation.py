@@ -16,7 +16,8 @@ NAMES = {
     "readout": "readout errors\nundone (TREX)",
     "zne": "extrapolated to\nno noise (ZNE)",
     "both": "both\n(TREX + ZNE)",
-    "pec": "noise inverted\n(PEC)",
+    "pec": "noise cancelled\n(TREX + PEC)",
+    "pea": "learned noise\namplified (PEA)",
 }
 """Rung → what stands beside it."""
 
@@ -61,6 +62,10 @@ def ladder(rows: Sequence[Mapping[str, Any]], ideal: float | None, unit: str) ->
     energies.set_xlabel(f"energy ± σ [{unit}]")
     seconds = [row["qpu_seconds"] for row in rows]
     prices.barh(places, seconds, color=ORANGE, height=0.5)
+    learning = [row.get("learning_seconds") or 0.0 for row in rows]
+    if any(learning):
+        prices.barh(places, learning, color=SKY, height=0.5, label="of it learning the noise")
+        prices.legend(frameon=False, fontsize=9, loc="upper right")
     for place, row in zip(places, rows, strict=True):
         shots = "" if row.get("shots") is None else f"\n{row['shots']:,} shots".replace(",", " ")
         prices.annotate(

@@ -1,0 +1,219 @@
+"""The noise of layers of two-qubit gates: Pauli–Lindblad models, as they are learned, written down and read again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.errors import ConfigError
+from runner.record.directory import OUTPUTS
+
+LETTERS = "IZXY"
+"""Paulis by their numbers."""
+
+
+@dataclass(frozen=True, order=True)
+class Layer:
+    """Two-qubit gates at the same time, and the qubits that wait for them."""
+
+    gates: tuple[tuple[str, tuple[int, ...]], ...]
+    """Names and the device's qubits, sorted."""
+    qubits: tuple[int, ...]
+    """All qubits that belong to it, ascending."""
+
+    @property
+    def text(self) -> str:
+        """Such as `cz(3,4) on 3,4,5`; the qubits are named where some of them wait."""
+        gates = " ".join(f"{name}({','.join(map(str, acted))})" for name, acted in self.gates)
+        busy = {qubit for _, acted in self.gates for qubit in acted}
+        return gates if busy == set(self.qubits) else f"{gates} on {','.join(map(str, self.qubits))}"
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How much is executed to learn a layer's noise, under the client's names and with its defaults."""
+
+    max_layers_to_learn: int | None = 4
+    """Layers that are learned, those that occur most; None: all."""
+    shots_per_randomization: int = 128
+    """Shots of each random circuit."""
+    num_randomizations: int = 32
+    """Random circuits for each basis and depth."""
+    layer_pair_depths: tuple[int, ...] = (0, 1, 2, 4, 16, 32)
+    """How often the layer is repeated, in pairs."""
+
+    @property
+    def text(self) -> str:
+        """What changes numbers; not how many layers there are."""
+        return f"{self.shots_per_randomization}|{self.num_randomizations}|{self.layer_pair_depths}"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As a run's files have it, but for how many layers."""
+        return {
+            "shots_per_randomization": self.shots_per_randomization,
+            "num_randomizations": self.num_randomizations,
+            "layer_pair_depths": list(self.layer_pair_depths),
+        }
+
+    def most(self, found: Mapping[Layer, int]) -> list[Layer]:
+        """The layers to learn, in the client's order: what occurs most, then what has most gates, comes first."""
+        order = sorted(found, key=lambda layer: (-found[layer], -len(layer.gates), layer))
+        return order if self.max_layers_to_learn is None else order[: self.max_layers_to_learn]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerNoise:
+    """What was learned of one layer: its channel is e^L with L(ρ) = Σ rate · (PρP − ρ)."""
+
+    layer: Layer
+    generators: NDArray
+    """The Paulis P as 0, 1, 2, 3 for I, Z, X, Y on the layer's qubits, (G, qubits)."""
+    rates: NDArray
+    """Their rates, (G,)."""
+    device: str
+    """Name of the device."""
+    noise: str
+    """Digest of the noise that the device had there."""
+
+    def labels(self) -> list[str]:
+        """The generators as the client writes them, the first qubit last."""
+        return ["".join(LETTERS[letter] for letter in row[::-1]) for row in self.generators.astype(int)]
+
+    def terms(self) -> list[tuple[str, list[int], float]]:
+        """Letters, qubits and rate of each, for a `PauliLindbladMap`."""
+        found = []
+        for row, rate in zip(self.generators.astype(int), self.rates.tolist(), strict=True):
+            acted = np.flatnonzero(row).tolist()
+            found.append(("".join(LETTERS[row[qubit]] for qubit in acted), acted, rate))
+        return found
+
+    @property
+    def gamma(self) -> float:
+        """What cancelling it multiplies standard errors by: e^(2 Σ rates) of those above 0."""
+        return float(np.exp(2.0 * self.rates[self.rates > 0].sum()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the file of a run has it."""
+        return {
+            "layer": self.layer.text,
+            "gates": [[name, list(acted)] for name, acted in self.layer.gates],
+            "qubits": list(self.layer.qubits),
+            "generators": self.labels(),
+            "rates": self.rates.tolist(),
+            "device": self.device,
+            "noise": self.noise,
+        }
+
+    @classmethod
+    def learned(cls, told: Mapping[str, Any], numbers: Mapping[str, Any]) -> Self:
+        """From what the journal tells of a layer, and what was learned of it."""
+        layer = _layer(told)
+        generators = np.array(numbers["generators"], dtype=float).reshape(-1, len(layer.qubits)).astype(int)
+        return cls(layer, generators, np.array(numbers["rates"], dtype=float), told["device"], told["noise"])
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """From what `as_dict` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: that is not it.
+        """
+        layer = _layer(values)
+        letters = [[LETTERS.index(letter) for letter in label[::-1]] for label in values["generators"]]
+        generators = np.array(letters, dtype=int).reshape(len(letters), len(layer.qubits))
+        rates = np.array(values["rates"], dtype=float)
+        if rates.shape != (len(letters),) or not np.isfinite(rates).all():
+            raise ValueError("every generator has a rate")
+        return cls(layer, generators, rates, str(values["device"]), str(values["noise"]))
+
+
+def _layer(values: Mapping[str, Any]) -> Layer:
+    gates = tuple((str(name), tuple(int(qubit) for qubit in acted)) for name, acted in values["gates"])
+    return Layer(gates, tuple(int(qubit) for qubit in values["qubits"]))
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseOfLayers:
+    """What is known of some layers."""
+
+    known: Mapping[Layer, LayerNoise]
+
+    @classmethod
+    def joined(cls, found: Iterable[LayerNoise]) -> Self:
+        """Of these."""
+        return cls({one.layer: one for one in found})
+
+    def of(self, layer: Layer) -> LayerNoise | None:
+        """Of a layer; None where it was not learned."""
+        return self.known.get(layer)
+
+    @property
+    def text(self) -> str:
+        """A digest of all rates."""
+        digest = blake2b(digest_size=16)
+        for layer in sorted(self.known):
+            one = self.known[layer]
+            digest.update(layer.text.encode() + one.generators.astype(np.uint8).tobytes())
+            digest.update(one.rates.astype(float).tobytes())
+        return digest.hexdigest()
+
+
+NOISE_MODEL = "noise_model.json"
+"""What was learned in a run, in its directory."""
+
+
+def read_noise(source: str) -> NoiseOfLayers:
+    """What another run has learned.
+
+    Args:
+        source: `run:ID`, the name of a run's directory or a path to it, or `file:PATH`.
+
+    Raises:
+        ConfigError: there is none, or it is something else.
+    """
+    kind, colon, rest = source.partition(":")
+    if not (colon and rest and kind in ("run", "file")):
+        raise ConfigError("is no noise model; write run:ID or file:PATH")
+    path = Path(rest)
+    if kind == "run":
+        path = (path if path.is_dir() else OUTPUTS / "runs" / rest) / NOISE_MODEL
+    if not path.is_file():
+        raise ConfigError(f"names no noise model, for there is no {path}")
+    try:
+        layers = [LayerNoise.read(one) for one in json.loads(path.read_text())["layers"]]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"is no noise model: {path} cannot be read ({type(error).__name__})") from error
+    return NoiseOfLayers.joined(layers)
+
+
+def require_of_device(found: NoiseOfLayers, wanted: Iterable[tuple[Layer, str, str]]) -> None:
+    """Refuse a model that lacks a layer, or is of another device or noise.
+
+    Args:
+        found: the model.
+        wanted: layers, the device's name and the digest of its noise there.
+
+    Raises:
+        ConfigError: naming the first layer.
+    """
+    for layer, device, noise in wanted:
+        known = found.of(layer)
+        devices = {one.device for one in found.known.values()}
+        if devices - {device}:
+            raise ConfigError(
+                f"is of {min(devices - {device})}, and the backend is {device}; leave it out to learn"
+            )
+        if known is None:
+            has = ", ".join(sorted(one.text for one in found.known)) or "none"
+            raise ConfigError(f"has no noise of the layer {layer.text}, but of {has}; leave it out to learn")
+        if known.noise != noise:
+            raise ConfigError(
+                f"was learned where {device} had other noise at {layer.text}; leave it out to learn"
+            )

@@ -1,0 +1,124 @@
+"""Noise learning as a job: who has learned what of a device's layers, and the job that learns the rest."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from runner.errors import ConfigError
+from runner.mitigation import NoiseOfLayers, read_noise, require_of_device
+from runner.runtime.cost import Work
+from runner.runtime.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from runner.mitigation import LayerNoise, LearningPlan
+    from runner.runtime.job import RuntimeJob
+    from runner.runtime.results import Numbers
+
+
+class LayerPub:
+    """One layer in a job that learns noise."""
+
+    __slots__ = ("plan",)
+
+    def __init__(self, plan: LearningPlan) -> None:
+        self.plan = plan
+
+    def told(self) -> dict[str, Any]:
+        """As `JobSubmitted` has it."""
+        return {
+            "values": [],
+            "shape": [],
+            "shots": self.plan.executions,
+            "precision": 0.0,
+            "layer": self.plan.told(),
+        }
+
+
+def work_of(plans: Sequence[LearningPlan]) -> list[Work]:
+    """Return what learning these makes the device do."""
+    return [Work(*part) for plan in plans for part in plan.work]
+
+
+def learn(plans: Sequence[LearningPlan], seed: int) -> list[Numbers]:
+    """Return what a job with this seed learns of every layer."""
+    return [plan.run(derive_seed(seed, plan.layer.text, 0)) for plan in plans]
+
+
+class Learned:
+    """What was learned within one session, or by one primitive outside of any."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[object, tuple[RuntimeJob, int, LearningPlan]] = {}
+        self._found: dict[object, LayerNoise] = {}
+        self._lock = threading.Lock()
+
+    def missing(self, plans: Sequence[LearningPlan]) -> list[LearningPlan]:
+        """Return those whose layers nobody has learned or is about to learn."""
+        return [plan for plan in plans if plan.key not in self._jobs]
+
+    def noise(
+        self, plans: Sequence[LearningPlan], submit: Callable[[Sequence[LearningPlan]], RuntimeJob]
+    ) -> NoiseOfLayers:
+        """Return the noise of the layers, of which the unknown ones are learned by one job.
+
+        Args:
+            plans: how each is learned.
+            submit: submits that job.
+        """
+        with self._lock:
+            if missing := self.missing(plans):
+                job = submit(missing)
+                self._jobs |= {plan.key: (job, place, plan) for place, plan in enumerate(missing)}
+            asked = dict.fromkeys(self._jobs[plan.key][0] for plan in plans)
+        for job in asked:
+            # several workloads may want it: all wait on the clock, and the first takes what is given once
+            job.wait_for_final_state()
+            self._take(job)
+        return NoiseOfLayers.joined(self._found[plan.key] for plan in plans)
+
+    def foreseen(self, plans: Sequence[LearningPlan], seed: int) -> NoiseOfLayers:
+        """Return what is known, or what a job with this seed would learn of what is not."""
+        missing = self.missing(plans)
+        ahead = dict(zip([plan.key for plan in missing], learn(missing, seed), strict=True))
+        found = []
+        for plan in plans:
+            known = self._found.get(plan.key)
+            if known is None and plan.key not in ahead:  # its job is on the way
+                ahead[plan.key] = learn([plan], seed)[0]
+            found.append(known or plan.noise(ahead[plan.key]))
+        return NoiseOfLayers.joined(found)
+
+    def _take(self, job: RuntimeJob) -> None:
+        """Keep what a job has learned; of one that failed, raise why, and let others learn it."""
+        with self._lock:
+            own = {key: told for key, told in self._jobs.items() if told[0] is job}
+            if own and own.keys() <= self._found.keys():
+                return
+            try:
+                numbers = job.numbers()
+            except Exception:
+                for key in own:
+                    del self._jobs[key]
+                raise
+            self._found |= {key: plan.noise(numbers[place]) for key, (_, place, plan) in own.items()}
+
+
+def given_noise(source: str, plans: Sequence[LearningPlan], key: str) -> NoiseOfLayers:
+    """Return the noise that another run has learned.
+
+    Args:
+        source: `run:ID` or `file:PATH`.
+        plans: whose layers it has to know.
+        key: the setting that names it.
+
+    Raises:
+        ConfigError: it cannot be read, lacks a layer, or is of another device or noise.
+    """
+    try:
+        found = read_noise(source)
+        require_of_device(found, [(plan.layer, plan.device, plan.noise_digest) for plan in plans])
+    except ConfigError as error:
+        raise ConfigError(f"{source} {error}", key=key) from error
+    return NoiseOfLayers.joined(found.known[plan.layer] for plan in plans)

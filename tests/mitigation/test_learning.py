@@ -1,0 +1,135 @@
+"""Noise that is learned, against the twirl of the channels that a noise model has, by dense algebra."""
+
+import numpy as np
+import pytest
+from qiskit.circuit.library import CXGate, SXGate
+from qiskit.quantum_info import Operator, Pauli, SuperOp
+from qiskit.transpiler import Target
+from qiskit_aer import AerSimulator
+from qiskit_aer.noise import NoiseModel, amplitude_damping_error, pauli_error
+from qiskit_ibm_runtime.fake_provider import FakeManilaV2
+
+from runner.engine import DeviceNoise, Engine
+from runner.errors import ConfigError
+from runner.mitigation import Layer, LayerNoise, Learning, LearningPlan
+from tests.mitigation.devices import noise
+
+PAULIS = [first + second for first in "IXYZ" for second in "IXYZ"][1:]
+QUICK = Learning(num_randomizations=24, shots_per_randomization=256, layer_pair_depths=(0, 1, 2, 4, 8, 16))
+CX = Layer((("cx", (0, 1)),), (0, 1))
+
+
+def after_twirling(channel: SuperOp) -> dict[str, float]:
+    """Pauli → Tr(P E(P)) / 4: what twirling with Paulis leaves of a channel of two qubits."""
+    found = {}
+    for label in PAULIS:
+        matrix = Pauli(label).to_matrix()
+        vector = matrix.reshape(-1, order="F")
+        found[label] = float(np.real(vector.conj() @ channel.data @ vector)) / 4
+    return found
+
+
+def learnable(fidelities: dict[str, float], gate: Operator) -> dict[str, float]:
+    """Pauli → √(f(P) f(GPG†)): pairs of a gate that is its own inverse tell no more than that."""
+    found = {}
+    for label in PAULIS:
+        turned = gate.data @ Pauli(label).to_matrix() @ gate.data.conj().T
+        (partner,) = (one for one in PAULIS if abs(np.trace(Pauli(one).to_matrix() @ turned)) > 3)
+        found[label] = float(np.sqrt(fidelities[label] * fidelities[partner]))
+    return found
+
+
+def told(known: LayerNoise) -> dict[str, float]:
+    """Pauli → exp(−2 Σ rates of the generators that it anticommutes with)."""
+    return {
+        label: float(
+            np.exp(
+                -2
+                * sum(
+                    rate
+                    for generator, rate in zip(known.labels(), known.rates, strict=True)
+                    if Pauli(label).anticommutes(Pauli(generator))
+                )
+            )
+        )
+        for label in PAULIS
+    }
+
+
+def learned(target: Target, engine: Engine, layer: Layer = CX, seed: int = 5) -> LayerNoise:
+    """The noise of a layer."""
+    plan = LearningPlan(layer, target, layer.qubits[-1] + 1, QUICK, engine, "device")
+    return plan.noise(plan.run(seed))
+
+
+def test_a_lopsided_channel_is_learned_to_what_can_be_learned_of_it() -> None:
+    """Pauli errors that favour some Paulis, with relaxation behind them, and readout that is none of the model's."""
+    model = NoiseModel(basis_gates=["rz", "sx", "x", "cx"])
+    pauli = pauli_error([("IX", 0.012), ("ZZ", 0.02), ("YI", 0.006), ("II", 0.962)])
+    error = pauli.compose(amplitude_damping_error(0.01).tensor(amplitude_damping_error(0.02)))
+    model.add_all_qubit_quantum_error(error, "cx")
+    for qubit in (0, 1):
+        model.add_readout_error([[0.97, 0.03], [0.08, 0.92]], [qubit])
+    expected = learnable(after_twirling(SuperOp(error)), Operator(CXGate()))
+    found = told(learned(AerSimulator(noise_model=model).target, Engine(noise_model=model)))
+
+    assert max(1 - fidelity for fidelity in expected.values()) > 0.05
+    for label in PAULIS:
+        assert found[label] == pytest.approx(expected[label], abs=3e-3)
+
+
+def test_a_devices_layer_is_learned_with_its_one_qubit_gates() -> None:
+    """CX behind two sx on either qubit, as the twirled layer is; by Aer's own noise model of the device."""
+    device = FakeManilaV2()
+    model = NoiseModel.from_backend(device)
+    turn = SuperOp(Operator(SXGate()))
+    error = [SuperOp(model._local_quantum_errors["sx"][(qubit,)]) for qubit in (1, 2)]
+    # the second sx turns what the first one's noise does
+    single = [turn.adjoint().compose(one).compose(turn).compose(one) for one in error]
+    pair = SuperOp(model._local_quantum_errors["cx"][(1, 2)])
+    gate = Operator(CXGate())
+    channel = (
+        SuperOp(gate).adjoint().compose(single[1].tensor(single[0])).compose(SuperOp(gate)).compose(pair)
+    )
+    expected = learnable(after_twirling(channel), gate)
+    known = learned(
+        device.target, Engine(device.target, DeviceNoise(device)), Layer((("cx", (1, 2)),), (1, 2))
+    )
+    found = told(known)
+
+    assert known.gamma**2 == pytest.approx(np.exp(4 * known.rates.sum()))
+    assert 0.96 < min(expected.values()) < 0.98
+    for label in PAULIS:
+        assert found[label] == pytest.approx(expected[label], abs=2.5e-3)
+    assert np.mean([found[label] - expected[label] for label in PAULIS]) == pytest.approx(0, abs=6e-4)
+
+
+def test_learning_repeats_by_its_seed_and_costs_what_the_client_executes() -> None:
+    """9 bases at each of 2 depths and one circuit for the readout, 4 randomizations of 128 shots each."""
+    target, engine = AerSimulator(noise_model=noise()).target, Engine(noise_model=noise())
+    little = Learning(num_randomizations=4, shots_per_randomization=128, layer_pair_depths=(0, 4))
+    plan = LearningPlan(CX, target, 2, little, engine, "device")
+    again = LearningPlan(CX, target, 2, little, engine, "device")
+
+    assert plan.executions == (9 * 2 + 1) * 4 * 128
+    for name, values in plan.run(7).items():
+        np.testing.assert_array_equal(values, again.run(7)[name])
+    assert (plan.run(7)["rates"] != again.run(8)["rates"]).any()
+
+
+def test_other_noise_has_another_digest() -> None:
+    """Of the same gates on the same qubits; how the readout errs does not matter less than how gates do."""
+    digests = {
+        Engine(noise_model=model).noise_digest((0, 1), ["cx", "sx"])
+        for model in (noise(), noise(), noise(readout=False), None)
+    }
+
+    assert len(digests) == 3
+
+
+def test_a_gate_that_is_not_its_own_inverse_is_not_learned() -> None:
+    """Its pairs would not be the identity."""
+    target = AerSimulator(noise_model=noise()).target
+
+    with pytest.raises(ConfigError, match=r"the noise of the layer csx\(0,1\) cannot be learned"):
+        LearningPlan(Layer((("csx", (0, 1)),), (0, 1)), target, 2, QUICK, Engine(noise_model=noise()), "")

@@ -1,0 +1,154 @@
+"""Noise learning as a job: learned once in a session, foreseen before it is paid for, shared by workloads."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from qiskit.circuit import Parameter, QuantumCircuit
+
+from runner.errors import ConfigError, ConfigWarning
+from runner.runtime import EstimatorV2, LocalRuntimeService, Session
+from runner.runtime.cost import CostModel
+
+pytestmark = pytest.mark.skipif(
+    find_spec("qiskit_mitigation") is None, reason="clients before 0.50 have none"
+)
+LEARNING = {"num_randomizations": 4, "shots_per_randomization": 128, "layer_pair_depths": [0, 4]}
+PEC = {
+    "resilience_level": 1,
+    "default_shots": 256,
+    "resilience": {"pec_mitigation": True, "layer_noise_learning": LEARNING},
+}
+PEA = {
+    "resilience_level": 2,
+    "default_shots": 256,
+    "resilience": {"zne": {"amplifier": "pea"}, "layer_noise_learning": LEARNING},
+}
+
+
+def circuit(*pairs: tuple[int, int]) -> QuantumCircuit:
+    """CX between these pairs, one after the other, behind a rotation."""
+    found = QuantumCircuit(5)
+    found.sx(0)
+    found.rz(Parameter("a"), 0)
+    found.sx(0)
+    for pair in pairs or ((0, 1),):
+        found.cx(*pair)
+    return found
+
+
+def programs(service: LocalRuntimeService) -> list[str]:
+    """Of all jobs, oldest first."""
+    return [job.program_id for job in service.jobs(limit=None, descending=False)]
+
+
+def test_a_session_learns_a_layer_once_for_whoever_wants_it() -> None:
+    """PEC and PEA, other angles and other one-qubit gates; a layer more is learned when it comes."""
+    service = LocalRuntimeService(seed=7)
+    pub, other = (circuit(), "IIIZZ", [0.4]), (circuit((0, 1), (1, 2)), "IIZZZ", [0.4])
+    with Session(service.backend("fake_manila")) as session:
+        first, second = EstimatorV2(session, PEC), EstimatorV2(session, PEA)
+        cost = first.learning([pub])
+        first.run([pub]).result()
+        learner = service.jobs(program_id="noise-learner")[0]
+        first.run([(circuit(), "IIIXX", [1.4])]).result()
+        second.run([pub]).result()
+        assert programs(service) == ["noise-learner", "estimator", "estimator", "estimator"]
+        second.run([other]).result()
+
+    assert programs(service)[4:] == ["noise-learner", "estimator"]
+    assert cost == ((9 * 2 + 1) * 4 * 128, learner.usage())
+    assert first.learning([pub]) == (0, 0.0)
+    assert learner.workload == "noise-learner"
+
+
+def test_what_a_job_will_take_is_known_before_its_noise_is_learned() -> None:
+    """To the last randomization, for the same seed learns the same; and nothing is submitted for it."""
+    service = LocalRuntimeService(seed=7)
+    pub = (circuit(), "IIIZZ", [0.4])
+    with Session(service.backend("fake_manila")) as session:
+        estimator = EstimatorV2(session, PEC)
+        ahead = estimator.seconds([pub])
+        assert programs(service) == []
+        job = estimator.run([pub])
+        found = job.result()[0].metadata
+    overhead = found["resilience"]["pec"]["sampling_overhead"]
+    model = CostModel()
+
+    assert job.usage() == ahead
+    assert found["num_randomizations"] == int(np.ceil(4 * overhead))
+    assert ahead == pytest.approx(
+        model.overhead + (found["num_randomizations"] * 64 + 256) * model.rep_delay, rel=0.01
+    )
+
+
+def test_outside_of_sessions_a_primitive_keeps_what_it_has_learned() -> None:
+    """Another one learns for itself."""
+    service = LocalRuntimeService(seed=7)
+    backend, pub = service.backend("fake_manila"), (circuit(), "IIIZZ", [0.4])
+    first, second = EstimatorV2(backend, PEC), EstimatorV2(backend, PEC)
+    for estimator in (first, first, second):
+        estimator.run([pub]).result()
+
+    assert programs(service) == ["noise-learner", "estimator", "estimator", "noise-learner", "estimator"]
+
+
+def test_workloads_that_want_the_same_layer_at_the_same_time_wait_for_one_job() -> None:
+    """And get what they get in every run, whatever the threads do."""
+
+    def raced() -> tuple[list[str], list[float]]:
+        service = LocalRuntimeService(seed=7)
+        backend = service.backend("fake_manila")
+
+        def measure(name: str) -> float:
+            estimator = EstimatorV2(session, PEC, workload=name)
+            return float(estimator.run([(circuit(), "IIIZZ", [0.4])]).result()[0].data.evs)
+
+        with Session(backend) as session, service.workloads(["a", "b", "c"]) as pool:
+            found = [pool.submit(name, measure, name) for name in ("a", "b", "c")]
+            values = [future.result() for future in found]
+        return programs(service), values
+
+    asked, values = raced()
+
+    assert asked == ["noise-learner", "estimator", "estimator", "estimator"]
+    assert len(set(values)) == 3
+    assert raced() == (asked, values)
+
+
+def test_layers_beyond_the_most_stay_as_they_are_and_that_is_said() -> None:
+    """The client's rule; the one that occurs twice is learned."""
+    service = LocalRuntimeService(seed=7)
+    learning = {**LEARNING, "max_layers_to_learn": 1}
+    options = {**PEC, "resilience": {"pec_mitigation": True, "layer_noise_learning": learning}}
+    pub = (circuit((0, 1), (0, 1), (1, 2)), "IIZZZ", [0.4])
+    with Session(service.backend("fake_manila")) as session:
+        estimator = EstimatorV2(session, options)
+        with pytest.warns(ConfigWarning, match="the noise of 1 of 2 layers is not learned"):
+            found = estimator.run([pub]).result()[0]
+
+    (told,) = service.jobs(program_id="noise-learner")[0].result().data
+    assert told.circuit.count_ops() == {"cx": 1}
+    assert told.qubits == [0, 1, 2] or told.qubits == [0, 1]
+    assert found.metadata["resilience"]["pec"]["sampling_overhead"] == pytest.approx(
+        np.exp(8 * told.error.rates.sum())
+    )
+
+
+def test_learning_where_there_is_nothing_to_learn_is_refused() -> None:
+    """And no job is submitted."""
+    service = LocalRuntimeService(seed=7)
+    alone = QuantumCircuit(5)
+    alone.sx(0)
+
+    for name, what, told in (
+        ("fake_manila", (alone, "IIIIZ"), "no two-qubit gates whose noise"),
+        ("ideal", (alone, "IIIIZ"), r"\(PEC\).* cannot act, for ideal has no noise"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            EstimatorV2(service.backend(name), PEC).run([what])
+    with pytest.raises(ConfigError, match="errors of exact values"):
+        EstimatorV2(service.backend("fake_manila"), PEC).run([(circuit(), "IIIZZ", [0.4])], precision=0)
+    assert programs(service) == []
