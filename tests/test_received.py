@@ -98,6 +98,7 @@ QUICK = [
     ["compare", "run", "run"],
     ["watch", "run"],
     ["list"],
+    ["sessions"],
 ]
 SLOW = [
     ["resume", "run"],
@@ -116,7 +117,7 @@ def assert_in_words(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A verb ends with at most one line when a file of the run directory is something else."""
-    place = Path("outputs/runs/run") if words == ["list"] else Path("run")
+    place = Path("outputs/runs/run") if words in (["list"], ["sessions"]) else Path("run")
     shutil.copytree(recorded, place)
     (place / file).unlink(missing_ok=True)
     make(place / file)
@@ -243,9 +244,10 @@ def test_K17_large_files_are_not_read(workdir: Path) -> None:
 OWN = {
     "serve/ledger.py", "serve/server.py", "serve/devices.py", "cli/manual.py", "engine/memory.py", "record/faults.py",
     "record/environment.py", "record/redaction.py", "declare/foreign.py", "record/directory.py", "serve/programs.py",
+    "serve/page.py", "serve/summary.py",
 }  # fmt: skip
-"""Modules that read /proc, installed packages, the user's own accounts, or what the same process writes; and the
-two that load QPY behind a process with limits."""
+"""Modules that read /proc, installed packages, the user's own accounts, or what the same process writes; the
+two that load QPY behind a process with limits; and the one that loads again what these let through."""
 
 
 def test_K16_files_are_opened_in_one_place() -> None:

@@ -39,7 +39,7 @@ def main(line: CommandLine) -> int:
 
     limit = LIMIT
     for word in line.settings:
-        limit = _count(word.partition("=")[2])
+        limit = count(word.partition("=")[2])
     folders = [existing(word) for word in line.paths]
     found = sorted(
         (found for folder in folders or [OUTPUTS] for found in dated_runs(folder)),
@@ -68,13 +68,14 @@ def show(console: Console, content: Sequence[Sequence[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= console.width:
         for cells in lines:
-            padded = [
-                _padded(cell, width, name) for cell, width, name in zip(cells, widths, NAMES, strict=True)
+            aligned = [
+                padded(cell, width, left=name == "state", last=name == "run")
+                for cell, width, name in zip(cells, widths, NAMES, strict=True)
             ]
-            _print(console, "  ".join(padded))
+            printed(console, "  ".join(aligned))
         return
     for cells in lines[1:]:
-        _print(console, cells[-1])
+        printed(console, cells[-1])
         known = dict(zip(NAMES, cells, strict=True))
         said = [
             known["state"],
@@ -83,16 +84,17 @@ def show(console: Console, content: Sequence[Sequence[str]]) -> None:
         ]
         said += [f"{known['evaluations']} evaluations"] if known["evaluations"] else []
         said += [known["usage"], known["cost"]]
-        for line in _filled([word for word in said if word], console.width - 2):
-            _print(console, f"  {line}")
+        for line in filled([word for word in said if word], console.width - 2):
+            printed(console, f"  {line}")
 
 
-def _padded(cell: str, width: int, name: str) -> str:
+def padded(cell: str, width: int, *, left: bool, last: bool) -> str:
+    """A cell of a table: text to the left, numbers to the right, nothing behind the last column."""
     space = " " * (width - len(cell))
-    return cell if name == "run" else cell + space if name == "state" else space + cell
+    return cell if last else cell + space if left else space + cell
 
 
-def _filled(words: Sequence[str], width: int) -> Iterator[str]:
+def filled(words: Sequence[str], width: int) -> Iterator[str]:
     """Words with commas between them, in lines of some width."""
     line = ""
     for word in words:
@@ -104,7 +106,8 @@ def _filled(words: Sequence[str], width: int) -> Iterator[str]:
     yield line
 
 
-def _print(console: Console, text: str) -> None:
+def printed(console: Console, text: str) -> None:
+    """Print a line as it is, however long."""
     console.print(text.rstrip(), soft_wrap=True, highlight=False, markup=False)
 
 
@@ -185,7 +188,12 @@ def _number(value: Any, form: str, unit: str = "") -> str:
     return "" if value is None else f"{value:{form}}{unit}"
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """How many are to be shown.
+
+    Raises:
+        ConfigError: it is no whole number above 0.
+    """
     if not text.isdigit() or int(text) < 1:
         raise ConfigError(f"must be a whole number above 0, got {text!r}", key="limit")
     return int(text)

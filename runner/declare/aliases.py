@@ -89,6 +89,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "name": ("run_name",),
     "hydra.run.dir": ("output_dir", "outdir", "directory", "output"),
     "list": ("ls", "runs"),
+    "sessions": ("workloads", "batches", "usage"),
     "inspect": ("show", "info", "cat"),
     "compare": ("diff",),
     "resume": ("continue", "restart"),

@@ -107,6 +107,7 @@ def _circuits(value: Any, reading: Unpacking) -> Iterator[QuantumCircuit]:
 
 
 def _loaded(content: bytes) -> list[QuantumCircuit]:
+    """Circuits as client-side primitives send them, which were loaded with limits when they were submitted."""
     from ibm_quantum_schemas.common.qpy import ANNOTATION_FACTORIES
     from qiskit import qpy
 

@@ -76,7 +76,7 @@ def told(wire: Wire, path: str) -> dict[str, Any]:
 # -- who may ask --------------------------------------------------------------------------------------------
 
 
-def test_K13_the_page_holds_nothing_and_is_whole(wire: Wire) -> None:
+def test_K20_the_page_holds_nothing_and_is_whole(wire: Wire) -> None:
     """It may be fetched by anybody, needs no other address, runs no script but its own, and stands in no frame."""
     status, page = wire.ask("GET", "/", Authorization="")
     wire._connection.request("GET", "/", headers={})
@@ -100,7 +100,7 @@ def test_K13_the_page_holds_nothing_and_is_whole(wire: Wire) -> None:
 
 
 @pytest.mark.parametrize("path", ["workloads", "sessions/{session}", "jobs/{alone}", "jobs/{alone}/content"])
-def test_K13_strangers_are_told_nothing(wire: Wire, ids: dict[str, str], path: str) -> None:
+def test_K20_strangers_are_told_nothing(wire: Wire, ids: dict[str, str], path: str) -> None:
     """Without a token, which no page from elsewhere can send; under another name for this computer; from elsewhere."""
     path = "/page/" + path.format(**ids)
     without = wire.ask("GET", path, Authorization="")
