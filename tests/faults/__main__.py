@@ -10,10 +10,13 @@ import argparse
 import itertools
 import math
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
@@ -192,21 +195,31 @@ def sweep_rows() -> list:
     return rows
 
 
-def warm_up(home: Path) -> None:
-    """One run in this process, so that every forked one finds everything imported and compiled."""
+def warm_up(home: Path, cases: Sequence[str] = ()) -> None:
+    """Runs in this process, one of each kind, so that every forked one finds everything imported and compiled.
+
+    What a kind of run loads takes up to ten times as long as the run; plain processes, of which there are some, load it.
+    """
     from runner.__main__ import main as command
     from tests.faults.campaign import SMALL
+    from tests.faults.kinds import CASES
 
-    place = home / "warm-up"
-    run = [*SMALL, "experiment=vqe_race", "optimizer.max_evaluations=3", f"hydra.run.dir={place}"]
+    race = ("experiment=vqe_race", "optimizer.max_evaluations=3")
+    kinds = {"race": race, **{case: CASES[case] for case in cases if case in CASES}}
     with (home / "warm-up.txt").open("w") as output, redirect_stdout(output), redirect_stderr(output):
-        command(run)
-        command(["resume", str(place)])
+        for case, overrides in kinds.items():
+            place = home / f"warm-up-{case}"
+            command([*SMALL, *overrides, f"hydra.run.dir={place}"])
+            shutil.rmtree(place)
     import optuna  # noqa: F401 - once, for all forked searches
     import sqlalchemy  # noqa: F401
 
-    threads = len(os.listdir("/proc/self/task"))
-    assert threads == 1, f"{threads - 1} threads are left that forked processes would miss"
+    tasks = Path("/proc/self/task")
+    threads = Counter(
+        (task / "comm").read_text().strip() for task in tasks.iterdir() if task.name != str(os.getpid())
+    )
+    del threads["jemalloc_bg_thd"]  # an allocator's, which begins another one in a forked process
+    assert not threads, f"threads are left that forked processes would miss: {dict(threads)}"
 
 
 if __name__ == "__main__":
