@@ -16,6 +16,9 @@ except KeyboardInterrupt:
     os.write(2, b"interrupted\n")  # nobody imports this module but for a command line
     os._exit(130)
 
+NO_ROOM = "failed to map segment"
+"""What the system's loader says where there is no memory for a library."""
+
 # a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep
 atexit.register(gc.freeze)
 
@@ -61,7 +64,9 @@ def _main(arguments: list[str], output: Reader) -> int:
     except RunnerError as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         return error.exit_code
-    except MemoryError:
+    except (MemoryError, ImportError) as error:
+        if isinstance(error, ImportError) and NO_ROOM not in str(error):
+            raise
         print("error: out of memory; take a smaller problem, or free some", file=sys.stderr)
         return 1
 

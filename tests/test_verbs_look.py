@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,8 +20,10 @@ from runner.__main__ import main
 from runner.cli.compare import differences, outcomes
 from runner.cli.list import runs as runs_below
 from runner.cli.ui import Address
-from runner.cli.watch import newest
+from runner.cli.watch import most_evaluations, newest
+from runner.declare.composer import declare
 from runner.errors import ConfigError
+from runner.record.events import RunStarted
 from runner.record.journal import Journal
 from tests.journals import evaluation, job, session, told
 
@@ -101,6 +104,39 @@ def test_watch_shows_a_finished_run_and_its_exit_code(
     shown = capsys.readouterr()
     assert "closed by close()" in shown.err
     assert "usage" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("words", "most"),
+    [
+        (["optimizer=cobyla", "optimizer.max_evaluations=12"], 12),
+        (["optimizer=spsa", "optimizer.calibration=3", "optimizer.iterations=5"], 2 * 3 + 2 * 5 + 1),
+        (["experiment=vqd", "experiment.levels=2", "experiment.starts=3", "optimizer.max_evaluations=6"], 36),
+        (["experiment=vqe_race", "optimizer.max_evaluations=9"], 2 * 9),
+        (["experiment=dynamics"], None),
+    ],
+)
+def test_watch_knows_how_many_evaluations_there_will_be(words: list[str], most: int | None) -> None:
+    """What the run's own line says, for every experiment; SPSA asks twice a direction and once at its end."""
+    declaration = declare(words)
+    values = {"config": declaration.values, "schemas": declaration.schemas}
+
+    assert most_evaluations(began(**values)) == most
+    assert most_evaluations(began(**{**values, "config": {**declaration.values, "plugins": ["x"]}})) is None
+
+
+def began(**said: Any) -> RunStarted:
+    """The first event of a run of these."""
+    usual = {
+        "run_id": "a",
+        "name": "",
+        "experiment": "",
+        "overrides": [],
+        "seed": 1,
+        "versions": {},
+        "threads": 1,
+    }
+    return RunStarted(**usual, processor="", **said)
 
 
 def test_watch_says_that_a_process_is_gone(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:

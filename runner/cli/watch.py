@@ -39,7 +39,7 @@ def main(line: CommandLine) -> int:
     with Progress(None, own=False) as progress:
         for event in follow(files.journal):
             if isinstance(event, RunStarted):
-                progress.expect(_most_evaluations(event))
+                progress.expect(most_evaluations(event))
             elif isinstance(event, SessionChanged):
                 progress.say(
                     f"session {event.session[:8]}: {event.state} at {event.time:.1f} s, {event.reason}"
@@ -57,12 +57,20 @@ def main(line: CommandLine) -> int:
     return exit_code
 
 
-def _most_evaluations(started: RunStarted) -> int | None:
-    """Energies that are evaluated at most; None where more than one number decides."""
-    optimizer = started.config.get("optimizer", {})
-    experiment = started.config.get("experiment", {}).get("name")
-    alone = experiment == "vqe" and not any(optimizer.get(name) for name in ("sweeps", "iterations"))
-    return optimizer.get("max_evaluations") if alone else None
+def most_evaluations(started: RunStarted) -> int | None:
+    """Energies that are evaluated at most, as the experiment says; None where a plug-in, or the circuit, decides."""
+    from runner.declare.composer import restore
+
+    try:
+        config = restore(started.config, started.schemas).config
+    except (
+        ConfigError,
+        AttributeError,
+        LookupError,
+    ):  # plug-ins are not loaded; a received journal may lack it
+        return None
+    most: int | None = config.experiment.most_evaluations(config, None)
+    return most
 
 
 def newest() -> Path:

@@ -99,10 +99,12 @@ class Apart:
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        _send(self._process.stdin, message)
-        while not select.select([self._process.stdout], [], [], _LOOKS)[0]:
-            pause()
-        answer = _received(self._process.stdout)
+        answer = None
+        with contextlib.suppress(BrokenPipeError):  # it was ended before it could listen
+            _send(self._process.stdin, message)
+            while not select.select([self._process.stdout], [], [], _LOOKS)[0]:
+                pause()
+            answer = _received(self._process.stdout)
         if answer is None:
             raise RunnerError(
                 "simulation failed on Aer: its process was ended, most likely for want of memory"

@@ -19,6 +19,7 @@ import os
 import signal
 import time
 from collections import Counter
+from pathlib import Path
 
 _SIGNALS = {"kill9": signal.SIGKILL, "term": signal.SIGTERM, "int": signal.SIGINT}
 _ERRORS = {
@@ -40,6 +41,7 @@ def _parse(text: str) -> dict[tuple[str, int], str]:
 
 _faults = _parse(os.environ.get("RUNNER_FAULT", ""))
 _reached: Counter[str] = Counter()
+_kept: list[object] = []
 ACTIVE = bool(_faults)
 
 
@@ -65,13 +67,21 @@ def perform(action: str) -> str:
 
 
 def _starve() -> None:
-    """Let every request for more address space fail, as on a machine whose memory is used up."""
+    """Let every request for more address space fail, as on a machine whose memory is used up.
+
+    What is given back meanwhile does not help; some MiB, which the process keeps, are for saying what happened. The
+    processes that it has started get no more either.
+    """
     import resource
 
-    with open("/proc/self/statm", encoding="ascii") as file:
-        pages = int(file.read().split()[0])
+    blocks = [bytearray(1 << 16) for _ in range(1 << 7)]
+    _kept.append(([bytes(400) for _ in range(1 << 14)][::64], blocks.pop()))
+    del blocks
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), hard))
+    for children in Path("/proc/self/task").glob("*/children"):
+        for child in map(int, children.read_text(encoding="ascii").split()):
+            resource.prlimit(child, resource.RLIMIT_AS, (1 << 20, hard))
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 20, hard))
 
 
 def reach(point: str) -> str | None:

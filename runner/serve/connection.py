@@ -21,12 +21,15 @@ http_log.setLevel(logging.ERROR)  # what is wrong with a request is told once, b
 
 MAX_HEADER = 64 * 1024
 """Bytes of a request's first line and headers together."""
+MAX_TARGET = 16 * 1024
+"""Bytes of a request's path and query."""
 LINGER = 2.0
 """Seconds in which a client that is still sending can read why it was refused."""
 REASONS = {
     400: b"Bad Request",
     408: b"Request Timeout",
     413: b"Too Large",
+    414: b"Address Too Long",
     431: b"Headers Too Large",
     503: b"Busy",
 }
@@ -63,10 +66,13 @@ class Incoming(h11.Connection):
         """What arrived next.
 
         Raises:
-            h11.RemoteProtocolError: it is no HTTP, or a request whose body will be too large or has two lengths.
+            h11.RemoteProtocolError: it is no HTTP, or a request with too long an address or body, or with two lengths.
         """
         event = super().next_event()
         if isinstance(event, h11.Request):
+            if len(event.target) > MAX_TARGET:
+                told = f"The address is longer than {MAX_TARGET} bytes; send what is long in a body."
+                raise h11.RemoteProtocolError(told, error_status_hint=414)
             headers = dict(event.headers)
             length = int(headers.get(b"content-length", b"0"))
             if b"content-length" in headers and b"transfer-encoding" in headers:

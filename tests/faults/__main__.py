@@ -18,6 +18,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 
 # no library may start threads of its own, because a fork would not have them: Aer, BLAS, Qiskit's Rust
@@ -29,20 +30,31 @@ CHAIN = 4
 
 def main() -> int:
     """Run the campaign; exit 1 if anything was lost."""
-    from tests.faults.rows import carry_out, table
+    from tests.faults.ledger import Ledger
+    from tests.faults.rows import carry_out, published, table
     from tests.faults.soak import soak
 
     options = read()
     if options.soak is not None:
         return soak(options.soak, options.seed)
     began = time.monotonic()
+    ledger = Ledger(
+        options.progress,
+        {
+            name: getattr(options, name)
+            for name in ("seed", "kills", "signals", "cases", "nightly", "plain", "inputs")
+        },
+    )
     with tempfile.TemporaryDirectory(prefix="runner-faults-") as home:
         campaign, rows = prepare(options, Path(home))
-        carry_out(campaign, rows, options.workers)
+        carry_out(campaign, rows, options.workers, ledger)
     print(table(rows), flush=True)  # before what the fuzzer says
     tried = sum(row.tried for row in rows)
     lost = sum(len(row.lost) for row in rows)
-    if options.inputs:
+    if options.inputs and (fuzzed := ledger.known("fuzz", 0)) is not None:
+        print(fuzzed["output"])
+        lost += fuzzed["code"]
+    elif options.inputs:
         command = [
             sys.executable,
             "-m",
@@ -52,7 +64,13 @@ def main() -> int:
             f"--workers={options.workers}",
             "--row",
         ]
-        lost += subprocess.run(command, check=False).returncode
+        done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
+        print(done.stdout, flush=True)
+        lost += done.returncode
+        ledger.add("fuzz", 0, output=done.stdout, code=done.returncode)
+    if options.table:
+        typed = " ".join(word for word in sys.argv[1:] if not word.startswith("--table"))
+        print("\n" + published(rows, f"python -m tests.faults {typed}"))
     print(
         f"\n{tried} trials, seed {options.seed}, {options.workers} at a time, {time.monotonic() - began:.0f} s"
     )
@@ -84,9 +102,18 @@ def read() -> argparse.Namespace:
         metavar="MINUTES",
         help="instead: sweeps and runs that break all along, in one process",
     )
+    add("--table", action="store_true", help="print docs/reliability.md's table and README's line too")
+    add(
+        "--progress",
+        type=Path,
+        metavar="FILE",
+        help="keep what came of every trial in FILE, and go on from there (with --proof outputs/faults-SEED.jsonl)",
+    )
     add("--workers", type=int, default=os.cpu_count() or 1, help="trials at a time")
     options = parser.parse_args()
     options.nightly = options.nightly or options.proof
+    if options.proof and options.progress is None:
+        options.progress = Path(f"outputs/faults-{options.seed}.jsonl")
     if options.inputs is None:
         options.inputs = 100_000 if options.proof else 0
     return options
@@ -94,7 +121,6 @@ def read() -> argparse.Namespace:
 
 def prepare(options: argparse.Namespace, home: Path):
     """Warm up, make the unbroken runs, and list the rows with their trials."""
-    warm_up(home)
     from runner.record import packed
     from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign
     from tests.faults.place import mounting_is_permitted
@@ -103,6 +129,7 @@ def prepare(options: argparse.Namespace, home: Path):
     packed.SMALLEST = 0  # these runs are small, and what happens to long ones happens to them
     nightly = options.nightly
     cases = options.cases or (list(CASES) if nightly else DEFAULT_CASES)
+    warm_up(home, cases)
     kills = options.kills if options.kills is not None else (_share(2000, cases) if nightly else 4)
     signals = options.signals if options.signals is not None else (_share(1000, cases) if nightly else 1)
     plain = options.plain if options.plain is not None else (0.05 if nightly else 0.0)
@@ -133,8 +160,12 @@ def prepare(options: argparse.Namespace, home: Path):
     rows.append(Row(f"journal cut and a bit flipped, {case}", "damaged", cuts))
     values = itertools.product(range(1, 13) if nightly else (2,), (math.nan, math.inf))
     rows.append(Row(f"energy nan or infinite, {case}", "not_a_number", [(case, *one) for one in values]))
+    clocks = [(one, n) for one in (cases[:2] if nightly else cases[:1]) for n in range(10 if nightly else 1)]
+    rows.append(Row("clock set", "clock", clocks))
     rows += engine_rows(nightly)
     if nightly:
+        limited = [(one, n) for one in cases for n in range(2)]
+        rows.append(Row("little memory", "limited", limited))
         rows.append(Row(f"tracked and killed, {case}", "tracked", [(case, n) for n in range(20)]))
         requests = [(case, point) for point in ("before_request", "after_request")]
         rows.append(Row(f"sync killed at every request, {case}", "sync", requests))
@@ -173,7 +204,7 @@ def engine_rows(nightly: bool) -> list:
         rows.append(Row(f"simulation fails, {case}", "engine", trials))
     large = (("aer_large", 1), ("aer_large", 2), ("aer_large", 3), ("kernel_large", 1), ("kernel_middle", 1))
     starved = [(case, "simulate:starve", k) for case, k in large]
-    rows.append(Row("out of memory", "engine", starved))
+    rows.append(Row("out of memory", "starved", starved))
     tracked = [(case, "aer:raise", k) for case in ("aer_exact", "aer_noisy") for k in (1, 5)]
     rows.append(Row("simulation fails in a tracked run", "engine_tracked", tracked))
     return rows
@@ -192,20 +223,23 @@ def sweep_rows() -> list:
         rows.append(Row(f"worker killed, {case}", "sweep_workers", [(case, n) for n in range(4)]))
         if mounting_is_permitted():
             rows.append(Row(f"disk full, {case}", "sweep_full", [(case, n) for n in range(8)]))
+    if find_spec("submitit"):
+        submitted = [("sweep", n, "submitit") for n in range(4)]
+        rows.append(Row("job of submitit killed", "sweep_workers", submitted))
     return rows
 
 
 def warm_up(home: Path, cases: Sequence[str] = ()) -> None:
     """Runs in this process, one of each kind, so that every forked one finds everything imported and compiled.
 
-    What a kind of run loads takes up to ten times as long as the run; plain processes, of which there are some, load it.
+    What a kind loads takes up to ten times as long as its run; plain processes, of which there are some, load it.
     """
     from runner.__main__ import main as command
     from tests.faults.campaign import SMALL
-    from tests.faults.kinds import CASES
+    from tests.faults.kinds import CASES, COLD
 
     race = ("experiment=vqe_race", "optimizer.max_evaluations=3")
-    kinds = {"race": race, **{case: CASES[case] for case in cases if case in CASES}}
+    kinds = {"race": race, **{case: CASES[case] for case in cases if case in CASES and case not in COLD}}
     with (home / "warm-up.txt").open("w") as output, redirect_stdout(output), redirect_stderr(output):
         for case, overrides in kinds.items():
             place = home / f"warm-up-{case}"

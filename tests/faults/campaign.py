@@ -7,6 +7,7 @@ import json
 import math
 import os
 import random
+import resource
 import shutil
 import signal
 from collections import Counter
@@ -19,7 +20,7 @@ import numpy as np
 from runner.declare.composer import declare
 from runner.declare.config import Declaration
 from runner.engine.estimator import EstimatorNumbers
-from runner.record import faults
+from runner.record import clock, faults
 from runner.record.journal import read_journal
 from runner.record.packed import is_there, open_kept, packed_path
 from runner.tracking import TrackingConfig, sync
@@ -259,6 +260,51 @@ class Campaign:
         """The k-th simulation of a tracked run fails."""
         return engines.fails_tracked(self, case, cause, k)
 
+    def starved(self, case: str, cause: str, k: int) -> str:
+        """From the k-th simulation on there is no more memory."""
+        return engines.fails(self, case, cause, k)
+
+    def limited(self, case: str, number: int) -> str:
+        """There is little more memory than a process begins with: it ends, or fails in words and goes on with more."""
+        run = Broken(self, case, f"limited-{case}-{number}")
+        room = run.rng.randrange(0, 2 << 20, 4096)
+
+        def work() -> int:
+            limit_memory(room)
+            return Trial(arguments=run.start(), executed=run.executed, declared=run.declared).command()
+
+        ended = trial.in_a_process(work, run.output)
+        enough = ended.code in (0, 3)
+        if not enough and ended.code >= 0:
+            assert ended.code in (1, 2, 5), f"exit {ended.code}: {ended.output}"
+            assert "error: " in ended.output or "failed" in ended.output, ended.output
+        run.finish(lost=WORKLOADS.get(case, 1))
+        return f"{int(enough)} had enough, {int(not enough)} failed"
+
+    def clock(self, case: str, number: int) -> str:
+        """The clock is set, before a killed run goes on and while it does; its events' times never go back."""
+        run = Broken(self, case, f"clock-{case}-{number}")
+        killed = run.go_on(fault=f"before_journal:{run.rng.randint(3, run.expected.events)}:kill9")
+        assert killed.code == -signal.SIGKILL, killed.output
+        before, during = (run.rng.uniform(-1, 1) * 10 ** run.rng.uniform(0, 7) for _ in range(2))
+        left = run.expected.events - trial.events(run.directory)
+
+        def work() -> int:
+            clock._START += before
+            trial.at_event(max(left // 2, 1), lambda: trial.set_clock(during))
+            resumable = bool(trial.events(run.directory))
+            words = ("resume", str(run.directory)) if resumable else run.start()
+            return Trial(arguments=words, executed=run.executed).command()
+
+        if not trial.events(run.directory):
+            shutil.rmtree(run.directory, ignore_errors=True)
+        ended = trial.in_a_process(work, run.output)
+        assert ended.code in (0, 3), ended.output
+        times = [event.t for event in read_journal(run.directory / "journal.jsonl").events]
+        assert times == sorted(times), "an event is from before the one before it"
+        run.finish(lost=1)
+        return "1 ended the same"
+
     def tracked(self, case: str, number: int) -> str:
         """G14: a tracked run is killed, resumed and finished; MLflow holds it once, complete and FINISHED."""
         database = self.home / "mlflow.db"
@@ -338,9 +384,9 @@ class Campaign:
         """A sweep or search is killed, at points or moments, and resumed; see `searches`."""
         return searches.kills(self.home, case, self.sweeps[case], self.seed, number, kills)
 
-    def sweep_workers(self, case: str, number: int) -> str:
+    def sweep_workers(self, case: str, number: int, launcher: str = "joblib") -> str:
         """A worker process of a sweep or search is killed."""
-        return searches.workers(self.home, case, self.sweeps[case], self.seed, number)
+        return searches.workers(self.home, case, self.sweeps[case], self.seed, number, launcher)
 
     def sweep_full(self, case: str, number: int) -> str:
         """The disk fills up under a sweep or search."""
@@ -508,6 +554,13 @@ class Broken:
 
 def _overrides(case: str) -> tuple[str, ...]:
     return CASES[case] if case in CASES else engines.CASES[case]
+
+
+def limit_memory(room: int) -> None:
+    """Let this process have so many bytes of address space more than it has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, hard))
 
 
 def _as_nobody(folder: Path, arguments: Sequence[str]) -> Callable[[], int]:

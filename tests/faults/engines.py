@@ -35,7 +35,7 @@ CAUSES = {
     "aer:raise": r"its simulation failed: .*a fault for tests",
     "aer:refuse": r"simulation failed on Aer: ERROR: a fault for tests",
     "simulate:memory": r"its simulation failed: out of memory",
-    "simulate:starve": r"[Oo]ut of memory|[Ii]nsufficient memory|[Cc]annot allocate|[Uu]nable to allocate",
+    "simulate:starve": r"[Oo]ut of memory|[Ii]nsufficient memory|[Cc]annot allocate|[Uu]nable to allocate|for want",
 }
 """What breaks, as `point:action`, and what the user is to read about it."""
 

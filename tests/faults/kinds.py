@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 CHAIN3 = ("hamiltonian=tfim", "hamiltonian.shape=[3]", "ansatz.reps=1")
 NOISY = ("backend=noisy", *CHAIN3)
 
@@ -83,7 +85,25 @@ CASES: dict[str, tuple[str, ...]] = {
         "session.max_time=90s",
         "session.on_expiry=reopen",
     ),
+    "level1": (*NOISY, "estimator=level1", "optimizer=spsa", "optimizer.max_evaluations=8"),
+    "level2": (*NOISY, "estimator=level2", "optimizer=cobyla", "optimizer.max_evaluations=5"),
+    "mitigation_ladder": ("experiment=mitigation_ladder", *CHAIN3),
+    "drifting": (
+        "backend=generic",
+        "backend.num_qubits=4",
+        "backend.quasi_static.detuning=5000",
+        *CHAIN3,
+        "optimizer=cobyla",
+        "optimizer.max_evaluations=8",
+    ),
+    **(
+        {"sqd": ("experiment=sqd", "hamiltonian=hydrogen", "experiment.jobs=2")}
+        if all(map(find_spec, ("qiskit_addon_sqd", "ffsim", "pyscf")))
+        else {}
+    ),
     "fork": ("optimizer=spsa", "optimizer.max_evaluations=12"),
 }
 FORKS = {"fork": "cobyla"}
 """Kinds that go on from the best parameters of a finished run of another kind."""
+COLD = ("sqd", "mitigation_ladder")
+"""Kinds whose libraries start threads, which a forked process would miss: their trials load them themselves."""

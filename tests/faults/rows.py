@@ -15,6 +15,7 @@ from typing import Any
 from tests.faults import searches
 from tests.faults.campaign import Campaign, Reference
 from tests.faults.kinds import FORKS
+from tests.faults.ledger import Ledger
 from tests.faults.searches import Facts
 
 
@@ -67,27 +68,32 @@ def _made(campaign: Campaign, case: str) -> tuple[str, Reference | Facts]:
     return case, replace(campaign.references[case], declared=None)
 
 
-def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int) -> None:
-    """Do all trials that are wanted; one that raises is a loss."""
+def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int, ledger: Ledger) -> None:
+    """Do all trials that are wanted and not in the ledger; one that raises is a loss."""
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        futures = [
-            (row, number, pool.submit(_attempt, campaign, row.method, row.trials[number]))
+        futures = {
+            (row.fault, number): pool.submit(_attempt, campaign, row.method, row.trials[number])
             for row in rows
             for number in row.numbers
-        ]
-        for done, (row, number, future) in enumerate(futures, 1):
-            note, error, seconds = future.result()
-            row.seconds += seconds
-            if error is None:
-                row.notes.append(note)
+            if ledger.known(row.fault, number) is None
+        }
+        for row, number in ((each, number) for each in rows for number in each.numbers):
+            if (future := futures.pop((row.fault, number), None)) is not None:
+                note, error, seconds = future.result()
+                ledger.add(row.fault, number, note=note, error=error, seconds=seconds)
+            said = ledger.known(row.fault, number)
+            assert said is not None
+            row.seconds += said["seconds"]
+            if said["error"] is None:
+                row.notes.append(said["note"])
             else:
                 again = f"--seed {campaign.seed} --cases {row.trials[number][0]} --rows {row.fault!r} --trial {number}"
-                row.lost.append(f"python -m tests.faults --nightly {again}\n{error}")
+                row.lost.append(f"python -m tests.faults --nightly {again}\n{said['error']}")
                 print(row.lost[-1], file=sys.stderr, flush=True)
             if number == row.numbers[-1]:
-                said = f"{done}/{len(futures)} {line(row)} {row.seconds:.0f} s of a processor"
-                print(said, file=sys.stderr, flush=True)
+                told = f"{len(futures)} left {line(row)} {row.seconds:.0f} s of a processor"
+                print(told, file=sys.stderr, flush=True)
 
 
 def _attempt(campaign: Campaign, method: str, arguments: tuple[Any, ...]) -> tuple[str, str | None, float]:
@@ -125,3 +131,77 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(
         ["| fault | tried | | lost |", "|---|---|---|---|", *(line(row) for row in rows if row.tried)]
     )
+
+
+PUBLISHED: dict[str, tuple[tuple[str, ...], str]] = {
+    "kill -9 at a random event or moment, inside writes and packing too, several times a run; {kinds} kinds of runs: "
+    "every experiment, optimizers of every way to ask, exact, sampled, noisy and mitigated, queues, batches, sessions "
+    "that are opened again, a fork": (("kills",), "kills"),
+    "Ctrl-C or SIGTERM at a random moment, a quarter of them twice, the same kinds": (("signals",), "trials"),
+    "disk full, I/O error, read-only at every write of two journals": (("disk",), "trials"),
+    "a small disk that is really full, no inode left, read-only, directory deleted or moved": (
+        ("full", "crowded", "read_only", "vanishes"),
+        "trials",
+    ),
+    "journal cut or a bit flipped": (("damaged",), "trials"),
+    "an energy that is nan or infinite": (("not_a_number",), "trials"),
+    "killed while tracked; `sync` killed at every request, to one store and to two": (
+        ("tracked", "sync", "sync_elsewhere"),
+        "kills",
+    ),
+    "sweeps and searches (TPE, random, QMC, NSGA-II; with a database and without) killed, their workers and jobs of "
+    "submitit killed, their disk full": (("sweep_kills", "sweep_workers", "sweep_full"), "kills"),
+    "tracking server late, dying at any request, failing, silent, slow": (("outages",), "outages"),
+    "a user without rights reads, resumes and starts": (("another_user",), "trials"),
+    "eight processes that meet at a fresh store": (("writers",), "trials"),
+    "Aer raises, Aer only says that it failed, a `MemoryError`, at every evaluation of exact, sampled, noisy and "
+    "threaded runs, tracked or not": (("engine", "engine_tracked"), "trials"),
+    "the process gets no more memory (20 and 22 qubits)": (("starved",), "trials"),
+    "little more memory than it has when it begins": (("limited",), "trials"),
+    "the clock is set back and forth": (("clock",), "trials"),
+}
+"""What docs/reliability.md says of rows of the table: their methods, and what is counted."""
+
+
+def published(rows: Sequence[Row], command: str) -> str:
+    """The table of docs/reliability.md, and README's line."""
+    kinds = len({row.trials[0][0] for row in rows if row.method == "kills" and row.tried})
+    lines = [
+        f"`{command}`, {sum(row.tried for row in rows)} trials:",
+        "",
+        "| fault | tried | lost |",
+        "|---|---|---|",
+    ]
+    for words, (methods, counted) in PUBLISHED.items():
+        chosen = [row for row in rows if row.method in methods and row.tried]
+        if not chosen:
+            continue
+        tried = sum(row.tried for row in chosen)
+        notes = [note for row in chosen for note in row.notes]
+        counts = f"{tried}" if counted == "trials" else f"{tried}, {summary(notes)}"
+        if counted == "trials" and (said := summary(notes)):
+            counts += f" ({said})"
+        lost = sum(len(row.lost) for row in chosen)
+        lines.append(f"| {words.format(kinds=kinds)} | {counts} | {lost or 'nothing'} |")
+    killed, interrupted = (
+        counted_of("kills", [note for row in rows if row.method == method for note in row.notes])
+        if method == "kills"
+        else sum(row.tried for row in rows if row.method == method)
+        for method in ("kills", "signals")
+    )
+    lost = sum(len(row.lost) for row in rows if row.method in ("kills", "signals"))
+    readme = (
+        f"* {_grouped(killed)} kills of runs of {kinds} kinds at random moments and {_grouped(interrupted)} "
+        f"interruptions lost {lost or 'nothing'}: [docs/reliability.md](docs/reliability.md)."
+    )
+    return "\n".join([*lines, "", "README:", "", readme])
+
+
+def counted_of(what: str, notes: Sequence[str]) -> int:
+    """How many of a thing the notes tell of together."""
+    parts = (part.split(" ", 1) for note in notes for part in note.split(", "))
+    return sum(int(count) for count, name in parts if name == what)
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ")

@@ -211,6 +211,12 @@ def at_event(k: int, what: Callable[[], None]) -> None:
     Journal.write_later = watched(Journal.write_later)  # type: ignore[method-assign]
 
 
+def set_clock(seconds: float) -> None:
+    """Let the time of day be so much later from now on, as if somebody had set it."""
+    honest = time.time
+    time.time = lambda: honest() + seconds
+
+
 def stored(database: Path, name: str) -> list[tuple[str, str, int]]:
     """(id, status, values of energy/value) of every MLflow run of a run directory of this name."""
     if not database.exists():

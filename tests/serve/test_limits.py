@@ -85,6 +85,7 @@ def answered(connection: socket.socket) -> tuple[int, Any]:
         (POST + b"X: " + b"x" * 100_000 + b"\r\n\r\n", 431),
         (POST + b"X: " + b"x" * 3_000_000, 431),
         (POST + b"X: 1\r\n" * 101 + b"\r\n", 431),
+        (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", 414),
     ],
     ids=lambda value: str(value)[:50],
 )  # fmt: skip
