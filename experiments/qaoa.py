@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +14,7 @@ from runner.errors import ConfigError
 from runner.run.answer import MEASURED
 from runner.run.experiment import Experiment
 from runner.run.problem import fit
+from runner.run.readout import calibrated, register_qubits
 from runner.run.results import Outcome
 from runner.run.suitability import check_circuits, common_frequencies, most_evaluations
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qiskit.quantum_info import SparsePauliOp
 
     from runner.declare.config import RunConfig
+    from runner.mitigation import QuasiProbabilities
     from runner.optimizer.method import Gradient
     from runner.run.answer import Answer, Measure, Samples
     from runner.run.context import Lab
@@ -161,6 +163,9 @@ class Qaoa(SamplerConfig, Experiment):
     def run(self, lab: Lab) -> Outcome:
         """Minimize the cost, then sample once more at the best angles and report what was measured there."""
         task: SampledCost = lab.prepared
+        misread = None
+        if self.corrects:
+            misread = calibrated(lab, task.circuit, self.readout_mitigation.shots or self.shots)
         stream = lab.stream("qaoa")
         search = Search(task, stream, self.cvar, self.shots)
         found = lab.minimize(stream, lab.config.optimizer, energy=search)
@@ -169,9 +174,16 @@ class Qaoa(SamplerConfig, Experiment):
         )
         answer, told = self.exactly(lab, answer)
         extremes = task.cost.extremes()
-        for bitstring, count, energy in tally(*search.last)[:LISTED] if answer.kind == MEASURED else []:
+        listed = tally(*search.last) if answer.kind == MEASURED else []
+        quasi = None
+        if misread is not None and listed:
+            qubits = next(iter(register_qubits(task.circuit).values()))
+            quasi = misread.corrected({word: count for word, count, _ in listed}, qubits)
+            answer = self.corrected(lab, answer, quasi, {word: cost for word, _, cost in listed})
+        for bitstring, count, energy in listed[:LISTED]:
+            more = {} if quasi is None else {"quasi_probability": quasi.of(bitstring)[0]}
             lab.row(
-                bitstring=bitstring, cost=energy, count=count, probability=count / len(search.last[1]),
+                bitstring=bitstring, cost=energy, count=count, probability=count / len(search.last[1]), **more,
                 ratio=ratio(energy, extremes), mean_ratio=ratio(answer.energy, extremes),
             )  # fmt: skip
         return Outcome(
@@ -183,6 +195,15 @@ class Qaoa(SamplerConfig, Experiment):
             resumable=answer.resumable(found),
             table=lab.table,
         )
+
+    @staticmethod
+    def corrected(lab: Lab, answer: Answer, quasi: QuasiProbabilities, costs: Mapping[str, float]) -> Answer:
+        """The answer with the mean cost of the quasi-probabilities; what was read is told beside it."""
+        value, stddev = quasi.mean(costs)
+        if stddev is None:  # of very many bitstrings nobody knows how sure that is
+            return answer
+        lab.mitigated = {"raw": answer.energy, "mitigated": value, "stddev": stddev}
+        return replace(answer, energy=value, stddev=stddev)
 
     def exactly(self, lab: Lab, answer: Answer) -> tuple[Answer, str]:
         """The answer with the exact mean cost at its angles, and in words the exact CVaR, which was minimized.

@@ -13,6 +13,7 @@ from runner.declare.sampling import SamplerConfig
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
 from runner.run.problem import declared_circuit, fit
+from runner.run.readout import calibrated, register_qubits
 from runner.run.results import Outcome
 
 if TYPE_CHECKING:
@@ -77,11 +78,26 @@ class Sampling(SamplerConfig, Experiment):
         return fitted
 
     def run(self, lab: Lab) -> Outcome:
-        """One job; one row per bitstring of every register, the most frequent first, then of all of them together."""
+        """One job; one row per bitstring of every register, the most frequent first, then of all of them together.
+
+        Where misread bitstrings are corrected, one job before tells how they are, and each row has both.
+        """
+        misread, qubits = None, {}
+        if self.corrects:
+            qubits = register_qubits(lab.prepared)
+            misread = calibrated(lab, lab.prepared, self.readout_mitigation.shots or self.shots)
         stream = lab.stream("sampling")
         data = stream.sample((lab.prepared,), shots=self.shots)[0].data
         for register, bitstrings in read(data).items():
             counts = Counter(bitstrings)
+            corrected: dict[str, dict[str, float | None]] = {}
+            if misread is not None:
+                # of several together the first is on the right
+                places = qubits.get(register, [qubit for part in qubits.values() for qubit in part])
+                quasi = misread.corrected({word.replace(" ", ""): n for word, n in counts.items()}, places)
+                for word in counts:
+                    value, stddev = quasi.of(word.replace(" ", ""))
+                    corrected[word] = {"quasi_probability": value, "quasi_stddev": stddev}
             ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
             for bitstring, count in ranked[: self.top]:
                 lab.row(
@@ -89,6 +105,7 @@ class Sampling(SamplerConfig, Experiment):
                     bitstring=bitstring,
                     count=count,
                     probability=count / len(bitstrings),
+                    **corrected.get(bitstring, {}),
                 )
         return Outcome(energy=None, evaluations=1, stop_reason="one job", table=lab.table)
 

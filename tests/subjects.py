@@ -23,6 +23,7 @@ SUBJECTS = {
         "engine.kernel.pauli_loops",
         "engine.kernel.pauli_program",
     ),
+    "test_readout.py": ("declare.sampling", "run.readout"),
     "engine/test_quasi_static.py": ("engine.drifting",),
     "engine/test_schedule.py": ("engine.duration",),
     "engine/test_sector.py": ("engine.kernel.sector_loops",),

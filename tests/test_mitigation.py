@@ -353,3 +353,31 @@ def test_an_extrapolation_is_drawn_with_its_points_and_fits() -> None:
     assert dashed["linear fit"] == [[0, -1.0], [1, -0.9], [3, -0.7], [5, -0.5]]
     assert dashed["exponential fit"] == [[1, -0.9], [3, -0.7], [5, -0.5]]
     assert "without noise: −1.0000 ± 0.0200" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_an_echo_wins_in_a_run_and_costs_nothing(workdir: Path) -> None:
+    """A qubit waits for 20 µs, its frequency 20 kHz off: exp(-(2π·0.02·20)²/2) = 0.04 is left, by pencil."""
+    wait = (
+        "experiment=estimation",
+        "ansatz.gates=[[h,0],[delay,20,0],[h,0]]",
+        "experiment.observables=[Z]",
+        "backend=fake_manila",
+        "estimator=level0",
+        "tracking=off",
+        "run.figures=false",
+    )
+    drift = ("backend.quasi_static.detuning=20000", "backend.quasi_static.shots_per_batch=8")
+    echo = "estimator.dynamical_decoupling.enable=true"
+    still, drifting, echoed = (run(compose(*wait, *more)) for more in ((), drift, (*drift, echo)))
+    found = forecast(compose(*wait, *drift, echo))
+
+    assert still.energy is not None
+    assert drifting.energy == pytest.approx(0.04 * still.energy, abs=4 * (drifting.stddev or 0))
+    assert echoed.energy == pytest.approx(still.energy, abs=0.08)
+    assert echoed.mitigation == {
+        "setting": "resilience level 0: dynamical decoupling (XX)",
+        "qpu_seconds": pytest.approx(0.0, abs=0.01),
+        "cost": pytest.approx(0.0, abs=0.01),
+    }
+    assert found.usage_seconds == pytest.approx(echoed.usage_seconds)
+    assert echoed.usage_seconds == pytest.approx(drifting.usage_seconds, abs=0.01)

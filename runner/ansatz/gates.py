@@ -10,7 +10,7 @@ from runner import engine
 from runner.ansatz.angle import angle, names_in
 from runner.ansatz.start import MAX_QUBITS, AnsatzConfig
 from runner.declare.alternatives import stands_for
-from runner.declare.checks import require_choice, require_integer, require_number
+from runner.declare.checks import require_choice, require_integer, require_number, require_range
 from runner.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ GATES = {
     **dict.fromkeys(("cx", "cy", "cz", "ch", "swap", "iswap", "ecr", "dcx"), (0, 2)),
     **dict.fromkeys(("rxx", "ryy", "rzz", "rzx", "crx", "cry", "crz", "cp"), (1, 2)),
     **dict.fromkeys(("ccx", "ccz", "cswap"), (0, 3)),
+    "delay": (1, 1),
 }
-"""Gate → number of angles and number of qubits, by qiskit's names."""
+"""Gate → number of angles and number of qubits, by qiskit's names; of a delay the microseconds."""
 
 
 @stands_for("gates")
@@ -37,7 +38,7 @@ class GateList(AnsatzConfig):
     """Start: zeros | random | small_random | values | file:PATH | run:ID."""
     gates: list[Any] = field(default_factory=list)
     """[name, angles…, qubits…], e.g. [h, 0], [ry, a, 0], [cx, 0, 1]; an angle is a number, a parameter's name,
-    or an expression of them: pi/2, -a, 2*a+b."""
+    or an expression of them: pi/2, -a, 2*a+b. [delay, 20, 0] lets qubit 0 wait for 20 microseconds."""
 
     written_down: ClassVar[bool] = True
 
@@ -59,7 +60,10 @@ class GateList(AnsatzConfig):
                 key=key,
             )
         for given in gate[1 : 1 + angles]:
-            if isinstance(given, str):
+            if gate[0] == "delay":
+                require_number(key, given)
+                require_range(key, given, 0, 1e6)
+            elif isinstance(given, str):
                 names_in(given, key)
             else:
                 require_number(key, given)
@@ -75,7 +79,7 @@ class GateList(AnsatzConfig):
         Its parameters are in the order in which they first appear.
         """
         from qiskit import QuantumCircuit
-        from qiskit.circuit import Parameter
+        from qiskit.circuit import Delay, Parameter
         from qiskit.circuit.library import get_standard_gate_name_mapping
 
         del hamiltonian
@@ -92,7 +96,8 @@ class GateList(AnsatzConfig):
                 angle(given, parameter, f"ansatz.gates[{index}]") if isinstance(given, str) else float(given)
                 for given in rest[:count]
             ]
-            parsed.append((known[name].base_class(*angles), rest[count:]))
+            made = Delay(angles[0], "us") if name == "delay" else known[name].base_class(*angles)
+            parsed.append((made, rest[count:]))
         circuit = QuantumCircuit(self.qubits or 1 + max(place for _, places in parsed for place in places))
         for gate, places in parsed:
             circuit.append(gate, places)

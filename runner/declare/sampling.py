@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from runner.declare.checks import require_range
+from runner.declare.estimator import MAX_SHOTS
 from runner.declare.mitigation import DynamicalDecouplingConfig, declared_values
 from runner.declare.plain import Values
+from runner.errors import ConfigError
 
 
 @dataclass(kw_only=True)
@@ -26,6 +28,16 @@ class SamplerTwirlingConfig:
 
 
 @dataclass(kw_only=True)
+class ReadoutMitigationConfig:
+    """Misread bitstrings corrected by mthree, whose quasi-probabilities stand beside what was read."""
+
+    enable: bool = False
+    """Measure how the circuit's qubits are misread, by one job of two circuits, and correct by that."""
+    shots: int | None = None
+    """Shots of each of these circuits; null: as many as the estimator has."""
+
+
+@dataclass(kw_only=True)
 class SamplerConfig:
     """Settings of an experiment that draws bitstrings."""
 
@@ -33,6 +45,8 @@ class SamplerConfig:
     """Twirling of gates and measurements."""
     dynamical_decoupling: DynamicalDecouplingConfig = field(default_factory=DynamicalDecouplingConfig)
     """Sequences in waits."""
+    readout_mitigation: ReadoutMitigationConfig = field(default_factory=ReadoutMitigationConfig)
+    """Misread bitstrings."""
 
     def check_sampler(self) -> None:
         """Refuse numbers that make no sense.
@@ -44,6 +58,18 @@ class SamplerConfig:
             value = getattr(self.twirling, name)
             if value is not None:
                 require_range(f"experiment.twirling.{name}", value, 1)
+        if self.readout_mitigation.shots is not None:
+            require_range("experiment.readout_mitigation.shots", self.readout_mitigation.shots, 1, MAX_SHOTS)
+            if not self.readout_mitigation.enable:
+                raise ConfigError(
+                    "acts with readout_mitigation.enable, which is off; leave it out",
+                    key="experiment.readout_mitigation.shots",
+                )
+
+    @property
+    def corrects(self) -> bool:
+        """Whether misread bitstrings are corrected."""
+        return self.readout_mitigation.enable
 
     @property
     def decouples(self) -> bool:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from typing import Any, ClassVar
 
+import numpy as np
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
 from qiskit.quantum_info import SparsePauliOp
@@ -28,7 +29,7 @@ from runner.engine.kernel.sector import SectorKernel
 from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.matrix_product import BondLimits
 from runner.engine.measurement import SimulationOptions
-from runner.engine.noise import DeviceNoise, restrict
+from runner.engine.noise import DeviceNoise, confusion, restrict
 from runner.engine.quasi_static import QuasiStatic, why_not_drifting
 from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
@@ -134,6 +135,16 @@ class Engine:
     def remembers(self) -> bool:
         """Has the noise a memory, so that an echo can undo some of it?"""
         return self._options.quasi_static is not None
+
+    def misreads(self, qubits: Sequence[int]) -> bool:
+        """Is any of these qubits read as what it is not?"""
+        noise = self._options.noise_model
+        if isinstance(noise, DeviceNoise):
+            noise = noise.of((), qubits)
+        if noise is None:
+            return False
+        matrices = [confusion(noise, qubit) for qubit in qubits]
+        return any(matrix is not None and not np.array_equal(matrix, np.eye(2)) for matrix in matrices)
 
     def batch(self, shots: int) -> int:
         """How many of so many shots are taken under the same noise, and are not independent of each other."""

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
         require_of_device,
     )
     from runner.mitigation.plan import Calibration, MitigatedPlan, layers_of
+    from runner.mitigation.readout import (
+        Misread,
+        QuasiProbabilities,
+        calibration_circuits,
+        require_installed,
+    )
     from runner.mitigation.sampling import SampledPlan, SamplerSetting, sampler_setting
 
 __all__ = [
@@ -35,14 +41,18 @@ __all__ = [
     "LayerNoise",
     "Learning",
     "LearningPlan",
+    "Misread",
     "MitigatedPlan",
     "NoiseOfLayers",
+    "QuasiProbabilities",
     "SampledPlan",
     "SamplerSetting",
     "Setting",
+    "calibration_circuits",
     "layers_of",
     "noise_learner_result",
     "read_noise",
+    "require_installed",
     "require_of_device",
     "sampler_setting",
     "setting",
@@ -56,14 +66,18 @@ __getattr__ = face(
         "LayerNoise": "noise",
         "Learning": "noise",
         "LearningPlan": "learning",
+        "Misread": "readout",
         "MitigatedPlan": "plan",
         "NoiseOfLayers": "noise",
+        "QuasiProbabilities": "readout",
         "SampledPlan": "sampling",
         "SamplerSetting": "sampling",
         "Setting": "client",
+        "calibration_circuits": "readout",
         "layers_of": "plan",
         "noise_learner_result": "client",
         "read_noise": "noise",
+        "require_installed": "readout",
         "require_of_device": "noise",
         "sampler_setting": "sampling",
         "setting": "client",

@@ -100,6 +100,8 @@ class Lab:
         """Workload → what measuring its result takes."""
         self._mitigations: dict[str, Values] = {}
         """Workload → what is done against errors in its jobs, where that is not what the estimator declares."""
+        self.mitigated: dict[str, float | None] = {}
+        """What an experiment says of its energy before and after, as result.json has it."""
         self.spending = Spending(config, service.price_per_second)
         """What jobs have taken, and what they may."""
         self.measured_before = (
@@ -108,6 +110,9 @@ class Lab:
             else None
         )
         """What measuring results took before the run went on."""
+
+    made_up = False
+    """Its jobs give numbers that mean nothing, as in forecasts."""
 
     @property
     def problem(self) -> Problem:

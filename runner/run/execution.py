@@ -399,7 +399,7 @@ class _Execution:
             service.cost,
             service.price_per_second,
         )
-        told = found.as_dict() | measured(events, lab.mitigation_of)
+        told = found.as_dict() | measured(events, lab.mitigation_of) | lab.mitigated
         if (learned := LearnedNoise.of(events)) is not None:
             self.files.write(self.files.noise_model, json.dumps(learned.as_dict(), indent=2) + "\n")
             told["learning"] = learned.told(service.price_per_second)

@@ -56,6 +56,11 @@ class Experiment:
         return False
 
     @property
+    def corrects(self) -> bool:
+        """Whether its own settings correct misread bitstrings."""
+        return False
+
+    @property
     def sampler_options(self) -> Values:
         """Options of its Sampler jobs in the client's names, beside shots."""
         return {}

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from runner.services.protocol import Backend
 
 
+CALIBRATION = "calibration"
+"""Stream of the jobs that measure how qubits are misread."""
+CORRECTED = "misread bitstrings corrected (M3)"
+
+
 def declared(options: Values) -> Setting | None:
     """What is declared by options in the client's names, checked by its own models; None where nothing is.
 
@@ -101,7 +106,10 @@ class Added:
         seconds = 0.0
         without: dict[str, float] = {}
         for event in of(events, JobSubmitted, JobCompleted):
-            if isinstance(event, JobSubmitted) and event.unmitigated is not None:
+            if event.workload == CALIBRATION:
+                if isinstance(event, JobCompleted) and event.status == "DONE":
+                    seconds += event.qpu_seconds
+            elif isinstance(event, JobSubmitted) and event.unmitigated is not None:
                 # noise would not be learned at all
                 parts = [Work(*part) for part in event.unmitigated]
                 without[event.job] = cost.qpu_seconds(parts) if parts else 0.0

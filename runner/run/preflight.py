@@ -12,8 +12,9 @@ from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, Sessi
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.context import MOST_CANDIDATES, Lab
-from runner.run.mitigation import declared, in_words, require_noise, require_noise_model, sampled
+from runner.run.mitigation import CORRECTED, declared, in_words, require_noise, require_noise_model, sampled
 from runner.run.problem import Problem, chosen_gradient, unheard
+from runner.run.readout import require_readout
 from runner.run.shots import needed
 from runner.run.signals import StopFlag
 from runner.runtime.cost import Work
@@ -90,7 +91,9 @@ class Preparation:
         """What is done against errors, in words; None where nothing is."""
         if not self.config.experiment.only_samples:
             return in_words(self.mitigation, self.final_mitigation)
-        return None if self.sampling is None else self.sampling.words()
+        done = [] if self.sampling is None else [self.sampling.words()]
+        done += [CORRECTED] if self.config.experiment.corrects else []
+        return ", ".join(done) or None
 
     def _check_sampled(self) -> None:
         """Try what is done against errors on the circuit that is sampled.
@@ -99,6 +102,8 @@ class Preparation:
             ConfigError: it cannot be done to it.
         """
         circuit = self.config.experiment.sampled_circuit(self.prepared)
+        if self.config.experiment.corrects and circuit is not None:
+            require_readout(circuit, self.backend)
         if self.sampling is None or circuit is None or self.backend.planner is None:
             return
         import numpy as np

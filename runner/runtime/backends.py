@@ -358,6 +358,10 @@ class LocalBackend(BackendV2):
             (plan.digest, circuit.num_qubits, chosen.text), lambda: SampledPlan(circuit, chosen, self.engine)
         )
 
+    def misreads(self, qubits: Sequence[int]) -> bool:
+        """Return whether any of these qubits is read as what it is not."""
+        return self.engine.misreads(qubits)
+
     def calibration(self, plans: Sequence[MitigatedPlan]) -> Calibration:
         """Return what measures the readout of all qubits that some plans of one job read."""
         qubits = tuple(sorted({qubit for plan in plans for qubit in plan.read_qubits}))

@@ -149,6 +149,10 @@ class Planner(Protocol):
         """Refuse noise that another run has learned where it does not go with a circuit; `key` names that setting."""
         ...
 
+    def misreads(self, qubits: Sequence[int]) -> bool:
+        """Whether any of these qubits is read as what it is not."""
+        ...
+
     def moments(
         self, start: str, circuit: QuantumCircuit, observables: ObservablesArrayLike
     ) -> Callable[[int], PlannedObservables] | None:

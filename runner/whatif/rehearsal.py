@@ -25,6 +25,7 @@ from runner.optimizer.nft import NFT
 from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import Record
 from runner.run.context import Lab
+from runner.run.mitigation import CALIBRATION
 from runner.run.objective import JobStream
 from runner.runtime.cost import CostModel, Work
 from runner.whatif.usual import usual_evaluations
@@ -207,6 +208,7 @@ class ForecastLab(Lab):
     """Every optimizer had a budget."""
     early = False
     """Some optimizer may be satisfied before its budget is used up."""
+    made_up = True
     counted = False
     """Of some optimizer it is known after how many evaluations it usually is."""
 
@@ -250,6 +252,8 @@ class _MadeUpSamples(SamplerPlan):
 
 def added_seconds(event: JobSubmitted, cost: CostModel | None) -> float:
     """Return how much longer a job is on the QPU than it were without mitigation [s]."""
+    if cost is not None and event.work is not None and event.workload == CALIBRATION:
+        return cost.qpu_seconds([Work(*part) for part in event.work])
     if cost is None or event.work is None or event.unmitigated is None:
         return 0.0
     with_it, without = (

@@ -62,7 +62,13 @@ def draw_run(
     keep("timeline.png", session_timeline(events))
     counts = last_counts(events)
     if counts:
-        keep("bitstrings.png", histogram(counts))
+        corrected = {
+            str(row["bitstring"]): float(row["quasi_probability"])
+            for row in table
+            if "quasi_probability" in row
+        }
+        listed = {name: corrected[name] for name in counts if name in corrected}
+        keep("bitstrings.png", histogram(counts, expected=listed or None, label="corrected"))
     if circuits:
         keep("circuit.png", circuit_pair(list(circuits)))
     return drawn

@@ -15,13 +15,18 @@ MOST = 24
 
 
 def histogram(
-    counts: Mapping[str, float], *, expected: Mapping[str, float] | None = None, most: int = MOST
+    counts: Mapping[str, float],
+    *,
+    expected: Mapping[str, float] | None = None,
+    label: str = "expected",
+    most: int = MOST,
 ) -> ShownFigure:
     """Share of every bitstring with its standard error; the most frequent ones, the rest in one bar.
 
     Args:
         counts: bitstring → shots (or probability).
         expected: bitstring → probability, drawn as lines.
+        label: what these are.
         most: bars before the rest is summed up.
     """
     total = sum(counts.values())
@@ -46,7 +51,7 @@ def histogram(
     if expected is not None:
         axes.plot(
             range(len(shown)), [expected.get(name, 0.0) for name in names[: len(shown)]], "_",
-            color=VERMILION, markersize=14, markeredgewidth=2, linestyle="none", label="expected",
+            color=VERMILION, markersize=14, markeredgewidth=2, linestyle="none", label=label,
         )  # fmt: skip
     axes.set_xticks(range(len(names)), names, rotation=90 if long else 0, family="monospace", fontsize=9)
     axes.set_xlabel("bitstring, qubit 0 on the right")
