@@ -4,9 +4,11 @@ from experiments.adapt_vqe import AdaptVqe
 from experiments.dissociation_curve import DissociationCurve
 from experiments.dynamics import Dynamics
 from experiments.estimation import Estimation
+from experiments.krylov import KrylovOverlaps
 from experiments.mitigation_ladder import MitigationLadder
 from experiments.qaoa import Qaoa
 from experiments.sampling import Sampling
+from experiments.skqd import Skqd
 from experiments.sqd import Sqd
 from experiments.vqd import Vqd
 from experiments.vqe import Vqe
@@ -23,5 +25,7 @@ SCHEMAS = {
     "estimation": Estimation,
     "sampling": Sampling,
     "sqd": Sqd,
+    "skqd": Skqd,
+    "krylov": KrylovOverlaps,
     "mitigation_ladder": MitigationLadder,
 }

@@ -184,19 +184,22 @@ class Dynamics(Experiment):
 
     def evolved(self, evolution: DeclaredEvolution, steps: int) -> QuantumCircuit:
         """The initial state after this many Trotter steps."""
-        from qiskit.circuit.library import PauliEvolutionGate
-        from qiskit.synthesis import LieTrotter, SuzukiTrotter
+        time = self.total_time * steps / self.steps
+        return trotterized(evolution.start, evolution.hamiltonian, time, steps, self.order)
 
-        circuit = evolution.start.copy()
-        if steps:
-            formula = (
-                LieTrotter(reps=steps) if self.order == 1 else SuzukiTrotter(order=self.order, reps=steps)
-            )
-            time = self.total_time * steps / self.steps
-            circuit.append(
-                PauliEvolutionGate(evolution.hamiltonian, time=time, synthesis=formula), circuit.qubits
-            )
-        return circuit
+
+def trotterized(
+    start: QuantumCircuit, hamiltonian: SparsePauliOp, time: float, steps: int, order: int
+) -> QuantumCircuit:
+    """The start followed by exp(−iHt) as so many steps of a product formula of order 1, 2 or 4."""
+    from qiskit.circuit.library import PauliEvolutionGate
+    from qiskit.synthesis import LieTrotter, SuzukiTrotter
+
+    circuit = start.copy()
+    if steps:
+        formula = LieTrotter(reps=steps) if order == 1 else SuzukiTrotter(order=order, reps=steps)
+        circuit.append(PauliEvolutionGate(hamiltonian, time=time, synthesis=formula), circuit.qubits)
+    return circuit
 
 
 def exact_values(

@@ -31,6 +31,7 @@ SUBJECTS = {
     "engine/test_shots.py": ("engine.observables",),
     "experiments/test_dynamics.py": ("engine.evolution",),
     "experiments/test_eigenstates.py": ("experiments.vqd",),
+    "experiments/test_krylov.py": ("experiments.skqd", "hamiltonian.impurity", "subspace.krylov"),
     "experiments/test_known_answers.py": (
         "experiments.adapt_vqe",
         "experiments.dissociation_curve",

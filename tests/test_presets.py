@@ -21,6 +21,8 @@ SHRUNK = {
     "dissociation_curve": ["experiment.values=[0.7,0.9]"],
     "dynamics": ["hamiltonian.shape=[3]", "experiment.steps=2"],
     "qaoa": ["hamiltonian.nodes=4", "ansatz.reps=1"],
+    "skqd": ["hamiltonian.shape=[4]", "experiment.dimension=2"],
+    "krylov": ["hamiltonian.shape=[3]", "experiment.dimension=2"],
     "sqd": ["hamiltonian=hydrogen", "experiment.jobs=1"],
     "vqd": ["experiment.levels=2", "experiment.starts=1"],
 }
@@ -33,6 +35,12 @@ NEEDS = {
     "ansatz=qaoa": {"hamiltonian": "maxcut"},
     "ansatz=uccsd": {"hamiltonian": "h2"},
     "ansatz=hartree_fock": {"hamiltonian": "h2"},
+    "backend=electrons": {
+        "ansatz": "lucj",
+        "hamiltonian": "hydrogen",
+        "experiment": "sampling",
+        "estimator": "shots",
+    },
     "ansatz=lucj": {"hamiltonian": "hydrogen", "experiment": "sampling", "estimator": "shots"},
     "ansatz=gates": {"hamiltonian": "two_qubit"},
     "ansatz=bell": {"hamiltonian": "two_qubit", "experiment": "sampling", "estimator": "shots"},

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 Scheduled = TypeVar("Scheduled", bound="BackendV2")
 
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
-ENGINES = ("auto", "aer", "kernel", "mps")
+ENGINES = ("auto", "aer", "kernel", "mps", "ffsim")
 PRODUCTS = ("max_bond_dimension", "truncation_threshold", "max_discarded_weight")
 """Settings of matrix product states."""
 TOPOLOGIES = ("full", "line", "ring", "grid", "heavy_hex")
@@ -41,8 +41,9 @@ class BackendConfig:
     method: str = "automatic"
     """Aer simulation method: automatic | statevector | density_matrix | matrix_product_state | stabilizer."""
     engine: str = "auto"
-    """auto | aer | kernel | mps: auto and kernel take the compiled kernels wherever they can, noise included, else Aer;
-    mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost by it."""
+    """auto | aer | kernel | mps | ffsim: auto and kernel take the compiled kernels where they can, noise included, else
+    Aer; mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost by it;
+    ffsim samples electrons in gates that keep their number (ideal, electrons), as they are and not transpiled."""
     max_bond_dimension: int = 256
     """Singular values that a matrix product state (engine=mps) keeps at a cut."""
     truncation_threshold: float = 1e-12
@@ -71,8 +72,13 @@ class BackendConfig:
         self._check_engine()
         require_range("backend.optimization_level", self.optimization_level, 0, 3)
 
+    takes_electrons: ClassVar[bool] = False
+    """Its circuits may be sampled by ffsim, whose gates no device has."""
+
     def _check_engine(self) -> None:
         """Refuse engines that cannot do what else is declared, and settings that nothing looks at."""
+        if self.engine == "ffsim" and not self.takes_electrons:
+            raise ConfigError("ffsim knows no device; use auto, or backend=electrons", key="backend.engine")
         if self.engine == "mps" and self.method != "automatic":
             raise ConfigError(
                 f"mps is a method of its own, got backend.method={self.method}; remove that",
@@ -176,6 +182,8 @@ class BackendConfig:
 class IdealBackend(BackendConfig):
     """A simulator without noise, topology or durations."""
 
+    takes_electrons: ClassVar[bool] = True
+
     @property
     def never_scheduled(self) -> str:
         """It has nothing that decays."""
@@ -206,12 +214,22 @@ class NoisyBackend(BackendConfig):
     """Duration of a one-qubit gate in microseconds."""
     gate_time_2q: float = 0.3
     """Duration of a two-qubit gate in microseconds."""
+    depolarized: float = 0.0
+    """Probability that all bits of a shot are random: with engine=ffsim, in place of what gates do wrong."""
+
+    takes_electrons: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("depolarizing_1q", "depolarizing_2q"):
             require_range(f"backend.{name}", getattr(self, name), 0, 1)
         require_range("backend.readout_error", self.readout_error, 0, 0.5)
+        require_range("backend.depolarized", self.depolarized, 0, 1)
+        if self.depolarized and self.engine != "ffsim":
+            raise ConfigError(
+                "stands for errors of gates with engine=ffsim only; use depolarizing_2q",
+                key="backend.depolarized",
+            )
         for name in ("t1", "t2", "gate_time_1q", "gate_time_2q"):
             value = getattr(self, name)
             if value is not None and not (value > 0 and math.isfinite(value)):
@@ -227,6 +245,11 @@ class NoisyBackend(BackendConfig):
     def noisy(self) -> bool:
         """It is made of them."""
         return True
+
+    @property
+    def engine_options(self) -> Values:
+        """With the shots that are lost."""
+        return super().engine_options | ({"depolarized": self.depolarized} if self.depolarized else {})
 
     @property
     def never_scheduled(self) -> str:

@@ -22,6 +22,7 @@ from runner.engine.commuting import CommutingPlan
 from runner.engine.estimator import EstimatorPlan
 from runner.engine.evolution import Evolution
 from runner.engine.executed import is_plain
+from runner.engine.fermionic import FermionicPlan
 from runner.engine.grouping import COMMUTING, GROUPINGS, QUBIT_WISE
 from runner.engine.kernel.pauli_vector import PauliVectorKernel
 from runner.engine.kernel.program import Unsupported
@@ -35,7 +36,7 @@ from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
 from runner.errors import ConfigError
 
-ENGINES = ("auto", "aer", "kernel", "mps")
+ENGINES = ("auto", "aer", "kernel", "mps", "ffsim")
 _RECENT = 32
 
 
@@ -47,7 +48,7 @@ class Engine:
         noise_model: Aer's `NoiseModel`; None is ideal.
         method: `automatic`, `statevector`, `density_matrix`, `matrix_product_state` or `stabilizer`.
         engine: `aer`, `kernel` (the compiled state-vector kernel wherever it can run the circuit), `mps` (matrix
-            product states), or `auto`.
+            product states), `ffsim` (shots of electrons that no gate adds or takes away), or `auto`.
         max_bond_dimension: singular values that matrix product states keep at a cut.
         truncation_threshold: squares of singular values that they leave out at a cut, in all, at every gate.
         max_discarded_weight: what they may leave out altogether before the result is refused.
@@ -58,6 +59,7 @@ class Engine:
         singly: draw shots as in runs that were begun before there was another way, to go on with one of them.
         fused: let the kernel take gates together; False rounds as in runs that were begun before it could.
         grouping: which terms are measured together, see `runner.engine.grouping`.
+        depolarized: probability that all bits of a shot are random; with `ffsim` only.
         cache_bytes: the bound on what remembered plans may take together, by estimate.
     """
 
@@ -77,6 +79,7 @@ class Engine:
         singly: bool = False,
         fused: bool = True,
         grouping: str = QUBIT_WISE,
+        depolarized: float = 0.0,
         cache_bytes: int = 256 << 20,
     ) -> None:
         if method not in METHODS:
@@ -112,6 +115,7 @@ class Engine:
             engine=engine,
             bonds=BondLimits(max_bond_dimension, truncation_threshold, max_discarded_weight),
         )
+        self._fermionic, self._depolarized = engine == "ffsim", depolarized
         self._labels_count = not ideal
         self._cache_bytes = cache_bytes
         self._plans: OrderedDict[str, Any] = OrderedDict()
@@ -165,11 +169,20 @@ class Engine:
 
         The same two objects again give the same plan at once, unless one of them was changed in place since.
         """
+        if self._fermionic:
+            raise ConfigError(
+                "ffsim samples bitstrings and estimates nothing; use experiment=sqd or sampling, or engine=auto",
+                key="backend.engine",
+            )
         kind = CommutingPlan if self._options.grouping == COMMUTING else EstimatorPlan
         return self._remembered(circuit, observables, lambda: kind(circuit, observables, self._options))
 
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """The plan that samples this circuit's measurements, remembered by structure."""
+        if self._fermionic:
+            return self._remembered(
+                circuit, None, lambda: FermionicPlan(circuit, self._options, self._depolarized)
+            )
         return self._remembered(circuit, None, lambda: SamplerPlan(circuit, self._options))
 
     def learning_plan(self, circuit: QuantumCircuit) -> SamplerPlan:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.file import OperatorFile
 from runner.hamiltonian.graph import MaxCut, Qubo, SherringtonKirkpatrick
+from runner.hamiltonian.impurity import AndersonImpurity
 from runner.hamiltonian.lattice import XXZ, Heisenberg, Hubbard, TransverseIsing
 from runner.hamiltonian.molecule import HydrogenChain, MoleculeGeometry
 from runner.hamiltonian.pauli import MoleculeTerms, PauliTerms
@@ -24,6 +25,7 @@ SCHEMAS: dict[str, type[HamiltonianConfig]] = {
     "xxz": XXZ,
     "tfim": TransverseIsing,
     "hubbard": Hubbard,
+    "siam": AndersonImpurity,
     "maxcut": MaxCut,
     "qubo": Qubo,
     "sk": SherringtonKirkpatrick,

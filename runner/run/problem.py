@@ -227,6 +227,8 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
             "choose a larger backend",
             key="backend",
         )
+    if config.backend.engine == "ffsim":
+        return circuit  # in gates that no instruction set has
     if not config.backend.transpile:
         _require_isa(circuit, backend)
         return circuit

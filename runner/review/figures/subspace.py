@@ -29,11 +29,11 @@ def subspace(rows: Rows, exact: float | None, unit: str) -> ShownFigure | None:
     """Energy against dimension; where they are told, energy against variance and occupancies; None: no subspaces.
 
     Args:
-        rows: those of `experiment=sqd` or `skqd`.
+        rows: those of `experiment=sqd`, `skqd` or `krylov`.
         exact: the energy to compare with.
         unit: of energies, in words.
     """
-    if not rows or not all({"dimension", "energy"} <= row.keys() for row in rows):
+    if not rows or not all("dimension" in row and number(row.get("energy")) is not None for row in rows):
         return None
     varied = all(number(row.get("variance")) is not None for row in rows)
     occupied = isinstance(rows[-1].get("occupancies"), list)
@@ -57,10 +57,10 @@ def _growth(axes: Axes, rows: Rows, exact: float | None, unit: str) -> None:
         axes.plot(dimensions, energies, "o-", color=BLUE)
         axes.set_ylabel(f"energy ({unit})")
     else:
-        errors = [max(energy - exact, 1e-10) for energy in energies]
+        errors = [max(abs(energy - exact), 1e-10) for energy in energies]
         axes.plot(dimensions, errors, "o-", color=BLUE)
         axes.set_yscale("log")
-        axes.set_ylabel(f"energy − exact ({unit})")
+        axes.set_ylabel(f"|energy − exact| ({unit})")
         if unit == "Hartree":
             axes.axhline(CHEMICAL_ACCURACY, color=GREY, linestyle=":", label="chemical accuracy, 1.6 mHa")
             axes.legend(frameon=False, fontsize=9)

@@ -1,0 +1,192 @@
+"""Krylov subspaces: evolution that keeps what is conserved, energies from sampled states and from overlaps in time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runner.engine import memory
+from runner.errors import ConfigError
+from runner.hamiltonian.sector import lowest, matrix_among, sector_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit.quantum_info import SparsePauliOp
+
+MAX_QUBITS = 62
+"""Bits of a basis state's number."""
+LARGEST_RANGE = 14
+"""Qubits up to which the range of the energies is computed; above, the sum of the coefficients bounds it."""
+LEAST_MODULUS = 0.5
+"""An eigenvalue of a time step lies on the unit circle; one that noise has brought so far inside is no energy."""
+
+
+def by_flips(hamiltonian: SparsePauliOp) -> SparsePauliOp:
+    """The same terms, those next to each other that flip the same qubits, in the order in which these first occur.
+
+    Of a real Hamiltonian such terms commute, and together they conserve what the Hamiltonian conserves: each takes a
+    basis state to one that no other group takes it to. So a product formula over them conserves it as well.
+
+    Raises:
+        ConfigError: the Hamiltonian is not real.
+    """
+    import numpy as np
+    from qiskit.quantum_info import SparsePauliOp
+
+    paulis = hamiltonian.paulis
+    if ((paulis.x & paulis.z).sum(axis=1) % 2).any():
+        raise ConfigError(
+            "has terms with an odd number of Y, and Krylov states need a real one", key="hamiltonian"
+        )
+    groups: dict[bytes, list[int]] = {}
+    for place, flips in enumerate(np.packbits(paulis.x, axis=1)):
+        groups.setdefault(flips.tobytes(), []).append(place)
+    order = [place for group in groups.values() for place in group]
+    return SparsePauliOp(paulis[order], hamiltonian.coeffs[order])
+
+
+def conserved(hamiltonian: SparsePauliOp) -> list[int]:
+    """Sets of qubits, as bits of a number, of which the Hamiltonian keeps the number of ones; the largest sets known.
+
+    Electrons of either spin in the mapping of Jordan and Wigner, else all qubits together, if that is so at all.
+    """
+    sector = sector_of(hamiltonian)
+    everything = (1 << hamiltonian.num_qubits) - 1
+    if sector is not None:
+        if sector.mapper != "jordan_wigner":
+            return []
+        half = (1 << sector.qubits // 2) - 1
+        return [half, everything ^ half]
+    return [everything] if _keeps_ones(hamiltonian) else []
+
+
+def _keeps_ones(hamiltonian: SparsePauliOp) -> bool:
+    import numpy as np
+    from qiskit.quantum_info import SparsePauliOp
+
+    size = hamiltonian.num_qubits
+    ones = SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0) for qubit in range(size)], size)
+    change = (hamiltonian @ ones - ones @ hamiltonian).simplify()
+    return bool(np.abs(change.coeffs).sum() <= 1e-9 * np.abs(hamiltonian.coeffs).sum())
+
+
+def require(hamiltonian: SparsePauliOp, most: int, key: str) -> None:
+    """Refuse a projected Hamiltonian that this computer cannot hold.
+
+    Args:
+        hamiltonian: on qubits.
+        most: basis states of the subspace.
+        key: the setting that says so.
+
+    Raises:
+        ConfigError: it cannot, or the states have more bits than a number.
+    """
+    import numpy as np
+
+    if hamiltonian.num_qubits > MAX_QUBITS:
+        raise ConfigError(
+            f"has {hamiltonian.num_qubits} qubits; take at most {MAX_QUBITS}", key="hamiltonian"
+        )
+    flips = len(np.unique(hamiltonian.paulis.x, axis=0))
+    try:
+        memory.require(
+            48 * most * flips, f"a Hamiltonian among {most} states"
+        )  # entries, rows and columns, twice
+    except ConfigError as error:
+        raise ConfigError(f"{str(error).partition(';')[0]}; lower it", key=key) from error
+
+
+def energy_among(hamiltonian: SparsePauliOp, states: np.ndarray) -> float:
+    """The lowest energy among basis states by their numbers, rising, shape (S,)."""
+    return float(lowest(matrix_among(hamiltonian, states), 1)[0])
+
+
+def numbers_of(bits: np.ndarray) -> np.ndarray:
+    """Basis states of shots of shape (S, qubits), qubit 0 last, as numbers of shape (S,)."""
+    import numpy as np
+
+    powers = 1 << np.arange(bits.shape[1], dtype=np.int64)[::-1]
+    found: np.ndarray = bits.astype(np.int64) @ powers
+    return found
+
+
+def kept(states: np.ndarray, sets: Sequence[int], like: int) -> np.ndarray:
+    """Which states have as many ones in every set of qubits as the state `like`, shape (S,)."""
+    import numpy as np
+
+    found = np.ones(len(states), dtype=bool)
+    for one in sets:
+        found &= np.bitwise_count(states & one) == (like & one).bit_count()
+    return found
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Where the energies are that a state has a part in."""
+
+    vacuum: float
+    """Energy of the state without any ones."""
+    farthest: float
+    """No energy is farther from it."""
+
+
+def spectrum(hamiltonian: SparsePauliOp, ones: int) -> Spectrum:
+    """Of a Hamiltonian that keeps the number of ones, among states with so many.
+
+    Computed up to 14 qubits, above bounded by the sum of the coefficients' sizes.
+    """
+    import numpy as np
+
+    diagonal = hamiltonian.coeffs.real[~hamiltonian.paulis.x.any(axis=1)]
+    vacuum = float(diagonal.sum())
+    if hamiltonian.num_qubits <= LARGEST_RANGE:
+        states = np.arange(1 << hamiltonian.num_qubits)
+        matrix = matrix_among(hamiltonian, states[np.bitwise_count(states) == ones])
+        ends = lowest(matrix, 1)[0], -lowest(-matrix, 1)[0]
+        return Spectrum(vacuum, max(abs(end - vacuum) for end in ends))
+    constant = ~(hamiltonian.paulis.x | hamiltonian.paulis.z).any(axis=1)
+    return Spectrum(vacuum, 2 * float(np.abs(hamiltonian.coeffs[~constant]).sum()))
+
+
+def energy_of_overlaps(
+    overlaps: Sequence[complex], step: float, threshold: float
+) -> tuple[float, int] | None:
+    """The lowest energy in the span of ψ, Uψ, … Uᵈ⁻¹ψ, from overlaps alone (Klymko et al. 2022).
+
+    U's eigenvalues e^(−iE·step) are those of the pencil of two Toeplitz matrices, ⟨ψ|U^(m−n+1)|ψ⟩ and ⟨ψ|U^(m−n)|ψ⟩.
+
+    Args:
+        overlaps: ⟨ψ|Uᵏ|ψ⟩ for k = 0 … d.
+        step: the time of one U, in 1/unit of the energy.
+        threshold: eigenvalues of the second matrix, whose trace is d, that are below this are noise.
+
+    Returns:
+        The energy, and how many dimensions are above the threshold; None where none of them is an energy.
+    """
+    import numpy as np
+    from scipy.linalg import toeplitz
+
+    series = np.asarray(overlaps)
+    size = len(series) - 1
+    metric = toeplitz(series[:size], series[:size].conj())
+    moved = toeplitz(series[1:], np.concatenate([series[1:2], series[: size - 1].conj()]))
+    weights, vectors = np.linalg.eigh(metric)
+    large = weights > threshold
+    basis = vectors[:, large] / np.sqrt(weights[large])
+    values = np.linalg.eigvals(basis.conj().T @ moved @ basis)
+    energies = [-math.atan2(value.imag, value.real) / step for value in values if abs(value) > LEAST_MODULUS]
+    return (min(energies), int(large.sum())) if energies else None
+
+
+def contrast(shots: np.ndarray, qubit: int) -> tuple[float, float]:
+    """P(0) − P(1) of one qubit together with zeros of all others, and its standard error.
+
+    Args:
+        shots: numbers of the basis states that were measured, shape (S,).
+        qubit: which one.
+    """
+    zeros, ones = float((shots == 0).mean()), float((shots == 1 << qubit).mean())
+    value = zeros - ones
+    return value, math.sqrt(max(zeros + ones - value**2, 1 / len(shots)) / len(shots))

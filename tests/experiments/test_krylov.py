@@ -1,0 +1,239 @@
+"""Krylov subspaces: against dense algebra, from samples and from overlaps."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qiskit.quantum_info import SparsePauliOp, Statevector
+from scipy.linalg import expm
+
+from experiments.dynamics import trotterized
+from runner import RunResult, compose, resume, run
+from runner.errors import ConfigError
+from runner.hamiltonian.lattice import product_state
+from runner.subspace.krylov import (
+    by_flips,
+    conserved,
+    contrast,
+    energy_of_overlaps,
+    kept,
+    numbers_of,
+    spectrum,
+)
+from runner.whatif.forecast import forecast
+from tests.choices import choice
+from tests.test_run import cut, deterministic, events
+
+QUIET = ("tracking=off", "run.figures=false", "estimator.default_shots=2000")
+SKQD = ("experiment=skqd", *QUIET, "hamiltonian.shape=[6]", "experiment.dimension=5")
+OVERLAPS = ("experiment=krylov", *QUIET, "hamiltonian.shape=[4]", "experiment.dimension=4")
+
+
+def dense(name: str, **settings: object) -> np.ndarray:
+    """The matrix of a declared Hamiltonian."""
+    return np.asarray(choice("hamiltonian", name, **settings).build().to_matrix())
+
+
+def lowest(matrix: np.ndarray, ones: int) -> float:
+    """The lowest eigenvalue among states with so many ones."""
+    states = [state for state in range(len(matrix)) if state.bit_count() == ones]
+    return float(np.linalg.eigvalsh(matrix[np.ix_(states, states)])[0])
+
+
+@pytest.mark.parametrize("name", ["heisenberg", "hubbard", "siam"])
+def test_a_product_formula_over_equal_flips_keeps_the_ones(name: str) -> None:
+    """However coarse: no amplitude of another number of ones, and the same sum of terms."""
+    settings: dict[str, object] = (
+        {"bath": 2} if name == "siam" else {"shape": [4 if name == "heisenberg" else 3]}
+    )
+    hamiltonian = choice("hamiltonian", name, **settings).build()
+    ordered = by_flips(hamiltonian)
+    bits = tuple(int(place % 2) for place in range(hamiltonian.num_qubits))
+
+    state = Statevector(trotterized(product_state(bits), ordered, 1.0, 1, 2)).data
+
+    assert (ordered - hamiltonian).simplify().coeffs == pytest.approx(0)
+    others = [number for number in range(len(state)) if number.bit_count() != sum(bits)]
+    assert np.abs(state[others]).max() < 1e-12
+    exact = expm(-0.01j * hamiltonian.to_matrix()) @ Statevector(product_state(bits)).data
+    fine = Statevector(trotterized(product_state(bits), ordered, 0.01, 1, 2)).data
+    assert np.abs(exact - fine).max() < 1e-4
+
+
+def test_what_is_conserved_is_found() -> None:
+    """All ones of an XXZ chain, electrons of either spin, nothing in a transverse field."""
+    assert conserved(choice("hamiltonian", "xxz", shape=[4]).build()) == [0b1111]
+    assert conserved(choice("hamiltonian", "hubbard", shape=[2]).build()) == [0b0011, 0b1100]
+    assert conserved(choice("hamiltonian", "tfim", shape=[4]).build()) == []
+
+
+def test_imaginary_hamiltonians_are_refused() -> None:
+    """Their terms of equal flips need not commute."""
+    with pytest.raises(ConfigError, match="odd number of Y"):
+        by_flips(SparsePauliOp(["XY", "YX"]))
+
+
+def test_shots_are_numbered_and_sifted() -> None:
+    """By hand: 0101 is 5; ones are counted in each set of qubits by itself."""
+    assert numbers_of(np.array([[0, 1, 0, 1], [1, 1, 0, 0]], dtype=bool)).tolist() == [5, 12]
+    states = np.array([0b0101, 0b0110, 0b1100, 0b0011])
+    assert kept(states, [0b0011, 0b1100], 0b0101).tolist() == [True, True, False, False]
+    value, spread = contrast(np.array([0, 0, 4, 1]), 2)
+    assert (value, spread) == pytest.approx((0.25, ((0.75 - 0.0625) / 4) ** 0.5))
+
+
+def test_energies_come_out_of_exact_overlaps() -> None:
+    """A state on four eigenstates: four overlaps of a fifth state's span give the lowest to rounding."""
+    energies, weights = np.array([-2.0, -0.5, 0.7, 1.9]), np.array([0.3, 0.3, 0.2, 0.2])
+    overlaps = [complex((weights * np.exp(-0.5j * energies * k)).sum()) for k in range(5)]
+
+    found = energy_of_overlaps(overlaps, 0.5, 1e-12)
+
+    assert found is not None
+    assert found == (pytest.approx(-2.0, abs=1e-8), 4)
+
+
+def test_the_range_of_energies_holds_them_all() -> None:
+    """Heisenberg chain of four with two ones, by dense algebra; beyond 14 qubits the bound is a bound."""
+    hamiltonian = choice("hamiltonian", "heisenberg", shape=[4]).build()
+    matrix = hamiltonian.to_matrix().real
+    found = spectrum(hamiltonian, 2)
+
+    assert found.vacuum == pytest.approx(matrix[0, 0])
+    states = [state for state in range(16) if state.bit_count() == 2]
+    wanted = np.abs(np.linalg.eigvalsh(matrix[np.ix_(states, states)]) - matrix[0, 0]).max()
+    assert found.farthest == pytest.approx(wanted)
+    assert spectrum(choice("hamiltonian", "heisenberg", shape=[15]).build(), 7).farthest == pytest.approx(
+        2 * 3 * 14
+    )
+
+
+def test_siam_is_its_textbook_matrix() -> None:
+    """Ladder operators as dense matrices, two sites: U, V and ε each where they belong, and half filling."""
+    settings = {"bath": 1, "interaction": 3.0, "hybridization": 0.7, "bath_energy": 0.2}
+    z, lower, one = np.diag([1.0, -1.0]), np.array([[0.0, 1.0], [0.0, 0.0]]), np.eye(2)
+
+    def annihilates(orbital: int) -> np.ndarray:
+        parts = [z if place < orbital else lower if place == orbital else one for place in range(4)]
+        total = np.eye(1)
+        for part in parts:
+            total = np.kron(part, total)  # qubit 0 is the last factor
+        return total
+
+    d_up, c_up, d_down, c_down = (annihilates(orbital) for orbital in range(4))
+    number = [each.T @ each for each in (d_up, c_up, d_down, c_down)]
+    half = np.eye(16) / 2
+    wanted = 3.0 * (number[0] - half) @ (number[2] - half) + 0.2 * (number[1] + number[3])
+    for d, c in ((d_up, c_up), (d_down, c_down)):
+        wanted = wanted + 0.7 * (d.T @ c + c.T @ d)
+
+    hamiltonian = choice("hamiltonian", "siam", **settings).build()
+
+    assert hamiltonian.to_matrix() == pytest.approx(wanted)
+    assert hamiltonian.physics.electrons == (1, 1)
+    assert sum(hamiltonian.physics.reference_state) == 2
+
+
+def test_sampled_krylov_states_reach_the_ground_state(workdir: Path) -> None:
+    """Heisenberg chain of six: the subspace grows, the energy falls to the exact one by dense algebra."""
+    result = run(compose(*SKQD))
+
+    wanted = lowest(dense("heisenberg", shape=[6]).real, 3)
+    dimensions = [row["dimension"] for row in result.table]
+    energies = [row["energy"] for row in result.table]
+    assert dimensions == sorted(dimensions)
+    assert dimensions[0] == 1, "the first state is the Néel state itself"
+    assert energies == sorted(energies, reverse=True)
+    assert dimensions[-1] == 20, "all of three ones among six"
+    assert result.energy == pytest.approx(wanted, abs=1e-9)
+    assert result.reference_energy == pytest.approx(wanted, abs=1e-9)
+
+
+def test_noise_is_sifted_out_by_what_is_conserved(workdir: Path) -> None:
+    """Every row is above the exact energy of the impurity model's electrons, and some shots are left out."""
+    words = ("experiment=skqd", *QUIET, "hamiltonian=siam", "hamiltonian.bath=2", "backend=noisy")
+    result = run(compose(*words, "experiment.dimension=4"))
+
+    assert result.reference_energy is not None
+    assert all(0.3 < row["valid"] < 1 for row in result.table)
+    assert all(row["energy"] >= result.reference_energy - 1e-9 for row in result.table)
+    assert result.energy == pytest.approx(result.reference_energy, abs=0.01)
+
+
+def test_shots_serve_again(workdir: Path) -> None:
+    """The same rows without a job; fewer states, a higher energy."""
+    first = run(compose(*SKQD), directory="run")
+    again = run(compose(*SKQD, "experiment.samples=run:run"), directory="again")
+    fewer = run(compose(*SKQD, "experiment.samples=run:run", "experiment.max_states=4"), directory="fewer")
+
+    assert again.table == first.table
+    assert not events(again, "job.submitted")
+    assert fewer.table[-1]["dimension"] == 4
+    assert fewer.energy is not None
+    assert first.energy is not None
+    assert fewer.energy > first.energy
+
+
+def found_by(result: RunResult) -> tuple[object, ...]:
+    """What a run has found."""
+    return result.energy, result.stddev, result.table
+
+
+def test_overlaps_give_the_ground_state(workdir: Path) -> None:
+    """Heisenberg chain of four, within four standard errors and Trotter's error of the exact energy (dense algebra)."""
+    result = run(compose(*OVERLAPS, "experiment.trotter_steps=6", "estimator.default_shots=20000"))
+
+    assert result.energy is not None
+    assert result.stddev is not None
+    wanted = lowest(dense("heisenberg", shape=[4]).real, 2)
+    assert result.stddev < 0.2
+    assert abs(result.energy - wanted) < 4 * result.stddev + 0.02
+    step = expm(-1j * 0.2 * dense("heisenberg", shape=[4]))
+    hamiltonian = choice("hamiltonian", "heisenberg", shape=[4]).build()
+    place = sum(bit << qubit for qubit, bit in enumerate(hamiltonian.physics.reference_state))
+    turn = np.exp(0.2j * spectrum(hamiltonian, 2).vacuum)
+    state = np.eye(16)[place]
+    for row in result.table:
+        state = step @ state
+        turned = turn ** row["dimension"] * state[place]
+        assert (row["real"], row["imaginary"]) == pytest.approx((turned.real, turned.imag), abs=0.05)
+
+
+@pytest.mark.parametrize("words", [SKQD, OVERLAPS], ids=["skqd", "krylov"])
+def test_runs_go_on_and_are_forecast(workdir: Path, words: tuple[str, ...]) -> None:
+    """Cut anywhere, the same bits; what is charged was told beforehand."""
+    declared = compose(*words)
+    told = forecast(declared)
+    whole = run(declared, directory="whole")
+    for keep in range(3, len(deterministic(whole.directory)), 3):
+        shutil.copytree("whole", "broken")
+        cut(Path("broken"), keep=keep)
+        assert found_by(resume("broken")) == found_by(whole)
+        assert deterministic(Path("broken")) == deterministic(whole.directory)
+        shutil.rmtree("broken")
+
+    assert told.usage_seconds == pytest.approx(whole.usage_seconds, rel=0.05)
+    assert told.shots == whole.shots
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["experiment=krylov", "hamiltonian=tfim"], "hamiltonian: does not keep the number of ones"),
+        (["experiment=krylov", "experiment.step=1"], "experiment.step: is too long .* take less than"),
+        (["experiment=krylov", "experiment.initial_state='000000'"], "experiment.initial_state: has no ones"),
+        (["experiment=skqd", "experiment.initial_state='01'"], "experiment.initial_state: has 2 bits"),
+        (["experiment=skqd", "hamiltonian.shape=[70]"], "hamiltonian: has 70 qubits; take at most 62"),
+        (["experiment=skqd", "optimizer=spsa"], "optimizer: does not act in experiment=skqd"),
+        (["experiment=skqd", "experiment.order=3"], "experiment.order: must be 1, 2 or 4"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(workdir: Path, words: list[str], line: str) -> None:
+    """Before anything is created."""
+    with pytest.raises(ConfigError, match=line):
+        run(compose(*QUIET, *words))
+
+    assert not list(workdir.iterdir())
