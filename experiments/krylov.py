@@ -56,7 +56,7 @@ class KrylovOverlaps(Krylov):
     name: str = "krylov"
     """Name of the experiment."""
     threshold: float | None = None
-    """Eigenvalues below this of the matrix of d × d overlaps, whose trace is d, are noise; null: 2 √(d/shots)."""
+    """Eigenvalues below this of the matrix of d × d overlaps, whose trace is d, are noise; null: √(d/shots)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -170,7 +170,7 @@ class KrylovOverlaps(Krylov):
         import numpy as np
 
         size = len(overlaps) - 1
-        threshold = 2 * math.sqrt(size / shots) if self.threshold is None else self.threshold
+        threshold = math.sqrt(size / shots) if self.threshold is None else self.threshold
         found = energy_of_overlaps(overlaps, self.step, threshold)
         if found is None:
             return None, None, 0

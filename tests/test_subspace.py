@@ -80,6 +80,23 @@ def test_the_state_among_some_configurations_is_that_of_the_dense_matrix() -> No
 
 
 @needs_subspaces
+def test_wide_electrons_are_not_asked_for_a_state_vector() -> None:
+    """Twelve orbitals are 24 qubits; their sector with one electron of either spin has 144 states (combinatorics)."""
+    from runner.subspace.electrons import require, seconds, strings
+
+    wide = Integrals(np.zeros((12, 12)), np.zeros((12,) * 4), 0.0, (1, 1))
+
+    assert (wide.determinants, strings(wide, 1000), strings(wide, 5)) == (144, (12, 12), (5, 5))
+    require(wide, 1000)
+    assert seconds(wide, 1000, 4) == pytest.approx(2 * seconds(wide, 1000, 2))
+    huge = Integrals(np.zeros((40, 40)), np.zeros((1,) * 4), 0.0, (20, 20))
+    with pytest.raises(
+        ConfigError, match=r"experiment.max_strings: a subspace of 10000000 × 10000000 .*; lower it"
+    ):
+        require(huge, 10**7)
+
+
+@needs_subspaces
 def test_lucj_keeps_the_electrons_and_lowers_the_energy() -> None:
     """All of its state is in the sector, and with every term of T2 its energy is below Hartree and Fock's."""
     from qiskit.quantum_info import Statevector

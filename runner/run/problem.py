@@ -216,6 +216,8 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
     """
     found = engine.classify(circuit)
     found.require_known(backend.target.operation_names, key="ansatz")
+    if config.backend.engine == "ffsim":
+        return circuit  # in gates that no instruction set has, and of qubits that no state vector has
     available = backend.target.num_qubits
     if available is not None and circuit.num_qubits > available:
         if backend.ideal and (len(found.used) <= available or _narrow(circuit, config.backend)):
@@ -227,8 +229,6 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
             "choose a larger backend",
             key="backend",
         )
-    if config.backend.engine == "ffsim":
-        return circuit  # in gates that no instruction set has
     if not config.backend.transpile:
         _require_isa(circuit, backend)
         return circuit

@@ -96,7 +96,7 @@ def test_the_classical_part_runs_again_from_the_same_shots(workdir: Path) -> Non
 def test_a_run_goes_on_from_wherever_it_was_cut(workdir: Path) -> None:
     """After any event: the journal comes out as it was, and nothing sampled is sampled again."""
     whole = sqd()
-    for keep in range(3, len(deterministic(whole.directory)), 4):
+    for keep in range(3, len(deterministic(whole.directory)), 6):
         shutil.copytree("run", "broken")
         cut(Path("broken"), keep=keep)
 
@@ -163,3 +163,46 @@ def test_other_circuits_can_be_sampled(workdir: Path) -> None:
     found = run(compose(*H4, *words, "estimator.default_shots=2000"), directory="run")
 
     assert found.energy == pytest.approx(FCI, abs=1e-6)
+
+
+def exactly(atom: str) -> float:
+    """Full configuration interaction in sto-3g by PySCF, from its own integrals."""
+    from pyscf import ao2mo, fci, gto, scf
+
+    molecule = gto.M(atom=atom, basis="sto3g", verbose=0)
+    field = scf.RHF(molecule).run()
+    one = field.mo_coeff.T @ field.get_hcore() @ field.mo_coeff
+    two = ao2mo.restore(1, ao2mo.kernel(molecule, field.mo_coeff), molecule.nao)
+    found = fci.direct_spin1.kernel(
+        one, two, molecule.nao, molecule.nelectron, ecore=molecule.energy_nuc(), conv_tol=1e-11, max_cycle=300
+    )
+    return float(found[0])
+
+
+WIDE = (
+    "experiment=sqd", "backend=electrons", "tracking=off", "run.figures=false", "estimator.default_shots=2500",
+    "experiment.batches=2", "experiment.iterations=4",
+)  # fmt: skip
+CHEMICAL_ACCURACY = 1.6e-3
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("length", [0.9, 1.1, 1.5, 2.0, 2.5])
+def test_nitrogen_comes_apart(workdir: Path, length: float) -> None:
+    """N2 in ten orbitals, within 1.6 mHa of PySCF."""
+    pytest.importorskip("qiskit_nature")
+    geometry = f"N 0 0 0; N 0 0 {length}"
+    found = run(compose(*WIDE, f"hamiltonian.geometry={geometry}"))
+
+    assert found.energy == pytest.approx(exactly(geometry), abs=CHEMICAL_ACCURACY)
+    assert found.energy > exactly(geometry) - 1e-7
+
+
+@pytest.mark.nightly
+def test_ten_hydrogen_atoms(workdir: Path) -> None:
+    """A chain with 1 Å between neighbours, within 1.6 mHa of PySCF."""
+    pytest.importorskip("qiskit_nature")
+    geometry = "; ".join(f"H 0 0 {place}" for place in range(10))
+    found = run(compose(*WIDE, f"hamiltonian.geometry={geometry}"))
+
+    assert found.energy == pytest.approx(exactly(geometry), abs=CHEMICAL_ACCURACY)

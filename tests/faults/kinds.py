@@ -101,6 +101,8 @@ CASES: dict[str, tuple[str, ...]] = {
         if all(map(find_spec, ("qiskit_addon_sqd", "ffsim", "pyscf")))
         else {}
     ),
+    "skqd": ("experiment=skqd", "hamiltonian.shape=[4]", "experiment.dimension=6"),
+    "krylov": ("experiment=krylov", "hamiltonian.shape=[3]", "experiment.dimension=5"),
     "fork": ("optimizer=spsa", "optimizer.max_evaluations=12"),
 }
 FORKS = {"fork": "cobyla"}
