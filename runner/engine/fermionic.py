@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
+from runner.engine.matrix_product import Losses
 from runner.engine.measurement import SimulationOptions, stream
 from runner.engine.memory import require
 from runner.engine.sampler import SamplerPlan
@@ -76,9 +77,13 @@ class FermionicPlan(SamplerPlan):
 
         return final_state_vector(self._bare, norb=self._half, nelec=self._electrons)
 
-    def _piecewise_bits(self, rows: NDArray, shots: int, seed: int, first: int) -> NDArray:
+    def _piecewise_bits(
+        self, rows: NDArray, shots: int, seed: int, first: int, losses: Losses | None
+    ) -> NDArray:
         """Outcomes of all classical bits, (B, shots, bits): the state's, random ones, and both with bits misread."""
         from ffsim import BitstringType, sample_state_vector
+
+        del losses  # nothing is left out of the state
 
         bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
         for row in range(len(rows)):

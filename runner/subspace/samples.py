@@ -59,11 +59,14 @@ def samples_of_run(declared: str, bits: int) -> EarlierSamples:
         raise ConfigError(
             f"no run {name!r} with a journal; name a folder in {OUTPUTS / 'runs'}, or a path", key=KEY
         )
+    from qiskit.primitives import BitArray
+
     jobs: list[BitArray] = []
     for event in of(read_journal(directory / JOURNAL).events, JobCompleted):
         if event.status != "DONE" or not event.result or "evs" in event.result[0]:
             continue
-        registers = list(from_plain(dict(event.result[0])).values())
+        numbers = from_plain(dict(event.result[0])).values()
+        registers = [one for one in numbers if isinstance(one, BitArray)]
         if len(registers) == 1 and registers[0].num_bits == bits:
             jobs.append(registers[0])
     if not jobs:
