@@ -200,6 +200,20 @@ def test_C4_loops_with_a_deadline_give_up_as_on_the_service() -> None:
         job.result(timeout=60)
 
 
+@pytest.mark.parametrize("style", JOB_LOOPS)
+def test_C4_loops_of_every_style_give_up_at_their_deadline(style: str) -> None:
+    """A minute, in a queue of an hour and behind a session of a minute: the job is not there, as on the service.
+
+    Steps double, so that a loop whose deadline is 60 s ends before 2·60 s, and a look more where it asks twice.
+    """
+    for situation in (_in_a_queue, _behind_a_session):
+        service, job = situation()
+        poll(lambda: service.now() < 60 and JOB_LOOPS[style](service, job))  # noqa: B023 - called within the turn
+
+        assert 60 <= service.now() <= 128, situation.__name__
+        assert not job.record.final, situation.__name__
+
+
 def test_C4_looks_take_no_time_while_something_happens() -> None:
     """Different questions, and the same after another submission, see the same instant; a repetition a second later."""
     service = a_service()
