@@ -277,8 +277,8 @@ def test_the_servers_page_is_used_without_a_mouse(browser: Any, served: str, ids
     time.sleep(3)
     assert browser.execute_script(focused) == f"#/sessions/{ids['session']}"
     browser.switch_to.active_element.send_keys(Keys.ENTER)
-    shown(browser, "Timeline")
-    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    shown(browser, "In a program")
+    browser.find_element("css selector", "body").send_keys(Keys.ESCAPE)
 
     shown(browser, "1 workload, newest first")
 
