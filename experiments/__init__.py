@@ -4,6 +4,7 @@ from experiments.adapt_vqe import AdaptVqe
 from experiments.dissociation_curve import DissociationCurve
 from experiments.dynamics import Dynamics
 from experiments.estimation import Estimation
+from experiments.kicked_ising import KickedIsing
 from experiments.krylov import KrylovOverlaps
 from experiments.mitigation_ladder import MitigationLadder
 from experiments.qaoa import Qaoa
@@ -28,4 +29,5 @@ SCHEMAS = {
     "skqd": Skqd,
     "krylov": KrylovOverlaps,
     "mitigation_ladder": MitigationLadder,
+    "kicked_ising": KickedIsing,
 }

@@ -25,6 +25,7 @@ SUBJECTS = {
     ),
     "test_readout.py": ("declare.sampling", "run.readout"),
     "engine/test_quasi_static.py": ("engine.drifting",),
+    "engine/test_propagation.py": ("engine.kernel.propagation_loops",),
     "engine/test_schedule.py": ("engine.duration",),
     "engine/test_sector.py": ("engine.kernel.sector_loops",),
     "engine/test_wide.py": ("engine.kernel.wide",),

@@ -83,7 +83,7 @@ def test_forecast_agrees_in_every_mode(session: tuple[str, ...], tmp_path: Path)
     )
 
 
-LONG = ("adapt_vqe", "dissociation_curve", "vqd", "dynamics")
+LONG = ("adapt_vqe", "dissociation_curve", "vqd", "dynamics", "kicked_ising")
 """Experiments with many optimizations or circuits; the others are quick."""
 
 
@@ -106,6 +106,7 @@ SHRUNK = {
     "adapt_vqe": ("hamiltonian=h2",),
     "dissociation_curve": ("experiment.values=[0.7,0.9,1.2]", "gradient=adjoint"),
     "dynamics": ("hamiltonian.shape=[3]", "experiment.steps=2"),
+    "kicked_ising": ("experiment.points=2",),
     "qaoa": ("hamiltonian.nodes=4", "ansatz.reps=1", "optimizer.max_evaluations=20"),
     "vqd": ("experiment.levels=2", "experiment.starts=1", "gradient=adjoint"),
     "vqe": ("optimizer.max_evaluations=20",),

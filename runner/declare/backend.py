@@ -26,9 +26,11 @@ if TYPE_CHECKING:
 Scheduled = TypeVar("Scheduled", bound="BackendV2")
 
 METHODS = ("automatic", "statevector", "density_matrix", "matrix_product_state", "stabilizer")
-ENGINES = ("auto", "aer", "kernel", "mps", "ffsim")
+ENGINES = ("auto", "aer", "kernel", "mps", "pauli", "ffsim")
 PRODUCTS = ("max_bond_dimension", "truncation_threshold", "max_discarded_weight")
 """Settings of matrix product states."""
+STRINGS = ("pauli_threshold", "max_pauli_terms", "max_pauli_error")
+"""Settings of sums of Pauli strings."""
 TOPOLOGIES = ("full", "line", "ring", "grid", "heavy_hex")
 
 
@@ -41,9 +43,16 @@ class BackendConfig:
     method: str = "automatic"
     """Aer simulation method: automatic | statevector | density_matrix | matrix_product_state | stabilizer."""
     engine: str = "auto"
-    """auto | aer | kernel | mps | ffsim: auto and kernel take the compiled kernels where they can, noise included, else
-    Aer; mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost by it;
-    ffsim samples electrons in gates that keep their number (ideal, electrons), as they are and not transpiled."""
+    """auto | aer | kernel | mps | pauli | ffsim: auto and kernel take the compiled kernels where they can, else Aer;
+    mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost by it; pauli
+    takes Pauli strings backwards through circuits of any width, noise being twirled; ffsim samples electrons in gates
+    that keep their number (ideal, electrons), as they are and not transpiled."""
+    pauli_threshold: float = 1e-6
+    """Coefficients, of an observable's largest one, that sums of Pauli strings (engine=pauli) leave out."""
+    max_pauli_terms: int = 1_000_000
+    """Strings that they keep."""
+    max_pauli_error: float = 0.1
+    """By how much what they leave out may change an observable, of Σ|c|; what may be further off is refused."""
     max_bond_dimension: int = 256
     """Singular values that a matrix product state (engine=mps) keeps at a cut."""
     truncation_threshold: float = 1e-12
@@ -66,6 +75,9 @@ class BackendConfig:
         require_choice("backend.method", self.method, METHODS)
         require_choice("backend.engine", self.engine, ENGINES)
         require_range("backend.threads", self.threads, 1, 1024)
+        require_range("backend.pauli_threshold", self.pauli_threshold, 0, 1)
+        require_range("backend.max_pauli_terms", self.max_pauli_terms, 1, 10**9)
+        require_range("backend.max_pauli_error", self.max_pauli_error, 0)
         require_range("backend.max_bond_dimension", self.max_bond_dimension, 1, 1 << 16)
         require_range("backend.truncation_threshold", self.truncation_threshold, 0, 0.01)
         require_range("backend.max_discarded_weight", self.max_discarded_weight, 0, 1)
@@ -79,9 +91,9 @@ class BackendConfig:
         """Refuse engines that cannot do what else is declared, and settings that nothing looks at."""
         if self.engine == "ffsim" and not self.takes_electrons:
             raise ConfigError("ffsim knows no device; use auto, or backend=electrons", key="backend.engine")
-        if self.engine == "mps" and self.method != "automatic":
+        if self.engine in ("mps", "pauli") and self.method != "automatic":
             raise ConfigError(
-                f"mps is a method of its own, got backend.method={self.method}; remove that",
+                f"{self.engine} is a method of its own, got backend.method={self.method}; remove that",
                 key="backend.engine",
             )
         if self.engine == "mps" and self.noisy:
@@ -90,13 +102,17 @@ class BackendConfig:
                 "backend.engine=auto",
                 key="backend.engine",
             )
-        for name in PRODUCTS:
-            default = BackendConfig.__dataclass_fields__[name].default
-            if getattr(self, name) != default and self.engine not in ("auto", "mps"):
-                raise ConfigError(
-                    f"is about matrix product states, and engine={self.engine} makes none; take backend.engine=mps",
-                    key=f"backend.{name}",
-                )
+        for names, what, engines in (
+            (PRODUCTS, "matrix product states", ("mps", "auto")),
+            (STRINGS, "sums of Pauli strings", ("pauli",)),
+        ):
+            for name in names:
+                default = BackendConfig.__dataclass_fields__[name].default
+                if getattr(self, name) != default and self.engine not in engines:
+                    raise ConfigError(
+                        f"is about {what}, and engine={self.engine} makes none; take backend.engine={engines[0]}",
+                        key=f"backend.{name}",
+                    )
 
     @property
     def noisy(self) -> bool:
@@ -111,7 +127,7 @@ class BackendConfig:
             "method": self.method,
             "threads": self.threads,
             "schedule": self.schedule,
-            **{name: getattr(self, name) for name in PRODUCTS},
+            **{name: getattr(self, name) for name in (*PRODUCTS, *STRINGS)},
         }
 
     @property
@@ -477,7 +493,7 @@ class IbmBackend(BackendConfig):
                 key="backend.resilience_level",
             )
         for item in fields(BackendConfig):
-            simulated = ("method", "engine", "threads", "schedule", *PRODUCTS)
+            simulated = ("method", "engine", "threads", "schedule", *PRODUCTS, *STRINGS)
             if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
 

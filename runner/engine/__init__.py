@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from runner.engine.quasi_static import QuasiStatic
     from runner.engine.sampler import SamplerPlan
     from runner.engine.schedule import why_not
-    from runner.engine.structure import narrow
+    from runner.engine.structure import narrow, propagated
 
 __all__ = [
     "NAMES",
@@ -35,6 +35,7 @@ __all__ = [
     "names_of",
     "narrow",
     "pauli_terms",
+    "propagated",
     "variance_bounds",
     "why_not",
     "with_names",
@@ -59,6 +60,7 @@ __getattr__ = face(
         "names_of": "classification",
         "narrow": "structure",
         "pauli_terms": "observables",
+        "propagated": "structure",
         "variance_bounds": "observables",
         "why_not": "schedule",
         "with_names": "classification",

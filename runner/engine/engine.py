@@ -31,12 +31,13 @@ from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.matrix_product import BondLimits
 from runner.engine.measurement import SimulationOptions
 from runner.engine.noise import DeviceNoise, confusion, restrict
+from runner.engine.propagation import PropagationLimits
 from runner.engine.quasi_static import QuasiStatic, why_not_drifting
 from runner.engine.sampler import SamplerPlan
 from runner.engine.schedule import Schedule, why_not
 from runner.errors import ConfigError
 
-ENGINES = ("auto", "aer", "kernel", "mps", "ffsim")
+ENGINES = ("auto", "aer", "kernel", "mps", "pauli", "ffsim")
 _RECENT = 32
 
 
@@ -48,10 +49,14 @@ class Engine:
         noise_model: Aer's `NoiseModel`; None is ideal.
         method: `automatic`, `statevector`, `density_matrix`, `matrix_product_state` or `stabilizer`.
         engine: `aer`, `kernel` (the compiled state-vector kernel wherever it can run the circuit), `mps` (matrix
-            product states), `ffsim` (shots of electrons that no gate adds or takes away), or `auto`.
+            product states), `pauli` (Pauli strings taken backwards, noise being twirled), `ffsim` (shots of electrons
+            that no gate adds or takes away), or `auto`.
         max_bond_dimension: singular values that matrix product states keep at a cut.
         truncation_threshold: squares of singular values that they leave out at a cut, in all, at every gate.
         max_discarded_weight: what they may leave out altogether before the result is refused.
+        pauli_threshold: coefficients, of an observable's largest one, that sums of Pauli strings leave out.
+        max_pauli_terms: strings that they keep.
+        max_pauli_error: what they may leave out altogether, of the sum of an observable's absolute coefficients.
         threads: how many one simulation may use.
         schedule: let qubits decay while they wait, as they do between the instructions of a scheduled circuit; None
             does so where the target knows durations and T1 or T2, and there is noise at all.
@@ -73,6 +78,9 @@ class Engine:
         max_bond_dimension: int = BondLimits.max_bond_dimension,
         truncation_threshold: float = BondLimits.threshold,
         max_discarded_weight: float = BondLimits.max_discarded_weight,
+        pauli_threshold: float = PropagationLimits.threshold,
+        max_pauli_terms: int = PropagationLimits.max_terms,
+        max_pauli_error: float = PropagationLimits.max_error,
         threads: int = 1,
         schedule: bool | None = None,
         quasi_static: QuasiStatic | None = None,
@@ -95,8 +103,12 @@ class Engine:
         if quasi_static is not None and (reason := why_not_drifting(target, quasi_static, schedule)):
             raise ConfigError(f"cannot act: {reason}; leave it out", key="backend.quasi_static")
         ideal = noise_model is None or noise_model.is_ideal()
-        if engine == "mps" and method != "automatic":
-            raise ConfigError(f"engine=mps is a method of its own, got method={method}; leave that out")
+        if engine in ("mps", "pauli") and method != "automatic":
+            raise ConfigError(f"engine={engine} is a method of its own, got method={method}; leave that out")
+        if engine == "pauli" and quasi_static is not None:
+            raise ConfigError("engine=pauli follows no frequencies that drift; take engine=auto")
+        if engine == "pauli" and not kernel.available():
+            raise ConfigError("engine=pauli needs numba, which is not installed; take engine=aer")
         if engine == "mps" and not (ideal and quasi_static is None):
             raise ConfigError("engine=mps follows no noise; take a backend without, or engine=auto")
         self.method, self.threads = method, threads
@@ -113,6 +125,7 @@ class Engine:
             fused=fused,
             grouping=grouping,
             engine=engine,
+            propagation=PropagationLimits(pauli_threshold, max_pauli_terms, max_pauli_error),
             bonds=BondLimits(max_bond_dimension, truncation_threshold, max_discarded_weight),
         )
         self._fermionic, self._depolarized = engine == "ffsim", depolarized
@@ -258,7 +271,7 @@ def _schedule(target: Any, ideal: bool, wanted: bool | None) -> Schedule | None:
 
 def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] | None:
     """What makes a kernel of a circuit, giving None for circuits it cannot run."""
-    if engine in ("aer", "mps"):
+    if engine in ("aer", "mps", "pauli"):
         return None
     if not kernel.available():
         if engine == "kernel":
@@ -279,7 +292,7 @@ def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] 
 
 def _noisy_kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
     """What makes a noisy kernel of a circuit measured in several bases, giving None for what it cannot run."""
-    if engine in ("aer", "mps") or not kernel.available():
+    if engine in ("aer", "mps", "pauli") or not kernel.available():
         return None
 
     def make(*content: Any) -> Any:

@@ -42,11 +42,12 @@ from runner.engine.measurement import (
     why_product,
 )
 from runner.engine.memory import require
-from runner.engine.noise import with_relaxation
+from runner.engine.noise import confusion, with_relaxation
 from runner.engine.observables import ObservableTerms, letters_of, pauli_terms, variance_bounds
+from runner.engine.propagation import PropagationProgram, readout_factors
 from runner.engine.quasi_static import require_drifting
 from runner.engine.shifts import parameter_sets
-from runner.errors import ConfigError
+from runner.errors import ConfigError, TruncationError
 
 _TABLE_BITS = 14
 """Up to this many measured qubits a basis keeps the observables' value of every outcome."""
@@ -179,6 +180,8 @@ class EstimatorPlan:
         """How exact values are computed: statevector, density_matrix (under the noise), …; None where they are not."""
         if self._anatomy.dynamic or self._options.quasi_static is not None:
             return None
+        if self._propagation is not None:
+            return "pauli_propagation"
         if self._product is not None:
             return "matrix_product_state"
         if self._by_readout and not self._readout.has_tables:
@@ -196,6 +199,8 @@ class EstimatorPlan:
             seed: of the job; the set at position i of the flattened batch draws from its own stream (seed, i).
         """
         rows, batch = self._rows(values)
+        if self._propagation is not None:
+            return self._propagated(self._propagation, rows, batch, shots, seed)
         losses = Losses(len(rows))
         if shots is None:
             evs = self._spread(self._exact(rows, losses), batch)
@@ -206,6 +211,31 @@ class EstimatorPlan:
         if isinstance(shots, int):
             return EstimatorNumbers(evs, stds, shots, None, *lost)
         return EstimatorNumbers(evs, stds, round(sum(shots) / len(shots)), found.variances, *lost)
+
+    def _propagated(
+        self,
+        program: Propagation,
+        rows: NDArray,
+        batch: tuple[int, ...],
+        shots: int | Sequence[int] | None,
+        seed: int,
+    ) -> EstimatorNumbers:
+        """Values of Pauli strings taken backwards; shots of one string are a binomial number of ones."""
+        found, lost = program.values(rows)
+        bounds = self._spread(lost, batch)
+        if shots is None:
+            evs = self._spread(found, batch)
+            return EstimatorNumbers(evs, np.zeros(evs.shape), None, None, bounds)
+        every = _by_basis(shots, self.num_bases)
+        means, errors = np.empty_like(found), np.empty_like(found)
+        for index in range(len(rows)):
+            for place in range(found.shape[1]):
+                own = stream(seed, index, 1, place)
+                means[index, place], errors[index, place] = program.drawn(
+                    place, found[index, place], every, own
+                )
+        usual = shots if isinstance(shots, int) else round(sum(shots) / len(shots))
+        return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), usual, None, bounds)
 
     def _lost(self, losses: Losses | None, batch: tuple[int, ...]) -> tuple[NDArray | None, NDArray | None]:
         """By how much each value may be wrong for what was left out, and the weight left out of each set's state."""
@@ -242,7 +272,9 @@ class EstimatorPlan:
         Raises:
             ConfigError: noise or branches on too many qubits for exact values, or too little memory; with the size.
         """
-        if exact and self._product is not None:
+        if self._propagation is not None:
+            self._propagation.require(exact=exact)
+        elif exact and self._product is not None:
             self._product.require()
         elif self._by_readout or not exact:
             self._readout.require(exact=exact)
@@ -254,6 +286,8 @@ class EstimatorPlan:
 
     def simulation(self, shots: int | None) -> str | None:
         """How its largest noisy or branching part is simulated, and why, in words; None where there is none."""
+        if self._propagation is not None:
+            return self._propagation.in_words()
         if shots is None and self._product is not None:
             return f"{self._product.in_words()}, {why_product(self._options)}"
         noisy = self._noisy or not self.classification.unitary
@@ -310,6 +344,19 @@ class EstimatorPlan:
             losses.add(index, state)
             values[index] = coefficients @ state.expectations(x, z)
         return values
+
+    @cached_property
+    def _propagation(self) -> Propagation | None:
+        """What takes the observables backwards, where `engine=pauli` asks for it."""
+        if self._options.engine != "pauli":
+            return None
+        with self._lock:
+            if not self.classification.unitary and not self._anatomy.channels:
+                raise ConfigError(
+                    f"the circuit {self.classification.in_words}, and Pauli strings are taken back through unitary "
+                    "circuits only; take engine=auto"
+                )
+            return Propagation(self._anatomy, self.terms, self._groups, self._options, self._parameters)
 
     @cached_property
     def _product(self) -> ProductProgram | None:
@@ -392,6 +439,8 @@ class EstimatorPlan:
                 if known
                 else "the circuit has an instruction the kernel does not know"
             )
+        if self._options.engine == "pauli":
+            return "Pauli strings are taken backwards"
         if self._options.noisy_kernel is None:
             return "the kernel is switched off (engine=aer) or numba is not installed"
         if self._readout.differentiable:
@@ -411,6 +460,8 @@ class EstimatorPlan:
             return f"the circuit {words}"
         if options.method not in ("automatic", "statevector"):
             return f"the simulation method is {options.method}"
+        if options.engine == "pauli":
+            return "Pauli strings are taken backwards"
         if options.engine == "mps" or self._product is not None:
             return "it is followed as a matrix product state"
         if options.kernel is None:
@@ -665,6 +716,131 @@ class Readout:
             else:
                 parity += masks.astype(np.int64) @ sampled[piece][index][row].T
         return 1.0 - 2.0 * (parity & 1)
+
+
+class Propagation:
+    """Observables that are taken backwards as Pauli strings, each basis through the circuit that measures it.
+
+    Args:
+        anatomy: the circuit.
+        terms: the observables.
+        groups: their terms by basis.
+        options: how to simulate.
+        parameters: the order of values.
+    """
+
+    def __init__(
+        self,
+        anatomy: Anatomy,
+        terms: ObservableTerms,
+        groups: Sequence[Sequence[int]],
+        options: SimulationOptions,
+        parameters: Sequence[Any],
+    ) -> None:
+        self._terms, self._options = terms, options
+        noise = options.noise_model
+        self._groups = [list(group) for group in groups]
+        if noise is None:
+            self._groups = [[t for group in self._groups for t in group]]
+            self._circuits = [anatomy.circuit]
+        else:
+            bases = [Basis(letters_of(terms, group)) for group in groups]
+            rotations = basis_changes(terms.num_qubits, bases, options.target, noise)
+            if options.schedule is None:
+                self._circuits = [anatomy.circuit.compose(rotation) for rotation in rotations]
+            else:
+                measured = np.flatnonzero(terms.support.any(axis=0)).tolist()
+                self._circuits = options.schedule.measured_in(anatomy.circuit, rotations, measured)
+        self._parameters = parameters
+
+    @cached_property
+    def _programs(self) -> list[PropagationProgram]:
+        limits = self._options.propagation
+        return [
+            PropagationProgram(one, self._parameters, limits, self._options.noise_model)
+            for one in self._circuits
+        ]
+
+    @property
+    def _several(self) -> int | None:
+        """The first observable of more than one string; None where there is none."""
+        acting = self._terms.support.any(axis=1)
+        counts = np.count_nonzero(self._terms.coefficients[:, acting], axis=1)
+        return int(np.argmax(counts > 1)) if (counts > 1).any() else None
+
+    def require(self, *, exact: bool) -> None:
+        """Refuse what takes too much memory, and shots of sums, whose spread takes more than their value.
+
+        Raises:
+            ConfigError: with what to take instead.
+        """
+        if not exact and self._several is not None:
+            raise ConfigError(
+                "engine=pauli knows the spread of single Pauli strings only, and an observable has several; take "
+                "estimator=exact, which is the limit of many shots"
+            )
+        for program in self._programs:
+            program.require()
+
+    def in_words(self) -> str:
+        """How the observables are evaluated, and why."""
+        noise = "" if self._options.noise_model is None else ", noise and misreading being twirled"
+        return f"{self._programs[0].in_words()}{noise}, as engine=pauli says"
+
+    def values(self, rows: NDArray) -> tuple[NDArray, NDArray]:
+        """Values and bounds on what is left out of them, (B, S) each.
+
+        Raises:
+            TruncationError: more is left out than may be.
+        """
+        terms = self._terms
+        acting = terms.support.any(axis=1)
+        found = np.tile(terms.coefficients[:, ~acting].sum(axis=1), (len(rows), 1))
+        lost = np.zeros_like(found)
+        for group, program in zip(self._groups, self._programs, strict=True):
+            weights = terms.coefficients[:, group]
+            if self._options.noise_model is None:
+                x, z = terms.x[group], terms.z[group]
+            else:
+                x, z = np.zeros_like(terms.x[group]), terms.support[group]
+                weights = weights * self._read[group]
+            values, gone = program.values(rows, x, z, weights)
+            found += values
+            lost += gone
+        most = self._options.propagation.max_error
+        largest = np.abs(terms.coefficients[:, acting]).sum(axis=1)
+        if (lost > most * largest).any():
+            worst = float((lost / np.where(largest, largest, 1.0)).max())
+            raise TruncationError(
+                f"Pauli strings left out may change an observable by {worst:.2g} of its largest value, more than the "
+                f"{most:g} that they may; lower backend.pauli_threshold, raise backend.max_pauli_terms, or raise "
+                "backend.max_pauli_error"
+            )
+        return found, lost
+
+    @cached_property
+    def _read(self) -> NDArray:
+        """By how much misreading its qubits shrinks each term, (terms,)."""
+        noise = self._options.noise_model
+        each = readout_factors([confusion(noise, qubit) for qubit in range(self._terms.num_qubits)])
+        return np.where(self._terms.support, each, 1.0).prod(axis=1)
+
+    def drawn(
+        self, place: int, value: float, every: Sequence[int], generator: np.random.Generator
+    ) -> tuple[float, float]:
+        """Mean and standard error of an observable of one string from as many shots as its basis has."""
+        terms = self._terms
+        acting = np.flatnonzero(terms.support.any(axis=1) & (terms.coefficients[place] != 0))
+        if not len(acting):
+            return value, 0.0
+        scale = float(terms.coefficients[place, acting[0]])
+        rest = float(terms.coefficients[place].sum()) - scale
+        basis = next((i for i, group in enumerate(self._groups) if acting[0] in group), 0)
+        shots = every[min(basis, len(every) - 1)]
+        chance = min(max((1 + (value - rest) / scale) / 2, 0.0), 1.0)
+        mean = 2 * generator.binomial(shots, chance) / shots - 1
+        spread = math.sqrt(max(1 - mean * mean, 0.0) / (shots - 1)) if shots > 1 else 1.0
+        return scale * mean + rest, abs(scale) * spread
 
 
 def _by_basis(shots: int | Sequence[int], bases: int) -> Sequence[int]:

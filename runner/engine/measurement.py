@@ -20,6 +20,7 @@ from runner.engine.expressions import each_times
 from runner.engine.matrix_product import BondLimits, Losses, ProductProgram
 from runner.engine.memory import fits, require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, misread, restrict
+from runner.engine.propagation import PropagationLimits
 from runner.engine.quasi_static import QuasiStatic
 from runner.engine.schedule import Schedule, as_superoperators
 from runner.errors import ConfigError
@@ -90,6 +91,8 @@ class SimulationOptions:
     """Which terms are measured together, see `runner.engine.grouping`."""
     engine: str = "auto"
     """As `Engine` takes it."""
+    propagation: PropagationLimits = field(default_factory=PropagationLimits)
+    """What is left out of sums of Pauli strings."""
     bonds: BondLimits = field(default_factory=BondLimits)
     """What is left out of matrix product states."""
 

@@ -46,6 +46,8 @@ class SamplerPlan:
     """One circuit with measurements, ready to be sampled; made by `Engine.sampler_plan`."""
 
     def __init__(self, circuit: QuantumCircuit, options: SimulationOptions) -> None:
+        if options.engine == "pauli":
+            raise ConfigError("engine=pauli has expectation values and no samples; take engine=mps or auto")
         if not circuit.cregs:
             raise ConfigError(
                 "the sampler needs a circuit with measurements into classical registers; this has none"

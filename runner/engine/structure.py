@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
 
 from runner.engine.aer import is_clifford
 from runner.engine.circuits import without_final_measurements
 from runner.engine.classification import classify
+from runner.engine.executed import as_executed
 from runner.engine.matrix_product import Gates
+from runner.engine.observables import pauli_terms
+from runner.engine.propagation import PropagationLimits, PropagationProgram
 
 
 def narrow(circuit: QuantumCircuit, *, engine: str, method: str, max_bond_dimension: int) -> bool:
     """Can a noiseless circuit be simulated whatever the number of its qubits?
 
-    As a matrix product state where that is asked for, or loses nothing by the circuit's gates alone; as a stabilizer
-    state where it is made of Clifford gates.
+    As Pauli strings or a matrix product state where that is asked for; as such a state where it loses nothing by the
+    circuit's gates alone; as a stabilizer state where it is made of Clifford gates.
 
     Args:
         circuit: its final measurements do not count.
@@ -22,7 +30,7 @@ def narrow(circuit: QuantumCircuit, *, engine: str, method: str, max_bond_dimens
         method: likewise.
         max_bond_dimension: likewise.
     """
-    if engine == "mps":
+    if engine in ("mps", "pauli"):
         return True
     if engine != "auto" or method not in ("automatic", "stabilizer"):
         return False
@@ -33,3 +41,26 @@ def narrow(circuit: QuantumCircuit, *, engine: str, method: str, max_bond_dimens
     if method == "stabilizer" or is_clifford(bare):
         return True
     return Gates.of(bare).bond_dimension() <= max_bond_dimension
+
+
+def propagated(
+    circuit: QuantumCircuit,
+    observables: Sequence[SparsePauliOp],
+    rows: Sequence[Sequence[float]],
+    max_terms: int,
+    threshold: float,
+) -> tuple[NDArray, NDArray]:
+    """Noiseless expectation values by Pauli strings taken backwards, and bounds on what is left out, (B, S) each.
+
+    Args:
+        circuit: unitary.
+        observables: S sums.
+        rows: parameter sets, (B, P).
+        max_terms: strings that are kept.
+        threshold: coefficients, of the largest one, that are left out.
+    """
+    terms = pauli_terms(list(observables))
+    program = PropagationProgram(
+        as_executed(circuit), list(circuit.parameters), PropagationLimits(threshold, max_terms)
+    )
+    return program.values(np.asarray(rows, dtype=float), terms.x, terms.z, terms.coefficients)

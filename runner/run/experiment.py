@@ -73,6 +73,14 @@ class Experiment:
         """
         return None
 
+    def simulation(self, prepared: Any) -> str | None:  # noqa: ARG002
+        """How its circuits are simulated, and why, in words; None where there is nothing to tell beforehand.
+
+        Args:
+            prepared: what `prepare` gave.
+        """
+        return None
+
     @property
     def own_shots(self) -> int | None:
         """Shots of its circuits where its own settings say how many; None: as the estimator has it."""

@@ -84,6 +84,7 @@ class Preparation:
             self._check_plan(self.problem)
         stage(f"preparing experiment {config.experiment.name}")
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
+        self.simulation = self.simulation or config.experiment.simulation(self.prepared)
         self._check_sampled()
 
     @property

@@ -206,7 +206,9 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
                 if pub.by_basis is not None:
                     answers[-1]["variances"] = numbers.variances
                 if numbers.truncation is not None:
-                    answers[-1] |= {TRUNCATION: numbers.truncation, DISCARDED: numbers.discarded}
+                    answers[-1][TRUNCATION] = numbers.truncation
+                if numbers.discarded is not None:
+                    answers[-1][DISCARDED] = numbers.discarded
             return answers
 
         wanted = [(pub.circuit, pub.precision) for pub in prepared]

@@ -18,9 +18,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_CALLED_FIRST = {"loops": "energies", "pauli_loops": "pauli_moments", "sector_loops": "sector_energies"}
-"""The modules with compiled loops: state vectors, density matrices as vectors of Pauli strings, states on a few basis
-states."""
+_CALLED_FIRST = {
+    "loops": "energies",
+    "pauli_loops": "pauli_moments",
+    "propagation_loops": "propagate",
+    "sector_loops": "sector_energies",
+}
+"""The modules with compiled loops: state vectors, density matrices as vectors of Pauli strings, sums of Pauli
+strings, states on a few basis states."""
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _ready: dict[tuple[str, str], Any] = {}

@@ -18,8 +18,8 @@ ASIDE = frozenset(
      "spin_square", "configurations", "valid", "rank")
 )  # fmt: skip
 """Columns that are no result."""
-SPREAD, EXACT = "stddev", "exact"
-"""Columns of these names, or `<name> stddev`, `<name> exact`, belong to another one."""
+SPREAD, EXACT, LEFT_OUT = "stddev", "exact", "truncation"
+"""Columns of these names, or `<name> stddev`, `<name> exact`, `<name> truncation`, belong to another one."""
 
 
 def curves(rows: Rows) -> ShownFigure | None:
@@ -60,7 +60,7 @@ def is_curve(rows: Rows) -> bool:
 
 
 def _is_result(name: str, value: Any) -> bool:
-    return number(value) is not None and name not in ASIDE and not name.endswith((SPREAD, EXACT))
+    return number(value) is not None and name not in ASIDE and not name.endswith((SPREAD, EXACT, LEFT_OUT))
 
 
 def _column(rows: Rows, name: str) -> list[float]:

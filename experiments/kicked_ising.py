@@ -1,0 +1,369 @@
+"""The kicked Ising model on a whole device, exact, noisy and mitigated (Kim et al., Nature 618, 500 (2023))."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from runner import engine
+from runner.declare.checks import require_choice, require_integer, require_number
+from runner.errors import ConfigError
+from runner.run.experiment import Experiment
+from runner.run.problem import fit
+from runner.run.results import Outcome
+
+if TYPE_CHECKING:
+    import numpy as np
+    from qiskit import QuantumCircuit
+    from qiskit.quantum_info import SparsePauliOp
+
+    from runner.declare.config import RunConfig
+    from runner.run.context import Lab
+    from runner.run.problem import Problem
+    from runner.services.protocol import Backend
+
+WEIGHT_10 = "X13 X29 X31 Y9 Y30 Z8 Z12 Z17 Z28 Z32"
+WEIGHT_17 = "X37 X41 X52 X56 X57 X58 X62 X79 Y75 Z38 Z40 Z42 Z63 Z72 Z80 Z90 Z91"
+PUBLISHED = {"weight_10": WEIGHT_10, "weight_17": WEIGHT_17}
+"""The stabilizers at θ = π/2 after five steps that the publication looks at, by its numbers of qubits."""
+EXTRAPOLATORS = ("exponential", "linear")
+SAME = 1e-6
+"""Bound on what a reference has left out up to which it is called exact."""
+MAX_DEPTH = 60
+
+
+@dataclass(frozen=True)
+class KickedCircuits:
+    """What is run, and what it should give."""
+
+    circuits: list[QuantumCircuit]
+    """The ISA circuit at every noise gain; its parameter is θ."""
+    observables: list[SparsePauliOp]
+    """In their layout."""
+    angles: list[float]
+    """θ of every point [rad]."""
+    reference: np.ndarray
+    """Noiseless values, (points, observables)."""
+    left_out: np.ndarray
+    """Bounds on what these have left out, likewise."""
+    stabilizer: dict[int, np.ndarray]
+    """Point at which the circuit is Clifford → the values of its stabilizer state, (observables,)."""
+    simulation: str | None
+    """How the noisy circuit is simulated, in words."""
+
+
+@dataclass(kw_only=True)
+class KickedIsing(Experiment):
+    """⟨O⟩ after `depth` steps of exp(iπ/4 Σ ZZ) exp(−iθ/2 Σ X) on all qubits of a device, θ = 0 … π/2."""
+
+    name: str = "kicked_ising"
+    """Name of the experiment."""
+    depth: int = 5
+    """Steps: a kick about X of every qubit, then ZZ of every coupled pair."""
+    points: int = 9
+    """Angles θ from 0 to π/2, equally spaced."""
+    observables: list[str] = field(default_factory=lambda: ["magnetization", "Z62"])
+    """magnetization (Σ Z/n) | weight_10 | weight_17 (the publication's, of 127 qubits) | letters and qubits: X3 Z4."""
+    noise_gains: list[float] = field(default_factory=lambda: [1.0, 1.5, 2.0])
+    """By how much the noise of two-qubit gates is amplified, by folding that many of them; values are extrapolated to
+    none. [1]: nothing is done against noise."""
+    extrapolator: str = "exponential"
+    """exponential (linear, where values change their sign or are within their errors of 0) | linear."""
+    reference_terms: int = 1_000_000
+    """Pauli strings that the noiseless reference keeps."""
+    reference_threshold: float = 1e-6
+    """Coefficients below this are left out of it."""
+
+    needs_problem: ClassVar[bool] = False
+    ignores: ClassVar[tuple[str, ...]] = ("hamiltonian", "ansatz", "optimizer", "gradient")
+
+    def __post_init__(self) -> None:
+        require_integer("experiment.depth", self.depth, 1, MAX_DEPTH)
+        require_integer("experiment.points", self.points, 1, 1000)
+        require_integer("experiment.reference_terms", self.reference_terms, 1, 10**9)
+        require_number("experiment.reference_threshold", self.reference_threshold)
+        if not 0 <= self.reference_threshold <= 1:
+            raise ConfigError(
+                f"must be from 0 to 1, got {self.reference_threshold}; change it",
+                key="experiment.reference_threshold",
+            )
+        require_choice("experiment.extrapolator", self.extrapolator, EXTRAPOLATORS)
+        if not self.observables or len(set(self.observables)) < len(self.observables):
+            raise ConfigError("must name some, each once; change them", key="experiment.observables")
+        for index, name in enumerate(self.observables):
+            letters(name, f"experiment.observables[{index}]")
+        gains = self.noise_gains
+        for gain in gains:
+            require_number("experiment.noise_gains", gain)
+        if not gains or gains[0] != 1 or sorted(set(gains)) != list(gains):
+            raise ConfigError(
+                f"must rise from 1, got {gains}; write e.g. [1, 1.5, 2]", key="experiment.noise_gains"
+            )
+
+    @property
+    def angles(self) -> list[float]:
+        """θ of every point [rad]."""
+        if self.points == 1:
+            return [math.pi / 2]
+        return [math.pi / 2 * point / (self.points - 1) for point in range(self.points)]
+
+    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> KickedCircuits:  # noqa: ARG002
+        """The circuits, and what they should give.
+
+        Raises:
+            ConfigError: the backend couples nothing, is too small for an observable, or cannot be simulated.
+        """
+        couplings = coupled(backend)
+        size = backend.target.num_qubits
+        declared = [self._observable(index, name, size) for index, name in enumerate(self.observables)]
+        plain = kicked(size, couplings, self.depth)
+        fitted = fit(plain, backend, config)
+        observables = [one.apply_layout(fitted.layout) if fitted.layout else one for one in declared]
+        circuits = [folded(fitted, gain, config.seed) for gain in self.noise_gains]
+        words = None
+        if backend.planner is not None:
+            plans = [backend.planner.estimator_plan(circuit, observables) for circuit in circuits]
+            exact = config.estimator.precision == 0
+            for plan in plans:
+                plan.require(exact=exact)
+            words = plans[0].simulation(None if exact else config.estimator.options["default_shots"])
+        reference, left_out = engine.propagated(
+            plain,
+            declared,
+            [[angle] for angle in self.angles],
+            self.reference_terms,
+            self.reference_threshold,
+        )
+        stabilizer = {
+            point: stabilizer_values(size, couplings, self.depth, kicks, declared)
+            for point, angle in enumerate(self.angles)
+            if (kicks := clifford(angle)) is not None
+        }
+        return KickedCircuits(circuits, observables, self.angles, reference, left_out, stabilizer, words)
+
+    def simulation(self, prepared: KickedCircuits) -> str | None:
+        """As the backend says of its noisy circuit."""
+        return prepared.simulation
+
+    def _observable(self, index: int, name: str, size: int) -> SparsePauliOp:
+        from qiskit.quantum_info import SparsePauliOp
+
+        if name == "magnetization":
+            return SparsePauliOp.from_sparse_list([("Z", [qubit], 1 / size) for qubit in range(size)], size)
+        found = letters(name, f"experiment.observables[{index}]")
+        if max(found) >= size:
+            raise ConfigError(
+                f"{name} looks at qubit {max(found)}, and the backend has {size}; take backend=device "
+                "backend.device=fake_kyiv, or other observables",
+                key=f"experiment.observables[{index}]",
+            )
+        return SparsePauliOp.from_sparse_list([("".join(found.values()), list(found), 1.0)], size)
+
+    def run(self, lab: Lab) -> Outcome:
+        """One job per angle, at all noise gains; one row with every observable, what it should be and what was seen."""
+        kicks: KickedCircuits = lab.prepared
+        stream = lab.stream("kicked_ising")
+        for point, angle in enumerate(kicks.angles):
+            pubs = [(circuit, kicks.observables, [angle]) for circuit in kicks.circuits]
+            found = stream.estimate(*pubs)
+            values = [[float(value) for value in part.data.evs] for part in found]
+            errors = [
+                [
+                    max(float(std), float(lost))
+                    for std, lost in zip(part.data.stds, left_out_of(part), strict=True)
+                ]
+                for part in found
+            ]
+            row: dict[str, Any] = {"theta": angle}
+            for place, name in enumerate(self.observables):
+                measured = [one[place] for one in values]
+                spreads = [one[place] for one in errors]
+                value, spread, way = extrapolated(self.noise_gains, measured, spreads, self.extrapolator)
+                row[name] = value
+                row[f"{name} stddev"] = spread
+                if len(measured) > 1:
+                    row[f"{name} noisy"] = measured[0]
+                    row[f"{name} noisy stddev"] = spreads[0]
+                    row[f"{name} fit"] = way
+                lost = float(kicks.left_out[point, place])
+                row[f"{name} {'exact' if lost <= SAME else 'reference'}"] = float(
+                    kicks.reference[point, place]
+                )
+                row[f"{name} truncation"] = lost
+                if point in kicks.stabilizer:
+                    row[f"{name} stabilizer"] = float(kicks.stabilizer[point][place])
+            lab.row(**row)
+        return Outcome(
+            energy=None,
+            evaluations=len(kicks.angles),
+            stop_reason=f"{len(kicks.angles)} angles at {len(self.noise_gains)} noise gains",
+            table=lab.table,
+        )
+
+
+def left_out_of(part: Any) -> list[float]:
+    """Bounds on what the simulation of a job left out of each value; 0 where that is nothing."""
+    lost = part.metadata.get("truncation")
+    return [0.0] * len(part.data.evs) if lost is None else [float(one) for one in lost]
+
+
+def letters(name: str, key: str) -> dict[int, str]:
+    """Qubit → letter of a Pauli string in words; of the magnetization, none.
+
+    Raises:
+        ConfigError: it is no such word, or names a qubit twice.
+    """
+    if name == "magnetization":
+        return {}
+    words = PUBLISHED.get(name, name).split()
+    if not words or not all(re.fullmatch(r"[XYZ]\d{1,4}", word) for word in words):
+        raise ConfigError(
+            f"{name!r} is no observable; write magnetization, weight_10, weight_17, or letters with qubits as "
+            "'X3 Z4'",
+            key=key,
+        )
+    found = {int(word[1:]): word[0] for word in words}
+    if len(found) < len(words):
+        raise ConfigError(f"{name!r} names a qubit twice; change it", key=key)
+    return found
+
+
+def coupled(backend: Backend) -> list[list[tuple[int, int]]]:
+    """The coupled pairs of a device, in layers in which each qubit is in one pair at most.
+
+    Raises:
+        ConfigError: it couples all pairs, or none.
+    """
+    import rustworkx
+
+    coupling = backend.target.build_coupling_map()
+    if coupling is None:
+        raise ConfigError(
+            "couples every pair, and the model lives on a device's own couplings; take backend=device "
+            "backend.device=fake_kyiv, or backend=generic backend.topology=heavy_hex",
+            key="backend",
+        )
+    pairs = sorted({(min(pair), max(pair)) for pair in coupling.get_edges()})
+    graph = rustworkx.PyGraph()
+    graph.add_nodes_from(range(coupling.size()))
+    graph.add_edges_from_no_data(pairs)
+    colours = rustworkx.graph_misra_gries_edge_color(graph)
+    ends = graph.edge_list()
+    layers: dict[int, list[tuple[int, int]]] = {}
+    for number, colour in sorted(colours.items()):
+        first, second = ends[number]
+        layers.setdefault(colour, []).append((min(first, second), max(first, second)))
+    return [sorted(layers[colour]) for colour in sorted(layers)]
+
+
+def kicked(
+    size: int, couplings: Sequence[Sequence[tuple[int, int]]], depth: int, kicks: int | None = None
+) -> QuantumCircuit:
+    """The circuit, with the parameter θ; with so many quarter turns in its place, of Clifford gates.
+
+    exp(iπ/4 ZZ) is a CZ and two S†, up to a phase.
+    """
+    from qiskit.circuit import Parameter, QuantumCircuit
+
+    circuit = QuantumCircuit(size)
+    theta = Parameter("θ")
+    for _ in range(depth):
+        if kicks is None:
+            circuit.rx(theta, range(size))
+        for _ in range(kicks or 0):
+            circuit.sx(range(size))
+        for layer in couplings:
+            for first, second in layer:
+                circuit.cz(first, second)
+                circuit.sdg([first, second])
+    return circuit
+
+
+def clifford(angle: float) -> int | None:
+    """How many quarter turns an angle is; None where it is between."""
+    turns = angle / (math.pi / 2)
+    return round(turns) & 3 if abs(turns - round(turns)) < 1e-12 else None
+
+
+def stabilizer_values(
+    size: int,
+    couplings: Sequence[Sequence[tuple[int, int]]],
+    depth: int,
+    kicks: int,
+    observables: Sequence[SparsePauliOp],
+) -> np.ndarray:
+    """⟨O⟩ of the stabilizer state where θ is so many quarter turns, by Qiskit's tableau; (observables,)."""
+    import numpy as np
+    from qiskit.quantum_info import StabilizerState
+
+    state = StabilizerState(kicked(size, couplings, depth, kicks))
+    return np.array([float(np.real(state.expectation_value(one))) for one in observables])
+
+
+def folded(circuit: QuantumCircuit, gain: float, seed: int) -> QuantumCircuit:
+    """The circuit with so many two-qubit gates done, undone and done again that their noise is `gain` times as much.
+
+    Which ones is drawn from the seed, anew for every gain.
+
+    Raises:
+        ConfigError: a two-qubit gate is not its own inverse.
+    """
+    import numpy as np
+
+    gates = [number for number, item in enumerate(circuit.data) if len(item.qubits) == 2]
+    whole, part = divmod((gain - 1) / 2, 1)
+    rng = np.random.default_rng([seed, round(1e6 * gain)])
+    more = set(rng.choice(gates, size=round(part * len(gates)), replace=False).tolist()) if gates else set()
+    result = circuit.copy_empty_like()
+    for number, item in enumerate(circuit.data):
+        result._append(item)
+        if len(item.qubits) != 2 or item.operation.name == "barrier":
+            continue
+        if gain > 1 and item.operation.name not in ("ecr", "cx", "cz"):
+            raise ConfigError(
+                f"folding needs ecr, cx or cz, and the circuit has {item.operation.name}; write [1]",
+                key="experiment.noise_gains",
+            )
+        for _ in range(2 * (int(whole) + (number in more))):
+            result._append(item)
+    result._layout = circuit.layout
+    return result
+
+
+def extrapolated(
+    gains: Sequence[float], values: Sequence[float], errors: Sequence[float], extrapolator: str
+) -> tuple[float, float, str]:
+    """A value at no noise with its standard error, by least squares; and the fit that it is from.
+
+    The error is that of the values, taken through the fit, together with the scatter about it.
+
+    Args:
+        gains: noise factors, rising from 1.
+        values: measured at each.
+        errors: their standard errors, or bounds.
+        extrapolator: exponential | linear.
+    """
+    import numpy as np
+
+    seen, spreads = np.array(values), np.array(errors)
+    if len(seen) == 1:
+        return float(seen[0]), float(spreads[0]), "none"
+    decays = extrapolator == "exponential" and bool(
+        (seen[0] * seen > 0).all() and (np.abs(seen) > spreads).all()
+    )
+    points = np.log(np.abs(seen)) if decays else seen
+    widths = spreads / np.abs(seen) if decays else spreads
+    design = np.stack([np.ones(len(gains)), np.array(gains)], axis=1)
+    solve = np.linalg.pinv(design)
+    rest = points - design @ (solve @ points)
+    freedom = len(gains) - 2
+    scatter = float(rest @ rest) / freedom if freedom else 0.0
+    at_none = float(solve[0] @ points)
+    width = math.sqrt(float(solve[0] ** 2 @ widths**2) + scatter * float(solve[0] @ solve[0]))
+    if not decays:
+        return at_none, width, "linear"
+    value = math.copysign(math.exp(at_none), seen[0])
+    return value, abs(value) * width, "exponential"
