@@ -44,7 +44,7 @@ class BackendConfig:
     """Aer simulation method: automatic | statevector | density_matrix | matrix_product_state | stabilizer."""
     engine: str = "auto"
     """auto | aer | kernel | mps | pauli | ffsim: auto and kernel take the compiled kernels where they can, else Aer;
-    mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost by it; pauli
+    mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost; pauli
     takes Pauli strings backwards through circuits of any width, noise being twirled; ffsim samples electrons in gates
     that keep their number (ideal, electrons), as they are and not transpiled."""
     pauli_threshold: float = 1e-6
