@@ -367,17 +367,19 @@ def test_a_forecast_simulates_nothing_that_is_large_or_known(
     assert list(workdir.iterdir()) == []
 
 
+@pytest.mark.parametrize("level", [0, 2])
 def test_a_real_machine_is_forecast_from_its_snapshot_without_an_account(
-    workdir: Path, monkeypatch: pytest.MonkeyPatch
+    level: int, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As long as the same circuit on the snapshot takes; which it was, and what is not known, is said."""
+    """At every level as long as the same circuit on the snapshot takes; what it was, and what is not known, is said."""
 
     def no_account() -> None:
         raise ConfigError("no usable IBM Quantum account", key="backend")
 
     monkeypatch.setattr("runner.services.connect", no_account)
-    ibm = forecast(compose(*SMALL, "backend=ibm", "backend.name=ibm_torino"))
-    snapshot = forecast(compose(*SMALL, "backend=fake_torino"))
+    words = (*SMALL, f"estimator=level{level}")
+    ibm = forecast(compose(*words, "backend=ibm", "backend.name=ibm_torino"))
+    snapshot = forecast(compose(*words, "backend=fake_torino"))
 
     assert ibm.circuit == snapshot.circuit
     assert ibm.circuit["duration_seconds"] > 1e-6
@@ -386,6 +388,8 @@ def test_a_real_machine_is_forecast_from_its_snapshot_without_an_account(
         snapshot.shots,
         snapshot.cost,
     )
+    assert ibm.mitigation == snapshot.mitigation
+    assert (ibm.mitigation is None) == (level == 0)
     assert ibm.stand_in is not None
     assert "snapshot fake_torino" in ibm.stand_in
     assert snapshot.stand_in is None

@@ -121,7 +121,7 @@ def check(overrides: list[str], *, config_dirs: tuple[str, ...] = ()) -> bool:
 def small(config: RunConfig) -> bool:
     """Whether preparing it takes no account, no extra package and not much time."""
     return (
-        config.backend.name != "ibm"
+        config.backend.name not in ("ibm", "best")
         and config.hamiltonian.name not in ("molecule", "beh2", "h2o", "h4", "hydrogen")
         and config.experiment.name not in ("vqd", "dissociation_curve", "adapt_vqe")
     )

@@ -83,7 +83,11 @@ REFUSED = {"session=open": "an open plan may not open sessions"}
 SWEEPS = ("sweep_", "search_")
 """Presets that are many runs; see test_sweep.py."""
 EXPERIMENTS = [name for name in choices("experiment") if not name.startswith(SWEEPS)]
-ALONE = ["backend=ibm", *(f"experiment={name}" for name in choices("experiment") if name not in EXPERIMENTS)]
+ALONE = [
+    "backend=ibm",
+    "backend=best",
+    *(f"experiment={name}" for name in choices("experiment") if name not in EXPERIMENTS),
+]
 """Choices that are composed and not built: they need an account, or are many runs."""
 
 

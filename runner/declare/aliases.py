@@ -23,6 +23,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     ),
     "backend=noisy": ("noise", "noise_model", "depolarizing", "density_matrix", "aer_simulator_density_matrix"),
     "backend=generic": ("generic_backend_v2", "fake_generic"),
+    "backend=best": ("best_backend", "least_errors", "fidelity"),
     "backend=ibm": ("ibmq", "ibm_quantum", "real", "hardware", "qpu", "qiskit_runtime"),
     "backend=device backend.device=fake_torino": ("fake", "fake_backend", "snapshot"),
     "estimator=shots": ("sampled", "shot_noise"),

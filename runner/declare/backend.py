@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from runner.declare.config import RunConfig
     from runner.runtime import LocalRuntimeService
-    from runner.services.ibm import IbmService
+    from runner.services.ibm import IbmMachine, IbmService
     from runner.services.local import LocalService
     from runner.services.protocol import Backend, Service
 
@@ -158,15 +159,25 @@ class BackendConfig:
             )
         return backend
 
-    def service(self, config: RunConfig, *, singly: bool = False, fused: bool = True, **live: Any) -> Service:
+    def service(
+        self,
+        config: RunConfig,
+        *,
+        singly: bool = False,
+        fused: bool = True,
+        calibration: Values | None = None,
+        **live: Any,
+    ) -> Service:
         """The service that runs the jobs: the local runtime, on the declared session's clock.
 
         Args:
             config: the whole declaration.
             singly: shots are drawn one by one, as in runs that were begun before there was another way.
             fused: gates may take one pass together; False for runs that were begun before they could.
+            calibration: of the real machine, as an earlier process of the run found it.
             live: what the service is given besides.
         """
+        del calibration
         grouping = config.estimator.grouping if self.measures_as_declared else "qubit_wise"
         options = self.engine_options | {"singly": singly, "fused": fused, "grouping": grouping}
         service: LocalService = config.session.build(engine_options=options, **live)
@@ -507,12 +518,22 @@ class IbmBackend(BackendConfig):
         """The real service decides."""
         return False
 
-    def service(self, config: RunConfig, *, singly: bool = False, fused: bool = True, **live: Any) -> Service:
+    def service(
+        self,
+        config: RunConfig,
+        *,
+        singly: bool = False,
+        fused: bool = True,
+        calibration: Values | None = None,
+        **live: Any,
+    ) -> Service:
         """The real service; for a forecast, which must not cost anything, the local runtime."""
         if "engine_factory" in live:
             return super().service(config, singly=singly, fused=fused, **live)
         self._check(config)
-        return services.IbmService(services.connect(), on_event=live["on_event"], plan=config.session.limits)
+        return services.IbmService(
+            services.connect(), on_event=live["on_event"], plan=config.session.limits, calibration=calibration
+        )
 
     def build(self, service: IbmService | LocalRuntimeService) -> Backend:
         """The machine; for a forecast, its likeness in the local runtime."""
@@ -585,6 +606,102 @@ class IbmBackend(BackendConfig):
             raise ConfigError(f"{why}; use optimizer.max_evaluations", key="optimizer.max_shots")
 
 
+@dataclass(kw_only=True)
+class BestBackend(IbmBackend):
+    """The real machine, or the snapshot of one, on which the circuit's gates and readout promise to err least."""
+
+    among: str = "account"
+    """account: its machines, which take the jobs | snapshots: of real devices, simulated with their noise."""
+    candidates: list[str] | None = None
+    """Names to choose from, e.g. ibm_torino or fake_torino; null: every device that works and has enough qubits."""
+
+    def __post_init__(self) -> None:
+        require_choice("backend.among", self.among, ("account", "snapshots"))
+        if self.among == "account":
+            super().__post_init__()
+        else:
+            BackendConfig.__post_init__(self)
+        if self.candidates is not None and not self.candidates:
+            raise ConfigError("needs a name, or null for all", key="backend.candidates")
+
+    def settled(self, name: str) -> BackendConfig:
+        """The backend once a device was chosen."""
+        common = {item.name: getattr(self, item.name) for item in fields(BackendConfig)}
+        if self.among == "snapshots":
+            return DeviceBackend(**{**common, "name": name}, device=name)
+        return IbmBackend(**{**common, "name": name})
+
+    def devices(self, num_qubits: int, *, offline: bool) -> Iterator[tuple[str, IbmMachine]]:
+        """The devices to choose from, each with its name.
+
+        Args:
+            num_qubits: that the circuit needs.
+            offline: without an account, snapshots stand for their machines.
+
+        Raises:
+            ConfigError: there is no account, or a candidate is none of its machines.
+        """
+        if self.among == "snapshots":
+            yield from self._snapshots(num_qubits, "fake_")
+            return
+        try:
+            client = services.connect()
+        except ConfigError as error:
+            if offline:
+                yield from self._snapshots(num_qubits, "ibm_")
+                return
+            raise ConfigError(
+                f"{str(error).removeprefix('backend: ')}; backend.among=snapshots simulates the best of the snapshots",
+                key="backend",
+            ) from error
+        found = client.backends(operational=True, simulator=False, min_num_qubits=num_qubits)
+        machines = {machine.name: machine for machine in found}
+        for name in self._wanted(machines, "ibm_"):
+            yield name, services.IbmMachine(machines[name])
+
+    def _snapshots(self, num_qubits: int, prefix: str) -> Iterator[tuple[str, IbmMachine]]:
+        known = [name.replace("fake_", prefix, 1) for name in snapshots() if name not in MADE_UP]
+        if not known:
+            raise ConfigError(
+                "device snapshots come with qiskit-ibm-runtime; pip install 'qiskit-ibm-runtime<0.60'",
+                key="backend",
+            )
+        for name in self._wanted(known, prefix):
+            machine = services.snapshot_machine(name.replace(prefix, "fake_", 1))
+            if machine.num_qubits >= num_qubits:
+                yield name, machine
+
+    def _wanted(self, known: Collection[str], prefix: str) -> list[str]:
+        """The names that are to be looked at, however they are prefixed.
+
+        Raises:
+            ConfigError: one is not known.
+        """
+        if self.candidates is None:
+            return sorted(known)
+        wanted = []
+        for given in self.candidates:
+            name = next((one for one in (given, prefix + given.partition("_")[2]) if one in known), None)
+            if name is None:
+                raise ConfigError(
+                    f"there is no {given!r} among {', '.join(sorted(known)) or 'no devices'}",
+                    key="backend.candidates",
+                )
+            wanted.append(name)
+        return wanted
+
+    def build(self, service: IbmService | LocalRuntimeService) -> Backend:
+        """Nothing is built before a device was chosen.
+
+        Raises:
+            ConfigError: always.
+        """
+        del service
+        raise ConfigError("is chosen for the circuit of a run; name a device here", key="backend")
+
+
+MADE_UP = ("fake_fractional", "fake_nighthawk")
+"""Snapshots whose errors are no device's."""
 DECIDED_BY_THE_SERVICE = (
     "interactive_timeout", "expired_jobs", "clock", "clock_scale", "latency", "lanes", "queue_delay",
     "overhead", "rep_delay",
@@ -597,4 +714,5 @@ SCHEMAS = {
     "device": DeviceBackend,
     "generic": GenericBackend,
     "ibm": IbmBackend,
+    "best": BestBackend,
 }

@@ -776,7 +776,7 @@ def as_it_was(values: Values, schemas: dict[str, str], known: Mapping[str, Mappi
     return {**values, "backend": {**backend, "schedule": False}}
 
 
-NEVER_SCHEDULED = ("ideal", "noisy", "ibm")
+NEVER_SCHEDULED = ("ideal", "noisy", "ibm", "best")
 """Backends on which it makes no difference."""
 
 

@@ -48,6 +48,7 @@ class RunDirectory:
         self.result = path / "result.json"
         self.noise_model = path / "noise_model.json"
         self.log = path / "runner.log"
+        self.calibration = path / "calibration.json"
         self.figures = path / "figures"
 
     @classmethod

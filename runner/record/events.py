@@ -292,6 +292,8 @@ class RunStarted(Event):
     """How noise or branches were simulated, and why, in words; None where there were none."""
     mitigation: str | None = None
     """What is done against errors, in words; None where nothing is."""
+    chosen: str | None = None
+    """The device that was chosen for the circuit by its calibration; None where the declaration names it."""
     energy_unit: str | None = None
     """What energies are in: Ha, J, …; None where the Hamiltonian does not say."""
     parent: str | None = None

@@ -39,6 +39,7 @@ from runner.record.events import (
     RunResumed,
     RunStarted,
 )
+from runner.record.files import read_object
 from runner.record.journal import Journal, pack, read_journal
 from runner.record.log import EventLog, first
 from runner.record.logfile import log_file
@@ -50,7 +51,7 @@ from runner.run.mitigation import Added, LearnedNoise, measured
 from runner.run.preflight import Preparation
 from runner.run.progress import AllottedShots, LeftOut, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
-from runner.run.resume import complete, is_finished, reopen, same_noise
+from runner.run.resume import calibration_of, complete, is_finished, reopen, same_noise
 from runner.run.signals import StopFlag
 
 if TYPE_CHECKING:
@@ -105,12 +106,16 @@ def run(
             preparation = Preparation(declaration.config, ids=ids, stage=stage)
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
         files.write(files.config, to_yaml(declaration.values))
+        if (kept := preparation.kept) is not None:
+            files.write(files.calibration, json.dumps(kept, default=str))
         with Journal.create(files.journal) as journal:
             where: dict[str, Any] = {} if sweep is None else {"parent": sweep.name}
             if (idle := preparation.backend.idle_qubits) is not None:
                 where["idle_qubits"] = idle
             if preparation.simulation is not None:
                 where["simulation"] = preparation.simulation
+            if preparation.choice is not None:
+                where["chosen"] = preparation.choice.chosen.name
             if (words := preparation.mitigates) is not None:
                 where["mitigation"] = words
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
@@ -177,6 +182,8 @@ def resume(
                     declaration.config,
                     identity=identity,
                     ids="" if started is None else started.ids,
+                    chosen=None if started is None else started.chosen,
+                    calibration=calibration_of(files),
                     stage=stage,
                 )
             same_noise(files, preparation.backend, identity)
@@ -213,6 +220,13 @@ def _pack(files: RunDirectory, result: RunResult) -> None:
         pack(files.journal)
     except RunnerError as error:
         log.info("the journal stays as it is: %s", error)
+
+
+def _chosen(files: RunDirectory, preparation: Preparation) -> str | None:
+    """Which device was chosen and why, in words; None where none was."""
+    if preparation.choice is not None:
+        return preparation.choice.words()
+    return read_object(files.calibration).get("why") if files.calibration.exists() else None
 
 
 def _stop_flag(sweep: Sweep | None) -> contextlib.AbstractContextManager[StopFlag]:
@@ -298,6 +312,7 @@ class _Execution:
                 read=self._read(preparation.problem),
                 idle=preparation.backend.idle_qubits,
                 simulation=preparation.simulation,
+                chosen=_chosen(self.files, preparation),
                 shots=allotted.in_words,
                 exact=self.config.estimator.precision == 0,
                 plan=preparation.service.plan,

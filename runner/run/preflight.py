@@ -11,6 +11,7 @@ from runner.errors import ConfigError, ConfigWarning
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
+from runner.run.choice import settled
 from runner.run.context import MOST_CANDIDATES, Lab
 from runner.run.mitigation import CORRECTED, declared, in_words, require_noise, require_noise_model, sampled
 from runner.run.problem import Problem, chosen_gradient, unheard
@@ -35,6 +36,8 @@ class Preparation:
         config: the declaration.
         stage: told in words what is done next.
         ids: what the ids of sessions and jobs depend on beside the seed, see `RunStarted.ids`.
+        chosen: the device that an earlier process of the run has chosen, where that was left to it.
+        calibration: of the real machine, as that process found it.
         live: what the service gets in place of its own: an engine_factory, limits.
     """
 
@@ -44,9 +47,13 @@ class Preparation:
         *,
         identity: int = IDENTITY,
         ids: str = "",
+        chosen: str | None = None,
+        calibration: Values | None = None,
         stage: Callable[[str], None] = unheard,
         **live: Any,
     ) -> None:
+        offline = "engine_factory" in live
+        config, self.choice = settled(config, stage, chosen=chosen, offline=offline)
         self.config = config
         stage(f"reading backend {config.backend.name}")
         self._record: Record | None = None
@@ -62,6 +69,7 @@ class Preparation:
             keep_results=False,
             singly=identity < COUNTED,
             fused=identity >= FUSED,
+            calibration=calibration,
             **live,
         )
         self.backend: Backend = config.backend.build(self.service)
@@ -112,6 +120,19 @@ class Preparation:
         options = self.config.experiment.sampler_options
         primitive = self.service.primitive("sampler", self.backend, options, "preflight")
         primitive.seconds([(circuit, np.zeros(circuit.num_parameters))])
+
+    @property
+    def kept(self) -> dict[str, object] | None:
+        """What calibration.json is to hold; None where nothing was chosen and no real machine is used."""
+        calibration = (
+            self.backend.device_properties if self.choice or not self.config.backend.simulated else None
+        )
+        if calibration is None:
+            return None
+        rows = (
+            {} if self.choice is None else {"why": self.choice.words(), "candidates": self.choice.as_rows()}
+        )
+        return {"backend": self.backend.name, **rows, "properties": calibration}
 
     def lab(self, record: Record, stop: StopFlag, make: Callable[..., Any] | None = None) -> Any:
         """The lab in which the experiment will run; from now on every fact goes to `record`.

@@ -287,6 +287,7 @@ def summary(
     read: str | None = None,
     idle: str | None = None,
     simulation: str | None = None,
+    chosen: str | None = None,
     shots: str | None = None,
     exact: bool = False,
     plan: Plan | None = None,
@@ -302,6 +303,7 @@ def summary(
         read: how the file of the Hamiltonian was understood.
         idle: what becomes of qubits that wait; None where nothing is noisy.
         simulation: how noise or branches were simulated, and why; None where there were none.
+        chosen: the device that was chosen for the circuit, and why; None where it was declared.
         shots: what the last job took of every basis; None where all have as many.
         exact: the values have no standard errors, and none is printed.
         plan: what the usage is paid by.
@@ -329,6 +331,8 @@ def summary(
         table.add_row("simulated", simulation)
     if result.truncation is not None:
         table.add_row("left out", truncation_in_words(result.truncation))
+    if chosen is not None:
+        table.add_row("chosen", chosen)
     if shots is not None:
         table.add_row("shots", shots)
     if result.mitigation is not None:

@@ -15,6 +15,7 @@ from runner.ansatz.start import require_old_order
 from runner.declare.composer import Composer, declare, restore
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
+from runner.declare.plain import Values
 from runner.declare.provenance import check_plugins, not_trusted
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, read_result, run_directories
@@ -31,7 +32,7 @@ from runner.record.events import (
     RunResumed,
     RunStarted,
 )
-from runner.record.files import read_mapping
+from runner.record.files import read_mapping, read_object
 from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
 from runner.record.replay import EVOLVED, RESULTS
@@ -166,6 +167,18 @@ def same_noise(files: RunDirectory, backend: Backend, identity: int) -> None:
             f"{files.path} is noisy, and noise is simulated in another way since it was begun: resume it with the "
             "release that began it, or go on from its best parameters with --fork"
         )
+
+
+def calibration_of(files: RunDirectory) -> Values | None:
+    """The device's calibration that the run was begun with; None where it kept none.
+
+    Raises:
+        StorageError: its file is damaged.
+    """
+    if not files.calibration.exists():
+        return None
+    properties: Values = read_object(files.calibration)["properties"]
+    return properties
 
 
 def is_finished(files: RunDirectory, events: Sequence[Event], overrides: Sequence[str] = ()) -> bool:

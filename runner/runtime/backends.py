@@ -233,6 +233,12 @@ class LocalBackend(BackendV2):
         found: str | None = self.engine.idle_qubits
         return f"{found}, but not in every circuit" if self._unscheduled else found
 
+    @property
+    def device_properties(self) -> Mapping[str, object] | None:
+        """Return errors, durations and decay times in the client's form; None where the device tells none."""
+        told = self.properties()
+        return None if told is None else told.to_dict()
+
     def run(self, run_input: QuantumCircuit | list[QuantumCircuit], **options: Any) -> CircuitJob:
         """Submit circuits as one job, in the open session or in job mode (N5).
 

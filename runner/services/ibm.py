@@ -8,6 +8,7 @@ asks for the results of such jobs instead of submitting them again.
 from __future__ import annotations
 
 import contextvars
+import copy
 import logging
 import threading
 import time
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from hashlib import blake2b
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, TypeAlias, TypeVar
@@ -36,7 +37,7 @@ from runner.mitigation import setting
 from runner.record.events import Event, IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.redaction import protect, protect_saved, redact
 from runner.record.replay import IDENTITY, another_job
-from runner.runtime.backends import require_supported
+from runner.runtime.backends import require_supported, snapshot
 from runner.runtime.capabilities import Capabilities
 from runner.runtime.machine import (
     EXPIRED_CODE,
@@ -131,6 +132,7 @@ class IbmService:
         client: A `QiskitRuntimeService`.
         on_event: Called for every fact.
         plan: What the account pays for: its price counts, and its limits as far as this computer checks any.
+        calibration: Of the machine, as an earlier process of the run found it; circuits are fitted to that again.
     """
 
     capabilities: ClassVar[Capabilities] = Capabilities(
@@ -145,8 +147,10 @@ class IbmService:
         *,
         on_event: Callable[[Event], None],
         plan: Plan,
+        calibration: Mapping[str, object] | None = None,
     ) -> None:
         self.client = client
+        self._calibration = calibration
         self.plan = plan
         self.price_per_second = plan.price_per_second
         self.mitigated_by = primitives.whose()
@@ -245,7 +249,7 @@ class IbmService:
         from qiskit.providers.exceptions import QiskitBackendNotFoundError
 
         try:
-            return IbmMachine(self.client.backend(name))
+            return IbmMachine(self.client.backend(name), self._calibration)
         except QiskitBackendNotFoundError:
             known = ", ".join(sorted(machine.name for machine in self.client.backends())) or "none"
             raise ConfigError(
@@ -369,6 +373,7 @@ class IbmMachine:
 
     Args:
         wrapped: The client's backend.
+        calibration: What stands for today's; None: today's.
     """
 
     ideal = False
@@ -377,14 +382,35 @@ class IbmMachine:
     planner = None
     """The service compiles by itself."""
 
-    def __init__(self, wrapped: IBMBackend) -> None:
+    def __init__(self, wrapped: IBMBackend, calibration: Mapping[str, object] | None = None) -> None:
         self.wrapped = wrapped
         self.name: str = wrapped.name
+        self._given = calibration
+
+    @cached_property
+    def target(self) -> Target:
+        """As it was calibrated last, or when the run began."""
+        if self._given is None:
+            return self.wrapped.target
+        from qiskit_ibm_runtime.models import BackendProperties
+        from qiskit_ibm_runtime.utils.backend_converter import convert_to_target
+
+        properties = BackendProperties.from_dict(copy.deepcopy(dict(self._given)))
+        return convert_to_target(self.wrapped.configuration(), properties)
 
     @property
-    def target(self) -> Target:
-        """As it was calibrated last."""
-        return self.wrapped.target
+    def device_properties(self) -> Mapping[str, object] | None:
+        """The errors, durations and decay times of that calibration in the client's form; None where none is told."""
+        if self._given is not None:
+            return self._given
+        told = self.wrapped.properties()
+        return None if told is None else dict(told.to_dict())
+
+    @property
+    def calibrated(self) -> str | None:
+        """When that was."""
+        told = self.device_properties
+        return None if told is None else str(told["last_update_date"])
 
     def require_isa(self, circuit: QuantumCircuit) -> None:
         """Refuse what its target does not have: the client-side primitives submit it, and the service fails the job.
@@ -398,6 +424,11 @@ class IbmMachine:
         if name.startswith("_") or name == "wrapped":
             raise AttributeError(name)
         return getattr(self.wrapped, name)
+
+
+def snapshot_machine(name: str) -> IbmMachine:
+    """A machine as the client's snapshot of it says, e.g. `fake_torino`; it takes no jobs."""
+    return IbmMachine(snapshot(name))
 
 
 class IbmSession:

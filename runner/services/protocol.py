@@ -185,6 +185,11 @@ class Backend(Protocol):
         ...
 
     @property
+    def device_properties(self) -> Mapping[str, object] | None:
+        """Errors, durations and decay times of the device, in the client's form; None where none are told."""
+        ...
+
+    @property
     def planner(self) -> Planner | None:
         """What compiles its circuits here; None where only the service does."""
         ...

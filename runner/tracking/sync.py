@@ -43,8 +43,16 @@ from runner.tracking.translation import Point, Translation
 from runner.tracking.views import STARTED
 
 FILES = (
-    "config.yaml", "session.json", "result.json", "noise_model.json", "runner.log", "report.html", "forecast.json",
-)  # fmt: skip
+FILES = (
+    "config.yaml",
+    "session.json",
+    "result.json",
+    "calibration.json",
+    "noise_model.json",
+    "runner.log",
+    "report.html",
+    "forecast.json",
+)
 """Files of a run directory that go to MLflow as they are, with everything in figures/."""
 
 log = logging.getLogger("runner.tracking")

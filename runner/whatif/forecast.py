@@ -18,6 +18,7 @@ from runner.display.words import clock, grouped
 from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
 from runner.run.budget import in_words
+from runner.run.choice import settled
 from runner.run.mitigation import Added
 from runner.run.preflight import Preparation
 from runner.run.progress import mitigation_lines
@@ -88,6 +89,8 @@ class Forecast:
     """What it takes where it usually ends before its budget is used up; None where it does not."""
     stand_in: str | None = None
     """What stands for a real machine, where that was not asked; None where it was, or there is none."""
+    chosen: str | None = None
+    """Which device was chosen for the circuit by its calibration, and why; None where it was declared."""
     effort: Effort | None = None
     """Time and memory on this computer; None where that was not tried."""
     mitigation: dict[str, Any] | None = None
@@ -114,7 +117,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         ConfigError: the parts of the declaration do not fit together.
         RunnerError: the experiment cannot work with made-up numbers.
     """
-    config = declared.config if isinstance(declared, Declaration) else declared
+    config, choice = settled(declared.config if isinstance(declared, Declaration) else declared, offline=True)
     as_declared = _Rehearsal(config)
     whole = as_declared if as_declared.stopped is None else _Rehearsal(config, limited=False)
     if whole.stopped is not None and whole is not as_declared:
@@ -143,6 +146,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         limits=limits,
         usual=recorded(declared) or _usual(config, whole),
         stand_in=whole.stand_in,
+        chosen=None if choice is None else choice.words(),
         mitigation=whole.added,
         circuit=whole.circuit,
     )
@@ -333,6 +337,8 @@ def _bases(circuit: dict[str, Any]) -> str:
 def table(found: Forecast) -> list[tuple[str, str]]:
     """What is printed: name and value of every line."""
     table_rows = [] if found.stand_in is None else [("backend", found.stand_in)]
+    if found.chosen is not None:
+        table_rows.append(("chosen", found.chosen))
     if found.circuit:
         duration = found.circuit["duration_seconds"]
         length = f", {duration * 1e6:.2f} µs long" if duration is not None else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import shutil
@@ -19,8 +20,10 @@ from qiskit_ibm_runtime import QiskitRuntimeService
 from runner.declare.composer import compose
 from runner.errors import ConfigError, ResumeError
 from runner.record.journal import read_journal
+from runner.run.choice import settled
 from runner.run.execution import resume, run
 from runner.run.results import RunResult
+from runner.whatif.forecast import forecast
 from runner.whatif.retime import columns
 from tests.journals import told
 from tests.serve.serving import environment, thread, variables
@@ -230,10 +233,66 @@ def test_mitigation_means_what_it_means_in_process(served: Any, tmp_path: Path) 
     told = json.loads((result.directory / "result.json").read_text(encoding="utf-8"))["mitigation"]
     assert told["setting"].endswith("of the result resilience level 2: readout (TREX), zero-noise "
     "extrapolation from noise × 1, 3, 5, twirled gates")  # fmt: skip
+    taken = sum(event.qpu_seconds for event in events(result.directory, "job.completed"))
+    assert forecast(compose(*WORDS, *MACHINE, *words)).qpu_seconds == pytest.approx(taken, rel=0.05)
     shared = set(first) & set(again)
     assert len(shared) >= 4
     assert all(repr(first[job]) == repr(again[job]) for job in shared)
     assert submissions(served) == before + len(set(again) - set(first))
+
+
+def test_a_run_keeps_its_machines_calibration(
+    served: Any, finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calibrated anew meanwhile, so that Qiskit would take other qubits: the jobs of before are fetched all the same,
+    because the circuit is fitted to the calibration that the run keeps; without that it were another circuit.
+    """
+    kept = json.loads((finished.directory / "calibration.json").read_text(encoding="utf-8"))
+    known, forgotten = (cut(finished.directory, tmp_path / name, 2, before=False) for name in "ab")
+    (forgotten / "calibration.json").unlink()
+    gates = copy.deepcopy(served.device.properties["gates"])
+    lowest = min((one for one in gates if len(one["qubits"]) == 2), key=lambda one: error_of(one)["value"])
+    for one in gates:
+        if set(one["qubits"]) == set(lowest["qubits"]):
+            error_of(one)["value"] = 0.4
+    monkeypatch.setitem(served.device.properties, "gates", gates)
+    before = submissions(served)
+    result, other = resume(known), resume(forgotten)
+    ids = [event.job for event in events(known, "job.submitted")]
+
+    assert kept["backend"] == "local_generic"
+    assert result.status == "finished"
+    assert ids[:4] == [event.job for event in events(finished.directory, "job.submitted")][:4]
+    assert submissions(served) == before + len(ids) - 4
+    assert other.exit_code == ResumeError.exit_code
+    assert "job 0 of workload 'vqe' differs" in other.stop_reason
+
+
+def error_of(gate: dict[str, Any]) -> dict[str, Any]:
+    """The fact in a gate's properties that tells how often it fails."""
+    return next(fact for fact in gate["parameters"] if fact["name"] == "gate_error")
+
+
+def test_the_best_machine_of_the_account_is_chosen(tmp_path: Path) -> None:
+    """Of two that a server has, the one that is best of their snapshots; the run's jobs go there, and it says why."""
+    words = ("backend=best", "optimizer.max_evaluations=2")
+    snapshots = ("backend.among=snapshots", "backend.candidates=[fake_manila,fake_belem]")
+    devices = ("backend=[fake_manila,fake_belem]", "session.clock=virtual")
+    with thread(tmp_path / "serve", *devices) as (_, root), environment(variables(root)):
+        result = run(compose(*WORDS, *words), directory=str(tmp_path / "run"))
+        with pytest.raises(ConfigError, match="there is no 'ibm_nowhere' among ibmq_belem, ibmq_manila"):
+            run(compose(*WORDS, *words, "backend.candidates=[ibm_nowhere]"))
+    kept = json.loads((tmp_path / "run" / "calibration.json").read_text(encoding="utf-8"))
+    (started,) = events(tmp_path / "run", "run.started")
+    _, expected = settled(compose(*WORDS, *words, *snapshots))
+    assert expected is not None
+
+    assert result.status == "finished"
+    assert events(tmp_path / "run", "job.submitted")[0].backend == started.chosen == kept["backend"]
+    assert [(one["name"].replace("ibmq_", "fake_"), one["fidelity"]) for one in kept["candidates"]] == [
+        (one.name, pytest.approx(one.fidelity)) for one in expected.candidates
+    ]
+    assert kept["why"].startswith(f"{started.chosen}: estimated fidelity 0.")
 
 
 def test_job_mode_has_jobs_but_no_session(served: Any, tmp_path: Path) -> None:
