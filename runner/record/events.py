@@ -579,8 +579,9 @@ class IbmAnnounced(Event):
     """The date that times count from, ISO 8601."""
     backend: str
     """Name of the machine."""
-    mitigated_by: str = "service"
-    """Who mitigates: client (primitives of qiskit-ibm-runtime 0.50 and newer) | service."""
+    mitigated_by: str = "undeclared"
+    """Who mitigates: client (by its own primitives) | service | undeclared (the service, at its own level, in runs from
+    before the estimator said what is done)."""
 
 
 @fact("session", replayed=True)

@@ -31,7 +31,7 @@ class UnknownErrorError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidate:
+class RatedDevice:
     """A device and what the circuit would come to on it."""
 
     name: str
@@ -54,11 +54,11 @@ class Candidate:
 class Choice:
     """The devices that were looked at, the best first."""
 
-    candidates: tuple[Candidate, ...]
+    candidates: tuple[RatedDevice, ...]
     """Those that cannot be chosen come last."""
 
     @property
-    def chosen(self) -> Candidate:
+    def chosen(self) -> RatedDevice:
         """The best."""
         return self.candidates[0]
 
@@ -159,19 +159,19 @@ def _candidate(
     hamiltonian: SparsePauliOp,
     config: RunConfig,
     stage: Callable[[str], None],
-) -> Candidate:
+) -> RatedDevice:
     stage(f"transpiling for {name}")
     when = machine.calibrated
     try:
         circuit = fit(ansatz, machine, config)
         gates, readout = estimate(circuit, hamiltonian.apply_layout(circuit.layout), machine.target)
     except (ConfigError, UnknownErrorError) as error:
-        return Candidate(name=name, calibrated=when, problem=str(error))
+        return RatedDevice(name=name, calibrated=when, problem=str(error))
     if not gates * readout:
-        return Candidate(
+        return RatedDevice(
             name=name, calibrated=when, problem="a gate or qubit of the circuit does not work there"
         )
-    return Candidate(
+    return RatedDevice(
         name=name,
         fidelity=gates * readout,
         gates=gates,

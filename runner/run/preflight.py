@@ -87,8 +87,8 @@ class Preparation:
         if config.experiment.needs_problem:
             self.problem = Problem.build(config, self.backend, stage)
             stage("compiling circuit and observable")
-            for chosen in (self.mitigation, self.final_mitigation):
-                require_noise_model(chosen, self.backend, self.problem)
+            for setting in (self.mitigation, self.final_mitigation):
+                require_noise_model(setting, self.backend, self.problem)
             self._check_plan(self.problem)
         stage(f"preparing experiment {config.experiment.name}")
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
@@ -125,7 +125,7 @@ class Preparation:
     def kept(self) -> dict[str, object] | None:
         """What calibration.json is to hold; None where nothing was chosen and no real machine is used."""
         calibration = (
-            self.backend.device_properties if self.choice or not self.config.backend.simulated else None
+            self.backend.device_properties() if self.choice or not self.config.backend.simulated else None
         )
         if calibration is None:
             return None

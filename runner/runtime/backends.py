@@ -233,7 +233,6 @@ class LocalBackend(BackendV2):
         found: str | None = self.engine.idle_qubits
         return f"{found}, but not in every circuit" if self._unscheduled else found
 
-    @property
     def device_properties(self) -> Mapping[str, object] | None:
         """Return errors, durations and decay times in the client's form; None where the device tells none."""
         told = self.properties()

@@ -154,7 +154,7 @@ class IbmService:
         self.plan = plan
         self.price_per_second = plan.price_per_second
         self.mitigated_by = primitives.whose()
-        """Who mitigates: `client`, or `service` in runs that were begun so, and where the client is older than 0.50."""
+        """Who mitigates: `client`; `service`, where the client is older than 0.50; `undeclared` in runs of before."""
         self.token = uuid.uuid4().hex[:12]
         self._on_event = on_event
         self._lock = threading.Lock()
@@ -398,7 +398,6 @@ class IbmMachine:
         properties = BackendProperties.from_dict(copy.deepcopy(dict(self._given)))
         return convert_to_target(self.wrapped.configuration(), properties)
 
-    @property
     def device_properties(self) -> Mapping[str, object] | None:
         """The errors, durations and decay times of that calibration in the client's form; None where none is told."""
         if self._given is not None:
@@ -409,7 +408,7 @@ class IbmMachine:
     @property
     def calibrated(self) -> str | None:
         """When that was."""
-        told = self.device_properties
+        told = self.device_properties()
         return None if told is None else str(told["last_update_date"])
 
     def require_isa(self, circuit: QuantumCircuit) -> None:
@@ -595,8 +594,8 @@ class IbmPrimitive:
 
     def _make(self, mode: Mode) -> primitives.Sender:
         who, options = self._service.mitigated_by, self.options
-        if self.kind == "estimator" and who == primitives.CLIENT:
-            options = {"resilience_level": 0, **options}  # where nothing is said, the client says 1
+        if self.kind == "estimator" and who != primitives.UNDECLARED:
+            options = {"resilience_level": 0, **options}  # where nothing is said, client and service say 1
         return primitives.primitive(who, self.kind, mode, options)
 
 

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     Mode: TypeAlias = ClientSession | IBMBackend
     PubLike: TypeAlias = EstimatorPubLike | SamplerPubLike
 
-CLIENT, SERVICE = "client", "service"
-"""Who mitigates: as the journal has it."""
+CLIENT, SERVICE, UNDECLARED = "client", "service", "undeclared"
+"""Who mitigates, as the journal has it: the last is the service, at its own level."""
 TOLD = ("evs", "stds", "ensemble_standard_error")
 """What of a service-side result is kept."""
 
@@ -35,17 +35,19 @@ def whose() -> str:
     """Who mitigates with the client that is installed: `client` or `service`."""
     from importlib.util import find_spec
 
-    return CLIENT if find_spec("qiskit_ibm_runtime.executor_estimator") is not None else SERVICE
+    if find_spec("qiskit_ibm_runtime.executor_estimator") is None:
+        return SERVICE
+    return CLIENT if find_spec("qiskit_ibm_runtime.executor_estimator.finalize_options") else SERVICE
 
 
 def primitive(who: str, kind: str, mode: Mode, options: Mapping[str, object]) -> Sender:
     """An Estimator or a Sampler of the client's.
 
     Args:
-        who: client | service.
+        who: client | service | undeclared.
         kind: estimator | sampler.
         mode: where its jobs run.
-        options: under the client's names; without a resilience level nothing is done against errors.
+        options: under the client's names.
 
     Raises:
         ConfigError: the client has none, or does not take an option.
@@ -60,7 +62,7 @@ def primitive(who: str, kind: str, mode: Mode, options: Mapping[str, object]) ->
 
 
 def _class(who: str, kind: str) -> Any:
-    if who == SERVICE:
+    if who != CLIENT:
         from qiskit_ibm_runtime import EstimatorV2, SamplerV2
 
         return EstimatorV2 if kind == "estimator" else SamplerV2

@@ -184,7 +184,6 @@ class Backend(Protocol):
         """What becomes of simulated qubits that wait, in words; None where there is nothing to tell."""
         ...
 
-    @property
     def device_properties(self) -> Mapping[str, object] | None:
         """Errors, durations and decay times of the device, in the client's form; None where none are told."""
         ...

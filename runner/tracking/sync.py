@@ -43,7 +43,6 @@ from runner.tracking.translation import Point, Translation
 from runner.tracking.views import STARTED
 
 FILES = (
-FILES = (
     "config.yaml",
     "session.json",
     "result.json",
