@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from runner.engine.engine import Engine
     from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
     from runner.engine.identity import canonical_text
+    from runner.engine.kernel.state_vector import StateVectorKernel
     from runner.engine.noise import DeviceNoise
     from runner.engine.observables import measurement_bases, pauli_terms, variance_bounds
     from runner.engine.quasi_static import QuasiStatic
@@ -27,6 +28,7 @@ __all__ = [
     "EstimatorPlan",
     "QuasiStatic",
     "SamplerPlan",
+    "StateVectorKernel",
     "canonical_text",
     "classify",
     "dissect",
@@ -52,6 +54,7 @@ __getattr__ = face(
         "NAMES": "classification",
         "QuasiStatic": "quasi_static",
         "SamplerPlan": "sampler",
+        "StateVectorKernel": "kernel.state_vector",
         "canonical_text": "identity",
         "classify": "classification",
         "dissect": "circuits",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from importlib import import_module
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 from qiskit.quantum_info import Pauli, SparsePauliOp
 from scipy.linalg import expm
 
+from experiments.dynamics import multi_product_coefficients
 from runner import RunResult, compose, resume, run
 from runner.engine.kernel.program import compile_program
 from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.errors import ConfigError
+from runner.whatif.forecast import forecast
+from tests.test_run import cut, deterministic
 
 DYNAMICS = ("experiment=dynamics", "tracking=off", "run.figures=false", "estimator=exact")
 
@@ -153,6 +157,12 @@ def test_an_evolution_goes_on_as_it_was_begun(workdir: Path, monkeypatch: pytest
             "experiment.observables=[ZZ]",
             r"experiment\.observables\[0\]: 'ZZ' has 2 qubits, the hamiltonian 8",
         ),
+        (
+            "experiment.multi_product=[2]",
+            r"experiment\.multi_product: must be 2 to 6 different numbers, got \[2\]",
+        ),
+        ("experiment.multi_product=[1,2,2]", r"experiment\.multi_product: names a number twice"),
+        ("experiment.multi_product=[0,2]", r"experiment\.multi_product\[0\]: must be at least 1"),
         ("experiment.observables=[zz]", r"experiment\.observables\[0\]: 'zz' is no observable"),
     ],
 )
@@ -162,3 +172,107 @@ def test_what_cannot_be_evolved_is_refused(workdir: Path, override: str, line: s
         evolve(override)
 
     assert list(workdir.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("multiples", "order", "wanted"),
+    [
+        ([1, 2], 1, [-1, 2]),
+        ([1, 2], 2, [-1 / 3, 4 / 3]),
+        ([1, 2], 4, [-1 / 15, 16 / 15]),
+        ([1, 2, 4], 2, [1 / 45, -4 / 9, 64 / 45]),
+        ([1, 2, 3], 2, [1 / 24, -16 / 15, 81 / 40]),
+    ],
+)
+def test_coefficients_are_those_of_richardson(multiples: list[int], order: int, wanted: list[float]) -> None:
+    """By hand: Lagrange interpolation of a polynomial in the step, or in its square, to a step of 0."""
+    assert multi_product_coefficients(multiples, order) == pytest.approx(wanted, abs=1e-15)
+
+
+@pytest.mark.parametrize("order", [1, 4])
+def test_coefficients_meet_the_order_conditions(order: int) -> None:
+    """A x = b of Carrera Vazquez et al. (2023), built and solved as a matrix."""
+    multiples = [1, 3, 4, 7]
+    powers = [1, 2, 3] if order == 1 else [4, 6, 8]
+    matrix = np.array([[1.0] * 4, *([k**-power for k in np.array(multiples, float)] for power in powers)])
+
+    assert multi_product_coefficients(multiples, order) == pytest.approx(
+        np.linalg.solve(matrix, [1, 0, 0, 0]), rel=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("order", "multiples", "falls"), [(1, "[1,2]", 2), (2, "[1,2]", 4), (2, "[1,2,4]", 6), (4, "[1,2]", 6)]
+)
+def test_combined_formulas_are_of_a_higher_order(
+    workdir: Path, order: int, multiples: str, falls: int
+) -> None:
+    """Half the step, 2^falls less error; without noise the error is the bias."""
+    errors = []
+    for steps in (8, 16):
+        result = evolve(
+            "hamiltonian.shape=[3]", "experiment.total_time=1.0", f"experiment.steps={steps}",
+            f"experiment.every={steps}", f"experiment.order={order}", f"experiment.multi_product={multiples}",
+            "experiment.observables=[YII]", "experiment.initial_state='001'",
+        )  # fmt: skip
+        errors.append(result.table[-1]["error"])
+        assert result.table[-1]["bias"] == pytest.approx(result.table[-1]["error"], abs=1e-12)
+
+    assert np.log2(errors[0] / errors[1]) == pytest.approx(falls, abs=0.5)
+
+
+def test_the_bias_is_that_of_any_terms(workdir: Path) -> None:
+    """Words of one to three letters, three moments: without noise the error is the bias."""
+    result = evolve(
+        "hamiltonian=pauli", "hamiltonian.terms=[[YIXI,0.7],[IXII,0.4],[IZYZ,-0.6],[ZIII,0.3],[XXXX,0.2]]",
+        "experiment.steps=9", "experiment.every=3", "experiment.multi_product=[2,3]",
+        "experiment.observables=[XYZI,energy]", "experiment.initial_state='0110'",
+    )  # fmt: skip
+
+    errors = [row["error"] for row in result.table]
+    assert len(errors) == 4
+    assert max(errors) > 1e-7
+    assert [row["bias"] for row in result.table] == pytest.approx(errors, abs=1e-12)
+
+
+COMBINED = ("hamiltonian.shape=[3]", "experiment.steps=3", "experiment.multi_product=[1,2]", "seed=5")
+SHOTS = ("estimator=level0", "estimator.default_shots=2000")
+
+
+@pytest.mark.parametrize("backend", ["ideal", "noisy"])
+def test_combined_error_bars_are_honest(workdir: Path, backend: str) -> None:
+    """H = 0.7 Z + 0.3 X: σ² is (σ₁² + 16 σ₂²)/9, from the variance of each formula's ±1 by its dense matrices."""
+    result = evolve(
+        *SHOTS, f"backend={backend}", "hamiltonian=pauli", "hamiltonian.terms=[[Z,0.7],[X,0.3]]",
+        "experiment.steps=1", "experiment.multi_product=[1,2]", "experiment.observables=[X]", "seed=4",
+    )  # fmt: skip
+    operator = SparsePauliOp(["Z", "X"], [0.7, 0.3])
+    means = []
+    for steps in (1, 2):
+        state = np.linalg.matrix_power(trotter_step(operator, 2.0 / steps), steps)[:, 0]
+        means.append(np.vdot(state, Pauli("X").to_matrix() @ state).real)
+    sigma = np.sqrt((1 - means[0] ** 2 + 16 * (1 - means[1] ** 2)) / 9 / 2000)
+
+    row = result.table[-1]
+    wanted = (4 * means[1] - means[0]) / 3
+    assert row["X stddev"] == pytest.approx(sigma, rel=0.1)
+    assert row["X"] == pytest.approx(wanted, abs=4 * sigma + (0.1 if backend == "noisy" else 0))
+    assert row["bias"] == pytest.approx(abs(wanted - row["X exact"]), abs=1e-9)
+    assert "times 1, 2 combined; condition number 1.67" in result.stop_reason
+
+
+def test_a_combination_goes_on_and_is_forecast(workdir: Path) -> None:
+    """Cut anywhere, the same bits; what is charged was told beforehand; one job for each moment."""
+    declared = compose(*DYNAMICS, *COMBINED, *SHOTS)
+    told = forecast(declared)
+    whole = run(declared, directory="whole")
+    for keep in range(3, len(deterministic(whole.directory)), 5):
+        shutil.copytree("whole", "broken")
+        cut(Path("broken"), keep=keep)
+        assert resume("broken").table == whole.table
+        assert deterministic(Path("broken")) == deterministic(whole.directory)
+        shutil.rmtree("broken")
+
+    assert told.jobs == 4
+    assert told.usage_seconds == pytest.approx(whole.usage_seconds, rel=0.05)
+    assert told.shots == whole.shots

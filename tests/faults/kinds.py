@@ -45,6 +45,13 @@ CASES: dict[str, tuple[str, ...]] = {
         "optimizer.max_evaluations=6",
     ),
     "dynamics": ("experiment=dynamics", "hamiltonian.shape=[3]", "experiment.steps=8"),
+    "multi_product": (
+        "experiment=dynamics",
+        "hamiltonian.shape=[3]",
+        "experiment.steps=4",
+        "experiment.multi_product=[1,2]",
+        "estimator=level0",
+    ),
     "dynamics_sampled": (
         "experiment=dynamics",
         "hamiltonian.shape=[3]",
