@@ -155,9 +155,8 @@ def tried(command: Sequence[str | Path], variables: dict[str, str], say: Callabl
 
 def last_error(output: str) -> str:
     """The line that names the error, without what only this machine has in it."""
-    lines = [
-        line for line in output.splitlines() if re.match(r"(\w+\.)*\w*(Error|Exception)\b|error: ", line)
-    ]
+    named = re.compile(r"(\w+\.)*\w*(Error|Exception)\b|error: |experiment +\w+: (failed|stopped)")
+    lines = [line for line in output.splitlines() if named.match(line)]
     text = (lines or output.strip().splitlines() or ["no output"])[-1]
     return " ".join(text.replace("|", "/").split())[:160]
 

@@ -1,14 +1,15 @@
 """The client's primitives as a run needs them: options and PUBs in, the client's job out, its result as numbers.
 
-Since 0.50 the client prepares, twirls and extrapolates itself (`ClientSide`: a quantum program goes to the service, raw
-bits come back, and a job found again decodes them to the same numbers); its older classes (`ServiceSide`), which
-leave that to the service, are deprecated. Both take their options under the same names.
+From 0.51 on the client prepares, twirls and extrapolates itself: a quantum program goes to the service, raw bits come
+back, and a job found again decodes them to the same numbers. Its older classes, which leave that to the service, are
+deprecated. Both take their options under the same names.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runner.errors import ConfigError
@@ -27,17 +28,26 @@ if TYPE_CHECKING:
 
 CLIENT, SERVICE, UNDECLARED = "client", "service", "undeclared"
 """Who mitigates, as the journal has it: the last is the service, at its own level."""
+PARTS = (
+    "qiskit_ibm_runtime.executor_estimator.finalize_options",
+    "qiskit_ibm_runtime.executor_sampler",
+    "qiskit_ibm_runtime.decoders.executor.decoder",
+)
+"""What the client-side primitives take; of a job that was paid for without them, nothing could be read."""
 TOLD = ("evs", "stds", "ensemble_standard_error")
 """What of a service-side result is kept."""
 
 
 def whose() -> str:
-    """Who mitigates with the client that is installed: `client` or `service`."""
-    from importlib.util import find_spec
+    """Who mitigates with the client that is installed: `client` from 0.51 on, which has all parts, or `service`."""
+    return CLIENT if all(map(_has, PARTS)) else SERVICE
 
-    if find_spec("qiskit_ibm_runtime.executor_estimator") is None:
-        return SERVICE
-    return CLIENT if find_spec("qiskit_ibm_runtime.executor_estimator.finalize_options") else SERVICE
+
+def _has(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # of a package above it
+        return False
 
 
 def primitive(who: str, kind: str, mode: Mode, options: Mapping[str, object]) -> Sender:
@@ -54,7 +64,7 @@ def primitive(who: str, kind: str, mode: Mode, options: Mapping[str, object]) ->
     """
     if who == CLIENT and whose() != CLIENT:
         raise ConfigError(
-            "this run was begun with the client-side primitives of qiskit-ibm-runtime 0.50 or newer; "
+            "this run was begun with the client-side primitives of qiskit-ibm-runtime 0.51 or newer; "
             "pip install 'session-runner[ibm]'",
             key="backend",
         )

@@ -99,7 +99,7 @@ def test_what_the_service_ignores_is_noted(backend: Any) -> None:
     assert (
         "zne.noise_factors=[1.0, 3.0, 5.0] has no effect in the local runtime: it acts with zne_mit" in logs
     )
-    assert "max_layers_to_learn=2 has no effect in the local runtime: it acts with pec and pea" in logs
+    assert "max_layers_to_learn=2 has no effect in the local runtime: it acts with pec" in logs
     assert "dynamical_decoupling.enable=True has no effect in the local runtime: the simulated noise" in logs
     assert "secret=3 has no effect in the local runtime: it is none of the client-side Estimator's" in logs
 
