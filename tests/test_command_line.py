@@ -126,7 +126,7 @@ def test_every_verb_explains_itself(
         (["--fork=1"], "--fork: takes no value"),
         (["--frok"], "--frok: unknown flag; did you mean '--fork'"),
         (["--help", "lst"], "--help: nothing has to do with 'lst'; did you mean 'list'?"),
-        (["--help", "zzzq"], "--help: nothing has to do with 'zzzq'; --help alone lists what there is"),
+        (["--help", "qwqw"], "--help: nothing has to do with 'qwqw'; --help alone lists what there is"),
         (["experiment", "vqe"], "experiment: unknown verb; type python -m runner experiment=vqe"),
         (["Vqe"], "Vqe: unknown verb; type python -m runner experiment=vqe"),
         (["seed=1", "SPSA"], "SPSA: has no value; type optimizer=spsa"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from runner.errors import ConfigError
 from runner.record.directory import OUTPUTS
+from runner.record.files import read_object
 
 LETTERS = "IZXY"
 """Paulis by their numbers."""
@@ -187,7 +187,7 @@ def read_noise(source: str) -> NoiseOfLayers:
     if not path.is_file():
         raise ConfigError(f"names no noise model, for there is no {path}")
     try:
-        layers = [LayerNoise.read(one) for one in json.loads(path.read_text())["layers"]]
+        layers = [LayerNoise.read(one) for one in read_object(path)["layers"]]
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"is no noise model: {path} cannot be read ({type(error).__name__})") from error
     return NoiseOfLayers.joined(layers)
