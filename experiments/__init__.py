@@ -11,6 +11,7 @@ from experiments.qaoa import Qaoa
 from experiments.sampling import Sampling
 from experiments.skqd import Skqd
 from experiments.sqd import Sqd
+from experiments.varqite import Varqite
 from experiments.vqd import Vqd
 from experiments.vqe import Vqe
 from experiments.vqe_race import VqeRace
@@ -19,6 +20,7 @@ SCHEMAS = {
     "vqe": Vqe,
     "vqe_race": VqeRace,
     "vqd": Vqd,
+    "varqite": Varqite,
     "adapt_vqe": AdaptVqe,
     "dissociation_curve": DissociationCurve,
     "qaoa": Qaoa,

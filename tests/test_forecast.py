@@ -109,6 +109,7 @@ SHRUNK = {
     "kicked_ising": ("experiment.points=2",),
     "qaoa": ("hamiltonian.nodes=4", "ansatz.reps=1", "optimizer.max_evaluations=20"),
     "vqd": ("experiment.levels=2", "experiment.starts=1", "gradient=adjoint"),
+    "varqite": ("experiment.steps=2",),
     "vqe": ("optimizer.max_evaluations=20",),
     "vqe_race": ("optimizer.max_evaluations=20",),
 }

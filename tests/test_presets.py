@@ -34,6 +34,7 @@ SHRUNK = {
     "krylov": ["hamiltonian.shape=[3]", "experiment.dimension=2"],
     "sqd": ["hamiltonian=hydrogen", "experiment.jobs=1"],
     "vqd": ["experiment.levels=2", "experiment.starts=1"],
+    "varqite": ["experiment.steps=2"],
 }
 """What makes a preset small beyond a few evaluations and shots."""
 

@@ -72,6 +72,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "experiment=vqe": ("ground_state",),
     "experiment=vqd": ("excited_states", "ssvqe"),
     "experiment=adapt_vqe": ("adapt",),
+    "experiment=varqite": ("qite", "imaginary_time"),
     "experiment=dynamics": ("trotter", "time_evolution"),
     "experiment=sampling": ("sampler",),
     "experiment=estimation": ("estimate",),

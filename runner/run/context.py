@@ -294,7 +294,11 @@ class Lab:
         return map(_ledger_line, self._service.jobs(limit=None, descending=False))
 
     def objective(
-        self, stream: JobStream, *terms: Term, optimizer: OptimizerConfig | None = None
+        self,
+        stream: JobStream,
+        *terms: Term,
+        optimizer: OptimizerConfig | None = None,
+        sloped: bool = False,
     ) -> Objective:
         """The energy that jobs of `stream` evaluate: the problem's, or a weighted sum of expectation values.
 
@@ -302,10 +306,11 @@ class Lab:
             stream: whose jobs these are.
             terms: ISA circuits with observables and weights; none: the problem's circuit and Hamiltonian.
             optimizer: what will minimize it; tells whether `gradient=auto` means one. None: the declared one.
+            sloped: `gradient=auto` means one whatever the optimizer is.
         """
         terms = terms or (Term(self.problem.circuit, self.problem.observable),)
         gradient = self.config.gradient
-        if gradient != "auto" or (optimizer or self.config.optimizer).uses_gradient:
+        if gradient != "auto" or sloped or (optimizer or self.config.optimizer).uses_gradient:
             gradient = chosen_gradient(
                 gradient, self.config, self._backend, *((term.circuit, term.observable) for term in terms)
             )

@@ -61,6 +61,8 @@ class JobStream:
         """Whether that is more than the energy."""
         self.evaluations = 0
         self.iterations = 0
+        self.stddev = 0.0
+        """Standard error of the energy that was evaluated last."""
         target = lab.config.estimator.target
         self.choice = None if target is None else ShotChoice(target)
         """How many shots its energies take, where their standard error is declared."""
@@ -156,6 +158,7 @@ class JobStream:
         """
         number = self.evaluations
         self.evaluations += 1
+        self.stddev = stddev
         if candidate and math.isfinite(energy) and energy < self.lowest.energy:
             self.lowest = Best(energy, stddev, parameters.tolist(), number)
         if self.lowest.energy < self.best.energy:

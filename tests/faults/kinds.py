@@ -45,6 +45,16 @@ CASES: dict[str, tuple[str, ...]] = {
         "optimizer.max_evaluations=6",
     ),
     "dynamics": ("experiment=dynamics", "hamiltonian.shape=[3]", "experiment.steps=8"),
+    "varqite": ("experiment=varqite", "experiment.steps=3"),
+    "varqite_measured": (
+        "experiment=varqite",
+        "hamiltonian=two_qubit",
+        "ansatz=real_amplitudes",
+        "ansatz.reps=1",
+        "experiment.steps=3",
+        "experiment.method=euler",
+        "estimator=level0",
+    ),
     "multi_product": (
         "experiment=dynamics",
         "hamiltonian.shape=[3]",

@@ -15,7 +15,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 ASIDE = frozenset(
     ("steps", "evaluations", "iterations", "gradient", "error", "count", "parameter_set", "variance",
-     "spin_square", "configurations", "valid", "rank", "bias")
+     "spin_square", "configurations", "valid", "rank", "bias", "fidelity")
 )  # fmt: skip
 """Columns that are no result."""
 SPREAD, EXACT, LEFT_OUT = "stddev", "exact", "truncation"
