@@ -153,7 +153,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
 
     def resolve(self) -> None:
         """Find the job's numbers, if it came to run: recorded ones if there are any, else by simulation."""
-        if self.settled or not self.record.certain:
+        if self.settled or not self._service.machine.certain(self.record):
             return
         with self._guard:
             if self.settled:

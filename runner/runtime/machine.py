@@ -83,14 +83,6 @@ class Job:
         self.failure = why
         self.own_up()
 
-    @property
-    def certain(self) -> bool:
-        """Whether it is over, or will reach the QPU before its session's maximum time (S14)."""
-        session = self.session
-        if self.status != RUNNING or session is None or session.started_at is None:
-            return self.status in (RUNNING, DONE)
-        return self.qpu_started is not None and self.qpu_started < session.started_at + session.max_time
-
     def own_up(self) -> None:
         """Be failed instead of done, if it was spoiled."""
         if self.failure is not None and self.status == DONE:
@@ -364,7 +356,7 @@ class Machine:
             self._limit_alarm = self._schedule(self.now + left / len(owners), _USAGE_LIMIT, owners[0])
 
     def _exhaust(self, limit: float) -> None:
-        """Close every session and cancel what is queued; running jobs complete."""
+        """Close every session and cancel what has not reached the QPU; what is on it completes."""
         why = f"the instance's limit of {limit:g} s within {self.plan.allocation_period / 86400:g} days is used up"
         for session in self.sessions.values():
             if session.state == CLOSED:
@@ -373,10 +365,13 @@ class Machine:
             session.accepting = False
             session.reason = why
             self._kill_queue(session, CANCELLED, None, why, session_ended=False)
+            self._kill_preparing(session.device, session, CANCELLED, None, why, session_ended=False)
             if not session.running:
                 self._close(session)
             elif told:
                 self._tell(session)
+        for device in self.devices.values():
+            self._kill_preparing(device, None, CANCELLED, None, why, session_ended=False)
         for job in [job for job in self.unfinished.values() if job.status == QUEUED]:
             self._finish(job, CANCELLED, why, None)
 
@@ -385,7 +380,7 @@ class Machine:
         session.reason = "maximum time reached"
         why = f"its session {session.id} reached its maximum time of {session.max_time:g} s"
         self._kill_queue(session, self.expired_status, EXPIRED_CODE, why)
-        self._kill_preparing(session, why)
+        self._kill_preparing(session.device, session, self.expired_status, EXPIRED_CODE, why)
         if session.running:
             self._tell(session)
         else:
@@ -455,15 +450,24 @@ class Machine:
         self._due.discard(session.idle_alarm)
         session.idle_alarm = self._schedule(self.now + seconds, _IDLE, session)
 
-    def _kill_preparing(self, session: SessionRecord, why: str) -> None:
-        """Kill the jobs whose classical phase has begun and that have not reached the QPU (S14)."""
-        device = session.device
+    def _kill_preparing(
+        self,
+        device: Device,
+        session: SessionRecord | None,
+        status: str,
+        code: int | None,
+        why: str,
+        *,
+        session_ended: bool = True,
+    ) -> None:
+        """Kill the jobs of a session, or of none, that have begun but not reached the QPU (S14, S23)."""
         for job in list(device.running):
             if job.session is session and job.qpu_started is not None and job.qpu_started >= self.now:
                 device.running.remove(job)
-                session.running -= 1
-                job.session_ended = True
-                self._finish(job, self.expired_status, why, EXPIRED_CODE)
+                if session is not None:
+                    session.running -= 1
+                job.session_ended = session_ended
+                self._finish(job, status, why, code)
         self._replan(device)
 
     def _kill_queue(
@@ -654,6 +658,21 @@ class Machine:
             and wanted <= set(job.tags)
             and (status is None or job.status == status)
         ]
+
+    def certain(self, job: Job) -> bool:
+        """Whether a job is done, or will reach the QPU before its session's maximum time (S14).
+
+        Where usage has a limit, nobody knows what else is charged before the job gets there (S23), so that it has to
+        be there.
+        """
+        if job.status != RUNNING or job.qpu_started is None:
+            return job.status == DONE
+        if self.plan.allocation is not None and job.qpu_started > self.now:
+            return False
+        session = job.session
+        if session is None or session.started_at is None:
+            return True
+        return job.qpu_started < session.started_at + session.max_time
 
     def time_left(self, session: SessionRecord) -> float:
         """Return the seconds between the end of all that is submitted to a session and its maximum time."""

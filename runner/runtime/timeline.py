@@ -407,7 +407,7 @@ class Timeline:
 
     def _work(self, waiter: _Waiter, work: Callable[[], None] | None) -> bool:
         """Simulate, without the lock, a job that is certain to run; True if there was something to do."""
-        if work is None or waiter.worked or waiter.job is None or not waiter.job.certain:
+        if work is None or waiter.worked or waiter.job is None or not self.machine.certain(waiter.job):
             return False
         if waiter.job.over_limit:
             return False
@@ -462,7 +462,7 @@ class Timeline:
         for waiter in self._waiters:
             if waiter is not me and waiter.condition is not None and not waiter.worked:
                 job = waiter.job
-                if job is not None and job.certain:
+                if job is not None and self.machine.certain(job):
                     waiter.condition.notify()
 
     def _notify_one(self) -> None:

@@ -243,8 +243,11 @@ class Pace:
         self._wake.set()
 
     def now(self) -> float:
-        """The present on the session's clock, without waiting for anybody."""
-        return max(self.machine.now, self._clock.now())
+        """The present on the session's clock, which never goes back.
+
+        The machine's: the clock may have run on over a job that is still being simulated, and will be held.
+        """
+        return self._timeline.act(lambda: self.machine.now)
 
     def used(self) -> float:
         """The usage that counts against the plan's limit [s]."""
@@ -287,8 +290,9 @@ class Pace:
         if job.status == RUNNING and not self._stopping:
             job.payload.simulate_ahead()
         with self._timeline.lock:
+            self._timeline.catch_up()  # takes back what passed while the job had to be waited for
             if job.status == RUNNING:
                 self.machine.simulated.add(job.id)
-            self._timeline.catch_up()  # here and now: waking the clock first would take longer
+                self._timeline.catch_up()  # here and now: waking the clock first would take longer
         self._timeline.deliver()
         self._wake.set()

@@ -132,7 +132,8 @@ class Runtime:
             except StorageError:
                 log.exception("session %s is not on record", record.id)
         elif isinstance(event, JobCompleted):
-            self._ended(event.job)
+            with self.pace.preparing():  # writing a result takes time here, not on the device
+                self._ended(event.job)
 
     def _ended(self, job_id: str) -> None:
         with self._ending:

@@ -51,7 +51,7 @@ class _Plan:
         if self.num_bases == 1:
             bits = np.zeros((*values.shape[:-1], shots or 1, 1), dtype=np.uint8)
             return {register.name: BitArray(bits, register.size) for register in self.circuit.cregs}
-        return SimpleNamespace(evs=evs, stds=np.zeros_like(evs), shots=shots, truncation=None)
+        return SimpleNamespace(evs=evs, stds=np.zeros_like(evs), shots=shots, truncation=None, discarded=None)
 
     def require(self, *, exact: bool) -> None:
         """Everything can be evaluated."""

@@ -183,7 +183,7 @@ class Reference:
         if not self.used_up():
             return
         for job in self.jobs:
-            if job.status == "QUEUED":
+            if job.status in ("QUEUED", "RUNNING") and job.worked == 0:
                 self._end(job, "CANCELLED")
         for session in self.sessions.values():
             session.accepting = False

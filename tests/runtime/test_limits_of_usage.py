@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from qiskit import QuantumCircuit
 
 from runner.errors import JobCancelledError, JobFailedError, SessionClosedError, UsageLimitError
 from runner.runtime import (
@@ -13,6 +14,7 @@ from runner.runtime import (
     EstimatorV2,
     LocalRuntimeService,
     RuntimeJob,
+    SamplerV2,
     Session,
     VirtualClock,
 )
@@ -32,6 +34,13 @@ def submit(mode: object, number: int) -> list[RuntimeJob]:
     """Some jobs at once."""
     estimator = EstimatorV2(mode)  # type: ignore[arg-type]
     return [estimator.run([PUB]) for _ in range(number)]
+
+
+def measured() -> QuantumCircuit:
+    """A qubit that is read, on any device."""
+    made = QuantumCircuit(1, 1)
+    made.measure(0, 0)
+    return made
 
 
 def statuses(jobs: list[RuntimeJob]) -> list[str]:
@@ -104,6 +113,49 @@ def test_S23_running_jobs_complete_and_lost_ones_are_not_for_another_session() -
         5,
         False,
     )
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 5])
+def test_S23_who_has_not_reached_the_qpu_is_cancelled(lanes: int) -> None:
+    """Six jobs of 36 523 shots, 2 + 0.00035·36523 = 14.78305 s each, under 60 s: the fifth is on the QPU until 73.91525
+    s, the sixth never gets there.
+    """
+    service = LocalRuntimeService(
+        seed=1,
+        plan="open",
+        usage_limit=60,
+        lanes=lanes,
+        engine_factory=FakeEngine,
+        clock=VirtualClock(latency=0),
+    )
+    backend = service.backend("ideal")
+    sampler = SamplerV2(backend)
+    jobs = [sampler.run([measured()], shots=36523) for _ in range(6)]
+    with pytest.raises(JobCancelledError, match="limit of 60 s within 28 days is used up"):
+        jobs[-1].result()
+    for job in jobs[:5]:
+        job.result()
+
+    assert statuses(jobs) == ["DONE"] * 5 + ["CANCELLED"]
+    assert service.usage()["usage_consumed_seconds"] == pytest.approx(73.91525)
+    assert (jobs[-1].record.qpu_used, jobs[-1].record.session_ended) == (0, False)
+    assert len(backend.engine.runs) == 5  # what is cancelled is never simulated
+
+
+def test_S23_holds_for_batches_and_on_every_device() -> None:
+    """Under 15 s a batch has used 20 s at 25 s, when its third job would begin; one preparing elsewhere ends too."""
+    service = a_service(plan="open", usage_limit=15, preparation=5.0)
+    batch = Batch(service.backend("ideal"))
+    jobs = submit(batch, 3)
+    service.sleep(22)
+    elsewhere = SamplerV2(service.backend("generic_2_line")).run([measured()])
+    service.drain()
+    assert batch.record is not None
+
+    # the batch prepares until 5 s and has the QPU until 15, 25 and 35 s; the other device's job from 27 s on
+    assert statuses([*jobs, elsewhere]) == ["DONE", "DONE", "CANCELLED", "CANCELLED"]
+    assert [job.record.finished for job in [*jobs, elsewhere]] == [15, 25, 25, 25]
+    assert (batch.record.state, batch.record.closed_at, batch.usage()) == ("closed", 25, 20)
 
 
 def test_S23_retiming_under_a_limit_loses_the_rest() -> None:

@@ -7,11 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from runner.runtime import clock
+from runner.runtime import CostModel, EstimatorV2, LocalRuntimeService, Session, clock
 from runner.runtime.machine import Job
 from runner.runtime.plan import PLANS
 from runner.serve import pace
-from runner.serve.pace import PacedClock, PacedMachine
+from runner.serve.pace import Pace, PacedClock, PacedMachine
+from tests.runtime.fakes import PUB, FakeEngine
 
 
 class Hand:
@@ -82,3 +83,45 @@ def test_a_clock_that_was_ahead_waits_too(hand: Hand) -> None:
     hand.time += 200
 
     assert paced.now() == 100
+
+
+@pytest.mark.parametrize("scale", [1, 60])
+@pytest.mark.parametrize("looks", [[], [0.0], [2.0, 30.0, 30.0]])
+def test_a_session_does_not_age_while_its_job_is_simulated(
+    hand: Hand, scale: int, looks: list[float]
+) -> None:
+    """Ten QPU seconds take 200 real ones, whoever looks meanwhile: the session of 25 s has 15 s left, and then none."""
+    seen: list[float] = []
+
+    class Slow(FakeEngine):
+        """Takes its time; at some moments somebody asks what time it is."""
+
+        def simulate(self, values: object, seed: int) -> float:
+            for wait in looks:
+                hand.time += wait
+                seen.append(paced.now())
+            hand.time += 200 - sum(looks)
+            return super().simulate(values, seed)
+
+    def build(**given: object) -> LocalRuntimeService:
+        cost = CostModel(overhead=10, seconds_per_execution=0)
+        return LocalRuntimeService(seed=1, cost=cost, engine_factory=Slow, **given)  # type: ignore[arg-type]
+
+    paced = Pace(PacedClock(scale=scale), build, workers=1)
+    session = Session(paced.service.backend("ideal"), max_time=25)
+    job = EstimatorV2(session).run([PUB])
+    paced._workers.shutdown(wait=True)
+    record = session.record
+    assert record is not None
+    after = [paced.now()]
+    hand.time += 14.5 / scale
+    after.append(paced.now())
+    late = record.state
+    hand.time += 1 / scale
+    paced.now()
+
+    assert (job.record.status, job.record.finished) == ("DONE", 10)
+    assert after == pytest.approx([10, 24.5])
+    assert (late, record.state, record.closed_at) == ("active", "closed", 25)
+    # 2 s are 2 of the job's ten where a second is a second; where it is a minute the clock stands at ten by then
+    assert seen == pytest.approx([min(10.0, scale * sum(looks[: n + 1])) for n in range(len(looks))])
