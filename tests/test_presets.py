@@ -65,7 +65,7 @@ NEEDS = {
     "backend=fake_manila": {"hamiltonian": "two_qubit"},
     **{
         f"estimator={name}": {"backend": "fake_manila", "hamiltonian": "two_qubit"}
-        for name in ("level1", "level2", "page")
+        for name in ("level1", "level2", "page", "pea", "pec")
     },
     "estimator=target": {"experiment": "vqe"},
     **{
