@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.circuit.random import random_circuit
 from qiskit.quantum_info import SparsePauliOp, Statevector, random_pauli_list
 
+from runner import compose, run
 from runner.engine import Engine, narrow
 from runner.engine.matrix_product import BondLimits, ProductProgram
 from runner.errors import ConfigError, TruncationError
@@ -199,3 +201,15 @@ def test_refusals() -> None:
         Engine(None, noise, engine="mps")
     with pytest.raises(ConfigError, match="a method of its own"):
         Engine(method="statevector", engine="mps")
+
+
+def test_a_wide_run_of_few_gates(tmp_path: Path) -> None:
+    """Forty qubits in a ring of CX are no state vector, and run all the same; with all angles 0 nothing is turned."""
+    words = (
+        "ansatz.qubits=40", "hamiltonian=pauli", "hamiltonian.qubits=40", "hamiltonian.terms=[[ZZ,1.0,[0,1]]]",
+        "experiment=estimation", "estimator=exact", "ansatz.initial=zeros", "tracking=off", "run.figures=false",
+    )  # fmt: skip
+    result = run(compose(*words), directory=str(tmp_path / "run"))
+
+    assert result.status == "finished"
+    assert result.energy == pytest.approx(1.0, abs=1e-12)
