@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_choice, require_integer, require_number
-from runner.errors import ConfigError
+from runner.errors import ConfigError, NumericalError
 from runner.run.experiment import Experiment
 from runner.run.problem import fit
 from runner.run.results import Outcome
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
+    from qiskit.transpiler import Target
 
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
+    from runner.run.objective import JobStream
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
@@ -30,6 +32,11 @@ WEIGHT_17 = "X37 X41 X52 X56 X57 X58 X62 X79 Y75 Z38 Z40 Z42 Z63 Z72 Z80 Z90 Z91
 PUBLISHED = {"weight_10": WEIGHT_10, "weight_17": WEIGHT_17}
 """The stabilizers at θ = π/2 after five steps that the publication looks at, by its numbers of qubits."""
 EXTRAPOLATORS = ("exponential", "linear")
+PAIRS = ("working", "all")
+BROKEN = 0.75
+"""Error of a two-qubit gate above which its noise is more than complete depolarization."""
+AMPLIFIERS = ("pea", "folding")
+READOUTS = ("trex", "none")
 SAME = 1e-6
 """Bound on what a reference has left out up to which it is called exact."""
 MAX_DEPTH = 60
@@ -43,6 +50,8 @@ class KickedCircuits:
     """The ISA circuit at every noise gain; its parameter is θ."""
     observables: list[SparsePauliOp]
     """In their layout."""
+    calibration: QuantumCircuit | None
+    """The circuit of no gates that tells how faithfully qubits are read; None where misreading is left as it is."""
     angles: list[float]
     """θ of every point [rad]."""
     reference: np.ndarray
@@ -63,13 +72,20 @@ class KickedIsing(Experiment):
     """Name of the experiment."""
     depth: int = 5
     """Steps: a kick about X of every qubit, then ZZ of every coupled pair."""
-    points: int = 9
+    points: int = 5
     """Angles θ from 0 to π/2, equally spaced."""
     observables: list[str] = field(default_factory=lambda: ["magnetization", "Z62"])
     """magnetization (Σ Z/n) | weight_10 | weight_17 (the publication's, of 127 qubits) | letters and qubits: X3 Z4."""
-    noise_gains: list[float] = field(default_factory=lambda: [1.0, 1.5, 2.0])
-    """By how much the noise of two-qubit gates is amplified, by folding that many of them; values are extrapolated to
-    none. [1]: nothing is done against noise."""
+    amplifier: str = "pea"
+    """pea: the noise of every gate and wait (needs backend.engine=pauli) | folding: two-qubit gates, drawn at random,
+    are done, undone and done again."""
+    pairs: str = "working"
+    """working: coupled pairs whose gate the calibration does not give up (an error above 3/4) | all."""
+    noise_gains: list[float] = field(default_factory=lambda: [1.0, 1.3, 1.6])
+    """By how much noise is amplified; values are extrapolated to none. [1]: nothing is done against noise of gates."""
+    readout: str = "trex"
+    """trex: values are divided by what a first job of no gates gives for the same qubits (needs backend.engine=pauli,
+    which twirls misreading) | none: misreading stays."""
     extrapolator: str = "exponential"
     """exponential (linear, where values change their sign or are within their errors of 0) | linear."""
     reference_terms: int = 1_000_000
@@ -91,6 +107,9 @@ class KickedIsing(Experiment):
                 key="experiment.reference_threshold",
             )
         require_choice("experiment.extrapolator", self.extrapolator, EXTRAPOLATORS)
+        require_choice("experiment.pairs", self.pairs, PAIRS)
+        require_choice("experiment.amplifier", self.amplifier, AMPLIFIERS)
+        require_choice("experiment.readout", self.readout, READOUTS)
         if not self.observables or len(set(self.observables)) < len(self.observables):
             raise ConfigError("must name some, each once; change them", key="experiment.observables")
         for index, name in enumerate(self.observables):
@@ -116,13 +135,19 @@ class KickedIsing(Experiment):
         Raises:
             ConfigError: the backend couples nothing, is too small for an observable, or cannot be simulated.
         """
-        couplings = coupled(backend)
+        self._require_engine(config, backend)
+        from qiskit.circuit import QuantumCircuit
+
+        couplings = coupled(backend, working=self.pairs == "working")
         size = backend.target.num_qubits
         declared = [self._observable(index, name, size) for index, name in enumerate(self.observables)]
         plain = kicked(size, couplings, self.depth)
         fitted = fit(plain, backend, config)
         observables = [one.apply_layout(fitted.layout) if fitted.layout else one for one in declared]
-        circuits = [folded(fitted, gain, config.seed) for gain in self.noise_gains]
+        circuits = [
+            engine.amplified(fitted, gain) if self.amplifier == "pea" else folded(fitted, gain, config.seed)
+            for gain in self.noise_gains
+        ]
         words = None
         if backend.planner is not None:
             plans = [backend.planner.estimator_plan(circuit, observables) for circuit in circuits]
@@ -142,7 +167,35 @@ class KickedIsing(Experiment):
             for point, angle in enumerate(self.angles)
             if (kicks := clifford(angle)) is not None
         }
-        return KickedCircuits(circuits, observables, self.angles, reference, left_out, stabilizer, words)
+        return KickedCircuits(
+            circuits,
+            observables,
+            QuantumCircuit(fitted.num_qubits) if self.readout == "trex" else None,
+            self.angles,
+            reference,
+            left_out,
+            stabilizer,
+            words,
+        )
+
+    def _require_engine(self, config: RunConfig, backend: Backend) -> None:
+        """Refuse what only a simulation by Pauli strings does.
+
+        Raises:
+            ConfigError: something else is to be done.
+        """
+        if backend.planner is not None and config.backend.engine == "pauli":
+            return
+        if self.amplifier == "pea" and len(self.noise_gains) > 1:
+            raise ConfigError(
+                "pea needs backend.engine=pauli, which amplifies the noise that it simulates; take that, or folding",
+                key="experiment.amplifier",
+            )
+        if self.readout == "trex":
+            raise ConfigError(
+                "trex needs backend.engine=pauli, which twirls misreading; take that, or none",
+                key="experiment.readout",
+            )
 
     def simulation(self, prepared: KickedCircuits) -> str | None:
         """As the backend says of its noisy circuit."""
@@ -163,31 +216,32 @@ class KickedIsing(Experiment):
         return SparsePauliOp.from_sparse_list([("".join(found.values()), list(found), 1.0)], size)
 
     def run(self, lab: Lab) -> Outcome:
-        """One job per angle, at all noise gains; one row with every observable, what it should be and what was seen."""
+        """One job for misreading and one per angle, at all gains; a row has each observable and what it should be."""
         kicks: KickedCircuits = lab.prepared
         stream = lab.stream("kicked_ising")
+        observables, unsure = kicks.observables, [0.0] * len(kicks.observables)
+        if kicks.calibration is not None:
+            observables, unsure = corrected(stream, kicks.calibration, observables)
         for point, angle in enumerate(kicks.angles):
-            pubs = [(circuit, kicks.observables, [angle]) for circuit in kicks.circuits]
+            pubs = [(circuit, observables, [angle]) for circuit in kicks.circuits]
             found = stream.estimate(*pubs)
             values = [[float(value) for value in part.data.evs] for part in found]
-            errors = [
-                [
-                    max(float(std), float(lost))
-                    for std, lost in zip(part.data.stds, left_out_of(part), strict=True)
-                ]
-                for part in found
-            ]
+            errors = [[float(std) for std in part.data.stds] for part in found]
+            bounds = [left_out_of(part) for part in found]
             row: dict[str, Any] = {"theta": angle}
             for place, name in enumerate(self.observables):
                 measured = [one[place] for one in values]
                 spreads = [one[place] for one in errors]
-                value, spread, way = extrapolated(self.noise_gains, measured, spreads, self.extrapolator)
-                row[name] = value
-                row[f"{name} stddev"] = spread
+                least = [one[place] for one in bounds]
+                answer = extrapolated(self.noise_gains, measured, spreads, least, self.extrapolator)
+                row[name] = answer.value
+                row[f"{name} stddev"] = math.hypot(answer.spread, answer.value * unsure[place])
                 if len(measured) > 1:
                     row[f"{name} noisy"] = measured[0]
-                    row[f"{name} noisy stddev"] = spreads[0]
-                    row[f"{name} fit"] = way
+                    row[f"{name} noisy stddev"] = math.hypot(
+                        spreads[0] + least[0], measured[0] * unsure[place]
+                    )
+                    row[f"{name} fit"] = answer.fit
                 lost = float(kicks.left_out[point, place])
                 row[f"{name} {'exact' if lost <= SAME else 'reference'}"] = float(
                     kicks.reference[point, place]
@@ -231,8 +285,12 @@ def letters(name: str, key: str) -> dict[int, str]:
     return found
 
 
-def coupled(backend: Backend) -> list[list[tuple[int, int]]]:
+def coupled(backend: Backend, *, working: bool = False) -> list[list[tuple[int, int]]]:
     """The coupled pairs of a device, in layers in which each qubit is in one pair at most.
+
+    Args:
+        backend: the device.
+        working: leave out those whose gate its calibration gives up.
 
     Raises:
         ConfigError: it couples all pairs, or none.
@@ -247,6 +305,8 @@ def coupled(backend: Backend) -> list[list[tuple[int, int]]]:
             key="backend",
         )
     pairs = sorted({(min(pair), max(pair)) for pair in coupling.get_edges()})
+    if working:
+        pairs = [pair for pair in pairs if not broken(backend.target, pair)]
     graph = rustworkx.PyGraph()
     graph.add_nodes_from(range(coupling.size()))
     graph.add_edges_from_no_data(pairs)
@@ -257,6 +317,19 @@ def coupled(backend: Backend) -> list[list[tuple[int, int]]]:
         first, second = ends[number]
         layers.setdefault(colour, []).append((min(first, second), max(first, second)))
     return [sorted(layers[colour]) for colour in sorted(layers)]
+
+
+def broken(target: Target, pair: tuple[int, int]) -> bool:
+    """Does the calibration give up every gate between two qubits?"""
+    known = [
+        target[name][qubits]
+        for name in target.operation_names
+        for qubits in (pair, pair[::-1])
+        if target[name] is not None and qubits in target[name]
+    ]
+    return bool(known) and all(
+        gate is not None and gate.error is not None and gate.error > BROKEN for gate in known
+    )
 
 
 def kicked(
@@ -333,37 +406,87 @@ def folded(circuit: QuantumCircuit, gain: float, seed: int) -> QuantumCircuit:
     return result
 
 
-def extrapolated(
-    gains: Sequence[float], values: Sequence[float], errors: Sequence[float], extrapolator: str
-) -> tuple[float, float, str]:
-    """A value at no noise with its standard error, by least squares; and the fit that it is from.
+def corrected(
+    stream: JobStream, calibration: QuantumCircuit, observables: Sequence[SparsePauliOp]
+) -> tuple[list[SparsePauliOp], list[float]]:
+    """The observables with what misreading takes from each string given back, and how sure that is, relatively.
 
-    The error is that of the values, taken through the fit, together with the scatter about it.
+    One job without gates measures Z of every string's qubits, which would be 1: what it gives is the factor by which
+    twirled misreading shrinks the string (TREX: van den Berg, Minev & Temme 2022).
+
+    Raises:
+        NumericalError: nothing of a string is left.
+    """
+    import numpy as np
+    from qiskit.quantum_info import SparsePauliOp
+
+    supports = sorted({tuple(np.flatnonzero(one.paulis.x[t] | one.paulis.z[t]).tolist())
+                       for one in observables for t in range(len(one))} - {()})  # fmt: skip
+    size = calibration.num_qubits
+    asked = [SparsePauliOp.from_sparse_list([("Z" * len(s), list(s), 1.0)], size) for s in supports]
+    (found,) = stream.estimate((calibration, asked))
+    factors = dict(zip(supports, found.data.evs.tolist(), strict=True))
+    errors = dict(zip(supports, found.data.stds.tolist(), strict=True))
+    if any(factor == 0 for factor in factors.values()):
+        raise NumericalError("some qubits are misread as often as not; take other observables or more shots")
+    result, unsure = [], []
+    for one in observables:
+        own = [tuple(np.flatnonzero(one.paulis.x[t] | one.paulis.z[t]).tolist()) for t in range(len(one))]
+        shrunk = np.array([factors.get(support, 1.0) for support in own])
+        result.append(SparsePauliOp(one.paulis, one.coeffs / shrunk))
+        unsure.append(max(abs(errors.get(support, 0.0) / factors.get(support, 1.0)) for support in own))
+    return result, unsure
+
+
+@dataclass(frozen=True)
+class Extrapolated:
+    """A value at no noise."""
+
+    value: float
+    """As the fit says."""
+    spread: float
+    """What it may be off by: its standard error, together with what the next order of the fit would change, and on top
+    what simulations left out."""
+    fit: str
+    """none | linear | exponential."""
+
+
+def extrapolated(
+    gains: Sequence[float],
+    values: Sequence[float],
+    errors: Sequence[float],
+    bounds: Sequence[float],
+    extrapolator: str,
+) -> Extrapolated:
+    """A value at no noise, by least squares.
 
     Args:
         gains: noise factors, rising from 1.
         values: measured at each.
-        errors: their standard errors, or bounds.
+        errors: their standard errors.
+        bounds: on what was left out of each.
         extrapolator: exponential | linear.
     """
     import numpy as np
 
-    seen, spreads = np.array(values), np.array(errors)
+    seen, spreads, lost = np.array(values), np.array(errors), np.array(bounds)
     if len(seen) == 1:
-        return float(seen[0]), float(spreads[0]), "none"
+        return Extrapolated(float(seen[0]), float(spreads[0] + lost[0]), "none")
     decays = extrapolator == "exponential" and bool(
-        (seen[0] * seen > 0).all() and (np.abs(seen) > spreads).all()
+        (seen[0] * seen > 0).all() and (np.abs(seen) > spreads + lost).all()
     )
-    points = np.log(np.abs(seen)) if decays else seen
-    widths = spreads / np.abs(seen) if decays else spreads
-    design = np.stack([np.ones(len(gains)), np.array(gains)], axis=1)
-    solve = np.linalg.pinv(design)
-    rest = points - design @ (solve @ points)
-    freedom = len(gains) - 2
-    scatter = float(rest @ rest) / freedom if freedom else 0.0
-    at_none = float(solve[0] @ points)
-    width = math.sqrt(float(solve[0] ** 2 @ widths**2) + scatter * float(solve[0] @ solve[0]))
-    if not decays:
-        return at_none, width, "linear"
-    value = math.copysign(math.exp(at_none), seen[0])
-    return value, abs(value) * width, "exponential"
+    scale = np.abs(seen) if decays else np.ones_like(seen)
+    points = np.log(scale) if decays else seen
+    at_none = []
+    for order in range(1, min(len(gains), 3)):
+        solve = np.linalg.pinv(np.vander(gains, order + 1, increasing=True))[0]
+        at_none.append((float(solve @ points), solve))
+    found = [math.copysign(math.exp(one), seen[0]) if decays else one for one, _ in at_none]
+    solve = at_none[0][1]
+    unit = abs(found[0]) if decays else 1.0
+    error = unit * math.sqrt(float(solve**2 @ (spreads / scale) ** 2))
+    next_order = abs(found[-1] - found[0])
+    truncated = unit * float(np.abs(solve) @ (lost / scale))
+    return Extrapolated(
+        found[0], math.hypot(error, next_order) + truncated, "exponential" if decays else "linear"
+    )

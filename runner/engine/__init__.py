@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
     from runner.engine.identity import canonical_text
     from runner.engine.kernel.state_vector import StateVectorKernel
-    from runner.engine.noise import DeviceNoise
+    from runner.engine.noise import DeviceNoise, amplified
     from runner.engine.observables import measurement_bases, pauli_terms, variance_bounds
     from runner.engine.quasi_static import QuasiStatic
     from runner.engine.sampler import SamplerPlan
@@ -29,6 +29,7 @@ __all__ = [
     "QuasiStatic",
     "SamplerPlan",
     "StateVectorKernel",
+    "amplified",
     "canonical_text",
     "classify",
     "dissect",
@@ -55,6 +56,7 @@ __getattr__ = face(
         "QuasiStatic": "quasi_static",
         "SamplerPlan": "sampler",
         "StateVectorKernel": "kernel.state_vector",
+        "amplified": "noise",
         "canonical_text": "identity",
         "classify": "classification",
         "dissect": "circuits",

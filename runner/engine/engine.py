@@ -30,7 +30,7 @@ from runner.engine.kernel.sector import SectorKernel
 from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.matrix_product import BondLimits
 from runner.engine.measurement import SimulationOptions
-from runner.engine.noise import DeviceNoise, confusion, restrict
+from runner.engine.noise import DeviceNoise, confusion, gain_of, restrict
 from runner.engine.propagation import PropagationLimits
 from runner.engine.quasi_static import QuasiStatic, why_not_drifting
 from runner.engine.sampler import SamplerPlan
@@ -188,6 +188,11 @@ class Engine:
                 key="backend.engine",
             )
         kind = CommutingPlan if self._options.grouping == COMMUTING else EstimatorPlan
+        if gain_of(circuit) != 1.0 and (self._options.engine != "pauli" or kind is CommutingPlan):
+            raise ConfigError(
+                "noise is amplified by engine=pauli only, with terms grouped qubit by qubit",
+                key="backend.engine",
+            )
         return self._remembered(circuit, observables, lambda: kind(circuit, observables, self._options))
 
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:

@@ -42,7 +42,7 @@ from runner.engine.measurement import (
     why_product,
 )
 from runner.engine.memory import require
-from runner.engine.noise import confusion, with_relaxation
+from runner.engine.noise import confusion, gain_of, with_relaxation
 from runner.engine.observables import ObservableTerms, letters_of, pauli_terms, variance_bounds
 from runner.engine.propagation import PropagationProgram, readout_factors
 from runner.engine.quasi_static import require_drifting
@@ -98,6 +98,7 @@ class EstimatorPlan:
             raise ConfigError(
                 f"the observables act on {self.terms.num_qubits} qubits, the circuit has {circuit.num_qubits}"
             )
+        self._gain = gain_of(circuit)
         circuit = as_executed(circuit)
         options = options.on(circuit, np.flatnonzero(self.terms.support.any(axis=0)).tolist())
         self._options = options
@@ -115,6 +116,7 @@ class EstimatorPlan:
         mark = [] if options.schedule is None else ["scheduled"]
         mark += [] if options.quasi_static is None else [options.quasi_static.text]
         mark += [] if options.grouping == QUBIT_WISE else [options.grouping]
+        mark += [] if self._gain == 1.0 else [f"noise gain {self._gain!r}"]
         text = canonical_text(circuit, addressed=options.addressed)
         self.digest = digest_of(text, self.terms.text(), *mark)
         self.num_parameters: int = circuit.num_parameters
@@ -356,7 +358,9 @@ class EstimatorPlan:
                     f"the circuit {self.classification.in_words}, and Pauli strings are taken back through unitary "
                     "circuits only; take engine=auto"
                 )
-            return Propagation(self._anatomy, self.terms, self._groups, self._options, self._parameters)
+            return Propagation(
+                self._anatomy, self.terms, self._groups, self._options, self._parameters, self._gain
+            )
 
     @cached_property
     def _product(self) -> ProductProgram | None:
@@ -727,6 +731,7 @@ class Propagation:
         groups: their terms by basis.
         options: how to simulate.
         parameters: the order of values.
+        gain: by how much the noise of gates and waits is amplified; that of reading is not.
     """
 
     def __init__(
@@ -736,8 +741,9 @@ class Propagation:
         groups: Sequence[Sequence[int]],
         options: SimulationOptions,
         parameters: Sequence[Any],
+        gain: float = 1.0,
     ) -> None:
-        self._terms, self._options = terms, options
+        self._terms, self._options, self._gain = terms, options, gain
         noise = options.noise_model
         self._groups = [list(group) for group in groups]
         if noise is None:
@@ -757,7 +763,7 @@ class Propagation:
     def _programs(self) -> list[PropagationProgram]:
         limits = self._options.propagation
         return [
-            PropagationProgram(one, self._parameters, limits, self._options.noise_model)
+            PropagationProgram(one, self._parameters, limits, self._options.noise_model, self._gain)
             for one in self._circuits
         ]
 

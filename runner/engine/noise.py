@@ -14,6 +14,22 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.transpiler import Target
 
 _REMEMBERED = 16
+_GAIN = "noise gain"
+
+
+def amplified(circuit: QuantumCircuit, gain: float) -> QuantumCircuit:
+    """The circuit, to be executed with so many times the noise in every channel: waits and basis changes included.
+
+    It is told in the circuit's metadata, and only Pauli strings (`engine=pauli`) can follow it.
+    """
+    result = circuit.copy()
+    result.metadata = {**(circuit.metadata or {}), _GAIN: gain}
+    return result
+
+
+def gain_of(circuit: QuantumCircuit) -> float:
+    """By how much a circuit's noise is amplified."""
+    return float((circuit.metadata or {}).get(_GAIN, 1.0))
 
 
 class DeviceNoise:

@@ -36,6 +36,7 @@ from runner.engine.kernel.frame import FrameBuilder, Pauli, anticommute
 from runner.engine.kernel.program import Angle, append
 from runner.engine.memory import require
 from runner.engine.noise import error_of
+from runner.errors import ConfigError
 from runner.record.interruption import pause
 
 ROTATION, CHANNEL = 0, 1
@@ -98,6 +99,8 @@ class PropagationProgram:
         parameters: the order of the values given to `values`.
         limits: what is left out.
         noise_model: Aer's `NoiseModel`, whose errors on one and two qubits follow the gates; None: none do.
+        gain: by how much the noise of every channel is amplified: fidelities f become f^gain, which is what Lindblad
+            generators of Paulis do when all are scaled (van den Berg et al. 2023).
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class PropagationProgram:
         parameters: Sequence[Any],
         limits: PropagationLimits,
         noise_model: Any = None,
+        gain: float = 1.0,
     ) -> None:
         self._limits = limits
         self._size = circuit.num_qubits
@@ -116,7 +120,7 @@ class PropagationProgram:
             if item.operation.name == "measure":
                 continue  # a final one
             if item.operation.name in CHANNELS:
-                frame.channel(qubits, _KNOWN.of(item.operation))
+                frame.channel(qubits, _amplified(_KNOWN.of(item.operation), gain))
                 continue
             if item.operation.name == "ecr":
                 frame.echoed(*qubits)
@@ -124,7 +128,7 @@ class PropagationProgram:
                 append(frame, item, qubits)
             error = error_of(noise_model, item.operation, tuple(qubits))
             if error is not None:
-                frame.channel(qubits, _KNOWN.of(error))
+                frame.channel(qubits, _amplified(_KNOWN.of(error), gain))
         frame.finish()
         self._frame = frame
         self._early, self._late = _split(frame.operations, circuit.num_qubits)
@@ -280,6 +284,22 @@ class PropagationProgram:
             vectors[qubit, first] = math.cos(angle) * one - math.sin(angle) * other
             vectors[qubit, second] = math.sin(angle) * one + math.cos(angle) * other
         return vectors
+
+
+def _amplified(found: NDArray, gain: float) -> NDArray:
+    """Fidelities of a channel whose noise is `gain` times as much.
+
+    Raises:
+        ConfigError: one is negative, so that no Lindblad generator of Paulis makes the channel.
+    """
+    if gain == 1.0:
+        return found
+    if (found < -1e-12).any():
+        raise ConfigError(
+            "noise that turns a Pauli string's sign cannot be amplified; take amplifier=folding"
+        )
+    amplified: NDArray = np.maximum(found, 0.0) ** gain
+    return amplified
 
 
 def _axes(qubit: int) -> tuple[Pauli, Pauli, Pauli]:

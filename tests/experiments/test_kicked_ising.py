@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from qiskit.quantum_info import SparsePauliOp, Statevector
+from qiskit_aer.noise import NoiseModel, depolarizing_error, pauli_error
 
 from experiments.kicked_ising import (
     WEIGHT_10,
@@ -21,7 +22,7 @@ from experiments.kicked_ising import (
     stabilizer_values,
 )
 from runner import compose, run
-from runner.engine import propagated
+from runner.engine import Engine, amplified, propagated
 from runner.errors import ConfigError
 
 SMALL = (
@@ -75,7 +76,7 @@ def test_stabilizers_of_the_device() -> None:
 
 
 def test_a_run(tmp_path: Path) -> None:
-    """Exact values are the state vector's, the device's noise shrinks them, and extrapolation undoes most of that."""
+    """Exact values are the state vector's, the device's noise shrinks them, and points are within their bars."""
     result = run(compose(*SMALL), directory=str(tmp_path / "run"))
     circuit = kicked(5, [[(0, 1), (2, 3)], [(1, 2), (3, 4)]], 2)
 
@@ -88,9 +89,33 @@ def test_a_run(tmp_path: Path) -> None:
 
             assert row[f"{name} exact"] == pytest.approx(exact, abs=1e-9)
             assert abs(row[f"{name} noisy"]) <= abs(exact) + 1e-9
+            assert abs(row[name] - exact) <= row[f"{name} stddev"] + 1e-6
     first = result.table[0]
-    assert abs(first["magnetization"] - 1) < abs(first["magnetization noisy"] - 1) / 2
+    assert abs(first["magnetization"] - 1) < abs(first["magnetization noisy"] - 1) / 50
     assert first["magnetization stabilizer"] == 1
+
+
+def test_amplified_noise() -> None:
+    """Twice the noise of depolarizing gates is every string's factor squared, as a density matrix of both has it."""
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.04, 2), ["cz"])
+    noise.add_all_qubit_quantum_error(pauli_error([("X", 0.01), ("I", 0.99)]), ["rx"])
+    twice = NoiseModel()
+    twice.add_all_qubit_quantum_error(depolarizing_error(1 - 0.96**2, 2), ["cz"])
+    twice.add_all_qubit_quantum_error(
+        pauli_error([("X", (1 - 0.98**2) / 2), ("I", (1 + 0.98**2) / 2)]), ["rx"]
+    )
+    circuit = kicked(4, [[(0, 1), (2, 3)], [(1, 2)]], 2)
+    observable = SparsePauliOp(["ZIIZ", "IXYI"], [0.5, 1.0])
+    plan = Engine(None, noise, engine="pauli").estimator_plan(amplified(circuit, 2.0), observable)
+    density = Engine(None, twice).estimator_plan(circuit, observable)
+    angle = np.array([0.7])
+
+    assert plan.run(angle, shots=None, seed=1).evs == pytest.approx(
+        float(density.run(angle, shots=None, seed=1).evs), abs=1e-12
+    )
+    with pytest.raises(ConfigError, match="engine=pauli only"):
+        Engine(None, noise).estimator_plan(amplified(circuit, 2.0), observable)
 
 
 def test_the_same_bits_again(tmp_path: Path) -> None:
@@ -115,16 +140,43 @@ def test_folding() -> None:
 
 def test_extrapolation() -> None:
     """Exponentials and lines are found again; what changes its sign is taken as a line."""
-    gains = [1.0, 2.0, 3.0]
-    decay, width, way = extrapolated(
-        gains, [0.8 * math.exp(-0.3 * gain) for gain in gains], [1e-3] * 3, "exponential"
+    gains, nothing = [1.0, 2.0, 3.0], [0.0] * 3
+    decay = extrapolated(
+        gains, [0.8 * math.exp(-0.3 * gain) for gain in gains], [1e-3] * 3, nothing, "exponential"
     )
-    line, _, other = extrapolated(gains, [0.1, 0.0, -0.1], [1e-3] * 3, "exponential")
+    line = extrapolated(gains, [0.1, 0.0, -0.1], [1e-3] * 3, nothing, "exponential")
 
-    assert (way, other) == ("exponential", "linear")
-    assert decay == pytest.approx(0.8)
-    assert line == pytest.approx(0.2)
-    assert 1e-3 < width < 1e-2
+    assert (decay.fit, line.fit) == ("exponential", "linear")
+    assert decay.value == pytest.approx(0.8)
+    assert line.value == pytest.approx(0.2)
+    assert 1e-3 < decay.spread < 1e-2
+
+
+def test_bars_of_an_extrapolation() -> None:
+    """By pencil: a line through three points has weights 4/3, 1/3, −2/3 at 0; bounds add up, errors by squares.
+
+    Of the parabola 1 + g² the line gives −7/3 at 0, 10/3 away, and the next order finds that.
+    """
+    gains = [1.0, 2.0, 3.0]
+    bounds = extrapolated(gains, [1.0, 1.0, 1.0], [0.0] * 3, [0.3] * 3, "linear")
+    errors = extrapolated(gains, [1.0, 1.0, 1.0], [0.3] * 3, [0.0] * 3, "linear")
+    parabola = extrapolated(gains, [2.0, 5.0, 10.0], [0.0] * 3, [0.0] * 3, "linear")
+
+    assert bounds.spread == pytest.approx(0.7)
+    assert errors.spread == pytest.approx(0.1 * math.sqrt(21))
+    assert parabola.value == pytest.approx(-7 / 3)
+    assert parabola.spread == pytest.approx(10 / 3)
+
+
+def test_pairs_that_do_not_work() -> None:
+    """Five gates of the snapshot have an error of 1; the model leaves those pairs out, and no others."""
+    from qiskit_ibm_runtime.fake_provider import FakeKyiv
+
+    left_out = {pair for layer in kyiv() for pair in layer} - {
+        pair for layer in coupled(FakeKyiv(), working=True) for pair in layer
+    }
+
+    assert left_out == {(79, 80), (80, 81), (109, 114), (120, 121), (121, 122)}
 
 
 def test_quarter_turns() -> None:
@@ -140,7 +192,10 @@ def test_quarter_turns() -> None:
         (["experiment.observables=[Z7]"], "looks at qubit 7"),
         (["experiment.noise_gains=[2,1]"], "must rise from 1"),
         (["estimator=shots"], "single Pauli strings only"),
+        (["backend.engine=auto"], "pea needs backend.engine=pauli"),
+        (["backend.engine=auto", "experiment.amplifier=folding"], "trex needs backend.engine=pauli"),
         (["backend=ideal"], "couples every pair"),
+        (["experiment.amplifier=zne"], "must be one of pea, folding"),
     ],
 )
 def test_refusals(words: list[str], told: str, tmp_path: Path) -> None:
