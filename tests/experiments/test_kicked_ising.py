@@ -192,10 +192,13 @@ def test_quarter_turns() -> None:
         (["experiment.observables=[Z7]"], "looks at qubit 7"),
         (["experiment.noise_gains=[2,1]"], "must rise from 1"),
         (["estimator=shots"], "single Pauli strings only"),
-        (["backend.engine=auto"], "pea needs backend.engine=pauli"),
-        (["backend.engine=auto", "experiment.amplifier=folding"], "trex needs backend.engine=pauli"),
+        (["backend.engine=auto", "backend.pauli_threshold=1e-6"], "pea needs backend.engine=pauli"),
+        (
+            ["backend.engine=auto", "backend.pauli_threshold=1e-6", "experiment.amplifier=folding"],
+            "trex needs backend.engine=pauli",
+        ),
         (["backend=ideal"], "couples every pair"),
-        (["experiment.amplifier=zne"], "must be one of pea, folding"),
+        (["experiment.amplifier=zne"], "available: pea, folding"),
     ],
 )
 def test_refusals(words: list[str], told: str, tmp_path: Path) -> None:

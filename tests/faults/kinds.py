@@ -120,6 +120,17 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "skqd": ("experiment=skqd", "hamiltonian.shape=[4]", "experiment.dimension=6"),
     "krylov": ("experiment=krylov", "hamiltonian.shape=[3]", "experiment.dimension=5"),
+    "kicked_ising": (
+        "experiment=kicked_ising",
+        "backend=generic",
+        "backend.num_qubits=4",
+        "backend.topology=line",
+        "backend.engine=pauli",
+        "experiment.depth=2",
+        "experiment.points=6",
+        "experiment.observables=[Z2,X1 Y2]",
+        "estimator=shots",
+    ),
     "fork": ("optimizer=spsa", "optimizer.max_evaluations=12"),
 }
 FORKS = {"fork": "cobyla"}
