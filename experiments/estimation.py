@@ -40,6 +40,8 @@ class DeclaredPub:
     """The observables in words, in the same shape."""
     values: np.ndarray
     """Parameters, shape (…, P)."""
+    simulation: str | None = None
+    """How its circuit is simulated, in words; None where there is nothing to tell."""
 
 
 @either(parameter_values=[], random_shape=[])
@@ -112,10 +114,17 @@ class Estimation(Experiment):
             ) from None
         require_range("experiment", int(np.prod(total)), 1, MAX_VALUES)
         observables = observables if shape else observables[0]
+        words = None
         if backend.planner is not None:
             plan = backend.planner.estimator_plan(fitted, observables)
-            plan.require(exact=config.estimator.precision == 0)
-        return DeclaredPub(fitted, observables, np.array(names).reshape(shape), values)
+            exact = config.estimator.precision == 0
+            plan.require(exact=exact)
+            words = plan.simulation(None if exact else config.estimator.options["default_shots"])
+        return DeclaredPub(fitted, observables, np.array(names).reshape(shape), values, words)
+
+    def simulation(self, prepared: DeclaredPub) -> str | None:
+        """As the backend says of its circuit."""
+        return prepared.simulation
 
     def _check_start(self, config: RunConfig) -> None:
         """Refuse a declared start that the parameter sets would replace."""

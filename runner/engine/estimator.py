@@ -230,14 +230,18 @@ class EstimatorPlan:
             return EstimatorNumbers(evs, np.zeros(evs.shape), None, None, bounds)
         every = _by_basis(shots, self.num_bases)
         means, errors = np.empty_like(found), np.empty_like(found)
+        variances = np.zeros((found.shape[1], self.num_bases))
         for index in range(len(rows)):
             for place in range(found.shape[1]):
                 own = stream(seed, index, 1, place)
                 means[index, place], errors[index, place] = program.drawn(
                     place, found[index, place], every, own
                 )
+                basis = program.basis_of(place)
+                variances[place, basis] += errors[index, place] ** 2 * every[basis] / len(rows)
         usual = shots if isinstance(shots, int) else round(sum(shots) / len(shots))
-        return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), usual, None, bounds)
+        told = None if isinstance(shots, int) else variances
+        return EstimatorNumbers(self._spread(means, batch), self._spread(errors, batch), usual, told, bounds)
 
     def _lost(self, losses: Losses | None, batch: tuple[int, ...]) -> tuple[NDArray | None, NDArray | None]:
         """By how much each value may be wrong for what was left out, and the weight left out of each set's state."""
@@ -746,6 +750,7 @@ class Propagation:
         self._terms, self._options, self._gain = terms, options, gain
         noise = options.noise_model
         self._groups = [list(group) for group in groups]
+        self._bases = self._groups
         if noise is None:
             self._groups = [[t for group in self._groups for t in group]]
             self._circuits = [anatomy.circuit]
@@ -831,6 +836,11 @@ class Propagation:
         each = readout_factors([confusion(noise, qubit) for qubit in range(self._terms.num_qubits)])
         return np.where(self._terms.support, each, 1.0).prod(axis=1)
 
+    def basis_of(self, place: int) -> int:
+        """The basis in which an observable of one string is measured; 0 of the identity."""
+        acting = np.flatnonzero(self._terms.support.any(axis=1) & (self._terms.coefficients[place] != 0))
+        return next((i for i, group in enumerate(self._bases) if len(acting) and acting[0] in group), 0)
+
     def drawn(
         self, place: int, value: float, every: Sequence[int], generator: np.random.Generator
     ) -> tuple[float, float]:
@@ -841,8 +851,7 @@ class Propagation:
             return value, 0.0
         scale = float(terms.coefficients[place, acting[0]])
         rest = float(terms.coefficients[place].sum()) - scale
-        basis = next((i for i, group in enumerate(self._groups) if acting[0] in group), 0)
-        shots = every[min(basis, len(every) - 1)]
+        shots = every[self.basis_of(place)]
         chance = min(max((1 + (value - rest) / scale) / 2, 0.0), 1.0)
         mean = 2 * generator.binomial(shots, chance) / shots - 1
         spread = math.sqrt(max(1 - mean * mean, 0.0) / (shots - 1)) if shots > 1 else 1.0

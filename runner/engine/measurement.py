@@ -455,7 +455,11 @@ class Piece:
             self._require_tables(1)
             return
         if self._noisy and self._options.method in ("automatic", "density_matrix"):
-            require(self._density_bytes, f"a density matrix of {len(self.qubits)} qubits")
+            require(
+                self._density_bytes,
+                f"a density matrix of {len(self.qubits)} qubits",
+                "take fewer qubits, or backend.engine=pauli, which follows expectation values under twirled noise",
+            )
         raise ConfigError(
             f"the simulation method {self._options.method} has no exact values of "
             f"{'a noisy circuit' if self._noisy else f'{len(self.qubits)} qubits'}; give shots or choose density_matrix"

@@ -41,13 +41,13 @@ def fits(needed: int) -> bool:
     return needed <= SHARE * total_bytes()
 
 
-def require(needed: int, what: str) -> None:
+def require(needed: int, what: str, remedy: str = "take fewer qubits or another simulation method") -> None:
     """Refuse a simulation that takes more than `SHARE` of the free memory."""
     free = available_bytes()
     if needed > SHARE * free:
         raise ConfigError(
             f"{what} needs {_human(needed)}, more than {SHARE:.0%} of the {_human(free)} that are free; "
-            "take fewer qubits or another simulation method"
+            f"{remedy}"
         )
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import engine
 from runner.display.command import run_command, sweep_command
-from runner.display.words import clock, energy_lines, percent, shots_in_words
+from runner.display.words import clock, energy_lines, percent, shots_in_words, truncation_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
@@ -173,7 +173,7 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
         title=figures.parent.name if started is None or not started.name else started.name,
         status=str(result.get("status", "unfinished")),
         subtitle=_subtitle(started),
-        choices=_choices(config, None if started is None else started.idle_qubits),
+        choices=_choices(config, started),
         stop_reason=result.get("stop_reason"),
         tiles=_tiles(result, timeline.end, ended, events),
         command=run_command(started),
@@ -305,19 +305,22 @@ def _subtitle(started: RunStarted | None) -> str:
     return f"{datetime.fromtimestamp(started.t):%Y-%m-%d %H:%M}, seed {started.seed}, {software}"
 
 
-def _choices(config: Mapping[str, Any], idle: str | None = None) -> str:
+def _choices(config: Mapping[str, Any], started: RunStarted | None = None) -> str:
     groups = ("experiment", "hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
     names = {
         group: str(config[group]["name"])
         for group in groups
         if isinstance(config.get(group), Mapping) and config[group].get("name")
     }
+    idle = None if started is None else started.idle_qubits
     if idle is not None and "backend" in names:
         names["backend"] += f" (idle qubits {idle})"
     racing = config.get("experiment", {}).get("optimizers")
     if racing:
         names["optimizer"] = " and ".join(map(str, racing))
-    return ", ".join(f"{group} {name}" for group, name in names.items())
+    words = ", ".join(f"{group} {name}" for group, name in names.items())
+    simulated = None if started is None else started.simulation
+    return words if simulated is None else f"{words}; simulated by {simulated}"
 
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
@@ -329,6 +332,9 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     if outside := number(result.get("outside_sector")):
         tiles.append(("outside the sector", percent(outside, 3), "of the state, without noise"))
     mitigated = result.get("mitigation") or {}
+    if (left_out := result.get("truncation")) is not None:
+        most = number(left_out.get("error", left_out.get("distance"))) or 0.0
+        tiles.append(("left out", f"{most:.2g}", f"at most, by simulation: {truncation_in_words(left_out)}"))
     if (raw := number(mitigated.get("raw"))) is not None:
         tiles.append(("without mitigation", f"{raw:.6f}", unit(events)))
     if (learned := mitigated.get("learning")) is not None:

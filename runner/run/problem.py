@@ -283,7 +283,10 @@ def _require_memory(num_qubits: int) -> None:
     try:
         memory.require(16 << num_qubits, f"a state vector of {num_qubits} qubits")
     except ConfigError as error:
-        raise ConfigError(str(error), key="backend.method") from error
+        raise ConfigError(
+            f"{error}; backend.engine=pauli follows expectation values, mps states of little entanglement",
+            key="backend.method",
+        ) from error
 
 
 def _require_isa(circuit: QuantumCircuit, backend: Backend) -> None:

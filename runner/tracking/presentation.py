@@ -171,6 +171,7 @@ def tags(run: Translation) -> dict[str, str]:
 def _started_tags(started: RunStarted) -> dict[str, Any]:
     return {
         "runner.experiment": started.experiment,
+        "runner.simulation": started.simulation,
         "runner.seed": started.seed,
         "runner.threads": started.threads,
         "git.commit": started.commit,

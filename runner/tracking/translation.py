@@ -197,6 +197,9 @@ class Translation:
             value = number(self.result.get(field))
             if value is not None:
                 yield Point(None, key, value, when, 0)
+        for name, item in (self.result.get("truncation") or {}).items():
+            if (value := number(item)) is not None:
+                yield Point(None, f"truncation/{name}", value, when, 0)
         mitigated = self.result.get("mitigation") or {}
         for name in ("raw", "mitigated", "qpu_seconds", "cost", "sampling_overhead", "noise_gain"):
             if (value := number(mitigated.get(name))) is not None:

@@ -95,6 +95,8 @@ class Forecast:
     """Time and memory on this computer; None where that was not tried."""
     mitigation: dict[str, Any] | None = None
     """What is done against errors, and the QPU seconds and USD that it adds; None where nothing is."""
+    simulation: str | None = None
+    """How circuits will be simulated, and why, in words; None where there is nothing to tell."""
     circuit: dict[str, Any] = field(default_factory=dict)
     """Qubits, parameters, depth, two-qubit gates and duration in seconds of the transpiled ansatz."""
 
@@ -148,6 +150,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         stand_in=whole.stand_in,
         chosen=None if choice is None else choice.words(),
         mitigation=whole.added,
+        simulation=whole.simulation,
         circuit=whole.circuit,
     )
 
@@ -222,6 +225,7 @@ class _Rehearsal:
         preparation = Preparation(config, engine_factory=stages[how], limits=limits)
         notes = Notes(preparation.service.cost)
         self.mitigation = preparation.mitigates
+        self.simulation = preparation.simulation
         self.timed = preparation.service.cost is not None
         self.price = preparation.service.price_per_second
         self.circuit = _circuit(preparation)
@@ -350,6 +354,8 @@ def table(found: Forecast) -> list[tuple[str, str]]:
             )
         )
         table_rows.append(("measurement bases", _bases(found.circuit)))
+    if found.simulation is not None:
+        table_rows.append(("simulated", found.simulation))
     table_rows += [
         ("evaluations", f"{found.evaluations}" + ("" if found.bounded else " (no budget declared: a guess)")),
         ("jobs", str(found.jobs)),

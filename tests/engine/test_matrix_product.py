@@ -213,3 +213,4 @@ def test_a_wide_run_of_few_gates(tmp_path: Path) -> None:
 
     assert result.status == "finished"
     assert result.energy == pytest.approx(1.0, abs=1e-12)
+    assert "matrix product state of 40 qubits" in str(result.simulation)

@@ -120,7 +120,7 @@ def test_amplified_noise() -> None:
 
 def test_the_same_bits_again(tmp_path: Path) -> None:
     """Shots of single strings are the same in a second run."""
-    words = [*SMALL, "estimator=shots", "experiment.observables=[Z2]", "experiment.points=2"]
+    words = [*SMALL, "estimator=shots", "experiment.observables=[Z2,X1 Y2]", "experiment.points=2"]
     tables = [run(compose(*words), directory=str(tmp_path / name)).table for name in ("a", "b")]
 
     assert tables[0] == tables[1]

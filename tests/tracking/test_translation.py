@@ -75,6 +75,21 @@ def test_a_pick_has_no_error(tmp_path):
     assert {point.key for point in points if "error" in point.key} == {"evaluation/error"}
 
 
+def test_what_simulation_left_out(tmp_path):
+    """How circuits were simulated is a tag, and bounds on what that left out are numbers."""
+    journal = made.start(
+        tmp_path / "run", "sqlite:///x.db", tmp_path, simulation="Pauli strings, as engine=pauli says"
+    )
+    journal.write(told("result", {"result": {"truncation": {"error": 0.002, "discarded_weight": 1e-9}}}))
+    journal.close()
+
+    run, points = translate(tmp_path / "run" / "journal.jsonl")
+
+    found = {point.key: point.value for point in points if point.key.startswith("truncation/")}
+    assert found == {"truncation/error": 0.002, "truncation/discarded_weight": 1e-9}
+    assert tags(run)["runner.simulation"] == "Pauli strings, as engine=pauli says"
+
+
 def test_workloads_with_references_of_their_own_have_no_error_by_another(tmp_path):
     """Levels, or points of a curve, are not compared with the run's reference, which is the first one's."""
     journal = made.start(tmp_path / "run", "sqlite:///x.db", tmp_path)
