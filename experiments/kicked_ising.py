@@ -445,7 +445,7 @@ class Extrapolated:
     value: float
     """As the fit says."""
     spread: float
-    """What it may be off by: its standard error, together with what the next order of the fit would change, and on top
+    """What it may be off by: its standard error, twice what the next order of the fit would change, and on top
     what simulations left out."""
     fit: str
     """none | linear | exponential."""
@@ -485,7 +485,7 @@ def extrapolated(
     solve = at_none[0][1]
     unit = abs(found[0]) if decays else 1.0
     error = unit * math.sqrt(float(solve**2 @ (spreads / scale) ** 2))
-    next_order = abs(found[-1] - found[0])
+    next_order = 2 * abs(found[-1] - found[0])  # the orders after it are smaller, and may add up to as much
     truncated = unit * float(np.abs(solve) @ (lost / scale))
     return Extrapolated(
         found[0], math.hypot(error, next_order) + truncated, "exponential" if decays else "linear"

@@ -155,7 +155,7 @@ def test_extrapolation() -> None:
 def test_bars_of_an_extrapolation() -> None:
     """By pencil: a line through three points has weights 4/3, 1/3, −2/3 at 0; bounds add up, errors by squares.
 
-    Of the parabola 1 + g² the line gives −7/3 at 0, 10/3 away, and the next order finds that.
+    Of the parabola 1 + g² the line gives −7/3 at 0, 10/3 away, and the next order finds that; it counts twice.
     """
     gains = [1.0, 2.0, 3.0]
     bounds = extrapolated(gains, [1.0, 1.0, 1.0], [0.0] * 3, [0.3] * 3, "linear")
@@ -165,7 +165,7 @@ def test_bars_of_an_extrapolation() -> None:
     assert bounds.spread == pytest.approx(0.7)
     assert errors.spread == pytest.approx(0.1 * math.sqrt(21))
     assert parabola.value == pytest.approx(-7 / 3)
-    assert parabola.spread == pytest.approx(10 / 3)
+    assert parabola.spread == pytest.approx(20 / 3)
 
 
 def test_pairs_that_do_not_work() -> None:
