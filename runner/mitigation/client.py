@@ -180,6 +180,12 @@ class Setting:
         chosen = self.options.resilience.zne.extrapolator
         return (chosen,) if isinstance(chosen, str) else tuple(chosen)
 
+    def only(self, extrapolator: str) -> Setting:
+        """Return the same with this fit alone."""
+        zne = self.options.resilience.zne.model_copy(update={"extrapolator": extrapolator})
+        resilience = self.options.resilience.model_copy(update={"zne": zne})
+        return replace(self, options=self.options.model_copy(update={"resilience": resilience}))
+
     def split(self, shots: int) -> tuple[int, int]:
         """Randomizations, and shots of each, for so many shots per basis; cancelling noise takes γ² times more."""
         if not self.twirls:

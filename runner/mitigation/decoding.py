@@ -41,6 +41,8 @@ class Layout:
     """The coefficients, (C,)."""
     constants: NDArray
     """What is added to each value, (values,)."""
+    letters: NDArray
+    """0, 1, 2, 3 for I, Z, X, Y of each term's qubits, (terms, qubits)."""
     shape: tuple[int, ...]
     """Of the result."""
 
@@ -124,8 +126,7 @@ def decode(
     layout: Layout,
     read: Read | None,
     points: tuple[int, int],
-    fit: Callable[[int, NDArray, NDArray], Fits] | None,
-    slopes: Callable[[int, Fits, NDArray, NDArray], NDArray] | None,
+    fit: Callable[[int, NDArray, NDArray, NDArray], tuple[Fits, NDArray]] | None,
     gain: float = 1.0,
 ) -> dict[str, NDArray]:
     """Values of observables, and their standard errors.
@@ -136,8 +137,8 @@ def decode(
         layout: what they are samples of.
         read: how the readout errs; None takes it for faithful.
         points: how many fits there are, and how many factors they are evaluated at.
-        fit: extrapolates a pair from its values (F,) and deviations of one shot (F,); None where nothing is.
-        slopes: how a pair's fit changes with each of its values (F,) that have these standard errors (F,).
+        fit: extrapolates a pair from its values (F,), deviations of one shot (F,) and standard errors (F,), and
+            says how that changes with each value (F,); None where nothing is extrapolated.
         gain: what signed values are multiplied by, γ.
     """
     every = gain * np.stack(list(found))  # (F, pairs, samples)
@@ -145,17 +146,21 @@ def decode(
     variances = gain**2 - means**2
     factors = np.ones(means.shape[1]) if read is None else read.factors
     result: dict[str, NDArray] = {"raw": layout.summed(means[0]) + layout.constants}
-    if fit is None or slopes is None:
+    if fit is None:
         values, weights = means[0], np.ones((1, len(factors)))
     else:
-        fits = [fit(pair, means[:, pair], np.sqrt(variances[:, pair])) for pair in range(len(factors))]
+        deviations = np.sqrt(variances)
+        errors = deviations / np.sqrt(shots)
+        fitted = [
+            fit(pair, means[:, pair], deviations[:, pair], errors[:, pair]) for pair in range(len(factors))
+        ]
+        fits = [one for one, _ in fitted]
         values = np.array([one.value for one in fits])
-        errors = np.sqrt(variances / shots)
-        weights = np.empty(means.shape)
-        for pair, one in enumerate(fits):
-            weights[:, pair] = slopes(pair, one, means[:, pair], errors[:, pair])
+        weights = np.array([changes for _, changes in fitted]).reshape(means.shape[::-1]).T
         result |= _amplified(every, means, variances, shots, layout, factors)
         result |= _extrapolated(fits, points, layout, factors)
+        if np.isnan(values).any():
+            result["untold"] = _untold(values, layout)
     evs = layout.summed(values * factors) + layout.constants
     spread = sum(_spread(every[place], factors * weights[place], layout, gain) for place in range(len(every)))
     if read is not None:
@@ -209,6 +214,15 @@ def _amplified(
         "stds_noise_factors": np.sqrt(spread).T,
         "ensemble_stds_noise_factors": np.sqrt(pooled).T,
     }
+
+
+def _untold(values: NDArray, layout: Layout) -> NDArray:
+    """The first term of each value that no fit tells, 0, 1, 2, 3 for I, Z, X, Y of its qubits, (values, qubits)."""
+    result = np.zeros((len(layout.constants), layout.letters.shape[1]))
+    for value, pair in zip(layout.values[::-1].tolist(), layout.pairs[::-1].tolist(), strict=True):
+        if np.isnan(values[pair]):
+            result[value] = layout.letters[layout.terms[pair]]
+    return result
 
 
 def _extrapolated(

@@ -1,6 +1,9 @@
-"""How an extrapolated value changes with the values it was extrapolated from, for honest standard errors."""
+"""Which fit an extrapolated value is taken from, and how it changes with the values it was extrapolated from."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +12,51 @@ from runner.mitigation.client import Fits, Setting, extrapolate
 
 _CLEAR = 5.0
 """Standard errors that every value is away from zero, where an exponential is as good as linear in them."""
+
+
+_ROOM = 1.0
+"""How far off its range [−1, 1] a term's value and its standard error may lead: the client's own bound."""
+
+
+def fit(
+    labels: Sequence[str], chosen: Setting, pair: int, values: NDArray, spreads: NDArray, errors: NDArray
+) -> tuple[Fits, NDArray]:
+    """The first fit that tells a term's value without noise, and how that changes with each value, (F,).
+
+    The client's choice comes first. Where it has none that it accepts it takes what it has, and two values leave it no
+    scatter to judge an exponential by; here the standard errors of shots judge, and the others are tried in their
+    order. Where none tells it the value is nan, never what a fit gave that went astray.
+
+    Args:
+        labels: the term of each pair.
+        chosen: the fits.
+        pair: whose value it is.
+        values: at every noise factor, (F,).
+        spreads: standard deviation of one shot at each, (F,).
+        errors: standard errors of the values, (F,).
+    """
+    label = labels[pair]
+    first = extrapolate(values, spreads, label, chosen)
+    changes = slopes(first, values, errors, label, chosen)
+    if _tells(first, changes, errors):
+        return first, changes
+    for number, name in enumerate(chosen.extrapolators):
+        if number == first.chosen:
+            continue
+        alone = chosen.only(name)
+        found = extrapolate(values, spreads, label, alone)
+        changes = slopes(found, values, errors, label, alone)
+        if _tells(found, changes, errors):
+            return replace(first, value=found.value, chosen=number, fitted=found.fitted), changes
+    return replace(first, value=np.nan), np.full(len(values), np.nan)
+
+
+def _tells(fits: Fits, changes: NDArray, errors: NDArray) -> bool:
+    """Whether a fit's value is one that the term can have, with a standard error that says something."""
+    if not np.isfinite(fits.value) or not np.isfinite(changes).all():
+        return False
+    error = float(np.sqrt(((changes * errors) ** 2).sum()))
+    return error <= 1.0 and abs(fits.value) + error <= 1.0 + _ROOM
 
 
 def slopes(fits: Fits, values: NDArray, errors: NDArray, label: str, chosen: Setting) -> NDArray:
@@ -57,4 +105,4 @@ def _tried(values: NDArray, errors: NDArray, label: str, chosen: Setting) -> NDA
         higher = extrapolate(values + step, spreads, label, chosen).value
         lower = extrapolate(values - step, spreads, label, chosen).value
         result[place] = (higher - lower) / (2 * errors[place])
-    return np.nan_to_num(result)
+    return result

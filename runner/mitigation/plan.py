@@ -20,7 +20,7 @@ from runner.mitigation import client
 from runner.mitigation.client import Setting, Template
 from runner.mitigation.decoding import Layout, Outcomes, Read, decode, samples
 from runner.mitigation.decoupling import decoupled
-from runner.mitigation.fitting import slopes
+from runner.mitigation.fitting import fit
 from runner.mitigation.noise import Layer
 
 if TYPE_CHECKING:
@@ -224,15 +224,14 @@ class MitigatedPlan:
         outcomes = self.outcomes(values, shots=shots, seed=seed)
         found = [samples(one.words, layout, self._masks, self._batch(each), one.counts) for one in outcomes]
         read = None if rates is None else self._read(layout, rates)
-        fit: Callable[..., Any] | None = None
-        slope: Callable[..., Any] | None = None
+        extrapolate: Callable[..., Any] | None = None
         if self.chosen.zne:
-            labels = [self._labels[term] for term in layout.terms]
-            fit = partial(_fit, labels, self.chosen)
-            slope = partial(_slopes, labels, self.chosen)
+            extrapolate = partial(fit, [self._labels[term] for term in layout.terms], self.chosen)
         points = (len(self.chosen.extrapolators), len(self.chosen.extrapolated_noise_factors))
         template = self._programs[0].template
-        result = decode(found, randomizations * each, layout, read, points, fit, slope, template.gain)
+        result = decode(found, randomizations * each, layout, read, points, extrapolate, template.gain)
+        if "untold" in result:
+            result["untold"] = on_device(result["untold"], self._qubits, self.width)
         if self.chosen.pec:
             del result["raw"]  # no circuit is executed as it is
             told = {
@@ -302,6 +301,13 @@ class MitigatedPlan:
         return [[place[label] for label in group.to_labels()] for group in groups]
 
 
+def on_device(letters: NDArray, qubits: Sequence[int], width: int) -> NDArray:
+    """Letters of these qubits among all of the device's, (…, qubits) → (…, width)."""
+    result = np.zeros((*letters.shape[:-1], width))
+    result[..., list(qubits)] = letters
+    return result
+
+
 def layout_of(
     configurations: Sequence[tuple[int, list[int]]],
     wanted: dict[int, list[int]],
@@ -347,18 +353,9 @@ def layout_of(
         pairs=joined(columns[1], int),
         coefficients=joined(columns[2], float),
         constants=coefficients[:, identity].sum(axis=1),
+        letters=letters,
         shape=shape,
     )
-
-
-def _fit(labels: Sequence[str], chosen: Setting, pair: int, values: NDArray, spreads: NDArray) -> client.Fits:
-    return client.extrapolate(values, spreads, labels[pair], chosen)
-
-
-def _slopes(
-    labels: Sequence[str], chosen: Setting, pair: int, fits: client.Fits, values: NDArray, errors: NDArray
-) -> NDArray:
-    return slopes(fits, values, errors, labels[pair], chosen)
 
 
 def layers_of(circuit: QuantumCircuit, base: EstimatorPlan, chosen: Setting) -> Counter[Layer]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,8 @@ from runner.errors import RuntimeSessionError
 from runner.mitigation import client
 from runner.mitigation.client import Setting
 from runner.mitigation.decoding import Layout, Read, decode, samples
-from runner.mitigation.fitting import slopes
-from runner.mitigation.plan import Rates, layout_of, misread, packed
+from runner.mitigation.fitting import fit
+from runner.mitigation.plan import Rates, layout_of, misread, on_device, packed
 
 
 def decoded(result: Any) -> list[dict[str, Any]]:
@@ -81,12 +81,15 @@ def _pub(result: Any, task: Mapping[str, Any], chosen: Setting, rates: Rates | N
         support = letters != 0
         factors = client.readout_factors(values, support)
         read = Read(factors[layout.terms], support[layout.terms], variances)
-    fit = slope = None
+    extrapolate = None
     if chosen.zne:
         labels = ["".join("IZXY"[letter] for letter in letters[term][::-1]) for term in layout.terms]
-        fit, slope = partial(_fit, labels, chosen), partial(_slopes, labels, chosen)
+        extrapolate = partial(fit, labels, chosen)
     points = (len(chosen.extrapolators), len(chosen.extrapolated_noise_factors))
-    return decode(found, shots, layout, read, points, fit, slope)
+    numbers = decode(found, shots, layout, read, points, extrapolate)
+    if "untold" in numbers:
+        numbers["untold"] = on_device(numbers["untold"], qubits.tolist(), terms.num_qubits)
+    return numbers
 
 
 def _layout(task: Mapping[str, Any], terms: ObservableTerms, qubits: NDArray, letters: NDArray) -> Layout:
@@ -127,13 +130,3 @@ def _basis(label: str, qubits: NDArray) -> NDArray:
 def _told(term: NDArray, basis: NDArray) -> bool:
     """Whether a basis tells a term: every letter is the basis's or I."""
     return bool(((term == basis) | (term == 0)).all())
-
-
-def _fit(labels: Sequence[str], chosen: Setting, pair: int, values: NDArray, spreads: NDArray) -> client.Fits:
-    return client.extrapolate(values, spreads, labels[pair], chosen)
-
-
-def _slopes(
-    labels: Sequence[str], chosen: Setting, pair: int, fits: client.Fits, values: NDArray, errors: NDArray
-) -> NDArray:
-    return slopes(fits, values, errors, labels[pair], chosen)

@@ -14,6 +14,7 @@ from runner.run.allocation import ShotAllocation
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.run.shots import ShotChoice, highest_variance, with_shots
 from runner.run.suitability import common_frequencies
+from runner.runtime.results import UNTOLD, require_told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -186,12 +187,17 @@ def _variances(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _result(job: SubmittedJob) -> PrimitiveResult:
-    return job.result()
+    found = job.result()
+    require_told(found)
+    return found
 
 
 def _numbers(job: SubmittedJob) -> list[dict[str, np.ndarray]]:
     """What the job gives, without the containers, which take as long as a small simulation."""
-    return job.numbers()
+    numbers = job.numbers()
+    if any(UNTOLD in one for one in numbers):
+        require_told(job.result())
+    return numbers
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from runner.errors import NumericalError
 from runner.lazy import np, primitives
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from qiskit import QuantumCircuit
     from qiskit.primitives import PrimitiveResult
 
@@ -23,6 +25,9 @@ the `variances` of one of them, (observables, bases); of a Sampler a BitArray fo
 DISCARDED, TRUNCATION, DISTANCE = "discarded weight", "truncation", "truncation distance"
 """What is told where something may be left out of states: the weight for each parameter set, by how much each
 expectation value may be wrong for it, and by how much the probabilities of outcomes may be in all."""
+
+UNTOLD = "untold"
+"""What is told where no fit leads to a value: the first such term of each value."""
 
 LEFT_OUT = {DISCARDED: "discarded_weight", TRUNCATION: "error", DISTANCE: "distance"}
 """The same in result.json."""
@@ -136,7 +141,36 @@ def _resilience(values: Numbers, mitigation: Setting | None) -> dict[str, object
     if mitigation is None or "extrapolators" not in values:
         return {}
     names = np.array([*mitigation.extrapolators, "multiple"])  # the last one is number −1
-    return {"zne": {"extrapolator": np.asarray(names[values["extrapolators"].astype(int)])}}
+    told: dict[str, object] = {"extrapolator": np.asarray(names[values["extrapolators"].astype(int)])}
+    if UNTOLD in values:
+        told[UNTOLD] = _untold(np.asarray(values[UNTOLD]), mitigation)
+    return {"zne": told}
+
+
+def _untold(letters: NDArray[Any], mitigation: Setting) -> list[str]:
+    """Return a sentence on every term whose value no fit tells, (…, qubits) of 0, 1, 2, 3 for I, Z, X, Y."""
+    factors = ", ".join(f"{factor:g}" for factor in mitigation.noise_factors)
+    words = dict.fromkeys(
+        " ".join(f"{'IZXY'[int(letter)]}{qubit}" for qubit, letter in enumerate(row) if letter)
+        for row in letters.reshape(-1, letters.shape[-1])
+    )
+    return [
+        f"{' or '.join(mitigation.extrapolators)} through ⟨{term}⟩ at noise × {factors} leads to no value between "
+        "−2 and 2 with a standard error below 1; take more shots, or add fallback to zne.extrapolator"
+        for term in words
+        if term
+    ]
+
+
+def require_told(result: PrimitiveResult) -> None:
+    """Refuse values that no fit tells, which are nan.
+
+    Raises:
+        NumericalError: there is one.
+    """
+    for pub in result:
+        if found := (pub.metadata.get("resilience") or {}).get("zne", {}).get(UNTOLD):
+            raise NumericalError(found[0])
 
 
 def gradient_result(numbers: list[Numbers], circuits: list[QuantumCircuit]) -> PrimitiveResult:

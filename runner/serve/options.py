@@ -119,8 +119,24 @@ def _mitigation(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         )
     resilience["measure_noise_learning"] = learning
     acting, idle = without_idle({**values, "resilience": resilience})
+    _require_no_noise_learned(acting.get("resilience", {}))
     notes += [_note(key, value, f"it {reason}") for key, value, reason in idle]
     return acting, notes
+
+
+def _require_no_noise_learned(acting: Mapping[str, Any]) -> None:
+    """Refuse what takes a noise model of the layers: a request would wait for the job that learns it.
+
+    Raises:
+        ApiError: noise is to be cancelled, or amplified as it was learned.
+    """
+    if acting.get("pec_mitigation"):
+        key, told = "pec_mitigation", "Leave it off, or cancel noise in process (estimator=pec)"
+    elif (acting.get("zne") or {}).get("amplifier") == "pea":
+        key, told = "zne.amplifier", "Take gate_folding, or amplify noise in process (estimator=pea)"
+    else:
+        return
+    raise ApiError(400, f"'params.options.resilience.{key}' takes noise that is not learned here. {told}.")
 
 
 def _asks(values: Mapping[str, Any]) -> bool:

@@ -24,6 +24,7 @@ def layout() -> Layout:
         pairs=np.array([0, 1]),
         coefficients=np.array([1.0, 2.0]),
         constants=np.array([0.5]),
+        letters=np.array([[1, 0], [0, 1]]),
         shape=(),
     )
 
@@ -32,7 +33,7 @@ def test_terms_that_are_read_together_spread_together() -> None:
     """Four shots 00 or 11: Z₀ + 2Z₁ is ±3, variance 9·4/3/4 = 3; term by term it would be 5/3."""
     outcomes = np.array([0, 3, 0, 3], dtype=np.uint64).reshape(1, 1, 4, 1)
     masks = np.array([[1], [2]], dtype=np.uint64)
-    found = decode([samples(outcomes, layout(), masks)], 4, layout(), None, (0, 0), None, None)
+    found = decode([samples(outcomes, layout(), masks)], 4, layout(), None, (0, 0), None)
 
     assert found["evs"] == 0.5
     np.testing.assert_allclose(found["stds"] ** 2, 3.0)
@@ -44,7 +45,7 @@ def test_the_calibrations_own_error_counts() -> None:
     outcomes = np.zeros((1, 1, 4, 1), dtype=np.uint64)
     masks = np.array([[1], [2]], dtype=np.uint64)
     read = Read(np.array([1.1, 1.3]), np.eye(2, dtype=bool), np.array([0.01, 0.02]))
-    found = decode([samples(outcomes, layout(), masks)], 4, layout(), read, (0, 0), None, None)
+    found = decode([samples(outcomes, layout(), masks)], 4, layout(), read, (0, 0), None)
 
     np.testing.assert_allclose(found["evs"], 1.1 + 2 * 1.3 + 0.5)
     np.testing.assert_allclose(found["raw"], 3.5)

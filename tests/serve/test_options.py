@@ -113,6 +113,26 @@ def test_what_cannot_act_is_refused(backend: Any) -> None:
         estimator.run([(circuit(), OBSERVABLE, [[0.3]])])
 
 
+@pytest.mark.parametrize(
+    ("resilience", "told"),
+    [
+        ({"pec_mitigation": True}, r"resilience\.pec_mitigation.* takes noise that is not learned here"),
+        (
+            {"zne_mitigation": True, "zne": {"amplifier": "pea"}},
+            r"zne\.amplifier.* takes noise that is not learned here",
+        ),
+    ],
+)
+def test_what_takes_learned_noise_is_refused_at_once(
+    backend: Any, resilience: dict[str, Any], told: str
+) -> None:
+    """A request that waited for a job to learn it would wait for ever."""
+    estimator = EstimatorV2(mode=backend, options={"resilience": resilience})
+
+    with pytest.raises(IBMRuntimeError, match=told):
+        estimator.run([(circuit(), OBSERVABLE, [[0.3]])])
+
+
 def test_what_nobody_asked_to_mitigate_is_not_refused(backend: Any) -> None:
     """A circuit that cannot be twirled gets level 0 where no level is said, and the log says so; else it is refused."""
     branching = QuantumCircuit(5, 1)
