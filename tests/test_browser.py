@@ -250,7 +250,12 @@ def test_the_servers_page_lives(browser: Any, served: str, ids: dict[str, str]) 
     visit(browser, f"{served}/#/", "1 workload", "session")
     browser.find_element("css selector", "tbody tr td:nth-child(3)").click()
     text = shown(
-        browser, ids["session"], "Timeline", "left of 8 h", "if it stays active to its end", "from_id("
+        browser,
+        ids["session"],
+        "Timeline",
+        "left of 8 h",
+        "if it stays active to its maximum time",
+        "from_id(",
     )
     bars = browser.execute_script("return document.querySelectorAll('svg a rect').length")
     browser.find_element("css selector", f"a[href='#/jobs/{ids['job']}']").click()

@@ -6,6 +6,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -14,7 +15,16 @@ from runner import compose, run
 from runner.__main__ import main
 from runner.record.events import Event
 from runner.record.journal import Journal
-from runner.serve.ledger import COMPLETED, FAILED, Entry, EntryEnded, ServerStarted, SessionTold
+from runner.serve.ledger import (
+    CANCELLED,
+    COMPLETED,
+    FAILED,
+    Entry,
+    EntryDeleted,
+    EntryEnded,
+    ServerStarted,
+    SessionTold,
+)
 from tests.journals import job, session, started
 
 PLAN = {"session": {"plan": "payg"}, "backend": {"name": "ideal"}}
@@ -29,6 +39,17 @@ def recorded(path: str, events: Iterable[Event]) -> Path:
         for event in events:
             journal.write(event)
     return folder
+
+
+def ended(
+    name: str, of: str | None, status: str, *, device: str = "ibm_x", usage: float = 2.0, **more: Any
+) -> EntryEnded:
+    """A server's job that is over."""
+    entry = Entry(
+        id=name, program="sampler", backend=device, session=of, tags=[], created="2026-03-01T00:00:05.000000Z",
+        estimate=2.0, status=status, usage=usage, **more,
+    )  # fmt: skip
+    return EntryEnded(job=asdict(entry))
 
 
 def shown(words: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -95,15 +116,7 @@ def test_a_session_that_is_active_counts_until_the_last_fact(
 def test_a_servers_sessions_are_in_the_table(
     workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a price, for the plan is not in its folder."""
-
-    def ended(name: str, of: str | None, status: str) -> EntryEnded:
-        entry = Entry(
-            id=name, program="sampler", backend="ibm_x", session=of, tags=[], created="2026-03-01", estimate=2.0,
-            status=status, usage=2.0,
-        )  # fmt: skip
-        return EntryEnded(job=asdict(entry))
-
+    """Without a price where an earlier release wrote none; jobs by themselves line by line, as on the page."""
     details = {
         "id": "s", "mode": "dedicated", "state": "closed", "backend_name": "fake_x", "usage_time": 61.0,
         "state_reason": "maximum time reached", "timestamps": [],
@@ -117,12 +130,53 @@ def test_a_servers_sessions_are_in_the_table(
     )  # fmt: skip
     lines = shown([], capsys, monkeypatch)[1:]
 
-    assert [line.split()[0] for line in lines] == ["job", "session"]
-    assert "2: 1 done, 1 failed" in lines[0]
-    assert "4.0 s" in lines[0]
-    assert "1 min 01 s" in lines[1]
-    assert "maximum time reached" in lines[1]
+    assert [line.split()[0] for line in lines] == ["job", "job", "session"]
+    assert lines[0].split()[1:5] == ["failed", "ibm_x", "2.0", "s"]
+    assert "1 min 01 s" in lines[2]
+    assert "maximum time reached" in lines[2]
     assert "USD" not in "".join(lines)
+
+
+def test_a_servers_workloads_are_those_of_its_page(
+    workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At 1.60 USD: active from second 10 to 30 and since second 40, the latest fact is of second 55, so 35 s; a batch
+    whose jobs took 2 s each, active too; a job that its own limit ended is failed; devices and ids job by job.
+    """
+
+    def at(second: int) -> str:
+        return f"2026-03-01T00:00:{second:02}.000000Z"
+
+    def session(name: str, mode: str, *steps: tuple[str, int]) -> SessionTold:
+        stamps = [{"status": state, "timestamp": at(second)} for state, second in steps]
+        details = {
+            "id": name, "mode": mode, "state": steps[-1][0], "backend_name": "ibm_torino", "usage_time": 0.0,
+            "state_reason": "", "timestamps": stamps,
+        }  # fmt: skip
+        return SessionTold(details=details)
+
+    recorded(
+        "outputs/serve",
+        [
+            ServerStarted(pid=1, price=1.6),
+            session("one", "dedicated", ("open", 5), ("active", 10), ("inactive", 30), ("active", 40)),
+            session("two", "batch", ("open", 5), ("active", 10)),
+            ended("in-one", "one", COMPLETED), ended("x-two", "two", COMPLETED), ended("y-two", "two", COMPLETED),
+            ended("a", None, COMPLETED, device="ibm_fez"),
+            ended("b", None, CANCELLED, code=1305, finished=at(55), usage=1.0),
+            ended("c", None, CANCELLED, usage=0.0),
+            ended("gone", None, COMPLETED), EntryDeleted(id="gone"),
+        ],
+    )  # fmt: skip
+    lines = [" ".join(line.split()) for line in shown([], capsys, monkeypatch)[1:]]
+
+    assert lines == [
+        "job cancelled ibm_x 0.0 s 0.00 USD c outputs/serve",
+        "job failed ibm_x 1.0 s 1.60 USD b outputs/serve",
+        "job done ibm_fez 2.0 s 3.20 USD a outputs/serve",
+        "batch active ibm_x 2 at least 4.0 s at least 6.40 USD two outputs/serve",
+        "session active ibm_x 1 at least 35.0 s at least 56.00 USD one outputs/serve",
+    ]
 
 
 def test_a_finished_run_is_shown_as_it_says_itself(

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from runner.record.events import Event
-    from runner.runtime.plan import Plan
 
 VERB = Verb(
     name="sessions",
@@ -45,31 +44,34 @@ GOING = "not over"
 
 @dataclass
 class Recorded:
-    """A session or batch of a run, or all of its jobs that are in none."""
+    """A session or batch, all jobs of a run that are in none, or one such job of a server."""
 
     mode: str
     """session | batch | job."""
     id: str = ""
     state: str = ""
-    """open | active | inactive | closed; empty of jobs."""
+    """open | active | inactive | closed; of a server's job what became of it, empty of the jobs of a run."""
     device: str = ""
     reason: str = ""
     """Why it is in this state."""
     usage: float | None = None
     """What it is charged [s]; None where the service has not told."""
+    going: bool = False
+    """It is being charged by a server, so that usage and price are what they were at the latest fact, or more."""
     jobs: dict[str, str] = field(default_factory=dict)
     """Job → what became of it."""
 
     def cells(self, price: float | None, path: Path) -> tuple[str, ...]:
         """One line of the table, where a second costs `price` USD."""
         cost = None if price is None or self.usage is None else self.usage * price
+        least = "at least " if self.going else ""
         return (
             self.mode,
             self.state,
             self.device,
-            _jobs(list(self.jobs.values())),
-            "" if self.usage is None else clock(self.usage),
-            "" if cost is None else f"{cost:.2f} USD",
+            _jobs(list(self.jobs.values())) if self.jobs or self.mode != "job" else "",
+            "" if self.usage is None else least + clock(self.usage),
+            "" if cost is None else f"{least}{cost:.2f} USD",
             self.reason,
             self.id[:8],
             str(path),
@@ -77,7 +79,7 @@ class Recorded:
 
 
 def main(line: CommandLine) -> int:
-    """Print one line per session, batch, or run in job mode below the given folders (outputs/)."""
+    """Print one line per session, batch, run in job mode, or job of a server below the given folders (outputs/)."""
     from runner.display.live import terminal
 
     limit = LIMIT
@@ -107,30 +109,29 @@ def main(line: CommandLine) -> int:
 def _rows(path: Path) -> list[tuple[str, ...]]:
     """What the table says of a run, the newest session first; a run that cannot be read is one line that says so."""
     try:
-        plan, found = _read(path)
+        price, found = _read(path)
     except (OSError, RunnerError, ValueError) as error:
         return [("", "", "", "", "", "", " ".join(str(error).split())[:120], "", str(path))]
-    price = None if plan is None else plan.price_per_second
     return [one.cells(price, path) for one in reversed(found)]
 
 
-def _read(path: Path) -> tuple[Plan | None, list[Recorded]]:
-    """The plan and the workloads of a run: from what it wrote at its end, else from its journal."""
+def _read(path: Path) -> tuple[float | None, list[Recorded]]:
+    """The price of a second and the workloads of a run: from what it wrote at its end, else from its journal."""
     from runner.declare.session import plan_of
     from runner.record.journal import is_ended, opening, read_journal
 
     files = RunDirectory(path)
     started = opening(files.journal)
     if started is None:  # the journal of a server, or one that is damaged from its first line on
-        return None, _of_server(files.journal)
-    plan = plan_of(started.config)
+        return _of_server(files.journal)
     if files.session.is_file() and is_ended(files.journal):
         found = _of_file(files.session)
     else:
         found = _of_events(read_journal(files.journal).events)
     for one in found:
         one.device = one.device or str((started.config.get("backend") or {}).get("name", ""))
-    return plan, found
+    plan = plan_of(started.config)
+    return None if plan is None else plan.price_per_second, found
 
 
 def _of_file(path: Path) -> list[Recorded]:
@@ -187,31 +188,76 @@ def _of_events(events: Iterable[Event]) -> list[Recorded]:
     return list(found.values())
 
 
-def _of_server(path: Path) -> list[Recorded]:
-    """From the journal of a server, whose plan is not in it."""
+def _of_server(path: Path) -> tuple[float | None, list[Recorded]]:
+    """The price of a second at a server, and its workloads as its page shows them, from its journal."""
     from runner.record.journal import JournalReader
-    from runner.serve.ledger import LEDGER, EntryEnded, EntryMade, SessionTold
+    from runner.serve.ledger import LEDGER, EntryDeleted, EntryEnded, EntryMade, ServerStarted, SessionTold
 
-    found: dict[str | None, Recorded] = {}
+    price: float | None = None
+    found: dict[str, Recorded] = {}
+    sessions: dict[str, Mapping[str, Any]] = {}
+    jobs: dict[str, Mapping[str, Any]] = {}
+    deleted: set[str] = set()
+    dates: list[str] = []
     events = list(JournalReader(path, LEDGER).read())
     if not events:
         raise ConfigError("its journal is damaged from its first line on")
     for event in events:
-        if isinstance(event, SessionTold):
-            told = event.details
-            one = found.setdefault(told["id"], Recorded("batch" if told["mode"] == "batch" else "session"))
-            one.id, one.state, one.device = told["id"], told["state"], told["backend_name"]
-            one.reason, one.usage = told["state_reason"], told["usage_time"]
+        if isinstance(event, ServerStarted):
+            price = event.price
+        elif isinstance(event, SessionTold):
+            told = sessions[event.details["id"]] = event.details
+            found.setdefault(
+                told["id"], Recorded("batch" if told["mode"] == "batch" else "session", told["id"])
+            )
+            dates += [one["timestamp"] for one in told["timestamps"]]
         elif isinstance(event, EntryMade | EntryEnded):
-            job: Mapping[str, Any] = event.job
-            status = job.get("status")
-            if job["session"] is None or job["session"] in found:
-                usage = job["usage"] if status is not None and job["session"] is None else None
-                _add(
-                    found, job["session"], job["id"], GOING if status is None else str(status).upper(), usage
-                )
-                found[job["session"]].device = job["backend"]
-    return list(found.values())
+            job = jobs[event.job["id"]] = event.job
+            dates.append(job["finished"] or job["created"])
+            if job["session"] is None:
+                found.setdefault(job["id"], Recorded("job", job["id"]))
+        elif isinstance(event, EntryDeleted):
+            deleted.add(event.id)
+            found.pop(event.id, None)
+    for told in sessions.values():
+        _fill_session(found[told["id"]], told, jobs.values(), max(dates, default=""))
+    for job in jobs.values():
+        one = found.get(job["id"] if job["session"] is None else job["session"])
+        if one is None or job["id"] in deleted:
+            continue
+        one.device = job["backend"]  # an earlier release called a session's by its snapshot
+        if job["session"] is None:
+            one.state, one.reason = _served(job), job["reason"] or ""
+            one.usage = None if job["status"] is None else job["usage"]
+        else:
+            one.jobs[job["id"]] = _served(job)
+    return price, list(found.values())
+
+
+def _fill_session(
+    one: Recorded, told: Mapping[str, Any], jobs: Iterable[Mapping[str, Any]], latest: str
+) -> None:
+    """What was told of a session or batch last; of one that is active, what is charged until the latest date."""
+    from runner.serve.ledger import active_until
+
+    one.state, one.device, one.reason = told["state"], told["backend_name"], told["state_reason"]
+    one.usage, one.going = told["usage_time"], told["state"] == "active"
+    if one.going and one.mode == "batch":
+        one.usage = sum(job["usage"] for job in jobs if job["session"] == one.id)
+    elif one.going:
+        one.usage = active_until(told, latest)
+
+
+def _served(job: Mapping[str, Any]) -> str:
+    """What became of a server's job, as its page says it: one that took too long is cancelled only in the API."""
+    from runner.serve.ledger import TOO_LONG_CODE
+
+    if job["status"] is None:
+        return GOING
+    if job["code"] == TOO_LONG_CODE:
+        return "failed"
+    status = str(job["status"]).lower()
+    return "done" if status == "completed" else status
 
 
 def _add(
@@ -220,7 +266,7 @@ def _add(
     """Count a job where it belongs; what is charged by QPU time takes it along, once."""
     one = found.setdefault(session, Recorded("job"))
     told = one.jobs.get(job)
-    one.jobs[job] = {"COMPLETED": "done", GOING: GOING}.get(status) or WORDS.get(status, status.lower())
+    one.jobs[job] = WORDS.get(status, status.lower())
     if seconds is not None and told in (None, GOING) and one.mode != "session":
         one.usage = (one.usage or 0.0) + seconds
 

@@ -477,9 +477,15 @@ class LocalRuntimeService:
     ) -> list[RuntimeJob]:
         """Return jobs, newest first, `limit` of them (None: all): of a session, with all these tags, submitted
         between two dates (local ones where they name no zone), with a status, …
+
+        Raises:
+            ConfigError: a number or a date is none.
         """
         _require_no(instance=instance)
-        after, before = _utc(created_after), _utc(created_before)
+        if limit is not None:
+            _require_count("limit", limit, " (or None: all)")
+        _require_count("skip", skip)
+        after, before = _utc("created_after", created_after), _utc("created_before", created_before)
 
         def search() -> list[Job]:
             return [
@@ -603,9 +609,22 @@ def _require_no(**names: str | None) -> None:
             raise ConfigError(f"there is no {name} {value!r} here; leave {name} out", key=name)
 
 
-def _utc(date: datetime | None) -> datetime | None:
+def _require_count(name: str, number: object, otherwise: str = "") -> None:
+    """Refuse what is no number of jobs."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 0:
+        raise ConfigError(f"must be a whole number of at least 0{otherwise}, got {number!r}", key=name)
+
+
+def _utc(name: str, date: datetime | None) -> datetime | None:
     """A date in UTC; one without a zone is of this machine's, as in the client."""
-    return None if date is None else date.astimezone(UTC)
+    if date is None:
+        return None
+    if not isinstance(date, datetime):
+        raise ConfigError(f"must be a datetime, as datetime(2026, 1, 31), got {date!r}", key=name)
+    try:
+        return date.astimezone(UTC)
+    except (OverflowError, ValueError) as error:
+        raise ConfigError(f"{date!r} is no date in UTC; take one within its years", key=name) from error
 
 
 def bind(backend: BackendV2) -> LocalBackend:

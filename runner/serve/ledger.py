@@ -15,7 +15,7 @@ from runner.errors import StorageError
 from runner.record.events import Event, Vocabulary, fact
 from runner.record.files import replace_file
 from runner.record.journal import Journal
-from runner.runtime.machine import QUEUED, Job
+from runner.runtime.machine import ACTIVE, BATCH, MAX_JOB_TIME_CODE, QUEUED, Job
 
 LEDGER: Vocabulary = {}
 """The facts that a server's journal knows."""
@@ -23,6 +23,8 @@ LEDGER: Vocabulary = {}
 COMPLETED, FAILED, CANCELLED = "Completed", "Failed", "Cancelled"
 RESTARTED = "the server was stopped before the job was over; submit it again"
 INTERNAL_CODE = 9707
+TOO_LONG_CODE = MAX_JOB_TIME_CODE
+"""Of a job that its own limit ended: the API calls it cancelled, the client failed."""
 
 
 @dataclass(kw_only=True)
@@ -61,6 +63,10 @@ class Entry:
     """The API's code of that reason."""
     running: str | None = None
     """When it started."""
+    prepared: str | None = None
+    """When its classical phase was over; None before, and in what an earlier release wrote."""
+    reached: str | None = None
+    """When it reached the QPU; None where it did not, or an earlier release wrote it."""
     finished: str | None = None
     """When it was over."""
     usage: float = 0.0
@@ -78,6 +84,8 @@ class ServerStarted(Event):
 
     pid: int
     """Its process."""
+    price: float | None = None
+    """USD per second of usage; None where an earlier release did not say."""
 
 
 @fact("job", among=LEDGER)
@@ -130,14 +138,31 @@ class SessionTold(Event):
     """As the API tells of it, with `state_reason`."""
 
 
+def active_until(details: Mapping[str, Any], date: str) -> float | None:
+    """For how long a session was active until a date, by its transitions [s]; None before its first job."""
+    if details["usage_time"] is None:
+        return None
+    steps = details["timestamps"]
+    ends = [*(one["timestamp"] for one in steps[1:]), date]
+    return sum(
+        max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(one["timestamp"])).total_seconds())
+        for one, end in zip(steps, ends, strict=True)
+        if one["status"] == ACTIVE
+    )
+
+
 class Ledger:
     """All jobs and sessions a server knows of.
 
     Everything that is told to a client as finished is on disk first: the result in a file of its own, the
     fact in the journal.
+
+    Args:
+        directory: The folder.
+        price: USD per second of usage, for whoever reads the journal.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, price: float | None = None) -> None:
         self._jobs_dir = directory / "jobs"
         try:
             self._jobs_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -160,7 +185,7 @@ class Ledger:
         for event in self._journal.contents.events:
             self._remember(event)
         self._settle_the_past()
-        self._journal.write(ServerStarted(pid=os.getpid()))
+        self._journal.write(ServerStarted(pid=os.getpid(), price=price))
 
     def close(self) -> None:
         """Let go of the folder."""
@@ -292,9 +317,19 @@ class Ledger:
                     "state": "closed",
                     "accepting_jobs": False,
                     "closed_at": date,
+                    "usage_time": self._usage_at_the_end(details),
                     "timestamps": [*details["timestamps"], {"status": "closed", "timestamp": date}],
                 }
                 self.session(ended, "the server was stopped")
+
+    def _usage_at_the_end(self, details: Mapping[str, Any]) -> float | None:
+        """What a session or batch that its server left open is charged for, as far as that is on record."""
+        told: float | None = details["usage_time"]
+        if told is None or details["state"] != ACTIVE:
+            return told
+        if details["mode"] != BATCH:
+            return active_until(details, self.latest or "")
+        return max(told, sum(job.usage for job in self.entries.values() if job.session == details["id"]))
 
     def _params(self, job_id: str) -> Path:
         return self._jobs_dir / f"{job_id}.params.json"

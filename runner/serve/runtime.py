@@ -57,7 +57,7 @@ class Runtime:
 
     def __init__(self, config: ServeConfig) -> None:
         session = config.run.session
-        self.ledger = Ledger(config.directory)
+        self.ledger = Ledger(config.directory, config.limits.price_per_second)
         seed = config.run.seed
         if self.ledger.lives:
             seed = derive_seed(seed, "serve", self.ledger.lives)  # ids of an earlier life are taken
@@ -128,7 +128,8 @@ class Runtime:
         if isinstance(event, SessionChanged):
             record = self.service.find_session(event.session)
             try:
-                self.ledger.session(self.service.details(record), record.reason)
+                told = self.service.details(record)
+                self.ledger.session({**told, "backend_name": self.called(told)}, record.reason)
             except StorageError:
                 log.exception("session %s is not on record", record.id)
         elif isinstance(event, JobCompleted):
@@ -165,10 +166,23 @@ class Runtime:
                 job.status, job.code = FAILED, ledgers.INTERNAL_CODE
                 job.reason = f"its result cannot be written: {error}"
         entry.reason, entry.code, entry.usage = job.reason, job.code, job.qpu_used
-        entry.running, entry.finished = self.service.date(job.started), self.service.date(job.finished)
+        entry.finished = self.service.date(job.finished)
+        entry.running, entry.prepared, entry.reached = self.phases(job, job.finished)
         if entry.code == MAX_JOB_TIME_CODE:
             return ledgers.CANCELLED, None  # so the service says it; the client makes an error of it
         return STATES[job.status], result
+
+    def phases(self, job: Job, until: float | None) -> tuple[str | None, str | None, str | None]:
+        """When a job started, was prepared and reached the QPU, each None unless it did `until` then [s]."""
+        date = self.service.date
+        if job.started is None or until is None or job.started > until:
+            return None, None, None
+        prepared, reached = job.started + job.preparation, job.qpu_started
+        return (
+            date(job.started),
+            date(prepared) if prepared <= until else None,
+            date(reached) if reached is not None and reached < until else None,
+        )
 
     # -- jobs -------------------------------------------------------------------------------------------
 

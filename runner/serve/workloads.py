@@ -244,7 +244,7 @@ class Workloads:
             "interactive_timeout": details["interactive_timeout"],
             "ends": None if ends is None or details["state"] == CLOSED else _iso(ends),
             "seconds_left": left,
-            "most": self._most(details, left),
+            "until_end": self._until_end(details, ends),
             "timeline": self._timeline(one, now),
             "jobs": [self._job_row(job, now, mode) for job in newest[offset : offset + limit]],
             "found": len(jobs),
@@ -252,11 +252,15 @@ class Workloads:
             "limit": limit,
         }
 
-    def _most(self, details: Mapping[str, Any], left: float | None) -> float | None:
-        """What a session costs if it stays active until its maximum time [USD]; None where that says nothing."""
-        if details["mode"] != DEDICATED or details["state"] != ACTIVE or left is None:
+    def _until_end(self, details: Mapping[str, Any], ends: datetime | None) -> float | None:
+        """What a session costs if it stays active until its maximum time [USD]; None where that says nothing.
+
+        It is no bound: a job that is on the QPU then completes, and the session is charged until it has.
+        """
+        if details["mode"] != DEDICATED or details["state"] != ACTIVE or not details["accepting_jobs"]:
             return None
-        return ((details["usage_time"] or 0.0) + left) * self._price
+        seconds = None if ends is None else ledgers.active_until(details, _iso(ends))
+        return None if seconds is None else seconds * self._price
 
     def job(self, entry: Entry) -> dict[str, Any]:
         """A job: its times, what it took, and why it failed."""
@@ -311,11 +315,15 @@ class Workloads:
             "tags": one.tags[:8],
             "usage": one.usage,
             "cost": one.usage * self._price,
+            "so_far": self._so_far(one.told, now) if isinstance(one.told, Entry) else None,
+            "short": details is not None
+            and one.status == COMPLETED
+            and (_cut(one.reason) or any(map(_lost, one.jobs))),
             "segments": _segments_of(details, now) if details else self._segments_of_job(one.jobs[0], now),
         }
 
     def _job_row(self, entry: Entry, now: datetime, mode: str) -> dict[str, Any]:
-        started = self._started(entry)
+        started, _, reached = self._phases(entry, now)
         return {
             "id": entry.id,
             "status": self.status(entry),
@@ -329,21 +337,40 @@ class Workloads:
             "seconds": (_date(entry.finished or _iso(now)) - _date(entry.created)).total_seconds(),
             "tags": entry.tags,
             "usage": entry.usage,
+            "reached": reached,
+            "so_far": self._so_far(entry, now),
             "cost": None if mode == "session" else entry.usage * self._price,
             "segments": self._segments_of_job(entry, now),
         }
 
-    def _started(self, entry: Entry) -> str | None:
+    def _phases(self, entry: Entry, now: datetime) -> tuple[str | None, str | None, str | None]:
+        """When a job started, was prepared and reached the QPU, as far as it has."""
         job = self._runtime.ledger.live.get(entry.id)
-        return entry.running if job is None else self._runtime.service.date(job.started)
+        if job is None or entry.finished is not None:
+            return entry.running, entry.prepared, entry.reached
+        return self._runtime.phases(job, (now - self._runtime.service.clock.epoch).total_seconds())
+
+    def _so_far(self, entry: Entry, now: datetime) -> float | None:
+        """QPU seconds of a job that is on the QPU, which are charged when it is over; None of others."""
+        reached = self._phases(entry, now)[2] if entry.pending else None
+        return None if reached is None else _seconds(_date(reached), now)
 
     def _segments_of_job(self, entry: Entry, now: datetime) -> Segments:
-        started, end = self._started(entry), _date(entry.finished or _iso(now))
-        if started is None:
-            return [("waiting", _seconds(_date(entry.created), end))]
+        """What a job did from its submission on: it waits for its turn, is prepared, waits for the QPU, is on it."""
+        started, prepared, reached = self._phases(entry, now)
+        if started is not None and prepared is None and entry.usage:
+            started, prepared, reached = None, None, None
+            told: list[tuple[str, str | None]] = [("waiting", entry.created), ("unknown", entry.running)]
+        else:
+            told = [
+                ("waiting", entry.created), ("preparing", started), ("ready", prepared), ("running", reached),
+            ]  # fmt: skip
+        steps = [(kind, _date(date)) for kind, date in told if date is not None]
+        ends = [*(date for _, date in steps[1:]), _date(entry.finished or _iso(now))]
         return [
-            ("waiting", _seconds(_date(entry.created), _date(started))),
-            ("running", _seconds(_date(started), end)),
+            (kind, _seconds(begin, end))
+            for place, ((kind, begin), end) in enumerate(zip(steps, ends, strict=True))
+            if end > begin or place == 0
         ]
 
     def _timeline(self, one: Workload, now: datetime) -> dict[str, Any]:
@@ -355,7 +382,9 @@ class Workloads:
         assert not isinstance(one.told, Entry)
         bars = []
         for job in one.jobs:
-            started = self._started(job)
+            started, prepared, reached = self._phases(job, now)
+            if reached is None and prepared is None and job.usage:
+                reached = started  # written by an earlier release
             if started is not None:
                 bars.append(
                     {
@@ -363,6 +392,7 @@ class Workloads:
                         "status": self.status(job),
                         "waits": _seconds(start, _date(job.created)),
                         "from": _seconds(start, _date(started)),
+                        "reached": None if reached is None else _seconds(start, _date(reached)),
                         "to": _seconds(start, _date(job.finished) if job.finished else now),
                     }
                 )
@@ -397,6 +427,16 @@ def _of_session(details: Mapping[str, Any]) -> str:
     return IN_PROGRESS if details["state"] == ACTIVE else PENDING
 
 
+def _cut(reason: str | None) -> bool:
+    """Whether a session ended for another reason than that its program closed it, or never used it."""
+    return not str(reason).startswith(("closed by", "no job within"))
+
+
+def _lost(entry: Entry) -> bool:
+    """Whether a job is over without a result."""
+    return not entry.pending and entry.status != ledgers.COMPLETED
+
+
 def _until(details: Mapping[str, Any]) -> datetime | None:
     """When a session's maximum time is over; None before its first job."""
     started = details["started_at"]
@@ -416,11 +456,13 @@ def _segments_of(details: Mapping[str, Any], now: datetime) -> Segments:
 
 
 def _busy(bars: Sequence[Mapping[str, Any]], seconds: float) -> list[float]:
-    """The share of each piece of time in which jobs ran, at most 1."""
+    """The share of each piece of time in which the QPU was busy, at most 1."""
     width = max(seconds, 1e-9) / BINS
     shares = [0.0] * BINS
     for bar in bars:
-        first, last = bar["from"] / width, bar["to"] / width
+        if bar["reached"] is None:
+            continue
+        first, last = bar["reached"] / width, bar["to"] / width
         for place in range(max(0, int(first)), min(BINS - 1, int(last)) + 1):
             shares[place] += max(0.0, min(last, place + 1) - max(first, place))
     return [round(min(1.0, share), 3) for share in shares]

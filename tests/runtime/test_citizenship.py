@@ -152,6 +152,14 @@ def test_jobs_are_found_by_date(service: LocalRuntimeService) -> None:
     assert service.jobs(created_after=noon - timedelta(days=1), created_before=noon - timedelta(days=1)) == []
     with pytest.raises(ConfigError, match="there is no instance 'crn:x' here"):
         service.jobs(instance="crn:x")
+    with pytest.raises(
+        ConfigError, match=r"limit: must be a whole number of at least 0 \(or None: all\), got -1"
+    ):
+        service.jobs(limit=-1)
+    with pytest.raises(ConfigError, match="skip: must be a whole number of at least 0, got -2"):
+        service.jobs(skip=-2)
+    with pytest.raises(ConfigError, match=r"created_after: must be a datetime, as .*, got '2026'"):
+        service.jobs(created_after="2026")  # type: ignore[arg-type]
 
 
 def test_backends_are_chosen(service: LocalRuntimeService) -> None:

@@ -6,8 +6,10 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,9 +22,12 @@ from qiskit.primitives import BitArray, DataBin, PrimitiveResult, PubResult
 from qiskit_ibm_runtime import RuntimeEncoder
 
 from runner.record.journal import Journal
-from runner.serve.ledger import COMPLETED, Entry, EntryEnded
+from runner.runtime.machine import Device, Job
+from runner.serve.ledger import COMPLETED, Entry, EntryEnded, active_until
+from runner.serve.runtime import Runtime
 from runner.serve.summary import answered, asked
 from runner.serve.wire import Decoder
+from runner.serve.workloads import Workloads
 from tests.serve.serving import thread
 from tests.serve.test_wire import Wire, assert_error, sampling, wait
 
@@ -195,12 +200,12 @@ def test_a_session_has_its_timeline(wire: Wire, ids: dict[str, str]) -> None:
     assert [job["id"] for job in one["jobs"]] == [ids["second"], ids["first"]]
     assert [job["cost"] for job in one["jobs"]] == [None, None]
     assert batch["jobs"][0]["cost"] == pytest.approx(batch["workload"]["cost"])
-    assert one["most"] is None
+    assert one["until_end"] is None
     assert (one["seconds_left"], one["max_time"]) == (None, 28800)
 
 
 def test_a_session_says_what_it_may_still_cost(tmp_path: Path) -> None:
-    """At most its maximum time at the plan's price: 1000 s at 0.80 USD."""
+    """Active to its maximum time of 1000 s at 0.80 USD it costs 800 USD to the cent, however far it is."""
     with thread(tmp_path / "serve", "backend=ideal", "session.clock=virtual") as (_, root):
         wire = Wire(root)
         body = {"mode": "dedicated", "backend": "local_ideal", "max_ttl": 1000}
@@ -209,9 +214,59 @@ def test_a_session_says_what_it_may_still_cost(tmp_path: Path) -> None:
         wait(wire, wire.api("POST", "/jobs", sampling(session_id=session))[1]["id"])
         after = told(wire, f"sessions/{session}")
 
-    assert (before["most"], before["seconds_left"]) == (None, None)
-    assert after["most"] == pytest.approx(800)
+    assert (before["until_end"], before["seconds_left"]) == (None, None)
+    assert after["until_end"] == 800
     assert after["seconds_left"] == pytest.approx(1000 - after["workload"]["usage"])
+
+
+def test_idle_time_is_not_in_what_a_session_costs() -> None:
+    """Active for 20 s, inactive for 30, active again until 100: 70 s."""
+    steps = [("open", 0), ("active", 0), ("inactive", 20), ("active", 50)]
+    stamps = [{"status": state, "timestamp": f"2026-03-01T00:00:{second:02}Z"} for state, second in steps]
+
+    assert active_until({"usage_time": 20.0, "timestamps": stamps}, "2026-03-01T00:01:40Z") == 70
+    assert active_until({"usage_time": None, "timestamps": stamps[:1]}, "2026-03-01T00:01:40Z") is None
+
+
+def test_a_job_is_drawn_phase_by_phase() -> None:
+    """Submitted at 10 s, taken at 12, prepared at 15, on the QPU from 59.25 to 74: waited 46.25 s, charged 14.75."""
+    live = Job(
+        "j", Device("d"), None, 14.75, preparation=3.0, status="RUNNING", started=12.0, qpu_started=59.25
+    )
+    when = datetime(2026, 3, 1)
+
+    def date(second: float | None) -> str | None:
+        return None if second is None else f"{when + timedelta(seconds=second):%Y-%m-%dT%H:%M:%S.%f}Z"
+
+    service = SimpleNamespace(date=date, clock=SimpleNamespace(epoch=when.replace(tzinfo=UTC)))
+    runtime: Any = SimpleNamespace(service=service, ledger=SimpleNamespace(live={"j": live}))
+    runtime.phases = partial(Runtime.phases, runtime)
+    entry = Entry(
+        id="j", program="sampler", backend="x", session=None, tags=[], created=str(date(10)), estimate=14.75
+    )
+    workloads = Workloads(runtime)
+
+    def at(second: float) -> tuple[list[tuple[str, float]], float | None]:
+        now = when.replace(tzinfo=UTC) + timedelta(seconds=second)
+        return workloads._segments_of_job(entry, now), workloads._so_far(entry, now)
+
+    going = [at(second) for second in (11, 14, 50, 60.25)]
+    runtime.ledger.live.clear()
+    entry.running, entry.prepared, entry.reached = runtime.phases(live, 74.0)
+    entry.status, entry.finished, entry.usage = COMPLETED, date(74), 14.75
+
+    assert going == [
+        ([("waiting", 1.0)], None),
+        ([("waiting", 2.0), ("preparing", 2.0)], None),
+        ([("waiting", 2.0), ("preparing", 3.0), ("ready", 35.0)], None),
+        ([("waiting", 2.0), ("preparing", 3.0), ("ready", 44.25), ("running", 1.0)], 1.0),
+    ]
+    assert at(99) == (
+        [("waiting", 2.0), ("preparing", 3.0), ("ready", 44.25), ("running", 14.75)],
+        None,
+    )
+    entry.prepared = entry.reached = None  # as an earlier release wrote it
+    assert at(99) == ([("waiting", 2.0), ("unknown", 62.0)], None)
 
 
 def test_a_job_says_what_became_of_it(wire: Wire, ids: dict[str, str]) -> None:

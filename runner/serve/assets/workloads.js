@@ -79,12 +79,11 @@ function seconds(value) {
 const money = (value) => `${value.toFixed(value > 0 && value < 0.1 ? 4 : 2)} USD`;
 const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : noun.endsWith("h") ? "es" : "s"}`;
 
-function when(text, now) {
+function when(text) {
   if (!text) return "";
   const [day, rest] = text.split("T");
   const time = rest.slice(0, 8);
-  const shown = day === now.slice(0, 10) ? time : `${day} ${time}`;
-  return el("time", { datetime: text, title: text }, shown);
+  return el("time", { datetime: text, title: text }, `${day} ${time}`);
 }
 
 const STATES = {
@@ -94,7 +93,7 @@ const STATES = {
 const WORDS = { pending: "pending", in_progress: "in progress", completed: "completed", canceled: "cancelled", failed: "failed" };
 const OF_JOBS = { completed: "done", in_progress: "running", pending: "queued", failed: "failed", canceled: "cancelled" };
 
-const state = (one) => el("span", { class: `state ${one.status}` }, one.status === "failed" ? "failed" : STATES[one.state] || one.state);
+const state = (one) => el("span", { class: `state ${one.short ? "short" : one.status}` }, one.status === "failed" ? "failed" : STATES[one.state] || one.state);
 
 function jobsOf(counts) {
   const all = Object.values(counts).reduce((sum, each) => sum + each, 0);
@@ -104,11 +103,19 @@ function jobsOf(counts) {
   return `${all}: ${kinds.map((kind) => `${counts[kind]} ${OF_JOBS[kind]}`).join(", ")}`;
 }
 
+const PHASES = {
+  waiting: "waiting", preparing: "classical phase", ready: "waiting for the QPU", running: "on the QPU",
+  unknown: "running, the QPU included", active: "active", inactive: "inactive",
+};
+const onQpu = (one) => (one.so_far === null ? seconds(one.usage) : [seconds(one.so_far), el("small", {}, "so far")]);
+const legend = (kinds) => el("ul", { class: "key" }, kinds.map(([kind, name]) =>
+  el("li", {}, svg("svg", { viewBox: "0 0 10 10" }, svg("rect", { class: kind, width: 10, height: 10 })), name)));
+
 const tags = (names) => names.map((name) => el("span", { class: "tag" }, name));
 
 function bar(segments) {
   const total = segments.reduce((sum, [, length]) => sum + length, 0);
-  const told = segments.map(([kind, length]) => `${kind} ${seconds(length)}`).join(", ");
+  const told = segments.map(([kind, length]) => `${PHASES[kind] || kind} ${seconds(length)}`).join(", ");
   let place = 0;
   const drawn = segments.map(([kind, length]) => {
     const width = total ? (length / total) * 1000 : 0;
@@ -160,11 +167,11 @@ function list(told) {
     told.workloads.map((one) => [one.id, [
       ["what", [el("a", { href: place(one) }, one.mode === "job" ? one.program : one.mode), " ",
         el("span", { class: "id", title: one.id }, one.id.slice(0, 8)), el("div", {}, tags(one.tags))]],
-      ["", [state(one), one.reason && one.status !== "completed" ? el("small", {}, one.reason) : null], "State"],
+      ["", [state(one), one.reason ? el("small", {}, one.reason) : null], "State"],
       ["", one.backend, "Device"],
-      ["", when(one.created, told.now), "Created"],
+      ["", when(one.created), "Created"],
       ["", one.mode === "job" ? "" : jobsOf(one.jobs), "Jobs"],
-      ["n", seconds(one.usage), "Usage"],
+      ["n", onQpu(one), "Usage"],
       ["n", money(one.cost), "Price"],
       ["bar", [bar(one.segments), el("small", {}, seconds(one.seconds))]],
     ]]));
@@ -203,7 +210,8 @@ function session(told, query) {
     el("p", { class: "row" }, state(one), el("span", { class: "quiet" }, one.reason)),
     tiles([
       [seconds(one.usage), one.mode === "batch" ? "QPU time of its jobs" : "active so far"],
-      [money(one.cost), told.most === null ? `at ${told.price} USD a second` : `at most ${money(told.most)} if it stays active to its end`],
+      [money(one.cost), told.until_end === null ? `at ${told.price} USD a second`
+        : `so far; ${money(told.until_end)} if it stays active to its maximum time, and more while a job then completes`],
       [jobsOf(one.jobs), "jobs"],
       told.seconds_left === null ? [seconds(told.max_time), "maximum time"] : [seconds(told.seconds_left), `left of ${seconds(told.max_time)}`],
     ]),
@@ -217,8 +225,8 @@ function session(told, query) {
     pages(told, query),
     el("h3", {}, "Facts"),
     facts([
-      ["Device", one.backend], ["Opened (UTC)", when(one.created, told.now)], ["First job started", when(told.started, told.now)],
-      ["Closed", when(told.closed, told.now)], ["Ends at the latest", when(told.ends, told.now)],
+      ["Device", one.backend], ["Opened (UTC)", when(one.created)], ["First job started", when(told.started)],
+      ["Closed", when(told.closed)], ["Ends at the latest", when(told.ends)],
       ["Idle time before it is inactive", seconds(told.interactive_timeout)], ["Takes jobs", told.accepting ? "yes" : "no"],
     ]),
     el("h3", {}, "In a program"),
@@ -244,8 +252,8 @@ function jobs(told) {
       ["what", [el("a", { href: `#/jobs/${one.id}` }, one.program), " ", el("span", { class: "id", title: one.id }, one.id.slice(0, 8)),
         el("div", {}, tags(one.tags))]],
       ["", [state(one), one.reason ? el("small", {}, one.reason) : null], "State"],
-      ["", when(one.created, told.now), "Submitted"],
-      ["n", seconds(one.usage), "QPU time"],
+      ["", when(one.created), "Submitted"],
+      ["n", onQpu(one), "QPU time"],
       ...(charged ? [["n", money(one.cost), "Price"]] : []),
       ["bar", [bar(one.segments), el("small", {}, seconds(one.seconds))]],
     ]]));
@@ -267,10 +275,12 @@ function timeline(told) {
     if (lane < 0) lane = lanes.length < 8 ? lanes.push(0) - 1 : lanes.indexOf(Math.min(...lanes));
     lanes[lane] = job.to;
     const y = 24 + 14 * lane;
-    drawn.push(svg("line", { class: "queue", x1: x(job.waits), x2: x(job.from), y1: y + 5, y2: y + 5 }));
+    const reached = job.reached === null ? job.to : job.reached;
+    drawn.push(svg("line", { class: "queue", x1: x(job.waits), x2: x(job.from), y1: y + 5, y2: y + 5 }),
+      svg("rect", { class: "ready", x: x(job.from), y: y + 3, width: x(reached) - x(job.from), height: 4 }));
     above.push(svg("a", { href: `#/jobs/${job.id}`, tabindex: -1 },
-        svg("rect", { class: job.status, x: x(job.from), y, width: Math.max(x(job.to) - x(job.from), 1.5), height: 10 },
-          svg("title", {}, `${job.id.slice(0, 8)}: ${seconds(job.to - job.from)}, waited ${seconds(job.from - job.waits)}`))));
+        svg("rect", { class: job.status, x: x(reached), y, width: Math.max(x(job.to) - x(reached), 1.5), height: 10 },
+          svg("title", {}, `${job.id.slice(0, 8)}: QPU ${seconds(job.to - reached)}, before it ${seconds(reached - job.waits)}`))));
   }
   drawn.push(...above);
   (told.busy || []).forEach((share, place) => drawn.push(svg("rect", { class: "running", x: (place * width) / told.busy.length,
@@ -281,11 +291,11 @@ function timeline(told) {
     drawn.push(svg("line", { class: "line", x1: x(tick), x2: x(tick), y1: 0, y2: bottom }),
       svg("text", { x: x(tick) + 3, y: bottom + 12 }, tick ? seconds(tick).replace(/\.0+ s/, " s").replace(/ 0 (s|min)$/, "") : "0"));
   }
-  const names = told.busy ? [["active", "active"], ["inactive", "inactive"], ["running", "share of the time in which jobs run"]]
-    : [["waiting", "waits for its first job"], ["active", "active"], ["inactive", "inactive"], ["completed", "job done"], ["in_progress", "job running"], ["failed", "job failed"]];
+  const names = told.busy ? [["active", "active"], ["inactive", "inactive"], ["running", "share of the time in which the QPU is busy"]]
+    : [["waiting", "waits for its first job"], ["active", "active"], ["inactive", "inactive"], ["ready", "job started, not on the QPU"], ["completed", "on the QPU: done"], ["in_progress", "now"], ["failed", "failed"]];
   return el("div", {},
     svg("svg", { height: bottom + 16, viewBox: `0 0 ${width} ${bottom + 16}`, role: "img", "aria-label": `what happened within ${seconds(total)}` }, drawn),
-    el("ul", { class: "key" }, names.map(([kind, name]) => el("li", {}, svg("svg", { viewBox: "0 0 10 10" }, svg("rect", { class: kind, width: 10, height: 10 })), name))));
+    legend(names));
 }
 
 // -- a job --------------------------------------------------------------------------------------------------
@@ -293,27 +303,30 @@ function timeline(told) {
 function job(told) {
   const one = told.job, content = contents.get(one.id);
   document.title = `job ${one.id.slice(0, 8)}`;
-  const waited = one.segments[0][1];
+  const waited = one.segments.filter(([kind]) => kind === "waiting" || kind === "ready").reduce((sum, [, length]) => sum + length, 0);
   return [
     told.session ? el("p", {}, el("a", { href: `#/sessions/${told.session}` }, `← its ${told.mode}`)) : back(),
     el("h2", {}, `Job (${one.program}) `, el("span", { class: "id" }, one.id)),
     el("p", { class: "row" }, state(one), tags(one.tags)),
     one.reason ? el("section", {}, el("h3", {}, "Why"), el("pre", {}, told.code ? `code ${told.code}: ${one.reason}` : one.reason)) : null,
     tiles([
-      [seconds(one.usage), one.usage ? "QPU time" : `QPU time; ${seconds(told.estimate)} expected`],
+      one.so_far !== null ? [seconds(one.so_far), `QPU time so far; ${seconds(told.estimate)} expected, charged when it is over`]
+        : [seconds(one.usage), one.ended ? "QPU time" : `QPU time; ${seconds(told.estimate)} expected`],
       [one.cost === null ? "in its session" : money(one.cost), one.cost === null ? "price: the session is charged while active" : "price"],
-      [seconds(waited), one.started ? "waited" : "waiting so far"],
+      [seconds(waited), one.reached || one.ended ? "waited" : "waiting so far"],
     ]),
     one.status === "pending" || one.status === "in_progress" ? el("div", { class: "row" }, press("cancel-job", one.id, "Cancel this job", "what it used is charged")) : null,
     bar(one.segments),
+    legend(one.segments.map(([kind, length]) => [kind, `${PHASES[kind]} ${seconds(length)}`])),
     el("h3", {}, "Result"),
     result(told, content),
     el("h3", {}, "Circuits"),
     circuits(told, content),
     el("h3", {}, "Facts"),
     facts([
-      ["Device", one.backend], ["Submitted (UTC)", when(one.created, told.now)], ["Started", when(one.started, told.now)],
-      ["Over", when(one.ended, told.now)], ["Its own limit", told.own_limit && seconds(told.own_limit)],
+      ["Device", one.backend], ["Submitted (UTC)", when(one.created)], ["Started", when(one.started)],
+      ["Reached the QPU", when(one.reached)],
+      ["Over", when(one.ended)], ["Its own limit", told.own_limit && seconds(told.own_limit)],
       ["Calibration", told.calibration], ["Private", told.private && "its input is not kept, its result until it is read"],
     ]),
     told.log ? [el("h3", {}, "Log"), el("pre", {}, told.log)] : null,
@@ -404,8 +417,8 @@ async function show() {
     }
     if (mine !== asking) return null;
     put(made());
-    const pace = told.scale === null ? "the clock jumps to what happens next" : told.scale === 1 ? "real time" : `${told.scale} s pass in one while something runs`;
-    document.getElementById("clock").textContent = `${told.now.slice(0, 10)} ${told.now.slice(11, 19)} UTC, ${pace}`;
+    const pace = told.scale === null ? "the clock jumps to what happens next" : told.scale === 1 ? "a second takes a second" : `${told.scale} s pass in one while something is open, so dates may be ahead of yours`;
+    document.getElementById("clock").textContent = `${told.now.slice(0, 10)} ${told.now.slice(11, 19)} UTC, modelled time: ${pace}`;
     trouble("");
     return true;
   } catch (error) {
