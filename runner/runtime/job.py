@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 
 from runner.errors import (
+    Interrupted,
     JobCancelledError,
     JobFailedError,
     JobMaxTimeError,
@@ -170,11 +171,22 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
                     if faults.ACTIVE:
                         faults.reach("simulate")
                     self._numbers = self._simulate()
+            except Interrupted as error:
+                self._give_up(error)  # closing the session asks for it once more, and must not begin it again
+                raise
             except Exception as error:
                 self._error = error
                 job.spoil(f"its simulation failed: {in_words(error)}")
             self._simulate = None
             self.settled = True
+
+    def _give_up(self, error: Interrupted) -> None:
+        """Simulate no more: whoever asks is told that it was interrupted."""
+
+        def interrupted() -> list[Numbers]:
+            raise error
+
+        self._simulate = interrupted
 
     def simulate_ahead(self) -> None:
         """Simulate now and keep what comes of it; `resolve`, which alone decides about the job, then has it

@@ -135,5 +135,5 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 FORKS = {"fork": "cobyla"}
 """Kinds that go on from the best parameters of a finished run of another kind."""
-COLD = ("sqd", "mitigation_ladder")
+COLD = ("guide", "sqd", "mitigation_ladder")
 """Kinds whose libraries start threads, which a forked process would miss: their trials load them themselves."""

@@ -62,7 +62,10 @@ def make_references(campaign: Campaign, cases: Sequence[str], workers: int) -> N
 
 def _made(campaign: Campaign, case: str) -> tuple[str, Reference | Facts]:
     """The unbroken run of a kind; in one of the pool's processes."""
-    campaign.make_reference(case)
+    try:
+        campaign.make_reference(case)
+    except AssertionError as error:
+        raise AssertionError(f"the unbroken one of {case}: {error}") from error
     if case in searches.CASES:
         return case, campaign.sweeps[case]
     return case, replace(campaign.references[case], declared=None)

@@ -14,7 +14,7 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.quantum_info import SparsePauliOp
 
-from runner.errors import ConfigError, JobFailedError
+from runner.errors import ConfigError, Interrupted, JobFailedError
 from runner.record.events import Event, JobCompleted
 from runner.runtime import EstimatorV2, LocalRuntimeService, SamplerV2, Session, derive_seed
 from runner.runtime.options import EstimatorOptions, SamplerOptions, shots_for
@@ -474,3 +474,23 @@ def test_what_cannot_be_evaluated_is_refused_before_the_session_begins(precision
             EstimatorV2(mode=session).run([(circuit, "Z" * size)], precision=precision)
         assert session.status() == "Pending"
     assert service.jobs() == []
+
+
+def test_a_simulation_that_was_given_up_is_not_begun_again() -> None:
+    """A signal ends it; that the session is drained when it closes asks for it once more, and gets the same answer."""
+    service = fake_service(on_event=lambda _: None)  # who listens is told what became of it, and that asks
+    estimator = EstimatorV2(service.backend("ideal"))
+    engine = service.backend("ideal").engine
+    begun: list[int] = []
+
+    def interrupted(_values: Any, seed: int) -> float:
+        begun.append(seed)
+        raise Interrupted(2)
+
+    engine.simulate = interrupted
+    job = estimator.run([PUB])
+    for ask in (job.result, service.drain, job.result):
+        with pytest.raises(Interrupted):
+            ask()
+
+    assert len(begun) == 1
