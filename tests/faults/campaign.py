@@ -26,7 +26,7 @@ from runner.record.packed import is_there, open_kept, packed_path
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
 from tests.faults import engines, place, searches, trial
-from tests.faults.kinds import CASES, FORKS
+from tests.faults.kinds import CASES, FORKS, GIVEN_UP
 from tests.faults.trial import Ending, Trial
 
 SMALL = ("tracking=off", "run.figures=false", "seed=11")
@@ -149,7 +149,8 @@ class Campaign:
         if run.directory.exists():  # before that, Python itself or this harness may be what is interrupted
             assert ended.code in (0, 3, 128 + which, -which), f"exit {ended.code}: {ended.output}"
             assert "Traceback" not in ended.output, ended.output
-        recomputed = run.finish(lost=WORKLOADS.get(case, 1) if twice or ended.code == -which else 0)
+        lost = twice or ended.code == -which or case in GIVEN_UP
+        recomputed = run.finish(lost=WORKLOADS.get(case, 1) if lost else 0)
         interrupted = int(ended.code not in (0, 3))
         return f"{interrupted} interrupted, {recomputed} recomputed, {int(run.plain)} plain processes"
 

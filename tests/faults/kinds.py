@@ -137,3 +137,5 @@ FORKS = {"fork": "cobyla"}
 """Kinds that go on from the best parameters of a finished run of another kind."""
 COLD = ("guide", "sqd", "mitigation_ladder")
 """Kinds whose libraries start threads, which a forked process would miss: their trials load them themselves."""
+GIVEN_UP = ("level1", "level2", "mitigation_ladder", "drifting")
+"""Kinds whose simulations look for signals between their parts: one may be given up, and is begun again by `resume`."""
