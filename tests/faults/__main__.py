@@ -21,6 +21,8 @@ from contextlib import redirect_stderr, redirect_stdout
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.faults.ledger import Ledger
+
 # no library may start threads of its own, because a fork would not have them: Aer, BLAS, Qiskit's Rust
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", QISKIT_IN_PARALLEL="TRUE")
 
@@ -30,7 +32,6 @@ CHAIN = 4
 
 def main() -> int:
     """Run the campaign; exit 1 if anything was lost."""
-    from tests.faults.ledger import Ledger
     from tests.faults.rows import carry_out, published, table
     from tests.faults.soak import soak
 
@@ -46,7 +47,7 @@ def main() -> int:
         },
     )
     with tempfile.TemporaryDirectory(prefix="runner-faults-") as home:
-        campaign, rows = prepare(options, Path(home))
+        campaign, rows = prepare(options, Path(home), ledger)
         carry_out(campaign, rows, options.workers, ledger)
     print(table(rows), flush=True)  # before what the fuzzer says
     tried = sum(row.tried for row in rows)
@@ -119,7 +120,7 @@ def read() -> argparse.Namespace:
     return options
 
 
-def prepare(options: argparse.Namespace, home: Path):
+def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
     """Warm up, make the unbroken runs, and list the rows with their trials."""
     from runner.record import packed
     from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign
@@ -180,7 +181,8 @@ def prepare(options: argparse.Namespace, home: Path):
         rows.append(Row("processes that meet at a fresh store", "writers", [(case, n) for n in range(20)]))
     for row in rows:
         row.select(options.rows, options.trial)
-    needed = dict.fromkeys(row.trials[n][0] for row in rows for n in row.numbers)
+    left = [(row, n) for row in rows for n in row.numbers if ledger.known(row.fault, n) is None]
+    needed = dict.fromkeys(row.trials[n][0] for row, n in left)
     make_references(campaign, [case for case in needed if isinstance(case, str)], options.workers)
     return campaign, rows
 
