@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_choice
 from runner.errors import ConfigError
 from runner.run.experiment import Experiment
-from runner.run.mitigation import checked
+from runner.run.mitigation import checked, declared
 from runner.run.results import Outcome
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from runner.services.protocol import Backend
 
 RAW, READOUT, ZNE, BOTH, PEC, PEA = "raw", "readout", "zne", "both", "pec", "pea"
+LEARNED = "learning"
+"""Row of what learning the noise took, before the rung that needs it first; later ones find it known."""
 RUNGS = (RAW, READOUT, ZNE, BOTH, PEC, PEA)
 LEARNING = ("layer_noise_learning", "layer_noise_model")
 PLACES = ("optimum", "initial")
@@ -162,27 +164,33 @@ class MitigationLadder(Experiment):
         return optimum(problem, config.seed)
 
     def run(self, lab: Lab) -> Outcome:
-        """One job a rung; one row each."""
+        """One job a rung and a row each; a job that learns noise has a row of its own."""
         prepared: Prepared = lab.prepared
         problem = lab.problem
         energy = stddev = 0.0
-        learns = bool({PEC, PEA} & set(self.rungs))
         for rung in self.rungs:
             stream = lab.stream(rung, mitigation=prepared.rungs[rung])
             pub = (problem.circuit, problem.observable, prepared.parameters)
-            learning = lab.learning(stream, pub)
+            if (learning := lab.learning(stream, pub)).qpu_seconds:
+                lab.row(rung=LEARNED, energy=None, stddev=None, error=None, **asdict(learning))
             found = stream.estimate(pub)[0].data
             energy, stddev = float(found.evs), float(found.stds)
+            # without the raw value that mitigated jobs have beside theirs: it is of twirled circuits, no rung raw
+            lab.mitigated = {
+                "setting": in_words(rung, prepared.rungs[rung]),
+                "raw": None,
+                "mitigated": energy,
+                "stddev": stddev,
+            }
             spent = lab.spent(stream)
             lab.row(
                 rung=rung,
                 energy=energy,
                 stddev=stddev,
                 error=energy - prepared.ideal,
-                shots=spent.shots,
-                qpu_seconds=spent.qpu_seconds + learning.qpu_seconds,
-                cost=spent.cost + learning.cost,
-                **({"learning_seconds": learning.qpu_seconds} if learns else {}),
+                shots=None if spent.shots is None else spent.shots - (learning.shots or 0),
+                qpu_seconds=spent.qpu_seconds,
+                cost=spent.cost,
             )
         return Outcome(
             energy=energy,
@@ -196,6 +204,12 @@ class MitigationLadder(Experiment):
             else "parameters as declared",
             table=lab.table,
         )
+
+
+def in_words(rung: str, options: Values) -> str:
+    """What the energy that is reported was measured with."""
+    setting = declared(options)
+    return f"rung {rung}: {'nothing' if setting is None else setting.words()}"
 
 
 def optimum(problem: Problem, seed: int) -> np.ndarray:

@@ -381,3 +381,20 @@ def test_an_echo_wins_in_a_run_and_costs_nothing(workdir: Path) -> None:
     }
     assert found.usage_seconds == pytest.approx(echoed.usage_seconds)
     assert echoed.usage_seconds == pytest.approx(drifting.usage_seconds, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("device", "told"),
+    [("fake_quito", "is of fake_quito, and the backend is"), ("fake_manila", "has no noise of the layer cx")],
+)
+def test_noise_of_elsewhere_is_refused_where_the_circuit_is_the_experiments_own(
+    workdir: Path, device: str, told: str
+) -> None:
+    """Before anything is created: a model of another device, and one of a layer that no circuit here has."""
+    layer = {"gates": [["cx", [0, 4]]], "qubits": [0, 4], "generators": ["XX"], "rates": [1e-3]}
+    Path("noise.json").write_text(json.dumps({"layers": [{**layer, "device": device, "noise": "0"}]}))
+    typed = ("experiment=estimation", "ansatz=gates", "ansatz.gates=[[h,0],[cx,0,1]]", "backend=fake_manila")
+
+    with pytest.raises(ConfigError, match=rf"^estimator\.layer_noise_model: file:noise\.json {told}"):
+        Preparation(compose(*typed, "estimator=pec", "estimator.layer_noise_model=file:noise.json"))
+    assert [path.name for path in workdir.iterdir()] == ["noise.json"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -323,8 +324,33 @@ def _refused(values: Mapping[str, Any], named: Callable[[str], str], key: str) -
         first = error.errors()[0]
         told = first["msg"].removeprefix("Value error, ").rstrip(".")
         raise ConfigError(f"{told}, got {first['input']!r}", key=named(_key(first["loc"], values))) from error
-    except (UserWarning, _client().IBMInputValueError, KeyError) as error:
+    except UserWarning as error:
+        raise _unlike(str(error), named, key) from error
+    except (_client().IBMInputValueError, KeyError) as error:
         raise ConfigError(str(getattr(error, "message", error)), key=named(key)) from error
+
+
+_NEEDS = re.compile(r"twirling\.(\w+)=False was explicitly set, but (.+?) requires")
+"""How the client says that it would twirl all the same."""
+_SWITCHES = {
+    "measurement mitigation": ("resilience.measure_mitigation", "false"),
+    "PEC mitigation": ("resilience.pec_mitigation", "false"),
+    "PEA mitigation": ("resilience.zne.amplifier", "gate_folding"),
+}
+"""What the client calls what needs twirling → the option, and what to type to do without."""
+
+
+def _unlike(told: str, named: Callable[[str], str], key: str) -> ConfigError:
+    """The refusal of what the client warns of: it would do something else than was asked for."""
+    found = _NEEDS.match(told)
+    if found is None:
+        return ConfigError(told, key=named(key))
+    twirled, why = found.groups()
+    switch = _SWITCHES.get(why)
+    without = "" if switch is None else f", or add {named(switch[0])}={switch[1]}"
+    return ConfigError(
+        f"is false, and {why} needs it; leave it out{without}", key=named(f"twirling.{twirled}")
+    )
 
 
 def sampler_options(values: Mapping[str, Any], named: Callable[[str], str]) -> Any:
@@ -417,6 +443,12 @@ def _require_possible(options: Any, named: Callable[[str], str]) -> None:
         raise ConfigError(
             "cancels the noise that zne_mitigation amplifies; take one of them, as estimator=pec does",
             key=named("resilience.pec_mitigation"),
+        )
+    most = resilience.pec.max_overhead
+    if resilience.pec_mitigation and most is not None and most < 1:
+        raise ConfigError(
+            f"must be at least 1, for cancelling noise never takes less, got {most:g}; with 1 nothing is cancelled",
+            key=named("resilience.pec.max_overhead"),
         )
     learns = resilience.pec_mitigation or (resilience.zne_mitigation and resilience.zne.amplifier == "pea")
     if learns and options.twirling.group != "pauli":

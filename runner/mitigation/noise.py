@@ -193,23 +193,21 @@ def read_noise(source: str) -> NoiseOfLayers:
     return NoiseOfLayers.joined(layers)
 
 
-def require_of_device(found: NoiseOfLayers, wanted: Iterable[tuple[Layer, str, str]]) -> None:
+def require_of_device(found: NoiseOfLayers, wanted: Iterable[tuple[Layer, str]], device: str) -> None:
     """Refuse a model that lacks a layer, or is of another device or noise.
 
     Args:
         found: the model.
-        wanted: layers, the device's name and the digest of its noise there.
+        wanted: layers, and the digest of the device's noise there.
+        device: its name.
 
     Raises:
         ConfigError: naming the first layer.
     """
-    for layer, device, noise in wanted:
+    if others := {one.device for one in found.known.values()} - {device}:
+        raise ConfigError(f"is of {min(others)}, and the backend is {device}; leave it out to learn")
+    for layer, noise in wanted:
         known = found.of(layer)
-        devices = {one.device for one in found.known.values()}
-        if devices - {device}:
-            raise ConfigError(
-                f"is of {min(devices - {device})}, and the backend is {device}; leave it out to learn"
-            )
         if known is None:
             has = ", ".join(sorted(one.text for one in found.known)) or "none"
             raise ConfigError(f"has no noise of the layer {layer.text}, but of {has}; leave it out to learn")

@@ -100,7 +100,7 @@ class Lab:
         """Workload → what measuring its result takes."""
         self._mitigations: dict[str, Values] = {}
         """Workload → what is done against errors in its jobs, where that is not what the estimator declares."""
-        self.mitigated: dict[str, float | None] = {}
+        self.mitigated: dict[str, object] = {}
         """What an experiment says of its energy before and after, as result.json has it."""
         self.spending = Spending(config, service.price_per_second)
         """What jobs have taken, and what they may."""

@@ -122,8 +122,13 @@ class Added:
         return asdict(self)
 
 
-def require_noise_model(setting: Setting | None, backend: Backend, problem: Problem | None) -> None:
+def require_noise_model(setting: Setting | None, backend: Backend, *pub: Any) -> None:
     """Refuse noise that was learned in another run where it does not go with this one.
+
+    Args:
+        setting: what is done.
+        backend: where.
+        pub: circuit and observables; without them only the device is compared, where circuits come later.
 
     Raises:
         ConfigError: it lacks a layer of the circuit, is of another device or noise, or the service takes none.
@@ -133,8 +138,14 @@ def require_noise_model(setting: Setting | None, backend: Backend, problem: Prob
         return
     if backend.planner is None:
         raise ConfigError(f"{backend.name} learns the noise of layers by itself; leave it out", key=key)
-    if problem is not None:
-        backend.planner.require_noise_model(problem.circuit, problem.observable, setting, key)
+    if pub:
+        circuit, observables = pub
+        backend.planner.require_noise_model(circuit, observables, setting, key)
+        return
+    try:
+        mitigation.require_of_device(mitigation.read_noise(setting.model), [], backend.name)
+    except ConfigError as error:
+        raise ConfigError(f"{setting.model} {error}", key=key) from error
 
 
 def checked(options: Values, backend: Backend, problem: Problem) -> Setting:
@@ -148,7 +159,7 @@ def checked(options: Values, backend: Backend, problem: Problem) -> Setting:
     if (found.zne or found.pec) and not problem.circuit.num_nonlocal_gates():
         how = "cancelled" if found.pec else "amplified"
         raise ConfigError(f"the circuit has no two-qubit gates whose noise could be {how}", key="ansatz")
-    require_noise_model(found, backend, problem)
+    require_noise_model(found, backend, problem.circuit, problem.observable)
     return found
 
 

@@ -84,16 +84,21 @@ class Preparation:
         """What is done against errors while bitstrings are drawn; None where nothing is."""
         self.simulation: str | None = None
         """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
-        if config.experiment.needs_problem:
+        if not config.experiment.needs_problem:
+            self._require_noise_model()
+        else:
             self.problem = Problem.build(config, self.backend, stage)
             stage("compiling circuit and observable")
-            for setting in (self.mitigation, self.final_mitigation):
-                require_noise_model(setting, self.backend, self.problem)
+            self._require_noise_model(self.problem.circuit, self.problem.observable)
             self._check_plan(self.problem)
         stage(f"preparing experiment {config.experiment.name}")
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
         self.simulation = self.simulation or config.experiment.simulation(self.prepared)
         self._check_sampled()
+
+    def _require_noise_model(self, *pub: Any) -> None:
+        for setting in (self.mitigation, self.final_mitigation):
+            require_noise_model(setting, self.backend, *pub)
 
     @property
     def mitigates(self) -> str | None:

@@ -390,7 +390,7 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = [("mitigation", str(told["setting"]))]
     if told.get("raw") is not None:
         lines.append(
-            ("  raw", f"{told['raw']:.6f} before, {told['mitigated']:.6f} ± {told['stddev']:.2g} after")
+            ("  raw", f"{told['raw']:.6f} as read, {told['mitigated']:.6f} ± {told['stddev']:.2g} after")
         )
     if told.get("sampling_overhead") is not None:
         left = "" if told["noise_gain"] == 0 else f", {told['noise_gain']:.3g} of the noise is left"

@@ -118,7 +118,7 @@ def given_noise(source: str, plans: Sequence[LearningPlan], key: str) -> NoiseOf
     """
     try:
         found = read_noise(source)
-        require_of_device(found, [(plan.layer, plan.device, plan.noise_digest) for plan in plans])
+        require_of_device(found, [(plan.layer, plan.noise_digest) for plan in plans], plans[0].device)
     except ConfigError as error:
         raise ConfigError(f"{source} {error}", key=key) from error
     return NoiseOfLayers.joined(found.known[plan.layer] for plan in plans)

@@ -109,7 +109,7 @@ def estimator_result(
     pubs = []
     for values, (circuit, precision) in zip(numbers, asked, strict=True):
         metadata = {
-            "shots": values["shots"],
+            "shots": _drawn(values, mitigation),
             "target_precision": precision,
             "circuit_metadata": dict(circuit.metadata or {}),
             "resilience": _resilience(values, mitigation),
@@ -125,6 +125,13 @@ def estimator_result(
             primitives.PubResult(primitives.DataBin(**data, shape=values["evs"].shape), metadata=metadata)
         )
     return primitives.PrimitiveResult(pubs, metadata=_estimator_metadata(mitigation))
+
+
+def _drawn(values: Numbers, mitigation: Setting | None) -> int | None:
+    """Return the shots per basis; cancelling noise draws more than it was asked for."""
+    if mitigation is None or "randomizations" not in values:
+        return values["shots"]  # type: ignore[no-any-return]
+    return _randomizations(values, mitigation) * mitigation.split(values["shots"])[1]
 
 
 def _randomizations(values: Numbers, mitigation: Setting | None) -> int:

@@ -84,6 +84,22 @@ def test_shots_are_divided_as_twirling_options_say(
             {"resilience_level": 1, "resilience": {"pec_mitigation": True, "pec": {"max_overhead": 0}}},
             r"resilience\.pec\.max_overhead: .*greater than 0",
         ),
+        (
+            {"resilience_level": 1, "resilience": {"pec_mitigation": True, "pec": {"max_overhead": 0.5}}},
+            r"resilience\.pec\.max_overhead: must be at least 1, .* got 0\.5",
+        ),
+        (
+            {"resilience_level": 1, "twirling": {"enable_measure": False}},
+            r"twirling\.enable_measure: is false, and .* leave it out, or add .*\.measure_mitigation=false$",
+        ),
+        (
+            {
+                "resilience_level": 1,
+                "resilience": {"pec_mitigation": True},
+                "twirling": {"enable_gates": False},
+            },
+            r"twirling\.enable_gates: is false, and PEC .* or add .*\.pec_mitigation=false$",
+        ),
     ],
 )
 def test_what_the_client_refuses_or_cannot_act_is_one_line(options: dict[str, object], told: str) -> None:

@@ -151,7 +151,7 @@ def test_what_was_learned_is_read_as_it_was_written(workdir: Path) -> None:
         assert found.text == NoiseOfLayers.joined([KNOWN]).text
         np.testing.assert_array_equal(found.known[CX].rates, KNOWN.rates)
         np.testing.assert_array_equal(found.known[CX].generators, KNOWN.generators)
-        require_of_device(found, [(CX, "device", "digest")])
+        require_of_device(found, [(CX, "digest")], "device")
 
 
 @pytest.mark.parametrize(
@@ -182,10 +182,10 @@ def test_noise_of_another_layer_device_or_day_is_refused() -> None:
     found = NoiseOfLayers.joined([KNOWN])
     other = Layer((("cx", (1, 0)),), (0, 1))
 
-    for wanted, told in (
-        ((other, "device", "digest"), r"no noise of the layer cx\(1,0\), but of cx\(0,1\)"),
-        ((CX, "another", "digest"), "is of device, and the backend is another"),
-        ((CX, "device", "other"), r"device had other noise at cx\(0,1\)"),
+    for wanted, device, told in (
+        ((other, "digest"), "device", r"no noise of the layer cx\(1,0\), but of cx\(0,1\)"),
+        ((CX, "digest"), "another", "is of device, and the backend is another"),
+        ((CX, "other"), "device", r"device had other noise at cx\(0,1\)"),
     ):
         with pytest.raises(ConfigError, match=told):
-            require_of_device(found, [wanted])
+            require_of_device(found, [wanted], device)

@@ -18,6 +18,7 @@ NAMES = {
     "both": "both\n(TREX + ZNE)",
     "pec": "noise cancelled\n(TREX + PEC)",
     "pea": "learned noise\namplified (PEA)",
+    "learning": "noise learned,\nonce",
 }
 """Rung → what stands beside it."""
 
@@ -33,7 +34,8 @@ def ladder(rows: Sequence[Mapping[str, Any]], ideal: float | None, unit: str) ->
     if (
         ideal is None
         or not rows
-        or not all("rung" in row and number(row.get("energy")) is not None for row in rows)
+        or not all("rung" in row for row in rows)
+        or not all(number(row.get("energy")) is not None or row["rung"] == "learning" for row in rows)
     ):
         return None
     places = range(len(rows))
@@ -47,6 +49,8 @@ def ladder(rows: Sequence[Mapping[str, Any]], ideal: float | None, unit: str) ->
         textcoords="offset points", ha="center", fontsize=9, color=VERMILION,
     )  # fmt: skip
     for place, row in zip(places, rows, strict=True):
+        if row["energy"] is None:
+            continue
         energies.plot(
             [ideal, row["energy"]], [place, place], color=BLUE, alpha=0.3, linewidth=6, solid_capstyle="butt"
         )
@@ -62,10 +66,6 @@ def ladder(rows: Sequence[Mapping[str, Any]], ideal: float | None, unit: str) ->
     energies.set_xlabel(f"energy ± σ [{unit}]")
     seconds = [row["qpu_seconds"] for row in rows]
     prices.barh(places, seconds, color=ORANGE, height=0.5)
-    learning = [row.get("learning_seconds") or 0.0 for row in rows]
-    if any(learning):
-        prices.barh(places, learning, color=SKY, height=0.5, label="of it learning the noise")
-        prices.legend(frameon=False, fontsize=9, loc="upper right")
     for place, row in zip(places, rows, strict=True):
         shots = "" if row.get("shots") is None else f"\n{row['shots']:,} shots".replace(",", " ")
         prices.annotate(
