@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
+OTHER_SPIN = 0.5
+"""Difference of ⟨S²⟩ from which on states are not of one kind, and on no line."""
+
 
 @dataclass(frozen=True)
 class SampledElectrons:
@@ -183,14 +186,13 @@ class Sqd(Experiment):
             return Outcome(energy=None, evaluations=self.jobs)
         integrals = prepared.integrals
         found = recover(integrals, bits, self.recovery, stream.rng, stream.iteration)
-        counts = {
-            "configurations": len(np.unique(bits, axis=0)),
-            "valid": float(valid(integrals, bits).mean()),
-        }
+        right = valid(integrals, bits)
+        counts = {"configurations": len(np.unique(bits[right], axis=0)), "valid": float(right.mean())}
         parts: list[Among] = []
         for part in ladder(integrals, found.sci_state, self.sizes, symmetrize=self.symmetrize):
             parts.append(part)
-            extrapolated = to_no_variance([(each.variance, each.energy) for each in parts])
+            alike = [each for each in parts if abs(each.spin_square - part.spin_square) < OTHER_SPIN]
+            extrapolated = to_no_variance([(each.variance, each.energy) for each in alike])
             lab.row(
                 dimension=part.dimension, energy=part.energy, exact=prepared.exact,
                 error=None if prepared.exact is None else part.energy - prepared.exact,
@@ -207,7 +209,7 @@ class Sqd(Experiment):
             outside_sector=0.0,
             evaluations=self.jobs,
             iterations=stream.iterations,
-            stop_reason=self.told(stream.iterations, part.dimension, extrapolated),
+            stop_reason=self.told(stream.iterations, part, extrapolated),
             table=lab.table,
         )
 
@@ -223,10 +225,12 @@ class Sqd(Experiment):
         up, down = integrals.electrons
         return f"full configuration interaction, sector N↑={up}, N↓={down}"
 
-    def told(self, iterations: int, dimension: int, extrapolated: tuple[float, float] | None) -> str:
+    def told(self, iterations: int, last: Among, extrapolated: tuple[float, float] | None) -> str:
         """How recovery ended, and where the energy goes without variance."""
         ended = "converged after" if iterations < self.iterations else "all"
-        words = f"{ended} {iterations} iterations, dimension {dimension}"
+        words = f"{ended} {iterations} iterations, dimension {last.dimension}"
+        if not last.converged:
+            words += "; its diagonalization did not converge, a lower state may be in it"
         if extrapolated is None:
             return words
         return f"{words}; extrapolated to no variance {extrapolated[0]:.6f} ± {extrapolated[1]:.1g}"

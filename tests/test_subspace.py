@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from runner.hamiltonian.sector import matrix_among, sector_energy
 from runner.review.figures.subspace import subspace
 from runner.subspace.extrapolation import to_no_variance
 from tests.choices import choice
+
+if TYPE_CHECKING:
+    from runner.hamiltonian.declared import HamiltonianConfig
 
 needs_subspaces = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("qiskit_addon_sqd", "ffsim", "pyscf")),
@@ -77,6 +81,78 @@ def test_the_state_among_some_configurations_is_that_of_the_dense_matrix() -> No
     assert found.variance == pytest.approx(image @ image - energies[0] ** 2, abs=1e-6)
     occupied = [(vector**2) @ (np.arange(256) >> qubit & 1) for qubit in range(8)]
     assert [*found.occupancies[0], *found.occupancies[1]] == pytest.approx(occupied, abs=1e-4)
+
+
+def roots(declared: HamiltonianConfig, count: int) -> list[tuple[float, float]]:
+    """Energy and S² of the lowest states by PySCF's own search for several."""
+    from pyscf import fci
+
+    found = declared.integrals()
+    assert found is not None
+    solver = fci.direct_spin1.FCI()
+    one, two, size, electrons = found.one_body, found.two_body, found.orbitals, found.electrons
+    energies, states = solver.kernel(one, two, size, electrons, nroots=count, tol=1e-11, max_cycle=300)
+    squares = [fci.spin_op.spin_square0(state, size, electrons)[0] for state in states]
+    return [(float(e) + found.constant, float(s)) for e, s in zip(energies, squares, strict=True)]
+
+
+@needs_subspaces
+def test_the_lowest_of_states_close_together_is_found() -> None:
+    """N2 pulled apart: singlet, triplet and quintet within 5 mHa; a search from one determinant takes another."""
+    pytest.importorskip("qiskit_nature")
+    from pyscf import fci
+
+    from runner.subspace.electrons import among, full
+
+    declared = choice("hamiltonian", "molecule", geometry="N 0 0 0; N 0 0 2.5")
+    integrals = declared.integrals()
+    wanted = roots(declared, 4)
+    assert [square for _, square in wanted[:3]] == pytest.approx([0, 2, 6], abs=1e-3)
+
+    assert full(integrals) == pytest.approx(wanted[0][0], abs=1e-7)
+    every = np.asarray(fci.cistring.make_strings(range(10), 7))
+    assert among(integrals, (every, every)).energy == pytest.approx(wanted[0][0], abs=1e-7)
+    part = among(integrals, (every[:-1], every[:-1]))
+    assert part.converged
+    assert part.dimension == 119**2
+    assert part.energy >= wanted[0][0] - 1e-8
+    assert part.energy == pytest.approx(wanted[0][0], abs=1e-3)
+    assert part.spin_square == pytest.approx(0, abs=1e-2)
+
+
+@needs_subspaces
+def test_the_lowest_state_of_a_square_is_no_triplet() -> None:
+    """H4 as a square of 1 Å, 36 states: the dense matrix on qubits."""
+    pytest.importorskip("qiskit_nature")
+    from runner.hamiltonian.sector import Sector
+    from runner.subspace.electrons import among
+
+    declared = choice("hamiltonian", "molecule", geometry="H 0 0 0; H 0 1 0; H 1 0 0; H 1 1 0")
+    every = np.array([up for up in range(16) if up.bit_count() == 2])
+    matrix = matrix_among(declared.build(), Sector(up=2, down=2, qubits=8).states()).toarray()
+
+    found = among(declared.integrals(), (every, every))
+
+    assert found.energy == pytest.approx(np.linalg.eigvalsh(matrix)[0], abs=1e-9)
+    assert found.spin_square == pytest.approx(0, abs=1e-9)
+
+
+@needs_subspaces
+@pytest.mark.parametrize("electrons", [(2, 0), (0, 1), (3, 1), (4, 0), (4, 2)])
+def test_open_shells_have_the_energies_of_the_dense_matrix(electrons: tuple[int, int]) -> None:
+    """Every configuration of four orbitals, spins without electrons as well."""
+    from runner.hamiltonian.sector import Sector
+    from runner.subspace.electrons import among, full
+
+    closed = chain()
+    integrals = Integrals(closed.one_body, closed.two_body, closed.constant, electrons)
+    operator = electronic(closed.one_body, closed.two_body, closed.constant)
+    states = Sector(up=electrons[0], down=electrons[1], qubits=8).states()
+    wanted = np.linalg.eigvalsh(matrix_among(operator, states).toarray())[0]
+    every = [np.array([s for s in range(16) if s.bit_count() == count]) for count in electrons]
+
+    assert full(integrals) == pytest.approx(wanted, abs=1e-9)
+    assert among(integrals, (every[0], every[1])).energy == pytest.approx(wanted, abs=1e-9)
 
 
 @needs_subspaces

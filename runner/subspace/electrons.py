@@ -14,6 +14,7 @@ from runner.engine import memory
 from runner.errors import ConfigError
 from runner.hamiltonian.integrals import Integrals
 from runner.record.interruption import pause
+from runner.subspace.ground import DENSE, ROOTS, SPACE, Ground, ground
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,9 +23,9 @@ MAX_FCI = 1 << 20
 """Determinants up to which full configuration interaction is computed beforehand, in a minute or less."""
 MAX_VARIANCE = 1 << 22
 """Determinants up to which H|ψ⟩ is written down, of which the variance is the length."""
-VECTORS = 16
+VECTORS = 2 * SPACE + 5 * ROOTS
 """Vectors of the subspace that a diagonalization holds at a time."""
-ITERATIONS = 15
+ITERATIONS = 45
 """Products with the Hamiltonian that a diagonalization usually takes."""
 SECONDS = 8e-9
 """Of one product, for each configuration and each other that the Hamiltonian takes it to, by one thread."""
@@ -66,6 +67,8 @@ class Among:
     """Of each orbital with spin up and down."""
     variance: float | None
     """⟨H²⟩ − ⟨H⟩²; None where there are too many determinants to write H|ψ⟩ down."""
+    converged: bool
+    """Whether it is certain to be the lowest; its energy is that of its state in any case."""
 
 
 def strings(integrals: Integrals, most: int) -> tuple[int, int]:
@@ -77,8 +80,13 @@ def require(integrals: Integrals, most: int) -> None:
     """Refuse subspaces that this computer cannot hold.
 
     Raises:
-        ConfigError: with the size that is too large.
+        ConfigError: with the size that is too large, or there are many with electrons of one spin only.
     """
+    if 0 in integrals.electrons and integrals.determinants > DENSE:
+        raise ConfigError(  # PySCF divides by their numbers
+            f"has electrons of one spin only, and more than {DENSE} configurations; choose another",
+            key="hamiltonian",
+        )
     up, down = strings(integrals, most)
     pairs = integrals.orbitals**2
     # the table of single excitations of each spin lists four numbers of four bytes for each
@@ -112,17 +120,90 @@ def seconds(integrals: Integrals, most: int, diagonalizations: int) -> float:
 
 
 def full(integrals: Integrals) -> float | None:
-    """The energy of full configuration interaction by PySCF; None above 2^20 determinants."""
+    """The energy of full configuration interaction; None above 2^20 determinants, or where it does not converge."""
     if integrals.determinants > MAX_FCI:
         return None
+    import numpy as np
     from pyscf import fci, lib
 
+    configurations = tuple(
+        np.asarray(fci.cistring.make_strings(range(integrals.orbitals), count))
+        for count in integrals.electrons
+    )
     with lib.with_omp_threads(1):
-        energy, _ = fci.direct_spin1.kernel(
-            integrals.one_body, integrals.two_body, integrals.orbitals, integrals.electrons,
-            ecore=integrals.constant, conv_tol=1e-11, max_cycle=300, max_space=30,
-        )  # fmt: skip
-    return float(energy)
+        found = _ground(integrals, configurations)
+    return found.energy + integrals.constant if found.converged else None
+
+
+def _ground(integrals: Integrals, configurations: tuple[np.ndarray, ...]) -> Ground:
+    """The lowest state among all pairs of configurations, which rise, without the constant."""
+    from pyscf.fci import direct_spin1, selected_ci
+
+    one, two, size, electrons = (
+        integrals.one_body,
+        integrals.two_body,
+        integrals.orbitals,
+        integrals.electrons,
+    )
+    shape = tuple(len(part) for part in configurations)
+    every = shape == tuple(comb(size, count) for count in electrons)
+    folded = direct_spin1.absorb_h1e(one, two, size, electrons, 0.5)
+    if every:
+        links = tuple(direct_spin1._unpack(size, electrons, None))
+    else:
+        links = selected_ci._all_linkstr_index(configurations, size, electrons)
+
+    def apply(vector: np.ndarray) -> np.ndarray:
+        pause()
+        amplitudes = vector.reshape(shape)
+        if every:
+            image = direct_spin1.contract_2e(folded, amplitudes, size, electrons, links)
+        else:
+            pairs = selected_ci._as_SCIvector(amplitudes, configurations)
+            image = selected_ci.contract_2e(folded, pairs, size, electrons, links)
+        found: np.ndarray = image.view(type(vector)).ravel()
+        return found
+
+    diagonal = selected_ci.make_hdiag(one, two, configurations, size, electrons)
+    return ground(apply, lambda places: _matrix(integrals, configurations, places, diagonal), diagonal)
+
+
+def _matrix(
+    integrals: Integrals, configurations: tuple[np.ndarray, ...], places: np.ndarray, diagonal: np.ndarray
+) -> np.ndarray:
+    """⟨H⟩ among pairs of configurations at these places, without the constant, by PySCF's Slater–Condon rules."""
+    from ctypes import c_int, c_void_p
+
+    import numpy as np
+    from pyscf import lib
+    from pyscf.fci import direct_spin1
+
+    count = len(places)
+    up, down = (
+        part[at] for part, at in zip(configurations, divmod(places, len(configurations[1])), strict=True)
+    )
+    found = np.zeros((count, count))
+    arrays = [
+        found,
+        *(np.ascontiguousarray(each) for each in (integrals.one_body, integrals.two_body, up, down)),
+    ]
+    pointers = [each.ctypes.data_as(c_void_p) for each in arrays]
+    direct_spin1.libfci.FCIpspace_h0tril(*pointers, c_int(integrals.orbitals), c_int(count))
+    matrix: np.ndarray = lib.hermi_triu(found)
+    matrix[np.diag_indices(count)] = diagonal[places]
+    return matrix
+
+
+def _solved(integrals: Integrals, configurations: tuple[np.ndarray, ...]) -> tuple[Any, bool]:
+    """qiskit-addon-sqd's SCIResult of the lowest state among pairs of configurations, and whether it is certain."""
+    import numpy as np
+    from qiskit_addon_sqd.fermion import SCIResult, SCIState
+
+    names = tuple(np.sort(np.asarray(part, dtype=np.int64)) for part in configurations)
+    found = _ground(integrals, names)
+    amplitudes = found.state.reshape(tuple(len(part) for part in names))
+    state = SCIState(amplitudes, *names, norb=integrals.orbitals, nelec=integrals.electrons)
+    return SCIResult(found.energy, state, state.orbital_occupancies()), found.converged
 
 
 def recover(
@@ -174,6 +255,7 @@ def recover(
             energy_tol=how.energy_tolerance,
             occupancies_tol=how.occupancy_tolerance,
             max_iterations=how.iterations,
+            sci_solver=lambda subspaces, *_: [_solved(integrals, names)[0] for names in subspaces],
             symmetrize_spin=how.symmetrize,
             max_dim=how.max_strings,
             include_configurations=lowest,
@@ -234,12 +316,9 @@ def among(integrals: Integrals, configurations: tuple[np.ndarray, np.ndarray]) -
     """The lowest state among all pairs of these configurations of spin up and of spin down."""
     import numpy as np
     from pyscf import lib
-    from qiskit_addon_sqd.fermion import solve_sci
 
     with lib.with_omp_threads(1):
-        result = solve_sci(
-            configurations, integrals.one_body, integrals.two_body, integrals.orbitals, integrals.electrons
-        )
+        result, converged = _solved(integrals, configurations)
         up, down = (np.asarray(part, dtype=float).tolist() for part in result.orbital_occupancies)
         return Among(
             energy=float(result.energy) + integrals.constant,
@@ -247,6 +326,7 @@ def among(integrals: Integrals, configurations: tuple[np.ndarray, np.ndarray]) -
             spin_square=float(result.sci_state.spin_square()),
             occupancies=(up, down),
             variance=_variance(integrals, result.sci_state),
+            converged=converged,
         )
 
 
