@@ -140,11 +140,9 @@ class Sqd(Experiment):
                 key="hamiltonian",
             )
         self.check_size(integrals)
-        exact = full(integrals)
         if self.samples:
-            return SampledElectrons(
-                integrals, None, samples_of_run(self.samples, 2 * integrals.orbitals), exact
-            )
+            earlier = samples_of_run(self.samples, 2 * integrals.orbitals)
+            return SampledElectrons(integrals, None, earlier, full(integrals))
         circuit = config.ansatz.of_electrons(integrals)
         if circuit is None:
             circuit, values = declared_circuit(config)
@@ -153,7 +151,9 @@ class Sqd(Experiment):
         fitted = fit(circuit, backend, config)
         if backend.planner is not None:
             backend.planner.sampler_plan(fitted)
-        return SampledElectrons(integrals, fitted, None, exact)
+        return SampledElectrons(
+            integrals, fitted, None, full(integrals)
+        )  # last: what is refused is so at once
 
     def check_size(self, integrals: Integrals) -> None:
         """Refuse what would take too much memory or time.

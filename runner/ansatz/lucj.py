@@ -84,7 +84,7 @@ class LUCJ(AnsatzConfig):
         if up != down or not 0 < up < integrals.orbitals:
             raise ConfigError(
                 f"lucj needs closed shells and empty orbitals, got N↑={up}, N↓={down} in {integrals.orbitals}; "
-                "choose uccsd",
+                "choose ansatz=uccsd and, in place of electrons, backend=ideal or noisy",
                 key="ansatz",
             )
         t1, t2 = cluster_amplitudes(integrals, self.amplitudes)

@@ -50,7 +50,8 @@ class FermionicPlan(SamplerPlan):
         if wrong or circuit.num_parameters or circuit.num_qubits % 2:
             what = f"gate {wrong[0]!r}" if wrong else "parameters, or an odd number of qubits"
             raise ConfigError(
-                f"ffsim takes gates that keep electrons, and this circuit has {what}; take ansatz=lucj, or engine=auto",
+                f"ffsim takes gates that keep electrons, and this circuit has {what}; take ansatz=lucj where shells "
+                "are closed, else backend=ideal or noisy",
                 key="backend.engine",
             )
         self._half = circuit.num_qubits // 2
