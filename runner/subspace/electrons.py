@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_FCI = 1 << 20
-"""Determinants up to which full configuration interaction is computed beforehand, in a minute or less."""
+"""Determinants up to which full configuration interaction is computed beforehand, in two minutes or less."""
 MAX_VARIANCE = 1 << 22
 """Determinants up to which H|ψ⟩ is written down, of which the variance is the length."""
 VECTORS = 2 * SPACE + 5 * ROOTS
 """Vectors of the subspace that a diagonalization holds at a time."""
-ITERATIONS = 45
+ITERATIONS = 60
 """Products with the Hamiltonian that a diagonalization usually takes."""
 SECONDS = 8e-9
 """Of one product, for each configuration and each other that the Hamiltonian takes it to, by one thread."""
