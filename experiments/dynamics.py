@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner import engine
 from runner.declare.checks import require_integer, require_positive
 from runner.errors import ConfigError
+from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
 from runner.run.problem import MAX_EXACT_QUBITS, fit
 from runner.run.results import Outcome
@@ -180,16 +181,21 @@ class Dynamics(Experiment):
         coefficients = np.array(multi_product_coefficients(self.multiples, self.order))
         formulas = [self.carried_on(lab, evolution, multiple) for multiple in self.multiples]
         biases = None if lab.rehearsing or not self.multi_product else self.biases(evolution, coefficients)
+        kind = EXACT if lab.config.estimator.precision == 0 else MEASURED
         for number, moment in enumerate(self.moments):
             weights = coefficients if moment else np.ones(1)  # nothing has evolved: no step to extrapolate in
             results = stream.estimate(*(pub(moment) for pub in formulas[: len(weights)]))
             parts = [result.data for result in results]
             values = weights @ np.array([data.evs for data in parts])
             stddevs = np.sqrt(weights**2 @ np.array([data.stds for data in parts]) ** 2)
+            lost = [part.metadata.get("truncation", np.zeros(values.shape)) for part in results]
+            bounds = abs(weights) @ np.array(lost)
             row: dict[str, Any] = {"time": self.total_time * moment / self.steps, "steps": moment}
             for place, name in enumerate(evolution.names):
                 row[name] = float(values[place])
                 row[f"{name} stddev"] = float(stddevs[place])
+                if worth(kind, float(stddevs[place]), float(bounds[place])) == TRUNCATED:
+                    row[f"{name} truncation"] = float(bounds[place])
                 if evolution.exact is not None:
                     row[f"{name} exact"] = float(evolution.exact[number, place])
             if evolution.exact is not None:

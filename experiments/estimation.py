@@ -11,6 +11,7 @@ from runner import engine
 from runner.declare.alternatives import either
 from runner.declare.checks import require_integer, require_number, require_range
 from runner.errors import ConfigError
+from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
 from runner.run.mitigation import declared, require_noise_model
 from runner.run.problem import declared_circuit, fit
@@ -162,10 +163,14 @@ class Estimation(Experiment):
 
         request: DeclaredPub = lab.prepared
         stream = lab.stream("estimation")
-        data = stream.estimate((request.circuit, request.observables, request.values))[0].data
-        evs, stds = np.asarray(data.evs), np.asarray(data.stds)
+        found = stream.estimate((request.circuit, request.observables, request.values))[0]
+        evs, stds = np.asarray(found.data.evs), np.asarray(found.data.stds)
+        lost = found.metadata.get("truncation")
+        bounds = np.zeros(evs.shape) if lost is None else np.broadcast_to(lost, evs.shape)
+        kind = EXACT if lab.config.estimator.precision == 0 else MEASURED
         names = np.broadcast_to(request.names, evs.shape)
         sets = np.broadcast_to(_places(request.values.shape[:-1]), evs.shape)
+        told = any(worth(kind, *pair) == TRUNCATED for pair in zip(stds.flat, bounds.flat, strict=True))
         for place in np.ndindex(evs.shape):
             lab.row(
                 index=list(place),
@@ -173,11 +178,14 @@ class Estimation(Experiment):
                 parameter_set=int(sets[place]),
                 value=float(evs[place]),
                 stddev=float(stds[place]),
+                **({"value truncation": float(bounds[place])} if told else {}),
             )
         single = evs.size == 1
         return Outcome(
             energy=float(evs.reshape(-1)[0]) if single else None,
             stddev=float(stds.reshape(-1)[0]) if single else None,
+            energy_kind=kind,
+            truncation=float(bounds.reshape(-1)[0]) if single and lost is not None else None,
             parameters=request.values.reshape(-1).tolist() if single else [],
             parameter_names=list(engine.names_of(request.circuit)) if single else [],
             evaluations=int(evs.size),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from experiments.skqd import Krylov
 from runner.declare.checks import require_range
 from runner.errors import ConfigError
+from runner.run.answer import MEASURED, TRUNCATED, worth
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
 from runner.subspace.krylov import (
@@ -129,6 +130,7 @@ class KrylovOverlaps(Krylov):
         exact = prepared.reference.energy
         overlaps, spreads = [1.0 + 0j], [0j]
         energy = stddev = None
+        kind = MEASURED
         for pair in prepared.pairs:
             results = stream.sample(*((circuit,) for circuit in pair), shots=self.shots)
             if lab.rehearsing:
@@ -136,6 +138,9 @@ class KrylovOverlaps(Krylov):
             (real, off), (imaginary, off_too) = (
                 contrast(numbers_of(part.data.meas.to_bool_array()), prepared.qubit) for part in results
             )
+            lost = 2 * (lab.left_out.distance("krylov") or 0.0)  # of the difference of two probabilities
+            told = worth(MEASURED, min(off, off_too), lost) == TRUNCATED
+            kind = TRUNCATED if told else kind
             overlaps.append(complex(real, imaginary))
             spreads.append(complex(off, off_too))
             shots = results[0].data.meas.num_shots
@@ -144,11 +149,12 @@ class KrylovOverlaps(Krylov):
             lab.row(
                 dimension=len(overlaps) - 1, time=(len(overlaps) - 1) * self.step, energy=energy, stddev=stddev,
                 exact=exact, error=None if exact is None or energy is None else energy - exact, rank=rank,
-                real=real, imaginary=imaginary,
+                real=real, imaginary=imaginary, **({"overlap truncation": lost} if told else {}),
             )  # fmt: skip
         return Outcome(
             energy=energy,
             stddev=stddev,
+            energy_kind=kind,
             reference_energy=exact,
             reference_note=prepared.reference.note,
             evaluations=self.dimension,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from runner import engine
 from runner.declare.checks import require_choice
 from runner.errors import ConfigError
+from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
 from runner.run.mitigation import checked, declared
 from runner.run.results import Outcome
@@ -168,13 +169,18 @@ class MitigationLadder(Experiment):
         prepared: Prepared = lab.prepared
         problem = lab.problem
         energy = stddev = 0.0
+        bound: float | None = None
+        kind = EXACT if lab.config.estimator.precision == 0 else MEASURED
         for rung in self.rungs:
             stream = lab.stream(rung, mitigation=prepared.rungs[rung])
             pub = (problem.circuit, problem.observable, prepared.parameters)
             if (learning := lab.learning(stream, pub)).qpu_seconds:
                 lab.row(rung=LEARNED, energy=None, stddev=None, error=None, **asdict(learning))
-            found = stream.estimate(pub)[0].data
-            energy, stddev = float(found.evs), float(found.stds)
+            (part,) = stream.estimate(pub)
+            energy, stddev = float(part.data.evs), float(part.data.stds)
+            lost = part.metadata.get("truncation")
+            bound = None if lost is None else float(lost)
+            told = worth(kind, stddev, bound) == TRUNCATED
             # without the raw value that mitigated jobs have beside theirs: it is of twirled circuits, no rung raw
             lab.mitigated = {
                 "setting": in_words(rung, prepared.rungs[rung]),
@@ -187,6 +193,7 @@ class MitigationLadder(Experiment):
                 rung=rung,
                 energy=energy,
                 stddev=stddev,
+                **({"energy truncation": bound} if told else {}),
                 error=energy - prepared.ideal,
                 shots=None if spent.shots is None else spent.shots - (learning.shots or 0),
                 qpu_seconds=spent.qpu_seconds,
@@ -195,6 +202,8 @@ class MitigationLadder(Experiment):
         return Outcome(
             energy=energy,
             stddev=stddev,
+            energy_kind=kind,
+            truncation=bound,
             parameters=prepared.parameters.tolist(),
             reference_energy=prepared.ideal,
             reference_note="at these parameters, without noise",

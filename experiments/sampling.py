@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +12,7 @@ from runner.declare.checks import require_integer
 from runner.declare.estimator import MAX_SHOTS
 from runner.declare.sampling import SamplerConfig
 from runner.errors import ConfigError
+from runner.run.answer import MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
 from runner.run.problem import declared_circuit, fit
 from runner.run.readout import calibrated, register_qubits
@@ -88,6 +90,7 @@ class Sampling(SamplerConfig, Experiment):
             misread = calibrated(lab, lab.prepared, self.readout_mitigation.shots or self.shots)
         stream = lab.stream("sampling")
         data = stream.sample((lab.prepared,), shots=self.shots)[0].data
+        lost = lab.left_out.distance("sampling")
         for register, bitstrings in read(data).items():
             counts = Counter(bitstrings)
             corrected: dict[str, dict[str, float | None]] = {}
@@ -100,11 +103,15 @@ class Sampling(SamplerConfig, Experiment):
                     corrected[word] = {"quasi_probability": value, "quasi_stddev": stddev}
             ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
             for bitstring, count in ranked[: self.top]:
+                shots, share = len(bitstrings), count / len(bitstrings)
+                spread = math.sqrt(max(share * (1 - share), 1 / shots) / shots)
+                told = worth(MEASURED, spread, lost) == TRUNCATED
                 lab.row(
                     register=register,
                     bitstring=bitstring,
                     count=count,
-                    probability=count / len(bitstrings),
+                    probability=share,
+                    **({"probability truncation": lost} if told else {}),
                     **corrected.get(bitstring, {}),
                 )
         return Outcome(energy=None, evaluations=1, stop_reason="one job", table=lab.table)

@@ -105,7 +105,7 @@ class VqeRace(Experiment):
             lab.row(
                 optimizer=stream.name,
                 **answer.row(),
-                energy_kind=answer.kind,
+                energy_kind=answer.worth,
                 exact_energy=answer.exact_energy,
                 evaluations=stream.evaluations,
                 best_at=stream.best.evaluation + 1,

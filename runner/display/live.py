@@ -89,15 +89,17 @@ def terminal() -> Console:
 
 
 def rows(content: list[dict[str, Any]]) -> Table:
-    """A table of dictionaries with the same keys, without those of lists."""
+    """A table of dictionaries, without keys of lists; what a row does not have stays empty."""
     content = [{name: row[name] for name in row if not isinstance(row[name], list)} for row in content]
     table = rich.table.Table(box=None, padding=(0, 2, 0, 0))
-    for name in content[0]:
+    first = {name: value for row in reversed(content) for name, value in row.items()}
+    names = list(dict.fromkeys(name for row in content for name in row))
+    for name in names:
         table.add_column(
-            rich.text.Text(as_text(name)),
-            justify="right" if isinstance(content[0][name], int | float) else "left",
+            rich.text.Text(as_text(name)), justify="right" if isinstance(first[name], int | float) else "left"
         )
     for row in content:
-        cells = (f"{value:.6g}" if isinstance(value, float) else as_text(value) for value in row.values())
+        values = (row.get(name, "") for name in names)
+        cells = (f"{value:.6g}" if isinstance(value, float) else as_text(value) for value in values)
         table.add_row(*map(rich.text.Text, cells))
     return table

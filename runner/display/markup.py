@@ -20,13 +20,14 @@ def facts(rows: Iterable[Sequence[str]]) -> str:
 
 
 def table(rows: Sequence[Mapping[str, object]]) -> str:
-    """A table of dictionaries with the same keys, without lists; of many rows the first."""
+    """A table of dictionaries, without lists; of many rows the first. What a row does not have stays empty."""
     if not rows:
         return ""
     rows = [{name: row[name] for name in row if not isinstance(row[name], list)} for row in rows]
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in rows[0])
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in names)
     lines = [
-        "".join(f"<td>{html.escape(_cell(value))}</td>" for value in row.values()) for row in rows[:MOST_ROWS]
+        "".join(f"<td>{html.escape(_cell(row.get(name)))}</td>" for name in names) for row in rows[:MOST_ROWS]
     ]
     rest = f"<p>… {len(rows)} rows in all</p>" if len(rows) > MOST_ROWS else ""
     return f"<table><tr>{head}</tr>{''.join(f'<tr>{line}</tr>' for line in lines)}</table>{rest}"

@@ -73,19 +73,20 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         return [
             ("energy", f"{energy:.6f}", "the lowest of noisy evaluations, biased low: not measured afresh")
         ]
-    left_out = left_out_in_words(result.get("truncation"), stddev if kind == "measured" else 0.0)
+    left_out = left_out_in_words(result.get("truncation"), stddev)
     lines = []
     if energy is not None:
         words = "" if error is None else error_in_words(error, reference, unit)
-        if stddev and error is not None:
+        if stddev and error is not None and kind != "truncated":
             words = f"{error / stddev:+.1f} σ from the reference"
             words += "" if here is not None else f": {error_in_words(error, reference, unit)}"
         elif error is not None:
             words += " from the reference"
-        without = {"exact": ["without shot noise"], "truncated": [f"without shot noise, {left_out}"]}
+        noiseless = [] if stddev else ["without shot noise"]
+        without = {"exact": ["without shot noise"], "truncated": [", ".join([*noiseless, left_out])]}
         notes = [*without.get(str(kind), []), *([words] if words else [])]
         lines.append(("energy", f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else ""), ": ".join(notes)))
-    if here is not None and kind == "measured":
+    if here is not None and (kind == "measured" or (kind == "truncated" and stddev)):
         noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
         noise += " as it is" if noise and result.get("mitigation") else ""
         note = f"at the same parameters without shot noise{noise}"
@@ -111,7 +112,10 @@ def truncation_in_words(truncation: Mapping[str, Any]) -> str:
 
 def left_out_in_words(truncation: Mapping[str, Any] | None, error_bar: float | None) -> str:
     """What is said of what simulations left out; nothing where it is no more than the error bar, or rounding."""
-    error = _number((truncation or {}).get("error"))
+    told = truncation or {}
+    error = _number(told.get("energy", told.get("error")))
+    if error is None and (distance := _number(told.get("distance"))):
+        return f"from probabilities within {distance:.2g} in all by what its simulation left out"
     if error is None or error <= max(error_bar or 0.0, 1e-10):
         return ""
     return f"within {error:.2g} by what its simulation left out"

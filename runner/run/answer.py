@@ -21,13 +21,29 @@ if TYPE_CHECKING:
     from runner.run.objective import JobStream
 
 MEASURED, EXACT, TRUNCATED, PICK = "measured", "exact", "truncated", "pick"
-"""An energy from fresh shots | without shot noise | the same but for what its simulation left out | the lowest of
-several noisy ones, biased low."""
+"""An energy from fresh shots | without shot noise | one that what its simulation left out may have changed by more than
+its standard error | the lowest of several noisy ones, biased low."""
+
+ROUNDING = 1e-10
+"""Errors of expectation values up to which they count as exact."""
 
 Samples = list[tuple["np.ndarray", "np.ndarray"]]
 """For each group of points its energies and their standard errors, shape (C,) each."""
 Measure = Callable[[Sequence[tuple["JobStream", "np.ndarray"]]], Samples]
 """Groups of points (stream, parameters (C, P)) → their energies, all in one job of fresh shots."""
+
+
+def worth(kind: str, stddev: float | None, truncation: float | None) -> str:
+    """What an energy is worth: `truncated` where it may be further off than its standard error, or rounding, tells.
+
+    Args:
+        kind: what it is worth but for what its simulation left out.
+        stddev: its standard error, in the Hamiltonian's unit.
+        truncation: by how much what was left out may have changed it; None where nothing can be.
+    """
+    if kind == PICK or truncation is None:
+        return kind
+    return TRUNCATED if truncation > max(stddev or 0.0, ROUNDING) else kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +58,8 @@ class Answer:
     """Parameter values."""
     kind: str = PICK
     """measured | exact | pick."""
+    truncation: float | None = None
+    """By how much what its simulation left out may have changed it; None where nothing can be."""
     origin: str = "best"
     """answer | mean | best: which candidate it is."""
     stopped: str | None = None
@@ -66,20 +84,30 @@ class Answer:
             found.message if found.resumable or self.stopped is None else f"{found.message}; {self.stopped}"
         )
 
+    @property
+    def worth(self) -> str:
+        """Measured | exact | truncated | pick."""
+        return worth(self.kind, self.stddev, self.truncation)
+
     def row(self) -> dict[str, float | None]:
-        """Energy and standard error as a table's row holds them; None where nothing was evaluated."""
+        """Energy and standard error as a table's row holds them; None where nothing was evaluated.
+
+        Where what the simulation left out may matter more than the standard error, that too.
+        """
         seen = math.isfinite(self.energy)
-        return {
+        row = {
             "energy": self.energy if seen else None,
             "stddev": self.stddev if seen and self.kind != PICK else None,
         }
+        return row | ({"energy truncation": self.truncation} if self.worth == TRUNCATED else {})
 
     def outcome(self) -> Mapping[str, Any]:
         """The fields of an experiment's outcome that tell of the energy."""
         return {
             "energy": self.energy,
             "stddev": None if self.kind == PICK else self.stddev,
-            "energy_kind": self.kind,
+            "energy_kind": self.worth,
+            "truncation": self.truncation,
             "exact_energy": self.exact_energy,
             "exact_method": self.exact_method,
             "parameters": self.parameters,

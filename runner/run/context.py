@@ -22,11 +22,23 @@ from runner.record.events import BudgetReached, Checkpoint, Reserve, RunInterrup
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.allocation import ShotAllocation, allocation_of
-from runner.run.answer import EXACT, MEASURED, PICK, Answer, Measure, Samples, choose, lowest_seen, report
+from runner.run.answer import (
+    EXACT,
+    MEASURED,
+    PICK,
+    ROUNDING,
+    Answer,
+    Measure,
+    Samples,
+    choose,
+    lowest_seen,
+    report,
+)
 from runner.run.budget import SHOTS, MeasuredBefore, Measuring, Spending, Spent, in_all
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit
+from runner.run.progress import LeftOut
 from runner.run.results import Outcome
 from runner.run.signals import StopFlag
 from runner.runtime.seeds import derive_seed
@@ -50,8 +62,6 @@ if TYPE_CHECKING:
 
 Numbers = TypeVar("Numbers")
 
-ROUNDING = 1e-10
-"""Errors of expectation values up to which they count as exact."""
 MOST_CANDIDATES = 3
 """Points that a minimization may propose: its own answer, a mean, and the best seen."""
 
@@ -104,6 +114,9 @@ class Lab:
         """What an experiment says of its energy before and after, as result.json has it."""
         self.spending = Spending(config, service.price_per_second)
         """What jobs have taken, and what they may."""
+        self.left_out = LeftOut()
+        """What simulations of jobs have left out."""
+        record.listen(self.left_out)
         self.measured_before = (
             MeasuredBefore.of(record.measured_before, config.session, service.price_per_second)
             if service.capabilities.knows_its_queue
@@ -214,7 +227,7 @@ class Lab:
             best = lowest.best
             answer = Answer(
                 energy=best.energy, stddev=best.stddev, parameters=best.parameters,
-                kind=EXACT if self._exact(lowest) else PICK,
+                kind=EXACT if self._exact(lowest) else PICK, truncation=self.left_out.error(lowest.name),
             )  # fmt: skip
         return Outcome(
             **{**answer.outcome(), "energy": answer.energy if seen else None},
@@ -391,7 +404,8 @@ class Lab:
         with self._lock:
             for stream in streams:
                 self._kept.pop(stream.name, None)
-        return [self._with_exact(stream, answers[stream.name], energy) for stream in streams]
+        found = [self._with_exact(stream, answers[stream.name], energy) for stream in streams]
+        return [self._with_truncation(stream, one) for stream, one in zip(streams, found, strict=True)]
 
     def _settle(
         self,
@@ -432,6 +446,7 @@ class Lab:
         if len(answers) > 1 and answer.kind == MEASURED:
             try:
                 (answer,) = report([streams[place]], [answer], self._measure, self.record)
+                answer = self._with_truncation(streams[place], answer)
             except StopOptimization as stop:
                 answer = replace(answer, kind=PICK, stopped=stop.reason, exact_energy=None, exact_method=None)
         return place, answer
@@ -485,6 +500,12 @@ class Lab:
         """Whether the evaluations of a stream have no shot noise and are the energy itself."""
         exact = self.config.estimator.precision == 0 and isinstance(stream.objective, Objective)
         return bool(exact and stream.objective.bare and not stream.penalized)
+
+    def _with_truncation(self, stream: JobStream, answer: Answer) -> Answer:
+        """The answer with what simulations of the jobs that it is from may have left out of an energy at most."""
+        found = [self.left_out.error(name) for name in (stream.name, RESULTS)]
+        known = [error for error in found if error is not None]
+        return replace(answer, truncation=max(known, default=None))
 
     def _with_exact(self, stream: JobStream, answer: Answer, energy: Term | None) -> Answer:
         """The answer with the exact energy at its parameters, where it is measured and that can be computed."""

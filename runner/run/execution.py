@@ -44,12 +44,11 @@ from runner.record.journal import Journal, pack, read_journal
 from runner.record.log import EventLog, first
 from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
-from runner.run.answer import EXACT, PICK, TRUNCATED
+from runner.run.answer import PICK, TRUNCATED, worth
 from runner.run.budget import BUDGETS
-from runner.run.context import ROUNDING
 from runner.run.mitigation import Added, LearnedNoise, measured
 from runner.run.preflight import Preparation
-from runner.run.progress import AllottedShots, LeftOut, Preparing, Progress, summary
+from runner.run.progress import AllottedShots, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
 from runner.run.resume import calibration_of, complete, is_finished, reopen, same_noise
 from runner.run.signals import StopFlag
@@ -262,7 +261,6 @@ class _Execution:
         self.quiet = quiet
         self._names: list[str] = []
         self._began = began
-        self._left_out = LeftOut()
 
     def carry_out(self, preparation: Preparation) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
@@ -270,7 +268,6 @@ class _Execution:
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
             self.record.listen(allotted := AllottedShots())
-            self.record.listen(self._left_out)
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
             ending = _placed(
@@ -425,6 +422,7 @@ class _Execution:
     ) -> RunResult:
         outcome = ending.outcome
         names = outcome.parameter_names or self._names
+        truncation, kind = self._truncation(outcome, lab)
         error = None
         if None not in (outcome.energy, outcome.reference_energy) and outcome.energy_kind != PICK:
             error = outcome.energy - outcome.reference_energy  # type: ignore[operator]
@@ -436,9 +434,11 @@ class _Execution:
             reference_energy=outcome.reference_energy,
             reference_note=outcome.reference_note,
             outside_sector=outcome.outside_sector,
-            energy_kind=None if outcome.energy is None else self._kind(outcome.energy_kind),
+            energy_kind=kind,
             error=error,
-            error_sigmas=error / outcome.stddev if error is not None and outcome.stddev else None,
+            error_sigmas=error / outcome.stddev
+            if error is not None and outcome.stddev and kind != TRUNCATED
+            else None,
             exact_energy=outcome.exact_energy,
             exact_method=outcome.exact_method,
             evaluations=outcome.evaluations,
@@ -452,7 +452,7 @@ class _Execution:
             qpu_seconds=lab.qpu_seconds,
             shots=lab.shots,
             measured_before=None if lab.measured_before is None else asdict(lab.measured_before),
-            truncation=self._left_out.largest,
+            truncation=truncation,
             mitigation=mitigation,
             session_ids=[session["id"] for session in sessions["sessions"]],
             mlflow_run_id=None,
@@ -464,10 +464,16 @@ class _Execution:
             directory=self.files.path,
         )
 
-    def _kind(self, kind: str) -> str:
-        """What the energy is worth: no longer exact where more than rounding may have been left out."""
-        largest = self._left_out.largest or {}
-        return TRUNCATED if kind == EXACT and largest.get("error", 0.0) > ROUNDING else kind
+    @staticmethod
+    def _truncation(outcome: Outcome, lab: Lab) -> tuple[dict[str, float] | None, str | None]:
+        """What simulations left out at most, and what the energy is worth for it; None where there is no energy."""
+        found = lab.left_out.largest
+        if outcome.energy is None:
+            return found, None
+        own = (found or {}).get("error") if outcome.truncation is None else outcome.truncation
+        if found is not None and own is not None:
+            found = {**found, "energy": own}
+        return found, worth(outcome.energy_kind, outcome.stddev, own)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from runner.display.words import (
 from runner.lazy import np, rich
 from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted
 from runner.run.results import RunResult
-from runner.runtime.results import LEFT_OUT
+from runner.runtime.results import DISTANCE, LEFT_OUT, TRUNCATION
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -262,6 +262,7 @@ class LeftOut:
 
     def __init__(self) -> None:
         self._largest: dict[str, float] = {}
+        self._known: dict[tuple[str, str], float] = {}
 
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
@@ -271,6 +272,16 @@ class LeftOut:
                     if name in numbers:
                         largest = float(np.max(numbers[name], initial=0.0))
                         self._largest[name] = max(self._largest.get(name, 0.0), largest)
+                        own = event.workload, name
+                        self._known[own] = max(self._known.get(own, 0.0), largest)
+
+    def error(self, workload: str) -> float | None:
+        """By how much any expectation value of a workload's jobs may be wrong; None where nothing could be left out."""
+        return self._known.get((workload, TRUNCATION))
+
+    def distance(self, workload: str) -> float | None:
+        """By how much the probability of any event in a workload's samples may be wrong; None likewise."""
+        return self._known.get((workload, DISTANCE))
 
     @property
     def largest(self) -> dict[str, float] | None:

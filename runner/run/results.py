@@ -33,7 +33,10 @@ class Outcome:
     stddev: float | None = None
     """Standard error of that energy."""
     energy_kind: str = "measured"
-    """measured: by shots of its own | exact: without shot noise | pick: lowest of several noisy ones, biased low."""
+    """measured: by shots of its own | exact: without shot noise | truncated: what its simulation left out may matter
+    more than its standard error | pick: lowest of several noisy ones, biased low."""
+    truncation: float | None = None
+    """By how much what its simulation left out may have changed the energy; None: as the jobs' numbers say at most."""
     exact_energy: float | None = None
     """Energy at the same parameters without shot noise, where it is computed."""
     exact_method: str | None = None
@@ -87,10 +90,11 @@ class RunResult:
     parameter_names: list[str] = field(default_factory=list)
     """Names of the parameters, in the order of `parameters`."""
     energy_kind: str | None = None
-    """measured: by shots that chose nothing | exact: without shot noise | truncated: without shot noise, but for what
-    its simulation left out | pick: the lowest of several noisy energies, biased low; None where there is no energy."""
+    """measured: by shots that chose nothing | exact: without shot noise | truncated: what its simulation left out may
+    have changed it by more than its standard error, or by more than rounding | pick: the lowest of several noisy
+    energies, biased low; None where there is no energy."""
     error_sigmas: float | None = None
-    """error / stddev: the distance from the reference in standard errors."""
+    """error / stddev: the distance from the reference in standard errors; None of a truncated energy."""
     exact_energy: float | None = None
     """Energy at the same parameters without shot noise, where it is computed."""
     exact_method: str | None = None
@@ -116,8 +120,8 @@ class RunResult:
     """How circuits were simulated, and why, in words; None where there is nothing to tell."""
     truncation: dict[str, float] | None = None
     """The most that any job's simulation left out: the weight of its state (`discarded_weight`), by how much an
-    expectation value may be wrong for it (`error`), and probabilities of outcomes in all (`distance`); None where
-    nothing can be."""
+    expectation value may be wrong for it (`error`), and probabilities of outcomes in all (`distance`); by how much the
+    printed energy may be (`energy`), where that is known; None where nothing can be."""
     mitigation: dict[str, Any] | None = None
     """What was done against errors (`setting`), and what that added (`qpu_seconds`, `cost`); None where nothing was."""
     session_ids: list[str]
