@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from runner.declare.config import RunConfig
     from runner.run.context import Lab
+    from runner.run.experiment import KnownPub
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
 
@@ -128,6 +129,10 @@ class Estimation(Experiment):
     def simulation(self, prepared: DeclaredPub) -> str | None:
         """As the backend says of its circuit."""
         return prepared.simulation
+
+    def known(self, config: RunConfig, prepared: DeclaredPub, problem: Problem | None) -> KnownPub:  # noqa: ARG002
+        """The one there is."""
+        return prepared.circuit, prepared.observables, prepared.values
 
     def _check_start(self, config: RunConfig) -> None:
         """Refuse a declared start that the parameter sets would replace."""

@@ -11,7 +11,6 @@ from runner.declare.checks import require_integer, require_positive
 from runner.declare.estimator import MAX_SHOTS
 from runner.declare.sampling import SamplerConfig
 from runner.errors import ConfigError
-from runner.record.replay import RESULTS
 from runner.run.answer import MEASURED
 from runner.run.experiment import Experiment
 from runner.run.problem import fit
@@ -173,7 +172,7 @@ class Qaoa(SamplerConfig, Experiment):
         (answer,) = lab.settle(
             stream, sampling=(search.chosen_by(lab.results), search.reported_by(lab.results))
         )
-        if answer.kind == MEASURED and (lost := lab.left_out.distance(RESULTS)) is not None:
+        if answer.kind == MEASURED and (lost := lab.left_out.distance(lab.results.name)) is not None:
             answer = replace(answer, truncation=2 * task.cost.widest * lost)  # at most the range of costs
         answer, told = self.exactly(lab, answer)
         extremes = task.cost.extremes()

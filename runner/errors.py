@@ -85,7 +85,14 @@ class NumericalError(RunnerError):
 
 
 class TruncationError(RunnerError):
-    """A simulation left out more of a state or an operator than was declared that it may."""
+    """A simulation left out more of a state or an operator than was declared that it may.
+
+    `larger` are the settings that let it keep more, as they are typed.
+    """
+
+    def __init__(self, message: str, *, larger: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.larger = larger
 
 
 class RuntimeSessionError(RunnerError):

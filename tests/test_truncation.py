@@ -9,8 +9,10 @@ import pytest
 from qiskit.quantum_info import Statevector
 
 from runner import compose, run
+from runner.errors import ConfigError
 from runner.run.answer import worth
 from runner.run.results import RunResult
+from runner.run.resume import fork
 from tests.choices import choice
 from tests.test_run import events
 
@@ -90,6 +92,7 @@ TROTTER = ("hamiltonian=tfim", "hamiltonian.shape=[6]", "experiment.steps=8")
             "experiment=qaoa",
             "hamiltonian=maxcut",
             *CUT,
+            "backend.max_bond_dimension=8",
             *LOOP,
         ),
     ],
@@ -125,3 +128,54 @@ def test_sampled_probabilities_have_theirs(workdir: Path) -> None:
 
     assert result.truncation is not None
     assert {row["probability truncation"] for row in result.table} == {result.truncation["distance"]}
+
+
+TIGHT = ("backend.engine=mps", "backend.max_bond_dimension=4")
+SAMPLED = ("experiment=sampling", *ENTANGLED, "ansatz.qubits=6")
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        (*CHAIN, *ENTANGLED, "experiment=estimation", "estimator=exact", *TIGHT),
+        (*CHAIN, *ENTANGLED, "experiment=estimation", *TIGHT),
+        (*CHAIN, *ENTANGLED, "experiment=vqe", *TIGHT),
+        (*SAMPLED, *TIGHT),
+        (
+            *CHAIN,
+            *ENTANGLED,
+            "experiment=estimation",
+            "estimator=exact",
+            *SPARSE,
+            "backend.max_pauli_error=1e-9",
+        ),
+    ],
+)
+def test_what_is_known_to_lose_too_much_is_refused_before_anything_is_created(
+    declared: tuple[str, ...], workdir: Path
+) -> None:
+    """One line with what to type, and no run directory."""
+    with pytest.raises(ConfigError, match=r"e\.g\. backend\.(max_bond_dimension=8|pauli_threshold=0\.005)"):
+        run(compose(*QUIET, *declared))
+
+    assert not (workdir / "outputs").exists()
+
+
+def test_a_loop_that_comes_to_lose_too_much_keeps_what_it_has_and_names_a_new_run(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From |0…0⟩, a product, it goes on until a state is refused, whose job is neither submitted nor charged; the
+    new run that is named begins at the best parameters, with room for all eight singular values.
+    """
+    start = (*ENTANGLED, "ansatz.initial=zeros", "optimizer=cobyla", "estimator=exact")
+    result = run(compose(*QUIET, *CHAIN, *start, *TIGHT, "experiment=vqe"), quiet=False)
+
+    jobs = events(result, "job.submitted")
+    assert (result.status, result.exit_code) == ("failed", 1)
+    assert len(jobs) == len(events(result, "job.completed")) == result.evaluations > 0
+    assert result.qpu_seconds == pytest.approx(sum(job.qpu_estimate for job in jobs))
+    assert result.energy == min(event.energy for event in events(result, "evaluation"))
+    assert f"resume {result.directory} --fork backend.max_bond_dimension=8" in capsys.readouterr().out
+    again = run(fork(result.directory, ["backend.max_bond_dimension=8", "optimizer.max_evaluations=2"]))
+    assert again.status == "finished"
+    assert events(again, "evaluation")[0].energy == pytest.approx(result.energy, abs=1e-9)

@@ -120,6 +120,8 @@ class EstimatorPlan:
         text = canonical_text(circuit, addressed=options.addressed)
         self.digest = digest_of(text, self.terms.text(), *mark)
         self.num_parameters: int = circuit.num_parameters
+        self._ahead: tuple[bytes, NDArray, Losses] | None = None
+        """What `foresee` found of which parameter sets, for the first who asks."""
         self.shape: tuple[int, ...] = self.terms.shape
         self._parameters = list(circuit.parameters)
         self._finite = FiniteAngles(anatomy.circuit, self._parameters)
@@ -205,7 +207,12 @@ class EstimatorPlan:
             return self._propagated(self._propagation, rows, batch, shots, seed)
         losses = Losses(len(rows))
         if shots is None:
-            evs = self._spread(self._exact(rows, losses), batch)
+            ahead, self._ahead = self._ahead, None
+            if ahead is not None and ahead[0] == rows.tobytes():
+                _, found_exactly, losses = ahead
+            else:
+                found_exactly = self._exact(rows, losses)
+            evs = self._spread(found_exactly, batch)
             return EstimatorNumbers(evs, np.zeros(evs.shape), None, None, *self._lost(losses, batch))
         found = self.sampled_rows(rows, _by_basis(shots, self.num_bases), seed)
         evs, stds = self._spread(found.means, batch), self._spread(found.errors, batch)
@@ -213,6 +220,40 @@ class EstimatorPlan:
         if isinstance(shots, int):
             return EstimatorNumbers(evs, stds, shots, None, *lost)
         return EstimatorNumbers(evs, stds, round(sum(shots) / len(shots)), found.variances, *lost)
+
+    def truncates(self, *, exact: bool) -> bool:
+        """Whether something may be left out of its states or strings, so that values may be refused."""
+        if self._propagation is not None or exact:
+            return self._propagation is not None or self._product is not None
+        return self._by_shots_of_products and any(piece.product is not None for piece in self._sampled_pieces)
+
+    @property
+    def _sampled_pieces(self) -> Sequence[Piece]:
+        return self._readout.pieces if isinstance(self._readout, Readout) else ()
+
+    def foresee(self, values: NDArray, *, exact: bool) -> None:
+        """Find out whether parameter sets (*batch, P) would be refused for what is left out, and keep what is found.
+
+        Args:
+            values: as `run` takes them.
+            exact: without shots.
+
+        Raises:
+            TruncationError: they would.
+        """
+        if not self.truncates(exact=exact):
+            return
+        rows, _ = self._rows(values)
+        if self._propagation is not None:
+            self._propagation.foresee(rows)
+        elif exact:
+            losses = Losses(len(rows))
+            self._ahead = rows.tobytes(), self._exact(rows, losses), losses
+        else:
+            for row in rows:
+                for piece in self._sampled_pieces:
+                    if piece.product is not None:
+                        piece.product.foresee(row)
 
     def _propagated(
         self,
@@ -568,6 +609,11 @@ class Readout:
         self._tables: dict[int, NDArray] = {}
 
     @property
+    def pieces(self) -> Sequence[Piece]:
+        """What is simulated and sampled by itself."""
+        return self._pieces
+
+    @property
     def has_tables(self) -> bool:
         """Can outcome probabilities be computed, or only trajectories be sampled?"""
         return all(piece.has_tables for piece in self._pieces)
@@ -763,6 +809,16 @@ class Propagation:
                 measured = np.flatnonzero(terms.support.any(axis=0)).tolist()
                 self._circuits = options.schedule.measured_in(anatomy.circuit, rotations, measured)
         self._parameters = parameters
+        self._ahead: tuple[bytes, tuple[NDArray, NDArray]] | None = None
+
+    def foresee(self, rows: NDArray) -> None:
+        """Take the observables back at parameter sets (B, P), and keep what is found for the first who asks.
+
+        Raises:
+            TruncationError: more is left out than may be.
+        """
+        self._ahead = None
+        self._ahead = rows.tobytes(), self.values(rows)
 
     @cached_property
     def _programs(self) -> list[PropagationProgram]:
@@ -804,6 +860,9 @@ class Propagation:
         Raises:
             TruncationError: more is left out than may be.
         """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == rows.tobytes():
+            return ahead[1]
         terms = self._terms
         acting = terms.support.any(axis=1)
         found = np.tile(terms.coefficients[:, ~acting].sum(axis=1), (len(rows), 1))
@@ -825,7 +884,11 @@ class Propagation:
             raise TruncationError(
                 f"Pauli strings left out may change an observable by {worst:.2g} of its largest value, more than the "
                 f"{most:g} that they may; lower backend.pauli_threshold, raise backend.max_pauli_terms, or raise "
-                "backend.max_pauli_error"
+                "backend.max_pauli_error",
+                larger=(
+                    f"backend.pauli_threshold={self._options.propagation.threshold / 10:g}",
+                    f"backend.max_pauli_terms={10 * self._options.propagation.max_terms}",
+                ),
             )
         return found, lost
 

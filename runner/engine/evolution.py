@@ -62,6 +62,14 @@ class Moment:
         """How exact values are computed."""
         return self._evolution.plan.exact_method
 
+    def truncates(self, *, exact: bool) -> bool:
+        """Nothing is left out of a state vector."""
+        del exact
+        return False
+
+    def foresee(self, values: NDArray, *, exact: bool) -> None:
+        """Nothing could be refused."""
+
     def simulation(self, shots: int | None) -> str | None:
         """None: nothing is noisy."""
 

@@ -38,6 +38,9 @@ class FermionicPlan(SamplerPlan):
         ConfigError: ffsim is not installed, cannot take the circuit or the noise, or the state needs too much memory.
     """
 
+    truncates = False
+    """Nothing is left out of a sector's states."""
+
     def __init__(self, circuit: QuantumCircuit, options: SimulationOptions, depolarized: float) -> None:
         super().__init__(circuit, options)
         if find_spec("ffsim") is None:

@@ -272,7 +272,8 @@ class MatrixProduct:
                 raise TruncationError(
                     f"the matrix product state has lost a weight of {self.discarded:.2g} with {kept} singular values "
                     f"at a cut, more than the {self._limits.max_discarded_weight:g} that it may lose; raise "
-                    "backend.max_bond_dimension, or backend.max_discarded_weight"
+                    "backend.max_bond_dimension, or backend.max_discarded_weight",
+                    larger=(f"backend.max_bond_dimension={2 * self._limits.max_bond_dimension}",),
                 )
         return kept
 
@@ -391,6 +392,16 @@ class ProductProgram:
         self.gates = Gates.of(circuit)
         self.widest = min(self.gates.bond_dimension(), limits.max_bond_dimension)
         """The most singular values at a cut."""
+        self._ahead: tuple[bytes, MatrixProduct] | None = None
+
+    def foresee(self, row: NDArray) -> None:
+        """Make the state at one parameter set, (P,), and keep it for the first who asks for it.
+
+        Raises:
+            TruncationError: more is left out than may be.
+        """
+        self._ahead = None
+        self._ahead = row.tobytes(), self.prepared(row)
 
     def prepared(self, row: NDArray) -> MatrixProduct:
         """The state at one parameter set, (P,).
@@ -399,6 +410,9 @@ class ProductProgram:
             TruncationError: more is left out than may be.
             ConfigError: it takes more memory than there is.
         """
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == row.tobytes():
+            return ahead[1]
         self.require()
         state = MatrixProduct(self.gates, self._limits)
         state.apply(self.gates.bound(self._parameters, row))

@@ -234,6 +234,11 @@ class Piece:
         return self._options.product_program(self.circuit, self._parameters, len(self.qubits))
 
     @property
+    def product(self) -> ProductProgram | None:
+        """What makes matrix product states of it to be sampled; None where something else does."""
+        return self._product
+
+    @property
     def product_words(self) -> str | None:
         """That it is a matrix product, and why; None where it is not."""
         if self._product is None:

@@ -132,6 +132,22 @@ class SamplerPlan:
         """
         self._finite.require(values)
 
+    @cached_property
+    def truncates(self) -> bool:
+        """Whether something may be left out of its states, so that they may be refused."""
+        return self._drifting is None and any(piece.product is not None for piece in self._pieces)
+
+    def foresee(self) -> None:
+        """Find out whether a circuit without parameters would be refused for what is left out of it; keep its state.
+
+        Raises:
+            TruncationError: it would.
+        """
+        if self.truncates:
+            for piece in self._pieces:
+                if piece.product is not None:
+                    piece.product.foresee(np.zeros(0))
+
     def run(self, values: NDArray, *, shots: int, seed: int) -> dict[str, Any]:
         """Sample parameter sets (*batch, P): one `BitArray` of the batch's shape per classical register.
 

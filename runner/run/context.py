@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runner.declare.config import RunConfig
 from runner.declare.plain import Values
-from runner.errors import RunnerError, RuntimeSessionError, StorageError
+from runner.errors import RunnerError, RuntimeSessionError, StorageError, TruncationError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
 from runner.record.events import BudgetReached, Checkpoint, Reserve, RunInterrupted, SamplesTaken
@@ -596,7 +596,7 @@ class Lab:
         waits = session.mode != "session" or session.latency > session.limits.interactive(session.mode)
         return session.queue_delay.seconds if waits else 0.0
 
-    def _admit(self, name: str, mode: Any, seconds: float, shots: int) -> None:
+    def _admit(self, name: str, mode: Any, seconds: float, shots: int) -> bool:
         """Let a job begin only if the results so far can still be measured after it, and no budget is exceeded.
 
         Args:
@@ -604,6 +604,9 @@ class Lab:
             mode: the session or batch; in job mode the backend.
             seconds: of the QPU that it takes.
             shots: executions of circuits that it takes.
+
+        Returns:
+            whether its result is not in the journal.
 
         Raises:
             StopOptimization: what is left of the session, or of a budget, is for measuring the results.
@@ -619,6 +622,7 @@ class Lab:
                 seconds_then = seconds + self._queueing + latency
                 self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
         self.spending.add(name, seconds, shots)
+        return not self.record.repeats(name)
 
     def _within_budget(
         self,
@@ -692,6 +696,9 @@ class Lab:
             primitive = self._primitive(workload, kind, attempt)
             try:
                 return answer(submit(primitive, self._precision(kind)))
+            except TruncationError:  # nothing was submitted
+                self.spending.give_back(workload)
+                raise
             except RuntimeSessionError as error:
                 self.spending.give_back(workload)
                 self._after_expiry(attempt, error)

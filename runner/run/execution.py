@@ -25,7 +25,7 @@ from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.live import notebook
 from runner.display.stream import reader
-from runner.errors import Interrupted, RunnerError, TrackingError, in_words
+from runner.errors import Interrupted, RunnerError, TrackingError, TruncationError, in_words
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
 from runner.record.encoding import encode
@@ -103,6 +103,7 @@ def run(
         ids = digest_of(declaration.values)
         with Preparing(quiet=quiet is not False) as stage:
             preparation = Preparation(declaration.config, ids=ids, stage=stage)
+            preparation.require_truncation()
         files = RunDirectory.create(declaration.name, directory or declaration.directory)
         files.write(files.config, to_yaml(declaration.values))
         if (kept := preparation.kept) is not None:
@@ -253,6 +254,7 @@ class _Execution:
     ) -> None:
         self.config = declaration.config
         self._typed = declaration.overrides
+        self._programmed = declaration.programmed
         self.files = files
         self.journal = journal
         self.record = Record(journal, journal.contents.events)
@@ -261,6 +263,8 @@ class _Execution:
         self.quiet = quiet
         self._names: list[str] = []
         self._began = began
+        self._larger: tuple[str, ...] = ()
+        """What lets a simulation keep more, where that ended the run."""
 
     def carry_out(self, preparation: Preparation) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
@@ -319,6 +323,8 @@ class _Execution:
 
     def _again(self, result: RunResult, lab: Lab) -> str | None:
         """What to type to go on; None where the run has come to its end, and not to that of a budget."""
+        if self._larger:
+            return self._anew(result)
         larger = lab.spending.larger
         if result.status == "finished" and larger is None:
             return None
@@ -328,6 +334,16 @@ class _Execution:
         )
         more = [larger] if larger is not None else ["--fork"] if settled else []
         return resume_command(self.files, self.config.plugins, *more)
+
+    def _anew(self, result: RunResult) -> str | None:
+        """What to type for a new run that keeps more of its states, from the best parameters if there are any."""
+        if result.evaluations:
+            return resume_command(self.files, self.config.plugins, "--fork", *self._larger)
+        if self._programmed:
+            return None
+        replaced = {"hydra.run.dir", *(text.partition("=")[0] for text in self._larger)}
+        typed = [text for text in self._typed if text.partition("=")[0] not in replaced]
+        return shlex.join(["python", "-m", "runner", *typed, *self._larger])
 
     @property
     def _elapsed(self) -> float:
@@ -347,6 +363,7 @@ class _Execution:
         except StopOptimization as stop:
             return _Ending(lab.so_far(stop.reason), "stopped", 3)
         except RunnerError as error:
+            self._larger = error.larger if isinstance(error, TruncationError) else ()
             log.error("%s", error)
             return _Ending(lab.so_far(in_words(error)), "failed", error.exit_code)
         except Exception as error:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner.run.suitability import check_optimizer
 
 if TYPE_CHECKING:
+    import numpy as np
     from qiskit import QuantumCircuit
 
     from runner.declare.config import RunConfig
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from runner.run.problem import Problem
     from runner.run.results import Outcome
     from runner.services.protocol import Backend
+
+    KnownPub = tuple[QuantumCircuit, Any, np.ndarray]
 
 
 @dataclass(kw_only=True)
@@ -80,6 +83,18 @@ class Experiment:
             prepared: what `prepare` gave.
         """
         return None
+
+    def known(self, config: RunConfig, prepared: Any, problem: Problem | None) -> KnownPub | None:  # noqa: ARG002
+        """Circuit, observables and parameters of the first Estimator job, where they are known before it; else None.
+
+        Args:
+            config: the declaration.
+            prepared: what `prepare` gave.
+            problem: what was declared.
+        """
+        if problem is None or not self.optimizers_of(config):
+            return None
+        return problem.circuit, problem.observable, problem.initial_point
 
     @property
     def own_shots(self) -> int | None:

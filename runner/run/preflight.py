@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.declare.config import RunConfig
 from runner.declare.plain import Values
-from runner.errors import ConfigError, ConfigWarning
+from runner.errors import ConfigError, ConfigWarning, TruncationError
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
@@ -108,6 +108,26 @@ class Preparation:
         done = [] if self.sampling is None else [self.sampling.words()]
         done += [CORRECTED] if self.config.experiment.corrects else []
         return ", ".join(done) or None
+
+    def require_truncation(self) -> None:
+        """Simulate the first job, where its parameters are known and something may be left out; it keeps what is found.
+
+        Raises:
+            ConfigError: more is left out than may be.
+        """
+        known = self.config.experiment.known(self.config, self.prepared, self.problem)
+        sampled = self.config.experiment.sampled_circuit(self.prepared)
+        planner = self.backend.planner
+        if planner is None:
+            return
+        try:
+            if known is not None and self.mitigation is None:
+                plan = planner.estimator_plan(known[0], known[1])
+                plan.foresee(known[2], exact=self.config.estimator.precision == 0)
+            if sampled is not None and not sampled.num_parameters and self.sampling is None:
+                planner.sampler_plan(sampled).foresee()
+        except TruncationError as error:
+            raise ConfigError(f"{error}; e.g. {' '.join(error.larger)}", key="backend") from error
 
     def _check_sampled(self) -> None:
         """Try what is done against errors on the circuit that is sampled.

@@ -94,7 +94,7 @@ class _Primitive:
             copy.deepcopy(given) if isinstance(given, Options) else self._options_class(values=given)
         )
         self.workload = workload or self._service.next_name(self._kind)
-        self.admit: Callable[[float, int], None] | None = None
+        self.admit: Callable[[float, int], bool | None] | None = None
         """Asked before a job is submitted, with the QPU seconds and executions it will take; raises where it is not
         to be."""
 
@@ -227,6 +227,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             contain=contain,
             digest=digest,
             unmitigated=unmitigated,
+            truncates=lambda: any(pub.plan.truncates(exact=pub.shots is None) for pub in prepared),
         )
         return self._remember(job, lambda: list(map(_estimator_pub, asked, prepared)))
 

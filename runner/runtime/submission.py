@@ -87,8 +87,9 @@ class Desk:
     """Pause between executions [s]; the model's if None."""
     seed: int | None = None
     """In place of the service's."""
-    admit: Callable[[float, int], None] | None = None
-    """Asked before a job is submitted, with its QPU seconds and executions; raises where it is not to be."""
+    admit: Callable[[float, int], bool | None] | None = None
+    """Asked before a job is submitted, with its QPU seconds and executions; raises where it is not to be, and says if
+    one whose simulation may be refused is to be simulated first, so that nothing is charged for no value."""
 
     def qpu_seconds(self, work: Iterable[Work]) -> float:
         """Return how long the device is kept."""
@@ -104,6 +105,7 @@ class Desk:
         contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult],
         digest: bytes,
         unmitigated: list[Work] | None = None,
+        truncates: Callable[[], bool] | None = None,
     ) -> RuntimeJob:
         """Submit PUBs as one job.
 
@@ -115,12 +117,17 @@ class Desk:
             contain: Puts them into the V2 containers.
             digest: Of what is asked.
             unmitigated: What the device would do if nothing were done against errors, where something is.
+            truncates: Whether simulating may leave out more than it may, and be refused.
+
+        Raises:
+            TruncationError: It is, before anything was submitted.
         """
         if not pubs:
             raise ConfigError("a job needs at least one PUB")
         qpu_seconds = self.qpu_seconds(work)
-        if self.admit is not None:
-            self.admit(qpu_seconds, sum(part.executions for part in work))
+        first = self.admit is not None and self.admit(qpu_seconds, sum(part.executions for part in work))
+        if first and truncates is not None and truncates():
+            simulate = self._simulated(simulate)
         service = self.backend.service
 
         def make(_index: int, job_seed: int) -> RuntimeJob:
@@ -149,6 +156,12 @@ class Desk:
             max_execution_time=self.max_execution_time,
             seed=self.seed,
         )
+
+    def _simulated(self, simulate: Callable[[int], list[Numbers]]) -> Callable[[int], list[Numbers]]:
+        """The same with what the next job gives at hand."""
+        seed = self.backend.service.seed_ahead(self.workload, self.seed)
+        numbers = simulate(seed)
+        return lambda asked: numbers if asked == seed else simulate(asked)
 
     def sample(
         self, pubs: Sequence[Pub[SamplerPlan]], mitigation: MitigatedSamples | None = None
@@ -190,6 +203,7 @@ class Desk:
             contain=contain,
             digest=digest_of("sampler", pubs) + (b"" if chosen is None else chosen.text.encode()),
             unmitigated=None if chosen is None else sampler_work(pubs),
+            truncates=lambda: any(pub.plan.truncates for pub in pubs),
         )
 
 

@@ -276,7 +276,7 @@ class IbmService:
         options: Mapping[str, object],
         workload: str,
         *,
-        admit: Callable[[float, int], None] | None = None,
+        admit: Callable[[float, int], bool | None] | None = None,
     ) -> IbmPrimitive:
         """An `estimator` or `sampler` for jobs of a workload; `admit` cannot be asked, see `capabilities`."""
         assert admit is None

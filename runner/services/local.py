@@ -32,7 +32,7 @@ class LocalService(LocalRuntimeService):
         options: Mapping[str, object],
         workload: str,
         *,
-        admit: Callable[[float, int], None] | None = None,
+        admit: Callable[[float, int], bool | None] | None = None,
     ) -> EstimatorV2 | SamplerV2:
         """Make an `estimator` or a `sampler` for the jobs of a workload; `admit` may refuse them."""
         made = (EstimatorV2 if kind == "estimator" else SamplerV2)(

@@ -103,8 +103,28 @@ class CompiledPlan(Protocol):
         """
         ...
 
+    def foresee(self, values: np.ndarray, *, exact: bool) -> None:
+        """Find out whether parameters of shape (…, P) would be refused for what their simulation leaves out.
+
+        Raises:
+            TruncationError: they would.
+        """
+        ...
+
     def run(self, values: np.ndarray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
         """`evs` and `stds` at parameters of shape (…, P); shots for all bases or for each, None: exact."""
+        ...
+
+
+class PlannedSamples(Protocol):
+    """A circuit with measurements, compiled for its samples."""
+
+    def foresee(self) -> None:
+        """Find out whether a circuit without parameters would be refused for what its simulation leaves out.
+
+        Raises:
+            TruncationError: it would.
+        """
         ...
 
 
@@ -135,7 +155,7 @@ class Planner(Protocol):
         """The plan of an ISA circuit and observables in its layout; the same ones give the same plan."""
         ...
 
-    def sampler_plan(self, circuit: QuantumCircuit) -> object:
+    def sampler_plan(self, circuit: QuantumCircuit) -> PlannedSamples:
         """The plan of an ISA circuit with measurements."""
         ...
 
@@ -382,7 +402,7 @@ class Service(Protocol):
         options: Mapping[str, object],
         workload: str,
         *,
-        admit: Callable[[float, int], None] | None = None,
+        admit: Callable[[float, int], bool | None] | None = None,
     ) -> Primitive:
         """An `estimator` or a `sampler` for jobs of a workload.
 
@@ -392,7 +412,8 @@ class Service(Protocol):
             options: in the client's names.
             workload: whose jobs these are.
             admit: asked before each job with the QPU seconds and the executions it will take, if the service
-                `knows_its_queue`; raises where it is not to be submitted.
+                `knows_its_queue`; raises where it is not to be submitted, and says whether a simulation that may be
+                refused is to come first.
         """
         ...
 
