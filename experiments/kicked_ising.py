@@ -84,8 +84,8 @@ class KickedIsing(Experiment):
     noise_gains: list[float] = field(default_factory=lambda: [1.0, 1.3, 1.6])
     """By how much noise is amplified; values are extrapolated to none. [1]: nothing is done against noise of gates."""
     readout: str = "trex"
-    """trex: values are divided by what a first job of no gates gives for the same qubits (needs backend.engine=pauli,
-    which twirls misreading) | none: misreading stays."""
+    """trex: values are divided by what a first job of no gates gives for the same qubits, which needs
+    backend.engine=pauli | none: misreading stays."""
     extrapolator: str = "exponential"
     """exponential (linear, where values change their sign or are within their errors of 0) | linear."""
     reference_terms: int = 1_000_000

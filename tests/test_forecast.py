@@ -93,6 +93,9 @@ LONG = ("adapt_vqe", "dissociation_curve", "vqd", "dynamics", "kicked_ising")
 )
 def test_every_experiment_can_be_forecast(experiment: str, workdir: Path) -> None:
     """Made-up numbers are good enough for every algorithm's own program."""
+    if experiment == "sqd":
+        for package in ("ffsim", "pyscf", "qiskit_addon_sqd"):
+            pytest.importorskip(package)
     found = forecast(
         compose(f"experiment={experiment}", "hydra.mode=RUN", "tracking=off", "optimizer.max_evaluations=20")
     )

@@ -36,7 +36,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 ASIDE = ("number", "exit_code", "directory")
 """Columns of a sweep's table that its page does without."""
 
-MOST_JOBS = 12
+MOST_JOBS = 8
 """Rows of the table of jobs; all of them are in session.json."""
 MOST_PARSED_GATES = 400
 """Largest circuit that is read back from the journal for a drawing; longer ones take seconds."""

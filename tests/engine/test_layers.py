@@ -176,7 +176,8 @@ def test_a_run_goes_on_with_the_passes_it_was_begun_with(
     with monkeypatch.context() as then:
         for module in ("runner.run.execution", "runner.record.replay"):
             then.setattr(import_module(module), "IDENTITY", 4)
-        then.setattr(Preparation.__init__, "__kwdefaults__", {"identity": 4})
+        usual = Preparation.__init__.__kwdefaults__
+        then.setattr(Preparation.__init__, "__kwdefaults__", {**usual, "identity": 4})
         run(compose(*typed, "tracking=off", "run.figures=false"), directory="whole")
     lines = Path("whole/journal.jsonl").read_bytes().splitlines(keepends=True)
     Path("part").mkdir()

@@ -107,10 +107,6 @@ def test_attached_backends_keep_their_noise_and_their_methods() -> None:
         service.attach("aer")  # type: ignore[arg-type]
     with pytest.raises(AttributeError):
         device.nothing  # noqa: B018
-    made = QuantumCircuit(1)
-    made.measure_all()
-    with pytest.raises(ConfigError, match=r"through primitives only; use SamplerV2\(backend\)"):
-        device.run(made)
 
 
 def test_circuits_pass_the_transpiler_for_every_kind() -> None:
