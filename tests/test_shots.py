@@ -17,7 +17,7 @@ from runner.engine.observables import measurement_bases, pauli_terms, variance_b
 from runner.errors import ConfigError
 from runner.record.events import Evaluation, Event
 from runner.record.log import of
-from runner.record.replay import Record
+from runner.record.replay import Listener, Record
 from runner.run.context import Lab
 from runner.run.experiment import Experiment
 from runner.run.objective import Objective, Term
@@ -139,6 +139,9 @@ class Kept(Record):
 
     def recall(self, workload: str, index: int, digest: str) -> None:
         """Nothing."""
+
+    def listen(self, listener: Listener) -> None:
+        """Nobody is told."""
 
 
 def repeated(*overrides: str, **experiment: Any) -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]]]:
