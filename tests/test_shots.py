@@ -143,6 +143,10 @@ class Kept(Record):
     def listen(self, listener: Listener) -> None:
         """Nobody is told."""
 
+    def repeats(self, workload: str) -> bool:  # noqa: ARG002 - there is no past
+        """Never."""
+        return False
+
 
 def repeated(*overrides: str, **experiment: Any) -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]]]:
     """The problem, the evaluations and the rows of many repetitions."""
