@@ -420,8 +420,11 @@ def corrected(
     import numpy as np
     from qiskit.quantum_info import SparsePauliOp
 
-    supports = sorted({tuple(np.flatnonzero(one.paulis.x[t] | one.paulis.z[t]).tolist())
-                       for one in observables for t in range(len(one))} - {()})  # fmt: skip
+    acted = [
+        [tuple(np.flatnonzero(x | z).tolist()) for x, z in zip(one.paulis.x, one.paulis.z, strict=True)]
+        for one in observables
+    ]
+    supports = sorted({support for own in acted for support in own} - {()})
     size = calibration.num_qubits
     asked = [SparsePauliOp.from_sparse_list([("Z" * len(s), list(s), 1.0)], size) for s in supports]
     (found,) = stream.estimate((calibration, asked))
@@ -430,8 +433,7 @@ def corrected(
     if any(factor == 0 for factor in factors.values()):
         raise NumericalError("some qubits are misread as often as not; take other observables or more shots")
     result, unsure = [], []
-    for one in observables:
-        own = [tuple(np.flatnonzero(one.paulis.x[t] | one.paulis.z[t]).tolist()) for t in range(len(one))]
+    for one, own in zip(observables, acted, strict=True):
         shrunk = np.array([factors.get(support, 1.0) for support in own])
         result.append(SparsePauliOp(one.paulis, one.coeffs / shrunk))
         unsure.append(max(abs(errors.get(support, 0.0) / factors.get(support, 1.0)) for support in own))

@@ -82,8 +82,34 @@ def _client() -> Any:
     )
 
 
+class Randomizing:
+    """What the client's options of both primitives have: twirling, and sequences in waits."""
+
+    options: Any
+    """The client's own options, finalized."""
+
+    @property
+    def twirls(self) -> bool:
+        """Are gates or measurements twirled?"""
+        return bool(self.options.twirling.enable_gates or self.options.twirling.enable_measure)
+
+    @property
+    def decouples(self) -> bool:
+        """Are sequences of gates put into waits?"""
+        return bool(self.options.dynamical_decoupling.enable)
+
+    def _randomized(self, *, flips_told: bool = False) -> Iterator[str]:
+        """What of it is done, in words; twirled measurements are left out where `flips_told` has said so."""
+        if self.options.twirling.enable_gates:
+            yield "twirled gates"
+        if self.options.twirling.enable_measure and not flips_told:
+            yield "twirled measurements"
+        if self.decouples:
+            yield f"dynamical decoupling ({self.options.dynamical_decoupling.sequence_type})"
+
+
 @dataclass(frozen=True, eq=False)
-class Setting:
+class Setting(Randomizing):
     """What is done against errors: the client's options, checked and completed by the client."""
 
     level: int
@@ -142,16 +168,6 @@ class Setting:
         """Return the same with the noise of the layers."""
         return replace(self, noise=noise)
 
-    @property
-    def twirls(self) -> bool:
-        """Are gates or measurements twirled?"""
-        return bool(self.options.twirling.enable_gates or self.options.twirling.enable_measure)
-
-    @property
-    def decouples(self) -> bool:
-        """Are sequences of gates put into waits?"""
-        return bool(self.options.dynamical_decoupling.enable)
-
     @cached_property
     def text(self) -> str:
         """What of it changes numbers, as canonical text."""
@@ -207,7 +223,6 @@ class Setting:
 
     def words(self) -> str:
         """What is done, in a few words."""
-        twirling = self.options.twirling
         parts = []
         if self.measure:
             parts.append("readout (TREX)")
@@ -217,12 +232,7 @@ class Setting:
             parts.append(f"zero-noise extrapolation from noise × {factors}{more}")
         if self.pec:
             parts.append("learned noise cancelled (PEC)")
-        if twirling.enable_gates:
-            parts.append("twirled gates")
-        if twirling.enable_measure and not self.measure:
-            parts.append("twirled measurements")
-        if self.decouples:
-            parts.append(f"dynamical decoupling ({self.options.dynamical_decoupling.sequence_type})")
+        parts += self._randomized(flips_told=self.measure)
         return f"resilience level {self.level}: {', '.join(parts) or 'nothing'}"
 
 

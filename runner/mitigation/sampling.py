@@ -17,14 +17,14 @@ from qiskit.primitives import BitArray
 from runner.errors import ConfigError
 from runner.mitigation import client
 from runner.mitigation.decoupling import decoupled
-from runner.mitigation.plan import on_qubits, translated
+from runner.mitigation.plan import on_qubits, shots_seed, translated
 
 if TYPE_CHECKING:
     from runner.engine import Engine, SamplerPlan
 
 
 @dataclass(frozen=True, eq=False)
-class SamplerSetting:
+class SamplerSetting(client.Randomizing):
     """What is done against errors while bitstrings are drawn: the client's options, checked and completed by it."""
 
     options: Any
@@ -34,16 +34,6 @@ class SamplerSetting:
     def active(self) -> bool:
         """Is anything done at all?"""
         return self.twirls or self.decouples
-
-    @property
-    def twirls(self) -> bool:
-        """Are gates or measurements twirled?"""
-        return bool(self.options.twirling.enable_gates or self.options.twirling.enable_measure)
-
-    @property
-    def decouples(self) -> bool:
-        """Are sequences of gates put into waits?"""
-        return bool(self.options.dynamical_decoupling.enable)
 
     @cached_property
     def text(self) -> str:
@@ -65,14 +55,7 @@ class SamplerSetting:
 
     def words(self) -> str:
         """What is done, in a few words."""
-        twirling, parts = self.options.twirling, []
-        if twirling.enable_gates:
-            parts.append("twirled gates")
-        if twirling.enable_measure:
-            parts.append("twirled measurements")
-        if self.decouples:
-            parts.append(f"dynamical decoupling ({self.options.dynamical_decoupling.sequence_type})")
-        return ", ".join(parts) or "nothing"
+        return ", ".join(self._randomized()) or "nothing"
 
 
 def sampler_setting(
@@ -145,10 +128,11 @@ class SampledPlan:
         angles, flips = client.randomized(
             self._samplex, rows, randomizations, np.random.default_rng([seed, 0])
         )
-        own = int(np.random.SeedSequence([seed, 1]).generate_state(1, np.uint64)[0] >> 1) or 1
         # the randomizations of a set one after the other, so that they do not depend on the sets beside it
         drawn = self._plan.run(
-            angles.reshape(len(rows) * randomizations, angles.shape[-1]), shots=each, seed=own
+            angles.reshape(len(rows) * randomizations, angles.shape[-1]),
+            shots=each,
+            seed=shots_seed([seed, 1]),
         )
         result = {}
         for name, found in drawn.items():

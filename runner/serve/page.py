@@ -21,7 +21,7 @@ from starlette.routing import Route
 from runner.declare.checks import shorten
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
-from runner.serve.query import date, number
+from runner.serve.query import Period, number
 from runner.serve.runtime import Runtime
 from runner.serve.summary import answered, asked
 from runner.serve.workloads import MAX_LIMIT, MODES, STATUSES, Workload, Workloads
@@ -143,7 +143,7 @@ class WorkloadQuery:
         self._limit = max(1, min(number(query.get("limit"), "limit", 10), MAX_LIMIT))
         self._backend, self._search = query.get("backend"), query.get("search", "").lower()
         self._tags = query.getlist("tags")
-        self._after, self._before = date(query.get("created_after")), date(query.get("created_before"))
+        self._period = Period(query)
         self._next, self._previous = query.get("next"), query.get("previous")
 
     def ask(self, workloads: Workloads) -> tuple[dict[str, Any], str | None, str | None]:
@@ -157,13 +157,10 @@ class WorkloadQuery:
         )
 
     def _wants(self, one: Workload) -> bool:
-        created = date(one.created)
-        assert created is not None
         return (
             one.fits(mode=self._mode, statuses=self._statuses, search=self._search, tags=self._tags)
             and self._backend in (None, one.backend)
-            and (self._after is None or created >= self._after)
-            and (self._before is None or created <= self._before)
+            and self._period.has(one.created)
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from runner.serve.errors import ApiError
@@ -16,6 +17,24 @@ MAX_PAGE = 200
 """Jobs or sessions in one answer."""
 
 Row = TypeVar("Row")
+
+
+class Period:
+    """`created_after` and `created_before` of a query.
+
+    Raises:
+        ApiError: one of them is no date.
+    """
+
+    def __init__(self, query: QueryParams) -> None:
+        self._after, self._before = date(query.get("created_after")), date(query.get("created_before"))
+
+    def has(self, created: str) -> bool:
+        """Whether something was made then; a list without a period reads no dates."""
+        if self._after is None and self._before is None:
+            return True
+        when = datetime.fromisoformat(created)
+        return (self._after is None or when >= self._after) and (self._before is None or when <= self._before)
 
 
 class Query:
@@ -29,7 +48,7 @@ class Query:
         self._query = query = request.query_params
         self.limit = min(number(query.get("limit"), "limit", 10), MAX_PAGE)
         self.offset = number(query.get("offset"), "offset", 0)
-        self._after, self._before = date(query.get("created_after")), date(query.get("created_before"))
+        self._period = Period(query)
 
     def jobs(self, runtime: Runtime) -> list[Entry]:
         """The jobs that fit, newest first unless asked otherwise."""
@@ -45,7 +64,7 @@ class Query:
                 and query.get("program", entry.program) == entry.program
                 and wanted <= set(entry.tags)
                 and (pending is None or entry.pending == pending)
-                and self._in_time(entry.created)
+                and self._period.has(entry.created)
             ]
         )
 
@@ -59,7 +78,7 @@ class Query:
                 if query.get("state", details["state"]) == details["state"]
                 and query.get("mode", details["mode"]) == details["mode"]
                 and query.get("backend", runtime.called(details)) == runtime.called(details)
-                and self._in_time(opened(details))
+                and self._period.has(opened(details))
             ]
         )
 
@@ -75,12 +94,6 @@ class Query:
         if self._query.get("sort") == "ASC":
             found.reverse()
         return found
-
-    def _in_time(self, created: str) -> bool:
-        if self._after is None and self._before is None:
-            return True
-        when = datetime.fromisoformat(created)
-        return (self._after is None or when >= self._after) and (self._before is None or when <= self._before)
 
 
 def opened(details: Mapping[str, Any]) -> str:

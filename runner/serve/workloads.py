@@ -100,10 +100,7 @@ class Workloads:
         runtime = self._runtime
         found: dict[str, Workload] = {}
         for details in runtime.sessions():
-            mode = "session" if details["mode"] == DEDICATED else "batch"
-            found[details["id"]] = Workload(
-                mode, details["id"], opened(details), runtime.called(details), details, _of_session(details)
-            )
+            found[details["id"]] = self._of(details)
         single = []
         for entry in list(runtime.ledger.entries.values()):
             if entry.session in found:
@@ -112,6 +109,11 @@ class Workloads:
                 status = self.status(entry)
                 single.append(Workload("job", entry.id, entry.created, entry.backend, entry, status, [entry]))
         return sorted([*found.values(), *single], key=lambda one: one.created)[::-1]
+
+    def _of(self, details: Mapping[str, Any], jobs: Iterable[Entry] = ()) -> Workload:
+        """A session or batch with these of its jobs."""
+        backend, status = self._runtime.called(details), _of_session(details)
+        return Workload(_mode(details), details["id"], opened(details), backend, details, status, list(jobs))
 
     def status(self, entry: Entry) -> str:
         """A job's state in the words of the service's list."""
@@ -220,16 +222,7 @@ class Workloads:
         if details is None:
             raise not_found("Session", session_id)
         jobs = [one for one in list(self._runtime.ledger.entries.values()) if one.session == session_id]
-        mode = "session" if details["mode"] == DEDICATED else "batch"
-        one = Workload(
-            mode,
-            session_id,
-            opened(details),
-            self._runtime.called(details),
-            details,
-            _of_session(details),
-            jobs,
-        )
+        one = self._of(details, jobs)
         now = self._now()
         newest = jobs[::-1]
         ends = _until(details)
@@ -246,7 +239,7 @@ class Workloads:
             "seconds_left": left,
             "until_end": self._until_end(details, ends),
             "timeline": self._timeline(one, now),
-            "jobs": [self._job_row(job, now, mode) for job in newest[offset : offset + limit]],
+            "jobs": [self._job_row(job, now, one.mode) for job in newest[offset : offset + limit]],
             "found": len(jobs),
             "offset": offset,
             "limit": limit,
@@ -281,7 +274,7 @@ class Workloads:
 
     def _mode_of(self, entry: Entry) -> str:
         details = None if entry.session is None else self._runtime.details(entry.session)
-        return "job" if details is None else "session" if details["mode"] == DEDICATED else "batch"
+        return "job" if details is None else _mode(details)
 
     def _instance(self) -> dict[str, Any]:
         runtime = self._runtime
@@ -419,6 +412,10 @@ _OF_JOB = {
     ledgers.CANCELLED: CANCELED,
     ledgers.FAILED: FAILED,
 }
+
+
+def _mode(details: Mapping[str, Any]) -> str:
+    return "session" if details["mode"] == DEDICATED else "batch"
 
 
 def _of_session(details: Mapping[str, Any]) -> str:
