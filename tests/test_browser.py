@@ -75,13 +75,18 @@ def visit(browser: Any, url: str, *words: str, seconds: float = 60.0) -> str:
     """Open a page and wait until it shows all of `words`; returns its text."""
     browser.get("about:blank")
     browser.get(url)
+    return shown(browser, *words, seconds=seconds)
+
+
+def shown(browser: Any, *words: str, seconds: float = 60.0) -> str:
+    """Wait until the page shows all of `words`; returns its text."""
     deadline = time.monotonic() + seconds
     text = ""
     while time.monotonic() < deadline:
         text = browser.execute_script("return document.body.innerText")
         if all(word in text for word in words):
             return text
-        time.sleep(0.5)
+        time.sleep(0.1)
     raise AssertionError(f"{[word for word in words if word not in text]} not on the page:\n{text[:2000]}")
 
 
@@ -231,18 +236,6 @@ def ids(browser: Any, served: str) -> dict[str, str]:
     shown(browser, "active", "2: 1 done, 1 running", "USD")
     assert browser.execute_script("return window.loaded") == "once"
     return {"session": session, "job": job, "running": running}
-
-
-def shown(browser: Any, *words: str, seconds: float = 60.0) -> str:
-    """Wait until the page shows all of `words`; returns its text."""
-    deadline = time.monotonic() + seconds
-    text = ""
-    while time.monotonic() < deadline:
-        text = browser.execute_script("return document.body.innerText")
-        if all(word in text for word in words):
-            return text
-        time.sleep(0.1)
-    raise AssertionError(f"{[word for word in words if word not in text]} not on the page:\n{text[:2000]}")
 
 
 def test_the_servers_page_lives(browser: Any, served: str, ids: dict[str, str]) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +151,24 @@ def cut(directory: Path, keep: int) -> None:
     """Leave a run as if its process had been killed after `keep` events."""
     lines = plain(directory).read_bytes().splitlines(keepends=True)
     (directory / "journal.jsonl").write_bytes(b"".join(lines[:keep]) + lines[keep][:7])
+
+
+def goes_on(whole: RunResult, every: int, told: Callable[[RunResult], object]) -> None:
+    """Cut a finished run after its third event and each so many more: it goes on to the same journal and result.
+
+    Args:
+        whole: the run.
+        every: events between two cuts.
+        told: what of the result is the same.
+    """
+    broken = Path("broken")
+    for keep in range(3, len(deterministic(whole.directory)), every):
+        shutil.copytree(whole.directory, broken)
+        cut(broken, keep=keep)
+
+        assert told(resume("broken")) == told(whole)
+        assert deterministic(broken) == deterministic(whole.directory)
+        shutil.rmtree(broken)
 
 
 @pytest.mark.parametrize("optimizer", ["cobyla", "nelder_mead", "spsa", "l_bfgs_b"])

@@ -17,7 +17,7 @@ from runner.engine.observables import measurement_bases, pauli_terms, variance_b
 from runner.errors import ConfigError
 from runner.record.events import Evaluation, Event
 from runner.record.log import of
-from runner.record.replay import Listener, Record
+from runner.record.replay import Record
 from runner.run.context import Lab
 from runner.run.experiment import Experiment
 from runner.run.objective import Objective, Term
@@ -127,34 +127,26 @@ class Repeated(Experiment):
         return Outcome(energy=None, stop_reason="done", table=lab.table)
 
 
-class Kept(Record):
-    """Facts in memory."""
+class Memory:
+    """A journal in memory."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def __call__(self, event: Event) -> None:
+    def write(self, event: Event) -> None:
         """Keep it."""
         self.events.append(event)
 
-    def recall(self, workload: str, index: int, digest: str) -> None:
-        """Nothing."""
-
-    def listen(self, listener: Listener) -> None:
-        """Nobody is told."""
-
-    def repeats(self, workload: str) -> bool:  # noqa: ARG002 - there is no past
-        """Never."""
-        return False
+    write_later = write
 
 
 def repeated(*overrides: str, **experiment: Any) -> tuple[Any, list[dict[str, Any]], list[dict[str, Any]]]:
     """The problem, the evaluations and the rows of many repetitions."""
     config = replace(compose(*QUIET, "session=job", *overrides), experiment=Repeated(**experiment))
-    preparation, kept = Preparation(config), Kept()
-    with StopFlag() as stop, preparation.lab(kept, stop) as lab:
+    preparation, journal = Preparation(config), Memory()
+    with StopFlag() as stop, preparation.lab(Record(journal), stop) as lab:  # type: ignore[arg-type]
         rows = config.experiment.run(lab).table
-    return preparation.problem, [event.said() for event in of(kept.events, Evaluation)], rows
+    return preparation.problem, [event.said() for event in of(journal.events, Evaluation)], rows
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from runner import RunResult, compose, resume, run
 from runner.errors import ConfigError
 from runner.record.journal import read_journal
 from runner.whatif.forecast import forecast
-from tests.test_run import cut, deterministic, events
+from tests.test_run import cut, events, goes_on
 
 pytestmark = pytest.mark.skipif(
     find_spec("qiskit_addon_sqd") is None or find_spec("ffsim") is None, reason="needs the extra [sqd]"
@@ -97,13 +97,7 @@ def test_the_classical_part_runs_again_from_the_same_shots(workdir: Path) -> Non
 def test_a_run_goes_on_from_wherever_it_was_cut(workdir: Path) -> None:
     """After any event: the journal comes out as it was, and nothing sampled is sampled again."""
     whole = sqd()
-    for keep in range(3, len(deterministic(whole.directory)), 14):
-        shutil.copytree("run", "broken")
-        cut(Path("broken"), keep=keep)
-
-        assert without_costs(resume("broken")) == without_costs(whole)
-        assert deterministic(Path("broken")) == deterministic(whole.directory)
-        shutil.rmtree("broken")
+    goes_on(whole, 14, without_costs)
 
 
 def test_other_shots_than_those_begun_with_are_refused(workdir: Path) -> None:

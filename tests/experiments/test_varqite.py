@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +9,11 @@ import pytest
 from qiskit.quantum_info import Statevector
 from scipy.linalg import expm
 
-from runner import RunResult, compose, resume, run
+from runner import RunResult, compose, run
 from runner.declare.config import RunConfig
 from runner.errors import ConfigError
 from runner.whatif.forecast import forecast
-from tests.test_run import cut, deterministic, events
+from tests.test_run import events, goes_on
 
 VARQITE = ("experiment=varqite", "tracking=off", "run.figures=false")
 CHAIN = (
@@ -125,12 +124,7 @@ def test_runs_go_on_and_are_forecast(workdir: Path, words: tuple[str, ...]) -> N
     declared = compose(*words, "experiment.steps=3")
     told = forecast(declared)
     whole = run(declared, directory="whole")
-    for keep in range(3, len(deterministic(whole.directory)), 9):
-        shutil.copytree("whole", "broken")
-        cut(Path("broken"), keep=keep)
-        assert resume("broken").table == whole.table
-        assert deterministic(Path("broken")) == deterministic(whole.directory)
-        shutil.rmtree("broken")
+    goes_on(whole, 9, lambda result: result.table)
 
     assert told.usage_seconds == pytest.approx(whole.usage_seconds, rel=0.05)
     assert told.shots == whole.shots

@@ -11,6 +11,7 @@ from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import PauliList, SparsePauliOp, Statevector
 
 from runner.runtime import EstimatorV2, LocalRuntimeService, SamplerV2, Session
+from tests.others import bell, hydrogen
 
 HAMILTONIAN = SparsePauliOp(["ZZ", "XI", "IX"], [1, 0.5, 0.5])
 LEVELS = np.linalg.eigvalsh(HAMILTONIAN.to_matrix())
@@ -23,14 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::P
 def service() -> LocalRuntimeService:
     """An ideal device is enough for most."""
     return LocalRuntimeService(seed=1)
-
-
-def bell() -> QuantumCircuit:
-    """Both bits are the same."""
-    circuit = QuantumCircuit(2)
-    circuit.h(0)
-    circuit.cx(0, 1)
-    return circuit
 
 
 # -- qiskit-algorithms ----------------------------------------------------------------------------------
@@ -103,26 +96,8 @@ def test_ground_state_eigensolver_finds_hydrogen(service: LocalRuntimeService) -
     algorithms = pytest.importorskip("qiskit_algorithms")
     from qiskit_algorithms.optimizers import SLSQP
     from qiskit_nature.second_q.algorithms import GroundStateEigensolver
-    from qiskit_nature.second_q.circuit.library import UCCSD, HartreeFock
-    from qiskit_nature.second_q.hamiltonians import ElectronicEnergy
-    from qiskit_nature.second_q.mappers import JordanWignerMapper
-    from qiskit_nature.second_q.problems import ElectronicStructureProblem
 
-    two = np.zeros((2, 2, 2, 2))
-    two[0, 0, 0, 0], two[1, 1, 1, 1], two[0, 0, 1, 1], two[1, 1, 0, 0] = (
-        0.674493,
-        0.697397,
-        0.663472,
-        0.663472,
-    )
-    for place in ((0, 1, 0, 1), (0, 1, 1, 0), (1, 0, 0, 1), (1, 0, 1, 0)):
-        two[place] = 0.181288
-    energy = ElectronicEnergy.from_raw_integrals(np.diag([-1.252477, -0.475934]), two)
-    energy.nuclear_repulsion_energy = 0.713776
-    problem = ElectronicStructureProblem(energy)
-    problem.num_particles = (1, 1)
-    mapper = JordanWignerMapper()
-    ansatz = UCCSD(2, (1, 1), mapper, initial_state=HartreeFock(2, (1, 1), mapper))
+    problem, mapper, ansatz = hydrogen()
     with Session(service.backend("ideal")):
         solver = algorithms.VQE(EstimatorV2(options=EXACT), ansatz, SLSQP(maxiter=20))
         solver.initial_point = np.zeros(ansatz.num_parameters)

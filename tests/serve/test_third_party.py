@@ -14,6 +14,7 @@ from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import PauliList, SparsePauliOp, Statevector
 from qiskit.transpiler import generate_preset_pass_manager
 
+from tests.others import bell, hydrogen
 from tests.serve.serving import environment, thread, variables
 
 client = pytest.importorskip("qiskit_ibm_runtime")
@@ -55,14 +56,6 @@ def isa(circuit: QuantumCircuit, backend: Any) -> QuantumCircuit:
     """On the first qubits, which are neighbours."""
     layout = list(range(circuit.num_qubits))
     return transpile(circuit, backend, initial_layout=layout, optimization_level=1, seed_transpiler=1)
-
-
-def bell() -> QuantumCircuit:
-    """Both bits are the same."""
-    circuit = QuantumCircuit(2)
-    circuit.h(0)
-    circuit.cx(0, 1)
-    return circuit
 
 
 def test_vqe_goes_down(backend: Any) -> None:
@@ -137,26 +130,8 @@ def test_ground_state_eigensolver(ideal: Any) -> None:
     algorithms = pytest.importorskip("qiskit_algorithms")
     from qiskit_algorithms.optimizers import COBYLA
     from qiskit_nature.second_q.algorithms import GroundStateEigensolver
-    from qiskit_nature.second_q.circuit.library import UCCSD, HartreeFock
-    from qiskit_nature.second_q.hamiltonians import ElectronicEnergy
-    from qiskit_nature.second_q.mappers import JordanWignerMapper
-    from qiskit_nature.second_q.problems import ElectronicStructureProblem
 
-    two = np.zeros((2, 2, 2, 2))
-    two[0, 0, 0, 0], two[1, 1, 1, 1], two[0, 0, 1, 1], two[1, 1, 0, 0] = (
-        0.674493,
-        0.697397,
-        0.663472,
-        0.663472,
-    )
-    for place in ((0, 1, 0, 1), (0, 1, 1, 0), (1, 0, 0, 1), (1, 0, 1, 0)):
-        two[place] = 0.181288
-    energy = ElectronicEnergy.from_raw_integrals(np.diag([-1.252477, -0.475934]), two)
-    energy.nuclear_repulsion_energy = 0.713776
-    problem = ElectronicStructureProblem(energy)
-    problem.num_particles = (1, 1)
-    mapper = JordanWignerMapper()
-    ansatz = UCCSD(2, (1, 1), mapper, initial_state=HartreeFock(2, (1, 1), mapper))
+    problem, mapper, ansatz = hydrogen()
     with client.Session(ideal) as session:
         estimator = client.EstimatorV2(mode=session, options={"default_shots": 40000})
         passes = generate_preset_pass_manager(1, ideal, initial_layout=[0, 1, 2, 3])
