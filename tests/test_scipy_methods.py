@@ -111,6 +111,8 @@ def test_options_reach_scipy(name, changes):
     if name == "tnc":
         more = {"maxfun": 1000}
         kept |= {key: np.array(value) for key, value in kept.items() if key in ("scale", "offset")}
+        if "scale" in kept:
+            kept["offset"] = START  # its documented default, which SciPy leaves unset beside a scale
     functions = {}
     if method.uses_gradient:
         functions["jac"] = lambda x: slope(x)[1]
@@ -126,6 +128,20 @@ def test_options_reach_scipy(name, changes):
 
     assert found.parameters == pytest.approx(expected.x, abs=1e-7)
     assert found.success == expected.success
+
+
+def test_a_scale_comes_with_an_offset():
+    """SciPy leaves the offset unset beside a scale: what was freed as NaN before would be read as one."""
+
+    def seen(x):
+        freed = [np.full(3, np.nan) for _ in range(200)]
+        del freed
+        return slope(x)
+
+    found, _ = descent("tnc", gradient=seen, scale=[1.0, 2, 3])
+    expected = minimize(energy, START, method="BFGS")
+
+    assert found.energy == pytest.approx(expected.fun, abs=1e-6)
 
 
 @pytest.mark.parametrize("pairs", [[0.1, 1.0], [[0.1, 1.0], [-0.7, 0.4], [0.0, 0.35]]])

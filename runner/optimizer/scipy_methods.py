@@ -525,6 +525,17 @@ class TNC(GradientMethod):
         if self.eta is not None:
             require_range("optimizer.eta", self.eta, high=1)
 
+    def options(self, watch: Watch, x0: np.ndarray) -> dict[str, Any]:
+        """SciPy's options, and the documented offset beside a scale, where SciPy would read one it never set.
+
+        Mended in SciPy by https://github.com/scipy/scipy/pull/24209.
+        """
+        options = super().options(watch, x0)
+        if "scale" in options and "offset" not in options:
+            box = self.box(len(x0))
+            options["offset"] = x0 if box is None else (box[0] + box[1]) / 2
+        return options
+
     def check(self, parameters: int) -> None:
         """Refuse settings that do not fit this number of parameters.
 
