@@ -55,6 +55,22 @@ def stream(seed: int, index: int, *where: int) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=[seed, index], counter=counter[:4]))
 
 
+class Streams:
+    """The streams of `stream`, one after the other by one generator; a new one takes longer than few shots do."""
+
+    def __init__(self) -> None:
+        self._philox = np.random.Philox(key=0)
+        self._generator = np.random.Generator(self._philox)
+        self._fresh = self._philox.state
+
+    def at(self, seed: int, index: int, *where: int) -> np.random.Generator:
+        """The generator at the beginning of `stream(seed, index, *where)`; it leaves the stream it was in."""
+        self._fresh["state"]["key"][:] = seed, index
+        self._fresh["state"]["counter"][:] = [0, *where, 0, 0, 0][:4]
+        self._philox.state = self._fresh
+        return self._generator
+
+
 @dataclass(frozen=True)
 class Basis:
     """What is measured at once: the qubits, and the letter each is measured in."""

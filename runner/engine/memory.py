@@ -10,6 +10,8 @@ from runner.errors import ConfigError
 
 SHARE = 0.7
 """The part of the free memory one simulation may take."""
+_SMALL = 64 << 10
+"""So many bytes are there, or nothing would run; asking takes longer than the simulation of one qubit."""
 
 
 def available_bytes() -> int:
@@ -43,6 +45,8 @@ def fits(needed: int) -> bool:
 
 def require(needed: int, what: str, remedy: str = "take fewer qubits or another simulation method") -> None:
     """Refuse a simulation that takes more than `SHARE` of the free memory."""
+    if needed <= _SMALL:
+        return
     free = available_bytes()
     if needed > SHARE * free:
         raise ConfigError(

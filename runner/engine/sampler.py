@@ -28,6 +28,7 @@ from runner.engine.measurement import (
     BranchingPiece,
     Piece,
     SimulationOptions,
+    Streams,
     draw,
     pieces_of,
     stream,
@@ -232,6 +233,7 @@ class SamplerPlan:
         """Outcomes of all classical bits, (B, shots, bits), every independent piece sampled on its own."""
         bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
         clbit_of = {qubit: clbit for clbit, qubit in self._apart.final.items()}
+        streams = Streams()
         for number, piece in enumerate(self._pieces):
             measured = piece.measured[0]
             columns = [clbit_of[qubit] for qubit in measured]
@@ -239,12 +241,12 @@ class SamplerPlan:
                 for row, outcome in enumerate(piece.samples(rows, [shots], seed, first, number, losses)[0]):
                     bits[row][:, columns] = outcome
                 continue
-            table = piece.probabilities(rows)[0]
+            table, places = piece.probabilities(rows)[0], np.arange(len(columns))
             for row in range(len(rows)):
                 if table.shape[1] == 2 and table[row, 1] == 0.0:
                     continue
-                outcomes = draw(table[row], shots, stream(seed, first + row, 1 + number))
-                bits[row][:, columns] = (outcomes[:, None] >> np.arange(len(columns))) & 1
+                outcomes = draw(table[row], shots, streams.at(seed, first + row, 1 + number))
+                bits[row][:, columns] = (outcomes[:, None] >> places) & 1
         return bits
 
     def _split(self) -> tuple[Anatomy, list[Anatomy], Anatomy]:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,12 +26,14 @@ from qiskit.transpiler import Target
 
 from runner.errors import ConfigError
 from runner.mitigation.noise import Layer, LayerNoise, Learning, NoiseOfLayers
+from runner.mitigation.samplex import sample_each
 
 MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
 MULTIPLE = -1
 """Stands for a fit's number where the terms of an observable took different ones."""
 
 
+@cache
 def _client() -> Any:
     """The client's parts.
 
@@ -552,21 +554,10 @@ class Template:
             randomizations: R.
             rng: draws them.
         """
-        interface = self.samplex.inputs()
-        given = dict(self.others)
-        parametrized = bool(interface.get_specs("parameter_values"))
         angles: list[NDArray] = []
         flips: list[NDArray] = []
         signs: list[NDArray] = []
-        for place, basis in enumerate(bases):
-            if self.basis is not None:
-                given[self.basis] = basis
-            if parametrized:
-                given["parameter_values"] = values[place]
-            # threads would cost more than they save, and give the same numbers
-            drawn = self.samplex.sample(
-                interface.bind(**given), num_randomizations=randomizations, rng=rng, max_workers=1
-            )
+        for drawn in self._drawn(values, bases, randomizations, rng):
             angles.append(drawn.get("parameter_values", np.zeros((randomizations, 0))))
             if "measurement_flips._meas" in drawn:
                 flips.append(drawn["measurement_flips._meas"].reshape(randomizations, -1))
@@ -578,6 +569,23 @@ class Template:
             np.stack(flips, axis=1) if flips else None,
             np.stack(signs, axis=1) if signs else None,
         )
+
+    def _drawn(
+        self, values: NDArray, bases: NDArray, randomizations: int, rng: np.random.Generator
+    ) -> Iterator[Mapping[str, NDArray]]:
+        """What the samplex draws of each configuration, those of one parameter set at once."""
+        interface = self.samplex.inputs()
+        parametrized = bool(interface.get_specs("parameter_values"))
+        for _, places in itertools.groupby(range(len(bases)), lambda place: values[place].tobytes()):
+            inputs = []
+            for place in places:
+                given = dict(self.others)
+                if self.basis is not None:
+                    given[self.basis] = bases[place]
+                if parametrized:
+                    given["parameter_values"] = values[place]
+                inputs.append(self.samplex.inputs().bind(**given))
+            yield from sample_each(self.samplex, inputs, randomizations, rng)
 
 
 def templates(
@@ -896,10 +904,7 @@ def randomized(
     flips: dict[str, list[NDArray]] = {}
     for row in values:
         given = {"parameter_values": row} if parametrized else {}
-        # threads would cost more than they save, and give the same numbers
-        drawn = samplex.sample(
-            interface.bind(**given), num_randomizations=randomizations, rng=rng, max_workers=1
-        )
+        (drawn,) = sample_each(samplex, [interface.bind(**given)], randomizations, rng)
         angles.append(drawn.get("parameter_values", np.zeros((randomizations, 0))))
         for name in drawn:
             if name.startswith("measurement_flips."):

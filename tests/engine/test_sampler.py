@@ -12,6 +12,7 @@ from qiskit.primitives import StatevectorSampler
 from qiskit.quantum_info import Statevector
 
 from runner.engine import Engine
+from runner.engine.measurement import Streams, stream
 from runner.errors import ConfigError
 from tests.engine.strategies import circuits
 
@@ -152,3 +153,12 @@ def test_refusals() -> None:
         ENGINE.sampler_plan(circuit).run(NONE, shots=0, seed=1)
     with pytest.raises(ConfigError, match="TiB"):
         Engine(engine="aer").sampler_plan(circuit).run(NONE, shots=1, seed=1)
+
+
+def test_one_generator_goes_from_stream_to_stream() -> None:
+    """Each from its beginning, as a new generator of NumPy's gives it, whatever was drawn of the one before."""
+    streams = Streams()
+    for where in ((5, 0, 1), (2**63 - 1, 3), (7, 2, 0, 0, 1)):
+        streams.at(3, 3).integers(0, 7, 3, dtype=np.uint32)
+
+        assert (streams.at(*where).random(9) == stream(*where).random(9)).all()

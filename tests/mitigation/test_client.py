@@ -111,6 +111,7 @@ def test_what_the_client_refuses_or_cannot_act_is_one_line(options: dict[str, ob
 def test_without_the_client_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients before 0.50 do not bring it."""
     monkeypatch.setitem(__import__("sys").modules, "qiskit_mitigation", None)
+    client._client.cache_clear()
 
     with pytest.raises(ConfigError, match=r"pip install 'session-runner\[mitigation\]'"):
         setting({"resilience_level": 1})
