@@ -41,7 +41,8 @@ EVOLVED = 4
 """From this identity on noise is simulated by the noisy kernel, and what it does not know by estimated cost."""
 
 FUSED = 5
-"""From this identity on the kernel lets gates of one layer take one pass together, which rounds in another way."""
+"""From this identity on the kernel lets gates of one layer or pair take one pass together, which rounds in another
+way."""
 
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""

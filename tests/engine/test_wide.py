@@ -50,7 +50,7 @@ def test_a_product_state_has_products_of_expectation_values() -> None:
 
 @pytest.mark.parametrize("fused", [True, False])
 def test_the_bits_are_those_of_one_thread(fused: bool) -> None:
-    """Rotations, phases of one and of two bits, layers, permutations, sums within blocks and beyond; three sets."""
+    """Rotations, also of pairs, phases of one and two bits, layers, permutations, sums in and beyond blocks; 3 sets."""
     parameters = ParameterVector("p", 6)
     circuit = QuantumCircuit(SIZE)
     for qubit in range(SIZE):
@@ -66,6 +66,9 @@ def test_the_bits_are_those_of_one_thread(fused: bool) -> None:
     for qubit in range(SIZE):
         circuit.ry(parameters[0] + 0.1 * qubit, qubit)
     circuit.rzz(parameters[2], 3, 12)
+    for pair in ((0, 1), (2, SIZE - 1), (5, 3)):
+        circuit.rxx(parameters[1], *pair)
+        circuit.ryy(parameters[4], *pair)
     values = np.random.default_rng(3).uniform(-3, 3, (3, 6))
     values[2, 0] = math.pi  # a half turn: no tangents
 

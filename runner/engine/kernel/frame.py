@@ -72,6 +72,9 @@ class FrameBuilder:
         Unsupported: more than that.
     """
 
+    pairs = False
+    """Rotations about xx and yy are given as ones about zz between others."""
+
     def __init__(self, num_qubits: int, at_most: int) -> None:
         self.x_images: list[Pauli] = [(1 << q, 0, 0) for q in range(num_qubits)]
         """C†XC of every qubit for the Clifford circuit C so far."""

@@ -8,8 +8,8 @@ care that its upper half is the imaginary part, nor that a second state may foll
 The program and the observables come as two flat arrays each (integers, reals). `integers[k]` is where segment k
 of the integers starts, `integers[integers[0] + k]` where segment k of the reals does; `state_vector.py` packs them.
 Slicing would read better, but costs seconds of compilation. So do numbers that Numba takes for types of their own:
-hence `int64(0)`. `wide` is None where no stage is a layer and all weights are tabulated: Numba then leaves out what
-small circuits do without.
+hence `int64(0)`. `wide` is None where no stage is a layer and all weights are tabulated, and `pairs` where no stage
+rotates pairs: Numba then leaves out what such circuits do without.
 
 One file although it is long: Numba compiles a cached function again when its own file changes, not when a function of
 another file that it calls does.
@@ -69,6 +69,7 @@ PERMUTES, FORWARD_HIGH, FORWARD_LOW, BACKWARD_HIGH, BACKWARD_LOW = 12, 13, 14, 1
 LAYERS = (
     17  # per stage: is it a layer, where its parities of high bits, both, many begin, the low bits of both
 )
+PAIR_START, PAIR_LOW, PAIR_HIGH, PAIR_SLOT = 18, 19, 20, 21
 # … and reals
 SCALE, OFFSET, SINGLE_SIGN, PARITY_SIGN, PATTERNS = 0, 1, 2, 3, 4
 # segments of the observables: integers …
@@ -324,6 +325,164 @@ def rotate_lean(state, length, num_qubits, flags, scratch):
     lean_bits(state, int64(0), length, middle, num_qubits, flags, scratch)
     lean_blocks(state, int64(0), length, num_qubits, flags, scratch)
     return factor
+
+
+@_part
+def pair_lanes(start, p, q, scratch):
+    """Four numbers of a pair's two, at `start`: of 00 and 11 where bit p of a lane is 0, of 01 and 10 where it is 1.
+
+    Where bit q is a lane's as well, they are in the order 00, 10, 01, 11.
+    """
+    a, b = start + p, start + q
+    if q < 2:
+        return gather(scratch, a, b, b, a)
+    if p == 0:
+        return gather(scratch, a, b, a, b)
+    return gather(scratch, a, a, b, b)
+
+
+@_part
+def pair_low(state, start, stop, p, q, reals, patterns, scratch):
+    """`rotate_pair` for a lower bit that is 0 or 1."""
+    step = 1 << q
+    lower = load(reals, patterns + (16 << p))
+    c, s = pair_lanes(int64(COSINE), p, q, scratch), mul(lower, pair_lanes(int64(SINE), p, q, scratch))
+    if q < 2:
+        for i in range(start, stop, 4):
+            x = load(state, i)
+            store(state, i, sub(mul(c, x), mul(s, flip(x, 3))))
+        return
+    other = 1 << p
+    d, t = lanes_of(c, other), mul(lower, lanes_of(mul(lower, s), other))
+    for base in range(start, stop, 2 * step):
+        for i in range(base, base + step, 4):
+            x, y = load(state, i), load(state, i + step)
+            store(state, i, sub(mul(c, x), mul(s, lanes_of(y, other))))
+            store(state, i + step, sub(mul(d, y), mul(t, lanes_of(x, other))))
+
+
+@_part
+def rotate_pair(state, start, stop, p, q, reals, patterns, scratch):
+    """Rotate (00, 11) and (01, 10) of bits p < q of the span by their (cos, sin), which are at p and at q."""
+    if p < 2:
+        pair_low(state, start, stop, p, q, reals, patterns, scratch)
+        return
+    low, high = 1 << p, 1 << q
+    ca, sa, cb, sb = splat(scratch[p]), splat(scratch[SINE + p]), splat(scratch[q]), splat(scratch[SINE + q])
+    for outer in range(start, stop, 2 * high):
+        for inner in range(outer, outer + high, 2 * low):
+            for i in range(inner, inner + low, 4):
+                x0, x1 = load(state, i), load(state, i + low)
+                x2, x3 = load(state, i + high), load(state, i + high + low)
+                store(state, i, sub(mul(ca, x0), mul(sa, x3)))
+                store(state, i + high + low, add(mul(sa, x0), mul(ca, x3)))
+                store(state, i + high, sub(mul(cb, x2), mul(sb, x1)))
+                store(state, i + low, add(mul(sb, x2), mul(cb, x1)))
+
+
+@_part
+def pair_angles(integers, stage, direction, scratch):
+    """Put (cos, sin) of a stage's pairs in place: those of (00, 11) at the lower bit, of (01, 10) at the higher."""
+    angles = integers[integers[META] + 4]
+    start, slots = integers[PAIR_START], integers[PAIR_SLOT]
+    low, high = integers[PAIR_LOW], integers[PAIR_HIGH]
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        slot = angles + integers[slots + entry]
+        p, q = integers[low + entry], integers[high + entry]
+        same, other = 0.5 * (scratch[slot] - scratch[slot + 1]), 0.5 * (scratch[slot] + scratch[slot + 1])
+        scratch[p], scratch[SINE + p] = math.cos(same), direction * math.sin(same)
+        scratch[q], scratch[SINE + q] = math.cos(other), direction * math.sin(other)
+
+
+@_part
+def pair_span(integers, reals, stage, state, start, stop, first, last, scratch):
+    """Rotate the pairs of a stage whose higher bit is in [first, last), in a span."""
+    begin, low, high = integers[PAIR_START] + stage, integers[PAIR_LOW], integers[PAIR_HIGH]
+    patterns = integers[integers[0] + PATTERNS]
+    for entry in range(integers[begin], integers[begin + 1]):
+        q = integers[high + entry]
+        if first <= q < last:
+            rotate_pair(state, start, stop, integers[low + entry], q, reals, patterns, scratch)
+
+
+@_part
+def pair_blocks(integers, reals, stage, state, start, stop, scratch):
+    """Rotate the pairs of a stage within blocks, in a span of whole blocks."""
+    num_qubits = integers[integers[META]]
+    middle, block = min(_MIDDLE_BITS, num_qubits), min(_BLOCK_BITS, num_qubits)
+    for outer in range(start, stop, 1 << middle):
+        end = outer + (1 << middle)
+        pair_span(integers, reals, stage, state, outer, end, block, middle, scratch)
+        for inner in range(outer, end, 1 << block):
+            pair_span(integers, reals, stage, state, inner, inner + (1 << block), int64(0), block, scratch)
+
+
+@_part
+def stage_pairs(integers, reals, stage, state, length, direction, scratch):
+    """Rotate all pairs of a stage in one or two states."""
+    num_qubits = integers[integers[META]]
+    start = integers[PAIR_START] + stage
+    if integers[start] == integers[start + 1]:
+        return
+    pair_angles(integers, stage, direction, scratch)
+    middle = min(_MIDDLE_BITS, num_qubits)
+    pair_span(integers, reals, stage, state, int64(0), length, middle, num_qubits, scratch)
+    pair_blocks(integers, reals, stage, state, int64(0), length, scratch)
+
+
+@_part
+def pair_sums(state, length, p, q):
+    """The derivatives by a pair's two angles: Σ Re(conj(λ) G ψ) of YX, and of -XY."""
+    low, high = 1 << p, 1 << q
+    same, other = splat(0.0), splat(0.0)
+    for outer in range(0, length, 2 * high):
+        for inner in range(outer, outer + high, 2 * low):
+            for i in range(inner, inner + low, 4):
+                j = i + length
+                same = add(same, mul(load(state, j + high + low), load(state, i)))
+                same = sub(same, mul(load(state, j), load(state, i + high + low)))
+                other = add(other, mul(load(state, j + low), load(state, i + high)))
+                other = sub(other, mul(load(state, j + high), load(state, i + low)))
+    return total(other) + total(same), total(other) - total(same)
+
+
+@_part
+def pair_sums_low(state, length, p, q, reals, patterns):
+    """`pair_sums` for a lower bit that is 0 or 1."""
+    step, found = 1 << q, splat(0.0)
+    if q < 2:
+        for i in range(0, length, 4):
+            found = add(found, mul(flip(load(state, i + length), 3), load(state, i)))
+        return -total(mul(alternating(1.0, 1), found)), total(mul(alternating(1.0, 2), found))
+    lower, other = load(reals, patterns + (16 << p)), 1 << p
+    for base in range(0, length, 2 * step):
+        for i in range(base, base + step, 4):
+            j = i + length
+            found = add(found, mul(lanes_of(load(state, j + step), other), load(state, i)))
+            found = sub(found, mul(load(state, j), lanes_of(load(state, i + step), other)))
+    return total(mul(lower, found)), -total(found)
+
+
+@_part
+def undo_pairs(integers, reals, stage, state, scratch, slopes, row, index):
+    """Derivatives by the angles of a stage's pairs, and both states before them (but not before the first stage)."""
+    num_qubits = integers[integers[META]]
+    length = 2 << num_qubits
+    start, slots = integers[PAIR_START], integers[PAIR_SLOT]
+    low, high = integers[PAIR_LOW], integers[PAIR_HIGH]
+    scale, patterns = integers[integers[0] + SCALE], integers[integers[0] + PATTERNS]
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        p, q, slot = integers[low + entry], integers[high + entry], integers[slots + entry]
+        if reals[scale + slot] == 0.0 and reals[scale + slot + 1] == 0.0:
+            continue
+        if p < 2:
+            of_x, of_y = pair_sums_low(state, length, p, q, reals, patterns)
+        else:
+            of_x, of_y = pair_sums(state, length, p, q)
+        slopes[row, index, slot] = of_x
+        slopes[row, index, slot + 1] = of_y
+    if stage:
+        stage_pairs(integers, reals, stage, state, 2 * length, -1.0, scratch)
 
 
 @_part
@@ -1190,7 +1349,7 @@ def stage_turns(integers, stage, state, flags, scratch, wide):
 
 
 @_part
-def prepare(integers, reals, first, second, flags, scratch, wide):
+def prepare(integers, reals, first, second, flags, scratch, wide, pairs):
     """Run the program on |0…0⟩; says whether the permutations left the state in `first` or in `second`."""
     meta = integers[META]
     num_qubits = integers[meta]
@@ -1203,6 +1362,8 @@ def prepare(integers, reals, first, second, flags, scratch, wide):
             product_state(state, num_qubits, scratch)
         else:
             factor = stage_turns(integers, stage, state, flags, scratch, wide)
+        if pairs is not None:
+            stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
         stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, scratch, wide)
         if integers[integers[PERMUTES] + stage]:
             low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
@@ -1212,12 +1373,13 @@ def prepare(integers, reals, first, second, flags, scratch, wide):
 
 
 @_jit
-def energies(integers, reals, passes, weights, values, first, second, flags, scratch, wide, result):
+def energies(integers, reals, passes, weights, values, first, second, flags, scratch, wide, pairs, result):
     """Expectation values of every observable for every parameter set."""
     num_qubits, patterns = integers[integers[META]], integers[integers[0] + PATTERNS]
     for row in range(values.shape[0]):
         bind(integers, reals, values, row, scratch)
-        state = first if prepare(integers, reals, first, second, flags, scratch, wide) else second
+        in_first = prepare(integers, reals, first, second, flags, scratch, wide, pairs)
+        state = first if in_first else second
         for index in range(result.shape[1]):
             result[row, index] = energy(state, num_qubits, index, passes, weights, reals, patterns, wide)
 
@@ -1278,8 +1440,8 @@ def undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, i
 
 @_jit
 def gradients(
-    integers, reals, passes, weights, values, first, second, flags, scratch, parts, wide, result, slopes
-):
+    integers, reals, passes, weights, values, first, second, flags, scratch, parts, wide, pairs, result, slopes,
+):  # fmt: skip
     """Expectation values, and their derivatives by every angle, by running the circuit backwards.
 
     `first` and `second` hold two states each: |ψ⟩ and O|ψ⟩.
@@ -1289,7 +1451,7 @@ def gradients(
     for row in range(values.shape[0]):
         bind(integers, reals, values, row, scratch)
         for index in range(result.shape[1]):
-            in_first = prepare(integers, reals, first, second, flags, scratch, wide)
+            in_first = prepare(integers, reals, first, second, flags, scratch, wide, pairs)
             state = first if in_first else second
             result[row, index] = apply_observable(
                 state, num_qubits, index, passes, weights, reals, patterns, wide
@@ -1303,6 +1465,8 @@ def gradients(
                 state = first if in_first else second
                 phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index, wide)
                 stage_phases(integers, reals, stage, state, int64(2), -1.0, 1.0, scratch, wide)
+                if pairs is not None:
+                    undo_pairs(integers, reals, stage, state, scratch, slopes, row, index)
                 undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, index)
 
 
@@ -1332,19 +1496,19 @@ def measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, r
 
 
 @_jit
-def basis_probabilities(integers, reals, values, letters, first, second, flags, scratch, wide, result):
+def basis_probabilities(integers, reals, values, letters, first, second, flags, scratch, wide, pairs, result):
     """|amplitude|² of all outcomes, (sets, bases, 2^n); `letters[b, q]` is 0 for z or nothing, 1 for x, 2 for y."""
     meta = integers[META]
     num_qubits, low_bits = integers[meta], integers[meta + 2]
     for row in range(values.shape[0]):
         bind(integers, reals, values, row, scratch)
-        in_first = prepare(integers, reals, first, second, flags, scratch, wide)
+        in_first = prepare(integers, reals, first, second, flags, scratch, wide, pairs)
         state, rotated = (first, second) if in_first else (second, first)
         measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, result[row])
 
 
 @_jit
-def carry_on(integers, reals, values, times, first, second, flags, scratch, wide):
+def carry_on(integers, reals, values, times, first, second, flags, scratch, wide, pairs):
     """Run the program, with the first parameter set, `times` times on the state in `first`, where it ends as well."""
     meta = integers[META]
     num_qubits = integers[meta]
@@ -1355,6 +1519,8 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch, wide
             state, other = (first, second) if in_first else (second, first)
             stage_rotations(integers, stage, 1.0, flags, scratch)
             factor = stage_turns(integers, stage, state, flags, scratch, wide)
+            if pairs is not None:
+                stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
             stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, scratch, wide)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
@@ -1422,6 +1588,25 @@ def wide_turns_inside(state, begin, end, num_qubits, lean, flags, scratch):
         step, small = int64(1 << _MIDDLE_BITS), int64(1 << _BLOCK_BITS)
         block, middle = int64(_BLOCK_BITS), int64(_MIDDLE_BITS)
         rotate_blocks(state, begin, end, step, small, block, middle, flags, scratch)
+
+
+@_jit
+def wide_pair_angles(integers, stage, scratch):
+    """`pair_angles`."""
+    pair_angles(integers, stage, 1.0, scratch)
+
+
+@_jit
+def wide_pairs_across(integers, reals, stage, state, begin, end, scratch):
+    """Rotate the pairs that reach beyond blocks, of a span that holds all of them."""
+    num_qubits = integers[integers[META]]
+    pair_span(integers, reals, stage, state, begin, end, int64(_MIDDLE_BITS), num_qubits, scratch)
+
+
+@_jit
+def wide_pairs_inside(integers, reals, stage, state, begin, end, scratch):
+    """`pair_blocks`."""
+    pair_blocks(integers, reals, stage, state, begin, end, scratch)
 
 
 @_jit

@@ -80,6 +80,9 @@ class Blocks:
         expressions: the angles met so far, shared by the circuits of several bases; a rotation refers to its place.
     """
 
+    pairs = False
+    """Rotations about xx and yy are given as ones about zz between others."""
+
     def __init__(self, num_qubits: int, expressions: dict[Any, int]) -> None:
         self.num_qubits = num_qubits
         self.blocks: list[Block] = []

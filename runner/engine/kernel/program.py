@@ -1,11 +1,12 @@
 r"""A circuit rewritten for the kernel: layers of real rotations and, between them, phases and one permutation.
 
-Every gate becomes rotations about y (real 2×2 matrices), rotations about z and zz (phases by the parity of some bits)
-and CX, X, SWAP (an affine map of the bits). A stage is one y rotation per qubit at most, followed by
+Every gate becomes rotations about y (real 2×2 matrices), rotations about xx and yy of pairs (real as well, once a phase
+of i is taken from one of the two), rotations about z and zz (phases by the parity of some bits) and CX, X, SWAP (an
+affine map of the bits). A stage is one y rotation per qubit or one rotation per pair at most, followed by
 
     |x⟩ → \prod_k exp(-i θ_k/2 (-1)^{m_k·x + t_k}) |M x + b⟩
 
-so that a circuit of any depth costs one pass per stage for everything that is not a y rotation. Global phases are
+so that a circuit of any depth costs one pass per stage for everything that is neither of the two. Global phases are
 dropped.
 """
 
@@ -38,10 +39,12 @@ class Unsupported(Exception):
 
 @dataclass
 class Stage:
-    """One layer of y rotations, then phases and a permutation."""
+    """One layer of rotations about y and of pairs, then phases and a permutation."""
 
     num_qubits: int
     rotations: dict[int, Angle] = field(default_factory=dict)
+    pairs: dict[tuple[int, int], tuple[Angle, Angle]] = field(default_factory=dict)
+    """Lower and higher qubit → α, β of exp(-i (α YX - β XY)/2), YX having its Y on the lower one."""
     phases: list[tuple[int, int, Angle]] = field(default_factory=list)
     """(mask of bits, constant added to their parity, angle)."""
     rows: list[int] = field(init=False)
@@ -65,19 +68,35 @@ class StageBuilder:
     Args:
         num_qubits: of the circuit.
         from_zero: it begins with |0…0⟩, whose phases do not matter.
+        pairs: whether rotations about xx and yy are taken whole; else they become ones about y and zz.
     """
 
-    def __init__(self, num_qubits: int, *, from_zero: bool = True) -> None:
+    def __init__(self, num_qubits: int, *, from_zero: bool = True, pairs: bool = True) -> None:
         self.num_qubits = num_qubits
+        self.pairs = pairs
         self.stages = [Stage(num_qubits)]
         self._level = [0] * num_qubits
         self._closed = [False] * num_qubits
         self._fresh = [from_zero] * num_qubits
         self._pending: list[list[tuple[str, Angle]]] = [[] for _ in range(num_qubits)]
+        self._waiting: dict[int, _Pair] = {}
 
     def single(self, qubit: int, *items: tuple[str, Angle]) -> None:
         """Append y and z rotations on one qubit, in order of time."""
+        self._settle(qubit)
         self._pending[qubit].extend(items)
+
+    def pair(self, first: int, second: int, axis: str, angle: Angle) -> None:
+        """Append exp(-i angle/2 XX), axis "x", or exp(-i angle/2 YY), "y"."""
+        if _constant(angle) and not math.remainder(float(angle), 2 * math.pi):
+            return
+        low, high = sorted((first, second))
+        found = self._waiting.get(low)
+        if found is None or found is not self._waiting.get(high):
+            self._settle(low)
+            self._settle(high)
+            found = self._waiting[low] = self._waiting[high] = _Pair(low, high)
+        found.add(axis, angle)
 
     def cx(self, control: int, target: int) -> None:
         """Append a CX."""
@@ -93,7 +112,13 @@ class StageBuilder:
 
     def zz(self, first: int, second: int, angle: Angle) -> None:
         """Append exp(-i angle/2 ZZ)."""
-        stage = self._meet(first, second)
+        found = self._waiting.get(first)
+        if found is not None and found is self._waiting.get(second):  # all of a pair commute
+            found.add("z", angle)
+            return
+        self._phase(self._meet(first, second), first, second, angle)
+
+    def _phase(self, stage: Stage, first: int, second: int, angle: Angle) -> None:
         # The amplitudes have not moved: a stage keeps its CNOTs as `rows` and `shift` and permutes once, at its end, so
         # a phase behind them is one of the parity that they would have brought to its qubits.
         mask = stage.rows[first] ^ stage.rows[second]
@@ -102,13 +127,36 @@ class StageBuilder:
     def finish(self) -> list[Stage]:
         """Every stage, all gates placed."""
         for qubit in range(self.num_qubits):
+            self._settle(qubit)
             self._flush(qubit)
         return self.stages
 
+    def _settle(self, qubit: int) -> None:
+        """Place the rotations of a pair that nothing else can join."""
+        found = self._waiting.pop(qubit, None)
+        if found is None:
+            return
+        low, high, angles = found.low, found.high, found.angles
+        del self._waiting[low if qubit == high else high]
+        self._pending[low].append(("z", _HALF))  # X is Y turned by a quarter, and Y is -X
+        self._flush(low)
+        self._flush(high)
+        level = max(self._level[q] + self._closed[q] for q in (low, high))
+        if level == len(self.stages):
+            self.stages.append(Stage(self.num_qubits))
+        stage = self._close(level, low, high)
+        stage.pairs[low, high] = angles.get("x", 0.0), angles.get("y", 0.0)
+        self._pending[low].append(("z", -_HALF))
+        if "z" in angles:
+            self._phase(stage, low, high, angles["z"])
+
     def _meet(self, first: int, second: int) -> Stage:
-        self._flush(first)
-        self._flush(second)
-        level = max(self._level[first], self._level[second])
+        for qubit in (first, second):
+            self._settle(qubit)
+            self._flush(qubit)
+        return self._close(max(self._level[first], self._level[second]), first, second)
+
+    def _close(self, level: int, first: int, second: int) -> Stage:
         for qubit in (first, second):
             self._level[qubit] = level
             self._closed[qubit] = True
@@ -137,6 +185,19 @@ class StageBuilder:
         self.stages[self._level[qubit]].rotations[qubit] = angle
         self._closed[qubit] = True
         self._fresh[qubit] = False
+
+
+@dataclass(eq=False)
+class _Pair:
+    """Rotations about xx, yy and zz of two qubits that have yet to be placed."""
+
+    low: int
+    high: int
+    angles: dict[str, Angle] = field(default_factory=dict)
+
+    def add(self, axis: str, angle: Angle) -> None:
+        """Turn further about an axis."""
+        self.angles[axis] = self.angles[axis] + angle if axis in self.angles else angle
 
 
 def simplified(items: Sequence[tuple[str, Angle]]) -> list[tuple[str, Angle]]:
@@ -302,6 +363,8 @@ def _two_qubit(builder: StageBuilder, name: str, a: int, b: int, params: Sequenc
             _conjugate(builder, [b], [("z", -_HALF)], [("z", _HALF)], lambda: builder.cx(a, b))
         case "rzz":
             builder.zz(a, b, params[0])
+        case "rxx" | "ryy" if builder.pairs:
+            builder.pair(a, b, name[1], params[0])
         case "rxx":
             _conjugate(builder, [a, b], _HADAMARD, _HADAMARD, lambda: builder.zz(a, b, params[0]))
         case "ryy":
@@ -371,6 +434,11 @@ class Program:
     rotation_start: NDArray
     rotation_qubit: NDArray
     rotation_slot: NDArray
+    pair_start: NDArray
+    pair_low: NDArray
+    pair_high: NDArray
+    pair_slot: NDArray
+    """Of α; β has the one behind it."""
     single_start: NDArray
     single_qubit: NDArray
     single_sign: NDArray
@@ -395,10 +463,11 @@ def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True, layers: 
     Args:
         circuit: unitary.
         from_zero: it acts on |0…0⟩.
-        layers: the phases of a stage take one pass together, not one pass for each parity of several bits.
+        layers: the phases of a stage take one pass together, not one pass for each parity of several bits, and
+            rotations of pairs are taken whole.
     """
     size = max(circuit.num_qubits, MIN_QUBITS)
-    builder = StageBuilder(size, from_zero=from_zero)
+    builder = StageBuilder(size, from_zero=from_zero, pairs=layers)
     for item in circuit.data:
         append(builder, item, [circuit.find_bit(bit).index for bit in item.qubits])
     stages = builder.finish()
@@ -450,14 +519,21 @@ def _layer(stage: Stage, low: int, before: int, wanted: bool) -> list[int]:
 def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
     layers = []
     expressions: list[Angle] = []
-    columns: dict[str, list] = {key: [] for key in ("rq", "rs", "sq", "ss", "sk", "pm", "ps", "pk")}
-    starts: dict[str, list[int]] = {"r": [0], "s": [0], "p": [0]}
+    columns: dict[str, list] = {
+        key: [] for key in ("rq", "rs", "bl", "bh", "bs", "sq", "ss", "sk", "pm", "ps", "pk")
+    }
+    starts: dict[str, list[int]] = {"r": [0], "b": [0], "s": [0], "p": [0]}
     for stage in stages:
         layers.append(_layer(stage, split_bits(size)[0], len(columns["pm"]), layered))
         for qubit in sorted(stage.rotations):
             columns["rq"].append(qubit)
             columns["rs"].append(len(expressions))
             expressions.append(stage.rotations[qubit])
+        for (lower, higher), both in sorted(stage.pairs.items()):
+            columns["bl"].append(lower)
+            columns["bh"].append(higher)
+            columns["bs"].append(len(expressions))
+            expressions.extend(both)
         for mask, shift, angle in stage.phases:
             sign = -1.0 if shift else 1.0
             kind = ("sq", "ss", "sk") if mask.bit_count() == 1 else ("pm", "ps", "pk")
@@ -466,6 +542,7 @@ def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
                 columns[key].append(value)
             expressions.append(angle)
         starts["r"].append(len(columns["rq"]))
+        starts["b"].append(len(columns["bl"]))
         starts["s"].append(len(columns["sq"]))
         starts["p"].append(len(columns["pm"]))
     low, high = split_bits(size)
@@ -488,6 +565,10 @@ def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
         rotation_start=np.array(starts["r"], dtype=np.int64),
         rotation_qubit=integers("rq"),
         rotation_slot=integers("rs"),
+        pair_start=np.array(starts["b"], dtype=np.int64),
+        pair_low=integers("bl"),
+        pair_high=integers("bh"),
+        pair_slot=integers("bs"),
         single_start=np.array(starts["s"], dtype=np.int64),
         single_qubit=integers("sq"),
         single_sign=floats("ss"),

@@ -61,7 +61,9 @@ class StateVectorKernel:
             assert x is not None
             assert z is not None
             self._passes, self._weights, tabulated = _packed_observables(self.num_qubits, x, z, coefficients)
-        # what small circuits do without is left out of the loops, which are compiled sooner so
+        # what the circuit does without is left out of the loops, which are compiled sooner so
+        self._paired = np.diff(program.pair_start).astype(bool).tolist()
+        self._pairs = True if any(self._paired) else None
         self._wide = True if program.layers[:, 0].any() or not tabulated else None
         self._scratch_size = _places(program)[0] + self._angles.size
         self._local = threading.local()
@@ -93,8 +95,9 @@ class StateVectorKernel:
             for row in range(len(inputs)):
                 buffers = first, second, flags, scratch
                 wide = WideState(
-                    self._integers, self._reals, self._permutes, self.num_qubits, buffers, pool, self._threads
-                )
+                    self._integers, self._reals, self._permutes, self._paired, self.num_qubits, buffers, pool,
+                    self._threads,
+                )  # fmt: skip
                 wide.evolve(inputs, row)
                 for index, (table, constant) in enumerate(tables):
                     result[row, index] = wide.expectation(self._passes, self._weights, table, constant)
@@ -103,7 +106,7 @@ class StateVectorKernel:
         first, second, flags, scratch, _ = self._buffers(1)
         kernel.loop("energies")(
             self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch,
-            self._wide, result,
+            self._wide, self._pairs, result,
         )  # fmt: skip
 
     def gradients(self, values: NDArray) -> tuple[NDArray, NDArray]:
@@ -116,7 +119,7 @@ class StateVectorKernel:
             first, second, flags, scratch, parts = self._buffers(2)
             kernel.loop("gradients")(
                 self._integers, self._reals, self._passes, self._weights, inputs, first, second, flags, scratch,
-                parts, self._wide, result, slopes,
+                parts, self._wide, self._pairs, result, slopes,
             )  # fmt: skip
 
         self._in_threads(work, values if self._direct else self._angles(values), result, slopes, states=2)
@@ -133,8 +136,9 @@ class StateVectorKernel:
         def work(inputs: NDArray, table: NDArray) -> None:
             first, second, flags, scratch, _ = self._buffers(1)
             kernel.loop("basis_probabilities")(
-                self._integers, self._reals, inputs, letters, first, second, flags, scratch, self._wide, table
-            )
+                self._integers, self._reals, inputs, letters, first, second, flags, scratch, self._wide,
+                self._pairs, table,
+            )  # fmt: skip
 
         self._in_threads(work, values if self._direct else self._angles(values), table)
         return [
@@ -154,8 +158,9 @@ class StateVectorKernel:
         """Run the circuit, which has no parameters, so many times on a state, in place."""
         _, second, flags, scratch, _ = self._buffers(1)
         kernel.loop("carry_on")(
-            self._integers, self._reals, np.zeros((1, 0)), times, state, second, flags, scratch, self._wide
-        )
+            self._integers, self._reals, np.zeros((1, 0)), times, state, second, flags, scratch, self._wide,
+            self._pairs,
+        )  # fmt: skip
 
     def state_energies(self, state: NDArray) -> NDArray:
         """Expectation values in a state, (1, S)."""
@@ -280,6 +285,10 @@ def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]
             program.backward_high.ravel(),
             program.backward_low.ravel(),
             program.layers.ravel(),
+            program.pair_start,
+            program.pair_low,
+            program.pair_high,
+            program.pair_slot,
         ],
         np.int64,
         True,

@@ -32,7 +32,8 @@ class WideState:
     Args:
         integers: the packed program.
         reals: its numbers.
-        permutes: for each stage, whether it permutes.
+        permutes: for each stage, whether it permutes …
+        paired: … and whether it rotates pairs.
         num_qubits: at least `LEAST_QUBITS`.
         buffers: room for two states, flags of bits and the working memory of the loops.
         pool: runs the threads.
@@ -44,12 +45,13 @@ class WideState:
         integers: NDArray,
         reals: NDArray,
         permutes: Sequence[bool],
+        paired: Sequence[bool],
         num_qubits: int,
         buffers: tuple[NDArray, NDArray, NDArray, NDArray],
         pool: ThreadPoolExecutor,
         threads: int,
     ) -> None:
-        self._integers, self._reals, self._permutes = integers, reals, permutes
+        self._integers, self._reals, self._permutes, self._paired = integers, reals, permutes, paired
         self._num_qubits, self._threads = num_qubits, threads
         self.state, self._other, self._flags, self._scratch = buffers
         self._own = [np.empty_like(self._scratch) for _ in range(threads)]
@@ -61,6 +63,8 @@ class WideState:
         for stage, permutes in enumerate(self._permutes):
             pause()
             self._turn(stage)
+            if self._paired[stage]:
+                self._turn_pairs(stage)
             self._phases(stage)
             if permutes:
                 self._permute(stage)
@@ -96,15 +100,30 @@ class WideState:
         if stage == 0:
             self._begin()
             return
-        # the real and the imaginary parts hold both ends of every pair each
-        halves = [(0, 1 << size), (1 << size, 2 << size)]
         self._each(
             lambda span, own: kernel.loop("wide_turns_across")(self.state, *span, size, lean, flags, own),
-            halves,
+            self._halves,
         )
         self._each(
             lambda span, own: kernel.loop("wide_turns_inside")(self.state, *span, size, lean, flags, own),
             self._spans(2 << size, 1 << _BLOCK_BITS),
+        )
+
+    @property
+    def _halves(self) -> list[tuple[int, int]]:
+        """The real and the imaginary parts, which hold all that is rotated into one another."""
+        return [(0, 1 << self._num_qubits), (1 << self._num_qubits, 2 << self._num_qubits)]
+
+    def _turn_pairs(self, stage: int) -> None:
+        """The rotations of pairs of a stage."""
+        kernel.loop("wide_pair_angles")(self._integers, stage, self._scratch)
+        for own in self._own:
+            own[:] = self._scratch
+        given = self._integers, self._reals, stage, self.state
+        self._each(lambda span, own: kernel.loop("wide_pairs_across")(*given, *span, own), self._halves)
+        self._each(
+            lambda span, own: kernel.loop("wide_pairs_inside")(*given, *span, own),
+            self._spans(2 << self._num_qubits, 1 << _BLOCK_BITS),
         )
 
     def _begin(self) -> None:
