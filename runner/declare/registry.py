@@ -115,10 +115,8 @@ def register(plugins: Sequence[str] = ()) -> None:
     more = {group: getattr(importlib.import_module(module), name) for group, (module, name) in MORE.items()}
     for group, schemas in (registered() | more).items():
         for name, cls in schemas.items():
-            if (
-                _stored.get((group, name)) is not cls
-            ):  # a store holds for the life of the process, and takes a while
-                store.store(group=f"schema/{group}", name=name, node=cls)
+            if _stored.get((group, name)) is not cls:  # a store holds for the life of the process
+                _store(f"schema/{group}", name, cls)
                 _stored[group, name] = cls
     for group, schemas in _plugins.items():
         for name, cls in schemas.items():
@@ -126,6 +124,45 @@ def register(plugins: Sequence[str] = ()) -> None:
     for group, schemas in _engines.items():
         for name, cls in schemas.items():
             store.store(group=f"hydra/{group}", name=name, node=cls)
+
+
+def _store(group: str, name: str, cls: Schema) -> None:
+    """Put a schema into Hydra's ConfigStore as its class, which is read when a composition asks for it.
+
+    A composition needs a dozen of a hundred schemas, and Hydra copies the whole store for each.
+    """
+    from hydra.core.config_store import ConfigStore
+
+    store = ConfigStore.instance()
+    groups = store.repo
+    for part in group.split("/"):
+        groups = groups.setdefault(part, {})
+    groups[f"{name}.yaml"] = _schema_node()(f"{name}.yaml", cls, group, None, None)
+
+
+@cache
+def _schema_node() -> type[Any]:
+    """What Hydra's ConfigStore holds, for a dataclass in place of what OmegaConf makes of one."""
+    from hydra.core.config_store import ConfigNode
+
+    class SchemaNode(ConfigNode):
+        @property
+        def node(self) -> Any:
+            return _structured(self._held) if isinstance(self._held, type) else self._held
+
+        @node.setter
+        def node(self, value: Any) -> None:
+            self._held = value
+
+    return SchemaNode
+
+
+@cache
+def _structured(cls: Schema) -> Any:
+    """What OmegaConf makes of a dataclass; whoever changes it copies it before, as Hydra does."""
+    from omegaconf import OmegaConf
+
+    return OmegaConf.structured(cls)
 
 
 @contextlib.contextmanager

@@ -53,17 +53,28 @@ def kyiv() -> list[list[tuple[int, int]]]:
     return coupled(FakeKyiv())
 
 
-@pytest.mark.parametrize("name", EXACT)
-def test_published_values(name: str) -> None:
-    """127 qubits, five steps: what others computed exactly with tensor networks."""
+def errors(name: str, numbers: list[int], strings: int, smallest: float) -> np.ndarray:
+    """What five steps of 127 qubits miss of the published values; none is more than what was left out."""
+    angles = [[math.pi / 32 * number] for number in numbers]
     circuit = kicked(127, kyiv(), 5)
-    angles = [[math.pi / 32 * number] for number in EXACT[name]]
-    found, lost = propagated(circuit, [operator(name, 127)], angles, 1_000_000, 1e-5)
+    found, lost = propagated(circuit, [operator(name, 127)], angles, strings, smallest)
+    missed = np.abs(found[:, 0] - [EXACT[name][number] for number in numbers])
 
-    errors = np.abs(found[:, 0] - list(EXACT[name].values()))
+    assert (missed <= lost[:, 0] + 1e-9).all()
+    return missed
 
-    assert (errors <= lost[:, 0] + 1e-9).all()
-    assert errors.max() < 2e-4
+
+def test_published_values() -> None:
+    """What others computed exactly with tensor networks, where few strings are many enough."""
+    assert errors("magnetization", [4, 14], 100_000, 1e-3).max() < 1e-3
+    assert errors(WEIGHT_10, [14], 100_000, 1e-4).max() < 2e-4
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", EXACT)
+def test_all_published_values(name: str) -> None:
+    """With a million strings."""
+    assert errors(name, list(EXACT[name]), 1_000_000, 1e-5).max() < 2e-4
 
 
 def test_stabilizers_of_the_device() -> None:
