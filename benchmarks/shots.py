@@ -11,7 +11,7 @@ import statistics  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 import warnings  # noqa: E402
-from collections.abc import Iterator  # noqa: E402
+from collections.abc import Iterator, Sequence  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
 from types import SimpleNamespace  # noqa: E402
 from typing import Any  # noqa: E402
@@ -30,6 +30,7 @@ from runner.record.journal import read_journal  # noqa: E402
 from runner.run.allocation import ShotAllocation  # noqa: E402
 from runner.run.problem import Problem  # noqa: E402
 from runner.runtime.cost import CostModel, Work  # noqa: E402
+from runner.runtime.results import READING, READING_VARIANCES  # noqa: E402
 
 MOLECULES = {
     "H4, 8 q": ("hamiltonian=h4",),
@@ -60,9 +61,14 @@ def main() -> None:
         print(
             goals(
                 [
-                    Goal("QPU seconds for one σ, same bases: optimal / uniform", 0.3, same, at_most=True),
                     Goal(
-                        "the same with better bases: commuting, optimal / ours, uniform",
+                        "QPU seconds for one σ, same bases: off every basis, optimal / uniform",
+                        0.3,
+                        same,
+                        at_most=True,
+                    ),
+                    Goal(
+                        "the same with better bases: commuting, off every basis, optimal / ours, uniform",
                         0.15,
                         better,
                         at_most=True,
@@ -80,8 +86,8 @@ def main() -> None:
 def one_sigma() -> tuple[dict[str, float], dict[str, float]]:
     """QPU seconds for σ = 1 mHa at the optimum of UCCSD; the ratios for the same bases and for the best."""
     print(f"### QPU seconds for σ = {1e3 * SIGMA:g} mHa at UCCSD's optimum, without overhead\n")
-    print("| molecule | bases | uniform | weighted | optimal | optimal, sampled σ / predicted |")
-    print("|---|---|---|---|---|---|")
+    print("| molecule | bases | uniform | weighted | optimal | every basis | its sampled σ / predicted |")
+    print("|---|---|---|---|---|---|---|")
     same, better = {}, {}
     for name, words in MOLECULES.items():
         circuit, operator, point = optimum(*words)
@@ -89,18 +95,25 @@ def one_sigma() -> tuple[dict[str, float], dict[str, float]]:
         base = 0.0
         for grouping in GROUPINGS:
             plan: Any = Engine(grouping=grouping).estimator_plan(circuit, operator)
-            variances = exact_variances(plan, psi)
+            own = [(group, plan.terms.coefficients[0, group]) for group in plan._groups]
+            variances = exact_variances(plan, own, psi)
             seconds = {}
             for kind in ALLOCATIONS:
                 shots = np.array(shots_of(plan, kind, variances))
                 seconds[kind] = qpu_seconds(shots.sum() * (variances / shots).sum() / SIGMA**2)
             base = base or seconds["uniform"]
-            seen = confirmed(plan, point, shots_of(plan, "optimal", variances, 1000), variances)
+            planned = off_every_basis(plan, point)
+            shots = np.array(planned.shots)
+            parts = plan.overlaps.by_basis(planned.reading.weights)
+            read = [(basis.terms, part[0]) for basis, part in zip(plan.overlaps.readable, parts, strict=True)]
+            variances = exact_variances(plan, read, psi)
+            seconds["every basis"] = qpu_seconds(shots.sum() * (variances / shots).sum() / SIGMA**2)
+            seen = confirmed(plan, point, planned, variances)
             columns = " | ".join(f"{one:,.0f} ({one / base:.2f})" for one in seconds.values())
             print(f"| {name} | {plan.num_bases} {grouping} | {columns} | {seen:.2f} |", flush=True)
             if grouping == "qubit_wise":
-                same[name] = seconds["optimal"] / base
-            better[name] = seconds["optimal"] / base
+                same[name] = seconds["every basis"] / base
+            better[name] = seconds["every basis"] / base
     print()
     return same, better
 
@@ -119,19 +132,17 @@ def optimum(*words: str) -> tuple[Any, SparsePauliOp, np.ndarray]:
     return problem.circuit, problem.observable, found.x
 
 
-def exact_variances(plan: Any, psi: np.ndarray) -> np.ndarray:
-    """⟨O²⟩ − ⟨O⟩² of what each basis reads, on the dense state."""
+def exact_variances(plan: Any, read: Sequence[tuple[Any, np.ndarray]], psi: np.ndarray) -> np.ndarray:
+    """⟨O²⟩ − ⟨O⟩² of what each basis reads, terms and their weights, on the dense state."""
     terms, index = plan.terms, np.arange(len(psi))
     found = []
-    for group in plan._groups:
+    for group, weights in read:
         acted = np.zeros(len(psi), dtype=complex)
-        for term in group:
+        for term, weight in zip(group, weights, strict=True):
             bits = 1 << np.arange(terms.num_qubits)
             flips, signs = int(bits[terms.x[term]].sum()), int(bits[terms.z[term]].sum())
             phase = 1j ** int((terms.x[term] & terms.z[term]).sum())
-            acted[index ^ flips] += (
-                terms.coefficients[0, term] * phase * (1 - 2.0 * (np.bitwise_count(index & signs) & 1)) * psi
-            )
+            acted[index ^ flips] += weight * phase * (1 - 2.0 * (np.bitwise_count(index & signs) & 1)) * psi
         found.append(max(np.vdot(acted, acted).real - np.vdot(psi, acted).real ** 2, 0.0))
     return np.array(found)
 
@@ -149,10 +160,34 @@ def shots_of(plan: Any, kind: str, variances: np.ndarray, each: int = 100_000) -
     return allocation.shots(plan, each)
 
 
-def confirmed(plan: Any, point: np.ndarray, shots: tuple[int, ...], variances: np.ndarray) -> float:
+class Bases:
+    """Observables of a plan that a job is to measure."""
+
+    def __init__(self, plan: Any, shots: tuple[int, ...] | None = None, reading: Any = None) -> None:
+        self.plan, self.shots, self.reading = plan, shots, reading
+
+    def allotted(self, shots: tuple[int, ...], reading: Any = None) -> Bases:
+        """The same with so many shots of each basis, and with terms read as said."""
+        return Bases(self.plan, shots, reading)
+
+
+def off_every_basis(plan: Any, point: np.ndarray, each: int = 10_000) -> Bases:
+    """What a run measures off every basis after a job of its own at that point."""
+    allocation = ShotAllocation("optimal", None, every_basis=True)  # type: ignore[arg-type]
+    pub: Any = allocation.allotted((None, Bases(plan)), each)  # type: ignore[arg-type]
+    found = plan.run(point, shots=pub[1].shots, seed=1, reading=pub[1].reading)
+    told = {"variances": found.variances, READING: found.reading, READING_VARIANCES: found.reading_variances}
+    allocation.learn([pub], [told])
+    measured: Any = allocation.allotted((None, Bases(plan)), each)[1]  # type: ignore[arg-type]
+    return measured  # type: ignore[no-any-return]
+
+
+def confirmed(plan: Any, point: np.ndarray, planned: Bases, variances: np.ndarray) -> float:
     """The spread of sampled energies, by what the variances predict."""
-    found = plan.run(np.tile(point, (REPETITIONS, 1)), shots=shots, seed=1)
-    return float(found.evs.std() / np.sqrt((variances / np.array(shots)).sum()))
+    assert planned.shots is not None
+    rows = np.tile(point, (REPETITIONS, 1))
+    found = plan.run(rows, shots=planned.shots, seed=1, reading=planned.reading)
+    return float(found.evs.std() / np.sqrt((variances / np.array(planned.shots)).sum()))
 
 
 def qpu_seconds(executions: float) -> float:

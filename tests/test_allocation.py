@@ -26,14 +26,17 @@ FOUR_BASES = np.array([[4.0, 1.0, 1.0, 0.0]])
 class Bases:
     """Observables whose plan has these bases, without a circuit."""
 
+    reading = None
+
     def __init__(self, usual: np.ndarray, shots: tuple[int, ...] | None = None) -> None:
         self.plan: Any = SimpleNamespace(
             num_bases=usual.shape[1], mean_variances_by_basis=usual, variance_bounds_by_basis=2 * usual
         )
         self.shots = shots
 
-    def allotted(self, shots: tuple[int, ...]) -> Bases:
+    def allotted(self, shots: tuple[int, ...], reading: None = None) -> Bases:
         """The same with these shots."""
+        assert reading is None
         return Bases(self.plan.mean_variances_by_basis, shots)
 
 
@@ -84,22 +87,30 @@ def test_a_single_basis_is_left_as_it_is() -> None:
     assert ShotAllocation("optimal", planner=None).allotted(pub, 10) is pub  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("target", [False, True])
-def test_a_resumed_run_has_the_same_shots_of_every_basis(workdir: Path, target: bool) -> None:
-    """Recorded variances decide; the journal has what every basis took and cost, and a kill changes nothing."""
-    how = ["estimator=target", "estimator.target_stddev=0.02"] if target else ["estimator=shots"]
+@pytest.mark.parametrize(
+    ("how", "cuts"),
+    [
+        (["estimator=shots"], [14]),
+        (["estimator=frugal", "estimator.default_shots=null", "estimator.target_stddev=0.02"], [7, 14, 23]),
+    ],
+)
+def test_a_resumed_run_has_the_same_shots_of_every_basis(
+    workdir: Path, how: list[str], cuts: list[int]
+) -> None:
+    """Recorded variances and weights decide; the journal has what every basis took and cost; a kill changes nothing."""
     declared = compose(
-        *QUIET, "hamiltonian=lih_4q", "ansatz=efficient_su2", *how, "estimator.shot_allocation=optimal",
-        "estimator.grouping=sorted", "optimizer=spsa", "optimizer.max_evaluations=12",
+        *QUIET, "hamiltonian=lih_4q", "ansatz=efficient_su2", *how,
+        "optimizer=spsa", "optimizer.max_evaluations=12",
     )  # fmt: skip
     whole = run(declared, directory="whole")
     broken = run(declared, directory="broken")
-    cut(broken.directory, keep=14)
+    for keep in cuts:
+        cut(broken.directory, keep=keep)
 
-    again = resume("broken")
+        again = resume("broken")
 
-    assert deterministic(Path("broken")) == deterministic(Path("whole"))
-    assert (again.energy, again.parameters) == (whole.energy, whole.parameters)
+        assert deterministic(Path("broken")) == deterministic(Path("whole"))
+        assert (again.energy, again.parameters) == (whole.energy, whole.parameters)
     submitted: list[JobSubmitted] = events(whole, "job.submitted")
     completed: list[JobCompleted] = events(whole, "job.completed")
     shots = [one.pubs[0]["shots_per_basis"] for one in submitted]
@@ -112,6 +123,9 @@ def test_a_resumed_run_has_the_same_shots_of_every_basis(workdir: Path, target: 
         variances = np.array(one.result[0]["variances"])
         stds = np.array(one.result[0]["stds"]).reshape(-1)
         assert (stds**2).mean() == pytest.approx((variances / taken).sum(), rel=1e-9)
+    told = ["reading" in one.result[0] for one in completed]
+    doubled = [number.bit_count() == 1 for number in range(1, len(told) + 1)]
+    assert told == (doubled if "estimator=frugal" in how else [False] * len(told))
 
 
 def test_commuting_bases_are_charged_for_their_circuits(workdir: Path) -> None:

@@ -29,7 +29,11 @@ else:  # OmegaConf reads the annotation, and cannot merge into a class that has 
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
-MEASURED = {"estimator.grouping": "qubit_wise", "estimator.shot_allocation": "uniform"}
+MEASURED = {
+    "estimator.grouping": "qubit_wise",
+    "estimator.shot_allocation": "uniform",
+    "estimator.term_reading": "own_basis",
+}
 """How the real service measures."""
 GROUPS = ("experiment", "backend", "session", "hamiltonian", "ansatz", "optimizer", "estimator", "tracking")
 """The choices that make up a run; each is a folder of conf/ and a module of runner/ (or experiments/)."""
@@ -100,6 +104,7 @@ class RunConfig:
         self._check_gradient()
         self._check_target()
         self._check_sampled()
+        self._check_read()
         self._check_final()
         self._check_decoupling()
         if self.name is not None and not re.fullmatch(r"[\w.,=+\- ]{1,120}", self.name):
@@ -145,6 +150,24 @@ class RunConfig:
                 "estimator=level0, and experiment.twirling or experiment.dynamical_decoupling",
                 key="estimator",
             )
+
+    def _check_read(self) -> None:
+        """Refuse reading terms off every basis where shots are not drawn in bases, one by one."""
+        if self.estimator.reading == "own_basis":
+            return
+        if not self.backend.measures_as_declared:
+            raise ConfigError(
+                "the real service reads every term off one basis; use estimator=level0",
+                key="estimator.term_reading",
+            )
+        for known, key, why in (
+            (self.backend.engine == "pauli", "backend.engine", "pauli follows strings one by one"),
+            (self.backend.remembers, "backend.quasi_static", "frequencies are drawn for batches of shots"),
+        ):
+            if known:
+                raise ConfigError(
+                    f"every_basis does not go with {key}: {why}; use own_basis", key="estimator.term_reading"
+                )
 
     def _check_final(self) -> None:
         if self.estimator.final_mitigation != self.estimator.mitigation and (

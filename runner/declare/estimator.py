@@ -21,6 +21,7 @@ LONGEST_JOB = int(max(plan.max_time("job") for plan in PLANS.values()))
 """QPU seconds that no plan's jobs may exceed."""
 GROUPINGS = ("qubit_wise", "sorted", "commuting")
 ALLOCATIONS = ("uniform", "weighted", "optimal")
+READINGS = ("own_basis", "every_basis")
 SAMPLER_SHOTS = 4096
 """What the Sampler draws to measure overlaps where the energies have a target; the service's default."""
 
@@ -41,6 +42,11 @@ class EstimatorConfig:
     def allocation(self) -> str:
         """How shots are shared out among the bases."""
         return "uniform"
+
+    @property
+    def reading(self) -> str:
+        """Off which bases a term is read."""
+        return "own_basis"
 
     @property
     def precision(self) -> float | None:
@@ -121,6 +127,8 @@ class ShotsEstimator(MitigationConfig, EstimatorConfig):
     """Standard error of the energy aimed at, in its unit; shots follow from the variances of the job before."""
     shot_allocation: str = "uniform"
     """Shots of a basis, the total being the same: uniform | weighted (∝ √Σc²) | optimal (∝ σ in the job before)."""
+    term_reading: str = "own_basis"
+    """Bases that a term is read off: own_basis (its group's) | every_basis (all that can, weighted by covariances)."""
     max_execution_time: int | None = None
     """QPU seconds after which a job is cancelled; null: no limit of its own."""
 
@@ -128,6 +136,7 @@ class ShotsEstimator(MitigationConfig, EstimatorConfig):
         for part in (MitigationConfig, EstimatorConfig):
             part.__post_init__(self)
         require_choice("estimator.shot_allocation", self.shot_allocation, ALLOCATIONS)
+        require_choice("estimator.term_reading", self.term_reading, READINGS)
         self._check_choice()
         self._check_measured()
         if self.default_shots is not None:
@@ -141,12 +150,20 @@ class ShotsEstimator(MitigationConfig, EstimatorConfig):
 
     def _check_measured(self) -> None:
         """Refuse other ways to measure beside mitigation, which measures as the client does."""
-        for name, usual in (("grouping", "qubit_wise"), ("shot_allocation", "uniform")):
+        usual_ways = {"grouping": "qubit_wise", "shot_allocation": "uniform", "term_reading": "own_basis"}
+        for name, usual in usual_ways.items():
             if (self.mitigation or self.final_mitigation) and getattr(self, name) != usual:
                 raise ConfigError(
                     f"{getattr(self, name)} does not go with mitigation; use {usual}, as estimator=level1 does",
                     key=f"estimator.{name}",
                 )
+
+        if self.term_reading == "every_basis" and self.shot_allocation != "optimal":
+            raise ConfigError(
+                f"every_basis goes with optimal shares of the shots, got {self.shot_allocation}; "
+                "add estimator.shot_allocation=optimal",
+                key="estimator.term_reading",
+            )
 
     def _check_choice(self) -> None:
         """Refuse more than one way of saying how many shots, and none."""
@@ -184,6 +201,11 @@ class ShotsEstimator(MitigationConfig, EstimatorConfig):
     def allocation(self) -> str:
         """As declared."""
         return self.shot_allocation
+
+    @property
+    def reading(self) -> str:
+        """As declared."""
+        return self.term_reading
 
     @property
     def precision(self) -> float | None:

@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from runner.engine.noise import DeviceNoise, amplified
     from runner.engine.observables import measurement_bases, pauli_terms, variance_bounds
     from runner.engine.quasi_static import QuasiStatic
+    from runner.engine.reading import EQUAL, TermReading, shares_of
     from runner.engine.sampler import SamplerPlan
     from runner.engine.schedule import why_not
     from runner.engine.structure import narrow, propagated
 
 __all__ = [
+    "EQUAL",
     "NAMES",
     "DeviceNoise",
     "Engine",
@@ -29,6 +31,7 @@ __all__ = [
     "QuasiStatic",
     "SamplerPlan",
     "StateVectorKernel",
+    "TermReading",
     "amplified",
     "canonical_text",
     "classify",
@@ -39,6 +42,7 @@ __all__ = [
     "narrow",
     "pauli_terms",
     "propagated",
+    "shares_of",
     "variance_bounds",
     "why_not",
     "with_names",
@@ -49,6 +53,7 @@ __getattr__ = face(
     __name__,
     {
         "DeviceNoise": "noise",
+        "EQUAL": "reading",
         "Engine": "engine",
         "EstimatorNumbers": "estimator",
         "EstimatorPlan": "estimator",
@@ -56,6 +61,7 @@ __getattr__ = face(
         "QuasiStatic": "quasi_static",
         "SamplerPlan": "sampler",
         "StateVectorKernel": "kernel.state_vector",
+        "TermReading": "reading",
         "amplified": "noise",
         "canonical_text": "identity",
         "classify": "classification",
@@ -66,6 +72,7 @@ __getattr__ = face(
         "narrow": "structure",
         "pauli_terms": "observables",
         "propagated": "structure",
+        "shares_of": "reading",
         "variance_bounds": "observables",
         "why_not": "schedule",
         "with_names": "classification",

@@ -19,6 +19,7 @@ from runner.engine.grouping import COMMUTING, QUBIT_WISE, groups_of
 from runner.engine.identity import digest_of
 from runner.engine.matrix_product import Losses
 from runner.engine.measurement import SimulationOptions
+from runner.engine.reading import Readable, TermReading
 
 _BASES = 3
 """Seeds of the bases come from this stream of a job's seed."""
@@ -40,8 +41,9 @@ class CommutingPlan(EstimatorPlan):
         self._plain = without_final_measurements(circuit)
         own = replace(options, grouping=QUBIT_WISE)
         made = [self._measured(group, options) for group in self._groups]
-        self._bases = [EstimatorPlan(whole, read, own) for whole, read, _ in made]
-        self.added_two_qubit_gates = tuple(count for _, _, count in made)
+        self._turns = [(turn, places) for _, _, turn, places, _ in made]
+        self._bases = [EstimatorPlan(whole, read, own) for whole, read, *_ in made]
+        self.added_two_qubit_gates = tuple(count for *_, count in made)
         lengths = [plan.duration for plan in self._bases]
         self.durations = tuple(lengths)
         known = [length for length in lengths if length is not None]
@@ -51,17 +53,20 @@ class CommutingPlan(EstimatorPlan):
 
     def _measured(
         self, group: Sequence[int], options: SimulationOptions
-    ) -> tuple[QuantumCircuit, list[SparsePauliOp], int]:
-        """A basis's whole circuit, the observables' part in it as products of Z, and its further two-qubit gates."""
+    ) -> tuple[QuantumCircuit, list[SparsePauliOp], QuantumCircuit, list[int], int]:
+        """A basis's whole circuit, the observables' part in it as products of Z, and how it comes to be read.
+
+        That is the Clifford circuit, where each of its qubits ends on the device, and the further two-qubit gates.
+        """
         terms = self.terms
         turn = diagonalizing(terms.x[group], terms.z[group])
         read = as_read([terms.labels[term] for term in group], turn)
-        turn, places = fitted(turn, options.target, options.noise_model)
+        own, places = fitted(turn, options.target, options.noise_model)
         observables = [
-            SparsePauliOp(read, row).apply_layout(places, turn.num_qubits)
+            SparsePauliOp(read, row).apply_layout(places, own.num_qubits)
             for row in terms.coefficients[:, group]
         ]
-        return self._plain.compose(turn), observables, turn.num_nonlocal_gates()
+        return self._plain.compose(own), observables, turn, places, own.num_nonlocal_gates()
 
     @property
     def nbytes(self) -> int:
@@ -125,20 +130,43 @@ class CommutingPlan(EstimatorPlan):
             values += plan.exact_rows(rows, losses)
         return values
 
-    def sampled_rows(self, rows: NDArray, shots: Sequence[int], seed: int) -> SampledRows:
+    def _readable(self) -> list[Readable]:
+        """All terms that a basis's Clifford circuit makes into products of Z on the qubits that are measured."""
+        acting = self.terms.support.any(axis=1)
+        found = []
+        for group, (turn, places) in zip(self._groups, self._turns, strict=True):
+            read = as_read(list(self.terms.labels), turn)
+            measured = read.z[group].any(axis=0)
+            chosen = np.flatnonzero(acting & ~read.x.any(axis=1) & ~read.z[:, ~measured].any(axis=1))
+            masks = np.zeros((len(chosen), self._plain.num_qubits), dtype=bool)
+            masks[:, places] = read.z[chosen]
+            found.append(Readable(chosen, masks, 1.0 - read.phase[chosen]))
+        return found
+
+    def sampled_rows(
+        self, rows: NDArray, shots: Sequence[int], seed: int, reading: TermReading | None = None
+    ) -> SampledRows:
         """Parameter sets (B, P) from so many shots of each basis, which has random numbers of its own."""
         means = np.broadcast_to(self._constant, (len(rows), len(self._constant))).copy()
         variances = np.zeros_like(means)
         by_basis = np.zeros((len(self._constant), len(self._bases)))
-        losses = Losses(len(rows))
+        losses, covariances = Losses(len(rows)), []
+        weights = None if reading is None else self.overlaps.by_basis(reading.weights)
         for index, (plan, count) in enumerate(zip(self._bases, shots, strict=False)):
-            found = plan.sampled_rows(rows, [count], _seed_of(seed, index))
+            own = _seed_of(seed, index)
+            if reading is None or weights is None:
+                found = plan.sampled_rows(rows, [count], own)
+            else:
+                basis = self.overlaps.readable[index]
+                signs = [(basis.masks, weights[index] * basis.signs)]
+                found = plan.read_rows(rows, [count], own, signs, learns=reading.learns)
+                covariances += [basis.signs[:, None] * one * basis.signs for one in found.covariances]
             means += found.means
             variances += found.errors**2
             by_basis[:, index] = found.variances[:, 0]
             if found.losses is not None:
                 losses.worst(found.losses)
-        return SampledRows(means, np.sqrt(variances), by_basis, losses)
+        return SampledRows(means, np.sqrt(variances), by_basis, losses, covariances)
 
 
 def _seed_of(seed: int, basis: int) -> int:

@@ -37,6 +37,7 @@ from runner.engine.measurement import (
     draw,
     draw_counts,
     pieces_of,
+    signed_sums,
     signs_of,
     stream,
     why_product,
@@ -46,6 +47,7 @@ from runner.engine.noise import confusion, gain_of, with_relaxation
 from runner.engine.observables import ObservableTerms, letters_of, pauli_terms, variance_bounds
 from runner.engine.propagation import PropagationProgram, readout_factors
 from runner.engine.quasi_static import require_drifting
+from runner.engine.reading import Readable, TermOverlaps, TermReading, readable_qubit_wise
 from runner.engine.shifts import parameter_sets
 from runner.errors import ConfigError, TruncationError
 
@@ -71,6 +73,10 @@ class EstimatorNumbers(NamedTuple):
     """By how much what was left out of states may have changed each value; None where nothing can be left out."""
     discarded: NDArray | None = None
     """Weight that was left out of the state of each parameter set; None likewise."""
+    reading: NDArray | None = None
+    """Where it was to be learned: the weights that the next job should read terms with, as `TermReading` has them."""
+    reading_variances: NDArray | None = None
+    """With them, the variance of one shot of each basis as it is expected, (observables, bases)."""
 
 
 class SampledRows(NamedTuple):
@@ -84,6 +90,8 @@ class SampledRows(NamedTuple):
     """Of one shot of each basis, mean over the sets, (S, bases)."""
     losses: Losses | None = None
     """What was left out of the states; None where nothing can be."""
+    covariances: Sequence[NDArray] = ()
+    """Of the terms that each basis reads, in one shot, mean over the sets, (t, t); none where nobody asked."""
 
 
 class EstimatorPlan:
@@ -175,6 +183,14 @@ class EstimatorPlan:
         return mean_variances_by_basis(self.terms, self._groups)
 
     @cached_property
+    def overlaps(self) -> TermOverlaps:
+        """Which terms every basis can read beside its own."""
+        return TermOverlaps(self.terms, self._readable())
+
+    def _readable(self) -> list[Readable]:
+        return readable_qubit_wise(self.terms, self._groups)
+
+    @cached_property
     def gradient_sets(self) -> int:
         """Parameter sets of the shift job that gives the energy and its gradient on hardware."""
         return parameter_sets(self._anatomy.circuit)
@@ -194,13 +210,21 @@ class EstimatorPlan:
             return "density_matrix"
         return "statevector" if self._options.method == "automatic" else self._options.method
 
-    def run(self, values: NDArray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
+    def run(
+        self,
+        values: NDArray,
+        *,
+        shots: int | Sequence[int] | None,
+        seed: int,
+        reading: TermReading | None = None,
+    ) -> EstimatorNumbers:
         """Evaluate parameter sets (*batch, P), the batch broadcast against the observables' shape.
 
         Args:
             values: the parameters in the order of `circuit.parameters`.
             shots: per measurement basis, one number for all or one for each; None is exact.
             seed: of the job; the set at position i of the flattened batch draws from its own stream (seed, i).
+            reading: with shots, what every basis adds of every term that it can read; None: of its own group all.
         """
         rows, batch = self._rows(values)
         if self._propagation is not None:
@@ -214,12 +238,14 @@ class EstimatorPlan:
                 found_exactly = self._exact(rows, losses)
             evs = self._spread(found_exactly, batch)
             return EstimatorNumbers(evs, np.zeros(evs.shape), None, None, *self._lost(losses, batch))
-        found = self.sampled_rows(rows, _by_basis(shots, self.num_bases), seed)
+        every = _by_basis(shots, self.num_bases)
+        found = self.sampled_rows(rows, every, seed, reading)
         evs, stds = self._spread(found.means, batch), self._spread(found.errors, batch)
         lost = self._lost(found.losses, batch)
         if isinstance(shots, int):
             return EstimatorNumbers(evs, stds, shots, None, *lost)
-        return EstimatorNumbers(evs, stds, round(sum(shots) / len(shots)), found.variances, *lost)
+        learned = self.overlaps.learned(found.covariances, every) if found.covariances else (None, None)
+        return EstimatorNumbers(evs, stds, round(sum(shots) / len(shots)), found.variances, *lost, *learned)
 
     def truncates(self, *, exact: bool) -> bool:
         """Whether something may be left out of its states or strings, so that values may be refused."""
@@ -573,15 +599,56 @@ class EstimatorPlan:
     def _exact_readout(self, rows: NDArray) -> NDArray:
         return self._readout.exact(rows)
 
-    def sampled_rows(self, rows: NDArray, shots: Sequence[int], seed: int) -> SampledRows:
-        """Parameter sets (B, P) from so many shots of each basis."""
+    def sampled_rows(
+        self, rows: NDArray, shots: Sequence[int], seed: int, reading: TermReading | None = None
+    ) -> SampledRows:
+        """Parameter sets (B, P) from so many shots of each basis, its terms read as said."""
         if isinstance(self._readout, DriftingReadout):
+            assert reading is None, "refused where it is declared"
             return SampledRows(*self._readout.sampled(rows, shots, seed))
-        return self._readout.sampled(rows, shots, seed)
+        if reading is None:
+            return self._readout.sampled(rows, shots, seed)
+        parts = self.overlaps.by_basis(reading.weights)
+        signs = [(basis.masks, part) for basis, part in zip(self.overlaps.readable, parts, strict=True)]
+        return self.read_rows(rows, shots, seed, signs, learns=reading.learns)
+
+    def read_rows(
+        self,
+        rows: NDArray,
+        shots: Sequence[int],
+        seed: int,
+        signs: Sequence[tuple[NDArray, NDArray]],
+        *,
+        learns: bool,
+    ) -> SampledRows:
+        """Weighted sums of the signs that each basis tells.
+
+        Args:
+            rows: parameter sets (B, P).
+            shots: of each basis.
+            seed: of the job.
+            signs: per basis whose measured bits' parity each sign is, (t, qubits), and their weights, (S, t).
+            learns: tell the covariances of the signs.
+        """
+        readout = self._readout
+        assert isinstance(readout, Readout)
+        read = [readout.read(index, masks, weights) for index, (masks, weights) in enumerate(signs)]
+        return readout.sampled(rows, shots, seed, read, learns=learns)
 
     def exact_rows(self, rows: NDArray, losses: Losses) -> NDArray:
         """Exact values of parameter sets (B, P), (B, S)."""
         return self._exact(rows, losses)
+
+
+class ReadTerms(NamedTuple):
+    """What is read off the outcomes of one basis."""
+
+    weights: NDArray
+    """What its terms count for the observables, (S, terms)."""
+    masks: list[NDArray]
+    """For each piece the measured qubits whose parity is a term's sign, (terms, measured)."""
+    table: NDArray | None
+    """What every outcome adds to each observable, (S, 2^k), if one piece has it all; None: of every shot alone."""
 
 
 class Readout:
@@ -629,13 +696,33 @@ class Readout:
 
     def _value_table(self, index: int) -> NDArray | None:
         """The group's contribution to each observable for every outcome, (S, 2^k), if one piece has it all."""
-        masks = [mask for mask in self._masks[index] if mask.shape[1]]
-        if len(masks) != 1 or masks[0].shape[1] > _TABLE_BITS:
+        mask = _only(self._masks[index])
+        if mask is None:
             return None
         if index not in self._tables:
-            signs = signs_of(masks[0])
-            self._tables[index] = self._coefficients[:, self._groups[index]] @ signs
+            self._tables[index] = self._coefficients[:, self._groups[index]] @ signs_of(mask)
         return self._tables[index]
+
+    def _own(self, index: int) -> ReadTerms:
+        """A basis's own group."""
+        weights = self._coefficients[:, self._groups[index]]
+        return ReadTerms(weights, self._masks[index], self._value_table(index))
+
+    def read(self, index: int, masks: NDArray, weights: NDArray) -> ReadTerms:
+        """Any signs that a basis tells.
+
+        Args:
+            index: the basis.
+            masks: whose measured bits' parity they are, (t, qubits).
+            weights: what they count, (S, t).
+        """
+        own = [masks[:, piece.measured[index]] for piece in self._pieces]
+        mask, table = _only(own), None
+        if mask is not None:
+            by_mask = np.zeros((len(weights), 1 << mask.shape[1]))
+            by_mask[:, mask @ (1 << np.arange(mask.shape[1], dtype=np.int64))] = weights
+            table = signed_sums(by_mask)
+        return ReadTerms(weights, own, table)
 
     def require(self, *, exact: bool) -> None:
         """Refuse pieces whose outcomes can only be sampled, or not even that."""
@@ -694,29 +781,58 @@ class Readout:
                 weight = weight * found[other][index][:, None, :]
         return weight
 
-    def sampled(self, rows: NDArray, shots: Sequence[int], seed: int) -> SampledRows:
-        """Means and their standard errors from so many outcomes of each basis."""
+    def sampled(
+        self,
+        rows: NDArray,
+        shots: Sequence[int],
+        seed: int,
+        read: Sequence[ReadTerms] | None = None,
+        *,
+        learns: bool = False,
+    ) -> SampledRows:
+        """Means and their standard errors from so many outcomes of each basis.
+
+        Args:
+            rows: parameter sets (B, P).
+            shots: of each basis.
+            seed: of the job.
+            read: what is read off each basis; None: its own group.
+            learns: tell the covariances of what is read.
+        """
         sets, bases = len(rows), len(self._groups)
-        means = np.broadcast_to(self._constant, (sets, len(self._coefficients))).copy()
+        if read is None:
+            read = [self._own(index) for index in range(bases)]
+        observables = len(read[0].weights) if read else len(self._coefficients)
+        means = np.broadcast_to(self._constant, (sets, observables)).copy()
         variances = np.zeros_like(means)
-        by_basis = np.zeros((len(self._coefficients), bases))
+        by_basis = np.zeros((observables, bases))
+        covariances = [np.zeros((one.weights.shape[1],) * 2) for one in read] if learns else []
         usual = sum(shots) / len(shots)
         widest = max((len(m) for piece in self._pieces for m in piece.measured), default=0)
         losses = Losses(sets)
         step = max(1, int(_CHUNK_BYTES // max(8 * len(self._groups) * (1 << min(widest, 26)), 1)))
         for start in range(0, sets, step):
-            for row, index, mean, variance in self._sampled_bases(
-                rows[start : start + step], start, shots, seed, losses
+            for row, index, drawn in self._sampled_bases(
+                rows[start : start + step], start, shots, seed, losses, read
             ):
+                mean, variance = drawn.moments()
                 means[row] += mean
                 variances[row] += variance * (usual / shots[index])
                 by_basis[:, index] += variance / sets
-        return SampledRows(means, np.sqrt(variances / usual), by_basis, losses)
+                if learns:
+                    covariances[index] += drawn.covariances() / sets
+        return SampledRows(means, np.sqrt(variances / usual), by_basis, losses, covariances)
 
     def _sampled_bases(
-        self, rows: NDArray, start: int, every: Sequence[int], seed: int, losses: Losses
-    ) -> Iterator[tuple[int, int, NDArray, NDArray]]:
-        """Set, basis, mean (S,) of its outcomes' values and variance (S,) of one of them, unbiased."""
+        self,
+        rows: NDArray,
+        start: int,
+        every: Sequence[int],
+        seed: int,
+        losses: Losses,
+        read: Sequence[ReadTerms],
+    ) -> Iterator[tuple[int, int, Counted | Listed]]:
+        """Set, basis, and what was drawn."""
         usual = round(sum(every) / len(every))
         tabulated = [piece.tabulates(usual) for piece in self._pieces]
         tables = [
@@ -727,22 +843,16 @@ class Readout:
             None if known else piece.samples(rows, every, seed, start, number, losses)
             for number, (piece, known) in enumerate(zip(self._pieces, tabulated, strict=True))
         ]
-        for index, group in enumerate(self._groups):
-            table, shots = self._value_table(index), every[index]
-            weights = self._coefficients[:, group]
+        for index, terms in enumerate(read):
+            shots = every[index]
             for row in range(len(rows)):
                 generator = stream(seed, start + row, 1 + index)
-                if table is not None:
+                if terms.table is not None:
                     outcomes = self._counts(index, row, tables, sampled, shots, generator)
-                    mean = table @ outcomes / shots
-                    square = (table * table) @ outcomes / shots
+                    yield start + row, index, Counted(terms, outcomes, shots)
                 else:
-                    values = weights @ self._term_signs(index, row, tables, sampled, shots, generator)
-                    mean = values.mean(axis=1)
-                    square = (values * values).mean(axis=1)
-                spread = np.maximum(square - mean * mean, 0.0)
-                variance = spread * shots / (shots - 1) if shots > 1 else np.abs(weights).sum(axis=1) ** 2
-                yield start + row, index, mean, variance
+                    signs = self._term_signs(index, row, tables, sampled, shots, generator, terms.masks)
+                    yield start + row, index, Listed(terms, signs, shots)
 
     def _counts(
         self, index: int, row: int, tables: list, sampled: list, shots: int, generator: np.random.Generator
@@ -756,11 +866,18 @@ class Readout:
         return np.bincount(outcomes, minlength=1 << bits.shape[1])
 
     def _term_signs(
-        self, index: int, row: int, tables: list, sampled: list, shots: int, generator: np.random.Generator
+        self,
+        index: int,
+        row: int,
+        tables: list,
+        sampled: list,
+        shots: int,
+        generator: np.random.Generator,
+        every: Sequence[NDArray],
     ) -> NDArray:
-        """Every term's ±1 in every shot, (terms, shots)."""
-        parity = np.zeros((len(self._groups[index]), shots), dtype=np.int64)
-        for piece, masks in enumerate(self._masks[index]):
+        """Every term's ±1 in every shot, (terms, shots); `every` piece has its part of their masks."""
+        parity = np.zeros((len(every[0]) if every else 0, shots), dtype=np.int64)
+        for piece, masks in enumerate(every):
             if not masks.shape[1]:
                 continue
             if tables[piece] is not None:
@@ -770,6 +887,62 @@ class Readout:
             else:
                 parity += masks.astype(np.int64) @ sampled[piece][index][row].T
         return 1.0 - 2.0 * (parity & 1)
+
+
+class Counted(NamedTuple):
+    """How often every outcome of a basis occurred."""
+
+    read: ReadTerms
+    counts: NDArray
+    """(2^k,)."""
+    shots: int
+
+    def moments(self) -> tuple[NDArray, NDArray]:
+        """Mean (S,) of what the outcomes add and the variance (S,) of one shot, unbiased."""
+        table = self.read.table
+        assert table is not None
+        square = (table * table) @ self.counts / self.shots
+        return _unbiased(table @ self.counts / self.shots, square, self.shots, self.read.weights)
+
+    def covariances(self) -> NDArray:
+        """Of the terms in one shot, (terms, terms): a product of signs is the sign of what either mask has alone."""
+        mask = _only(self.read.masks)
+        assert mask is not None
+        packed = mask @ (1 << np.arange(mask.shape[1], dtype=np.int64))
+        moments = signed_sums(self.counts[None, :] / self.shots)[0]
+        means = moments[packed]
+        return np.asarray(moments[packed[:, None] ^ packed] - np.outer(means, means))
+
+
+class Listed(NamedTuple):
+    """Every term's ±1 in every shot of a basis."""
+
+    read: ReadTerms
+    signs: NDArray
+    """(terms, shots)."""
+    shots: int
+
+    def moments(self) -> tuple[NDArray, NDArray]:
+        """Mean (S,) of what the outcomes add and the variance (S,) of one shot, unbiased."""
+        values = self.read.weights @ self.signs
+        return _unbiased(values.mean(axis=1), (values * values).mean(axis=1), self.shots, self.read.weights)
+
+    def covariances(self) -> NDArray:
+        """Of the terms in one shot, (terms, terms)."""
+        means = self.signs.mean(axis=1)
+        return np.asarray(self.signs @ self.signs.T / self.shots - np.outer(means, means))
+
+
+def _unbiased(mean: NDArray, square: NDArray, shots: int, weights: NDArray) -> tuple[NDArray, NDArray]:
+    """The mean, and the variance of one shot; of a single one the most that it can be."""
+    spread = np.maximum(square - mean * mean, 0.0)
+    return mean, spread * shots / (shots - 1) if shots > 1 else np.abs(weights).sum(axis=1) ** 2
+
+
+def _only(masks: Sequence[NDArray]) -> NDArray | None:
+    """The masks of the only piece that is measured, if its outcomes are few enough for tables; None otherwise."""
+    measured = [mask for mask in masks if mask.shape[1]]
+    return measured[0] if len(measured) == 1 and measured[0].shape[1] <= _TABLE_BITS else None
 
 
 class Propagation:

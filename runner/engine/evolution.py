@@ -17,6 +17,7 @@ from runner.engine.identity import digest_of
 from runner.engine.kernel.program import Unsupported
 from runner.engine.kernel.state_vector import StateVectorKernel
 from runner.engine.measurement import SimulationOptions
+from runner.engine.reading import TermOverlaps, TermReading
 
 
 class Moment:
@@ -53,6 +54,11 @@ class Moment:
         return self._evolution.plan.mean_variances_by_basis
 
     @property
+    def overlaps(self) -> TermOverlaps:
+        """Which terms every basis can read beside its own."""
+        return self._evolution.plan.overlaps
+
+    @property
     def gradient_sets(self) -> int:
         """One: there is nothing to be shifted."""
         return 1
@@ -79,9 +85,16 @@ class Moment:
     def require_finite(self, values: NDArray) -> None:
         """Refuse nothing: there are no parameters, and the constants were looked at when it was compiled."""
 
-    def run(self, values: NDArray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
+    def run(
+        self,
+        values: NDArray,
+        *,
+        shots: int | Sequence[int] | None,
+        seed: int,
+        reading: TermReading | None = None,
+    ) -> EstimatorNumbers:
         """Evaluate, as `EstimatorPlan.run` does; the values are none, shape (0,)."""
-        return self._evolution.run(self._times, values, shots, seed)
+        return self._evolution.run(self._times, values, shots, seed, reading)
 
 
 class Evolution:
@@ -123,12 +136,17 @@ class Evolution:
         return Moment(self, times)
 
     def run(
-        self, times: int, values: NDArray, shots: int | Sequence[int] | None, seed: int
+        self,
+        times: int,
+        values: NDArray,
+        shots: int | Sequence[int] | None,
+        seed: int,
+        reading: TermReading | None = None,
     ) -> EstimatorNumbers:
         """Carry the state on, and evaluate."""
         with self._lock:
             self._state.go_to(times)
-            return self.plan.run(values, shots=shots, seed=seed)
+            return self.plan.run(values, shots=shots, seed=seed, reading=reading)
 
 
 class CarriedState:

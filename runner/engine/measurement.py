@@ -861,13 +861,19 @@ def signs_of(masks: NDArray) -> NDArray:
     return 1.0 - 2.0 * (np.bitwise_count(packed[:, None] & outcomes[None, :]) & 1)
 
 
-def _outcomes(moments: NDArray) -> NDArray:
-    """Probabilities (B, 2^k) of outcomes, from the expectation values of all products of their signs."""
-    result = moments.copy()
-    for bit in range(moments.shape[1].bit_length() - 1):
+def signed_sums(table: NDArray) -> NDArray:
+    """Σ over masks of (-1)^(parity of outcome and mask) · entry, for every outcome; (B, 2^k) as given."""
+    result = table.copy()
+    for bit in range(table.shape[1].bit_length() - 1):
         pairs = result.reshape(len(result), -1, 2, 1 << bit)
         even, odd = pairs[:, :, 0] + pairs[:, :, 1], pairs[:, :, 0] - pairs[:, :, 1]
         pairs[:, :, 0], pairs[:, :, 1] = even, odd
+    return result
+
+
+def _outcomes(moments: NDArray) -> NDArray:
+    """Probabilities (B, 2^k) of outcomes, from the expectation values of all products of their signs."""
+    result = signed_sums(moments)
     result /= moments.shape[1]
     return result
 

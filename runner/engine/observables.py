@@ -144,16 +144,23 @@ def variance_bounds(terms: ObservableTerms, bases: Sequence[Sequence[int]]) -> N
     """
     total = np.zeros(len(terms.coefficients))
     for basis in bases:
-        coefficients = terms.coefficients[:, basis]
-        support = terms.support[basis]
-        measured = np.flatnonzero(support.any(axis=0))
-        if len(measured) > _RANGE_BITS:
-            total += np.abs(coefficients).sum(axis=1) ** 2
-            continue
-        outcomes = (np.arange(2 ** len(measured))[:, None] >> np.arange(len(measured))) & 1
-        values = coefficients @ (1 - 2 * (support[:, measured].astype(int) @ outcomes.T & 1))
-        total += (np.ptp(values, axis=1) / 2) ** 2
+        total += highest_variances(terms.coefficients[:, basis], terms.support[basis])
     return total
+
+
+def highest_variances(weights: NDArray, masks: NDArray) -> NDArray:
+    """The most that the variance of a weighted sum of signs can be, (observables,); see `variance_bounds`.
+
+    Args:
+        weights: of the signs, (observables, signs).
+        masks: whose bits' parity each sign is, (signs, bits), booleans.
+    """
+    read = np.flatnonzero(masks.any(axis=0))
+    if len(read) > _RANGE_BITS:
+        return np.asarray(np.abs(weights).sum(axis=1) ** 2)
+    outcomes = (np.arange(2 ** len(read))[:, None] >> np.arange(len(read))) & 1
+    values = weights @ (1 - 2 * (masks[:, read].astype(int) @ outcomes.T & 1))
+    return np.asarray((np.ptp(values, axis=1) / 2) ** 2)
 
 
 def measurement_bases(x: NDArray, z: NDArray) -> list[list[int]]:

@@ -1,10 +1,13 @@
-"""How the shots of a job are shared out among the bases, learned from the job before."""
+"""How the shots of a job are shared out among the bases, and what is read off each, learned from the jobs before."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from runner import engine
+from runner.runtime.results import READING, READING_VARIANCES
 from runner.services.protocol import PlannedObservables
 
 if TYPE_CHECKING:
@@ -15,10 +18,20 @@ if TYPE_CHECKING:
 
 FEWEST = 10
 """Shots that every basis has, where that is no more than it would have had anyway: fewer tell no variance."""
-EQUAL = 20
-"""One part in so many is shared out equally, whatever was learned; it raises the variance by 5 % at most."""
 PRIOR = 1
 """Shots for which the variance in a random state counts, beside those that were taken."""
+
+
+@dataclass
+class KnownReading:
+    """What is known of the terms of one observable, or of several in one PUB."""
+
+    weights: np.ndarray
+    """What each basis adds of each term that it can read, as `TermReading` has them."""
+    variances: np.ndarray | None = None
+    """Of one shot of each basis with these weights, (observables, bases); None: nothing was measured yet."""
+    jobs: int = 0
+    """That were measured."""
 
 
 class ShotAllocation:
@@ -28,15 +41,21 @@ class ShotAllocation:
     the job before measured, which makes Σ σ²/n least for a given Σ n; the first job of an observable is `weighted`. So
     the shots follow from recorded numbers alone, and a resumed run chooses the same.
 
+    Where terms are read off every basis, the weights are learned by the first, second, fourth, eighth, … job of an
+    observable and recorded with it: what a job is read with depends on earlier ones alone, so no value is biased.
+
     Args:
         kind: weighted | optimal.
         planner: compiles observables that are not yet.
+        every_basis: read terms off every basis that can.
     """
 
-    def __init__(self, kind: str, planner: Planner) -> None:
+    def __init__(self, kind: str, planner: Planner, *, every_basis: bool = False) -> None:
         self._learns = kind == "optimal"
         self._planner = planner
+        self._every_basis = every_basis
         self._learned: dict[bytes, np.ndarray] = {}
+        self._read: dict[bytes, KnownReading] = {}
 
     def allotted(self, pub: Pub, shots: int) -> Pub:
         """The PUB with shots for each basis, `shots` on average; as it is where there is but one basis."""
@@ -46,14 +65,17 @@ class ShotAllocation:
             planned = self._planner.planned(circuit, planned)
         if planned.plan.num_bases < 2:
             return pub
-        return circuit, planned.allotted(self.shots(planned.plan, shots)), *rest
+        every = self.shots(planned.plan, shots)
+        if not self._every_basis:
+            return circuit, planned.allotted(every), *rest
+        return circuit, planned.allotted(every, self._reading(planned.plan)), *rest
 
     def shots(self, plan: CompiledPlan, shots: int) -> tuple[int, ...]:
         """Shots of each basis, the remainder going to those that lose most by rounding."""
         import numpy as np
 
         total = shots * plan.num_bases
-        least = min(shots, max(FEWEST, shots // EQUAL))
+        least = min(shots, max(FEWEST, shots // engine.EQUAL))
         exact = (total - least * plan.num_bases) * self._shares(plan)
         whole = np.floor(exact).astype(int)
         left = total - least * plan.num_bases - int(whole.sum())
@@ -64,36 +86,64 @@ class ShotAllocation:
         """The most that an observable's variance can be by one shot per basis on average, as the first job has them."""
         import numpy as np
 
-        shots = np.array(ShotAllocation("weighted", self._planner).shots(plan, 10_000))
-        return float((plan.variance_bounds_by_basis * (10_000 / shots)).sum(axis=1).max(initial=0.0))
+        first = ShotAllocation("weighted", self._planner, every_basis=self._every_basis)
+        shots = np.array(first.shots(plan, 10_000))
+        highest = (
+            plan.overlaps.highest_variances(plan.overlaps.first)
+            if self._every_basis
+            else plan.variance_bounds_by_basis
+        )
+        return float((highest * (10_000 / shots)).sum(axis=1).max(initial=0.0))
 
     def learn(self, pubs: Sequence[Pub], numbers: Sequence[Mapping[str, Any]]) -> None:
         """Take in what the last job measured: `variances` of every PUB whose bases had shots of their own."""
-        import numpy as np
-
         if not self._learns:
             return
         for pub, found in zip(pubs, numbers, strict=True):
             observables: Any = pub[1]
-            if "variances" in found:
-                taken = np.array(observables.shots)
+            if "variances" not in found:
+                continue
+            if self._every_basis:
+                self._learn_reading(observables, found)
+            else:
                 usual = observables.plan.mean_variances_by_basis
-                self._learned[usual.tobytes()] = (taken * found["variances"] + PRIOR * usual) / (
-                    taken + PRIOR
-                )
+                self._learned[usual.tobytes()] = _believed(observables.shots, found["variances"], usual)
+
+    def _learn_reading(self, observables: Any, found: Mapping[str, Any]) -> None:
+        """Take in what was read off every basis, and how to read later jobs where the engine has told it."""
+        overlaps = observables.plan.overlaps
+        known = self._known(observables.plan)
+        known.jobs += 1
+        if READING in found:
+            known.weights, known.variances = found[READING], found[READING_VARIANCES]
+        else:
+            usual = overlaps.mean_variances(observables.reading.weights)
+            known.variances = _believed(observables.shots, found["variances"], usual)
+
+    def _known(self, plan: CompiledPlan) -> KnownReading:
+        return self._read.setdefault(plan.overlaps.key, KnownReading(plan.overlaps.first))
+
+    def _reading(self, plan: CompiledPlan) -> engine.TermReading:
+        """What the next job adds of each term in each basis; every doubling of the jobs learns it anew."""
+        known = self._known(plan)
+        return engine.TermReading(known.weights, learns=self._learns and (known.jobs + 1).bit_count() == 1)
 
     def _shares(self, plan: CompiledPlan) -> np.ndarray:
-        """Shares of the bases, (bases,): every observable counts by what it would spread in a random state."""
-        import numpy as np
-
+        """Shares of the bases, (bases,)."""
+        if self._every_basis:
+            known = self._known(plan)
+            usual = plan.overlaps.mean_variances(known.weights)
+            return engine.shares_of(usual if known.variances is None else known.variances, usual)
         usual = plan.mean_variances_by_basis
-        whole = usual.sum(axis=1, keepdims=True)
-        known = self._learned.get(usual.tobytes(), usual)
-        spreads = np.sqrt((known / np.where(whole > 0, whole, 1.0)).sum(axis=0))
-        shares: np.ndarray = (spreads if spreads.any() else np.ones(len(spreads))) / (
-            spreads.sum() or len(spreads)
-        )
-        return shares
+        return engine.shares_of(self._learned.get(usual.tobytes(), usual), usual)
+
+
+def _believed(shots: Sequence[int], variances: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    """Variances of one shot of each basis, from so many, `usual` being those in a random state."""
+    import numpy as np
+
+    taken = np.array(shots)
+    return np.asarray((taken * variances + PRIOR * usual) / (taken + PRIOR))
 
 
 def allocation_of(config: RunConfig, backend: Backend) -> ShotAllocation | None:
@@ -105,4 +155,5 @@ def allocation_of(config: RunConfig, backend: Backend) -> ShotAllocation | None:
         or not config.backend.measures_as_declared
     ):
         return None
-    return ShotAllocation(estimator.allocation, backend.planner)
+    every_basis = estimator.reading == "every_basis"
+    return ShotAllocation(estimator.allocation, backend.planner, every_basis=every_basis)

@@ -14,7 +14,7 @@ from runner.run.allocation import ShotAllocation
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.run.shots import ShotChoice, highest_variance, with_shots
 from runner.run.suitability import common_frequencies
-from runner.runtime.results import UNTOLD, require_told
+from runner.runtime.results import READING, READING_VARIANCES, UNTOLD, require_told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -183,7 +183,8 @@ def _point(pubs: Sequence[Pub]) -> np.ndarray | None:
 
 
 def _variances(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    return {"variances": metadata["variances_by_basis"]} if "variances_by_basis" in metadata else {}
+    names = {"variances_by_basis": "variances", READING: READING, READING_VARIANCES: READING_VARIANCES}
+    return {name: metadata[told] for told, name in names.items() if told in metadata}
 
 
 def _result(job: SubmittedJob) -> PrimitiveResult:

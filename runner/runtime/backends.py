@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
     from runner.engine.evolution import Moment
+    from runner.engine.reading import TermReading
     from runner.mitigation import Layer, Learning, SamplerSetting, Setting
     from runner.runtime.circuits import CircuitJob
     from runner.runtime.service import LocalRuntimeService
@@ -67,19 +68,25 @@ class BackendNotFoundError(ConfigError, QiskitBackendNotFoundError):
 class Planned:
     """Observables in the place of which their plan stands (`LocalBackend.planned`)."""
 
-    __slots__ = ("backend", "plan", "shots")
+    __slots__ = ("backend", "plan", "reading", "shots")
 
     def __init__(
-        self, backend: LocalBackend, plan: EstimatorPlan | Moment, shots: tuple[int, ...] | None = None
+        self,
+        backend: LocalBackend,
+        plan: EstimatorPlan | Moment,
+        shots: tuple[int, ...] | None = None,
+        reading: TermReading | None = None,
     ) -> None:
         self.backend = backend
         self.plan = plan
         self.shots = shots
         """Of each basis; None: all have as many."""
+        self.reading = reading
+        """What every basis adds of every term that it can read; None: of its own group all."""
 
-    def allotted(self, shots: tuple[int, ...]) -> Planned:
-        """Return the same with so many shots of each basis."""
-        return Planned(self.backend, self.plan, shots)
+    def allotted(self, shots: tuple[int, ...], reading: TermReading | None = None) -> Planned:
+        """Return the same with so many shots of each basis, and with terms read as said."""
+        return Planned(self.backend, self.plan, shots, reading)
 
 
 class Shelf(Generic[Kept]):

@@ -34,7 +34,15 @@ from runner.runtime.options import (
     set_in_client,
     shots_for,
 )
-from runner.runtime.results import DISCARDED, TRUNCATION, estimator_result, executions, gradient_result
+from runner.runtime.results import (
+    DISCARDED,
+    READING,
+    READING_VARIANCES,
+    TRUNCATION,
+    estimator_result,
+    executions,
+    gradient_result,
+)
 from runner.runtime.service import bind
 from runner.runtime.session import Session
 from runner.runtime.submission import (
@@ -200,15 +208,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
                 return mitigation.simulate(seed)
             answers = []
             for number, pub in enumerate(prepared):
-                shots = pub.by_basis or pub.shots
-                numbers = pub.plan.run(pub.values, shots=shots, seed=pub_seed(seed, number))
-                answers.append({"evs": numbers.evs, "stds": numbers.stds, "shots": pub.shots})
-                if pub.by_basis is not None:
-                    answers[-1]["variances"] = numbers.variances
-                if numbers.truncation is not None:
-                    answers[-1][TRUNCATION] = numbers.truncation
-                if numbers.discarded is not None:
-                    answers[-1][DISCARDED] = numbers.discarded
+                answers.append(_numbers(pub, pub_seed(seed, number)))
             return answers
 
         wanted = [(pub.circuit, pub.precision) for pub in prepared]
@@ -392,8 +392,24 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             plan.require(exact=shots is None)
         batch = array.shape[:-1]
         shape = _broadcast(plan.shape, batch) if batch and plan.shape else batch or plan.shape
-        by_basis = observables.shots if planned and shots is not None else None
-        return Pub(circuit, plan, array, shape, shots, float(own), by_basis)
+        measured = planned and shots is not None
+        by_basis, reading = (observables.shots, observables.reading) if measured else (None, None)
+        return Pub(circuit, plan, array, shape, shots, float(own), by_basis, reading)
+
+
+def _numbers(pub: Pub[EstimatorPlan], seed: int) -> Numbers:
+    """Return what a PUB gives where nothing is done against errors."""
+    reading = {} if pub.reading is None else {"reading": pub.reading}
+    found = pub.plan.run(pub.values, shots=pub.by_basis or pub.shots, seed=seed, **reading)
+    told = {
+        "variances": None if pub.by_basis is None else found.variances,
+        READING: found.reading,
+        READING_VARIANCES: found.reading_variances,
+        TRUNCATION: found.truncation,
+        DISCARDED: found.discarded,
+    }
+    numbers = {"evs": found.evs, "stds": found.stds, "shots": pub.shots}
+    return numbers | {name: value for name, value in told.items() if value is not None}
 
 
 def _require_mitigated(pubs: Sequence[Pub[EstimatorPlan]]) -> None:

@@ -26,6 +26,10 @@ DISCARDED, TRUNCATION, DISTANCE = "discarded weight", "truncation", "truncation 
 """What is told where something may be left out of states: the weight for each parameter set, by how much each
 expectation value may be wrong for it, and by how much the probabilities of outcomes may be in all."""
 
+READING, READING_VARIANCES = "reading", "reading_variances"
+"""What was learned for later jobs, where it was asked for: the weights to read terms with, (observables, read), and the
+variance of one shot of each basis as it is expected with them, (observables, bases)."""
+
 UNTOLD = "untold"
 """What is told where no fit leads to a value: the first such term of each value."""
 
@@ -120,7 +124,8 @@ def estimator_result(
         data |= {name: values[name] for name in _ZNE if name in values}
         if "variances" in values:
             metadata["variances_by_basis"] = values["variances"]
-        metadata |= {name: values[name] for name in (DISCARDED, TRUNCATION) if name in values}
+        told = (DISCARDED, TRUNCATION, READING, READING_VARIANCES)
+        metadata |= {name: values[name] for name in told if name in values}
         pubs.append(
             primitives.PubResult(primitives.DataBin(**data, shape=values["evs"].shape), metadata=metadata)
         )

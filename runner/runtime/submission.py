@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import BindingsArrayLike, SamplerPubLike
 
     from runner.engine import EstimatorPlan, SamplerPlan
+    from runner.engine.reading import TermReading
     from runner.mitigation import SamplerSetting
     from runner.runtime.backends import LocalBackend
     from runner.runtime.learning import LayerPub
@@ -40,7 +41,7 @@ Compiled = TypeVar("Compiled", "EstimatorPlan", "SamplerPlan")
 class Pub(Generic[Compiled]):
     """One PUB, ready to run: the plan, a copy of the values, shots and the shape of what comes out."""
 
-    __slots__ = ("by_basis", "circuit", "plan", "precision", "shape", "shots", "values")
+    __slots__ = ("by_basis", "circuit", "plan", "precision", "reading", "shape", "shots", "values")
 
     def __init__(
         self,
@@ -51,8 +52,10 @@ class Pub(Generic[Compiled]):
         shots: int | None,
         precision: float,
         by_basis: tuple[int, ...] | None = None,
+        reading: TermReading | None = None,
     ) -> None:
         self.by_basis = by_basis
+        self.reading = reading
         self.circuit = circuit
         self.plan: Compiled = plan
         self.values = values
@@ -335,6 +338,8 @@ def digest_of(program: str, pubs: Sequence[Pub[Compiled]]) -> bytes:
     for pub in pubs:
         digest.update(_asked(pub.plan.digest, pub.values.shape, pub.by_basis or pub.shots))
         digest.update(pub.values.tobytes())
+        if pub.reading is not None:
+            digest.update(pub.reading.digest)
     return digest.digest()
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
     from runner.engine import EstimatorNumbers
+    from runner.engine.reading import TermOverlaps, TermReading
     from runner.mitigation import Setting
     from runner.record.events import Event
     from runner.runtime.cost import CostModel
@@ -77,6 +78,11 @@ class CompiledPlan(Protocol):
         ...
 
     @property
+    def overlaps(self) -> TermOverlaps:
+        """Which terms every basis can read beside its own."""
+        ...
+
+    @property
     def gradient_sets(self) -> int:
         """Parameter sets of the shift job that gives the energy and its gradient."""
         ...
@@ -111,7 +117,14 @@ class CompiledPlan(Protocol):
         """
         ...
 
-    def run(self, values: np.ndarray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
+    def run(
+        self,
+        values: np.ndarray,
+        *,
+        shots: int | Sequence[int] | None,
+        seed: int,
+        reading: TermReading | None = None,
+    ) -> EstimatorNumbers:
         """`evs` and `stds` at parameters of shape (…, P); shots for all bases or for each, None: exact."""
         ...
 
@@ -142,8 +155,13 @@ class PlannedObservables(Protocol):
         """Shots of each basis; None: all have as many."""
         ...
 
-    def allotted(self, shots: tuple[int, ...]) -> PlannedObservables:
-        """The same with so many shots of each basis."""
+    @property
+    def reading(self) -> TermReading | None:
+        """What every basis adds of every term that it can read; None: of its own group all."""
+        ...
+
+    def allotted(self, shots: tuple[int, ...], reading: TermReading | None = None) -> PlannedObservables:
+        """The same with so many shots of each basis, and with terms read as said."""
         ...
 
 

@@ -18,6 +18,7 @@ from runner.engine.commuting import CommutingPlan
 from runner.engine.engine import Engine
 from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
 from runner.engine.grouping import COMMUTING
+from runner.engine.reading import TermReading
 from runner.engine.sampler import SamplerPlan
 from runner.errors import RunnerError
 from runner.optimizer import OptimizerConfig, OptimizerResult
@@ -82,21 +83,30 @@ class RehearsalEngine(Engine):
 
 
 class _MadeUpEstimates(EstimatorPlan):
-    @property
-    def variances(self) -> NDArray:
+    def variances(self, reading: TermReading | None) -> NDArray:
         """Of one shot of each basis: the most they can be, (observables, bases)."""
-        return self.variance_bounds_by_basis
+        if reading is None:
+            return self.variance_bounds_by_basis
+        return self.overlaps.highest_variances(reading.weights)
 
-    def run(self, values: NDArray, *, shots: int | Sequence[int] | None, seed: int) -> EstimatorNumbers:
+    def run(
+        self,
+        values: NDArray,
+        *,
+        shots: int | Sequence[int] | None,
+        seed: int,
+        reading: TermReading | None = None,
+    ) -> EstimatorNumbers:
         """−mean cos(θₚ − cₚ), spread over the observables."""
         del seed
         shape = np.broadcast_shapes(self.shape, values.shape[:-1])
         evs = np.broadcast_to(landscape(values), shape) if shape else landscape(values)
         if shots is None:
             return EstimatorNumbers(np.array(evs), np.zeros(shape), shots)
-        spread = math.sqrt((self.variances / shots).sum(axis=1).max())
+        variances = self.variances(reading)
+        spread = math.sqrt((variances / shots).sum(axis=1).max())
         usual = shots if isinstance(shots, int) else round(sum(shots) / len(shots))
-        return EstimatorNumbers(np.array(evs), np.full(shape, spread), usual, self.variances)
+        return EstimatorNumbers(np.array(evs), np.full(shape, spread), usual, variances)
 
     def gradient(self, values: NDArray) -> tuple[NDArray, NDArray]:
         """The landscape and its slope."""
@@ -110,10 +120,11 @@ class _MadeUpEstimates(EstimatorPlan):
 
 
 class _UsualEstimates(_MadeUpEstimates):
-    @property
-    def variances(self) -> NDArray:
+    def variances(self, reading: TermReading | None) -> NDArray:
         """Of one shot of each basis, in a random state."""
-        return self.mean_variances_by_basis
+        return (
+            self.mean_variances_by_basis if reading is None else self.overlaps.mean_variances(reading.weights)
+        )
 
 
 class _MadeUpCommuting(_MadeUpEstimates, CommutingPlan):
