@@ -1,10 +1,13 @@
-"""The options of the primitives, under the client's names; what would have no effect here is refused (P3)."""
+"""The options of the primitives, under the client's names; a job refuses what would have no effect here (P3)."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+import os
+import sys
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from numbers import Real
 from typing import ClassVar
 
@@ -38,7 +41,9 @@ class Options:
 
     FIELDS: ClassVar[dict[str, object]] = {}
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {}
-    """Options that exist in the client but do nothing here, with the values that say so."""
+    """Options that exist in the client but do nothing here, with the values that say so; jobs refuse others."""
+    MODEL: ClassVar[str]
+    """The client's class of these options, which knows the values that there are."""
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[object]]]
     _path: str
@@ -61,14 +66,13 @@ class Options:
 
     def update(self, **values: object) -> None:
         """Set several options; groups take dictionaries."""
+        self._require_known(values)
         for name, value in values.items():
             setattr(self, name, value)
 
     def __setattr__(self, name: str, value: object) -> None:
         key = f"{self._path}.{name}"
-        if name not in self.FIELDS and name not in self.FIXED:
-            known = ", ".join([*self.FIELDS, *self.FIXED])
-            raise ConfigError(f"is not an option here; there are {known}", key=key)
+        self._require_known({name: value})
         present = getattr(self, name)
         if isinstance(present, Options):
             if isinstance(value, Mapping):
@@ -77,18 +81,51 @@ class Options:
                 object.__setattr__(self, name, value)
                 CHANGES.happen()
             else:
-                raise ConfigError(f"takes a dictionary of options, got {value!r}", key=key)
+                kind = type(present).__name__
+                raise ConfigError(
+                    f"Input should be a dictionary or an instance of {kind}, got {value!r}", key=key
+                )
             return
-        if name in self.FIXED and value not in self.FIXED[name] and value is not None:
-            raise ConfigError(
-                f"{value!r} has no effect in the local runtime; leave it at {self.FIXED[name][0]!r}", key=key
-            )
+        if not self._says_nothing(name, value):
+            _require_taken(self.MODEL, {name: value}, self._path)
         self._check(name, value, key)
         object.__setattr__(self, name, value)
         CHANGES.happen()
 
     def _check(self, name: str, value: object, key: str) -> None:
         """Refuse a value that makes no sense."""
+
+    def _require_known(self, values: Mapping[str, object]) -> None:
+        unknown = [name for name in values if name not in self.FIELDS and name not in self.FIXED]
+        if unknown:
+            told = ", ".join(f"{name}={shorten(repr(values[name]), 40)}" for name in unknown)
+            known = ", ".join([*self.FIELDS, *self.FIXED])
+            raise ConfigError(
+                f"Unexpected keyword argument {told}; there are {known}", key=f"{self._path}.{unknown[0]}"
+            )
+
+    def _says_nothing(self, name: str, value: object) -> bool:
+        """Whether nothing has to be asked of the client about a value, or of a job."""
+        kept = self.FIXED.get(name)
+        return kept is None or value is None or any(type(value) is type(one) and value == one for one in kept)
+
+    def require_acting(self) -> None:
+        """Refuse what the client takes and this runtime does nothing with.
+
+        Raises:
+            ConfigError: Such an option is set.
+        """
+        for name, kept in self.FIXED.items():
+            value = getattr(self, name)
+            if not self._says_nothing(name, value):
+                raise ConfigError(
+                    f"{shorten(repr(value), 60)} has no effect in the local runtime; leave it at {kept[0]!r}",
+                    key=f"{self._path}.{name}",
+                )
+        for name in self.FIELDS:
+            group = getattr(self, name)
+            if isinstance(group, Options):
+                group.require_acting()
 
     def to_dict(self) -> dict[str, object]:
         """Return the options as nested dictionaries."""
@@ -123,6 +160,52 @@ def set_in_client(options: object) -> object:
     }
 
 
+def _require_taken(model: str, values: Mapping[str, object], path: str, *, together: bool = False) -> None:
+    """Refuse values that the client's own options do not take, in its words.
+
+    Args:
+        model: The name of its class.
+        values: Of options of that class.
+        path: Of that group of options.
+        together: They are all that is set, so that one may be wrong for want of another.
+
+    Raises:
+        ConfigError: It does not take one.
+    """
+    from pydantic import ValidationError
+    from qiskit_ibm_runtime import options
+
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            getattr(options, model)(**values)
+    except ValidationError as error:
+        wrong = [one for one in error.errors() if together or one["loc"]]
+        for one in sorted(wrong, key=lambda one: one["type"] == "is_instance_of"):  # of a union: not set
+            said = one["msg"].removeprefix("Value error, ").rstrip(".")
+            key = ".".join([path, *_named(one["loc"], values)])
+            raise ConfigError(f"{said}, got {shorten(repr(one['input']), 60)}", key=key) from error
+    for warned in () if together else told:  # of each it is said when it is set
+        warnings.warn(warned.message, warned.category, stacklevel=_frames_of_ours())
+
+
+def _frames_of_ours() -> int:
+    """How far up whoever sets an option is from who asks this."""
+    count, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(os.path.dirname(__file__)):
+        count, frame = count + 1, frame.f_back
+    return count
+
+
+def _named(location: Iterable[object], values: object) -> Iterator[str]:
+    """The options on the way to an error of the models; they add what they took a value for."""
+    for part in location:
+        if not isinstance(values, Mapping) or part not in values:
+            return
+        values = values[part]
+        yield str(part)
+
+
 def _require_whole(value: object, key: str, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ConfigError(f"must be a whole number of at least {least}, got {value!r}", key=key)
@@ -135,6 +218,7 @@ def _is_time(value: object) -> bool:
 class EnvironmentOptions(Options):
     """Tags of the jobs."""
 
+    MODEL = "EnvironmentOptions"
     FIELDS: ClassVar[dict[str, object]] = {"job_tags": None, "log_level": "WARNING", "private": False}
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "log_level": ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL"),
@@ -170,6 +254,7 @@ def check_tags(tags: object, key: str) -> None:
 class SimulatorOptions(Options):
     """The seed of the simulation."""
 
+    MODEL = "SimulatorOptions"
     FIELDS: ClassVar[dict[str, object]] = {"seed_simulator": None}
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "noise_model": (None,),
@@ -185,6 +270,7 @@ class SimulatorOptions(Options):
 class ExecutionOptions(Options):
     """The pause between executions, which costs time."""
 
+    MODEL = "ExecutionOptionsV2"
     FIELDS: ClassVar[dict[str, object]] = {"rep_delay": None}
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"init_qubits": (True,)}
 
@@ -196,11 +282,12 @@ class ExecutionOptions(Options):
 class SamplerExecutionOptions(ExecutionOptions):
     """The same for the Sampler; data come as classified bits only."""
 
+    MODEL = "SamplerExecutionOptionsV2"
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"init_qubits": (True,), "meas_type": ("classified",)}
 
 
 class MitigationOptions(Options):
-    """Options whose values the client's own models check when the first job is made; None is left to the level."""
+    """Options whose values the client's own models check, alone when they are set; None is left to the level."""
 
     def given(self) -> dict[str, object]:
         """What is not left to the level or to the client's default."""
@@ -212,10 +299,18 @@ class MitigationOptions(Options):
         }
         return {name: value for name, value in found.items() if value != {}}
 
+    def _says_nothing(self, name: str, value: object) -> bool:
+        del name
+        return value is None or isinstance(value, Options)
+
+    def require_acting(self) -> None:
+        """Nothing: whether they act is known by what else is set, and by the backend's noise."""
+
 
 class TwirlingOptions(MitigationOptions):
     """Random gates that turn errors into Pauli errors and are undone."""
 
+    MODEL = "TwirlingOptions"
     FIELDS: ClassVar[dict[str, object]] = {
         "enable_gates": None,
         "enable_measure": None,
@@ -228,6 +323,7 @@ class TwirlingOptions(MitigationOptions):
 class DynamicalDecouplingOptions(MitigationOptions):
     """Sequences of gates in waits, which undo what does not change meanwhile."""
 
+    MODEL = "DynamicalDecouplingOptions"
     enable: bool | None
 
     FIELDS: ClassVar[dict[str, object]] = {
@@ -246,6 +342,7 @@ class DynamicalDecouplingOptions(MitigationOptions):
 class ZneOptions(MitigationOptions):
     """How noise is amplified and values are extrapolated."""
 
+    MODEL = "ZneOptions"
     FIELDS: ClassVar[dict[str, object]] = {
         "amplifier": None,
         "noise_factors": None,
@@ -257,18 +354,25 @@ class ZneOptions(MitigationOptions):
 class PecOptions(MitigationOptions):
     """How errors are cancelled by their inverse."""
 
+    MODEL = "PecOptions"
     FIELDS: ClassVar[dict[str, object]] = {"max_overhead": None, "noise_gain": None}
 
 
 class MeasureNoiseLearningOptions(MitigationOptions):
-    """How the readout is calibrated."""
+    """How the readout is calibrated; `shots_per_randomization` is always chosen by the client, "auto"."""
 
-    FIELDS: ClassVar[dict[str, object]] = {"num_randomizations": None}
+    MODEL = "MeasureNoiseLearningOptions"
+    FIELDS: ClassVar[dict[str, object]] = {"num_randomizations": None, "shots_per_randomization": None}
+
+    def given(self) -> dict[str, object]:
+        """What is not left to the client's default."""
+        return {name: value for name, value in super().given().items() if value != "auto"}
 
 
 class LayerNoiseLearningOptions(MitigationOptions):
     """How the noise of layers is learned."""
 
+    MODEL = "LayerNoiseLearningOptions"
     FIELDS: ClassVar[dict[str, object]] = {
         "max_layers_to_learn": None,
         "shots_per_randomization": None,
@@ -280,6 +384,7 @@ class LayerNoiseLearningOptions(MitigationOptions):
 class ResilienceOptions(MitigationOptions):
     """What is done against errors."""
 
+    MODEL = "ResilienceOptionsV2"
     FIELDS: ClassVar[dict[str, object]] = {
         "measure_mitigation": None,
         "measure_noise_learning": MeasureNoiseLearningOptions,
@@ -291,6 +396,23 @@ class ResilienceOptions(MitigationOptions):
         "layer_noise_model": None,
     }
 
+    def _says_nothing(self, name: str, value: object) -> bool:
+        return name == "layer_noise_model" or super()._says_nothing(name, value)  # a run's, which is ours
+
+    def require_together(self, level: int) -> None:
+        """Refuse what the client does not take beside each other.
+
+        Args:
+            level: Of resilience, which switches on what is not said.
+
+        Raises:
+            ConfigError: It does not.
+        """
+        given = {name: value for name, value in self.given().items() if name != "layer_noise_model"}
+        if given:
+            implied = {"measure_mitigation": True} if level > 0 else {}
+            _require_taken(self.MODEL, {**implied, **given}, self._path, together=True)
+
 
 class EstimatorOptions(Options):
     """Options of the Estimator. Shots and precision are two views of one number: shots = ⌈1/precision²⌉.
@@ -300,6 +422,7 @@ class EstimatorOptions(Options):
     where nothing is said: the level is 0.
     """
 
+    MODEL = "EstimatorOptions"
     resilience_level: int
     resilience: ResilienceOptions
     twirling: TwirlingOptions
@@ -319,6 +442,11 @@ class EstimatorOptions(Options):
     }
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"experimental": (None, {})}
 
+    def update(self, **values: object) -> None:
+        """Set several options; groups take dictionaries. What is done against errors must fit together then."""
+        super().update(**values)
+        self.resilience.require_together(self.resilience_level)
+
     def __setattr__(self, name: str, value: object) -> None:
         super().__setattr__(name, value)
         if name == "default_shots":
@@ -337,7 +465,8 @@ class EstimatorOptions(Options):
             _require_whole(value, key, 0)
         if name == "resilience_level" and (isinstance(value, bool) or value not in LOCAL.mitigation):
             known = ", ".join(map(str, LOCAL.mitigation))
-            raise ConfigError(f"must be one of {known}, got {value!r}", key=key)
+            least = " (resilience_level must be >=0)" if isinstance(value, int) and value < 0 else ""
+            raise ConfigError(f"must be one of {known}, got {value!r}{least}", key=key)
 
     def mitigation(self) -> dict[str, object] | None:
         """What is to be done against errors, under the client's names; None where nothing is."""
@@ -359,6 +488,7 @@ def _says(value: object) -> bool:
 class SamplerOptions(Options):
     """Options of the Sampler."""
 
+    MODEL = "SamplerOptions"
     FIELDS: ClassVar[dict[str, object]] = {
         "default_shots": DEFAULT_SHOTS,
         "max_execution_time": None,

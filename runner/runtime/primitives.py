@@ -81,6 +81,8 @@ class _Primitive:
 
     _kind = ""
     _options_class: type[Options] = Options
+    _acting = -1
+    """How many changes there had been when its options were seen to act."""
 
     def __init__(
         self,
@@ -121,8 +123,12 @@ class _Primitive:
         return self._backend
 
     def _desk(self) -> Desk:
-        """Return where the next job goes, by the options as they stand."""
+        """Return where the next job goes, by the options as they stand; refuse those that cannot act (P3)."""
         session, options = self._session, self._options
+        changes = CHANGES.count
+        if self._acting != changes:
+            options.require_acting()
+            self._acting = changes
         if session is not None:
             session.require_open()
         elif current_session() is not None:
@@ -139,6 +145,19 @@ class _Primitive:
             seed=self._seed(),
             admit=self.admit,
         )
+
+    def _require_static(self, pubs: Iterable[Any]) -> None:
+        """Refuse sequences in waits whose lengths nobody knows before the circuit has run, as the client does."""
+        if not self._options.dynamical_decoupling.enable:
+            return
+        for pub in pubs:
+            ready = isinstance(pub, EstimatorPub | SamplerPub)
+            circuit = pub if isinstance(pub, QuantumCircuit) else pub.circuit if ready else pub[0]
+            if isinstance(circuit, QuantumCircuit) and circuit.has_control_flow_op():
+                raise ConfigError(
+                    "Dynamical decoupling currently cannot be used with dynamic circuits; leave it off",
+                    key="options.dynamical_decoupling.enable",
+                )
 
     def _seed(self) -> int | None:
         """Return what seeds jobs in place of the service's seed; None where nothing does."""
@@ -197,6 +216,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             precision: The standard error aimed at, for PUBs that say none; 0 is exact.
         """
         asked = listed(pubs)
+        self._require_static(asked)
         prepared = [self._prepare(pub, precision) for pub in asked]
         if len(prepared) > 1:
             _warn_of_several("precision", [pub.precision for pub in prepared])
@@ -474,7 +494,9 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
             pubs: The PUBs.
             shots: For PUBs that say none.
         """
-        prepared = self._prepare(pubs, shots)
+        asked = listed(pubs)
+        self._require_static(asked)
+        prepared = self._prepare(asked, shots)
         if len(prepared) > 1:
             _warn_of_several("shots", [pub.shots for pub in prepared])
         job = self._desk().sample(prepared, self._mitigation(prepared))

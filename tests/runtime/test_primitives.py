@@ -254,11 +254,33 @@ def test_P3_options_have_the_clients_names_and_defaults() -> None:
     [
         ("resilience_level", 3, r"^options.resilience_level: must be one of 0, 1, 2, got 3"),
         ("resilience_level", True, r"^options.resilience_level: must be one of 0, 1, 2, got True"),
-        ("resilience", {"zne": {"factor": 1}}, r"^options.resilience.zne.factor: is not an option here"),
+        (
+            "resilience",
+            {"zne": {"factor": 1}},
+            r"^options.resilience.zne.factor: Unexpected keyword argument",
+        ),
+        (
+            "resilience",
+            {"zne": {"noise_factors": [0.5]}},
+            r"^options.resilience.zne.noise_factors: .* >= 1, got \[0.5",
+        ),
+        (
+            "resilience",
+            {"measure_noise_learning": {"num_randomizations": 8}},
+            "'measure_mitigation' is not set",
+        ),
+        (
+            "twirling",
+            {"strategy": "some"},
+            r"^options.twirling.strategy: Input should be 'active', .*, got 'some'",
+        ),
+        ("experimental", {"image": "a:b"}, r"^options.experimental: {'image': 'a:b'} has no effect"),
+        ("execution", {"init_qubits": 2}, r"^options.execution.init_qubits: Input should be a valid boolean"),
+        ("execution", {"init_qubits": False}, r"^options.execution.init_qubits: False has no effect"),
         ("simulator", {"noise_model": {}}, r"^options.simulator.noise_model: \{\} has no effect"),
-        ("default_shot", 5, r"^options.default_shot: is not an option here; there are default_precision, "),
-        ("environment", {"tags": []}, r"^options.environment.tags: is not an option here"),
-        ("environment", 5, r"^options.environment: takes a dictionary"),
+        ("default_shot", 5, r"^options.default_shot: Unexpected .* default_shot=5; there are default_pre"),
+        ("environment", {"tags": []}, r"^options.environment.tags: Unexpected keyword argument tags=\[\];"),
+        ("environment", 5, r"^options.environment: Input should be a dictionary or"),
         ("environment", {"job_tags": "word"}, r"^options.environment.job_tags: must be a list of words"),
         ("environment", {"job_tags": 5}, r"^options.environment.job_tags: must be a list of words"),
         ("environment", {"job_tags": [1]}, r"^options.environment.job_tags\[0\]: a tag is 1 to 86 printable"),
@@ -274,9 +296,9 @@ def test_P3_options_have_the_clients_names_and_defaults() -> None:
     ],
 )
 def test_P3_what_would_have_no_effect_is_refused(name: str, value: Any, words: str) -> None:
-    """In one line that names the option, when it is set."""
+    """In one line that names the option: when it is set, or with the first job if the client takes the value."""
     with pytest.raises(ConfigError, match=words):
-        EstimatorV2(fake_service().backend("ideal"), {name: value})
+        EstimatorV2(fake_service().backend("ideal"), {name: value}).run([PUB_OF_GENERIC])
 
 
 def test_P3_what_is_off_may_be_said_to_be_off() -> None:
@@ -294,6 +316,43 @@ def test_P3_what_is_off_may_be_said_to_be_off() -> None:
     assert SamplerV2(backend, SamplerOptions(values={"default_shots": 5})).options.default_shots == 5
     with pytest.raises(ConfigError, match="are SamplerOptions or a dictionary"):
         SamplerV2(backend, EstimatorOptions())
+
+
+def test_P3_what_the_client_takes_is_taken_and_refused_by_the_job() -> None:
+    """As in the client's own tests; what is deprecated is said to who sets it."""
+    options = SamplerOptions(execution={"meas_type": "avg_kerneled"}, simulator={"basis_gates": ["u1"]})
+    sampler = SamplerV2(fake_service().backend("ideal"), options)
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with pytest.raises(ConfigError, match=r"^options.simulator.basis_gates: \['u1'\] has no effect"):
+        sampler.run([circuit])
+    sampler.options.simulator.basis_gates = None
+    with pytest.raises(
+        ConfigError, match=r"meas_type: 'avg_kerneled' has no effect .* leave it at 'classified'"
+    ):
+        sampler.run([circuit])
+    sampler.options.execution.meas_type = "classified"
+    learning = EstimatorOptions().resilience.measure_noise_learning
+    with pytest.warns(DeprecationWarning, match="'measure_noise_learning.shots_per_randomization'") as warned:
+        learning.shots_per_randomization = 20
+
+    assert sampler.run([circuit]).result()
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize("primitive", [EstimatorV2, SamplerV2])
+def test_sequences_in_waits_are_refused_in_circuits_that_branch(primitive: Any) -> None:
+    """Before anything else of the circuit is looked at, in the words of the client's own test."""
+    circuit = QuantumCircuit(1, 1)
+    circuit.measure(0, 0)
+    with circuit.if_test((0, 1)):
+        circuit.x(0)
+    made = primitive(fake_service().backend("generic_1"), {"dynamical_decoupling": {"enable": True}})
+
+    with pytest.raises(
+        ConfigError, match="Dynamical decoupling currently cannot be used with dynamic circuits"
+    ):
+        made.run([(circuit, "Z") if primitive is EstimatorV2 else circuit])
 
 
 PUB_OF_GENERIC = (QuantumCircuit(1), "Z")

@@ -125,16 +125,9 @@ def run(
                 **os.environ, "PYTHONPATH": str(ROOT), "UPSTREAM_OUTCOMES": written.name, **(more or {}),
             }  # fmt: skip
             environment.pop("PYTEST_ADDOPTS", None)
-            command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", str(checkout)]
-            command += [
-                "-p",
-                "no:cacheprovider",
-                "-p",
-                "no:xdist",
-                "-p",
-                "no:warnings",
-                "--continue-on-collection-errors",
-            ]
+            # with -P, the installed client is tested and not that of the checkout
+            words = "-P -m pytest -q -p no:cacheprovider -p no:xdist -p no:warnings --continue-on-collection-errors"
+            command = [sys.executable, *words.split(), "-c", os.devnull, "--rootdir", str(checkout)]
             command += [word for plugin in plugins for word in ("-p", plugin)]
             subprocess.run(
                 [*command, str(checkout / "test" / name)], env=environment, cwd=checkout, capture_output=True
