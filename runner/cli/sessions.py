@@ -57,7 +57,7 @@ class Recorded:
     usage: float | None = None
     """What it is charged [s]; None where the service has not told."""
     going: bool = False
-    """It is being charged by a server, so that usage and price are what they were at the latest fact, or more."""
+    """It is being charged, so that usage and price are what they were at the latest fact, or more."""
     jobs: dict[str, str] = field(default_factory=dict)
     """Job → what became of it."""
 
@@ -183,6 +183,7 @@ def _of_events(events: Iterable[Event]) -> list[Recorded]:
             latest = max(latest, event.time)
             _add(found, event.session, event.job, event.status, event.qpu_seconds)
     for one in found.values():
+        one.going = one.state == "active" or GOING in one.jobs.values()
         if one.mode == "session" and one.state == "active" and one.usage is not None:
             one.usage += latest - changed[one.id]
     return list(found.values())

@@ -172,7 +172,7 @@ def _each(several: Override, rest: Overrides, config_dirs: Sequence[str]) -> lis
     """What is typed in place of `backend=[…]` for each backend in it: a choice, or a snapshot by its name.
 
     Raises:
-        ConfigError: there is none in it, one twice, or something else than a name.
+        ConfigError: there is none in it, one twice, something else than a name, or a snapshot that there is not.
     """
     names = several.value
     if not names or not all(isinstance(name, str) for name in names):
@@ -183,6 +183,10 @@ def _each(several: Override, rest: Overrides, config_dirs: Sequence[str]) -> lis
         raise ConfigError("backend=[…] names the devices; leave it out", key="backend.device")
     choices = Composer(config_dirs, rest.plugins).options("backend")
     devices = set(snapshots()) - set(choices)
+    for name in names:
+        if name.startswith("fake_") and name not in {*choices, *devices}:
+            known = [*choices, *sorted(devices)]
+            raise ConfigError(f"{name!r} not found{nearest(name, known)}", key="backend")
     return [
         Overrides.of(["backend=device", f"backend.device={name}"] if name in devices else [f"backend={name}"])
         for name in names

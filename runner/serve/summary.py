@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
+from qiskit.primitives import PrimitiveResult
 
 from runner.serve.wire import Unpacking
 
@@ -42,16 +43,36 @@ def asked(params: Any, reading: Unpacking) -> list[Facts]:
 
 
 def answered(content: bytes) -> list[Facts]:
-    """What a result says, PUB by PUB; of client-side primitives, whose data their program interprets, the shapes."""
+    """What a result says, PUB by PUB; of programs that are no primitive, whose data only they interpret, the shapes."""
     if len(content) > MAX_RESULT:
         return [{"note": f"{len(content) / (1 << 20):.1f} MiB, too much to be shown here"}]
     from qiskit_ibm_runtime import RuntimeDecoder
 
     told = json.loads(content)
-    if isinstance(told, dict) and "__type__" not in told:
-        return [_shapes(item) for item in told.get("data", [])[:MOST] if isinstance(item, dict)]
-    result = json.loads(content, cls=RuntimeDecoder)
-    return [_read(pub) for pub in list(result)[:MOST]]
+    if not isinstance(told, dict) or "__type__" in told:
+        return [_read(pub) for pub in list(json.loads(content, cls=RuntimeDecoder))[:MOST]]
+    result = _client_side(content.decode())
+    if result is not None:
+        return [_read(pub) for pub in list(result)[:MOST]]
+    return [_shapes(item) for item in told.get("data", [])[:MOST] if isinstance(item, dict)]
+
+
+def _client_side(content: str) -> PrimitiveResult | None:
+    """What a client-side Estimator or Sampler makes of the data, by the client's own decoders.
+
+    Returns:
+        None where the program was another, or sent nothing along that its data could be interpreted by.
+    """
+    from qiskit_ibm_runtime.decoders.defaults import DEFAULT_DECODERS
+
+    found: Any = content
+    try:
+        for decoder in DEFAULT_DECODERS["executor"]:
+            if decoder.is_applicable(found):
+                found = decoder.decode(found)
+    except (ValueError, TypeError, LookupError, AttributeError):  # what was sent along is the program's own
+        return None
+    return found if isinstance(found, PrimitiveResult) else None
 
 
 def _pub(pub: Sequence[Any]) -> Facts:

@@ -23,6 +23,7 @@ from qiskit_ibm_runtime.exceptions import (
     RuntimeJobNotFound,
 )
 
+from runner.serve.summary import answered
 from tests.serve.serving import bell, environment, thread, variables
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -298,7 +299,12 @@ def test_client_side_primitives_run_as_executor_programs(backend: Any, circuit: 
         evs = estimated.result()[0].data.evs
         bits = sampled.result()[0].data.meas
         ones = twirled.result()[0].data.meas.get_counts().get("11", 0)
+        shown = [
+            answered(job._api_client.job_results(job.job_id()).encode())[0] for job in (estimated, twirled)
+        ]
 
+    assert [value for value, _ in shown[0]["values"]] == pytest.approx(evs)
+    assert dict(shown[1]["registers"]["meas"]["counts"])["11"] == ones
     assert evs == pytest.approx([1, 1], abs=0.15)
     assert bits.shape == (2,)
     assert bits[0].get_counts().get("00", 0) > 400

@@ -89,7 +89,7 @@ def test_an_owned_device_does_not_stop_the_other(service: Any, wire: Wire) -> No
         ("backend=[fake_manila,fake_manila]", "names fake_manila twice"),
         ("backend=[ideal,noisy]", "both Aer's simulator"),
         ("backend=[fake_manila,device] backend.device=fake_quito", "leave it out"),
-        ("backend=[fake_manila,fake_manilla]", "fake_manilla"),
+        ("backend=[fake_manila,fake_brisban]", "'fake_brisban' not found; did you mean 'fake_brisbane'?"),
         ("usage_limit=-3", "at least 1 second"),
         ("usage_limit=soon", "is not a duration"),
         ("session.max_cost=3", "usage_limit=SECONDS"),
