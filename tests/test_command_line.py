@@ -170,7 +170,7 @@ def test_every_combination_of_a_sweep_can_be_printed(
     assert list(workdir.iterdir()) == []
 
 
-@pytest.mark.parametrize("mode", [["hydra.mode=MULTIRUN", *SWEPT[1:]], ["experiment=sweep_optimizers"]])
+@pytest.mark.parametrize("mode", [["hydra.mode=MULTIRUN", *SWEPT[1:]], ["experiment=sweep_tfim"]])
 def test_a_sweep_that_is_not_asked_for_by_the_flag_is_printed_whole_too(
     mode: list[str], workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -92,6 +92,14 @@ class Preset:
                     found[match["group"].strip("/")] = str(choice)
         return found
 
+    @cached_property
+    def schema(self) -> str | None:
+        """The schema that the file's defaults list names, or a file's that it includes; None where none does."""
+        usual = re.compile(rf"/schema/{self.group}/(\w+)@_here_")
+        entries = [str(entry) for entry in self.written.get("defaults") or []]
+        named = [match[1] for match in map(usual.fullmatch, entries) if match]
+        return (named or [None, *filter(None, (part.schema for part in self.included))])[-1]
+
     def without(self, keys: frozenset[str]) -> tuple[Preset, ...]:
         """The same files without some settings, each under a name that no file has; this one is the last."""
         others = tuple(part for included in self.included for part in included.without(keys))
