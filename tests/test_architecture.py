@@ -212,16 +212,15 @@ HEAVY = {
 """Modules that may be imported inside functions, and why they cannot wait for what they import (`runner.lazy`)."""
 
 
-@pytest.mark.parametrize(
-    "path",
-    [path for path in HOUSE + EXPERIMENTS if path.parent.name != "cli" and not path.name.startswith("__")],
-    ids=lambda path: str(path.relative_to(ROOT)),
-)
-def test_functions_import_nothing_of_ours(path: Path) -> None:
+def test_functions_import_nothing_of_ours() -> None:
     """What a module needs stands at its top; a command line and a room's face load what they are asked for."""
-    inside = imports(path) - imports(path, inside_functions=False)
+    paths = [
+        path for path in HOUSE + EXPERIMENTS if path.parent.name != "cli" and not path.name.startswith("__")
+    ]
+    inside = {path: imports(path) - imports(path, inside_functions=False) for path in paths}
+    ours = {path: names & MODULES.keys() - HEAVY.keys() for path, names in inside.items()}
 
-    assert {name for name in inside if name in MODULES} - HEAVY.keys() == set()
+    assert {path: names for path, names in ours.items() if names} == {}
 
 
 BY_NAME = {
@@ -254,16 +253,18 @@ def test_modules_are_imported_by_statements() -> None:
     assert files == BY_NAME.keys()
 
 
-@pytest.mark.parametrize("path", HOUSE, ids=lambda path: str(path.relative_to(ROOT)))
-def test_the_house_does_not_import_experiments(path: Path) -> None:
+def test_the_house_does_not_import_experiments() -> None:
     """Imports go experiments → runner; only the registry knows the name of the package."""
-    assert not uses(path, "experiments")
+    assert [path for path in HOUSE if uses(path, "experiments")] == []
 
 
-@pytest.mark.parametrize("path", [p for p in HOUSE if "runtime" in p.parts], ids=lambda path: path.name)
-def test_the_runtime_is_a_library(path: Path) -> None:
+def test_the_runtime_is_a_library() -> None:
     """runner/runtime imports neither Hydra nor OmegaConf nor MLflow."""
-    assert not any(uses(path, package) for package in ("hydra", "omegaconf", "mlflow"))
+    above = ("hydra", "omegaconf", "mlflow")
+
+    assert [
+        path for path in HOUSE if "runtime" in path.parts and any(uses(path, name) for name in above)
+    ] == []
 
 
 def test_mlflow_is_imported_in_one_place() -> None:

@@ -371,7 +371,7 @@ def test_a_forecast_simulates_nothing_that_is_large_or_known(
     assert list(workdir.iterdir()) == []
 
 
-@pytest.mark.parametrize("level", [0, 2])
+@pytest.mark.parametrize("level", [pytest.param(0, marks=NIGHTLY), 2])
 def test_a_real_machine_is_forecast_from_its_snapshot_without_an_account(
     level: int, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Damaged files and requests: a hundred here, 100 000 nightly (SECURITY.md K18)."""
+"""Damaged files and requests: forty here, 100 000 nightly (SECURITY.md K18)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.faults.fuzz import campaign, damaged_file, generator
 from tests.faults.payloads import files
 
 
-def test_K18_a_hundred_damaged_files_and_requests_are_refused_or_read() -> None:
+def test_K18_forty_damaged_files_and_requests_are_refused_or_read() -> None:
     """Nothing ends, hangs or fills a process, and every refusal is one line or has the API's shape."""
-    found = campaign(100, seed=11)
+    found = campaign(40, seed=11)
 
     assert [(failure.number, failure.what) for failure in found.failures] == []
-    assert found.inputs == 100
-    assert found.outcomes["refused"] > 15
-    assert found.outcomes["400"] > 6
-    assert found.outcomes["200"] > 6
+    assert found.inputs == 40
+    assert found.outcomes["refused"] > 5
+    assert found.outcomes["400"] > 2
+    assert found.outcomes["200"] > 2
 
 
 def test_K18_an_input_is_the_same_whenever_it_is_made() -> None:

@@ -68,7 +68,7 @@ CONFIGURATIONS = st.tuples(
 )
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=3, deadline=None)
 @given(before=ENVIRONMENTS, after=ENVIRONMENTS, words=CONFIGURATIONS, cut=st.floats(0, 1))
 def test_G15_whatever_the_environment_a_killed_run_resumes_to_the_same_bits(before, after, words, cut):
     """K8: random environments, another one for the resume: config.yaml and journal are never rewritten by them."""

@@ -74,7 +74,7 @@ def test_folded_gates_shrink_every_term_by_a_power_and_the_exponential_undoes_it
 
 
 @pytest.mark.parametrize(
-    ("level", "seeds"), [(1, 100), (2, 40), pytest.param(2, 400, marks=pytest.mark.nightly)]
+    ("level", "seeds"), [(1, 50), (2, 25), pytest.param(2, 400, marks=pytest.mark.nightly)]
 )
 def test_standard_errors_are_how_far_values_spread(level: int, seeds: int) -> None:
     """An observable of terms that are measured together, over seeds: calibration, twirling, shots and fit included."""
