@@ -122,16 +122,16 @@ def test_wide_layers_are_found_and_sampled(size: int, rng: np.random.Generator) 
 
 
 def test_half_turns_between_layers() -> None:
-    """Rotations about x by π and almost π, whose cosine is not divided by: energies of the dense state (qiskit)."""
+    """Turns by π and almost π, whose cosine is not divided by, and steps like the one before: qiskit's dense state."""
     size = 9
     circuit = QuantumCircuit(size)
-    angle = ParameterVector("θ", 3)
+    angle = ParameterVector("θ", 4)
     circuit.h(range(size))
-    for layer in range(3):
+    for layer, strength in enumerate((0.3, 1.3, 1.3, 0.4)):
         for qubit in range(size):
-            circuit.rzz(0.3 + layer, qubit, (qubit + 1) % size)
+            circuit.rzz(strength, qubit, (qubit + 1) % size)
         circuit.rx(angle[layer], range(size))
-    for values in ([np.pi, 1e-9 + np.pi, 0.4], [1e-5 - np.pi, -2.9, 3 * np.pi]):
+    for values in ([np.pi, 1e-9 + np.pi, 0.4, 0.4], [1e-5 - np.pi, -2.9, 3 * np.pi, 0.1], [0.7] * 4):
         plan = Engine(engine="kernel").estimator_plan(circuit, heisenberg(size))
         bound = Statevector(circuit.assign_parameters(values))
 

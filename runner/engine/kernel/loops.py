@@ -61,7 +61,7 @@ _PASS_SPAN = 1 << 12
 """Amplitudes an observable's passes go over one after the other before the next so many (128 KiB for two states)."""
 
 # segments of the program: integers …
-META, INDEX = 1, 2  # META: qubits, stages, low bits, number of angles; where they, a row and its factors are
+META, INDEX = 1, 2  # META: qubits, stages, low bits, number of angles; where they and what `_places` says are
 ROTATION_START, ROTATION_QUBIT, ROTATION_SLOT = 3, 4, 5
 SINGLE_START, SINGLE_QUBIT, SINGLE_SLOT = 6, 7, 8
 PARITY_START, PARITY_MASK, PARITY_SLOT = 9, 10, 11
@@ -76,6 +76,7 @@ SCALE, OFFSET, SINGLE_SIGN, PARITY_SIGN, PATTERNS = 0, 1, 2, 3, 4
 STARTS, PASSES, TERMS = 1, 2, 3  # STARTS has one more entry than there are observables
 # … and reals
 CONSTANTS, TABLES, COEFFICIENTS = 0, 1, 2
+TABLES_OF = 63  # place among the flags: one more than the stage whose tables of phases are in the working memory, or 0
 # places in the working memory
 COSINE, SINE, BIT_ANGLES, SUMS, PHASES = 0, 64, 128, 192, 256
 
@@ -541,21 +542,27 @@ def multiply_four(state, where, size, pr, pi):
 @_part
 def multiply_phases(state, states, num_qubits, low_bits, scratch, sign, first, last):
     """Multiply rows of one or two states by the phases of their bits (or, with sign -1, by the conjugates)."""
+    for row in range(first, last):
+        multiply_row(state, states, num_qubits, low_bits, int64(PHASES), scratch, sign, row)
+
+
+@_part
+def multiply_row(state, states, num_qubits, low_bits, table, scratch, sign, row):
+    """The same for one row, with the phases of its low bits from a table."""
     size = 1 << num_qubits
     width = 1 << low_bits
     rows = 1 << (num_qubits - low_bits)
     high = PHASES + 2 * width
     flipped = splat(sign)
-    for row in range(first, last):
-        hr, hi = splat(scratch[high + row]), splat(sign * scratch[high + rows + row])
-        for i in range(0, width, 4):
-            lr = load(scratch, PHASES + i)
-            li = mul(flipped, load(scratch, PHASES + width + i))
-            pr = sub(mul(hr, lr), mul(hi, li))
-            pi = add(mul(hr, li), mul(hi, lr))
-            multiply_four(state, row * width + i, size, pr, pi)
-            if states == 2:
-                multiply_four(state, 2 * size + row * width + i, size, pr, pi)
+    hr, hi = splat(scratch[high + row]), splat(sign * scratch[high + rows + row])
+    for i in range(0, width, 4):
+        lr = load(scratch, table + i)
+        li = mul(flipped, load(scratch, table + width + i))
+        pr = sub(mul(hr, lr), mul(hi, li))
+        pi = add(mul(hr, li), mul(hi, lr))
+        multiply_four(state, row * width + i, size, pr, pi)
+        if states == 2:
+            multiply_four(state, 2 * size + row * width + i, size, pr, pi)
 
 
 @_part
@@ -611,15 +618,15 @@ def layer_tables(integers, reals, stage, scratch):
 
 @_part
 def row_factors(integers, stage, row, scratch):
-    """Per low bit the phase of its value 1 in this row at (COSINE, SINE); returns what all of the row share."""
+    """Per low bit the phase of its value 1 in this row at (BIT_ANGLES, SUMS); returns what all of the row share."""
     meta = integers[META]
     num_qubits, low_bits, factors = integers[meta], integers[meta + 2], integers[meta + 6]
     masks = integers[PARITY_MASK]
     layer = integers[LAYERS] + 5 * stage
     first, bits = integers[integers[PARITY_START] + stage], integers[layer + 4]
     for bit in range(low_bits):
-        scratch[COSINE + bit] = 1.0
-        scratch[SINE + bit] = 0.0
+        scratch[BIT_ANGLES + bit] = 1.0
+        scratch[SUMS + bit] = 0.0
     for entry in range(integers[layer + 2], integers[layer + 3]):
         mask = integers[masks + entry]
         bit = 0
@@ -627,17 +634,17 @@ def row_factors(integers, stage, row, scratch):
             bit += 1
         c, s = scratch[factors + 2 * (entry - first)], scratch[factors + 2 * (entry - first) + 1]
         s -= 2.0 * s * parity(mask & (row << low_bits))
-        re, im = scratch[COSINE + bit], scratch[SINE + bit]
-        scratch[COSINE + bit] = c * re + s * im
-        scratch[SINE + bit] = c * im - s * re
+        re, im = scratch[BIT_ANGLES + bit], scratch[SUMS + bit]
+        scratch[BIT_ANGLES + bit] = c * re + s * im
+        scratch[SUMS + bit] = c * im - s * re
     high = PHASES + (2 << low_bits)
     re, im = scratch[high + row], scratch[high + (1 << (num_qubits - low_bits)) + row]
     for bit in range(low_bits):
         if bits >> bit & 1:
-            a, b = scratch[COSINE + bit], scratch[SINE + bit]
+            a, b = scratch[BIT_ANGLES + bit], scratch[SUMS + bit]
             re, im = a * re - b * im, a * im + b * re
-            scratch[COSINE + bit] = a * a - b * b
-            scratch[SINE + bit] = -2.0 * a * b
+            scratch[BIT_ANGLES + bit] = a * a - b * b
+            scratch[SUMS + bit] = -2.0 * a * b
     return re, im
 
 
@@ -652,14 +659,14 @@ def row_phases(integers, reals, stage, row, scratch):
     scratch[table], scratch[table + width] = row_factors(integers, stage, row, scratch)
     for bit in range(2):
         half = 1 << bit
-        c, s = scratch[COSINE + bit], scratch[SINE + bit]
+        c, s = scratch[BIT_ANGLES + bit], scratch[SUMS + bit]
         for i in range(table, table + half):
             re, im = scratch[i], scratch[width + i]
             scratch[i + half] = c * re - s * im
             scratch[width + i + half] = s * re + c * im
     for bit in range(2, low_bits):
         half = 1 << bit
-        cosine, sine = splat(scratch[COSINE + bit]), splat(scratch[SINE + bit])
+        cosine, sine = splat(scratch[BIT_ANGLES + bit]), splat(scratch[SUMS + bit])
         for i in range(table, table + half, 4):
             x, y = load(scratch, i), load(scratch, width + i)
             store(scratch, i + half, sub(mul(cosine, x), mul(sine, y)))
@@ -680,14 +687,93 @@ def row_phases(integers, reals, stage, row, scratch):
 
 
 @_part
-def layer_phases(integers, reals, stage, factor, scratch):
-    """`layer_tables`, with a factor."""
+def same_layer(integers, reals, stage, other, scratch):
+    """Do two layers multiply by the same phases, one entry like the other?"""
+    angles = integers[integers[META] + 4]
+    start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
+    signs = integers[integers[0] + PARITY_SIGN]
+    shift = integers[start + other] - integers[start + stage]
+    if shift + integers[start + stage + 1] != integers[start + other + 1]:
+        return False
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        angle = reals[signs + entry] * scratch[angles + integers[slots + entry]]
+        found = reals[signs + entry + shift] * scratch[angles + integers[slots + entry + shift]]
+        if angle != found or integers[masks + entry] != integers[masks + entry + shift]:
+            return False
+    start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
+    signs = integers[integers[0] + SINGLE_SIGN]
+    shift = integers[start + other] - integers[start + stage]
+    if shift + integers[start + stage + 1] != integers[start + other + 1]:
+        return False
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        angle = reals[signs + entry] * scratch[angles + integers[slots + entry]]
+        found = reals[signs + entry + shift] * scratch[angles + integers[slots + entry + shift]]
+        if angle != found or integers[qubits + entry] != integers[qubits + entry + shift]:
+            return False
+    return True
+
+
+@_part
+def layer_phases(integers, reals, stage, factor, flags, scratch):
+    """`layer_tables`, with a factor; they are kept where the layer before had the same."""
     meta = integers[META]
     num_qubits, low_bits = integers[meta], integers[meta + 2]
-    layer_tables(integers, reals, stage, scratch)
-    high = PHASES + (2 << low_bits)
-    for place in range(high, high + (2 << (num_qubits - low_bits))):
-        scratch[place] *= factor
+    before, held = flags[TABLES_OF] - 1, integers[meta + 8]
+    if before < 0 or scratch[held] != factor or not same_layer(integers, reals, stage, before, scratch):
+        bit_angles(integers, reals, stage, scratch)
+        layer_tables(integers, reals, stage, scratch)
+        high = PHASES + (2 << low_bits)
+        for place in range(high, high + (2 << (num_qubits - low_bits))):
+            scratch[place] *= factor
+        row_variants(integers, stage, scratch)
+    scratch[held] = factor
+    flags[TABLES_OF] = stage + 1
+
+
+@_part
+def few_variants(integers, stage):
+    """Do all parities of low and high bits meet the low ones in one or two places, each alone in its own?"""
+    layer = integers[LAYERS] + 5 * stage
+    found = integers[layer + 3] - integers[layer + 2]
+    if integers[layer + 3] != integers[integers[PARITY_START] + stage + 1] or found > 2:
+        return False
+    bits = integers[layer + 4]
+    return parity(bits) == found % 2 and (found < 2 or bits & (bits - 1) != 0)
+
+
+@_part
+def row_variants(integers, stage, scratch):
+    """The phases of low bits with those of parities that high bits decide on, for either value of each of these."""
+    if not few_variants(integers, stage):
+        return
+    meta = integers[META]
+    low_bits, factors, place = integers[meta + 2], integers[meta + 6], integers[meta + 7]
+    masks, layer = integers[PARITY_MASK], integers[LAYERS] + 5 * stage
+    first, begin, end = integers[integers[PARITY_START] + stage], integers[layer + 2], integers[layer + 3]
+    width = 1 << low_bits
+    for variant in range(1 << (end - begin)):
+        target = place + variant * 2 * width
+        for i in range(0, 2 * width, 4):
+            store(scratch, target + i, load(scratch, PHASES + i))
+        for entry in range(begin, end):
+            c, s = scratch[factors + 2 * (entry - first)], scratch[factors + 2 * (entry - first) + 1]
+            s -= 2.0 * s * (variant >> (entry - begin) & 1)
+            table_parity(scratch, target, low_bits, integers[masks + entry] & (width - 1), c, s)
+
+
+@_part
+def variant_rows(integers, stage, state, states, sign, scratch, first, last):
+    """`layer_rows` where there are only a few kinds of rows."""
+    meta = integers[META]
+    num_qubits, low_bits, place = integers[meta], integers[meta + 2], integers[meta + 7]
+    masks, layer = integers[PARITY_MASK], integers[LAYERS] + 5 * stage
+    begin, end = integers[layer + 2], integers[layer + 3]
+    width = 1 << low_bits
+    for row in range(first, last):
+        variant = 0
+        for entry in range(begin, end):
+            variant |= parity(integers[masks + entry] & (row << low_bits)) << (entry - begin)
+        multiply_row(state, states, num_qubits, low_bits, place + variant * 2 * width, scratch, sign, row)
 
 
 @_part
@@ -698,6 +784,9 @@ def layer_rows(integers, reals, stage, state, states, sign, scratch, first, last
     layer = integers[LAYERS] + 5 * stage
     if integers[layer + 2] == integers[integers[PARITY_START] + stage + 1]:
         multiply_phases(state, states, num_qubits, low_bits, scratch, sign, first, last)
+        return
+    if few_variants(integers, stage):
+        variant_rows(integers, stage, state, states, sign, scratch, first, last)
         return
     size, width = 1 << num_qubits, 1 << low_bits
     flipped = splat(sign)
@@ -1241,8 +1330,9 @@ def turn_back(state, num_qubits, flags, scratch):
 
 
 @_part
-def bind(integers, reals, values, row, scratch):
-    """Put every angle of one parameter set behind the tables."""
+def bind(integers, reals, values, row, flags, scratch):
+    """Put every angle of one parameter set behind the tables, of which none is up to date then."""
+    flags[TABLES_OF] = 0
     index, scale, offset = integers[INDEX], integers[integers[0] + SCALE], integers[integers[0] + OFFSET]
     angles = integers[integers[META] + 4]
     for slot in range(integers[integers[META] + 3]):
@@ -1285,21 +1375,21 @@ def bit_angles(integers, reals, stage, scratch):
 
 
 @_part
-def stage_phases(integers, reals, stage, state, states, sign, factor, scratch, wide):
+def stage_phases(integers, reals, stage, state, states, sign, factor, flags, scratch, wide):
     """Apply (or, with sign -1, undo) the phases of one stage on one or two states, and a factor if it is a layer."""
     meta = integers[META]
     num_qubits, low_bits, angles = integers[meta], integers[meta + 2], integers[meta + 4]
     start = integers[SINGLE_START]
     first, last = integers[start + stage], integers[start + stage + 1]
     layered = integers[integers[LAYERS] + 5 * stage]
-    if last > first or layered:
-        bit_angles(integers, reals, stage, scratch)
     rows = 1 << (num_qubits - low_bits)
     if wide is not None and layered:
-        layer_phases(integers, reals, stage, factor, scratch)
+        layer_phases(integers, reals, stage, factor, flags, scratch)
         layer_rows(integers, reals, stage, state, states, sign, scratch, int64(0), rows)
         return
     if last > first:
+        flags[TABLES_OF] = 0
+        bit_angles(integers, reals, stage, scratch)
         phase_tables(scratch, num_qubits, low_bits)
         multiply_phases(state, states, num_qubits, low_bits, scratch, sign, int64(0), rows)
     start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
@@ -1349,6 +1439,42 @@ def stage_turns(integers, stage, state, flags, scratch, wide):
 
 
 @_part
+def stage_unitary(integers, reals, stage, state, flags, scratch, wide, pairs):
+    """Apply the rotations and the phases of one stage to one state."""
+    meta = integers[META]
+    num_qubits = integers[meta]
+    start = integers[PAIR_START] + stage
+    if wide is not None and integers[integers[LAYERS] + 5 * stage] and integers[start] == integers[start + 1]:
+        factor = lean_tangents(num_qubits, scratch)
+        if factor != 0.0:
+            layer_blocks(integers, reals, stage, state, factor, flags, scratch)
+            return
+        rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
+        stage_phases(integers, reals, stage, state, int64(1), 1.0, 1.0, flags, scratch, wide)
+        return
+    factor = stage_turns(integers, stage, state, flags, scratch, wide)
+    if pairs is not None:
+        stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
+    stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, flags, scratch, wide)
+
+
+@_part
+def layer_blocks(integers, reals, stage, state, factor, flags, scratch):
+    """Lean rotations and the phases of a layer, block by block: what the caches hold takes both."""
+    meta = integers[META]
+    num_qubits, low_bits = integers[meta], integers[meta + 2]
+    middle = min(_LEAN_MIDDLE_BITS, num_qubits)
+    size, block = 1 << num_qubits, 1 << middle
+    layer_phases(integers, reals, stage, factor, flags, scratch)
+    lean_bits(state, int64(0), 2 * size, middle, num_qubits, flags, scratch)
+    for start in range(0, size, block):
+        stop = start + block
+        lean_blocks(state, start, stop, num_qubits, flags, scratch)
+        lean_blocks(state, size + start, size + stop, num_qubits, flags, scratch)
+        layer_rows(integers, reals, stage, state, int64(1), 1.0, scratch, start >> low_bits, stop >> low_bits)
+
+
+@_part
 def prepare(integers, reals, first, second, flags, scratch, wide, pairs):
     """Run the program on |0…0⟩; says whether the permutations left the state in `first` or in `second`."""
     meta = integers[META]
@@ -1357,14 +1483,13 @@ def prepare(integers, reals, first, second, flags, scratch, wide, pairs):
     for stage in range(integers[meta + 1]):
         state, other = (first, second) if in_first else (second, first)
         stage_rotations(integers, stage, 1.0, flags, scratch)
-        factor = 1.0
         if stage == 0:
             product_state(state, num_qubits, scratch)
+            if pairs is not None:
+                stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
+            stage_phases(integers, reals, stage, state, int64(1), 1.0, 1.0, flags, scratch, wide)
         else:
-            factor = stage_turns(integers, stage, state, flags, scratch, wide)
-        if pairs is not None:
-            stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
-        stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, scratch, wide)
+            stage_unitary(integers, reals, stage, state, flags, scratch, wide, pairs)
         if integers[integers[PERMUTES] + stage]:
             low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
             stage_permutation(integers, stage, other, state, int64(1), low, high)
@@ -1377,7 +1502,7 @@ def energies(integers, reals, passes, weights, values, first, second, flags, scr
     """Expectation values of every observable for every parameter set."""
     num_qubits, patterns = integers[integers[META]], integers[integers[0] + PATTERNS]
     for row in range(values.shape[0]):
-        bind(integers, reals, values, row, scratch)
+        bind(integers, reals, values, row, flags, scratch)
         in_first = prepare(integers, reals, first, second, flags, scratch, wide, pairs)
         state = first if in_first else second
         for index in range(result.shape[1]):
@@ -1449,7 +1574,7 @@ def gradients(
     meta = integers[META]
     num_qubits, patterns = integers[meta], integers[integers[0] + PATTERNS]
     for row in range(values.shape[0]):
-        bind(integers, reals, values, row, scratch)
+        bind(integers, reals, values, row, flags, scratch)
         for index in range(result.shape[1]):
             in_first = prepare(integers, reals, first, second, flags, scratch, wide, pairs)
             state = first if in_first else second
@@ -1464,7 +1589,7 @@ def gradients(
                     in_first = not in_first
                 state = first if in_first else second
                 phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index, wide)
-                stage_phases(integers, reals, stage, state, int64(2), -1.0, 1.0, scratch, wide)
+                stage_phases(integers, reals, stage, state, int64(2), -1.0, 1.0, flags, scratch, wide)
                 if pairs is not None:
                     undo_pairs(integers, reals, stage, state, scratch, slopes, row, index)
                 undo_rotations(integers, reals, stage, state, flags, scratch, slopes, row, index)
@@ -1501,7 +1626,7 @@ def basis_probabilities(integers, reals, values, letters, first, second, flags, 
     meta = integers[META]
     num_qubits, low_bits = integers[meta], integers[meta + 2]
     for row in range(values.shape[0]):
-        bind(integers, reals, values, row, scratch)
+        bind(integers, reals, values, row, flags, scratch)
         in_first = prepare(integers, reals, first, second, flags, scratch, wide, pairs)
         state, rotated = (first, second) if in_first else (second, first)
         measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, result[row])
@@ -1512,16 +1637,13 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch, wide
     """Run the program, with the first parameter set, `times` times on the state in `first`, where it ends as well."""
     meta = integers[META]
     num_qubits = integers[meta]
-    bind(integers, reals, values, 0, scratch)
+    bind(integers, reals, values, 0, flags, scratch)
     in_first = True
     for _ in range(times):
         for stage in range(integers[meta + 1]):
             state, other = (first, second) if in_first else (second, first)
             stage_rotations(integers, stage, 1.0, flags, scratch)
-            factor = stage_turns(integers, stage, state, flags, scratch, wide)
-            if pairs is not None:
-                stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
-            stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, scratch, wide)
+            stage_unitary(integers, reals, stage, state, flags, scratch, wide, pairs)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
                 stage_permutation(integers, stage, other, state, int64(1), low, high)
@@ -1543,9 +1665,9 @@ def state_energies(integers, reals, passes, weights, state, wide, result):
 
 
 @_jit
-def wide_bind(integers, reals, values, row, scratch):
+def wide_bind(integers, reals, values, row, flags, scratch):
     """`bind`."""
-    bind(integers, reals, values, row, scratch)
+    bind(integers, reals, values, row, flags, scratch)
 
 
 @_jit
@@ -1554,13 +1676,14 @@ def wide_tables(integers, reals, stage, flags, scratch):
     num_qubits = integers[integers[META]]
     start = integers[SINGLE_START] + stage
     stage_rotations(integers, stage, 1.0, flags, scratch)
-    bit_angles(integers, reals, stage, scratch)
     if not integers[integers[LAYERS] + 5 * stage]:
         if integers[start + 1] > integers[start]:
+            flags[TABLES_OF] = 0
+            bit_angles(integers, reals, stage, scratch)
             phase_tables(scratch, num_qubits, integers[integers[META] + 2])
         return False
     factor = lean_tangents(num_qubits, scratch) if stage else 0.0
-    layer_phases(integers, reals, stage, factor if factor != 0.0 else 1.0, scratch)
+    layer_phases(integers, reals, stage, factor if factor != 0.0 else 1.0, flags, scratch)
     return factor != 0.0
 
 

@@ -248,12 +248,17 @@ def _packed(parts: Sequence[NDArray], kind: Any, header: bool) -> tuple[NDArray,
 
 
 def _places(program: Program) -> list[int]:
-    """Where in the working memory the angles, the phases of a row and the factors of parities are."""
+    """Where in the working memory the angles are, and what layers need: the phases of a row, the factors of parities,
+    the phases of four kinds of rows, the factor of the tables at hand.
+    """
     low, high = split_bits(program.num_qubits)
     row = 256 + (2 << low) + (2 << high)
+    if not program.layers[:, 0].any():
+        return [row] * 5
     factors = row + (2 << low)
-    most = int(np.diff(program.parity_start).max(initial=0)) if program.layers[:, 0].any() else 0
-    return [factors + 2 * most, row, factors]
+    variants = factors + 2 * int(np.diff(program.parity_start).max(initial=0))
+    held = variants + (8 << low)
+    return [held + 1, row, factors, variants, held]
 
 
 def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]:

@@ -59,7 +59,7 @@ class WideState:
 
     def evolve(self, inputs: NDArray, row: int) -> None:
         """Put the state of one parameter set into `state`."""
-        kernel.loop("wide_bind")(self._integers, self._reals, inputs, row, self._scratch)
+        kernel.loop("wide_bind")(self._integers, self._reals, inputs, row, self._flags, self._scratch)
         for stage, permutes in enumerate(self._permutes):
             pause()
             self._turn(stage)
