@@ -24,6 +24,7 @@ from runner.engine.evolution import Evolution
 from runner.engine.executed import is_plain
 from runner.engine.fermionic import FermionicPlan
 from runner.engine.grouping import COMMUTING, GROUPINGS, QUBIT_WISE
+from runner.engine.identity import canonical_text, digest_of
 from runner.engine.kernel.pauli_vector import PauliVectorKernel
 from runner.engine.kernel.program import Unsupported
 from runner.engine.kernel.sector import SectorKernel
@@ -133,6 +134,8 @@ class Engine:
         self._cache_bytes = cache_bytes
         self._plans: OrderedDict[str, Any] = OrderedDict()
         self._recent: OrderedDict[tuple[int, int], _Seen] = OrderedDict()
+        self._digests: OrderedDict[str, str] = OrderedDict()
+        """Of texts of circuits as they are given, the plan's."""
         self._lock = threading.RLock()
 
     @property
@@ -201,7 +204,18 @@ class Engine:
             return self._remembered(
                 circuit, None, lambda: FermionicPlan(circuit, self._options, self._depolarized)
             )
-        return self._remembered(circuit, None, lambda: SamplerPlan(circuit, self._options))
+        return self._remembered(circuit, None, lambda: self._sampler_plan(circuit))
+
+    def _sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
+        """A plan, or the one of an equal circuit: a server gets a new copy for every job, and reading is quickest."""
+        text = digest_of(canonical_text(circuit, addressed=self._options.on(circuit).addressed))
+        plan = self._plans.get(self._digests.get(text, ""))
+        if plan is None:
+            plan = SamplerPlan(circuit, self._options)
+            self._digests[text] = plan.digest
+            if len(self._digests) > _RECENT:
+                self._digests.popitem(last=False)
+        return plan
 
     def learning_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """The plan of a circuit that noise is learned from; rehearsals have the same, for their price depends on it."""

@@ -39,6 +39,8 @@ from runner.engine.quasi_static import Drifting, require_drifting
 from runner.errors import ConfigError
 
 _CHUNK_BYTES = 64 << 20
+_POINTS = 1 << 17
+"""Random numbers of one-qubit pieces that are held at once (1 MiB)."""
 DISCARDED, DISTANCE = "discarded weight", "truncation distance"
 """What a Sampler's numbers call what was left out of states, beside its registers; `runner.runtime.results` knows."""
 
@@ -242,9 +244,10 @@ class SamplerPlan:
                     bits[row][:, columns] = outcome
                 continue
             table, places = piece.probabilities(rows)[0], np.arange(len(columns))
+            if table.shape[1] == 2:
+                _draw_bits(table, bits[:, :, columns[0]], (seed, first, 1 + number), streams)
+                continue
             for row in range(len(rows)):
-                if table.shape[1] == 2 and table[row, 1] == 0.0:
-                    continue
                 outcomes = draw(table[row], shots, streams.at(seed, first + row, 1 + number))
                 bits[row][:, columns] = (outcomes[:, None] >> places) & 1
         return bits
@@ -316,6 +319,30 @@ class SamplerPlan:
             memory = data.get("memory", ["0x0"] * shots)  # there is none where nothing is measured
             result.append(bits_from_memory(memory, self._num_clbits))
         return np.array(result).reshape(len(rows), shots, self._num_clbits)
+
+
+def _draw_bits(table: NDArray, bits: NDArray, where: tuple[int, int, int], streams: Streams) -> None:
+    """What `draw` gives of two outcomes with probabilities (B, 2), written to (B, shots); the rows at once.
+
+    Args:
+        table: weights of 0 and 1.
+        bits: all 0.
+        where: the seed, the number of the first row, and the place of their streams.
+        streams: draws.
+    """
+    seed, first, place = where
+    shots = bits.shape[1]
+    cumulated = np.cumsum(table, axis=1)
+    possible = np.flatnonzero(table[:, 1] != 0.0)
+    step = max(1, _POINTS // shots)
+    points = np.empty((min(step, len(possible)), shots))
+    for start in range(0, len(possible), step):
+        own = possible[start : start + step]
+        for number, row in enumerate(own.tolist()):
+            streams.at(seed, first + row, place).random(out=points[number])
+        drawn = points[: len(own)]
+        drawn *= cumulated[own, 1:]
+        bits[own] = drawn >= cumulated[own, :1]
 
 
 def _pack(bits: NDArray) -> NDArray:

@@ -26,7 +26,7 @@ from qiskit.transpiler import Target
 
 from runner.errors import ConfigError
 from runner.mitigation.noise import Layer, LayerNoise, Learning, NoiseOfLayers
-from runner.mitigation.samplex import sample_each
+from runner.mitigation.samplex import broadcast, sample_each
 
 MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
 MULTIPLE = -1
@@ -730,11 +730,9 @@ class LayerExperiment:
 
     def draw(self, place: int, rng: np.random.Generator) -> dict[str, NDArray]:
         """The angles of a circuit, `parameter_values`, and which bits are to be flipped back."""
-        from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
-
         item = self.program.items[place]
         item.samplex.finalize()
-        return broadcast_sample(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
+        return broadcast(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
 
     def learned(self, data: Sequence[Mapping[str, NDArray]]) -> tuple[NDArray, NDArray]:
         """What follows from the outcomes of every circuit: generators (G, qubits) and rates (G,).

@@ -6,7 +6,9 @@ than the nodes do. What is drawn is the same to the last bit; `tests/mitigation/
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -36,6 +38,33 @@ def sample_each(
             rows = slice(place * randomizations, (place + 1) * randomizations)
             found.append({name: values[rows] for name, values in drawn.items()})
     return found
+
+
+def broadcast(
+    samplex: Any, inputs: Any, shape: Sequence[int], rng: np.random.Generator
+) -> dict[str, NDArray[Any]]:
+    """Return what the client's `broadcast_sample` does: draws for every entry of an array of inputs.
+
+    Args:
+        samplex: as of `sample_each`.
+        inputs: bound; axes along which they have entries are gone through, the others randomize.
+        shape: of the result, (*axes,) before what an output has itself.
+        rng: as of `sample_each`.
+    """
+    lengths = (1,) * (len(shape) - inputs.ndim) + tuple(inputs.shape)
+    entries = [axis for axis, length in enumerate(lengths) if length > 1]
+    random = [axis for axis, length in enumerate(lengths) if length <= 1]
+    drawn: list[Mapping[str, NDArray[Any]]] = []
+    chosen = (inputs[index] for index in np.ndindex(*inputs.shape))
+    for _, several in groupby(chosen, lambda one: np.asarray(one.get("parameter_values", ())).tobytes()):
+        drawn += sample_each(samplex, list(several), math.prod(shape[axis] for axis in random), rng)
+    result = {}
+    for name in drawn[0]:
+        values = np.stack([one[name] for one in drawn])
+        values = values.reshape(*(shape[axis] for axis in (*entries, *random)), *values.shape[2:])
+        order = [*np.argsort([*entries, *random]), *range(len(shape), values.ndim)]
+        result[name] = np.ascontiguousarray(values.transpose(order))
+    return result
 
 
 def _sampled(

@@ -15,6 +15,7 @@ from qiskit.exceptions import QiskitError
 
 from runner.declare.foreign import require_readable, require_sane_qpy
 from runner.errors import ConfigError
+from runner.mitigation.samplex import broadcast
 from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
 from runner.serve.errors import ApiError
 from runner.serve.limits import Limits, most_bits, require_classified, require_finite, require_pub
@@ -196,7 +197,6 @@ class Programs:
 
     def _items(self, program: Any) -> tuple[list[tuple[Any, ...]], list[dict[str, Any]]]:
         """A Sampler PUB for each item, and what its samplex drew beside the circuit's parameters."""
-        from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
         from samplomatic.quantum_program import SamplexItem
 
         self._samplings += 1
@@ -207,7 +207,7 @@ class Programs:
             drawn: dict[str, Any] = {}
             if isinstance(item, SamplexItem):
                 item.samplex.finalize()
-                drawn = broadcast_sample(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
+                drawn = broadcast(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
                 values = drawn.pop("parameter_values", None)
             else:
                 values = item.circuit_arguments

@@ -162,3 +162,21 @@ def test_one_generator_goes_from_stream_to_stream() -> None:
         streams.at(3, 3).integers(0, 7, 3, dtype=np.uint32)
 
         assert (streams.at(*where).random(9) == stream(*where).random(9)).all()
+
+
+def test_an_equal_circuit_has_the_same_plan_and_another_register_has_not() -> None:
+    """A copy as a server reads it; the registers' names are part of the result."""
+    circuit = QuantumCircuit(1)
+    circuit.rx(Parameter("a"), 0)
+    circuit.measure_all()
+    other = QuantumCircuit(1)
+    other.rx(Parameter("a"), 0)
+    other.measure_all(inplace=True, add_bits=True)
+    renamed = QuantumCircuit(QuantumRegister(1), ClassicalRegister(1, "c"))
+    renamed.rx(Parameter("a"), 0)
+    renamed.measure(0, 0)
+    engine = Engine()
+    plan = engine.sampler_plan(circuit)
+
+    assert engine.sampler_plan(other) is plan
+    assert engine.sampler_plan(renamed) is not plan

@@ -5,7 +5,7 @@ import pytest
 from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.quantum_info import PauliLindbladMap
 
-from runner.mitigation.samplex import sample_each
+from runner.mitigation.samplex import broadcast, sample_each
 
 
 @pytest.mark.parametrize("parametrized", [True, False])
@@ -38,3 +38,30 @@ def test_draws_are_those_of_the_library(parametrized: bool, monkeypatch: pytest.
         assert set(one) == set(other)
         for name in one:
             np.testing.assert_array_equal(one[name], other[name])
+
+
+@pytest.mark.parametrize(
+    ("values", "shape"), [((3, 1), (3, 8)), ((1, 3), (4, 3)), ((), (5,)), ((2, 1, 3), (2, 4, 3))]
+)
+def test_broadcast_draws_are_those_of_the_client(values: tuple[int, ...], shape: tuple[int, ...]) -> None:
+    """The client's `broadcast_sample` from the same seed, to the last bit, whichever axes have entries."""
+    samplomatic = pytest.importorskip("samplomatic")
+    from qiskit_ibm_runtime.fake_provider.executor.broadcast_sample import broadcast_sample
+
+    circuit = QuantumCircuit(1)
+    with circuit.box([samplomatic.Twirl()]):
+        circuit.rx(Parameter("a"), 0)
+        circuit.measure_all()
+    _, samplex = samplomatic.build(circuit)
+    samplex.finalize()
+    inputs = (
+        samplex.inputs()
+        .make_broadcastable()
+        .bind(parameter_values=np.arange(6.0)[: np.prod(values, dtype=int)].reshape(*values, 1))
+    )
+    expected = broadcast_sample(samplex, inputs, shape, np.random.default_rng(5))
+    found = broadcast(samplex, inputs, shape, np.random.default_rng(5))
+
+    assert set(found) == set(expected)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name])
