@@ -160,7 +160,10 @@ DAMAGED = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGED)
+@pytest.mark.parametrize(
+    "damage",
+    [pytest.param(name, marks=pytest.mark.nightly if name in ("list", "empty") else ()) for name in DAMAGED],
+)
 def test_K17_damaged_files_of_a_received_run_are_one_line(
     recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], damage: str
 ) -> None:

@@ -84,7 +84,7 @@ def test_G14_a_killed_run_does_not_stay_running(tmp_path, empty_store):
     assert sorted(trace) == TRACE
 
 
-@pytest.mark.parametrize("mode", ["down", "error", "hole"])
+@pytest.mark.parametrize("mode", ["down", pytest.param("error", marks=pytest.mark.nightly), "hole"])
 def test_G4_a_server_that_is_not_there_is_not_waited_for(tmp_path, mode):
     """Absent, broken or silent: the end of the run takes a small share of its time, and says what is missing."""
     directory = tmp_path / "run"
