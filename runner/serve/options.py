@@ -27,12 +27,10 @@ HARMLESS = {
     "resilience.pec_mitigation": (False,),
     "resilience_level": (0,),
 }
-MITIGATING = ("resilience_level", "resilience", "twirling")
+ECHOES, TWIRLS = "dynamical_decoupling", "twirling"
+MITIGATING = ("resilience_level", "resilience", TWIRLS, ECHOES)
 """What of the Estimator's options acts against errors."""
-REASONS = {
-    "dynamical_decoupling.enable": "the simulated noise has no memory, so that an echo has nothing to undo",
-}
-"""Why what a program asks for does not act."""
+NO_MEMORY = "the simulated noise has no memory, so that an echo has nothing to undo"
 SERVICE_ONLY = ("layer_noise_model",)
 """What of its resilience only the service knows; it acts with pec or pea."""
 
@@ -55,7 +53,9 @@ class LegacyOptions:
         return LegacyOptions(taken, [*self.notes, note])
 
 
-def read_options(given: dict[str, Any], level: object, primitive: type, *, noisy: bool) -> LegacyOptions:
+def read_options(
+    given: dict[str, Any], level: object, primitive: type, *, noisy: bool, remembers: bool = False
+) -> LegacyOptions:
     """Sort a job's options.
 
     Args:
@@ -63,6 +63,7 @@ def read_options(given: dict[str, Any], level: object, primitive: type, *, noisy
         level: What it sends beside them as resilience level, if anything.
         primitive: EstimatorV2 or SamplerV2 of the runtime.
         noisy: Whether there are errors that something could be done against.
+        remembers: Whether the noise has a memory, so that an echo can undo some of it.
 
     Raises:
         ApiError: a value is none that the client's own options take.
@@ -74,26 +75,35 @@ def read_options(given: dict[str, Any], level: object, primitive: type, *, noisy
             raise ApiError(400, f"'params.options.{key}' must be true or false.")
     if level is not None:
         flat["resilience_level"] = level
-    mitigates = primitive is EstimatorV2 and noisy
+    acts = set[str]()
+    if noisy:
+        acts = set(MITIGATING if primitive is EstimatorV2 else (TWIRLS, ECHOES))
     silent = {} if noisy else dict.fromkeys(MITIGATING, "the backend has no noise")
+    if noisy and not remembers:
+        acts -= {ECHOES}
+        silent[ECHOES] = NO_MEMORY
     options: dict[str, Any] = {}
     notes: list[str] = []
     for key, value in flat.items():
-        if value is None or (mitigates and key.partition(".")[0] in MITIGATING):
+        if value is None or key.partition(".")[0] in acts:
             continue
         if key not in HONOURED or (primitive is not EstimatorV2 and key == "seed_estimator"):
             if value not in HARMLESS.get(key, ()):
-                notes.append(_note(key, value, REASONS.get(key, silent.get(key.partition(".")[0]))))
+                notes.append(_note(key, value, silent.get(key.partition(".")[0])))
         elif "." in key:
             group, _, name = key.partition(".")
             options.setdefault(group, {})[name] = value
         elif key != "default_precision" or flat.get("default_shots") is None:
             options[key] = value
-    if not mitigates:
+    if not acts:
         return LegacyOptions(options, notes)
-    given = {**given, **({} if level is None else {"resilience_level": level})}
-    said = given.get("resilience_level") is not None
-    acting, idle = _mitigation({"resilience_level": SERVICE_LEVEL, **_some(given)})
+    asked = _some({name: value for name, value in given.items() if name in acts})
+    if primitive is not EstimatorV2:
+        acting, idle = _randomizing(asked)
+        return LegacyOptions(options | acting, [*notes, *idle])
+    asked |= {} if level is None else {"resilience_level": level}
+    said = asked.get("resilience_level") is not None
+    acting, idle = _mitigation({"resilience_level": SERVICE_LEVEL, **asked})
     return LegacyOptions(options | acting, [*notes, *idle], said or _asks(acting))
 
 
@@ -121,6 +131,26 @@ def _mitigation(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     acting, idle = without_idle({**values, "resilience": resilience})
     _require_no_noise_learned(acting.get("resilience", {}))
     notes += [_note(key, value, f"it {reason}") for key, value, reason in idle]
+    return acting, notes
+
+
+def _randomizing(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """What of a Sampler's twirling and echoes acts, and a note of what does not."""
+    switches = {
+        TWIRLS: (("enable_gates", "enable_measure"), "twirling.enable_gates or twirling.enable_measure"),
+        ECHOES: (("enable",), "dynamical_decoupling.enable"),
+    }
+    acting, notes = {}, []
+    for group, values in given.items():
+        names, switch = switches[group]
+        if any(values.get(name) for name in names):
+            acting[group] = dict(values)
+        else:
+            notes += [
+                _note(key, value, f"it acts with {switch}, which is off")
+                for key, value in flatten({group: values}).items()
+                if value not in (None, False, "auto")
+            ]
     return acting, notes
 
 

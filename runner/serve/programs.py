@@ -115,8 +115,10 @@ class Programs:
     def _sampler(self, params: dict[str, Any], request: JobRequest) -> Submission:
         options = self._options(params, request, SamplerV2)
         primitive = SamplerV2(mode=request.mode, options=options.taken, workload=request.workload)
-        primitive.admit = require_finite
-        job = primitive.run(self._pubs(params, "sampler", primitive.options.default_shots))
+        pubs = self._pubs(params, "sampler", primitive.options.default_shots)
+        read = max(pub[0].num_clbits for pub in pubs) if primitive.options.mitigation() else 0
+        primitive.admit = partial(self._limits.require_mitigated, read)
+        job = primitive.run(pubs)
         return _legacy(job, options.notes)
 
     def _options(
@@ -128,7 +130,8 @@ class Programs:
         if not isinstance(given, dict):
             raise ApiError(400, "'params.options' must be an object.")
         engine = primitive(mode=request.mode, workload=request.workload).backend().engine
-        read = read_options(given, params.get("resilience_level"), primitive, noisy=engine.noisy)
+        level = params.get("resilience_level")
+        read = read_options(given, level, primitive, noisy=engine.noisy, remembers=engine.remembers)
         if type(given.get("default_shots")) is int:
             self._limits.require_executions(given["default_shots"])
         read.taken["environment"] = {"job_tags": request.tags or None}

@@ -13,10 +13,12 @@ pytest.importorskip("qiskit_ibm_runtime")
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
-from qiskit_ibm_runtime import EstimatorV2, IBMRuntimeError, QiskitRuntimeService
+from qiskit_ibm_runtime import EstimatorV2, IBMRuntimeError, QiskitRuntimeService, SamplerV2
 
 from runner.runtime import EstimatorV2 as InProcess
 from runner.runtime import LocalRuntimeService
+from runner.runtime import SamplerV2 as SamplingInProcess
+from runner.serve.options import read_options
 from tests.serve.serving import environment, thread, variables
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -79,6 +81,40 @@ def test_levels_and_their_options_act_as_in_process(backend: Any) -> None:
         assert result.metadata == known.metadata
         assert job.usage() == expected.usage()
         assert job.logs() == ""
+
+
+def test_a_samplers_twirling_acts_as_in_process(backend: Any) -> None:
+    """Same seed: the same bits, in whole randomizations; an echo is noted where the noise has no memory."""
+    options = {"twirling": {"enable_gates": True, "num_randomizations": 7}}
+    measured = circuit()
+    measured.measure_all()
+    echo = {"dynamical_decoupling": {"enable": True}}
+    job = SamplerV2(mode=backend, options={**options, **echo}).run([(measured, VALUES, 100)])
+    device = LocalRuntimeService(seed=5).backend("fake_manila")
+    known = SamplingInProcess(device, options, workload="sampler").run([(measured, VALUES, 100)]).result()
+
+    # 7 randomizations of ⌈100 / 7⌉ shots
+    assert job.result()[0].data.meas.num_shots == 105
+    np.testing.assert_array_equal(job.result()[0].data.meas.array, known[0].data.meas.array)
+    assert job.logs() == (
+        "WARNING option dynamical_decoupling.enable=True has no effect in the local runtime: the simulated noise has "
+        "no memory, so that an echo has nothing to undo\n"
+    )
+
+
+@pytest.mark.parametrize("primitive", [InProcess, SamplingInProcess])
+def test_an_echo_acts_where_noise_has_a_memory(primitive: type) -> None:
+    """It is handed to the runtime and not noted; settings of one that is off are."""
+    echo = {"enable": True, "sequence_type": "XY4"}
+    acting = read_options({"dynamical_decoupling": echo}, None, primitive, noisy=True, remembers=True)
+    off = read_options(
+        {"dynamical_decoupling": {"sequence_type": "XY4"}}, None, primitive, noisy=True, remembers=True
+    )
+
+    assert acting.taken["dynamical_decoupling"] == echo
+    assert acting.notes == []
+    assert "dynamical_decoupling.sequence_type='XY4' has no effect" in off.notes[0]
+    assert off.notes[0].endswith("it acts with dynamical_decoupling.enable, which is off")
 
 
 def test_what_the_service_ignores_is_noted(backend: Any) -> None:
