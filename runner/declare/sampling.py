@@ -25,6 +25,8 @@ class SamplerTwirlingConfig:
     """Shots of each of them; null: shots / num_randomizations."""
     strategy: str | None = None
     """Which qubits: active | active-accum | active-circuit | all; null: active-accum."""
+    group: str | None = None
+    """Of which gates: pauli | balanced_pauli | local_c1 | local_pauli; null: pauli."""
 
 
 @dataclass(kw_only=True)

@@ -31,6 +31,8 @@ from runner.mitigation.samplex import broadcast, sample_each
 MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
 MULTIPLE = -1
 """Stands for a fit's number where the terms of an observable took different ones."""
+_EXACT = "error bars take it for exact"
+"""What error bars do not say of noise that was learned."""
 
 
 @cache
@@ -230,10 +232,10 @@ class Setting(Randomizing):
             parts.append("readout (TREX)")
         if self.zne:
             factors = ", ".join(f"{factor:g}" for factor in self.noise_factors)
-            more = " of what was learned (PEA)" if self.pea else ""
+            more = f" of what was learned (PEA; {_EXACT})" if self.pea else ""
             parts.append(f"zero-noise extrapolation from noise × {factors}{more}")
         if self.pec:
-            parts.append("learned noise cancelled (PEC)")
+            parts.append(f"learned noise cancelled (PEC; {_EXACT})")
         parts += self._randomized(flips_told=self.measure)
         return f"resilience level {self.level}: {', '.join(parts) or 'nothing'}"
 

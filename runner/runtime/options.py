@@ -317,6 +317,7 @@ class TwirlingOptions(MitigationOptions):
         "num_randomizations": None,
         "shots_per_randomization": None,
         "strategy": None,
+        "group": None,
     }
 
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
-from qiskit.quantum_info import PauliLindbladMap
+from qiskit.quantum_info import PauliLindbladMap, SparsePauliOp, Statevector
 
 from runner.engine import Engine
 from runner.errors import ConfigError
 from runner.mitigation import MitigatedPlan, NoiseOfLayers, client, setting
 from runner.mitigation.plan import Rates
-from tests.mitigation.devices import circuit, noise
+from tests.mitigation.devices import DEPOLARIZING, circuit, noise
 from tests.mitigation.test_noise import KNOWN
 
 
@@ -195,6 +195,21 @@ def test_outcomes_become_the_values_that_the_library_makes_of_them(options: dict
 
 def _signs(counts: np.ndarray | None) -> dict[str, np.ndarray]:
     return {} if counts is None else {"pauli_signs": (counts < 0)[..., None]}
+
+
+@pytest.mark.parametrize("group", ["balanced_pauli", "local_c1", "local_pauli"])
+def test_twirling_by_any_group_keeps_depolarizing_noise(group: str) -> None:
+    """One CX multiplies ⟨ZZ⟩ and ⟨XX⟩ of the state vector by 1 − p, whatever it is twirled by."""
+    observables = [{"ZZ": 1.0}, {"XX": 1.0}]
+    engine = Engine(noise_model=noise(readout=False))
+    chosen = setting({"resilience_level": 0, "twirling": {"enable_gates": True, "group": group}})
+    plan = MitigatedPlan(circuit(), engine.estimator_plan(circuit(), observables), chosen, engine)
+    found = plan.run(np.array([0.7]), shots=4096, seed=5, rates=None)
+    state = Statevector(circuit().assign_parameters([0.7]))
+    exact = [state.expectation_value(SparsePauliOp(label)).real for label in ("ZZ", "XX")]
+
+    assert chosen.as_dict()["twirling"]["group"] == group
+    np.testing.assert_allclose(found["evs"], (1 - DEPOLARIZING) * np.array(exact), atol=5 / 64)
 
 
 def test_bases_are_grouped_as_the_client_groups_them() -> None:
