@@ -114,8 +114,8 @@ class SectorKernel:
         assert z is not None
         matrices = _matrices(frame, self._states, x, z, coefficients, blocks.real)
         self._integers, self._reals = _packed(self._states, blocks, matrices)
-        self._work_size = len(blocks.kinds) + 4 * len(self._states)
-        self._local = threading.local()
+        self._local = _Memory(len(blocks.kinds) + 4 * len(self._states))
+        self._nonlinear = self._angles.nonlinear
 
     @property
     def nbytes(self) -> int:
@@ -130,8 +130,9 @@ class SectorKernel:
     def energies(self, values: NDArray) -> NDArray:
         """Expectation values, (B, S), of parameter sets (B, P)."""
         result = np.empty((len(values), self._num_observables))
+        inputs = self._angles(values) if self._nonlinear else values
         kernel.loop("sector_energies", "sector_loops")(
-            self._integers, self._reals, self._inputs(values), self._work, result
+            self._integers, self._reals, inputs, self._local.work, result
         )
         return result
 
@@ -139,12 +140,12 @@ class SectorKernel:
         """Expectation values (B, S) and their derivatives by every parameter (B, S, P)."""
         sets, elements = len(values), self._num_observables
         result = np.empty((sets, elements))
-        inputs = self._angles.size if self._angles.nonlinear else self._angles.num_parameters
+        inputs = self._angles.size if self._nonlinear else self._angles.num_parameters
         slopes = np.zeros((sets, elements, inputs))
         kernel.loop("sector_gradients", "sector_loops")(
-            self._integers, self._reals, self._inputs(values), self._work, result, slopes
+            self._integers, self._reals, self._inputs(values), self._local.work, result, slopes
         )
-        if not self._angles.nonlinear:
+        if not self._nonlinear:
             return result, slopes
         repeated = values if elements == 1 else np.repeat(values, elements, axis=0)
         flat = self._angles.pull_back(repeated, slopes.reshape(sets * elements, -1))
@@ -172,7 +173,7 @@ class SectorKernel:
     def _scatter(self, values: NDArray, row: int, state: NDArray) -> None:
         """Put the amplitudes of one parameter set where they belong among all basis states."""
         assert self._pauli is not None
-        work, count = self._work, len(self._states)
+        work, count = self._local.work, len(self._states)
         kernel.loop("sector_state", "sector_loops")(
             self._integers, self._reals, self._inputs(values), row, work
         )
@@ -189,17 +190,21 @@ class SectorKernel:
         """The same circuit on all basis states."""
         return StateVectorKernel(self._circuit, self._parameters, threads=self._threads)
 
-    @property
-    def _work(self) -> NDArray:
-        """Working memory of this thread: angles, the state's real and imaginary parts, those of another state."""
-        held: dict[str, NDArray] = self._local.__dict__
-        if "work" not in held:
-            held["work"] = np.zeros(self._work_size)
-        return held["work"]
-
     def _inputs(self, values: NDArray) -> NDArray:
         """What the blocks' angles are sums of: parameters, or the angles of the circuit where these are no sums."""
-        return self._angles(values) if self._angles.nonlinear else values
+        return self._angles(values) if self._nonlinear else values
+
+
+class _Memory(threading.local):
+    """Working memory of each thread.
+
+    Args:
+        size: how many numbers.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.work = np.zeros(size)
+        """Angles, the state's real and imaginary parts, those of another state."""
 
 
 def _packed(states: NDArray, blocks: _Blocks, matrices: Sequence[NDArray]) -> tuple[NDArray, NDArray]:

@@ -70,9 +70,8 @@ def turn_pairs(integers, block, c, s, work, re, im):
 @_part
 def evolve_sector(integers, work, re, im):
     """The state after all blocks, from the one basis state in which the circuit starts."""
-    for place in range(integers[STATES]):
-        work[re + place] = 0.0
-        work[im + place] = 0.0
+    for place in range(re, im + integers[STATES]):
+        work[place] = 0.0
     work[re + integers[START]] = 1.0
     for block in range(integers[BLOCKS]):
         turn_pairs(integers, block, math.cos(work[block]), math.sin(work[block]), work, re, im)
