@@ -19,6 +19,7 @@ from runner.engine.grouping import COMMUTING, QUBIT_WISE, groups_of
 from runner.engine.identity import digest_of
 from runner.engine.matrix_product import Losses
 from runner.engine.measurement import SimulationOptions
+from runner.engine.observables import ObservableTerms, summed
 from runner.engine.reading import Readable, TermReading
 
 _BASES = 3
@@ -53,7 +54,7 @@ class CommutingPlan(EstimatorPlan):
 
     def _measured(
         self, group: Sequence[int], options: SimulationOptions
-    ) -> tuple[QuantumCircuit, list[SparsePauliOp], QuantumCircuit, list[int], int]:
+    ) -> tuple[QuantumCircuit, ObservableTerms, QuantumCircuit, list[int], int]:
         """A basis's whole circuit, the observables' part in it as products of Z, and how it comes to be read.
 
         That is the Clifford circuit, where each of its qubits ends on the device, and the further two-qubit gates.
@@ -62,16 +63,31 @@ class CommutingPlan(EstimatorPlan):
         turn = diagonalizing(terms.x[group], terms.z[group])
         read = as_read([terms.labels[term] for term in group], turn)
         own, places = fitted(turn, options.target, options.noise_model)
-        observables = [
-            SparsePauliOp(read, row).apply_layout(places, own.num_qubits)
-            for row in terms.coefficients[:, group]
+        placed = SparsePauliOp(read).apply_layout(places, own.num_qubits)
+        signs = dict(zip(placed.paulis.to_labels(), placed.coeffs.real.tolist(), strict=True))
+        sums = [
+            {label: sign * weight for (label, sign), weight in zip(signs.items(), row, strict=True) if weight}
+            for row in terms.coefficients[:, group].tolist()
         ]
+        observables = summed(sums, own.num_qubits, (len(sums),))
         return self._plain.compose(own), observables, turn, places, own.num_nonlocal_gates()
 
     @property
     def nbytes(self) -> int:
         """About how much memory the plan takes."""
         return super().nbytes + sum(plan.nbytes for plan in self._bases)
+
+    @cached_property
+    def variance_bounds_by_basis(self) -> NDArray:
+        """The most that the variance of one shot of each basis can be, from its products of Z; (observables, bases)."""
+        if not self._bases:
+            return super().variance_bounds_by_basis
+        return np.stack([plan.variance_bounds for plan in self._bases], axis=1)
+
+    @cached_property
+    def variance_bounds(self) -> NDArray:
+        """Their sum, (observables,)."""
+        return np.asarray(self.variance_bounds_by_basis.sum(axis=1))
 
     @cached_property
     def _constant(self) -> NDArray:

@@ -58,11 +58,24 @@ class ObservableTerms:
 
 
 def pauli_terms(observables: Any) -> ObservableTerms:
-    """Observables of any kind the primitives take, as Pauli sums with real coefficients."""
+    """Observables of any kind the primitives take, as Pauli sums with real coefficients; such sums as they are."""
+    if isinstance(observables, ObservableTerms):
+        return observables
     array = _coerce(observables)
     if not array.size:
         raise ConfigError("Empty observables array is not allowed; give one observable at least")
     sums = [_expand(element) for element in array.ravel().tolist()]
+    return summed(sums, array.num_qubits, array.shape)
+
+
+def summed(sums: Sequence[Mapping[str, float]], num_qubits: int, shape: tuple[int, ...]) -> ObservableTerms:
+    """Pauli sums over their unique strings.
+
+    Args:
+        sums: string → coefficient of each observable; one may be empty.
+        num_qubits: letters of a string.
+        shape: of the observables.
+    """
     labels = sorted({label for element in sums for label in element})
     position = {label: index for index, label in enumerate(labels)}
     coefficients = np.zeros((len(sums), len(labels)))
@@ -71,8 +84,8 @@ def pauli_terms(observables: Any) -> ObservableTerms:
             coefficients[row, position[label]] = coefficient
     letters = np.array([list(label[::-1]) for label in labels]).reshape(len(labels), -1)
     return ObservableTerms(
-        num_qubits=array.num_qubits,
-        shape=array.shape,
+        num_qubits=num_qubits,
+        shape=shape,
         labels=tuple(labels),
         coefficients=coefficients,
         x=(letters == "X") | (letters == "Y"),

@@ -60,6 +60,16 @@ def test_spreads_of_bases_add_up_from_their_terms() -> None:
     assert variance_bounds_by_basis(terms, groups) == pytest.approx(np.array([[4.0, 4.0]]))
 
 
+def test_commuting_strings_spread_by_the_values_that_they_have_together() -> None:
+    """XX · YY = −ZZ: XX + YY − ZZ is 3 or −1 by hand, so the variance is at most 4."""
+    plan = Engine(grouping="commuting").estimator_plan(
+        QuantumCircuit(2), SparsePauliOp(["XX", "YY", "ZZ"], [1.0, 1.0, -1.0])
+    )
+
+    assert plan.variance_bounds_by_basis == pytest.approx(np.array([[4.0]]))
+    assert plan.variance_bounds == pytest.approx([4.0])
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_commuting_strings_become_products_of_z(seed: int) -> None:
     """U P U† by dense matrices is what is read, for maximal commuting sets of random strings."""
