@@ -1,4 +1,4 @@
-"""An engine that simulates nothing, and a shorthand for services that use it."""
+"""An engine that simulates nothing, a clock that is moved by hand, and a shorthand for services that use them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,18 @@ import numpy as np
 from qiskit.circuit import Parameter, QuantumCircuit
 from qiskit.primitives import BitArray
 
+from runner.runtime import WallClock
 from runner.services.local import LocalService
+
+
+class HandClock(WallClock):
+    """A wall clock whose hand somebody moves."""
+
+    seconds = 0.0
+
+    def now(self) -> float:
+        """Where the hand stands."""
+        return self.seconds
 
 
 class FakeEngine:
@@ -51,7 +62,8 @@ class _Plan:
         if self.num_bases == 1:
             bits = np.zeros((*values.shape[:-1], shots or 1, 1), dtype=np.uint8)
             return {register.name: BitArray(bits, register.size) for register in self.circuit.cregs}
-        return SimpleNamespace(evs=evs, stds=np.zeros_like(evs), shots=shots, truncation=None, discarded=None)
+        nothing = dict.fromkeys(("truncation", "discarded", "reading", "reading_variances"))
+        return SimpleNamespace(evs=evs, stds=np.zeros_like(evs), shots=shots, **nothing)
 
     def require(self, *, exact: bool) -> None:
         """Everything can be evaluated."""

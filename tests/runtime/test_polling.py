@@ -1,4 +1,4 @@
-"""Loops in which other people wait for jobs and sessions: each ends on the virtual clock, as it does on the service."""
+"""Loops in which other people wait for jobs and sessions: each ends on either clock, as it does on the service."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import pytest
 
 from runner.errors import JobFailedError, RuntimeSessionError
 from runner.runtime import Batch, EstimatorV2, LocalRuntimeService, RuntimeJob, Session, VirtualClock
-from tests.runtime.fakes import PUB, QPU, FakeEngine
+from tests.runtime.fakes import PUB, QPU, FakeEngine, HandClock
 
 LOOKS = 4000
 """More than any loop needs: the longest wait here is an hour, in waits of a second."""
 OVER = ("DONE", "CANCELLED", "ERROR")
 
 
-def a_service(**arguments: object) -> LocalRuntimeService:
-    """Nothing is simulated; no latency, so that times are sums of modelled ones."""
-    clock = VirtualClock(latency=0)
+def a_service(clock: VirtualClock | HandClock | None = None, **arguments: object) -> LocalRuntimeService:
+    """Nothing is simulated; no latency, so that times are sums of modelled ones; a virtual clock if none is given."""
+    clock = clock or VirtualClock(latency=0)
     return LocalRuntimeService(seed=7, clock=clock, engine_factory=FakeEngine, **arguments)  # type: ignore[arg-type]
 
 
-def poll(waits: Callable[[], object], looks: int = LOOKS) -> None:
+def poll(waits: Callable[[], object], looks: int = LOOKS, sleep: Callable[[], object] = lambda: None) -> None:
     """`while waits(): time.sleep(…)`, giving up like a loop that counts."""
     for _ in range(looks):
         if not waits():
             return
+        sleep()
     raise TimeoutError
 
 
@@ -72,29 +73,31 @@ def _submitted(mode: Session | object, **options: object) -> RuntimeJob:
     return EstimatorV2(mode, options={"environment": environment, **options}).run([PUB])  # type: ignore[arg-type]
 
 
-def _in_job_mode() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service()
+def _in_job_mode(clock: VirtualClock | HandClock | None = None) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock)
     return service, _submitted(service.backend("ideal"))
 
 
-def _in_a_session() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service()
+def _in_a_session(clock: VirtualClock | HandClock | None = None) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock)
     return service, _submitted(Session(service.backend("ideal")))
 
 
-def _in_a_queue() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service(queue_delay=3600)
+def _in_a_queue(clock: VirtualClock | HandClock | None = None) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock, queue_delay=3600)
     return service, _submitted(Batch(service.backend("ideal")))
 
 
-def _behind_a_session() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service()
+def _behind_a_session(
+    clock: VirtualClock | HandClock | None = None,
+) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock)
     _submitted(Session(service.backend("ideal")))
     return service, _submitted(service.backend("ideal"))
 
 
-def _cancelled() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service(lanes=1)
+def _cancelled(clock: VirtualClock | HandClock | None = None) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock, lanes=1)
     session = Session(service.backend("ideal"))
     _submitted(session)
     job = _submitted(session)
@@ -102,20 +105,20 @@ def _cancelled() -> tuple[LocalRuntimeService, RuntimeJob]:
     return service, job
 
 
-def _killed() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service(lanes=1)
+def _killed(clock: VirtualClock | HandClock | None = None) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock, lanes=1)
     session = Session(service.backend("ideal"), max_time=4)
     _submitted(session)
     return service, _submitted(session)
 
 
-def _too_long() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service()
+def _too_long(clock: VirtualClock | HandClock | None = None) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock)
     return service, _submitted(service.backend("ideal"), max_execution_time=3)
 
 
-def _last_of_many() -> tuple[LocalRuntimeService, RuntimeJob]:
-    service = a_service()
+def _last_of_many(clock: VirtualClock | HandClock | None = None) -> tuple[LocalRuntimeService, RuntimeJob]:
+    service = a_service(clock)
     with Batch(service.backend("ideal")) as batch:
         return service, [_submitted(batch) for _ in range(4)][-1]
 
@@ -138,6 +141,28 @@ def test_C4_loops_that_wait_for_a_job_end(style: str) -> None:
     for situation, (status, finished) in SITUATIONS.items():
         service, job = situation()
         poll(partial(JOB_LOOPS[style], service, job))
+
+        assert (job.record.status.replace("FAILED", "ERROR"), job.record.finished) == (
+            status,
+            pytest.approx(finished),
+        ), situation.__name__
+
+
+WAITING = ("wait a second", "result within")
+"""Styles that sleep themselves, for as long as a wall clock says."""
+
+
+@pytest.mark.parametrize("style", [style for style in JOB_LOOPS if style not in WAITING])
+def test_C4_loops_end_on_a_wall_clock_too(style: str) -> None:
+    """The same fates at the same times where looks take no time, and every turn sleeps for half a minute."""
+    for situation, (status, finished) in SITUATIONS.items():
+        clock = HandClock()
+        service, job = situation(clock)
+
+        def sleep(clock: HandClock = clock) -> None:
+            clock.seconds += 30
+
+        poll(partial(JOB_LOOPS[style], service, job), looks=200, sleep=sleep)
 
         assert (job.record.status.replace("FAILED", "ERROR"), job.record.finished) == (
             status,

@@ -25,9 +25,8 @@ from runner.runtime import (
     LocalRuntimeService,
     Session,
     VirtualClock,
-    WallClock,
 )
-from tests.runtime.fakes import PUB, FakeEngine
+from tests.runtime.fakes import PUB, FakeEngine, HandClock
 
 
 @dataclass(frozen=True)
@@ -40,16 +39,6 @@ class Scenario:
     sessions: dict[str, str] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     until: float = 200.0
-
-
-class HandClock(WallClock):
-    """A wall clock whose hand somebody moves."""
-
-    seconds = 0.0
-
-    def now(self) -> float:
-        """Where the hand stands."""
-        return self.seconds
 
 
 SCENARIOS = [
