@@ -48,6 +48,8 @@ class DeclaredEvolution:
     """On logical qubits."""
     exact: np.ndarray | None
     """Their exact values, shape (times, observables); None where the system is too large."""
+    simulation: str | None = None
+    """How the longest circuit is simulated, in words; None where that is a state vector."""
 
 
 @dataclass(kw_only=True)
@@ -148,7 +150,34 @@ class Dynamics(Experiment):
         observables = [self.observable(index, name, hamiltonian) for index, name in enumerate(names)]
         times = [self.total_time * moment / self.steps for moment in self.moments]
         exact = exact_values(hamiltonian, bits, observables, times) if qubits <= MAX_EXACT_QUBITS else None
-        return DeclaredEvolution(hamiltonian, bits, start, names, observables, exact)
+        evolution = DeclaredEvolution(hamiltonian, bits, start, names, observables, exact)
+        return replace(evolution, simulation=self.simulated(evolution, config, backend))
+
+    def simulated(self, evolution: DeclaredEvolution, config: RunConfig, backend: Backend) -> str | None:
+        """How the longest circuit is simulated, in words; None where a state is carried on, or that is not known here.
+
+        Raises:
+            ConfigError: it cannot be.
+        """
+        from qiskit import QuantumCircuit
+
+        plain = backend.ideal and not config.backend.noisy
+        if backend.planner is None or (plain and len(evolution.bits) <= MAX_EXACT_QUBITS):
+            return None  # a state vector, which is compiled once
+        multiple = max(self.multiples)
+        step = replace(evolution, start=QuantumCircuit(evolution.start.num_qubits))
+        repeated = fit(self.evolved(step, 1, multiple), backend, config)
+        if backend.planner.moments(evolution.bits, repeated, evolution.observables) is not None:
+            return None
+        circuit = fit(self.evolved(evolution, self.moments[-1] * multiple, multiple), backend, config)
+        plan = backend.planner.estimator_plan(circuit, in_layout(circuit, evolution.observables))
+        exact = config.estimator.precision == 0
+        plan.require(exact=exact)
+        return plan.simulation(None if exact else config.estimator.options["default_shots"])
+
+    def simulation(self, prepared: DeclaredEvolution) -> str | None:
+        """As the backend says of the longest circuit."""
+        return prepared.simulation
 
     def observable(self, index: int, name: str, hamiltonian: SparsePauliOp) -> SparsePauliOp:
         """The operator of a declared observable.
@@ -274,11 +303,7 @@ class Dynamics(Experiment):
 
         def from_start(steps: int) -> tuple[Any, ...]:
             circuit = lab.fit(self.evolved(evolution, steps * multiple, multiple))
-            layout = circuit.layout
-            return circuit, [
-                observable.apply_layout(layout) if layout else observable
-                for observable in evolution.observables
-            ]
+            return circuit, in_layout(circuit, evolution.observables)
 
         return from_start
 
@@ -286,6 +311,12 @@ class Dynamics(Experiment):
         """The initial state after this many Trotter steps, of which `multiple` are one of the declared."""
         time = self.total_time * steps / (self.steps * multiple)
         return trotterized(evolution.start, evolution.hamiltonian, time, steps, self.order)
+
+
+def in_layout(circuit: QuantumCircuit, observables: Sequence[SparsePauliOp]) -> list[SparsePauliOp]:
+    """Observables on the qubits that a circuit was laid out on."""
+    layout = circuit.layout
+    return [observable.apply_layout(layout) if layout else observable for observable in observables]
 
 
 def multi_product_coefficients(multiples: Sequence[int], order: int) -> list[float]:

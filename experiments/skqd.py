@@ -130,6 +130,10 @@ class Skqd(Krylov):
                 f"must be run:NAME, got {self.samples!r}; write run: before it", key="experiment.samples"
             )
 
+    def sampled_circuit(self, prepared: KrylovStates) -> QuantumCircuit | None:
+        """The longest; None where an earlier run's shots are taken."""
+        return prepared.circuits[-1] if prepared.circuits else None
+
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> KrylovStates:  # noqa: ARG002
         """The measured circuits, or the earlier run's shots, and the exact energy.
 

@@ -111,6 +111,10 @@ class Sqd(Experiment):
         """As declared."""
         return self.shots
 
+    def sampled_circuit(self, prepared: SampledElectrons) -> QuantumCircuit | None:
+        """The one there is; None where an earlier run's shots are taken."""
+        return prepared.circuit
+
     @property
     def recovery(self) -> Recovery:
         """How configurations become subspaces."""

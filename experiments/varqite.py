@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_integer, require_positive
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
 from runner.run.answer import EXACT, MEASURED
 from runner.run.experiment import Experiment
 from runner.run.overlap import MAX_PROJECTED_QUBITS
@@ -32,6 +34,10 @@ METHODS = {"euler": 1, "rk4": 4}
 """Gradients that a step takes."""
 METRICS = ("auto", "state_vector", "measured")
 MAX_STEPS = 10_000
+ERROR_BARS = 3
+"""Standard errors by which an energy has to rise before it counts as rising …"""
+ROUNDING = 1e-9
+"""… and in addition this, of 1 and the energy."""
 LEAST, LEAST_MEASURED = 1e-6, 1e-2
 """Regularization where none is declared, of exact and of sampled tensors."""
 
@@ -135,12 +141,15 @@ class Varqite(Experiment):
             exact = ImaginaryTime.of(problem.hamiltonian, tangents.at(problem.initial_point)[0])
         motion = Motion(objective, metric, flow.regularization, rehearsing=lab.rehearsing)
         parameters, step = problem.initial_point, self.total_time / self.steps
+        descent = Descent(self)
         for number in range(self.steps + 1):
             here = parameters
             if number < self.steps:
                 energy, stddev, parameters = motion.advanced(here, step, METHODS[self.method])
             else:
                 energy, stddev = objective(here), stream.stddev
+            if not lab.rehearsing:
+                descent.follow(number * step, energy, stddev)
             row: dict[str, Any] = {"imaginary_time": number * step, "energy": energy}
             if lab.config.estimator.precision != 0:
                 row["stddev"] = stddev
@@ -150,10 +159,20 @@ class Varqite(Experiment):
             lab.row(**row)
             if number < self.steps:
                 stream.iteration({"energy": energy, "imaginary_time": number * step})
-        return self.outcome(lab, stream, energy, here)
+        return self.outcome(lab, stream, energy, here, descent)
 
-    def outcome(self, lab: Lab, stream: JobStream, energy: float, parameters: np.ndarray) -> Outcome:
-        """The last energy: its shots had no part in what led there."""
+    def outcome(
+        self, lab: Lab, stream: JobStream, energy: float, parameters: np.ndarray, descent: Descent
+    ) -> Outcome:
+        """The last energy: its shots had no part in what led there.
+
+        Args:
+            lab: where it was run.
+            stream: of its jobs.
+            energy: the last one.
+            parameters: where that is, (P,).
+            descent: of the energies.
+        """
         flow, problem = lab.prepared, lab.problem
         sampled = lab.config.estimator.precision != 0
         found: dict[str, Any] = {"energy_kind": EXACT}
@@ -175,9 +194,53 @@ class Varqite(Experiment):
             evaluations=stream.evaluations,
             iterations=stream.iterations,
             stop_reason=f"{self.steps} {self.method} steps to τ = {self.total_time:g}; tensor: "
-            f"{flow.metric.replace('_', ' ')}, regularization {flow.regularization:g}",
+            f"{flow.metric.replace('_', ' ')}, regularization {flow.regularization:g}" + descent.in_words(),
             table=lab.table,
         )
+
+
+@dataclass
+class Descent:
+    """Whether the energy falls, as it does along exp(−Hτ) and along every path of short steps."""
+
+    experiment: Varqite
+    """Whose steps they are."""
+    rises: int = 0
+    """Steps by which it rose by more than its error bars and rounding."""
+    last: tuple[float, float] | None = None
+    """Energy and standard error a step before."""
+
+    def follow(self, time: float, energy: float, stddev: float) -> None:
+        """Take note of an energy, and warn at the first rise.
+
+        Args:
+            time: τ of it.
+            energy: in the Hamiltonian's unit.
+            stddev: its standard error; 0 where it is exact.
+        """
+        before, self.last = self.last, (energy, stddev)
+        if before is None or energy - before[0] <= ERROR_BARS * math.hypot(stddev, before[1]) + ROUNDING * (
+            1 + abs(energy)
+        ):
+            return
+        self.rises += 1
+        if self.rises == 1:
+            warnings.warn(
+                f"experiment.steps: the energy rose by {energy - before[0]:.2g} up to τ = {time:g}, which imaginary "
+                f"time never does: the step is too long, or noise leads astray; {self.cure}",
+                ConfigWarning,
+                stacklevel=2,
+            )
+
+    @property
+    def cure(self) -> str:
+        """What to type for shorter or better steps."""
+        method = "" if self.experiment.method == "rk4" else " or experiment.method=rk4"
+        return f"type experiment.steps={2 * self.experiment.steps}{method}"
+
+    def in_words(self) -> str:
+        """In how many steps it rose, and what to type; empty where it fell."""
+        return f"; the energy rose in {self.rises} of them: {self.cure}" if self.rises else ""
 
 
 def follows_a_state(backend: Backend, problem: Problem) -> bool:

@@ -60,6 +60,9 @@ class BackendConfig:
     """Squares of singular values that it leaves out at a cut, in all, at every gate; at most 0.01."""
     max_discarded_weight: float = 1e-6
     """What it may leave out altogether, of 1; a result that has lost more is refused."""
+    trajectories: int | None = None
+    """Where bitstrings are sampled: noise is twirled and drawn so many times for each circuit, in the compiled kernel,
+    and the shots are shared out to the draws, for wide circuits have no time for more. null: anew in every shot."""
     threads: int = 1
     """Threads one simulation may use; they share one state from 20 qubits on, and a batch below. Same numbers."""
     optimization_level: int = 1
@@ -83,6 +86,7 @@ class BackendConfig:
         require_range("backend.truncation_threshold", self.truncation_threshold, 0, 0.01)
         require_range("backend.max_discarded_weight", self.max_discarded_weight, 0, 1)
         self._check_engine()
+        self._check_trajectories()
         require_range("backend.optimization_level", self.optimization_level, 0, 3)
 
     takes_electrons: ClassVar[bool] = False
@@ -115,6 +119,27 @@ class BackendConfig:
                         key=f"backend.{name}",
                     )
 
+    def _check_trajectories(self) -> None:
+        """Refuse draws of noise where there is none, or where something else simulates it."""
+        if self.trajectories is None:
+            return
+        require_range("backend.trajectories", self.trajectories, 1, 10**6)
+        obstacle = (
+            "the backend has no noise"
+            if not self.noisy
+            else f"backend.engine={self.engine} does not draw it"
+            if self.engine not in ("auto", "kernel")
+            else f"backend.method={self.method} does not draw it"
+            if self.method not in ("automatic", "statevector")
+            else "frequencies that drift (quasi_static) are drawn for every batch of shots"
+            if self.remembers
+            else None
+        )
+        if obstacle is not None:
+            raise ConfigError(
+                f"says how often noise is drawn, and {obstacle}; leave it out", key="backend.trajectories"
+            )
+
     @property
     def noisy(self) -> bool:
         """Whether errors are simulated."""
@@ -128,6 +153,7 @@ class BackendConfig:
             "method": self.method,
             "threads": self.threads,
             "schedule": self.schedule,
+            **({} if self.trajectories is None else {"trajectories": self.trajectories}),
             **{name: getattr(self, name) for name in (*PRODUCTS, *STRINGS)},
         }
 

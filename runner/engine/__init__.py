@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runner.engine.reading import EQUAL, TermReading, shares_of
     from runner.engine.sampler import SamplerPlan
     from runner.engine.schedule import why_not
-    from runner.engine.structure import narrow, propagated
+    from runner.engine.structure import Propagated, narrow
 
 __all__ = [
     "EQUAL",
@@ -28,6 +28,7 @@ __all__ = [
     "Engine",
     "EstimatorNumbers",
     "EstimatorPlan",
+    "Propagated",
     "QuasiStatic",
     "SamplerPlan",
     "StateVectorKernel",
@@ -41,7 +42,6 @@ __all__ = [
     "names_of",
     "narrow",
     "pauli_terms",
-    "propagated",
     "shares_of",
     "variance_bounds",
     "why_not",
@@ -71,7 +71,7 @@ __getattr__ = face(
         "names_of": "classification",
         "narrow": "structure",
         "pauli_terms": "observables",
-        "propagated": "structure",
+        "Propagated": "structure",
         "shares_of": "reading",
         "variance_bounds": "observables",
         "why_not": "schedule",

@@ -65,6 +65,8 @@ class Engine:
         singly: draw shots as in runs that were begun before there was another way, to go on with one of them.
         fused: let the kernel take gates together; False rounds as in runs that were begun before it could.
         grouping: which terms are measured together, see `runner.engine.grouping`.
+        trajectories: draws of twirled noise that the shots of a sampled circuit are shared out to; None: noise acts
+            as it is, anew in every shot.
         depolarized: probability that all bits of a shot are random; with `ffsim` only.
         cache_bytes: the bound on what remembered plans may take together, by estimate.
     """
@@ -88,6 +90,7 @@ class Engine:
         singly: bool = False,
         fused: bool = True,
         grouping: str = QUBIT_WISE,
+        trajectories: int | None = None,
         depolarized: float = 0.0,
         cache_bytes: int = 256 << 20,
     ) -> None:
@@ -112,6 +115,8 @@ class Engine:
             raise ConfigError("engine=pauli needs numba, which is not installed; take engine=aer")
         if engine == "mps" and not (ideal and quasi_static is None):
             raise ConfigError("engine=mps follows no noise; take a backend without, or engine=auto")
+        if trajectories is not None and not kernel.available():
+            raise ConfigError("trajectories need numba, which is not installed", key="backend.trajectories")
         self.method, self.threads = method, threads
         self._options = SimulationOptions(
             method=method,
@@ -126,6 +131,7 @@ class Engine:
             fused=fused,
             grouping=grouping,
             engine=engine,
+            trajectories=None if ideal else trajectories,
             propagation=PropagationLimits(pauli_threshold, max_pauli_terms, max_pauli_error),
             bonds=BondLimits(max_bond_dimension, truncation_threshold, max_discarded_weight),
         )
@@ -189,6 +195,12 @@ class Engine:
             raise ConfigError(
                 "ffsim samples bitstrings and estimates nothing; use experiment=sqd or sampling, or engine=auto",
                 key="backend.engine",
+            )
+        if self._options.trajectories is not None:
+            raise ConfigError(
+                "share draws of noise among shots, which standard errors of expectation values do not count; leave "
+                "it out, or sample (sqd, skqd, sampling)",
+                key="backend.trajectories",
             )
         kind = CommutingPlan if self._options.grouping == COMMUTING else EstimatorPlan
         if gain_of(circuit) != 1.0 and (self._options.engine != "pauli" or kind is CommutingPlan):

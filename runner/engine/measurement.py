@@ -23,6 +23,7 @@ from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, m
 from runner.engine.propagation import PropagationLimits
 from runner.engine.quasi_static import QuasiStatic
 from runner.engine.schedule import Schedule, as_superoperators
+from runner.engine.trajectories import Trajectories
 from runner.errors import ConfigError
 
 MAX_COURSES = 22
@@ -44,7 +45,9 @@ _DENSITY_SECONDS = 4e-9
 _AMPLITUDE_SECONDS = 11e-9
 """… on one amplitude of a trajectory …"""
 _STEP_SECONDS = 2e-6
-"""… and in addition for each instruction of a trajectory."""
+"""… and in addition for each instruction of a trajectory …"""
+_DRAWN_SECONDS = 3e-5
+"""… and where its noise is drawn beforehand, for which the kernel takes `_KERNEL_SECONDS` for an amplitude."""
 _TRAJECTORIES = ("matrix_product_state", "stabilizer")
 """Methods without tables of outcome probabilities."""
 
@@ -107,6 +110,8 @@ class SimulationOptions:
     """Which terms are measured together, see `runner.engine.grouping`."""
     engine: str = "auto"
     """As `Engine` takes it."""
+    trajectories: int | None = None
+    """Draws of twirled noise that the shots of one circuit are shared out to; None: noise as it is."""
     propagation: PropagationLimits = field(default_factory=PropagationLimits)
     """What is left out of sums of Pauli strings."""
     bonds: BondLimits = field(default_factory=BondLimits)
@@ -238,9 +243,40 @@ class Piece:
         Where both could be done, what takes less time by estimate is done. It depends on the circuit and the shots
         alone, so that the same job always gives the same bits.
         """
+        if self._draws_noise:
+            return False
         if shots is None or not self.has_tables or not self._noisy or self._options.method != "automatic":
             return self.has_tables
         return self._density_seconds <= shots * self._trajectory_seconds
+
+    @property
+    def _draws_noise(self) -> bool:
+        """Is its noise twirled and drawn, for several shots at once?"""
+        return self._options.trajectories is not None and self._noisy and not self._bare
+
+    @cached_property
+    def _trajectories(self) -> list[Trajectories]:
+        """Per basis, what is drawn."""
+        return [
+            Trajectories(
+                circuit,
+                self._gate_noise,
+                self._read_noise,
+                [confusion(self.noise_model, qubit) for qubit in self._places(measured)],
+                self._places(measured),
+            )
+            for circuit, measured in zip(self._turned(), self.measured, strict=True)
+        ]
+
+    def _of_trajectories(self, basis: int, row: NDArray, shots: int, own: np.random.Generator) -> NDArray:
+        """Outcomes of a basis as read, (shots, k) booleans, the draws of noise having their share of the shots."""
+        make, number = self._options.kernel, self._options.trajectories
+        assert make is not None
+        assert number is not None
+        self.require_sampled()
+        one = self._trajectories[basis]
+        bits = one.samples(lambda drawn: make(drawn, self._parameters), row, number, shots, draw, own)
+        return own.permutation(bits)
 
     @cached_property
     def _product(self) -> ProductProgram | None:
@@ -269,11 +305,21 @@ class Piece:
             return None
         size = len(self.qubits)
         where = "the compiled kernel" if self._pauli is not None else "Aer"
+        if self._draws_noise:
+            return (
+                f"{self._options.trajectories} trajectories of {size} qubits in the compiled kernel, "
+                f"{self._drawn_seconds:.2g} s each by estimate, which share the shots, noise being twirled, as "
+                "backend.trajectories says"
+            )
         if not self.tabulates(shots):
             if self._options.method not in ("automatic", "density_matrix"):
                 return f"trajectories of {size} qubits on Aer, as method {self._options.method} says"
             if not self.has_tables:
-                return f"trajectories of {size} qubits on Aer, for a density matrix has no room here"
+                each = self._trajectory_seconds
+                return (
+                    f"trajectories of {size} qubits on Aer, {each:.2g} s each by estimate, for a density matrix has "
+                    f"no room here"
+                )
             return (
                 f"trajectories of {size} qubits on Aer, {(shots or 1) * self._trajectory_seconds:.2g} s each by "
                 f"estimate, where a density matrix takes {self._density_seconds:.2g} s"
@@ -308,6 +354,11 @@ class Piece:
     def _trajectory_seconds(self) -> float:
         """About how long one shot of every basis takes."""
         return self._num_steps * (_STEP_SECONDS + _AMPLITUDE_SECONDS * 2.0 ** len(self.qubits))
+
+    @property
+    def _drawn_seconds(self) -> float:
+        """About how long one trajectory of every basis takes whose noise is drawn beforehand."""
+        return self._num_steps * (_DRAWN_SECONDS + _KERNEL_SECONDS * 2.0 ** len(self.qubits))
 
     def _method_for(self, *, tables: bool) -> str:
         """Aer's method for outcome probabilities, or for trajectories."""
@@ -463,6 +514,9 @@ class Piece:
         """Refuse a state that takes more memory than there is."""
         if self._product is not None:
             self._product.require()
+        elif self._draws_noise:
+            size = len(self.qubits)
+            require(40 << size, f"a state vector of {size} qubits and its outcomes' probabilities")
         else:
             self._require_memory(tables=False)
 
@@ -603,6 +657,10 @@ class Piece:
                     letters = {self._where[q]: self._bases[basis].letters[q] for q in measured}
                     result[basis].append(state.samples(letters, list(letters), shots[basis], own))
                 continue
+            if self._draws_noise:
+                for basis, found in enumerate(result):
+                    found.append(self._of_trajectories(basis, row, shots[basis], own))
+                continue
             data = self._sampled_data(row[None, :], shots, own)
             for basis, measured in enumerate(self.measured):
                 if measured:
@@ -643,6 +701,7 @@ class BranchingPiece(Piece):
 
     _pauli = None
     _product = None
+    _draws_noise = False
     differentiable = False
 
     def simulation(self, shots: int | None) -> str | None:

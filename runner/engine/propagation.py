@@ -120,7 +120,7 @@ class PropagationProgram:
             if item.operation.name == "measure":
                 continue  # a final one
             if item.operation.name in CHANNELS:
-                frame.channel(qubits, _amplified(_KNOWN.of(item.operation), gain))
+                frame.channel(qubits, _amplified(known_fidelities(item.operation), gain))
                 continue
             if item.operation.name == "ecr":
                 frame.echoed(*qubits)
@@ -128,7 +128,7 @@ class PropagationProgram:
                 append(frame, item, qubits)
             error = error_of(noise_model, item.operation, tuple(qubits))
             if error is not None:
-                frame.channel(qubits, _amplified(_KNOWN.of(error), gain))
+                frame.channel(qubits, _amplified(known_fidelities(error), gain))
         frame.finish()
         self._frame = frame
         self._early, self._late = _split(frame.operations, circuit.num_qubits)
@@ -435,6 +435,11 @@ class _Known:
 
 
 _KNOWN = _Known()
+
+
+def known_fidelities(channel: Any) -> NDArray:
+    """`fidelities` of a channel that is asked for again and again."""
+    return _KNOWN.of(channel)
 
 
 def readout_factors(confusions: Iterable[NDArray | None]) -> NDArray:

@@ -115,7 +115,14 @@ class SamplerPlan:
         )
         self._lock = threading.RLock()
         noise = options.noise_model
-        if noise is not None and not is_factorable(noise):
+        factorable = noise is None or is_factorable(noise)
+        if options.trajectories is not None and (self._anatomy.dynamic or not factorable):
+            why = "measures, resets or branches" if factorable else "has noise of several qubits' readout"
+            raise ConfigError(
+                f"stand for noise of gates and waits, and the circuit {why}; leave it out",
+                key="backend.trajectories",
+            )
+        if not factorable:
             self._joint = self._anatomy
             self._apart = replace(self._anatomy, steps=(), final={}, dynamic=False)
             self._followed: list[Anatomy] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from runner.engine.circuits import without_final_measurements
 from runner.engine.classification import classify
 from runner.engine.executed import as_executed
 from runner.engine.matrix_product import Gates
-from runner.engine.observables import pauli_terms
+from runner.engine.observables import ObservableTerms, pauli_terms
 from runner.engine.propagation import PropagationLimits, PropagationProgram
 
 
@@ -43,24 +44,36 @@ def narrow(circuit: QuantumCircuit, *, engine: str, method: str, max_bond_dimens
     return Gates.of(bare).bond_dimension() <= max_bond_dimension
 
 
-def propagated(
-    circuit: QuantumCircuit,
-    observables: Sequence[SparsePauliOp],
-    rows: Sequence[Sequence[float]],
-    max_terms: int,
-    threshold: float,
-) -> tuple[NDArray, NDArray]:
-    """Noiseless expectation values by Pauli strings taken backwards, and bounds on what is left out, (B, S) each.
+@dataclass(frozen=True)
+class Propagated:
+    """Noiseless expectation values of a unitary circuit by Pauli strings taken backwards."""
 
-    Args:
-        circuit: unitary.
-        observables: S sums.
-        rows: parameter sets, (B, P).
-        max_terms: strings that are kept.
-        threshold: coefficients, of the largest one, that are left out.
-    """
-    terms = pauli_terms(list(observables))
-    program = PropagationProgram(
-        as_executed(circuit), list(circuit.parameters), PropagationLimits(threshold, max_terms)
-    )
-    return program.values(np.asarray(rows, dtype=float), terms.x, terms.z, terms.coefficients)
+    program: PropagationProgram
+    """The circuit."""
+    terms: ObservableTerms
+    """The observables."""
+
+    @classmethod
+    def of(
+        cls, circuit: QuantumCircuit, observables: Sequence[SparsePauliOp], max_terms: int, threshold: float
+    ) -> Propagated:
+        """Compile a circuit and S sums.
+
+        Args:
+            circuit: unitary.
+            observables: the sums.
+            max_terms: strings that are kept.
+            threshold: coefficients, of the largest one, that are left out.
+
+        Raises:
+            ConfigError: so many strings take more memory than there is.
+        """
+        limits = PropagationLimits(threshold, max_terms)
+        program = PropagationProgram(as_executed(circuit), list(circuit.parameters), limits)
+        program.require()
+        return cls(program, pauli_terms(list(observables)))
+
+    def values(self, rows: Sequence[Sequence[float]]) -> tuple[NDArray, NDArray]:
+        """Values at B parameter sets (B, P), and bounds on what is left out of them, (B, S) each."""
+        terms = self.terms
+        return self.program.values(np.asarray(rows, dtype=float), terms.x, terms.z, terms.coefficients)

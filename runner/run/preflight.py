@@ -95,6 +95,7 @@ class Preparation:
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
         self.simulation = self.simulation or config.experiment.simulation(self.prepared)
         self._check_sampled()
+        self.simulation = self.simulation or self._sampled_words()
 
     def _require_noise_model(self, *pub: Any) -> None:
         for setting in (self.mitigation, self.final_mitigation):
@@ -145,6 +146,14 @@ class Preparation:
         options = self.config.experiment.sampler_options
         primitive = self.service.primitive("sampler", self.backend, options, "preflight")
         primitive.seconds([(circuit, np.zeros(circuit.num_parameters))])
+
+    def _sampled_words(self) -> str | None:
+        """How the circuit that is sampled is simulated, in words; None where there is none, or it is a state vector."""
+        circuit = self.config.experiment.sampled_circuit(self.prepared)
+        if circuit is None or self.backend.planner is None:
+            return None
+        shots = self.config.experiment.own_shots or int(self.config.estimator.options["default_shots"])
+        return self.backend.planner.sampler_plan(circuit).simulation(shots)
 
     @property
     def kept(self) -> dict[str, object] | None:

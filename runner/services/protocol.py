@@ -132,6 +132,10 @@ class CompiledPlan(Protocol):
 class PlannedSamples(Protocol):
     """A circuit with measurements, compiled for its samples."""
 
+    def simulation(self, shots: int) -> str | None:
+        """How noise or branches are simulated with so many shots, and why, in words; None where there are none."""
+        ...
+
     def foresee(self) -> None:
         """Find out whether a circuit without parameters would be refused for what its simulation leaves out.
 

@@ -22,7 +22,7 @@ from experiments.kicked_ising import (
     stabilizer_values,
 )
 from runner import compose, run
-from runner.engine import Engine, amplified, propagated
+from runner.engine import Engine, Propagated, amplified
 from runner.errors import ConfigError
 
 SMALL = (
@@ -57,7 +57,7 @@ def errors(name: str, numbers: list[int], strings: int, smallest: float) -> np.n
     """What five steps of 127 qubits miss of the published values; none is more than what was left out."""
     angles = [[math.pi / 32 * number] for number in numbers]
     circuit = kicked(127, kyiv(), 5)
-    found, lost = propagated(circuit, [operator(name, 127)], angles, strings, smallest)
+    found, lost = Propagated.of(circuit, [operator(name, 127)], strings, smallest).values(angles)
     missed = np.abs(found[:, 0] - [EXACT[name][number] for number in numbers])
 
     assert (missed <= lost[:, 0] + 1e-9).all()

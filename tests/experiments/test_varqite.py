@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,19 @@ def test_shots_lead_down(workdir: Path) -> None:
     assert abs(result.energy - result.exact_energy) < 4 * result.stddev
     assert result.exact_energy < result.table[0]["exact"] - 0.3
     assert "tensor: measured, regularization 0.01" in result.stop_reason
+
+
+def test_steps_that_are_too_long_are_told(workdir: Path) -> None:
+    """Imaginary time never raises the energy: where it rises, the log warns, and the end says what to type."""
+    words = ("experiment.steps=3", "experiment.total_time=30", "experiment.method=euler")
+    result = run(compose(*VARQITE, *words), directory="run")
+
+    energies = [row["energy"] for row in result.table]
+    rises = sum(later > before for before, later in pairwise(energies))
+    told = f"the energy rose in {rises} of them: type experiment.steps=6 or experiment.method=rk4"
+    assert rises > 0
+    assert told in result.stop_reason
+    assert "the energy rose by" in Path("run/runner.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("words", [CHAIN, SHOTS], ids=["exact", "shots"])
