@@ -35,7 +35,7 @@ def chances(fidelities: NDArray) -> NDArray:
     Args:
         fidelities: Tr(Q Λ(Q))/2^k in the same order, (4^k,).
     """
-    signs = np.ones((1, 1))
+    signs: NDArray = np.ones((1, 1))
     while len(signs) < len(fidelities):
         signs = np.kron(_ANTICOMMUTE, signs)
     found = np.clip(signs @ fidelities / len(fidelities), 0.0, None)

@@ -195,6 +195,23 @@ def test_nitrogen_comes_apart(workdir: Path, length: float) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.parametrize("length", [1.5, 2.5])
+def test_nitrogen_under_the_noise_of_a_device(workdir: Path, length: float) -> None:
+    """The same on a snapshot, whose noise spoils most shots, in minutes: within 1.6 mHa of PySCF."""
+    pytest.importorskip("qiskit_nature")
+    geometry = f"N 0 0 0; N 0 0 {length}"
+    device = (
+        "backend=fake_torino", "backend.trajectories=25", "ansatz.reps=1", "ansatz.pairs=heavy_hex",
+        "ansatz.opposite=[0]", "experiment.jobs=2", "experiment.batches=1", "experiment.iterations=2",
+    )  # fmt: skip
+    words = [word for word in WIDE if word.partition("=")[0] not in {one.partition("=")[0] for one in device}]
+    found = run(compose(*words, *device, f"hamiltonian.geometry={geometry}"))
+
+    assert found.energy == pytest.approx(exactly(geometry), abs=CHEMICAL_ACCURACY)
+    assert found.table[-1]["valid"] < 0.5
+
+
+@pytest.mark.nightly
 def test_ten_hydrogen_atoms(workdir: Path) -> None:
     """A chain with 1 Å between neighbours, within 1.6 mHa of PySCF."""
     pytest.importorskip("qiskit_nature")
