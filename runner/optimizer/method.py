@@ -335,9 +335,11 @@ class Watch:
 
     def inside(self, parameters: np.ndarray) -> np.ndarray:
         """The nearest parameters (…, P) within the bounds; as they are without bounds."""
+        if self.box is None:
+            return parameters
         import numpy as np
 
-        return parameters if self.box is None else np.clip(parameters, *self.box)
+        return np.clip(parameters, *self.box)
 
     def many(self, parameters: np.ndarray) -> np.ndarray:
         """Energies at parameters of shape (B, P), as one job.
@@ -526,7 +528,8 @@ class Trail:
         """Take in one iterate, shape (P,), which must not be changed afterwards."""
         self.steps += 1
         self._points.append(point)
-        while len(self._points) > max(1, self.steps - math.ceil(self.steps * (1 - self._share))):
+        most = max(1, self.steps - math.ceil(self.steps * (1 - self._share)))
+        while len(self._points) > most:
             self._points.popleft()
 
     def mean(self) -> np.ndarray:

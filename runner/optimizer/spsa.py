@@ -84,7 +84,7 @@ class SPSA(OptimizerConfig):
         """Calibrate, then go down for the declared number of steps and average the last points."""
         import numpy as np
 
-        steps, box = self._steps(watch), self.box(len(x0))
+        steps, box, radius = self._steps(watch), watch.box, self.trust_radius
         offset = self.stability * steps
         rate = self.learning_rate
         if rate is None:
@@ -95,15 +95,19 @@ class SPSA(OptimizerConfig):
         for k, signs in enumerate(self._signs(rng, len(x), steps)):
             slope = self.slope(watch, x, self.perturbation / (k + 1) ** self.gamma, signs)
             move = rate / (offset + k + 1) ** self.alpha * direction(x, slope, k)
-            if self.trust_radius is not None:
+            length = math.sqrt(move.dot(move))
+            if radius is not None and length > radius * (
+                1 - 1e-9
+            ):  # else no parameter moves further than that
                 longest = float(np.maximum.reduce(np.abs(move)))
-                if longest > self.trust_radius:
-                    move = move * (self.trust_radius / longest)
+                if longest > radius:
+                    move = move * (radius / longest)
+                    length = math.sqrt(move.dot(move))
             x = x - move
             if box is not None:
                 x = np.clip(x, *box)
             trail.add(x)
-            watch.step(step=math.sqrt(move.dot(move)))
+            watch.step(step=length)
         final = trail.mean()
         return Ending(
             parameters=final,
@@ -121,15 +125,15 @@ class SPSA(OptimizerConfig):
             width: of the perturbation [rad].
             signs: ±1, shape (2R, P): R directions, then their opposites.
         """
-        import numpy as np
-
         # few calls on purpose: for a few qubits every one takes as long as an evaluation does
         points = x + width * signs
-        if (box := self.box(len(x))) is not None:
-            return _slope_inside(watch, np.clip(points, *box))
+        if watch.box is not None:
+            return _slope_inside(watch, watch.inside(points))
         energies = watch.many(points)
         if len(signs) == 2:
-            return signs[0] * (float(energies[0] - energies[1]) / (2 * width))
+            first, second = energies.tolist()
+            slope: np.ndarray = signs[0] * ((first - second) / (2 * width))
+            return slope
         count = len(signs) // 2
         slopes = (energies[:count] - energies[count:])[:, None] / (2 * width) * signs[:count]
         return slopes.mean(axis=0)

@@ -87,16 +87,13 @@ def _said_before(kind: str) -> bytes:
     return f',"kind":"{kind}",'.encode()
 
 
-def from_line(
-    line: bytes, vocabulary: Vocabulary = RUN, *, plain: bool = False, checked: bool = False
-) -> Event:
+def from_line(line: bytes, vocabulary: Vocabulary = RUN, *, plain: bool = False) -> Event:
     """The fact in an intact line, whose checksum is not looked at.
 
     Args:
         line: the whole line, without its end.
         vocabulary: the facts that this sort of journal knows.
         plain: it holds no integers beyond 64 bits, which the faster parser would round.
-        checked: it was read before, and what it says is of the right types.
 
     Raises:
         ValueError: it is no JSON object, or says something of another type than a fact can.
@@ -112,8 +109,7 @@ def from_line(
     if not isinstance(said, dict):
         raise ValueError("not a JSON object")
     said.pop("crc", None)
-    if not checked:
-        check_said(said, vocabulary)
+    check_said(said, vocabulary)
     return event_of(said, vocabulary)
 
 

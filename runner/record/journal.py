@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -285,34 +285,32 @@ class JournalReader:
             if b"\n" in chunk:
                 *lines, rest = b"".join(begun).split(b"\n")
                 begun = [rest]
-                for line in lines:
-                    if not self._check(line):
-                        break
+                self._take_in(lines)
             self._torn = sum(map(len, begun))
             if self._torn > MAX_LINE and not self.damaged:
                 self.damaged = f"line {len(self.events) + 1} is longer than {MAX_LINE} bytes"
         self.damaged = self.damaged or self._file.fault
         return range(known, len(self.events))
 
-    def _check(self, line: bytes) -> bool:
-        """Whether the next line is intact, with `damaged` saying why not."""
-        number = len(self.events)
-        text = line[:-_TAIL]
-        crc = crc32(text, self.crc)
-        if line[-_TAIL:] != b',"crc":"%08x"}' % crc:
-            self.damaged = f"line {number + 1} is damaged"
-            return False
-        try:
-            if not line.startswith(b'{"seq":%d,' % number if number else _FIRST):
-                self.damaged = f"line {number + 1} is out of order" if number else _another_version(line)
-                return False
-            self.events.add(_kind(line), line, len(line) + 1)
-        except ValueError:  # its checksum is right all the same, so somebody made it by hand
-            self.damaged = f"line {number + 1} is no event"
-            return False
-        self.crc = crc
-        self.offset += len(line) + 1
-        return True
+    def _take_in(self, lines: Iterable[bytes]) -> None:
+        """Take in lines up to the first that is not intact, with `damaged` saying why it is not."""
+        add, number = self.events.add, len(self.events)
+        for line in lines:
+            crc = crc32(line[:-_TAIL], self.crc)
+            if line[-_TAIL:] != b',"crc":"%08x"}' % crc:
+                self.damaged = f"line {number + 1} is damaged"
+                return
+            try:
+                if not line.startswith(b'{"seq":%d,' % number if number else _FIRST):
+                    self.damaged = f"line {number + 1} is out of order" if number else _another_version(line)
+                    return
+                add(line)
+            except ValueError:  # its checksum is right all the same, so somebody made it by hand
+                self.damaged = f"line {number + 1} is no event"
+                return
+            self.crc = crc
+            self.offset += len(line) + 1
+            number += 1
 
     @property
     def dropped(self) -> str | None:
@@ -486,14 +484,6 @@ def _open(path: Path, flags: int) -> int:
             path.unlink()
         raise
     return descriptor
-
-
-def _kind(line: bytes) -> str:
-    """Of which kind the event in an intact line is."""
-    start = line.find(b',"kind":"', 0, 96) + len(b',"kind":"')
-    if start < len(b',"kind":"'):
-        return from_line(line).kind
-    return line[start : line.index(b'"', start)].decode()
 
 
 def _another_version(line: bytes) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
+
+import orjson
 
 from runner.errors import JournalError
 from runner.record.encoding import from_line
 from runner.record.events import (
+    RESERVED,
     RUN,
     Evaluation,
     Event,
@@ -19,6 +24,7 @@ from runner.record.events import (
     Other,
     SessionChanged,
     Vocabulary,
+    event_of,
 )
 from runner.record.packed import OpenFile
 
@@ -37,6 +43,14 @@ _WORKLOAD = re.compile(
     rb'\{(?:"journal":\d+,)?"seq":\d+,"t":[-+.\de]+,"kind":"[a-z.]+",(?:"job":"[^"\\]*",)?"workload":"([^"\\]*)"'
 ).match
 
+_ENDED = re.compile(
+    rb'\{"seq":\d+,"t":[-+.\de]+,"kind":"job.completed","job":"[^"\\]*","workload":"([^"\\]*)","index":(\d{1,18}),'
+    rb'"digest":"[^"\\]*","session":(?:null|"[^"\\]*"),"status":"([A-Z]*)"'
+).match
+
+_KIND = b',"kind":"'
+_COMPLETED = JobCompleted.kind.encode()
+_MAPPINGS = frozenset((dict,))
 _SPOILED = b'"simulation_failed":true'
 
 
@@ -66,20 +80,27 @@ class EventLog(Looked):
         self._starts = array("Q", [0])
         self._kinds = array("I")
         self._facts: list[type[Event]] = []
-        self._codes: dict[str, int] = {}
+        self._codes: dict[bytes, int] = {}
         self._spoiled = array("Q")
         self._window = 0, b""
 
-    def add(self, kind: str, line: bytes, length: int) -> None:
-        """Take in the next line of the file, which was found intact and is `length` bytes long with its end."""
+    def add(self, line: bytes) -> None:
+        """Take in the next line of the file, which was found intact and is here without its end.
+
+        Raises:
+            ValueError: it is no event.
+        """
+        start = line.find(_KIND, 0, 96) + len(_KIND)
+        plain = start >= len(_KIND)
+        kind = line[start : line.index(b'"', start)] if plain else from_line(line).kind.encode()
         code = self._codes.get(kind)
         if code is None:
             code = self._codes[kind] = len(self._facts)
-            self._facts.append(self._vocabulary.get(kind, Other))
-        if kind == JobCompleted.kind and _SPOILED in line:
+            self._facts.append(self._vocabulary.get(kind.decode(), Other))
+        if kind == _COMPLETED and _SPOILED in line:
             self._spoiled.append(len(self._kinds))
         self._kinds.append(code)
-        self._starts.append(self._starts[-1] + length)
+        self._starts.append(self._starts[-1] + len(line) + 1)
 
     # -- looking ----------------------------------------------------------------------------------------
 
@@ -138,14 +159,68 @@ class EventLog(Looked):
         return self._facts[self._kinds[place]]
 
     def stream(self, place: int) -> str:
-        """The stream of one event; where its line begins with plain fields, the workload's name is all that is read."""
-        if self.fact(place) in _OF_A_WORKLOAD and (found := _WORKLOAD(self.text(place))):
-            return found[1].decode()
-        return self._event(place).stream
+        """The stream of one event."""
+        return next(self.streams((place,)))
 
-    def again(self, place: int) -> Event:
-        """One event that was read before, so that what it says needs no second check."""
-        return from_line(self.text(place), self._vocabulary, plain=self.fact(place) in _PLAIN, checked=True)
+    def streams(self, places: Iterable[int]) -> Iterator[str]:
+        """The streams of events; of a line that begins with plain fields, the workload's name is all that is read."""
+        facts, kinds, text = self._facts, self._kinds, self.text
+        names: dict[bytes, str] = {}
+        for place in places:
+            found = _WORKLOAD(text(place)) if facts[kinds[place]] in _OF_A_WORKLOAD else None
+            if found is None:
+                yield self._event(place).stream
+                continue
+            name = found[1]
+            if name not in names:
+                names[name] = name.decode()
+            yield names[name]
+
+    def replayed(self, places: range) -> Iterator[int]:
+        """Those of the places at which there is what a resumed run produces again."""
+        kinds, chosen = self._kinds, {code for code, fact in enumerate(self._facts) if fact.replayed}
+        return (place for place in places if kinds[place] in chosen)
+
+    def done(self) -> Iterator[tuple[int, str, int]]:
+        """Place, workload and index of every job that gave a result, most of which are not read for that."""
+        for place in self.places(JobCompleted):
+            if found := _ENDED(self.text(place)):
+                workload, index, status = found[1].decode(), int(found[2]), found[3].decode()
+            else:
+                event = self._event(place)
+                assert isinstance(event, JobCompleted)
+                workload, index, status = event.workload, event.index, event.status
+            if status == "DONE":
+                yield place, workload, index
+
+    def jobs_done(self, places: Sequence[int]) -> list[JobCompleted]:
+        """The ends of jobs that gave results, without their numbers and times; many at once take less time each.
+
+        Only their results are looked at for what they hold: everything else is compared with what it should be.
+
+        Raises:
+            JournalError: one is no list of what PUBs gave.
+        """
+        found = []
+        for place, said in zip(places, self._parsed(places), strict=True):
+            event = event_of(said, self._vocabulary)
+            assert isinstance(event, JobCompleted)
+            for name in RESERVED:
+                said.pop(name, None)
+            if type(event.result) is not list or not _MAPPINGS.issuperset(map(type, event.result)):
+                raise JournalError(
+                    f"line {place + 1} of {self._file.path} is no event: result holds what it cannot"
+                )
+            found.append(event)
+        return found
+
+    def _parsed(self, places: Sequence[int]) -> list[dict[str, Any]]:
+        lines = list(map(self.text, places))
+        with contextlib.suppress(ValueError):  # half a surrogate pair
+            found: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
+            if len(found) == len(lines):
+                return found
+        return list(map(json.loads, lines))
 
     @property
     def spoiled(self) -> Sequence[int]:
@@ -171,7 +246,8 @@ class EventLog(Looked):
             raise JournalError(f"line {place + 1} of {self._file.path} is no event: {error}") from error
 
     def _chosen(self, wanted: Iterable[type[Event]]) -> set[int]:
-        return {self._codes[fact.kind] for fact in wanted if fact.kind in self._codes}
+        kinds = (fact.kind.encode() for fact in wanted)
+        return {self._codes[kind] for kind in kinds if kind in self._codes}
 
 
 class Selection(Looked):

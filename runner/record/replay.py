@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,6 +43,9 @@ FUSED = 5
 """From this identity on the kernel lets gates of one layer or pair take one pass together, which rounds in another
 way."""
 
+READ_AHEAD = 32
+"""Jobs of a workload whose ends are read at once: one by one, each takes several times as long."""
+
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
 
@@ -69,34 +71,48 @@ class Record:
 
     def __init__(self, journal: Journal, recorded: Sequence[Event] = ()) -> None:
         self._journal = journal
-        self._lock = threading.Lock()
-        self._past: defaultdict[tuple[str, str], _Past] = defaultdict(_Past)
+        self._past: dict[tuple[str, str], array[int]] = {}
+        """Where the events of each stream are that have not been repeated yet, the next one last."""
         self._results: defaultdict[str, dict[int, int]] = defaultdict(dict)
-        self._listeners: list[Listener] = []
+        self._listeners: list[tuple[Listener, tuple[type[Event], ...]]] = []
+        self._told: dict[type[Event], tuple[Listener, ...]] = {}
         self._released: tuple[type[Event], ...] = ()
         self.recalled = 0
         """Jobs answered from the journal so far."""
         self._recalled: Counter[str] = Counter()
+        self._at_hand: dict[str, JobCompleted] = {}
+        """The recorded end of each workload's job that is repeated now."""
+        self._next: dict[str, dict[int, JobCompleted]] = {}
+        """Those of the jobs after it, by index."""
         self._recorded = recorded
         self.identity = identity_of(recorded)
-        before: list[tuple[JobSubmitted, JobCompleted]] = []
+        places = lasting_places(recorded, resumed=True)
         measured: set[int] = set()
-        for place in lasting_places(recorded, resumed=True):
-            kind, stream = _told_apart(recorded, place)
-            self._past[kind, stream].places.append(place)
+        for place, kind, stream in _told_apart(recorded, places):
+            past = self._past.get((kind, stream))
+            if past is None:
+                past = self._past[kind, stream] = array("Q")
+            past.append(place)
             if stream == RESULTS:
                 measured.add(place)
-        for place, event in _jobs_done(recorded):
-            if event.workload == RESULTS and place not in measured:
-                before.append((_submission(recorded, place), event))
+        for past in self._past.values():
+            past.reverse()
+        before: list[tuple[JobSubmitted, JobCompleted]] = []
+        for place, workload, index in _jobs_done(recorded):
+            if workload == RESULTS and place not in measured:
+                before.append(_whole(recorded, place))
                 continue  # it measured the result of a run that goes on now
             # a job that came to its end while the session was closed is paid for as well
-            self._results[event.workload][event.index] = place
+            self._results[workload][index] = place
         self.measured_before = before
 
-    def listen(self, listener: Listener) -> None:
-        """Call `listener(event)` for every fact from now on, replayed ones included."""
-        self._listeners.append(listener)
+    def listen(self, listener: Listener, *facts: type[Event]) -> None:
+        """Call `listener(event)` for all of these facts from now on, replayed ones included; none: for every fact.
+
+        A submission that `follows` from what is recorded is only told where somebody listens to submissions.
+        """
+        self._listeners.append((listener, facts))
+        self._told = {}
 
     def release(self, *facts: type[Event]) -> list[Event]:
         """Everything recorded of these, which from now on are written as they come and compared no more.
@@ -116,22 +132,66 @@ class Record:
             ResumeError: the journal says that something else happened at this point.
             StorageError: the disk refused.
         """
-        expected = None
-        if isinstance(event, RunInterrupted):
-            with self._lock:
-                self._past.clear()  # what shutting down does is this process's own: nothing of the past repeats it
-        if self._past:
-            with self._lock:
-                past = self._past.get((event.kind, event.stream))
-                expected = past.next() if past else None
-        if expected is not None:
-            self._compare(expected, event)
-        elif event.derived and not isinstance(event, self._released):
+        kind = type(event)
+        place = None
+        if kind is RunInterrupted:
+            self._past = {}  # what shutting down does is this process's own: nothing of the past repeats it
+        elif self._past and (past := self._past.get((event.kind, event.stream))):
+            place = past.pop()
+        if place is not None:
+            self._compare(place, event)
+        elif kind.derived and kind not in self._released:
             self._journal.write_later(event)
         else:
             self._journal.write(event)
-        for listener in self._listeners:
+        listeners = self._told.get(kind)
+        for listener in self._who_hears(kind) if listeners is None else listeners:
             listener(event)
+
+    def _who_hears(self, kind: type[Event]) -> tuple[Listener, ...]:
+        """Whom facts of a class are told."""
+        found = self._told[kind] = tuple(
+            listener for listener, facts in self._listeners if not facts or kind in facts
+        )
+        return found
+
+    def follows(self, workload: str, index: int, digest: str) -> bool:
+        """Whether the submission of a job needs no telling, because its end is recorded, of a job that asked the same.
+
+        All that the end says is compared: its times, and with them when the job was submitted and what it takes. A
+        recorded submission counts as repeated.
+        """
+        if not self._past or self._told.get(JobSubmitted) or self._who_hears(JobSubmitted):
+            return False
+        event = self._end(workload, index)
+        if event is None or event.digest != digest:
+            return False
+        past = self._past.get((JobSubmitted.kind, workload))
+        if not past:
+            return False
+        past.pop()
+        return True
+
+    def _end(self, workload: str, index: int) -> JobCompleted | None:
+        """The recorded end of a job that has a result; None of any other."""
+        event = self._at_hand.get(workload)
+        if event is not None and event.index == index:
+            return event
+        places = self._results.get(workload)
+        if places is None or index not in places:
+            return None
+        event = self._next.get(workload, {}).pop(index, None)
+        if event is None:
+            ahead = [places[number] for number in range(index, index + READ_AHEAD) if number in places]
+            self._next[workload] = {event.index: event for event in self._ends(ahead)}
+            event = self._next[workload].pop(index)
+        self._at_hand[workload] = event
+        return event
+
+    def _ends(self, places: Sequence[int]) -> list[JobCompleted]:
+        if isinstance(self._recorded, EventLog):
+            return self._recorded.jobs_done(places)
+        return [event for event in map(self._recorded.__getitem__, places) if isinstance(event, JobCompleted)]
 
     def recall(self, workload: str, index: int, digest: str) -> Sequence[Mapping[str, Any]] | None:
         """What the journal holds as the result of this job; None where it was not executed yet.
@@ -139,12 +199,9 @@ class Record:
         Raises:
             ResumeError: the job at this place asked for something else.
         """
-        place = self._results.get(workload, {}).get(index)
-        if place is None:
+        event = self._end(workload, index)
+        if event is None:
             return None
-        recorded = self._recorded
-        event = recorded.again(place) if isinstance(recorded, EventLog) else recorded[place]
-        assert isinstance(event, JobCompleted)
         if event.digest != digest:
             raise another_job(workload, index, digest, event.digest, self.identity)
         self.recalled += 1
@@ -158,53 +215,43 @@ class Record:
     def _compare(self, place: int, event: Event) -> None:
         """Let pass what is written as it was recorded, to the byte; look closer at what is not."""
         recorded = self._recorded
+        if type(event) is JobCompleted:  # most were read for their result just before
+            at_hand = self._at_hand.get(event.workload)
+            if at_hand is not None and at_hand.said() == event.said():
+                return
         if isinstance(recorded, EventLog) and is_said_by(recorded.text(place), event):
             return
         _compare(recorded[place], event, self.identity)
 
 
-class _Past:
-    """Where the events of one stream are that have not been repeated yet."""
-
-    __slots__ = ("places", "told")
-
-    def __init__(self) -> None:
-        self.places = array("Q")
-        self.told = 0
-
-    def next(self) -> int | None:
-        """Where the next one is; None after the last."""
-        if self.told == len(self.places):
-            return None
-        self.told += 1
-        return self.places[self.told - 1]
+def _told_apart(recorded: Sequence[Event], places: Sequence[int]) -> Iterator[tuple[int, str, str]]:
+    """Place, kind and stream of events; of a journal's, most are not read for that."""
+    if not isinstance(recorded, EventLog):
+        return ((place, recorded[place].kind, recorded[place].stream) for place in places)
+    kinds = (recorded.fact(place).kind for place in places)
+    return zip(places, kinds, recorded.streams(places), strict=True)
 
 
-def _told_apart(recorded: Sequence[Event], place: int) -> tuple[str, str]:
-    """Kind and stream of an event; of a journal's, most are not read for that."""
+def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, str, int]]:
+    """Place, workload and index of every job that gave a result."""
     if isinstance(recorded, EventLog):
-        return recorded.fact(place).kind, recorded.stream(place)
-    return recorded[place].kind, recorded[place].stream
-
-
-def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, JobCompleted]]:
-    """Place and event of every job that came to its end."""
-    places = recorded.places(JobCompleted) if isinstance(recorded, EventLog) else range(len(recorded))
-    for place in places:
-        event = recorded[place]
+        yield from recorded.done()
+        return
+    for place, event in enumerate(recorded):
         if isinstance(event, JobCompleted) and event.status == "DONE":
-            yield place, event
+            yield place, event.workload, event.index
 
 
-def _submission(recorded: Sequence[Event], place: int) -> JobSubmitted:
-    """That of the job which is over at a place: the last one with its id."""
+def _whole(recorded: Sequence[Event], place: int) -> tuple[JobSubmitted, JobCompleted]:
+    """The submission of the job which is over at a place, the last one with its id, and its end."""
     over = recorded[place]
     assert isinstance(over, JobCompleted)
-    return next(
+    submitted = next(
         event
         for event in (recorded[before] for before in range(place, -1, -1))
         if isinstance(event, JobSubmitted) and event.job == over.job
     )
+    return submitted, over
 
 
 def identity_of(recorded: Sequence[Event]) -> int:
@@ -257,34 +304,42 @@ def lasting_places(events: Sequence[Event], *, resumed: bool = False) -> array[i
         resumed: the run goes on now.
     """
     kept = array("Q")
-    shutting_down = False
+    shutting_down, reached = False, 0
     stop = Stop()
     # An interrupted process still closes its session and measures what it has. The next one repeats the program, which
     # knows nothing of that, so these facts are left out before the past is compared.
-    for place, fact, event in _boundaries(events, resumed=resumed):
-        if event is not None:
-            if (undone := stop.undone(event, len(kept))) is not None:
-                del kept[undone:]
-            boundary = goes_on(event)
-            if boundary is not None:
-                shutting_down = not boundary
-                continue
-        if not shutting_down and fact.replayed:
-            kept.append(place)
+    for place, event in _boundaries(events, resumed=resumed):
+        if not shutting_down:
+            kept.extend(_replayed(events, range(reached, place)))
+        reached = place
+        if (undone := stop.undone(event, len(kept))) is not None:
+            del kept[undone:]
+        boundary = goes_on(event)
+        if boundary is not None:
+            shutting_down, reached = not boundary, place + 1
+    if not shutting_down:
+        kept.extend(_replayed(events, range(reached, len(events))))
     return kept
 
 
-def _boundaries(events: Sequence[Event], *, resumed: bool) -> Iterator[tuple[int, type[Event], Event | None]]:
-    """Place and class of every event, with the event itself where it may decide about others."""
+def _replayed(events: Sequence[Event], places: range) -> Iterator[int]:
+    """Those of the places at which there is what a resumed run produces again."""
     if isinstance(events, EventLog):
-        spoiled = set(events.spoiled)
-        for place, fact in enumerate(events.facts()):
-            yield place, fact, events[place] if fact in _DECIDING or place in spoiled else None
+        return events.replayed(places)
+    return (place for place in places if events[place].replayed)
+
+
+def _boundaries(events: Sequence[Event], *, resumed: bool) -> Iterator[tuple[int, Event]]:
+    """Place and event of all that may decide about others."""
+    if isinstance(events, EventLog):
+        for place in sorted({*events.places(*_DECIDING), *events.spoiled}):
+            yield place, events[place]
     else:
         for place, event in enumerate(events):
-            yield place, type(event), event
+            if type(event) in _DECIDING or (isinstance(event, JobCompleted) and event.simulation_failed):
+                yield place, event
     if resumed:
-        yield len(events), RunResumed, RunResumed()
+        yield len(events), RunResumed()
 
 
 class Stop:

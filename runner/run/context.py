@@ -18,7 +18,14 @@ from runner.declare.plain import Values
 from runner.errors import RunnerError, RuntimeSessionError, StorageError, TruncationError
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
-from runner.record.events import BudgetReached, Checkpoint, Reserve, RunInterrupted, SamplesTaken
+from runner.record.events import (
+    BudgetReached,
+    Checkpoint,
+    JobCompleted,
+    Reserve,
+    RunInterrupted,
+    SamplesTaken,
+)
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
 from runner.run.allocation import ShotAllocation, allocation_of
@@ -116,7 +123,7 @@ class Lab:
         """What jobs have taken, and what they may."""
         self.left_out = LeftOut()
         """What simulations of jobs have left out."""
-        record.listen(self.left_out)
+        record.listen(self.left_out, JobCompleted)
         self.measured_before = (
             MeasuredBefore.of(record.measured_before, config.session, service.price_per_second)
             if service.capabilities.knows_its_queue
@@ -611,7 +618,7 @@ class Lab:
         Raises:
             StopOptimization: what is left of the session, or of a budget, is for measuring the results.
         """
-        if name != RESULTS:
+        if name != RESULTS and (self._kept or self.spending.limited):
             with self._lock:
                 kept = dict(self._kept)
             evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]

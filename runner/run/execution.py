@@ -31,7 +31,10 @@ from runner.record.directory import RunDirectory
 from runner.record.encoding import encode
 from runner.record.environment import environment, versions
 from runner.record.events import (
+    Evaluation,
     HamiltonianRead,
+    JobCompleted,
+    JobSubmitted,
     Note,
     ProblemPosed,
     Result,
@@ -271,7 +274,9 @@ class _Execution:
         with log_file(self.files.log):
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
-            self.record.listen(allotted := AllottedShots())
+            allotted = AllottedShots()
+            if lab.allocation() is not None:
+                self.record.listen(allotted, JobSubmitted)
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
             ending = _placed(
@@ -354,7 +359,7 @@ class _Execution:
         progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self.quiet is False or (self.quiet is None and notebook() is not None):
             progress = line = Progress(self.config.experiment.most_evaluations(self.config, problem))
-            self.record.listen(line)
+            self.record.listen(line, JobCompleted, Evaluation)
         try:
             with _rare_collections(), progress, lab:
                 outcome = self.config.experiment.run(lab)

@@ -352,7 +352,8 @@ class Objective:
 
     def _evaluate(self, parameters: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         energies, stddevs = self.sum(self._measured(self.pubs(parameters)))
-        self.learn(stddevs.reshape(-1).tolist(), parameters)
+        if self.stream.choice is not None:
+            self.learn(stddevs.reshape(-1).tolist(), parameters)
         return energies, stddevs
 
     def sum(self, parts: Sequence[dict[str, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:

@@ -66,6 +66,9 @@ class Preparation:
             recall=lambda workload, index, digest: (
                 self._record and self._record.recall(workload, index, digest)
             ),
+            follows=lambda workload, index, digest: bool(
+                self._record and self._record.follows(workload, index, digest)
+            ),
             keep_results=False,
             singly=identity < COUNTED,
             fused=identity >= FUSED,

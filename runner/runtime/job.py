@@ -256,13 +256,16 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         failure.__cause__ = self._error
         return failure
 
-    def event(self, fact: type[Event]) -> Event:
-        """Return what is to be told of it: that it was submitted, or what became of it."""
+    def event(self, fact: type[Event]) -> Event | None:
+        """Return what is to be told of it: that it was submitted, or what became of it; None where that is known."""
         return self._submitted() if fact is JobSubmitted else self._completed()
 
-    def _submitted(self) -> JobSubmitted:
+    def _submitted(self) -> JobSubmitted | None:
+        follows, job = self._service.follows, self.record
+        if follows is not None and follows(job.workload, job.index, self.digest):
+            return None
         assert self._describe is not None
-        job, (pubs, work, unmitigated) = self.record, self._describe()
+        pubs, work, unmitigated = self._describe()
         more = {} if unmitigated is None else {"unmitigated": unmitigated}
         return JobSubmitted(
             job=job.id,
@@ -341,6 +344,8 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         return STATUS.get(self.record.status, self.record.status)
 
     def _look(self, how: str, question: Callable[[], Answer]) -> Answer:
+        if self.record.final and not self._service.looks_take_time:
+            return question()  # nothing can happen to it any more
         return self._service.look(self.record, how, question)
 
     def wait_for_final_state(self, timeout: float | None = None) -> None:

@@ -48,6 +48,7 @@ Answer = TypeVar("Answer")
 
 EventSink = Callable[[Event], None]
 Recall = Callable[[str, int, str], "Sequence[Plain] | None"]
+Follows = Callable[[str, int, str], bool]
 
 
 class LocalRuntimeService:
@@ -68,6 +69,7 @@ class LocalRuntimeService:
         usage_limit: Seconds that the instance may use within 28 days; the plan's allocation if not given.
         on_event: Called for every fact, in the order of its time.
         recall: Called with (workload, index, digest); what it returns answers the job without simulating.
+        follows: Called with the same; whether the job's submission follows from what `recall` knows, and is not told.
         keep_results: Jobs give their result as often as it is asked for; False: once, and keep nothing of it.
         engine_options: Keyword arguments of the engine.
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
@@ -93,6 +95,7 @@ class LocalRuntimeService:
         usage_limit: float | None = None,
         on_event: EventSink | None = None,
         recall: Recall | None = None,
+        follows: Follows | None = None,
         keep_results: bool = True,
         engine_options: Mapping[str, Any] | None = None,
         engine_factory: Callable[..., Engine] | None = None,
@@ -114,6 +117,7 @@ class LocalRuntimeService:
         self.seed = secrets.randbits(63) if seed is None else seed
         self.ids = ids
         self.recall = recall
+        self.follows = follows
         self.keep_results = keep_results
         self._engine_options = engine_options or {}
         self._engine_factory = engine_factory or _make_engine

@@ -36,8 +36,8 @@ class Payload(Protocol):
     def resolve(self) -> None:
         """Find out what the job returns; blocks while another thread does so."""
 
-    def event(self, fact: type[Event]) -> Event:
-        """Return what is to be told of it: `JobSubmitted` or `JobCompleted`."""
+    def event(self, fact: type[Event]) -> Event | None:
+        """Return what is to be told of it: `JobSubmitted` or `JobCompleted`; None where that is known already."""
 
 
 class Participant:
@@ -193,8 +193,8 @@ class Timeline:
                             on_event(what)
                         elif event is JobCompleted and what.status == DONE and not what.payload.settled:
                             break
-                        else:
-                            on_event(what.payload.event(event))
+                        elif (told := what.payload.event(event)) is not None:
+                            on_event(told)
                         fact.delivered = True
                         outbox.popleft()
                 finally:

@@ -356,9 +356,14 @@ class Notes(Record):
             elif isinstance(event, Evaluation):
                 self.tallies[event.workload].evaluations += 1
 
-    def listen(self, listener: Any) -> None:
+    def listen(self, listener: Any, *facts: type[Event]) -> None:
         """Nobody is told of results that are made up."""
-        del listener
+        del listener, facts
+
+    def follows(self, workload: str, index: int, digest: str) -> bool:
+        """Nothing is known before it is told."""
+        del workload, index, digest
+        return False
 
     def repeats(self, workload: str) -> bool:
         """Jobs are simulated in their turn, never before they are submitted."""
