@@ -8,11 +8,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from runner import compose, run
 from runner.errors import Interrupted
-from runner.run.signals import StopFlag
+from runner.run.preflight import Preparation
+from runner.run.signals import PREPARING, StopFlag
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -65,6 +68,23 @@ def test_the_second_signal_ends_the_process() -> None:
     assert done.returncode == 130
     assert done.stdout == ""
     assert "the current job completes first" in done.stderr
+
+
+def test_ctrl_c_while_a_run_is_prepared_says_that_no_job_runs(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It speaks of no current job; the run is there, and ends before its first job."""
+
+    class InterruptedPreparation(Preparation):
+        def __init__(self, *declared: Any, **more: Any) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+            super().__init__(*declared, **more)
+
+    monkeypatch.setattr(sys.modules["runner.run.execution"], "Preparation", InterruptedPreparation)
+    result = run(compose("tracking=off", "run.figures=false"), directory="run")
+
+    assert (result.status, result.evaluations) == ("interrupted", 0)
+    assert capfd.readouterr().err.startswith(f"\ninterrupt: {PREPARING}\n")
 
 
 def test_with_nothing_to_save_a_signal_ends_the_process() -> None:

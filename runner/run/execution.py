@@ -54,7 +54,7 @@ from runner.run.preflight import Preparation
 from runner.run.progress import AllottedShots, Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
 from runner.run.resume import calibration_of, complete, is_finished, reopen, same_noise
-from runner.run.signals import StopFlag
+from runner.run.signals import JOBS, PREPARING, StopFlag
 
 if TYPE_CHECKING:
     from runner.run.context import Lab
@@ -233,7 +233,7 @@ def _chosen(files: RunDirectory, preparation: Preparation) -> str | None:
 
 
 def _stop_flag(sweep: Sweep | None) -> contextlib.AbstractContextManager[StopFlag]:
-    return StopFlag() if sweep is None else contextlib.nullcontext(sweep.stop)
+    return StopFlag(PREPARING) if sweep is None else contextlib.nullcontext(sweep.stop)
 
 
 def _uploader(config: RunConfig, sweep: Sweep | None) -> Uploader:
@@ -360,6 +360,7 @@ class _Execution:
         if self.quiet is False or (self.quiet is None and notebook() is not None):
             progress = line = Progress(self.config.experiment.most_evaluations(self.config, problem))
             self.record.listen(line, JobCompleted, Evaluation)
+        self.stop.now = JOBS
         try:
             with _rare_collections(), progress, lab:
                 outcome = self.config.experiment.run(lab)

@@ -54,11 +54,17 @@ def nothing_to_save() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
+PREPARING = "no job runs yet; what is being prepared completes first, or is given up if it takes long"
+JOBS = "the current job completes first, or is given up if it takes long"
+
+
 class StopFlag:
     """Remembers the first of `SIGNALS` while it is entered; entering it off the main thread does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: str = JOBS) -> None:
         self.signum: int | None = None
+        self.now = now
+        """What a signal's sender is told of what happens next."""
         self._previous: dict[int, Any] = {}
 
     def check(self) -> None:
@@ -92,6 +98,4 @@ class StopFlag:
         if self.signum is not None:
             os._exit(128 + signum)
         self.signum = signum
-        tell(
-            f"\n{WORDS.get(signum, 'signal')}: the current job completes first, or is given up if it takes long\n"
-        )
+        tell(f"\n{WORDS.get(signum, 'signal')}: {self.now}\n")
