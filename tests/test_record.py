@@ -10,7 +10,7 @@ import pytest
 
 from runner.errors import ResumeError
 from runner.record.encoding import is_said_by
-from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
+from runner.record.events import Event, IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.journal import Journal, read_journal
 from runner.record.log import EventLog
 from runner.record.replay import Record, lasting
@@ -129,6 +129,32 @@ def test_recall_refuses_another_question(tmp_path: Path) -> None:
 
     with Journal.append_to(tmp_path / "j") as journal, pytest.raises(ResumeError, match="PUB digest xyz"):
         Record(journal, events).recall("vqe", 0, "xyz")
+
+
+def test_a_submission_follows_from_the_recorded_end_of_the_same_job(tmp_path: Path) -> None:
+    """It is passed over once, and neither told nor written; another question, or who listens to them, wants it."""
+    submitted = {**completed(0), "time": 0.0}
+    events = journal_with(tmp_path / "j", ("job.submitted", submitted), ("job.completed", completed(0)))
+    heard: list[Event] = []
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        curious = Record(journal, events)
+        curious.listen(heard.append, JobSubmitted)
+        record = Record(journal, events)
+        record.listen(heard.append, JobCompleted)
+
+        assert not curious.follows("vqe", 0, "d")
+        assert not record.follows("vqe", 0, "another")
+        assert record.follows("vqe", 0, "d")
+        assert not record.follows("vqe", 0, "d")
+        assert not record.follows("vqe", 1, "d")
+
+        record(told("job.completed", completed(0)))
+        with pytest.raises(ResumeError, match=r"job\.submitted differs"):
+            curious(told("job.submitted", {**submitted, "time": 1.0}))
+
+    assert [event.kind for event in heard] == ["job.completed"]
+    assert len(read_journal(tmp_path / "j").events) == 2
 
 
 @pytest.mark.parametrize("kind", ["job.submitted", "job.completed"])
