@@ -4,11 +4,13 @@ python -m benchmarks.long FOLDER [evaluations]
 
 Makes two recordings of 100 000 evaluations in FOLDER: jobs of two parameter sets without a session, and one job for
 each evaluation in sessions that are opened again. Beside each verb stands what it takes for a run of 60 evaluations,
-which is what imports take. The table that was measured last is in docs/performance.md.
+which is what imports take; `resume` is of a copy that was killed after its last evaluation, so that nothing is left
+to be simulated. The table that was measured last is in docs/performance.md.
 """
 
 from __future__ import annotations
 
+import gzip
 import os
 import shutil
 import subprocess
@@ -23,7 +25,7 @@ RECORDINGS = {
         "session.on_expiry=reopen", "session.overhead=0", "session.rep_delay=0.00001",
     ),
 }  # fmt: skip
-VERBS = ("list", "watch", "retime", "report")
+VERBS = ("list", "watch", "retime", "report", "resume")
 
 
 def taken(*words: str) -> tuple[float, float]:
@@ -45,6 +47,26 @@ def record(folder: Path, words: tuple[str, ...], evaluations: int) -> tuple[floa
     return taken(*COMMON, *words, *limits, f"hydra.run.dir={folder}")
 
 
+def killed(folder: Path) -> Path:
+    """A copy of a run as it was when its last evaluation had been written."""
+    copy = folder.with_name(f"{folder.name}_killed")
+    shutil.rmtree(copy, ignore_errors=True)
+    copy.mkdir()
+    shutil.copy(folder / "config.yaml", copy)
+    journal = folder / "journal.jsonl"
+    content = (
+        journal.read_bytes() if journal.exists() else gzip.decompress(Path(f"{journal}.gz").read_bytes())
+    )
+    end = content.index(b"\n", content.rindex(b',"kind":"evaluation",')) + 1
+    (copy / "journal.jsonl").write_bytes(content[:end])
+    return copy
+
+
+def looked(verb: str, folder: Path) -> tuple[float, float]:
+    """What a verb takes for a run."""
+    return taken(verb, str(killed(folder) if verb == "resume" else folder))
+
+
 def main() -> None:
     """Print a table."""
     folder = Path(sys.argv[1])
@@ -53,8 +75,8 @@ def main() -> None:
     for name, words in RECORDINGS.items():
         long, short = folder / name.replace(" ", "_"), folder / "short"
         for verb in ("run", *VERBS):
-            small = record(short, words, 60) if verb == "run" else taken(verb, str(short))
-            seconds, memory = record(long, words, evaluations) if verb == "run" else taken(verb, str(long))
+            small = record(short, words, 60) if verb == "run" else looked(verb, short)
+            seconds, memory = record(long, words, evaluations) if verb == "run" else looked(verb, long)
             print(f"| {name} | {verb} | {seconds:.1f} | {memory:.0f} | {small[1]:.0f} |", flush=True)
 
 

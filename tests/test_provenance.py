@@ -236,10 +236,24 @@ def test_K4_a_received_sweep_imports_nothing_and_reaches_no_shell(
     assert "hydra.launcher.setup: counts only from the command line" in capsys.readouterr().err
 
 
+NOT_TYPED = "hydra.sweeper.storage: counts only from the command line"
+
+CRAFTED_SEARCHES: list[tuple[dict[str, Any] | None, str]] = [
+    ({"storage": "sqlite:///theirs.db"}, "type hydra.sweeper.storage=sqlite:///theirs.db"),
+    ({"storage": "sqlite:///../theirs.db"}, NOT_TYPED),
+    ({"storage": "theirs+driver://host/study"}, NOT_TYPED),
+    ({"storage": ["sqlite:///theirs.db"]}, NOT_TYPED),
+    (None, NOT_TYPED),
+    ({"sampler": "os.system"}, "unknown choice 'os.system'"),
+    ({"_target_": "os.system"}, "is damaged (sweeper)"),
+]
+"""What a received sweep.json may say of its sweeper, none: in its command line; and what is said to that."""
+
+
 def test_K4_a_received_search_writes_its_study_where_it_is_typed(
     workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A database that sweep.json names is not touched by resume; the one that is typed is."""
+    """A database that sweep.json names in any way is not touched by resume, nor does it run code; a typed one is."""
     words = [
         *QUIET,
         "hydra/sweeper=optuna",
@@ -248,19 +262,28 @@ def test_K4_a_received_search_writes_its_study_where_it_is_typed(
         "hydra.sweep.dir=sweep",
     ]
     assert main(["-m", *words, "hydra.sweeper.storage=null"]) == 0
-    header: dict[str, Any] = json.loads(Path("sweep/sweep.json").read_text())
-    header["sweeper"]["values"]["storage"] = "sqlite:///theirs.db"
-    Path("sweep/sweep.json").write_text(json.dumps(header))
+    whole = Path("sweep/sweep.json").read_text()
     Path("sweep/sweep.csv").unlink()
+    before = {path for path in workdir.rglob("*") if not path.is_relative_to(workdir / "sweep")}
     capsys.readouterr()
+    for values, why in CRAFTED_SEARCHES:
+        header: dict[str, Any] = json.loads(whole)
+        header["sweeper"]["values"] = values and {**header["sweeper"]["values"], **values}
+        if not values:
+            header["overrides"].append("hydra.sweeper.storage=sqlite:///theirs.db")
+        Path("sweep/sweep.json").write_text(json.dumps(header))
 
-    assert main(["resume", "sweep"]) == 2
-    said = capsys.readouterr().err
-    assert said.startswith("error: hydra.sweeper.storage: counts only from the command line")
-    assert "type hydra.sweeper.storage=sqlite:///theirs.db" in said
+        assert main(["resume", "sweep"]) == 2, values
+        said = capsys.readouterr().err
+        assert said.startswith("error: ")
+        assert why in said
+        assert said.count("\n") == 1
+    assert {path for path in workdir.rglob("*") if not path.is_relative_to(workdir / "sweep")} == before
+    assert not (workdir.parent / "theirs.db").exists()
+
+    Path("sweep/sweep.json").write_text(whole)
     assert main(["resume", "sweep", "hydra.sweeper.storage=sqlite:///mine.db"]) == 0
     assert Path("mine.db").exists()
-    assert not Path("theirs.db").exists()
 
 
 @pytest.mark.parametrize("names", ["[../x]", "['']", "[.x]", "[/tmp/x]", "['a b']"])

@@ -98,7 +98,12 @@ def resume_search(
     settings = planner.settings()
     recorded = directory.header["sweeper"].get("values")
     if recorded is not None:  # conf/ may say otherwise by now
-        settings = replace(settings, sweeper=type(settings.sweeper)(**recorded))
+        try:
+            settings = replace(settings, sweeper=type(settings.sweeper)(**recorded))
+        except TypeError as error:
+            raise ConfigError(
+                f"{directory.path / 'sweep.json'} is damaged (sweeper): {error}; restore it"
+            ) from error
     for item in check_storage(settings.sweeper.storage, typed):
         settings = replace(settings, sweeper=replace(settings.sweeper, storage=item.value))
     declared = base_of(directory, plugins)
