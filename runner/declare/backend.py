@@ -45,9 +45,10 @@ class BackendConfig:
     """Aer simulation method: automatic | statevector | density_matrix | matrix_product_state | stabilizer."""
     engine: str = "auto"
     """auto | aer | kernel | mps | pauli | ffsim: auto and kernel take the compiled kernels where they can, else Aer;
-    mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost; pauli
-    takes Pauli strings backwards through circuits of any width, noise being twirled; ffsim samples electrons in gates
-    that keep their number (ideal, electrons), as they are and not transpiled."""
+    mps takes matrix product states, as auto does of circuits too wide for a state vector if nothing is lost, and for
+    shots of them; pauli takes Pauli strings backwards through circuits of any width, noise being twirled, as auto does
+    for other values of them without noise; ffsim samples electrons in gates that keep their number (ideal, electrons),
+    as they are and not transpiled."""
     pauli_threshold: float = 1e-6
     """Coefficients, of an observable's largest one, that sums of Pauli strings (engine=pauli) leave out."""
     max_pauli_terms: int = 1_000_000
@@ -109,7 +110,7 @@ class BackendConfig:
             )
         for names, what, engines in (
             (PRODUCTS, "matrix product states", ("mps", "auto")),
-            (STRINGS, "sums of Pauli strings", ("pauli",)),
+            (STRINGS, "sums of Pauli strings", ("pauli",) if self.noisy else ("pauli", "auto")),
         ):
             for name in names:
                 default = BackendConfig.__dataclass_fields__[name].default

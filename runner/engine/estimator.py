@@ -39,10 +39,11 @@ from runner.engine.measurement import (
     pieces_of,
     signed_sums,
     signs_of,
+    stabilized_in_words,
     stream,
     why_product,
 )
-from runner.engine.memory import require
+from runner.engine.memory import fits, require
 from runner.engine.noise import confusion, gain_of, with_relaxation
 from runner.engine.observables import ObservableTerms, letters_of, pauli_terms, variance_bounds
 from runner.engine.propagation import PropagationProgram, readout_factors
@@ -227,8 +228,8 @@ class EstimatorPlan:
             reading: with shots, what every basis adds of every term that it can read; None: of its own group all.
         """
         rows, batch = self._rows(values)
-        if self._propagation is not None:
-            return self._propagated(self._propagation, rows, batch, shots, seed)
+        if (strings := self._strings(exact=shots is None)) is not None:
+            return self._propagated(strings, rows, batch, shots, seed)
         losses = Losses(len(rows))
         if shots is None:
             ahead, self._ahead = self._ahead, None
@@ -249,8 +250,10 @@ class EstimatorPlan:
 
     def truncates(self, *, exact: bool) -> bool:
         """Whether something may be left out of its states or strings, so that values may be refused."""
-        if self._propagation is not None or exact:
-            return self._propagation is not None or self._product is not None
+        if self._strings(exact=exact) is not None:
+            return True
+        if exact:
+            return self._product is not None
         return self._by_shots_of_products and any(piece.product is not None for piece in self._sampled_pieces)
 
     @property
@@ -270,8 +273,8 @@ class EstimatorPlan:
         if not self.truncates(exact=exact):
             return
         rows, _ = self._rows(values)
-        if self._propagation is not None:
-            self._propagation.foresee(rows)
+        if (strings := self._strings(exact=exact)) is not None:
+            strings.foresee(rows)
         elif exact:
             losses = Losses(len(rows))
             self._ahead = rows.tobytes(), self._exact(rows, losses), losses
@@ -345,8 +348,8 @@ class EstimatorPlan:
         Raises:
             ConfigError: noise or branches on too many qubits for exact values, or too little memory; with the size.
         """
-        if self._propagation is not None:
-            self._propagation.require(exact=exact)
+        if (strings := self._strings(exact=exact)) is not None:
+            strings.require(exact=exact)
         elif exact and self._product is not None:
             self._product.require()
         elif self._by_readout or not exact:
@@ -359,10 +362,12 @@ class EstimatorPlan:
 
     def simulation(self, shots: int | None) -> str | None:
         """How its largest noisy or branching part is simulated, and why, in words; None where there is none."""
-        if self._propagation is not None:
-            return self._propagation.in_words()
+        if (strings := self._strings(exact=shots is None)) is not None:
+            return strings.in_words()
         if shots is None and self._product is not None:
             return f"{self._product.in_words()}, {why_product(self._options)}"
+        if shots is None and self._stabilized:
+            return stabilized_in_words(len(self._active))
         noisy = self._noisy or not self.classification.unitary
         wide = shots is not None and self._by_shots_of_products
         return self._readout.simulation(shots) if noisy or wide else None
@@ -418,10 +423,14 @@ class EstimatorPlan:
             values[index] = coefficients @ state.expectations(x, z)
         return values
 
+    def _strings(self, *, exact: bool) -> Propagation | None:
+        """What takes the observables backwards, if they are evaluated so: by shots only where that is asked for."""
+        return self._propagation if exact or self._options.engine == "pauli" else None
+
     @cached_property
     def _propagation(self) -> Propagation | None:
-        """What takes the observables backwards, where `engine=pauli` asks for it."""
-        if self._options.engine != "pauli":
+        """What takes the observables backwards, where `engine=pauli` asks for it or nothing else has room."""
+        if self._options.engine != "pauli" and not self._too_wide:
             return None
         with self._lock:
             if not self.classification.unitary and not self._anatomy.channels:
@@ -432,6 +441,24 @@ class EstimatorPlan:
             return Propagation(
                 self._anatomy, self.terms, self._groups, self._options, self._parameters, self._gain
             )
+
+    @cached_property
+    def _too_wide(self) -> bool:
+        """Is it a noiseless circuit that no state vector has room for, nor is it Clifford or a product exactly?"""
+        options = self._options
+        if options.engine != "auto" or options.method != "automatic" or options.kernel is None:
+            return False
+        if self._noisy or options.quasi_static is not None or not self.classification.unitary:
+            return False
+        if fits(32 << max(map(len, components(self._anatomy, self._active)))):
+            return False
+        return self._product is None and not is_clifford(self.compact)
+
+    @cached_property
+    def _stabilized(self) -> bool:
+        """Are exact values those of a stabilizer state?"""
+        wide = not self._by_readout and len(self._active) > _SPLIT_FROM
+        return wide and self._options.method == "automatic" and is_clifford(self.compact)
 
     @cached_property
     def _product(self) -> ProductProgram | None:
@@ -535,7 +562,7 @@ class EstimatorPlan:
             return f"the circuit {words}"
         if options.method not in ("automatic", "statevector"):
             return f"the simulation method is {options.method}"
-        if options.engine == "pauli":
+        if options.engine == "pauli" or self._propagation is not None:
             return "Pauli strings are taken backwards"
         if options.engine == "mps" or self._product is not None:
             return "it is followed as a matrix product state"
@@ -568,7 +595,7 @@ class EstimatorPlan:
         circuit = self.compact.copy()
         size = circuit.num_qubits
         method = self._options.method
-        if method == "automatic" and size > _SPLIT_FROM and is_clifford(circuit):
+        if self._stabilized:
             method = "stabilizer"
         if method in ("automatic", "statevector"):
             require(16 << size, f"a state vector of {size} qubits")
@@ -1025,7 +1052,12 @@ class Propagation:
     def in_words(self) -> str:
         """How the observables are evaluated, and why."""
         noise = "" if self._options.noise_model is None else ", noise and misreading being twirled"
-        return f"{self._programs[0].in_words()}{noise}, as engine=pauli says"
+        why = (
+            "as engine=pauli says"
+            if self._options.engine == "pauli"
+            else "for a state vector has no room here, and a matrix product state might lose something"
+        )
+        return f"{self._programs[0].in_words()}{noise}, {why}"
 
     def values(self, rows: NDArray) -> tuple[NDArray, NDArray]:
         """Values and bounds on what is left out of them, (B, S) each.

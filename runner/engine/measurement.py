@@ -118,7 +118,12 @@ class SimulationOptions:
     """What is left out of matrix product states."""
 
     def product_program(
-        self, circuit: QuantumCircuit, parameters: Sequence[Parameter], largest: int
+        self,
+        circuit: QuantumCircuit,
+        parameters: Sequence[Parameter],
+        largest: int,
+        *,
+        truncated: bool = False,
     ) -> ProductProgram | None:
         """What makes matrix product states of a unitary circuit; None where something else is to simulate it.
 
@@ -128,13 +133,14 @@ class SimulationOptions:
             circuit: without noise.
             parameters: the order of values.
             largest: qubits of its largest piece.
+            truncated: also where something may be left out, for nothing else simulates it.
         """
         if self.engine == "mps":
             return ProductProgram(circuit, parameters, self.bonds)
         if self.engine != "auto" or self.method != "automatic" or fits(32 << largest) or is_clifford(circuit):
             return None
         program = ProductProgram(circuit, parameters, self.bonds)
-        return None if program.truncates else program
+        return None if program.truncates and not truncated else program
 
     @property
     def addressed(self) -> frozenset[str]:
@@ -283,7 +289,7 @@ class Piece:
         """What makes matrix product states of it, where they are to be sampled."""
         if self._noisy or self._bare or self._options.quasi_static is not None:
             return None
-        return self._options.product_program(self.circuit, self._parameters, len(self.qubits))
+        return self._options.product_program(self.circuit, self._parameters, len(self.qubits), truncated=True)
 
     @property
     def product(self) -> ProductProgram | None:
@@ -301,9 +307,12 @@ class Piece:
         """How the piece is simulated, and why, in words; None of a state vector."""
         if self._product is not None:
             return self.product_words
-        if not self._noisy or self._bare:
+        if self._bare:
             return None
         size = len(self.qubits)
+        if not self._noisy:
+            stabilized = not self.tabulates(shots) and self._method_for(tables=False) == "stabilizer"
+            return stabilized_in_words(size) if stabilized and self._options.method == "automatic" else None
         where = "the compiled kernel" if self._pauli is not None else "Aer"
         if self._draws_noise:
             return (
@@ -831,6 +840,11 @@ class BranchingPiece(Piece):
     @property
     def _first_bit(self) -> int:
         return self.circuit.num_clbits
+
+
+def stabilized_in_words(size: int) -> str:
+    """How so many qubits are simulated, and why."""
+    return f"a stabilizer state of {size} qubits on Aer, for all gates are Clifford gates"
 
 
 def why_product(options: SimulationOptions) -> str:

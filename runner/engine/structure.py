@@ -10,38 +10,29 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
-from runner.engine.aer import is_clifford
-from runner.engine.circuits import without_final_measurements
 from runner.engine.classification import classify
 from runner.engine.executed import as_executed
-from runner.engine.matrix_product import Gates
 from runner.engine.observables import ObservableTerms, pauli_terms
 from runner.engine.propagation import PropagationLimits, PropagationProgram
 
 
-def narrow(circuit: QuantumCircuit, *, engine: str, method: str, max_bond_dimension: int) -> bool:
+def narrow(circuit: QuantumCircuit, *, engine: str, method: str) -> bool:
     """Can a noiseless circuit be simulated whatever the number of its qubits?
 
-    As Pauli strings or a matrix product state where that is asked for; as such a state where it loses nothing by the
-    circuit's gates alone; as a stabilizer state where it is made of Clifford gates.
+    As Pauli strings or a matrix product state where that is asked for. Else, of unitary circuits: as a stabilizer state
+    where it is made of Clifford gates; as a matrix product state that loses nothing by the circuit's gates alone;
+    expectation values as Pauli strings, and shots as a matrix product state, that lose no more than they may.
 
     Args:
         circuit: its final measurements do not count.
         engine: as `Engine` takes it.
         method: likewise.
-        max_bond_dimension: likewise.
     """
     if engine in ("mps", "pauli"):
         return True
     if engine != "auto" or method not in ("automatic", "stabilizer"):
         return False
-    kind = classify(circuit, drop_measurements=True)
-    if not kind.unitary:
-        return False
-    bare = without_final_measurements(circuit)
-    if method == "stabilizer" or is_clifford(bare):
-        return True
-    return Gates.of(bare).bond_dimension() <= max_bond_dimension
+    return classify(circuit, drop_measurements=True).unitary
 
 
 @dataclass(frozen=True)

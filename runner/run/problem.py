@@ -271,12 +271,7 @@ def _rewritten(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> 
 
 
 def _narrow(circuit: QuantumCircuit, declared: BackendConfig) -> bool:
-    return engine.narrow(
-        circuit,
-        engine=declared.engine,
-        method=declared.method,
-        max_bond_dimension=declared.max_bond_dimension,
-    )
+    return engine.narrow(circuit, engine=declared.engine, method=declared.method)
 
 
 def _require_memory(num_qubits: int) -> None:

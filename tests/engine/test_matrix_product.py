@@ -168,26 +168,53 @@ def test_what_no_state_vector_has_room_for() -> None:
     assert plan.run(NOTHING, shots=None, seed=1).evs == pytest.approx(np.cos(0.3) * np.cos(5.0), abs=1e-12)
 
 
+def between_all(qubits: int, angle: float) -> QuantumCircuit:
+    """Clifford gates between all qubits, and turns after them."""
+    circuit = QuantumCircuit(qubits)
+    circuit.h(range(qubits))
+    for first in range(qubits):
+        for second in range(first):
+            circuit.cz(first, second)
+    if angle:
+        circuit.rx(angle, range(qubits))
+    return circuit
+
+
 def test_what_is_narrow() -> None:
-    """A chain of 40 qubits is; gates between all of them are not, unless they are Clifford gates."""
+    """Unitary circuits of any width are, unless another engine is asked for."""
+    dynamic = bricks(40, 2)
+    dynamic.reset(3)
+    dynamic.h(3)
 
-    def between_all(angle: float) -> QuantumCircuit:
-        circuit = QuantumCircuit(40)
-        circuit.h(range(40))
-        for first in range(40):
-            for second in range(first):
-                circuit.cz(first, second)
-        if angle:
-            circuit.rx(angle, range(40))
-        return circuit
+    assert narrow(between_all(40, 0.1), engine="auto", method="automatic")
+    assert not narrow(dynamic, engine="auto", method="automatic")
+    assert not narrow(bricks(40, 8), engine="kernel", method="automatic")
+    assert narrow(between_all(40, 0.1), engine="mps", method="automatic")
 
-    options = {"engine": "auto", "method": "automatic", "max_bond_dimension": 256}
 
-    assert narrow(bricks(40, 8), **options)
-    assert narrow(between_all(0.0), **options)
-    assert not narrow(between_all(0.1), **options)
-    assert not narrow(bricks(40, 8), **options | {"engine": "kernel"})
-    assert narrow(between_all(0.1), **options | {"engine": "mps"})
+def test_engines_by_structure() -> None:
+    """Of 60 qubits: Clifford gates as a stabilizer state, few gates as a product, many as Pauli strings; shots not so.
+
+    ⟨Z⟩ after a turn by 0.1 about X is cos 0.1 times the 0 before and sin 0.1 times ⟨Y⟩; ⟨X₀ Π Z⟩, a stabilizer of the
+    graph state, turns in all its Z: cos(0.1)⁵⁹, and what else it becomes is no stabilizer.
+    """
+    stabilizer = SparsePauliOp("Z" * 59 + "X")
+    found = {
+        name: Engine().estimator_plan(circuit, stabilizer)
+        for name, circuit in (
+            ("a stabilizer state", between_all(60, 0.0)),
+            ("a matrix product state", bricks(60, 4)),
+            ("Pauli strings", between_all(60, 1e-3)),
+        )
+    }
+    values = {name: plan.run(NOTHING, shots=None, seed=1) for name, plan in found.items()}
+
+    assert all(str(plan.simulation(None)).startswith(name) for name, plan in found.items())
+    assert values["a stabilizer state"].evs == pytest.approx(1.0)
+    strings = values["Pauli strings"]
+    assert abs(strings.evs - np.cos(1e-3) ** 59) <= strings.truncation + 1e-12
+    assert 0 < strings.truncation < 0.1
+    assert "a matrix product state" in str(found["Pauli strings"].simulation(1000))
 
 
 def test_refusals() -> None:
