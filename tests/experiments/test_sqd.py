@@ -195,7 +195,7 @@ def test_nitrogen_comes_apart(workdir: Path, length: float) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("length", [1.5, 2.5])
+@pytest.mark.parametrize("length", [1.5, 2.0, 2.5])
 def test_nitrogen_under_the_noise_of_a_device(workdir: Path, length: float) -> None:
     """The same on a snapshot, whose noise spoils most shots, in minutes: within 1.6 mHa of PySCF."""
     pytest.importorskip("qiskit_nature")
