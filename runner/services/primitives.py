@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runner.errors import ConfigError
+from runner.mitigation.preparing import PreparedEstimator
 from runner.mitigation.received import decoded
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def primitive(who: str, kind: str, mode: Mode, options: Mapping[str, object]) ->
             "pip install 'session-runner[ibm]'",
             key="backend",
         )
-    return Sender(_class(who, kind), mode, options)
+    return Sender(_class(who, kind), mode, options, prepares=who == CLIENT and kind == "estimator")
 
 
 def _class(who: str, kind: str) -> Any:
@@ -89,9 +90,12 @@ class Sender:
         made: the client's class.
         mode: where its jobs run.
         options: under the client's names.
+        prepares: whether it makes quantum programs, which are then made once.
     """
 
-    def __init__(self, made: Any, mode: Mode, options: Mapping[str, object]) -> None:
+    def __init__(
+        self, made: Any, mode: Mode, options: Mapping[str, object], *, prepares: bool = False
+    ) -> None:
         _quiet()
         try:
             self._primitive = made(mode=mode, options=dict(options))
@@ -100,13 +104,14 @@ class Sender:
             raise ConfigError(
                 f"the client does not take these options: {told[:300]}", key="estimator"
             ) from error
+        self._run = PreparedEstimator(self._primitive).run if prepares else self._primitive.run
 
     def send(
         self, pubs: Sequence[PubLike], arguments: Mapping[str, float], tags: Sequence[str]
     ) -> RuntimeJobV2:
         """Submit PUBs as one job of these tags."""
         self._primitive.options.environment.job_tags = list(tags)
-        return self._primitive.run(list(pubs), **arguments)
+        return self._run(list(pubs), **arguments)
 
 
 def _quiet() -> None:
