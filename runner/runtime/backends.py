@@ -344,6 +344,15 @@ class LocalBackend(BackendV2):
             (plan.digest, circuit.num_qubits, chosen.strategy), lambda: layers_of(circuit, plan, chosen)
         )
 
+    def learn_as(self, other: object) -> None:
+        """Share the plans by which the noise of layers is learned, and what they learned last.
+
+        Args:
+            other: Of the same device, noise and engine options.
+        """
+        assert isinstance(other, LocalBackend)
+        self._learning = other._learning
+
     def _learning_plan(self, layer: Layer, learning: Learning) -> LearningPlan:
         width = layer.qubits[-1] + 1 if self.ideal else self.target.num_qubits
         return self._learning.get(

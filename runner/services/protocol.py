@@ -191,6 +191,10 @@ class Planner(Protocol):
         """Refuse noise that another run has learned where it does not go with a circuit; `key` names that setting."""
         ...
 
+    def learn_as(self, other: object) -> None:
+        """Take over what another planner of the same device and noise has learned of its layers."""
+        ...
+
     def misreads(self, qubits: Sequence[int]) -> bool:
         """Whether any of these qubits is read as what it is not."""
         ...

@@ -121,7 +121,9 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
     """
     config, choice = settled(declared.config if isinstance(declared, Declaration) else declared, offline=True)
     as_declared = _Rehearsal(config)
-    whole = as_declared if as_declared.stopped is None else _Rehearsal(config, limited=False)
+    whole = (
+        as_declared if as_declared.stopped is None else _Rehearsal(config, limited=False, after=as_declared)
+    )
     if whole.stopped is not None and whole is not as_declared:
         whole = as_declared  # it is not the session's end that stops it
     total = whole.total
@@ -157,25 +159,25 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
 
 def _usual(config: RunConfig, whole: _Rehearsal) -> Usual | None:
     """What the run usually takes that may end early: as a trial shows, else by the measured counts of its methods."""
-    if whole.early and (tried := _tried(config)) is not None:
+    if whole.early and (tried := _tried(config, whole)) is not None:
         same = tried.total.evaluations >= whole.total.evaluations and not _has_target(config)
         return None if same else _taken(config, tried, f"tried here with seed {config.seed}")
     if not (whole.counted or _has_target(config)):
         return None
     source = "by its method's usual count" if whole.counted else "by the variance of a random state"
-    return _taken(config, _Rehearsal(config, limited=False, how="usual"), source)
+    return _taken(config, _Rehearsal(config, limited=False, how="usual", after=whole), source)
 
 
 def _has_target(config: RunConfig) -> bool:
     return config.estimator.target is not None
 
 
-def _tried(config: RunConfig) -> _Rehearsal | None:
+def _tried(config: RunConfig, whole: _Rehearsal) -> _Rehearsal | None:
     """The run itself, where that takes no time: how early a method ends, only the landscape tells."""
     from runner.whatif.rehearsal import Untried
 
     try:
-        tried = _Rehearsal(config, limited=False, how="tried")
+        tried = _Rehearsal(config, limited=False, how="tried", after=whole)
     except Untried:
         return None
     return tried if tried.stopped is None else None
@@ -196,10 +198,13 @@ class _Rehearsal:
     """One pass through the program, with the session's limits or without.
 
     `how` says by which numbers: made-up ones, as many as the budget allows (bound) or its methods usually take
-    (usual), or those of the circuits themselves (tried).
+    (usual), or those of the circuits themselves (tried). What the noise of layers is learned to be is taken over from
+    the pass `after` which this one comes: it is the same device and seed.
     """
 
-    def __init__(self, config: RunConfig, *, limited: bool = True, how: str = "bound") -> None:
+    def __init__(
+        self, config: RunConfig, *, limited: bool = True, how: str = "bound", after: _Rehearsal | None = None
+    ) -> None:
         from runner.whatif.rehearsal import (
             ForecastLab,
             MachineEngine,
@@ -223,6 +228,9 @@ class _Rehearsal:
         if not config.backend.simulated:
             stages |= {"bound": MachineEngine, "usual": MachineStage}
         preparation = Preparation(config, engine_factory=stages[how], limits=limits)
+        self._planner = preparation.backend.planner
+        if after is not None and after._planner is not None and self._planner is not None:
+            self._planner.learn_as(after._planner)
         notes = Notes(preparation.service.cost)
         self.mitigation = preparation.mitigates
         self.simulation = preparation.simulation

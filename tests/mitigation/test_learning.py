@@ -12,6 +12,7 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from runner.engine import DeviceNoise, Engine
 from runner.errors import ConfigError
 from runner.mitigation import Layer, LayerNoise, Learning, LearningPlan
+from runner.runtime import LocalRuntimeService
 from tests.mitigation.devices import noise
 
 PAULIS = [first + second for first in "IXYZ" for second in "IXYZ"][1:]
@@ -133,3 +134,12 @@ def test_a_gate_that_is_not_its_own_inverse_is_not_learned() -> None:
 
     with pytest.raises(ConfigError, match=r"the noise of the layer csx\(0,1\) cannot be learned"):
         LearningPlan(Layer((("csx", (0, 1)),), (0, 1)), target, 2, QUICK, Engine(noise_model=noise()), "")
+
+
+def test_what_one_backend_has_learned_another_of_the_same_device_takes_over() -> None:
+    """A forecast's passes have a backend each; they learn by the same plan, which remembers what it learned last."""
+    one, other = (LocalRuntimeService(seed=1).backend("fake_manila") for _ in range(2))
+    other.learn_as(one)
+    layer, learning = Layer((("cx", (0, 1)),), (0, 1)), Learning()
+
+    assert other._learning_plan(layer, learning) is one._learning_plan(layer, learning)
