@@ -180,13 +180,18 @@ def _require_taken(model: str, values: Mapping[str, object], path: str, *, toget
             warnings.simplefilter("always")
             getattr(options, model)(**values)
     except ValidationError as error:
-        wrong = [one for one in error.errors() if together or one["loc"]]
+        known = [one for one in error.errors() if one["type"] != _ONLY_CLIENT_SIDE]
+        wrong = [one for one in known if together or one["loc"]]
         for one in sorted(wrong, key=lambda one: one["type"] == "is_instance_of"):  # of a union: not set
             said = one["msg"].removeprefix("Value error, ").rstrip(".")
             key = ".".join([path, *_named(one["loc"], values)])
             raise ConfigError(f"{said}, got {shorten(repr(one['input']), 60)}", key=key) from error
     for warned in () if together else told:  # of each it is said when it is set
         warnings.warn(warned.message, warned.category, stacklevel=_frames_of_ours())
+
+
+_ONLY_CLIENT_SIDE = "unexpected_keyword_argument"
+"""Pydantic's error about an option that is here, and that only the options of client-side primitives have there."""
 
 
 def _frames_of_ours() -> int:
