@@ -540,29 +540,26 @@ def multiply_four(state, where, size, pr, pi):
 
 
 @_part
-def multiply_phases(state, states, num_qubits, low_bits, scratch, sign, first, last):
-    """Multiply rows of one or two states by the phases of their bits (or, with sign -1, by the conjugates)."""
-    for row in range(first, last):
-        multiply_row(state, states, num_qubits, low_bits, int64(PHASES), scratch, sign, row)
+def multiply_phases(state, states, num_qubits, low_bits, table, scratch, sign, first, last):
+    """Multiply rows of one or two states by the phases of their bits (or, with sign -1, by the conjugates).
 
-
-@_part
-def multiply_row(state, states, num_qubits, low_bits, table, scratch, sign, row):
-    """The same for one row, with the phases of its low bits from a table."""
+    Those of low bits are at `table`, which is PHASES unless rows differ in them.
+    """
     size = 1 << num_qubits
     width = 1 << low_bits
     rows = 1 << (num_qubits - low_bits)
     high = PHASES + 2 * width
     flipped = splat(sign)
-    hr, hi = splat(scratch[high + row]), splat(sign * scratch[high + rows + row])
-    for i in range(0, width, 4):
-        lr = load(scratch, table + i)
-        li = mul(flipped, load(scratch, table + width + i))
-        pr = sub(mul(hr, lr), mul(hi, li))
-        pi = add(mul(hr, li), mul(hi, lr))
-        multiply_four(state, row * width + i, size, pr, pi)
-        if states == 2:
-            multiply_four(state, 2 * size + row * width + i, size, pr, pi)
+    for row in range(first, last):
+        hr, hi = splat(scratch[high + row]), splat(sign * scratch[high + rows + row])
+        for i in range(0, width, 4):
+            lr = load(scratch, table + i)
+            li = mul(flipped, load(scratch, table + width + i))
+            pr = sub(mul(hr, lr), mul(hi, li))
+            pi = add(mul(hr, li), mul(hi, lr))
+            multiply_four(state, row * width + i, size, pr, pi)
+            if states == 2:
+                multiply_four(state, 2 * size + row * width + i, size, pr, pi)
 
 
 @_part
@@ -773,7 +770,8 @@ def variant_rows(integers, stage, state, states, sign, scratch, first, last):
         variant = 0
         for entry in range(begin, end):
             variant |= parity(integers[masks + entry] & (row << low_bits)) << (entry - begin)
-        multiply_row(state, states, num_qubits, low_bits, place + variant * 2 * width, scratch, sign, row)
+        table = place + variant * 2 * width
+        multiply_phases(state, states, num_qubits, low_bits, table, scratch, sign, row, row + 1)
 
 
 @_part
@@ -783,7 +781,7 @@ def layer_rows(integers, reals, stage, state, states, sign, scratch, first, last
     num_qubits, low_bits, table = integers[meta], integers[meta + 2], integers[meta + 5]
     layer = integers[LAYERS] + 5 * stage
     if integers[layer + 2] == integers[integers[PARITY_START] + stage + 1]:
-        multiply_phases(state, states, num_qubits, low_bits, scratch, sign, first, last)
+        multiply_phases(state, states, num_qubits, low_bits, int64(PHASES), scratch, sign, first, last)
         return
     if few_variants(integers, stage):
         variant_rows(integers, stage, state, states, sign, scratch, first, last)
@@ -1391,7 +1389,7 @@ def stage_phases(integers, reals, stage, state, states, sign, factor, flags, scr
         flags[TABLES_OF] = 0
         bit_angles(integers, reals, stage, scratch)
         phase_tables(scratch, num_qubits, low_bits)
-        multiply_phases(state, states, num_qubits, low_bits, scratch, sign, int64(0), rows)
+        multiply_phases(state, states, num_qubits, low_bits, int64(PHASES), scratch, sign, int64(0), rows)
     start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
     signs, patterns = integers[integers[0] + PARITY_SIGN], integers[integers[0] + PATTERNS]
     for entry in range(integers[start + stage], integers[start + stage + 1]):
@@ -1427,35 +1425,25 @@ def stage_permutation(integers, stage, target, source, states, low, high):
 
 
 @_part
-def stage_turns(integers, stage, state, flags, scratch, wide):
-    """Apply the rotations of one stage to one state, but for the factor that is returned: 1 unless it is a layer."""
+def stage_turns(integers, reals, stage, state, flags, scratch, wide):
+    """Apply the rotations of one stage to one state, but for the factor that is returned: 1 unless it is a layer.
+
+    0 says that the phases were applied as well.
+    """
     num_qubits = integers[integers[META]]
     if wide is not None and integers[integers[LAYERS] + 5 * stage]:
-        factor = rotate_lean(state, 2 << num_qubits, num_qubits, flags, scratch)
-        if factor != 0.0:
-            return factor
+        start = integers[PAIR_START] + stage
+        if integers[start] != integers[start + 1]:
+            factor = rotate_lean(state, 2 << num_qubits, num_qubits, flags, scratch)
+            if factor != 0.0:
+                return factor
+        else:
+            factor = lean_tangents(num_qubits, scratch)
+            if factor != 0.0:
+                layer_blocks(integers, reals, stage, state, factor, flags, scratch)
+                return 0.0
     rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
     return 1.0
-
-
-@_part
-def stage_unitary(integers, reals, stage, state, flags, scratch, wide, pairs):
-    """Apply the rotations and the phases of one stage to one state."""
-    meta = integers[META]
-    num_qubits = integers[meta]
-    start = integers[PAIR_START] + stage
-    if wide is not None and integers[integers[LAYERS] + 5 * stage] and integers[start] == integers[start + 1]:
-        factor = lean_tangents(num_qubits, scratch)
-        if factor != 0.0:
-            layer_blocks(integers, reals, stage, state, factor, flags, scratch)
-            return
-        rotate(state, 2 << num_qubits, num_qubits, flags, scratch)
-        stage_phases(integers, reals, stage, state, int64(1), 1.0, 1.0, flags, scratch, wide)
-        return
-    factor = stage_turns(integers, stage, state, flags, scratch, wide)
-    if pairs is not None:
-        stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
-    stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, flags, scratch, wide)
 
 
 @_part
@@ -1483,13 +1471,15 @@ def prepare(integers, reals, first, second, flags, scratch, wide, pairs):
     for stage in range(integers[meta + 1]):
         state, other = (first, second) if in_first else (second, first)
         stage_rotations(integers, stage, 1.0, flags, scratch)
+        factor = 1.0
         if stage == 0:
             product_state(state, num_qubits, scratch)
-            if pairs is not None:
-                stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
-            stage_phases(integers, reals, stage, state, int64(1), 1.0, 1.0, flags, scratch, wide)
         else:
-            stage_unitary(integers, reals, stage, state, flags, scratch, wide, pairs)
+            factor = stage_turns(integers, reals, stage, state, flags, scratch, wide)
+        if pairs is not None:
+            stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
+        if factor != 0.0:
+            stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, flags, scratch, wide)
         if integers[integers[PERMUTES] + stage]:
             low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
             stage_permutation(integers, stage, other, state, int64(1), low, high)
@@ -1614,7 +1604,9 @@ def measured_in(state, rotated, num_qubits, low_bits, letters, flags, scratch, r
         if any_y:
             phase_tables(scratch, num_qubits, low_bits)
             rows = 1 << (num_qubits - low_bits)
-            multiply_phases(rotated, int64(1), num_qubits, low_bits, scratch, 1.0, int64(0), rows)
+            multiply_phases(
+                rotated, int64(1), num_qubits, low_bits, int64(PHASES), scratch, 1.0, int64(0), rows
+            )
         rotate(rotated, 2 * size, num_qubits, flags, scratch)
         for i in range(size):
             result[basis, i] = rotated[i] * rotated[i] + rotated[i + size] * rotated[i + size]
@@ -1643,7 +1635,11 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch, wide
         for stage in range(integers[meta + 1]):
             state, other = (first, second) if in_first else (second, first)
             stage_rotations(integers, stage, 1.0, flags, scratch)
-            stage_unitary(integers, reals, stage, state, flags, scratch, wide, pairs)
+            factor = stage_turns(integers, reals, stage, state, flags, scratch, wide)
+            if pairs is not None:
+                stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
+            if factor != 0.0:
+                stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, flags, scratch, wide)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
                 stage_permutation(integers, stage, other, state, int64(1), low, high)
@@ -1742,7 +1738,7 @@ def wide_phases(integers, reals, stage, state, first, last, scratch):
         return
     start = integers[SINGLE_START] + stage
     if integers[start + 1] > integers[start]:
-        multiply_phases(state, int64(1), num_qubits, low_bits, scratch, 1.0, first, last)
+        multiply_phases(state, int64(1), num_qubits, low_bits, int64(PHASES), scratch, 1.0, first, last)
     start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
     signs, patterns = integers[integers[0] + PARITY_SIGN], integers[integers[0] + PATTERNS]
     for entry in range(integers[start + stage], integers[start + stage + 1]):
