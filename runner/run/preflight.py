@@ -23,7 +23,7 @@ from runner.runtime.cost import Work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from runner.services.protocol import Backend, CompiledPlan, Service
+    from runner.services.protocol import Backend, CompiledPlan, Planner, Service
 
 RECORDED = (IbmAnnounced, SessionChanged, JobSubmitted, JobCompleted)
 """Facts that a service takes over which does not repeat its past."""
@@ -38,6 +38,7 @@ class Preparation:
         ids: what the ids of sessions and jobs depend on beside the seed, see `RunStarted.ids`.
         chosen: the device that an earlier process of the run has chosen, where that was left to it.
         calibration: of the real machine, as that process found it.
+        like: what planned the same run before, whose learning of noise is taken over.
         live: what the service gets in place of its own: an engine_factory, limits.
     """
 
@@ -50,6 +51,7 @@ class Preparation:
         chosen: str | None = None,
         calibration: Values | None = None,
         stage: Callable[[str], None] = unheard,
+        like: Planner | None = None,
         **live: Any,
     ) -> None:
         offline = "engine_factory" in live
@@ -76,6 +78,8 @@ class Preparation:
             **live,
         )
         self.backend: Backend = config.backend.build(self.service)
+        if like is not None and self.backend.planner is not None:
+            self.backend.planner.learn_as(like)
         self.problem: Problem | None = None
         self.mitigation = declared(self._errors(final=False))
         """What is done against errors; None where nothing is."""

@@ -31,6 +31,8 @@ from runner.whatif.usual import Usual, recorded, rows
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from runner.services.protocol import Planner
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
@@ -227,10 +229,9 @@ class _Rehearsal:
         stages = {"bound": RehearsalEngine, "usual": UsualStage, "tried": TrialStage}
         if not config.backend.simulated:
             stages |= {"bound": MachineEngine, "usual": MachineStage}
-        preparation = Preparation(config, engine_factory=stages[how], limits=limits)
-        self._planner = preparation.backend.planner
-        if after is not None and after._planner is not None and self._planner is not None:
-            self._planner.learn_as(after._planner)
+        like = None if after is None else after._planner
+        preparation = Preparation(config, engine_factory=stages[how], limits=limits, like=like)
+        self._planner: Planner | None = preparation.backend.planner
         notes = Notes(preparation.service.cost)
         self.mitigation = preparation.mitigates
         self.simulation = preparation.simulation

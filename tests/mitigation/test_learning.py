@@ -9,10 +9,11 @@ from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, pauli_error
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
+from runner import compose
 from runner.engine import DeviceNoise, Engine
 from runner.errors import ConfigError
 from runner.mitigation import Layer, LayerNoise, Learning, LearningPlan
-from runner.runtime import LocalRuntimeService
+from runner.whatif.forecast import forecast
 from tests.mitigation.devices import noise
 
 PAULIS = [first + second for first in "IXYZ" for second in "IXYZ"][1:]
@@ -136,10 +137,20 @@ def test_a_gate_that_is_not_its_own_inverse_is_not_learned() -> None:
         LearningPlan(Layer((("csx", (0, 1)),), (0, 1)), target, 2, QUICK, Engine(noise_model=noise()), "")
 
 
-def test_what_one_backend_has_learned_another_of_the_same_device_takes_over() -> None:
-    """A forecast's passes have a backend each; they learn by the same plan, which remembers what it learned last."""
-    one, other = (LocalRuntimeService(seed=1).backend("fake_manila") for _ in range(2))
-    other.learn_as(one)
-    layer, learning = Layer((("cx", (0, 1)),), (0, 1)), Learning()
+def test_a_forecast_learns_noise_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its second pass, beyond the session's end, is of the same device and seed."""
+    seeds: list[int] = []
+    learned = LearningPlan._learned
+    monkeypatch.setattr(
+        LearningPlan, "_learned", lambda plan, seed: (seeds.append(seed), learned(plan, seed))[1]
+    )
+    words = ("experiment=vqe", "backend=fake_manila", "estimator=pec", "ansatz.reps=1", "tracking=off")
+    few = (
+        "optimizer.max_evaluations=4",
+        "session.max_time=30",
+        "estimator.layer_noise_learning.num_randomizations=8",
+    )
+    found = forecast(compose(*words, *few))
 
-    assert other._learning_plan(layer, learning) is one._learning_plan(layer, learning)
+    assert not found.fits
+    assert len(seeds) == 1
