@@ -14,6 +14,7 @@ from runner.lazy import face
 if TYPE_CHECKING:
     from runner.mitigation.client import (
         Setting,
+        learner_setting,
         noise_learner_result,
         setting,
     )
@@ -50,6 +51,7 @@ __all__ = [
     "Setting",
     "calibration_circuits",
     "layers_of",
+    "learner_setting",
     "noise_learner_result",
     "read_noise",
     "require_installed",
@@ -75,6 +77,7 @@ __getattr__ = face(
         "Setting": "client",
         "calibration_circuits": "readout",
         "layers_of": "plan",
+        "learner_setting": "client",
         "noise_learner_result": "client",
         "read_noise": "noise",
         "require_installed": "readout",

@@ -267,6 +267,24 @@ def setting(values: Mapping[str, Any], named: Callable[[str], str] = "options.{}
     return chosen
 
 
+def learner_setting(values: Mapping[str, Any], named: Callable[[str], str] = "options.{}".format) -> Setting:
+    """Options of the client's NoiseLearner: a setting that takes the noise of layers.
+
+    Args:
+        values: `max_layers_to_learn`, `shots_per_randomization`, `num_randomizations`, `layer_pair_depths` and
+            `twirling_strategy`.
+        named: what a refusal calls one of them.
+
+    Raises:
+        ConfigError: one that the client does not take, or that cannot act; or the client is not installed.
+    """
+    declared = dict(values)
+    strategy = declared.pop("twirling_strategy")
+    learning = learning_options(declared, named)
+    taking = {"resilience": {"pec_mitigation": True}, "twirling": {"strategy": strategy}}
+    return replace(_finalized(taking, lambda _key: named("twirling_strategy")), learning=learning)
+
+
 def completed(options: Mapping[str, Any]) -> Setting:
     """Options that the client has completed before, as it sends them along with a program."""
     chosen = _client().EstimatorOptions(**options)
@@ -827,8 +845,8 @@ def _part(target: Target, qubits: Sequence[int]) -> Target:
     return result
 
 
-def noise_learner_result(found: Sequence[LayerNoise]) -> Any:
-    """What the client's NoiseLearner gives: a `LayerError` for every layer."""
+def noise_learner_result(found: Sequence[LayerNoise], metadata: Mapping[str, Any] | None = None) -> Any:
+    """What the client's NoiseLearner gives: a `LayerError` for every layer, and what it says of itself."""
     from qiskit.circuit.library import get_standard_gate_name_mapping
     from qiskit_ibm_runtime.results import LayerError, NoiseLearnerResult, PauliLindbladError
 
@@ -841,7 +859,7 @@ def noise_learner_result(found: Sequence[LayerNoise]) -> Any:
             circuit.append(gates[name], [qubits.index(qubit) for qubit in acted])
         error = PauliLindbladError(PauliList(known.labels()), known.rates)
         data.append(LayerError(circuit, qubits, error))
-    return NoiseLearnerResult(data)
+    return NoiseLearnerResult(data, None if metadata is None else dict(metadata))
 
 
 def _folded(circuit: QuantumCircuit, chosen: Setting, seed: int) -> list[QuantumCircuit]:

@@ -90,9 +90,10 @@ class LearningPlan:
         Raises:
             ConfigError: no model fits what was measured.
         """
-        if self._last is None or self._last[0] != seed:  # a price is asked for before the job is submitted
-            self._last = (seed, self._learned(seed))
-        return dict(self._last[1])
+        last = self._last  # jobs that are simulated at the same time share a plan
+        if last is None or last[0] != seed:  # a price is asked for before the job is submitted
+            self._last = last = (seed, self._learned(seed))
+        return dict(last[1])
 
     def _learned(self, seed: int) -> dict[str, NDArray]:
         data = []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from runner.runtime.duration import parse_duration
     from runner.runtime.job import RuntimeJob
     from runner.runtime.plan import PLANS, Plan
-    from runner.runtime.primitives import EstimatorV2, SamplerV2
+    from runner.runtime.primitives import EstimatorV2, NoiseLearner, SamplerV2
     from runner.runtime.seeds import derive_seed
     from runner.runtime.service import LocalRuntimeService
     from runner.runtime.session import Batch, Session
@@ -33,6 +33,7 @@ _HOMES = {
     "EstimatorV2": "primitives",
     "LocalBackend": "backends",
     "LocalRuntimeService": "service",
+    "NoiseLearner": "primitives",
     "PLANS": "plan",
     "Plan": "plan",
     "QueueDelay": "cost",
@@ -53,6 +54,7 @@ __all__ = [
     "EstimatorV2",
     "LocalBackend",
     "LocalRuntimeService",
+    "NoiseLearner",
     "Plan",
     "QueueDelay",
     "RuntimeJob",

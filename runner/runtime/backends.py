@@ -294,6 +294,25 @@ class LocalBackend(BackendV2):
                 key="options.resilience_level",
             )
 
+    def layers(
+        self, planned: Sequence[tuple[QuantumCircuit, EstimatorPlan]], chosen: Setting
+    ) -> Counter[Layer]:
+        """Return the layers of ISA circuits whose noise can be learned, and how often each occurs.
+
+        Args:
+            planned: The circuits of one job, and what is planned without mitigation.
+            chosen: What is done against errors.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        found: Counter[Layer] = Counter()
+        for circuit, plan in planned:
+            found.update(self._layers_of(circuit, plan, chosen))
+        if not found:
+            raise ConfigError("the circuit has no two-qubit gates whose noise could be learned; leave it off")
+        return found
+
     def learning_plans(
         self, planned: Sequence[tuple[QuantumCircuit, EstimatorPlan]], chosen: Setting
     ) -> list[LearningPlan]:
@@ -306,11 +325,7 @@ class LocalBackend(BackendV2):
         Raises:
             ConfigError: There are no layers, or the client cannot learn one.
         """
-        found: Counter[Layer] = Counter()
-        for circuit, plan in planned:
-            found.update(self._layers_of(circuit, plan, chosen))
-        if not found:
-            raise ConfigError("the circuit has no two-qubit gates whose noise could be learned; leave it off")
+        found = self.layers(planned, chosen)
         wanted = chosen.learning.most(found)
         if left := len(found) - len(wanted):
             warnings.warn(
@@ -319,7 +334,7 @@ class LocalBackend(BackendV2):
                 ConfigWarning,
                 stacklevel=4,
             )
-        return [self._learning_plan(layer, chosen.learning) for layer in wanted]
+        return [self.learning_plan(layer, chosen.learning) for layer in wanted]
 
     def require_noise_model(
         self, circuit: QuantumCircuit, observables: ObservablesArrayLike, chosen: Setting, key: str
@@ -353,7 +368,12 @@ class LocalBackend(BackendV2):
         assert isinstance(other, LocalBackend)
         self._learning = other._learning
 
-    def _learning_plan(self, layer: Layer, learning: Learning) -> LearningPlan:
+    def learning_plan(self, layer: Layer, learning: Learning) -> LearningPlan:
+        """Return what is executed to learn a layer's noise.
+
+        Raises:
+            ConfigError: The client cannot learn it.
+        """
         width = layer.qubits[-1] + 1 if self.ideal else self.target.num_qubits
         return self._learning.get(
             (layer, learning.text),

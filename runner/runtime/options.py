@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Real
 from typing import ClassVar
 
@@ -519,6 +519,43 @@ class SamplerOptions(Options):
         """What is to be done against errors, under the client's names; None where nothing is."""
         given = {name: getattr(self, name).given() for name in ("twirling", "dynamical_decoupling")}
         return given if any(map(_says, given.values())) else None
+
+
+class NoiseLearnerOptions(Options):
+    """How much is executed to learn the noise of layers, with the client's defaults."""
+
+    MODEL = "NoiseLearnerOptions"
+    layer_pair_depths: Sequence[int]
+
+    FIELDS: ClassVar[dict[str, object]] = {
+        "max_layers_to_learn": 4,
+        "shots_per_randomization": 128,
+        "num_randomizations": 32,
+        "layer_pair_depths": (0, 1, 2, 4, 16, 32),
+        "twirling_strategy": "active-accum",
+        "max_execution_time": None,
+        "environment": EnvironmentOptions,
+        "simulator": SimulatorOptions,
+    }
+    FIXED: ClassVar[dict[str, tuple[object, ...]]] = {"experimental": (None, {})}
+
+    def _says_nothing(self, name: str, value: object) -> bool:
+        return name not in LEARNER_FIELDS and super()._says_nothing(name, value)
+
+    def _check(self, name: str, value: object, key: str) -> None:
+        if name == "max_execution_time" and value is not None:
+            _require_whole(value, key, 1)
+
+    def learning(self) -> dict[str, object]:
+        """What decides on how much is executed, and which idle qubits belong to a layer."""
+        depths = list(self.layer_pair_depths)
+        return {name: getattr(self, name) for name in LEARNER_FIELDS} | {"layer_pair_depths": depths}
+
+
+LEARNER_FIELDS = (
+    "max_layers_to_learn", "shots_per_randomization", "num_randomizations", "layer_pair_depths", "twirling_strategy",
+)  # fmt: skip
+"""Options of the learner that the client's own model checks."""
 
 
 def shots_for(precision: float) -> int | None:

@@ -6,6 +6,7 @@ import copy
 import logging
 import math
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import blake2b
@@ -19,7 +20,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
 from runner.errors import ConfigError
-from runner.mitigation import noise_learner_result, sampler_setting, setting
+from runner.mitigation import learner_setting, noise_learner_result, sampler_setting, setting
 from runner.record.replay import LEARNER
 from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
@@ -29,6 +30,7 @@ from runner.runtime.learning import LayerPub, Learned, given_noise, learn, work_
 from runner.runtime.options import (
     CHANGES,
     EstimatorOptions,
+    NoiseLearnerOptions,
     Options,
     SamplerOptions,
     set_in_client,
@@ -62,7 +64,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import BindingsArrayLike, EstimatorPubLike, SamplerPubLike
 
     from runner.engine import EstimatorPlan, SamplerPlan
-    from runner.mitigation import LearningPlan, NoiseOfLayers, SamplerSetting, Setting
+    from runner.mitigation import Layer, Learning, LearningPlan, NoiseOfLayers, SamplerSetting, Setting
     from runner.runtime.backends import LocalBackend
     from runner.runtime.results import Numbers
     from runner.runtime.service import LocalRuntimeService
@@ -141,7 +143,7 @@ class _Primitive:
             workload=self.workload,
             tags=options.environment.job_tags or (),
             max_execution_time=options.max_execution_time,
-            rep_delay=options.execution.rep_delay,
+            rep_delay=self._rep_delay(),
             seed=self._seed(),
             admit=self.admit,
         )
@@ -167,7 +169,17 @@ class _Primitive:
         seed: int | None = options.simulator.seed_simulator
         return seed
 
-    def _learn(self, plans: Sequence[LearningPlan]) -> RuntimeJob:
+    def _rep_delay(self) -> float | None:
+        """Return the pause between executions [s]; the cost model's if None."""
+        delay: float | None = self._options.execution.rep_delay
+        return delay
+
+    def _learn(
+        self,
+        plans: Sequence[LearningPlan],
+        workload: str = LEARNER,
+        metadata: Mapping[str, object] | None = None,
+    ) -> RuntimeJob:
         """Submit the job that learns the noise of layers."""
         digest = blake2b(LEARNER.encode(), digest_size=16)
         for plan in plans:
@@ -175,9 +187,9 @@ class _Primitive:
 
         def contain(_job: RuntimeJob, numbers: list[Numbers]) -> Any:
             found = zip(plans, numbers, strict=True)
-            return noise_learner_result([plan.noise(one) for plan, one in found])
+            return noise_learner_result([plan.noise(one) for plan, one in found], metadata)
 
-        return replace(self._desk(), workload=LEARNER).submit(
+        return replace(self._desk(), workload=workload).submit(
             LEARNER,
             [LayerPub(plan) for plan in plans],
             work_of(plans),
@@ -195,7 +207,7 @@ class _Primitive:
         return job
 
     def _qpu_seconds(self, work: list[Work]) -> float:
-        return self._service.cost.qpu_seconds(work, rep_delay=self._options.execution.rep_delay)
+        return self._service.cost.qpu_seconds(work, rep_delay=self._rep_delay())
 
 
 class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
@@ -533,6 +545,60 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
     def _prepare(self, pubs: Iterable[SamplerPubLike], shots: int | None) -> list[Pub[SamplerPlan]]:
         default = self._options.default_shots
         return [sampler_pub(self._backend, pub, shots, default) for pub in listed(pubs)]
+
+
+class NoiseLearner(_Primitive):
+    """Learns the noise of the layers of circuits, for use in later jobs."""
+
+    _kind = LEARNER
+    _options_class = NoiseLearnerOptions
+
+    def run(self, circuits: Iterable[QuantumCircuit | EstimatorPubLike]) -> RuntimeJob:
+        """Submit the job that learns the layers that occur most; its result is the client's `NoiseLearnerResult`.
+
+        Args:
+            circuits: ISA circuits, or Estimator PUBs, of which only the circuits count.
+
+        Raises:
+            ConfigError: There is no noise or no layer, or one that the client cannot learn.
+        """
+        chosen = self._setting()
+        wanted = chosen.learning.most(self._layers(circuits, chosen))
+        plans = [self._backend.learning_plan(layer, chosen.learning) for layer in wanted]
+        asked = {**self._options.learning(), "max_execution_time": self._options.max_execution_time}
+        metadata = {"backend": self._backend.name, "input_options": asked}
+        return self._learn(plans, self.workload, metadata)
+
+    def learning(self) -> Learning:
+        """Return how much is executed for each layer."""
+        return self._setting().learning
+
+    def layers(self, circuits: Iterable[QuantumCircuit | EstimatorPubLike]) -> Counter[Layer]:
+        """Return the layers of circuits, and how often each occurs.
+
+        Raises:
+            ConfigError: There is no noise or no layer.
+        """
+        return self._layers(circuits, self._setting())
+
+    def _layers(
+        self, circuits: Iterable[QuantumCircuit | EstimatorPubLike], chosen: Setting
+    ) -> Counter[Layer]:
+        if not self._backend.engine.noisy:
+            raise ConfigError(f"{self._backend.name} has no noise to learn; take a backend that has")
+        planned = []
+        for asked in listed(circuits):
+            circuit = asked if isinstance(asked, QuantumCircuit) else EstimatorPub.coerce(asked).circuit
+            planned.append((circuit, self._backend.estimator_plan(circuit, "I" * circuit.num_qubits)))
+        return self._backend.layers(planned, chosen)
+
+    def _setting(self) -> Setting:
+        """Return how noise is learned, as a setting that takes it."""
+        return learner_setting(self._options.learning())
+
+    def _rep_delay(self) -> float | None:
+        """Return None: the client's learner has no pause of its own."""
+        return None
 
 
 def _estimator_pub(asked: EstimatorPubLike, pub: Pub[EstimatorPlan]) -> EstimatorPub:

@@ -16,6 +16,7 @@ from qiskit.primitives.containers.bindings_array import BindingsArray
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 
 from runner.errors import ConfigError
+from runner.record.replay import LEARNER
 from runner.runtime.cost import Work
 from runner.runtime.job import RuntimeJob
 from runner.runtime.results import executions, sampler_result
@@ -114,7 +115,7 @@ class Desk:
 
         Args:
             program: `estimator`, `gradient`, `sampler` or `noise-learner`.
-            pubs: What is asked, one at least.
+            pubs: What is asked, one at least but of the learner.
             work: What the device does.
             simulate: Makes the numbers from a seed.
             contain: Puts them into the V2 containers.
@@ -125,7 +126,7 @@ class Desk:
         Raises:
             TruncationError: It is, before anything was submitted.
         """
-        if not pubs:
+        if not pubs and program != LEARNER:  # which may be told to learn no layer at all
             raise ConfigError("a job needs at least one PUB")
         qpu_seconds = self.qpu_seconds(work)
         first = self.admit is not None and self.admit(qpu_seconds, sum(part.executions for part in work))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +11,16 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from runner.declare.checks import shorten
+from runner.mitigation import Layer, Learning
 from runner.serve.config import ServeConfig
 from runner.serve.errors import ApiError
 
 MAX_SECONDS = 1e9
 """Longest QPU time a job is accepted with; its own limit and the plan's end it much earlier."""
+BASES = 9
+"""Bases that all Pauli strings of two neighbouring qubits are measured in."""
+MAX_PAIRS = 5000
+"""Pairs of layers in the circuits that one job learns noise from: preparing each takes about 5 ms."""
 UNCLASSIFIED = ("kerneled", "avg_kerneled", "both")
 """What a Sampler or a quantum program can ask for beside bits."""
 LENGTHS = {"estimator": (2, 4), "sampler": (1, 3)}
@@ -99,6 +104,29 @@ class Limits:
         if number > most:
             told = shorten(number, 30)
             raise ApiError(400, f"The job has {told} {what}, more than {most}; serve with {key}=….")
+
+    def require_learning(self, learning: Learning, layers: Iterable[Layer]) -> None:
+        """Refuse to learn noise from more or deeper circuits than there is time and memory for.
+
+        Args:
+            learning: How much is executed for each layer.
+            layers: What is learned.
+
+        Raises:
+            ApiError: it would.
+        """
+        depths, widths = learning.layer_pair_depths, [len(layer.qubits) for layer in layers]
+        each = BASES * len(depths) * learning.num_randomizations * learning.shots_per_randomization
+        self.require_executions(each * len(widths))
+        pairs = sum(depths) * len(widths)
+        if pairs > MAX_PAIRS:
+            raise ApiError(
+                400,
+                f"'params.options.layer_pair_depths' are {shorten(pairs, 30)} pairs of layers in all, more than "
+                f"{MAX_PAIRS}; take smaller ones, or fewer layers.",
+            )
+        angles = 6 * (max(depths) + 1) * max(widths, default=0) * learning.num_randomizations
+        self._require("random angles in a circuit", angles, self.bits // 16, "max_memory")
 
 
 def require_finite(seconds: float, _executions: int) -> None:

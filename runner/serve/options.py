@@ -8,7 +8,8 @@ from typing import Any
 
 from runner.declare.checks import shorten
 from runner.mitigation.client import without_idle
-from runner.runtime import EstimatorV2
+from runner.runtime import EstimatorV2, NoiseLearner, SamplerV2
+from runner.runtime.options import LEARNER_FIELDS
 from runner.serve.errors import ApiError
 
 SERVICE_LEVEL = 1
@@ -107,6 +108,29 @@ def read_options(
     return LegacyOptions(options | acting, [*notes, *idle], said or _asks(acting))
 
 
+def read_learner_options(given: dict[str, Any]) -> LegacyOptions:
+    """Sort the options of a job that learns noise.
+
+    Args:
+        given: As the client sends them.
+
+    Raises:
+        ApiError: a value is none that the client's own options take.
+    """
+    asked = {
+        name: value for name, value in given.items() if name != "support_qiskit"
+    }  # the client's own mark
+    _require_options(asked, NoiseLearner)
+    options: dict[str, Any] = {name: asked[name] for name in LEARNER_FIELDS if name in asked}
+    notes = []
+    for key, value in flatten(asked).items():
+        if key == "simulator.seed_simulator":
+            options["simulator"] = {"seed_simulator": value}
+        elif key not in options and value is not None:
+            notes.append(_note(key, value))
+    return LegacyOptions(options, notes)
+
+
 def _mitigation(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """What is done against errors under the names of the in-process Estimator, and a note of what does not act.
 
@@ -192,7 +216,7 @@ def _require_options(given: dict[str, Any], primitive: type) -> None:
     from pydantic import ValidationError
     from qiskit_ibm_runtime import options
 
-    known = options.EstimatorOptions if primitive is EstimatorV2 else options.SamplerOptions
+    known = getattr(options, _CLIENTS[primitive])
     exact = given.get("default_precision") == 0  # an extension of ours
     present = {
         key: value
@@ -214,6 +238,12 @@ def _require_options(given: dict[str, Any], primitive: type) -> None:
         )
 
 
+_CLIENTS: dict[type, str] = {
+    EstimatorV2: "EstimatorOptions",
+    SamplerV2: "SamplerOptions",
+    NoiseLearner: "NoiseLearnerOptions",
+}
+"""What the client calls the options of each."""
 _UNTOLD = ("unexpected_keyword_argument", "is_instance_of")
 """Errors of pydantic about options that are experimental, and about the other types of a union."""
 

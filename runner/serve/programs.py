@@ -1,4 +1,4 @@
-"""The programs a client can run: the service-side estimator and sampler, and the executor of client-side primitives."""
+"""The programs a client can run: service-side primitives, the noise learner, and client-side primitives' executor."""
 
 from __future__ import annotations
 
@@ -11,15 +11,24 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 
 from runner.declare.foreign import require_readable, require_sane_qpy
 from runner.errors import ConfigError
 from runner.mitigation.samplex import broadcast
-from runner.runtime import EstimatorV2, LocalBackend, RuntimeJob, SamplerV2, Session, derive_seed
+from runner.runtime import (
+    EstimatorV2,
+    LocalBackend,
+    NoiseLearner,
+    RuntimeJob,
+    SamplerV2,
+    Session,
+    derive_seed,
+)
 from runner.serve.errors import ApiError
 from runner.serve.limits import Limits, most_bits, require_classified, require_finite, require_pub
-from runner.serve.options import LegacyOptions, read_options
+from runner.serve.options import LegacyOptions, read_learner_options, read_options
 from runner.serve.wire import QPY, Decoder, rehearse
 
 SCHEMA = "v2.0"
@@ -37,6 +46,8 @@ class JobRequest:
     """Its own limit in QPU seconds."""
     workload: str
     """Whose seeds it gets."""
+    device: str
+    """What the API calls the backend."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,12 @@ class Programs:
         self._limits = limits
         self._seed = seed
         self._samplings = 0
-        self._run = {"estimator": self._estimator, "sampler": self._sampler, "executor": self._executor}
+        self._run = {
+            "estimator": self._estimator,
+            "sampler": self._sampler,
+            "noise-learner": self._learner,
+            "executor": self._executor,
+        }
 
     def names(self) -> list[str]:
         """The programs there are."""
@@ -125,19 +141,13 @@ class Programs:
         self, params: dict[str, Any], request: JobRequest, primitive: type[EstimatorV2 | SamplerV2]
     ) -> LegacyOptions:
         """What the runtime takes of a job's options, tags and limit among them."""
-        present = params.get("options")
-        given = self._decoder.reading()({} if present is None else present)
-        if not isinstance(given, dict):
-            raise ApiError(400, "'params.options' must be an object.")
+        given = self._objects(params, "options", {})
         engine = primitive(mode=request.mode, workload=request.workload).backend().engine
         level = params.get("resilience_level")
         read = read_options(given, level, primitive, noisy=engine.noisy, remembers=engine.remembers)
         if type(given.get("default_shots")) is int:
             self._limits.require_executions(given["default_shots"])
-        read.taken["environment"] = {"job_tags": request.tags or None}
-        if request.limit is not None:
-            read.taken["max_execution_time"] = request.limit
-        return read
+        return _told(read, request)
 
     def _pubs(self, params: dict[str, Any], program: str, shots: int | None) -> list[tuple[Any, ...]]:
         given = params.get("pubs")
@@ -148,6 +158,44 @@ class Programs:
         pubs = [require_pub(pub, program, f"params.pubs[{number}]") for number, pub in enumerate(decoded)]
         self._limits.require_work(pubs, program, shots)
         return pubs
+
+    # -- the noise learner ------------------------------------------------------------------------------
+
+    def _learner(self, params: dict[str, Any], request: JobRequest) -> Submission:
+        if "schema_version" in params:
+            raise ApiError(
+                400,
+                "NoiseLearnerV3 is not answered here; NoiseLearner learns the same noise of a circuit's layers.",
+                solution="Use NoiseLearner.",
+            )
+        options = _told(read_learner_options(self._objects(params, "options", {})), request)
+        learner = NoiseLearner(mode=request.mode, options=options.taken, workload=request.workload)
+        circuits = self._circuits(params)
+        learning, layers = learner.learning(), learner.layers(circuits)
+        wanted = learning.most(layers)
+        self._limits.require_learning(learning, wanted)
+        widest = max([8, *(len(layer.qubits) for layer in wanted)])
+        learner.admit = partial(self._limits.require_mitigated, widest)
+        job = learner.run(circuits)
+        if left := len(layers) - len(wanted):
+            told = f"WARNING the noise of {left} of {len(layers)} layers is not learned; raise max_layers_to_learn"
+            options.notes.append(told)
+        return Submission(job, lambda: _learned(job, request.device), options.notes)
+
+    def _circuits(self, params: dict[str, Any]) -> list[QuantumCircuit]:
+        circuits = self._objects(params, "circuits", [])
+        if not circuits or not all(isinstance(one, QuantumCircuit) for one in circuits):
+            raise ApiError(400, "'params.circuits' must be a list of at least one circuit.")
+        self._limits.require_pubs(len(circuits))
+        return circuits
+
+    def _objects(self, params: dict[str, Any], name: str, empty: Any) -> Any:
+        """What a list or object of the parameters holds."""
+        present = params.get(name)
+        found = self._decoder.reading()(empty if present is None else present)
+        if not isinstance(found, type(empty)):
+            raise ApiError(400, f"'params.{name}' must be {'an object' if empty == {} else 'a list'}.")
+        return found
 
     # -- client-side primitives -------------------------------------------------------------------------
 
@@ -247,6 +295,23 @@ def _require_readable(contents: list[bytes], memory: int) -> None:
         require_readable(attempt, sum(map(len, contents)), QPY, "", memory=memory)
     except ConfigError as error:
         raise ApiError(400, str(error)) from error
+
+
+def _told(options: LegacyOptions, request: JobRequest) -> LegacyOptions:
+    """Options, with what a request says beside them."""
+    options.taken["environment"] = {"job_tags": request.tags or None}
+    if request.limit is not None:
+        options.taken["max_execution_time"] = request.limit
+    return options
+
+
+def _learned(job: RuntimeJob, device: str) -> str:
+    """What was learned, of a device by its name in the API."""
+    from qiskit_ibm_runtime import RuntimeEncoder
+
+    found: Any = job.contained()
+    told = {"data": found.data, "metadata": {**found.metadata, "backend": device}}
+    return json.dumps(told, cls=RuntimeEncoder)
 
 
 def _legacy(job: RuntimeJob, notes: list[str]) -> Submission:

@@ -206,7 +206,7 @@ class Runtime:
         mode, device = self._mode(session_id, field(body, "backend", str))
         calibration = field(body, "calibration_id", str)
         require_calibration(device, calibration, status=400)
-        request = JobRequest(mode, tags(body.get("tags")), limit, program)
+        request = JobRequest(mode, tags(body.get("tags")), limit, program, device.name)
         try:
             with self.pace.preparing():
                 self._warm[device.name].result()

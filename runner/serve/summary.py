@@ -43,7 +43,7 @@ def asked(params: Any, reading: Unpacking) -> list[Facts]:
 
 
 def answered(content: bytes) -> list[Facts]:
-    """What a result says, PUB by PUB; of programs that are no primitive, whose data only they interpret, the shapes."""
+    """What a result says, by PUB or layer; of programs that are neither, whose data only they interpret, the shapes."""
     if len(content) > MAX_RESULT:
         return [{"note": f"{len(content) / (1 << 20):.1f} MiB, too much to be shown here"}]
     from qiskit_ibm_runtime import RuntimeDecoder
@@ -51,6 +51,8 @@ def answered(content: bytes) -> list[Facts]:
     told = json.loads(content)
     if not isinstance(told, dict) or "__type__" in told:
         return [_read(pub) for pub in list(json.loads(content, cls=RuntimeDecoder))[:MOST]]
+    if any(isinstance(item, dict) and item.get("__class__") == "LayerError" for item in told.get("data", [])):
+        return [_layer(layer) for layer in json.loads(content, cls=RuntimeDecoder)["data"][:MOST]]
     result = _client_side(content.decode())
     if result is not None:
         return [_read(pub) for pub in list(result)[:MOST]]
@@ -158,6 +160,22 @@ def _read(pub: Any) -> Facts:
         counts = sorted(bits.get_counts().items(), key=lambda item: (-item[1], item[0]))
         registers[name] = {"counts": counts[:MOST], "of": len(counts), "shots": sum(n for _, n in counts)}
     return {"registers": registers}
+
+
+def _layer(layer: Any) -> Facts:
+    """Which gates a layer has, and the largest rates of its errors."""
+    number = dict(zip(layer.circuit.qubits, layer.qubits, strict=True))
+    gates = [
+        f"{item.operation.name}({','.join(str(number[bit]) for bit in item.qubits)})"
+        for item in layer.circuit.data
+    ]
+    rates = zip(layer.error.generators.to_labels(), layer.error.rates.tolist(), strict=True)
+    most = sorted(rates, key=lambda one: -one[1])
+    return {
+        "layer": f"{' '.join(gates)} on {', '.join(map(str, layer.qubits))}",
+        "rates": most[:MOST],
+        "of": len(most),
+    }
 
 
 def _shapes(item: Facts) -> Facts:

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from qiskit.circuit.library import CXGate, SXGate
-from qiskit.quantum_info import Operator, Pauli, SuperOp
+from qiskit.circuit.library import CXGate
+from qiskit.quantum_info import Operator, SuperOp
 from qiskit.transpiler import Target
 from qiskit_aer import AerSimulator
 from qiskit_aer.noise import NoiseModel, amplitude_damping_error, pauli_error
@@ -14,48 +14,11 @@ from runner.engine import DeviceNoise, Engine
 from runner.errors import ConfigError
 from runner.mitigation import Layer, LayerNoise, Learning, LearningPlan
 from runner.whatif.forecast import forecast
+from tests.mitigation.channels import PAULIS, after_twirling, learnable, of_device, told
 from tests.mitigation.devices import noise
 
-PAULIS = [first + second for first in "IXYZ" for second in "IXYZ"][1:]
 QUICK = Learning(num_randomizations=24, shots_per_randomization=256, layer_pair_depths=(0, 1, 2, 4, 8, 16))
 CX = Layer((("cx", (0, 1)),), (0, 1))
-
-
-def after_twirling(channel: SuperOp) -> dict[str, float]:
-    """Pauli → Tr(P E(P)) / 4: what twirling with Paulis leaves of a channel of two qubits."""
-    found = {}
-    for label in PAULIS:
-        matrix = Pauli(label).to_matrix()
-        vector = matrix.reshape(-1, order="F")
-        found[label] = float(np.real(vector.conj() @ channel.data @ vector)) / 4
-    return found
-
-
-def learnable(fidelities: dict[str, float], gate: Operator) -> dict[str, float]:
-    """Pauli → √(f(P) f(GPG†)): pairs of a gate that is its own inverse tell no more than that."""
-    found = {}
-    for label in PAULIS:
-        turned = gate.data @ Pauli(label).to_matrix() @ gate.data.conj().T
-        (partner,) = (one for one in PAULIS if abs(np.trace(Pauli(one).to_matrix() @ turned)) > 3)
-        found[label] = float(np.sqrt(fidelities[label] * fidelities[partner]))
-    return found
-
-
-def told(known: LayerNoise) -> dict[str, float]:
-    """Pauli → exp(−2 Σ rates of the generators that it anticommutes with)."""
-    return {
-        label: float(
-            np.exp(
-                -2
-                * sum(
-                    rate
-                    for generator, rate in zip(known.labels(), known.rates, strict=True)
-                    if Pauli(label).anticommutes(Pauli(generator))
-                )
-            )
-        )
-        for label in PAULIS
-    }
 
 
 def learned(target: Target, engine: Engine, layer: Layer = CX, seed: int = 5) -> LayerNoise:
@@ -73,7 +36,8 @@ def test_a_lopsided_channel_is_learned_to_what_can_be_learned_of_it() -> None:
     for qubit in (0, 1):
         model.add_readout_error([[0.97, 0.03], [0.08, 0.92]], [qubit])
     expected = learnable(after_twirling(SuperOp(error)), Operator(CXGate()))
-    found = told(learned(AerSimulator(noise_model=model).target, Engine(noise_model=model)))
+    known = learned(AerSimulator(noise_model=model).target, Engine(noise_model=model))
+    found = told(known.labels(), known.rates)
 
     assert max(1 - fidelity for fidelity in expected.values()) > 0.05
     for label in PAULIS:
@@ -83,21 +47,11 @@ def test_a_lopsided_channel_is_learned_to_what_can_be_learned_of_it() -> None:
 def test_a_devices_layer_is_learned_with_its_one_qubit_gates() -> None:
     """CX behind two sx on either qubit, as the twirled layer is; by Aer's own noise model of the device."""
     device = FakeManilaV2()
-    model = NoiseModel.from_backend(device)
-    turn = SuperOp(Operator(SXGate()))
-    error = [SuperOp(model._local_quantum_errors["sx"][(qubit,)]) for qubit in (1, 2)]
-    # the second sx turns what the first one's noise does
-    single = [turn.adjoint().compose(one).compose(turn).compose(one) for one in error]
-    pair = SuperOp(model._local_quantum_errors["cx"][(1, 2)])
-    gate = Operator(CXGate())
-    channel = (
-        SuperOp(gate).adjoint().compose(single[1].tensor(single[0])).compose(SuperOp(gate)).compose(pair)
-    )
-    expected = learnable(after_twirling(channel), gate)
+    expected = of_device(device)
     known = learned(
         device.target, Engine(device.target, DeviceNoise(device)), Layer((("cx", (1, 2)),), (1, 2))
     )
-    found = told(known)
+    found = told(known.labels(), known.rates)
 
     assert known.gamma**2 == pytest.approx(np.exp(4 * known.rates.sum()))
     assert 0.96 < min(expected.values()) < 0.98

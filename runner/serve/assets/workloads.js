@@ -349,6 +349,10 @@ function result(told, content) {
       return [head, el("dl", {}, pub.values.map(([value, error], place) => [el("dt", {}, `⟨${place}⟩`),
         el("dd", {}, error === null ? value.toPrecision(7) : `${value.toFixed(6)} ± ${error.toPrecision(2)}`)])), more(pub.values.length, pub.of, "value")];
     }
+    if (pub.layer) {
+      return [el("p", { class: "quiet" }, pub.layer), facts(pub.rates.map(([generator, rate]) => [generator, rate.toExponential(3)])),
+        more(pub.rates.length, pub.of, "rate")];
+    }
     if (pub.shapes) {
       return [head, el("p", {}, "Raw data; the primitive in its program makes numbers of them."),
         facts(Object.entries(pub.shapes).map(([name, shape]) => [name, Array.isArray(shape) ? shape.join(" × ") : String(shape)]))];
