@@ -14,6 +14,7 @@ from runner.__main__ import main
 from runner.cli.list import row, show
 from runner.display.words import percent
 from runner.record.directory import dated
+from runner.record.ledger import jobs_of
 from runner.run.progress import session_lines
 from runner.runtime import LocalRuntimeService, Session
 
@@ -31,7 +32,7 @@ PORTABLE = re.compile(r"[A-Za-z0-9._-]+")
 def ids(path: Path) -> list[str]:
     """Ids of the sessions and jobs of a run."""
     content = json.loads((path / "session.json").read_text())
-    return [one["id"] for part in ("sessions", "jobs") for one in content[part]]
+    return [one["id"] for one in [*content["sessions"], *jobs_of(content)]]
 
 
 @pytest.mark.parametrize("folder", ["runs", "sweeps", "forecasts"])

@@ -17,6 +17,7 @@ import yaml
 from runner import RunResult, compose, resume, run
 from runner.errors import ConfigError, JournalError, ResumeError
 from runner.record.journal import Journal, read_journal
+from runner.record.ledger import jobs_of
 from runner.record.replay import Stop
 from runner.run.context import Lab
 from runner.run.resume import fork
@@ -119,7 +120,8 @@ def test_one_session_and_every_job_is_in_it(workdir: Path) -> None:
     assert states[0] == "open"
     assert states[-1] == "closed"
     assert len(session["jobs"]) == len(events(result, "job.completed")) == 13  # the last one measures afresh
-    assert {job["session"] for job in session["jobs"]} == set(result.session_ids)
+    assert [session["of_all_jobs"]["session"]] == list(result.session_ids)
+    assert [job["id"] for job in jobs_of(session)] == [event.job for event in events(result, "job.completed")]
     assert session["usage_seconds"] == result.usage_seconds > 13 * 2
 
 

@@ -14,6 +14,7 @@ from runner.display.words import clock
 from runner.errors import ConfigError, RunnerError
 from runner.record.directory import OUTPUTS, RunDirectory, read_sessions
 from runner.record.files import read_object
+from runner.record.ledger import jobs_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -150,9 +151,10 @@ def _of_file(path: Path) -> list[Recorded]:
             one["reason"],
             float(usage) if isinstance(usage, int | float) else None,
         )
-    jobs = content.get("jobs")
-    if not isinstance(jobs, list) or not all(isinstance(job, dict) for job in jobs):
-        raise ConfigError(f"{path} is damaged (it lists no jobs); restore it")
+    try:
+        jobs = jobs_of(content)
+    except ValueError as error:
+        raise ConfigError(f"{path} is damaged ({error}); restore it") from error
     for job in jobs:
         session, seconds = job.get("session"), job.get("qpu_seconds")
         alone = seconds if session is None and isinstance(seconds, int | float) else None

@@ -17,7 +17,7 @@ import struct
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
-from zlib import DEFLATED, compressobj, crc32, decompressobj
+from zlib import DEFLATED, Z_FILTERED, compressobj, crc32, decompressobj
 from zlib import error as ZlibError
 
 from runner.errors import ConfigError
@@ -287,7 +287,7 @@ def _blocks(source: OpenFile) -> Iterator[bytes]:
 def _members(source: OpenFile) -> Iterator[bytes]:
     end = [] if source.size % BLOCK else [b""]
     for block in itertools.chain(_blocks(source), end):
-        packing = compressobj(9 if source.size <= 4 * BLOCK else 1, DEFLATED, -15, 9)
+        packing = compressobj(9 if source.size <= 4 * BLOCK else 1, DEFLATED, -15, 9, Z_FILTERED)
         content = packing.compress(block) + packing.flush()
         yield _HEAD.pack(_MAGIC, 0, 0, 255, 12, _FIELD, 8, len(content), len(block))
         yield content

@@ -44,6 +44,7 @@ from runner.record.events import (
 )
 from runner.record.files import read_object
 from runner.record.journal import Journal, pack, read_journal
+from runner.record.ledger import heading, rows
 from runner.record.log import EventLog, first
 from runner.record.logfile import log_file
 from runner.record.replay import IDENTITY, Record, identity_of
@@ -283,7 +284,9 @@ class _Execution:
                 self._judged(self._experiment(lab, preparation.problem), lab), preparation.problem
             )
             sessions = lab.describe_sessions()
-            self.files.write_long_json(self.files.session, sessions, "jobs", lab.ledger())
+            listed = heading(lab.ledger())
+            jobs = rows(lab.ledger(), listed["job_columns"])
+            self.files.write_long_json(self.files.session, {**sessions, **listed}, "jobs", jobs)
             result = self._result(ending, sessions, lab, self._added(preparation, lab))
             result = replace(result, simulation=preparation.simulation)
             self.files.write(self.files.result, result.to_json())

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from runner.display.command import run_command
 from runner.display.words import energy_lines, outside_in_words
@@ -29,8 +29,12 @@ JOB_COLUMNS = (
     "workload", "index", "status", "program", "submitted", "started", "finished",
     "queue_seconds", "qpu_seconds", "reason", "session", "job",
 )  # fmt: skip
+MOST_ROWS = 20
+"""Of longer tables the first and the last rows are shown: all jobs are in session.json, all energies in the metrics."""
 NOISE = ("tracking", "hydra", "run", "plugins")
 """Parts of the configuration that say nothing about the physics."""
+
+Row = TypeVar("Row")
 
 _UNUSUAL = re.compile(r"[^\w\-. :/]")
 
@@ -212,6 +216,7 @@ def description(run: Translation) -> str:
         lines += [f"Session: {where}{reason}; {jobs}{spent}.", ""]
     stopped = plain((run.ended and run.ended.stop_reason) or "")
     lines += [f"State: **{run.state}**. {stopped}".rstrip(), ""]
+    lines += _left_out(len(run.jobs), len(run.evaluations))
     lines += code(run_command(started))
     return redact("\n".join(lines))
 
@@ -232,10 +237,29 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
     return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]
 
 
+def _left_out(jobs: int, evaluations: int) -> list[str]:
+    """Lines of Markdown on where to find what tables leave out."""
+    found = [
+        f"{file} shows the first and the last {MOST_ROWS // 2} of {count} {what}; all are in {place}."
+        for file, count, what, place in (
+            ("jobs.json", jobs, "jobs", "session.json"),
+            ("evaluations.json", evaluations, "evaluations", "the metrics energy/value, energy/stddev and energy/best"),
+        )
+        if count > MOST_ROWS
+    ]  # fmt: skip
+    return [" ".join(found), ""] if found else []
+
+
 def job_table(jobs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The ledger as a table; the session, a tag of the run, stands in it where there are several."""
     several = len({job.get("session") for job in jobs}) > 1
-    return table(jobs, [name for name in JOB_COLUMNS if several or name != "session"])
+    return table(excerpt(jobs), [name for name in JOB_COLUMNS if several or name != "session"])
+
+
+def excerpt(rows: Sequence[Row]) -> Sequence[Row]:
+    """Of many rows the first and the last."""
+    half = MOST_ROWS // 2
+    return rows if len(rows) <= MOST_ROWS else [*rows[:half], *rows[-half:]]
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, Any]:

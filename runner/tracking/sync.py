@@ -30,6 +30,7 @@ from runner.tracking.parent import describe_parent
 from runner.tracking.presentation import (
     EVALUATION_COLUMNS,
     copy,
+    excerpt,
     job_table,
     link,
     parameters,
@@ -283,7 +284,7 @@ class RunSync:
             tables = {
                 "jobs.json": job_table(list(self.translation.jobs.values())),
                 "evaluations.json": table(
-                    [event.said() for event in self.translation.evaluations], EVALUATION_COLUMNS
+                    [event.said() for event in excerpt(self.translation.evaluations)], EVALUATION_COLUMNS
                 ),
             }
             for file, content in tables.items():

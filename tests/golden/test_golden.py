@@ -18,6 +18,7 @@ from runner.__main__ import main
 from runner.errors import RunnerError
 from runner.record.environment import versions
 from runner.record.journal import read_journal
+from runner.record.ledger import jobs_of
 from runner.record.replay import RESULTS
 from runner.runtime.job import RuntimeJob
 from runner.tracking import TrackingConfig, sync
@@ -105,14 +106,14 @@ def test_G17_it_goes_on_to_the_same_end(entry: Path, workdir: Path, monkeypatch:
     assert bool(executed) != complete
     without = OF_THE_PROCESS + MEASURED
     assert agree(read(target / "result.json", without), read(entry / "result.json", without), tolerance)
-    found, expected = (jobs_of(place / "session.json") for place in (target, entry))
+    found, expected = (recorded_jobs(place / "session.json") for place in (target, entry))
     minimizing = {key: job for key, job in found.items() if key[0] != RESULTS}
     assert agree(minimizing, {key: expected[key] for key in minimizing}, tolerance)
 
 
-def jobs_of(file: Path) -> dict[tuple[str, int], Any]:
+def recorded_jobs(file: Path) -> dict[tuple[str, int], Any]:
     """The job ledger by workload and index."""
-    return {(job["workload"], job["index"]): job for job in read(file)["jobs"]}
+    return {(job["workload"], job["index"]): job for job in jobs_of(read(file))}
 
 
 def test_G17_another_machine_is_told_in_one_line(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from qiskit_ibm_runtime import QiskitRuntimeService
 from runner.declare.composer import compose
 from runner.errors import ConfigError, ResumeError
 from runner.record.journal import read_journal
+from runner.record.ledger import jobs_of
 from runner.run.choice import settled
 from runner.run.execution import resume, run
 from runner.run.results import RunResult
@@ -89,8 +90,8 @@ def test_the_run_finishes_and_its_session_is_on_record(served: Any, finished: Ru
     assert session["details"]["backend_name"] == "local_generic"
     assert session["status"] == "Closed"
     assert content["usage_seconds"] == session["details"]["usage_time"] == finished.usage_seconds > 0
-    assert {job["id"] for job in content["jobs"]} <= set(served.ledger.entries)
-    assert all(job["qpu_seconds"] > 2 for job in content["jobs"])
+    assert {job["id"] for job in jobs_of(content)} <= set(served.ledger.entries)
+    assert all(job["qpu_seconds"] > 2 for job in jobs_of(content))
     states = [event.state for event in events(finished.directory, "session")]
     assert states == ["open", "active", "closed"]
 

@@ -33,7 +33,7 @@ COLOURS = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
 GREY = "#8A8A8A"
 
 DPI = 120
-SHADES = 32
+SHADES = 24
 """Colours of a picture: few hues and what lies between them and white, which a quarter of the bytes holds as well."""
 SIZE = (8.0, 4.5)
 
