@@ -122,8 +122,8 @@ class Setting(Randomizing):
     """The client's own `EstimatorOptions`, finalized."""
     learning: Learning = field(default_factory=lambda: Learning())
     """How the noise of layers is learned, where that is needed."""
-    model: str | None = None
-    """Where the noise of layers is read, `run:ID` or `file:PATH`; None: it is learned."""
+    model: str | NoiseOfLayers | None = None
+    """The noise of layers, or where it is read, `run:ID` or `file:PATH`; None: it is learned."""
     noise: NoiseOfLayers | None = None
     """The noise of the layers; None before it is known, and where it is not needed."""
 
@@ -396,7 +396,9 @@ def sampler_options(values: Mapping[str, Any], named: Callable[[str], str]) -> A
         return client.finalize_samples(client.SamplerOptions(**_given(values)))
 
 
-def _of_layers(given: dict[str, Any], named: Callable[[str], str]) -> tuple[Learning, str | None]:
+def _of_layers(
+    given: dict[str, Any], named: Callable[[str], str]
+) -> tuple[Learning, str | NoiseOfLayers | None]:
     """How the noise of layers is learned, or where it is read; the client's Estimator knows neither any more."""
     resilience = dict(given.get("resilience") or {})
     declared = resilience.pop("layer_noise_learning", {})
@@ -404,11 +406,46 @@ def _of_layers(given: dict[str, Any], named: Callable[[str], str]) -> tuple[Lear
     if "resilience" in given:
         given["resilience"] = resilience
     if not isinstance(model, str | None):
-        raise ConfigError(
-            "takes run:ID or file:PATH of a run that has learned it; leave it out to learn it here",
-            key=named("resilience.layer_noise_model"),
-        )
+        model = received_noise(model, named("resilience.layer_noise_model"))
     return learning_options(declared, lambda name: named(f"resilience.layer_noise_learning.{name}")), model
+
+
+def received_noise(model: Any, key: str) -> NoiseOfLayers:
+    """What the client's NoiseLearner has learned, a `NoiseLearnerResult` or its layers; unknown errors are left out.
+
+    Args:
+        model: the result.
+        key: the setting that it is the value of.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if isinstance(model, NoiseOfLayers):
+        return model
+    try:
+        return NoiseOfLayers.joined(_received(known) for known in model if known.error is not None)
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise ConfigError(
+            "takes what a NoiseLearner has learned, or run:ID or file:PATH of a run that has learned it; "
+            "leave it out to learn it here",
+            key=key,
+        ) from error
+
+
+def _received(known: Any) -> LayerNoise:
+    number = dict(zip(known.circuit.qubits, known.qubits, strict=True))
+    gates = sorted(
+        (item.name, tuple(number[bit] for bit in item.qubits))
+        for item in known.circuit.data
+        if len(item.qubits) > 1 and item.name != "barrier"
+    )
+    rates = np.asarray(known.error.rates, dtype=float)
+    if not np.isfinite(rates).all() or len(set(known.qubits)) < len(known.qubits):
+        raise ValueError("rates are finite, and qubits are different ones")
+    generators = known.error.generators
+    letters = 2 * generators.x.astype(int) + generators.z.astype(int)
+    layer = Layer(tuple(gates), tuple(sorted(known.qubits)))
+    return LayerNoise(layer, letters[:, np.argsort(known.qubits)], rates, device="", noise="")
 
 
 def learning_options(declared: Mapping[str, Any], named: Callable[[str], str]) -> Learning:

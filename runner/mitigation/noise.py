@@ -145,6 +145,10 @@ class NoiseOfLayers:
 
     known: Mapping[Layer, LayerNoise]
 
+    def __repr__(self) -> str:
+        """Tell it from others by the digest."""
+        return f"NoiseOfLayers({self.text})"
+
     @classmethod
     def joined(cls, found: Iterable[LayerNoise]) -> Self:
         """Of these."""

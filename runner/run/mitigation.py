@@ -134,7 +134,7 @@ def require_noise_model(setting: Setting | None, backend: Backend, *pub: Any) ->
         ConfigError: it lacks a layer of the circuit, is of another device or noise, or the service takes none.
     """
     key = "estimator.layer_noise_model"
-    if setting is None or setting.model is None:
+    if setting is None or not isinstance(setting.model, str):
         return
     if backend.planner is None:
         raise ConfigError(f"{backend.name} learns the noise of layers by itself; leave it out", key=key)

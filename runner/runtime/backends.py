@@ -350,7 +350,7 @@ class LocalBackend(BackendV2):
         Raises:
             ConfigError: It cannot be read, lacks a layer, or is of another device or noise.
         """
-        if chosen.model is not None:
+        if isinstance(chosen.model, str):
             plan = self.estimator_plan(circuit, observables)
             given_noise(chosen.model, self.learning_plans([(circuit, plan)], chosen), key)
 

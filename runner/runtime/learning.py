@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
@@ -12,7 +12,7 @@ from runner.runtime.cost import Work
 from runner.runtime.seeds import derive_seed
 
 if TYPE_CHECKING:
-    from runner.mitigation import LayerNoise, LearningPlan
+    from runner.mitigation import Layer, LayerNoise, LearningPlan
     from runner.runtime.job import RuntimeJob
     from runner.runtime.results import Numbers
 
@@ -103,6 +103,33 @@ class Learned:
                     del self._jobs[key]
                 raise
             self._found |= {key: plan.noise(numbers[place]) for key, (_, place, plan) in own.items()}
+
+
+def noise_among(
+    found: NoiseOfLayers, layers: Iterable[Layer], key: str, notice: Callable[[str], None]
+) -> NoiseOfLayers:
+    """Return the part of a model that is of these layers; the others are taken for noiseless, as the client does.
+
+    Args:
+        found: the model.
+        layers: those of a job's circuits.
+        key: the setting that has it.
+        notice: is told how many are not known.
+
+    Raises:
+        ConfigError: none of them is known.
+    """
+    wanted = sorted(layers)
+    known = [noise for layer in wanted if (noise := found.of(layer)) is not None]
+    if not known:
+        has = ", ".join(sorted(layer.text for layer in found.known)) or "none"
+        told = ", ".join(layer.text for layer in wanted)
+        raise ConfigError(
+            f"has noise of {has}, and the circuits have the layers {told}; learn theirs", key=key
+        )
+    if left := len(wanted) - len(known):
+        notice(f"the noise of {left} of {len(wanted)} layers is not in {key}, and stays as it is")
+    return NoiseOfLayers.joined(known)
 
 
 def given_noise(source: str, plans: Sequence[LearningPlan], key: str) -> NoiseOfLayers:

@@ -19,14 +19,14 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
-from runner.errors import ConfigError
-from runner.mitigation import learner_setting, noise_learner_result, sampler_setting, setting
+from runner.errors import ConfigError, ConfigWarning
+from runner.mitigation import NoiseOfLayers, learner_setting, noise_learner_result, sampler_setting, setting
 from runner.record.replay import LEARNER
 from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.current import current_session
 from runner.runtime.job import RuntimeJob
-from runner.runtime.learning import LayerPub, Learned, given_noise, learn, work_of
+from runner.runtime.learning import LayerPub, Learned, given_noise, learn, noise_among, work_of
 from runner.runtime.options import (
     CHANGES,
     EstimatorOptions,
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import BindingsArrayLike, EstimatorPubLike, SamplerPubLike
 
     from runner.engine import EstimatorPlan, SamplerPlan
-    from runner.mitigation import Layer, Learning, LearningPlan, NoiseOfLayers, SamplerSetting, Setting
+    from runner.mitigation import Layer, Learning, LearningPlan, SamplerSetting, Setting
     from runner.runtime.backends import LocalBackend
     from runner.runtime.results import Numbers
     from runner.runtime.service import LocalRuntimeService
@@ -109,6 +109,8 @@ class _Primitive:
         self.admit: Callable[[float, int], bool | None] | None = None
         """Asked before a job is submitted, with the QPU seconds and executions it will take; raises where it is not
         to be."""
+        self.notice: Callable[[str], None] = _warn
+        """Told what a job leaves out."""
 
     @property
     def options(self) -> Any:
@@ -247,7 +249,11 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         chosen = None if mitigation is None else mitigation.chosen
 
         def contain(_job: RuntimeJob, numbers: list[Numbers]) -> PrimitiveResult:
-            return estimator_result(numbers, wanted, chosen)
+            result = estimator_result(numbers, wanted, chosen)
+            if chosen is not None and isinstance(chosen.model, NoiseOfLayers):
+                found = noise_learner_result(list(chosen.model.known.values())).data
+                result.metadata["resilience"]["layer_noise_model"] = found
+            return result
 
         digest = digest_of("estimator", prepared) + (b"" if chosen is None else chosen.text.encode())
         unmitigated = None if chosen is None else self._work(prepared, None)
@@ -314,9 +320,13 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         return _Mitigation(chosen, self._backend, prepared)
 
     def _noise(self, chosen: Setting, prepared: list[Pub[EstimatorPlan]], learn: bool) -> NoiseOfLayers:
+        key = "options.resilience.layer_noise_model"
+        if isinstance(chosen.model, NoiseOfLayers):
+            layers = self._backend.layers([(pub.circuit, pub.plan) for pub in prepared], chosen)
+            return noise_among(chosen.model, layers, key, self.notice)
         plans = self._learning_plans(chosen, prepared)
         if chosen.model is not None:
-            return given_noise(chosen.model, plans, "options.resilience.layer_noise_model")
+            return given_noise(chosen.model, plans, key)
         learned = self._learned()
         if learn:
             return learned.noise(plans, self._learn)
@@ -627,6 +637,11 @@ def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBacke
     if session is None:
         raise ValueError("A backend or session must be specified.")
     return session, session._backend
+
+
+def _warn(text: str) -> None:
+    """Say at the line that calls `run()` what its job leaves out."""
+    warnings.warn(text, ConfigWarning, stacklevel=6)
 
 
 def _warn_of_several(what: str, asked: Sequence[float | None]) -> None:

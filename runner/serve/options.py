@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runner.declare.checks import shorten
-from runner.mitigation.client import without_idle
+from runner.mitigation.client import received_noise, without_idle
 from runner.runtime import EstimatorV2, NoiseLearner, SamplerV2
 from runner.runtime.options import LEARNER_FIELDS
 from runner.serve.errors import ApiError
@@ -32,8 +32,6 @@ ECHOES, TWIRLS = "dynamical_decoupling", "twirling"
 MITIGATING = ("resilience_level", "resilience", TWIRLS, ECHOES)
 """What of the Estimator's options acts against errors."""
 NO_MEMORY = "the simulated noise has no memory, so that an echo has nothing to undo"
-SERVICE_ONLY = ("layer_noise_model",)
-"""What of its resilience only the service knows; it acts with pec or pea."""
 
 
 @dataclass
@@ -140,10 +138,14 @@ def _mitigation(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     values = {name: given[name] for name in MITIGATING if name in given}
     resilience = dict(values.get("resilience") or {})
     notes = []
-    for name in SERVICE_ONLY:
-        for key, value in flatten({name: resilience.pop(name, None)}, "resilience.").items():
-            if value is not None:
-                notes.append(_note(key, value, "noise is learned here, and none is read"))
+    if resilience.get("layer_noise_model") is not None:
+        key = "params.options.resilience.layer_noise_model"
+        resilience["layer_noise_model"] = received_noise(resilience["layer_noise_model"], key)
+        learning = flatten(
+            resilience.pop("layer_noise_learning", None) or {}, "resilience.layer_noise_learning."
+        )
+        told = "layer_noise_model has what was learned"
+        notes += [_note(key, value, told) for key, value in learning.items() if value is not None]
     learning = dict(resilience.get("measure_noise_learning") or {})
     if learning.pop("shots_per_randomization", "auto") != "auto":
         raise ApiError(
@@ -179,18 +181,24 @@ def _randomizing(given: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
 
 
 def _require_no_noise_learned(acting: Mapping[str, Any]) -> None:
-    """Refuse what takes a noise model of the layers: a request would wait for the job that learns it.
+    """Refuse what takes noise of layers where none is given: a request would wait for the job that learns it.
 
     Raises:
         ApiError: noise is to be cancelled, or amplified as it was learned.
     """
+    if acting.get("layer_noise_model") is not None:
+        return
     if acting.get("pec_mitigation"):
-        key, told = "pec_mitigation", "Leave it off, or cancel noise in process (estimator=pec)"
+        key = "pec_mitigation"
     elif (acting.get("zne") or {}).get("amplifier") == "pea":
-        key, told = "zne.amplifier", "Take gate_folding, or amplify noise in process (estimator=pea)"
+        key = "zne.amplifier"
     else:
         return
-    raise ApiError(400, f"'params.options.resilience.{key}' takes noise that is not learned here. {told}.")
+    raise ApiError(
+        400,
+        f"'params.options.resilience.{key}' takes noise that an Estimator does not learn here. "
+        "Run NoiseLearner, and give resilience.layer_noise_model its result.",
+    )
 
 
 def _asks(values: Mapping[str, Any]) -> bool:

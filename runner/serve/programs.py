@@ -118,6 +118,7 @@ class Programs:
                 pubs.extend(self._pubs(params, "estimator", primitive.options.default_shots))
             measured = most_bits(pubs) if primitive.options.mitigation() else 0
             primitive.admit = partial(self._limits.require_mitigated, measured)
+            primitive.notice = lambda told: chosen.notes.append(f"WARNING {told}")
             return primitive.run(pubs)
 
         if options.level_is_said:

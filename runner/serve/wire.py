@@ -9,11 +9,13 @@ import math
 import threading
 import zlib
 from collections import OrderedDict
+from collections.abc import Callable
 from hashlib import blake2b
 from typing import Any, NoReturn
 
 import numpy as np
 from qiskit import QuantumCircuit
+from qiskit.quantum_info import PauliList
 
 from runner.declare.foreign import NUMBERS, causes, load_npy, load_qpy
 from runner.engine.circuits import dissect
@@ -144,7 +146,8 @@ def tags(value: Any) -> list[str]:
 class Decoder:
     """Turns the client's typed JSON into objects.
 
-    Only circuits, arrays, complex numbers and observables are read; nothing in a request can name a class. The
+    Only circuits, arrays, complex numbers, observables and learned noise are read; nothing in a request can name
+    any other class. The
     same circuit text gives the same object, so that a loop compiles it once.
 
     Args:
@@ -212,6 +215,10 @@ class Unpacking:
                 return complex(*content)
             if kind == "ObservablesArray":
                 return content
+            if kind == "NoiseLearnerResult":
+                return self(content["data"])
+            if kind in ("_json", "settings") and value.get("__class__") in _LEARNED:
+                return _LEARNED[value["__class__"]](self(content))
         except (TypeError, ValueError, AttributeError) as error:
             raise ApiError(400, f"A {kind} in the request cannot be read: {error}") from error
         raise ApiError(400, f"The type {kind!r} is not accepted here.")
@@ -281,6 +288,26 @@ def rehearse(circuit: object) -> None:
             raise
 
 
+def _layer_error(parts: dict[str, Any]) -> Any:
+    from qiskit_ibm_runtime.results import LayerError
+
+    if not isinstance(parts["circuit"], QuantumCircuit):
+        raise ValueError("its circuit is none")
+    return LayerError(parts["circuit"], [int(qubit) for qubit in parts["qubits"]], parts["error"])
+
+
+def _pauli_error(parts: dict[str, Any]) -> Any:
+    from qiskit_ibm_runtime.results import PauliLindbladError
+
+    return PauliLindbladError(parts["generators"], parts["rates"])
+
+
+_LEARNED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "LayerError": _layer_error,
+    "PauliLindbladError": _pauli_error,
+    "PauliList": lambda parts: PauliList([str(label) for label in parts["data"]]),
+}
+"""What makes the client's objects of learned noise, by the names of their classes."""
 _KINDS: dict[type, str] = {str: "a text", int: "a whole number", dict: "an object", bool: "true or false"}
 
 

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives.containers.observables_array import ObservablesArray
-from qiskit.quantum_info import PauliLindbladMap, SparsePauliOp, Statevector
+from qiskit.quantum_info import PauliLindbladMap, PauliList, SparsePauliOp, Statevector
+from qiskit_ibm_runtime.results import LayerError, PauliLindbladError
 
 from runner.engine import Engine
 from runner.errors import ConfigError
-from runner.mitigation import MitigatedPlan, NoiseOfLayers, client, setting
+from runner.mitigation import Layer, MitigatedPlan, NoiseOfLayers, client, setting
 from runner.mitigation.plan import Rates
 from tests.mitigation.devices import DEPOLARIZING, circuit, noise
 from tests.mitigation.test_noise import KNOWN
@@ -106,6 +107,27 @@ def test_what_the_client_refuses_or_cannot_act_is_one_line(options: dict[str, ob
     """With the option's name, and the value or what it acts with."""
     with pytest.raises(ConfigError, match=told):
         setting(options)
+
+
+def test_noise_that_was_learned_is_of_the_qubits_that_it_names() -> None:
+    """A circuit's qubits may have any order: X on the first of (2, 1) is X on 2; other things are no noise."""
+    gate = QuantumCircuit(2)
+    gate.cx(0, 1)
+    error = PauliLindbladError(PauliList(["IX", "ZY"]), [0.1, 0.2])
+    (known,) = client.received_noise(
+        [LayerError(gate, [2, 1], error), LayerError(gate, [0, 1])], ""
+    ).known.values()
+
+    assert known.layer == Layer((("cx", (2, 1)),), (1, 2))
+    assert dict(zip(known.labels(), known.rates.tolist(), strict=True)) == {"XI": 0.1, "YZ": 0.2}
+    for wrong in (3, ["cx"], [LayerError(gate, [1, 1], error)], [LayerError(gate, [0, 1], infinite(error))]):
+        with pytest.raises(ConfigError, match="takes what a NoiseLearner has learned, or run:ID"):
+            client.received_noise(wrong, "options.resilience.layer_noise_model")
+
+
+def infinite(error: PauliLindbladError) -> PauliLindbladError:
+    """The same generators with rates that are none."""
+    return PauliLindbladError(error.generators, [np.inf] * len(error.rates))
 
 
 def test_without_the_client_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,14 +12,16 @@ pytest.importorskip("qiskit_ibm_runtime")
 pytest.importorskip("qiskit_mitigation", reason="clients before 0.50 have none")
 
 from qiskit import QuantumCircuit
-from qiskit_ibm_runtime import IBMRuntimeError, QiskitRuntimeService, Session
+from qiskit_ibm_runtime import EstimatorV2, IBMRuntimeError, QiskitRuntimeService, Session
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from qiskit_ibm_runtime.noise_learner import NoiseLearner
 from qiskit_ibm_runtime.options import NoiseLearnerOptions
 
 from runner.errors import ConfigError
+from runner.runtime import EstimatorV2 as EstimatingInProcess
 from runner.runtime import LocalRuntimeService
 from runner.runtime import NoiseLearner as InProcess
+from runner.runtime import Session as LocalSession
 from runner.serve.summary import answered
 from tests.mitigation.channels import PAULIS, of_device, told
 from tests.serve.serving import environment, thread, variables
@@ -50,7 +52,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any]
         yield runtime, QiskitRuntimeService().least_busy()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def learned(served: tuple[Any, Any]) -> Any:
     """The job of a session that has learned the layer of one CX, the first job of its server."""
     with Session(served[1]) as session:
@@ -94,6 +96,55 @@ def test_learning_is_a_job_as_in_process(served: tuple[Any, Any], learned: Any) 
     assert learned.usage() == known.usage()
     assert shown["layer"] == "cx(1,2) on 1, 2"
     assert (len(shown["rates"]), shown["of"]) == (12, 15)
+
+
+def test_an_estimator_takes_what_was_learned(served: tuple[Any, Any], learned: Any) -> None:
+    """PEC and PEA: the bits, metadata and price of a session in process that learns the same noise by itself."""
+    pub, given = (circuit((1, 2)), "IIZZI"), learned.result()
+    pec = {"pec_mitigation": True}
+    pea = {"zne_mitigation": True, "zne": {"amplifier": "pea", "extrapolator": "linear"}}
+    device = LocalRuntimeService(seed=5).backend("fake_manila")
+    with Session(served[1]) as session, LocalSession(device) as local:
+        for resilience, model in ((pec, given), (pea, given.data)):
+            options = {"resilience_level": 1, "default_shots": 512}
+            own = {**resilience, "layer_noise_learning": LITTLE}
+            known = EstimatingInProcess(local, {**options, "resilience": own}, workload="estimator").run(
+                [pub]
+            )
+            options["resilience"] = {**resilience, "layer_noise_model": model}
+            job = EstimatorV2(session, options=options).run([pub])
+            (layer,) = job.result().metadata["resilience"].pop("layer_noise_model")
+            told = {**job.result().metadata["resilience"]}
+            told.pop("layer_noise_model", None)
+
+            np.testing.assert_array_equal(job.result()[0].data.evs, known.result()[0].data.evs)
+            np.testing.assert_array_equal(job.result()[0].data.stds, known.result()[0].data.stds)
+            assert repr(job.result()[0].metadata) == repr(known.result()[0].metadata)
+            assert told == known.result().metadata["resilience"]
+            assert (layer.circuit, layer.qubits) == (given[0].circuit, given[0].qubits)
+            assert layer.error.generators == given[0].error.generators
+            assert (job.usage(), job.logs()) == (known.usage(), "")
+
+
+def test_layers_that_are_not_known_stay_as_they_are(served: tuple[Any, Any], learned: Any) -> None:
+    """Which the log says, as of options that are not needed; where none is known, the job is refused."""
+    resilience = {
+        "pec_mitigation": True,
+        "layer_noise_model": learned.result(),
+        "layer_noise_learning": {"num_randomizations": 8},
+    }
+    estimator = EstimatorV2(served[1], options={"default_shots": 64, "resilience": resilience})
+    job = estimator.run([(circuit((1, 2), (0, 1)), "IIZZI")])
+    job.result()
+
+    assert "num_randomizations=8 has no effect in the local runtime: layer_noise_model has what" in job.logs()
+    assert (
+        "WARNING the noise of 1 of 2 layers is not in options.resilience.layer_noise_model, an" in job.logs()
+    )
+    with pytest.raises(
+        IBMRuntimeError, match=r"has noise of cx\(1,2\), and the circuits have the layers cx\(0,1\)"
+    ):
+        estimator.run([(circuit((0, 1)), "IIIZZ")])
 
 
 @pytest.mark.parametrize(

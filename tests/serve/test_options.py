@@ -152,10 +152,10 @@ def test_what_cannot_act_is_refused(backend: Any) -> None:
 @pytest.mark.parametrize(
     ("resilience", "told"),
     [
-        ({"pec_mitigation": True}, r"resilience\.pec_mitigation.* takes noise that is not learned here"),
+        ({"pec_mitigation": True}, r"resilience\.pec_mitigation.* takes noise that .* Run NoiseLearner, and"),
         (
             {"zne_mitigation": True, "zne": {"amplifier": "pea"}},
-            r"zne\.amplifier.* takes noise that is not learned here",
+            r"zne\.amplifier.* takes noise that an Estimator does not learn here",
         ),
     ],
 )
