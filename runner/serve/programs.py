@@ -166,8 +166,9 @@ class Programs:
         if "schema_version" in params:
             raise ApiError(
                 400,
-                "NoiseLearnerV3 is not answered here; NoiseLearner learns the same noise of a circuit's layers.",
-                solution="Use NoiseLearner.",
+                "The service's own NoiseLearnerV3 is not answered here; "
+                "the one of qiskit_ibm_runtime.executor_noise_learner is, and NoiseLearner.",
+                solution="Import NoiseLearnerV3 from qiskit_ibm_runtime.executor_noise_learner.",
             )
         options = _told(read_learner_options(self._objects(params, "options", {})), request)
         learner = NoiseLearner(mode=request.mode, options=options.taken, workload=request.workload)
