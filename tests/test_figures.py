@@ -491,3 +491,34 @@ def test_pictures_are_small_and_look_as_they_were_drawn(tmp_path: Path) -> None:
     difference = np.abs(np.asarray(small.convert("RGB"), float) - np.asarray(full.convert("RGB"), float))
     assert difference.mean() < 0.8  # of 255
     assert np.mean(difference > 32) < 1e-3
+
+
+def test_no_figure_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K9: titles, legends, labels, ticks and what a circuit calls its gates and parameters, however they are cut."""
+    from qiskit.circuit import Gate, Parameter
+
+    from runner.record.redaction import protect_environment
+    from runner.review.figures.canvas import canvas
+    from runner.review.figures.interactive import sweep_overview as interactive
+
+    monkeypatch.setenv("FIGURES_PASS", secret := 'Canary7Xq9"Zt4Lm2')
+    protect_environment()
+    drawn = QuantumCircuit(1)
+    drawn.ry(2 * Parameter(secret), 0)
+    drawn.append(Gate(secret, 1, []), [0])
+    drawn.append(Gate("g_" + secret, 1, [Parameter("a_" + secret)]), [0])
+    labelled = canvas()
+    axes = labelled.subplots()
+    axes.plot([0, 1], [0, 1], label=secret)
+    axes.set(title=secret, xlabel=secret, ylabel=secret)
+    axes.set_xticks([0, 1], ["0", secret])
+    axes.legend(title=secret)
+    axes.annotate(secret, (0, 0))
+    swept = [{"run": secret, secret: f"a {secret}", "energy": -1.0, "reason": secret}]
+    hovered = interactive(swept, SweepAxes(x=secret, y="energy", group=secret)).to_json()
+    for figure in (labelled, circuit_pair([("as declared", drawn)])):
+        save(figure, tmp_path / "figure.png")
+
+        assert not [text for text in texts(figure) if "anary" in text]
+        assert "[redac" in "".join(texts(figure))
+    assert "anary" not in hovered

@@ -15,6 +15,7 @@ from configparser import ConfigParser
 from configparser import Error as IniError
 from contextlib import suppress
 from functools import cache, lru_cache
+from html import escape
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -77,7 +78,8 @@ def protect(value: str, origin: str = "the value of the account in use") -> None
         origin: what it is, for the message that refuses a configuration that holds it.
     """
     value = value.strip()
-    fresh = {value, quote(value, safe="")} - _protected.keys()
+    in_a_page = escape(value, quote=False).replace('"', "&#34;").replace("'", "&#39;")  # as Jinja writes it
+    fresh = {value, quote(value, safe=""), in_a_page, json.dumps(value)[1:-1]} - _protected.keys()
     if fresh and _may_be_secret(value):
         _protected.update(dict.fromkeys(fresh, origin))
         redact.cache_clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from runner.record.redaction import redact
 from runner.review.figures.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, canvas
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def _gate(axes: Axes, x: float, rows: list[float], operation: Any) -> None:
         elif target is not None:
             _box(axes, x, rows[-1], rows[-1], target, _angle(operation), PURPLE)
         return
+    name = redact(name)  # before it is cut, when half a secret would be known no more
     label = {"measure": "M", "sx": "√X", "sxdg": "√X†", "tdg": "T†", "sdg": "S†", "reset": "|0⟩"}.get(
         name, name.capitalize()
     )
@@ -198,7 +200,7 @@ def _angle(operation: Any) -> str:
         if not isinstance(value, int | float) and not hasattr(value, "parameters"):
             continue
         # OpenQASM 3 calls the element 3 of the vector θ _θ_3_
-        text = re.sub(r"\b_(\w+?)_(\d+)_\b", r"\1[\2]", str(value))
+        text = re.sub(r"\b_(\w+?)_(\d+)_\b", r"\1[\2]", redact(str(value)))
         text = re.sub(r"\d+\.\d{3,}", lambda digits: f"{float(digits[0]):.3g}", text).replace("-", "−")
         parts.append(text if len(text) <= 11 else text[:10] + "…")
     return ", ".join(parts)

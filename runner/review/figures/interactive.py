@@ -10,6 +10,7 @@ from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.events import Estimate, Evaluation, JobCompleted
 from runner.record.log import of
+from runner.record.redaction import redact
 from runner.review.figures.canvas import (
     BLACK,
     CHEMICAL_ACCURACY,
@@ -296,7 +297,7 @@ def sweep_overview(rows: Sequence[Mapping[str, Any]], axes: SweepAxes) -> Figure
                 go.Scatter(
                     x=axes.places(points, chosen, position / len(groups)), y=[row[column] for row in points],
                     mode="lines+markers" if axes.numeric(chosen) else "markers",
-                    name=_safe(label) or "runs", legendgroup=label,
+                    name=_safe(label) or "runs", legendgroup=str(position),
                     showlegend=panel == 1 and len(groups) > 1, marker={"size": 8},
                     line={"color": COLOURS[position % len(COLOURS)], "width": 1},
                     error_y={"array": spreads, "width": 0, "thickness": 1, "visible": panel == 1 and any(spreads)},
@@ -304,7 +305,7 @@ def sweep_overview(rows: Sequence[Mapping[str, Any]], axes: SweepAxes) -> Figure
                 ), panel, 1,
             )  # fmt: skip
         shown = axes.limits(chosen, column)
-        figure.update_yaxes(title=axes.title(column), range=shown, row=panel, col=1)
+        figure.update_yaxes(title=_safe(axes.title(column)), range=shown, row=panel, col=1)
     _style(figure, height=320 * len(panels))
     if not axes.numeric(chosen):
         words = axes.words(chosen)
@@ -312,7 +313,7 @@ def sweep_overview(rows: Sequence[Mapping[str, Any]], axes: SweepAxes) -> Figure
             tickvals=list(range(len(words))), ticktext=[_safe(word) for word in words],
             range=(-0.5, max(len(words), 1) - 0.5),
         )  # fmt: skip
-    figure.update_xaxes(title=axes.column, row=len(panels), col=1)
+    figure.update_xaxes(title=_safe(axes.column), row=len(panels), col=1)
     figure.update_layout(legend_title_text=_safe(axes.group or ""))
     if axes.reference is not None and axes.y == "energy":
         figure.add_hline(axes.reference, row=1, col=1, line={"color": BLACK, "dash": "dash", "width": 1})
@@ -402,5 +403,5 @@ def _distance(value: float, energy_unit: str) -> str:
 
 
 def _safe(text: Any) -> str:
-    """Text as text: plotly reads some markup in labels."""
-    return html.escape(str(text), quote=False)
+    """Text as text, without secrets, as long as they can be told: plotly reads some markup in labels."""
+    return html.escape(redact(str(text)), quote=False)
