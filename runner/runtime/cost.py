@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,7 +54,7 @@ class CostModel:
             if getattr(self, name) < 1:
                 raise ConfigError(f"must be at least 1, got {getattr(self, name)!r}", key=f"cost.{name}")
 
-    def qpu_seconds(self, work: list[Work], *, rep_delay: float | None = None) -> float:
+    def qpu_seconds(self, work: Sequence[Work], *, rep_delay: float | None = None) -> float:
         """Return the time the job keeps the QPU; `rep_delay` stands in for the model's own."""
         pause = self.rep_delay if rep_delay is None else rep_delay
         executions = 0

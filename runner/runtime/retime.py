@@ -15,7 +15,7 @@ from sys import intern
 from typing import Any, NamedTuple, Self
 
 from runner.errors import ConfigError, UsageLimitError
-from runner.record.events import Event, JobCompleted, JobSubmitted, SessionChanged
+from runner.record.events import Estimate, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.log import of, remembered
 from runner.runtime.cost import CostModel, QueueDelay, Work, as_delay
 from runner.runtime.duration import parse_duration
@@ -93,14 +93,104 @@ class _End(NamedTuple):
     session_ended: bool
 
     @classmethod
-    def of(cls, event: JobCompleted) -> Self:
+    def of(cls, event: JobCompleted, known: dict[Any, Any]) -> Self:
+        """How a job ended; what others say too is kept once, in `known`."""
         return cls(
-            event.started, event.finished, event.queue_seconds, event.qpu_seconds, event.status, event.session_ended
+            event.started, event.finished, known.setdefault(event.queue_seconds, event.queue_seconds),
+            known.setdefault(event.qpu_seconds, event.qpu_seconds), intern(event.status), event.session_ended,
         )  # fmt: skip
 
     @property
     def done(self) -> bool:
         return self.status == DONE
+
+
+@dataclass(slots=True)
+class RecordedJob:
+    """What matters of how a job was submitted, without what it evaluates."""
+
+    id: str
+    workload: str
+    index: int
+    session: str | None
+    device: str
+    tags: tuple[str, ...]
+    submitted: float
+    after: str | None
+    """The job that it followed on."""
+    qpu_estimate: float | None
+    preparation: float
+    work: tuple[Work, ...] | None
+    """What the cost model reckons it by; None on a real machine."""
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the events of a run say of its jobs and sessions, read once."""
+
+    jobs: list[RecordedJob]
+    ended: dict[str, _End]
+    """Job → how it ended."""
+    sessions: tuple[SessionChanged, ...]
+    reported: list[tuple[int, str]]
+    """Jobs submitted before an answer was told, and its workload."""
+
+    @classmethod
+    def of(cls, events: Sequence[Event]) -> Story:
+        """That of a run, its events oldest first."""
+        return remembered(events, "story", lambda: cls._of(events))
+
+    @classmethod
+    def _of(cls, events: Sequence[Event]) -> Story:
+        jobs: list[RecordedJob] = []
+        ended: dict[str, _End] = {}
+        sessions: list[SessionChanged] = []
+        reported: list[tuple[int, str]] = []
+        seen: dict[str, str] = {}
+        known: dict[Any, Any] = {}
+        latest = None
+        for event in of(events, JobSubmitted, JobCompleted, SessionChanged, Estimate):
+            if isinstance(event, JobSubmitted):
+                after = event.after if event.work is not None else seen.get(event.workload, latest)
+                jobs.append(_recorded(event, after, known))
+            elif isinstance(event, JobCompleted):
+                job = known.setdefault(event.job, event.job)
+                ended[job] = _End.of(event, known)
+                seen[event.workload] = latest = job
+            elif isinstance(event, SessionChanged):
+                sessions.append(event)
+            elif isinstance(event, Estimate):
+                reported.append((len(jobs), event.workload))
+        return cls(jobs, ended, tuple(sessions), reported)
+
+
+def _recorded(event: JobSubmitted, after: str | None, known: dict[Any, Any]) -> RecordedJob:
+    """A job as it was submitted; what others are called and do too is kept once, in `known`.
+
+    On a real machine nobody knows what a program had seen. A workload goes on when its last job is over; one that
+    begins goes on from whichever job was over last.
+    """
+    work = (
+        None if event.work is None else tuple(known.setdefault(part, part) for part in map(_work, event.work))
+    )
+    tags = tuple(event.tags)
+    return RecordedJob(
+        known.setdefault(event.job, event.job),
+        intern(event.workload),
+        event.index,
+        None if event.session is None else intern(event.session),
+        intern(event.backend),
+        known.setdefault(tags, tags),
+        event.time,
+        known.get(after, after),
+        known.setdefault(event.qpu_estimate, event.qpu_estimate),
+        known.setdefault(event.preparation, event.preparation),
+        known.setdefault(work, work),
+    )
+
+
+def _work(part: Sequence[Any]) -> Work:
+    return Work(*part)
 
 
 @dataclass(slots=True)
@@ -164,7 +254,7 @@ def retime(
     first, closing_gap, total = remembered(
         events,
         f"re-timed with {cost}, {latency} and {reaction}",
-        lambda: _read(events, cost, latency, reaction),
+        lambda: _read(Story.of(events), cost, latency, reaction),
     )
     replay = _Replay(
         Machine(chosen, lanes=lanes),
@@ -217,36 +307,36 @@ def as_recorded(
         usage_seconds: What was charged [s]; None where that was not told.
         cost: The price of that [USD].
     """
-    ended = {event.job: _End.of(event) for event in of(events, JobCompleted)}
-    jobs = [_happened(event, ended.get(event.job)) for event in of(events, JobSubmitted)]
+    story = Story.of(events)
+    ended = story.ended
+    jobs = [_happened(job, ended.get(job.id)) for job in story.jobs]
     done = sum(job.status == DONE for job in jobs)
     replaced = sum(end.session_ended for end in ended.values())
-    sessions = tuple(of(events, SessionChanged))
     return Retimed(
         mode=mode,
         plan=plan,
         complete=done == len(jobs) - replaced,
         jobs=tuple(jobs),
         lost=len(jobs) - done,
-        sessions=len({event.session for event in sessions}),
+        sessions=len({event.session for event in story.sessions}),
         duration=max((end.finished for end in ended.values()), default=0.0),
         qpu_seconds=sum(end.qpu_seconds for end in ended.values()),
         queue_seconds=sum(end.queue_seconds for end in ended.values() if end.started is not None),
         usage_seconds=usage_seconds,
         cost=cost,
-        events=sessions,
+        events=story.sessions,
     )
 
 
-def _happened(event: JobSubmitted, end: _End | None) -> RetimedJob:
+def _happened(job: RecordedJob, end: _End | None) -> RetimedJob:
     return RetimedJob(
-        workload=intern(event.workload),
-        index=event.index,
-        submitted=event.time,
+        workload=job.workload,
+        index=job.index,
+        submitted=job.submitted,
         started=None if end is None else end.started,
         finished=None if end is None else end.finished,
         status=QUEUED if end is None else end.status,
-        session=None if event.session is None else intern(event.session),
+        session=job.session,
     )
 
 
@@ -263,86 +353,66 @@ def _retimed(job: Job) -> RetimedJob:
 
 
 def _read(
-    events: Sequence[Event], cost: CostModel | None, latency: float | None, reaction: float
+    story: Story, cost: CostModel | None, latency: float | None, reaction: float
 ) -> tuple[list[_Recorded], float, int]:
     """Return the jobs that followed on no other, what passed between the last job and `close()`, and the
     count.
     """
-    ended = {event.job: _End.of(event) for event in of(events, JobCompleted)}
+    ended = story.ended
     jobs: dict[str, _Recorded] = {}
     replaced: dict[str, tuple[str | None, float]] = {}
-    known_tags: dict[tuple[str, ...], tuple[str, ...]] = {}
     first: list[_Recorded] = []
-    for event, after in _followed(events):
-        submitted = event.time
-        gap = max(0.0, submitted - (ended[after].finished if after in ended else 0.0))
+    for told in story.jobs:
+        after = told.after
+        gap = max(0.0, told.submitted - (ended[after].finished if after in ended else 0.0))
         while after in replaced:  # it followed on a job that was lost with its session: take that one's place
             after, gap = replaced[after]
         if latency is not None and after is not None:
             gap = latency
-        end = ended.get(event.job)
+        end = ended.get(told.id)
         if end is not None and end.session_ended:
-            replaced[event.job] = (after, gap)
+            replaced[told.id] = (after, gap)
             continue
-        qpu, preparation = _taken(event, end)
+        qpu, preparation = _taken(told, end)
         if cost is not None:
-            qpu, preparation = cost.qpu_seconds(_work(event)), cost.preparation
+            qpu, preparation = _reckoned(told, cost), cost.preparation
         job = _Recorded(
-            event.job,
-            intern(event.workload),
-            event.index,
-            intern(event.backend),
-            submitted,
-            gap,
-            qpu,
-            preparation,
-            known_tags.setdefault(tuple(event.tags), tuple(event.tags)),
+            told.id, told.workload, told.index, told.device, told.submitted, gap, qpu, preparation, told.tags,
             order=len(jobs),
-        )
+        )  # fmt: skip
         jobs[job.id] = job
         (jobs[after].followers if after in jobs else first).append(job)
-    shortest = min((job.gap for start in first for job in _tree(start) if job is not start), default=reaction)
-    return first, _closing_gap(events, ended, shortest if latency is None else latency, latency), len(jobs)
-
-
-def _followed(events: Sequence[Event]) -> Iterator[tuple[JobSubmitted, str | None]]:
-    """Every submission with the job that it followed on.
-
-    On a real machine nobody knows what a program had seen. A workload goes on when its last job is over; one that
-    begins goes on from whichever job was over last.
-    """
-    seen: dict[str, str] = {}
-    latest = None
-    for event in of(events, JobSubmitted, JobCompleted):
-        if isinstance(event, JobCompleted):
-            seen[event.workload] = latest = event.job
-        elif isinstance(event, JobSubmitted):
-            yield event, event.after if event.work is not None else seen.get(event.workload, latest)
-
-
-def _taken(event: JobSubmitted, end: _End | None) -> tuple[float, float]:
-    """Seconds on the QPU, and of classical work before: on a real machine all that its turn took besides."""
-    qpu = (
-        end.qpu_seconds
-        if end is not None and (end.done or event.qpu_estimate is None)
-        else event.qpu_estimate
+    shortest = min(
+        (job.gap for start in first for job in _tree(start) if job is not start),
+        default=reaction,
     )
-    if event.work is not None or end is None or end.started is None:
-        return qpu or 0.0, event.preparation
+    return (
+        first,
+        _closing_gap(story, shortest if latency is None else latency, latency),
+        len(jobs),
+    )
+
+
+def _taken(job: RecordedJob, end: _End | None) -> tuple[float, float]:
+    """Seconds on the QPU, and of classical work before: on a real machine all that its turn took besides."""
+    qpu = end.qpu_seconds if end is not None and (end.done or job.qpu_estimate is None) else job.qpu_estimate
+    if job.work is not None or end is None or end.started is None:
+        return qpu or 0.0, job.preparation
     return qpu or 0.0, max(0.0, end.finished - end.started - (qpu or 0.0))
 
 
-def _work(event: JobSubmitted) -> list[Work]:
-    """What the cost model reckons a job by.
+def _reckoned(job: RecordedJob, cost: CostModel) -> float:
+    """Seconds on the QPU by a model.
 
     Raises:
         ConfigError: it ran on a real machine.
     """
-    if event.work is None:
+    if job.work is None:
         raise ConfigError(
-            "jobs of a real machine took what they took, no model says it; leave it out", key="cost"
+            "jobs of a real machine took what they took, no model says it; leave it out",
+            key="cost",
         )
-    return [Work(*part) for part in event.work]
+    return cost.qpu_seconds(job.work)
 
 
 def _tree(start: _Recorded) -> Iterator[_Recorded]:
@@ -354,21 +424,18 @@ def _tree(start: _Recorded) -> Iterator[_Recorded]:
         waiting += job.followers
 
 
-def _closing_gap(
-    events: Sequence[Event], ended: Mapping[str, _End], reaction: float, latency: float | None
-) -> float:
+def _closing_gap(story: Story, reaction: float, latency: float | None) -> float:
     """Return what passes between the last job and `close()`: nothing where that was called before the job was over.
 
     Args:
-        events: The run's, oldest first.
-        ended: How its jobs ended.
+        story: The run's.
         reaction: Seconds where no `close()` was recorded.
         latency: Seconds in place of the recorded ones; None: as recorded.
     """
-    end = max((job.finished for job in ended.values()), default=0.0)
-    lost = any(job.session_ended for job in ended.values())
+    end = max((job.finished for job in story.ended.values()), default=0.0)
+    lost = any(job.session_ended for job in story.ended.values())
     closing: dict[str, float] = {}
-    for event in of(events, SessionChanged):
+    for event in story.sessions:
         if event.reason.startswith("closed") or (event.reason == TOLD and event.state == CLOSED and not lost):
             closing.setdefault(event.session, event.time)
     if not closing:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from runner.declare.session import SessionConfig
-from runner.record.events import Estimate, Event, JobSubmitted
-from runner.record.log import of
+from runner.record.events import Event
 from runner.record.replay import RESULTS
 from runner.run.context import MOST_CANDIDATES
 from runner.runtime.cost import CostModel, Work
-from runner.runtime.retime import Kept
+from runner.runtime.retime import Kept, RecordedJob, Story
 
 GENEROUS = 4 * MOST_CANDIDATES
 """Times what measuring took: more than is kept, where it is not known what was to be measured."""
@@ -21,8 +21,8 @@ GENEROUS = 4 * MOST_CANDIDATES
 class _Settled:
     """Jobs of some minimizations, and those that measured what they came to."""
 
-    jobs: list[JobSubmitted] = field(default_factory=list)
-    measured: list[JobSubmitted] = field(default_factory=list)
+    jobs: list[RecordedJob] = field(default_factory=list)
+    measured: list[RecordedJob] = field(default_factory=list)
     reported: list[str] = field(default_factory=list)
     """The workloads whose energies the last of those told."""
 
@@ -41,51 +41,66 @@ def kept(events: Sequence[Event], session: SessionConfig, *, fixed_shots: bool) 
     pause = session.latency + (session.queue_delay.seconds if waits else 0.0)
     model = CostModel(overhead=session.overhead, rep_delay=session.rep_delay)
     found = {}
-    for settled in _settled(events):
+    for settled in _settled(Story.of(events)):
         needed = _needed(settled, _points(settled) if fixed_shots else None, model, pause)
-        found.update({job.job: needed for job in settled.jobs})
+        found.update(dict.fromkeys((job.id for job in settled.jobs), needed))
     return found
 
 
-def _settled(events: Sequence[Event]) -> Iterator[_Settled]:
+def _settled(story: Story) -> Iterator[_Settled]:
     """Minimizations in their turn; what is measured when there is none, as the best of several, is nobody's."""
     present = _Settled()
-    for event in of(events, JobSubmitted, Estimate):
-        if isinstance(event, Estimate):
-            present.reported.append(event.workload)
-        elif event.workload == RESULTS and not present.reported:
-            present.measured.append(event)
+    reported = deque(story.reported)
+    for place, job in enumerate(story.jobs):
+        while reported and reported[0][0] <= place:
+            present.reported.append(reported.popleft()[1])
+        if job.workload == RESULTS and not present.reported:
+            present.measured.append(job)
         else:
             if present.reported and present.jobs:
                 yield present
             if present.reported:
                 present = _Settled()
-            (present.measured if event.workload == RESULTS else present.jobs).append(event)
+            (present.measured if job.workload == RESULTS else present.jobs).append(job)
+    present.reported += [workload for _, workload in reported]
     if present.reported and present.jobs:
         yield present
 
 
-def _needed(settled: _Settled, parts: list[list[Work]] | None, model: CostModel, pause: float) -> Kept:
+def _needed(
+    settled: _Settled,
+    parts: list[Sequence[Work]] | None,
+    model: CostModel,
+    pause: float,
+) -> Kept:
     """Choosing among the most candidates and reporting one, of every workload, and once more the lowest of several."""
     if parts is None:
-        measured = sum(model.qpu_seconds(_work(job)) + pause for job in settled.measured)
+        measured = sum(model.qpu_seconds(job.work or ()) + pause for job in settled.measured)
         return Kept(pause=pause, needed=GENEROUS * measured, once_more=measured, exactly=False)
     single = [model.qpu_seconds(part) + pause for part in parts]
     several = [
         model.qpu_seconds([Work(MOST_CANDIDATES * executions, duration) for executions, duration in part]) + pause
         for part in parts
     ]  # fmt: skip
-    return Kept(pause=pause, needed=sum(single) + sum(several), once_more=max(single), exactly=True)
+    return Kept(
+        pause=pause,
+        needed=sum(single) + sum(several),
+        once_more=max(single),
+        exactly=True,
+    )
 
 
-def _points(settled: _Settled) -> list[list[Work]] | None:
+def _points(settled: _Settled) -> list[Sequence[Work]] | None:
     """What one point of each workload makes the device do; None where what is reported is not what was minimized."""
-    work, count = _work(settled.measured[-1]) if settled.measured else [], len(settled.reported)
+    work, count = (
+        (settled.measured[-1].work or ()) if settled.measured else (),
+        len(settled.reported),
+    )
     if not work or len(work) % count:
         return None
     size = len(work) // count
-    parts = [work[place : place + size] for place in range(0, len(work), size)]
-    minimized = {job.workload: _work(job) for job in settled.jobs}
+    parts: list[Sequence[Work]] = [work[place : place + size] for place in range(0, len(work), size)]
+    minimized = {job.workload: job.work or () for job in settled.jobs}
     if minimized.keys() != set(settled.reported):
         return None
     for workload, part in zip(settled.reported, parts, strict=True):
@@ -100,7 +115,3 @@ def _some_points(work: Sequence[Work], single: Sequence[Work]) -> bool:
         many.duration == one.duration and many.executions % one.executions == 0
         for many, one in zip(work, single, strict=True)
     )
-
-
-def _work(job: JobSubmitted) -> list[Work]:
-    return [Work(*part) for part in job.work or ()]
