@@ -145,6 +145,12 @@ def test_a_table_of_exact_values_has_no_standard_errors(
             {"energy": -1.16, "energy_kind": "pick"},
             [("energy", "-1.160000", "the lowest of noisy evaluations, biased low: not measured afresh")],
         ),
+        (
+            {"energy": 1e-4, "stddev": 0.0, "error": 1.13, "energy_kind": "truncated",
+             "truncation": {"energy": 0.0023}},
+            [("energy", "0 within 0.0024", "without shot noise, within 0.0023 by what its simulation left out"),
+             ("reference", "-1.130000", "")],
+        ),
     ],
 )  # fmt: skip
 def test_an_energy_is_shown_as_what_it_is(

@@ -68,7 +68,7 @@ def test_a_truncated_estimation_says_so_beside_the_number(
 
 def test_the_same_with_room_for_all_singular_values_is_exact(workdir: Path) -> None:
     """Eight are all that six qubits have at a cut: the value is the dense one, and nothing stands beside it."""
-    declared = (*CUT, "backend.max_bond_dimension=8", "backend.truncation_threshold=0")
+    declared = (*CUT, "backend.max_bond_dimension=8")
     result = run(compose(*QUIET, *CHAIN, *ENTANGLED, *declared, "experiment=estimation", "estimator=exact"))
 
     assert result.energy == pytest.approx(dense(result), abs=1e-10)

@@ -57,8 +57,9 @@ class BackendConfig:
     """By how much what they leave out may change an observable, of Σ|c|; what may be further off is refused."""
     max_bond_dimension: int = 256
     """Singular values that a matrix product state (engine=mps) keeps at a cut."""
-    truncation_threshold: float = 1e-12
-    """Squares of singular values that it leaves out at a cut, in all, at every gate; at most 0.01."""
+    truncation_threshold: float | None = None
+    """Squares of singular values that it leaves out at a cut, in all, at every gate; at most 0.01. null: none but
+    rounding where all have room, else 1e-12."""
     max_discarded_weight: float = 1e-6
     """What it may leave out altogether, of 1; a result that has lost more is refused."""
     trajectories: int | None = None
@@ -84,7 +85,8 @@ class BackendConfig:
         require_range("backend.max_pauli_terms", self.max_pauli_terms, 1, 10**9)
         require_range("backend.max_pauli_error", self.max_pauli_error, 0)
         require_range("backend.max_bond_dimension", self.max_bond_dimension, 1, 1 << 16)
-        require_range("backend.truncation_threshold", self.truncation_threshold, 0, 0.01)
+        if self.truncation_threshold is not None:
+            require_range("backend.truncation_threshold", self.truncation_threshold, 0, 0.01)
         require_range("backend.max_discarded_weight", self.max_discarded_weight, 0, 1)
         self._check_engine()
         self._check_trajectories()

@@ -58,7 +58,7 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
 
     Where shots measured it, its distance from the reference is in standard errors, and the exact energy at the same
     parameters, where it is known, tells what is the optimizer's part of it. An energy that was picked from noisy ones
-    is compared with nothing.
+    is compared with nothing, and one that is smaller than what its simulation may have changed it by is not known.
 
     Args:
         result: the content of result.json; those of earlier releases say nothing of the kind of the energy.
@@ -85,7 +85,10 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         noiseless = [] if stddev else ["without shot noise"]
         without = {"exact": ["without shot noise"], "truncated": [", ".join([*noiseless, left_out])]}
         notes = [*without.get(str(kind), []), *([words] if words else [])]
-        lines.append(("energy", f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else ""), ": ".join(notes)))
+        value = f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else "")
+        if kind == "truncated" and (lost := _bound(result.get("truncation")) or 0.0) > abs(energy):
+            value, notes = f"0 within {lost + abs(energy):.2g}", without["truncated"]
+        lines.append(("energy", value, ": ".join(notes)))
     if here is not None and (kind == "measured" or (kind == "truncated" and stddev)):
         noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
         noise += " as it is" if noise and result.get("mitigation") else ""
@@ -112,13 +115,18 @@ def truncation_in_words(truncation: Mapping[str, Any]) -> str:
 
 def left_out_in_words(truncation: Mapping[str, Any] | None, error_bar: float | None) -> str:
     """What is said of what simulations left out; nothing where it is no more than the error bar, or rounding."""
-    told = truncation or {}
-    error = _number(told.get("energy", told.get("error")))
+    told, error = truncation or {}, _bound(truncation)
     if error is None and (distance := _number(told.get("distance"))):
         return f"from probabilities within {distance:.2g} in all by what its simulation left out"
     if error is None or error <= max(error_bar or 0.0, 1e-10):
         return ""
     return f"within {error:.2g} by what its simulation left out"
+
+
+def _bound(truncation: Mapping[str, Any] | None) -> float | None:
+    """By how much what was left out may have changed the energy."""
+    told = truncation or {}
+    return _number(told.get("energy", told.get("error")))
 
 
 def _number(value: Any) -> float | None:

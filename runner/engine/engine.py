@@ -53,7 +53,8 @@ class Engine:
             product states), `pauli` (Pauli strings taken backwards, noise being twirled), `ffsim` (shots of electrons
             that no gate adds or takes away), or `auto`.
         max_bond_dimension: singular values that matrix product states keep at a cut.
-        truncation_threshold: squares of singular values that they leave out at a cut, in all, at every gate.
+        truncation_threshold: squares of singular values that they leave out at a cut, in all, at every gate; None:
+            as `BondLimits` has it.
         max_discarded_weight: what they may leave out altogether before the result is refused.
         pauli_threshold: coefficients, of an observable's largest one, that sums of Pauli strings leave out.
         max_pauli_terms: strings that they keep.
@@ -79,7 +80,7 @@ class Engine:
         method: str = "automatic",
         engine: str = "auto",
         max_bond_dimension: int = BondLimits.max_bond_dimension,
-        truncation_threshold: float = BondLimits.threshold,
+        truncation_threshold: float | None = BondLimits.threshold,
         max_discarded_weight: float = BondLimits.max_discarded_weight,
         pauli_threshold: float = PropagationLimits.threshold,
         max_pauli_terms: int = PropagationLimits.max_terms,

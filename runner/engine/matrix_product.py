@@ -51,14 +51,19 @@ _DOUBLING = frozenset(
 """Gates of two qubits that multiply the singular values of a cut by 2 at most; others by 4."""
 
 
+LOSSY = 1e-12
+"""The threshold where not all singular values have room, and none is declared."""
+
+
 @dataclass(frozen=True)
 class BondLimits:
     """What is left out of a matrix product state, and how much of that is too much."""
 
     max_bond_dimension: int = 256
     """Singular values kept at a cut."""
-    threshold: float = 1e-12
-    """Squares of the smallest singular values that are left out at a cut, in all, however many are kept."""
+    threshold: float | None = None
+    """Squares of the smallest singular values that are left out at a cut, in all, however many are kept; None: those of
+    rounding where all the others have room, else `LOSSY`."""
     max_discarded_weight: float = 1e-6
     """Sum of the squares of everything that is left out, above which the result is refused."""
 
@@ -182,6 +187,8 @@ class MatrixProduct:
     def __init__(self, gates: Gates, limits: BondLimits) -> None:
         self._order = gates.order
         self._limits = limits
+        roomy = gates.bond_dimension() <= limits.max_bond_dimension
+        self._threshold = LOSSY if limits.threshold is None and not roomy else limits.threshold
         self._sites: list[NDArray] = [np.array([[[1.0], [0.0]]], dtype=complex) for _ in gates.order]
         self._center = 0
         self.discarded = 0.0
@@ -254,15 +261,20 @@ class MatrixProduct:
         self.widest = max(self.widest, kept)
 
     def _kept(self, values: NDArray) -> int:
-        """How many singular values stay; what goes is counted.
+        """How many singular values stay; what goes is counted, but for values of rounding.
+
+        Those are no larger than the error with which a decomposition finds any: values that are zero come out so.
 
         Raises:
             TruncationError: more than may go.
         """
+        if self._threshold is None:
+            rounding = len(values) * np.finfo(float).eps * values[0]
+            return max(1, int(np.count_nonzero(values > rounding)))
         squares = values**2
         squares /= squares.sum()
         tail = np.cumsum(squares[::-1])[::-1]  # what goes if so many stay
-        small = np.flatnonzero(tail <= self._limits.threshold)
+        small = np.flatnonzero(tail <= self._threshold)
         kept = max(1, min(int(small[0]) if len(small) else len(values), self._limits.max_bond_dimension))
         if kept < len(values):
             lost = float(tail[kept])
@@ -419,9 +431,14 @@ class ProductProgram:
         return state
 
     @property
+    def fits(self) -> bool:
+        """Has every cut room for all of its singular values?"""
+        return self.gates.bond_dimension() <= self._limits.max_bond_dimension
+
+    @property
     def truncates(self) -> bool:
         """Can anything but rounding be left out?"""
-        return self.gates.bond_dimension() > self._limits.max_bond_dimension
+        return not self.fits or self._limits.threshold is not None
 
     def require(self) -> None:
         """Refuse a state that may take more memory than there is.
@@ -438,7 +455,11 @@ class ProductProgram:
     def in_words(self) -> str:
         """What it is."""
         size, most = len(self.gates.order), self._limits.max_bond_dimension
-        kept = f"at most {self.widest} singular values at a cut, which leaves nothing out"
-        if self.truncates:
+        kept = f"at most {self.widest} singular values at a cut"
+        if not self.fits:
             kept = f"{most} singular values kept at a cut"
+        elif not self.truncates:
+            kept += ", which leaves nothing out"
+        elif self._limits.threshold:
+            kept += f" but for a weight of up to {self._limits.threshold:g}"
         return f"a matrix product state of {size} qubits, {kept}"

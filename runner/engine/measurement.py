@@ -140,7 +140,7 @@ class SimulationOptions:
         if self.engine != "auto" or self.method != "automatic" or fits(32 << largest) or is_clifford(circuit):
             return None
         program = ProductProgram(circuit, parameters, self.bonds)
-        return None if program.truncates and not truncated else program
+        return program if program.fits or truncated else None
 
     @property
     def addressed(self) -> frozenset[str]:
