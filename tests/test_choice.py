@@ -12,13 +12,14 @@ import pytest
 from qiskit import QuantumCircuit
 from qiskit.circuit.library import CZGate, Measure, SXGate
 from qiskit.quantum_info import SparsePauliOp
-from qiskit.transpiler import InstructionProperties, Target, generate_preset_pass_manager
+from qiskit.transpiler import InstructionProperties, Target, TranspilerError, generate_preset_pass_manager
 
 from runner import compose, run
 from runner.declare.backend import DeviceBackend, snapshots
 from runner.errors import ConfigError
 from runner.run.choice import UnknownErrorError, estimate, settled
 from runner.run.execution import resume
+from runner.runtime.backends import snapshot
 from runner.whatif.forecast import forecast
 
 pytestmark = pytest.mark.skipif(not snapshots(), reason="device snapshots come with qiskit-ibm-runtime")
@@ -135,6 +136,25 @@ def test_a_forecast_without_an_account_chooses_among_the_snapshots(monkeypatch: 
     assert (found.cost, found.circuit, found.stand_in) == (named.cost, named.circuit, named.stand_in)
     with pytest.raises(ConfigError, match=r"no usable IBM .* backend\.among=snapshots simulates the best"):
         run(compose(*words, "backend=best"))
+
+
+def test_a_device_that_the_transpiler_fails_for_is_not_chosen() -> None:
+    """Qiskit's own passes raise for fake_cairo, whose calibration lacks a direction of a gate: it comes last, and why."""
+    config = compose(*WORDS, *BEST, "backend.candidates=[fake_cairo,fake_manila]")
+    choice = settled(config)[1]
+    assert choice is not None
+    manila, cairo = choice.candidates
+    backend = snapshot("fake_cairo")
+    passes = generate_preset_pass_manager(1, backend=backend, seed_transpiler=config.seed)
+    with pytest.raises(TranspilerError, match="direction"):
+        passes.run(config.ansatz.build(config.hamiltonian.build()))
+    with pytest.raises(ConfigError, match="fake_cairo") as refused:
+        run(compose(*WORDS, "backend=device", "backend.device=fake_cairo"))
+
+    assert (manila.name, manila.problem, cairo.name) == ("fake_manila", None, "fake_cairo")
+    assert cairo.problem is not None
+    assert "if the direction was swapped" in cairo.problem
+    assert str(refused.value) == cairo.problem
 
 
 @pytest.mark.parametrize(

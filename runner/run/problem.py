@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from runner import engine
 from runner.declare.config import RunConfig
 from runner.engine import memory
-from runner.errors import ConfigError
+from runner.errors import ConfigError, in_words
 from runner.hamiltonian.pauli import MoleculeTerms
 from runner.hamiltonian.physics import physics_of
 from runner.hamiltonian.sector import levels, sector_of
@@ -211,8 +211,8 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
     """The ISA circuit for a backend: transpiled unless the declaration says that it is one already.
 
     Raises:
-        ConfigError: an opaque gate is used, the backend has too few qubits, or it is not to be transpiled and no ISA
-            circuit.
+        ConfigError: an opaque gate is used, the backend has too few qubits, Qiskit's transpiler fails for it, or it is
+            not to be transpiled and no ISA circuit.
     """
     found = engine.classify(circuit)
     found.require_known(backend.target.operation_names, key="ansatz")
@@ -232,10 +232,23 @@ def fit(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> Quantum
     if not config.backend.transpile:
         _require_isa(circuit, backend)
         return circuit
+    return _transpiled(circuit, backend, config)
+
+
+def _transpiled(circuit: QuantumCircuit, backend: Backend, config: RunConfig) -> QuantumCircuit:
+    from qiskit.exceptions import QiskitError
+
     level, seed = config.backend.optimization_level, config.seed % 2**31
     with own_stages(backend):
         passes = config.ansatz.passes(circuit, backend, level, seed)
-    return (passes or pass_manager(backend, level, seed)).run(circuit)
+    try:
+        return (passes or pass_manager(backend, level, seed)).run(circuit)
+    except QiskitError as error:
+        raise ConfigError(
+            f"Qiskit's transpiler cannot fit the circuit to {backend.name!r} ({in_words(error)}); "
+            "choose another backend",
+            key="backend",
+        ) from error
 
 
 def chosen_gradient(
