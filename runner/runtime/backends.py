@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from qiskit.primitives.containers import ObservablesArrayLike
     from qiskit.providers import JobV1
     from qiskit_aer.noise import NoiseModel
+    from qiskit_ibm_runtime.models import BackendStatus
 
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
     from runner.engine.evolution import Moment
@@ -201,6 +202,27 @@ class LocalBackend(BackendV2):
         if datetime is not None:
             raise ConfigError("a snapshot has the calibration of one day; leave datetime out", key="datetime")
         return _told_by(self.wrapped, "properties")
+
+    def status(self) -> BackendStatus:
+        """Return how the device stands, in the client's form: it works, and so many jobs on it are not over (C4).
+
+        Raises:
+            ConfigError: The client is not installed.
+        """
+        try:
+            from qiskit_ibm_runtime.models import BackendStatus
+        except ImportError:
+            raise ConfigError(
+                "a backend's status has the client's form: pip install 'qiskit-ibm-runtime<0.60', "
+                "or ask service.pending(backend)"
+            ) from None
+        return BackendStatus(
+            backend_name=self.name,
+            backend_version=self.backend_version or "",
+            operational=True,
+            pending_jobs=self._service.pending(self),
+            status_msg="active",
+        )
 
     @property
     def has_branches(self) -> bool:

@@ -229,8 +229,8 @@ class LocalRuntimeService:
         simulator: bool = False,
         **wanted: Any,
     ) -> LocalBackend:
-        """Return the device a program gets that does not care which: a 133-qubit snapshot, a simulator, or what else
-        fits of those that were used or attached (`backends`).
+        """Return the device that fits with the fewest jobs that are not over: a 133-qubit snapshot or a simulator where
+        none has any, else one of those that were used or attached (`backends`).
 
         Raises:
             ConfigError: nothing fits.
@@ -253,7 +253,18 @@ class LocalRuntimeService:
             raise BackendNotFoundError(
                 f"no backend fits: {why}; attach one, or ask for backend('generic_200_line')"
             )
-        return first if first in fitting else fitting[0]
+        fitting.sort(key=lambda one: one is not first)
+        return min(fitting, key=self.pending)
+
+    def pending(self, backend: LocalBackend) -> int:
+        """Return how many jobs of a backend are not over; asked again and again, time passes (C4)."""
+        jobs = self.machine.unfinished
+        name: str = backend.name
+
+        def count() -> int:
+            return sum(job.device.name == name for job in jobs.values())
+
+        return self.look(self, f"pending {name}", count)
 
     def attach(self, backend: BackendV2) -> LocalBackend:
         """Return `backend` bound to this service; it may be anything with a target, such as
