@@ -21,7 +21,7 @@ from starlette.routing import Route
 from runner.declare.checks import shorten
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
-from runner.serve.query import Period, number
+from runner.serve.query import Period, choice, number
 from runner.serve.runtime import Runtime
 from runner.serve.summary import answered, asked
 from runner.serve.workloads import MAX_LIMIT, MODES, STATUSES, Workload, Workloads
@@ -87,7 +87,7 @@ class Page:
     async def workloads(self, request: Request) -> Response:
         """The instance and some of its workloads."""
         query = request.query_params
-        mode, status = _choice(query.get("mode"), MODES), _choice(query.get("status"), STATUSES)
+        mode, status = choice(query.get("mode"), MODES), choice(query.get("status"), STATUSES)
         limit, offset = _span(request)
         search = query.get("search", "")
         return await _told(
@@ -136,10 +136,10 @@ class WorkloadQuery:
 
     def __init__(self, request: Request) -> None:
         query = request.query_params
-        self._mode = _choice(query.get("mode"), MODES)
-        self._statuses = [_choice(one, STATUSES) or "" for one in query.getlist("status")]
-        self._ascending = _choice(query.get("sort"), ("createdAt", "-createdAt")) != "-createdAt"
-        _choice(query.get("user"), ("me",))
+        self._mode = choice(query.get("mode"), MODES)
+        self._statuses = [choice(one, STATUSES) or "" for one in query.getlist("status")]
+        self._ascending = choice(query.get("sort"), ("createdAt", "-createdAt")) != "-createdAt"
+        choice(query.get("user"), ("me",))
         self._limit = max(1, min(number(query.get("limit"), "limit", 10), MAX_LIMIT))
         self._backend, self._search = query.get("backend"), query.get("search", "").lower()
         self._tags = query.getlist("tags")
@@ -171,9 +171,3 @@ async def _told(answer: Callable[[], dict[str, Any]]) -> Response:
 def _span(request: Request) -> tuple[int, int]:
     query = request.query_params
     return min(number(query.get("limit"), "limit", 25), 200), number(query.get("offset"), "offset", 0)
-
-
-def _choice(text: str | None, choices: tuple[str, ...]) -> str | None:
-    if text and text not in choices:
-        raise ApiError(400, f"{shorten(text, 40)!r} is none of {', '.join(choices)}.")
-    return text or None

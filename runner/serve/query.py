@@ -9,12 +9,18 @@ from typing import Any, TypeVar
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
+from runner.declare.checks import shorten
+from runner.runtime.machine import ACTIVE, BATCH, CLOSED, DEDICATED, INACTIVE, OPEN
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
 from runner.serve.runtime import Runtime
 
 MAX_PAGE = 200
 """Jobs or sessions in one answer."""
+
+PENDING = {"true": True, "false": False}
+MODES = (DEDICATED, BATCH)
+STATES = (OPEN, ACTIVE, INACTIVE, CLOSED)
 
 Row = TypeVar("Row")
 
@@ -41,11 +47,14 @@ class Query:
     """The query of a list: filters, `limit`, `offset` and `sort`.
 
     Raises:
-        ApiError: a number or date in it is none.
+        ApiError: a number or date in it is none, or it asks for what there is not.
     """
 
     def __init__(self, request: Request) -> None:
         self._query = query = request.query_params
+        self._pending = choice(query.get("pending"), tuple(PENDING))
+        self._state, self._mode = choice(query.get("state"), STATES), choice(query.get("mode"), MODES)
+        self._ascending = choice(query.get("sort"), ("ASC", "DESC")) == "ASC"
         self.limit = min(number(query.get("limit"), "limit", 10), MAX_PAGE)
         self.offset = number(query.get("offset"), "offset", 0)
         self._period = Period(query)
@@ -54,7 +63,7 @@ class Query:
         """The jobs that fit, newest first unless asked otherwise."""
         query = self._query
         wanted = set(query.getlist("tags"))
-        pending = {"true": True, "false": False}.get(query.get("pending", ""))
+        pending = None if self._pending is None else PENDING[self._pending]
         return self._ordered(
             [
                 entry
@@ -75,8 +84,8 @@ class Query:
             [
                 details
                 for details in reversed(runtime.sessions())
-                if query.get("state", details["state"]) == details["state"]
-                and query.get("mode", details["mode"]) == details["mode"]
+                if self._state in (None, details["state"])
+                and self._mode in (None, details["mode"])
                 and query.get("backend", runtime.called(details)) == runtime.called(details)
                 and self._period.has(opened(details))
             ]
@@ -91,7 +100,7 @@ class Query:
         return {"count": len(found), "limit": self.limit, "offset": self.offset}
 
     def _ordered(self, found: list[Row]) -> list[Row]:
-        if self._query.get("sort") == "ASC":
+        if self._ascending:
             found.reverse()
         return found
 
@@ -99,6 +108,17 @@ class Query:
 def opened(details: Mapping[str, Any]) -> str:
     """When a session was opened."""
     return str(details["timestamps"][0]["timestamp"])
+
+
+def choice(text: str | None, choices: Sequence[str]) -> str | None:
+    """A word of a query; None where there is none.
+
+    Raises:
+        ApiError: it is none of the choices.
+    """
+    if text and text not in choices:
+        raise ApiError(400, f"{shorten(text, 40)!r} is none of {', '.join(choices)}.")
+    return text or None
 
 
 def number(text: str | None, name: str, default: int) -> int:

@@ -208,7 +208,15 @@ def test_sessions_are_listed_newest_first(tmp_path: Path) -> None:
         assert listed("?mode=batch&backend=local_ideal") == [ids[1]]
         assert listed("?backend=ibm_torino") == []
         assert listed("?created_before=2020-01-01") == []
+        assert listed("?sort=DESC&state=open") == [ids[2], ids[1]]
         assert_error(*wire.api("GET", "/sessions?limit=x"), 400)
+        for query in (
+            "sessions?sort=created_at:asc",
+            "sessions?state=foo",
+            "sessions?mode=foo",
+            "jobs?pending=foo",
+        ):
+            assert_error(*wire.api("GET", f"/{query}"), 400)
     with thread(tmp_path / "serve", *IDEAL) as (_, root):
         answer = Wire(root).api("GET", "/sessions")[1]["sessions"]
         assert [(one["id"], one["state"]) for one in answer] == [(one, "closed") for one in ids[::-1]]
