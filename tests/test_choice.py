@@ -139,7 +139,7 @@ def test_a_forecast_without_an_account_chooses_among_the_snapshots(monkeypatch: 
 
 
 def test_a_device_that_the_transpiler_fails_for_is_not_chosen() -> None:
-    """Qiskit's own passes raise for fake_cairo, whose calibration lacks a direction of a gate: it comes last, and why."""
+    """Qiskit's own passes raise for fake_cairo, whose calibration lacks a direction: it comes last, and says why."""
     config = compose(*WORDS, *BEST, "backend.candidates=[fake_cairo,fake_manila]")
     choice = settled(config)[1]
     assert choice is not None

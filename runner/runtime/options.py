@@ -224,7 +224,7 @@ class EnvironmentOptions(Options):
     """Tags of the jobs."""
 
     MODEL = "EnvironmentOptions"
-    FIELDS: ClassVar[dict[str, object]] = {"job_tags": None, "log_level": "WARNING", "private": False}
+    FIELDS: ClassVar[dict[str, object]] = {"job_tags": None}
     FIXED: ClassVar[dict[str, tuple[object, ...]]] = {
         "log_level": ("WARNING", "DEBUG", "INFO", "ERROR", "CRITICAL"),
         "private": (False,),

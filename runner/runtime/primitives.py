@@ -19,6 +19,7 @@ from qiskit.primitives.containers.estimator_pub import EstimatorPub
 from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError, ConfigWarning
 from runner.mitigation import NoiseOfLayers, learner_setting, noise_learner_result, sampler_setting, setting
 from runner.record.replay import LEARNER
@@ -101,7 +102,13 @@ class _Primitive:
             )
         if type(options).__name__ == ("SamplerOptions" if self._kind == "estimator" else "EstimatorOptions"):
             raise ConfigError(f"{type(options).__name__} are no options of the {self._kind}")
-        given: Any = set_in_client(options)
+        given: Any = {} if options is None else set_in_client(options)
+        if not isinstance(given, Options | Mapping):
+            raise ConfigError(
+                f"Invalid 'options' type. It can only be a dictionary of {self._options_class.__name__}, "
+                f"got {shorten(repr(options), 60)}",
+                key="options",
+            )
         self._options: Any = (
             copy.deepcopy(given) if isinstance(given, Options) else self._options_class(values=given)
         )

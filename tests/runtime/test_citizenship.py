@@ -44,6 +44,13 @@ def test_primitives_and_jobs_are_what_qiskits_interfaces_say(service: LocalRunti
     assert isinstance(backend, BackendV2)
 
 
+def measured() -> QuantumCircuit:
+    """One measured qubit."""
+    circuit = QuantumCircuit(1)
+    circuit.measure_all()
+    return circuit
+
+
 COPIES = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
@@ -185,6 +192,25 @@ def test_backends_are_chosen(service: LocalRuntimeService) -> None:
         Session.from_id(str(session.session_id), service, use_fractional_gates=True)
 
 
+def test_a_busy_device_tells_how_many_jobs_wait(service: LocalRuntimeService) -> None:
+    """All that are not over, in a session or not; the least busy device has fewest; who keeps asking sees it empty."""
+    client = pytest.importorskip("qiskit_ibm_runtime")
+    busy, free = service.backend("generic_3"), service.backend("generic_4")
+    jobs = [SamplerV2(busy).run([measured()]) for _ in range(3)]
+    small = {"filters": lambda backend: backend.num_qubits < 10}
+    with Session(busy):
+        jobs.append(SamplerV2().run([measured()]))
+    status = busy.status()
+
+    assert isinstance(status, client.models.BackendStatus)
+    assert (status.pending_jobs, status.operational, free.status().pending_jobs) == (4, True, 0)
+    assert service.least_busy(**small) is free
+    while busy.status().pending_jobs:
+        pass
+    assert {job.status() for job in jobs} == {"DONE"}
+    assert service.least_busy(**small) is busy
+
+
 def test_the_clients_options_are_taken(service: LocalRuntimeService) -> None:
     """What is set in them counts as the same words in a dictionary do; what has no effect here is refused."""
     client = pytest.importorskip("qiskit_ibm_runtime")
@@ -207,6 +233,10 @@ def test_the_clients_options_are_taken(service: LocalRuntimeService) -> None:
     assert EstimatorV2(backend, options=options).options.dynamical_decoupling.enable is True
     with pytest.raises(ConfigError, match="SamplerOptions are no options of the estimator"):
         EstimatorV2(backend, options=client.SamplerOptions())
+    with pytest.raises(
+        ConfigError, match=r"Invalid 'options' type. It can only be a dictionary of EstimatorOptions"
+    ):
+        EstimatorV2(backend, options=3)  # type: ignore[arg-type]
 
 
 def test_options_are_copied(service: LocalRuntimeService) -> None:
@@ -216,6 +246,7 @@ def test_options_are_copied(service: LocalRuntimeService) -> None:
     first.options.default_precision = 0.1
     first.options.environment.job_tags.append("b")
 
+    assert repr(first.options.environment).count("private=") == 1
     assert (second.options.default_precision, options.default_precision) == (0.3, 0.3)
     assert second.options.environment.job_tags == options.environment.job_tags == ["a"]
 
