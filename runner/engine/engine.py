@@ -8,6 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from hashlib import blake2b
 from typing import Any, ClassVar
 
@@ -240,8 +241,11 @@ class Engine:
         if isinstance(model, DeviceNoise):
             model = model.of(qubits)
         told = {} if model is None else restrict(model, qubits, names).to_dict(serializable=True)
-        for error in told.get("errors", ()):
-            error.pop("id", None)  # drawn at random
+        errors = [
+            {name: part for name, part in error.items() if name != "id"} for error in told.pop("errors", ())
+        ]
+        # the id is drawn at random, and Aer reads a device's gates in the order of a set
+        told["errors"] = sorted(errors, key=partial(json.dumps, sort_keys=True))
         text, drifts = json.dumps(told, sort_keys=True), self._options.quasi_static
         return blake2b(f"{self.idle_qubits}|{drifts}|{text}".encode(), digest_size=8).hexdigest()
 

@@ -83,6 +83,22 @@ def test_other_noise_has_another_digest() -> None:
     assert len(digests) == 3
 
 
+def test_a_digest_does_not_depend_on_the_order_of_gates() -> None:
+    """Which Aer takes from a set of names: another one in every process."""
+    orders = ("sx", "cx"), ("cx", "sx")
+    models = [NoiseModel(basis_gates=["rz", "sx", "x", "cx"]) for _ in orders]
+    for model, order in zip(models, orders, strict=True):
+        for name in order:
+            bits = 2 if name == "cx" else 1
+            error = pauli_error([("I" * bits, 0.9), ("X" * bits, 0.1)])
+            model.add_all_qubit_quantum_error(error, name)
+    told = [[error["operations"] for error in model.to_dict()["errors"]] for model in models]
+    first, second = (Engine(noise_model=model).noise_digest((0, 1), ["sx", "cx"]) for model in models)
+
+    assert told[0] != told[1]
+    assert first == second
+
+
 def test_a_gate_that_is_not_its_own_inverse_is_not_learned() -> None:
     """Its pairs would not be the identity."""
     target = AerSimulator(noise_model=noise()).target
