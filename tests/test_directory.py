@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.declare.messages import check_directory
 from runner.errors import ConfigError, StorageError
 from runner.record.directory import RunDirectory
 
@@ -90,3 +91,12 @@ def test_a_long_list_is_written_item_by_item(tmp_path: Path, count: int) -> None
     assert json.loads(text) == {"mode": "batch", "usage": 0.5, "jobs": items}
     assert sum('"id"' in line for line in text.splitlines()) == count
     assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize("wanted", ["/dev/full", "/dev/null/runs/x"])
+def test_a_directory_that_cannot_be_one_is_refused_before_the_run(wanted: str) -> None:
+    """K16: a device has no place for files, and neither has anything below it."""
+    with pytest.raises(
+        ConfigError, match=r"^hydra.run.dir: '/dev/\w+' is no folder; name another directory$"
+    ):
+        check_directory(wanted)

@@ -225,3 +225,19 @@ def test_what_a_qpy_lacks_is_told_of_the_circuit(
     assert main(["inspect", "c.qpy"]) == 2
 
     assert f"as a circuit: c.qpy {told}" in capsys.readouterr().err
+
+
+def test_an_export_is_what_was_declared_and_says_what_it_holds(
+    finished: Path, workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """K9: a table stays as it is where two lines of it are a secret by chance; a line on standard error tells."""
+    monkeypatch.setenv("EXPORT_PASS", "XXI,0.25\nIYZ,-1.5")
+    monkeypatch.setenv("FILE_PASS", "Canary7Xq9Zt4Lm2")
+    assert main(["export", str(finished), "--format=csv"]) == 0
+    printed = capsys.readouterr()
+    assert main(["export", str(finished), "--format=csv", "-o", "Canary7Xq9Zt4Lm2.csv"]) == 0
+
+    assert printed.out.startswith("label,coefficient\nXXI,0.25\nIYZ,-1.5\n")
+    assert "EXPORT_PASS" in printed.err
+    assert "IYZ" not in printed.err
+    assert capsys.readouterr().out == "[redacted].csv\n"

@@ -26,6 +26,8 @@ INCLUDES = ("qelib1.inc", "stdgates.inc")
 MAX_INCLUDES = 20
 """Files that may include one another in a chain."""
 MAX_CLBITS = 1_000_000
+MAX_NESTING = 200
+"""Brackets within one another, and signs before one number: the parser's time grows with the square of them."""
 MAX_DIGITS = 18
 """Digits of a whole number: what has more is no index or size, and qiskit's reader of OpenQASM 2 cannot hold it."""
 
@@ -165,6 +167,7 @@ def _require_sane(program: SourceText) -> None:
         if len(match[0]) > MAX_DIGITS:
             told = f"a whole number of {len(match[0])} digits, more than {MAX_DIGITS}"
             raise program.refuse(match.start(), told)
+    _require_flat(program)
     for words, most, what in ((r"qreg|qubit", MAX_QUBITS, "qubits"), (r"creg|bit", MAX_CLBITS, "bits")):
         sizes = re.findall(rf"\b(?:{words})\s*(?:\w+\s*)?\[\s*([\d_]+)\s*\]", program.plain)
         size = sum(int(size.replace("_", "") or 0) for size in sizes)
@@ -172,6 +175,18 @@ def _require_sane(program: SourceText) -> None:
             raise ConfigError(
                 f"{program.path} has {size} {what}, more than {most}; use fewer", key=program.key
             )
+
+
+def _require_flat(program: SourceText) -> None:
+    """Refuse brackets and signs that are nested deeper than anybody writes them, without parsing."""
+    depth = 0
+    for match in re.finditer(r"[()\[\]{}]|[-+!~](?:\s*[-+!~])*+", program.plain):
+        if match[0] in "([{":
+            depth += 1
+        elif match[0] in ")]}":
+            depth -= 1
+        if depth > MAX_NESTING or len(match[0]) - len(re.findall(r"\s", match[0])) > MAX_NESTING:
+            raise program.refuse(match.start(), f"nested too deeply, more than {MAX_NESTING} times")
 
 
 def _load_qasm2(program: SourceText) -> QuantumCircuit:

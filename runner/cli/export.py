@@ -43,6 +43,7 @@ VERB = Verb(
 def main(line: CommandLine) -> int:
     """Print it, or write it into a file that does not exist yet."""
     from runner.declare.overrides import split_plugins
+    from runner.record.redaction import redact, secret_in
     from runner.review.export import BINARY, FORMATS, export
 
     plugins, _ = split_plugins(line.settings)
@@ -55,6 +56,9 @@ def main(line: CommandLine) -> int:
     if target is not None and target.exists():
         raise ConfigError(f"{target} exists; name another file", key="--output")
     content = export(line.paths[0], format, bound="bound" in line.flags, plugins=plugins)
+    if (found := secret_in(content.decode(errors="replace"))) is not None:
+        told = f"note: it holds {found}: an export is written as it is; look before you pass it on"
+        print(told, file=sys.stderr)
     if target is None:
         sys.stdout.write(content.decode())
         return 0
@@ -62,5 +66,5 @@ def main(line: CommandLine) -> int:
         target.write_bytes(content)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {(error.strerror or str(error)).lower()}") from error
-    print(target)
+    print(redact(str(target)))
     return 0

@@ -26,9 +26,11 @@ VERB = Verb(
 
 def main(line: CommandLine) -> int:
     """Upload every named run and say what became of it; 4 when something is still missing."""
+    from runner.declare.messages import check_secrets
     from runner.tracking import sync
 
     settings = dict(map(_setting, line.settings))
+    check_secrets({f"tracking.{key}": value for key, value in settings.items()})
     unsynced = 0
     for directory in line.paths:
         report = sync(directory, settings=settings)

@@ -158,6 +158,13 @@ def check_directory(directory: str, key: str = "hydra.run.dir") -> None:
         raise ConfigError("is not a directory name; give a path of one line", key=key)
     if directory.startswith("~"):
         raise ConfigError(f"{directory!r}: ~ is your shell's; type {key}=$HOME/… or the whole path", key=key)
+    existing = next(
+        one
+        for one in (Path(directory).absolute(), *Path(directory).absolute().parents)
+        if os.path.exists(one)
+    )
+    if not os.path.isdir(existing):
+        raise ConfigError(f"{str(existing)!r} is no folder; name another directory", key=key)
     if not Path(directory).is_absolute() and not Path(directory).resolve().is_relative_to(Path.cwd()):
         raise ConfigError(
             f"{directory!r} leaves the current folder; use a path below it or an absolute one",

@@ -73,7 +73,8 @@ def parse(body: bytes, max_values: int) -> dict[str, Any]:
     try:
         value = json.loads(body.decode() or "{}", parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        raise ApiError(400, f"The request is not valid JSON: {error}") from error
+        why = "a whole number has too many digits" if "set_int_max_str_digits" in str(error) else error
+        raise ApiError(400, f"The request is not valid JSON: {why}") from error
     if not isinstance(value, dict):
         raise ApiError(400, f"The request must be a JSON object, not {_kind(value)}.")
     _require_plain(value)
