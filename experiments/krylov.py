@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from runner.subspace.krylov import (
     conserved,
     contrast,
     energy_of_overlaps,
+    noise_norm,
     numbers_of,
     spectrum,
 )
@@ -34,6 +36,10 @@ if TYPE_CHECKING:
 
 DRAWS = 200
 """Sets of overlaps, drawn with their shot noise, that the standard error is taken from."""
+SAFETY = 2.0
+"""Times the norm of the noise is the threshold: the largest of many draws is seldom above."""
+ALIKE = 2.0
+"""Times the smallest error bar, up to which a larger subspace is preferred."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class KrylovOverlaps(Krylov):
     name: str = "krylov"
     """Name of the experiment."""
     threshold: float | None = None
-    """Eigenvalues below this of the matrix of d × d overlaps, whose trace is d, are noise; null: √(d/shots)."""
+    """Eigenvalues below this of the matrix of d × d overlaps, whose trace is d, are noise; null: twice the
+    mean spectral norm of what their standard errors are in it."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,7 +136,7 @@ class KrylovOverlaps(Krylov):
         stream = lab.stream("krylov")
         exact = prepared.reference.energy
         overlaps, spreads = [1.0 + 0j], [0j]
-        energy = stddev = None
+        found: list[Found] = []
         kind = MEASURED
         for pair in prepared.pairs:
             results = stream.sample(*((circuit,) for circuit in pair), shots=self.shots)
@@ -143,50 +150,73 @@ class KrylovOverlaps(Krylov):
             kind = TRUNCATED if told else kind
             overlaps.append(complex(real, imaginary))
             spreads.append(complex(off, off_too))
-            shots = results[0].data.meas.num_shots
-            energy, stddev, rank = self.lowest(overlaps, spreads, shots, stream.rng)
-            energy = None if energy is None else energy + prepared.energies.vacuum
+            energy, stddev, rank = self.lowest(overlaps, spreads, stream.rng)
+            if energy is not None:
+                energy += prepared.energies.vacuum
+                found.append(Found(len(overlaps) - 1, energy, math.inf if stddev is None else stddev))
             lab.row(
                 dimension=len(overlaps) - 1, time=(len(overlaps) - 1) * self.step, energy=energy, stddev=stddev,
                 exact=exact, error=None if exact is None or energy is None else energy - exact, rank=rank,
                 real=real, imaginary=imaginary, **({"overlap truncation": lost} if told else {}),
             )  # fmt: skip
+        best = most_certain(found)
         return Outcome(
-            energy=energy,
-            stddev=stddev,
+            energy=best.energy if best else None,
+            stddev=best.stddev if best else None,
             energy_kind=kind,
             reference_energy=exact,
             reference_note=prepared.reference.note,
             evaluations=self.dimension,
-            stop_reason=f"{self.dimension} overlaps",
+            stop_reason=f"{self.dimension} overlaps" + (best.in_words(self.dimension) if best else ""),
             table=lab.table,
         )
 
     def lowest(
-        self, overlaps: list[complex], spreads: list[complex], shots: int, rng: np.random.Generator
+        self, overlaps: list[complex], spreads: list[complex], rng: np.random.Generator
     ) -> tuple[float | None, float | None, int]:
-        """The lowest energy, its standard error, and how many dimensions it is from; energies as phases have them.
+        """The lowest energy, its error bar, and how many dimensions it is from; energies as phases have them.
+
+        The bar is of shot noise, by draws in as many dimensions, and of what the span leaves out of the state.
 
         Args:
             overlaps: ⟨ψ|Uᵏ|ψ⟩ as measured, k = 0 … d.
             spreads: standard errors of their real and imaginary parts.
-            shots: of each circuit.
             rng: draws overlaps that might have been measured as well.
         """
         import numpy as np
 
-        size = len(overlaps) - 1
-        threshold = math.sqrt(size / shots) if self.threshold is None else self.threshold
+        centre, spread = np.array(overlaps), np.array(spreads)
+        drawn = rng.normal(size=(DRAWS, 2, len(overlaps)))
+        noise = drawn[:, 0] * spread.real + 1j * drawn[:, 1] * spread.imag
+        threshold = SAFETY * noise_norm(noise[:, :-1]) if self.threshold is None else self.threshold
         found = energy_of_overlaps(overlaps, self.step, threshold)
         if found is None:
             return None, None, 0
-        centre, spread = np.array(overlaps), np.array(spreads)
-        drawn = rng.normal(size=(DRAWS, 2, len(overlaps)))
-        others = [
-            energy_of_overlaps(
-                centre + real * spread.real + 1j * imaginary * spread.imag, self.step, threshold
-            )
-            for real, imaginary in drawn
-        ]
-        energies = [other[0] for other in others if other is not None]
-        return found[0], float(np.std(energies)) if len(energies) > 1 else None, found[1]
+        others = [energy_of_overlaps(centre + one, self.step, rank=found.rank) for one in noise]
+        energies = [other.energy for other in others if other is not None]
+        if len(energies) < 2:
+            return found.energy, None, found.rank
+        return found.energy, math.hypot(float(np.std(energies)), found.uncertainty), found.rank
+
+
+@dataclass(frozen=True)
+class Found:
+    """The energy of a row, and how sure it is."""
+
+    dimension: int
+    """Of the Krylov subspace."""
+    energy: float
+    """In the Hamiltonian's unit."""
+    stddev: float
+    """Its error bar."""
+
+    def in_words(self, last: int) -> str:
+        """Which row it is, where that is not the last."""
+        return "" if self.dimension == last else f"; the energy is that of dimension {self.dimension}"
+
+
+def most_certain(found: Sequence[Found]) -> Found | None:
+    """The largest dimension whose error bar is at most twice the smallest; None where no bar is known."""
+    least = min((one.stddev for one in found), default=math.inf)
+    alike = [one for one in found if one.stddev <= ALIKE * least]
+    return alike[-1] if math.isfinite(least) else None

@@ -150,34 +150,89 @@ def spectrum(hamiltonian: SparsePauliOp, ones: int) -> Spectrum:
     return Spectrum(vacuum, 2 * float(np.abs(hamiltonian.coeffs[~constant]).sum()))
 
 
+@dataclass(frozen=True)
+class PhaseEnergy:
+    """The lowest energy in the span of states in time."""
+
+    energy: float
+    """As phases have it."""
+    uncertainty: float
+    """How far the nearest exact energy may be from it, for what the span leaves out of that state."""
+    rank: int
+    """Dimensions that are above the noise."""
+
+
 def energy_of_overlaps(
-    overlaps: Sequence[complex], step: float, threshold: float
-) -> tuple[float, int] | None:
+    overlaps: Sequence[complex], step: float, threshold: float = 0.0, rank: int | None = None
+) -> PhaseEnergy | None:
     """The lowest energy in the span of ψ, Uψ, … Uᵈ⁻¹ψ, from overlaps alone (Klymko et al. 2022).
 
     U's eigenvalues e^(−iE·step) are those of the pencil of two Toeplitz matrices, ⟨ψ|U^(m−n+1)|ψ⟩ and ⟨ψ|U^(m−n)|ψ⟩.
+    A value λ that was found in the span is ⟨φ|U|φ⟩ of its state φ, so that 1 − |λ|² is the variance of U, and r² =
+    (1 − |λ|²)/step² that of the energy: an exact energy is within r (Weinstein), and within r²/Δ where the next one is
+    at least Δ away (Temple), which is taken from the next energy in the span less its own r. The smaller is told.
 
     Args:
         overlaps: ⟨ψ|Uᵏ|ψ⟩ for k = 0 … d.
         step: the time of one U, in 1/unit of the energy.
         threshold: eigenvalues of the second matrix, whose trace is d, that are below this are noise.
+        rank: how many of its largest eigenvalues are none, in place of a threshold.
 
     Returns:
-        The energy, and how many dimensions are above the threshold; None where none of them is an energy.
+        None where nothing in the span is an energy.
     """
     import numpy as np
-    from scipy.linalg import toeplitz
 
     series = np.asarray(overlaps)
-    size = len(series) - 1
-    metric = toeplitz(series[:size], series[:size].conj())
-    moved = toeplitz(series[1:], np.concatenate([series[1:2], series[: size - 1].conj()]))
-    weights, vectors = np.linalg.eigh(metric)
+    weights, vectors = np.linalg.eigh(hermitian_toeplitz(series[:-1]))
+    if rank is not None:
+        threshold = max(float(weights[-rank - 1]) if rank < len(weights) else 0.0, 0.0)
     large = weights > threshold
     basis = vectors[:, large] / np.sqrt(weights[large])
-    values = np.linalg.eigvals(basis.conj().T @ moved @ basis)
-    energies = [-math.atan2(value.imag, value.real) / step for value in values if abs(value) > LEAST_MODULUS]
-    return (min(energies), int(large.sum())) if energies else None
+    values = np.linalg.eigvals(basis.conj().T @ _moved(series) @ basis)
+    values = values[np.abs(values) > LEAST_MODULUS]
+    if not values.size:
+        return None
+    energies = -np.angle(values) / step
+    order = np.argsort(energies)
+    apart = np.sqrt(np.maximum(1 - np.abs(values[order]) ** 2, 0)) / step
+    uncertainty = float(apart[0])
+    if len(order) > 1:
+        gap = float(energies[order[1]] - energies[order[0]] - apart[1])
+        uncertainty = min(uncertainty, uncertainty**2 / gap) if gap > 0 else uncertainty
+    return PhaseEnergy(float(energies[order[0]]), uncertainty, int(large.sum()))
+
+
+def hermitian_toeplitz(series: np.ndarray) -> np.ndarray:
+    """The Hermitian matrices whose first columns are given: shape (…, d) → (…, d, d)."""
+    import numpy as np
+
+    place = np.arange(series.shape[-1])
+    apart = place[:, None] - place
+    found: np.ndarray = np.where(apart >= 0, series[..., abs(apart)], series[..., abs(apart)].conj())
+    return found
+
+
+def _moved(series: np.ndarray) -> np.ndarray:
+    """⟨ψ|U^(m−n+1)|ψ⟩, shape (d, d), from those of k = 0 … d."""
+    from scipy.linalg import toeplitz
+
+    size = len(series) - 1
+    found: np.ndarray = toeplitz(series[1:], [series[1], *series[: size - 1].conj()])
+    return found
+
+
+def noise_norm(noise: np.ndarray) -> float:
+    """The mean spectral norm of what noise adds to the matrix of overlaps; of its size a threshold has to be.
+
+    Epperly, Lin & Nakatsukasa, SIAM J. Matrix Anal. Appl. 43, 1263 (2022).
+
+    Args:
+        noise: draws of that of ⟨ψ|Uᵏ|ψ⟩, k = 0 … d − 1, shape (draws, d).
+    """
+    import numpy as np
+
+    return float(np.abs(np.linalg.eigvalsh(hermitian_toeplitz(noise))).max(axis=-1).mean())
 
 
 def contrast(shots: np.ndarray, qubit: int) -> tuple[float, float]:

@@ -10,6 +10,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 from scipy.linalg import expm
 
 from experiments.dynamics import trotterized
+from experiments.krylov import Found, KrylovOverlaps, most_certain
 from runner import RunResult, compose, run
 from runner.errors import ConfigError
 from runner.hamiltonian.lattice import product_state
@@ -92,7 +93,8 @@ def test_energies_come_out_of_exact_overlaps() -> None:
     found = energy_of_overlaps(overlaps, 0.5, 1e-12)
 
     assert found is not None
-    assert found == (pytest.approx(-2.0, abs=1e-8), 4)
+    assert (found.energy, found.rank) == (pytest.approx(-2.0, abs=1e-8), 4)
+    assert found.uncertainty < 1e-6
 
 
 def test_the_range_of_energies_holds_them_all() -> None:
@@ -183,7 +185,8 @@ def found_by(result: RunResult) -> tuple[object, ...]:
 
 def test_overlaps_give_the_ground_state(workdir: Path) -> None:
     """Heisenberg chain of four, within four standard errors and Trotter's error of the exact energy (dense algebra)."""
-    result = run(compose(*OVERLAPS, "experiment.trotter_steps=6", "estimator.default_shots=20000"))
+    words = ("experiment.dimension=8", "experiment.trotter_steps=6", "estimator.default_shots=20000")
+    result = run(compose(*OVERLAPS, *words))
 
     assert result.energy is not None
     assert result.stddev is not None
@@ -231,3 +234,38 @@ def test_what_cannot_be_done_is_one_line(workdir: Path, words: list[str], line: 
         run(compose(*QUIET, *words))
 
     assert not list(workdir.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("energies", "weights"),
+    [
+        ([-8.5, -6.1, -4.3, -4.2, -1.6, -0.8], [0.34, 0.01, 0.35, 0.05, 0.13, 0.12]),
+        ([-15.0, -13.0, -10.7, -9.7, -8.9, -6.5, -5.1, -3.6], [0.2, 0.31, 0.03, 0.01, 0.08, 0.1, 0.06, 0.21]),
+        ([0.0], [1.0]),
+    ],
+    ids=["few", "many", "eigenstate"],
+)
+def test_error_bars_of_noisy_overlaps_cover_the_truth(energies: list[float], weights: list[float]) -> None:
+    """Overlaps of declared energies and weights with noise of 10 000 shots: within two bars in 18 of 20 draws."""
+    experiment = KrylovOverlaps(dimension=16, step=0.2)
+    phases = np.exp(-0.2j * np.outer(np.arange(17), energies))
+    true = phases @ np.array(weights)
+    spreads = [0j] + [complex(0.01, 0.01)] * 16
+    covered = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        noise = rng.normal(size=(2, 17)) * 0.01
+        measured = (true + noise[0] + 1j * noise[1]).tolist()
+        measured[0] = 1 + 0j
+        found = []
+        for size in (8, 12, 14, 16):
+            energy, bar, _ = experiment.lowest(measured[: size + 1], spreads[: size + 1], rng)
+            assert energy is not None
+            assert bar is not None
+            found.append(Found(size, energy, bar))
+        best = most_certain(found)
+        assert best is not None
+        covered.append(abs(best.energy - min(energies)) <= 2 * best.stddev)
+        assert best.stddev < 0.6
+
+    assert sum(covered) >= 18

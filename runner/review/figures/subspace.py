@@ -53,13 +53,15 @@ def _growth(axes: Axes, rows: Rows, exact: float | None, unit: str) -> None:
     """What is left to the exact energy, or the energy where that is not known, against the dimension."""
     dimensions = [row["dimension"] for row in rows]
     energies = [row["energy"] for row in rows]
+    bars = [number(row.get("stddev")) or 0.0 for row in rows]
+    spreads = bars if any(bars) else None
     if exact is None:
-        axes.plot(dimensions, energies, "o-", color=BLUE)
+        axes.errorbar(dimensions, energies, yerr=spreads, fmt="o-", color=BLUE, capsize=3)
         axes.set_ylabel(f"energy ({unit})")
     else:
         errors = [max(abs(energy - exact), 1e-10) for energy in energies]
-        axes.plot(dimensions, errors, "o-", color=BLUE)
-        axes.set_yscale("log")
+        axes.errorbar(dimensions, errors, yerr=spreads, fmt="o-", color=BLUE, capsize=3)
+        axes.set_yscale("log", nonpositive="clip")
         axes.set_ylabel(f"|energy − exact| ({unit})")
         if unit == "Hartree":
             axes.axhline(CHEMICAL_ACCURACY, color=GREY, linestyle=":", label="chemical accuracy, 1.6 mHa")
