@@ -67,12 +67,7 @@ def _settled(story: Story) -> Iterator[_Settled]:
         yield present
 
 
-def _needed(
-    settled: _Settled,
-    parts: list[Sequence[Work]] | None,
-    model: CostModel,
-    pause: float,
-) -> Kept:
+def _needed(settled: _Settled, parts: list[Sequence[Work]] | None, model: CostModel, pause: float) -> Kept:
     """Choosing among the most candidates and reporting one, of every workload, and once more the lowest of several."""
     if parts is None:
         measured = sum(model.qpu_seconds(job.work or ()) + pause for job in settled.measured)
@@ -82,20 +77,13 @@ def _needed(
         model.qpu_seconds([Work(MOST_CANDIDATES * executions, duration) for executions, duration in part]) + pause
         for part in parts
     ]  # fmt: skip
-    return Kept(
-        pause=pause,
-        needed=sum(single) + sum(several),
-        once_more=max(single),
-        exactly=True,
-    )
+    return Kept(pause=pause, needed=sum(single) + sum(several), once_more=max(single), exactly=True)
 
 
 def _points(settled: _Settled) -> list[Sequence[Work]] | None:
     """What one point of each workload makes the device do; None where what is reported is not what was minimized."""
-    work, count = (
-        (settled.measured[-1].work or ()) if settled.measured else (),
-        len(settled.reported),
-    )
+    work = (settled.measured[-1].work or ()) if settled.measured else ()
+    count = len(settled.reported)
     if not work or len(work) % count:
         return None
     size = len(work) // count

@@ -119,37 +119,40 @@ class DrawnEvaluation:
 
 def evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
     """Workload → its evaluations with a finite energy."""
-    return remembered(events, "evaluations", lambda: _evaluations(events))
-
-
-def _evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
-    spent: dict[str, float] = {}
-    found: dict[str, list[DrawnEvaluation]] = {}
-    for event in of(events, JobCompleted, Evaluation):
-        name = event.stream
-        if isinstance(event, JobCompleted):
-            spent[name] = spent.get(name, 0.0) + event.qpu_seconds
-        elif isinstance(event, Evaluation) and None not in (number(event.energy), number(event.best)):
-            step = DrawnEvaluation(event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0))
-            found.setdefault(name, []).append(step)
-    return found
+    return _course(events)[0]
 
 
 def stands(events: Events) -> dict[str, list[tuple[int, float]]]:
     """Workload → its optimizer's steps: evaluations until then, and the energy at which it believes to stand."""
-    return remembered(events, "stands", lambda: _steps(events))
+    return _course(events)[1]
 
 
-def _steps(events: Events) -> dict[str, list[tuple[int, float]]]:
+def _course(events: Events) -> tuple[dict[str, list[DrawnEvaluation]], dict[str, list[tuple[int, float]]]]:
+    """Evaluations and steps, which are read together once."""
+    return remembered(events, "course", lambda: _read_course(events))
+
+
+def _read_course(
+    events: Events,
+) -> tuple[dict[str, list[DrawnEvaluation]], dict[str, list[tuple[int, float]]]]:
+    spent: dict[str, float] = {}
     done: dict[str, int] = {}
-    found: dict[str, list[tuple[int, float]]] = {}
-    for event in of(events, Evaluation, Iteration):
-        name = event.workload
-        if isinstance(event, Evaluation):
+    evaluated: dict[str, list[DrawnEvaluation]] = {}
+    steps: dict[str, list[tuple[int, float]]] = {}
+    for event in of(events, JobCompleted, Evaluation, Iteration):
+        name = event.stream
+        if isinstance(event, JobCompleted):
+            spent[name] = spent.get(name, 0.0) + event.qpu_seconds
+        elif isinstance(event, Evaluation):
             done[name] = event.index + 1
+            if number(event.energy) is not None and number(event.best) is not None:
+                drawn = DrawnEvaluation(
+                    event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0)
+                )
+                evaluated.setdefault(name, []).append(drawn)
         elif isinstance(event, Iteration) and event.energy is not None and number(event.energy) is not None:
-            found.setdefault(name, []).append((done.get(name, 0), event.energy))
-    return found
+            steps.setdefault(name, []).append((done.get(name, 0), event.energy))
+    return evaluated, steps
 
 
 def answers(events: Events) -> dict[str, Estimate]:
