@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import yaml
 
 from runner import compose, resume, run
 from runner.__main__ import main
+from runner.declare.provenance import mention_unused
 from runner.errors import ConfigError
 from runner.sweep.compose import SweepPlanner
 from runner.sweep.launcher import SlurmLauncher
@@ -457,3 +459,18 @@ def test_K12_a_directory_is_a_path_of_one_line(
     assert main([*QUIET, *more, f"{key}={place}"]) == 2
     assert capsys.readouterr().err.startswith(f"error: {key}: ")
     assert list(workdir.iterdir()) == []
+
+
+def test_K4_plugins_written_into_a_config_afterwards_are_mentioned(tmp_path: Path) -> None:
+    """What the journal names is no news; what it does not name is one line; a damaged file is for others to refuse."""
+    config = tmp_path / "config.yaml"
+    config.write_text("plugins: [good, evil]\n")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        mention_unused(config, ["good"])
+        mention_unused(config, ["good", "evil"])
+        config.write_text("plugins: [")
+        mention_unused(config, None)
+
+    (line,) = told
+    assert str(line.message).endswith("names evil, which the run did not use; nothing of it is imported")

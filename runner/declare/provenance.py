@@ -6,9 +6,12 @@ directory and a received sweep may hold it, but then it has to be typed again, b
 
 from __future__ import annotations
 
+import contextlib
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import shorten
@@ -16,7 +19,8 @@ from runner.declare.hydra_support import feature
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Schema, Values
 from runner.declare.setting import put
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ConfigWarning
+from runner.record.files import read_mapping
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -164,6 +168,22 @@ def check_plugins(recorded: object, typed: Sequence[str]) -> list[str]:
             f"{', '.join(unused)} was not used by what is recorded; leave it out", key="plugins"
         )
     return named
+
+
+def mention_unused(config: Path, recorded: object) -> None:
+    """Warn of plug-ins that somebody wrote into a run's config.yaml and its journal does not name: they do nothing.
+
+    Args:
+        config: the file; what cannot be read is for others to refuse.
+        recorded: the plug-ins that the journal names.
+    """
+    with contextlib.suppress(OSError, ConfigError):
+        named = read_mapping(config).get("plugins")
+        known = recorded if isinstance(recorded, list | tuple) else []
+        found = [str(name) for name in named if name not in known] if isinstance(named, list) else []
+        if found:
+            told = f"plugins: {config} names {shorten(', '.join(found), 60)}, which the run did not use"
+            warnings.warn(f"{told}; nothing of it is imported", ConfigWarning, stacklevel=2)
 
 
 def foreign_keys(path: str, key: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner.ansatz.openqasm import Excerpt, SourceText, load_qasm
 from runner.declare.checks import require_choice
 from runner.declare.composer import restore
+from runner.declare.provenance import mention_unused
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
 from runner.record.directory import RunDirectory, read_result
@@ -55,6 +56,7 @@ class Exported:
         started = first(events, RunStarted)
         if started is None:
             raise ConfigError(f"{path} stopped before anything was recorded; start it again", key="export")
+        mention_unused(files.config, started.config.get("plugins"))
         config = restore(started.config, started.schemas, started.overrides, plugins=plugins).config
         hamiltonian = config.hamiltonian.build()
         circuit = config.ansatz.build(hamiltonian)

@@ -16,7 +16,7 @@ from runner.declare.composer import Composer, declare, restore
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
-from runner.declare.provenance import check_plugins, not_trusted
+from runner.declare.provenance import check_plugins, mention_unused, not_trusted
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, read_result, run_directories
 from runner.record.encoding import encode
@@ -283,10 +283,12 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
     Raises:
         ConfigError: the earlier run evaluated nothing, or the parts do not fit together.
     """
-    events = read_journal(RunDirectory.existing(path).journal).events
+    files = RunDirectory.existing(path)
+    events = read_journal(files.journal).events
     started = first(events, RunStarted)
     found = [event for event in of(events, Evaluation) if event.parameters is not None]
     if started is not None:
+        mention_unused(files.config, started.config.get("plugins"))
         check_plugins(started.config.get("plugins"), Overrides.of(overrides).plugins)
     if started is None or not found:
         raise ConfigError(f"{path} evaluated nothing yet, so there is nothing to start from", key="--fork")

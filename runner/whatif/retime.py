@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from runner.declare.composer import Composer
 from runner.declare.files import without_collection
 from runner.declare.overrides import Overrides
-from runner.declare.provenance import check_plugins
+from runner.declare.provenance import check_plugins, mention_unused
 from runner.declare.session import SessionConfig
 from runner.display.words import clock
 from runner.errors import ConfigError
@@ -84,10 +84,12 @@ def columns(
     Raises:
         ConfigError: no run there, settings other than the session's, or values that do not fit.
     """
-    events = read_telling(RunDirectory.existing(directory).journal)
+    files = RunDirectory.existing(directory)
+    events = read_telling(files.journal)
     started = first(events, RunStarted)
     if started is None:
         raise ConfigError(f"nothing was recorded in {directory}", key="retime")
+    mention_unused(files.config, started.config.get("plugins"))
     typed = Overrides.of(overrides)
     composer = Composer(config_dirs, check_plugins(started.config.get("plugins"), typed.plugins))
     recorded = _session(composer, started, Overrides())
