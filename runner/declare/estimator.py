@@ -151,13 +151,13 @@ class ShotsEstimator(MitigationConfig, EstimatorConfig):
     def _check_measured(self) -> None:
         """Refuse other ways to measure beside mitigation, which measures as the client does."""
         usual_ways = {"grouping": "qubit_wise", "shot_allocation": "uniform", "term_reading": "own_basis"}
-        for name, usual in usual_ways.items():
-            if (self.mitigation or self.final_mitigation) and getattr(self, name) != usual:
-                raise ConfigError(
-                    f"{getattr(self, name)} does not go with mitigation; use {usual}, as estimator=level1 does",
-                    key=f"estimator.{name}",
-                )
-
+        others = [name for name, usual in usual_ways.items() if getattr(self, name) != usual]
+        if others and (self.mitigation or self.final_mitigation):
+            wanted = " ".join(f"estimator.{name}={usual_ways[name]}" for name in others)
+            raise ConfigError(
+                f"{getattr(self, others[0])} does not go with mitigation; use {wanted}, as estimator=level1 does",
+                key=f"estimator.{others[0]}",
+            )
         if self.term_reading == "every_basis" and self.shot_allocation != "optimal":
             raise ConfigError(
                 f"every_basis goes with optimal shares of the shots, got {self.shot_allocation}; "

@@ -549,11 +549,22 @@ def _choices_with(key: str) -> str:
         for schema, cls in schemas.items()
         if group in ("", part) and name not in ("", "name") and name in {item.name for item in fields(cls)}
     ]
+    if not owners:
+        return ""
     keys = list(dict.fromkeys(full for full, _ in owners))
     schemas = shorten(", ".join(schema for _, schema in owners), 70)
+    presets = [choice for full in keys for choice in _setting(*full.split(".")) if choice not in schemas]
     return (
-        f"; {' and '.join(keys)} {'are keys' if len(keys) > 1 else 'is a key'} of {schemas}" if owners else ""
+        f"; {' and '.join(keys)} {'are keys' if len(keys) > 1 else 'is a key'} of {schemas}"
+        f"{', as in ' + shorten(', '.join(presets), 70) if presets else ''}"
     )
+
+
+def _setting(part: str, name: str) -> list[str]:
+    """Our choices of a part whose files give a setting a value."""
+    begins = re.compile(rf"^{re.escape(name)}: *(?!null\b)", re.MULTILINE)
+    files = sorted((CONF / part).glob("*.yaml"))
+    return [file.stem for file in files if begins.search(read_text(file))]
 
 
 def _fields_of(error: Exception) -> list[str]:

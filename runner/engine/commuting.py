@@ -42,6 +42,8 @@ class CommutingPlan(EstimatorPlan):
         self._plain = without_final_measurements(circuit)
         own = replace(options, grouping=QUBIT_WISE)
         made = [self._measured(group, options) for group in self._groups]
+        self._circuits = [whole for whole, *_ in made]
+        self._own = own
         self._turns = [(turn, places) for _, _, turn, places, _ in made]
         self._bases = [EstimatorPlan(whole, read, own) for whole, read, *_ in made]
         self.added_two_qubit_gates = tuple(count for *_, count in made)
@@ -144,6 +146,18 @@ class CommutingPlan(EstimatorPlan):
         values = np.broadcast_to(self._constant, (len(rows), len(self._constant))).copy()
         for plan in self._bases:
             values += plan.exact_rows(rows, losses)
+        return values
+
+    def _exact_as_read(self, rows: NDArray, losses: Losses, reading: TermReading) -> NDArray:
+        if not self._by_readout or self._product is not None or not self._bases:
+            return super()._exact_as_read(rows, losses, reading)
+        values = np.broadcast_to(self._constant, (len(rows), len(self._constant))).copy()
+        weights = self.overlaps.by_basis(reading.weights)
+        for circuit, basis, part in zip(self._circuits, self.overlaps.readable, weights, strict=True):
+            labels = ["".join("IZ"[bit] for bit in mask[::-1].astype(int)) for mask in basis.masks]
+            sums = [dict(zip(labels, row.tolist(), strict=True)) for row in part * basis.signs]
+            read = summed(sums, circuit.num_qubits, (len(sums),))
+            values += EstimatorPlan(circuit, read, self._own).exact_rows(rows, losses)
         return values
 
     def _readable(self) -> list[Readable]:

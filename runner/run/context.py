@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from qiskit import QuantumCircuit
     from qiskit.primitives.containers import ObservablesArrayLike
 
+    from runner.engine import TermReading
     from runner.optimizer import OptimizerConfig
     from runner.services.protocol import (
         Backend,
@@ -121,6 +122,8 @@ class Lab:
         """What an experiment says of its energy before and after, as result.json has it."""
         self.spending = Spending(config, service.price_per_second)
         """What jobs have taken, and what they may."""
+        self._reported: dict[str, Term | None] = {}
+        """Stream → whose energy is reported of it; None: what it minimizes."""
         self.left_out = LeftOut()
         """What simulations of jobs have left out."""
         record.listen(self.left_out, JobCompleted)
@@ -411,7 +414,8 @@ class Lab:
         with self._lock:
             for stream in streams:
                 self._kept.pop(stream.name, None)
-        found = [self._with_exact(stream, answers[stream.name], energy) for stream in streams]
+        self._reported.update((stream.name, energy) for stream in streams)
+        found = [self._with_exact(stream, answers[stream.name]) for stream in streams]
         return [self._with_truncation(stream, one) for stream, one in zip(streams, found, strict=True)]
 
     def _settle(
@@ -453,7 +457,7 @@ class Lab:
         if len(answers) > 1 and answer.kind == MEASURED:
             try:
                 (answer,) = report([streams[place]], [answer], self._measure, self.record)
-                answer = self._with_truncation(streams[place], answer)
+                answer = self._with_truncation(streams[place], self._with_exact(streams[place], answer))
             except StopOptimization as stop:
                 answer = replace(answer, kind=PICK, stopped=stop.reason, exact_energy=None, exact_method=None)
         return place, answer
@@ -490,6 +494,10 @@ class Lab:
         sums = []
         for (objective, _), asked in zip(groups, pubs, strict=True):
             measured = [next(values) for _ in objective.terms]
+            observables = asked[-1][1]
+            objective.stream.reading = (
+                observables.reading if isinstance(observables, PlannedObservables) else None
+            )
             objective.stream.learn(asked, measured)
             sums.append(objective.sum(measured))
         for (objective, points), (_, stddevs) in zip(groups, sums, strict=True):
@@ -514,19 +522,25 @@ class Lab:
         known = [error for error in found if error is not None]
         return replace(answer, truncation=max(known, default=None))
 
-    def _with_exact(self, stream: JobStream, answer: Answer, energy: Term | None) -> Answer:
+    def _with_exact(self, stream: JobStream, answer: Answer) -> Answer:
         """The answer with the exact energy at its parameters, where it is measured and that can be computed."""
-        minimized = stream.objective
+        minimized, energy = stream.objective, self._reported.get(stream.name)
         terms = [energy] if energy is not None else []
         if energy is None and isinstance(minimized, Objective):
             terms = list(minimized.terms)
         if answer.kind not in (MEASURED, EXACT) or len(terms) != 1:
             return answer
-        exact, method = self.exact_energy(terms[0].circuit, terms[0].observable, answer.parameters)
+        exact, method = self.exact_energy(
+            terms[0].circuit, terms[0].observable, answer.parameters, stream.reading
+        )
         return replace(answer, exact_energy=exact, exact_method=method)
 
     def exact_energy(
-        self, circuit: QuantumCircuit, observable: ObservablesArrayLike, parameters: Sequence[float]
+        self,
+        circuit: QuantumCircuit,
+        observable: ObservablesArrayLike,
+        parameters: Sequence[float],
+        reading: TermReading | None = None,
     ) -> tuple[float | None, str | None]:
         """⟨observable⟩ without shot noise, computed here and not by a job, and how; None where it cannot be.
 
@@ -534,6 +548,7 @@ class Lab:
             circuit: ISA circuit.
             observable: in its layout.
             parameters: values, in the circuit's order.
+            reading: how the shots that it is compared with were read; None: every term off its own basis.
         """
         import numpy as np
 
@@ -544,7 +559,7 @@ class Lab:
             method = plan.exact_method
             if method is None:
                 return None, None
-            found = plan.run(np.array(parameters, dtype=float), shots=None, seed=0)
+            found = plan.run(np.array(parameters, dtype=float), shots=None, seed=0, reading=reading)
             if found.truncation is not None and float(np.max(found.truncation)) > ROUNDING:
                 return None, None
             return float(found.evs), method

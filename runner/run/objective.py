@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qiskit.primitives import PrimitiveResult
     from qiskit.primitives.containers import ObservablesArrayLike
 
+    from runner.engine import TermReading
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
@@ -69,6 +70,8 @@ class JobStream:
         """How many shots its energies take, where their standard error is declared."""
         self.allocation: ShotAllocation | None = lab.allocation()
         """How they are shared out among the bases; None: every basis has as many."""
+        self.reading: TermReading | None = None
+        """How the job that measured a result of it last read its terms; None: each off its own basis."""
         self._lab = lab
 
     def estimate(self, *pubs: Pub) -> PrimitiveResult:
