@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_choice
+from runner.declare.config import flatten
 from runner.errors import ConfigError
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
@@ -31,6 +32,8 @@ LEARNED = "learning"
 """Row of what learning the noise took, before the rung that needs it first; later ones find it known."""
 RUNGS = (RAW, READOUT, ZNE, BOTH, PEC, PEA)
 LEARNING = ("layer_noise_learning", "layer_noise_model")
+IMPLIED = ("resilience_level", "measure_mitigation", "zne_mitigation", "pec_mitigation")
+"""What the rungs themselves say."""
 PLACES = ("optimum", "initial")
 STARTS = 8
 """Random points, beside the declared one, from which the noiseless optimum is looked for."""
@@ -76,6 +79,10 @@ class MitigationLadder(Experiment):
         others = {name: value for name, value in declared.items() if name != "resilience"}
         return {**others, "resilience": acting} if acting else others
 
+    def mitigates(self, prepared: Prepared) -> str:
+        """Every rung by itself: none of them does all that is declared."""
+        return "; ".join(in_words(rung, prepared.rungs[rung]) for rung in self.rungs)
+
     def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:  # noqa: ARG002
         """None: nothing is minimized by jobs."""
         return []
@@ -111,15 +118,16 @@ class MitigationLadder(Experiment):
             )
         resilience, twirling = declared.get("resilience", {}), declared.get("twirling", {})
         others = {name: value for name, value in declared.items() if name not in ("resilience", "twirling")}
-        for rung, switch in ((READOUT, "measure_mitigation"), (ZNE, "zne_mitigation")):
-            if resilience.get(switch) is False and (wanted := {rung, BOTH} & set(self.rungs)):
+        takers = {"measure_mitigation": {READOUT, BOTH, PEC, PEA}, "zne_mitigation": {ZNE, BOTH, PEA}}
+        for switch, rungs in takers.items():
+            if resilience.get(switch) is False and (wanted := rungs & set(self.rungs)):
                 raise ConfigError(
                     f"is off, and experiment.rungs has {' and '.join(sorted(wanted))}; leave one of them out",
                     key=f"estimator.{switch}",
                 )
         readout = _only(resilience, "measure_noise_learning")
         without_gates = {name: value for name, value in twirling.items() if name != "enable_gates"}
-        return {
+        options: dict[str, Values] = {
             RAW: {},
             READOUT: {**others, "resilience_level": 1, "resilience": readout, "twirling": without_gates},
             ZNE: {
@@ -152,6 +160,24 @@ class MitigationLadder(Experiment):
                 "twirling": twirling,
             },
         }
+        self._require_taken(declared, options)
+        return options
+
+    def _require_taken(self, declared: Values, options: Mapping[str, Values]) -> None:
+        """Refuse what only rungs take that are not climbed.
+
+        Raises:
+            ConfigError: naming the rungs that would take it.
+        """
+        taken = {rung: flatten(values) for rung, values in options.items()}
+        for key, value in flatten(declared).items():
+            takers = [rung for rung in RUNGS if taken[rung].get(key) == value]
+            if key.rpartition(".")[2] not in IMPLIED and not set(takers) & set(self.rungs):
+                raise ConfigError(
+                    f"acts in {' and '.join(takers) or 'no rung'}, and experiment.rungs is "
+                    f"[{','.join(self.rungs)}]; leave it out{', or add one of them' if takers else ''}",
+                    key=f"estimator.{key.removeprefix('resilience.')}",
+                )
 
     def _parameters(self, config: RunConfig, problem: Problem) -> np.ndarray:
         if self.at == "initial":

@@ -105,6 +105,14 @@ class Experiment:
         """What of the declared options against errors acts in every job, and is checked before anything is created."""
         return declared
 
+    def mitigates(self, prepared: Any) -> str | None:  # noqa: ARG002
+        """What its jobs do against errors, in words, where each does something else; None: what the estimator declares.
+
+        Args:
+            prepared: what `prepare` gave.
+        """
+        return None
+
     def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:
         """The optimizers that will follow the problem's energy, to be checked against its gradient beforehand."""
         return [config.optimizer]

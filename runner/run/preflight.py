@@ -112,7 +112,8 @@ class Preparation:
     def mitigates(self) -> str | None:
         """What is done against errors, in words; None where nothing is."""
         if not self.config.experiment.only_samples:
-            return in_words(self.mitigation, self.final_mitigation)
+            own = self.config.experiment.mitigates(self.prepared)
+            return own or in_words(self.mitigation, self.final_mitigation)
         done = [] if self.sampling is None else [self.sampling.words()]
         done += [CORRECTED] if self.config.experiment.corrects else []
         return ", ".join(done) or None

@@ -143,7 +143,22 @@ def test_a_ladder_that_is_cut_goes_on_to_the_same_bits(climbed: RunResult, workd
         (("experiment.rungs=[raw,raw]",), r"^experiment\.rungs: name each rung once"),
         (("experiment.rungs=[raw,dd]",), r"^experiment\.rungs\[1\]: "),
         (("estimator=level1",), r"^estimator: .* use estimator=level2"),
-        (("estimator.zne_mitigation=false",), r"^estimator\.zne_mitigation: is off, and .* both and zne"),
+        (
+            ("estimator.zne_mitigation=false",),
+            r"^estimator\.zne_mitigation: is off, and .* both and pea and zne",
+        ),
+        (
+            ("estimator.zne.noise_factors=[1,2]", "experiment.rungs=[raw,readout]"),
+            r"^estimator\.zne\.noise_factors: acts in zne and both and pea, and experiment\.rungs is \[raw,readout\]",
+        ),
+        (
+            ("estimator.zne.amplifier=pea", "experiment.rungs=[raw,pec]"),
+            r"^estimator\.zne\.amplifier: acts in zne",
+        ),
+        (
+            ("estimator.pec.max_overhead=9", "experiment.rungs=[both]"),
+            r"^estimator\.pec\.max_overhead: acts in pec,",
+        ),
         (("backend=ideal",), r"^estimator\.resilience_level: .* has no noise"),
         (("ansatz=gates", "ansatz.gates=[[ry,a,0],[ry,b,1]]"), r"zne_mitigation folds two-qubit gates"),
         (
@@ -165,7 +180,8 @@ def test_a_rung_that_cannot_act_is_refused_before_anything_is_created(
 def test_rungs_that_learn_are_parts_of_what_is_declared() -> None:
     """TREX with either; what is declared of learning and of the factors is theirs, of folding it is not."""
     typed = ("estimator.layer_noise_learning.num_randomizations=8", "estimator.zne.noise_factors=[1,2,3]")
-    rungs = Preparation(compose(*LADDER, *typed, "experiment.rungs=[raw,pec,pea]")).prepared.rungs
+    preparation = Preparation(compose(*LADDER, *typed, "experiment.rungs=[raw,pec,pea]"))
+    rungs = preparation.prepared.rungs
     learning = {"num_randomizations": 8}
 
     assert rungs["pec"] == {
@@ -175,6 +191,9 @@ def test_rungs_that_learn_are_parts_of_what_is_declared() -> None:
         "layer_noise_learning": learning, "zne": {"noise_factors": [1.0, 2.0, 3.0], "amplifier": "pea"},
     }  # fmt: skip
     assert "layer_noise_learning" not in rungs["both"]["resilience"]
+    assert (preparation.mitigates or "").startswith(
+        "rung raw: nothing; rung pec: resilience level 1: readout (TREX)"
+    )
 
 
 def test_declared_parameters_are_taken_as_they_are() -> None:
