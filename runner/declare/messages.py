@@ -453,6 +453,8 @@ def explain(error: Exception, folders: Sequence[Path], outer: Exception | None =
         return ConfigError("does not fit what is there; see --help", key=key)
     if isinstance(error, errors.MissingMandatoryValue):
         return ConfigError(f"mandatory value missing; give {key}=…", key=key)
+    if "is not a ListConfig, list or tuple" in text:
+        return ConfigError(_no_list(getattr(error, "value", None)) + _where(text, key, folders), key=key)
     if match := re.match(
         r"In '[^']+': ValidationError raised while composing config:\n(.*)", text, flags=re.DOTALL
     ):
@@ -619,6 +621,14 @@ def _wrong_type(message: str) -> str:
         wanted = match[3].replace("Optional", "").replace("Union", "").strip("[]").replace("NoneType", "null")
         return f"expected {' or '.join(part.strip() for part in wanted.split(','))}, got {shorten(match[1], 40)!r}"
     return shorten(first, 120)
+
+
+def _no_list(value: object) -> str:
+    """What is said of a value that stands where a list belongs."""
+    if value is None or isinstance(value, dict):
+        return "expected a list, in [ and ]"
+    word = shorten(str(value).lower() if isinstance(value, bool) else str(value), 40)
+    return f"expected a list, got {word}; write [{word}]"
 
 
 def _where(text: str, key: str, folders: Sequence[Path]) -> str:

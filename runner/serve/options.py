@@ -32,6 +32,14 @@ ECHOES, TWIRLS = "dynamical_decoupling", "twirling"
 MITIGATING = ("resilience_level", "resilience", TWIRLS, ECHOES)
 """What of the Estimator's options acts against errors."""
 NO_MEMORY = "the simulated noise has no memory, so that an echo has nothing to undo"
+SWITCHES = {
+    "resilience.zne": ("resilience.zne_mitigation",),
+    "resilience.measure_noise_learning": ("resilience.measure_mitigation",),
+    "resilience.pec": ("resilience.pec_mitigation",),
+    TWIRLS: ("twirling.enable_gates", "twirling.enable_measure"),
+    ECHOES: ("dynamical_decoupling.enable",),
+}
+"""Groups of options of the client-side primitives, and what they act with."""
 
 
 @dataclass
@@ -104,6 +112,45 @@ def read_options(
     said = asked.get("resilience_level") is not None
     acting, idle = _mitigation({"resilience_level": SERVICE_LEVEL, **asked})
     return LegacyOptions(options | acting, [*notes, *idle], said or _asks(acting))
+
+
+def program_notes(passthrough: object, *, noisy: bool, remembers: bool) -> list[str]:
+    """What the log of a client-side primitive's job says of options that have no effect.
+
+    Args:
+        passthrough: What the client sends along to decode the result with, its options among it.
+        noisy: Whether the backend has errors.
+        remembers: Whether the noise has a memory, so that an echo can undo some of it.
+    """
+    from qiskit_ibm_runtime.options_models import EstimatorOptions, SamplerOptions
+
+    given = passthrough
+    for name in ("post_processor", "options"):
+        given = given.get(name) if isinstance(given, Mapping) else None
+    if not isinstance(given, Mapping):  # a program of the user's own
+        return []
+    model: Any = EstimatorOptions if "resilience" in given else SamplerOptions
+    flat, usual = flatten(given), flatten(model().model_dump())
+    notes = []
+    if flat.get("dynamical_decoupling.enable") and not remembers:
+        reason = NO_MEMORY if noisy else "the backend has no noise"
+        notes.append(_note("dynamical_decoupling.enable", True, reason))
+    for group, switches in SWITCHES.items():
+        if any(flat.get(switch) for switch in switches):
+            continue
+        told = " or ".join(switch.removeprefix("resilience.") for switch in switches)
+        notes += [
+            _note(key, value, f"it acts with {told}, which is off")
+            for key, value in flat.items()
+            if key.startswith(f"{group}.") and key not in switches and _differs(value, usual.get(key))
+        ]
+    return notes
+
+
+def _differs(value: object, usual: object) -> bool:
+    """Whether a value is another one than the client's own; tuples travel as lists."""
+    plain = list(usual) if isinstance(usual, tuple) else usual
+    return value is not None and (list(value) if isinstance(value, tuple) else value) != plain
 
 
 def read_learner_options(given: dict[str, Any]) -> LegacyOptions:

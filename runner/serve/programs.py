@@ -28,7 +28,7 @@ from runner.runtime import (
 )
 from runner.serve.errors import ApiError
 from runner.serve.limits import Limits, most_bits, require_classified, require_finite, require_pub
-from runner.serve.options import LegacyOptions, read_learner_options, read_options
+from runner.serve.options import LegacyOptions, program_notes, read_learner_options, read_options
 from runner.serve.wire import QPY, Decoder, rehearse
 
 SCHEMA = "v2.0"
@@ -227,7 +227,9 @@ class Programs:
         sampler.admit = require_finite
         job = sampler.run(pubs)
         quantum_program = model.quantum_program
-        return Submission(job, lambda: _program_result(job, quantum_program, extras), [])
+        engine = sampler.backend().engine
+        notes = program_notes(program.passthrough_data, noisy=engine.noisy, remembers=engine.remembers)
+        return Submission(job, lambda: _program_result(job, quantum_program, extras), notes)
 
     def _measure(self, params: dict[str, Any]) -> None:
         """Refuse data that would be too large when unpacked, before the models unpack it."""

@@ -295,6 +295,7 @@ def test_client_side_primitives_run_as_executor_programs(backend: Any, circuit: 
         sampled = Sampler(mode=session).run([(circuit, [[0.0], [np.pi]])], shots=512)
         twirling = Sampler(mode=session)
         twirling.options.twirling.enable_measure = True
+        twirling.options.dynamical_decoupling.sequence_type = "XY4"
         twirled = twirling.run([(circuit, [np.pi])], shots=512)
         evs = estimated.result()[0].data.evs
         bits = sampled.result()[0].data.meas
@@ -310,6 +311,7 @@ def test_client_side_primitives_run_as_executor_programs(backend: Any, circuit: 
     assert bits[0].get_counts().get("00", 0) > 400
     assert bits[1].get_counts().get("11", 0) > 400
     assert ones > 400
+    assert "dynamical_decoupling.sequence_type='XY4' has no effect in the local runtime" in twirled.logs()
     assert {job.primitive_id for job in (estimated, sampled, twirled)} == {"executor"}
     with pytest.raises(IBMRuntimeError, match="The session is closed"):
         Sampler(mode=session).run([(circuit, [0.0])])

@@ -18,7 +18,7 @@ from qiskit_ibm_runtime import EstimatorV2, IBMRuntimeError, QiskitRuntimeServic
 from runner.runtime import EstimatorV2 as InProcess
 from runner.runtime import LocalRuntimeService
 from runner.runtime import SamplerV2 as SamplingInProcess
-from runner.serve.options import read_options
+from runner.serve.options import program_notes, read_options
 from tests.serve.serving import environment, thread, variables
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -115,6 +115,29 @@ def test_an_echo_acts_where_noise_has_a_memory(primitive: type) -> None:
     assert acting.notes == []
     assert "dynamical_decoupling.sequence_type='XY4' has no effect" in off.notes[0]
     assert off.notes[0].endswith("it acts with dynamical_decoupling.enable, which is off")
+
+
+def test_what_client_side_primitives_send_along_without_effect_is_noted() -> None:
+    """As the client itself completes it: of what is off and was set, and an echo; of its own values nothing."""
+    from qiskit_ibm_runtime.executor_estimator.finalize_options import finalize_estimator_options
+    from qiskit_ibm_runtime.options_models import EstimatorOptions
+
+    def notes(**options: Any) -> list[str]:
+        completed = finalize_estimator_options(EstimatorOptions(**options)).model_dump()
+        return program_notes({"post_processor": {"options": completed}}, noisy=True, remembers=False)
+
+    found = notes(
+        resilience_level=0,
+        resilience={"zne": {"noise_factors": [1, 2]}},
+        twirling={"num_randomizations": 7},
+        dynamical_decoupling={"enable": True},
+    )
+
+    assert [note.split("=")[0].removeprefix("WARNING option ") for note in found] == [
+        "dynamical_decoupling.enable", "resilience.zne.noise_factors", "twirling.num_randomizations",
+    ]  # fmt: skip
+    assert [notes(resilience_level=level) for level in (0, 1, 2)] == [[], [], []]
+    assert program_notes(["a program of one's own"], noisy=True, remembers=False) == []
 
 
 def test_what_the_service_ignores_is_noted(backend: Any) -> None:
