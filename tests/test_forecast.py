@@ -323,6 +323,31 @@ def test_sweeps_are_forecast_as_declared(sweeps: int, most: int, evaluations: in
     assert evaluations - UNUSED <= found.evaluations <= evaluations
 
 
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        (
+            "optimizer=spsa",
+            "optimizer.learning_rate=0.2",
+            "optimizer.perturbation=0.2",
+            "optimizer.iterations=1",
+        ),
+        ("optimizer=nft", "optimizer.sweeps=1"),
+    ],
+)
+def test_what_a_landscape_decides_is_forecast_as_at_most(optimizer: tuple[str, ...], tmp_path: Path) -> None:
+    """Whether a job chooses among the answer and the lowest evaluation: no run takes more, and the forecast says so."""
+    declared = (*SMALL[:3], *optimizer, "estimator=level0", "estimator.default_shots=1")
+
+    found = forecast(compose(*declared))
+    taken = [
+        run(compose(*declared, f"seed={seed}"), directory=str(tmp_path / str(seed))) for seed in (1, 2, 3)
+    ]
+
+    assert max(result.shots for result in taken) == found.shots
+    assert "at most" in dict(table(found))
+
+
 def test_costs_are_told_for_every_plan() -> None:
     """The same usage at each plan's price; the open plan has no sessions."""
     found = forecast(compose(*SMALL))

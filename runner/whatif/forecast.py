@@ -81,6 +81,8 @@ class Forecast:
     """The limit that does, and when; None where everything fits."""
     ends_by: str | None = None
     """The declared budget in shots or money that ends the run, in words; the numbers are those until then."""
+    at_most: str | None = None
+    """Why it may take less even if it uses its whole budget, in words; None where it takes just that."""
     bounded: bool
     """The optimizer has a budget; without one the numbers are those of one made-up optimization."""
     costs: dict[str, float | None] = field(default_factory=dict)
@@ -147,6 +149,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         fits=breaks is None,
         breaks_first=breaks,
         ends_by=whole.ends_by,
+        at_most=_at_most(config, whole),
         bounded=whole.bounded or whole.ends_by is not None,
         costs=_costs(config, whole.usage),
         limits=limits,
@@ -157,6 +160,14 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         simulation=whole.simulation,
         circuit=whole.circuit,
     )
+
+
+def _at_most(config: RunConfig, whole: _Rehearsal) -> str | None:
+    """What only the landscape tells, and is reckoned with as more."""
+    reasons = ["shots as the highest variances would need them"] if _has_target(config) else []
+    if whole.chooses:
+        reasons.append("no job chooses where an optimization's answer is also its lowest evaluation")
+    return "; ".join(reasons) or None
 
 
 def _usual(config: RunConfig, whole: _Rehearsal) -> Usual | None:
@@ -269,6 +280,7 @@ class _Rehearsal:
         self.usage = sessions["usage_seconds"] + skipped
         self.cost = self.usage * self.price
         self.bounded = lab.bounded
+        self.chooses = lab.chooses
         self.early = lab.early or sooner is not config.experiment
         self.counted = lab.counted or sooner is not config.experiment
         self.total = notes.total()
@@ -374,6 +386,8 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         ("usage", clock(found.usage_seconds)),
         ("cost", f"{found.cost:.2f} USD: {found.plan} plan"),
     ]
+    if found.at_most is not None:
+        table_rows.append(("at most", found.at_most))
     if found.mitigation is not None:
         table_rows += mitigation_lines(found.mitigation)
     table_rows += [

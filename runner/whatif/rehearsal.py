@@ -21,7 +21,7 @@ from runner.engine.grouping import COMMUTING
 from runner.engine.reading import TermReading
 from runner.engine.sampler import SamplerPlan
 from runner.errors import RunnerError
-from runner.optimizer import OptimizerConfig, OptimizerResult
+from runner.optimizer import Candidate, OptimizerConfig, OptimizerResult
 from runner.optimizer.nft import NFT
 from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import Record
@@ -220,6 +220,8 @@ class ForecastLab(Lab):
     early = False
     """Some optimizer may be satisfied before its budget is used up."""
     made_up = True
+    chooses = False
+    """Some optimization proposed several points, among which a job of its own chooses."""
     counted = False
     """Of some optimizer it is known after how many evaluations it usually is."""
 
@@ -435,7 +437,16 @@ class RehearsalLab(ForecastLab):
             if len(notes.tallies) > 1:  # others run at the same time, but not on the QPU
                 skipped.end = skipped.qpu_seconds + skipped.jobs * self.config.session.latency
             self.skipped.add(skipped)
+        if self.config.estimator.precision != 0:
+            self._propose_all(stream, optimizer)
         return found
+
+    def _propose_all(self, stream: JobStream, optimizer: OptimizerConfig) -> None:
+        """Let NFT's lowest evaluation be another point than its answer, as with shot noise it mostly is."""
+        proposed = stream.candidates
+        if isinstance(optimizer, NFT) and len(proposed) == 1:
+            proposed.append(Candidate("best", proposed[0].parameters + 1.0))
+        self.chooses = self.chooses or len(proposed) > 1
 
     def limited_by(self, stream: JobStream, optimizer: OptimizerConfig) -> bool:
         """Whether a budget in shots or money may end this minimization."""
