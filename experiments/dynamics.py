@@ -75,6 +75,7 @@ class Dynamics(Experiment):
     """Pauli labels; `mean_z` for Σ Z/n and `energy` for the Hamiltonian; empty: both of these."""
 
     needs_problem: ClassVar[bool] = False
+    states_jump: ClassVar[bool] = True
     ignores: ClassVar[tuple[str, ...]] = ("ansatz", "optimizer", "gradient")
 
     def __post_init__(self) -> None:

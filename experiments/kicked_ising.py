@@ -92,6 +92,7 @@ class KickedIsing(Experiment):
     """Coefficients below this are left out of it."""
 
     needs_problem: ClassVar[bool] = False
+    states_jump: ClassVar[bool] = True
     ignores: ClassVar[tuple[str, ...]] = ("hamiltonian", "ansatz", "optimizer", "gradient")
 
     def __post_init__(self) -> None:

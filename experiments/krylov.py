@@ -78,6 +78,11 @@ class KrylovOverlaps(Krylov):
             ConfigError: the Hamiltonian does not keep the number of ones, the start has none, or the step is so long
                 that two energies look alike.
         """
+        if config.backend.trajectories is not None:
+            raise ConfigError(
+                "share draws of noise among shots, which standard errors of overlaps do not count; leave it out",
+                key="backend.trajectories",
+            )
         hamiltonian = config.hamiltonian.build()
         bits = self.bits(hamiltonian)
         if not conserved(hamiltonian):

@@ -138,10 +138,17 @@ class Sqd(Experiment):
         """
         subspaces()
         integrals = config.hamiltonian.integrals()
-        if integrals is None or integrals.mapper != "jordan_wigner":
+        if integrals is None:
             raise ConfigError(
-                "sqd needs electrons over orbitals with mapper=jordan_wigner; choose molecule or hydrogen",
+                f"{config.hamiltonian.name} has no integrals over orbitals, which sqd needs; type "
+                "hamiltonian=hydrogen, or hamiltonian=molecule hamiltonian.geometry='Li 0 0 0; H 0 0 1.6'",
                 key="hamiltonian",
+            )
+        if integrals.mapper != "jordan_wigner":
+            raise ConfigError(
+                f"is {integrals.mapper}, and sqd needs an orbital on every qubit; "
+                "type hamiltonian.mapper=jordan_wigner",
+                key="hamiltonian.mapper",
             )
         self.check_size(integrals)
         if self.samples:

@@ -72,6 +72,7 @@ class Varqite(Experiment):
     regularization: float | None = None
     """λ above; null: 1e-6, or 0.01 where the tensor is sampled."""
 
+    states_jump: ClassVar[bool] = True
     ignores: ClassVar[tuple[str, ...]] = ("optimizer", "gradient")
 
     def __post_init__(self) -> None:
@@ -209,6 +210,8 @@ class Descent:
     """Steps by which it rose by more than its error bars and rounding."""
     last: tuple[float, float] | None = None
     """Energy and standard error a step before."""
+    still: bool = False
+    """Exact energies did not change by more than rounding before the first rise."""
 
     def follow(self, time: float, energy: float, stddev: float) -> None:
         """Take note of an energy, and warn at the first rise.
@@ -219,6 +222,8 @@ class Descent:
             stddev: its standard error; 0 where it is exact.
         """
         before, self.last = self.last, (energy, stddev)
+        if before is not None and not self.rises and stddev == 0:
+            self.still = self.still or abs(energy - before[0]) <= ROUNDING * (1 + abs(energy))
         if before is None or energy - before[0] <= ERROR_BARS * math.hypot(stddev, before[1]) + ROUNDING * (
             1 + abs(energy)
         ):
@@ -227,14 +232,23 @@ class Descent:
         if self.rises == 1:
             warnings.warn(
                 f"experiment.steps: the energy rose by {energy - before[0]:.2g} up to τ = {time:g}, which imaginary "
-                f"time never does: the step is too long, or noise leads astray; {self.cure}",
+                f"time never does: {self.cause}; {self.cure}",
                 ConfigWarning,
                 stacklevel=2,
             )
 
     @property
+    def cause(self) -> str:
+        """Why it rose, in words."""
+        if self.still:
+            return "it stood still before, and rounding, divided by λ, led away from there"
+        return "the step is too long, or noise leads astray"
+
+    @property
     def cure(self) -> str:
-        """What to type for shorter or better steps."""
+        """What to type for shorter or better steps, or for a start that moves."""
+        if self.still:
+            return "type ansatz.initial=random"
         method = "" if self.experiment.method == "rk4" else " or experiment.method=rk4"
         return f"type experiment.steps={2 * self.experiment.steps}{method}"
 

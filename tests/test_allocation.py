@@ -71,6 +71,15 @@ def test_the_optimum_goes_by_what_the_job_before_measured() -> None:
     assert shared(allocation, Bases(2 * FOUR_BASES), 1000) == (1950, 1000, 1000, 50), "another observable"
 
 
+def test_a_state_without_variance_starves_no_basis_of_the_next() -> None:
+    """By hand: of the variances in a random state a quarter each, so σ of 4, 2, 2, 0 halved share 3800 as before."""
+    allocation = ShotAllocation("optimal", planner=None, jumps=True)  # type: ignore[arg-type]
+    first = allocation.allotted((None, Bases(FOUR_BASES)), 1000)
+    allocation.learn([first], [{"evs": np.zeros(1), "variances": np.zeros((1, 4))}])
+
+    assert shared(allocation, Bases(FOUR_BASES), 1000) == (1950, 1000, 1000, 50)
+
+
 @pytest.mark.parametrize("shots", [1, 2, 7, 33, 1001])
 def test_no_shot_is_lost_and_every_basis_has_some(shots: int) -> None:
     """The total is that of equal shots, and no basis has fewer than it needs to tell its variance, if there are any."""
@@ -177,7 +186,7 @@ def asked(*pubs: dict[str, Any]) -> Event:
     return JobSubmitted.read({**event.said(), "pubs": pubs})
 
 
-def test_the_summary_tells_the_last_jobs_shots() -> None:
+def test_the_summary_tells_the_shots_of_all_jobs() -> None:
     """Of the fewest to the most; nothing where every basis has as many."""
     told = AllottedShots()
     told(asked({"shots": 10}))
@@ -186,4 +195,6 @@ def test_the_summary_tells_the_last_jobs_shots() -> None:
 
     told(asked({"shots_per_basis": [1200, 50, 400]}, {"shots_per_basis": [90]}))
 
-    assert told.in_words == "50 to 1 200 in each of 4 bases"
+    told(asked({"shots_per_basis": [40, 60, 50, 70]}))
+
+    assert told.in_words == "40 to 1 200 in each of 4 bases"

@@ -30,6 +30,7 @@ from tests.journals import evaluation, job
         (0.5, -10.0, None, "+0.5 (5 %)"),
         (0.5, 0.0, "eV", "+0.5 eV"),
         (1.0, None, None, "+1"),
+        (1.8e-15, -13.5, "J", "+0 J (exact to rounding)"),
     ],
 )
 def test_only_hartree_are_in_thousandths(

@@ -233,8 +233,22 @@ def test_a_straight_line_is_continued_to_its_end() -> None:
 def test_the_figure_shows_what_is_told(tmp_path: Path) -> None:
     """Three parts with variances and occupancies, one without; none for other tables."""
     rows = [
-        {"dimension": 4, "energy": -1.0, "variance": 0.2, "occupancies": [1.9, 0.1], "extrapolated": None},
-        {"dimension": 9, "energy": -1.1, "variance": 0.1, "occupancies": [1.8, 0.2], "extrapolated": -1.2},
+        {
+            "dimension": 4,
+            "energy": -1.0,
+            "variance": 0.2,
+            "occupancies": [1.9, 0.1],
+            "extrapolated": None,
+            "spin_square": 0.0,
+        },
+        {
+            "dimension": 9,
+            "energy": -1.1,
+            "variance": 0.1,
+            "occupancies": [1.8, 0.2],
+            "extrapolated": -1.2,
+            "spin_square": 0.0,
+        },
     ]
     whole = subspace(rows, -1.2, "Hartree")
     part = subspace([{"dimension": 2, "energy": -1.0}], None, "J")
@@ -243,6 +257,8 @@ def test_the_figure_shows_what_is_told(tmp_path: Path) -> None:
     assert [axes.get_xlabel() for axes in whole.axes] == [
         "dimension of the subspace", "variance of the energy (Hartree²)", "orbital",
     ]  # fmt: skip
+    line = [one.get_xydata() for one in whole.axes[1].lines if len(one.get_xydata()) == 2]
+    assert any(ends.ravel() == pytest.approx([0, -1.2, 0.2, -1.0]) for ends in line), "to no variance"
     assert part is not None
     assert len(part.axes) == 1
     assert subspace([{"time": 1.0}], None, "J") is None

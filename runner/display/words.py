@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from runner.hamiltonian.declared import HARTREE
+
+ROUNDING = 1e-12
+"""Of an energy, what is no distance from another."""
 
 
 def clock(seconds: float) -> str:
@@ -34,6 +38,8 @@ def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
     """
     if unit == HARTREE:
         return f"{1000 * error:+.3f} m{HARTREE}"
+    if exact and abs(error) < ROUNDING * abs(exact):
+        return "+0" + (f" {unit}" if unit else "") + " (exact to rounding)"
     return (
         ("+" if error >= 0 else "")
         + plain_number(error, 3)
@@ -155,12 +161,28 @@ def outside_in_words(
     return words + ("; ansatz=uccsd keeps them" if words else "")
 
 
-def shots_in_words(pubs: Sequence[Mapping[str, Any]]) -> tuple[str, str] | None:
-    """What a job took of every basis, and of how many, from its PUBs as its submission has them.
+@dataclass
+class SharedShots:
+    """What jobs took of every basis, from their PUBs as submissions have them."""
 
-    None where every basis had as many shots.
-    """
-    shots = [count for pub in pubs for count in pub.get("shots_per_basis") or ()]
-    if not shots:
-        return None
-    return f"{grouped(min(shots))} to {grouped(max(shots))}", f"in each of {len(shots)} bases"
+    fewest: int | None = None
+    """Of any basis; None as long as every basis had as many."""
+    most: int = 0
+    """Of any basis."""
+    bases: int = 0
+    """Of the job that had most."""
+
+    def add(self, pubs: Sequence[Mapping[str, Any]]) -> None:
+        """Take note of one job."""
+        shots = [count for pub in pubs for count in pub.get("shots_per_basis") or ()]
+        if shots:
+            self.fewest = min(shots) if self.fewest is None else min(self.fewest, *shots)
+            self.most = max(self.most, *shots)
+            self.bases = max(self.bases, len(shots))
+
+    @property
+    def in_words(self) -> tuple[str, str] | None:
+        """The fewest and the most, and of how many bases; None where every basis had as many."""
+        if self.fewest is None:
+            return None
+        return f"{grouped(self.fewest)} to {grouped(self.most)}", f"in each of {self.bases} bases"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import engine
 from runner.display.command import run_command, sweep_command
-from runner.display.words import clock, energy_lines, percent, shots_in_words, truncation_in_words
+from runner.display.words import SharedShots, clock, energy_lines, percent, truncation_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
@@ -349,8 +349,11 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
             ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")
         )
     tiles.append(("jobs", str(jobs), f"{clock(end)} on the session's clock"))
-    submitted = last(events, JobSubmitted)
-    if submitted is not None and (shots := shots_in_words(submitted.pubs)):
+    shared = SharedShots()
+    for event in events:
+        if isinstance(event, JobSubmitted):
+            shared.add(event.pubs)
+    if (shots := shared.in_words) is not None:
         tiles.append(("shots", *shots))
     if usage is not None:
         tiles.append(("usage", clock(usage), "charged"))

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FEWEST = 10
 """Shots that every basis has, where that is no more than it would have had anyway: fewer tell no variance."""
+LEAST_KNOWN = 0.25
+"""Of the variance in a random state, what a basis has at least where the next job measures another state."""
 PRIOR = 1
 """Shots for which the variance in a random state counts, beside those that were taken."""
 
@@ -48,9 +50,13 @@ class ShotAllocation:
         kind: weighted | optimal.
         planner: compiles observables that are not yet.
         every_basis: read terms off every basis that can.
+        jumps: jobs measure different states, so that a basis without variance in one may have all of it in the next.
     """
 
-    def __init__(self, kind: str, planner: Planner, *, every_basis: bool = False) -> None:
+    def __init__(
+        self, kind: str, planner: Planner, *, every_basis: bool = False, jumps: bool = False
+    ) -> None:
+        self._least = LEAST_KNOWN if jumps else 0.0
         self._learns = kind == "optimal"
         self._planner = planner
         self._every_basis = every_basis
@@ -130,12 +136,16 @@ class ShotAllocation:
 
     def _shares(self, plan: CompiledPlan) -> np.ndarray:
         """Shares of the bases, (bases,)."""
+        import numpy as np
+
         if self._every_basis:
             known = self._known(plan)
             usual = plan.overlaps.mean_variances(known.weights)
-            return engine.shares_of(usual if known.variances is None else known.variances, usual)
-        usual = plan.mean_variances_by_basis
-        return engine.shares_of(self._learned.get(usual.tobytes(), usual), usual)
+            learned = usual if known.variances is None else known.variances
+        else:
+            usual = plan.mean_variances_by_basis
+            learned = self._learned.get(usual.tobytes(), usual)
+        return engine.shares_of(np.maximum(learned, self._least * usual), usual)
 
 
 def _believed(shots: Sequence[int], variances: np.ndarray, usual: np.ndarray) -> np.ndarray:
@@ -156,4 +166,6 @@ def allocation_of(config: RunConfig, backend: Backend) -> ShotAllocation | None:
     ):
         return None
     every_basis = estimator.reading == "every_basis"
-    return ShotAllocation(estimator.allocation, backend.planner, every_basis=every_basis)
+    return ShotAllocation(
+        estimator.allocation, backend.planner, every_basis=every_basis, jumps=config.experiment.states_jump
+    )

@@ -36,6 +36,8 @@ class Experiment:
     """Setting that lists choices → the config group they are of; each is a name, or {name: {setting: value}}."""
     only_samples: ClassVar[bool] = False
     """It draws bitstrings and estimates no expectation value."""
+    states_jump: ClassVar[bool] = False
+    """Its jobs measure one observable in different states, not in one that an optimizer moves a little."""
 
     ignores: ClassVar[tuple[str, ...]] = ()
     """Parts of the configuration that change nothing in it: refused where they are typed."""

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 from runner.display.live import LiveLine, rows, terminal
 from runner.display.stream import reader
 from runner.display.words import (
+    SharedShots,
     clock,
     energy_lines,
     grouped,
     outside_in_words,
-    shots_in_words,
     truncation_in_words,
 )
 from runner.lazy import np, rich
@@ -156,7 +156,7 @@ class Progress(LiveLine):
         self._limit = max_evaluations
         self._own = own
         self._pace = EvaluationPace()
-        self._evaluations = 0
+        self._evaluations = self._jobs = 0
         self._best: dict[str, float] = {}
         self._clock = 0.0
         self._first = self._told = self._started
@@ -192,6 +192,7 @@ class Progress(LiveLine):
         """Take note of one event."""
         if isinstance(event, JobCompleted):
             self._clock = max(self._clock, event.finished)
+            self._jobs += 1
             self._pace.job()
         if not isinstance(event, Evaluation):
             return
@@ -227,6 +228,8 @@ class Progress(LiveLine):
         """The progress line at a moment of the monotonic clock."""
         if not (self._evaluations or self._clock):
             return f"the first job takes {clock(now - self._first)} so far"
+        if not (self._evaluations or self._limit):
+            return f"job {self._jobs}  session {clock(self._clock)}"
         of = f"/{self._limit}" if self._limit else ""
         best = "  ".join(
             f"best {energy:.6f}" if len(self._best) == 1 else f"{name} {energy:.6f}"
@@ -240,20 +243,20 @@ class Progress(LiveLine):
 
 
 class AllottedShots:
-    """Follows the events for what the last job took of every basis."""
+    """Follows the events for what the jobs took of every basis."""
 
     def __init__(self) -> None:
-        self._pubs: Sequence[Mapping[str, Any]] = ()
+        self._shared = SharedShots()
 
     def __call__(self, event: Event) -> None:
         """Take note of one event."""
         if isinstance(event, JobSubmitted):
-            self._pubs = event.pubs
+            self._shared.add(event.pubs)
 
     @property
     def in_words(self) -> str | None:
-        """Shots of the last job; None where all bases had as many."""
-        told = shots_in_words(self._pubs)
+        """Shots of all jobs; None where all bases had as many."""
+        told = self._shared.in_words
         return None if told is None else " ".join(told)
 
 
@@ -315,7 +318,7 @@ def summary(
         idle: what becomes of qubits that wait; None where nothing is noisy.
         simulation: how noise or branches were simulated, and why; None where there were none.
         chosen: the device that was chosen for the circuit, and why; None where it was declared.
-        shots: what the last job took of every basis; None where all have as many.
+        shots: what the jobs took of every basis; None where all have as many.
         exact: the values have no standard errors, and none is printed.
         plan: what the usage is paid by.
         again: the command that goes on with a run that has not come to its end.
@@ -466,4 +469,5 @@ MOST_PARAMETERS = 16
 
 
 def _without_spreads(content: list[dict[str, object]]) -> list[dict[str, object]]:
-    return [{name: row[name] for name in row if name.split()[-1] != "stddev"} for row in content]
+    told = {name for row in content for name in row if name.split()[-1] != "stddev" or row[name]}
+    return [{name: row[name] for name in row if name in told} for row in content]

@@ -377,8 +377,10 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         table_rows.append(("measurement bases", _bases(found.circuit)))
     if found.simulation is not None:
         table_rows.append(("simulated", found.simulation))
+    if found.evaluations:
+        guess = "" if found.bounded else " (no budget declared: a guess)"
+        table_rows.append(("evaluations", f"{found.evaluations}{guess}"))
     table_rows += [
-        ("evaluations", f"{found.evaluations}" + ("" if found.bounded else " (no budget declared: a guess)")),
         ("jobs", str(found.jobs)),
         ("shots", grouped(found.shots)),
         ("QPU time", clock(found.qpu_seconds)),

@@ -219,6 +219,10 @@ def test_runs_go_on_and_are_forecast(workdir: Path, words: tuple[str, ...]) -> N
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        (
+            ["experiment=krylov", "backend=fake_torino", "backend.trajectories=50"],
+            "standard errors of overlaps",
+        ),
         (["experiment=krylov", "hamiltonian=tfim"], "hamiltonian: does not keep the number of ones"),
         (["experiment=krylov", "experiment.step=1"], "experiment.step: is too long .* take less than"),
         (["experiment=krylov", "experiment.initial_state='000000'"], "experiment.initial_state: has no ones"),

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from runner.review.figures.shown import ShownFigure
 
+OTHER_SPIN = 0.5
+"""Difference of ⟨S²⟩ from which on a subspace's energy is not on the line, as `sqd` has it."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -80,9 +82,11 @@ def _variances(axes: Axes, rows: Rows, exact: float | None, unit: str) -> None:
     axes.plot(variances, energies, "o", color=BLUE)
     told = number(rows[-1].get("extrapolated"))
     if told is not None:
-        slope, start = np.polyfit(variances, energies, 1)
-        ends = np.array([0.0, max(variances)])
-        axes.plot(ends, start + slope * ends, color=BLUE, linewidth=1, alpha=0.6)
+        alike = [row for row in rows if abs(row["spin_square"] - rows[-1]["spin_square"]) < OTHER_SPIN]
+        middle = np.mean([[row["variance"], row["energy"]] for row in alike], axis=0)
+        end = max(row["variance"] for row in alike)
+        slope = (middle[1] - told) / middle[0]  # the line of least squares goes through the mean
+        axes.plot([0.0, end], [told, told + slope * end], color=ORANGE, linewidth=1.5)
         spread = number(rows[-1].get("extrapolated stddev"))
         axes.errorbar([0.0], [told], yerr=spread, fmt="s", color=ORANGE, capsize=3, label="extrapolated")
     if exact is not None:
