@@ -388,8 +388,6 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         ("usage", clock(found.usage_seconds)),
         ("cost", f"{found.cost:.2f} USD: {found.plan} plan"),
     ]
-    if found.at_most is not None:
-        table_rows.append(("at most", found.at_most))
     if found.mitigation is not None:
         table_rows += mitigation_lines(found.mitigation)
     table_rows += [
@@ -403,6 +401,8 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         )
         for limit in found.limits
     ]
+    if found.at_most is not None:
+        table_rows.append(("at most", found.at_most))
     if found.ends_by is not None:
         table_rows.append(("ends by its budget", found.ends_by))
     table_rows.append(("fits", "yes" if found.fits else f"no: {found.breaks_first}"))
