@@ -22,6 +22,7 @@ from qiskit.providers import BackendV2, Options
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
 from qiskit.transpiler import Target
 
+from runner.declare.checks import nearest
 from runner.engine import DeviceNoise
 from runner.errors import ConfigError, ConfigWarning
 from runner.mitigation import Calibration, LearningPlan, MitigatedPlan, SampledPlan, layers_of
@@ -624,15 +625,21 @@ def snapshot(name: str) -> BackendV2:
     """Return the client's snapshot of a real device, e.g. `fake_torino`."""
     try:
         from qiskit_ibm_runtime import fake_provider
+        from qiskit_ibm_runtime.fake_provider import fake_backend
     except ImportError:
         raise ConfigError(
             f"{name!r} is a snapshot that comes with qiskit-ibm-runtime: pip install 'qiskit-ibm-runtime<0.60'"
         ) from None
-    wanted = "Fake" + "".join(part.capitalize() for part in name.removeprefix("fake_").split("_"))
-    for candidate in dir(fake_provider):
-        if candidate in (wanted, f"{wanted}V2") or candidate.lower() == wanted.lower():
-            return getattr(fake_provider, candidate)()
-    raise BackendNotFoundError(f"no snapshot is called {name!r}")
+    base = fake_backend.FakeBackendV2
+    found: list[Any] = [
+        kind
+        for kind in vars(fake_provider).values()
+        if isinstance(kind, type) and issubclass(kind, base) and kind is not base
+    ]
+    kinds = {kind.backend_name: kind for kind in found}
+    if name not in kinds:
+        raise BackendNotFoundError(f"no snapshot is called {name!r}{nearest(name, sorted(kinds))}")
+    return kinds[name]()
 
 
 @lru_cache(maxsize=8)

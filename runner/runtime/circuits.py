@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -105,6 +106,34 @@ class CircuitJob(JobV1):  # type: ignore[misc]
                 "metadata": circuit.metadata or {},
             },
         }
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What was asked."""
+        return {"circuits": list(self._circuits), "shots": self._shots, "memory": self._memory}
+
+    @property
+    def session_id(self) -> str | None:
+        """The id of its session or batch; None in job mode."""
+        return self.job.session_id
+
+    @property
+    def tags(self) -> list[str]:
+        """Its tags."""
+        return self.job.tags
+
+    @property
+    def creation_date(self) -> datetime:
+        """When it was submitted."""
+        return self.job.creation_date
+
+    def usage(self) -> float:
+        """Return the QPU seconds it used; none before it is over."""
+        return self.job.usage()
+
+    def metrics(self) -> dict[str, Any]:
+        """Return its times and its usage."""
+        return self.job.metrics()
 
     def status(self) -> JobStatus:
         """Return how it stands; asked again and again, time passes (C4)."""

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 
 from runner.errors import (
+    ConfigError,
     Interrupted,
     JobCancelledError,
     JobFailedError,
@@ -22,6 +23,7 @@ from runner.errors import (
 from runner.record import faults
 from runner.record.events import Event, JobCompleted, JobSubmitted
 from runner.runtime import machine
+from runner.runtime.errors import as_clients
 from runner.runtime.options import check_tags
 from runner.runtime.results import from_plain, to_plain
 
@@ -54,6 +56,8 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         digest: What was asked, as a digest.
         seed: The seed of the job.
     """
+
+    JOB_FINAL_STATES: ClassVar[tuple[str, ...]] = FINAL
 
     __slots__ = (
         "_answer",
@@ -107,10 +111,25 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
 
     # -- results ----------------------------------------------------------------------------------------
 
-    def result(self, timeout: float | None = None) -> PrimitiveResult:
-        """Wait until the job is over and return its result; `timeout` is in seconds of the session's
-        clock.
+    def result(
+        self, timeout: float | None = None, decoder: None = None, poll_interval: float | None = None
+    ) -> PrimitiveResult:
+        """Wait until the job is over and return its result.
+
+        Args:
+            timeout: Seconds of the session's clock.
+            decoder: None; there is nothing to decode.
+            poll_interval: As the client takes it; nobody has to ask again and again here.
+
+        Raises:
+            RuntimeSessionError: It is not over in time, failed or was cancelled.
         """
+        del poll_interval
+        if decoder is not None:
+            raise ConfigError(
+                "results are not encoded here; leave decoder out and take what result() returns",
+                key="decoder",
+            )
         told = self._answer is not None or self._wait(timeout)
         found = self.contained()
         if told:
@@ -228,33 +247,38 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
             return self._answer
 
     def _too_late(self, timeout: float | None) -> RuntimeSessionError:
-        return RuntimeSessionError(
-            f"job {self.job_id()} was not over after {timeout or 0:g} s; it is {self._status()}"
+        return as_clients(
+            RuntimeSessionError(
+                f"job {self.job_id()} was not over after {timeout or 0:g} s; it is {self._status()}"
+            ),
+            "RuntimeJobTimeoutError",
         )
 
     def _why_not(self) -> RunnerError:
         job = self.record
         if self._error is not None and isinstance(self._error, RunnerError):
-            return self._error
+            return as_clients(self._error, "RuntimeJobFailureError")
         assert job.finished is not None
         when = (
             f"{self._service.clock.date(job.finished):%Y-%m-%dT%H:%M:%SZ} ({job.finished:g} s on the clock)"
         )
         if job.status == machine.CANCELLED:
-            return JobCancelledError(
+            cancelled = JobCancelledError(
                 f"Unable to retrieve result for job {job.id}. Job was cancelled: {job.reason}, at {when}.",
                 code=job.code,
                 session_ended=job.session_ended,
             )
+            return as_clients(cancelled, "RuntimeInvalidStateError")
         code = "" if job.code is None else f"Error code {job.code}; "
-        kind = JobMaxTimeError if job.code == machine.MAX_JOB_TIME_CODE else JobFailedError
+        late = job.code == machine.MAX_JOB_TIME_CODE
+        kind = JobMaxTimeError if late else JobFailedError
         failure = kind(
             f"Unable to retrieve job result. {code}job {job.id} failed: {job.reason}, at {when}.",
             code=job.code,
             session_ended=job.session_ended,
         )
         failure.__cause__ = self._error
-        return failure
+        return as_clients(failure, "RuntimeJobMaxTimeoutError" if late else "RuntimeJobFailureError")
 
     def event(self, fact: type[Event]) -> Event | None:
         """Return what is to be told of it: that it was submitted, or what became of it; None where that is known."""
@@ -348,17 +372,19 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
             return question()  # nothing can happen to it any more
         return self._service.look(self.record, how, question)
 
-    def wait_for_final_state(self, timeout: float | None = None) -> None:
-        """Wait until the job is over; `timeout` is in seconds of the session's clock."""
+    def wait_for_final_state(self, timeout: float | None = None, poll_interval: float | None = None) -> None:
+        """Wait until the job is over; `timeout` is in seconds of the session's clock, and nothing is polled."""
+        del poll_interval
         if not self._service.timeline.wait_for(self.record, None, timeout):
             raise self._too_late(timeout)
 
     def cancel(self) -> None:
         """Cancel the job; one that is over refuses."""
         if not self._service.cancel_job(self.record):
-            raise RuntimeSessionError(
+            refusal = RuntimeSessionError(
                 f"Job cannot be cancelled: job {self.job_id()} is {self._status()} already."
             )
+            raise as_clients(refusal, "RuntimeInvalidStateError")
 
     def error_message(self) -> str | None:
         """Return why it failed or was cancelled; None if it did not."""
@@ -476,6 +502,23 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         """Return the log, which is empty."""
         return ""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it stands for itself in this process; in another there is no such job."""
+        return _unpickled, (self._service, self.job_id())
+
     def __repr__(self) -> str:
         job = self.record
         return f"<RuntimeJob('{job.id}', '{job.program}', '{job.workload}-{job.index}')>"
+
+
+def _unpickled(service: LocalRuntimeService, job_id: str) -> RuntimeJob:
+    """The job that was pickled.
+
+    Raises:
+        RuntimeSessionError: this is another process.
+    """
+    if (found := service.known_job(job_id)) is None:
+        raise RuntimeSessionError(
+            f"job {job_id} is in the process that submitted it; take its result there and pickle that"
+        )
+    return found

@@ -28,6 +28,7 @@ from runner.runtime.backends import (
 )
 from runner.runtime.clock import VirtualClock, WallClock
 from runner.runtime.cost import CostModel, QueueDelay, as_delay
+from runner.runtime.errors import as_clients
 from runner.runtime.job import STATUS, RuntimeJob
 from runner.runtime.learning import Learned
 from runner.runtime.machine import Job, Machine, SessionRecord
@@ -43,6 +44,12 @@ if TYPE_CHECKING:
     from runner.runtime.results import Plain
 
 LEAST_BUSY = "fake_torino"
+LOCAL_CHANNEL = "local"
+ACCOUNT = (
+    "channel", "token", "url", "filename", "name", "instance", "proxies", "verify", "private_endpoint",
+    "url_resolver", "region", "plans_preference", "tags",
+)  # fmt: skip
+"""What the client's service takes."""
 
 Answer = TypeVar("Answer")
 
@@ -73,6 +80,7 @@ class LocalRuntimeService:
         keep_results: Jobs give their result as often as it is asked for; False: once, and keep nothing of it.
         engine_options: Keyword arguments of the engine.
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
+        account: What the client takes to find an account, which is refused: none is needed.
     """
 
     looks_take_time: ClassVar[bool] = True
@@ -99,7 +107,9 @@ class LocalRuntimeService:
         keep_results: bool = True,
         engine_options: Mapping[str, Any] | None = None,
         engine_factory: Callable[..., Engine] | None = None,
+        **account: object,
     ) -> None:
+        _require_no_account(account)
         self.plan = _plan(plan)
         if usage_limit is not None:
             if not usage_limit > 0:
@@ -133,8 +143,50 @@ class LocalRuntimeService:
         self._counts: dict[str, int] = {}
         self._primitives: dict[str, int] = {}
         self._sessions_opened = 0
+        self._deleted: set[str] = set()
         self._learned: defaultdict[str, Learned] = defaultdict(Learned)
         self._key = secrets.token_hex(16)
+
+    # -- account ----------------------------------------------------------------------------------------
+
+    @property
+    def channel(self) -> str:
+        """The client's word for what needs no account."""
+        return LOCAL_CHANNEL
+
+    def active_account(self) -> None:
+        """Return None: there is no account."""
+
+    def active_instance(self) -> None:
+        """Return None: there is one instance, without a name."""
+
+    def instances(self) -> list[dict[str, Any]]:
+        """Return the one instance there is, without a name, and its plan."""
+        return [{"crn": None, "plan": self.plan.name, "name": None}]
+
+    @staticmethod
+    def saved_accounts(**which: object) -> dict[str, Any]:
+        """Return no accounts, whichever are asked for."""
+        del which
+        return {}
+
+    @staticmethod
+    def save_account(*_account: object, **_named: object) -> None:
+        """Refuse: nothing would use the account.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("the local service needs no account; leave save_account out")
+
+    @staticmethod
+    def delete_account(*_account: object, **_named: object) -> None:
+        """Refuse: there are none.
+
+        Raises:
+            ConfigError: always.
+        """
+        raise ConfigError("the local service has no accounts; leave delete_account out")
 
     # -- backends ---------------------------------------------------------------------------------------
 
@@ -171,8 +223,10 @@ class LocalRuntimeService:
                 self._backends[name] = self._bind(snapshot(name), lambda: snapshot_noise(name), ideal=False)
             else:
                 known = ", ".join(self._backends) or "none attached"
+                snapshot_of = f"; its snapshot would be {name.replace('ibm_', 'fake_', 1)!r}"
                 raise BackendNotFoundError(
-                    f"no backend is called {name!r}; there are ideal, generic_<n>, fake_<name> and {known}"
+                    f"no backend is called {name!r}{snapshot_of if name.startswith('ibm_') else ''}; "
+                    f"there are ideal, generic_<n>, fake_<name> and {known}"
                 )
         return self._backends[name]
 
@@ -309,7 +363,7 @@ class LocalRuntimeService:
         """Return what is remembered of a session or batch."""
         record = self.known_session(session_id)
         if record is None:
-            raise ConfigError(f"Session not found: {session_id}")
+            raise as_clients(ConfigError(f"Session not found: {session_id}"), "IBMRuntimeError")
         return record
 
     def known_session(self, session_id: str) -> SessionRecord | None:
@@ -449,7 +503,10 @@ class LocalRuntimeService:
                 job,
                 qpu_seconds > limit,
             )
-            machine.submit(record)
+            try:
+                machine.submit(record)
+            except RuntimeSessionError as error:
+                raise as_clients(error, "IBMRuntimeError")  # noqa: B904 - it is the same
             self._counts[workload] = index + 1
             timeline.stir()
         timeline.deliver()
@@ -469,10 +526,29 @@ class LocalRuntimeService:
 
     def job(self, job_id: str) -> RuntimeJob:
         """Return a job by id."""
-        if job_id not in self.machine.jobs:
-            raise RuntimeSessionError(f"Job not found: {job_id}")
+        if (found := self.known_job(job_id)) is None:
+            raise as_clients(RuntimeSessionError(f"Job not found: {job_id}"), "RuntimeJobNotFound")
+        return found
+
+    def known_job(self, job_id: str) -> RuntimeJob | None:
+        """Return a job by id; None of one that was not submitted here, or was deleted."""
+        if job_id not in self.machine.jobs or job_id in self._deleted:
+            return None
         held: RuntimeJob = self.machine.jobs[job_id].payload
         return held
+
+    def delete_job(self, job_id: str) -> None:
+        """Let a job be found no more; it stays on the bill.
+
+        Raises:
+            RuntimeSessionError: there is none, or it is not over.
+        """
+        if not self.job(job_id).in_final_state():
+            refusal = RuntimeSessionError(
+                f"Failed to delete job: {job_id} is not over yet; cancel it first, or wait for its result"
+            )
+            raise as_clients(refusal, "IBMRuntimeError")
+        self._deleted.add(job_id)
 
     def jobs(
         self,
@@ -497,6 +573,7 @@ class LocalRuntimeService:
             ConfigError: a number or a date is none.
         """
         _require_no(instance=instance)
+        tags = _words("job_tags", job_tags)
         if limit is not None:
             _require_count("limit", limit, " (or None: all)")
         _require_count("skip", skip)
@@ -505,8 +582,9 @@ class LocalRuntimeService:
         def search() -> list[Job]:
             return [
                 job
-                for job in self.machine.find_jobs(session_id=session_id, tags=job_tags)
-                if (status is None or STATUS.get(job.status, job.status) == status.upper())
+                for job in self.machine.find_jobs(session_id=session_id, tags=tags)
+                if job.id not in self._deleted
+                and (status is None or STATUS.get(job.status, job.status) == status.upper())
                 and (backend_name is None or job.device.name == backend_name)
                 and (program_id is None or job.program == program_id)
                 and (pending is None or job.final != pending)
@@ -514,7 +592,7 @@ class LocalRuntimeService:
                 and (before is None or self.clock.date(job.submitted) <= before)
             ]
 
-        asked = (limit, skip, backend_name, pending, program_id, job_tags, session_id, after, before, status)
+        asked = (limit, skip, backend_name, pending, program_id, tags, session_id, after, before, status)
         found = self.look(self, f"jobs {asked}", search)
         if descending:
             found.reverse()
@@ -617,6 +695,20 @@ def _unpickled(
     return service
 
 
+def _require_no_account(given: Mapping[str, object]) -> None:
+    """Refuse what the client takes to find an account; one may say that there is none.
+
+    Raises:
+        ConfigError: it says which.
+        TypeError: nobody takes it.
+    """
+    for name, value in given.items():
+        if name not in ACCOUNT:
+            raise TypeError(f"LocalRuntimeService has no argument {name!r}")
+        if value is not None and (name, value) != ("channel", LOCAL_CHANNEL):
+            raise ConfigError(f"the local service needs no account; leave {name} out", key=name)
+
+
 def _require_no(**names: str | None) -> None:
     """Refuse what this service has none of."""
     for name, value in names.items():
@@ -628,6 +720,19 @@ def _require_count(name: str, number: object, otherwise: str = "") -> None:
     """Refuse what is no number of jobs."""
     if isinstance(number, bool) or not isinstance(number, int) or number < 0:
         raise ConfigError(f"must be a whole number of at least 0{otherwise}, got {number!r}", key=name)
+
+
+def _words(name: str, words: Iterable[str] | None) -> list[str] | None:
+    """A list of words; a single one is refused as by the client."""
+    if words is None:
+        return None
+    found = [] if isinstance(words, str) or not isinstance(words, Iterable) else list(words)
+    if not all(isinstance(word, str) for word in found) or (not found and words != []):
+        raise as_clients(
+            ConfigError(f"{name} needs to be a list of strings, got {words!r}; write [word]"),
+            "IBMInputValueError",
+        )
+    return found
 
 
 def _utc(name: str, date: datetime | None) -> datetime | None:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from qiskit.providers import BackendV2
 
 from runner.display import markup
-from runner.errors import ConfigError, SessionClosedError
+from runner.errors import ConfigError, RuntimeSessionError, SessionClosedError
 from runner.runtime.current import CURRENT_SESSION
 from runner.runtime.duration import parse_duration
+from runner.runtime.errors import as_clients
 from runner.runtime.machine import CLOSED, status_text
 from runner.runtime.service import LocalRuntimeService, bind
 
@@ -97,7 +98,7 @@ class Session:
     def require_open(self) -> None:
         """Refuse what comes after `close()` or `cancel()` through this object (S17)."""
         if not self._active:
-            raise SessionClosedError("The session is closed.")
+            raise as_clients(SessionClosedError("The session is closed."), "IBMRuntimeError")
 
     def require_of(self, backend: LocalBackend) -> None:
         """Refuse another backend than this session's, in the client's words (S10)."""
@@ -200,6 +201,10 @@ class Session:
             return None
         return self._service.look(record, how, lambda: question(record))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled it stands for the same session in this process; in another there is no such session."""
+        return _unpickled, (type(self), self._backend, self.session_id, self._active)
+
     def _repr_html_(self) -> str:
         """What a notebook shows: what it is, how it stands and what it has cost so far."""
         left = self.time_left()
@@ -222,3 +227,20 @@ class Batch(Session):
     """Jobs that belong together without owning the device between them."""
 
     mode = "batch"
+
+
+def _unpickled(kind: type[Session], backend: LocalBackend, session_id: str | None, active: bool) -> Session:
+    """The session that was pickled.
+
+    Raises:
+        RuntimeSessionError: this is another process.
+    """
+    session = kind(backend, create_new=False)
+    if session_id is not None:
+        session._record = backend.service.known_session(session_id)
+        if session._record is None:
+            raise RuntimeSessionError(
+                f"session {session_id} is in the process that opened it; open one in this process"
+            )
+    session._active = active
+    return session

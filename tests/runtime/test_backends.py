@@ -36,13 +36,14 @@ def test_the_least_busy_device_is_a_real_one() -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("fake_nowhere", "no snapshot is called 'fake_nowhere'"),
+        ("fake_torin", r"no snapshot is called 'fake_torin'; did you mean 'fake_torino'\? "),
         ("generic_x", "write e.g. generic_5 or generic_16_grid"),
         ("generic_0", "at least one qubit"),
         ("generic_7_grid", "do not make a grid"),
         (
             "ibm_torino",
-            "no backend is called 'ibm_torino'; there are ideal, generic_<n>, fake_<name> and none attached",
+            "no backend is called 'ibm_torino'; its snapshot would be 'fake_torino'; there are ideal, "
+            "generic_<n>, fake_<name> and none attached",
         ),
     ],
 )

@@ -70,8 +70,12 @@ def test_N5_it_is_a_job_of_the_session_on_its_bill(service: LocalRuntimeService)
         job.wait_for_final_state()
 
     assert isinstance(job, JobV1)
-    assert (job.job.session_id, job.backend()) == (session.session_id, backend)
-    assert job.job.usage() == pytest.approx(2 + 0.00035 * 2000)
+    assert (job.session_id, job.tags, job.backend()) == (session.session_id, ["M3 calibration"], backend)
+    assert (
+        job.usage() == job.metrics()["usage"]["qpu_charge_time_seconds"] == pytest.approx(2 + 0.00035 * 2000)
+    )
+    assert job.inputs == {"circuits": [bell(), bell()], "shots": 1000, "memory": False}
+    assert f"{job.creation_date:%Y-%m-%dT%H:%M:%S.%fZ}" == job.metrics()["timestamps"]["created"]
     assert service.jobs(job_tags=["M3 calibration"]) == [job.job]
     assert service.usage()["jobs"] == 1
     assert (job.status(), job.done(), job.error_message()) == (JobStatus.DONE, True, None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,13 @@ from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit_aer import AerSimulator
 
-from runner.errors import ConfigError, RuntimeSessionError
+from runner.errors import (
+    ConfigError,
+    JobCancelledError,
+    JobFailedError,
+    RuntimeSessionError,
+    SessionClosedError,
+)
 from runner.runtime import EstimatorV2, LocalBackend, LocalRuntimeService, RuntimeJob, SamplerV2, Session
 from runner.runtime.options import EstimatorOptions
 from tests.runtime.fakes import PUB, FakeEngine
@@ -49,6 +57,11 @@ def measured() -> QuantumCircuit:
     circuit = QuantumCircuit(1)
     circuit.measure_all()
     return circuit
+
+
+def client_errors() -> Any:
+    """The client's exceptions."""
+    return pytest.importorskip("qiskit_ibm_runtime").exceptions
 
 
 COPIES = {
@@ -134,6 +147,9 @@ def test_signatures_are_the_clients() -> None:
         (client.RuntimeJobV2.backend, RuntimeJob.backend),
         (client.RuntimeJobV2.properties, RuntimeJob.properties),
         (client.RuntimeJobV2.usage, RuntimeJob.usage),
+        (client.RuntimeJobV2.result, RuntimeJob.result),
+        (client.RuntimeJobV2.wait_for_final_state, RuntimeJob.wait_for_final_state),
+        (client.QiskitRuntimeService.delete_job, LocalRuntimeService.delete_job),
     ]
     mocks = {"include_mocks"}  # dry runs, which this service has none of
     for theirs, ours in pairs:
@@ -165,6 +181,9 @@ def test_jobs_are_found_by_date(service: LocalRuntimeService) -> None:
         service.jobs(limit=-1)
     with pytest.raises(ConfigError, match="skip: must be a whole number of at least 0, got -2"):
         service.jobs(skip=-2)
+    with pytest.raises(ConfigError, match="job_tags needs to be a list of strings") as refused:
+        service.jobs(job_tags="abc")
+    assert isinstance(refused.value, client_errors().IBMInputValueError)
     with pytest.raises(ConfigError, match=r"created_after: must be a datetime, as .*, got '2026'"):
         service.jobs(created_after="2026")  # type: ignore[arg-type]
 
@@ -181,6 +200,7 @@ def test_backends_are_chosen(service: LocalRuntimeService) -> None:
     assert service.least_busy(operational=True, simulator=False).name == "fake_torino"
     assert service.backend("generic_3", use_fractional_gates=False) is small
     assert service.backend("ideal", use_fractional_gates=True) is ideal
+    assert service.backend("fake_fractional", use_fractional_gates=True).num_qubits == 5
     with pytest.raises(ConfigError, match="generic_3 has no fractional gates"):
         service.backend("generic_3", use_fractional_gates=True)
     with pytest.raises(ConfigError, match="not even fake_torino is as asked for"):
@@ -308,7 +328,95 @@ def test_qubits_and_edges_that_do_not_work_are_refused(service: LocalRuntimeServ
 
 def test_a_timeout_is_told_as_one(service: LocalRuntimeService) -> None:
     """`result(timeout=…)` counts on the session's clock."""
-    job = EstimatorV2(service.backend("ideal")).run([PUB])
+    errors, job = client_errors(), EstimatorV2(service.backend("ideal")).run([PUB])
 
     with pytest.raises(RuntimeSessionError, match="was not over after 1 s"):
         job.result(timeout=1)
+    with pytest.raises(errors.RuntimeJobTimeoutError, match="was not over after 1 s"):
+        job.wait_for_final_state(timeout=1, poll_interval=0.1)
+
+
+def test_errors_are_the_clients_too(service: LocalRuntimeService) -> None:
+    """The classes that the client's code raises there are caught, as ours are; pickled they are ours."""
+    errors, backend = client_errors(), service.backend("ideal")
+    waiting, slow = SamplerV2(backend), SamplerV2(backend, options={"max_execution_time": 1})
+    cancelled, late = waiting.run([measured()]), slow.run([measured()], shots=10**6)
+    cancelled.cancel()
+    session = Session(backend)
+    session.close()
+    cases = [
+        (lambda: service.job("nobody"), errors.RuntimeJobNotFound, RuntimeSessionError),
+        (cancelled.result, errors.RuntimeInvalidStateError, JobCancelledError),
+        (cancelled.cancel, errors.RuntimeInvalidStateError, RuntimeSessionError),
+        (late.result, errors.RuntimeJobMaxTimeoutError, JobFailedError),
+        (lambda: SamplerV2(session).run([measured()]), errors.IBMRuntimeError, SessionClosedError),
+        (lambda: Session.from_id("nobody", service), errors.IBMRuntimeError, ConfigError),
+    ]
+    for act, theirs, ours in cases:
+        with pytest.raises(theirs) as caught:
+            act()
+        again = pickle.loads(pickle.dumps(caught.value))
+
+        assert isinstance(caught.value, ours)
+        assert str(again) == str(caught.value)
+        assert not isinstance(again, theirs)
+        assert vars(again)["message"] == caught.value.message == str(caught.value)
+
+
+def test_sessions_and_jobs_are_pickled_within_their_process(service: LocalRuntimeService) -> None:
+    """They stand for themselves, with jobs behind them; what another process makes of them is one line."""
+    backend = service.backend("ideal")
+    with Session(backend) as session:
+        counted, job = backend.run(measured()), SamplerV2().run([measured()])
+        twin = pickle.loads(pickle.dumps(session))
+    closed, jobs = pickle.dumps(session), pickle.dumps([job, counted])
+    same, other = pickle.loads(jobs)
+
+    assert (twin.session_id, twin.status()) == (session.session_id, session.status())
+    assert copy.deepcopy(job) is job is same
+    assert (other.session_id, other.job_id()) == (session.session_id, counted.job_id())
+    with pytest.raises(SessionClosedError):
+        SamplerV2(pickle.loads(closed)).run([measured()])
+    for pickled, words in (
+        (closed, "session .* is in the process that opened it"),
+        (jobs, "job .* is in the process"),
+    ):
+        there = f"import pickle, sys\ntry: pickle.loads({pickled!r})\nexcept Exception as error: print(error)"
+        told = subprocess.run([sys.executable, "-c", there], capture_output=True, text=True, check=True)
+        assert re.match(words, told.stdout)
+
+
+def test_a_job_is_deleted_and_stays_on_the_bill(service: LocalRuntimeService) -> None:
+    """Nobody finds it, and one that is not over is refused, as by the client's service."""
+    errors, backend = client_errors(), service.backend("ideal")
+    first, second = (SamplerV2(backend).run([measured()]) for _ in range(2))
+    first.result()
+    used = service.usage()["qpu_seconds"]
+    service.delete_job(first.job_id())
+
+    assert service.jobs() == [second]
+    assert service.usage()["qpu_seconds"] == used > 0
+    with pytest.raises(errors.RuntimeJobNotFound, match="Job not found"):
+        service.delete_job(first.job_id())
+    with pytest.raises(RuntimeSessionError, match="is not over yet"):
+        service.delete_job(SamplerV2(backend).run([measured()], shots=10**6).job_id())
+
+
+def test_a_service_needs_no_account() -> None:
+    """What the client takes to find one is refused by name; what is asked of it has an answer."""
+    client = pytest.importorskip("qiskit_ibm_runtime")
+    theirs = set(inspect.signature(client.QiskitRuntimeService.__init__).parameters) - {"self"}
+    service = LocalRuntimeService(channel="local", token=None)
+
+    assert service.instances() == [{"crn": None, "plan": "premium", "name": None}]
+    assert (service.channel, service.active_account(), service.active_instance()) == ("local", None, None)  # type: ignore[func-returns-value]
+    assert service.saved_accounts() == {}
+    for name in theirs:
+        with pytest.raises(
+            ConfigError, match=f"{name}: the local service needs no account; leave {name} out"
+        ):
+            LocalRuntimeService(**{name: "x"})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="needs no account"):
+        service.save_account(token="x", overwrite=True)
+    with pytest.raises(TypeError, match="has no argument 'sed'"):
+        LocalRuntimeService(sed=1)

@@ -62,7 +62,7 @@ def test_jobs_have_the_clients_methods() -> None:
     """Everything of the client's job but what belongs to its cloud."""
     theirs = {name for name in dir(client.RuntimeJobV2) if not name.startswith("_")}
     cloud = {
-        "ERROR", "JOB_FINAL_STATES", "calibration_id", "cancel_result", "draw", "image", "inputs", "instance",
+        "ERROR", "calibration_id", "cancel_result", "draw", "image", "inputs", "instance",
         "private", "properties", "queue_info", "queue_position", "runtime_image", "version", "submit",
     }  # fmt: skip
 
