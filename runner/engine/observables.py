@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,6 +100,8 @@ def _coerce(observables: Any) -> ObservablesArray:
     coefficients = getattr(observables, "coeffs", None)
     if isinstance(coefficients, np.ndarray):
         numbers = coefficients.astype(complex)
+        for place in np.flatnonzero(~np.isfinite(numbers))[:1]:
+            _require_finite(numbers[place], observables.paulis[int(place)].to_label())
         bad = np.flatnonzero(np.abs(numbers.imag) > _ROUNDING * np.abs(numbers).max(initial=0.0))
         if not len(bad) and numbers.imag.any():
             return ObservablesArray.coerce(type(observables)(observables.paulis, numbers.real))
@@ -113,6 +116,11 @@ def _coerce(observables: Any) -> ObservablesArray:
         return ObservablesArray.coerce(observables)
     except (ValueError, TypeError) as error:
         raise ConfigError(f"not an observable: {error}".splitlines()[0]) from error
+
+
+def _require_finite(coefficient: complex, label: str) -> None:
+    if not cmath.isfinite(coefficient):
+        raise ConfigError(f"an observable must have finite coefficients, got {coefficient.real} for {label}")
 
 
 def _real(observable: Any) -> Any:
@@ -131,6 +139,7 @@ def _expand(element: Mapping[str, complex]) -> dict[str, float]:
     largest = max(map(abs, element.values()), default=0.0)
     for label, coefficient in element.items():
         value = complex(coefficient)
+        _require_finite(value, label)
         if abs(value.imag) > _ROUNDING * largest:
             raise ConfigError(f"an observable must have real coefficients, got {value} for {label}")
         projectors = sum(letter in _PROJECTORS for letter in label)

@@ -272,7 +272,7 @@ def test_options_are_copied(service: LocalRuntimeService) -> None:
 
 
 def test_imaginary_parts_that_are_rounding_are_none() -> None:
-    """⟨0|Z|0⟩ = 1, whatever 5·10⁻¹⁸ i arithmetic left behind; an imaginary part of 10⁻⁶ is refused."""
+    """⟨0|Z|0⟩ = 1, whatever 5·10⁻¹⁸ i arithmetic left behind; what is imaginary (10⁻⁶) or no number is refused."""
     estimator = EstimatorV2(LocalRuntimeService().backend("ideal"), options={"default_precision": 0})
     circuit = QuantumCircuit(1)
     noisy = SparsePauliOp(["Z", "X"], [1 + 5e-18j, 0.5 - 5e-18j])
@@ -282,6 +282,13 @@ def test_imaginary_parts_that_are_rounding_are_none() -> None:
     assert float(estimator.run([(circuit, noisy)]).result()[0].data.evs) == pytest.approx(1)
     with pytest.raises(ConfigError, match="real coefficients"):
         estimator.run([(circuit, SparsePauliOp(["Z"], [1 + 1e-6j]))])
+    for endless in (
+        {"Z": float("nan")},
+        SparsePauliOp(["Z", "X"], [1, np.inf]),
+        [{"Z": 1.0}, {"X": -np.inf}],
+    ):
+        with pytest.raises(ConfigError, match=r"finite coefficients, got (nan|inf|-inf) for [ZX]$"):
+            estimator.run([(circuit, endless)])
 
 
 def test_fractional_gates_have_their_angles(service: LocalRuntimeService) -> None:
