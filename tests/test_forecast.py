@@ -11,6 +11,7 @@ import pytest
 
 from runner import compose, run
 from runner.__main__ import main
+from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.journal import read_journal
 from runner.whatif.forecast import forecast, table
@@ -422,5 +423,9 @@ def test_a_real_machine_is_forecast_from_its_snapshot_without_an_account(
     assert ibm.stand_in is not None
     assert "snapshot fake_torino" in ibm.stand_in
     assert snapshot.stand_in is None
+    assert ibm.between is not None
+    assert f"adds {clock(ibm.jobs - 1)}, {(ibm.jobs - 1) * 0.8:.2f} USD" in ibm.between
+    assert ("between jobs", ibm.between) in table(ibm)
+    assert snapshot.between is None
     with pytest.raises(ConfigError, match=r"'ibm_nowhere' cannot be forecast without an account.* ibm_"):
         forecast(compose(*SMALL, "backend=ibm", "backend.name=ibm_nowhere"))

@@ -95,6 +95,8 @@ class Forecast:
     """What stands for a real machine, where that was not asked; None where it was, or there is none."""
     chosen: str | None = None
     """Which device was chosen for the circuit by its calibration, and why; None where it was declared."""
+    between: str | None = None
+    """What the time between jobs adds on a real machine, where it is charged and not in the numbers; None elsewhere."""
     effort: Effort | None = None
     """Time and memory on this computer; None where that was not tried."""
     mitigation: dict[str, Any] | None = None
@@ -156,6 +158,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         usual=recorded(declared) or _usual(config, whole),
         stand_in=whole.stand_in,
         chosen=None if choice is None else choice.words(),
+        between=_between(config, whole),
         mitigation=whole.added,
         simulation=whole.simulation,
         circuit=whole.circuit,
@@ -168,6 +171,17 @@ def _at_most(config: RunConfig, whole: _Rehearsal) -> str | None:
     if whole.chooses:
         reasons.append("no job chooses where an optimization's answer is also its lowest evaluation")
     return "; ".join(reasons) or None
+
+
+def _between(config: RunConfig, whole: _Rehearsal) -> str | None:
+    """What is charged in a real session beside its jobs, which only a run can tell, in words."""
+    pauses = round(whole.total.jobs) - 1
+    if config.backend.simulated or config.session.mode != "session" or pauses < 1:
+        return None
+    return (
+        f"not in the usage and the cost: a session is charged between its jobs, too; each second that this program and "
+        f"the way to the service take per job adds {clock(pauses)}, {pauses * whole.price:.2f} USD"
+    )
 
 
 def _usual(config: RunConfig, whole: _Rehearsal) -> Usual | None:
@@ -388,6 +402,8 @@ def table(found: Forecast) -> list[tuple[str, str]]:
         ("usage", clock(found.usage_seconds)),
         ("cost", f"{found.cost:.2f} USD: {found.plan} plan"),
     ]
+    if found.between is not None:
+        table_rows.append(("between jobs", found.between))
     if found.mitigation is not None:
         table_rows += mitigation_lines(found.mitigation)
     table_rows += [
