@@ -23,7 +23,7 @@ from qiskit.circuit.classical import expr
 from qiskit.circuit.library import UnitaryGate
 
 from runner.engine.executed import PLAIN, class_of, definition_of, is_by_name, matrix_of
-from runner.engine.extent import length
+from runner.engine.extent import length, require_extent
 
 _NAME = r"[^\W\d]\w*(?:\[\d+\])?"
 _PLAIN_NAME = re.compile(_NAME)
@@ -56,7 +56,11 @@ def canonical_text(circuit: QuantumCircuit, *, addressed: Collection[str] = ()) 
     Args:
         circuit: of any instructions.
         addressed: names and labels that mean something by themselves: those that a noise model or a device knows.
+
+    Raises:
+        ConfigError: what the definitions say is too many instructions, see `require_extent`.
     """
+    require_extent(circuit)
     return "\n".join(_Scribe(circuit.parameters, frozenset(addressed)).lines(circuit))
 
 
