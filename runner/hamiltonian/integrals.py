@@ -42,9 +42,12 @@ def integrals_of(problem: Any, mapper: str) -> Integrals | None:
     import numpy as np
 
     energies = problem.hamiltonian.electronic_integrals
-    one_body, two_body = _one_body(energies.alpha), _two_body(energies.alpha)
+    order = _index_order(energies.alpha)
+    one_body, two_body = _one_body(energies.alpha), _two_body(energies.alpha, order)
     if not energies.beta.is_empty():
-        others = (_one_body(energies.beta), _two_body(energies.beta), _two_body(energies.beta_alpha))
+        others = (
+            _one_body(energies.beta), _two_body(energies.beta, order), _two_body(energies.beta_alpha, order)
+        )  # fmt: skip
         pairs = zip((one_body, two_body, two_body), others, strict=True)
         if not all(np.allclose(up, down, atol=1e-12) for up, down in pairs):
             return None
@@ -63,8 +66,20 @@ def _one_body(tensors: Any) -> np.ndarray:
     return np.asarray(tensors["+-"].array, dtype=float)
 
 
-def _two_body(tensors: Any) -> np.ndarray:
-    """(pq|rs) in chemists' order."""
+def _index_order(tensors: Any) -> Any:
+    """That of all two-body integrals, told by those of equal spins: unlike spins lack the symmetry that tells."""
+    import numpy as np
+    from qiskit_nature.second_q.operators.symmetric_two_body import SymmetricTwoBodyIntegrals
+    from qiskit_nature.second_q.operators.tensor_ordering import find_index_order
+
+    two_body = tensors["++--"]
+    if isinstance(two_body, SymmetricTwoBodyIntegrals):
+        return None
+    return find_index_order(np.asarray(two_body.array, dtype=float))
+
+
+def _two_body(tensors: Any, order: Any) -> np.ndarray:
+    """(pq|rs) in chemists' order, from an index order."""
     import numpy as np
     from qiskit_nature.second_q.operators.symmetric_two_body import SymmetricTwoBodyIntegrals, unfold
     from qiskit_nature.second_q.operators.tensor_ordering import to_chemist_ordering
@@ -72,4 +87,6 @@ def _two_body(tensors: Any) -> np.ndarray:
     two_body = tensors["++--"]
     if isinstance(two_body, SymmetricTwoBodyIntegrals):  # folded by its symmetry, and in chemists' order
         return np.asarray(unfold(two_body).array, dtype=float)
-    return np.asarray(to_chemist_ordering(np.asarray(two_body.array, dtype=float)), dtype=float)
+    return np.asarray(
+        to_chemist_ordering(np.asarray(two_body.array, dtype=float), index_order=order), dtype=float
+    )

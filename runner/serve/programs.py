@@ -15,7 +15,7 @@ from qiskit import QuantumCircuit
 from qiskit.exceptions import QiskitError
 
 from runner.declare.foreign import require_readable, require_sane_qpy
-from runner.errors import ConfigError
+from runner.errors import ConfigError, RunnerError
 from runner.mitigation.samplex import broadcast
 from runner.runtime import (
     EstimatorV2,
@@ -97,6 +97,10 @@ class Programs:
         require_classified(params)
         try:
             return self._run[program](params, request)
+        except RunnerError as error:
+            if isinstance(error, ValueError):
+                raise ApiError(400, f"The parameters cannot be read: {_first_line(error)}") from error
+            raise  # the runtime's own, which are Qiskit's too where a program has imported the client
         except (QiskitError, TypeError, ValueError, ArithmeticError, LookupError) as error:
             raise ApiError(400, f"The parameters cannot be read: {_first_line(error)}") from error
         except BaseException as error:
