@@ -97,11 +97,9 @@ class Programs:
         require_classified(params)
         try:
             return self._run[program](params, request)
-        except RunnerError as error:
-            if isinstance(error, ValueError):
-                raise ApiError(400, f"The parameters cannot be read: {_first_line(error)}") from error
-            raise  # the runtime's own, which are Qiskit's too where a program has imported the client
         except (QiskitError, TypeError, ValueError, ArithmeticError, LookupError) as error:
+            if isinstance(error, RunnerError) and not isinstance(error, ValueError):
+                raise  # the runtime's own, which is Qiskit's too where a program has imported the client
             raise ApiError(400, f"The parameters cannot be read: {_first_line(error)}") from error
         except BaseException as error:
             if (

@@ -686,26 +686,29 @@ def row_phases(integers, reals, stage, row, scratch):
 @_part
 def same_layer(integers, reals, stage, other, scratch):
     """Do two layers multiply by the same phases, one entry like the other?"""
-    angles = integers[integers[META] + 4]
-    start, masks, slots = integers[PARITY_START], integers[PARITY_MASK], integers[PARITY_SLOT]
-    signs = integers[integers[0] + PARITY_SIGN]
-    shift = integers[start + other] - integers[start + stage]
-    if shift + integers[start + stage + 1] != integers[start + other + 1]:
-        return False
-    for entry in range(integers[start + stage], integers[start + stage + 1]):
-        angle = reals[signs + entry] * scratch[angles + integers[slots + entry]]
-        found = reals[signs + entry + shift] * scratch[angles + integers[slots + entry + shift]]
-        if angle != found or integers[masks + entry] != integers[masks + entry + shift]:
+    for start, wheres, slots, signs in (
+        (PARITY_START, PARITY_MASK, PARITY_SLOT, PARITY_SIGN),
+        (SINGLE_START, SINGLE_QUBIT, SINGLE_SLOT, SINGLE_SIGN),
+    ):
+        if not same_entries(
+            integers, reals, integers[start], integers[wheres], integers[slots], integers[integers[0] + signs],
+            stage, other, scratch,
+        ):  # fmt: skip
             return False
-    start, qubits, slots = integers[SINGLE_START], integers[SINGLE_QUBIT], integers[SINGLE_SLOT]
-    signs = integers[integers[0] + SINGLE_SIGN]
+    return True
+
+
+@_part
+def same_entries(integers, reals, start, wheres, slots, signs, stage, other, scratch):
+    """Do two layers have the same angles in the same places, in one of the tables?"""
+    angles = integers[integers[META] + 4]
     shift = integers[start + other] - integers[start + stage]
     if shift + integers[start + stage + 1] != integers[start + other + 1]:
         return False
     for entry in range(integers[start + stage], integers[start + stage + 1]):
         angle = reals[signs + entry] * scratch[angles + integers[slots + entry]]
         found = reals[signs + entry + shift] * scratch[angles + integers[slots + entry + shift]]
-        if angle != found or integers[qubits + entry] != integers[qubits + entry + shift]:
+        if angle != found or integers[wheres + entry] != integers[wheres + entry + shift]:
             return False
     return True
 
