@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: a flag that is looked at between jobs and between the parts of long simulations.
+"""Ctrl-C, SIGTERM and SIGHUP: a flag that is looked at between jobs and between the parts of simulations.
 
 An exception raised by a signal handler lands anywhere, also inside thread start-up or a database write, and hangs
 the process about half of the time. A flag that is polled never does. The second signal ends the process
@@ -54,8 +54,8 @@ def nothing_to_save() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-PREPARING = "no job runs yet; what is being prepared completes first, or is given up if it takes long"
-JOBS = "the current job completes first, or is given up if it takes long"
+PREPARING = "no job runs yet; what is being prepared completes first, or is given up between two of its parts"
+JOBS = "the current job completes first, or is given up between two of its parts"
 
 
 class StopFlag:

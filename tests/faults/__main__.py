@@ -124,6 +124,7 @@ def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
     """Warm up, make the unbroken runs, and list the rows with their trials."""
     from runner.record import packed
     from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign
+    from tests.faults.kinds import kills_of
     from tests.faults.place import mounting_is_permitted
     from tests.faults.rows import Row, make_references
 
@@ -131,14 +132,16 @@ def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
     nightly = options.nightly
     cases = options.cases or (list(CASES) if nightly else DEFAULT_CASES)
     warm_up(home, cases)
-    kills = options.kills if options.kills is not None else (_share(2000, cases) if nightly else 4)
+    kills = dict.fromkeys(cases, 4 if options.kills is None else options.kills)
+    if nightly and options.kills is None:
+        kills = kills_of(cases, 2000)
     signals = options.signals if options.signals is not None else (_share(1000, cases) if nightly else 1)
     plain = options.plain if options.plain is not None else (0.05 if nightly else 0.0)
     campaign = Campaign(home, options.seed, plain=plain, composed=0.75)
     rows = []
     for case in cases:
-        count = -(-kills // CHAIN)
-        chains = [(case, n, min(CHAIN, kills - n * CHAIN)) for n in range(count)]
+        count = -(-kills[case] // CHAIN)
+        chains = [(case, n, min(CHAIN, kills[case] - n * CHAIN)) for n in range(count)]
         rows.append(Row(f"kill -9, {case}", "kills", chains))
         rows.append(Row(f"SIGINT/SIGTERM, {case}", "signals", [(case, n) for n in range(signals)]))
     for case in cases[:2] if nightly else cases[:1]:

@@ -26,7 +26,7 @@ from runner.record.packed import is_there, open_kept, packed_path
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
 from tests.faults import engines, place, searches, trial
-from tests.faults.kinds import CASES, FORKS, GIVEN_UP
+from tests.faults.kinds import CASES, FORKS
 from tests.faults.trial import Ending, Trial
 
 SMALL = ("tracking=off", "run.figures=false", "seed=11")
@@ -138,21 +138,33 @@ class Campaign:
         return run.go_on(fault=f"{run.rng.choice(trial.POINTS)}:{run.rng.randint(1, left)}:kill9")
 
     def signals(self, case: str, number: int) -> str:
-        """Send SIGINT or SIGTERM at a random moment, sometimes twice; exit in time, resumable, same result."""
+        """Send SIGINT or SIGTERM at a random moment, sometimes twice, or as a simulation begins; exit in time,
+        resumable, same result.
+        """
         run = Broken(self, case, f"signalled-{case}-{number}")
         which = run.rng.choice((signal.SIGINT, signal.SIGTERM))
-        signals = [(run.rng.uniform(0, run.seconds), int(which))]
-        twice = run.rng.random() < 0.25
-        if twice:
-            signals.append((run.rng.uniform(0, 0.02), int(which)))
-        ended = run.go_on(signals=tuple(signals))
+        twice = False
+        if run.rng.random() < 0.25:
+            word = "int" if which == signal.SIGINT else "term"
+            ended = run.go_on(fault=f"simulate:{run.rng.randint(1, run.expected.jobs)}:{word}")
+        else:
+            signals = [(run.rng.uniform(0, run.seconds), int(which))]
+            twice = run.rng.random() < 1 / 3
+            if twice:
+                signals.append((run.rng.uniform(0, 0.02), int(which)))
+            ended = run.go_on(signals=tuple(signals))
         if run.directory.exists():  # before that, Python itself or this harness may be what is interrupted
             assert ended.code in (0, 3, 128 + which, -which), f"exit {ended.code}: {ended.output}"
             assert "Traceback" not in ended.output, ended.output
-        lost = twice or ended.code == -which or case in GIVEN_UP
-        recomputed = run.finish(lost=WORKLOADS.get(case, 1) if lost else 0)
+        given_up = trial.given_up(run.executed)  # as the simulation told: load matters not
+        assert len(given_up) <= WORKLOADS.get(case, 1), f"given up at one signal: {given_up}"
+        at_once = twice or ended.code == -which
+        recomputed = run.finish(lost=WORKLOADS.get(case, 1) if at_once else len(given_up))
         interrupted = int(ended.code not in (0, 3))
-        return f"{interrupted} interrupted, {recomputed} recomputed, {int(run.plain)} plain processes"
+        return (
+            f"{interrupted} interrupted, {recomputed} recomputed, {len(given_up)} given up, "
+            f"{int(run.plain)} plain processes"
+        )
 
     def disk(self, case: str, k: int, action: str) -> str:
         """The k-th write to the journal fails; one clear line, exit 5, resumable, same result."""
@@ -496,6 +508,7 @@ class Broken:
             executed=self.executed,
             declared=None if resumable else self.declared,
             plain=self.plain,
+            hash_seed=self.rng.getrandbits(32),
         ).run(self.output)
         executed = trial.executions(self.executed)[len(before) :]
         again = set(executed) & set(recorded)

@@ -6,6 +6,13 @@ from importlib.util import find_spec
 
 CHAIN3 = ("hamiltonian=tfim", "hamiltonian.shape=[3]", "ansatz.reps=1")
 NOISY = ("backend=noisy", *CHAIN3)
+DEVICE = ("backend=generic", "backend.num_qubits=4", *CHAIN3)
+LEARNING = (
+    "estimator.layer_noise_learning.num_randomizations=8",
+    "estimator.layer_noise_learning.shots_per_randomization=64",
+    "estimator.layer_noise_learning.layer_pair_depths=[0,1,4]",
+)
+"""Less of it than the client's defaults, which take most of such a run."""
 
 CASES: dict[str, tuple[str, ...]] = {
     "cobyla": ("optimizer=cobyla", "optimizer.max_evaluations=16"),
@@ -82,13 +89,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "guide": ("experiment=session_guide", "optimizer.max_evaluations=12"),
     "noisy_cobyla": (*NOISY, "optimizer=cobyla", "optimizer.max_evaluations=12"),
     "noisy_spsa": (*NOISY, "optimizer=spsa", "optimizer.max_evaluations=10"),
-    "device": (
-        "backend=generic",
-        "backend.num_qubits=4",
-        *CHAIN3,
-        "optimizer=cobyla",
-        "optimizer.max_evaluations=10",
-    ),
+    "device": (*DEVICE, "optimizer=cobyla", "optimizer.max_evaluations=10"),
     "queued": (
         "session.queue_delay.kind=lognormal",
         "session.queue_delay.seconds=20",
@@ -104,17 +105,42 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "level1": (*NOISY, "estimator=level1", "optimizer=spsa", "optimizer.max_evaluations=8"),
     "level2": (*NOISY, "estimator=level2", "optimizer=cobyla", "optimizer.max_evaluations=5"),
-    "mitigation_ladder": ("experiment=mitigation_ladder", *CHAIN3),
+    "pec": (*NOISY, "estimator=pec", *LEARNING, "optimizer=spsa", "optimizer.max_evaluations=4"),
+    "pec_device": (*DEVICE, "estimator=pec", *LEARNING, "experiment=estimation", "ansatz=efficient_su2"),
+    "pea": (*NOISY, "estimator=pea", *LEARNING, "optimizer=cobyla", "optimizer.max_evaluations=4"),
+    "final": (
+        *NOISY,
+        "estimator=level1",
+        "estimator.final=level2",
+        "optimizer=cobyla",
+        "optimizer.max_evaluations=6",
+    ),
+    "final_pec": (
+        *NOISY,
+        "estimator=level0",
+        "estimator.final=pec",
+        *LEARNING,
+        "optimizer=cobyla",
+        "optimizer.max_evaluations=6",
+    ),
+    "mitigation_ladder": ("experiment=mitigation_ladder", *DEVICE, *LEARNING),
     "drifting": (
-        "backend=generic",
-        "backend.num_qubits=4",
+        *DEVICE,
         "backend.quasi_static.detuning=5000",
-        *CHAIN3,
         "optimizer=cobyla",
         "optimizer.max_evaluations=8",
     ),
     **(
-        {"sqd": ("experiment=sqd", "hamiltonian=hydrogen", "experiment.jobs=2")}
+        {
+            "sqd": ("experiment=sqd", "hamiltonian=hydrogen", "experiment.jobs=2"),
+            "sqd_device": (
+                "experiment=sqd",
+                "hamiltonian=hydrogen",
+                "experiment.jobs=2",
+                "backend=generic",
+                "backend.num_qubits=8",
+            ),
+        }
         if all(map(find_spec, ("qiskit_addon_sqd", "ffsim", "pyscf")))
         else {}
     ),
@@ -135,7 +161,30 @@ CASES: dict[str, tuple[str, ...]] = {
 }
 FORKS = {"fork": "cobyla"}
 """Kinds that go on from the best parameters of a finished run of another kind."""
-COLD = ("guide", "sqd", "mitigation_ladder")
+MITIGATED = ("level1", "level2", "pec", "pec_device", "pea", "final", "final_pec", "mitigation_ladder")
+COUNTED: dict[str, tuple[tuple[str, ...], int]] = {
+    "runs with errors mitigated: levels 1 and 2, PEC, PEA, a final energy, the ladder": (MITIGATED, 200),
+    "`sqd`, of an ideal and of a noisy device": (("sqd", "sqd_device"), 50),
+    "`skqd`": (("skqd",), 50),
+    "`krylov`": (("krylov",), 50),
+    "`kicked_ising`": (("kicked_ising",), 50),
+    "`varqite`, with exact and with measured tensors": (("varqite", "varqite_measured"), 50),
+    "`dynamics`, exact and sampled, with multi-product formulas": (
+        ("dynamics", "dynamics_sampled", "multi_product"),
+        50,
+    ),
+}
+"""Kinds whose kills are counted together → which, and how many there are at least in a whole campaign."""
+COLD = ("guide", "mitigation_ladder")
 """Kinds whose libraries start threads, which a forked process would miss: their trials load them themselves."""
-GIVEN_UP = ("level1", "level2", "mitigation_ladder", "drifting")
-"""Kinds whose simulations look for signals between their parts: one may be given up, and is begun again by `resume`."""
+
+
+def kills_of(cases: list[str], total: int) -> dict[str, int]:
+    """How often each kind is killed, so that there are so many together, and enough of those that are counted."""
+    share = -(-total // len(cases))
+    number = dict.fromkeys(cases, share)
+    for kinds, least in COUNTED.values():
+        here = [kind for kind in kinds if kind in number]
+        for kind in here:
+            number[kind] = max(share, -(-least // len(here)))
+    return number

@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.faults import searches
 from tests.faults.campaign import Campaign, Reference
-from tests.faults.kinds import FORKS
+from tests.faults.kinds import COUNTED, FORKS
 from tests.faults.ledger import Ledger
 from tests.faults.searches import Facts
 
@@ -184,8 +184,9 @@ def published(rows: Sequence[Row], command: str) -> str:
         counts = f"{tried}" if counted == "trials" else f"{tried}, {summary(notes)}"
         if counted == "trials" and (said := summary(notes)):
             counts += f" ({said})"
-        lost = sum(len(row.lost) for row in chosen)
-        lines.append(f"| {words.format(kinds=kinds)} | {counts} | {lost or 'nothing'} |")
+        lines.append(f"| {words.format(kinds=kinds)} | {counts} | {_lost(chosen)} |")
+        if methods == ("kills",):
+            lines += counted_together(chosen)
     killed, interrupted = (
         counted_of("kills", [note for row in rows if row.method == method for note in row.notes])
         if method == "kills"
@@ -198,6 +199,22 @@ def published(rows: Sequence[Row], command: str) -> str:
         f"interruptions lost {lost or 'nothing'}: [docs/reliability.md](docs/reliability.md)."
     )
     return "\n".join([*lines, "", "README:", "", readme])
+
+
+def counted_together(rows: Sequence[Row]) -> list[str]:
+    """Lines of the published table for the kills of kinds of which a number is promised."""
+    lines = []
+    for words, (kinds, _) in COUNTED.items():
+        chosen = [row for row in rows if row.trials[0][0] in kinds]
+        notes = [note for row in chosen for note in row.notes]
+        if chosen:
+            lines.append(f"| of these, {words} | {counted_of('kills', notes)} kills | {_lost(chosen)} |")
+    return lines
+
+
+def _lost(rows: Sequence[Row]) -> int | str:
+    """How much these rows lost, in words where it is nothing."""
+    return sum(len(row.lost) for row in rows) or "nothing"
 
 
 def counted_of(what: str, notes: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from runner.record.replay import lasting
 POINTS = ("before_journal", "mid_write", "after_journal")
 DEADLINE = 120.0
 """Seconds after which a process counts as hanging; a run takes one or two."""
+
+GIVEN_UP = " given up"
+"""Behind the name of a simulation that ended with `Interrupted`."""
 
 _OWN = ("seq", "t", "journal")
 _NOT_COMPARED = ("wall_seconds", "mlflow_run_id")
@@ -60,6 +63,8 @@ class Trial:
     """What the command line means, where it was composed before; only a fork believes it."""
     plain: bool = False
     """Start an interpreter, as users do."""
+    hash_seed: int = 0
+    """PYTHONHASHSEED of that interpreter: in what order sets of strings come must not matter."""
 
     def run(self, output: Path) -> Ending:
         """Carry it out; what it prints is added to `output`."""
@@ -71,7 +76,7 @@ class Trial:
                 [sys.executable, "-m", "runner", *self.arguments],
                 stdout=target,
                 stderr=target,
-                env={**os.environ, "RUNNER_FAULT": self.fault},
+                env={**os.environ, "RUNNER_FAULT": self.fault, "PYTHONHASHSEED": str(self.hash_seed)},
             )
             code = _see_through(process.pid, self.signals)
             process.returncode = code  # it was waited for already
@@ -154,7 +159,11 @@ def _see_through(child: int, signals: Sequence[tuple[float, int]], deadline: flo
 
 
 def note_executions(file: Path) -> None:
-    """From now on every job whose simulation begins writes its workload and index into `file`, before it is done."""
+    """From now on every job whose simulation begins writes its workload and index into `file`, before it is done.
+
+    One that was given up at a signal writes so, too.
+    """
+    from runner.errors import Interrupted
     from runner.runtime.job import RuntimeJob
 
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
@@ -162,8 +171,13 @@ def note_executions(file: Path) -> None:
 
     def noting(job: Any, *args: Any, simulate: Callable[[], Any], **options: Any) -> None:
         def noted() -> Any:
-            os.write(descriptor, f"{job.record.workload} {job.record.index}\n".encode())
-            return simulate()
+            name = f"{job.record.workload} {job.record.index}"
+            os.write(descriptor, f"{name}\n".encode())
+            try:
+                return simulate()
+            except Interrupted:
+                os.write(descriptor, f"{name}{GIVEN_UP}\n".encode())
+                raise
 
         honest(job, *args, simulate=noted, **options)
 
@@ -172,9 +186,20 @@ def note_executions(file: Path) -> None:
 
 def executions(file: Path) -> list[tuple[str, int]]:
     """Workload and index of every simulation that began, in order."""
-    if not file.exists():
-        return []
-    pairs = (line.rsplit(" ", 1) for line in file.read_text().splitlines())
+    return _named(line for line in _lines(file) if not line.endswith(GIVEN_UP))
+
+
+def given_up(file: Path) -> list[tuple[str, int]]:
+    """Workload and index of every simulation that was given up at a signal, in order."""
+    return _named(line.removesuffix(GIVEN_UP) for line in _lines(file) if line.endswith(GIVEN_UP))
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _named(lines: Iterable[str]) -> list[tuple[str, int]]:
+    pairs = (line.rsplit(" ", 1) for line in lines)
     return [(workload, int(index)) for workload, index in pairs]
 
 
