@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +21,15 @@ from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 from runner import compose, resume, run
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
+from runner.record.journal import read_journal
 from runner.review.figures.mitigation import ladder
 from runner.review.report import illustrate
 from runner.run.preflight import Preparation
 from runner.run.results import RunResult
 from runner.whatif.forecast import forecast
 from tests.choices import choice
+from tests.faults.kinds import LEARNING
+from tests.faults.trial import identity
 from tests.test_run import TWO_QUBIT_GROUND_STATE, events
 
 LADDER = ("experiment=mitigation_ladder", "tracking=off", "run.figures=false", "estimator.default_shots=2048")
@@ -135,6 +141,27 @@ def test_a_ladder_that_is_cut_goes_on_to_the_same_bits(climbed: RunResult, workd
     Path("cut/config.yaml").write_text((climbed.directory / "config.yaml").read_text())
 
     assert resume("cut").table == climbed.table
+
+
+def in_a_process(hash_seed: int, *words: str, fault: str = "") -> int:
+    """The exit code of a command line whose sets of strings come in an order of their own."""
+    variables = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "RUNNER_FAULT": fault}
+    return subprocess.run([sys.executable, "-m", "runner", *words], env=variables, check=False).returncode
+
+
+def test_processes_whose_sets_come_in_other_orders_climb_the_same_ladder(workdir: Path) -> None:
+    """Unbroken, killed when the noise was learned, and resumed: three processes, each with a hash seed of its own."""
+    words = (*LADDER, "experiment.rungs=[raw,pec,pea]", *LEARNING)
+    unbroken = in_a_process(1, *words, "hydra.run.dir=whole")
+    killed = in_a_process(2, *words, "hydra.run.dir=broken", fault="simulate:4:kill9")
+    before = read_journal("broken/journal.jsonl").events
+    resumed = in_a_process(3, "resume", "broken")
+    learned = [json.loads(Path(name, "noise_model.json").read_text()) for name in ("whole", "broken")]
+
+    assert (unbroken, killed, resumed) == (0, -signal.SIGKILL, 0)
+    assert sum(event.kind == "job.completed" for event in before) == 3  # raw, what learned the noise, and PEC
+    assert identity(Path("broken")) == identity(Path("whole"))
+    assert learned[0] == learned[1]
 
 
 @pytest.mark.parametrize(
