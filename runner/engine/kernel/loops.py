@@ -9,7 +9,7 @@ The program and the observables come as two flat arrays each (integers, reals). 
 of the integers starts, `integers[integers[0] + k]` where segment k of the reals does; `state_vector.py` packs them.
 Slicing would read better, but costs seconds of compilation. So do numbers that Numba takes for types of their own:
 hence `int64(0)`. `wide` is None where no stage is a layer and all weights are tabulated, and `pairs` where no stage
-rotates pairs: Numba then leaves out what such circuits do without.
+rotates pairs, turns corners or exchanges amplitudes: Numba then leaves out what such circuits do without.
 
 One file although it is long: Numba compiles a cached function again when its own file changes, not when a function of
 another file that it calls does.
@@ -25,6 +25,7 @@ from numba import int64, njit
 from runner.engine.kernel.vector import (
     add,
     alternating,
+    choose,
     flip,
     gather,
     load,
@@ -61,7 +62,10 @@ _PASS_SPAN = 1 << 12
 """Amplitudes an observable's passes go over one after the other before the next so many (128 KiB for two states)."""
 
 # segments of the program: integers …
-META, INDEX = 1, 2  # META: qubits, stages, low bits, number of angles; where they and what `_places` says are
+META, INDEX = (
+    1,
+    2,
+)  # META: qubits, stages, low bits, angles, what `_places` says, stages before the first phase
 ROTATION_START, ROTATION_QUBIT, ROTATION_SLOT = 3, 4, 5
 SINGLE_START, SINGLE_QUBIT, SINGLE_SLOT = 6, 7, 8
 PARITY_START, PARITY_MASK, PARITY_SLOT = 9, 10, 11
@@ -70,6 +74,8 @@ LAYERS = (
     17  # per stage: is it a layer, where its parities of high bits, both, many begin, the low bits of both
 )
 PAIR_START, PAIR_LOW, PAIR_HIGH, PAIR_SLOT = 18, 19, 20, 21
+CORNER_START, CORNER_MASK, CORNER_VALUE, CORNER_SLOT = 22, 23, 24, 25
+EXCHANGE_START, EXCHANGE_MASK, EXCHANGE_VALUE, EXCHANGE_FLIPS = 26, 27, 28, 29
 # … and reals
 SCALE, OFFSET, SINGLE_SIGN, PARITY_SIGN, PATTERNS = 0, 1, 2, 3, 4
 # segments of the observables: integers …
@@ -328,6 +334,16 @@ def rotate_lean(state, length, num_qubits, flags, scratch):
     return factor
 
 
+@_inlined
+def lanes_of(value, mask):
+    """Lane k takes lane k XOR mask."""
+    if mask & 1:
+        value = flip(value, 1)
+    if mask & 2:
+        value = flip(value, 2)
+    return value
+
+
 @_part
 def pair_lanes(start, p, q, scratch):
     """Four numbers of a pair's two, at `start`: of 00 and 11 where bit p of a lane is 0, of 01 and 10 where it is 1.
@@ -486,6 +502,132 @@ def undo_pairs(integers, reals, stage, state, scratch, slopes, row, index):
         stage_pairs(integers, reals, stage, state, 2 * length, -1.0, scratch)
 
 
+@_inlined
+def lanes_with(mask, value):
+    """Which of four lanes have a value in those of their two bits that are in the mask, as bits."""
+    found = 0
+    for lane in range(4):
+        found |= (1 if (lane ^ value) & mask & 3 == 0 else 0) << lane
+    return found
+
+
+@_part
+def exchange(state, length, mask, value, flips):
+    """Let the amplitudes of i and i ^ flips change places where i & mask == value; the mask has the flips' bits."""
+    upper = flips & ~3
+    if mask & 3 == 0:
+        run = mask & -mask
+        free = (length - 1) & ~mask & ~(run - 1)
+        start = int64(0)
+        while True:
+            i = start | value
+            for here in range(i, i + run, 4):
+                x, y = load(state, here), load(state, here ^ upper)
+                store(state, here, y)
+                store(state, here ^ upper, x)
+            start = (start - free) & free
+            if start == 0:
+                return
+    lanes, first, second = flips & 3, lanes_with(mask, value), lanes_with(mask, value ^ flips)
+    free = (length - 1) & ~mask & ~3
+    start = int64(0)
+    while True:
+        i = start | (value & ~3)
+        x = load(state, i)
+        if upper:
+            y = load(state, i ^ upper)
+            store(state, i, choose(first, lanes_of(y, lanes), x))
+            store(state, i ^ upper, choose(second, lanes_of(x, lanes), y))
+        else:
+            store(state, i, choose(first | second, lanes_of(x, lanes), x))
+        start = (start - free) & free
+        if start == 0:
+            return
+
+
+@_part
+def stage_exchanges(integers, stage, state, length, direction):
+    """Do all exchanges of a stage in one or two states, or, with direction -1, the last one first."""
+    start, masks = integers[EXCHANGE_START], integers[EXCHANGE_MASK]
+    values, flips = integers[EXCHANGE_VALUE], integers[EXCHANGE_FLIPS]
+    first, last = integers[start + stage], integers[start + stage + 1]
+    for place in range(last - first):
+        entry = first + place if direction > 0 else last - 1 - place
+        exchange(state, length, integers[masks + entry], integers[values + entry], integers[flips + entry])
+
+
+@_part
+def multiply_corner(state, offset, size, mask, value, cosine, sine):
+    """Multiply the amplitudes of one state by a phase where i & mask == value."""
+    c, s = splat(cosine), splat(sine)
+    aligned = mask & 3 == 0
+    run = mask & -mask if aligned else int64(4)
+    free = (size - 1) & ~mask & ~(run - 1)
+    chosen = lanes_with(mask, value)
+    start = int64(0)
+    while True:
+        i = offset + (start | (value & ~3))
+        for here in range(i, i + run, 4):
+            re, im = load(state, here), load(state, here + size)
+            store(state, here, choose(chosen, sub(mul(c, re), mul(s, im)), re))
+            store(state, here + size, choose(chosen, add(mul(c, im), mul(s, re)), im))
+        start = (start - free) & free
+        if start == 0:
+            return
+
+
+@_part
+def stage_corners(integers, stage, state, states, sign, scratch):
+    """Turn (or, with sign -1, turn back) the phases of a stage's corners on one or two states."""
+    meta = integers[META]
+    size, angles = 1 << integers[meta], integers[meta + 4]
+    start, masks = integers[CORNER_START], integers[CORNER_MASK]
+    values, slots = integers[CORNER_VALUE], integers[CORNER_SLOT]
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        angle = scratch[angles + integers[slots + entry]]
+        c, s = math.cos(angle), sign * math.sin(angle)
+        for which in range(states):
+            offset = which * 2 * size
+            multiply_corner(state, offset, size, integers[masks + entry], integers[values + entry], c, s)
+
+
+@_part
+def corner_sum(parts, size, mask, value):
+    """Σ parts[x] where x & mask == value."""
+    aligned = mask & 3 == 0
+    run = mask & -mask if aligned else int64(4)
+    free = (size - 1) & ~mask & ~(run - 1)
+    chosen = lanes_with(mask, value)
+    acc, nothing = splat(0.0), splat(0.0)
+    start = int64(0)
+    while True:
+        i = start | (value & ~3)
+        for here in range(i, i + run, 4):
+            acc = add(acc, choose(chosen, load(parts, here), nothing))
+        start = (start - free) & free
+        if start == 0:
+            return total(acc)
+
+
+@_part
+def corner_slopes(integers, reals, stage, state, parts, slopes, row, index):
+    """Derivatives by the angles of a stage's corners: -2 Im ⟨λ|P|ψ⟩, P being the projector onto one."""
+    num_qubits = integers[integers[META]]
+    scale = integers[integers[0] + SCALE]
+    start, masks = integers[CORNER_START], integers[CORNER_MASK]
+    values, slots = integers[CORNER_VALUE], integers[CORNER_SLOT]
+    ready = False
+    for entry in range(integers[start + stage], integers[start + stage + 1]):
+        slot = integers[slots + entry]
+        if reals[scale + slot] == 0.0:
+            continue
+        if not ready:
+            overlap_parts(state, num_qubits, parts)
+            ready = True
+        found = corner_sum(parts, 1 << num_qubits, integers[masks + entry], integers[values + entry])
+        slopes[row, index, slot] = -2.0 * found
+
+
 @_part
 def product_span(state, bit, begin, end, scratch):
     """Let a qubit join a product state, of which a span is looked at."""
@@ -499,13 +641,17 @@ def product_span(state, bit, begin, end, scratch):
 
 @_part
 def product_state(state, num_qubits, scratch):
-    """The state whose qubit q is (cos, sin) of its rotation."""
-    size = 1 << num_qubits
+    """The state whose qubit q is (cos, sin) of its rotation, but for its imaginary parts."""
     state[0] = 1.0
     for bit in range(num_qubits):
         product_span(state, bit, int64(0), 1 << bit, scratch)
-    for i in range(size, 2 * size):
-        state[i] = 0.0
+
+
+@_part
+def no_imaginary_parts(state, size):
+    """Let a state be real."""
+    for i in range(size, 2 * size, 4):
+        store(state, i, splat(0.0))
 
 
 @_part
@@ -819,16 +965,6 @@ def permute(target, source, offset, num_qubits, low_bits, tables, low, high, fir
             a += offset
             store(target, out + i, gather(source, a, b, c, d))
             store(target, out + size + i, gather(source, a + size, b + size, c + size, d + size))
-
-
-@_inlined
-def lanes_of(value, mask):
-    """Lane k takes lane k XOR mask."""
-    if mask & 1:
-        value = flip(value, 1)
-    if mask & 2:
-        value = flip(value, 2)
-    return value
 
 
 @_inlined
@@ -1467,9 +1603,13 @@ def layer_blocks(integers, reals, stage, state, factor, flags, scratch):
 
 @_part
 def prepare(integers, reals, first, second, flags, scratch, wide, pairs):
-    """Run the program on |0…0⟩; says whether the permutations left the state in `first` or in `second`."""
+    """Run the program on |0…0⟩; says whether the permutations left the state in `first` or in `second`.
+
+    Until the first phase the amplitudes are real, and half of the work is left out.
+    """
     meta = integers[META]
-    num_qubits = integers[meta]
+    num_qubits, real = integers[meta], integers[meta + 9]
+    size = 1 << num_qubits
     in_first = True
     for stage in range(integers[meta + 1]):
         state, other = (first, second) if in_first else (second, first)
@@ -1477,16 +1617,27 @@ def prepare(integers, reals, first, second, flags, scratch, wide, pairs):
         factor = 1.0
         if stage == 0:
             product_state(state, num_qubits, scratch)
-        else:
+        if stage == real:
+            no_imaginary_parts(state, size)
+        if 0 < stage < real:
+            rotate(state, size, num_qubits, flags, scratch)
+        elif stage:
             factor = stage_turns(integers, reals, stage, state, flags, scratch, wide)
         if pairs is not None:
-            stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
-        if factor != 0.0:
+            stage_pairs(integers, reals, stage, state, size if stage < real else 2 * size, 1.0, scratch)
+        if stage >= real and factor != 0.0:
             stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, flags, scratch, wide)
+        if pairs is not None:
+            stage_corners(integers, stage, state, int64(1), 1.0, scratch)
         if integers[integers[PERMUTES] + stage]:
             low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
             stage_permutation(integers, stage, other, state, int64(1), low, high)
             in_first = not in_first
+        if pairs is not None:
+            length = size if stage < real else 2 * size
+            stage_exchanges(integers, stage, first if in_first else second, length, 1)
+    if real == integers[meta + 1]:
+        no_imaginary_parts(first if in_first else second, size)
     return in_first
 
 
@@ -1575,12 +1726,18 @@ def gradients(
                 state, num_qubits, index, passes, weights, reals, patterns, wide
             )
             for stage in range(integers[meta + 1] - 1, -1, -1):
+                if pairs is not None:
+                    state = first if in_first else second
+                    stage_exchanges(integers, stage, state, 4 << num_qubits, -1)
                 if integers[integers[PERMUTES] + stage]:
                     state, other = (first, second) if in_first else (second, first)
                     low, high = integers[FORWARD_LOW], integers[FORWARD_HIGH]
                     stage_permutation(integers, stage, other, state, int64(2), low, high)
                     in_first = not in_first
                 state = first if in_first else second
+                if pairs is not None:
+                    corner_slopes(integers, reals, stage, state, parts, slopes, row, index)
+                    stage_corners(integers, stage, state, int64(2), -1.0, scratch)
                 phase_slopes(integers, reals, stage, state, parts, scratch, slopes, row, index, wide)
                 stage_phases(integers, reals, stage, state, int64(2), -1.0, 1.0, flags, scratch, wide)
                 if pairs is not None:
@@ -1643,10 +1800,14 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch, wide
                 stage_pairs(integers, reals, stage, state, 2 << num_qubits, 1.0, scratch)
             if factor != 0.0:
                 stage_phases(integers, reals, stage, state, int64(1), 1.0, factor, flags, scratch, wide)
+            if pairs is not None:
+                stage_corners(integers, stage, state, int64(1), 1.0, scratch)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
                 stage_permutation(integers, stage, other, state, int64(1), low, high)
                 in_first = not in_first
+            if pairs is not None:
+                stage_exchanges(integers, stage, first if in_first else second, 2 << num_qubits, 1)
     if not in_first:
         for i in range(0, 2 << num_qubits, 4):
             store(first, i, load(second, i))
@@ -1760,6 +1921,18 @@ def wide_permutation(integers, stage, target, source, first, last):
     low = integers[BACKWARD_LOW] + (stage << low_bits)
     high = integers[BACKWARD_HIGH] + (stage << (num_qubits - low_bits))
     permute(target, source, int64(0), num_qubits, low_bits, integers, low, high, first, last)
+
+
+@_jit
+def wide_corners(integers, stage, state, scratch):
+    """`stage_corners`."""
+    stage_corners(integers, stage, state, int64(1), 1.0, scratch)
+
+
+@_jit
+def wide_exchanges(integers, stage, state, size):
+    """The exchanges of a stage among the real parts or among the imaginary ones."""
+    stage_exchanges(integers, stage, state, size, 1)
 
 
 @_jit

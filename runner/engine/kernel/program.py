@@ -6,8 +6,10 @@ affine map of the bits). A stage is one y rotation per qubit or one rotation per
 
     |x⟩ → \prod_k exp(-i θ_k/2 (-1)^{m_k·x + t_k}) |M x + b⟩
 
-so that a circuit of any depth costs one pass per stage for everything that is neither of the two. Global phases are
-dropped.
+so that a circuit of any depth costs one pass per stage for everything that is neither of the two. Gates of more
+controls that exchange basis states or turn the phase of some (ccx, mcx, cswap, ccz, mcp) stay whole: a stage turns the
+phases of *corners*, the basis states on which some bits have given values, and ends with *exchanges* of such. Global
+phases are dropped.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,7 @@ from qiskit.circuit import Barrier, CircuitInstruction, Delay, ParameterExpressi
 from qiskit.circuit.library import UnitaryGate
 from qiskit.synthesis.two_qubit import TwoQubitWeylDecomposition
 
-from runner.engine.executed import definition_of, matrix_of
+from runner.engine.executed import definition_of, is_by_name, matrix_of
 from runner.engine.memory import require
 
 Angle = Any
@@ -31,6 +33,10 @@ Angle = Any
 _HALF = math.pi / 2
 _EPSILON = 1e-14
 _IGNORED = {"id", "global_phase"}
+
+
+_FEW_GATES = 2
+"""So many CX and SWAP take less time one by one than in a permutation of the whole state."""
 
 
 class Unsupported(Exception):
@@ -47,14 +53,32 @@ class Stage:
     """Lower and higher qubit → α, β of exp(-i (α YX - β XY)/2), YX having its Y on the lower one."""
     phases: list[tuple[int, int, Angle]] = field(default_factory=list)
     """(mask of bits, constant added to their parity, angle)."""
+    corners: list[tuple[int, int, Angle]] = field(default_factory=list)
+    """Before the permutation, exp(i angle) where the bits of a mask have a value: (mask, value, angle)."""
+    exchanges: list[tuple[int, int, int]] = field(default_factory=list)
+    """After it, in this order, the amplitudes of i and i ⊕ flips change places where i & mask = value: (mask, value,
+    flips); the mask has all bits of `flips`."""
     rows: list[int] = field(init=False)
     """Bit q after the stage is the parity of the bits in `rows[q]` before it …"""
     shift: list[int] = field(init=False)
     """… plus this."""
+    linear: list[tuple[int, int, int]] = field(default_factory=list)
+    """The gates behind `rows` and `shift` as exchanges."""
 
     def __post_init__(self) -> None:
         self.rows = [1 << q for q in range(self.num_qubits)]
         self.shift = [0] * self.num_qubits
+
+    @property
+    def whole(self) -> bool:
+        """Has it gates of several qubits that are taken whole?"""
+        return bool(self.pairs or self.corners or self.exchanges)
+
+    def take_apart(self) -> None:
+        """Make exchanges of a permutation that is one or two gates, which are a third of its work each."""
+        if len(self.linear) <= _FEW_GATES:
+            self.exchanges[:0], self.linear = self.linear, []
+            self.rows, self.shift = [1 << q for q in range(self.num_qubits)], [0] * self.num_qubits
 
     @property
     def permutes(self) -> bool:
@@ -68,7 +92,8 @@ class StageBuilder:
     Args:
         num_qubits: of the circuit.
         from_zero: it begins with |0…0⟩, whose phases do not matter.
-        pairs: whether rotations about xx and yy are taken whole; else they become ones about y and zz.
+        pairs: whether rotations about xx and yy are taken whole, which become ones about y and zz else, and gates of
+            several controls.
     """
 
     def __init__(self, num_qubits: int, *, from_zero: bool = True, pairs: bool = True) -> None:
@@ -80,6 +105,8 @@ class StageBuilder:
         self._fresh = [from_zero] * num_qubits
         self._pending: list[list[tuple[str, Angle]]] = [[] for _ in range(num_qubits)]
         self._waiting: dict[int, _Pair] = {}
+        self._moved: list[str] = [""] * num_qubits
+        """What exchanges do with a qubit at its level: "reads" or "writes", or nothing."""
 
     def single(self, qubit: int, *items: tuple[str, Angle]) -> None:
         """Append y and z rotations on one qubit, in order of time."""
@@ -100,15 +127,18 @@ class StageBuilder:
 
     def cx(self, control: int, target: int) -> None:
         """Append a CX."""
-        stage = self._meet(control, target)
+        stage = self._meet(control, target, written=(target,))
         stage.rows[target] ^= stage.rows[control]
         stage.shift[target] ^= stage.shift[control]
+        stage.linear.append((1 << control | 1 << target, 1 << control, 1 << target))
 
     def swap(self, first: int, second: int) -> None:
         """Append a SWAP."""
-        stage = self._meet(first, second)
+        stage = self._meet(first, second, written=(first, second))
         for table in (stage.rows, stage.shift):
             table[first], table[second] = table[second], table[first]
+        both = 1 << first | 1 << second
+        stage.linear.append((both, 1 << first, both))
 
     def zz(self, first: int, second: int, angle: Angle) -> None:
         """Append exp(-i angle/2 ZZ)."""
@@ -117,6 +147,57 @@ class StageBuilder:
             found.add("z", angle)
             return
         self._phase(self._meet(first, second), first, second, angle)
+
+    def corner(self, qubits: Sequence[int], angle: Angle) -> None:
+        """Append exp(i angle) on the basis states that have all of these bits set."""
+        stage = self._meet(*qubits)
+        if any(stage.rows[qubit].bit_count() > 1 for qubit in qubits):  # behind CNOTs it is no corner
+            level = self.stages.index(stage) + 1
+            stage = self._close(level, *qubits)
+        mask = sum(stage.rows[qubit] for qubit in qubits)
+        value = sum(stage.rows[qubit] for qubit in qubits if not stage.shift[qubit])
+        stage.corners.append((mask, value, angle))
+
+    def flip(self, controls: Sequence[int], target: int) -> None:
+        """Append X on a target where all controls are set."""
+        self._settle(target)
+        before = self._before_hadamard(target)
+        if before is not None and self._fresh[target] and all(kind == "z" for kind, _ in before):
+            return  # X changes nothing of |+⟩
+        if before is not None:  # what follows is H, too, as a rule
+            self._pending[target] = before
+            self.corner([*controls, target], math.pi)
+            self.single(target, *_HADAMARD)
+            return
+        value = sum(1 << control for control in controls)
+        self._exchange([*controls, target], (target,), value, 1 << target)
+
+    def swap_where(self, controls: Sequence[int], first: int, second: int) -> None:
+        """Append a SWAP where all controls are set."""
+        value = sum(1 << control for control in controls) | 1 << first
+        self._exchange([*controls, first, second], (first, second), value, 1 << first | 1 << second)
+
+    def _exchange(self, qubits: Sequence[int], written: Sequence[int], value: int, flips: int) -> None:
+        for qubit in qubits:
+            self._settle(qubit)
+            self._flush(qubit)
+        stage = self._close(max(self._level[qubit] for qubit in qubits), *qubits)
+        stage.exchanges.append((sum(1 << qubit for qubit in qubits), value, flips))
+        for qubit in qubits:
+            if qubit in written:
+                self._moved[qubit] = "writes"
+            elif not self._moved[qubit]:
+                self._moved[qubit] = "reads"
+
+    def _before_hadamard(self, qubit: int) -> list[tuple[str, Angle]] | None:
+        """What waits on a qubit, without a Hadamard gate at its end, up to a diagonal gate; None if it has none."""
+        items = list(self._pending[qubit])
+        matrix = np.eye(2)
+        while items and _constant(items[-1][1]):
+            kind, angle = items.pop()
+            matrix = matrix @ _matrix(kind, float(angle))
+        rest = np.array([[1, 1], [1, -1]]) / math.sqrt(2) @ matrix
+        return [*items, *_zyz(rest)] if abs(rest[0, 1]) < _EPSILON else None
 
     def _phase(self, stage: Stage, first: int, second: int, angle: Angle) -> None:
         # The amplitudes have not moved: a stage keeps its CNOTs as `rows` and `shift` and permutes once, at its end, so
@@ -142,22 +223,29 @@ class StageBuilder:
         self._flush(low)
         self._flush(high)
         level = max(self._level[q] + self._closed[q] for q in (low, high))
-        if level == len(self.stages):
-            self.stages.append(Stage(self.num_qubits))
         stage = self._close(level, low, high)
         stage.pairs[low, high] = angles.get("x", 0.0), angles.get("y", 0.0)
         self._pending[low].append(("z", -_HALF))
         if "z" in angles:
             self._phase(stage, low, high, angles["z"])
 
-    def _meet(self, first: int, second: int) -> Stage:
-        for qubit in (first, second):
+    def _meet(self, *qubits: int, written: Sequence[int] = ()) -> Stage:
+        """The first stage in which these qubits can take a phase, or a gate that changes the bits of some."""
+        for qubit in qubits:
             self._settle(qubit)
             self._flush(qubit)
-        return self._close(max(self._level[first], self._level[second]), first, second)
+        return self._close(max(self._free(qubit, qubit in written) for qubit in qubits), *qubits)
 
-    def _close(self, level: int, first: int, second: int) -> Stage:
-        for qubit in (first, second):
+    def _free(self, qubit: int, written: bool) -> int:
+        """The first level whose exchanges, which come last, let a phase, or a change of the bit, come before them."""
+        return self._level[qubit] + (self._moved[qubit] in (("reads", "writes") if written else ("writes",)))
+
+    def _close(self, level: int, *qubits: int) -> Stage:
+        if level == len(self.stages):
+            self.stages.append(Stage(self.num_qubits))
+        for qubit in qubits:
+            if level > self._level[qubit]:
+                self._moved[qubit] = ""
             self._level[qubit] = level
             self._closed[qubit] = True
             self._fresh[qubit] = False
@@ -169,22 +257,15 @@ class StageBuilder:
             if kind == "y":
                 self._rotate(qubit, angle)
             elif kind == "x":
-                self.stages[self._level[qubit]].shift[qubit] ^= 1
-                self._closed[qubit] = True
-                self._fresh[qubit] = False
+                stage = self._close(self._free(qubit, True), qubit)
+                stage.shift[qubit] ^= 1
+                stage.linear.append((1 << qubit, 0, 1 << qubit))
             elif not self._fresh[qubit]:  # a phase on |0⟩ is a global one
-                stage = self.stages[self._level[qubit]]
+                stage = self._close(self._free(qubit, False), qubit)
                 stage.phases.append((stage.rows[qubit], stage.shift[qubit], angle))
-                self._closed[qubit] = True
 
     def _rotate(self, qubit: int, angle: Angle) -> None:
-        if self._closed[qubit]:
-            self._level[qubit] += 1
-            if self._level[qubit] == len(self.stages):
-                self.stages.append(Stage(self.num_qubits))
-        self.stages[self._level[qubit]].rotations[qubit] = angle
-        self._closed[qubit] = True
-        self._fresh[qubit] = False
+        self._close(self._level[qubit] + self._closed[qubit], qubit).rotations[qubit] = angle
 
 
 @dataclass(eq=False)
@@ -376,6 +457,24 @@ def _two_qubit(builder: StageBuilder, name: str, a: int, b: int, params: Sequenc
     return True
 
 
+def _several_controls(builder: StageBuilder, item: CircuitInstruction, qubits: Sequence[int]) -> bool:
+    """Append a gate of two controls or more if it is one of those known here."""
+    if not item.is_standard_gate() and not is_by_name(item.operation):
+        return False
+    match item.name:
+        case "ccx" | "mcx":
+            builder.flip(qubits[:-1], qubits[-1])
+        case "cswap":
+            builder.swap_where(qubits[:-2], *qubits[-2:])
+        case "ccz":
+            builder.corner(qubits, math.pi)
+        case "mcphase":
+            builder.corner(qubits, item.params[0])
+        case _:
+            return False
+    return True
+
+
 def append(builder: Any, item: CircuitInstruction, qubits: Sequence[int], depth: int = 0) -> None:
     """Append an instruction: a standard gate by its name, anything else by what its own definition says."""
     if item.is_standard_gate():
@@ -387,6 +486,8 @@ def append(builder: Any, item: CircuitInstruction, qubits: Sequence[int], depth:
             return
         if len(qubits) == 2 and _two_qubit(builder, name, qubits[0], qubits[1], params):
             return
+    if len(qubits) > 2 and builder.pairs and _several_controls(builder, item, qubits):
+        return
     operation = item.operation
     if isinstance(operation, Barrier | Delay):
         return
@@ -423,6 +524,15 @@ def _append_matrix(builder: StageBuilder, matrix: NDArray, qubits: Sequence[int]
     builder.single(high, *_zyz(weyl.K1l))
 
 
+class StageActs(NamedTuple):
+    """What a stage does beside rotations about y and phases by parities."""
+
+    permutes: bool
+    pairs: bool
+    corners: bool
+    exchanges: bool
+
+
 @dataclass(frozen=True)
 class Program:
     """Stages as the flat arrays the kernel reads, and the angles they refer to."""
@@ -447,6 +557,14 @@ class Program:
     parity_mask: NDArray
     parity_sign: NDArray
     parity_slot: NDArray
+    corner_start: NDArray
+    corner_mask: NDArray
+    corner_value: NDArray
+    corner_slot: NDArray
+    exchange_start: NDArray
+    exchange_mask: NDArray
+    exchange_value: NDArray
+    exchange_flips: NDArray
     permutes: NDArray
     forward_high: NDArray
     """(stages, 2^h): where x goes is `forward_high[x >> l] ^ forward_low[x & (2^l - 1)]`."""
@@ -456,6 +574,21 @@ class Program:
     layers: NDArray
     """(stages, 5): whether all phases take one pass, and how its parities are ordered, see `_layer`."""
 
+    @property
+    def acts(self) -> list[StageActs]:
+        """What each stage does."""
+        starts = (self.pair_start, self.corner_start, self.exchange_start)
+        found = [self.permutes.tolist(), *(np.diff(start).astype(bool).tolist() for start in starts)]
+        return [StageActs(*stage) for stage in zip(*found, strict=True)]
+
+    @property
+    def real_stages(self) -> int:
+        """How many stages come before the first phase: so long a state has real amplitudes."""
+        counts = np.zeros(self.num_stages, dtype=np.int64)
+        for start in (self.single_start, self.parity_start, self.corner_start):
+            counts += np.diff(start)
+        return int(np.argmax(counts > 0)) if counts.any() else self.num_stages
+
 
 def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True, layers: bool = True) -> Program:
     """The kernel's program of a unitary circuit, on |0…0⟩ or on any state; `Unsupported` if it has none.
@@ -464,7 +597,7 @@ def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True, layers: 
         circuit: unitary.
         from_zero: it acts on |0…0⟩.
         layers: the phases of a stage take one pass together, not one pass for each parity of several bits, and
-            rotations of pairs are taken whole.
+            rotations of pairs and gates of several controls are taken whole.
     """
     size = max(circuit.num_qubits, MIN_QUBITS)
     builder = StageBuilder(size, from_zero=from_zero, pairs=layers)
@@ -517,12 +650,19 @@ def _layer(stage: Stage, low: int, before: int, wanted: bool) -> list[int]:
 
 
 def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
+    if any(stage.whole for stage in stages):  # other circuits do without exchanges, and without their loops
+        for stage in stages:
+            stage.take_apart()
     layers = []
     expressions: list[Angle] = []
     columns: dict[str, list] = {
-        key: [] for key in ("rq", "rs", "bl", "bh", "bs", "sq", "ss", "sk", "pm", "ps", "pk")
+        key: []
+        for key in (
+            *("rq", "rs", "bl", "bh", "bs", "sq", "ss", "sk", "pm", "ps", "pk"),
+            *("cm", "cv", "ck", "em", "ev", "ef"),
+        )
     }
-    starts: dict[str, list[int]] = {"r": [0], "b": [0], "s": [0], "p": [0]}
+    starts: dict[str, list[int]] = {"r": [0], "b": [0], "s": [0], "p": [0], "c": [0], "e": [0]}
     for stage in stages:
         layers.append(_layer(stage, split_bits(size)[0], len(columns["pm"]), layered))
         for qubit in sorted(stage.rotations):
@@ -541,6 +681,15 @@ def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
             for key, value in zip(kind, (where, sign, len(expressions)), strict=True):
                 columns[key].append(value)
             expressions.append(angle)
+        for mask, value, angle in stage.corners:
+            for key, number in zip(("cm", "cv", "ck"), (mask, value, len(expressions)), strict=True):
+                columns[key].append(number)
+            expressions.append(angle)
+        for exchange in stage.exchanges:
+            for key, number in zip(("em", "ev", "ef"), exchange, strict=True):
+                columns[key].append(number)
+        starts["c"].append(len(columns["cm"]))
+        starts["e"].append(len(columns["em"]))
         starts["r"].append(len(columns["rq"]))
         starts["b"].append(len(columns["bl"]))
         starts["s"].append(len(columns["sq"]))
@@ -577,6 +726,14 @@ def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
         parity_mask=integers("pm"),
         parity_sign=floats("ps"),
         parity_slot=integers("pk"),
+        corner_start=np.array(starts["c"], dtype=np.int64),
+        corner_mask=integers("cm"),
+        corner_value=integers("cv"),
+        corner_slot=integers("ck"),
+        exchange_start=np.array(starts["e"], dtype=np.int64),
+        exchange_mask=integers("em"),
+        exchange_value=integers("ev"),
+        exchange_flips=integers("ef"),
         permutes=np.array([stage.permutes for stage in stages], dtype=np.bool_),
         forward_high=table(forward, 1),
         forward_low=table(forward, 0),

@@ -54,7 +54,7 @@ class StateVectorKernel:
         self._angles = Angles(parameters, program.expressions)
         self._direct = self._angles.simple
         self._integers, self._reals = _packed_program(program, self._angles)
-        self._permutes = program.permutes.tolist()
+        self._acts = program.acts
         self._num_observables = 0 if coefficients is None else len(coefficients)
         tabulated = True
         if coefficients is not None:
@@ -62,8 +62,8 @@ class StateVectorKernel:
             assert z is not None
             self._passes, self._weights, tabulated = _packed_observables(self.num_qubits, x, z, coefficients)
         # what the circuit does without is left out of the loops, which are compiled sooner so
-        self._paired = np.diff(program.pair_start).astype(bool).tolist()
-        self._pairs = True if any(self._paired) else None
+        several = any(acts.pairs or acts.corners or acts.exchanges for acts in self._acts)
+        self._pairs = True if several else None
         self._wide = True if program.layers[:, 0].any() or not tabulated else None
         self._scratch_size = _places(program)[0] + self._angles.size
         self._local = threading.local()
@@ -95,8 +95,7 @@ class StateVectorKernel:
             for row in range(len(inputs)):
                 buffers = first, second, flags, scratch
                 wide = WideState(
-                    self._integers, self._reals, self._permutes, self._paired, self.num_qubits, buffers, pool,
-                    self._threads,
+                    self._integers, self._reals, self._acts, self.num_qubits, buffers, pool, self._threads,
                 )  # fmt: skip
                 wide.evolve(inputs, row)
                 for index, (table, constant) in enumerate(tables):
@@ -273,7 +272,10 @@ def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]
     integers, _ = _packed(
         [
             real_starts,
-            np.array([size, program.num_stages, low, angles.size, *_places(program)], dtype=np.int64),
+            np.array(
+                [size, program.num_stages, low, angles.size, *_places(program), program.real_stages],
+                dtype=np.int64,
+            ),
             index,
             program.rotation_start,
             program.rotation_qubit,
@@ -294,6 +296,14 @@ def _packed_program(program: Program, angles: Angles) -> tuple[NDArray, NDArray]
             program.pair_low,
             program.pair_high,
             program.pair_slot,
+            program.corner_start,
+            program.corner_mask,
+            program.corner_value,
+            program.corner_slot,
+            program.exchange_start,
+            program.exchange_mask,
+            program.exchange_value,
+            program.exchange_flips,
         ],
         np.int64,
         True,

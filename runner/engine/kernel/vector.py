@@ -117,6 +117,23 @@ def flip(_typing: Any, value: Any, mask: Any) -> Any:
 
 
 @intrinsic
+def choose(_typing: Any, bits: Any, one: Any, other: Any) -> Any:
+    """Lane k of `one` where bit k is set, of `other` elsewhere."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        kind = ir.VectorType(ir.IntType(64), LANES)
+        zero = ir.Constant(ir.IntType(32), 0)
+        single = builder.insert_element(ir.Constant(kind, ir.Undefined), args[0], zero)
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+        wide = builder.shuffle_vector(single, ir.Constant(kind, ir.Undefined), lanes)
+        places = ir.Constant(kind, [1 << lane for lane in range(LANES)])
+        chosen = builder.icmp_unsigned("!=", builder.and_(wide, places), ir.Constant(kind, [0] * LANES))
+        return builder.select(chosen, args[1], args[2])
+
+    return vector(types.int64, vector, vector), generate
+
+
+@intrinsic
 def add(_typing: Any, left: Any, right: Any) -> Any:
     """Sum."""
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.engine import kernel
-from runner.engine.kernel.program import split_bits
+from runner.engine.kernel.program import StageActs, split_bits
 from runner.record.interruption import pause
 
 LEAST_QUBITS = 20
@@ -32,8 +32,7 @@ class WideState:
     Args:
         integers: the packed program.
         reals: its numbers.
-        permutes: for each stage, whether it permutes …
-        paired: … and whether it rotates pairs.
+        acts: what each stage does.
         num_qubits: at least `LEAST_QUBITS`.
         buffers: room for two states, flags of bits and the working memory of the loops.
         pool: runs the threads.
@@ -44,14 +43,13 @@ class WideState:
         self,
         integers: NDArray,
         reals: NDArray,
-        permutes: Sequence[bool],
-        paired: Sequence[bool],
+        acts: Sequence[StageActs],
         num_qubits: int,
         buffers: tuple[NDArray, NDArray, NDArray, NDArray],
         pool: ThreadPoolExecutor,
         threads: int,
     ) -> None:
-        self._integers, self._reals, self._permutes, self._paired = integers, reals, permutes, paired
+        self._integers, self._reals, self._acts = integers, reals, acts
         self._num_qubits, self._threads = num_qubits, threads
         self.state, self._other, self._flags, self._scratch = buffers
         self._own = [np.empty_like(self._scratch) for _ in range(threads)]
@@ -60,14 +58,18 @@ class WideState:
     def evolve(self, inputs: NDArray, row: int) -> None:
         """Put the state of one parameter set into `state`."""
         kernel.loop("wide_bind")(self._integers, self._reals, inputs, row, self._flags, self._scratch)
-        for stage, permutes in enumerate(self._permutes):
+        for stage, acts in enumerate(self._acts):
             pause()
             self._turn(stage)
-            if self._paired[stage]:
+            if acts.pairs:
                 self._turn_pairs(stage)
             self._phases(stage)
-            if permutes:
+            if acts.corners:
+                kernel.loop("wide_corners")(self._integers, stage, self.state, self._scratch)
+            if acts.permutes:
                 self._permute(stage)
+            if acts.exchanges:
+                self._exchange(stage)
 
     def _phases(self, stage: int) -> None:
         """The phases of a stage."""
@@ -85,6 +87,15 @@ class WideState:
 
         self._each(work, self._spans(self._rows))
         self.state, self._other = self._other, self.state
+
+    def _exchange(self, stage: int) -> None:
+        """The exchanges of a stage."""
+        size = 1 << self._num_qubits
+
+        def work(span: tuple[int, int], _: NDArray) -> None:
+            kernel.loop("wide_exchanges")(self._integers, stage, self.state[slice(*span)], size)
+
+        self._each(work, self._halves)
 
     @property
     def _rows(self) -> int:
