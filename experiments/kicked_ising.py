@@ -33,6 +33,7 @@ PUBLISHED = {"weight_10": WEIGHT_10, "weight_17": WEIGHT_17}
 """The stabilizers at θ = π/2 after five steps that the publication looks at, by its numbers of qubits."""
 EXTRAPOLATORS = ("exponential", "linear")
 PAIRS = ("working", "all")
+LAYERS = ("free", "aligned")
 BROKEN = 0.75
 """Error of a two-qubit gate above which its noise is more than complete depolarization."""
 AMPLIFIERS = ("pea", "folding")
@@ -79,6 +80,9 @@ class KickedIsing(Experiment):
     are done, undone and done again."""
     pairs: str = "working"
     """working: coupled pairs whose gate the calibration does not give up (an error above 3/4) | all."""
+    layers: str = "free"
+    """free: gates are carried out as soon as they can be | aligned: barriers keep the layers of ZZ apart, so that the
+    device has as many kinds of layers as colours of couplings (three in heavy hexagons), whose noise can be learned."""
     noise_gains: list[float] = field(default_factory=lambda: [1.0, 1.3, 1.6])
     """By how much noise is amplified; values are extrapolated to none. [1]: nothing is done against noise of gates."""
     readout: str = "trex"
@@ -107,6 +111,7 @@ class KickedIsing(Experiment):
             )
         require_choice("experiment.extrapolator", self.extrapolator, EXTRAPOLATORS)
         require_choice("experiment.pairs", self.pairs, PAIRS)
+        require_choice("experiment.layers", self.layers, LAYERS)
         require_choice("experiment.amplifier", self.amplifier, AMPLIFIERS)
         require_choice("experiment.readout", self.readout, READOUTS)
         if not self.observables or len(set(self.observables)) < len(self.observables):
@@ -141,7 +146,7 @@ class KickedIsing(Experiment):
         size = backend.target.num_qubits
         declared = [self._observable(index, name, size) for index, name in enumerate(self.observables)]
         plain = kicked(size, couplings, self.depth)
-        fitted = fit(plain, backend, config)
+        fitted = fit(kicked(size, couplings, self.depth, aligned=self.layers == "aligned"), backend, config)
         observables = [one.apply_layout(fitted.layout) if fitted.layout else one for one in declared]
         circuits = [
             engine.amplified(fitted, gain) if self.amplifier == "pea" else folded(fitted, gain, config.seed)
@@ -298,17 +303,21 @@ def coupled(backend: Backend, *, working: bool = False) -> list[list[tuple[int, 
             key="backend",
         )
     pairs = sorted({(min(pair), max(pair)) for pair in coupling.get_edges()})
-    if working:
-        pairs = [pair for pair in pairs if not broken(backend.target, pair)]
     graph = rustworkx.PyGraph()
     graph.add_nodes_from(range(coupling.size()))
     graph.add_edges_from_no_data(pairs)
-    colours = rustworkx.graph_misra_gries_edge_color(graph)
+    # a bipartite graph needs no more colours than a qubit has neighbours, others one more at most
+    if rustworkx.is_bipartite(graph):
+        colours = rustworkx.graph_bipartite_edge_color(graph)
+    else:
+        colours = rustworkx.graph_misra_gries_edge_color(graph)
     ends = graph.edge_list()
     layers: dict[int, list[tuple[int, int]]] = {}
     for number, colour in sorted(colours.items()):
-        first, second = ends[number]
-        layers.setdefault(colour, []).append((min(first, second), max(first, second)))
+        first, second = sorted(ends[number])
+        # those left out have a colour, too: without them the colouring may need one more
+        if not (working and broken(backend.target, (first, second))):
+            layers.setdefault(colour, []).append((first, second))
     return [sorted(layers[colour]) for colour in sorted(layers)]
 
 
@@ -326,11 +335,16 @@ def broken(target: Target, pair: tuple[int, int]) -> bool:
 
 
 def kicked(
-    size: int, couplings: Sequence[Sequence[tuple[int, int]]], depth: int, kicks: int | None = None
+    size: int,
+    couplings: Sequence[Sequence[tuple[int, int]]],
+    depth: int,
+    kicks: int | None = None,
+    *,
+    aligned: bool = False,
 ) -> QuantumCircuit:
     """The circuit, with the parameter θ; with so many quarter turns in its place, of Clifford gates.
 
-    exp(iπ/4 ZZ) is a CZ and two S†, up to a phase.
+    exp(iπ/4 ZZ) is a CZ and two S†, up to a phase. With `aligned` barriers keep the layers apart.
     """
     from qiskit.circuit import Parameter, QuantumCircuit
 
@@ -345,6 +359,8 @@ def kicked(
             for first, second in layer:
                 circuit.cz(first, second)
                 circuit.sdg([first, second])
+            if aligned:
+                circuit.barrier()
     return circuit
 
 

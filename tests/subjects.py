@@ -31,6 +31,7 @@ SUBJECTS = {
     "engine/test_sector.py": ("engine.kernel.sector_loops",),
     "engine/test_wide.py": ("engine.kernel.wide",),
     "engine/test_shots.py": ("engine.observables",),
+    "mitigation/test_layered.py": ("engine.lindblad",),
     "experiments/test_dynamics.py": ("engine.evolution",),
     "experiments/test_eigenstates.py": ("experiments.vqd",),
     "experiments/test_krylov.py": ("experiments.skqd", "hamiltonian.impurity", "subspace.krylov"),

@@ -55,6 +55,9 @@ class BackendConfig:
     """Strings that they keep."""
     max_pauli_error: float = 0.1
     """By how much what they leave out may change an observable, of Σ|c|; what may be further off is refused."""
+    layer_noise_model: str | None = None
+    """run:ID | file:PATH (engine=pauli): what a run on this device has learned of the noise of layers of two-qubit
+    gates; strings are damped by it after every layer, in the place of what gates and waits do wrong; readout stays."""
     max_bond_dimension: int = 256
     """Singular values that a matrix product state (engine=mps) keeps at a cut."""
     truncation_threshold: float | None = None
@@ -89,6 +92,7 @@ class BackendConfig:
             require_range("backend.truncation_threshold", self.truncation_threshold, 0, 0.01)
         require_range("backend.max_discarded_weight", self.max_discarded_weight, 0, 1)
         self._check_engine()
+        self._check_layer_noise()
         self._check_trajectories()
         require_range("backend.optimization_level", self.optimization_level, 0, 3)
 
@@ -121,6 +125,25 @@ class BackendConfig:
                         f"is about {what}, and engine={self.engine} makes none; take backend.engine={engines[0]}",
                         key=f"backend.{name}",
                     )
+
+    def _check_layer_noise(self) -> None:
+        """Refuse noise of layers where nothing takes it, or where there is none."""
+        if self.layer_noise_model is None:
+            return
+        kind, _, rest = self.layer_noise_model.partition(":")
+        obstacle = (
+            f"{self.layer_noise_model!r} is no noise model; write run:ID or file:PATH"
+            if kind not in ("run", "file") or not rest
+            else "stands in the place of noise, and the backend has none; take a noisy one, e.g. backend=device"
+            if not self.noisy
+            else f"acts on Pauli strings, and backend.engine={self.engine} takes none; add backend.engine=pauli"
+            if self.engine != "pauli"
+            else "has waits in its layers, and backend.schedule=true lets them decay besides; leave schedule out"
+            if self.schedule
+            else None
+        )
+        if obstacle is not None:
+            raise ConfigError(obstacle, key="backend.layer_noise_model")
 
     def _check_trajectories(self) -> None:
         """Refuse draws of noise where there is none, or where something else simulates it."""
@@ -157,6 +180,7 @@ class BackendConfig:
             "threads": self.threads,
             "schedule": self.schedule,
             **({} if self.trajectories is None else {"trajectories": self.trajectories}),
+            **({} if self.layer_noise_model is None else {"layer_noise_model": self.layer_noise_model}),
             **{name: getattr(self, name) for name in (*PRODUCTS, *STRINGS)},
         }
 
@@ -533,7 +557,7 @@ class IbmBackend(BackendConfig):
                 key="backend.resilience_level",
             )
         for item in fields(BackendConfig):
-            simulated = ("method", "engine", "threads", "schedule", *PRODUCTS, *STRINGS)
+            simulated = ("method", "engine", "threads", "schedule", "layer_noise_model", *PRODUCTS, *STRINGS)
             if item.name in simulated and getattr(self, item.name) != item.default:
                 raise ConfigError("a real machine simulates nothing; remove it", key=f"backend.{item.name}")
 

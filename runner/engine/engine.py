@@ -30,6 +30,7 @@ from runner.engine.kernel.pauli_vector import PauliVectorKernel
 from runner.engine.kernel.program import Unsupported
 from runner.engine.kernel.sector import SectorKernel
 from runner.engine.kernel.state_vector import StateVectorKernel
+from runner.engine.lindblad import LayerNoiseModel
 from runner.engine.matrix_product import BondLimits
 from runner.engine.measurement import SimulationOptions
 from runner.engine.noise import DeviceNoise, confusion, gain_of, restrict
@@ -69,6 +70,8 @@ class Engine:
         grouping: which terms are measured together, see `runner.engine.grouping`.
         trajectories: draws of twirled noise that the shots of a sampled circuit are shared out to; None: noise acts
             as it is, anew in every shot.
+        layer_noise: the noise of layers of two-qubit gates, in the place of what gates and waits do wrong in the noise
+            model; with `pauli` only.
         depolarized: probability that all bits of a shot are random; with `ffsim` only.
         cache_bytes: the bound on what remembered plans may take together, by estimate.
     """
@@ -93,6 +96,7 @@ class Engine:
         fused: bool = True,
         grouping: str = QUBIT_WISE,
         trajectories: int | None = None,
+        layer_noise: LayerNoiseModel | None = None,
         depolarized: float = 0.0,
         cache_bytes: int = 256 << 20,
     ) -> None:
@@ -115,6 +119,15 @@ class Engine:
             raise ConfigError("engine=pauli follows no frequencies that drift; take engine=auto")
         if engine == "pauli" and not kernel.available():
             raise ConfigError("engine=pauli needs numba, which is not installed; take engine=aer")
+        if layer_noise is not None and engine != "pauli":
+            raise ConfigError(
+                f"is followed by engine=pauli only, got {engine}; take that", key="backend.layer_noise_model"
+            )
+        if layer_noise is not None and schedule:
+            raise ConfigError(
+                "is true, and waits are part of the layers whose noise is given; leave it out",
+                key="backend.schedule",
+            )
         if engine == "mps" and not (ideal and quasi_static is None):
             raise ConfigError("engine=mps follows no noise; take a backend without, or engine=auto")
         if trajectories is not None and not kernel.available():
@@ -127,13 +140,16 @@ class Engine:
             target=target,
             kernel=_kernel_maker(engine, threads, fused),
             noisy_kernel=_noisy_kernel_maker(engine, threads),
-            schedule=_schedule(target, ideal, schedule) if quasi_static is None else Schedule(target),
+            schedule=_schedule(target, ideal, False if layer_noise is not None else schedule)
+            if quasi_static is None
+            else Schedule(target),
             quasi_static=quasi_static,
             singly=singly,
             fused=fused,
             grouping=grouping,
             engine=engine,
             trajectories=None if ideal else trajectories,
+            layer_noise=layer_noise,
             propagation=PropagationLimits(pauli_threshold, max_pauli_terms, max_pauli_error),
             bonds=BondLimits(max_bond_dimension, truncation_threshold, max_discarded_weight),
         )
@@ -157,7 +173,8 @@ class Engine:
     @property
     def noisy(self) -> bool:
         """Does anything go wrong?"""
-        return self._options.noise_model is not None or self.remembers
+        options = self._options
+        return options.noise_model is not None or options.layer_noise is not None or self.remembers
 
     @property
     def remembers(self) -> bool:
@@ -184,6 +201,8 @@ class Engine:
         """What becomes of qubits that wait: they "decay" or "do not decay", or dephase as well; None without noise."""
         if not self.noisy:
             return None
+        if self._options.layer_noise is not None:
+            return "err as the layers' noise model says"
         if self.remembers:
             return "decay and dephase by frequencies that drift"
         return "do not decay" if self._options.schedule is None else "decay"
@@ -214,11 +233,24 @@ class Engine:
 
     def sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """The plan that samples this circuit's measurements, remembered by structure."""
+        self._require_samples()
         if self._fermionic:
             return self._remembered(
                 circuit, None, lambda: FermionicPlan(circuit, self._options, self._depolarized)
             )
         return self._remembered(circuit, None, lambda: self._sampler_plan(circuit))
+
+    def _require_samples(self) -> None:
+        """Refuse to draw bitstrings with noise that only Pauli strings take.
+
+        Raises:
+            ConfigError: there is such noise.
+        """
+        if self._options.layer_noise is not None:
+            raise ConfigError(
+                "acts on expectation values of Pauli strings, and bitstrings are asked for; leave it out",
+                key="backend.layer_noise_model",
+            )
 
     def _sampler_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """A plan, or the one of an equal circuit: a server gets a new copy for every job, and reading is quickest."""
@@ -233,6 +265,7 @@ class Engine:
 
     def learning_plan(self, circuit: QuantumCircuit) -> SamplerPlan:
         """The plan of a circuit that noise is learned from; rehearsals have the same, for their price depends on it."""
+        self._require_samples()
         return SamplerPlan(circuit, self._options)
 
     def noise_digest(self, qubits: Sequence[int], names: Iterable[str]) -> str:

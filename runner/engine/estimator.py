@@ -126,6 +126,7 @@ class EstimatorPlan:
         mark += [] if options.quasi_static is None else [options.quasi_static.text]
         mark += [] if options.grouping == QUBIT_WISE else [options.grouping]
         mark += [] if self._gain == 1.0 else [f"noise gain {self._gain!r}"]
+        mark += [] if options.layer_noise is None else [f"layer noise {options.layer_noise.text}"]
         text = canonical_text(circuit, addressed=options.addressed)
         self.digest = digest_of(text, self.terms.text(), *mark)
         self.num_parameters: int = circuit.num_parameters
@@ -134,7 +135,7 @@ class EstimatorPlan:
         self.shape: tuple[int, ...] = self.terms.shape
         self._parameters = list(circuit.parameters)
         self._finite = FiniteAngles(anatomy.circuit, self._parameters)
-        if noisy and options.schedule is None:
+        if noisy and options.schedule is None and options.layer_noise is None:
             relaxed = with_relaxation(circuit, options.noise_model)
             anatomy = dissect(relaxed, drop_measurements=True, noisy=noisy)
         self._anatomy: Anatomy = anatomy
@@ -534,8 +535,9 @@ class EstimatorPlan:
     @property
     def _noisy(self) -> bool:
         """Is there noise in the simulation, or in the circuit itself?"""
-        noisy = self._options.noise_model is not None or self._options.quasi_static is not None
-        return noisy or self._anatomy.channels
+        options = self._options
+        noise = (options.noise_model, options.quasi_static, options.layer_noise)
+        return any(one is not None for one in noise) or self._anatomy.channels
 
     @cached_property
     def _no_gradient_because(self) -> str:
@@ -1002,12 +1004,16 @@ class Propagation:
         gain: float = 1.0,
     ) -> None:
         self._terms, self._options, self._gain = terms, options, gain
-        noise = options.noise_model
+        noise, layers = options.noise_model, options.layer_noise
         self._groups = [list(group) for group in groups]
         self._bases = self._groups
-        if noise is None:
+        self._alike = noise is None or layers is not None
+        """Nothing goes wrong where a basis is changed, so that one circuit stands for all bases."""
+        if self._alike:
             self._groups = [[t for group in self._groups for t in group]]
-            self._circuits = [anatomy.circuit]
+            self._circuits = [
+                anatomy.circuit if layers is None else layers.noisy(_unmeasured(anatomy.circuit))
+            ]
         else:
             bases = [Basis(letters_of(terms, group)) for group in groups]
             rotations = basis_changes(terms.num_qubits, bases, options.target, noise)
@@ -1031,9 +1037,9 @@ class Propagation:
     @cached_property
     def _programs(self) -> list[PropagationProgram]:
         limits = self._options.propagation
+        noise = None if self._alike else self._options.noise_model
         return [
-            PropagationProgram(one, self._parameters, limits, self._options.noise_model, self._gain)
-            for one in self._circuits
+            PropagationProgram(one, self._parameters, limits, noise, self._gain) for one in self._circuits
         ]
 
     @property
@@ -1059,13 +1065,17 @@ class Propagation:
 
     def in_words(self) -> str:
         """How the observables are evaluated, and why."""
-        noise = "" if self._options.noise_model is None else ", noise and misreading being twirled"
+        layers, noise = self._options.layer_noise, self._options.noise_model
+        told = "" if noise is None else ", noise and misreading being twirled"
+        if layers is not None:
+            told = f", damped after every layer by the noise of {layers.source} (digest {layers.text[:12]})"
+            told += "" if noise is None else ", misreading being twirled"
         why = (
             "as engine=pauli says"
             if self._options.engine == "pauli"
             else "for a state vector has no room here, and a matrix product state might lose something"
         )
-        return f"{self._programs[0].in_words()}{noise}, {why}"
+        return f"{self._programs[0].in_words()}{told}, {why}"
 
     def values(self, rows: NDArray) -> tuple[NDArray, NDArray]:
         """Values and bounds on what is left out of them, (B, S) each.
@@ -1082,10 +1092,11 @@ class Propagation:
         lost = np.zeros_like(found)
         for group, program in zip(self._groups, self._programs, strict=True):
             weights = terms.coefficients[:, group]
-            if self._options.noise_model is None:
+            if self._alike:
                 x, z = terms.x[group], terms.z[group]
             else:
                 x, z = np.zeros_like(terms.x[group]), terms.support[group]
+            if self._options.noise_model is not None:
                 weights = weights * self._read[group]
             values, gone = program.values(rows, x, z, weights)
             found += values
@@ -1132,6 +1143,15 @@ class Propagation:
         mean = 2 * generator.binomial(shots, chance) / shots - 1
         spread = math.sqrt(max(1 - mean * mean, 0.0) / (shots - 1)) if shots > 1 else 1.0
         return scale * mean + rest, abs(scale) * spread
+
+
+def _unmeasured(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit without its measurements, which are final ones."""
+    result = circuit.copy_empty_like()
+    for item in circuit.data:
+        if item.operation.name != "measure":
+            result._append(item)
+    return result
 
 
 def _by_basis(shots: int | Sequence[int], bases: int) -> Sequence[int]:

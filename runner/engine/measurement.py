@@ -17,6 +17,7 @@ from runner.engine.aer import CLIFFORD, AerOptions, AerProgram, bits_from_counts
 from runner.engine.branching import Branching, Density, Ensemble, splits
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
 from runner.engine.expressions import each_times
+from runner.engine.lindblad import LayerNoiseModel
 from runner.engine.matrix_product import BondLimits, Losses, ProductProgram
 from runner.engine.memory import fits, require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, misread, restrict
@@ -116,6 +117,8 @@ class SimulationOptions:
     """What is left out of sums of Pauli strings."""
     bonds: BondLimits = field(default_factory=BondLimits)
     """What is left out of matrix product states."""
+    layer_noise: LayerNoiseModel | None = None
+    """In the place of what gates and waits do wrong in `noise_model`; with `engine=pauli` only."""
 
     def product_program(
         self,

@@ -10,9 +10,9 @@ Rudolph et al. 2025). Clifford gates are moved to the circuit's end, so that rot
 out strings, those with coefficients below a threshold or the smallest of too many, changes the value by the sum of
 their absolute coefficients at most: all that follows takes a string to an operator of norm 1 at most.
 
-Noise is twirled: of each channel stays the diagonal of its Pauli transfer matrix, which is what random Paulis around
-the gate leave of it; readout errors become a factor 1 − p01 − p10 for each qubit of a string, as if measurements were
-twirled.
+The noise of layers of gates (`lindblad`) multiplies strings as it is. Other noise is twirled: of each channel stays
+the diagonal of its Pauli transfer matrix, which is what random Paulis around the gate leave of it; readout errors
+become a factor 1 − p01 − p10 for each qubit of a string, as if measurements were twirled.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from runner.engine.circuits import CHANNELS
 from runner.engine.expressions import Angles
 from runner.engine.kernel.frame import FrameBuilder, Pauli, anticommute
 from runner.engine.kernel.program import Angle, append
+from runner.engine.lindblad import LINDBLAD, PauliLindblad, bits_of_letter
 from runner.engine.memory import require
 from runner.engine.noise import error_of
 from runner.errors import ConfigError
@@ -90,12 +91,29 @@ class _Frame(FrameBuilder):
             strings.append((0, 0, 0))
         self.operations.append((tuple(strings), np.resize(fidelities, 16)))
 
+    def layer(self, noise: PauliLindblad, qubits: Sequence[int], gain: float) -> None:
+        """Append a layer's noise, its rates times `gain`."""
+        for qubit in qubits:
+            self._flush(qubit)
+        for places, factors in noise.parts():
+            self.channel([qubits[place] for place in places], factors**gain)
+        for letters, rate in noise.wide():
+            x = z = 0
+            for place, letter in letters.items():
+                flips, signs = bits_of_letter(letter)
+                x, z = x | flips << qubits[place], z | signs << qubits[place]
+            string = self.image((x, z, (x & z).bit_count() & 3))
+            factors = np.array(
+                [1.0, math.exp(-2.0 * rate * gain)]
+            )  # of strings that commute with it, and others
+            self.operations.append(((string, *[(0, 0, 0)] * 3), np.resize(factors, 16)))
+
 
 class PropagationProgram:
     """A circuit of unitary gates and channels through which Pauli strings are taken backwards.
 
     Args:
-        circuit: unitary gates, and channels of one or two qubits.
+        circuit: unitary gates, channels of one or two qubits, and `PauliLindblad` of any number.
         parameters: the order of the values given to `values`.
         limits: what is left out.
         noise_model: Aer's `NoiseModel`, whose errors on one and two qubits follow the gates; None: none do.
@@ -119,6 +137,9 @@ class PropagationProgram:
             qubits = [circuit.find_bit(bit).index for bit in item.qubits]
             if item.operation.name == "measure":
                 continue  # a final one
+            if item.operation.name == LINDBLAD:
+                frame.layer(item.operation, qubits, gain)
+                continue
             if item.operation.name in CHANNELS:
                 frame.channel(qubits, _amplified(known_fidelities(item.operation), gain))
                 continue

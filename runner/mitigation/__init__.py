@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         noise_learner_result,
         setting,
     )
+    from runner.mitigation.layered import layer_noise_model
     from runner.mitigation.learning import LearningPlan
     from runner.mitigation.noise import (
         Layer,
@@ -50,6 +51,7 @@ __all__ = [
     "SamplerSetting",
     "Setting",
     "calibration_circuits",
+    "layer_noise_model",
     "layers_of",
     "learner_setting",
     "noise_learner_result",
@@ -76,6 +78,7 @@ __getattr__ = face(
         "SamplerSetting": "sampling",
         "Setting": "client",
         "calibration_circuits": "readout",
+        "layer_noise_model": "layered",
         "layers_of": "plan",
         "learner_setting": "client",
         "noise_learner_result": "client",

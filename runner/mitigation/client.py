@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import QuantumCircuit
+from qiskit.circuit import CircuitInstruction, QuantumCircuit
 from qiskit.quantum_info import PauliLindbladMap, PauliList
 from qiskit.transpiler import Target
 
@@ -738,23 +738,61 @@ def layers(circuit: QuantumCircuit, chosen: Setting, qubits: Sequence[int]) -> C
     return Counter(layer for _, layer in _referred(_boxed(circuit, chosen), qubits))
 
 
+def in_layers(
+    circuit: QuantumCircuit, chosen: Setting, qubits: Sequence[int]
+) -> Iterator[tuple[list[CircuitInstruction], dict[Any, int], Layer | None]]:
+    """A circuit's gates as the client puts them into boxes, in order.
+
+    Args:
+        circuit: any that the client takes.
+        chosen: which idle qubits belong to a layer.
+        qubits: the device's numbers of the circuit's.
+
+    Yields:
+        Gates, the device's number of each of their bits, and the layer whose noise comes after them; None: none does.
+
+    Raises:
+        ConfigError: the client finds no layers in it.
+    """
+    boxed = _boxed(circuit, chosen)
+    for item in boxed.data:
+        number = {bit: qubits[boxed.find_bit(bit).index] for bit in item.qubits}
+        if item.name != "box":
+            yield [item], number, None
+            continue
+        (body,) = item.operation.blocks
+        inside = {bit: number[outer] for bit, outer in zip(body.qubits, item.qubits, strict=True)}
+        yield list(body.data), inside, _layer(item, number)
+
+
 def _referred(boxed: QuantumCircuit, qubits: Sequence[int]) -> Iterator[tuple[Any, Layer]]:
     """Every box whose noise is wanted, with the layer that it is."""
+    for item in boxed.data:
+        layer = _layer(item, {bit: qubits[boxed.find_bit(bit).index] for bit in item.qubits})
+        if layer is not None:
+            yield item, layer
+
+
+def _layer(item: CircuitInstruction, number: Mapping[Any, int]) -> Layer | None:
+    """The layer that a box is; None of anything else.
+
+    Args:
+        item: of a circuit that the client has put into boxes.
+        number: the device's numbers of its qubits.
+    """
     from samplomatic import InjectNoise
     from samplomatic.utils import get_annotation, undress_box
 
-    for item in boxed.data:
-        if item.name != "box" or get_annotation(item.operation, InjectNoise) is None:
-            continue
-        number = {bit: qubits[boxed.find_bit(bit).index] for bit in item.qubits}
-        body = undress_box(item.operation).blocks[0]
-        where = dict(zip(body.qubits, item.qubits, strict=True))
-        gates = sorted(
-            (inner.name, tuple(number[where[bit]] for bit in inner.qubits))
-            for inner in body.data
-            if len(inner.qubits) > 1 and inner.name != "barrier"
-        )
-        yield item, Layer(tuple(gates), tuple(sorted(number.values())))
+    if item.name != "box" or get_annotation(item.operation, InjectNoise) is None:
+        return None
+    body = undress_box(item.operation).blocks[0]
+    where = dict(zip(body.qubits, item.qubits, strict=True))
+    gates = sorted(
+        (inner.name, tuple(number[where[bit]] for bit in inner.qubits))
+        for inner in body.data
+        if len(inner.qubits) > 1 and inner.name != "barrier"
+    )
+    return Layer(tuple(gates), tuple(sorted(number.values())))
 
 
 def _maps(circuit: QuantumCircuit, chosen: Setting, qubits: Sequence[int]) -> list[tuple[Any, Any]]:

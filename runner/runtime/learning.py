@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
-from runner.mitigation import NoiseOfLayers, read_noise, require_of_device
+from runner.mitigation import NoiseOfLayers, layer_noise_model, read_noise, require_of_device
 from runner.runtime.cost import Work
 from runner.runtime.seeds import derive_seed
 
@@ -149,3 +149,18 @@ def given_noise(source: str, plans: Sequence[LearningPlan], key: str) -> NoiseOf
     except ConfigError as error:
         raise ConfigError(f"{source} {error}", key=key) from error
     return NoiseOfLayers.joined(found.known[plan.layer] for plan in plans)
+
+
+def with_layer_noise(options: Mapping[str, Any], device: str) -> dict[str, Any]:
+    """Return the engine's options with the noise of layers itself in the place of where it is from.
+
+    Args:
+        options: as a service has them.
+        device: name of the backend that the engine is for.
+
+    Raises:
+        ConfigError: there is no such model, it is of another device, or it is no noise.
+    """
+    source = options.get("layer_noise_model")
+    found = {name: value for name, value in options.items() if name != "layer_noise_model"}
+    return found if source is None else found | {"layer_noise": layer_noise_model(source, device)}

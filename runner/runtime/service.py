@@ -30,7 +30,7 @@ from runner.runtime.clock import VirtualClock, WallClock
 from runner.runtime.cost import CostModel, QueueDelay, as_delay
 from runner.runtime.errors import as_clients
 from runner.runtime.job import STATUS, RuntimeJob
-from runner.runtime.learning import Learned
+from runner.runtime.learning import Learned, with_layer_noise
 from runner.runtime.machine import Job, Machine, SessionRecord
 from runner.runtime.plan import PLANS, Plan
 from runner.runtime.seeds import derive_id, derive_seed
@@ -78,7 +78,8 @@ class LocalRuntimeService:
         recall: Called with (workload, index, digest); what it returns answers the job without simulating.
         follows: Called with the same; whether the job's submission follows from what `recall` knows, and is not told.
         keep_results: Jobs give their result as often as it is asked for; False: once, and keep nothing of it.
-        engine_options: Keyword arguments of the engine.
+        engine_options: Keyword arguments of the engine; `layer_noise_model`, `run:ID` or `file:PATH`, is what a run has
+            learned of the device, in the place of what its gates and waits do wrong (`engine=pauli` only).
         engine_factory: Makes an engine from (target, noise_model, **engine_options).
         account: What the client takes to find an account, which is refused: none is needed.
     """
@@ -335,7 +336,9 @@ class LocalRuntimeService:
             self,
             backend,
             noise_model=noise_model,
-            engine_factory=lambda target, noise: self._engine_factory(target, noise, **self._engine_options),
+            engine_factory=lambda target, noise: self._engine_factory(
+                target, noise, **with_layer_noise(self._engine_options, backend.name)
+            ),
             ideal=ideal,
         )
 

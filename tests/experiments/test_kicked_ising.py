@@ -223,9 +223,12 @@ def test_refusals(words: list[str], told: str, tmp_path: Path) -> None:
 
 
 def test_the_layers_meet_no_qubit_twice() -> None:
-    """Every pair of the device once, in three layers."""
+    """Every pair of the device once, in three layers, which leaving out pairs makes no more of."""
+    from qiskit_ibm_runtime.fake_provider import FakeKyiv
+
     layers = kyiv()
 
+    assert len(layers) == len(coupled(FakeKyiv(), working=True)) == 3
     assert sorted(pair for layer in layers for pair in layer) == sorted(
         {(min(pair), max(pair)) for layer in layers for pair in layer}
     )

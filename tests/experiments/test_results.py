@@ -55,3 +55,20 @@ def test_only_what_runs_along_something_is_a_curve() -> None:
     assert not is_curve([{"x": 0.0, "energy": 1.0}, {"x": 1.0, "energy": 1.0}, {"x": 0.5, "energy": 1.0}])
     assert not is_curve([{"x": 0.0, "error": 1.0}, {"x": 1.0, "error": 1.0}])
     assert is_curve([{"x": 1.0, "energy": 1.0}, {"x": 0.0, "energy": 1.0}])
+
+
+def test_a_curve_of_what_is_told_at_some_places_only() -> None:
+    """Checks at some places are not drawn; where some exact values are only references, the line is called so."""
+    rows: list[dict[str, object]] = [
+        {"theta": 0.0, "Z": 0.9, "Z stddev": 0.1, "Z exact": 1.0, "Z stabilizer": 1.0},
+        {"theta": 1.0, "Z": 0.4, "Z stddev": 0.2, "Z reference": 0.5},
+        {"theta": 2.0, "Z": 0.1, "Z stddev": 0.1, "Z exact": 0.0},
+    ]
+    figure = curves(rows)
+    assert figure is not None
+    axes = figure.axes[0]
+    lines = {line.get_label(): list(line.get_ydata()) for line in axes.get_lines()}
+
+    assert lines["Z, reference"] == [1.0, 0.5, 0.0]
+    assert not any("stabilizer" in str(label) for label in lines)
+    assert sorted(text.get_text() for text in axes.get_legend().get_texts()) == ["Z", "Z, reference"]

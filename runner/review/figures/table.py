@@ -20,6 +20,10 @@ ASIDE = frozenset(
 """Columns that are no result."""
 SPREAD, EXACT, LEFT_OUT = "stddev", "exact", "truncation"
 """Columns of these names, or `<name> stddev`, `<name> exact`, `<name> truncation`, belong to another one."""
+REFERENCE = "reference"
+"""`<name> reference` stands where `<name> exact` would, and may be off."""
+CHECKS = ("stabilizer", "mps")
+"""`<name> stabilizer` and `<name> mps` are what is known of it in other ways."""
 
 
 def curves(rows: Rows) -> ShownFigure | None:
@@ -33,14 +37,22 @@ def curves(rows: Rows) -> ShownFigure | None:
     axes = plain(figure.add_subplot())
     for position, name in enumerate(names):
         colour = COLOURS[position % len(COLOURS)]
+        measured = _told(rows, (name,))
         spread = _column(rows, f"{name} {SPREAD}") or _column(rows, SPREAD)
+        bars = [spread[row] for row in measured] if any(spread) else None
         axes.errorbar(
-            places, _column(rows, name), yerr=spread if any(spread) else None, fmt="o", markersize=4, capsize=2,
+            [places[row] for row in measured], list(measured.values()), yerr=bars, fmt="o", markersize=4, capsize=2,
             color=colour, label=name,
         )  # fmt: skip
-        exact = _column(rows, f"{name} {EXACT}") or _column(rows, EXACT)
-        if exact:
-            axes.plot(places, exact, "--", linewidth=1.2, color=colour, label=f"{name}, exact")
+        sure = _told(rows, (f"{name} {EXACT}", EXACT))
+        # where what was left out of a reference is too much for it to be called exact, it is one
+        known = sure if len(sure) == len(rows) else _told(rows, (f"{name} {EXACT}", f"{name} {REFERENCE}"))
+        if known:
+            told = EXACT if len(known) == len(sure) else REFERENCE
+            axes.plot(
+                [places[row] for row in known], list(known.values()), "--", linewidth=1.2, color=colour,
+                label=f"{name}, {told}",
+            )  # fmt: skip
     axes.set_xlabel(along.replace("_", " "))
     axes.set_ylabel(names[0].replace("_", " ") if len(names) == 1 else "value")
     axes.legend(frameon=False, fontsize=9)
@@ -60,7 +72,21 @@ def is_curve(rows: Rows) -> bool:
 
 
 def _is_result(name: str, value: Any) -> bool:
-    return number(value) is not None and name not in ASIDE and not name.endswith((SPREAD, EXACT, LEFT_OUT))
+    return (
+        number(value) is not None
+        and name not in ASIDE
+        and not name.endswith((SPREAD, EXACT, LEFT_OUT, REFERENCE, *CHECKS))
+    )
+
+
+def _told(rows: Rows, names: Sequence[str]) -> dict[int, float]:
+    """Row → the number that the first of these columns has there, where one has any."""
+    found = {}
+    for row, values in enumerate(rows):
+        told = [value for name in names if (value := number(values.get(name))) is not None]
+        if told:
+            found[row] = float(told[0])
+    return found
 
 
 def _column(rows: Rows, name: str) -> list[float]:
