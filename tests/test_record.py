@@ -285,3 +285,37 @@ def test_a_fact_that_repeats_itself_passes_whatever_it_holds(tmp_path: Path, fie
         Record(journal, journal.contents.events)(event)
 
     assert len(read_journal(tmp_path / "j").events) == 1
+
+
+def test_a_job_is_repeated_in_one_go_only_where_it_is_next(tmp_path: Path) -> None:
+    """Its submission and its end are the next of its workload, of the same digest; looking at it repeats nothing."""
+    events = journal_with(
+        tmp_path / "j",
+        *(
+            (kind, completed(index) if kind == "job.completed" else {"workload": "vqe", "index": index})
+            for index in range(3)
+            for kind in ("job.submitted", "job.completed")
+        ),
+    )
+    heard: list[Event] = []
+
+    with Journal.append_to(tmp_path / "j") as journal:
+        record = Record(journal, events)
+        record.listen(heard.append, JobCompleted)
+        end = record.end_of("vqe", 0, "d")
+
+        assert record.end_of("vqe", 0, "another") is None
+        assert record.end_of("vqe", 1, "d") is None
+        assert record.end_of("other", 0, "d") is None
+        assert (record.recalled, heard) == (0, [])
+        assert end is not None
+        record.repeat(end)
+        assert record.recalled == 1
+        assert [event.index for event in heard] == [0]
+        assert record.follows("vqe", 1, "d")
+        record(told("job.completed", completed(1)))
+        assert record.end_of("vqe", 2, "d") is not None
+        record.listen(heard.append, JobSubmitted)
+        assert record.end_of("vqe", 2, "d") is None  # somebody wants to hear of the submission
+
+    assert len(read_journal(tmp_path / "j").events) == 6

@@ -144,15 +144,16 @@ class Record:
             self._journal.write_later(event)
         else:
             self._journal.write(event)
-        listeners = self._told.get(kind)
-        for listener in self._who_hears(kind) if listeners is None else listeners:
+        for listener in self._hears(kind):
             listener(event)
 
-    def _who_hears(self, kind: type[Event]) -> tuple[Listener, ...]:
+    def _hears(self, kind: type[Event]) -> tuple[Listener, ...]:
         """Whom facts of a class are told."""
-        found = self._told[kind] = tuple(
-            listener for listener, facts in self._listeners if not facts or kind in facts
-        )
+        found = self._told.get(kind)
+        if found is None:
+            found = self._told[kind] = tuple(
+                listener for listener, facts in self._listeners if not facts or kind in facts
+            )
         return found
 
     def follows(self, workload: str, index: int, digest: str) -> bool:
@@ -161,7 +162,7 @@ class Record:
         All that the end says is compared: its times, and with them when the job was submitted and what it takes. A
         recorded submission counts as repeated.
         """
-        if not self._past or self._told.get(JobSubmitted) or self._who_hears(JobSubmitted):
+        if not self._past or self._hears(JobSubmitted):
             return False
         event = self._end(workload, index)
         if event is None or event.digest != digest:
@@ -207,6 +208,34 @@ class Record:
         self.recalled += 1
         self._recalled[workload] += 1
         return event.result
+
+    def answers(self, workload: str) -> bool:
+        """Whether the past, with all of what is recorded, may hold the end of the next job of a workload."""
+        return bool(self._past) and self.repeats(workload)
+
+    def end_of(self, workload: str, index: int, digest: str) -> JobCompleted | None:
+        """The recorded end of a job, where it is the next of its workload and its submission needs no telling.
+
+        Nothing counts as repeated by that: what `follows`, `recall` and the comparison of the end do, `repeat` does
+        once the end is found to be as recorded.
+        """
+        over = self._past.get((JobCompleted.kind, workload))
+        if not over or not self._past.get((JobSubmitted.kind, workload)) or self._hears(JobSubmitted):
+            return None
+        event = self._end(workload, index)
+        if event is None or event.digest != digest or over[-1] != self._results[workload][index]:
+            return None
+        return event
+
+    def repeat(self, event: JobCompleted) -> None:
+        """Take a job as repeated, from its submission to the end which `end_of` gave, and tell the listeners."""
+        workload = event.workload
+        self._past[JobSubmitted.kind, workload].pop()
+        self._past[JobCompleted.kind, workload].pop()
+        self.recalled += 1
+        self._recalled[workload] += 1
+        for listener in self._hears(JobCompleted):
+            listener(event)
 
     def repeats(self, workload: str) -> bool:
         """Whether the next job of a workload is one that the journal holds the result of."""

@@ -704,8 +704,16 @@ class Lab:
         kind: str,
         submit: Callable[[Any, dict[str, float]], SubmittedJob],
         answer: Callable[[SubmittedJob], Numbers],
+        repeat: Callable[[Any, dict[str, float]], Numbers | None] | None = None,
     ) -> Numbers:
         """Submit one job and wait for its `answer`; the only door between experiments and the session.
+
+        Args:
+            workload: whose job it is.
+            kind: estimator | sampler.
+            submit: submits it to a primitive, with options.
+            answer: waits for it and takes its numbers.
+            repeat: both in one where the journal answers the job; None from it: they have to do it.
 
         Raises:
             Interrupted: a signal arrived; no further job is submitted.
@@ -717,7 +725,9 @@ class Lab:
             attempt = len(self.sessions)
             primitive = self._primitive(workload, kind, attempt)
             try:
-                return answer(submit(primitive, self._precision(kind)))
+                options = self._precision(kind)
+                found = None if repeat is None else repeat(primitive, options)
+                return answer(submit(primitive, options)) if found is None else found
             except TruncationError:  # nothing was submitted
                 self.spending.give_back(workload)
                 raise

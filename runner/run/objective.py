@@ -119,13 +119,21 @@ class JobStream:
     def values(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one Estimator job in the session and wait for `evs` and `stds` of every PUB."""
         return self._lab.execute(
-            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _numbers
+            self.name,
+            "estimator",
+            lambda primitive, options: primitive.run(pubs, **options),
+            _numbers,
+            lambda primitive, options: primitive.repeat(pubs, **options),
         )
 
     def gradients(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one exact-gradient job and wait for `evs` and `gradients` of every PUB; simulators only."""
         return self._lab.execute(
-            self.name, "estimator", lambda primitive, _: primitive.run_gradient(pubs), _numbers
+            self.name,
+            "estimator",
+            lambda primitive, _: primitive.run_gradient(pubs),
+            _numbers,
+            lambda primitive, _: primitive.repeat_gradient(pubs),
         )
 
     def sample(self, *pubs: Pub, shots: int | None = None) -> PrimitiveResult:

@@ -71,6 +71,7 @@ class Preparation:
             follows=lambda workload, index, digest: bool(
                 self._record and self._record.follows(workload, index, digest)
             ),
+            past=lambda: self._record,
             keep_results=False,
             singly=identity < COUNTED,
             fused=identity >= FUSED,

@@ -84,18 +84,18 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         service: LocalRuntimeService,
         backend: LocalBackend,
         *,
-        simulate: Callable[[], list[Numbers]],
-        contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult],
-        describe: Callable[[], Description],
+        simulate: Callable[[], list[Numbers]] | None = None,
+        contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult] | None = None,
+        describe: Callable[[], Description] | None = None,
         digest: str,
         seed: int,
     ) -> None:
         self._service = service
         self.backend_ = backend
         # each is let go of as soon as it has served: what is kept for a million jobs should be little
-        self._simulate: Callable[[], list[Numbers]] | None = simulate
-        self._contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult] | None = contain
-        self._describe: Callable[[], Description] | None = describe
+        self._simulate = simulate
+        self._contain = contain
+        self._describe = describe
         self.digest = digest
         self.seed = seed
         self.record: machine.Job
@@ -108,6 +108,24 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         self._error: Exception | None = None
         self._answer: PrimitiveResult | None = None
         self._guard = threading.Lock()
+
+    @classmethod
+    def answered(
+        cls,
+        service: LocalRuntimeService,
+        backend: LocalBackend,
+        record: machine.Job,
+        *,
+        digest: str,
+        seed: int,
+    ) -> RuntimeJob:
+        """Return a job that is done, whose result was given and whose end was told."""
+        job = cls(service, backend, digest=digest, seed=seed)
+        seen = service.timeline.seen
+        job.after = None if seen is None else seen.id
+        job.record = record
+        job.settled = True
+        return job
 
     # -- results ----------------------------------------------------------------------------------------
 

@@ -513,6 +513,70 @@ class Machine:
             job.alarm = self._schedule(job.available, _AVAILABLE, job)
         self._dispatch(job.device)
 
+    def foresee(self, job: Job, latency: float) -> float | None:
+        """Return when the caller of a job submitted now goes on, and enter the job's times in it; changes nothing else.
+
+        None where anything else may happen until then, so that `submit` and `step` have to find out: another job or an
+        alarm, a session that changes, usage that is limited. The sums are those of `submit`, `_start`, `_plan_qpu` and
+        `_complete`.
+
+        Args:
+            job: Neither submitted nor over its limit.
+            latency: What passes between its end and its caller's going on [s].
+        """
+        session, device, now = job.session, job.device, self.now
+        if self.unfinished or self.plan.allocation is not None:
+            return None
+        delay, idle = job.delay, 0
+        if session is None:
+            if device.owner is not None:
+                return None
+        else:
+            if not session.accepting or session.state != ACTIVE:
+                return None
+            if session.dedicated:
+                delay = 0.0
+            if device.owner is not (session if session.dedicated else None):
+                return None
+            idle = session.idle_alarm
+        job.submitted = now
+        job.available = job.started = started = now + delay
+        job.qpu_started = max(started + job.preparation, device.qpu_free_at)
+        job.finished = finished = job.qpu_started + job.qpu_seconds
+        wake = max(finished, finished + latency)
+        if session is not None and finished + session.interactive_timeout <= wake:
+            return None
+        coming = self._next_but(idle)
+        return wake if coming is None or coming > wake else None
+
+    def _next_but(self, number: int) -> float | None:
+        """Return when something will happen by itself other than one entry of the agenda."""
+        instant, agenda = self.next_time(), self._agenda
+        if instant is None or agenda[0][2] != number:
+            return instant
+        entry = heapq.heappop(agenda)
+        instant = self.next_time()
+        heapq.heappush(agenda, entry)
+        return instant
+
+    def carry_out(self, job: Job, wake: float) -> None:
+        """Let a job that was foreseen be submitted, run to its end and its caller go on at `wake`, without telling."""
+        session, finished = job.session, job.finished
+        assert finished is not None
+        self._count += 1
+        job.order = self._count
+        self.jobs[job.id] = job
+        job.device.qpu_free_at = finished
+        job.qpu_used = job.qpu_seconds
+        job.status = DONE
+        if session is not None:
+            session.last_job_started = job.started
+            session.last_job_completed = self.now = finished
+            if not session.dedicated:
+                session.spent += job.qpu_used
+            self._start_idle_timer(session, session.interactive_timeout)
+        self.now = wake
+
     def cancel_job(self, job: Job) -> bool:
         """Cancel a job; one that is running is charged for what it used. False if it was over already."""
         if job.final:

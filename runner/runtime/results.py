@@ -268,6 +268,20 @@ def _restored(value: object) -> object:
     return value
 
 
+def arrays_of(numbers: Plain) -> Numbers | None:
+    """Return what `from_plain` does where all of it is numbers and flat lists of floats, as is most; else None."""
+    found: Numbers = {}
+    for name, value in numbers.items():
+        kind = type(value)
+        if kind is float or (kind is list and _FLOATS.issuperset(map(type, value))):
+            found[name] = np.array(value)
+        elif value is None or kind is int:
+            found[name] = value
+        else:
+            return None
+    return found
+
+
 def _numbers(value: Nested | str) -> Nested:
     if isinstance(value, list):
         return [_numbers(item) for item in value]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from qiskit.transpiler import Target
 
     from runner.runtime.backends import Noise, NoiseMaker
+    from runner.runtime.repetition import Past
     from runner.runtime.results import Plain
 
 LEAST_BUSY = "fake_torino"
@@ -77,6 +78,7 @@ class LocalRuntimeService:
         on_event: Called for every fact, in the order of its time.
         recall: Called with (workload, index, digest); what it returns answers the job without simulating.
         follows: Called with the same; whether the job's submission follows from what `recall` knows, and is not told.
+        past: Returns what answers jobs whose submission and end it knows in one go (`Repetition`); None: nothing does.
         keep_results: Jobs give their result as often as it is asked for; False: once, and keep nothing of it.
         engine_options: Keyword arguments of the engine; `layer_noise_model`, `run:ID` or `file:PATH`, is what a run has
             learned of the device, in the place of what its gates and waits do wrong (`engine=pauli` only).
@@ -105,6 +107,7 @@ class LocalRuntimeService:
         on_event: EventSink | None = None,
         recall: Recall | None = None,
         follows: Follows | None = None,
+        past: Callable[[], Past | None] | None = None,
         keep_results: bool = True,
         engine_options: Mapping[str, Any] | None = None,
         engine_factory: Callable[..., Engine] | None = None,
@@ -129,6 +132,7 @@ class LocalRuntimeService:
         self.ids = ids
         self.recall = recall
         self.follows = follows
+        self._past = past
         self.keep_results = keep_results
         self._engine_options = engine_options or {}
         self._engine_factory = engine_factory or _make_engine
@@ -486,7 +490,7 @@ class LocalRuntimeService:
         timeline, machine = self.timeline, self.machine
         with timeline.lock:
             timeline.catch_up()
-            index = self._counts.get(workload, 0)
+            index = self.submitted(workload)
             job_seed = derive_seed(self.seed if seed is None else seed, workload, index)
             job = make(index, job_seed)
             seen = timeline.seen
@@ -510,10 +514,23 @@ class LocalRuntimeService:
                 machine.submit(record)
             except RuntimeSessionError as error:
                 raise as_clients(error, "IBMRuntimeError")  # noqa: B904 - it is the same
-            self._counts[workload] = index + 1
+            self.count(workload)
             timeline.stir()
         timeline.deliver()
         return job
+
+    def past_of(self, workload: str) -> Past | None:
+        """Return what may answer the next job of a workload in one go; None where that job has to go the usual way."""
+        past = None if self._past is None or self.keep_results else self._past()
+        return past if past is not None and past.answers(workload) and self.timeline.alone else None
+
+    def submitted(self, workload: str) -> int:
+        """Return how many jobs of a workload were submitted."""
+        return self._counts.get(workload, 0)
+
+    def count(self, workload: str) -> None:
+        """Count, under the timeline's lock, one more job of a workload."""
+        self._counts[workload] = self._counts.get(workload, 0) + 1
 
     def seed_ahead(self, workload: str, seed: int | None = None) -> int:
         """Return the seed of the workload's next job; `seed` in place of the service's."""

@@ -337,11 +337,16 @@ def digest_of(program: str, pubs: Sequence[Pub[Compiled]]) -> bytes:
     """Return a digest of what was asked: program, circuits and observables, values, shots."""
     digest = blake2b(program.encode(), digest_size=16)
     for pub in pubs:
-        digest.update(_asked(pub.plan.digest, pub.values.shape, pub.by_basis or pub.shots))
+        digest.update(asked_of(pub))
         digest.update(pub.values.tobytes())
         if pub.reading is not None:
             digest.update(pub.reading.digest)
     return digest.digest()
+
+
+def asked_of(pub: Pub[Compiled]) -> bytes:
+    """Return what of a PUB goes into a digest before its values."""
+    return _asked(pub.plan.digest, pub.values.shape, pub.by_basis or pub.shots)
 
 
 @lru_cache(maxsize=256)  # a loop asks for the same again and again

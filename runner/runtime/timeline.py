@@ -127,7 +127,7 @@ class Timeline:
         self.lock = threading.Lock()
         self.machine: Machine
         self._on_event = on_event
-        self._latency = latency
+        self.latency = latency
         self._waiters: list[_Waiter] = []
         self._holder: Participant | None = None
         self._orders = itertools.count(1_000_000)
@@ -333,6 +333,23 @@ class Timeline:
             self.wait_for(pending)
         self.deliver(self._outbox[-1] if self._outbox else None)
 
+    @property
+    def alone(self) -> bool:
+        """Whether nobody else waits, thinks or has still to be told something, on a virtual clock."""
+        return not (
+            self._waiters
+            or self._outbox
+            or self._inside
+            or self._holder is not None
+            or not self.clock.virtual
+            or CURRENT.get() is not None
+        )
+
+    def passed(self, job: Job) -> None:
+        """Take note, under the lock, that this thread alone has submitted `job` and waited for it."""
+        self._changes += 1
+        self.see(job)
+
     def _get_through(self, job: Job) -> bool:
         """Let time pass until the caller of `job` goes on, if nobody else is there to wait or to think."""
         if self._waiters or self._holder is not None or not self.clock.virtual or CURRENT.get() is not None:
@@ -382,7 +399,7 @@ class Timeline:
         assert job.finished is not None
         if not self.clock.virtual:
             return job.finished
-        return max(self.machine.now, job.finished + self._latency(job))
+        return max(self.machine.now, job.finished + self.latency(job))
 
     def _wait_virtually(self, waiter: _Waiter, work: Callable[[], None] | None) -> None:
         while not waiter.granted:

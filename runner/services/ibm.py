@@ -562,6 +562,9 @@ class IbmPrimitive:
         arguments = {name: value for name, value in asked.items() if value is not None}
         return self._service.submit(self, list(pubs), arguments)
 
+    def repeat(self, pubs: Iterable[PubLike], **arguments: object) -> None:
+        """Nothing repeats itself on a real machine; its jobs are found again (`run`)."""
+
     def seconds(self, pubs: Iterable[PubLike], **arguments: object) -> None:
         """Only the service knows how long its jobs take."""
 

@@ -257,6 +257,11 @@ class Primitive(Protocol):
         ...
 
     @property
+    def repeat(self) -> Callable[..., list[Numbers] | None]:
+        """Submits as `run` does a job that the journal answers and returns its numbers; None: it does not."""
+        ...
+
+    @property
     def seconds(self) -> Callable[..., float | None]:
         """QPU seconds that `run` with the same arguments takes; None where only the service knows."""
         ...
