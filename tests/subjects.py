@@ -11,6 +11,7 @@ SUBJECTS = {
     "engine/test_branching.py": ("engine.classification", "engine.circuits"),
     "engine/test_compiling.py": ("engine.kernel.loops",),
     "engine/test_exact.py": ("engine.aer", "engine.engine"),
+    "engine/test_fermionic.py": ("engine.electron_state",),
     "engine/test_finite.py": ("engine.extent",),
     "engine/test_gradient.py": ("engine.shifts",),
     "engine/test_grouping.py": ("engine.commuting", "engine.diagonal"),

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 
+from runner.engine.electron_state import final_state
 from runner.engine.matrix_product import Losses
 from runner.engine.measurement import SimulationOptions, stream
 from runner.engine.memory import require
@@ -22,6 +23,8 @@ GATES = frozenset(
      "barrier", "measure")
 )  # fmt: skip
 """What ffsim takes; x before all others."""
+HOPS = frozenset(("xx_plus_yy", "swap", "iswap"))
+"""Those of them that move electrons."""
 VECTORS = 3
 """States that it holds at a time."""
 
@@ -58,7 +61,8 @@ class FermionicPlan(SamplerPlan):
                 key="backend.engine",
             )
         self._half = circuit.num_qubits // 2
-        self._bare, self._electrons = _in_order(circuit, self._half)
+        self._bare, self._occupied = _in_order(circuit, self._half)
+        self._electrons = (len(self._occupied[0]), len(self._occupied[1]))
         self._determinants = math.prod(math.comb(self._half, count) for count in self._electrons)
         self.require()
 
@@ -77,9 +81,10 @@ class FermionicPlan(SamplerPlan):
     @cached_property
     def _state(self) -> Any:
         """The state vector in its sector, made once for all jobs."""
-        from ffsim.qiskit import final_state_vector
+        from ffsim import StateVector
 
-        return final_state_vector(self._bare, norb=self._half, nelec=self._electrons)
+        vector = final_state(self._bare, self._half, self._occupied).reshape(-1)
+        return StateVector(vector, norb=self._half, nelec=self._electrons)
 
     def _piecewise_bits(
         self, rows: NDArray, shots: int, seed: int, first: int, losses: Losses | None
@@ -105,11 +110,11 @@ class FermionicPlan(SamplerPlan):
         return bits
 
 
-def _in_order(circuit: QuantumCircuit, half: int) -> tuple[QuantumCircuit, tuple[int, int]]:
-    """The circuit without measurements, what fills its orbitals first, and how many electrons of either spin these are.
+def _in_order(circuit: QuantumCircuit, half: int) -> tuple[QuantumCircuit, tuple[list[int], list[int]]]:
+    """The gates without X and measurements, and which orbitals of either spin X fills first.
 
     Raises:
-        ConfigError: an X comes after another gate of its qubit, or there are none.
+        ConfigError: an X comes after another gate of its qubit, there are none, or electrons change their spin.
     """
     ones: set[int] = set()
     touched: set[int] = set()
@@ -125,18 +130,22 @@ def _in_order(circuit: QuantumCircuit, half: int) -> tuple[QuantumCircuit, tuple
                 )
             ones ^= {*places}
         elif name not in ("barrier", "measure"):
+            if name in HOPS and len({place < half for place in places}) > 1:
+                raise ConfigError(
+                    f"ffsim keeps the electrons of either spin, and {name} of qubits {places[0]} and {places[1]} "
+                    "moves them between the two; use engine=auto",
+                    key="backend.engine",
+                )
             touched |= {*places}
             rest.append(item)
     if not ones:
         raise ConfigError(
             "ffsim needs a circuit that begins with electrons; use engine=auto", key="backend.engine"
         )
-    ordered = circuit.copy_empty_like()
-    for one in sorted(ones):
-        ordered.x(one)
-    for item in rest.data:
-        ordered.append(item)
-    return ordered, (sum(one < half for one in ones), sum(one >= half for one in ones))
+    return rest, (
+        sorted(one for one in ones if one < half),
+        sorted(one - half for one in ones if one >= half),
+    )
 
 
 def _readout(noise: Any, qubits: int) -> NDArray:

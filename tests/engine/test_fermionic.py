@@ -7,10 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from qiskit.circuit import QuantumCircuit
+from qiskit.circuit.library import XXPlusYYGate
 from qiskit.quantum_info import Statevector
 
 from runner import compose, run
 from runner.engine import Engine
+from runner.engine.electron_state import final_state, layers
+from runner.engine.fermionic import GATES, HOPS
 from runner.errors import ConfigError
 from tests.choices import choice
 
@@ -44,6 +48,71 @@ def test_shots_are_those_of_the_state_on_qubits() -> None:
     assert np.abs(shares(found) - wanted).max() < 5 * 0.5 / SHOTS**0.5
     assert found == plan.run(np.zeros(0), shots=SHOTS, seed=3)["meas"]
     assert found != plan.run(np.zeros(0), shots=SHOTS, seed=4)["meas"]
+
+
+def conserving(seed: int, gates: int = 60) -> QuantumCircuit:
+    """Random gates that keep the electrons of either spin, on any of 4 + 4 qubits, after two and one X."""
+    rng = np.random.default_rng(seed)
+    circuit = QuantumCircuit(8)
+    circuit.x([0, 2, 5])
+    for name in rng.choice(sorted(GATES - {"x", "barrier", "measure", "global_phase"}), gates):
+        angles = rng.uniform(-3, 3, 2)
+        spin = 4 * rng.integers(2)
+        pair = spin + rng.permutation(4)[:2] if name in HOPS else rng.permutation(8)[:2]
+        qubits = [int(qubit) for qubit in pair]
+        if name in ("cz", "swap", "iswap"):
+            getattr(circuit, name)(*qubits)
+        elif name in ("cp", "rzz"):
+            getattr(circuit, name)(angles[0], *qubits)
+        elif name == "xx_plus_yy":
+            circuit.append(XXPlusYYGate(*angles), qubits)
+        elif name in ("p", "rz"):
+            getattr(circuit, name)(angles[0], qubits[0])
+        else:
+            getattr(circuit, name)(qubits[0])
+    return circuit
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_gates_that_keep_electrons_give_the_state_on_qubits(seed: int) -> None:
+    """Every amplitude of Qiskit's state vector but for one phase, whatever is next to what."""
+    circuit = conserving(seed)
+    wanted = Statevector(circuit).data
+    gates = QuantumCircuit.from_instructions(
+        [item for item in circuit.data if item.operation.name != "x"], qubits=circuit.qubits
+    )
+
+    found = final_state(gates, 4, ([0, 2], [1]))
+
+    ups = [0b0011, 0b0101, 0b0110, 0b1001, 0b1010, 0b1100]  # numbers rise, as ffsim has them
+    amplitudes = np.array([[wanted[up | down << 4] for down in (1, 2, 4, 8)] for up in ups])
+    assert np.linalg.norm(amplitudes) == pytest.approx(1)
+    assert abs(np.vdot(amplitudes, found)) == pytest.approx(1, abs=1e-12)
+
+
+def test_a_jastrow_state_takes_as_many_layers_as_it_has_factors() -> None:
+    """K of one factor and of the next become one rotation, so that two factors are R D R D R."""
+    circuit = state()
+    gates = QuantumCircuit.from_instructions(
+        [item for item in circuit.data if item.operation.name != "x"], qubits=circuit.qubits
+    )
+
+    found = layers(gates, 4)
+
+    assert [(bool(layer.rotations), bool(layer.phases)) for layer in found] == [
+        (True, True), (True, True), (True, False)
+    ]  # fmt: skip
+
+
+def test_electrons_that_change_their_spin_are_refused() -> None:
+    """A swap of the last orbital with spin up and the first with spin down."""
+    circuit = QuantumCircuit(4)
+    circuit.x([0, 2])
+    circuit.swap(1, 2)
+    circuit.measure_all()
+
+    with pytest.raises(ConfigError, match="swap of qubits 1 and 2 moves them between the two"):
+        Engine(engine="ffsim").sampler_plan(circuit)
 
 
 def test_reading_flips_and_some_shots_are_random() -> None:
