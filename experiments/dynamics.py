@@ -235,7 +235,6 @@ class Dynamics(Experiment):
             lab.row(**row)
         return Outcome(
             energy=None,
-            evaluations=len(self.moments),
             stop_reason=f"{self.steps} steps of order {self.order}" + self.in_words(coefficients),
             table=lab.table,
         )

@@ -193,7 +193,6 @@ class Estimation(Experiment):
             truncation=float(bounds.reshape(-1)[0]) if single and lost is not None else None,
             parameters=request.values.reshape(-1).tolist() if single else [],
             parameter_names=list(engine.names_of(request.circuit)) if single else [],
-            evaluations=int(evs.size),
             stop_reason="one job",
             table=lab.table,
         )

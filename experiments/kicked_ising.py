@@ -250,7 +250,6 @@ class KickedIsing(Experiment):
             lab.row(**row)
         return Outcome(
             energy=None,
-            evaluations=len(kicks.angles),
             stop_reason=f"{len(kicks.angles)} angles at {len(self.noise_gains)} noise gains",
             table=lab.table,
         )

@@ -171,7 +171,6 @@ class KrylovOverlaps(Krylov):
             energy_kind=kind,
             reference_energy=exact,
             reference_note=prepared.reference.note,
-            evaluations=self.dimension,
             stop_reason=f"{self.dimension} overlaps" + (best.in_words(self.dimension) if best else ""),
             table=lab.table,
         )

@@ -233,7 +233,6 @@ class MitigationLadder(Experiment):
             parameters=prepared.parameters.tolist(),
             reference_energy=prepared.ideal,
             reference_note="at these parameters, without noise",
-            evaluations=len(self.rungs),
             stop_reason="optimum found without noise, at no price"
             if self.at == "optimum"
             else "parameters as declared",

@@ -114,7 +114,7 @@ class Sampling(SamplerConfig, Experiment):
                     **({"probability truncation": lost} if told else {}),
                     **corrected.get(bitstring, {}),
                 )
-        return Outcome(energy=None, evaluations=1, stop_reason="one job", table=lab.table)
+        return Outcome(energy=None, stop_reason="one job", table=lab.table)
 
 
 def read(data: Any) -> dict[str, list[str]]:

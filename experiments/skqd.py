@@ -192,7 +192,6 @@ class Skqd(Krylov):
             reference_energy=exact,
             reference_note=prepared.reference.note,
             outside_sector=0.0 if len(sets) > 1 else None,
-            evaluations=self.dimension,
             stop_reason=f"{self.dimension} Krylov states",
             table=lab.table,
         )

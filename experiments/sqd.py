@@ -194,7 +194,7 @@ class Sqd(Experiment):
         stream = lab.stream("sqd")
         bits = np.concatenate([job.to_bool_array() for job in self.sampled(lab, stream, prepared)])
         if lab.rehearsing:
-            return Outcome(energy=None, evaluations=self.jobs)
+            return Outcome(energy=None)
         integrals = prepared.integrals
         found = recover(integrals, bits, self.recovery, stream.rng, stream.iteration)
         right = valid(integrals, bits)
@@ -218,7 +218,6 @@ class Sqd(Experiment):
             reference_energy=prepared.exact,
             reference_note=None if prepared.exact is None else self.note(integrals),
             outside_sector=0.0,
-            evaluations=self.jobs,
             iterations=stream.iterations,
             stop_reason=self.told(stream.iterations, part, extrapolated),
             table=lab.table,

@@ -203,6 +203,45 @@ def test_ui_wants_a_store_and_a_free_port(workdir: Path, capsys: pytest.CaptureF
     assert "run something first" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("experiment=sampling", "hamiltonian.shape=[2]", "hamiltonian=tfim"),
+        ("experiment=skqd", "hamiltonian.shape=[4]", "experiment.dimension=2"),
+        ("experiment=krylov", "hamiltonian.shape=[4]", "experiment.dimension=2"),
+        ("experiment=dynamics", "hamiltonian.shape=[2]", "experiment.steps=2"),
+        ("experiment=estimation",),
+        (
+            "experiment=kicked_ising", "backend=generic", "backend.num_qubits=3", "backend.topology=line",
+            "experiment.depth=1", "experiment.points=2", "experiment.observables=[magnetization]",
+        ),
+    ],
+    ids=lambda words: words[0].partition("=")[2],
+)  # fmt: skip
+def test_no_evaluations_are_told_where_nothing_is_optimized(
+    workdir: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    """Neither in the summary nor by list, compare, the report and the forecast after it; jobs are told by that."""
+    declared = [*words, "tracking=off", "estimator.default_shots=100"]
+    assert main([*declared, "hydra.run.dir=outputs/runs/one"]) == 0
+    assert main([*declared, "hydra.run.dir=outputs/runs/two", "seed=2", "run.figures=false"]) == 0
+    assert main(["compare", "outputs/runs/one", "outputs/runs/two"]) == 0
+    said = capsys.readouterr().out
+    assert main(["list"]) == 0
+    heads = capsys.readouterr().out
+    assert main(["forecast", *declared]) == 0
+    told_before = capsys.readouterr().out
+    page = Path("outputs/runs/one/report.html").read_text(encoding="utf-8")
+
+    assert "energy" in heads
+    assert "evaluation" not in said
+    assert "iterations" not in said
+    assert "0 evaluations" not in told_before
+    assert "evaluations 0" not in heads
+    assert ">evaluations<" not in page
+    assert "jobs" in told_before
+
+
 def test_ui_takes_the_store_of_a_run_whatever_it_is_called(tmp_path: Path) -> None:
     """Runs are named by their overrides, so their directories have equals signs in them."""
     from runner.cli.ui import _store

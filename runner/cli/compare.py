@@ -74,14 +74,17 @@ def differences(paths: Sequence[Path]) -> list[tuple[str, ...]]:
 
 
 def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
-    """What came out: name, then one value per run."""
+    """What came out: name, then one value per run; nothing that is told of none of them."""
     found = [result(path) for path in paths]
 
     def line(name: str, shown: Any) -> tuple[str, ...]:
         return (name, *("" if one.get(name) is None else shown(one[name]) for one in found))
 
+    def count(number: int) -> str:
+        return str(number or "")
+
     states = [one.get("status") or state(path) for one, path in zip(found, paths, strict=True)]
-    return [
+    rows = [
         ("status", *states),
         line("energy", "{:.6f}".format),
         line("energy_kind", str),
@@ -90,12 +93,13 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
         line("error_sigmas", "{:+.1f} σ".format),
         line("exact_energy", "{:.6f}".format),
         line("reference_energy", "{:.6f}".format),
-        line("evaluations", str),
-        line("iterations", str),
+        line("evaluations", count),
+        line("iterations", count),
         line("usage_seconds", clock),
         line("cost", "{:.2f} USD".format),
         line("wall_seconds", clock),
     ]
+    return [row for row in rows if any(row[1:])]
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def row(path: Path) -> list[str]:
         _number(found["energy"], ".6f", f" ± {noise}" if noise[:1].isdigit() else noise),
         _number(found["error"], "+.6f"),
         _number(known, "+.6f"),
-        str(found["evaluations"]),
+        str(found["evaluations"] or ""),
         clock(found["usage_seconds"]),
         _number(found["cost"], ".2f", " USD"),
         str(path),

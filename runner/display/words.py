@@ -28,6 +28,14 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
+def counts(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Energies that an optimizer asked for, and its steps: name, value and remark of what there is."""
+    evaluations, iterations = result.get("evaluations") or 0, result.get("iterations") or 0
+    if evaluations:
+        return [("evaluations", str(evaluations), f"in {iterations} iterations" if iterations else "")]
+    return [("iterations", str(iterations), "")] if iterations else []
+
+
 def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
     """An energy's distance from the exact one: of Hartree in mHa, of anything else in its own unit and relative.
 

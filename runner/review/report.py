@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import engine
 from runner.display.command import run_command, sweep_command
-from runner.display.words import SharedShots, clock, energy_lines, percent, truncation_in_words
+from runner.display.words import SharedShots, clock, counts, energy_lines, percent, truncation_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
@@ -344,10 +344,7 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
         tiles.append(("noise learned", clock(float(learned["qpu_seconds"])), gammas))
     if (overhead := number(mitigated.get("sampling_overhead"))) is not None:
         tiles.append(("sampling overhead", f"{overhead:.4g}", "γ², times more circuits"))
-    if result:
-        tiles.append(
-            ("evaluations", str(result.get("evaluations")), f"{result.get('iterations')} iterations")
-        )
+    tiles += counts(result)
     tiles.append(("jobs", str(jobs), f"{clock(end)} on the session's clock"))
     shared = SharedShots()
     for event in events:

@@ -14,6 +14,7 @@ from runner.display.stream import reader
 from runner.display.words import (
     SharedShots,
     clock,
+    counts,
     energy_lines,
     grouped,
     outside_in_words,
@@ -352,7 +353,8 @@ def summary(
     if result.mitigation is not None:
         for name, words in mitigation_lines(result.mitigation):
             table.add_row(name, words)
-    table.add_row("evaluations", f"{result.evaluations} in {result.iterations} iterations")
+    for name, value, remark in counts(vars(result)):
+        table.add_row(name, f"{value} {remark}".rstrip())
     for name, words in session_lines(sessions):
         table.add_row(name, words)
     table.add_row("usage", usage_in_words(result))

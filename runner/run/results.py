@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner import review
 from runner.declare.session import plan_of
 from runner.display import markup
-from runner.display.words import clock, energy_lines
+from runner.display.words import clock, counts, energy_lines
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
 from runner.record.events import Evaluation, RunStarted
@@ -52,9 +52,9 @@ class Outcome:
     outside_sector: float | None = None
     """Probability of other numbers of electrons in the noiseless state at `parameters`; None where there is none."""
     evaluations: int = 0
-    """Energies evaluated."""
+    """Energies that an optimizer asked for."""
     iterations: int = 0
-    """Steps of the optimizer."""
+    """Steps of the optimizer, or of what else is repeated until nothing changes."""
     stop_reason: str = "done"
     """Why it ended."""
     resumable: bool = False
@@ -80,9 +80,9 @@ class RunResult:
     error: float | None
     """energy - reference_energy; None where the energy is the lowest of several noisy ones."""
     evaluations: int
-    """Energies evaluated."""
+    """Energies that an optimizer asked for; 0 where nothing is optimized."""
     iterations: int
-    """Steps of the optimizer."""
+    """Steps of the optimizer, or of what else is repeated until nothing changes."""
     parameters: list[float]
     """Parameter values of that energy."""
     stop_reason: str
@@ -188,7 +188,7 @@ class RunResult:
         rows = [
             ("experiment", f"{self.experiment}: {self.status}", self.stop_reason),
             *energy_lines(vars(self), unit),
-            ("evaluations", str(self.evaluations), f"in {self.iterations} iterations"),
+            *counts(vars(self)),
             (
                 "sessions" if len(self.session_ids) > 1 else "session",
                 str(len(self.session_ids)),

@@ -124,7 +124,9 @@ def _runs(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]
         line: dict[str, Any] = {"run": row["number"]}
         for name in names:
             found = exact_here(row) if name == "exact here" else row.get(name)
-            if found is not None:
+            if found is not None and (
+                found or name != "evaluations"
+            ):  # there are none where nothing is optimized
                 line[name.rpartition(".")[2]] = found
         name = " ".join(str(row.get(key)) for key in keys) or f"run {row['number']}"
         yield _Entry(name, [value], [noise], line)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.display.command import run_command
-from runner.display.words import energy_lines, outside_in_words
+from runner.display.words import counts, energy_lines, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.events import RunStarted, SessionChanged
 from runner.record.files import read_bytes
@@ -233,7 +233,7 @@ def _result_table(result: Mapping[str, Any], unit: str | None) -> list[str]:
     outside = number(result.get("outside_sector"))
     if words := outside_in_words(outside, error=error, stddev=stddev, note=note):
         rows.append(("sector", words))
-    rows.append(("evaluations", str(result.get("evaluations"))))
+    rows += [(name, value) for name, value, _ in counts(result)]
     return ["| | |", "|---|---|", *(f"| {name} | {plain(text)} |" for name, text in rows), ""]
 
 

@@ -72,7 +72,7 @@ class Forecast:
     shots: int
     """Executions of a circuit on the device: shots × parameter sets × measurement bases of all jobs."""
     evaluations: int
-    """Energies evaluated."""
+    """Energies that an optimizer asks for."""
     parameter_sets: int
     """Points that are measured or simulated, those that tell a gradient included."""
     fits: bool
@@ -136,8 +136,9 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
     limits = _limits(config, whole)
     breaks = next((_words(limit) for limit in limits if not limit.fits), as_declared.stopped)
     if as_declared.stopped is not None:
-        done, all_ = as_declared.total.evaluations, total.evaluations
-        breaks = f"{breaks}; ends after {done:.0f} of {all_:.0f} evaluations"
+        unit = "evaluations" if total.evaluations else "jobs"
+        done, all_ = getattr(as_declared.total, unit), getattr(total, unit)
+        breaks = f"{breaks}; ends after {done:.0f} of {all_:.0f} {unit}"
     return Forecast(
         usage_seconds=whole.usage,
         wall_seconds=total.end,

@@ -90,7 +90,7 @@ class Usual:
     cost: float
     """USD on the declared plan."""
     evaluations: int
-    """Energies evaluated."""
+    """Energies that an optimizer asks for."""
     jobs: int
     """Jobs submitted."""
     fits: bool
@@ -150,8 +150,9 @@ def _comparable(values: Mapping[str, Any]) -> dict[str, Any]:
 def rows(usual: Usual) -> Iterator[tuple[str, str]]:
     """What is printed of it: name and value."""
     ends = "" if usual.fits else "; does not fit"
+    evaluations = f"{usual.evaluations} evaluations, " if usual.evaluations else ""
     yield (
         "usually",
-        f"{usual.evaluations} evaluations, {usual.jobs} jobs, usage {clock(usual.usage_seconds)}, "
+        f"{evaluations}{usual.jobs} jobs, usage {clock(usual.usage_seconds)}, "
         f"{usual.cost:.2f} USD ({usual.source}){ends}",
     )
