@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
 WEIGHT_10 = "X13 X29 X31 Y9 Y30 Z8 Z12 Z17 Z28 Z32"
 WEIGHT_17 = "X37 X41 X52 X56 X57 X58 X62 X79 Y75 Z38 Z40 Z42 Z63 Z72 Z80 Z90 Z91"
-PUBLISHED = {"weight_10": WEIGHT_10, "weight_17": WEIGHT_17}
-"""The stabilizers at θ = π/2 after five steps that the publication looks at, by its numbers of qubits."""
+WEIGHT_17_KICKED = "X37 X41 X52 X56 X57 X58 X62 X79 Y38 Y40 Y42 Y63 Y72 Y80 Y90 Y91 Z75"
+PUBLISHED = {"weight_10": WEIGHT_10, "weight_17": WEIGHT_17, "weight_17_kicked": WEIGHT_17_KICKED}
+"""The stabilizers at θ = π/2 after five steps that the publication looks at, by its numbers of qubits; the last one
+after a sixth kick."""
 EXTRAPOLATORS = ("exponential", "linear")
 PAIRS = ("working", "all")
 LAYERS = ("free", "aligned")
@@ -40,6 +42,8 @@ AMPLIFIERS = ("pea", "folding")
 READOUTS = ("trex", "none")
 SAME = 1e-6
 """Bound on what a reference has left out up to which it is called exact."""
+USEFUL = 0.1
+"""Such a bound, of Σ|c|, above which a reference says nothing and is not printed."""
 MAX_DEPTH = 60
 
 
@@ -50,13 +54,19 @@ class KickedCircuits:
     circuits: list[QuantumCircuit]
     """The ISA circuit at every noise gain; its parameter is θ."""
     observables: list[SparsePauliOp]
-    """In their layout."""
+    """What is measured, in their layout: every string of the declared ones once, or these themselves."""
+    parts: list[dict[int, float]]
+    """Of each declared observable, the coefficients of those that add up to it."""
     calibration: QuantumCircuit | None
     """The circuit of no gates that tells how faithfully qubits are read; None where misreading is left as it is."""
     angles: list[float]
     """θ of every point [rad]."""
     reference: engine.Propagated
-    """Gives noiseless values."""
+    """Gives noiseless values of every string."""
+    strings: list[dict[int, float]]
+    """Of each declared observable, the coefficients of these."""
+    products: engine.ProductStates | None
+    """Gives them again, from matrix product states; None where nobody asked."""
     stabilizer: dict[int, np.ndarray]
     """Point at which the circuit is Clifford → the values of its stabilizer state, (observables,)."""
     simulation: str | None
@@ -71,10 +81,13 @@ class KickedIsing(Experiment):
     """Name of the experiment."""
     depth: int = 5
     """Steps: a kick about X of every qubit, then ZZ of every coupled pair."""
+    last_kick: bool = False
+    """One more kick after the last step, as the publication's second circuit for a weight of 17 has it."""
     points: int = 5
     """Angles θ from 0 to π/2, equally spaced."""
     observables: list[str] = field(default_factory=lambda: ["magnetization", "Z62"])
-    """magnetization (Σ Z/n) | weight_10 | weight_17 (the publication's, of 127 qubits) | letters and qubits: X3 Z4."""
+    """magnetization (Σ Z/n) | weight_10 | weight_17 | weight_17_kicked (the publication's, of 127 qubits, the last one
+    with last_kick) | letters and qubits: X3 Z4."""
     amplifier: str = "pea"
     """pea: the noise of every gate and wait (needs backend.engine=pauli) | folding: two-qubit gates, drawn at random,
     are done, undone and done again."""
@@ -94,6 +107,9 @@ class KickedIsing(Experiment):
     """Pauli strings that the noiseless reference keeps."""
     reference_threshold: float = 1e-6
     """Coefficients below this are left out of it."""
+    mps_bond_dimension: int | None = None
+    """A second reference, from matrix product states of the observable's light cone with so many singular values at a
+    cut; null: none."""
 
     needs_problem: ClassVar[bool] = False
     states_jump: ClassVar[bool] = True
@@ -109,6 +125,8 @@ class KickedIsing(Experiment):
                 f"must be from 0 to 1, got {self.reference_threshold}; change it",
                 key="experiment.reference_threshold",
             )
+        if self.mps_bond_dimension is not None:
+            require_integer("experiment.mps_bond_dimension", self.mps_bond_dimension, 1, 1 << 12)
         require_choice("experiment.extrapolator", self.extrapolator, EXTRAPOLATORS)
         require_choice("experiment.pairs", self.pairs, PAIRS)
         require_choice("experiment.layers", self.layers, LAYERS)
@@ -145,9 +163,18 @@ class KickedIsing(Experiment):
         couplings = coupled(backend, working=self.pairs == "working")
         size = backend.target.num_qubits
         declared = [self._observable(index, name, size) for index, name in enumerate(self.observables)]
-        plain = kicked(size, couplings, self.depth)
-        fitted = fit(kicked(size, couplings, self.depth, aligned=self.layers == "aligned"), backend, config)
-        observables = [one.apply_layout(fitted.layout) if fitted.layout else one for one in declared]
+        plain = kicked(size, couplings, self.depth, last_kick=self.last_kick)
+        aligned = self.layers == "aligned"
+        fitted = fit(
+            kicked(size, couplings, self.depth, aligned=aligned, last_kick=self.last_kick), backend, config
+        )
+        exact = config.estimator.precision == 0
+        # shots of the strings of a sum are not independent, so that only the sum knows its spread
+        strings, coefficients = strings_of(declared)
+        asked, parts = (
+            (strings, coefficients) if exact else (declared, [{i: 1.0} for i in range(len(declared))])
+        )
+        observables = [one.apply_layout(fitted.layout) if fitted.layout else one for one in asked]
         circuits = [
             engine.amplified(fitted, gain) if self.amplifier == "pea" else folded(fitted, gain, config.seed)
             for gain in self.noise_gains
@@ -155,22 +182,27 @@ class KickedIsing(Experiment):
         words = None
         if backend.planner is not None:
             plans = [backend.planner.estimator_plan(circuit, observables) for circuit in circuits]
-            exact = config.estimator.precision == 0
             for plan in plans:
                 plan.require(exact=exact)
             words = plans[0].simulation(None if exact else config.estimator.options["default_shots"])
-        reference = engine.Propagated.of(plain, declared, self.reference_terms, self.reference_threshold)
+        reference = engine.Propagated.of(plain, strings, self.reference_terms, self.reference_threshold)
         stabilizer = {
-            point: stabilizer_values(size, couplings, self.depth, kicks, declared)
+            point: stabilizer_values(size, couplings, self.depth, kicks, declared, last_kick=self.last_kick)
             for point, angle in enumerate(self.angles)
             if (kicks := clifford(angle)) is not None
         }
+        products = None
+        if self.mps_bond_dimension is not None:
+            products = engine.ProductStates.of(plain, declared, self.mps_bond_dimension)
         return KickedCircuits(
             circuits,
             observables,
+            parts,
             QuantumCircuit(fitted.num_qubits) if self.readout == "trex" else None,
             self.angles,
             reference,
+            coefficients,
+            products,
             stabilizer,
             words,
         )
@@ -228,23 +260,39 @@ class KickedIsing(Experiment):
             if lab.rehearsing:
                 continue
             (reference,), (left_out,) = kicks.reference.values([[angle]])
+            known = [
+                Extrapolated(float(value), float(lost), "none")
+                for value, lost in zip(reference, left_out, strict=True)
+            ]
+            at_none = [
+                extrapolated(
+                    self.noise_gains,
+                    [one[place] for one in values],
+                    [one[place] for one in errors],
+                    [one[place] for one in bounds],
+                    self.extrapolator,
+                )
+                for place in range(len(observables))
+            ]
+            noisy = [
+                Extrapolated(value, error + bound, "none")
+                for value, error, bound in zip(values[0], errors[0], bounds[0], strict=True)
+            ]
+            again = None if kicks.products is None else kicks.products.values([angle])
             row: dict[str, Any] = {"theta": angle}
-            for place, name in enumerate(self.observables):
-                measured = [one[place] for one in values]
-                spreads = [one[place] for one in errors]
-                least = [one[place] for one in bounds]
-                answer = extrapolated(self.noise_gains, measured, spreads, least, self.extrapolator)
-                row[name] = answer.value
-                row[f"{name} stddev"] = math.hypot(answer.spread, answer.value * unsure[place])
-                if len(measured) > 1:
-                    row[f"{name} noisy"] = measured[0]
-                    row[f"{name} noisy stddev"] = math.hypot(
-                        spreads[0] + least[0], measured[0] * unsure[place]
-                    )
+            for place, (name, parts) in enumerate(zip(self.observables, kicks.parts, strict=True)):
+                answer = added(parts, at_none, unsure)
+                row |= {name: answer.value, f"{name} stddev": answer.spread}
+                if len(values) > 1:
+                    raw = added(parts, noisy, unsure)
+                    row |= {f"{name} noisy": raw.value, f"{name} noisy stddev": raw.spread}
                     row[f"{name} fit"] = answer.fit
-                lost = float(left_out[place])
-                row[f"{name} {'exact' if lost <= SAME else 'reference'}"] = float(reference[place])
-                row[f"{name} truncation"] = lost
+                own = kicks.strings[place]
+                should, largest = added(own, known), sum(map(abs, own.values()))
+                row |= told_of(name, should.value, should.spread, largest)
+                if again is not None:
+                    row |= told_of(f"{name} mps", again.values[place], again.bounds[place], largest)
+                    row[f"{name} mps discarded"] = again.discarded[place]
                 if point in kicks.stabilizer:
                     row[f"{name} stabilizer"] = float(kicks.stabilizer[point][place])
             lab.row(**row)
@@ -253,6 +301,24 @@ class KickedIsing(Experiment):
             stop_reason=f"{len(kicks.angles)} angles at {len(self.noise_gains)} noise gains",
             table=lab.table,
         )
+
+
+def told_of(name: str, value: float, lost: float, largest: float) -> dict[str, float]:
+    """Columns of a noiseless value: what it is, unless the bound on what it left out is too much to say anything."""
+    kind = "exact" if lost <= SAME else "reference"
+    return {**({} if lost > USEFUL * largest else {f"{name} {kind}": value}), f"{name} truncation": lost}
+
+
+def strings_of(observables: Sequence[SparsePauliOp]) -> tuple[list[SparsePauliOp], list[dict[int, float]]]:
+    """Every string of some sums once, with the coefficient 1, and each sum's coefficients by their places."""
+    from qiskit.quantum_info import SparsePauliOp
+
+    places: dict[str, int] = {}
+    parts = [
+        {places.setdefault(label, len(places)): float(weight.real) for label, weight in one.to_list()}
+        for one in observables
+    ]
+    return [SparsePauliOp(label) for label in places], parts
 
 
 def left_out_of(part: Any) -> list[float]:
@@ -272,8 +338,8 @@ def letters(name: str, key: str) -> dict[int, str]:
     words = PUBLISHED.get(name, name).split()
     if not words or not all(re.fullmatch(r"[XYZ]\d{1,4}", word) for word in words):
         raise ConfigError(
-            f"{name!r} is no observable; write magnetization, weight_10, weight_17, or letters with qubits as "
-            "'X3 Z4'",
+            f"{name!r} is no observable; write magnetization, weight_10, weight_17, weight_17_kicked, or letters with "
+            "qubits as 'X3 Z4'",
             key=key,
         )
     found = {int(word[1:]): word[0] for word in words}
@@ -340,21 +406,23 @@ def kicked(
     kicks: int | None = None,
     *,
     aligned: bool = False,
+    last_kick: bool = False,
 ) -> QuantumCircuit:
     """The circuit, with the parameter θ; with so many quarter turns in its place, of Clifford gates.
 
-    exp(iπ/4 ZZ) is a CZ and two S†, up to a phase. With `aligned` barriers keep the layers apart.
+    exp(iπ/4 ZZ) is a CZ and two S†, up to a phase. With `aligned` barriers keep the layers apart, and with `last_kick`
+    one more kick comes after the last step.
     """
     from qiskit.circuit import Parameter, QuantumCircuit
 
     circuit = QuantumCircuit(size)
     theta = Parameter("θ")
-    for _ in range(depth):
+    for step in range(depth + last_kick):
         if kicks is None:
             circuit.rx(theta, range(size))
         for _ in range(kicks or 0):
             circuit.sx(range(size))
-        for layer in couplings:
+        for layer in couplings if step < depth else ():
             for first, second in layer:
                 circuit.cz(first, second)
                 circuit.sdg([first, second])
@@ -375,12 +443,14 @@ def stabilizer_values(
     depth: int,
     kicks: int,
     observables: Sequence[SparsePauliOp],
+    *,
+    last_kick: bool = False,
 ) -> np.ndarray:
     """⟨O⟩ of the stabilizer state where θ is so many quarter turns, by Qiskit's tableau; (observables,)."""
     import numpy as np
     from qiskit.quantum_info import StabilizerState
 
-    state = StabilizerState(kicked(size, couplings, depth, kicks))
+    state = StabilizerState(kicked(size, couplings, depth, kicks, last_kick=last_kick))
     return np.array([float(np.real(state.expectation_value(one))) for one in observables])
 
 
@@ -458,7 +528,26 @@ class Extrapolated:
     """What it may be off by: its standard error, twice what the next order of the fit would change, and on top
     what simulations left out."""
     fit: str
-    """none | linear | exponential."""
+    """none | linear | exponential | both, of sums."""
+
+
+def added(
+    parts: Mapping[int, float], found: Sequence[Extrapolated], unsure: Sequence[float] | None = None
+) -> Extrapolated:
+    """A sum of what was found, each to be off by its spread, all in the same direction, and by its calibration.
+
+    Args:
+        parts: place → coefficient.
+        found: values and their spreads.
+        unsure: relative standard errors of what misreading was corrected by; None: it was not.
+    """
+    value = sum(weight * found[place].value for place, weight in parts.items())
+    spread = sum(
+        abs(weight) * math.hypot(found[place].spread, found[place].value * (unsure[place] if unsure else 0.0))
+        for place, weight in parts.items()
+    )
+    fits = {found[place].fit for place in parts}
+    return Extrapolated(value, spread, fits.pop() if len(fits) == 1 else "both")
 
 
 def extrapolated(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from runner.engine.reading import EQUAL, TermReading, shares_of
     from runner.engine.sampler import SamplerPlan
     from runner.engine.schedule import why_not
-    from runner.engine.structure import Propagated, narrow
+    from runner.engine.structure import ProductStates, Propagated, narrow
 
 __all__ = [
     "EQUAL",
@@ -28,6 +28,7 @@ __all__ = [
     "Engine",
     "EstimatorNumbers",
     "EstimatorPlan",
+    "ProductStates",
     "Propagated",
     "QuasiStatic",
     "SamplerPlan",
@@ -71,6 +72,7 @@ __getattr__ = face(
         "names_of": "classification",
         "narrow": "structure",
         "pauli_terms": "observables",
+        "ProductStates": "structure",
         "Propagated": "structure",
         "shares_of": "reading",
         "variance_bounds": "observables",

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
         Setting,
         learner_setting,
         noise_learner_result,
+        received_noise,
         setting,
     )
     from runner.mitigation.layered import layer_noise_model
-    from runner.mitigation.learning import LearningPlan
+    from runner.mitigation.learning import DRESSING, LearningPlan
     from runner.mitigation.noise import (
         Layer,
         LayerNoise,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from runner.mitigation.sampling import SampledPlan, SamplerSetting, sampler_setting
 
 __all__ = [
+    "DRESSING",
     "Calibration",
     "Layer",
     "LayerNoise",
@@ -56,6 +58,7 @@ __all__ = [
     "learner_setting",
     "noise_learner_result",
     "read_noise",
+    "received_noise",
     "require_installed",
     "require_of_device",
     "sampler_setting",
@@ -66,6 +69,7 @@ __getattr__ = face(
     __name__,
     {
         "Calibration": "plan",
+        "DRESSING": "learning",
         "Layer": "noise",
         "LayerNoise": "noise",
         "Learning": "noise",
@@ -83,6 +87,7 @@ __getattr__ = face(
         "learner_setting": "client",
         "noise_learner_result": "client",
         "read_noise": "noise",
+        "received_noise": "client",
         "require_installed": "readout",
         "require_of_device": "noise",
         "sampler_setting": "sampling",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from runner.runtime.cost import CostModel, QueueDelay
     from runner.runtime.duration import parse_duration
     from runner.runtime.job import RuntimeJob
+    from runner.runtime.learning import write_noise_model
     from runner.runtime.plan import PLANS, Plan
     from runner.runtime.primitives import EstimatorV2, NoiseLearner, SamplerV2
     from runner.runtime.seeds import derive_seed
@@ -45,6 +46,7 @@ _HOMES = {
     "derive_seed": "seeds",
     "parse_duration": "duration",
     "workload": "workloads",
+    "write_noise_model": "learning",
 }
 
 __all__ = [
@@ -65,6 +67,7 @@ __all__ = [
     "derive_seed",
     "parse_duration",
     "workload",
+    "write_noise_model",
 ]
 
 

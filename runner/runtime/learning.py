@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.errors import ConfigError
-from runner.mitigation import NoiseOfLayers, layer_noise_model, read_noise, require_of_device
+from runner.mitigation import (
+    DRESSING,
+    NoiseOfLayers,
+    layer_noise_model,
+    read_noise,
+    received_noise,
+    require_of_device,
+)
 from runner.runtime.cost import Work
 from runner.runtime.seeds import derive_seed
 
 if TYPE_CHECKING:
     from runner.mitigation import Layer, LayerNoise, LearningPlan
+    from runner.runtime.backends import LocalBackend
     from runner.runtime.job import RuntimeJob
     from runner.runtime.results import Numbers
 
@@ -164,3 +175,24 @@ def with_layer_noise(options: Mapping[str, Any], device: str) -> dict[str, Any]:
     source = options.get("layer_noise_model")
     found = {name: value for name, value in options.items() if name != "layer_noise_model"}
     return found if source is None else found | {"layer_noise": layer_noise_model(source, device)}
+
+
+def write_noise_model(path: str | Path, result: Any, backend: LocalBackend) -> None:
+    """Write what a NoiseLearner has learned, for `layer_noise_model=file:PATH` of estimators and backends.
+
+    Args:
+        path: The file, which must not be there yet.
+        result: Its job's `NoiseLearnerResult`.
+        backend: The device whose layers these are.
+
+    Raises:
+        ConfigError: It is no such result.
+        FileExistsError: There is such a file.
+    """
+    told = []
+    for one in received_noise(result, "result").known.values():
+        names = [*DRESSING, *(name for name, _ in one.layer.gates)]
+        noise = backend.engine.noise_digest(one.layer.qubits, names)
+        told.append(replace(one, device=backend.name, noise=noise).as_dict())
+    with Path(path).open("x", encoding="utf-8") as file:
+        file.write(json.dumps({"layers": told}, indent=2) + "\n")

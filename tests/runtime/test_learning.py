@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import math
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
 from qiskit.circuit import Parameter, QuantumCircuit
 
 from runner.errors import ConfigError, ConfigWarning
-from runner.runtime import EstimatorV2, LocalRuntimeService, Session
+from runner.runtime import EstimatorV2, LocalRuntimeService, NoiseLearner, Session, write_noise_model
 from runner.runtime.cost import CostModel
 
 pytestmark = pytest.mark.skipif(
@@ -152,3 +155,25 @@ def test_learning_where_there_is_nothing_to_learn_is_refused() -> None:
     with pytest.raises(ConfigError, match="errors of exact values"):
         EstimatorV2(service.backend("fake_manila"), PEC).run([(circuit(), "IIIZZ", [0.4])], precision=0)
     assert programs(service) == []
+
+
+def test_what_was_learned_is_written_for_others(tmp_path: Path) -> None:
+    """The file has the result's rates, and another service's backend of the same name takes them; none twice."""
+    service = LocalRuntimeService(seed=7)
+    backend = service.backend("fake_manila")
+    options = {"num_randomizations": 4, "shots_per_randomization": 128, "layer_pair_depths": [0, 4]}
+    result = NoiseLearner(backend, options).run([circuit()]).result()
+    path = tmp_path / "noise.json"
+    write_noise_model(path, result, backend)
+    (layer,) = json.loads(path.read_text())["layers"]
+
+    assert layer["rates"] == result[0].error.rates.tolist()
+    assert layer["generators"] == result[0].error.generators.to_labels()
+    assert (layer["device"], layer["gates"]) == ("fake_manila", [["cx", [0, 1]]])
+    other = LocalRuntimeService(engine_options={"engine": "pauli", "layer_noise_model": f"file:{path}"})
+    run = EstimatorV2(mode=other.backend("fake_manila")).run([(circuit(), "IIIIZ", [0.4])], precision=0)
+    assert -math.cos(0.4) < float(run.result()[0].data.evs) < -0.5
+    with pytest.raises(FileExistsError):
+        write_noise_model(path, result, backend)
+    with pytest.raises(ConfigError, match="takes what a NoiseLearner has learned"):
+        write_noise_model(tmp_path / "other.json", [1], backend)

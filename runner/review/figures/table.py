@@ -22,8 +22,8 @@ SPREAD, EXACT, LEFT_OUT = "stddev", "exact", "truncation"
 """Columns of these names, or `<name> stddev`, `<name> exact`, `<name> truncation`, belong to another one."""
 REFERENCE = "reference"
 """`<name> reference` stands where `<name> exact` would, and may be off."""
-CHECKS = ("stabilizer", "mps")
-"""`<name> stabilizer` and `<name> mps` are what is known of it in other ways."""
+CHECKS = ("stabilizer", "discarded")
+"""`<name> stabilizer` is what is known of it in another way, `<name> mps discarded` what that left out."""
 
 
 def curves(rows: Rows) -> ShownFigure | None:
