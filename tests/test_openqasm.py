@@ -6,12 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from qiskit import QuantumCircuit
 
 from runner.errors import ConfigError
 from tests.choices import choice
 
 TWO = 'OPENQASM 2.0;\ninclude "qelib1.inc";\n'
 THREE = 'OPENQASM 3.0;\ninclude "stdgates.inc";\n'
+IFS = THREE + "bit c;\nqubit q;\n"
 LONG = "9" * 5000
 
 
@@ -34,6 +36,14 @@ LONG = "9" * 5000
             "nested too deeply",
         ),
         (THREE + "qubit q;\nrx(" + "- " * 100_000 + "1) q;\n", "4:4", "nested too deeply"),
+        (
+            IFS + "if (c) " * 5 + "x q;" + " else x q;" * 5,
+            "5:29",
+            "more than 4 ifs within one another without braces",
+        ),
+        (IFS + "if (c) if (c) x q; else " * 5 + "x q;", "5:49", "more than 4 ifs"),
+        (IFS + "if (c) for int i in {0, 1} " * 5 + "x q;", "5:109", "more than 4 ifs"),
+        (IFS + "x q;\nif (c) { " * 2 + "if (c) " * 5 + "x q; } }", "7:38", "more than 4 ifs"),
         (THREE + f"qubit[2] q;\nx q[{LONG}];\n", "4:5", "a whole number of 5000 digits"),
         (THREE + f"qubit[{LONG}] q;\n", "3:7", "a whole number of 5000 digits"),
         (TWO + f"qreg q[{LONG}];\n", "3:8", "a whole number of 5000 digits"),
@@ -86,6 +96,27 @@ def test_what_no_circuit_has_is_refused(text: str, told: str, workdir: Path) -> 
     Path("c.qasm").write_text(text)
     with pytest.raises(ConfigError, match=told):
         choice("ansatz", "file", path="c.qasm").as_written()
+
+
+@pytest.mark.parametrize(
+    ("text", "ifs"),
+    [
+        ("if (c) " * 4 + "x q; else z q;\n", 4),
+        ("if (c) x q; else " * 30 + "z q;\n", 30),
+        ("if (c) { " * 20 + "x q; " + "} else { z q; } " * 20 + "\n", 20),
+        ("if (c) if (c) x q;\n" * 20, 40),
+    ],
+)
+def test_ifs_that_the_parser_tells_apart_are_read(text: str, ifs: int, workdir: Path) -> None:
+    """Few within one another without braces, many with them, many in a chain of `else if`, many in a row."""
+    Path("ifs.qasm").write_text(IFS + text)
+    circuit = choice("ansatz", "file", path="ifs.qasm").build(None)
+
+    def counted(blocks: list[QuantumCircuit]) -> int:
+        inner = [item.operation for block in blocks for item in block if item.operation.name == "if_else"]
+        return len(inner) + sum(counted([one for one in each.blocks if one is not None]) for each in inner)
+
+    assert counted([circuit]) == ifs
 
 
 def test_long_fractions_are_read(workdir: Path) -> None:

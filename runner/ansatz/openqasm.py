@@ -28,6 +28,9 @@ MAX_INCLUDES = 20
 MAX_CLBITS = 1_000_000
 MAX_NESTING = 200
 """Brackets within one another, and signs before one number: the parser's time grows with the square of them."""
+MAX_UNBRACED = 4
+"""`if`s of one statement where some stand within another without braces, so that an `else` might belong to several: the
+parser of OpenQASM 3 tries them all, in a time that grows with their third power at least."""
 MAX_DIGITS = 18
 """Digits of a whole number: what has more is no index or size, and qiskit's reader of OpenQASM 2 cannot hold it."""
 
@@ -157,6 +160,7 @@ def load_qasm(program: SourceText) -> QuantumCircuit:
     _require_sane(program)
     version = re.search(r"^\s*OPENQASM\s+([0-9.]+)\s*;", program.plain)
     if version and version[1].startswith("3"):
+        _require_braces(program)
         return _load_qasm3(program)
     return _load_qasm2(program)
 
@@ -187,6 +191,33 @@ def _require_flat(program: SourceText) -> None:
             depth -= 1
         if depth > MAX_NESTING or len(match[0]) - len(re.findall(r"\s", match[0])) > MAX_NESTING:
             raise program.refuse(match.start(), f"nested too deeply, more than {MAX_NESTING} times")
+
+
+def _require_braces(program: SourceText) -> None:
+    """Refuse more `if`s within one another without braces than the parser can tell apart soon."""
+    outer: list[tuple[int, bool]] = []
+    ifs, within, before, depth = 0, False, ";", 0
+    for match in re.finditer(r"\bin\s*\{[^{};]*\}|[()\[\]{};]|\bif\b|\belse\b", program.plain):
+        word = match[0]
+        if word in ("(", "[", ")", "]"):
+            depth += 1 if word in "([" else -1
+        if depth or word not in ("if", "else", "{", "}", ";"):  # a condition, an index, a set to go through
+            continue
+        if before in (";", "}") and word != "else":  # another statement begins
+            ifs, within = 0, False
+        if word == "if":
+            ifs, within = ifs + 1, within or before == "if"
+            if within and ifs > MAX_UNBRACED:
+                told = (
+                    f"more than {MAX_UNBRACED} ifs within one another without braces; write {{ }} around them"
+                )
+                raise program.refuse(match.start(), told)
+        elif word == "{":
+            outer.append((ifs, within))
+            ifs, within = 0, False
+        elif word == "}" and outer:
+            ifs, within = outer.pop()
+        before = word
 
 
 def _load_qasm2(program: SourceText) -> QuantumCircuit:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from qiskit.circuit import Parameter, QuantumCircuit
 
-from runner.errors import ConfigError, ConfigWarning
+from runner.errors import ConfigError, ConfigWarning, JobCancelledError, JobMaxTimeError, SessionClosedError
 from runner.runtime import EstimatorV2, LocalRuntimeService, NoiseLearner, Session, write_noise_model
 from runner.runtime.cost import CostModel
 
@@ -177,3 +177,52 @@ def test_what_was_learned_is_written_for_others(tmp_path: Path) -> None:
         write_noise_model(path, result, backend)
     with pytest.raises(ConfigError, match="takes what a NoiseLearner has learned"):
         write_noise_model(tmp_path / "other.json", [1], backend)
+
+
+def test_a_learner_that_is_cancelled_has_learned_nothing() -> None:
+    """What it would have done is not charged, nobody waits for it, and whoever needs the layer learns it."""
+    service = LocalRuntimeService(seed=7)
+    with Session(service.backend("fake_manila")) as session:
+        learner = NoiseLearner(session, LEARNING)
+        job = learner.run([circuit().assign_parameters([0.4])])
+        job.cancel()
+        with pytest.raises(JobCancelledError, match="was cancelled"):
+            job.result()
+        EstimatorV2(session, PEC).run([(circuit(), "IIIZZ", [0.4])]).result()
+        again = learner.run([circuit().assign_parameters([0.4])])
+        (layer,) = again.result()
+
+    assert (job.status(), job.usage()) == ("CANCELLED", 0.0)
+    assert programs(service) == ["noise-learner", "noise-learner", "estimator", "noise-learner"]
+    assert layer.qubits == [0, 1]
+    assert again.usage() > 0
+
+
+def test_a_learner_stops_at_its_own_longest_time() -> None:
+    """One second of a QPU, which is charged; without the limit the same takes longer."""
+    service = LocalRuntimeService(seed=7)
+    with Session(service.backend("fake_manila")) as session:
+        learner = NoiseLearner(session, LEARNING)
+        whole = learner.run([circuit().assign_parameters([0.4])])
+        learner.options.max_execution_time = 1
+        cut = learner.run([circuit().assign_parameters([0.4])])
+        whole.result()
+        with pytest.raises(JobMaxTimeError, match="its maximum execution time of 1 s"):
+            cut.result()
+
+    assert (cut.status(), cut.usage()) == ("ERROR", 1.0)
+    assert whole.usage() > 1.0
+
+
+def test_a_learner_that_runs_at_the_sessions_maximum_time_completes_and_is_the_last() -> None:
+    """S13, as any other job."""
+    service = LocalRuntimeService(seed=7)
+    with Session(service.backend("fake_manila"), max_time=2) as session:
+        learner = NoiseLearner(session, LEARNING)
+        job = learner.run([circuit().assign_parameters([0.4])])
+        job.result()
+        with pytest.raises(SessionClosedError):
+            learner.run([circuit().assign_parameters([0.4])])
+
+    assert (job.status(), session.status()) == ("DONE", "Closed")
+    assert session.details()["usage_time"] == job.usage() > 2.0
