@@ -110,7 +110,12 @@ def read() -> argparse.Namespace:
         metavar="FILE",
         help="keep what came of every trial in FILE, and go on from there (with --proof outputs/faults-SEED.jsonl)",
     )
-    add("--workers", type=int, default=os.cpu_count() or 1, help="trials at a time")
+    add(
+        "--workers",
+        type=int,
+        default=(os.cpu_count() or 1) + 1,
+        help="trials at a time; one more than there are processors, for some of them wait",
+    )
     options = parser.parse_args()
     options.nightly = options.nightly or options.proof
     if options.proof and options.progress is None:

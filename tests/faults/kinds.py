@@ -6,6 +6,8 @@ from importlib.util import find_spec
 
 CHAIN3 = ("hamiltonian=tfim", "hamiltonian.shape=[3]", "ansatz.reps=1")
 NOISY = ("backend=noisy", *CHAIN3)
+PAIR = ("backend=noisy", "hamiltonian=tfim", "hamiltonian.shape=[2]", "ansatz.reps=1")
+"""One layer of noise to learn."""
 DEVICE = ("backend=generic", "backend.num_qubits=4", *CHAIN3)
 LEARNING = (
     "estimator.layer_noise_learning.num_randomizations=8",
@@ -105,9 +107,9 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "level1": (*NOISY, "estimator=level1", "optimizer=spsa", "optimizer.max_evaluations=8"),
     "level2": (*NOISY, "estimator=level2", "optimizer=cobyla", "optimizer.max_evaluations=5"),
-    "pec": (*NOISY, "estimator=pec", *LEARNING, "optimizer=spsa", "optimizer.max_evaluations=4"),
+    "pec": (*PAIR, "estimator=pec", *LEARNING, "optimizer=spsa", "optimizer.max_evaluations=4"),
     "pec_device": (*DEVICE, "estimator=pec", *LEARNING, "experiment=estimation", "ansatz=efficient_su2"),
-    "pea": (*NOISY, "estimator=pea", *LEARNING, "optimizer=cobyla", "optimizer.max_evaluations=4"),
+    "pea": (*PAIR, "estimator=pea", *LEARNING, "optimizer=cobyla", "optimizer.max_evaluations=4"),
     "final": (
         *NOISY,
         "estimator=level1",
@@ -116,7 +118,7 @@ CASES: dict[str, tuple[str, ...]] = {
         "optimizer.max_evaluations=6",
     ),
     "final_pec": (
-        *NOISY,
+        *PAIR,
         "estimator=level0",
         "estimator.final=pec",
         *LEARNING,

@@ -18,6 +18,9 @@ from tests.faults.kinds import COUNTED, FORKS
 from tests.faults.ledger import Ledger
 from tests.faults.searches import Facts
 
+WAITING = ("outages", "writers", "tracked", "sweep_workers")
+"""Trials that wait for servers and other processes for most of their time."""
+
 
 @dataclass
 class Row:
@@ -77,8 +80,7 @@ def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int, ledger: Led
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         futures = {
             (row.fault, number): pool.submit(_attempt, campaign, row.method, row.trials[number])
-            for row in rows
-            for number in row.numbers
+            for row, number in spread(rows)
             if ledger.known(row.fault, number) is None
         }
         for row, number in ((each, number) for each in rows for number in each.numbers):
@@ -97,6 +99,14 @@ def carry_out(campaign: Campaign, rows: Sequence[Row], workers: int, ledger: Led
             if number == row.numbers[-1]:
                 told = f"{len(futures)} left {line(row)} {row.seconds:.0f} s of a processor"
                 print(told, file=sys.stderr, flush=True)
+
+
+def spread(rows: Sequence[Row]) -> list[tuple[Row, int]]:
+    """All trials that are wanted, in order but for those that wait: spread evenly, others fill their pauses."""
+    every = [(row, number) for row in rows for number in row.numbers]
+    parts = [[one for one in every if (one[0].method in WAITING) is waits] for waits in (True, False)]
+    placed = [((place + 0.5) / len(part), one) for part in parts for place, one in enumerate(part)]
+    return [one for _, one in sorted(placed, key=lambda each: each[0])]
 
 
 def _attempt(campaign: Campaign, method: str, arguments: tuple[Any, ...]) -> tuple[str, str | None, float]:
