@@ -95,6 +95,7 @@ class KrylovOverlaps(Krylov):
             raise ConfigError(
                 "has no ones, and overlaps are measured against that state", key="experiment.initial_state"
             )
+        self.check_rotations(hamiltonian, 2 * sum(range(self.dimension + 1)))
         energies = spectrum(hamiltonian, sum(bits))
         if self.step * energies.farthest >= math.pi:
             raise ConfigError(

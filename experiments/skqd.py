@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from experiments.dynamics import ORDERS, trotterized
 from runner.declare.checks import require_integer, require_positive
 from runner.declare.estimator import MAX_SHOTS
+from runner.display.words import grouped
 from runner.errors import ConfigError
 from runner.hamiltonian.lattice import product_state
 from runner.hamiltonian.physics import physics_of
@@ -26,6 +27,12 @@ if TYPE_CHECKING:
     from runner.run.objective import JobStream
     from runner.run.problem import Problem
     from runner.services.protocol import Backend
+
+
+ROTATIONS = {1: 1, 2: 2, 4: 10}
+"""Order of a product formula → rotations of a step for each term."""
+MAX_ROTATIONS = 1_000_000
+"""Of all circuits together, which are written down beforehand: some minutes and gigabytes."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,24 @@ class Krylov(Experiment):
             )
         return declared
 
+    def check_rotations(self, hamiltonian: SparsePauliOp, steps: int) -> None:
+        """Refuse circuits that take too long to be written down.
+
+        Args:
+            hamiltonian: what evolves them.
+            steps: times `experiment.step`, of all circuits together.
+
+        Raises:
+            ConfigError: with the number of their rotations.
+        """
+        rotations = len(hamiltonian) * ROTATIONS[self.order] * steps * self.trotter_steps
+        if rotations > MAX_ROTATIONS:
+            raise ConfigError(
+                f"makes circuits of {grouped(rotations)} rotations together, more than {grouped(MAX_ROTATIONS)}; "
+                "lower it, experiment.dimension or experiment.order",
+                key="experiment.trotter_steps",
+            )
+
     def evolved(self, start: QuantumCircuit, hamiltonian: SparsePauliOp, number: int) -> QuantumCircuit:
         """The start after so many times the step."""
         return trotterized(start, hamiltonian, number * self.step, number * self.trotter_steps, self.order)
@@ -151,6 +176,7 @@ class Skqd(Krylov):
         if self.samples:
             earlier = samples_of_run(self.samples, hamiltonian.num_qubits)
             return KrylovStates(hamiltonian, start, [], earlier, reference)
+        self.check_rotations(hamiltonian, sum(range(self.dimension)))
         circuits = []
         for number in range(self.dimension):
             circuit = self.evolved(product_state(bits), ordered, number)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_integer, require_positive
+from runner.display.words import clock
 from runner.errors import ConfigError, ConfigWarning
 from runner.run.answer import EXACT, MEASURED
 from runner.run.experiment import Experiment
@@ -71,6 +72,8 @@ class Varqite(Experiment):
     (fidelities of states with shifted angles, one job for each) | auto: the first that is possible."""
     regularization: float | None = None
     """λ above; null: 1e-6, or 0.01 where the tensor is sampled."""
+    longest: float = 24.0
+    """Hours of tensors by state vectors on this computer, by estimate, above which a run is refused."""
 
     states_jump: ClassVar[bool] = True
     ignores: ClassVar[tuple[str, ...]] = ("optimizer", "gradient")
@@ -84,6 +87,7 @@ class Varqite(Experiment):
                 raise ConfigError(f"must be {words}, got {value!r}; choose one", key=f"experiment.{key}")
         if self.regularization is not None:
             require_positive("experiment.regularization", self.regularization)
+        require_positive("experiment.longest", self.longest)
 
     def optimizers_of(self, config: RunConfig) -> Sequence[OptimizerConfig]:  # noqa: ARG002
         """None."""
@@ -121,11 +125,29 @@ class Varqite(Experiment):
                 key="experiment.metric",
             )
         least = LEAST if exact else LEAST_MEASURED
+        shift = rotations(problem.ansatz)
+        if not measured:
+            self.check_size(Tangents(shift))
         return ImaginaryFlow(
-            shift=rotations(problem.ansatz),
+            shift=shift,
             metric="measured" if measured else "state_vector",
             regularization=least if self.regularization is None else self.regularization,
         )
+
+    def check_size(self, tangents: Tangents) -> None:
+        """Refuse tensors that take too much memory or time.
+
+        Raises:
+            ConfigError: they would, by estimate.
+        """
+        tangents.require()
+        needed = tangents.seconds * self.steps * METHODS[self.method]
+        if needed > 3600 * self.longest:
+            raise ConfigError(
+                f"so many steps take about {clock(needed)} here by estimate, and experiment.longest is "
+                f"{self.longest:g} h; lower them, take fewer parameters, or raise that",
+                key="experiment.steps",
+            )
 
     def run(self, lab: Lab) -> Outcome:
         """One row per step: energy, and where a state vector can tell, the exact path's energy and the fidelity."""

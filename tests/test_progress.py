@@ -13,6 +13,7 @@ from rich.console import Console
 
 from runner.display.words import clock, energy_lines, error_in_words
 from runner.record.directory import RunDirectory
+from runner.record.events import Iteration
 from runner.run import progress
 from runner.run.execution import resume_command
 from runner.run.progress import Preparing, Progress, summary, usage_in_words
@@ -164,7 +165,7 @@ def test_an_energy_is_shown_as_what_it_is(
 def test_what_takes_long_to_prepare_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once it has taken as long as that; quick parts are not, and nothing is said where nobody listens."""
     said, unheard = io.StringIO(), io.StringIO()
-    monkeypatch.setattr(progress, "SILENT", 0.02)
+    monkeypatch.setattr(progress, "SILENT", 0.5)
     with Preparing(quiet=False, console=Console(file=said)) as stage:
         stage("reading")
         stage("transpiling 4 qubits for fake_torino")
@@ -185,7 +186,15 @@ def test_a_first_job_that_takes_long_is_told(monkeypatch: pytest.MonkeyPatch) ->
     with Progress(10, console=Console(file=said)):
         wait_for(lambda: "\n" in said.getvalue())
 
-    assert said.getvalue().startswith("the first job takes ")
+    assert said.getvalue().startswith("no result yet after ")
+
+
+def test_iterations_are_told_where_nothing_is_evaluated() -> None:
+    """Of what is computed from jobs, or from shots of another run without any."""
+    line = Progress(None, console=Console(file=io.StringIO()))
+    line(Iteration(workload="sqd", iteration=2, energy=-1.5))
+
+    assert line.line(0.0) == "iteration 2: -1.500000  session 0.0 s"
 
 
 PACES = {

@@ -33,6 +33,7 @@ from runner.record.environment import environment, versions
 from runner.record.events import (
     Evaluation,
     HamiltonianRead,
+    Iteration,
     JobCompleted,
     JobSubmitted,
     Note,
@@ -362,7 +363,7 @@ class _Execution:
         progress: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
         if self.quiet is False or (self.quiet is None and notebook() is not None):
             progress = line = Progress(self.config.experiment.most_evaluations(self.config, problem))
-            self.record.listen(line, JobCompleted, Evaluation)
+            self.record.listen(line, JobCompleted, Evaluation, Iteration)
         self.stop.now = JOBS
         try:
             with _rare_collections(), progress, lab:

@@ -21,7 +21,7 @@ from runner.display.words import (
     truncation_in_words,
 )
 from runner.lazy import np, rich
-from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted
+from runner.record.events import Evaluation, Event, Iteration, JobCompleted, JobSubmitted
 from runner.run.results import RunResult
 from runner.runtime.results import DISTANCE, LEFT_OUT, TRUNCATION
 
@@ -144,6 +144,8 @@ class EvaluationPace:
 class Progress(LiveLine):
     """A line that follows the events: evaluation, best energy, session clock, time left where it can be known.
 
+    Where nothing is evaluated it has jobs, and the iterations of what is computed from them.
+
     Args:
         max_evaluations: how many there will be at most.
         console: where to, in place of standard error.
@@ -159,6 +161,7 @@ class Progress(LiveLine):
         self._pace = EvaluationPace()
         self._evaluations = self._jobs = 0
         self._best: dict[str, float] = {}
+        self._step: Iteration | None = None
         self._clock = 0.0
         self._first = self._told = self._started
         self._warned = False
@@ -195,6 +198,9 @@ class Progress(LiveLine):
             self._clock = max(self._clock, event.finished)
             self._jobs += 1
             self._pace.job()
+        if isinstance(event, Iteration) and not self._evaluations:
+            self._step, self._told = event, time.monotonic()
+            self.draw()
         if not isinstance(event, Evaluation):
             return
         if not self._evaluations:
@@ -227,10 +233,11 @@ class Progress(LiveLine):
 
     def line(self, now: float) -> str:
         """The progress line at a moment of the monotonic clock."""
-        if not (self._evaluations or self._clock):
-            return f"the first job takes {clock(now - self._first)} so far"
+        if not (self._evaluations or self._clock or self._step):
+            return f"no result yet after {clock(now - self._first)}"
         if not (self._evaluations or self._limit):
-            return f"job {self._jobs}  session {clock(self._clock)}"
+            jobs = f"job {self._jobs}  " if self._jobs else ""
+            return f"{jobs}{self._iteration()}session {clock(self._clock)}"
         of = f"/{self._limit}" if self._limit else ""
         best = "  ".join(
             f"best {energy:.6f}" if len(self._best) == 1 else f"{name} {energy:.6f}"
@@ -241,6 +248,12 @@ class Progress(LiveLine):
             left = (now - self._started) / self._evaluations * (self._limit - self._evaluations)
             text += f"  at most {clock(max(left, 0))} left"
         return text
+
+    def _iteration(self) -> str:
+        if self._step is None:
+            return ""
+        energy = "" if self._step.energy is None else f": {self._step.energy:.6f}"
+        return f"iteration {self._step.iteration}{energy}  "
 
 
 class AllottedShots:

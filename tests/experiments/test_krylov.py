@@ -229,6 +229,14 @@ def test_runs_go_on_and_are_forecast(workdir: Path, words: tuple[str, ...]) -> N
         (["experiment=skqd", "experiment.initial_state='01'"], "experiment.initial_state: has 2 bits"),
         (["experiment=skqd", "hamiltonian.shape=[70]"], "hamiltonian: has 70 qubits; take at most 62"),
         (["experiment=skqd", "optimizer=spsa"], "optimizer: does not act in experiment=skqd"),
+        (
+            ["experiment=skqd", "experiment.dimension=1000", "experiment.trotter_steps=10000"],
+            "experiment.trotter_steps: makes circuits of .* rotations together, more than 1 000 000; lower it",
+        ),
+        (
+            ["experiment=krylov", "experiment.trotter_steps=5000"],
+            "experiment.trotter_steps: makes circuits of",
+        ),
         (["experiment=skqd", "experiment.order=3"], "experiment.order: must be 1, 2 or 4"),
     ],
 )

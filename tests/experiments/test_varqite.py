@@ -151,6 +151,10 @@ def test_runs_go_on_and_are_forecast(workdir: Path, words: tuple[str, ...]) -> N
         (["experiment.method=heun"], r"experiment\.method: must be euler or rk4, got 'heun'"),
         (["experiment.metric=mine"], r"experiment\.metric: must be auto, state_vector or measured"),
         (["experiment.regularization=0"], r"experiment\.regularization: must be"),
+        (
+            ["experiment.longest=1e-9"],
+            r"experiment\.steps: so many steps take about .*longest is 1e-09 h; lower",
+        ),
         (["experiment.total_time=-1"], r"experiment\.total_time: must be"),
         (["gradient=spsa"], r"gradient: 'nft' does not use gradients; .* leave gradient=auto"),
         (["optimizer=adam"], r"optimizer: does not act in experiment=varqite"),
