@@ -12,6 +12,7 @@ from runner import engine
 from runner.declare.checks import require_choice, require_integer, require_number
 from runner.errors import ConfigError, NumericalError
 from runner.run.experiment import Experiment
+from runner.run.mitigation import declared
 from runner.run.problem import fit
 from runner.run.results import Outcome
 
@@ -73,6 +74,16 @@ class KickedCircuits:
     """How the noisy circuit is simulated, in words."""
 
 
+@dataclass(frozen=True)
+class KickedLayers:
+    """What noise is learned of."""
+
+    circuit: QuantumCircuit
+    """The ISA circuit; its parameter is θ."""
+    observable: SparsePauliOp
+    """The first one, in its layout."""
+
+
 @dataclass(kw_only=True)
 class KickedIsing(Experiment):
     """⟨O⟩ after `depth` steps of exp(iπ/4 Σ ZZ) exp(−iθ/2 Σ X) on all qubits of a device, θ = 0 … π/2."""
@@ -96,6 +107,8 @@ class KickedIsing(Experiment):
     layers: str = "free"
     """free: gates are carried out as soon as they can be | aligned: barriers keep the layers of ZZ apart, so that the
     device has as many kinds of layers as colours of couplings (three in heavy hexagons), whose noise can be learned."""
+    only_learns: bool = False
+    """One job learns the noise of the layers, as estimator=pea or pec says how, and nothing else is done."""
     noise_gains: list[float] = field(default_factory=lambda: [1.0, 1.3, 1.6])
     """By how much noise is amplified; values are extrapolated to none. [1]: nothing is done against noise of gates."""
     readout: str = "trex"
@@ -151,29 +164,33 @@ class KickedIsing(Experiment):
             return [math.pi / 2]
         return [math.pi / 2 * point / (self.points - 1) for point in range(self.points)]
 
-    def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> KickedCircuits:  # noqa: ARG002
+    def prepare(
+        self, config: RunConfig, backend: Backend, problem: Problem | None
+    ) -> KickedCircuits | KickedLayers:
         """The circuits, and what they should give.
 
         Raises:
             ConfigError: the backend couples nothing, is too small for an observable, or cannot be simulated.
         """
-        self._require_engine(config, backend)
+        del problem
+        if not self.only_learns:
+            self._require_engine(config, backend)
         from qiskit.circuit import QuantumCircuit
 
         couplings = coupled(backend, working=self.pairs == "working")
         size = backend.target.num_qubits
-        declared = [self._observable(index, name, size) for index, name in enumerate(self.observables)]
+        sums = [self._observable(index, name, size) for index, name in enumerate(self.observables)]
         plain = kicked(size, couplings, self.depth, last_kick=self.last_kick)
         aligned = self.layers == "aligned"
         fitted = fit(
             kicked(size, couplings, self.depth, aligned=aligned, last_kick=self.last_kick), backend, config
         )
+        if self.only_learns:
+            return self._layers(config, fitted, sums[0])
         exact = config.estimator.precision == 0
         # shots of the strings of a sum are not independent, so that only the sum knows its spread
-        strings, coefficients = strings_of(declared)
-        asked, parts = (
-            (strings, coefficients) if exact else (declared, [{i: 1.0} for i in range(len(declared))])
-        )
+        strings, coefficients = strings_of(sums)
+        asked, parts = (strings, coefficients) if exact else (sums, [{i: 1.0} for i in range(len(sums))])
         observables = [one.apply_layout(fitted.layout) if fitted.layout else one for one in asked]
         circuits = [
             engine.amplified(fitted, gain) if self.amplifier == "pea" else folded(fitted, gain, config.seed)
@@ -187,13 +204,13 @@ class KickedIsing(Experiment):
             words = plans[0].simulation(None if exact else config.estimator.options["default_shots"])
         reference = engine.Propagated.of(plain, strings, self.reference_terms, self.reference_threshold)
         stabilizer = {
-            point: stabilizer_values(size, couplings, self.depth, kicks, declared, last_kick=self.last_kick)
+            point: stabilizer_values(size, couplings, self.depth, kicks, sums, last_kick=self.last_kick)
             for point, angle in enumerate(self.angles)
             if (kicks := clifford(angle)) is not None
         }
         products = None
         if self.mps_bond_dimension is not None:
-            products = engine.ProductStates.of(plain, declared, self.mps_bond_dimension)
+            products = engine.ProductStates.of(plain, sums, self.mps_bond_dimension)
         return KickedCircuits(
             circuits,
             observables,
@@ -206,6 +223,32 @@ class KickedIsing(Experiment):
             stabilizer,
             words,
         )
+
+    def _layers(self, config: RunConfig, fitted: QuantumCircuit, observable: SparsePauliOp) -> KickedLayers:
+        """What noise is learned of.
+
+        Raises:
+            ConfigError: it is not declared how, or that something is known already.
+        """
+        chosen = declared(config.estimator.mitigation)
+        if chosen is None or not chosen.needs_noise:
+            raise ConfigError(
+                "learns as estimator=pea or pec says, and this one learns nothing; add estimator=pea",
+                key="experiment.only_learns",
+            )
+        if chosen.strategy != "active-circuit":
+            raise ConfigError(
+                f"learns of the qubits that {chosen.strategy} says, and simulations need all that wait; add "
+                "estimator.twirling.strategy=active-circuit",
+                key="experiment.only_learns",
+            )
+        if config.backend.engine == "pauli":
+            raise ConfigError(
+                "pauli has no samples, from which noise is learned; take auto", key="backend.engine"
+            )
+        if chosen.model is not None:
+            raise ConfigError("is to be learned here; leave it out", key="estimator.layer_noise_model")
+        return KickedLayers(fitted, observable.apply_layout(fitted.layout) if fitted.layout else observable)
 
     def _require_engine(self, config: RunConfig, backend: Backend) -> None:
         """Refuse what only a simulation by Pauli strings does.
@@ -226,9 +269,21 @@ class KickedIsing(Experiment):
                 key="experiment.readout",
             )
 
-    def simulation(self, prepared: KickedCircuits) -> str | None:
-        """As the backend says of its noisy circuit."""
-        return prepared.simulation
+    def simulation(self, prepared: KickedCircuits | KickedLayers) -> str | None:
+        """As the backend says of its noisy circuit; of learning there is nothing to say."""
+        return None if isinstance(prepared, KickedLayers) else prepared.simulation
+
+    def _learned(self, lab: Lab, prepared: KickedLayers) -> Outcome:
+        """One job; a row for every layer."""
+        pub = (prepared.circuit, prepared.observable, [0.0])
+        for number, found in enumerate(lab.stream("kicked_ising").learn_noise(pub)):
+            gates = [item.name for item in found.circuit.data]
+            strength = sum(rate for rate in found.error.rates.tolist() if rate > 0)
+            lab.row(
+                layer=number, gates=len(gates), qubits=len(found.qubits), generators=len(found.error.rates),
+                gamma=math.exp(2 * strength),
+            )  # fmt: skip
+        return Outcome(energy=None, evaluations=1, stop_reason="noise of layers learned", table=lab.table)
 
     def _observable(self, index: int, name: str, size: int) -> SparsePauliOp:
         from qiskit.quantum_info import SparsePauliOp
@@ -246,6 +301,8 @@ class KickedIsing(Experiment):
 
     def run(self, lab: Lab) -> Outcome:
         """One job for misreading and one per angle, at all gains; a row has each observable and what it should be."""
+        if isinstance(lab.prepared, KickedLayers):
+            return self._learned(lab, lab.prepared)
         kicks: KickedCircuits = lab.prepared
         stream = lab.stream("kicked_ising")
         observables, unsure = kicks.observables, [0.0] * len(kicks.observables)

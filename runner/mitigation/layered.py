@@ -107,7 +107,7 @@ def _noise_of(layer: Layer, known: NoiseOfLayers, source: str) -> LayerNoise:
         missing = min((sorted(set(layer.qubits) - set(one.qubits)) for one in alike), key=len)
         raise ConfigError(
             f"{source} says nothing of qubits {_listed(missing)}, which wait during the layer {layer.text}; learn it "
-            "with them",
+            "with them (estimator.twirling.strategy=active-circuit)",
             key=KEY,
         )
     has = "; ".join(sorted(one.text for one in known.known))

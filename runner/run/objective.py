@@ -136,6 +136,10 @@ class JobStream:
             lambda primitive, _: primitive.repeat_gradient(pubs),
         )
 
+    def learn_noise(self, *pubs: Pub) -> Any:
+        """Run the job that learns the noise of the PUBs' layers, and wait for the client's `NoiseLearnerResult`."""
+        return self._lab.execute(self.name, "estimator", lambda primitive, _: primitive.learn(pubs), _learned)
+
     def sample(self, *pubs: Pub, shots: int | None = None) -> PrimitiveResult:
         """Run one Sampler job in the session and wait for it."""
         return self._lab.execute(
@@ -196,6 +200,10 @@ def _point(pubs: Sequence[Pub]) -> np.ndarray | None:
 def _variances(metadata: Mapping[str, Any]) -> dict[str, Any]:
     names = {"variances_by_basis": "variances", READING: READING, READING_VARIANCES: READING_VARIANCES}
     return {name: metadata[told] for told, name in names.items() if told in metadata}
+
+
+def _learned(job: SubmittedJob) -> Any:
+    return job.result()
 
 
 def _result(job: SubmittedJob) -> PrimitiveResult:

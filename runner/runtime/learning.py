@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from runner.errors import ConfigError
 from runner.mitigation import (
     DRESSING,
@@ -55,6 +57,11 @@ def work_of(plans: Sequence[LearningPlan]) -> list[Work]:
 def learn(plans: Sequence[LearningPlan], seed: int) -> list[Numbers]:
     """Return what a job with this seed learns of every layer."""
     return [plan.run(derive_seed(seed, plan.layer.text, 0)) for plan in plans]
+
+
+def nothing_learned(plans: Sequence[LearningPlan]) -> list[Numbers]:
+    """Return a model without noise for every layer: one generator, of rate 0, for the client takes no empty ones."""
+    return [{"generators": np.eye(1, len(plan.layer.qubits)), "rates": np.zeros(1)} for plan in plans]
 
 
 class Learned:

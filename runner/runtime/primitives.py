@@ -27,7 +27,15 @@ from runner.runtime.backends import Planned
 from runner.runtime.cost import Work
 from runner.runtime.current import current_session
 from runner.runtime.job import RuntimeJob
-from runner.runtime.learning import LayerPub, Learned, given_noise, learn, noise_among, work_of
+from runner.runtime.learning import (
+    LayerPub,
+    Learned,
+    given_noise,
+    learn,
+    noise_among,
+    nothing_learned,
+    work_of,
+)
 from runner.runtime.options import (
     CHANGES,
     EstimatorOptions,
@@ -190,8 +198,10 @@ class _Primitive:
         plans: Sequence[LearningPlan],
         workload: str = LEARNER,
         metadata: Mapping[str, object] | None = None,
+        *,
+        made_up: bool = False,
     ) -> RuntimeJob:
-        """Submit the job that learns the noise of layers."""
+        """Submit the job that learns the noise of layers; or, where only its price is wanted, finds none."""
         digest = blake2b(LEARNER.encode(), digest_size=16)
         for plan in plans:
             digest.update(repr(plan.told()).encode())
@@ -204,7 +214,7 @@ class _Primitive:
             LEARNER,
             [LayerPub(plan) for plan in plans],
             work_of(plans),
-            simulate=lambda seed: learn(plans, seed),
+            simulate=lambda seed: nothing_learned(plans) if made_up else learn(plans, seed),
             contain=contain,
             digest=digest.digest(),
             unmitigated=[],
@@ -357,6 +367,21 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             return 0, 0.0
         work = work_of(self._learned().missing(self._learning_plans(chosen, prepared)))
         return sum(part.executions for part in work), self._qpu_seconds(work) if work else 0.0
+
+    def learn(self, pubs: Iterable[EstimatorPubLike]) -> RuntimeJob:
+        """Submit the job that learns the noise of the layers of PUBs, as `run()` would before its own, and no other.
+
+        Args:
+            pubs: The PUBs.
+
+        Raises:
+            ConfigError: Nothing is done that takes noise of layers, or there are none.
+        """
+        prepared = [self._prepare(pub, None) for pub in listed(pubs)]
+        chosen = self._setting()
+        if chosen is None or not chosen.needs_noise:
+            raise ConfigError("learns no noise; take estimator=pea or pec", key="estimator")
+        return self._learn(self._learning_plans(chosen, prepared), made_up=not self._backend.engine.mitigates)
 
     def executions(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> int:
         """Return how often `run()` with the same arguments would execute circuits."""

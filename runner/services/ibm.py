@@ -576,6 +576,17 @@ class IbmPrimitive:
         del pubs
         return 0, 0.0
 
+    def learn(self, pubs: Iterable[PubLike]) -> IbmJob:
+        """Refuse: the service learns noise within its jobs.
+
+        Raises:
+            ConfigError: always.
+        """
+        del pubs
+        raise ConfigError(
+            "a real machine learns the noise of layers within its jobs; take a simulated one", key="backend"
+        )
+
     def send(self, pubs: list[PubLike], arguments: Mapping[str, float], tags: list[str]) -> RuntimeJobV2:
         """Hand a job to the client; returns the client's job.
 

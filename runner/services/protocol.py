@@ -276,6 +276,11 @@ class Primitive(Protocol):
         """Executions and QPU seconds of the job that `run` submits before its own to learn noise, or 0."""
         ...
 
+    @property
+    def learn(self) -> Callable[..., SubmittedJob]:
+        """Submits that job alone; takes PUBs (Estimator)."""
+        ...
+
 
 class Dated(Protocol):
     """When things happened to a job, in seconds on the session's clock."""

@@ -29,6 +29,7 @@ from experiments.kicked_ising import (
 from runner import compose, run
 from runner.engine import Engine, ProductStates, Propagated, amplified
 from runner.errors import ConfigError
+from runner.whatif.forecast import forecast
 
 SMALL = (
     "experiment=kicked_ising", "tracking=off", "run.figures=false", "backend=generic", "backend.num_qubits=5",
@@ -285,3 +286,54 @@ def test_the_layers_meet_no_qubit_twice() -> None:
     )
     assert sum(map(len, layers)) == 144
     assert all(len(np.unique(np.array(layer))) == 2 * len(layer) for layer in layers)
+
+
+LEARNS = (
+    "experiment.only_learns=true", "experiment.layers=aligned", "experiment.depth=1", "backend.num_qubits=3",
+    "experiment.observables=[Z1]", "backend.engine=auto", "estimator.twirling.strategy=active-circuit",
+)  # fmt: skip
+
+
+def test_noise_is_learned_and_used(tmp_path: Path) -> None:
+    """One job learns both layers of a line; deeper circuits are then simulated with them.
+
+    At θ = 0 what is left of ⟨Z1⟩ after s steps is f^s, for all steps are alike and made of Clifford gates.
+    """
+    how = [f"estimator.layer_noise_learning.{word}" for word in
+           ("num_randomizations=8", "shots_per_randomization=64", "layer_pair_depths=[0,2,4]")]  # fmt: skip
+    declared = compose(*SMALL, *LEARNS, "estimator=pea", *how)
+    learned = run(declared, directory=str(tmp_path / "learned"))
+    left = []
+    for depth in (1, 2, 4):
+        words = [
+            *SMALL, "experiment.layers=aligned", f"experiment.depth={depth}", "backend.num_qubits=3",
+            "experiment.observables=[Z1]", "experiment.noise_gains=[1]", "experiment.readout=none",
+            f"backend.layer_noise_model=run:{tmp_path / 'learned'}",
+        ]  # fmt: skip
+        left.append(run(compose(*words), directory=str(tmp_path / f"run{depth}")).table[0]["Z1"])
+    read = left[0] ** 2 / left[1]  # what misreading takes is the same at all depths
+
+    assert [row["gates"] for row in learned.table] == [1, 1]
+    assert (tmp_path / "learned" / "noise_model.json").is_file()
+    assert 0.5 < left[2] < left[1] < left[0] < 1
+    assert left[2] / read == pytest.approx((left[0] / read) ** 4, abs=1e-12)
+    assert forecast(declared).usage_seconds == pytest.approx(learned.usage_seconds)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["estimator=level2"], "learns as estimator=pea or pec says"),
+        (
+            ["estimator=pea", "estimator.twirling.strategy=active"],
+            "add estimator.twirling.strategy=active-circuit",
+        ),
+        (["estimator=pea", "backend.engine=pauli"], "no samples, from which noise is learned"),
+        (["estimator=pea", "estimator.layer_noise_model=run:none"], "names no noise model"),
+    ],
+)
+def test_learning_is_refused(words: list[str], told: str, tmp_path: Path) -> None:
+    """Where nothing says how, or where something is known already."""
+    with pytest.raises(ConfigError, match=told):
+        run(compose(*SMALL, *LEARNS, *words), directory=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
