@@ -137,6 +137,8 @@ def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
     nightly = options.nightly
     cases = options.cases or (list(CASES) if nightly else DEFAULT_CASES)
     warm_up(home, cases)
+    if nightly:
+        import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - once, for every sync that is forked
     kills = dict.fromkeys(cases, 4 if options.kills is None else options.kills)
     if nightly and options.kills is None:
         kills = kills_of(cases, 2000)

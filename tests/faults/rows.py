@@ -150,7 +150,10 @@ PUBLISHED: dict[str, tuple[tuple[str, ...], str]] = {
     "kill -9 at a random event or moment, inside writes and packing too, several times a run; {kinds} kinds of runs: "
     "every experiment, optimizers of every way to ask, exact, sampled, noisy and mitigated, queues, batches, sessions "
     "that are opened again, a fork": (("kills",), "kills"),
-    "Ctrl-C or SIGTERM at a random moment, a quarter of them twice, the same kinds": (("signals",), "trials"),
+    "Ctrl-C or SIGTERM at a random moment or as a simulation begins, a quarter of them twice, the same kinds": (
+        ("signals",),
+        "trials",
+    ),
     "disk full, I/O error, read-only at every write of two journals": (("disk",), "trials"),
     "a small disk that is really full, no inode left, read-only, directory deleted or moved": (
         ("full", "crowded", "read_only", "vanishes"),
