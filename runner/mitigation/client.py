@@ -31,8 +31,10 @@ from runner.mitigation.samplex import broadcast, sample_each
 MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
 MULTIPLE = -1
 """Stands for a fit's number where the terms of an observable took different ones."""
-_EXACT = "error bars take it for exact"
-"""What error bars do not say of noise that was learned."""
+_MOST_GROUPS = 32
+"""Groups of randomizations that are left out one after the other, to see how sure learned rates are."""
+_LEAST_FIDELITY = 1e-3
+"""Of a pair of layers; no decay is seen in one below."""
 
 
 @cache
@@ -120,7 +122,7 @@ class Setting(Randomizing):
     """The resilience level that what is not said follows from."""
     options: Any
     """The client's own `EstimatorOptions`, finalized."""
-    learning: Learning = field(default_factory=lambda: Learning())
+    learning: Learning = field(default_factory=Learning)
     """How the noise of layers is learned, where that is needed."""
     model: str | NoiseOfLayers | None = None
     """The noise of layers, or where it is read, `run:ID` or `file:PATH`; None: it is learned."""
@@ -232,10 +234,10 @@ class Setting(Randomizing):
             parts.append("readout (TREX)")
         if self.zne:
             factors = ", ".join(f"{factor:g}" for factor in self.noise_factors)
-            more = f" of what was learned (PEA; {_EXACT})" if self.pea else ""
+            more = " of what was learned (PEA)" if self.pea else ""
             parts.append(f"zero-noise extrapolation from noise × {factors}{more}")
         if self.pec:
-            parts.append(f"learned noise cancelled (PEC; {_EXACT})")
+            parts.append("learned noise cancelled (PEC)")
         parts += self._randomized(flips_told=self.measure)
         return f"resilience level {self.level}: {', '.join(parts) or 'nothing'}"
 
@@ -795,6 +797,43 @@ def _layer(item: CircuitInstruction, number: Mapping[Any, int]) -> Layer | None:
     return Layer(tuple(gates), tuple(sorted(number.values())))
 
 
+def marked(
+    circuit: QuantumCircuit,
+    chosen: Setting,
+    qubits: Sequence[int],
+    mark: Callable[[QuantumCircuit, Layer], None],
+) -> QuantumCircuit:
+    """The circuit in the client's layers, each with a mark where its noise is cancelled or amplified.
+
+    Args:
+        circuit: any that the client takes, without measurements.
+        chosen: which idle qubits belong to a layer.
+        qubits: the device's numbers of the circuit's.
+        mark: adds to a circuit what stands for the noise of a layer.
+
+    Raises:
+        ConfigError: the client finds no layers in it.
+    """
+    boxed = _boxed(circuit, chosen)
+    result = QuantumCircuit(boxed.qubits, global_phase=boxed.global_phase)
+    for item in boxed.data:
+        inner = [item]
+        if item.name == "box":
+            body = item.operation.blocks[0]
+            where = dict(zip(body.qubits, item.qubits, strict=True))
+            # one-qubit gates are dressed to the left and noise is added on the right, so what comes last is a gate or
+            # acts on a qubit that waits for the gates
+            inner = [one.replace(qubits=[where[bit] for bit in one.qubits]) for one in body.data]
+        for one in inner:
+            if one.name not in ("measure", "barrier"):
+                result._append(one.operation, one.qubits, [])
+        if (
+            layer := _layer(item, {bit: qubits[boxed.find_bit(bit).index] for bit in item.qubits})
+        ) is not None:
+            mark(result, layer)
+    return result
+
+
 def _maps(circuit: QuantumCircuit, chosen: Setting, qubits: Sequence[int]) -> list[tuple[Any, Any]]:
     """The noise of a circuit's layers as the client takes it; of a layer that was not learned none."""
     assert chosen.noise is not None
@@ -829,10 +868,11 @@ class LayerExperiment:
         item.samplex.finalize()
         return broadcast(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
 
-    def learned(self, data: Sequence[Mapping[str, NDArray]]) -> tuple[NDArray, NDArray]:
+    def learned(self, data: Sequence[Mapping[str, NDArray]]) -> tuple[NDArray, NDArray, NDArray]:
         """What follows from the outcomes of every circuit: generators (G, qubits) and rates (G,).
 
-        Generators are 0, 1, 2, 3 for I, Z, X, Y.
+        Generators are 0, 1, 2, 3 for I, Z, X, Y. The third are the rates with each of J groups of randomizations left
+        out, (J, G); of a single randomization there are none, (0, G).
 
         Raises:
             ConfigError: the client cannot fit them.
@@ -846,17 +886,66 @@ class LayerExperiment:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of fits to values that hardly vary
-                (found, *_), _, _ = process_vanilla_result(result)
+                (found, *_), _, fit = process_vanilla_result(result)
+                others = _without_groups(fit, self.program.items[0].shape[-1])
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"no noise model fits what was measured: {reason}; take more shots") from error
-        generators = np.zeros((len(found.rates), found.num_qubits), dtype=int)
-        for row, (label, qubits, _) in zip(generators, found.to_sparse_list(), strict=True):
-            for letter, qubit in zip(label, qubits, strict=True):
-                row[qubit] = "IZXY".index(letter)
-        # the client's order depends on how Python hashes text
-        order = np.lexsort(generators.T)
-        return generators[order], np.asarray(found.rates, dtype=float)[order]
+        generators, rates = _in_order(found)
+        left_out = np.array([_in_order(one)[1] for one in others]).reshape(len(others), len(rates))
+        return generators, rates, left_out
+
+
+def _in_order(found: Any) -> tuple[NDArray, NDArray]:
+    """Generators (G, qubits), 0, 1, 2, 3 for I, Z, X, Y, and rates (G,); the client's order goes by hashes of text."""
+    generators = np.zeros((len(found.rates), found.num_qubits), dtype=int)
+    for row, (label, qubits, _) in zip(generators, found.to_sparse_list(), strict=True):
+        for letter, qubit in zip(label, qubits, strict=True):
+            row[qubit] = "IZXY".index(letter)
+    order = np.lexsort(generators.T)
+    return generators[order], np.asarray(found.rates, dtype=float)[order]
+
+
+def _without_groups(fit: Any, randomizations: int) -> list[PauliLindbladMap]:
+    """What the client would have learned without each group of randomizations: decays to first order, rates in full.
+
+    A decay a·fᵈ was fitted to means at depths d with weights W = 1/σ²; with J = ∂(a·fᵈ)/∂(a, f) it changes with them by
+    (JᵀWJ)⁻¹JᵀW.
+    """
+    from qiskit_noise_learning.analysis.legacy import fit_noise_model_legacy
+    from qiskit_noise_learning.data import AggregatedObservableData
+
+    groups = min(randomizations, _MOST_GROUPS)
+    if groups < 2:
+        return []
+    decays = fit.aggregated_observable_data.dataset
+    decays = decays.sel({"observable": decays["fragment_depth"].data == -1})
+    seen = fit.observable_data.dataset
+    # what several circuits tell of a path stands one after the other, each with all randomizations
+    group = np.arange(seen.sizes["randomization"]) % randomizations % groups
+    changed = np.empty((groups, decays.sizes["observable"]))
+    for place, path in enumerate(decays["unbound_path"].data):
+        rows = np.array([other == path for other in seen["unbound_path"].data])
+        depths = seen["fragment_depth"].data[rows].astype(float)
+        values = seen["observable_values"].data[rows]
+        factor = float(decays["metadata"].data[place]["spam_fidelity"])
+        fidelity = float(decays["estimate_values"].data[place])
+        errors = np.nanstd(values, axis=1, ddof=1)
+        errors = np.clip(errors, errors.max() * 1e-6 or 1.0, None)
+        powers = fidelity ** np.maximum(depths - 1, 0)
+        jacobian = np.stack([fidelity**depths, factor * depths * powers], axis=1) / errors[:, None]
+        weights = np.linalg.pinv(jacobian)[1] / errors
+        for number in range(groups):
+            means = np.nanmean(values[:, group != number], axis=1)
+            changed[number, place] = fidelity + weights @ (means - np.nanmean(values, axis=1))
+    changed = np.maximum(changed, _LEAST_FIDELITY)
+    return [
+        fit_noise_model_legacy(
+            AggregatedObservableData(decays.assign(estimate_values=("observable", one))),
+            noise_assumption="symmetric_fidelities",
+        )
+        for one in changed
+    ]
 
 
 def experiment(layer: Layer, target: Target, learning: Learning) -> LayerExperiment:

@@ -128,6 +128,7 @@ def decode(
     points: tuple[int, int],
     fit: Callable[[int, NDArray, NDArray, NDArray], tuple[Fits, NDArray]] | None,
     gain: float = 1.0,
+    learned: Callable[[NDArray, NDArray, NDArray], NDArray] | None = None,
 ) -> dict[str, NDArray]:
     """Values of observables, and their standard errors.
 
@@ -140,6 +141,8 @@ def decode(
         fit: extrapolates a pair from its values (F,), deviations of one shot (F,) and standard errors (F,), and
             says how that changes with each value (F,); None where nothing is extrapolated.
         gain: what signed values are multiplied by, γ.
+        learned: what the errors of learned noise add to the variance of each value, from the pairs' values (pairs,),
+            means at the noise factors (F, pairs), and how values change with means (F, pairs); None: nothing.
     """
     every = gain * np.stack(list(found))  # (F, pairs, samples)
     means = every.mean(axis=2)
@@ -165,6 +168,10 @@ def decode(
     spread = sum(_spread(every[place], factors * weights[place], layout, gain) for place in range(len(every)))
     if read is not None:
         spread = spread + _calibration_spread(values, read, layout)
+    if learned is not None:
+        more = learned(values, means, weights)
+        spread = spread + more
+        result["learned_stds"] = np.sqrt(more)
     pooled = layout.squared(((factors * weights) ** 2 * variances).sum(axis=0)) / shots
     result |= {"evs": evs, "stds": np.sqrt(spread), "ensemble_standard_error": np.sqrt(pooled)}
     return {name: _shaped(value, layout.shape) for name, value in result.items()}

@@ -12,8 +12,6 @@ from runner.mitigation.client import Fits, Setting, extrapolate
 
 _CLEAR = 5.0
 """Standard errors that every value is away from zero, where an exponential is as good as linear in them."""
-
-
 _ROOM = 1.0
 """How far off its range [−1, 1] a term's value and its standard error may lead: the client's own bound."""
 

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from qiskit.circuit import QuantumCircuit
 from qiskit.transpiler import Target
 
 from runner.mitigation import client
 from runner.mitigation.noise import Layer, LayerNoise, Learning
-from runner.mitigation.plan import shots_seed
+from runner.mitigation.plan import on_device, shots_seed
 
 if TYPE_CHECKING:
     from runner.engine import Engine
@@ -45,15 +44,10 @@ class LearningPlan:
         self.device = device
         self._last: tuple[int, dict[str, NDArray]] | None = None
         self._experiment = client.experiment(layer, target, learning)
-        self._plans = [engine.learning_plan(self._placed(one, width)) for one in self._experiment.circuits]
+        self._plans = [
+            engine.learning_plan(on_device(one, layer.qubits, width)) for one in self._experiment.circuits
+        ]
         self.noise_digest = engine.noise_digest(layer.qubits, [*DRESSING, *(name for name, _ in layer.gates)])
-
-    def _placed(self, circuit: QuantumCircuit, width: int) -> QuantumCircuit:
-        placed = QuantumCircuit(width)
-        for register in circuit.cregs:
-            placed.add_register(register)
-        placed.compose(circuit, list(self.layer.qubits), circuit.clbits, inplace=True, copy=False)
-        return placed
 
     @property
     def work(self) -> list[tuple[int, float | None]]:
@@ -85,7 +79,7 @@ class LearningPlan:
         }
 
     def run(self, seed: int) -> dict[str, NDArray]:
-        """Learn the noise: `generators` (G, qubits) as 0, 1, 2, 3 for I, Z, X, Y, and `rates` (G,).
+        """Learn the noise: `generators` (G, qubits) as 0, 1, 2, 3 for I, Z, X, Y, `rates` (G,) and `left_out` (J, G).
 
         Raises:
             ConfigError: no model fits what was measured.
@@ -110,12 +104,9 @@ class LearningPlan:
                 for name, array in read.items()
             }
             data.append({**drawn, **bits})
-        generators, rates = self._experiment.learned(data)
-        return {"generators": generators.astype(float), "rates": rates}
+        generators, rates, left_out = self._experiment.learned(data)
+        return {"generators": generators.astype(float), "rates": rates, "left_out": left_out}
 
     def noise(self, numbers: dict[str, NDArray]) -> LayerNoise:
         """The layer's noise from what `run` gave."""
-        generators = np.asarray(numbers["generators"]).reshape(-1, len(self.layer.qubits)).astype(int)
-        return LayerNoise(
-            self.layer, generators, np.asarray(numbers["rates"]), self.device, self.noise_digest
-        )
+        return LayerNoise.learned(self.told(), numbers)

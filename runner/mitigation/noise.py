@@ -19,6 +19,11 @@ LETTERS = "IZXY"
 """Paulis by their numbers."""
 
 
+def labels_of(letters: NDArray) -> list[str]:
+    """Rows of 0, 1, 2, 3 for I, Z, X, Y of each qubit as Qiskit writes them, the first qubit last."""
+    return ["".join(LETTERS[letter] for letter in row[::-1]) for row in letters.astype(int)]
+
+
 @dataclass(frozen=True, order=True)
 class Layer:
     """Two-qubit gates at the same time, and the qubits that wait for them."""
@@ -81,10 +86,24 @@ class LayerNoise:
     """Name of the device."""
     noise: str
     """Digest of the noise that the device had there."""
+    left_out: NDArray | None = None
+    """The rates with each of J groups of randomizations left out, (J, G); None: how sure they are is not known."""
+
+    @property
+    def deviations(self) -> NDArray:
+        """What the rates' covariance is the sum of squares of, (J, G); none where nothing is known, (0, G).
+
+        That is the jackknife's: √((J − 1) / J) · (rates with a group left out − their mean).
+        """
+        if self.left_out is None or len(self.left_out) < 2:
+            return np.zeros((0, len(self.rates)))
+        groups = len(self.left_out)
+        found: NDArray = np.sqrt((groups - 1) / groups) * (self.left_out - self.left_out.mean(axis=0))
+        return found
 
     def labels(self) -> list[str]:
         """The generators as the client writes them, the first qubit last."""
-        return ["".join(LETTERS[letter] for letter in row[::-1]) for row in self.generators.astype(int)]
+        return labels_of(self.generators)
 
     def terms(self) -> list[tuple[str, list[int], float]]:
         """Letters, qubits and rate of each, for a `PauliLindbladMap`."""
@@ -107,6 +126,7 @@ class LayerNoise:
             "qubits": list(self.layer.qubits),
             "generators": self.labels(),
             "rates": self.rates.tolist(),
+            **({} if self.left_out is None else {"rates_left_out": self.left_out.tolist()}),
             "device": self.device,
             "noise": self.noise,
         }
@@ -116,7 +136,9 @@ class LayerNoise:
         """From what the journal tells of a layer, and what was learned of it."""
         layer = _layer(told)
         generators = np.array(numbers["generators"], dtype=float).reshape(-1, len(layer.qubits)).astype(int)
-        return cls(layer, generators, np.array(numbers["rates"], dtype=float), told["device"], told["noise"])
+        rates = np.array(numbers["rates"], dtype=float)
+        left_out = _left_out(numbers.get("left_out"), len(rates))
+        return cls(layer, generators, rates, told["device"], told["noise"], left_out)
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
@@ -131,7 +153,15 @@ class LayerNoise:
         rates = np.array(values["rates"], dtype=float)
         if rates.shape != (len(letters),) or not np.isfinite(rates).all():
             raise ValueError("every generator has a rate")
-        return cls(layer, generators, rates, str(values["device"]), str(values["noise"]))
+        left_out = _left_out(values.get("rates_left_out"), len(rates))
+        if left_out is not None and not np.isfinite(left_out).all():
+            raise ValueError("rates are finite")
+        return cls(layer, generators, rates, str(values["device"]), str(values["noise"]), left_out)
+
+
+def _left_out(values: Any, count: int) -> NDArray | None:
+    """(J, G) of what was written down; earlier releases did not."""
+    return None if values is None else np.array(values, dtype=float).reshape(-1, count)
 
 
 def _layer(values: Mapping[str, Any]) -> Layer:
@@ -166,6 +196,8 @@ class NoiseOfLayers:
             one = self.known[layer]
             digest.update(layer.text.encode() + one.generators.astype(np.uint8).tobytes())
             digest.update(one.rates.astype(float).tobytes())
+            if one.left_out is not None:
+                digest.update(one.left_out.astype(float).tobytes())
         return digest.hexdigest()
 
 

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 from qiskit.quantum_info import PauliList
 
+from runner.engine.observables import ObservableTerms
 from runner.errors import ConfigError
 from runner.mitigation import client
 from runner.mitigation.client import Setting, Template
 from runner.mitigation.decoding import Layout, Outcomes, Read, decode, samples
 from runner.mitigation.decoupling import decoupled
 from runner.mitigation.fitting import fit
-from runner.mitigation.noise import Layer
+from runner.mitigation.noise import Layer, labels_of
+from runner.mitigation.sensitivity import Sensitivity
 
 if TYPE_CHECKING:
     from runner.engine import Engine, EstimatorPlan, SamplerPlan
@@ -47,14 +49,10 @@ class Placed:
         chosen: Setting | None = None,
     ) -> Placed:
         """Put a template's qubits where they are on the device, and sequences in their waits where these are chosen."""
-        circuit = template.circuit
-        placed = QuantumCircuit(width)
-        for register in circuit.cregs:
-            placed.add_register(register)
-        placed.compose(circuit, list(qubits), circuit.clbits, inplace=True, copy=False)
+        circuit = on_device(template.circuit, qubits, width)
         if chosen is not None and chosen.decouples:
-            placed = decoupled(placed, chosen.options.dynamical_decoupling, engine)
-        return cls(template, engine.sampler_plan(placed))
+            circuit = decoupled(circuit, chosen.options.dynamical_decoupling, engine)
+        return cls(template, engine.sampler_plan(circuit))
 
     def read(
         self, values: NDArray, bases: NDArray, randomizations: int, shots: int, seed: Sequence[int]
@@ -139,6 +137,13 @@ class Rates:
                 rates[place], variances[place] = self.values[where[qubit]], self.variances[where[qubit]]
         return rates, variances
 
+    def read(self, layout: Layout, qubits: Sequence[int]) -> Read:
+        """How the readout errs in what is read of these qubits."""
+        values, variances = self.of(qubits)
+        support = layout.letters != 0
+        factors = client.readout_factors(values, support)
+        return Read(factors[layout.terms], support[layout.terms], variances)
+
 
 def misread(qubits: tuple[int, ...], each: NDArray, shots: int) -> Rates:
     """How often qubits are misread.
@@ -178,14 +183,17 @@ class MitigatedPlan:
         self.read_qubits = tuple(np.flatnonzero(support).tolist())
         """Which of the device's qubits the observables look at."""
         self._qubits, small = _used(circuit, self.read_qubits)
-        letters = np.where(self.terms.x, 2, 0) + np.where(self.terms.z, 1, 0)
-        self._letters = letters[:, self._qubits]  # 0, 1, 2, 3 for I, Z, X, Y
+        self._letters = letters_of(self.terms)[:, self._qubits]
         self._masks = packed(self.terms.support[:, self._qubits])
-        self._labels = ["".join("IZXY"[letter] for letter in row[::-1]) for row in self._letters]
+        self._labels = labels_of(self._letters)
         seed = int.from_bytes(bytes.fromhex(base.digest[:16]), "big")
         found = client.templates(small, dict.fromkeys(self._labels, 1.0), chosen, seed, self._qubits)
         self._programs = [Placed.of(template, self._qubits, self.width, engine, chosen) for template in found]
         self._batch = engine.batch
+        self._sensitivity: Sensitivity | None = None
+        if chosen.needs_noise:
+            sensitivity = Sensitivity(small, self._labels, chosen, self._qubits)
+            self._sensitivity = sensitivity if sensitivity.tells else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
         self._lock = threading.Lock()
 
@@ -223,15 +231,20 @@ class MitigatedPlan:
         randomizations, each = self.split(shots)
         outcomes = self.outcomes(values, shots=shots, seed=seed)
         found = [samples(one.words, layout, self._masks, self._batch(each), one.counts) for one in outcomes]
-        read = None if rates is None else self._read(layout, rates)
+        read = None if rates is None else rates.read(layout, self._qubits)
         extrapolate: Callable[..., Any] | None = None
         if self.chosen.zne:
             extrapolate = partial(fit, [self._labels[term] for term in layout.terms], self.chosen)
         points = (len(self.chosen.extrapolators), len(self.chosen.extrapolated_noise_factors))
         template = self._programs[0].template
-        result = decode(found, randomizations * each, layout, read, points, extrapolate, template.gain)
+        learned: Callable[..., NDArray] | None = None
+        if self._sensitivity is not None:
+            rows = np.asarray(values, dtype=float).reshape(-1, values.shape[-1])[layout.sets]
+            learned = partial(self._sensitivity.variance, rows, layout, template.left)
+        shots = randomizations * each
+        result = decode(found, shots, layout, read, points, extrapolate, template.gain, learned)
         if "untold" in result:
-            result["untold"] = on_device(result["untold"], self._qubits, self.width)
+            result["untold"] = among_all(result["untold"], self._qubits, self.width)
         if self.chosen.pec:
             del result["raw"]  # no circuit is executed as it is
             told = {
@@ -251,12 +264,6 @@ class MitigatedPlan:
         for place, program in enumerate(self._programs):
             yield program.read(rows, layout.bases, randomizations, each, [seed, 0, place])
 
-    def _read(self, layout: Layout, rates: Rates) -> Read:
-        support = self._letters[:, :] != 0
-        values, variances = rates.of(self._qubits)
-        factors = client.readout_factors(values, support)
-        return Read(factors[layout.terms], support[layout.terms], variances)
-
     def layout(self, batch: tuple[int, ...]) -> Layout:
         """What is measured for parameter sets of this shape."""
         with self._lock:
@@ -268,20 +275,7 @@ class MitigatedPlan:
 
     def _laid_out(self, batch: tuple[int, ...]) -> Layout:
         """Which bases each parameter set is measured in: the client's groups of the terms that it is to tell."""
-        try:
-            shape = np.broadcast_shapes(batch, self.terms.shape)
-        except ValueError:
-            raise ConfigError(
-                f"parameter sets of shape {batch} and observables of shape {self.terms.shape} do not broadcast"
-            ) from None
-        sets = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape).reshape(-1)
-        rows = np.broadcast_to(
-            np.arange(len(self.terms.coefficients)).reshape(self.terms.shape), shape
-        ).reshape(-1)
-        coefficients = self.terms.coefficients[rows]
-        wanted: dict[int, list[int]] = {}
-        for place, number in enumerate(sets.tolist()):
-            wanted.setdefault(number, []).append(place)
+        shape, coefficients, wanted = asked(self.terms, batch)
         groups: dict[frozenset[int], list[list[int]]] = {}
         configurations: list[tuple[int, list[int]]] = []
         for number, places in wanted.items():
@@ -301,7 +295,47 @@ class MitigatedPlan:
         return [[place[label] for label in group.to_labels()] for group in groups]
 
 
-def on_device(letters: NDArray, qubits: Sequence[int], width: int) -> NDArray:
+def asked(
+    terms: ObservableTerms, batch: tuple[int, ...]
+) -> tuple[tuple[int, ...], NDArray, dict[int, list[int]]]:
+    """Shape of the result, coefficients of each value's terms (values, terms), and parameter set → its values.
+
+    Args:
+        terms: the observables.
+        batch: the parameter sets' shape.
+
+    Raises:
+        ConfigError: the two shapes do not broadcast.
+    """
+    try:
+        shape = np.broadcast_shapes(batch, terms.shape)
+    except ValueError:
+        raise ConfigError(
+            f"parameter sets of shape {batch} and observables of shape {terms.shape} do not broadcast"
+        ) from None
+    sets = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape).reshape(-1)
+    rows = np.broadcast_to(np.arange(len(terms.coefficients)).reshape(terms.shape), shape).reshape(-1)
+    wanted: dict[int, list[int]] = {}
+    for place, number in enumerate(sets.tolist()):
+        wanted.setdefault(number, []).append(place)
+    return shape, terms.coefficients[rows], wanted
+
+
+def letters_of(terms: ObservableTerms) -> NDArray:
+    """0, 1, 2, 3 for I, Z, X, Y of each term's qubits, (terms, qubits)."""
+    return np.where(terms.x, 2, 0) + np.where(terms.z, 1, 0)
+
+
+def on_device(circuit: QuantumCircuit, qubits: Sequence[int], width: int) -> QuantumCircuit:
+    """A circuit on these of a device's qubits."""
+    result = QuantumCircuit(width)
+    for register in circuit.cregs:
+        result.add_register(register)
+    result.compose(circuit, list(qubits), circuit.clbits, inplace=True, copy=False)
+    return result
+
+
+def among_all(letters: NDArray, qubits: Sequence[int], width: int) -> NDArray:
     """Letters of these qubits among all of the device's, (…, qubits) → (…, width)."""
     result = np.zeros((*letters.shape[:-1], width))
     result[..., list(qubits)] = letters

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -15,9 +14,10 @@ from runner.engine.observables import ObservableTerms, pauli_terms
 from runner.errors import RuntimeSessionError
 from runner.mitigation import client
 from runner.mitigation.client import Setting
-from runner.mitigation.decoding import Layout, Read, decode, samples
+from runner.mitigation.decoding import Layout, decode, samples
 from runner.mitigation.fitting import fit
-from runner.mitigation.plan import Rates, layout_of, misread, on_device, packed
+from runner.mitigation.noise import labels_of
+from runner.mitigation.plan import Rates, among_all, asked, layout_of, letters_of, misread, packed
 
 
 def decoded(result: Any) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ def _rates(bits: NDArray) -> Rates:
 def _pub(result: Any, task: Mapping[str, Any], chosen: Setting, rates: Rates | None) -> dict[str, NDArray]:
     terms = pauli_terms(task["observables"])
     qubits = np.flatnonzero(terms.support.any(axis=0))
-    letters = (np.where(terms.x, 2, 0) + np.where(terms.z, 1, 0))[:, qubits]
+    letters = letters_of(terms)[:, qubits]
     layout = _layout(task, terms, qubits, letters)
     first = task["program_item_index"]
     places = range(first, first + (len(chosen.noise_factors) if chosen.zne else 1))
@@ -75,33 +75,19 @@ def _pub(result: Any, task: Mapping[str, Any], chosen: Setting, rates: Rates | N
         outcomes = packed(_bits(result[place])[..., qubits])
         shots = outcomes.shape[0] * outcomes.shape[2]
         found.append(samples(outcomes, layout, masks))
-    read = None
-    if rates is not None:
-        values, variances = rates.of(qubits.tolist())
-        support = letters != 0
-        factors = client.readout_factors(values, support)
-        read = Read(factors[layout.terms], support[layout.terms], variances)
-    extrapolate = None
-    if chosen.zne:
-        labels = ["".join("IZXY"[letter] for letter in letters[term][::-1]) for term in layout.terms]
-        extrapolate = partial(fit, labels, chosen)
+    read = None if rates is None else rates.read(layout, qubits.tolist())
+    extrapolate = partial(fit, labels_of(letters[layout.terms]), chosen) if chosen.zne else None
     points = (len(chosen.extrapolators), len(chosen.extrapolated_noise_factors))
     numbers = decode(found, shots, layout, read, points, extrapolate)
     if "untold" in numbers:
-        numbers["untold"] = on_device(numbers["untold"], qubits.tolist(), terms.num_qubits)
+        numbers["untold"] = among_all(numbers["untold"], qubits.tolist(), terms.num_qubits)
     return numbers
 
 
 def _layout(task: Mapping[str, Any], terms: ObservableTerms, qubits: NDArray, letters: NDArray) -> Layout:
     """Which configurations were measured, and which terms are read of each: of the first that tells one."""
     batch = tuple(task["param_shape"] or ())
-    shape = np.broadcast_shapes(batch, terms.shape)
-    sets = np.broadcast_to(np.arange(math.prod(batch)).reshape(batch), shape).reshape(-1)
-    rows = np.broadcast_to(np.arange(len(terms.coefficients)).reshape(terms.shape), shape).reshape(-1)
-    coefficients = terms.coefficients[rows]
-    wanted: dict[int, list[int]] = {}
-    for place, number in enumerate(sets.tolist()):
-        wanted.setdefault(number, []).append(place)
+    shape, coefficients, wanted = asked(terms, batch)
     missing = {
         number: set(np.flatnonzero(coefficients[places].any(axis=0)).tolist())
         for number, places in wanted.items()

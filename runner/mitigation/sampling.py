@@ -17,7 +17,7 @@ from qiskit.primitives import BitArray
 from runner.errors import ConfigError
 from runner.mitigation import client
 from runner.mitigation.decoupling import decoupled
-from runner.mitigation.plan import on_qubits, shots_seed, translated
+from runner.mitigation.plan import on_device, on_qubits, shots_seed, translated
 
 if TYPE_CHECKING:
     from runner.engine import Engine, SamplerPlan
@@ -106,10 +106,7 @@ class SampledPlan:
             }
             qubits = sorted(used) or [0]
             template, self._samplex = client.twirled(translated(on_qubits(circuit, qubits)), chosen.options)
-            whole = QuantumCircuit(circuit.num_qubits)
-            for register in template.cregs:
-                whole.add_register(register)
-            whole.compose(template, qubits, template.clbits, inplace=True, copy=False)
+            whole = on_device(template, qubits, circuit.num_qubits)
         if chosen.decouples:
             whole = decoupled(whole, chosen.options.dynamical_decoupling, engine)
         self._plan: SamplerPlan = engine.sampler_plan(whole)

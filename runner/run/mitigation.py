@@ -182,8 +182,12 @@ def measured(events: Sequence[Event], options_of: Callable[[str], Values]) -> di
             "mitigated": _single(numbers["evs"]),
             "stddev": _single(numbers["stds"]),
         }
-        if (setting := declared(options_of(event.workload))) is not None and "evs_noise_factors" in numbers:
-            found["extrapolation"] = _extrapolation(numbers, setting)
+        if (setting := declared(options_of(event.workload))) is not None:
+            if "evs_noise_factors" in numbers:
+                found["extrapolation"] = _extrapolation(numbers, setting)
+            if setting.needs_noise:
+                share = numbers.get("learned_stds")
+                found["learned_stddev"] = None if share is None else _single(share)
         return found
     return {}
 

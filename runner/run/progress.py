@@ -419,14 +419,14 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = [("mitigation", str(told["setting"]))]
     if told.get("raw") is not None:
         lines.append(
-            ("  raw", f"{told['raw']:.6f} as read, {told['mitigated']:.6f} ± {told['stddev']:.2g} after")
+            ("  raw", f"{told['raw']:.6f} as read, {told['mitigated']:.6f} ± {_error_in_words(told)} after")
         )
     if told.get("sampling_overhead") is not None:
         left = "" if told["noise_gain"] == 0 else f", {told['noise_gain']:.3g} of the noise is left"
         lines.append(
             (
                 "  cancelled",
-                f"{told['mitigated']:.6f} ± {told['stddev']:.2g}, γ² = {told['sampling_overhead']:.4g}{left}",
+                f"{told['mitigated']:.6f} ± {_error_in_words(told)}, γ² = {told['sampling_overhead']:.4g}{left}",
             )
         )
     if (learned := told.get("learning")) is not None:
@@ -435,6 +435,17 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         price = "" if told["cost"] is None else f", {told['cost']:.2f} USD"
         lines.append(("  added", f"{clock(told['qpu_seconds'])} on the QPU{price}"))
     return lines
+
+
+def _error_in_words(told: Mapping[str, Any]) -> str:
+    """The standard error, and what of it is that of noise that was learned."""
+    error = f"{told['stddev']:.2g}"
+    if "learned_stddev" not in told:
+        return error
+    share = told["learned_stddev"]
+    if share is None:
+        return f"{error} (the noise that was learned is taken for exact)"
+    return f"{error} ({share:.2g} of it by the noise that was learned)"
 
 
 def learned_in_words(told: Mapping[str, Any]) -> str:

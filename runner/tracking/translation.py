@@ -201,7 +201,9 @@ class Translation:
             if (value := number(item)) is not None:
                 yield Point(None, f"truncation/{name}", value, when, 0)
         mitigated = self.result.get("mitigation") or {}
-        for name in ("raw", "mitigated", "qpu_seconds", "cost", "sampling_overhead", "noise_gain"):
+        for name in (
+            "raw", "mitigated", "learned_stddev", "qpu_seconds", "cost", "sampling_overhead", "noise_gain",
+        ):  # fmt: skip
             if (value := number(mitigated.get(name))) is not None:
                 yield Point(None, f"mitigation/{name}", value, when, 0)
         for name in ("shots", "qpu_seconds", "cost"):
