@@ -797,43 +797,6 @@ def _layer(item: CircuitInstruction, number: Mapping[Any, int]) -> Layer | None:
     return Layer(tuple(gates), tuple(sorted(number.values())))
 
 
-def marked(
-    circuit: QuantumCircuit,
-    chosen: Setting,
-    qubits: Sequence[int],
-    mark: Callable[[QuantumCircuit, Layer], None],
-) -> QuantumCircuit:
-    """The circuit in the client's layers, each with a mark where its noise is cancelled or amplified.
-
-    Args:
-        circuit: any that the client takes, without measurements.
-        chosen: which idle qubits belong to a layer.
-        qubits: the device's numbers of the circuit's.
-        mark: adds to a circuit what stands for the noise of a layer.
-
-    Raises:
-        ConfigError: the client finds no layers in it.
-    """
-    boxed = _boxed(circuit, chosen)
-    result = QuantumCircuit(boxed.qubits, global_phase=boxed.global_phase)
-    for item in boxed.data:
-        inner = [item]
-        if item.name == "box":
-            body = item.operation.blocks[0]
-            where = dict(zip(body.qubits, item.qubits, strict=True))
-            # one-qubit gates are dressed to the left and noise is added on the right, so what comes last is a gate or
-            # acts on a qubit that waits for the gates
-            inner = [one.replace(qubits=[where[bit] for bit in one.qubits]) for one in body.data]
-        for one in inner:
-            if one.name not in ("measure", "barrier"):
-                result._append(one.operation, one.qubits, [])
-        if (
-            layer := _layer(item, {bit: qubits[boxed.find_bit(bit).index] for bit in item.qubits})
-        ) is not None:
-            mark(result, layer)
-    return result
-
-
 def _maps(circuit: QuantumCircuit, chosen: Setting, qubits: Sequence[int]) -> list[tuple[Any, Any]]:
     """The noise of a circuit's layers as the client takes it; of a layer that was not learned none."""
     assert chosen.noise is not None

@@ -46,18 +46,16 @@ class Sensitivity:
         names: list[list[tuple[str, str]]] = []
         place = {qubit: number for number, qubit in enumerate(qubits)}
 
-        def mark(result: QuantumCircuit, layer: Layer) -> None:
-            own = []
-            for qubit in layer.qubits:
-                name = f"noise {len(self._layers)} {qubit}"
-                turns = Parameter(f"{name} z"), Parameter(f"{name} x")
-                result.rz(turns[0], place[qubit])
-                result.rx(turns[1], place[qubit])
-                own.append((turns[0].name, turns[1].name))
-            self._layers.append(layer)
-            names.append(own)
-
-        whole = client.marked(circuit, chosen, qubits, mark)
+        whole = QuantumCircuit(len(qubits))
+        for gates, number, layer in client.in_layers(circuit, chosen, qubits):
+            for gate in gates:
+                if gate.name not in ("measure", "barrier"):
+                    whole.append(gate.operation, [place[number[bit]] for bit in gate.qubits])
+            if layer is not None:
+                names.append(
+                    _insert(whole, f"noise {len(self._layers)}", [place[qubit] for qubit in layer.qubits])
+                )
+                self._layers.append(layer)
         columns = {parameter.name: number for number, parameter in enumerate(whole.parameters)}
         self._given = [columns[parameter.name] for parameter in circuit.parameters]
         self._inserted = self._rows(names, columns)
@@ -157,3 +155,14 @@ class Sensitivity:
         whole = sum(counts[one.layer] * one.rates.sum() for one, _ in every)
         mean = sum(one.rates @ slope for one, slope in every) / whole
         return [slope - counts[one.layer] * mean for one, slope in every]
+
+
+def _insert(circuit: QuantumCircuit, name: str, qubits: Sequence[int]) -> list[tuple[str, str]]:
+    """Add turns about z and x to each of these qubits, by π each of which a Pauli is made; their parameters' names."""
+    found = []
+    for qubit in qubits:
+        z, x = Parameter(f"{name} {qubit} z"), Parameter(f"{name} {qubit} x")
+        circuit.rz(z, qubit)
+        circuit.rx(x, qubit)
+        found.append((z.name, x.name))
+    return found
