@@ -346,7 +346,12 @@ def test_what_a_landscape_decides_is_forecast_as_at_most(optimizer: tuple[str, .
     ]
 
     assert max(result.shots for result in taken) == found.shots
+    without = found.usage_seconds - found.choosing_seconds
+    for result in taken:
+        expected = found.usage_seconds if result.shots == found.shots else without
+        assert result.usage_seconds == pytest.approx(expected, rel=0.01)
     assert "at most" in dict(table(found))
+    assert f"{clock(found.choosing_seconds)} less" in dict(table(found))["at most"]
 
 
 def test_costs_are_told_for_every_plan() -> None:

@@ -101,8 +101,8 @@ class Added:
     @classmethod
     def of(cls, setting: str, events: Iterable[Event], cost: CostModel | None, price: float | None) -> Added:
         """Add up what the jobs that came to their end took more."""
-        if cost is None:
-            return cls(setting=setting, qpu_seconds=None, cost=None)
+        if cost is None:  # whether all of it acts there, nobody here knows
+            return cls(setting=f"asked for: {setting}", qpu_seconds=None, cost=None)
         seconds = 0.0
         without: dict[str, float] = {}
         for event in of(events, JobSubmitted, JobCompleted):

@@ -426,9 +426,11 @@ class LocalBackend(BackendV2):
         """Return whether any of these qubits is read as what it is not."""
         return self.engine.misreads(qubits)
 
-    def calibration(self, plans: Sequence[MitigatedPlan]) -> Calibration:
-        """Return what measures the readout of all qubits that some plans of one job read."""
+    def calibration(self, plans: Sequence[MitigatedPlan]) -> Calibration | None:
+        """Return what measures the readout of all qubits that some plans of one job read; None where they read none."""
         qubits = tuple(sorted({qubit for plan in plans for qubit in plan.read_qubits}))
+        if not qubits:
+            return None
         width = max(plan.width for plan in plans)
         return self._calibrations.get((qubits, width), lambda: Calibration(qubits, width, self.engine))
 

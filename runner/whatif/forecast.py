@@ -83,6 +83,8 @@ class Forecast:
     """The declared budget in shots or money that ends the run, in words; the numbers are those until then."""
     at_most: str | None = None
     """Why it may take less even if it uses its whole budget, in words; None where it takes just that."""
+    choosing_seconds: float = 0.0
+    """What a job takes that chooses among the points of optimizations, where there may be none [s of usage]."""
     bounded: bool
     """The optimizer has a budget; without one the numbers are those of one made-up optimization."""
     costs: dict[str, float | None] = field(default_factory=dict)
@@ -153,6 +155,7 @@ def forecast(declared: RunConfig | Declaration) -> Forecast:
         breaks_first=breaks,
         ends_by=whole.ends_by,
         at_most=_at_most(config, whole),
+        choosing_seconds=whole.choosing if whole.chooses else 0.0,
         bounded=whole.bounded or whole.ends_by is not None,
         costs=_costs(config, whole.usage),
         limits=limits,
@@ -170,7 +173,10 @@ def _at_most(config: RunConfig, whole: _Rehearsal) -> str | None:
     """What only the landscape tells, and is reckoned with as more."""
     reasons = ["shots as the highest variances would need them"] if _has_target(config) else []
     if whole.chooses:
-        reasons.append("no job chooses where an optimization's answer is also its lowest evaluation")
+        less = clock(whole.choosing)
+        reasons.append(
+            f"no job chooses where an optimization's answer is also its lowest evaluation: {less} less"
+        )
     return "; ".join(reasons) or None
 
 
@@ -300,6 +306,7 @@ class _Rehearsal:
         self.counted = lab.counted or sooner is not config.experiment
         self.total = notes.total()
         self.total.add(rest)
+        self.choosing = notes.choosing
         self.longest_job = notes.longest_job
         self.longest_session = notes.longest_session + rest.end
 

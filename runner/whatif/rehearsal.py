@@ -23,7 +23,7 @@ from runner.engine.sampler import SamplerPlan
 from runner.errors import RunnerError
 from runner.optimizer import Candidate, OptimizerConfig, OptimizerResult
 from runner.optimizer.nft import NFT
-from runner.record.events import Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
+from runner.record.events import Candidates, Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import Record
 from runner.run.context import Lab
 from runner.run.mitigation import CALIBRATION
@@ -336,9 +336,12 @@ class Notes(Record):
         self.mark_at: defaultdict[str, float] = defaultdict(float)
         """Workload → number of evaluations after which its tally is kept in `marks`."""
         self.marks: dict[str, Tally] = {}
+        self.choosing = 0.0
+        """QPU seconds of jobs that choose among the points of optimizations."""
         self.longest_job = 0.0
         self.longest_session = 0.0
         self.end = 0.0
+        self._last = 0.0
         self._started: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -354,7 +357,12 @@ class Notes(Record):
             elif isinstance(event, JobCompleted):
                 tally = self.tallies[event.workload]
                 tally.qpu_seconds += event.qpu_seconds
+                self._last = event.qpu_seconds
                 tally.end = max(tally.end, event.finished)
+            elif isinstance(
+                event, Candidates
+            ):  # of every optimization, after the one job that measured them all
+                self.choosing, self._last = self.choosing + self._last, 0.0
             elif isinstance(event, Evaluation):
                 self.tallies[event.workload].evaluations += 1
 

@@ -55,6 +55,27 @@ def test_a_mitigated_job_is_the_pages_result_and_costs_its_calibration() -> None
     assert again.seconds([(circuit, observables, np.zeros((2, 0)))]) == job.usage()
 
 
+def test_a_constant_is_itself_and_nothing_is_calibrated_for_it() -> None:
+    """2 I is 2 whatever the noise, at every level that undoes readout; beside another PUB that one's is."""
+    circuit = QuantumCircuit(5)
+    circuit.sx(0)
+    circuit.cx(0, 1)
+    constant, other = (circuit, {"IIIII": 2.0}), (circuit, "IIIZZ")
+    for level in (1, 2):
+        estimator = EstimatorV2(
+            LocalRuntimeService(seed=7).backend("fake_manila"),
+            {"resilience_level": level, "default_shots": 64},
+        )
+        alone, (first, second) = (
+            estimator.run([constant]).result()[0],
+            estimator.run([constant, other]).result(),
+        )
+
+        assert (float(alone.data.evs), float(alone.data.stds)) == (2.0, 0.0)
+        assert (float(first.data.evs), float(first.data.stds)) == (2.0, 0.0)
+        assert float(second.data.stds) > 0
+
+
 def test_mitigated_jobs_repeat_by_seed_and_number() -> None:
     """A new process with the same seed gets the same bits of every job, and every job others."""
     circuit = QuantumCircuit(5)
