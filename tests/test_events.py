@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from runner.record.encoding import fields_of, from_line
-from runner.record.events import RUN, Checkpoint, Evaluation, Iteration, Other, SessionChanged
+from runner.record.events import (
+    RUN,
+    Checkpoint,
+    Evaluation,
+    Iteration,
+    Other,
+    SessionChanged,
+    check_said,
+)
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*/*/journal.jsonl"))
 
@@ -123,3 +131,25 @@ def test_every_field_is_explained() -> None:
                 if isinstance(field, ast.AnnAssign):
                     explained = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
                     assert explained, f"{node.name}.{ast.unparse(field.target)}"
+
+
+def test_a_line_of_a_known_form_is_looked_at_for_what_its_lists_hold() -> None:
+    """Names and types of fields as in a line that was right, but a text among the numbers, or in place of them."""
+    line = {
+        "workload": "w",
+        "index": 0,
+        "energy": -1.0,
+        "stddev": 0.0,
+        "best": -1.0,
+        "parameters": [0.5, "nan"],
+    }
+    for right in ([0.5, 1], ["inf", 0.5], []):
+        check_said({"kind": "evaluation", **line, "parameters": right})
+
+    for wrong in ([0.5, "x"], [None], [[0.5]]):
+        with pytest.raises(ValueError, match="parameters holds what it cannot"):
+            check_said({"kind": "evaluation", **line, "parameters": wrong})
+    for name, value in {"energy": "-1", "index": 0.5, "parameters": "nan"}.items():
+        with pytest.raises(ValueError, match=f"{name} is a "):
+            check_said({"kind": "evaluation", **line, name: value})
+    check_said({"kind": "evaluation", **line, "energy": "nan", "new": "of a later release"})

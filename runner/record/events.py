@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 from types import UnionType
 from typing import (
     Any,
@@ -203,6 +203,37 @@ def _check_types(cls: type[Event], said: Said) -> None:
     Raises:
         ValueError: naming the field.
     """
+    # most lines of a journal have one of a few forms, so what a form needs is worked out once
+    containers = _containers(cls, tuple(said), tuple(map(type, said.values())))  # type: ignore[arg-type]
+    if containers is None:
+        _check_each(cls, said)
+        return
+    for name, inner in containers:
+        value = said[name]
+        if not inner.issuperset(map(type, value if type(value) is list else value.values())):
+            _check_each(cls, said)
+
+
+@lru_cache(maxsize=512)
+def _containers(
+    cls: type[Event], names: tuple[str, ...], kinds: tuple[type, ...]
+) -> tuple[tuple[str, frozenset[type]], ...] | None:
+    """The fields whose entries have types of their own, of lines with these names and types of values.
+
+    None where the types do not fit, or not always.
+    """
+    known = _types(cls)  # type: ignore[arg-type]
+    found = []
+    for name, kind in zip(names, kinds, strict=True):
+        own, inner = known.get(name, (frozenset((kind,)), frozenset()))
+        if kind is not type(None) and kind not in own:
+            return None
+        if inner and (kind is list or kind is dict):
+            found.append((name, inner))
+    return tuple(found)
+
+
+def _check_each(cls: type[Event], said: Said) -> None:
     known = _types(cls)  # type: ignore[arg-type]
     for name, value in said.items():
         if value is None or name not in known:  # null says that nothing is known

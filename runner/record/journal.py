@@ -297,7 +297,7 @@ class JournalReader:
         add, number = self.events.add, len(self.events)
         for line in lines:
             crc = crc32(line[:-_TAIL], self.crc)
-            if line[-_TAIL:] != b',"crc":"%08x"}' % crc:
+            if not line.endswith(b',"crc":"%08x"}' % crc):
                 self.damaged = f"line {number + 1} is damaged"
                 return
             try:

@@ -160,21 +160,36 @@ class EventLog(Looked):
 
     def stream(self, place: int) -> str:
         """The stream of one event."""
-        return next(self.streams((place,)))
+        return next(self.told_apart((place,)))[2]
 
-    def streams(self, places: Iterable[int]) -> Iterator[str]:
-        """The streams of events; of a line that begins with plain fields, the workload's name is all that is read."""
-        facts, kinds, text = self._facts, self._kinds, self.text
+    def told_apart(self, places: Iterable[int]) -> Iterator[tuple[int, str, str]]:
+        """Place, kind and stream of events; where a line begins with plain fields, its workload is all that is read."""
+        facts, kinds = self._facts, self._kinds
+        fitting = [fact in _OF_A_WORKLOAD for fact in facts]
+        words = [fact.kind for fact in facts]
         names: dict[bytes, str] = {}
-        for place in places:
-            found = _WORKLOAD(text(place)) if facts[kinds[place]] in _OF_A_WORKLOAD else None
-            if found is None:
-                yield self._event(place).stream
+        for place, found in self._matched(_WORKLOAD, places):
+            code = kinds[place]
+            if found is None or not fitting[code]:
+                yield place, words[code], self._event(place).stream
                 continue
             name = found[1]
             if name not in names:
                 names[name] = name.decode()
-            yield names[name]
+            yield place, words[code], names[name]
+
+    def _matched(
+        self, match: Callable[[bytes, int, int], re.Match[bytes] | None], places: Iterable[int]
+    ) -> Iterator[tuple[int, re.Match[bytes] | None]]:
+        """Places, and what a pattern finds at the beginning of their lines, which are not copied for that."""
+        starts = self._starts
+        first, window = self._window
+        for place in places:
+            start, end = starts[place], starts[place + 1]
+            if start < first or end > first + len(window):
+                self.text(place)
+                first, window = self._window
+            yield place, match(window, start - first, end - first - 1)
 
     def replayed(self, places: range) -> Iterator[int]:
         """Those of the places at which there is what a resumed run produces again."""
@@ -183,8 +198,8 @@ class EventLog(Looked):
 
     def done(self) -> Iterator[tuple[int, str, int]]:
         """Place, workload and index of every job that gave a result, most of which are not read for that."""
-        for place in self.places(JobCompleted):
-            if found := _ENDED(self.text(place)):
+        for place, found in self._matched(_ENDED, self.places(JobCompleted)):
+            if found is not None:
                 workload, index, status = found[1].decode(), int(found[2]), found[3].decode()
             else:
                 event = self._event(place)

@@ -144,7 +144,8 @@ class Record:
             self._journal.write_later(event)
         else:
             self._journal.write(event)
-        for listener in self._hears(kind):
+        listeners = self._told.get(kind)
+        for listener in self._hears(kind) if listeners is None else listeners:
             listener(event)
 
     def _hears(self, kind: type[Event]) -> tuple[Listener, ...]:
@@ -257,8 +258,7 @@ def _told_apart(recorded: Sequence[Event], places: Sequence[int]) -> Iterator[tu
     """Place, kind and stream of events; of a journal's, most are not read for that."""
     if not isinstance(recorded, EventLog):
         return ((place, recorded[place].kind, recorded[place].stream) for place in places)
-    kinds = (recorded.fact(place).kind for place in places)
-    return zip(places, kinds, recorded.streams(places), strict=True)
+    return recorded.told_apart(places)
 
 
 def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, str, int]]:

@@ -347,9 +347,8 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     tiles += counts(result)
     tiles.append(("jobs", str(jobs), f"{clock(end)} on the session's clock"))
     shared = SharedShots()
-    for event in events:
-        if isinstance(event, JobSubmitted):
-            shared.add(event.pubs)
+    for event in of(events, JobSubmitted):
+        shared.add(event.pubs)
     if (shots := shared.in_words) is not None:
         tiles.append(("shots", *shots))
     if usage is not None:

@@ -120,8 +120,10 @@ class Spending:
     @property
     def limited(self) -> bool:
         """Whether there is any budget."""
-        limits = (self._declared, self._session.max_usage, self._session.max_cost, *self._apart.values())
-        return any(limit is not None for limit in limits)
+        session = self._session
+        if self._declared is not None or session.max_usage is not None or session.max_cost is not None:
+            return True
+        return any(limit is not None for limit in self._apart.values())
 
     @property
     def shots(self) -> int:

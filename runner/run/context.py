@@ -314,7 +314,7 @@ class Lab:
 
     def ledger(self) -> Iterator[dict[str, object]]:
         """The jobs of session.json, in the order of their submission; there may be very many."""
-        return map(_ledger_line, self._service.jobs(limit=None, descending=False))
+        return (job.listed() for job in self._service.jobs(limit=None, descending=False))
 
     def objective(
         self,
@@ -771,22 +771,3 @@ class Lab:
             admit = partial(self._admit, workload, mode) if asks else None
             self._primitives[key] = self._service.primitive(kind, mode, options, workload, admit=admit)
         return self._primitives[key]
-
-
-def _ledger_line(job: SubmittedJob) -> dict[str, object]:
-    """One job as session.json lists it; times in seconds on the session's clock."""
-    times = job.times
-    return {
-        "id": job.job_id(),
-        "workload": job.workload,
-        "index": job.index,
-        "session": job.session_id,
-        "tags": job.tags,
-        "program": job.program_id,
-        "status": job.status(),
-        "reason": job.error_message(),
-        "submitted": times.submitted,
-        "started": times.started,
-        "finished": times.finished,
-        "qpu_seconds": job.usage(),
-    }

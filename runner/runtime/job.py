@@ -385,6 +385,27 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
     def _status(self) -> str:
         return STATUS.get(self.record.status, self.record.status)
 
+    def listed(self) -> dict[str, object]:
+        """Return it as session.json lists it; times in seconds on the session's clock."""
+        return self._look("listed", self._listed)
+
+    def _listed(self) -> dict[str, object]:
+        job = self.record
+        return {
+            "id": job.id,
+            "workload": job.workload,
+            "index": job.index,
+            "session": None if job.session is None else job.session.id,
+            "tags": list(job.tags),
+            "program": job.program,
+            "status": self._status(),
+            "reason": job.reason,
+            "submitted": job.submitted,
+            "started": job.started,
+            "finished": job.finished,
+            "qpu_seconds": job.qpu_used,
+        }
+
     def _look(self, how: str, question: Callable[[], Answer]) -> Answer:
         if self.record.final and not self._service.looks_take_time:
             return question()  # nothing can happen to it any more

@@ -537,6 +537,11 @@ class _Replay:
             recorded.tags,
             payload=recorded,
         )
+        over = machine.foresee(job, 0.0)
+        if over is not None and (not self._agenda or over <= self._agenda[0][0]):
+            machine.carry_out(job, over)  # nothing can come between
+            self._ended.append(job)
+            return
         try:
             machine.submit(job)
         except UsageLimitError:

@@ -679,6 +679,23 @@ class IbmJob:
 
     # -- results ----------------------------------------------------------------------------------------
 
+    def listed(self) -> dict[str, object]:
+        """As session.json lists it; times in seconds on the session's clock."""
+        return {
+            "id": self._id,
+            "workload": self.workload,
+            "index": self.index,
+            "session": self.session_id,
+            "tags": self.tags,
+            "program": self.program_id,
+            "status": self.status(),
+            "reason": self.error_message(),
+            "submitted": self.times.submitted,
+            "started": self.times.started,
+            "finished": self.times.finished,
+            "qpu_seconds": self.usage(),
+        }
+
     def result(self) -> PrimitiveResult:
         """Wait for the job and return its result; raises what `numbers` does."""
         numbers = self.numbers()

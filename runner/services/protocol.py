@@ -350,6 +350,10 @@ class SubmittedJob(Protocol):
         """QPU seconds."""
         ...
 
+    def listed(self) -> dict[str, object]:
+        """It as session.json lists it, by the names of `runner.record.ledger.COLUMNS`."""
+        ...
+
     def result(self) -> PrimitiveResult:
         """Wait for it; a PrimitiveResult."""
         ...

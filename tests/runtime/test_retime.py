@@ -18,7 +18,7 @@ from runner.runtime import (
     Session,
     VirtualClock,
 )
-from runner.runtime.machine import Job
+from runner.runtime.machine import Job, Machine
 from runner.runtime.retime import retime
 from tests.runtime.fakes import PUB, fake_service
 
@@ -182,6 +182,26 @@ def test_M1_impossible_conditions_are_refused() -> None:
     with pytest.raises(PlanError, match="not authorized"):
         retime(events, plan="open")
     assert retime(events, plan="open", mode="batch").cost == 0
+
+
+@pytest.mark.parametrize("mode", ["session", "batch", "job"])
+@pytest.mark.parametrize("delay", [0, QueueDelay(kind="lognormal", seconds=40)])
+@pytest.mark.parametrize("max_time", [None, "50s"])
+def test_jobs_that_are_foreseen_are_retimed_as_those_that_are_stepped_through(
+    mode: str, delay: Any, max_time: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the bit; stepping through every job by the rules is the reference."""
+    events, _ = record(jobs=8)
+    wanted: dict[str, Any] = {"mode": mode, "queue_delay": delay, "seed": 3, "reopen": max_time is not None}
+    if mode != "job":
+        wanted["max_time"] = max_time
+    carried, carry_out = [], Machine.carry_out
+    monkeypatch.setattr(Machine, "carry_out", lambda *what: carried.append(what) or carry_out(*what))
+    fast = retime(events, **wanted)
+    monkeypatch.setattr(Machine, "foresee", lambda *_: None)
+
+    assert bool(carried) == (mode != "batch")  # which rests between all of its jobs
+    assert fast == retime(events, **wanted)
 
 
 def test_no_job_is_looked_at_for_every_event(monkeypatch: pytest.MonkeyPatch) -> None:
