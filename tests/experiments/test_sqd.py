@@ -195,14 +195,18 @@ def test_nitrogen_comes_apart(workdir: Path, length: float) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("length", [0.9, 1.1, 1.5, 2.5])
+@pytest.mark.parametrize("length", [0.9, 1.1, 1.5, 2.0, 2.5])
 def test_nitrogen_under_the_noise_of_a_device(workdir: Path, length: float) -> None:
-    """The same on a snapshot, whose noise spoils most shots, in minutes: within 1.6 mHa of PySCF."""
+    """The same on a snapshot, whose noise spoils most shots, in minutes: within 1.6 mHa of PySCF.
+
+    2500 shots a job name too few configurations at 2.0 Å: recovery stands still with a variance of 0.004 Ha².
+    """
     pytest.importorskip("qiskit_nature")
     geometry = f"N 0 0 0; N 0 0 {length}"
     device = (
         "backend=fake_torino", "backend.trajectories=25", "ansatz.reps=1", "ansatz.pairs=heavy_hex",
         "ansatz.opposite=[0]", "experiment.jobs=2", "experiment.batches=2", "experiment.iterations=5",
+        "experiment.samples_per_batch=1000", "estimator.default_shots=10000",
     )  # fmt: skip
     words = [word for word in WIDE if word.partition("=")[0] not in {one.partition("=")[0] for one in device}]
     found = run(compose(*words, *device, f"hamiltonian.geometry={geometry}"))
