@@ -38,6 +38,10 @@ MOLECULES = {
     "LiH, 10 q": ("hamiltonian=lih",),
     "LiH, 12 q": ("hamiltonian=molecule", 'hamiltonian.geometry="Li 0 0 0; H 0 0 1.6"'),
     "H2O, 12 q": ("hamiltonian=h2o",),
+    "H2O, 14 q": (
+        "hamiltonian=molecule",
+        'hamiltonian.geometry="O 0 0 0; H 0.757797 0.586749 0; H -0.757797 0.586749 0"',
+    ),
 }
 GROUPINGS = ("qubit_wise", "sorted", "commuting")
 ALLOCATIONS = ("uniform", "weighted", "optimal")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from runner.display.words import clock, energy_lines, error_in_words
+from runner.display.words import clock, energy_lines, error_in_words, truncation_in_words
 from runner.record.directory import RunDirectory
 from runner.record.events import Iteration
 from runner.run import progress
@@ -261,3 +261,9 @@ def test_the_progress_line_follows_the_evaluations() -> None:
 def test_times_read_as_people_say_them(seconds: float, words: str) -> None:
     """Seconds, minutes, hours."""
     assert clock(seconds) == words
+
+
+def test_what_is_rounding_is_not_told_as_left_out() -> None:
+    """A state that lost nothing has no words; one that lost a weight, but no value, has those of the weight."""
+    assert truncation_in_words({"discarded_weight": 0.0, "error": 3e-15}) == ""
+    assert truncation_in_words({"discarded_weight": 2e-7, "error": 0.0}) == "a weight of 2e-07 of the state"

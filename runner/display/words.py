@@ -67,6 +67,10 @@ def plain_number(value: float, digits: int) -> str:
     return f"{Decimal(text):f}" if abs(value) >= 1 else text
 
 
+_ROUNDING = 1e-10
+"""What is left out of a state, or of what it gives, is told from here on."""
+
+
 def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str, str, str]]:
     """What is said of a run's energy, wherever it is shown: name, value and a note on each line.
 
@@ -116,14 +120,19 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
 
 
 def truncation_in_words(truncation: Mapping[str, Any]) -> str:
-    """What a run's simulations left out at most, and by how much that may have changed what they gave."""
+    """What a run's simulations left out at most, and by how much that may have changed what they gave.
+
+    Nothing where all of it is rounding.
+    """
     said = {
         "discarded_weight": "a weight of {} of the state",
         "error": "expectation values within {}",
         "distance": "probabilities within {} in all",
     }
     return "; ".join(
-        words.format(f"{truncation[name]:.2g}") for name, words in said.items() if name in truncation
+        words.format(f"{truncation[name]:.2g}")
+        for name, words in said.items()
+        if (_number(truncation.get(name)) or 0.0) > _ROUNDING
     )
 
 
@@ -132,7 +141,7 @@ def left_out_in_words(truncation: Mapping[str, Any] | None, error_bar: float | N
     told, error = truncation or {}, _bound(truncation)
     if error is None and (distance := _number(told.get("distance"))):
         return f"from probabilities within {distance:.2g} in all by what its simulation left out"
-    if error is None or error <= max(error_bar or 0.0, 1e-10):
+    if error is None or error <= max(error_bar or 0.0, _ROUNDING):
         return ""
     return f"within {error:.2g} by what its simulation left out"
 

@@ -332,7 +332,7 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     if outside := number(result.get("outside_sector")):
         tiles.append(("outside the sector", percent(outside, 3), "of the state, without noise"))
     mitigated = result.get("mitigation") or {}
-    if (left_out := result.get("truncation")) is not None:
+    if (left_out := result.get("truncation")) is not None and truncation_in_words(left_out):
         most = number(left_out.get("error", left_out.get("distance"))) or 0.0
         tiles.append(("left out", f"{most:.2g}", f"at most, by simulation: {truncation_in_words(left_out)}"))
     if (raw := number(mitigated.get("raw"))) is not None:

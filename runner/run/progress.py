@@ -357,8 +357,8 @@ def summary(
         table.add_row("noise", f"idle qubits {idle}")
     if simulation is not None:
         table.add_row("simulated", simulation)
-    if result.truncation is not None:
-        table.add_row("left out", truncation_in_words(result.truncation))
+    if result.truncation is not None and (lost := truncation_in_words(result.truncation)):
+        table.add_row("left out", lost)
     if chosen is not None:
         table.add_row("chosen", chosen)
     if shots is not None:

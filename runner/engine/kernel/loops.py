@@ -950,8 +950,11 @@ def layer_rows(integers, reals, stage, state, states, sign, scratch, first, last
 
 
 @_part
-def permute(target, source, offset, num_qubits, low_bits, tables, low, high, first, last):
-    """target[y] = source[L[y low] ^ H[y high]] for rows of one state; the tables L and H are linear in their index."""
+def permute(target, source, offset, num_qubits, low_bits, tables, low, high, first, last, real):
+    """target[y] = source[L[y low] ^ H[y high]] for rows of one state; the tables L and H are linear in their index.
+
+    Of a real state the imaginary parts are left alone.
+    """
     size = 1 << num_qubits
     width = 1 << low_bits
     one, two = tables[low] ^ tables[low + 1], tables[low] ^ tables[low + 2]
@@ -964,7 +967,8 @@ def permute(target, source, offset, num_qubits, low_bits, tables, low, high, fir
             b, c, d = offset + (a ^ one), offset + (a ^ two), offset + (a ^ three)
             a += offset
             store(target, out + i, gather(source, a, b, c, d))
-            store(target, out + size + i, gather(source, a + size, b + size, c + size, d + size))
+            if not real:
+                store(target, out + size + i, gather(source, a + size, b + size, c + size, d + size))
 
 
 @_inlined
@@ -1551,8 +1555,8 @@ def stage_phases(integers, reals, stage, state, states, sign, factor, flags, scr
 
 
 @_part
-def stage_permutation(integers, stage, target, source, states, low, high):
-    """Permute one or two states by the tables of one stage at `low` and `high`."""
+def stage_permutation(integers, stage, target, source, states, low, high, real):
+    """Permute one or two states by the tables of one stage at `low` and `high`; real ones are so in one half."""
     meta = integers[META]
     num_qubits, low_bits = integers[meta], integers[meta + 2]
     low += stage << low_bits
@@ -1560,7 +1564,7 @@ def stage_permutation(integers, stage, target, source, states, low, high):
     rows = 1 << (num_qubits - low_bits)
     for which in range(states):
         offset = which * (2 << num_qubits)
-        permute(target, source, offset, num_qubits, low_bits, integers, low, high, int64(0), rows)
+        permute(target, source, offset, num_qubits, low_bits, integers, low, high, int64(0), rows, real)
 
 
 @_part
@@ -1631,7 +1635,7 @@ def prepare(integers, reals, first, second, flags, scratch, wide, pairs):
             stage_corners(integers, stage, state, int64(1), 1.0, scratch)
         if integers[integers[PERMUTES] + stage]:
             low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
-            stage_permutation(integers, stage, other, state, int64(1), low, high)
+            stage_permutation(integers, stage, other, state, int64(1), low, high, stage < real)
             in_first = not in_first
         if pairs is not None:
             length = size if stage < real else 2 * size
@@ -1732,7 +1736,7 @@ def gradients(
                 if integers[integers[PERMUTES] + stage]:
                     state, other = (first, second) if in_first else (second, first)
                     low, high = integers[FORWARD_LOW], integers[FORWARD_HIGH]
-                    stage_permutation(integers, stage, other, state, int64(2), low, high)
+                    stage_permutation(integers, stage, other, state, int64(2), low, high, False)
                     in_first = not in_first
                 state = first if in_first else second
                 if pairs is not None:
@@ -1804,7 +1808,7 @@ def carry_on(integers, reals, values, times, first, second, flags, scratch, wide
                 stage_corners(integers, stage, state, int64(1), 1.0, scratch)
             if integers[integers[PERMUTES] + stage]:
                 low, high = integers[BACKWARD_LOW], integers[BACKWARD_HIGH]
-                stage_permutation(integers, stage, other, state, int64(1), low, high)
+                stage_permutation(integers, stage, other, state, int64(1), low, high, False)
                 in_first = not in_first
             if pairs is not None:
                 stage_exchanges(integers, stage, first if in_first else second, 2 << num_qubits, 1)
@@ -1920,7 +1924,7 @@ def wide_permutation(integers, stage, target, source, first, last):
     num_qubits, low_bits = integers[meta], integers[meta + 2]
     low = integers[BACKWARD_LOW] + (stage << low_bits)
     high = integers[BACKWARD_HIGH] + (stage << (num_qubits - low_bits))
-    permute(target, source, int64(0), num_qubits, low_bits, integers, low, high, first, last)
+    permute(target, source, int64(0), num_qubits, low_bits, integers, low, high, first, last, False)
 
 
 @_jit

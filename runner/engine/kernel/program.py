@@ -604,8 +604,13 @@ def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True, layers: 
     for item in circuit.data:
         append(builder, item, [circuit.find_bit(bit).index for bit in item.qubits])
     stages = builder.finish()
+    if any(stage.whole for stage in stages):  # other circuits do without exchanges, and without their loops
+        for stage in stages:
+            stage.take_apart()
+    copied = any(stage.permutes for stage in stages)
     tables = 32 * len(stages) << split_bits(size)[0]  # of every stage's permutation, there and back
-    require((32 << size) + tables, f"a state vector of {size} qubits and its copy")
+    words = f"a state vector of {size} qubits" + (" and its copy" if copied else "")
+    require(((32 if copied else 16) << size) + tables, words)
     return _flatten(size, stages, layers)
 
 
@@ -650,9 +655,6 @@ def _layer(stage: Stage, low: int, before: int, wanted: bool) -> list[int]:
 
 
 def _flatten(size: int, stages: list[Stage], layered: bool) -> Program:
-    if any(stage.whole for stage in stages):  # other circuits do without exchanges, and without their loops
-        for stage in stages:
-            stage.take_apart()
     layers = []
     expressions: list[Angle] = []
     columns: dict[str, list] = {

@@ -55,6 +55,8 @@ class StateVectorKernel:
         self._direct = self._angles.simple
         self._integers, self._reals = _packed_program(program, self._angles)
         self._acts = program.acts
+        self._state_bytes = (32 if program.permutes.any() else 16) << self.num_qubits
+        """Of one state, and of a copy where it is permuted."""
         self._num_observables = 0 if coefficients is None else len(coefficients)
         tabulated = True
         if coefficients is not None:
@@ -186,7 +188,7 @@ class StateVectorKernel:
     @property
     def missing_bytes(self) -> int:
         """The working memory that this thread has yet to get."""
-        return 0 if self._local.__dict__ else 32 << self.num_qubits
+        return 0 if self._local.__dict__ else self._state_bytes
 
     def _in_threads(self, work: Callable[..., None], *tables: NDArray, states: int = 1) -> None:
         """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
@@ -195,7 +197,7 @@ class StateVectorKernel:
             work(*tables)
             return
         require(
-            workers * states * (32 << self.num_qubits),
+            workers * states * self._state_bytes,
             f"{workers} states of {self.num_qubits} qubits at a time",
         )
         with ThreadPoolExecutor(workers) as pool:
@@ -208,7 +210,8 @@ class StateVectorKernel:
         if states not in held:
             held.clear()
             if states == 2:
-                require(72 << self.num_qubits, f"an adjoint gradient of {self.num_qubits} qubits")
+                needed = 2 * self._state_bytes + (8 << self.num_qubits)
+                require(needed, f"an adjoint gradient of {self.num_qubits} qubits")
             size = states * (2 << self.num_qubits)
             held[states] = (
                 np.empty(size),
