@@ -142,6 +142,8 @@ class Compared:
     """From how many independent numbers the standard error of each of these follows."""
     extrapolated: list[float] = field(default_factory=list)
     """Differences in standard errors of extrapolated values."""
+    astray: int = 0
+    """Extrapolated values that the client takes from a fit to what no observable can be, or that ours does not tell."""
     pooled: list[tuple[float, float]] = field(default_factory=list)
     """Standard errors of all shots as one sample: ours, and the client's."""
 
@@ -149,6 +151,7 @@ class Compared:
         """Put others beside these."""
         self.cases += other.cases
         self.refused += other.refused
+        self.astray += other.astray
         for name in ("measured", "freedom", "extrapolated", "pooled"):
             getattr(self, name).extend(getattr(other, name))
 
@@ -190,7 +193,11 @@ def compared(number: int) -> Compared:
     result.measured = apart(every, expected, f"evs{told}", f"stds{told}")
     result.freedom = [free] * len(result.measured)
     if zne:
-        result.extrapolated = apart(every, expected, "evs", "stds")
+        most = np.array([2 * sum(map(abs, one.values())) for one in observables.flat]).reshape(shapes[0])
+        possible = np.isfinite(ours.data.evs) & (np.abs(expected.data.evs) <= most)
+        differences = np.array(apart(every, expected, "evs", "stds"))
+        result.extrapolated = differences[np.reshape(possible, -1)].tolist()
+        result.astray = int(np.sum(~possible))
     name = "ensemble_stds_noise_factors" if zne else "ensemble_standard_error"
     pairs = zip(np.ravel(ours.data[name]), np.ravel(expected.data[name]), strict=True)
     result.pooled = [(float(one), float(other)) for one, other in pairs]
@@ -259,3 +266,4 @@ def test_a_thousand_random_cases_spread_as_normal_numbers() -> None:
     assert np.sqrt(np.mean(ours**2)) == pytest.approx(np.sqrt(np.mean(theirs**2)), rel=0.1)
     assert np.median(np.abs(found.extrapolated)) == pytest.approx(0.67, rel=0.25)
     assert np.mean(np.abs(found.extrapolated) > 3) < 0.03
+    assert found.astray < 0.1 * len(found.extrapolated)
