@@ -57,6 +57,10 @@ class StateVectorKernel:
         self._acts = program.acts
         self._state_bytes = (32 if program.permutes.any() else 16) << self.num_qubits
         """Of one state, and of a copy where it is permuted."""
+        slots = np.concatenate([program.single_slot, program.parity_slot, program.corner_slot])
+        turned = not self._angles.simple or bool(np.any(self._angles.scale[slots] != 0.0))
+        self._num_parts = 1 << self.num_qubits if turned else 0
+        """How many numbers derivatives by phases take beside the states."""
         self._num_observables = 0 if coefficients is None else len(coefficients)
         tabulated = True
         if coefficients is not None:
@@ -210,7 +214,7 @@ class StateVectorKernel:
         if states not in held:
             held.clear()
             if states == 2:
-                needed = 2 * self._state_bytes + (8 << self.num_qubits)
+                needed = 2 * self._state_bytes + 8 * self._num_parts
                 require(needed, f"an adjoint gradient of {self.num_qubits} qubits")
             size = states * (2 << self.num_qubits)
             held[states] = (
@@ -218,7 +222,7 @@ class StateVectorKernel:
                 np.empty(size),
                 np.zeros(64, dtype=np.int64),
                 np.empty(self._scratch_size),
-                np.empty(1 << self.num_qubits if states == 2 else 0),
+                np.empty(self._num_parts if states == 2 else 0),
             )
         return held[states]
 
