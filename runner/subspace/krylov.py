@@ -169,8 +169,8 @@ def energy_of_overlaps(
 
     U's eigenvalues e^(−iE·step) are those of the pencil of two Toeplitz matrices, ⟨ψ|U^(m−n+1)|ψ⟩ and ⟨ψ|U^(m−n)|ψ⟩.
     A value λ that was found in the span is ⟨φ|U|φ⟩ of its state φ, so that 1 − |λ|² is the variance of U, and r² =
-    (1 − |λ|²)/step² that of the energy: an exact energy is within r (Weinstein), and within r²/Δ where the next one is
-    at least Δ away (Temple), which is taken from the next energy in the span less its own r. The smaller is told.
+    (1 − |λ|²)/step² that of the energy: an exact energy is within r (Weinstein). Temple's r²/Δ, where the next one is Δ
+    away, is not told: that may be so close that the span has both as one.
 
     Args:
         overlaps: ⟨ψ|Uᵏ|ψ⟩ for k = 0 … d.
@@ -194,13 +194,9 @@ def energy_of_overlaps(
     if not values.size:
         return None
     energies = -np.angle(values) / step
-    order = np.argsort(energies)
-    apart = np.sqrt(np.maximum(1 - np.abs(values[order]) ** 2, 0)) / step
-    uncertainty = float(apart[0])
-    if len(order) > 1:
-        gap = float(energies[order[1]] - energies[order[0]] - apart[1])
-        uncertainty = min(uncertainty, uncertainty**2 / gap) if gap > 0 else uncertainty
-    return PhaseEnergy(float(energies[order[0]]), uncertainty, int(large.sum()))
+    place = np.argmin(energies)
+    uncertainty = math.sqrt(max(1 - abs(values[place]) ** 2, 0)) / step
+    return PhaseEnergy(float(energies[place]), uncertainty, int(large.sum()))
 
 
 def hermitian_toeplitz(series: np.ndarray) -> np.ndarray:

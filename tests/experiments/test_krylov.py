@@ -184,15 +184,15 @@ def found_by(result: RunResult) -> tuple[object, ...]:
 
 
 def test_overlaps_give_the_ground_state(workdir: Path) -> None:
-    """Heisenberg chain of four, within four standard errors and Trotter's error of the exact energy (dense algebra)."""
+    """Heisenberg chain of four, within two error bars and 0.1 J of the exact energy (dense algebra)."""
     words = ("experiment.dimension=8", "experiment.trotter_steps=6", "estimator.default_shots=20000")
     result = run(compose(*OVERLAPS, *words))
 
     assert result.energy is not None
     assert result.stddev is not None
     wanted = lowest(dense("heisenberg", shape=[4]).real, 2)
-    assert result.stddev < 0.2
-    assert abs(result.energy - wanted) < 4 * result.stddev + 0.02
+    assert result.stddev < 0.5
+    assert abs(result.energy - wanted) < min(2 * result.stddev, 0.1)
     step = expm(-1j * 0.2 * dense("heisenberg", shape=[4]))
     hamiltonian = choice("hamiltonian", "heisenberg", shape=[4]).build()
     place = sum(bit << qubit for qubit, bit in enumerate(hamiltonian.physics.reference_state))
@@ -253,9 +253,10 @@ def test_what_cannot_be_done_is_one_line(workdir: Path, words: list[str], line: 
     [
         ([-8.5, -6.1, -4.3, -4.2, -1.6, -0.8], [0.34, 0.01, 0.35, 0.05, 0.13, 0.12]),
         ([-15.0, -13.0, -10.7, -9.7, -8.9, -6.5, -5.1, -3.6], [0.2, 0.31, 0.03, 0.01, 0.08, 0.1, 0.06, 0.21]),
+        ([-4.097, -3.866, -1.4, -1.1, 0.0, 1.6, 2.7], [0.11, 0.13, 0.22, 0.28, 0.04, 0.18, 0.04]),
         ([0.0], [1.0]),
     ],
-    ids=["few", "many", "eigenstate"],
+    ids=["few", "many", "close", "eigenstate"],
 )
 def test_error_bars_of_noisy_overlaps_cover_the_truth(energies: list[float], weights: list[float]) -> None:
     """Overlaps of declared energies and weights with noise of 10 000 shots: within two bars in 18 of 20 draws."""
