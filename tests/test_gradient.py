@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from qiskit.quantum_info import SparsePauliOp
 from runner import compose, run
 from runner.errors import ConfigError
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
+from runner.run.objective import Objective, Term
 from tests.test_run import events
 
 
@@ -191,3 +193,18 @@ def test_a_shifted_angle_before_a_reset_is_the_derivative() -> None:
 
     assert evs[0] == pytest.approx(np.cos(0.3))
     assert shift.gradient(evs) == pytest.approx([-np.sin(0.3)])
+
+
+def test_exact_gradients_share_the_zeros_that_are_their_errors() -> None:
+    """A long minimization keeps those of every gradient; of one that is no number nobody knows the error."""
+    gradients = [np.array([0.3, 0.4]), np.array([0.0, -0.1]), np.array([0.3, np.nan])]
+    answers = iter([[{"evs": np.array(-1.0), "gradients": one}] for one in gradients])
+    stream = SimpleNamespace(gradients=lambda _: next(answers), observe=lambda *_, **__: None)
+    objective = Objective(stream, Term(QuantumCircuit(1), "Z"), gradient="adjoint")  # type: ignore[arg-type]
+    assert objective.value_and_gradient is not None
+
+    first, second, unknown = (objective.value_and_gradient(np.zeros(2))[2] for _ in gradients)
+
+    assert first.tolist() == [0.0, 0.0]
+    assert second is first
+    assert np.isnan(unknown[1])

@@ -283,6 +283,7 @@ class Objective:
         self.bare = len(terms) == 1 and terms[0].weight == 1
         """It is one expectation value, as it is."""
         self._pubs = [prepared(term.circuit, term.observable) for term in terms]
+        self._zeros: np.ndarray | None = None
         self._shifts: list[ParameterShift] = []
         self._shifted: list[tuple[QuantumCircuit, Observables]] = []
         if gradient == "parameter_shift":
@@ -415,7 +416,7 @@ class Objective:
         parts = self.stream.gradients([(*pub, parameters) for pub in self._pubs])
         energy = self._weighted([float(part["evs"]) for part in parts])
         gradient = self._weighted([part["gradients"].reshape(-1) for part in parts])
-        return self._with_gradient(parameters, energy, 0.0, gradient, 0.0 * gradient)
+        return self._with_gradient(parameters, energy, 0.0, gradient, None)
 
     def _spsa(self, parameters: np.ndarray) -> Slope:
         points, direction = spsa_points(parameters, self.stream.rng)
@@ -425,7 +426,23 @@ class Objective:
         return self._with_gradient(parameters, float(energies[0]), float(stddevs[0]), gradient, unknown)
 
     def _with_gradient(
-        self, parameters: np.ndarray, energy: float, stddev: float, gradient: np.ndarray, errors: np.ndarray
+        self,
+        parameters: np.ndarray,
+        energy: float,
+        stddev: float,
+        gradient: np.ndarray,
+        errors: np.ndarray | None,
     ) -> Slope:
-        self.stream.observe(energy, stddev, parameters, gradient_norm=math.sqrt(gradient.dot(gradient)))
+        """The energy as an evaluation, its gradient and the errors of that; None: it is exact."""
+        norm = math.sqrt(gradient.dot(gradient))
+        self.stream.observe(energy, stddev, parameters, gradient_norm=norm)
+        if errors is None:
+            errors = self._nothing(gradient) if math.isfinite(norm) else 0.0 * gradient
         return energy, gradient, errors
+
+    def _nothing(self, gradient: np.ndarray) -> np.ndarray:
+        """Zeros of this shape, the same array every time: who minimizes keeps the errors of every gradient."""
+        if self._zeros is None or self._zeros.shape != gradient.shape:
+            self._zeros = 0.0 * gradient
+            self._zeros.setflags(write=False)
+        return self._zeros
