@@ -89,6 +89,8 @@ class _Timed:
     """What came after it."""
     ended: bool = False
     """That was all."""
+    given_up: bool = False
+    """It was cut short, by patience and not by what is enough, so that what follows is not known."""
 
 
 class _TimedLab(ForecastLab):
@@ -98,6 +100,7 @@ class _TimedLab(ForecastLab):
         super().__init__(*parts)
         self.watch = _Watch()
         self.timed = _Timed()
+        self.enough = False
 
     def execute(self, workload: str, *what: Any) -> Any:
         """Carry out one job."""
@@ -111,6 +114,7 @@ class _TimedLab(ForecastLab):
         else:
             timed.then = seconds - timed.first[0], sets - timed.first[1]
             if timed.then[0] > ENOUGH:
+                self.enough = True
                 raise _Enough
         return found
 
@@ -171,6 +175,7 @@ def _jobs(config: RunConfig, preparation: Preparation) -> _Timed:
             config.experiment.run(lab)
             lab.timed.ended = True
     timed: _Timed = lab.timed
+    timed.given_up = not (timed.ended or lab.enough) and lab.watch.seconds > PATIENCE
     return timed
 
 
@@ -202,6 +207,8 @@ def _reckoned(config: RunConfig, found: Forecast, timed: _Timed, *, starting: fl
         if timed.ended and sets_first + sets >= found.parameter_sets * share:
             rest = seconds
         here = starting + first + rest + jobs * JOURNAL + CLOSING
+        if timed.given_up:
+            here = max(here, starting + PATIENCE)
         if config.session.clock == "wall":
             here = max(here, found.wall_seconds * share / config.session.clock_scale)
         return here
@@ -211,7 +218,7 @@ def _reckoned(config: RunConfig, found: Forecast, timed: _Timed, *, starting: fl
         seconds=whole(found.evaluations, found.jobs),
         usual_seconds=None if usual is None else whole(usual.evaluations, usual.jobs),
         memory=_peak(),
-        at_least=timed.first is None,
+        at_least=timed.first is None or timed.given_up,
     )
 
 
