@@ -316,6 +316,32 @@ def test_K17_a_journal_that_says_another_type_is_one_line(
         assert sum(line.startswith("error") for line in error.splitlines()) <= 1
 
 
+GREEDY = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; for int i in [0:100000000] { x q; }'
+TANGLED = "OPENQASM 3.0; qubit q; " + "if (true) " * 60 + "U(0,0,0) q; " + "else U(0,0,0) q; " * 60
+
+
+@pytest.mark.parametrize(
+    "circuits",
+    [
+        {"declared": {"gates": 1, "qasm": GREEDY}}, {"declared": {"gates": 1, "qasm": TANGLED}},
+        {"declared": {"gates": "x", "qasm": "x"}}, {"declared": {"qasm": 5}}, {"another": {"gates": 1, "qasm": "x"}},
+        {"declared": {"gates": 1, "qasm": "OPENQASM 3.0; include \"secret.inc\"; qubit q;"}},
+    ],
+    ids=["greedy", "tangled", "types", "half", "another", "includes"],
+)  # fmt: skip
+def test_K17_a_circuit_of_a_journal_is_read_within_limits_or_not_drawn(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], circuits: dict
+) -> None:
+    """With the right checksums: the page has everything else."""
+    shutil.copytree(recorded, "run")
+    Path("secret.inc").write_text("gate secret a {}\n")
+    forged(Path("run"), everywhere("circuits", circuits))
+    assert main(["report", "run"]) == 0
+    assert not Path("run/figures/circuit.png").exists()
+    main(["export", "run", "--format=csv"])
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_K16_a_directory_with_something_else_in_it_is_refused(
     recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -165,6 +165,22 @@ def load_qasm(program: SourceText) -> QuantumCircuit:
     return _load_qasm2(program)
 
 
+def read_received(text: str, name: str) -> QuantumCircuit:
+    """A circuit of a run directory that may be somebody else's; parsing it has limits, too.
+
+    Args:
+        text: the program; it may include nothing but the standard gates.
+        name: what it is called in a refusal.
+
+    Raises:
+        ConfigError: it cannot be read, or not within the limits.
+    """
+    path = Path(name)
+    program = SourceText(path, name, (Excerpt(path, text, 0, len(text)),))
+    require_readable(lambda: load_qasm(program), len(text), f"the circuit {name!r}", name)
+    return load_qasm(program)
+
+
 def _require_sane(program: SourceText) -> None:
     """Refuse sizes and numbers that no reader has to see."""
     for match in re.finditer(r"(?<![\w.\"])\d[\d_]*(?![\w.\"])", program.plain):

@@ -429,6 +429,11 @@ class ProblemPosed(Event):
     circuits: Mapping[str, Mapping[str, Any]]
     """`declared` and `device` → depth, two_qubit_gates, gates, and qasm (OpenQASM 3; None where it is too long)."""
 
+    def program(self, name: str) -> str | None:
+        """A circuit in OpenQASM 3; None where it is not written down, or something else is in its place."""
+        text = self.circuits.get(name, {}).get("qasm")
+        return text if isinstance(text, str) else None
+
 
 @fact("evaluation", replayed=True, derived=True)
 class Evaluation(Event):

@@ -85,7 +85,7 @@ def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: Sequence[
     problem = first(events, ProblemPosed)
     if problem is None:
         return
-    written = problem.circuits["declared"]["qasm"]
+    written = problem.program("declared")
     if written is not None and written != qasm3.dumps(circuit):
         raise ConfigError(
             "the ansatz is not the one of the run; a file it is read from has changed", key="export"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner import engine
+from runner.ansatz.openqasm import read_received
 from runner.display.command import run_command, sweep_command
 from runner.display.words import SharedShots, clock, counts, energy_lines, percent, truncation_in_words
 from runner.errors import ConfigError
@@ -38,8 +39,8 @@ ASIDE = ("number", "exit_code", "directory")
 
 MOST_JOBS = 8
 """Rows of the table of jobs; all of them are in session.json."""
-MOST_PARSED_GATES = 400
-"""Largest circuit that is read back from the journal for a drawing; longer ones take seconds."""
+MOST_PARSED = 400
+"""Statements of the largest circuit that is read back from the journal for a drawing; longer ones take seconds."""
 
 CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
@@ -99,19 +100,25 @@ def illustrate(files: RunDirectory, problem: Problem | None = None, *, interacti
 
 
 def recorded_circuits(events: Events) -> list[tuple[str, Any]]:
-    """Titles and circuits of the journal's `problem` event, where they are short and OpenQASM 3 can be read."""
+    """Titles and circuits of the journal's `problem` event, where they are short and OpenQASM 3 can be read.
+
+    The journal may be somebody else's, whose text need not be what it says: it is read within limits, or left out.
+    """
     from importlib.util import find_spec
 
     problem = first(events, ProblemPosed)
     if problem is None or find_spec("qiskit_qasm3_import") is None:
         return []
-    from qiskit import qasm3
-
-    circuits = problem.circuits
-    if any(not one["qasm"] or one["gates"] > MOST_PARSED_GATES for one in circuits.values()):
-        return []
-    titles = {"declared": "as declared", "device": "on the device"}
-    return [(titles[name], qasm3.loads(one["qasm"])) for name, one in circuits.items()]
+    found = []
+    for name, title in (("declared", "as declared"), ("device", "on the device")):
+        text = problem.program(name)
+        if text is None or text.count(";") > MOST_PARSED:
+            return []
+        try:
+            found.append((title, read_received(text, name)))
+        except ConfigError:
+            return []
+    return found
 
 
 class Plots:
