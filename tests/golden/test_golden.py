@@ -30,6 +30,8 @@ NAMES = [f"{path.parent.name}/{path.name}" for path in CORPUS]
 OF_THE_PROCESS = ("wall_seconds", "mlflow_run_id", "versions")
 MEASURED = ("energy", "stddev", "error", "parameters", "stop_reason", "usage_seconds", "cost", "table")
 """What later releases measure in another way than 0.1.0, which took the lowest evaluation and measured it once."""
+COUNTED = {"sampling": ("evaluations",)}
+"""What later releases count otherwise: the energies that an optimizer asks for, of which there are none."""
 
 
 _MEASURED = "comes from an earlier release, which measured results in another way; start it again"
@@ -104,7 +106,7 @@ def test_G17_it_goes_on_to_the_same_end(entry: Path, workdir: Path, monkeypatch:
     assert result.status == "finished"
     assert not recorded & set(executed)
     assert bool(executed) != complete
-    without = OF_THE_PROCESS + MEASURED
+    without = OF_THE_PROCESS + MEASURED + COUNTED.get(entry.name, ())
     assert agree(read(target / "result.json", without), read(entry / "result.json", without), tolerance)
     found, expected = (recorded_jobs(place / "session.json") for place in (target, entry))
     minimizing = {key: job for key, job in found.items() if key[0] != RESULTS}
