@@ -7,6 +7,7 @@ import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -165,14 +166,28 @@ def test_an_energy_is_shown_as_what_it_is(
 def test_what_takes_long_to_prepare_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once it has taken as long as that; quick parts are not, and nothing is said where nobody listens."""
     said, unheard = io.StringIO(), io.StringIO()
-    monkeypatch.setattr(progress, "SILENT", 0.5)
+    now = [0.0]  # a clock of our own: a busy machine takes none of its time
+    looks: list[float] = []
+
+    def monotonic() -> float:
+        looks.append(now[0])
+        return now[0]
+
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=monotonic))
     with Preparing(quiet=False, console=Console(file=said)) as stage:
-        stage("reading")
-        stage("transpiling 4 qubits for fake_torino")
+        for begin, name in ((0.0, "reading"), (0.9, "transpiling 4 qubits for fake_torino")):
+            stage(name)
+            now[0] = begin + 0.9
+            before = len(looks)
+            wait_for(lambda before=before: len(looks) > before + 1)  # the one that looks has seen this time
+        quick = said.getvalue()
+        now[0] = 2.0
         wait_for(lambda: bool(said.getvalue()))
     with Preparing(quiet=True, console=Console(file=unheard)) as stage:
         stage("transpiling")
+        now[0] = 99.0
 
+    assert quick == ""
     assert said.getvalue() == "transpiling 4 qubits for fake_torino …\n"
     assert unheard.getvalue() == ""
 

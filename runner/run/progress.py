@@ -61,14 +61,14 @@ class Preparing:
     def __init__(self, *, quiet: bool, console: Console | None = None) -> None:
         self._quiet = quiet
         self._console = console
-        self._stage = "reading the declaration"
-        self._since = time.monotonic()
+        self._doing = "reading the declaration", time.monotonic()
+        """What, and since when: read by another thread, so changed in one."""
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
 
     def __call__(self, stage: str) -> None:
         """Take note of what is done from now on."""
-        self._stage, self._since = stage, time.monotonic()
+        self._doing = stage, time.monotonic()
 
     def __enter__(self) -> Self:
         if not self._quiet:
@@ -84,7 +84,8 @@ class Preparing:
     def _watch(self) -> None:
         told, again = "", PATIENT
         while not self._over.wait(SILENT / 10):
-            stage, taken = self._stage, time.monotonic() - self._since
+            stage, since = self._doing
+            taken = time.monotonic() - since
             if stage != told and taken >= SILENT:
                 self._say(f"{stage} …")
                 told, again = stage, PATIENT
