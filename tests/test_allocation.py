@@ -11,10 +11,8 @@ import pytest
 
 from runner import compose, resume, run
 from runner.errors import ConfigError
-from runner.record.events import Event, JobCompleted, JobSubmitted
-from runner.run.allocation import FEWEST, ShotAllocation
-from runner.run.progress import AllottedShots
-from tests.journals import job
+from runner.record.events import JobCompleted, JobSubmitted
+from runner.run.allocation import FEWEST, AllottedShots, ShotAllocation
 from tests.test_run import cut, deterministic, events
 
 QUIET = ("tracking=off", "run.figures=false")
@@ -180,21 +178,20 @@ def test_what_is_chosen_costs_least_and_the_page_is_the_services() -> None:
     }
 
 
-def asked(*pubs: dict[str, Any]) -> Event:
-    """A submission of these PUBs."""
-    event = job(0, 0.0, 0.0, 1.0)[0]
-    return JobSubmitted.read({**event.said(), "pubs": pubs})
+def asked(*shots: tuple[int, ...] | None) -> list[Any]:
+    """PUBs whose bases have these shots each."""
+    return [(None, Bases(FOUR_BASES, taken)) for taken in shots]
 
 
 def test_the_summary_tells_the_shots_of_all_jobs() -> None:
     """Of the fewest to the most; nothing where every basis has as many."""
     told = AllottedShots()
-    told(asked({"shots": 10}))
+    told.add([*asked(None), (None, "ZZ")])
 
     assert told.in_words is None
 
-    told(asked({"shots_per_basis": [1200, 50, 400]}, {"shots_per_basis": [90]}))
+    told.add(asked((1200, 50, 400), (90,)))
 
-    told(asked({"shots_per_basis": [40, 60, 50, 70]}))
+    told.add(asked((40, 60, 50, 70)))
 
     assert told.in_words == "40 to 1 200 in each of 4 bases"

@@ -191,7 +191,10 @@ class SharedShots:
 
     def add(self, pubs: Sequence[Mapping[str, Any]]) -> None:
         """Take note of one job."""
-        shots = [count for pub in pubs for count in pub.get("shots_per_basis") or ()]
+        self.take([count for pub in pubs for count in pub.get("shots_per_basis") or ()])
+
+    def take(self, shots: Sequence[int]) -> None:
+        """Take note of one job whose bases had so many; none where every basis had as many."""
         if shots:
             self.fewest = min(shots) if self.fewest is None else min(self.fewest, *shots)
             self.most = max(self.most, *shots)

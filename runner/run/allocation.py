@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner import engine
+from runner.display.words import SharedShots
 from runner.runtime.results import READING, READING_VARIANCES
 from runner.services.protocol import PlannedObservables
 
@@ -146,6 +148,31 @@ class ShotAllocation:
             usual = plan.mean_variances_by_basis
             learned = self._learned.get(usual.tobytes(), usual)
         return engine.shares_of(np.maximum(learned, self._least * usual), usual)
+
+
+class AllottedShots:
+    """What the jobs of a run took of every basis; several threads may tell."""
+
+    def __init__(self) -> None:
+        self._shared = SharedShots()
+        self._lock = threading.Lock()
+
+    def add(self, pubs: Sequence[Pub]) -> None:
+        """Take note of a job of these PUBs, which was submitted."""
+        shots = [
+            count
+            for _, observables, *_ in pubs
+            if isinstance(observables, PlannedObservables)
+            for count in observables.shots or ()
+        ]
+        with self._lock:
+            self._shared.take(shots)
+
+    @property
+    def in_words(self) -> str | None:
+        """Shots of all jobs; None where all bases had as many."""
+        told = self._shared.in_words
+        return None if told is None else " ".join(told)
 
 
 def _believed(shots: Sequence[int], variances: np.ndarray, usual: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from runner.record.events import (
 )
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
-from runner.run.allocation import ShotAllocation, allocation_of
+from runner.run.allocation import AllottedShots, ShotAllocation, allocation_of
 from runner.run.answer import (
     EXACT,
     MEASURED,
@@ -124,6 +124,8 @@ class Lab:
         """What jobs have taken, and what they may."""
         self._reported: dict[str, Term | None] = {}
         """Stream → whose energy is reported of it; None: what it minimizes."""
+        self.allotted = AllottedShots()
+        """What submitted jobs took of every basis, where these have shots of their own."""
         self.left_out = LeftOut()
         """What simulations of jobs have left out."""
         record.listen(self.left_out, JobCompleted)

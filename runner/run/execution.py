@@ -35,7 +35,6 @@ from runner.record.events import (
     HamiltonianRead,
     Iteration,
     JobCompleted,
-    JobSubmitted,
     Note,
     ProblemPosed,
     Result,
@@ -53,7 +52,7 @@ from runner.run.answer import PICK, TRUNCATED, worth
 from runner.run.budget import BUDGETS
 from runner.run.mitigation import Added, LearnedNoise, measured
 from runner.run.preflight import Preparation
-from runner.run.progress import AllottedShots, Preparing, Progress, summary
+from runner.run.progress import Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
 from runner.run.resume import calibration_of, complete, is_finished, reopen, same_noise
 from runner.run.signals import JOBS, PREPARING, StopFlag
@@ -276,9 +275,6 @@ class _Execution:
         with log_file(self.files.log):
             self.uploader.start(self.files.path)
             lab = preparation.lab(self.record, self.stop)
-            allotted = AllottedShots()
-            if lab.allocation() is not None:
-                self.record.listen(allotted, JobSubmitted)
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
             ending = _placed(
@@ -323,7 +319,7 @@ class _Execution:
                 idle=preparation.backend.idle_qubits,
                 simulation=preparation.simulation,
                 chosen=_chosen(self.files, preparation),
-                shots=allotted.in_words,
+                shots=lab.allotted.in_words,
                 exact=self.config.estimator.precision == 0,
                 plan=preparation.service.plan,
                 again=self._again(result, lab),

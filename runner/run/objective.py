@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runner.errors import NumericalError
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
-    from runner.services.protocol import Observables, Planner, Pub, SubmittedJob
+    from runner.services.protocol import Observables, Planner, Primitive, Pub, SubmittedJob
 
     Slope = tuple[float, np.ndarray, np.ndarray]
     """Energy, gradient and its standard errors, shape (P,) each."""
@@ -109,9 +109,7 @@ class JobStream:
         )
 
     def _estimate(self, pubs: list[Pub]) -> PrimitiveResult:
-        found = self._lab.execute(
-            self.name, "estimator", lambda primitive, options: primitive.run(pubs, **options), _result
-        )
+        found = self._lab.execute(self.name, "estimator", partial(self._submit, pubs), _result)
         if self.allocation is not None:
             self.learn(pubs, [{"evs": part.data.evs, **_variances(part.metadata)} for part in found])
         return found
@@ -121,10 +119,24 @@ class JobStream:
         return self._lab.execute(
             self.name,
             "estimator",
-            lambda primitive, options: primitive.run(pubs, **options),
+            partial(self._submit, pubs),
             _numbers,
-            lambda primitive, options: primitive.repeat(pubs, **options),
+            partial(self._repeat, pubs),
         )
+
+    def _submit(self, pubs: list[Pub], primitive: Primitive, options: dict[str, float]) -> SubmittedJob:
+        job = primitive.run(pubs, **options)
+        if self.allocation is not None:
+            self._lab.allotted.add(pubs)
+        return job
+
+    def _repeat(
+        self, pubs: list[Pub], primitive: Primitive, options: dict[str, float]
+    ) -> list[dict[str, np.ndarray]] | None:
+        found = primitive.repeat(pubs, **options)
+        if found is not None and self.allocation is not None:
+            self._lab.allotted.add(pubs)
+        return found
 
     def gradients(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one exact-gradient job and wait for `evs` and `gradients` of every PUB; simulators only."""

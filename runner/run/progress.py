@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 from runner.display.live import LiveLine, rows, terminal
 from runner.display.stream import reader
 from runner.display.words import (
-    SharedShots,
     clock,
     counts,
     energy_lines,
@@ -21,7 +20,7 @@ from runner.display.words import (
     truncation_in_words,
 )
 from runner.lazy import np, rich
-from runner.record.events import Evaluation, Event, Iteration, JobCompleted, JobSubmitted
+from runner.record.events import Evaluation, Event, Iteration, JobCompleted
 from runner.run.results import RunResult
 from runner.runtime.results import DISTANCE, LEFT_OUT, TRUNCATION
 
@@ -255,24 +254,6 @@ class Progress(LiveLine):
             return ""
         energy = "" if self._step.energy is None else f": {self._step.energy:.6f}"
         return f"iteration {self._step.iteration}{energy}  "
-
-
-class AllottedShots:
-    """Follows the events for what the jobs took of every basis."""
-
-    def __init__(self) -> None:
-        self._shared = SharedShots()
-
-    def __call__(self, event: Event) -> None:
-        """Take note of one event."""
-        if isinstance(event, JobSubmitted):
-            self._shared.add(event.pubs)
-
-    @property
-    def in_words(self) -> str | None:
-        """Shots of all jobs; None where all bases had as many."""
-        told = self._shared.in_words
-        return None if told is None else " ".join(told)
 
 
 class LeftOut:

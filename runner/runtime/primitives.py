@@ -9,6 +9,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ from runner.runtime.options import (
     set_in_client,
     shots_for,
 )
-from runner.runtime.repetition import Repetition
+from runner.runtime.repetition import Kind, Repetition
 from runner.runtime.results import (
     DISCARDED,
     READING,
@@ -61,7 +62,6 @@ from runner.runtime.submission import (
     Desk,
     MitigatedSamples,
     Pub,
-    asked_of,
     digest_of,
     listed,
     parameter_values,
@@ -317,7 +317,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             known = self._repetition = key, found
         if self._session is not None:
             self._session.require_open()
-        return known[1].answer(past, [pub[2] for pub in pubs])
+        return known[1].answer(past, pubs)
 
     def _repetition_of(
         self, program: str, pubs: Sequence[EstimatorPubLike], precision: float | None
@@ -332,26 +332,23 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             observables = pub[1] if type(pub) is tuple and len(pub) == 3 else None
             if type(observables) is not Planned or observables.backend is not self._backend:
                 return None
-            if observables.shots is not None or observables.reading is not None:
-                return None
         prepared = [self._prepare(pub, precision) for pub in pubs]
         if not prepared or any(pub.plan.num_parameters < 2 for pub in prepared):
             return None
         if program == "gradient" and not all(pub.plan.exact_gradient for pub in prepared):
             return None
-        work = self._gradient_work(prepared) if program == "gradient" else self._work(prepared, None)
         desk = self._desk()
-        qpu_seconds = desk.qpu_seconds(work)
-        if desk.max_execution_time is not None or qpu_seconds > self._service.plan.max_time("job"):
+        if desk.max_execution_time is not None:
             return None
-        found = Repetition(
-            desk,
-            program,
-            [(pub.circuit, asked[1]) for pub, asked in zip(prepared, pubs, strict=True)],
-            [(asked_of(pub), pub.values.shape) for pub in prepared],
-            qpu_seconds=qpu_seconds,
-            executions=sum(part.executions for part in work),
-        )
+        exact_shots = options.default_shots or self._service.cost.exact_shots
+        kinds = []
+        for pub in prepared:
+            shots, shape = pub.shots or exact_shots, pub.values.shape[:-1]
+            if program == "gradient":
+                shots, shape = exact_shots, (*shape, pub.plan.gradient_sets)
+            work = partial(_parts, pub.plan, shape=shape)
+            kinds.append(Kind(pub.circuit, pub.plan, pub.values.shape, pub.shots, shots, work))
+        found = Repetition(desk, program, kinds)
         return found if found.fits(pubs) else None
 
     def seconds(self, pubs: Iterable[EstimatorPubLike], *, precision: float | None = None) -> float:

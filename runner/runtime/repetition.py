@@ -8,24 +8,27 @@ not that simple, goes the usual way, which alone tells what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
 from runner.record.events import JobCompleted
+from runner.runtime.backends import Planned
 from runner.runtime.job import RuntimeJob
 from runner.runtime.machine import DONE, Job
 from runner.runtime.results import UNTOLD, arrays_of
 from runner.runtime.seeds import derive_id, derive_seed
+from runner.runtime.submission import asked
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from qiskit import QuantumCircuit
     from qiskit.primitives.containers import EstimatorPubLike
 
-    from runner.runtime.backends import Planned
+    from runner.engine import EstimatorPlan
+    from runner.engine.evolution import Moment
+    from runner.runtime.cost import Work
     from runner.runtime.results import Numbers
     from runner.runtime.submission import Desk
 
@@ -48,54 +51,61 @@ class Past(Protocol):
         ...
 
 
+class Kind(NamedTuple):
+    """What the PUBs at one place of such jobs have in common."""
+
+    circuit: QuantumCircuit
+    plan: EstimatorPlan | Moment
+    """Of its observables."""
+    shape: tuple[int, ...]
+    """Of its values."""
+    shots: int | None
+    """Of all bases, where they have none of their own; None: it is exact, and those count for nothing."""
+    charged: int
+    """Shots of every basis that are charged, where they have none of their own."""
+    work: Callable[[int | tuple[int, ...]], list[Work]]
+    """What shots, of every or of each basis, make the device do."""
+
+
 class Repetition:
-    """The jobs of one kind: program, circuits, observables, shots and shapes of one primitive, whose values differ.
+    """The jobs of one kind: program, circuits, observables and shapes of one primitive, whose values differ.
+
+    What each basis has of their shots may differ, too, and how terms are read.
 
     Args:
         desk: Where they are handed in.
         program: `estimator` or `gradient`.
-        pubs: Of each PUB the circuit and its planned observables.
-        asked: Of each PUB what goes into the digest before its values, and their shape.
-        qpu_seconds: What a job costs on the device.
-        executions: Executions of circuits that it takes.
+        kinds: What the PUBs are.
     """
 
-    def __init__(
-        self,
-        desk: Desk,
-        program: str,
-        pubs: Sequence[tuple[QuantumCircuit, Planned]],
-        asked: Sequence[tuple[bytes, tuple[int, ...]]],
-        *,
-        qpu_seconds: float,
-        executions: int,
-    ) -> None:
+    def __init__(self, desk: Desk, program: str, kinds: Sequence[Kind]) -> None:
         self._desk = desk
         self._program = program
-        self._kinds = [(*pub, shape) for pub, (_, shape) in zip(pubs, asked, strict=True)]
+        self._kinds = kinds
         self._digest = blake2b(program.encode(), digest_size=16)
-        self._digest.update(asked[0][0])
-        self._later = [text for text, _ in asked[1:]]
-        self._qpu_seconds = qpu_seconds
-        self._executions = executions
         self._tags = tuple(desk.tags)
+        self._charged: tuple[int | tuple[int, ...], ...] = ()
+        self._cost = 0.0, 0
 
     def fits(self, pubs: Sequence[EstimatorPubLike]) -> bool:
         """Whether PUBs are of this kind."""
         if len(pubs) != len(self._kinds):
             return False
-        for pub, (circuit, observables, shape) in zip(pubs, self._kinds, strict=True):
+        backend = self._desk.backend
+        for pub, kind in zip(pubs, self._kinds, strict=True):
             if type(pub) is not tuple or len(pub) != 3:
                 return False
-            values = pub[2]
-            if pub[0] is not circuit or pub[1] is not observables or type(values) is not np.ndarray:
+            circuit, observables, values = pub
+            if circuit is not kind.circuit or type(observables) is not Planned:
                 return False
-            if values.shape != shape or values.dtype is not _FLOAT:
+            if observables.plan is not kind.plan or observables.backend is not backend:
+                return False
+            if type(values) is not np.ndarray or values.shape != kind.shape or values.dtype is not _FLOAT:
                 return False
         return True
 
-    def answer(self, past: Past, values: Sequence[NDArray[np.float64]]) -> list[Numbers] | None:
-        """Submit the next job, with these values of each PUB, and return its numbers; None: it has to go the usual way.
+    def answer(self, past: Past, pubs: Sequence[EstimatorPubLike]) -> list[Numbers] | None:
+        """Submit the next job, of these PUBs, and return its numbers; None: it has to go the usual way.
 
         Raises:
             Exception: what `Desk.admit` raises.
@@ -105,15 +115,18 @@ class Repetition:
         timeline, machine = service.timeline, service.machine
         index = service.submitted(workload)
         seed = derive_seed(service.seed if desk.seed is None else desk.seed, workload, index)
-        digest = self._digest_of(values, seed)
+        digest = self._digest_of(pubs, seed)
         event = past.end_of(workload, index, digest)
         if event is None:
+            return None
+        qpu_seconds, executions = self._cost_of(pubs)
+        if qpu_seconds > service.plan.max_time("job"):
             return None
         job = Job(
             derive_id(service.seed, "job", workload, index, service.ids),
             machine.device(desk.backend.name),
             desk.session,
-            self._qpu_seconds,
+            qpu_seconds,
             service.cost.preparation,
             service.queue_delay.draw(service.seed, workload, index),
             0,
@@ -129,7 +142,7 @@ class Repetition:
         if numbers is None:
             return None
         if desk.admit is not None:
-            desk.admit(self._qpu_seconds, self._executions)
+            desk.admit(qpu_seconds, executions)
         job.payload = RuntimeJob.answered(service, desk.backend, job, digest=digest, seed=seed)
         with timeline.lock:
             machine.carry_out(job, wake)
@@ -138,13 +151,29 @@ class Repetition:
         past.repeat(event)
         return numbers
 
-    def _digest_of(self, values: Sequence[NDArray[np.float64]], seed: int) -> str:
+    def _cost_of(self, pubs: Sequence[EstimatorPubLike]) -> tuple[float, int]:
+        """QPU seconds and executions of a job; as those of the job before where it has the same shots."""
+        charged = tuple(
+            kind.charged if kind.shots is None else pub[1].shots or kind.charged
+            for pub, kind in zip(pubs, self._kinds, strict=True)
+        )
+        if charged != self._charged:
+            work = [
+                part for kind, shots in zip(self._kinds, charged, strict=True) for part in kind.work(shots)
+            ]
+            self._cost = self._desk.qpu_seconds(work), sum(part.executions for part in work)
+            self._charged = charged
+        return self._cost
+
+    def _digest_of(self, pubs: Sequence[EstimatorPubLike], seed: int) -> str:
         """The digest of a job as `digest_of` and `Desk.submit` make it."""
         digest = self._digest.copy()
-        digest.update(values[0].tobytes())
-        for text, more in zip(self._later, values[1:], strict=True):
-            digest.update(text)
-            digest.update(more.tobytes())
+        for (_, observables, values), kind in zip(pubs, self._kinds, strict=True):
+            shots = kind.shots and (observables.shots or kind.shots)
+            digest.update(asked(kind.plan.digest, kind.shape, shots))
+            digest.update(values.tobytes())
+            if kind.shots is not None and observables.reading is not None:
+                digest.update(observables.reading.digest)
         return blake2b(digest.digest() + seed.to_bytes(8, "big"), digest_size=16).hexdigest()
 
 

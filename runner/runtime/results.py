@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -253,6 +254,7 @@ def from_plain(numbers: Plain) -> Numbers:
 
 
 _FLOATS = frozenset((float,))
+_LISTS = frozenset((list,))
 
 
 def _restored(value: object) -> object:
@@ -269,17 +271,26 @@ def _restored(value: object) -> object:
 
 
 def arrays_of(numbers: Plain) -> Numbers | None:
-    """Return what `from_plain` does where all of it is numbers and flat lists of floats, as is most; else None."""
+    """Return what `from_plain` does where all of it is numbers, lists and tables of floats, as is most; else None."""
     found: Numbers = {}
     for name, value in numbers.items():
         kind = type(value)
-        if kind is float or (kind is list and _FLOATS.issuperset(map(type, value))):
+        if kind is float or (kind is list and (_FLOATS.issuperset(map(type, value)) or _is_table(value))):
             found[name] = np.array(value)
         elif value is None or kind is int:
             found[name] = value
         else:
             return None
     return found
+
+
+def _is_table(rows: Sequence[Any]) -> bool:
+    """Whether these are lists of as many floats each."""
+    return (
+        _LISTS.issuperset(map(type, rows))
+        and len(set(map(len, rows))) == 1
+        and _FLOATS.issuperset(map(type, itertools.chain.from_iterable(rows)))
+    )
 
 
 def _numbers(value: Nested | str) -> Nested:

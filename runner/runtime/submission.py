@@ -346,11 +346,12 @@ def digest_of(program: str, pubs: Sequence[Pub[Compiled]]) -> bytes:
 
 def asked_of(pub: Pub[Compiled]) -> bytes:
     """Return what of a PUB goes into a digest before its values."""
-    return _asked(pub.plan.digest, pub.values.shape, pub.by_basis or pub.shots)
+    return asked(pub.plan.digest, pub.values.shape, pub.by_basis or pub.shots)
 
 
 @lru_cache(maxsize=256)  # a loop asks for the same again and again
-def _asked(plan: str, shape: tuple[int, ...], shots: int | tuple[int, ...] | None) -> bytes:
+def asked(plan: str, shape: tuple[int, ...], shots: int | tuple[int, ...] | None) -> bytes:
+    """Return the same from the digest of its plan, the shape of its values and its shots, of each basis or of all."""
     return f"{plan}|{shape}|{shots}".encode()
 
 

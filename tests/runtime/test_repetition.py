@@ -37,6 +37,16 @@ REPEATED = {
     "shifted gradients": (
         "estimator=level0", "optimizer=l_bfgs_b", "gradient=parameter_shift", "optimizer.max_evaluations=20",
     ),
+    "shots of each basis": ("optimizer=spsa", "optimizer.resamplings=5", "optimizer.max_evaluations=90"),
+    "shots of each basis, one set a job": ("optimizer=cobyla", "optimizer.max_evaluations=30"),
+    "terms read off every basis": ("estimator=frugal", "optimizer=spsa", "optimizer.max_evaluations=60"),
+    "bases that take different times": (
+        "backend=generic", "backend.num_qubits=4", "hamiltonian=lih_4q", "optimizer=spsa",
+        "estimator.grouping=commuting", "estimator.default_shots=200", "optimizer.max_evaluations=20",
+    ),
+    "shifted gradients, shots of each basis": (
+        "estimator=frugal", "optimizer=adam", "gradient=parameter_shift", "optimizer.max_evaluations=20",
+    ),
     "expiry": ("estimator=level0", "optimizer=cobyla", "session.max_time=60", "optimizer.max_evaluations=60"),
     "reopened": (
         "estimator=exact", "optimizer=spsa", "session.max_time=60", "session.on_expiry=reopen",
@@ -68,7 +78,7 @@ USUAL = {
     ),
     "mitigated": ("estimator=level1", "backend=noisy", "optimizer=spsa", "optimizer.max_evaluations=12"),
     "threads": ("experiment=vqe_race", "optimizer.max_evaluations=12"),
-    "shots shared out": ("estimator=frugal", "optimizer=spsa", "optimizer.max_evaluations=20"),
+    "shots for an error": ("estimator=target", "optimizer=spsa", "optimizer.max_evaluations=20"),
 }  # fmt: skip
 """What has to go the usual way all the time."""
 
@@ -166,7 +176,17 @@ DIFFERENCES = {
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES)
-@pytest.mark.parametrize("kind", ["two sets a job", "one set a job", "exact gradients", "reopened"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "two sets a job",
+        "one set a job",
+        "exact gradients",
+        "reopened",
+        "shots of each basis",
+        "terms read off every basis",
+    ],
+)
 def test_a_journal_that_differs_is_accused_in_the_same_words(
     kind: str, difference: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
