@@ -1,4 +1,4 @@
-"""Error bars of mitigated energies: `python -m benchmarks.bars [--seeds N] [--first N] [CASE …]`.
+"""Error bars of mitigated energies: `python -m benchmarks.bars [--seeds N] [--first N] [--shots N] [CASE …]`.
 
 Energies at the declared ansatz's optimum, found by SciPy's BFGS along exact gradients; the exact one is a state
 vector's of Qiskit's, so that what they differ by is the device's noise and what was done about it. Cases are told by
@@ -37,8 +37,6 @@ CASES = [
     *((H2, "fake_manila", level) for level in LEVELS),
 ]
 """Problem, device and estimator."""
-SHOTS = 4096
-
 
 @dataclass(frozen=True)
 class Bars:
@@ -71,7 +69,9 @@ def optimum(problem: Problem, seed: int) -> tuple[np.ndarray, float]:
     return values, float(np.real(state.expectation_value(problem.hamiltonian)))
 
 
-def measured(words: Sequence[str], device: str, level: str, seeds: Sequence[int], *, anew: bool) -> Bars:
+def measured(
+    words: Sequence[str], device: str, level: str, seeds: Sequence[int], shots: int, *, anew: bool
+) -> Bars:
     """One energy for each seed, of which also follows what is learned.
 
     Args:
@@ -79,6 +79,7 @@ def measured(words: Sequence[str], device: str, level: str, seeds: Sequence[int]
         device: its name.
         level: the estimator.
         seeds: of shots and randomizations.
+        shots: of every circuit.
         anew: each at an optimum of its own.
     """
     config = compose(*words, f"backend={device}", f"estimator={level}", "tracking=off")
@@ -89,7 +90,7 @@ def measured(words: Sequence[str], device: str, level: str, seeds: Sequence[int]
         if place == 0 or anew:
             values, exact = optimum(problem, seed)
         backend = LocalRuntimeService(seed=seed).backend(device)
-        estimator = EstimatorV2(backend, {**config.estimator.mitigation, "default_shots": SHOTS})
+        estimator = EstimatorV2(backend, {**config.estimator.mitigation, "default_shots": shots})
         job = estimator.run([(problem.circuit, problem.observable, values)])
         data = job.result()[0].data
         found.append(float(data.evs) - exact)
@@ -104,6 +105,7 @@ def main() -> None:
     parser.add_argument("cases", nargs="*", type=int, help="places in the table; all by default")
     parser.add_argument("--seeds", type=int, default=10, help="how many energies each")
     parser.add_argument("--first", type=int, default=1, help="the first seed")
+    parser.add_argument("--shots", type=int, default=4096, help="of every circuit")
     asked = parser.parse_args()
     seeds = range(asked.first, asked.first + asked.seeds)
     warnings.simplefilter("ignore")
@@ -113,7 +115,7 @@ def main() -> None:
     for place in asked.cases or range(len(CASES)):
         words, device, level = CASES[place]
         name = f"{place}: {' '.join(words) or 'default'}, {device}, {level}"
-        print(measured(words, device, level, seeds, anew=words == CHAIN).row(name), flush=True)
+        print(measured(words, device, level, seeds, asked.shots, anew=words == CHAIN).row(name), flush=True)
 
 
 if __name__ == "__main__":
