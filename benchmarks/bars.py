@@ -38,6 +38,7 @@ CASES = [
 ]
 """Problem, device and estimator."""
 
+
 @dataclass(frozen=True)
 class Bars:
     """Errors of energies (E,), and the standard errors that were told of them (E,)."""

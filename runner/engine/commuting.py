@@ -14,13 +14,14 @@ from qiskit.quantum_info import SparsePauliOp
 
 from runner.engine.circuits import without_final_measurements
 from runner.engine.diagonal import as_read, diagonalizing, fitted
-from runner.engine.estimator import EstimatorPlan, SampledRows
+from runner.engine.estimator import EstimatorPlan
 from runner.engine.grouping import COMMUTING, QUBIT_WISE, groups_of
 from runner.engine.identity import digest_of
 from runner.engine.matrix_product import Losses
 from runner.engine.measurement import SimulationOptions
 from runner.engine.observables import ObservableTerms, summed
 from runner.engine.reading import Readable, TermReading
+from runner.engine.readout import SampledRows
 
 _BASES = 3
 """Seeds of the bases come from this stream of a job's seed."""
