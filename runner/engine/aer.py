@@ -111,12 +111,28 @@ def translate(
             and not item.operation.name.startswith("save_")
         }
         if not unknown:
-            return circuit
+            return _without_free_phase(circuit)
         before = circuit
         circuit = circuit.decompose(gates_to_decompose=sorted(unknown))
         if circuit.data == before.data:
             raise ConfigError(f"Aer's method {method} cannot simulate the instruction {sorted(unknown)[0]!r}")
     raise ConfigError(f"the instruction {sorted(unknown)[0]!r} has no definition in gates Aer knows")
+
+
+def _without_free_phase(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit without a global phase that depends on parameters: nobody sees it, and Aer binds it once only."""
+    phase = circuit.global_phase
+    named = [item for item in circuit.data if item.operation.name == "global_phase"]
+    if not any(
+        isinstance(one, ParameterExpression) for one in (phase, *(p for i in named for p in i.params))
+    ):
+        return circuit
+    result = circuit.copy_empty_like()
+    result.global_phase = 0
+    for item in circuit.data:
+        if item.operation.name != "global_phase":
+            result._append(item)
+    return result
 
 
 def _with_blocks(

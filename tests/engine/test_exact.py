@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from qiskit.circuit import Parameter, QuantumCircuit
-from qiskit.circuit.library import efficient_su2
+from qiskit.circuit.library import GlobalPhaseGate, efficient_su2
 from qiskit.primitives import StatevectorEstimator
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import generate_preset_pass_manager
+from qiskit_aer.noise import NoiseModel, depolarizing_error
 
 from runner.engine import Engine
 from runner.engine import aer as aer_module
@@ -248,3 +249,25 @@ def test_a_list_of_observables_changed_in_place_is_noticed() -> None:
     assert engine.estimator_plan(circuit, observables) is after
     assert before.run(np.zeros(0), shots=None, seed=1).evs.tolist() == [1.0, 0.0]
     assert after.run(np.zeros(0), shots=None, seed=1).evs.tolist() == [3.0, 0.0]
+
+
+@pytest.mark.parametrize("noisy", [False, True])
+def test_a_phase_of_the_whole_that_parameters_turn_is_seen_by_nobody(noisy: bool) -> None:
+    """Of several parameter sets on Aer, too, with which p and cp come down to rz: ⟨Z⟩ after ry(a) is cos a."""
+    angle = Parameter("a")
+    circuit = QuantumCircuit(2, global_phase=angle)
+    circuit.append(GlobalPhaseGate(2 * angle), [])
+    circuit.ry(angle, 0)
+    circuit.cp(angle, 0, 1)
+    circuit.p(angle, 1)
+    circuit = generate_preset_pass_manager(1, basis_gates=["rz", "sx", "cx", "global_phase"]).run(circuit)
+    assert circuit.global_phase.parameters
+    values = np.array([[0.3], [0.4], [-2.0]])
+    model = NoiseModel(basis_gates=["rz", "sx", "cx"]) if noisy else None
+    if model is not None:
+        model.add_all_qubit_quantum_error(depolarizing_error(0.0, 1), ["sx"])
+    engine = Engine(noise_model=model, engine="aer")
+
+    found = engine.estimator_plan(circuit, SparsePauliOp("IZ")).run(values, shots=None, seed=1)
+
+    np.testing.assert_allclose(found.evs, np.cos(values[:, 0]), atol=1e-12)
