@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 THREADS = int(sys.argv[sys.argv.index("--threads") + 1]) if "--threads" in sys.argv else 1
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "QULACS_NUM_THREADS"):
@@ -22,6 +23,7 @@ from runner.engine import DeviceNoise, Engine  # noqa: E402
 QUICK = "--quick" in sys.argv
 SIZES = [2, 4, 6, 8, 12] if QUICK else [2, 4, 6, 8, 10, 12, 14, 16, 20]
 ROUNDS = 5 if QUICK else 15
+CLOCK = time.process_time if THREADS == 1 else time.perf_counter
 SHOTS = 4096
 generator = np.random.default_rng(1)
 
@@ -43,13 +45,13 @@ def energies_and_gradients() -> tuple[dict, dict]:
         if size <= 12:
             energy.update(peers.aer_estimator(circuit, operator, values))
         rounds = ROUNDS if size < 16 else 3
-        energy_rows[str(size)] = interleaved(energy, rounds=rounds)
+        energy_rows[str(size)] = interleaved(energy, rounds=rounds, clock=CLOCK)
         gradient = {
             **peers.our_gradient(circuit, operator, values, THREADS),
             **qulacs_gradient,
             **lightning_gradient,
         }
-        gradient_rows[str(size)] = interleaved(gradient, rounds=rounds)
+        gradient_rows[str(size)] = interleaved(gradient, rounds=rounds, clock=CLOCK)
     return energy_rows, gradient_rows
 
 
@@ -60,7 +62,9 @@ def terms() -> dict:
     for count in (1, 10, 100, 1000):
         labels = list(dict.fromkeys("".join(generator.choice(list("IXYZ"), 8)) for _ in range(count)))
         operator = SparsePauliOp(labels, generator.normal(size=len(labels)))
-        rows[str(len(labels))] = interleaved(peers.ours(circuit, operator, values, THREADS), rounds=ROUNDS)
+        rows[str(len(labels))] = interleaved(
+            peers.ours(circuit, operator, values, THREADS), rounds=ROUNDS, clock=CLOCK
+        )
     return rows
 
 
@@ -70,7 +74,7 @@ def parameters() -> dict:
     for reps in (1, 2, 4, 8, 16):
         circuit, values = ansatz(8, reps)
         contestants = peers.our_gradient(circuit, peers.heisenberg(8), values, THREADS)
-        rows[str(circuit.num_parameters)] = interleaved(contestants, rounds=ROUNDS)
+        rows[str(circuit.num_parameters)] = interleaved(contestants, rounds=ROUNDS, clock=CLOCK)
     return rows
 
 
@@ -82,7 +86,9 @@ def batches() -> dict:
         row = {}
         for batch in (1, 10, 100):
             sets = np.tile(values, (batch, 1))
-            times = interleaved(peers.ours(circuit, peers.heisenberg(size), sets, THREADS), rounds=ROUNDS)
+            times = interleaved(
+                peers.ours(circuit, peers.heisenberg(size), sets, THREADS), rounds=ROUNDS, clock=CLOCK
+            )
             row.update({f"{name} B={batch}": seconds / batch for name, seconds in times.items()})
         rows[str(size)] = row
     return rows
@@ -101,7 +107,7 @@ def shots() -> dict:
             "runner": lambda plan=plan, values=values: plan.run(values, shots=SHOTS, seed=1),
             "seed's loop": peers.seed_loop(circuit, operator, values, AerSimulator(), SHOTS),
         }
-        rows[str(size)] = interleaved(contestants, rounds=max(3, ROUNDS // 3))
+        rows[str(size)] = interleaved(contestants, rounds=max(3, ROUNDS // 3), clock=CLOCK)
     return rows
 
 
@@ -123,7 +129,9 @@ def devices() -> dict:
                 "runner": lambda plan=plan, values=values: plan.run(values, shots=SHOTS, seed=1),
                 "client's local mode": peers.seed_loop(circuit, operator, values, backend, SHOTS),
             }
-            rows[f"{backend.name}, {size} qubits"] = interleaved(contestants, rounds=1 if size else 3)
+            rows[f"{backend.name}, {size} qubits"] = interleaved(
+                contestants, rounds=1 if size else 3, clock=CLOCK
+            )
     return rows
 
 
@@ -150,7 +158,10 @@ def chart(rows: dict, path: Path) -> None:
 
 
 def main() -> None:
-    print(f"{THREADS} thread(s), interleaved in one process, medians; (×) relative to the first column\n")
+    kind = "processor time" if THREADS == 1 else "time by the clock"
+    print(
+        f"{THREADS} thread(s), interleaved in one process, median {kind}; (×) relative to the first column\n"
+    )
     energy, gradient = energies_and_gradients()
     print(table("One exact evaluation, ms, by qubits", "qubits", energy, 1e-3, "kernel"), flush=True)
     print(table("One exact gradient, ms, by qubits", "qubits", gradient, 1e-3, "kernel adjoint"), flush=True)

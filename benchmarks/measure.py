@@ -1,4 +1,8 @@
-"""Interleaved timing: every contestant in turn, round after round, so that a busy machine is busy for all."""
+"""Interleaved timing: every contestant in turn, round after round, so that a busy machine is busy for all.
+
+Other programs take turns with ours: a call that lasts longer than such a turn is held up, and a shorter
+one is not. So one thread is timed by the processor, several by the clock.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,33 @@ Contestants = Mapping[str, Callable[[], object]]
 
 
 def interleaved(
-    contestants: Contestants, *, rounds: int = 15, slice_seconds: float = 0.01
+    contestants: Contestants,
+    *,
+    rounds: int = 15,
+    slice_seconds: float = 0.01,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Median seconds of one call of each; short calls are repeated for about `slice_seconds` a round."""
+    """Median seconds of one call of each; short calls are repeated for about `slice_seconds` a round.
+
+    Args:
+        contestants: what is called, by name.
+        rounds: in each of which everyone has a turn.
+        slice_seconds: of a turn.
+        clock: `time.process_time` where all of the work is done by one thread of this process.
+    """
     repeats = {}
     for name, call in contestants.items():
         call()
-        start = time.perf_counter()
+        start = clock()
         call()
-        repeats[name] = max(1, int(slice_seconds / (time.perf_counter() - start)))
+        repeats[name] = max(1, int(slice_seconds / max(clock() - start, 1e-6)))
     times: dict[str, list[float]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, call in contestants.items():
-            start = time.perf_counter()
+            start = clock()
             for _ in range(repeats[name]):
                 call()
-            times[name].append((time.perf_counter() - start) / repeats[name])
+            times[name].append((clock() - start) / repeats[name])
     return {name: statistics.median(values) for name, values in times.items()}
 
 

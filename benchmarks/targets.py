@@ -122,6 +122,7 @@ def batch() -> Goal:
                 "theirs": peers.aer_estimator(circuit, operator, values)["Aer EstimatorV2"],
             },
             rounds=5,
+            clock=time.process_time,
         )
         seen[str(size)] = 100 * times["theirs"] / times["ours"]
     return Goal("a set in a batch of 100: Aer EstimatorV2, one by one / kernel", 500, seen)

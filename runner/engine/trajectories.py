@@ -118,16 +118,23 @@ class Trajectories:
         found = []
         for part in np.array_split(np.arange(shots), min(number, shots)):
             pause()
-            program = make(self.drawn(generator))
-            if program is None:
-                raise ConfigError(
-                    "the compiled kernel does not know an instruction of the circuit; leave it out",
-                    key="backend.trajectories",
-                )
-            (table,) = program.probabilities(row[None, :], [[(qubit, "Z") for qubit in self._measured]])
-            outcomes = draw(np.clip(table[0], 0.0, None), len(part), generator)
+            outcomes = draw(self._probabilities(make, row, generator), len(part), generator)
             found.append((outcomes[:, None] >> np.arange(len(self._measured))) & 1)
         return self._as_read(np.concatenate(found).astype(bool), generator)
+
+    def _probabilities(
+        self, make: Callable[[QuantumCircuit], Any], row: NDArray, generator: np.random.Generator
+    ) -> NDArray:
+        """Of one draw, (2^measured,); its state vector is let go of before outcomes are drawn, which takes as much."""
+        program = make(self.drawn(generator))
+        if program is None:
+            raise ConfigError(
+                "the compiled kernel does not know an instruction of the circuit; leave it out",
+                key="backend.trajectories",
+            )
+        (table,) = program.probabilities(row[None, :], [[(qubit, "Z") for qubit in self._measured]])
+        result: NDArray = np.clip(table[0], 0.0, None, out=table[0])
+        return result
 
     def _as_read(self, bits: NDArray, generator: np.random.Generator) -> NDArray:
         """Outcomes with every bit misread by itself."""

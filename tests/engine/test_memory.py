@@ -29,8 +29,11 @@ class Case:
     method: str = "automatic"
     threads: int = 1
     sets: int = 1
+    rotation: str = "rx"
+    """rx has phases; with ry and cx the state is real."""
     entangler: str = "cx"
     """cx permutes amplitudes, into a copy; rzz does not."""
+    trajectories: int | None = None
     does: tuple[str, ...] = ("exact",)
     """What, in turn: exact | gradient | shots | few | sample."""
 
@@ -40,17 +43,24 @@ class Case:
         circuit = QuantumCircuit(size)
         angles = [Parameter(f"a{index:02}") for index in range(size)]
         for index, angle in enumerate(angles):
-            circuit.rx(angle, index)
+            getattr(circuit, self.rotation)(angle, index)
         for index in range(size - 1):
             if self.entangler == "cx":
                 circuit.cx(index, index + 1)
             else:
                 circuit.rzz(0.3, index, index + 1)
-        circuit.rx(0.4, range(size))  # phases before it: the state is not real
+        getattr(circuit, self.rotation)(0.4, range(size))
         ends = ["ZZ" + "I" * (size - 2), "I" * (size - 2) + "ZZ", "X" + "I" * (size - 1)]
         operator = SparsePauliOp(ends, [1.0, 0.5, 0.25])
         noise = NoisyBackend(name="noisy").noise_model() if self.noisy else None
-        engine = Engine(None, noise, method=self.method, engine=self.engine, threads=self.threads)
+        engine = Engine(
+            None,
+            noise,
+            method=self.method,
+            engine=self.engine,
+            threads=self.threads,
+            trajectories=self.trajectories,
+        )
         values = np.linspace(0.1, 1, self.sets * size).reshape(self.sets, size)
         for what in self.does:
             if what == "sample":
@@ -110,17 +120,19 @@ def measured(case: Case) -> tuple[int, int]:
     return answer
 
 
-@pytest.mark.parametrize(("entangler", "numbers"), [("rzz", 2), ("cx", 4)])
+@pytest.mark.parametrize(
+    ("rotation", "entangler", "numbers"), [("rx", "rzz", 2), ("rx", "cx", 4), ("ry", "cx", 3)]
+)
 def test_a_copy_is_asked_for_where_amplitudes_are_permuted(
-    entangler: str, numbers: int, monkeypatch: pytest.MonkeyPatch
+    rotation: str, entangler: str, numbers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By hand: two doubles an amplitude, and two more in the copy; the tables of a few stages are under 2 % here."""
+    """By hand: two doubles an amplitude, and in the copy two more, one of a real state; tables are under 2 % here."""
     asked = Asked()
     monkeypatch.setattr(program, "require", asked)
     circuit = QuantumCircuit(16)
-    circuit.rx(0.3, range(16))
+    getattr(circuit, rotation)(0.3, range(16))
     getattr(circuit, entangler)(*([0.4] if entangler == "rzz" else []), 0, 1)
-    circuit.rx(0.3, range(16))
+    getattr(circuit, rotation)(0.3, range(16))
     program.compile_program(circuit)
 
     assert asked.amounts[-1] == pytest.approx(8 * numbers << 16, rel=0.02)
@@ -135,7 +147,13 @@ def test_a_copy_is_asked_for_where_amplitudes_are_permuted(
         Case(qubits=22, does=("gradient",)),
         Case(qubits=23, does=("gradient",), entangler="rzz"),
         Case(qubits=22, does=("exact", "gradient", "exact")),
-        Case(qubits=22, sets=4, threads=2),
+        Case(qubits=23, sets=4, threads=2),
+        Case(qubits=24, rotation="ry"),
+        Case(qubits=23, rotation="ry", sets=2, threads=2),
+        Case(qubits=22, rotation="ry", does=("gradient",)),
+        Case(qubits=23, rotation="ry", does=("shots",)),
+        Case(qubits=23, entangler="rzz", does=("shots",)),
+        Case(qubits=23, entangler="rzz", does=("sample",)),
         Case(qubits=22, sets=4, threads=2, does=("gradient",)),
         Case(qubits=23, does=("shots",)),
         Case(qubits=21, sets=8, does=("shots",)),
@@ -146,7 +164,9 @@ def test_a_copy_is_asked_for_where_amplitudes_are_permuted(
         Case(qubits=22, engine="aer", sets=4, does=("sample",)),
         Case(qubits=12, engine="aer", noisy=True, method="density_matrix", does=("shots",)),
         Case(qubits=24, engine="aer", noisy=True, does=("few",)),
+        Case(qubits=23, noisy=True, trajectories=2, does=("sample",)),
         Case(qubits=12, noisy=True),
+        Case(qubits=12, noisy=True, does=("shots",)),
         Case(qubits=12, noisy=True, method="density_matrix", does=("sample",)),
         Case(qubits=11, noisy=True, sets=2, threads=2, does=("gradient",)),
         Case(qubits=12, noisy=True, does=("gradient",)),
@@ -165,6 +185,7 @@ def test_G13_what_is_asked_for_is_what_is_used(case: Case) -> None:
     "case",
     [
         Case(qubits=18, sets=2),
+        Case(qubits=18, entangler="rzz", does=("shots",)),
         Case(qubits=18, does=("gradient",)),
         Case(qubits=18, sets=2, does=("sample",)),
         Case(qubits=9, noisy=True),

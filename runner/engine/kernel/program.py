@@ -582,6 +582,11 @@ class Program:
         return [StageActs(*stage) for stage in zip(*found, strict=True)]
 
     @property
+    def state_bytes(self) -> int:
+        """What one state takes, see `state_bytes`."""
+        return state_bytes(self.num_qubits, self.permutes.tolist(), self.real_stages)
+
+    @property
     def real_stages(self) -> int:
         """How many stages come before the first phase: so long a state has real amplitudes."""
         counts = np.zeros(self.num_stages, dtype=np.int64)
@@ -607,11 +612,24 @@ def compile_program(circuit: QuantumCircuit, *, from_zero: bool = True, layers: 
     if any(stage.whole for stage in stages):  # other circuits do without exchanges, and without their loops
         for stage in stages:
             stage.take_apart()
-    copied = any(stage.permutes for stage in stages)
+    permutes = [stage.permutes for stage in stages]
+    real = next((place for place, stage in enumerate(stages) if stage.phases or stage.corners), len(stages))
     tables = 32 * len(stages) << split_bits(size)[0]  # of every stage's permutation, there and back
-    words = f"a state vector of {size} qubits" + (" and its copy" if copied else "")
-    require(((32 if copied else 16) << size) + tables, words)
+    words = f"a state vector of {size} qubits" + (" and its copy" if any(permutes) else "")
+    require(state_bytes(size, permutes, real) + tables, words)
     return _flatten(size, stages, layers)
+
+
+def state_bytes(num_qubits: int, permutes: Sequence[bool], real: int) -> int:
+    """What one state takes: two doubles an amplitude, and in a copy where it is permuted, one while it is real.
+
+    Args:
+        num_qubits: of the state.
+        permutes: which stages permute.
+        real: how many stages come before the first phase.
+    """
+    numbers = 2 + (2 if any(permutes[real:]) else 1 if any(permutes) else 0)
+    return 8 * numbers << num_qubits
 
 
 MIN_QUBITS = 4

@@ -55,8 +55,10 @@ class StateVectorKernel:
         self._direct = self._angles.simple
         self._integers, self._reals = _packed_program(program, self._angles)
         self._acts = program.acts
+        self._energy_bytes = program.state_bytes
+        """Of one state, and of its copy where it is permuted, while it is run forwards by one thread."""
         self._state_bytes = (32 if program.permutes.any() else 16) << self.num_qubits
-        """Of one state, and of a copy where it is permuted."""
+        """The same run backwards or by several threads, which do not tell real states from others."""
         slots = np.concatenate([program.single_slot, program.parity_slot, program.corner_slot])
         turned = not self._angles.simple or bool(np.any(self._angles.scale[slots] != 0.0))
         self._num_parts = 1 << self.num_qubits if turned else 0
@@ -90,11 +92,13 @@ class StateVectorKernel:
         if self._threads > 1 and self.num_qubits >= LEAST_QUBITS:
             self._evaluate_wide(inputs, result)
         else:
-            self._in_threads(self._evaluate, inputs, result)
+            self._in_threads(self._evaluate, inputs, result, each=self._energy_bytes)
         return result
 
     def _evaluate_wide(self, inputs: NDArray, result: NDArray) -> None:
         """One parameter set after the other, each by all threads."""
+        if not self._local.__dict__:
+            require(self._state_bytes, f"a state of {self.num_qubits} qubits for {self._threads} threads")
         first, second, flags, scratch, _ = self._buffers(1)
         tables = [_passes_of(self._passes, self._weights, index) for index in range(self._num_observables)]
         with ThreadPoolExecutor(self._threads) as pool:
@@ -127,7 +131,9 @@ class StateVectorKernel:
                 parts, self._wide, self._pairs, result, slopes,
             )  # fmt: skip
 
-        self._in_threads(work, values if self._direct else self._angles(values), result, slopes, states=2)
+        self._in_threads(
+            work, values if self._direct else self._angles(values), result, slopes, each=2 * self._state_bytes
+        )
         flat = slopes.reshape(sets * elements, -1)
         repeated = values if elements == 1 else np.repeat(values, elements, axis=0)
         by_parameter = self._angles.pull_back(repeated, flat)
@@ -145,7 +151,8 @@ class StateVectorKernel:
                 self._pairs, table,
             )  # fmt: skip
 
-        self._in_threads(work, values if self._direct else self._angles(values), table)
+        each = 32 << self.num_qubits
+        self._in_threads(work, values if self._direct else self._angles(values), table, each=each)
         return [
             marginal(table[:, row], self.num_qubits, [q for q, _ in basis]) for row, basis in enumerate(bases)
         ]
@@ -191,19 +198,22 @@ class StateVectorKernel:
 
     @property
     def missing_bytes(self) -> int:
-        """The working memory that this thread has yet to get."""
-        return 0 if self._local.__dict__ else self._state_bytes
+        """The working memory that `probabilities` has yet to get in this thread: a state, and a copy to be turned."""
+        return 0 if self._local.__dict__ else 32 << self.num_qubits
 
-    def _in_threads(self, work: Callable[..., None], *tables: NDArray, states: int = 1) -> None:
-        """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread."""
+    def _in_threads(self, work: Callable[..., None], *tables: NDArray, each: int) -> None:
+        """Call `work` with the tables, whose rows belong to the parameter sets, or with a part of them per thread.
+
+        Args:
+            work: is given rows of every table.
+            tables: inputs and results.
+            each: bytes that a thread takes beside them.
+        """
         workers = min(self._threads, len(tables[0]))
         if workers <= 1:
             work(*tables)
             return
-        require(
-            workers * states * self._state_bytes,
-            f"{workers} states of {self.num_qubits} qubits at a time",
-        )
+        require(workers * each, f"{workers} states of {self.num_qubits} qubits at a time")
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(work, *(np.array_split(table, workers) for table in tables)))
 
