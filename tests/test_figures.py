@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 from qiskit import QuantumCircuit
 
-from runner.record.events import Estimate, Event, Iteration
+from runner.record.events import Estimate, Event, Iteration, JobSubmitted, RunInterrupted, RunResumed
+from runner.record.journal import Journal, read_journal
 from runner.review.figures import (
     COLOURS,
     Activities,
@@ -29,9 +31,9 @@ from runner.review.figures import (
     timeline,
 )
 from runner.review.figures.circuit import MOST_COLUMNS, measures
-from runner.review.figures.energy import STANDS
+from runner.review.figures.energy import STANDS, evaluations, stands
 from runner.review.figures.error import ErrorScale, signed
-from runner.review.figures.run import last_counts, reference_of
+from runner.review.figures.run import last_counts, look_through, reference_of, shared_shots
 from runner.review.figures.timeline import BUSY, CLASSICAL, IDLE, INACTIVE, LOST, QPU, QUEUE, WAITING, Span
 from tests.journals import evaluation, job, session, started, told
 
@@ -270,7 +272,6 @@ def test_histogram_shows_shares_and_sums_up_the_rest() -> None:
 
 def test_bitstrings_are_read_from_the_last_sampler_job() -> None:
     """Bits come from the journal's own encoding; registers stand side by side, the last one first."""
-    import base64
 
     def bits(*words: int) -> dict[str, Any]:
         return {"array": base64.b64encode(bytes(words)).decode(), "bits": 2, "shape": [len(words), 1]}
@@ -522,3 +523,43 @@ def test_no_figure_shows_a_secret(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert not [text for text in texts(figure) if "anary" in text]
         assert "[redac" in "".join(texts(figure))
     assert "anary" not in hovered
+
+
+def test_a_journal_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found at once is what each part finds by itself, and no line is read again for it."""
+    registers = {"a": {"array": base64.b64encode(bytes([0, 1, 1])).decode(), "bits": 2, "shape": [3, 1]}}
+    shared = [{"shots_per_basis": [1200, 50]}]
+    (submitted, over), (lost, killed), (again, done) = job(0, 0, 1, 3), job(1, 3, 3, 5), job(1, 4, 4, 7)
+    with Journal.create(tmp_path / "journal.jsonl") as journal:
+        for event in [
+            started(),
+            session(0, "open"),
+            JobSubmitted.read({**submitted.said(), "pubs": shared}),
+            session(1, "active"),
+            over,
+            evaluation(0, -1.0, -1.0),
+            Iteration.of("vqe", 1, {"energy": -1.0}),
+            lost,
+            RunInterrupted(reason="killed"),
+            killed,
+            session(6, "closed", "left"),
+            RunResumed(pid=1),
+            *job(0, 3, 3, 4, workload="samples", result=[registers]),
+            again,
+            done,
+            evaluation(1, -1.5, -1.5),
+            session(8, "closed", "done"),
+        ]:
+            journal.write(event)
+    asked = (Activities.of, evaluations, stands, last_counts, lambda events: shared_shots(events).in_words)
+    alone = [ask(read_journal(tmp_path / "journal.jsonl").events) for ask in asked]
+    together = read_journal(tmp_path / "journal.jsonl").events
+
+    look_through(together)
+    monkeypatch.setattr(type(together), "_event", None)
+
+    assert [ask(together) for ask in asked] == alone
+    assert alone[0].end == 8
+    assert [span.job for span in alone[0].workloads["vqe"] if span.what == QPU] == ["vqe-0", "vqe-1"]
+    assert [row.spent for row in alone[1]["vqe"]] == [2, 7]  # what was interrupted is paid for, too
+    assert alone[3:] == [{"00": 1, "01": 2}, ("50 to 1 200", "in each of 2 bases")]

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from runner import engine
 from runner.ansatz.openqasm import read_received
 from runner.display.command import run_command, sweep_command
-from runner.display.words import SharedShots, clock, counts, energy_lines, percent, truncation_in_words
+from runner.display.words import clock, counts, energy_lines, percent, truncation_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
-from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted, SessionChanged
+from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted
 from runner.record.files import read_bytes, read_object, read_rows
 from runner.record.journal import read_telling
 from runner.record.log import count, first, last, of
@@ -26,7 +26,7 @@ from runner.record.redaction import redact
 from runner.record.replay import lasting
 from runner.review.figures import Activities, SweepAxes, draw_run, interactive, save, sweep_overview
 from runner.review.figures.canvas import in_words, number, unit
-from runner.review.figures.run import reference_of
+from runner.review.figures.run import look_through, reference_of, shared_shots
 
 if TYPE_CHECKING:
     from runner.review.figures.canvas import Events
@@ -89,6 +89,7 @@ def illustrate(files: RunDirectory, problem: Problem | None = None, *, interacti
     """
     plots = Plots(interactive)
     events = read_telling(files.journal)
+    look_through(events)
     circuits = recorded_circuits(events) if problem is None else [
         ("as declared", engine.with_names(problem.ansatz)), ("on the device", engine.with_names(problem.circuit))
     ]  # fmt: skip
@@ -187,7 +188,7 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
         table=_table(result.get("table", [])),
         figures=_embedded(figures, plots),
         **(plots or Plots()).content(),
-        sessions=_sessions(events),
+        sessions=_sessions(timeline),
         time_spent=", ".join(spent),
         jobs=jobs,
         job_count=ended,
@@ -353,10 +354,7 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
         tiles.append(("sampling overhead", f"{overhead:.4g}", "γ², times more circuits"))
     tiles += counts(result)
     tiles.append(("jobs", str(jobs), f"{clock(end)} on the session's clock"))
-    shared = SharedShots()
-    for event in of(events, JobSubmitted):
-        shared.add(event.pubs)
-    if (shots := shared.in_words) is not None:
+    if (shots := shared_shots(events).in_words) is not None:
         tiles.append(("shots", *shots))
     if usage is not None:
         tiles.append(("usage", clock(usage), "charged"))
@@ -395,10 +393,7 @@ def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     return tiles
 
 
-def _sessions(events: Events) -> list[dict[str, Any]]:
-    found: dict[str, list[SessionChanged]] = {}
-    for event in of(lasting(events), SessionChanged):
-        found.setdefault(event.session, []).append(event)
+def _sessions(timeline: Activities) -> list[dict[str, Any]]:
     return [
         {
             "session": session,
@@ -410,7 +405,7 @@ def _sessions(events: Events) -> list[dict[str, Any]]:
             "at": clock(steps[-1].time),
             "time-outs": sum(step.state == "inactive" for step in steps),
         }
-        for session, steps in found.items()
+        for session, steps in timeline.transitions.items()
     ]
 
 

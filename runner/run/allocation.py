@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner import engine
 from runner.display.words import SharedShots
 from runner.runtime.results import READING, READING_VARIANCES
-from runner.services.protocol import PlannedObservables
+from runner.services.protocol import is_planned
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,7 +69,7 @@ class ShotAllocation:
         """The PUB with shots for each basis, `shots` on average; as it is where there is but one basis."""
         circuit, observables, *rest = pub
         planned = observables
-        if not isinstance(planned, PlannedObservables):
+        if not is_planned(planned):
             planned = self._planner.planned(circuit, planned)
         if planned.plan.num_bases < 2:
             return pub
@@ -162,7 +162,7 @@ class AllottedShots:
         shots = [
             count
             for _, observables, *_ in pubs
-            if isinstance(observables, PlannedObservables)
+            if is_planned(observables)
             for count in observables.shots or ()
         ]
         with self._lock:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeAlias, TypeGuard, TypeVar, runtime_checkable
 
 from runner.runtime.capabilities import Capabilities
 
@@ -167,6 +167,18 @@ class PlannedObservables(Protocol):
     def allotted(self, shots: tuple[int, ...], reading: TermReading | None = None) -> PlannedObservables:
         """The same with so many shots of each basis, and with terms read as said."""
         ...
+
+
+_PLANNED: dict[type, bool] = {}
+
+
+def is_planned(observables: object) -> TypeGuard[PlannedObservables]:
+    """Whether a plan stands for observables. Each class is asked once: protocols take long to answer."""
+    kind = type(observables)
+    found = _PLANNED.get(kind)
+    if found is None:
+        found = _PLANNED[kind] = isinstance(observables, PlannedObservables)
+    return found
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.record.events import Estimate, Evaluation, Iteration, JobCompleted
+from runner.record.events import Estimate, Evaluation, Event, Iteration, JobCompleted
 from runner.record.log import of, remembered
 from runner.review.figures.canvas import (
     BLACK,
@@ -119,28 +119,40 @@ class DrawnEvaluation:
 
 def evaluations(events: Events) -> dict[str, list[DrawnEvaluation]]:
     """Workload → its evaluations with a finite energy."""
-    return _course(events)[0]
+    return _course(events).evaluated
 
 
 def stands(events: Events) -> dict[str, list[tuple[int, float]]]:
     """Workload → its optimizer's steps: evaluations until then, and the energy at which it believes to stand."""
-    return _course(events)[1]
+    return _course(events).steps
 
 
-def _course(events: Events) -> tuple[dict[str, list[DrawnEvaluation]], dict[str, list[tuple[int, float]]]]:
-    """Evaluations and steps, which are read together once."""
-    return remembered(events, "course", lambda: _read_course(events))
+def _course(events: Events) -> Course:
+    return remembered(events, Course.__name__, lambda: Course.of(events))
 
 
-def _read_course(
-    events: Events,
-) -> tuple[dict[str, list[DrawnEvaluation]], dict[str, list[tuple[int, float]]]]:
-    spent: dict[str, float] = {}
-    done: dict[str, int] = {}
-    evaluated: dict[str, list[DrawnEvaluation]] = {}
-    steps: dict[str, list[tuple[int, float]]] = {}
-    for event in of(events, JobCompleted, Evaluation, Iteration):
-        name = event.stream
+class Course:
+    """Evaluations and steps of each workload, which are read together."""
+
+    FACTS = (JobCompleted, Evaluation, Iteration)
+
+    def __init__(self) -> None:
+        self.evaluated: dict[str, list[DrawnEvaluation]] = {}
+        self.steps: dict[str, list[tuple[int, float]]] = {}
+        self._spent: dict[str, float] = {}
+        self._done: dict[str, int] = {}
+
+    @classmethod
+    def of(cls, events: Events) -> Course:
+        """Read those of a journal."""
+        course = cls()
+        for event in of(events, *cls.FACTS):
+            course.take(event)
+        return course
+
+    def take(self, event: Event) -> None:
+        """Take in the next of these facts."""
+        spent, done, name = self._spent, self._done, event.stream
         if isinstance(event, JobCompleted):
             spent[name] = spent.get(name, 0.0) + event.qpu_seconds
         elif isinstance(event, Evaluation):
@@ -149,10 +161,9 @@ def _read_course(
                 drawn = DrawnEvaluation(
                     event.index, event.energy, event.stddev, event.best, spent.get(name, 0.0)
                 )
-                evaluated.setdefault(name, []).append(drawn)
+                self.evaluated.setdefault(name, []).append(drawn)
         elif isinstance(event, Iteration) and event.energy is not None and number(event.energy) is not None:
-            steps.setdefault(name, []).append((done.get(name, 0), event.energy))
-    return evaluated, steps
+            self.steps.setdefault(name, []).append((done.get(name, 0), event.energy))
 
 
 def answers(events: Events) -> dict[str, Estimate]:

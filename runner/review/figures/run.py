@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.record.events import JobCompleted, ProblemPosed, Result
-from runner.record.log import EventLog, first, last, of
+from runner.display.words import SharedShots
+from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result
+from runner.record.log import EventLog, first, last, of, remembered
+from runner.record.replay import lasting_places
 from runner.review.figures.canvas import Events, number, save, unit
 from runner.review.figures.circuit import circuit_pair
-from runner.review.figures.energy import convergence, energy_against_usage, evaluations
+from runner.review.figures.energy import Course, convergence, energy_against_usage, evaluations
 from runner.review.figures.mitigation import extrapolation, ladder
 from runner.review.figures.samples import histogram
 from runner.review.figures.subspace import subspace
 from runner.review.figures.table import curves
-from runner.review.figures.timeline import session_timeline
+from runner.review.figures.timeline import Activities, ActivityReader, session_timeline
 from runner.runtime.results import from_plain
 
 if TYPE_CHECKING:
@@ -74,12 +76,54 @@ def draw_run(
     return drawn
 
 
+def look_through(events: Events) -> None:
+    """Find in a journal at once what figures and page tell of all its jobs, so that no line is read twice for that."""
+    if not isinstance(events, EventLog):
+        return
+    course, timeline, shots = Course(), ActivityReader(), SharedShots()
+    sampled: JobCompleted | None = None
+    lasts = iter(lasting_places(events))
+    following = next(lasts, None)
+    drawn, timed = frozenset(course.FACTS), frozenset(timeline.FACTS)
+    for place in events.places(*drawn, *timed):
+        event, kind = events[place], events.fact(place)
+        if kind in drawn:
+            course.take(event)
+        while following is not None and following < place:
+            following = next(lasts, None)
+        if kind in timed and place == following:
+            timeline.take(event)
+        if isinstance(event, JobSubmitted):
+            shots.add(event.pubs)
+        elif isinstance(event, JobCompleted) and _is_sampled(event):
+            sampled = event
+    activities = timeline.read()
+    remembered(events, Course.__name__, lambda: course)
+    remembered(events, Activities.__name__, lambda: activities)
+    remembered(events, SharedShots.__name__, lambda: shots)
+    remembered(events, "sampled", lambda: sampled)
+
+
+def shared_shots(events: Events) -> SharedShots:
+    """What the jobs of a journal took of every basis."""
+
+    def found() -> SharedShots:
+        shots = SharedShots()
+        for event in of(events, JobSubmitted):
+            shots.add(event.pubs)
+        return shots
+
+    return remembered(events, SharedShots.__name__, found)
+
+
 def last_counts(events: Events) -> dict[str, int]:
     """Bitstring counts of the last Sampler job that has any: its first PUB, all registers side by side."""
-    for event in _samplers(events):
-        if event.result and "evs" not in event.result[0]:
-            return _counts(event.result[0])
-    return {}
+    found = remembered(events, "sampled", lambda: next(filter(_is_sampled, _samplers(events)), None))
+    return {} if found is None or found.result is None else _counts(found.result[0])
+
+
+def _is_sampled(event: JobCompleted) -> bool:
+    return bool(event.result) and "evs" not in event.result[0]  # type: ignore[index]
 
 
 def _samplers(events: Events) -> Iterator[JobCompleted]:

@@ -91,37 +91,20 @@ class Activities:
     marks: list[Mark] = field(default_factory=list)
     end: float = 0.0
     """When the last thing happened."""
+    transitions: dict[str, list[SessionChanged]] = field(default_factory=dict)
+    """Session id → what changed its state, in order."""
 
     @classmethod
     def of(cls, events: Sequence[Event]) -> Activities:
         """Read a journal's `session`, `job.submitted` and `job.completed` events."""
-        return remembered(events, "timeline", lambda: cls._of(events))
+        return remembered(events, cls.__name__, lambda: cls._of(events))
 
     @classmethod
     def _of(cls, events: Sequence[Event]) -> Activities:
-        timeline = cls()
-        submitted: dict[str, tuple[float, float]] = {}
-        transitions: dict[str, list[SessionChanged]] = {}
-        executing: dict[str, list[tuple[float, float]]] = {}
-        free_at: dict[str, float] = {}
-        for event in of(lasting(events), SessionChanged, JobSubmitted, JobCompleted):
-            if isinstance(event, JobSubmitted):
-                submitted[event.job] = event.time, event.preparation
-                name = event.workload
-                if name in free_at and event.time > free_at[name]:
-                    timeline._add(name, Span(CLASSICAL, free_at[name], event.time))
-            elif isinstance(event, JobCompleted) and event.job in submitted:
-                name = event.workload
-                timeline._add_job(*submitted.pop(event.job), event)
-                free_at[name] = max(free_at.get(name, 0.0), event.finished)
-                if event.started is not None and event.session is not None:
-                    executing.setdefault(event.session, []).append((event.started, event.finished))
-            elif isinstance(event, SessionChanged):
-                transitions.setdefault(event.session, []).append(event)
-                timeline.end = max(timeline.end, event.time)
-        for session, steps in transitions.items():
-            timeline._add_session(session, steps, executing.get(session, []))
-        return timeline
+        reader = ActivityReader()
+        for event in of(lasting(events), *reader.FACTS):
+            reader.take(event)
+        return reader.read()
 
     def seconds(self, what: str) -> float:
         """Total of one activity over all workloads, or of one state over all sessions."""
@@ -178,6 +161,43 @@ class Activities:
                 if not step.accepting_jobs and end > step.time:
                     ending = step.reason
                     self.marks.append(Mark(step.time, ending, session))
+
+
+class ActivityReader:
+    """Finds out from the facts that last what sessions and workloads did."""
+
+    FACTS = (SessionChanged, JobSubmitted, JobCompleted)
+
+    def __init__(self) -> None:
+        self._timeline = Activities()
+        self._submitted: dict[str, tuple[float, float]] = {}
+        self._executing: dict[str, list[tuple[float, float]]] = {}
+        self._free_at: dict[str, float] = {}
+
+    def take(self, event: Event) -> None:
+        """Take in the next of these facts."""
+        timeline, free_at = self._timeline, self._free_at
+        if isinstance(event, JobSubmitted):
+            self._submitted[event.job] = event.time, event.preparation
+            name = event.workload
+            if name in free_at and event.time > free_at[name]:
+                timeline._add(name, Span(CLASSICAL, free_at[name], event.time))
+        elif isinstance(event, JobCompleted) and event.job in self._submitted:
+            name = event.workload
+            timeline._add_job(*self._submitted.pop(event.job), event)
+            free_at[name] = max(free_at.get(name, 0.0), event.finished)
+            if event.started is not None and event.session is not None:
+                self._executing.setdefault(event.session, []).append((event.started, event.finished))
+        elif isinstance(event, SessionChanged):
+            timeline.transitions.setdefault(event.session, []).append(event)
+            timeline.end = max(timeline.end, event.time)
+
+    def read(self) -> Activities:
+        """Return what was found."""
+        timeline = self._timeline
+        for session, steps in timeline.transitions.items():
+            timeline._add_session(session, steps, self._executing.get(session, []))
+        return timeline
 
 
 def _start(span: Span) -> float:
