@@ -239,7 +239,7 @@ class MitigatedPlan:
         template = self._programs[0].template
         learned: Callable[..., NDArray] | None = None
         if self._sensitivity is not None:
-            rows = np.asarray(values, dtype=float).reshape(-1, values.shape[-1])[layout.sets]
+            rows = self._rows(values)[layout.sets]
             learned = partial(self._sensitivity.variance, rows, layout, template.left)
         shots = randomizations * each
         result = decode(found, shots, layout, read, points, extrapolate, template.gain, learned)
@@ -259,10 +259,15 @@ class MitigatedPlan:
         """What is read at each noise factor, flips undone."""
         batch = values.shape[:-1]
         layout = self.layout(batch)
-        rows = np.asarray(values, dtype=float).reshape(math.prod(batch), values.shape[-1])[layout.sets]
+        rows = self._rows(values)[layout.sets]
         randomizations, each = self.split(shots)
         for place, program in enumerate(self._programs):
             yield program.read(rows, layout.bases, randomizations, each, [seed, 0, place])
+
+    @staticmethod
+    def _rows(values: NDArray) -> NDArray:
+        """Parameter sets (*batch, P) one below the other; how many they are no −1 tells where P is 0."""
+        return np.asarray(values, dtype=float).reshape(math.prod(values.shape[:-1]), values.shape[-1])
 
     def layout(self, batch: tuple[int, ...]) -> Layout:
         """What is measured for parameter sets of this shape."""

@@ -3,6 +3,7 @@
 import json
 import math
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +119,45 @@ def test_amplified_noise_shrinks_every_term_by_a_power_and_the_exponential_undoe
     assert (np.abs(found["evs_noise_factors"] - expected) < 4.5 * found["stds_noise_factors"]).all()
     assert (np.abs(found["evs"] - ideal()) < 4 * found["stds"]).all()
     assert found["evs"] == pytest.approx(ideal(), abs=0.05)
+
+
+@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
+@pytest.mark.parametrize(
+    "resilience", [PEC["resilience"], {"zne_mitigation": True, "zne": {"amplifier": "pea"}}]
+)
+def test_circuits_without_parameters_are_mitigated_for_every_shape_of_the_batch(
+    resilience: dict[str, object], batch: tuple[int, ...]
+) -> None:
+    """The state vector's values, from noise whose rates are unsure; the identity is what its coefficient is."""
+    bound = circuit().assign_parameters([THETA])
+    observables = [{"XX": 1.0, "ZI": 0.5}, {"IZ": 1.0}, {"II": 2.0}]
+    state = Statevector(bound)
+    expected = [
+        sum(weight * state.expectation_value(SparsePauliOp(label)).real for label, weight in one.items())
+        for one in observables
+    ]
+    unsure = replace(KNOWN, left_out=np.array([KNOWN.rates + 1e-4, KNOWN.rates - 1e-4]))
+    chosen = setting(
+        {"resilience_level": 0, "resilience": resilience, "twirling": {"num_randomizations": 1024}}
+    ).knowing(NoiseOfLayers.joined([unsure]))
+    engine = Engine(noise_model=noise(readout=False))
+    plan = MitigatedPlan(bound, engine.estimator_plan(bound, observables), chosen, engine)
+    alone = MitigatedPlan(bound, engine.estimator_plan(bound, "II"), chosen, engine)
+    if len(batch) < 2:
+        found = [plan.run(np.zeros((*batch, 0)), shots=1 << 14, seed=seed, rates=None) for seed in (3, 4)]
+    else:
+        grid = [[observables[(row + column) % 3] for column in range(3)] for row in range(2)]
+        expected = [[expected[(row + column) % 3] for column in range(3)] for row in range(2)]
+        many = MitigatedPlan(bound, engine.estimator_plan(bound, grid), chosen, engine)
+        found = [many.run(np.zeros((*batch, 0)), shots=1 << 14, seed=3, rates=None)]
+
+    for one in found:
+        assert one["evs"].shape == np.shape(expected)
+        assert (np.abs(one["evs"] - expected) <= 4.5 * one["stds"] + 1e-12).all()
+        assert (one["learned_stds"].reshape(-1)[:2] > 0).all()
+    identity = alone.run(np.zeros((*batch, 0)), shots=1 << 14, seed=3, rates=None)
+    assert (identity["evs"] == np.ones(batch)).all()
+    assert (identity["stds"] == np.zeros(batch)).all()
 
 
 def test_layers_are_told_by_gates_and_waiting_qubits_whatever_is_between_them() -> None:

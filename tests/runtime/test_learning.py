@@ -121,6 +121,26 @@ def test_workloads_that_want_the_same_layer_at_the_same_time_wait_for_one_job() 
     assert raced() == (asked, values)
 
 
+@pytest.mark.parametrize("options", [PEC, PEA])
+def test_bound_circuits_are_measured_with_what_was_learned(options: dict[str, object]) -> None:
+    """A Bell pair on wires 0 and 1: ⟨XX⟩ = 1 and ⟨IZ⟩ = 0 by pencil; 2·II is 2 and has no error."""
+    bell = QuantumCircuit(5)
+    bell.rz(math.pi / 2, 0)
+    bell.sx(0)
+    bell.rz(math.pi / 2, 0)
+    bell.cx(0, 1)
+    service = LocalRuntimeService(seed=7)
+    many = {**options, "twirling": {"num_randomizations": 512, "shots_per_randomization": 16}}
+    observables = ["IIIXX", "IIIIZ", {"IIIII": 2.0}]
+    with Session(service.backend("fake_manila")) as session:
+        found = EstimatorV2(session, many).run([(bell, observables), (bell, "IIIII")]).result()
+
+    assert programs(service) == ["noise-learner", "estimator"]
+    assert (np.abs(found[0].data.evs - [1.0, 0.0, 2.0]) <= 5 * found[0].data.stds + 0.02).all()
+    assert (found[0].data.evs[2], found[0].data.stds[2]) == (2.0, 0.0)
+    assert (found[1].data.evs, found[1].data.stds) == (1.0, 0.0)
+
+
 def test_layers_beyond_the_most_stay_as_they_are_and_that_is_said() -> None:
     """The client's rule; the one that occurs twice is learned."""
     service = LocalRuntimeService(seed=7)
