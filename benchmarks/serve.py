@@ -176,7 +176,7 @@ def main(rounds: int) -> None:
             "the page's job: the same on 133 noisy qubits",
             evaluation(FakeTorino(), 3),
             page,
-            2,
+            1,  # the local mode takes half a minute of processor time for both of its calls
         )
         client_side(start(4, "backend=fake_torino", *VIRTUAL), max(3, rounds // 5))
 
