@@ -41,6 +41,12 @@ SAFETY = 2.0
 ALIKE = 2.0
 """Times the smallest error bar, up to which a larger subspace is preferred."""
 
+UNTOLD = (
+    "; noise of the device or of shots leaves no energy in them: take a backend with less noise or more shots, "
+    "or experiment=skqd, which sifts it out"
+)
+"""What is said where no row has an energy."""
+
 
 @dataclass(frozen=True)
 class Overlaps:
@@ -157,6 +163,8 @@ class KrylovOverlaps(Krylov):
             overlaps.append(complex(real, imaginary))
             spreads.append(complex(off, off_too))
             energy, stddev, rank = self.lowest(overlaps, spreads, stream.rng)
+            if energy is not None and not prepared.energies.tells(energy, stddev, self.step):
+                energy = stddev = None
             if energy is not None:
                 energy += prepared.energies.vacuum
                 found.append(Found(len(overlaps) - 1, energy, math.inf if stddev is None else stddev))
@@ -172,7 +180,7 @@ class KrylovOverlaps(Krylov):
             energy_kind=kind,
             reference_energy=exact,
             reference_note=prepared.reference.note,
-            stop_reason=f"{self.dimension} overlaps" + (best.in_words(self.dimension) if best else ""),
+            stop_reason=f"{self.dimension} overlaps" + (best.in_words(self.dimension) if best else UNTOLD),
             table=lab.table,
         )
 
@@ -197,11 +205,14 @@ class KrylovOverlaps(Krylov):
         found = energy_of_overlaps(overlaps, self.step, threshold)
         if found is None:
             return None, None, 0
-        others = [energy_of_overlaps(centre + one, self.step, rank=found.rank) for one in noise]
-        energies = [other.energy for other in others if other is not None]
-        if len(energies) < 2:
+        drawn_again = [energy_of_overlaps(centre + one, self.step, rank=found.rank) for one in noise]
+        others = [other for other in drawn_again if other is not None]
+        if len(others) < 2:
             return found.energy, None, found.rank
-        return found.energy, math.hypot(float(np.std(energies)), found.uncertainty), found.rank
+        spread_of_energy = np.std([other.energy for other in others])
+        # r² is known no better than |λ|² is: noise may bring |λ| to 1, or beyond, of a state that is no eigenstate.
+        off = np.std([other.modulus**2 for other in others]) / self.step**2
+        return found.energy, math.sqrt(spread_of_energy**2 + found.uncertainty**2 + off), found.rank
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ LARGEST_RANGE = 14
 LEAST_MODULUS = 0.5
 """An eigenvalue of a time step lies on the unit circle; one that noise has brought so far inside is no energy."""
 
+ROUNDED = 0.02
+"""Of the range, how far outside of it shot noise and Trotter's error may bring an energy."""
+
 
 def by_flips(hamiltonian: SparsePauliOp) -> SparsePauliOp:
     """The same terms, those next to each other that flip the same qubits, in the order in which these first occur.
@@ -131,6 +134,22 @@ class Spectrum:
     farthest: float
     """No energy is farther from it."""
 
+    def tells(self, energy: float, stddev: float | None, step: float) -> bool:
+        """Whether an energy that was found says more than that it is one of these.
+
+        One that lies outside where all of them are is of noise, which adds frequencies that no state of the model has.
+        And noise that shrinks overlaps moves |λ| inside the unit circle: of a bar half as long as all of the range, or
+        as long as |λ|² < 1/2 makes it, nothing follows.
+
+        Args:
+            energy: against the vacuum's.
+            stddev: its bar; None: not known.
+            step: the time of one U.
+        """
+        if stddev is None or abs(energy) > (1 + ROUNDED) * self.farthest:
+            return False
+        return stddev <= min(self.farthest / 2, math.sqrt(0.5) / step)
+
 
 def spectrum(hamiltonian: SparsePauliOp, ones: int) -> Spectrum:
     """Of a Hamiltonian that keeps the number of ones, among states with so many.
@@ -160,6 +179,8 @@ class PhaseEnergy:
     """How far the nearest exact energy may be from it, for what the span leaves out of that state."""
     rank: int
     """Dimensions that are above the noise."""
+    modulus: float
+    """|λ|: 1 of an eigenstate; above, noise has moved it."""
 
 
 def energy_of_overlaps(
@@ -195,8 +216,9 @@ def energy_of_overlaps(
         return None
     energies = -np.angle(values) / step
     place = np.argmin(energies)
-    uncertainty = math.sqrt(max(1 - abs(values[place]) ** 2, 0)) / step
-    return PhaseEnergy(float(energies[place]), uncertainty, int(large.sum()))
+    modulus = float(abs(values[place]))
+    uncertainty = math.sqrt(max(1 - modulus**2, 0)) / step
+    return PhaseEnergy(float(energies[place]), uncertainty, int(large.sum()), modulus)
 
 
 def hermitian_toeplitz(series: np.ndarray) -> np.ndarray:

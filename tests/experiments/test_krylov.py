@@ -282,3 +282,59 @@ def test_error_bars_of_noisy_overlaps_cover_the_truth(energies: list[float], wei
         assert best.stddev < 0.6
 
     assert sum(covered) >= 18
+
+
+def phases_of(name: str, **settings: object) -> tuple[np.ndarray, np.ndarray]:
+    """Energies against the vacuum's, and the weights that the model's own start has in them: dense algebra."""
+    matrix = dense(name, **settings)
+    bits = KrylovOverlaps().bits(choice("hamiltonian", name, **settings).build())
+    energies, vectors = np.linalg.eigh(matrix)
+    weights = np.abs(vectors.conj().T @ Statevector(product_state(bits)).data) ** 2
+    return energies - matrix[0, 0].real, weights
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "ones"), [("xxz", {"shape": [4]}, 2), ("siam", {"bath": 2}, 3)], ids=["xxz", "siam"]
+)
+def test_overlaps_that_noise_has_shrunk_tell_no_energy(
+    name: str, settings: dict[str, object], ones: int
+) -> None:
+    """A device that keeps 80 % of the state in each step, on exact overlaps: no row says where an energy is.
+
+    Without it, every energy that is told is within three bars of an exact one that the start has a part in.
+    """
+    energies, weights = phases_of(name, **settings)
+    known = spectrum(choice("hamiltonian", name, **settings).build(), ones)
+    experiment = KrylovOverlaps()
+    times = np.arange(17)
+    true = np.exp(-1j * experiment.step * np.outer(times, energies)) @ weights
+    spreads = [0j] + [complex(0.01, 0.01)] * 16
+    told = {1.0: 0, 0.8: 0}
+    for seed in range(2):
+        rng = np.random.default_rng(seed)
+        noise = np.array([1, 1j]) @ rng.normal(size=(2, 17)) * 0.01
+        noise[0] = 0
+        for kept_in_a_step in told:
+            measured = (kept_in_a_step**times * true + noise).tolist()
+            for size in range(1, 17):
+                energy, bar, _ = experiment.lowest(measured[: size + 1], spreads[: size + 1], rng)
+                if energy is None or not known.tells(energy, bar, experiment.step):
+                    continue
+                told[kept_in_a_step] += 1
+                if kept_in_a_step == 1:
+                    assert np.abs(energies[weights > 1e-9] - energy).min() <= 3 * bar
+
+    assert told[1.0] > 16
+    assert told[0.8] == 0
+
+
+def test_a_noisy_device_gives_no_energy_below_all_there_are(workdir: Path) -> None:
+    """Three spins, whose energies span [-3.38, 2.38] (dense algebra): words in place of an energy of noise."""
+    words = ("hamiltonian=xxz", "hamiltonian.shape=[3]", "backend=noisy", "experiment.dimension=5", "seed=1")
+    result = run(compose("experiment=krylov", "tracking=off", "run.figures=false", *words))
+    levels = np.linalg.eigvalsh(dense("xxz", shape=[3]))
+
+    told = [row["energy"] for row in result.table if row["energy"] is not None]
+    assert all(levels[0] - 1 < energy < levels[-1] + 1 for energy in told)
+    assert result.energy is None
+    assert "noise of the device or of shots leaves no energy" in result.stop_reason
