@@ -223,3 +223,10 @@ def test_launchers_and_sweepers_have_pages(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == first
     assert any(line.strip().startswith(key) for line in lines)
+
+
+@pytest.mark.parametrize(("typed", "others"), ALIASES.items())
+def test_help_on_every_name_from_elsewhere_names_what_to_type(typed: str, others: tuple[str, ...]) -> None:
+    """Also where that is no key of a group: seed, gradient, or Hydra's own."""
+    for other in others:
+        assert typed.partition(" ")[0] in help_on([other])

@@ -26,6 +26,7 @@ from runner.declare.aliases import meant, named
 from runner.declare.checks import nearest, plain, shorten
 from runner.declare.composer import Composer
 from runner.declare.config import CONF, GROUPS, RunConfig
+from runner.declare.hydra_support import KEYS
 from runner.declare.overrides import split_plugins
 from runner.declare.registry import registered
 from runner.errors import ConfigError
@@ -163,8 +164,8 @@ def _called(text: str, entries: Sequence[HelpEntry]) -> HelpEntry:
 
 
 def _key(typed: str) -> str:
-    """A key without its value; a choice as it is."""
-    return typed.partition("=")[0] if "." in typed.partition("=")[0] else typed
+    """A key without the value that it may have; a choice as it is."""
+    return typed.removesuffix("=…")
 
 
 def _entries(composer: Composer) -> Iterator[HelpEntry]:
@@ -182,6 +183,9 @@ def _entries(composer: Composer) -> Iterator[HelpEntry]:
             does = (inspect.getdoc(cls) or "").partition("\n")[0]
             yield HelpEntry(typed=f"-m hydra/{group}={name}", name=name, does=does)
     yield from _keys()
+    for feature in KEYS:
+        if feature.works and feature.what.startswith("hydra.") and "*" not in feature.what:
+            yield HelpEntry(typed=f"{feature.what}=…", name=feature.what, does=feature.why)
     for verb in verbs().values():
         for flag in verb.flags:
             head = "" if verb.name == "run" else f"{verb.name} "
