@@ -183,7 +183,9 @@ class Qaoa(SamplerConfig, Experiment):
             quasi = misread.corrected({word: count for word, count, _ in listed}, qubits)
             answer = self.corrected(lab, answer, quasi, {word: cost for word, _, cost in listed})
         for bitstring, count, energy in listed[:LISTED]:
-            more = {} if quasi is None else {"quasi_probability": quasi.of(bitstring)[0]}
+            more: dict[str, float | None] = {}
+            if quasi is not None:
+                more["quasi_probability"], more["quasi_stddev"] = quasi.of(bitstring)
             lab.row(
                 bitstring=bitstring, cost=energy, count=count, probability=count / len(search.last[1]), **more,
                 ratio=ratio(energy, extremes), mean_ratio=ratio(answer.energy, extremes),
