@@ -2,8 +2,9 @@
 
 Values are the client's to the last rounding. Standard errors are not: it adds up the variances of an observable's terms
 as if they were measured apart, and takes the readout's calibration for exact. Here `stds` follow from how whole
-observables spread over randomizations, through the fit, with the calibration's own error; what the client would say
-stands in `ensemble_standard_error` (all shots as one sample) and `stds_extrapolated`.
+observables spread over randomizations, through the fit, with the calibration's own error, and `stds_noise_factors` in
+the same way at each noise factor; what the client would say stands in `ensemble_standard_error` and
+`ensemble_stds_noise_factors` (all shots as one sample) and in `stds_extrapolated`.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ def decode(
         fits = [one for one, _ in fitted]
         values = np.array([one.value for one in fits])
         weights = np.array([changes for _, changes in fitted]).reshape(means.shape[::-1]).T
-        result |= _amplified(every, means, variances, shots, layout, factors)
+        result |= _amplified(every, means, variances, shots, layout, factors, read)
         result |= _extrapolated(fits, points, layout, factors)
         if np.isnan(values).any():
             result["untold"] = _untold(values, layout)
@@ -211,11 +212,19 @@ def _calibration_spread(values: NDArray, read: Read, layout: Layout) -> NDArray:
 
 
 def _amplified(
-    every: NDArray, means: NDArray, variances: NDArray, shots: int, layout: Layout, factors: NDArray
+    every: NDArray,
+    means: NDArray,
+    variances: NDArray,
+    shots: int,
+    layout: Layout,
+    factors: NDArray,
+    read: Read | None,
 ) -> dict[str, NDArray]:
     """Values and standard errors at every noise factor, (values, F)."""
     pooled = layout.squared(factors**2 * variances) / shots
     spread = np.stack([_spread(one, factors, layout) for one in every])
+    if read is not None:
+        spread += np.stack([_calibration_spread(mean, read, layout) for mean in means])
     return {
         "evs_noise_factors": (layout.summed(means * factors) + layout.constants).T,
         "stds_noise_factors": np.sqrt(spread).T,

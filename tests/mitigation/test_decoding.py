@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from runner.mitigation.client import Fits
 from runner.mitigation.decoding import Layout, Read, decode, samples, signs
 
 
@@ -50,3 +51,24 @@ def test_the_calibrations_own_error_counts() -> None:
     np.testing.assert_allclose(found["evs"], 1.1 + 2 * 1.3 + 0.5)
     np.testing.assert_allclose(found["raw"], 3.5)
     np.testing.assert_allclose(found["stds"] ** 2, (2 * 1.1) ** 2 * 0.01 + (4 * 1.3) ** 2 * 0.02)
+
+
+def test_the_calibrations_own_error_counts_at_every_noise_factor() -> None:
+    """The same slopes with each factor's own means, ⟨Z⟩ = 1 and 0.5 by counting; their shots spread by 3/4/3 each."""
+    noiseless = np.ones((2, 4))
+    noisy = np.array([[1.0, 1.0, 1.0, -1.0], [1.0, 1.0, -1.0, 1.0]])
+    read = Read(np.array([1.1, 1.3]), np.eye(2, dtype=bool), np.array([0.01, 0.02]))
+
+    def line(
+        pair: int, means: np.ndarray, deviations: np.ndarray, errors: np.ndarray
+    ) -> tuple[Fits, np.ndarray]:
+        slopes = np.array([1.5, -0.5])
+        del pair, deviations, errors
+        return Fits(means @ slopes, 0, np.zeros((1, 1)), np.zeros((1, 1)), means), slopes
+
+    found = decode([noiseless, noisy], 4, layout(), read, (1, 1), line)
+    sums = 1.1 * noisy[0] + 2 * 1.3 * noisy[1]
+    shots = np.array([0.0, sums.var(ddof=1) / 4])
+    slopes = np.array([[2 * 1.1, 4 * 1.3], [2 * 1.1 * 0.5, 4 * 1.3 * 0.5]])
+
+    np.testing.assert_allclose(found["stds_noise_factors"] ** 2, shots + slopes**2 @ [0.01, 0.02])

@@ -95,6 +95,25 @@ def test_standard_errors_are_how_far_values_spread(level: int, seeds: int) -> No
     assert np.std(values, ddof=1) == pytest.approx(expected, rel=4 / math.sqrt(2 * seeds - 2))
 
 
+def test_standard_errors_at_noise_factors_are_how_far_values_spread_with_their_calibrations() -> None:
+    """Over 30 seeds, each with a calibration of its own, whose 128 shots say less than the job's 65 536."""
+    engine, chosen = Engine(noise_model=noise()), setting({"resilience_level": 2})
+    base = engine.estimator_plan(circuit(), {"ZZ": 1.0, "ZI": 0.7})
+    plan = MitigatedPlan(circuit(), base, chosen, engine)
+    calibration = Calibration(plan.read_qubits, 2, engine)
+    found = []
+    for seed in range(1, 31):
+        rates = calibration.run(8, 16, seed)
+        found.append(plan.run(np.array([THETA]), shots=1 << 16, seed=seed, rates=rates))
+    spread = np.std([one["evs_noise_factors"] for one in found], axis=0, ddof=1)
+    told = np.sqrt(np.mean([one["stds_noise_factors"] ** 2 for one in found], axis=0))
+    alone = np.sqrt(np.mean([one["ensemble_stds_noise_factors"] ** 2 for one in found], axis=0))
+
+    # the standard deviation of n normal numbers has a relative error of 1/√(2n − 2)
+    assert spread == pytest.approx(told, rel=4 / math.sqrt(58))
+    assert (told > 1.5 * alone).all()
+
+
 def test_the_same_seed_gives_the_same_bits() -> None:
     """And another one others; a plan made anew is no other."""
     options = {"resilience_level": 2}
