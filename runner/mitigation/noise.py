@@ -145,17 +145,34 @@ class LayerNoise:
         """From what `as_dict` wrote.
 
         Raises:
-            KeyError, TypeError, ValueError: that is not it.
+            ConfigError: that is not it, naming the key and what was expected.
+            TypeError, ValueError: a value is of another kind.
         """
+        for key in ("gates", "qubits", "generators", "rates", "device", "noise"):
+            if key not in values:
+                raise ConfigError(f"has no {key!r}; write gates, qubits, generators, rates, device and noise")
         layer = _layer(values)
+        for label in values["generators"]:
+            if len(label) != len(layer.qubits) or set(label) - set(LETTERS):
+                raise ConfigError(
+                    f"has the generator {label!r}; write a word of {len(layer.qubits)} letters I, X, Y, Z"
+                )
         letters = [[LETTERS.index(letter) for letter in label[::-1]] for label in values["generators"]]
         generators = np.array(letters, dtype=int).reshape(len(letters), len(layer.qubits))
         rates = np.array(values["rates"], dtype=float)
-        if rates.shape != (len(letters),) or not np.isfinite(rates).all():
-            raise ValueError("every generator has a rate")
-        left_out = _left_out(values.get("rates_left_out"), len(rates))
-        if left_out is not None and not np.isfinite(left_out).all():
-            raise ValueError("rates are finite")
+        if rates.shape != (len(letters),):
+            raise ConfigError(
+                f"has {rates.size} rates for {len(letters)} generators; write one rate for each generator"
+            )
+        without = values.get("rates_left_out")
+        if any(len(row) != len(rates) for row in without or ()):
+            raise ConfigError(
+                f"has a row of rates_left_out that is not of {len(rates)} rates; write one for each generator, or "
+                "leave rates_left_out out"
+            )
+        left_out = _left_out(without, len(rates))
+        if not np.isfinite(rates).all() or (left_out is not None and not np.isfinite(left_out).all()):
+            raise ConfigError("has a rate that is not finite; write numbers")
         return cls(layer, generators, rates, str(values["device"]), str(values["noise"]), left_out)
 
 
@@ -223,10 +240,30 @@ def read_noise(source: str) -> NoiseOfLayers:
     if not path.is_file():
         raise ConfigError(f"names no noise model, for there is no {path}")
     try:
-        layers = [LayerNoise.read(one) for one in read_object(path)["layers"]]
+        written = read_object(path)["layers"]
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"is no noise model: {path} cannot be read ({type(error).__name__})") from error
+        raise ConfigError(
+            f'is no noise model: {path} cannot be read ({type(error).__name__}); write {{"layers": [...]}}'
+        ) from error
+    layers = [_read_layer(path, place, values) for place, values in enumerate(written)]
+    twice = [
+        one.layer.text for place, one in enumerate(layers) if one.layer in {o.layer for o in layers[:place]}
+    ]
+    if twice:
+        raise ConfigError(f"is no noise model: {path} has the layer {twice[0]} twice; leave one of them out")
     return NoiseOfLayers.joined(layers)
+
+
+def _read_layer(path: Path, place: int, values: Any) -> LayerNoise:
+    try:
+        return LayerNoise.read(values)
+    except ConfigError as error:
+        raise ConfigError(f"is no noise model: {path}: layers[{place}] {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f"is no noise model: {path}: layers[{place}] is not as a run's noise_model.json has it "
+            f"({type(error).__name__}: {error})"
+        ) from error
 
 
 def require_of_device(found: NoiseOfLayers, wanted: Iterable[tuple[Layer, str]], device: str) -> None:

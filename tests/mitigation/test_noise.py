@@ -5,6 +5,7 @@ import math
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,23 @@ def test_what_was_learned_is_read_as_it_was_written(workdir: Path) -> None:
         require_of_device(found, [(CX, "digest")], "device")
 
 
+WRITTEN: dict[str, Any] = {
+    "gates": [["cx", [0, 1]]], "qubits": [0, 1], "generators": ["IX", "ZZ"], "rates": [0.01, 0.02], "device": "generic",
+    "noise": "",
+}  # fmt: skip
+"""A layer as one writes it by hand."""
+
+
+def test_a_model_written_by_hand_is_read(workdir: Path) -> None:
+    """As the docs have it: γ = e^(2 Σ rates)."""
+    Path("noise.json").write_text(json.dumps({"layers": [WRITTEN]}))
+    found = read_noise("file:noise.json")
+
+    (one,) = found.known.values()
+    assert one.gamma == pytest.approx(np.exp(2 * 0.03))
+    assert one.labels() == ["IX", "ZZ"]
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
@@ -204,6 +222,35 @@ def test_what_was_learned_is_read_as_it_was_written(workdir: Path) -> None:
             "is no",
         ),
         (None, "there is no "),
+        *(
+            (json.dumps({"layers": layers}), told)
+            for layers, told in (
+                (
+                    [WRITTEN, WRITTEN | {"rates": [0.5, 0.2]}],
+                    r"has the layer cx\(0,1\).* twice; leave one of them out",
+                ),
+                (
+                    [WRITTEN, WRITTEN | {"rates": [0.1]}],
+                    r"layers\[1\] has 1 rates for 2 generators; write one rate",
+                ),
+                (
+                    [WRITTEN | {"rates_left_out": [[0.1]]}],
+                    r"layers\[0\] has a row of rates_left_out .* of 2 rates",
+                ),
+                (
+                    [WRITTEN | {"generators": ["X", "ZZ"]}],
+                    r"has the generator 'X'; write a word of 2 letters",
+                ),
+                ([WRITTEN | {"rates": [float("nan"), 0]}], r"a rate that is not finite"),
+                *(
+                    (
+                        [{key: value for key, value in WRITTEN.items() if key != gone}],
+                        rf"layers\[0\] has no '{gone}'",
+                    )
+                    for gone in ("device", "noise", "rates", "gates")
+                ),
+            )
+        ),
     ],
 )
 def test_what_is_no_noise_model_is_refused(workdir: Path, content: str | None, told: str) -> None:
