@@ -46,10 +46,13 @@ class ConfigError(RunnerError, ValueError):
         )  # before it is cut: half a secret is known no more
         if len(text) > LONGEST:  # whatever was typed is in it; its ends tell enough
             text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 3 :]}"
-        if not text.isprintable():  # a file's bytes may be in it, and a terminal obeys some of them
-            text = "".join(_escaped(character) for character in text)
-        super().__init__(text)
+        super().__init__(written_out(text))  # a file's bytes may be in it, and a terminal obeys some of them
         self.key = key
+
+
+def written_out(text: str) -> str:
+    """`text` in which a terminal obeys nothing but the ends of lines."""
+    return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def _escaped(character: str) -> str:

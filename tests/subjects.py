@@ -102,7 +102,7 @@ SUBJECTS = {
     ),
     "test_optimizer.py": ("optimizer.adam", "optimizer.cma_es", "optimizer.method", "optimizer.spsa"),
     "test_presets.py": ("declare.registry",),
-    "test_progress.py": ("display.live", "display.words"),
+    "test_progress.py": ("display.console", "display.live", "display.words"),
     "test_protocol.py": ("runtime.capabilities", "services.local"),
     "test_record.py": ("record.replay",),
     "test_redact.py": ("record.redaction",),

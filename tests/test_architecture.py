@@ -201,6 +201,7 @@ def test_modules_import_what_their_room_may() -> None:
 
 
 HEAVY = {
+    "runner.display.console": "its class derives from Rich's",
     "runner.review.figures.shown": "its class derives from Matplotlib's",
     "runner.hamiltonian.operator": "its class derives from Qiskit's",
     "runner.hamiltonian.hydrogen": "its constants are NumPy's",

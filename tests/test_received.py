@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
+import pty
 import re
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -360,6 +364,61 @@ def test_K16_a_directory_with_something_else_in_it_is_refused(
         assert f"run/{name} is no" in capsys.readouterr().err
         shutil.rmtree("run")
     assert list(Path("elsewhere").iterdir()) == []
+
+
+MOVING = "\x1b[2A\x1b[Kenergy  -0.702930\x1b[8m\x1b[32m\r\n[conceal]finished[/]"
+"""Up two lines, one cleared, what follows hidden, green, at the start of another line, and hidden by markup."""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["watch", "run"], ["list", "."], ["compare", "run", "run"], ["sessions", "."]],
+    ids=lambda words: words[0],
+)
+def test_K19_no_value_moves_the_cursor_or_has_a_colour(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], words: list[str]
+) -> None:
+    """In every text of result.json and session.json what our own console writes, too: all of it is to be read."""
+    shutil.copytree(recorded, "run")
+    result = json.loads(Path("run/result.json").read_text(encoding="utf-8"))
+    content = result | dict.fromkeys(
+        ("experiment", "status", "stop_reason", "reference_note", "energy_kind"), MOVING
+    )
+    Path("run/result.json").write_text(json.dumps(content), encoding="utf-8")
+    sessions = json.loads(Path("run/session.json").read_text(encoding="utf-8"))
+    for one in sessions["sessions"]:
+        one |= {"reason": MOVING, "backend": MOVING}
+    Path("run/session.json").write_text(json.dumps(sessions), encoding="utf-8")
+    assert main(words) == 0
+    said = capsys.readouterr().out
+
+    assert "\\x1b[2A\\x1b[Kenergy" in said
+    assert "\\r\\n[conceal]" in said.replace("\n", "").replace(" ", "")
+    assert not set(said) & {"\x1b", "\r"}
+
+
+def test_K19_a_terminal_has_our_own_colours_and_nothing_of_a_value(recorded: Path, workdir: Path) -> None:
+    """`watch` in a terminal of 80 columns: bold names, and no sequence that our console does not write there."""
+    shutil.copytree(recorded, "run")
+    content = json.loads(Path("run/result.json").read_text(encoding="utf-8"))
+    content |= {"reference_note": MOVING, "experiment": MOVING}
+    Path("run/result.json").write_text(json.dumps(content), encoding="utf-8")
+    ours, theirs = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": ""}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "watch", "run"], stdout=theirs, stderr=theirs, env=environment
+    )
+    os.close(theirs)
+    said = b""
+    with contextlib.suppress(OSError):  # what Linux says at the end
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+
+    assert process.wait() == 0
+    assert b"\x1b[1m" in said
+    assert b"\\x1b[2A" in said
+    assert re.search(rb"\x1b\[(8|2A|32)", said) is None
 
 
 def test_K19_what_a_terminal_obeys_is_written_out(

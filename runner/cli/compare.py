@@ -33,8 +33,10 @@ MOST = 12
 def main(line: CommandLine) -> int:
     """Print a table with one column per run; a sweep's directory stands for all of its runs."""
     from rich.table import Table
+    from rich.text import Text
 
     from runner.display.live import terminal
+    from runner.display.stream import as_text
 
     paths = [path for word in line.paths for path in sorted(runs(existing(word)), key=_natural)]
     if len(paths) < 2:
@@ -46,7 +48,7 @@ def main(line: CommandLine) -> int:
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("")
     for number, path in enumerate(paths, start=1):
-        table.add_column(f"[{number}]\n{path.name}", justify="right", overflow="fold")
+        table.add_column(Text(f"[{number}]\n{as_text(path.name)}"), justify="right", overflow="fold")
     for row in differences(paths):
         table.add_row(*row)
     table.add_section()

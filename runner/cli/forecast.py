@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb, require_one_run
 from runner.declare.composer import declare
+from runner.display.stream import as_text
 from runner.record.directory import RunDirectory, dated
 
 VERB = Verb(
@@ -48,5 +49,5 @@ def main(line: CommandLine) -> int:
     else:
         files = RunDirectory.create_sweep(dated("forecasts", declaration.name))
     files.write_json(files.path / "forecast.json", found.to_dict())
-    print(files.path / "forecast.json")
+    print(as_text(files.path / "forecast.json"))
     return 0

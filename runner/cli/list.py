@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.display.stream import as_text
 from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS, read_result
@@ -47,7 +48,7 @@ def main(line: CommandLine) -> int:
         reverse=True,
     )
     if not found:
-        print(f"no runs below {', '.join(map(str, folders or [OUTPUTS]))}")
+        print(as_text(f"no runs below {', '.join(map(str, folders or [OUTPUTS]))}"))
         return 0
     show(terminal(), [row(path) for _, path in found[:limit]])
     if len(found) > limit:
@@ -64,7 +65,7 @@ def show(console: Console, content: Sequence[Sequence[str]]) -> None:
 
     A path is one line whatever the width, and quoted where a shell would not take it as it is.
     """
-    lines = [NAMES, *((*cells, shlex.quote(path)) for *cells, path in content)]
+    lines = [NAMES, *(tuple(map(as_text, (*cells, shlex.quote(path)))) for *cells, path in content)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= console.width:
         for cells in lines:
@@ -108,7 +109,7 @@ def filled(words: Sequence[str], width: int) -> Iterator[str]:
 
 def printed(console: Console, text: str) -> None:
     """Print a line as it is, however long."""
-    console.print(text.rstrip(), soft_wrap=True, highlight=False, markup=False)
+    console.print(text.rstrip(), soft_wrap=True)
 
 
 def existing(word: str) -> Path:

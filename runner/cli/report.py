@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runner.cli.verb import Argument, CommandLine, Flag, Verb
+from runner.display.stream import as_text
 from runner.record.directory import RunDirectory
 
 VERB = Verb(
@@ -32,7 +33,7 @@ def main(line: CommandLine) -> int:
     for argument in line.paths:
         directory = Path(argument)
         if (directory / "sweep.csv").is_file():
-            print(sweep_page(directory, interactive=interactive))
+            print(as_text(sweep_page(directory, interactive=interactive)))
         else:
-            print(illustrate(RunDirectory.existing(directory), interactive=interactive))
+            print(as_text(illustrate(RunDirectory.existing(directory), interactive=interactive)))
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
+from runner.display.stream import as_text
 
 VERB = Verb(
     name="retime",
@@ -25,6 +26,7 @@ VERB = Verb(
 def main(line: CommandLine) -> int:
     """Print the recorded run beside every combination of the given session settings."""
     from rich.table import Table
+    from rich.text import Text
 
     from runner.display.live import terminal
     from runner.whatif.retime import columns, table, was_stopped
@@ -34,7 +36,9 @@ def main(line: CommandLine) -> int:
     shown = Table(box=None, padding=(0, 2, 0, 0))
     shown.add_column("")
     for column in found:
-        shown.add_column(column.title, justify="right", overflow="fold")
+        shown.add_column(
+            Text("\n".join(map(as_text, column.title.split("\n")))), justify="right", overflow="fold"
+        )
     stopped = was_stopped(directory)
     for row in table(found, stopped=stopped):
         shown.add_row(*row)

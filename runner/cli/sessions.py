@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli.list import count, dated_runs, existing, filled, padded, printed
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.display.stream import as_text
 from runner.display.words import clock
 from runner.errors import ConfigError, RunnerError
 from runner.record.directory import OUTPUTS, RunDirectory, read_sessions
@@ -96,7 +97,7 @@ def main(line: CommandLine) -> int:
             continue
         rows += _rows(path)
     if not rows:
-        print(f"no sessions below {', '.join(map(str, folders))}")
+        print(as_text(f"no sessions below {', '.join(map(str, folders))}"))
         return 0
     left_out = max(0, len(rows) - limit)
     show(terminal(), rows[:limit])
@@ -284,7 +285,7 @@ def _jobs(states: Sequence[str]) -> str:
 
 def show(console: Console, rows: Sequence[Sequence[str]]) -> None:
     """A table with the run in its last column, or two lines for each where that is too wide."""
-    lines = [NAMES, *((*cells, shlex.quote(path)) for *cells, path in rows)]
+    lines = [NAMES, *(tuple(map(as_text, (*cells, shlex.quote(path)))) for *cells, path in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= console.width:
         for cells in lines:

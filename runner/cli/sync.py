@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.display.stream import as_text
 from runner.errors import ConfigError
 
 VERB = Verb(
@@ -36,7 +37,7 @@ def main(line: CommandLine) -> int:
         report = sync(directory, settings=settings)
         where = f" in {report.uri}" if settings else ""
         again = " ".join([report.message, *line.settings]) if report.message else ""
-        print(f"{directory}: {again or report.state + where}")
+        print(as_text(f"{directory}: {again or report.state + where}"))
         unsynced += report.records_unsynced
     return 4 if unsynced else 0
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.display.stream import as_text
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_of
 from runner.record.directory import OUTPUTS, RunDirectory, read_result, read_sessions, run_directories
@@ -34,7 +35,7 @@ def main(line: CommandLine) -> int:
     from runner.run.progress import Progress
 
     files = RunDirectory.existing(line.paths[0] if line.paths else newest())
-    print(f"watching {files.path}", flush=True)
+    print(f"watching {as_text(files.path)}", flush=True)
     exit_code = 1
     with Progress(None, own=False) as progress:
         for event in follow(files.journal):
@@ -51,7 +52,7 @@ def main(line: CommandLine) -> int:
             progress(event)
     if exit_code and not files.result.is_file():
         print("the run's process is gone without a result; continue it with:")
-        print(resume_command(files))
+        print(as_text(resume_command(files)))
         return exit_code
     _summary(files)
     return exit_code

@@ -23,7 +23,7 @@ from runner.declare.hydra_support import PAGE, check_file, leaves, plain_content
 from runner.declare.overrides import Override, Overrides
 from runner.declare.provenance import foreign_keys, foreign_place
 from runner.declare.registry import CHOICE, registered
-from runner.errors import ConfigError, ConfigWarning
+from runner.errors import ConfigError, ConfigWarning, written_out
 from runner.record.files import read_bytes, read_text
 from runner.record.redaction import names_secret, protect_saved, redact, secret_in
 
@@ -392,7 +392,7 @@ def warnings_in_one_line() -> Iterator[None]:
             usual(message, category, *where, **more)
         elif text not in told:
             told.add(text)
-            print(redact(f"warning: {text}"), file=sys.stderr)
+            print(written_out(redact(f"warning: {text}")), file=sys.stderr)
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", ConfigWarning)

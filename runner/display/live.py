@@ -6,9 +6,9 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
-from runner.display.stream import as_text, reader
+from runner.display.stream import as_text
 from runner.lazy import rich
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class LiveLine(ABC):
     """One line of a terminal, drawn anew while something goes on; a line now and then where it is not a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or rich.console.Console(file=reader(sys.stderr))
+        self._console = console or value_console(sys.stderr)
         self._started = self._shown = time.monotonic()
         self._live: Live | None = None
         self._over = False
@@ -63,7 +63,7 @@ class LiveLine(ABC):
             self._show_in_cell(now)
             return
         if self._live is not None:
-            self._live.update(rich.text.Text(self.line(now)), refresh=True)
+            self._live.update(rich.text.Text(as_text(self.line(now))), refresh=True)
         else:
             self.say(self.line(now))
 
@@ -85,7 +85,14 @@ def notebook() -> ModuleType | None:
 
 def terminal() -> Console:
     """Standard output; where it is not a terminal, no line is folded, so that a command in it can be copied."""
-    return rich.console.Console(file=reader(sys.stdout), width=None if sys.stdout.isatty() else 10_000)
+    return value_console(sys.stdout, width=None if sys.stdout.isatty() else 10_000)
+
+
+def value_console(stream: TextIO, *, width: int | None = None) -> Console:
+    """A console on which values are text alone, so wide as the terminal unless said otherwise."""
+    from runner.display.console import ValueConsole
+
+    return ValueConsole(stream, width=width)
 
 
 def rows(content: list[dict[str, Any]]) -> Table:

@@ -17,17 +17,23 @@ from runner.errors import StorageError
 from runner.record.redaction import redact
 
 _CONTROL = re.compile(
-    r"(?P<ours>\x1b\[(?:[\d;]*m|\?25[lh]|\d*[AK]))"
-    r"|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"(?P<style>\x1b\[(?:[\d;]*m|\?25[lh]|\d*[AK])|\r)"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-"""What a terminal obeys; among it what we write ourselves: colours, the cursor's visibility, the line that changes."""
+"""What a terminal obeys; among it what a console writes: colours, the cursor's visibility, the line that changes."""
 
 
-def printable(text: str) -> str:
-    """`text` with everything that a terminal would obey written out, but for colours and the line that changes."""
+def printable(text: str, *, styled: bool = False) -> str:
+    """`text` with everything that a terminal would obey written out, but for tabs and the ends of lines.
+
+    Args:
+        text: what is printed.
+        styled: a console made it of values that are written out already, so that colours and the line that changes
+            are its own.
+    """
     if text.isprintable():
         return text
-    return _CONTROL.sub(lambda match: match["ours"] or repr(match[0])[1:-1], text)
+    return _CONTROL.sub(lambda match: (styled and match["style"]) or repr(match[0])[1:-1], text)
 
 
 def as_text(value: object) -> str:
@@ -52,8 +58,8 @@ class Reader:
         self.clean = True
         """Whether secrets are left out; not where what is printed is data of the user."""
 
-    def write(self, text: str) -> int:
-        """Print some text.
+    def write(self, text: str, *, styled: bool = False) -> int:
+        """Print some text; `styled` as in `printable`.
 
         Raises:
             BrokenPipeError: nobody reads it any more, and the stream is not forgiving.
@@ -62,7 +68,7 @@ class Reader:
         with self._passing_over():
             if self._stream is None:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-            said = printable(redact(text)) if self.clean else text
+            said = printable(redact(text), styled=styled) if self.clean else text
             try:
                 self._stream.write(said)
             except UnicodeEncodeError:
@@ -105,6 +111,20 @@ class Reader:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class Styled:
+    """A reader as the file of a console, which alone may colour and move the cursor."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._reader: Any = reader(stream)
+
+    def write(self, text: str) -> int:
+        """Print what a console made."""
+        return int(self._reader.write(text, styled=True))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
 
 
 @contextlib.contextmanager

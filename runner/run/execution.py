@@ -24,7 +24,7 @@ from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.live import notebook
-from runner.display.stream import reader
+from runner.display.stream import as_text, reader
 from runner.errors import Interrupted, RunnerError, TrackingError, TruncationError, in_words
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
@@ -212,7 +212,7 @@ def _completed(
         if result.status == "stopped":
             command = resume_command(files, Overrides.of(overrides).plugins)
             said.append(f"to go on in another session: {command}")
-        print("\n".join(said), file=reader(sys.stdout))
+        print("\n".join(map(as_text, said)), file=reader(sys.stdout))
     return result
 
 

@@ -9,8 +9,8 @@ from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from runner.display.live import LiveLine, rows, terminal
-from runner.display.stream import reader
+from runner.display.live import LiveLine, rows, terminal, value_console
+from runner.display.stream import as_text
 from runner.display.words import (
     clock,
     counts,
@@ -93,7 +93,7 @@ class Preparing:
                 again *= 2
 
     def _say(self, text: str) -> None:
-        console = self._console or rich.console.Console(file=reader(sys.stderr))
+        console = self._console or value_console(sys.stderr)
         console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
@@ -362,7 +362,7 @@ def summary(
     copied = {"files": str(result.directory), "tracking": tracking, "go on with": again}
     for name, copy in copied.items():  # whatever the width, in one line that can be copied
         if copy:
-            line = rich.text.Text.assemble((f"{name:<{LABELS}}", "bold"), copy)
+            line = rich.text.Text.assemble((f"{name:<{LABELS}}", "bold"), as_text(copy))
             console.print(line, soft_wrap=True, highlight=False)
     if result.table:
         console.print(rows(_without_spreads(result.table) if exact else result.table))

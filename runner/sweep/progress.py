@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.text import Text
 
-from runner.display.live import LiveLine, rows
-from runner.display.stream import reader
+from runner.display.live import LiveLine, rows, value_console
 from runner.display.words import clock
 from runner.sweep.member import Row
 from runner.sweep.ranking import merit, rank
@@ -67,27 +65,25 @@ def _short(line: Mapping[str, Any]) -> dict[str, Any]:
 
 def report(table: Sequence[Row], swept: Sequence[str], directory: Path, notes: Sequence[str] = ()) -> None:
     """Print the ranking, every failure with its reason, and where everything lies."""
-    console = Console(file=reader(sys.stdout))
+    console = value_console(sys.stdout)
     if (ranked := rank(table, swept)) is not None:
-        console.print(Text(f"ranking by {ranked.by}", style="bold"))
+        console.print(f"ranking by {ranked.by}", style="bold")
         console.print(rows([_short(line) for line in ranked.lines]))
         if len(table) > 1:
-            console.print(ranked.verdict, highlight=False, markup=False, soft_wrap=True)
+            console.print(ranked.verdict, soft_wrap=True)
     failed = [row for row in table if row["status"] != "finished"]
     for row in failed[:SHOWN_FAILURES]:
         console.print(
             f"run {row['number']} ({row['run']}) {row['status']}: {row.get('reason') or ''}",
             style="red" if row["status"] == "failed" else "magenta",  # both are read on white and on black
-            markup=False,
-            highlight=False,
             soft_wrap=True,
         )
     if len(failed) > SHOWN_FAILURES:
         console.print(f"… and {len(failed) - SHOWN_FAILURES} more, see sweep.csv")
-    console.print(counted(table), highlight=False)
-    console.print(f"files     {directory}", highlight=False, soft_wrap=True)
+    console.print(counted(table))
+    console.print(f"files     {directory}", soft_wrap=True)
     for note in notes:
-        console.print(note, highlight=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
 
 
 def counted(table: Sequence[Mapping[str, Any]]) -> str:
