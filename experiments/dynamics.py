@@ -211,6 +211,7 @@ class Dynamics(Experiment):
         coefficients = np.array(multi_product_coefficients(self.multiples, self.order))
         formulas = [self.carried_on(lab, evolution, multiple) for multiple in self.multiples]
         biases = None if lab.rehearsing or not self.multi_product else self.biases(evolution, coefficients)
+        most = 0.0
         kind = EXACT if lab.config.estimator.precision == 0 else MEASURED
         for number, moment in enumerate(self.moments):
             weights = coefficients if moment else np.ones(1)  # nothing has evolved: no step to extrapolate in
@@ -220,6 +221,7 @@ class Dynamics(Experiment):
             stddevs = np.sqrt(weights**2 @ np.array([data.stds for data in parts]) ** 2)
             lost = [part.metadata.get("truncation", np.zeros(values.shape)) for part in results]
             bounds = abs(weights) @ np.array(lost)
+            most = max(most, float(bounds.max()))
             row: dict[str, Any] = {"time": self.total_time * moment / self.steps, "steps": moment}
             for place, name in enumerate(evolution.names):
                 row[name] = float(values[place])
@@ -235,6 +237,7 @@ class Dynamics(Experiment):
             lab.row(**row)
         return Outcome(
             energy=None,
+            truncation=most,
             stop_reason=f"{self.steps} steps of order {self.order}" + self.in_words(coefficients),
             table=lab.table,
         )

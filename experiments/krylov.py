@@ -60,6 +60,8 @@ class Overlaps:
     """The energy of the state without ones, which overlaps are measured against."""
     reference: Reference
     """The exact energy, where it is known."""
+    keeps_electrons: bool
+    """Evolution keeps the number of electrons of either spin."""
 
 
 @dataclass(kw_only=True)
@@ -91,7 +93,8 @@ class KrylovOverlaps(Krylov):
             )
         hamiltonian = config.hamiltonian.build()
         bits = self.bits(hamiltonian)
-        if not conserved(hamiltonian):
+        sets = conserved(hamiltonian)
+        if not sets:
             raise ConfigError(
                 "does not keep the number of ones, and overlaps are measured against the state without any; "
                 "choose heisenberg, xxz, hubbard, siam or a molecule, or experiment=skqd",
@@ -120,7 +123,8 @@ class KrylovOverlaps(Krylov):
                 for circuit in circuits:
                     backend.planner.sampler_plan(circuit)
             pairs.append((circuits[0], circuits[1]))
-        return Overlaps(pairs, bits.index(1), energies, Reference.of(config.hamiltonian, hamiltonian))
+        reference = Reference.of(config.hamiltonian, hamiltonian)
+        return Overlaps(pairs, bits.index(1), energies, reference, len(sets) > 1)
 
     def overlap(
         self, bits: tuple[int, ...], hamiltonian: SparsePauliOp, number: int, *, imaginary: bool
@@ -180,6 +184,7 @@ class KrylovOverlaps(Krylov):
             energy_kind=kind,
             reference_energy=exact,
             reference_note=prepared.reference.note,
+            outside_sector=0.0 if prepared.keeps_electrons else None,
             stop_reason=f"{self.dimension} overlaps" + (best.in_words(self.dimension) if best else UNTOLD),
             table=lab.table,
         )

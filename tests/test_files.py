@@ -71,6 +71,20 @@ def test_final_measurements_are_left_out_with_a_warning(written):
     assert choice("ansatz", "file", path=path).as_written().count_ops()["measure"] == 2
 
 
+def test_nothing_is_said_of_measurements_where_there_are_none(tmp_path, recwarn):
+    """A circuit with barriers alone comes back as it was stored, without a warning."""
+    circuit = QuantumCircuit(2)
+    circuit.rz(Parameter("x"), 0)
+    circuit.barrier()
+    circuit.cz(0, 1)
+    circuit.barrier()
+    with (tmp_path / "c.qpy").open("wb") as file:
+        qpy.dump(circuit, file)
+
+    assert circuit_of(str(tmp_path / "c.qpy")) == circuit
+    assert not [one for one in recwarn if "measurements" in str(one.message)]
+
+
 def test_a_measurement_that_something_follows_is_kept(written):
     """Only what ends the circuit is left out: here bit 1 of `c`, not the one a condition reads or the one before x."""
     text = QASM2 + "creg c[2];\nmeasure q[0] -> c[0];\nif(c==1) x q[1];\nmeasure q[1] -> c[1];\n"

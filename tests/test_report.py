@@ -236,3 +236,19 @@ def test_a_command_is_shown_only_where_it_does_the_same(finished: Path) -> None:
     assert "python -m runner" not in programmed
     assert "<pre>python -m runner</pre>" in plain
     assert "optimizer cobyla and nelder_mead" in typed
+
+
+def test_what_takes_no_part_in_an_experiment_is_not_told_of_it(finished: Path) -> None:
+    """Time evolution has neither ansatz nor optimizer: `Experiment.ignores` says so."""
+    from experiments.dynamics import Dynamics
+    from runner.declare.composer import declare
+
+    declared = declare([]).values
+    unused = [part for part in Dynamics.ignores if part in declared]
+    page = run_page([started(config=declared, unused=unused)], finished / "figures")
+    usual = run_page([started(config=declared)], finished / "figures")
+
+    assert "ansatz efficient_su2" in usual
+    assert "optimizer" in usual
+    assert "ansatz efficient_su2" not in page
+    assert "hamiltonian" in page

@@ -169,7 +169,7 @@ def without_final_measurements(circuit: QuantumCircuit) -> QuantumCircuit:
     """
     circuit = written_out(circuit)
     kept = {step.index for step in dissect(circuit, drop_measurements=True, noisy=True).steps}
-    if len(kept) == len(circuit.data):
+    if all(i in kept or item.operation.name in _IGNORED for i, item in enumerate(circuit.data)):
         return circuit
     data = [item for i, item in enumerate(circuit.data) if i in kept or item.operation.name in _IGNORED]
     while data and data[-1].operation.name in _IGNORED:

@@ -329,6 +329,8 @@ class RunStarted(Event):
     """What energies are in: Ha, J, …; None where the Hamiltonian does not say."""
     parent: str | None = None
     """The sweep it belongs to, told apart from every other."""
+    unused: Sequence[str] = ()
+    """Parts of the configuration that change nothing in the experiment, and are not told with it."""
 
 
 @fact("run.resumed")

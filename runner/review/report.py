@@ -45,7 +45,7 @@ MOST_PARSED = 400
 CAPTIONS = {
     "sweep.png": "Every run of the sweep.",
     "table.png": "What the experiment reports.",
-    "subspace.png": "Energy against the dimension and the variance of subspaces, and electrons in each orbital.",
+    "subspace.png": "Energy against the dimension of subspaces; of electrons, variance and electrons in orbitals.",
     "ladder.png": "What every way to deal with errors gives, how far that is from the ideal energy, and what it costs.",
     "extrapolation.png": "The last energy with noise amplified, and what it is extrapolated to without.",
     "convergence.png": "Energy of every evaluation ± σ, the answer measured afresh, and how far from the exact energy.",
@@ -315,10 +315,11 @@ def _subtitle(started: RunStarted | None) -> str:
 
 def _choices(config: Mapping[str, Any], started: RunStarted | None = None) -> str:
     groups = ("experiment", "hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
+    unused = () if started is None else started.unused
     names = {
         group: str(config[group]["name"])
         for group in groups
-        if isinstance(config.get(group), Mapping) and config[group].get("name")
+        if group not in unused and isinstance(config.get(group), Mapping) and config[group].get("name")
     }
     idle = None if started is None else started.idle_qubits
     if idle is not None and "backend" in names:

@@ -124,6 +124,8 @@ def run(
                 where["mitigation"] = words
             if (unit := declaration.config.hamiltonian.energy_unit) is not None:
                 where["energy_unit"] = unit
+            if declaration.config.experiment.ignores:
+                where["unused"] = list(declaration.config.experiment.ignores)
             if declaration.config_dirs:
                 where["config_dirs"] = list(declaration.config_dirs)
             if declaration.programmed:
@@ -492,6 +494,8 @@ class _Execution:
         """What simulations left out at most, and what the energy is worth for it; None where there is no energy."""
         found = lab.left_out.largest
         if outcome.energy is None:
+            if found is not None and outcome.truncation is not None:
+                found = {**found, "error": max(outcome.truncation, found.get("error", 0.0))}
             return found, None
         own = (found or {}).get("error") if outcome.truncation is None else outcome.truncation
         if found is not None and own is not None:

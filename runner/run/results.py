@@ -36,7 +36,8 @@ class Outcome:
     """measured: by shots of its own | exact: without shot noise | truncated: what its simulation left out may matter
     more than its standard error | pick: lowest of several noisy ones, biased low."""
     truncation: float | None = None
-    """By how much what its simulation left out may have changed the energy; None: as the jobs' numbers say at most."""
+    """By how much what its simulation left out may have changed the energy, or the most of the table's values where
+    there is no energy; None: as the jobs' numbers say at most."""
     exact_energy: float | None = None
     """Energy at the same parameters without shot noise, where it is computed."""
     exact_method: str | None = None

@@ -201,7 +201,9 @@ def description(run: Translation) -> str:
     choices = [
         plain(f"{group} {config[group]['name']}")
         for group in ("hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
-        if isinstance(config.get(group), Mapping) and config[group].get("name")
+        if group not in (started.unused if started else ())
+        and isinstance(config.get(group), Mapping)
+        and config[group].get("name")
     ]
     lines = [f"**{plain(started.experiment if started else 'run')}**: {', '.join(choices)}", ""]
     if run.source:

@@ -234,6 +234,19 @@ def test_the_bias_is_that_of_any_terms(workdir: Path) -> None:
     assert [row["bias"] for row in result.table] == pytest.approx(errors, abs=1e-12)
 
 
+def test_what_a_combination_leaves_out_is_told_as_its_table_has_it(workdir: Path) -> None:
+    """Coefficients enlarge the bounds of single formulas: the summary has the largest of the table."""
+    words = (
+        "hamiltonian.shape=[4]", "experiment.steps=4", "experiment.multi_product=[1,2,4]",
+        "experiment.observables=[mean_z,XXII]", "backend=generic", "backend.num_qubits=4", "seed=1",
+    )  # fmt: skip
+    found = evolve(*words, "backend.engine=pauli")
+    told = [row[name] for row in found.table for name in row if name.endswith(" truncation")]
+
+    assert found.truncation is not None
+    assert found.truncation["error"] == max(told) > 0
+
+
 COMBINED = ("hamiltonian.shape=[3]", "experiment.steps=3", "experiment.multi_product=[1,2]", "seed=5")
 SHOTS = ("estimator=level0", "estimator.default_shots=2000")
 

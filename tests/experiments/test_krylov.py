@@ -338,3 +338,13 @@ def test_a_noisy_device_gives_no_energy_below_all_there_are(workdir: Path) -> No
     assert all(levels[0] - 1 < energy < levels[-1] + 1 for energy in told)
     assert result.energy is None
     assert "noise of the device or of shots leaves no energy" in result.stop_reason
+
+
+def test_evolution_keeps_the_electrons_and_no_ansatz_is_told(workdir: Path) -> None:
+    """That of an impurity, over equal flips, keeps both spins (the product formula's own test): nothing is outside."""
+    words = ("hamiltonian=siam", "hamiltonian.bath=1", "experiment.dimension=2")
+    result = run(compose("experiment=krylov", *QUIET, *words))
+    begun = events(result, "run.started")[0]
+
+    assert result.outside_sector == 0
+    assert set(begun.unused) >= {"ansatz", "optimizer"}
