@@ -9,6 +9,7 @@ from runner.lazy import face
 if TYPE_CHECKING:
     from runner.engine.circuits import dissect, without_final_measurements
     from runner.engine.classification import NAMES, classify, in_order, names_of, with_names
+    from runner.engine.duration import misaligned_delay
     from runner.engine.engine import Engine
     from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
     from runner.engine.identity import canonical_text
@@ -40,6 +41,7 @@ __all__ = [
     "dissect",
     "in_order",
     "measurement_bases",
+    "misaligned_delay",
     "names_of",
     "narrow",
     "pauli_terms",
@@ -69,6 +71,7 @@ __getattr__ = face(
         "dissect": "circuits",
         "in_order": "classification",
         "measurement_bases": "observables",
+        "misaligned_delay": "duration",
         "names_of": "classification",
         "narrow": "structure",
         "pauli_terms": "observables",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -72,6 +73,17 @@ def _block(block: QuantumCircuit, target: Any, qubits: tuple[int, ...]) -> float
         inner = [qubits[block.find_bit(bit).index] for bit in item.qubits]
         placed._append(item.operation, [placed.qubits[q] for q in inner], item.clbits)
     return max(_schedule(placed, target, [0.0] * placed.num_qubits), default=0.0)
+
+
+def misaligned_delay(circuit: QuantumCircuit, target: Any) -> tuple[Any, int, int] | None:
+    """The first wait of a circuit that a device cannot keep to, how long it is, and what has to divide that [dt]."""
+    step = math.lcm(target.acquire_alignment, target.pulse_alignment)
+    for item in circuit.data if target.dt else ():
+        if item.operation.name == "delay":
+            length = round(delay_length(item.operation, target) / target.dt)
+            if length % step:
+                return item, length, step
+    return None
 
 
 def delay_length(operation: Any, target: Any) -> float:

@@ -244,11 +244,30 @@ def _transpiled(circuit: QuantumCircuit, backend: Backend, config: RunConfig) ->
     try:
         return (passes or pass_manager(backend, level, seed)).run(circuit)
     except QiskitError as error:
+        if (why := _misaligned(circuit, backend)) is not None:
+            raise ConfigError(why, key="ansatz") from error
         raise ConfigError(
             f"Qiskit's transpiler cannot fit the circuit to {backend.name!r} ({in_words(error)}); "
             "choose another backend",
             key="backend",
         ) from error
+
+
+def _misaligned(circuit: QuantumCircuit, backend: Backend) -> str | None:
+    """That a delay does not fit the device's clock, and the nearest that do; None where all do."""
+    found = engine.misaligned_delay(circuit, backend.target)
+    if found is None:
+        return None
+    item, length, step = found
+    below, qubit = length - length % step, circuit.find_bit(item.qubits[0]).index
+    near = [
+        f"{steps} dt ({steps * backend.target.dt * 1e6:.10g} us)" for steps in (below, below + step) if steps
+    ]
+    return (
+        f"the delay of {item.operation.duration:g} {item.operation.unit} on qubit {qubit} "
+        f"is {length} dt, which {backend.name!r} cannot keep to: it starts things at multiples of {step} dt; "
+        f"make it {' or '.join(near)}"
+    )
 
 
 def chosen_gradient(
