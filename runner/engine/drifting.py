@@ -34,6 +34,7 @@ class DriftingReadout:
 
     has_tables = False
     differentiable = False
+    no_derivatives_because = "frequencies are drawn for every batch of shots"
     nbytes = 0
 
     def __init__(

@@ -360,17 +360,11 @@ def _kernel_maker(engine: str, threads: int, fused: bool) -> Callable[..., Any] 
 
 
 def _noisy_kernel_maker(engine: str, threads: int) -> Callable[..., Any] | None:
-    """What makes a noisy kernel of a circuit measured in several bases, giving None for what it cannot run."""
+    """What makes a noisy kernel of a circuit measured in several bases, or raises `Unsupported`."""
     if engine in ("aer", "mps", "pauli") or not kernel.available():
         return None
 
-    def make(*content: Any) -> Any:
-        try:
-            return PauliVectorKernel(*content, threads=threads)
-        except Unsupported:
-            return None
-
-    return make
+    return partial(PauliVectorKernel, threads=threads)
 
 
 class _Seen:

@@ -535,7 +535,7 @@ class EstimatorPlan:
         method = self._options.method
         if method not in ("automatic", "density_matrix"):
             return f"the simulation method is {method}, and it is noisy"
-        return "the circuit or its noise has something the noisy kernel does not know, or is too large for it"
+        return self._readout.no_derivatives_because
 
     @cached_property
     def _no_kernel_because(self) -> str:

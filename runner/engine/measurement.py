@@ -17,9 +17,10 @@ from runner.engine.aer import CLIFFORD, AerOptions, AerProgram, bits_from_counts
 from runner.engine.branching import Branching, Density, Ensemble, splits
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
 from runner.engine.expressions import each_times
+from runner.engine.kernel.program import Unsupported
 from runner.engine.lindblad import LayerNoiseModel
 from runner.engine.matrix_product import BondLimits, Losses, ProductProgram
-from runner.engine.memory import fits, require
+from runner.engine.memory import beyond, fits, require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, misread, restrict
 from runner.engine.propagation import PropagationLimits
 from runner.engine.quasi_static import QuasiStatic
@@ -444,22 +445,33 @@ class Piece:
         """The noisy kernel's program; None where the circuit has no noise, or something the kernel does not know."""
         return self._made_noisy if self._noisy and self.has_tables else None
 
-    @cached_property
+    @property
     def _made_noisy(self) -> Any:
         """The noisy kernel's program of this piece, also where it has no noise."""
+        return self._noisy_program[0]
+
+    @cached_property
+    def _noisy_program(self) -> tuple[Any, str]:
+        """The noisy kernel's program, and why there is none."""
         make = self._options.noisy_kernel
-        if make is None or not fits(self._density_bytes):
-            return None
-        return make(
-            None if self._scheduled else self.circuit,
-            list(zip(self._scheduled or self._rotations, map(self._places, self.measured), strict=True)),
-            self._gate_noise,
-            {qubit: confusion(self.noise_model, qubit) for qubit in range(len(self.qubits))}
-            if self.noise_model is not None
-            else {},
-            self._read_noise,
-            self._parameters,
-        )
+        if make is None:
+            return None, "the kernel is switched off (engine=aer) or numba is not installed"
+        if not fits(self._density_bytes):
+            return None, beyond(self._density_bytes, f"a density matrix of {len(self.qubits)} qubits")
+        try:
+            made = make(
+                None if self._scheduled else self.circuit,
+                list(zip(self._scheduled or self._rotations, map(self._places, self.measured), strict=True)),
+                self._gate_noise,
+                {qubit: confusion(self.noise_model, qubit) for qubit in range(len(self.qubits))}
+                if self.noise_model is not None
+                else {},
+                self._read_noise,
+                self._parameters,
+            )
+        except Unsupported as error:
+            return None, f"the noisy kernel does not know {error}"
+        return made, ""
 
     def _places(self, qubits: Iterable[int]) -> list[int]:
         """The qubits' own numbers in this piece."""
@@ -572,7 +584,16 @@ class Piece:
     @property
     def differentiable(self) -> bool:
         """Have its expectation values exact derivatives under noise?"""
-        return self._bare or (self.has_tables and self._made_noisy is not None)
+        return not self.no_derivatives_because
+
+    @property
+    def no_derivatives_because(self) -> str:
+        """Why they have none; empty if they have."""
+        if self._bare:
+            return ""
+        if (because := self._noisy_program[1]) or self.has_tables:
+            return because
+        return f"{len(self.qubits)} of its qubits have too many outcomes for exact values"
 
     @property
     def moves(self) -> bool:

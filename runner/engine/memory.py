@@ -43,6 +43,13 @@ def fits(needed: int) -> bool:
     return needed <= SHARE * total_bytes()
 
 
+def beyond(needed: int, what: str) -> str:
+    """In words that a machine like this never holds so much."""
+    return (
+        f"{what} needs {_human(needed)}, more than {SHARE:.0%} of the {_human(total_bytes())} that there are"
+    )
+
+
 def require(needed: int, what: str, remedy: str = "take fewer qubits or another simulation method") -> None:
     """Refuse a simulation that takes more than `SHARE` of the free memory."""
     if needed <= _SMALL:

@@ -163,6 +163,11 @@ class Readout:
         """Have the values exact derivatives under noise?"""
         return all(piece.differentiable for piece in self._pieces)
 
+    @property
+    def no_derivatives_because(self) -> str:
+        """Why they have none; empty if they have."""
+        return next((why for piece in self._pieces if (why := piece.no_derivatives_because)), "")
+
     def gradients(self, rows: NDArray) -> tuple[NDArray, NDArray]:
         """Exact values (B, S) and their derivatives by every parameter (B, S, P), under noise."""
         masks = [[own[number] for own in self._masks] for number in range(len(self._pieces))]

@@ -114,6 +114,30 @@ def test_batches_and_several_observables(rng: np.random.Generator) -> None:
     assert np.array_equal(gradients[2], plan.gradient(values[2, 0])[1])
 
 
+def test_what_the_noisy_kernel_cannot_run_is_named() -> None:
+    """Noise of three qubits by its gate; 24 qubits by their density matrix, 16·4²⁴ bytes = 4 PiB by pencil."""
+    from qiskit_aer.noise import NoiseModel, depolarizing_error
+
+    noise = NoiseModel()
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.01, 1), ["ry"])
+    noise.add_all_qubit_quantum_error(depolarizing_error(0.01, 3), ["ccx"])
+
+    for size, reason in (
+        (3, "the noisy kernel does not know the noise of ccx, a channel of 3 qubits$"),
+        (24, r"a density matrix of 24 qubits needs 4\.0 PiB, more than 70% of the .* that there are$"),
+    ):
+        circuit = QuantumCircuit(size)
+        circuit.ry(Parameter("a"), 0)
+        for qubit in range(size - 1):
+            circuit.cx(qubit, qubit + 1)
+        if size == 3:
+            circuit.ccx(0, 1, 2)
+        plan = Engine(noise_model=noise).estimator_plan(circuit, "Z" * size)
+        assert not plan.exact_gradient
+        with pytest.raises(ConfigError, match=reason):
+            plan.gradient(np.array([0.1]))
+
+
 def test_where_there_is_no_adjoint_the_reason_is_given() -> None:
     """Trajectories, mid-circuit measurement and engine=aer have no adjoint gradient; the message says which it was."""
     from qiskit_aer.noise import NoiseModel, depolarizing_error

@@ -252,12 +252,13 @@ class BlockWriter:
             operation = item.operation
             inner = getattr(operation, "_quantum_error", None)
             if inner is not None or operation.name in CHANNELS:
-                blocks.channel(qubits, self.channel(operation if inner is None else inner, len(qubits)))
+                channel = self.channel(operation if inner is None else inner, len(qubits), operation.name)
+                blocks.channel(qubits, channel)
                 continue
             self._gate(blocks, item, qubits)
             error = error_of(self._noise, operation, qubits)
             if error is not None:
-                blocks.channel(qubits, self.channel(error, len(qubits)))
+                blocks.channel(qubits, self.channel(error, len(qubits), f"the noise of {operation.name}"))
 
     def _gate(self, blocks: Blocks, item: CircuitInstruction, qubits: tuple[int, ...]) -> None:
         if item.name in _IGNORED:
@@ -269,11 +270,12 @@ class BlockWriter:
         else:
             blocks.channel(qubits, of_unitary(matrix))
 
-    def channel(self, error: Any, num_qubits: int) -> NDArray:
-        """The Pauli transfer matrix of an error or a channel, on as many qubits as it is expected on."""
+    def channel(self, error: Any, num_qubits: int, name: str = "the noise of measure") -> NDArray:
+        """The Pauli transfer matrix of an error or a channel of this name, on as many qubits as it is expected on."""
         if id(error) not in self._channels:
             if num_qubits > 2 or error.num_qubits != num_qubits:
-                raise Unsupported(f"a channel of {error.num_qubits} qubits on {num_qubits}")
+                on = "" if error.num_qubits == num_qubits else f" on {num_qubits}"
+                raise Unsupported(f"{name}, a channel of {error.num_qubits} qubits{on}")
             self._channels[id(error)] = error, of_superoperator(np.asarray(SuperOp(error).data))
         return self._channels[id(error)][1]
 
