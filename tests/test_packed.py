@@ -8,11 +8,15 @@ import gzip
 import os
 import random
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
 import pytest
 
+from runner import compose, run
+from runner.__main__ import main
 from runner.errors import JournalError, StorageError
 from runner.record import packed
 from runner.record.events import Event, RunEnded
@@ -126,6 +130,34 @@ def test_a_break_at_any_step_loses_nothing(
             work()
             kept = packed.open_kept(path)
             assert kept.read(kept.size, 0) == content, (step, error)
+
+
+def test_resume_packs_what_a_killed_process_left_unpacked(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A journal that was not packed yet, and half of a packed one of a process that is gone."""
+    monkeypatch.setattr(packed, "SMALLEST", 1)
+    run(compose("optimizer.max_evaluations=3", "run.figures=false", "tracking=off"), directory="run")
+    path = Path("run/journal.jsonl")
+    content = gzip.decompress(packed.packed_path(path).read_bytes())
+    path.write_bytes(content)
+    process = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True
+    )
+    dead = path.with_name(f".journal.jsonl.gz.{int(process.stdout)}.tmp")
+    ours = path.with_name(f".journal.jsonl.gz.{os.getpid()}.tmp")
+    dead.write_bytes(b"half")
+    packed.packed_path(path).unlink()
+
+    assert main(["resume", "run"]) == 0
+    assert "packed run/journal.jsonl" in capsys.readouterr().out
+    assert not path.exists()
+    assert not dead.exists()
+    assert gzip.decompress(packed.packed_path(path).read_bytes()) == content
+    ours.write_bytes(b"going on")
+    assert main(["resume", "run"]) == 2
+    assert "there is nothing to resume" in capsys.readouterr().err
+    assert ours.exists()
 
 
 def _break(patch: pytest.MonkeyPatch, step: str, error: BaseException) -> None:

@@ -413,8 +413,8 @@ def is_open(path: str | Path) -> bool:
         os.close(descriptor)
 
 
-def pack(path: Path) -> None:
-    """Keep the journal of a run that has finished in fewer bytes; a small one stays as it is.
+def pack(path: Path) -> bool:
+    """Keep the journal of a run that has finished in fewer bytes; whether that was done: a small one stays as it is.
 
     Raises:
         JournalError: somebody writes it.
@@ -423,10 +423,10 @@ def pack(path: Path) -> None:
     try:
         descriptor = open_ordinary(path)
     except FileNotFoundError:
-        return
+        return False
     try:
         lock(descriptor, path, shared=True)  # shared, so that nobody who asks `is_open` takes us for a writer
-        pack_file(path)
+        return pack_file(path)
     except BlockingIOError as error:
         raise JournalError(f"{path} is being written by another process") from error
     except OSError as error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import re
 import struct
 from array import array
 from collections.abc import Iterator
@@ -254,6 +255,28 @@ def pack(path: Path) -> bool:
         path.unlink(missing_ok=True)
     finally:
         temporary.unlink(missing_ok=True)
+    return True
+
+
+def remove_orphans(path: Path) -> list[str]:
+    """Remove what killed processes left of a journal that they were packing or unpacking; the names of these files."""
+    names = (re.escape(packed_path(path).name), re.escape(path.name))
+    orphan = re.compile(rf"\.(?:{'|'.join(names)})\.(\d{{1,9}})\.tmp")
+    found = []
+    for name in sorted(os.listdir(path.parent)):
+        if (match := orphan.fullmatch(name)) is not None and not _lives(int(match[1])):
+            path.with_name(name).unlink(missing_ok=True)
+            found.append(name)
+    return found
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
     return True
 
 

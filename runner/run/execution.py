@@ -25,7 +25,7 @@ from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.live import notebook
 from runner.display.stream import as_text, reader
-from runner.errors import Interrupted, RunnerError, TrackingError, TruncationError, in_words
+from runner.errors import Interrupted, JournalError, RunnerError, TrackingError, TruncationError, in_words
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
 from runner.record.encoding import encode
@@ -45,8 +45,9 @@ from runner.record.events import (
 from runner.record.files import read_object
 from runner.record.journal import Journal, pack, read_journal
 from runner.record.ledger import heading, rows
-from runner.record.log import EventLog, first
+from runner.record.log import EventLog, first, last
 from runner.record.logfile import log_file
+from runner.record.packed import remove_orphans
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK, TRUNCATED, worth
 from runner.run.budget import BUDGETS
@@ -54,7 +55,7 @@ from runner.run.mitigation import Added, LearnedNoise, measured
 from runner.run.preflight import Preparation
 from runner.run.progress import Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
-from runner.run.resume import calibration_of, complete, is_finished, reopen, same_noise
+from runner.run.resume import calibration_of, complete, is_finished, reopen, same_noise, same_problem
 from runner.run.signals import JOBS, PREPARING, StopFlag
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _completed(
     files: RunDirectory, events: EventLog, overrides: Sequence[str], quiet: bool | None
 ) -> RunResult:
     """The result of a run that is over, once what it had no time for is made up for."""
-    result, done = complete(files, events, overrides)
+    result, done = complete(files, events, overrides, _packed(files, events))
     _pack(files, result)
     if quiet is False:
         ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
@@ -216,6 +217,21 @@ def _completed(
             said.append(f"to go on in another session: {command}")
         print("\n".join(map(as_text, said)), file=reader(sys.stdout))
     return result
+
+
+def _packed(files: RunDirectory, events: EventLog) -> list[str]:
+    """What a process that was killed while it packed the journal of a finished run left to be done, now done."""
+    ended = last(events, RunEnded)
+    if ended is None or ended.status != "finished":
+        return []
+    done = []
+    try:
+        if pack(files.journal):
+            done.append(f"packed {files.journal}")
+        done += [f"removed {files.path / name}" for name in remove_orphans(files.journal)]
+    except (OSError, RunnerError) as error:
+        log.info("the journal stays as it is: %s", error)
+    return done
 
 
 def _pack(files: RunDirectory, result: RunResult) -> None:
@@ -368,6 +384,8 @@ class _Execution:
                 outcome = self.config.experiment.run(lab)
         except Interrupted as error:
             return _Ending(lab.so_far(signal.Signals(error.signum).name), "interrupted", error.exit_code)
+        except JournalError:
+            raise  # what cannot be read of the past is no ending of the run
         except StopOptimization as stop:
             return _Ending(lab.so_far(stop.reason), "stopped", 3)
         except RunnerError as error:
@@ -406,6 +424,10 @@ class _Execution:
             self.journal.write(HamiltonianRead(**reading.describe()))
         if problem is not None and ProblemPosed not in told:
             self.journal.write(ProblemPosed(**problem.describe()))
+        elif problem is not None:
+            posed = first(self.journal.contents.events, ProblemPosed)
+            assert posed is not None
+            same_problem(posed, problem.describe())
 
     def _read(self, problem: Problem | None) -> str | None:
         """How the file of the Hamiltonian was understood, in words; None where it is from no file."""

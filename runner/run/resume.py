@@ -12,6 +12,7 @@ from typing import Any
 
 from runner import review
 from runner.ansatz.start import require_old_order
+from runner.declare.checks import shorten
 from runner.declare.composer import Composer, declare, restore
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
@@ -207,9 +208,15 @@ def _lacks_figures(files: RunDirectory, events: Sequence[Event], overrides: Sequ
 
 
 def complete(
-    files: RunDirectory, events: Sequence[Event], overrides: Sequence[str] = ()
+    files: RunDirectory, events: Sequence[Event], overrides: Sequence[str] = (), tidied: Sequence[str] = ()
 ) -> tuple[RunResult, list[str]]:
     """What a finished run would have done next, had it not been killed: figures, report, MLflow.
+
+    Args:
+        files: its directory.
+        events: those of its journal.
+        overrides: what was typed.
+        tidied: one line on each thing that was done already.
 
     Returns:
         The result, and one line on each thing that was done.
@@ -221,7 +228,7 @@ def complete(
     assert started is not None
     config = started.config
     content = read_result(files.result)
-    done = []
+    done = list(tidied)
     if _lacks_figures(files, events, overrides):
         done.append(f"wrote {review.illustrate(files)}")
     if config["tracking"]["enabled"] and content["mlflow_run_id"] is None:
@@ -343,6 +350,34 @@ def _equal(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
         }
 
     return relevant(one) == relevant(other)
+
+
+def same_problem(posed: ProblemPosed, now: Mapping[str, Any]) -> None:
+    """Refuse to go on with another problem than the journal tells.
+
+    The device's circuit and the words on sources are not compared: they may be another's and say the same.
+
+    Raises:
+        ResumeError: naming the field, and what it was and is.
+    """
+    before = posed.said()
+    for name in ("qubits", "terms", "parameters", "parameter_names", "sector", "reference_energy"):
+        recorded, found = before.get(name), now.get(name)
+        if recorded is None or recorded == found:  # an earlier release did not tell it
+            continue
+        floats = isinstance(recorded, float) and isinstance(
+            found, float
+        )  # the energy; all else is whole, or text
+        if floats and math.isclose(recorded, found or 0.0, abs_tol=ALIKE):
+            continue
+        raise ResumeError(
+            f"{posed.kind} differs from the journal at {name!r}: recorded {shorten(str(recorded), 40)}, "
+            f"now {shorten(str(found), 40)}; the code, its inputs or the environment changed"
+        )
+
+
+ALIKE = 1e-8
+"""By how much an exact energy may differ between processors and libraries, in units of its own and of one."""
 
 
 def _same_config(files: RunDirectory, recorded: Mapping[str, object]) -> None:
