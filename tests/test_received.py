@@ -26,6 +26,8 @@ from runner.__main__ import main
 from runner.declare.foreign import load_npy
 from runner.errors import ConfigError
 from runner.record import files
+from runner.record.directory import read_result
+from runner.record.encoding import require_shallow
 
 QUIET = ("run.figures=false", "tracking=off")
 
@@ -318,6 +320,141 @@ def test_K17_a_journal_that_says_another_type_is_one_line(
         error = capsys.readouterr().err
         assert "Traceback" not in error, words
         assert sum(line.startswith("error") for line in error.splitlines()) <= 1
+
+
+@pytest.mark.parametrize("words", [["retime", "run"], ["watch", "run"], ["report", "run"], ["resume", "run"]])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("finished", 10**400),
+        ("time", "inf"),
+        ("time", -(10**400)),
+        ("qpu_seconds", 10**400),
+        ("index", 2**63),
+    ],
+    ids=["finished", "inf", "time", "qpu", "index"],
+)
+def test_K17_numbers_of_a_journal_that_are_none_of_a_run_are_one_line(
+    recorded: Path,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    name: str,
+    value: object,
+) -> None:
+    """Larger than a float, or than any count; with the right checksums: exit 2, and the journal stays as it was."""
+    shutil.copytree(recorded, "run")
+    for result in ("result.json", "session.json"):
+        (Path("run") / result).unlink()
+    forged(Path("run"), everywhere(name, value))
+    before = Path("run/journal.jsonl").read_bytes()
+    code = main(words)
+    error = capsys.readouterr().err
+
+    assert code == 2
+    assert "Traceback" not in error
+    assert len([line for line in error.splitlines() if line.startswith("error: ")]) == 1
+    assert Path("run/journal.jsonl").read_bytes().startswith(before)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, 1, "x", True, [10**400], [[1.0], [1.0, 2.0]], {"bits": 1}],
+    ids=["large", "whole", "text", "truth", "list", "ragged", "bits"],
+)
+def test_K17_a_result_of_a_journal_that_is_no_array_ends_a_resume_in_one_line(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], value: object
+) -> None:
+    """Energies of another type in an unfinished run: nothing is taken for its end."""
+    shutil.copytree(recorded, "run")
+
+    def change(facts: list[dict]) -> None:
+        for fact in facts:
+            for numbers in fact.get("result") or () if fact["kind"] == "job.completed" else ():
+                numbers["evs"] = value
+        del facts[-2:]
+
+    forged(Path("run"), change)
+
+    assert main(["resume", "run"]) == 2
+    error = capsys.readouterr().err
+    assert "result" in error
+    assert error.count("error: ") == 1
+    assert b"run.ended" not in Path("run/journal.jsonl").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "nested", ["[" * 100_000 + "]" * 100_000, "[" * 500 + "]" * 500], ids=["deep", "walked"]
+)
+@pytest.mark.parametrize("verb", ["retime", "watch", "report", "sync", "resume"])
+def test_K17_a_line_of_a_journal_that_is_nested_without_end_ends_what_is_believed(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], verb: str, nested: str
+) -> None:
+    """With the right checksums, in the first evaluation: one line says which line it is, and nobody walks into it."""
+    shutil.copytree(recorded, "run")
+    forged(Path("run"), lambda facts: facts[-3].update(x="HERE"))
+    path = Path("run/journal.jsonl")
+    crc, lines = 0, []
+    for line in path.read_bytes().splitlines():
+        body = line[: -len(b',"crc":"01234567"}')].replace(b'"HERE"', nested.encode())
+        crc = zlib.crc32(body, crc)
+        lines.append(body + b',"crc":"%08x"}\n' % crc)
+    path.write_bytes(b"".join(lines))
+    main([verb, "run"])
+    said = capsys.readouterr()
+
+    assert "Traceback" not in said.err
+    assert "recursion" not in (said.err + said.out).lower()
+    assert sum(line.startswith("error") for line in said.err.splitlines()) <= 1
+
+
+def test_K17_a_nested_line_is_told_from_one_with_many_brackets() -> None:
+    """Levels are counted, not brackets, nor those within texts."""
+    require_shallow(b'{"a":[' + b"[1,2]," * 500 + b"[3]]}")
+    require_shallow(b'{"a":"' + b"[" * 500 + b'","b":"\\"' + b"{" * 500 + b'"}')
+    for nested in (b"[" * 200 + b"]" * 200, b'{"a":' * 200 + b"1" + b"}" * 200, b"[" * 200):
+        with pytest.raises(ValueError, match="nested"):
+            require_shallow(b'{"x":' + nested + b"}")
+
+
+def test_K17_numbers_of_a_result_that_are_none_of_a_run_are_refused(recorded: Path, workdir: Path) -> None:
+    """An energy that no float holds, and a time that never ends, which JSON of Python's may say."""
+    content = (recorded / "result.json").read_text(encoding="utf-8")
+    for name, value in {"energy": "1" + "0" * 400, "usage_seconds": "Infinity", "cost": "NaN"}.items():
+        Path("result.json").write_text(re.sub(rf'"{name}": [^,]+', f'"{name}": {value}', content))
+        with pytest.raises(ConfigError, match=f"damaged .{name} is no number"):
+            read_result(Path("result.json"))
+
+
+@pytest.mark.parametrize(("name", "value"), [("qubits", 9), ("terms", 1), ("reference_energy", -3.5)])
+def test_another_problem_than_the_journal_tells_is_not_gone_on_with(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], name: str, value: object
+) -> None:
+    """The message has the field, what is recorded and what is found now."""
+    shutil.copytree(recorded, "run")
+    found = {}
+
+    def change(facts: list[dict]) -> None:
+        (problem,) = (fact for fact in facts if fact["kind"] == "problem")
+        found["now"], problem[name] = problem[name], value
+        del facts[-2:]
+
+    forged(Path("run"), change)
+
+    assert main(["resume", "run"]) == 2
+    error = capsys.readouterr().err
+    assert f"problem differs from the journal at {name!r}: recorded {value}, now {found['now']}" in error
+
+
+def test_a_pipe_in_the_place_of_a_journal_is_called_what_it_is(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not that there is none."""
+    Path("run").mkdir()
+    os.mkfifo("run/journal.jsonl")
+
+    assert main(["watch", "run"]) == 2
+    assert "run/journal.jsonl is no ordinary file" in capsys.readouterr().err
 
 
 GREEDY = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; for int i in [0:100000000] { x q; }'

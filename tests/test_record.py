@@ -24,7 +24,13 @@ def evaluation(index: int, energy: float, workload: str = "vqe") -> dict[str, An
 
 def completed(index: int, digest: str = "d", status: str = "DONE") -> dict[str, Any]:
     """The fields of a job.completed event."""
-    return {"workload": "vqe", "index": index, "digest": digest, "status": status, "result": [{"evs": index}]}
+    return {
+        "workload": "vqe",
+        "index": index,
+        "digest": digest,
+        "status": status,
+        "result": [{"evs": float(index)}],
+    }
 
 
 def journal_with(path: Path, *events: tuple[str, dict[str, Any]]) -> EventLog:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
+from sys import float_info
 from typing import Any
 
 import orjson
@@ -100,6 +102,13 @@ class RunDirectory:
         directory = cls(Path(path))
         if not directory.path.is_dir():
             raise ConfigError(f"{path} is no directory; give the directory of a run")
+        for name in JOURNALS:
+            part = directory.path / name
+            if os.path.lexists(part) and not part.is_file():
+                what = "a folder" if part.is_dir() else "no ordinary file"
+                raise ConfigError(
+                    f"{part} is {what}; the journal of a run, which was written there, is expected"
+                )
         if not is_there(directory.journal):
             raise ConfigError(f"{path} holds no {JOURNAL}, so it is not a run directory; name one that is")
         check_parts(directory.path)
@@ -197,6 +206,9 @@ def check_result(content: Mapping[str, Any], path: str | Path) -> None:
     for name, value in content.items():
         if value is not None and not isinstance(value, RESULT_TYPES.get(name, object)):
             raise ConfigError(f"{path} is damaged ({name} is a {type(value).__name__}); restore it")
+        number = value if name in _NUMBERS and isinstance(value, int | float) else 0
+        if not abs(number) <= float_info.max:  # NaN is not, either
+            raise ConfigError(f"{path} is damaged ({name} is no number of a run); restore it")
     if not all(isinstance(row, dict) for row in content.get("table") or []):
         raise ConfigError(f"{path} is damaged (table holds what is no row); restore it")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -105,12 +106,44 @@ def from_line(line: bytes, vocabulary: Vocabulary = RUN, *, plain: bool = False)
         except ValueError:  # half a surrogate pair
             said = None
     if said is None:
-        said = json.loads(line)
+        try:
+            said = json.loads(line)
+        except RecursionError as error:
+            raise ValueError("nested too deep") from error
     if not isinstance(said, dict):
         raise ValueError("not a JSON object")
     said.pop("crc", None)
     check_said(said, vocabulary)
     return event_of(said, vocabulary)
+
+
+def require_shallow(line: bytes) -> None:
+    """Refuse a line that is nested deeper than any of ours, before somebody walks through it.
+
+    Raises:
+        ValueError: it is.
+    """
+    if line.count(b"[") + line.count(b"{") <= DEEPEST:  # as nearly always
+        return
+    # innermost pairs are taken away, level by level; brackets in texts are looked at only where they are not paired
+    if not _without_levels(line.translate(None, _NO_BRACKETS)):
+        return
+    if _without_levels(_TEXT.sub(b"", line).translate(None, _NO_BRACKETS)):
+        raise ValueError("nested too deep")
+
+
+def _without_levels(brackets: bytes) -> bytes:
+    for _ in range(DEEPEST):
+        if not brackets:
+            break
+        brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+    return brackets
+
+
+DEEPEST = 64
+"""Levels of lists and mappings in a line, which never has ten."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+"')
 
 
 class _Form(NamedTuple):

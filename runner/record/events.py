@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
+from math import isfinite
 from types import UnionType
 from typing import (
     Any,
@@ -185,15 +186,46 @@ def check_said(said: Said, vocabulary: Mapping[str, type[Event]] = RUN) -> None:
     found = vocabulary.get(kind)
     if found is not None:
         _check_types(found, said)
+    if found is JobCompleted and said.get("result") is not None:
+        check_numbers(said["result"])
     if found is Result and "result" in said:
         finite = {name: one for name, one in said["result"].items() if one not in _NOT_FINITE}
         check_result(finite, "the result")
 
 
+def check_numbers(result: Sequence[Any]) -> None:
+    """Refuse what is no result of a job: for each PUB arrays, whose entries are looked at where they are used.
+
+    Raises:
+        ValueError: naming the array.
+    """
+    if type(result) is not list:
+        raise ValueError("result is no list")
+    for numbers in result:
+        if type(numbers) is not dict:
+            raise ValueError("result holds what it cannot")
+        for name, value in numbers.items():
+            kind = type(value)
+            if kind is int:
+                _check_size(f"{name} of a result", value)
+            if (
+                kind is bool
+                or (kind is int and name in _EXPECTED)
+                or (kind is str and value not in _NOT_FINITE)
+            ):
+                raise ValueError(f"{name} of a result is a {kind.__name__}")
+
+
 LATEST = 1e11
 """No line was written after this [Unix seconds]."""
+LARGEST = 2**63
+"""Every whole number that a fact tells is below this: seeds are, and all counts and places."""
 _NUMBERS = frozenset((float, int))
+_SECONDS = frozenset(("time", "started", "finished", "queue_seconds", "qpu_seconds"))
+"""Fields that tell when something was, or how long it took, which is finite."""
 _NOT_FINITE = ("nan", "inf", "-inf")
+_EXPECTED = frozenset(("evs", "stds"))
+"""Arrays of floats, or one."""
 _Types = tuple[frozenset[type], frozenset[type]]
 
 
@@ -210,8 +242,20 @@ def _check_types(cls: type[Event], said: Said) -> None:
         return
     for name, inner in containers:
         value = said[name]
-        if not inner.issuperset(map(type, value if type(value) is list else value.values())):
+        kinds = set(map(type, value if type(value) is list else value.values()))
+        if int in kinds or not inner.issuperset(kinds):
             _check_each(cls, said)
+            break
+    for name, value in said.items():
+        if type(value) is int:
+            _check_size(name, value)
+        elif name in _SECONDS and type(value) is float and not isfinite(value):
+            raise ValueError(f"{name} is {value}")
+
+
+def _check_size(name: str, value: int) -> None:
+    if not -LARGEST <= value < LARGEST:
+        raise ValueError(f"{name} is a number of {value.bit_length()} bits")
 
 
 @lru_cache(maxsize=512)
@@ -240,14 +284,20 @@ def _check_each(cls: type[Event], said: Said) -> None:
             continue
         own, inner = known[name]
         kind = type(value)
-        if kind not in own and not (float in own and kind is str and value in _NOT_FINITE):
+        named = float in own and name not in _SECONDS and kind is str and value in _NOT_FINITE
+        if kind not in own and not named:
             raise ValueError(f"{name} is a {kind.__name__}")
+        if kind is int:
+            _check_size(name, value)
         if inner and (kind is list or kind is dict):
             items = value if kind is list else value.values()
             if not inner.issuperset(map(type, items)) and not (
                 float in inner and all(type(item) in inner or item in _NOT_FINITE for item in items)
             ):
                 raise ValueError(f"{name} holds what it cannot")
+            for item in items:
+                if type(item) is int:
+                    _check_size(name, item)
 
 
 @cache

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 import orjson
 
 from runner.errors import JournalError
-from runner.record.encoding import from_line
+from runner.record.encoding import from_line, require_shallow
 from runner.record.events import (
     RESERVED,
     RUN,
@@ -24,6 +24,7 @@ from runner.record.events import (
     Other,
     SessionChanged,
     Vocabulary,
+    check_numbers,
     event_of,
 )
 from runner.record.packed import OpenFile
@@ -50,7 +51,6 @@ _ENDED = re.compile(
 
 _KIND = b',"kind":"'
 _COMPLETED = JobCompleted.kind.encode()
-_MAPPINGS = frozenset((dict,))
 _SPOILED = b'"simulation_failed":true'
 
 
@@ -90,6 +90,7 @@ class EventLog(Looked):
         Raises:
             ValueError: it is no event.
         """
+        require_shallow(line)
         start = line.find(_KIND, 0, 96) + len(_KIND)
         plain = start >= len(_KIND)
         kind = line[start : line.index(b'"', start)] if plain else from_line(line).kind.encode()
@@ -222,10 +223,10 @@ class EventLog(Looked):
             assert isinstance(event, JobCompleted)
             for name in RESERVED:
                 said.pop(name, None)
-            if type(event.result) is not list or not _MAPPINGS.issuperset(map(type, event.result)):
-                raise JournalError(
-                    f"line {place + 1} of {self._file.path} is no event: result holds what it cannot"
-                )
+            try:
+                check_numbers(event.result)  # type: ignore[arg-type]
+            except ValueError as error:
+                raise JournalError(f"line {place + 1} of {self._file.path} is no event: {error}") from error
             found.append(event)
         return found
 

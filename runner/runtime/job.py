@@ -16,6 +16,7 @@ from runner.errors import (
     JobCancelledError,
     JobFailedError,
     JobMaxTimeError,
+    JournalError,
     RunnerError,
     RuntimeSessionError,
     in_words,
@@ -202,12 +203,14 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
             try:
                 if recorded is not None:
                     self._recorded = recorded
-                    self._numbers = [from_plain(numbers) for numbers in recorded]
+                    self._numbers = _as_numbers(recorded, job)
                 else:
                     assert self._simulate is not None
                     if faults.ACTIVE:
                         faults.reach("simulate")
                     self._numbers = self._simulate()
+            except JournalError:
+                raise
             except Interrupted as error:
                 self._give_up(error)  # closing the session asks for it once more, and must not begin it again
                 raise
@@ -561,3 +564,17 @@ def _unpickled(service: LocalRuntimeService, job_id: str) -> RuntimeJob:
             f"job {job_id} is in the process that submitted it; take its result there and pickle that"
         )
     return found
+
+
+def _as_numbers(recorded: Sequence[Plain], job: machine.Job) -> list[Numbers]:
+    """The numbers of a result that was recorded.
+
+    Raises:
+        JournalError: they are none that a job gives.
+    """
+    try:
+        return [from_plain(numbers) for numbers in recorded]
+    except (ValueError, TypeError, LookupError, OverflowError) as error:
+        raise JournalError(
+            f"the journal's result of job {job.index} of workload {job.workload!r} holds no arrays: {error}"
+        ) from error
