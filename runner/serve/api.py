@@ -23,7 +23,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from runner.declare.checks import shorten
-from runner.display.stream import as_text
+from runner.errors import written_out
 from runner.serve.config import BASE, HOST, ServeConfig
 from runner.serve.connection import MAX_HEADER
 from runner.serve.devices import ServedDevice
@@ -405,8 +405,10 @@ async def _api_error(request: Request, error: Exception) -> Response:
 
 def _tell(request: Request, error: ApiError) -> None:
     """One line in the log, whatever is in the request."""
-    told = as_text(shorten(str(error), 300))
-    log.warning("%s %s: %d %s", request.method, as_text(shorten(request.url.path, 100)), error.status, told)
+    told = written_out(shorten(str(error), 300))
+    log.warning(
+        "%s %s: %d %s", request.method, written_out(shorten(request.url.path, 100)), error.status, told
+    )
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -421,7 +423,7 @@ async def _gone(_request: Request, _error: Exception) -> Response:
 def _unexpected(request: Request, error: Exception) -> Response:
     """Our own mistake, with the place it comes from; the whole stack is for those who ask for it."""
     place = traceback.extract_tb(error.__traceback__)[-1]
-    told = as_text(shorten(f"{type(error).__name__}: {error}", 300))
+    told = written_out(shorten(f"{type(error).__name__}: {error}", 300))
     log.error("%s failed: %s (%s:%s)", request.method, told, place.filename, place.lineno)
     log.debug("its stack", exc_info=error)
     return JSONResponse(
