@@ -41,6 +41,8 @@ BROKEN = 0.75
 """Error of a two-qubit gate above which its noise is more than complete depolarization."""
 AMPLIFIERS = ("pea", "folding")
 READOUTS = ("trex", "none")
+ROUNDING = 1e-14
+"""Below it a value is told as 0."""
 SAME = 1e-6
 """Bound on what a reference has left out up to which it is called exact."""
 USEFUL = 0.1
@@ -352,12 +354,17 @@ class KickedIsing(Experiment):
                     row[f"{name} mps discarded"] = again.discarded[place]
                 if point in kicks.stabilizer:
                     row[f"{name} stabilizer"] = float(kicks.stabilizer[point][place])
-            lab.row(**row)
+            lab.row(**{column: unrounded(value) for column, value in row.items()})
         return Outcome(
             energy=None,
             stop_reason=f"{len(kicks.angles)} angles at {len(self.noise_gains)} noise gains",
             table=lab.table,
         )
+
+
+def unrounded(value: Any) -> Any:
+    """A number of a row; 0 where it is no more than what sums of numbers up to 1 are rounded by."""
+    return 0.0 if isinstance(value, float) and abs(value) < ROUNDING else value
 
 
 def told_of(name: str, value: float, lost: float, largest: float) -> dict[str, float]:

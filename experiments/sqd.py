@@ -178,13 +178,21 @@ class Sqd(Experiment):
                 f"is for N↑ = N↓, and here N↑={up}, N↓={down}; set it to false", key="experiment.symmetrize"
             )
         require(integrals, self.max_strings)
-        needed = seconds(integrals, self.max_strings, self.iterations * self.batches + len(self.sizes))
+        needed = self.seconds_of(integrals)
         if needed > 3600 * self.longest:
             raise ConfigError(
                 f"subspaces of so many take up to {clock(needed)} here by estimate, and experiment.longest is "
                 f"{self.longest:g} h; lower it, or raise that",
                 key="experiment.max_strings",
             )
+
+    def seconds_of(self, integrals: Integrals) -> float:
+        """What its diagonalizations take at most."""
+        return seconds(integrals, self.max_strings, self.iterations * self.batches + len(self.sizes))
+
+    def seconds_afterwards(self, prepared: SampledElectrons) -> float:
+        """Its diagonalizations."""
+        return self.seconds_of(prepared.integrals)
 
     def run(self, lab: Lab) -> Outcome:
         """Sample, recover, and one row for every size of the subspace; recovery's iterations are events."""

@@ -60,3 +60,24 @@ def test_it_is_told_in_words() -> None:
         "about 3 min 20 s, 45.0 s where it ends as usual; 0.4 GB of memory"
     )
     assert in_words(Effort(**known, at_least=True)) == "more than 3 min 20 s; 0.4 GB of memory"
+    assert in_words(Effort(**known, at_least=False, afterwards=5400.0)) == (
+        "about 3 min 20 s, 45.0 s where it ends as usual, and up to 1 h 30 min more for what is computed from the "
+        "results; 0.4 GB of memory"
+    )
+
+
+def test_what_is_computed_from_results_is_told_where_it_was_not_tried(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial that stops after its first job has seen no diagonalization; one that came to its end has seen all."""
+    config = compose("experiment=skqd", "hamiltonian.shape=[4]", "experiment.dimension=3", "tracking=off")
+    found = forecast(config)
+    monkeypatch.setattr(type(config.experiment), "seconds_afterwards", lambda *_: 5400.0)
+
+    whole = effort(config, found, starting=0.0)
+    monkeypatch.setattr(module, "ENOUGH", 0.0)
+    part = effort(config, found, starting=0.0)
+
+    assert whole is not None
+    assert part is not None
+    assert (whole.afterwards, part.afterwards) == (0.0, 5400.0)

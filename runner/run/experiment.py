@@ -131,6 +131,14 @@ class Experiment:
         """
         return self
 
+    def seconds_afterwards(self, prepared: Any) -> float:  # noqa: ARG002
+        """What is computed here from the results of its jobs takes so many seconds at most, by estimate.
+
+        Args:
+            prepared: what `prepare` gave.
+        """
+        return 0.0
+
     def run(self, lab: Lab) -> Outcome:
         """The algorithm."""
         raise NotImplementedError

@@ -56,6 +56,8 @@ class Effort:
     """Bytes of main memory that the process has at its peak."""
     at_least: bool
     """A job was given up, so that it is known only what it takes at the least."""
+    afterwards: float = 0.0
+    """What is computed from the results of the jobs takes so many seconds more at most; 0 if it is in `seconds`."""
 
 
 class _Enough(BaseException):
@@ -145,7 +147,10 @@ def effort(config: RunConfig, found: Forecast, *, starting: float) -> Effort | N
         if before is not None and before.first is not None and timed.first is not None:
             compiling = before.first[0] - before.then[0]
             timed.first = timed.first[0] + compiling, timed.first[1]
-    return _reckoned(config, found, timed, starting=starting)
+    reckoned = _reckoned(config, found, timed, starting=starting)
+    if timed.ended:
+        return reckoned
+    return replace(reckoned, afterwards=config.experiment.seconds_afterwards(preparation.prepared))
 
 
 def _point(preparation: Preparation) -> _Timed | None:
@@ -233,4 +238,6 @@ def in_words(found: Effort) -> str:
     words = f"{'more than' if found.at_least else 'about'} {clock(found.seconds)}"
     if found.usual_seconds is not None and not found.at_least:
         words += f", {clock(found.usual_seconds)} where it ends as usual"
+    if found.afterwards:
+        words += f", and up to {clock(found.afterwards)} more for what is computed from the results"
     return f"{words}; {found.memory / 1e9:.2g} GB of memory"
