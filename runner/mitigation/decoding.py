@@ -130,6 +130,7 @@ def decode(
     fit: Callable[[int, NDArray, NDArray, NDArray], tuple[Fits, NDArray]] | None,
     gain: float = 1.0,
     learned: Callable[[NDArray, NDArray, NDArray], NDArray] | None = None,
+    counts: NDArray | None = None,
 ) -> dict[str, NDArray]:
     """Values of observables, and their standard errors.
 
@@ -144,6 +145,7 @@ def decode(
         gain: what signed values are multiplied by, γ.
         learned: what the errors of learned noise add to the variance of each value, from the pairs' values (pairs,),
             means at the noise factors (F, pairs), and how values change with means (F, pairs); None: nothing.
+        counts: what each randomization counts, 1 or −1, (R, N); None: all count 1.
     """
     every = gain * np.stack(list(found))  # (F, pairs, samples)
     means = every.mean(axis=2)
@@ -167,6 +169,8 @@ def decode(
             result["untold"] = _untold(values, layout)
     evs = layout.summed(values * factors) + layout.constants
     spread = sum(_spread(every[place], factors * weights[place], layout, gain) for place in range(len(every)))
+    if counts is not None:
+        spread = spread + _undrawn(counts, gain, factors * means[0], layout)
     if read is not None:
         spread = spread + _calibration_spread(values, read, layout)
     if learned is not None:
@@ -202,6 +206,21 @@ def _spread(samples_of: NDArray, weights: NDArray, layout: Layout, most: float =
         else:  # one shot says nothing of its spread: the most that it can be
             bounds = np.bincount(where, most * np.abs(layout.coefficients[chosen] * weights[pairs]))
             np.add.at(result, touched, bounds**2)
+    return result
+
+
+def _undrawn(counts: NDArray, gain: float, means: NDArray, layout: Layout) -> NDArray:
+    """Variance of each value's mean that randomizations which count −1 would show, had enough been drawn, (values,).
+
+    Of 1 and −1 with the mean 1/γ a share (1 − 1/γ)/2 is −1. Where chance drew fewer, or none, values seem to spread
+    less than they do: one that is missing may lie on the other side of zero, 2 |value| away.
+    """
+    missing = np.maximum((1 - 1 / gain) / 2 - (counts < 0).mean(axis=0), 0.0)
+    result = np.zeros(len(layout.constants))
+    for place, share in enumerate(missing.tolist()):
+        own = (layout.pairs >= layout.starts[place]) & (layout.pairs < layout.starts[place + 1])
+        parts = layout.coefficients[own] * means[layout.pairs[own]]
+        result += (4 * share / len(counts)) * np.bincount(layout.values[own], parts, len(result)) ** 2
     return result
 
 

@@ -229,8 +229,10 @@ class MitigatedPlan:
         """
         layout = self.layout(values.shape[:-1])
         randomizations, each = self.split(shots)
-        outcomes = self.outcomes(values, shots=shots, seed=seed)
-        found = [samples(one.words, layout, self._masks, self._batch(each), one.counts) for one in outcomes]
+        found, counts = [], None
+        for one in self.outcomes(values, shots=shots, seed=seed):
+            counts = one.counts  # where some are −1, there is one noise factor
+            found.append(samples(one.words, layout, self._masks, self._batch(each), counts))
         read = None if rates is None else rates.read(layout, self._qubits)
         extrapolate: Callable[..., Any] | None = None
         if self.chosen.zne:
@@ -242,7 +244,7 @@ class MitigatedPlan:
             rows = self._rows(values)[layout.sets]
             learned = partial(self._sensitivity.variance, rows, layout, template.left)
         shots = randomizations * each
-        result = decode(found, shots, layout, read, points, extrapolate, template.gain, learned)
+        result = decode(found, shots, layout, read, points, extrapolate, template.gain, learned, counts)
         if "untold" in result:
             result["untold"] = among_all(result["untold"], self._qubits, self.width)
         if self.chosen.pec:

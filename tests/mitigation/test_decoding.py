@@ -41,6 +41,22 @@ def test_terms_that_are_read_together_spread_together() -> None:
     np.testing.assert_allclose(found["ensemble_standard_error"] ** 2, (1 + 4) / 4)
 
 
+def test_inverses_that_chance_has_not_drawn_count() -> None:
+    """γ = 1.25: 0.1 of the signs are −1. Of four none is: the sum 1.25·3 may lie twice as far away, 4·0.1·3.75²/4."""
+    outcomes = np.zeros((4, 1, 10, 1), dtype=np.uint64)
+    masks = np.array([[1], [2]], dtype=np.uint64)
+    none, one = np.ones((4, 1)), np.array([[1.0], [1.0], [-1.0], [1.0]])
+
+    def spread(counts: np.ndarray) -> float:
+        read = samples(outcomes, layout(), masks, counts=counts)
+        return float(decode([read], 40, layout(), None, (0, 0), None, 1.25, None, counts)["stds"]) ** 2
+
+    np.testing.assert_allclose(spread(none), 4 * 0.1 * 3.75**2 / 4)
+    np.testing.assert_allclose(
+        spread(one), np.var(3.75 * one, ddof=1) / 4
+    )  # more than a tenth: as they spread
+
+
 def test_the_calibrations_own_error_counts() -> None:
     """E = f₀m₀ + 2f₁m₁ + ½ with f = e^{2r}: ∂E/∂r₀ = 2f₀m₀, ∂E/∂r₁ = 4f₁m₁, and nothing else spreads."""
     outcomes = np.zeros((1, 1, 4, 1), dtype=np.uint64)
