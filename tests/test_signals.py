@@ -116,6 +116,9 @@ def test_R4_ctrl_c_while_the_program_is_loaded_is_one_line(tmp_path: Path, modul
     done = subprocess.run(
         [sys.executable, "-m", "runner", "list"],
         env={**os.environ, "PYTHONPATH": paths},
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # what begins in the background ignores it
         capture_output=True,
         text=True,
         check=False,

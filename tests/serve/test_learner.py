@@ -101,7 +101,10 @@ def test_learning_is_a_job_as_in_process(served: tuple[Any, Any], learned: Any) 
 
 
 def test_an_estimator_takes_what_was_learned(served: tuple[Any, Any], learned: Any) -> None:
-    """PEC and PEA: the bits, metadata and price of a session in process that learns the same noise by itself."""
+    """PEC and PEA: the bits, metadata and price of a session in process that learns the same noise by itself.
+
+    The client's result of a learner has no covariance of its rates, so that `stds` are less by their share there.
+    """
     pub, given = (circuit((1, 2)), "IIZZI"), learned.result()
     pec = {"pec_mitigation": True}
     pea = {"zne_mitigation": True, "zne": {"amplifier": "pea", "extrapolator": "linear"}}
@@ -120,7 +123,7 @@ def test_an_estimator_takes_what_was_learned(served: tuple[Any, Any], learned: A
             told.pop("layer_noise_model", None)
 
             np.testing.assert_array_equal(job.result()[0].data.evs, known.result()[0].data.evs)
-            np.testing.assert_array_equal(job.result()[0].data.stds, known.result()[0].data.stds)
+            assert 1 < known.result()[0].data.stds / job.result()[0].data.stds < 1.1
             assert repr(job.result()[0].metadata) == repr(known.result()[0].metadata)
             assert told == known.result().metadata["resilience"]
             assert (layer.circuit, layer.qubits) == (given[0].circuit, given[0].qubits)
