@@ -285,7 +285,7 @@ class KickedIsing(Experiment):
                 layer=number, gates=len(gates), qubits=len(found.qubits), generators=len(found.error.rates),
                 gamma=math.exp(2 * strength),
             )  # fmt: skip
-        return Outcome(energy=None, evaluations=1, stop_reason="noise of layers learned", table=lab.table)
+        return Outcome(energy=None, stop_reason="noise of layers learned", table=lab.table)
 
     def _observable(self, index: int, name: str, size: int) -> SparsePauliOp:
         from qiskit.quantum_info import SparsePauliOp

@@ -64,6 +64,11 @@ class SourceText:
         """
         return cls(path, key, tuple(_with_includes(path, read_text(path, key), (path.name,))))
 
+    @classmethod
+    def written(cls, text: str, name: str, key: str) -> SourceText:
+        """A program that is in no file and may include the standard gates only; `name` is what refusals call it."""
+        return cls(Path(name), key, (Excerpt(Path(name), text, 0, len(text)),))
+
     @cached_property
     def text(self) -> str:
         """What is parsed."""
@@ -175,8 +180,7 @@ def read_received(text: str, name: str) -> QuantumCircuit:
     Raises:
         ConfigError: it cannot be read, or not within the limits.
     """
-    path = Path(name)
-    program = SourceText(path, name, (Excerpt(path, text, 0, len(text)),))
+    program = SourceText.written(text, name, name)
     require_readable(lambda: load_qasm(program), len(text), f"the circuit {name!r}", name)
     return load_qasm(program)
 

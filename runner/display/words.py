@@ -28,6 +28,15 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
+def choices(config: Mapping[str, Any], groups: Sequence[str], unused: Sequence[str] = ()) -> dict[str, str]:
+    """Group → name of what was chosen in it, for those that have a name and take part."""
+    return {
+        group: str(config[group]["name"])
+        for group in groups
+        if group not in unused and isinstance(config.get(group), Mapping) and config[group].get("name")
+    }
+
+
 def counts(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """Energies that an optimizer asked for, and its steps: name, value and remark of what there is."""
     evaluations, iterations = result.get("evaluations") or 0, result.get("iterations") or 0

@@ -30,6 +30,7 @@ from runner.engine.grouping import (
 from runner.engine.identity import canonical_text, digest_of
 from runner.engine.matrix_product import Losses, ProductProgram
 from runner.engine.measurement import (
+    NO_KERNEL,
     Piece,
     SimulationOptions,
     stabilized_in_words,
@@ -529,7 +530,7 @@ class EstimatorPlan:
         if self._options.engine == "pauli":
             return "Pauli strings are taken backwards"
         if self._options.noisy_kernel is None:
-            return "the kernel is switched off (engine=aer) or numba is not installed"
+            return NO_KERNEL
         if self._readout.differentiable:
             return ""
         method = self._options.method
@@ -552,7 +553,7 @@ class EstimatorPlan:
         if options.engine == "mps" or self._product is not None:
             return "it is followed as a matrix product state"
         if options.kernel is None:
-            return "the kernel is switched off (engine=aer) or numba is not installed"
+            return NO_KERNEL
         if len(self._active) > _SPLIT_FROM and is_clifford(self.compact):
             return "it is simulated as a stabilizer state"
         if self._by_readout:

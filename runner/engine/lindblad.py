@@ -65,20 +65,16 @@ class PauliLindblad(Instruction):
                 yield {place: int(row[place]) for place in places}, rate
 
 
-_BITS = {0: (0, 0), 1: (0, 1), 2: (1, 0), 3: (1, 1)}
-"""x and z of I, Z, X, Y."""
-
-
 def bits_of_letter(letter: int) -> tuple[int, int]:
     """X and z of 0, 1, 2, 3 for I, Z, X, Y."""
-    return _BITS[letter]
+    return letter >> 1, letter & 1
 
 
 def _anticommutes(letters: list[int]) -> NDArray:
     """Whether each string by the letters I, X, Z, Y, the first qubit's fastest, anticommutes with this one."""
     result = np.zeros(4 ** len(letters), dtype=int)
     for place, letter in enumerate(letters):
-        x, z = _BITS[letter]
+        x, z = bits_of_letter(letter)
         digit = (np.arange(len(result)) >> (2 * place)) & 3  # 0, 1, 2, 3: I, X, Z, Y
         flips, signs = np.isin(digit, (1, 3)).astype(int), np.isin(digit, (2, 3)).astype(int)
         result ^= (x * signs) ^ (z * flips)

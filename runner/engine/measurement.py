@@ -33,6 +33,8 @@ MAX_COURSES = 22
 numbers are the most that `Branching` holds, and a step makes copies."""
 USUAL_SHOTS = 4096
 """Shots by which a Sampler's plan, which is made before it knows them, weighs courses against trajectories."""
+NO_KERNEL = "the kernel is switched off (engine=aer) or numba is not installed"
+"""Why nothing compiled simulates a circuit."""
 _LARGEST_TABLE = 26
 _FEW_OUTCOMES = 64
 """Up to this many outcomes are counted at once, however few shots there are."""
@@ -455,7 +457,7 @@ class Piece:
         """The noisy kernel's program, and why there is none."""
         make = self._options.noisy_kernel
         if make is None:
-            return None, "the kernel is switched off (engine=aer) or numba is not installed"
+            return None, NO_KERNEL
         if not fits(self._density_bytes):
             return None, beyond(self._density_bytes, f"a density matrix of {len(self.qubits)} qubits")
         try:

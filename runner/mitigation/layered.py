@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from qiskit.circuit import QuantumCircuit
 
+from runner.declare.checks import shorten
 from runner.engine.lindblad import LayerNoiseModel, PauliLindblad
 from runner.errors import ConfigError
 from runner.mitigation import client
@@ -110,9 +111,9 @@ def _noise_of(layer: Layer, known: NoiseOfLayers, source: str) -> LayerNoise:
             "with them (estimator.twirling.strategy=active-circuit)",
             key=KEY,
         )
-    has = "; ".join(sorted(one.text for one in known.known))
+    has = shorten("; ".join(sorted(one.text for one in known.known)), 200)
     raise ConfigError(
-        f"{source} has no noise of the layer {layer.text} (on qubits {_listed(layer.qubits)}), but of {_short(has)}; "
+        f"{source} has no noise of the layer {layer.text} (on qubits {_listed(layer.qubits)}), but of {has}; "
         "learn it with a circuit that has this layer",
         key=KEY,
     )
@@ -125,7 +126,3 @@ def _listed(qubits: Sequence[int]) -> str:
     """Numbers, in words: the first of many."""
     told = ", ".join(map(str, qubits[:_FEW]))
     return told if len(qubits) <= _FEW else f"{told}, … ({len(qubits)})"
-
-
-def _short(text: str, most: int = 200) -> str:
-    return text if len(text) <= most else f"{text[:most]}…"

@@ -246,11 +246,13 @@ def read_noise(source: str) -> NoiseOfLayers:
             f'is no noise model: {path} cannot be read ({type(error).__name__}); write {{"layers": [...]}}'
         ) from error
     layers = [_read_layer(path, place, values) for place, values in enumerate(written)]
-    twice = [
-        one.layer.text for place, one in enumerate(layers) if one.layer in {o.layer for o in layers[:place]}
-    ]
-    if twice:
-        raise ConfigError(f"is no noise model: {path} has the layer {twice[0]} twice; leave one of them out")
+    seen: set[Layer] = set()
+    for one in layers:
+        if one.layer in seen:
+            raise ConfigError(
+                f"is no noise model: {path} has the layer {one.layer.text} twice; leave one of them out"
+            )
+        seen.add(one.layer)
     return NoiseOfLayers.joined(layers)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.ansatz.openqasm import Excerpt, SourceText, load_qasm
+from runner.ansatz.openqasm import SourceText, load_qasm
 from runner.declare.checks import require_choice
 from runner.declare.composer import restore
 from runner.declare.provenance import mention_unused
@@ -159,7 +159,7 @@ def _require_readable(text: str, language: str, instead: str) -> None:
         seen.add(kind)
     probe = "".join(lines)
     try:
-        load_qasm(SourceText(Path("circuit"), KEY, (Excerpt(Path("circuit"), probe, 0, len(probe)),)))
+        load_qasm(SourceText.written(probe, "circuit", KEY))
     except ConfigError as error:
         words = str(error).partition(": ")[2].rpartition("; ")[0]
         told = (

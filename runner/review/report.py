@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from runner import engine
 from runner.ansatz.openqasm import read_received
 from runner.display.command import run_command, sweep_command
-from runner.display.words import clock, counts, energy_lines, percent, truncation_in_words
+from runner.display.words import choices, clock, counts, energy_lines, percent, truncation_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory
@@ -315,12 +315,7 @@ def _subtitle(started: RunStarted | None) -> str:
 
 def _choices(config: Mapping[str, Any], started: RunStarted | None = None) -> str:
     groups = ("experiment", "hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
-    unused = () if started is None else started.unused
-    names = {
-        group: str(config[group]["name"])
-        for group in groups
-        if group not in unused and isinstance(config.get(group), Mapping) and config[group].get("name")
-    }
+    names = choices(config, groups, () if started is None else started.unused)
     idle = None if started is None else started.idle_qubits
     if idle is not None and "backend" in names:
         names["backend"] += f" (idle qubits {idle})"

@@ -463,10 +463,15 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         """
         prepared = [self._prepare(pub, 0.0) for pub in listed(pubs)]
         self._mitigation(prepared)
+        shots = self._options.default_shots or self._service.cost.exact_shots
         for pub in prepared:
             if not pub.plan.exact_gradient:
                 raise ConfigError("exact gradients need a noiseless backend and a circuit the kernel can run")
-        work = self._gradient_work(prepared)
+        work = [
+            part
+            for pub in prepared
+            for part in _parts(pub.plan, shots, (*pub.values.shape[:-1], pub.plan.gradient_sets))
+        ]
 
         def simulate(_seed: int) -> list[Numbers]:
             answers = []
@@ -488,14 +493,6 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             contain=contain,
             digest=digest_of("gradient", prepared),
         )
-
-    def _gradient_work(self, prepared: list[Pub[EstimatorPlan]]) -> list[Work]:
-        shots = self._options.default_shots or self._service.cost.exact_shots
-        return [
-            part
-            for pub in prepared
-            for part in _parts(pub.plan, shots, (*pub.values.shape[:-1], pub.plan.gradient_sets))
-        ]
 
     def _prepare(self, pub: EstimatorPubLike, precision: float | None) -> Pub[EstimatorPlan]:
         values: BindingsArrayLike | None = None

@@ -124,9 +124,8 @@ def _runs(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]
         line: dict[str, Any] = {"run": row["number"]}
         for name in names:
             found = exact_here(row) if name == "exact here" else row.get(name)
-            if found is not None and (
-                found or name != "evaluations"
-            ):  # there are none where nothing is optimized
+            nothing = name == "evaluations" and not found  # where nothing is optimized
+            if found is not None and not nothing:
                 line[name.rpartition(".")[2]] = found
         name = " ".join(str(row.get(key)) for key in keys) or f"run {row['number']}"
         yield _Entry(name, [value], [noise], line)

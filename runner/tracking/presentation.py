@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.display.command import run_command
-from runner.display.words import counts, energy_lines, outside_in_words
+from runner.display.words import choices, counts, energy_lines, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.events import RunStarted, SessionChanged
 from runner.record.files import read_bytes
@@ -198,14 +198,10 @@ def description(run: Translation) -> str:
     """The run's page in Markdown: what, result against reference, session, how to do it again."""
     started, result = run.started, run.result
     config = started.config if started else {}
-    choices = [
-        plain(f"{group} {config[group]['name']}")
-        for group in ("hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
-        if group not in (started.unused if started else ())
-        and isinstance(config.get(group), Mapping)
-        and config[group].get("name")
-    ]
-    lines = [f"**{plain(started.experiment if started else 'run')}**: {', '.join(choices)}", ""]
+    groups = ("hamiltonian", "ansatz", "optimizer", "estimator", "backend", "session")
+    names = choices(config, groups, started.unused if started else ())
+    told = ", ".join(plain(f"{group} {name}") for group, name in names.items())
+    lines = [f"**{plain(started.experiment if started else 'run')}**: {told}", ""]
     if run.source:
         lines += [f"Hamiltonian: {plain(run.source)}.", ""]
     lines += _result_table(result, unit_of(started))

@@ -62,10 +62,8 @@ _PASS_SPAN = 1 << 12
 """Amplitudes an observable's passes go over one after the other before the next so many (128 KiB for two states)."""
 
 # segments of the program: integers …
-META, INDEX = (
-    1,
-    2,
-)  # META: qubits, stages, low bits, angles, what `_places` says, stages before the first phase
+# META: qubits, stages, low bits, angles, what `_places` says, stages before the first phase
+META, INDEX = 1, 2
 ROTATION_START, ROTATION_QUBIT, ROTATION_SLOT = 3, 4, 5
 SINGLE_START, SINGLE_QUBIT, SINGLE_SLOT = 6, 7, 8
 PARITY_START, PARITY_MASK, PARITY_SLOT = 9, 10, 11
