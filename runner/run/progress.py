@@ -23,6 +23,7 @@ from runner.lazy import np, rich
 from runner.record.events import Evaluation, Event, Iteration, JobCompleted
 from runner.run.results import RunResult
 from runner.runtime.results import DISTANCE, LEFT_OUT, TRUNCATION
+from runner.runtime.threads import Background
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,7 +64,7 @@ class Preparing:
         self._doing = "reading the declaration", time.monotonic()
         """What, and since when: read by another thread, so changed in one."""
         self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: Background | None = None
 
     def __call__(self, stage: str) -> None:
         """Take note of what is done from now on."""
@@ -71,8 +72,7 @@ class Preparing:
 
     def __enter__(self) -> Self:
         if not self._quiet:
-            self._thread = threading.Thread(target=self._watch, name="preparing", daemon=True)
-            self._thread.start()
+            self._thread = Background(self._watch).start()
         return self
 
     def __exit__(self, *exit_details: object) -> None:
@@ -166,13 +166,12 @@ class Progress(LiveLine):
         self._first = self._told = self._started
         self._warned = False
         self._ended = threading.Event()
-        self._heart: threading.Thread | None = None
+        self._heart: Background | None = None
 
     def __enter__(self) -> Self:
         super().__enter__()
         if self._cell is None:  # which would be that of another cell after a while
-            self._heart = threading.Thread(target=self._beat, name="progress", daemon=True)
-            self._heart.start()
+            self._heart = Background(self._beat).start()
         return self
 
     def __exit__(self, *exit_details: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from runner.errors import ConfigError, RuntimeSessionError
 from runner.runtime.current import current_session
 from runner.runtime.machine import Job
+from runner.runtime.threads import Background
 from runner.runtime.timeline import CURRENT, Participant, Timeline
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class WorkloadPool:
         self._participants: list[Participant] = []
         self._futures: dict[str, WorkloadFuture[Any]] = {}
         self._calls: dict[str, Callable[[Participant], object]] = {}
-        self._threads: list[threading.Thread] = []
+        self._threads: list[Background] = []
 
     def submit(
         self, name: str, function: Callable[Given, Answer], /, *args: Given.args, **kwargs: Given.kwargs
@@ -82,16 +82,12 @@ class WorkloadPool:
         names = [name for name in self._names if name in self._futures]
         self._participants = self._timeline.register(names)
         for participant in self._participants:
-            thread = threading.Thread(
-                target=self._run, args=(participant,), name=f"workload-{participant.name}"
-            )
-            self._threads.append(thread)
-            thread.start()
+            self._threads.append(Background(partial(self._run, participant), awaited=True).start())
 
     def _run(self, participant: Participant) -> None:
         future = self._futures[participant.name]
-        future.set_running_or_notify_cancel()
         try:
+            future.set_running_or_notify_cancel()
             self._timeline.begin(participant)
             answer = self._calls[participant.name](participant)
         except BaseException as error:

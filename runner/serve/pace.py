@@ -15,6 +15,7 @@ from typing import Self
 from runner.runtime import LocalRuntimeService, WallClock
 from runner.runtime.machine import QUEUED, RUNNING, Job, Machine, SessionRecord
 from runner.runtime.plan import Plan
+from runner.runtime.threads import Background
 
 log = logging.getLogger("runner.serve")
 
@@ -213,7 +214,7 @@ class Pace:
         self._wake = threading.Event()
         self._stopping = False
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="simulation")
-        self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
+        self._thread = Background(self._run)
 
     def _make_machine(self, plan: Plan, **options: object) -> PacedMachine:
         self.machine = PacedMachine(plan, self._clock, self._simulate, **options)

@@ -29,6 +29,7 @@ from runner.runtime.machine import (
     SESSION_CLOSED_CODE,
     Job,
 )
+from runner.runtime.threads import Background
 from runner.serve import ledger as ledgers
 from runner.serve.config import ServeConfig
 from runner.serve.devices import ServedDevice, describe
@@ -103,7 +104,7 @@ class Runtime:
 
     def __enter__(self) -> Self:
         self.pace.__enter__()
-        threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start()
+        Background(self._warm_up).start()
         return self
 
     def _warm_up(self) -> None:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Self
@@ -26,6 +27,7 @@ from runner.record.journal import is_open, read_journal
 from runner.record.packed import is_there
 from runner.run.execution import Sweep, resume, run
 from runner.run.signals import StopFlag
+from runner.runtime.threads import Background
 
 STOP_FILE = "stop"
 """While this file lies in a sweep's directory, none of its runs goes on."""
@@ -180,7 +182,7 @@ def end_with_the_parent() -> None:
     """From now on, end this worker as soon as its sweep is gone and the current run has stopped."""
     sentinel = _sentinel()
     if sentinel is not None:
-        threading.Thread(target=_end_after, args=(sentinel,), daemon=True).start()
+        Background(partial(_end_after, sentinel)).start()
 
 
 def _end_after(sentinel: int) -> None:
