@@ -98,13 +98,15 @@ class Address:
 
 def main(line: CommandLine) -> int:
     """Start the server, say the address, and stay until Ctrl-C (or a termination signal)."""
-    signal.signal(signal.SIGINT, _stop)
-    signal.signal(signal.SIGTERM, _stop)
     address, words = _address(line.settings)
     address.check()
     config = _store(line.paths, words, line.config_dirs)
     port = address.choose_port()
-    with tempfile.TemporaryFile() as output, _server(config, address.host, port, output) as server:
+    with (
+        _signals_stop(),
+        tempfile.TemporaryFile() as output,
+        _server(config, address.host, port, output) as server,
+    ):
         if not _answers(address.host, port, server):
             output.seek(0)
             last = output.read().decode(errors="replace").strip().splitlines()[-1:]
@@ -150,8 +152,19 @@ def _ask(host: str, port: int, what: str, question: dict[str, Any]) -> dict[str,
         connection.close()
 
 
-def _stop(signum: int, _frame: object) -> None:
-    raise Interrupted(signum)
+@contextlib.contextmanager
+def _signals_stop() -> Iterator[None]:
+    """Ctrl-C and a termination signal end the server; afterwards they are what they were."""
+
+    def stop(signum: int, _frame: object) -> None:
+        raise Interrupted(signum)
+
+    before = {signum: signal.signal(signum, stop) for signum in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 def _address(arguments: list[str]) -> tuple[Address, list[str]]:

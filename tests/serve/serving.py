@@ -63,12 +63,13 @@ def thread(directory: Path, *words: str) -> Iterator[tuple[Any, str]]:
         web = server(application(runtime, config), config, started.set)
         worker = threading.Thread(target=web.run, args=([listener],))
         worker.start()
-        started.wait()
+        assert started.wait(60), "the server did not start"
         try:
             yield runtime, f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             web.should_exit = True
-            worker.join()
+            worker.join(60)
+            assert not worker.is_alive(), "the server did not end"
 
 
 def variables(root: str) -> dict[str, str]:
