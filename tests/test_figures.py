@@ -203,6 +203,23 @@ def test_errors_keep_sign_and_length_where_the_answer_lies() -> None:
     assert panel.get_yscale() == "symlog"
 
 
+def test_very_many_error_bars_are_few_lines() -> None:
+    """Evaluation n is at −1 − n/8 ± 1/16: all 200 bars are there, gaps between them, neighbours in different lines."""
+    events = [evaluation(n, -1.0 - n / 8, -1.0 - n / 8, stddev=1 / 16) for n in range(200)]
+
+    points, _, (bars,) = convergence(events).axes[0].containers[0].lines
+
+    lines = [path.vertices for path in bars.get_paths()]
+    ends = np.array(sorted((*bottom, *top) for line in lines for bottom, top, _ in line.reshape(-1, 3, 2)))
+    assert len(lines) == 64
+    assert all(np.isnan(line[2::3]).all() for line in lines)
+    assert ends == pytest.approx(
+        np.array([(n + 1, -1.0625 - n / 8, n + 1, -0.9375 - n / 8) for n in range(200)])
+    )
+    assert [line[0, 0] for line in lines[:3]] == [1, 2, 3]
+    assert len(points.get_xdata()) == 200
+
+
 def test_where_an_optimizer_stands_is_a_line_through_its_steps() -> None:
     """Energies around a point say little of it: two steps, the first after two evaluations, drawn as they were told."""
     events = [
