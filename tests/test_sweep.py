@@ -9,6 +9,7 @@ import shutil
 import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,7 +25,13 @@ from runner.sweep.compose import SweepPlanner, distinct
 from runner.sweep.conductor import Conductor, base_of
 from runner.sweep.directory import SweepDirectory
 from runner.sweep.entry import resume_sweep, sweep
-from runner.sweep.launcher import BasicLauncher, JoblibLauncher, SlurmLauncher, worker_environment
+from runner.sweep.launcher import (
+    BasicLauncher,
+    JoblibLauncher,
+    SlurmLauncher,
+    SubmititLauncher,
+    worker_environment,
+)
 from runner.sweep.member import PARENT, MemberStop, Row, Task, carry_out
 from runner.sweep.optuna import OptunaSweeper, corners, distribution
 from runner.sweep.progress import SweepProgress
@@ -369,6 +376,85 @@ def test_slurm_is_told_what_was_declared() -> None:
     assert told["slurm_additional_parameters"] == {"reservation": "q"}
     assert (told["timeout_min"], told["cpus_per_task"], told["mem_gb"]) == (30, 2, 4)
     assert "slurm_qos" not in told
+
+
+class KilledJobs:
+    """An executor of submitit whose jobs are over at once: those of its runs `deadly` are gone without a word.
+
+    Args:
+        deadly: Run → how many of its jobs are killed before they do anything.
+        state: What SLURM says of a job that is gone.
+    """
+
+    def __init__(self, deadly: dict[int, int], state: str = "OUT_OF_MEMORY") -> None:
+        self.deadly, self.state = deadly, state
+        self.submitted: list[list[int]] = []
+
+    def map_array(self, function: Any, shares: list[list[Task]]) -> list[Any]:
+        """Carry them out here."""
+        return [self._job(function, share) for share in shares]
+
+    def _job(self, function: Any, share: list[Task]) -> Any:
+        from submitit.core.utils import UncompletedJobError
+
+        self.submitted.append([task.number for task in share])
+        killed = next((task.number for task in share if self.deadly.get(task.number)), None)
+        error = None
+        if killed is None:
+            function(share)
+        else:
+            self.deadly[killed] -= 1
+            error = UncompletedJobError("Job has not produced any output\nlook there")
+        return SimpleNamespace(done=lambda: True, exception=lambda: error, state=self.state, job_id="1")
+
+
+def killed_in(serial: Path, folder: Path) -> SweepDirectory:
+    """A sweep whose run 1 was killed after six events and whose runs 2 and 3 had not begun."""
+    shutil.copytree(serial, folder)
+    for number in (2, 3):
+        shutil.rmtree(folder / str(number))
+    journal = folder / "1" / "journal.jsonl"
+    journal.write_bytes(b"".join(journal.read_bytes().splitlines(keepends=True)[:6]))
+    (folder / "1" / "result.json").unlink()
+    return SweepDirectory.existing(folder)
+
+
+@pytest.mark.parametrize(
+    ("deadly", "state", "shares", "failed"),
+    [
+        ({1: 1}, "", [[1, 3], [2], [1], [3]], set()),  # what had begun gets a job of its own
+        ({1: 2}, "", [[1, 3], [2], [1], [3]], {1}),  # once
+        ({2: 2}, "", [[1, 3], [2], [2], [2]], set()),  # what had not begun is no reason to die of
+        ({2: 9}, "", [[1, 3], [2], [2], [2]], {2}),
+        ({1: 1}, "CANCELLED by 1000", [[1, 3], [2]], {1, 3}),  # somebody's decision
+        ({1: 1}, "TIMEOUT", [[1, 3], [2]], {1, 3}),  # which `max_num_timeout` is for
+    ],
+)
+def test_runs_of_a_job_that_was_killed_get_another_one(
+    serial: Path,
+    tmp_path: Path,
+    deadly: dict[int, int],
+    state: str,
+    shares: list[list[int]],
+    failed: set[int],
+) -> None:
+    """Of two jobs, for runs 1 and 3 and for run 2; what comes of it is what the unbroken sweep has."""
+    pytest.importorskip("submitit")
+    directory = killed_in(serial, tmp_path / "sweep")
+    jobs = KilledJobs(dict(deadly), state)
+    launcher = SubmititLauncher(array_parallelism=2)
+    launcher.executor = lambda *_: jobs
+    rows = list(launcher.launch(directory.tasks()[1:], directory, StopFlag()))
+
+    assert jobs.submitted == shares
+    assert {row["number"] for row in rows if row["status"] == "failed"} == failed
+    assert {row["reason"] for row in rows if row["status"] == "failed"} <= {"its job died: look there"}
+    found = {row["number"]: row["energy"] for row in rows if row["status"] == "finished"}
+    assert found == {
+        number: float(row["energy"])
+        for number, row in enumerate(table(serial))
+        if number in {1, 2, 3} - failed
+    }
 
 
 # ------------------------------------------------------------------------------------------------ searches

@@ -17,6 +17,8 @@ from tests.sweeps import FOUR, PLAIN, TWO_WORKERS, energies, members, numbers, p
 
 pytestmark = pytest.mark.nightly
 
+SUBMITTED = ("hydra/launcher=submitit_local", "hydra.launcher.array_parallelism=2")
+
 MORTAL = '''
 """An experiment that evaluates three times and may then be the end of the process it is in."""
 import os
@@ -76,16 +78,28 @@ def runner(folder: Path, *arguments: str) -> int:
     return done.returncode
 
 
-@pytest.mark.parametrize("deaths", [1, 2])
-def test_a_dying_worker_costs_its_own_run_at_most(workdir: Path, deaths: int) -> None:
+@pytest.mark.parametrize(
+    ("deaths", "engine", "told"),
+    [
+        (1, TWO_WORKERS, ""),
+        (2, TWO_WORKERS, "its worker process died twice"),
+        (1, SUBMITTED, ""),
+        (2, SUBMITTED, "its job died"),
+    ],
+)
+def test_a_dying_worker_costs_its_own_run_at_most(
+    workdir: Path, deaths: int, engine: tuple[str, ...], told: str
+) -> None:
     """A run whose worker is killed once is continued; killed again, it is a failure that `resume` can undo."""
+    if engine is SUBMITTED:
+        pytest.importorskip("submitit")
     (workdir / "mortal.py").write_text(MORTAL)
     arguments = ["-m", "plugins=[mortal]", "experiment=mortal", "seed=1,2,3", *PLAIN]
 
     (workdir / "deaths").write_text("0")
     assert runner(workdir, *arguments, "hydra.sweep.dir=serial") == 0
     (workdir / "deaths").write_text(str(deaths))
-    code = runner(workdir, *arguments, *TWO_WORKERS, "hydra.sweep.dir=mine")
+    code = runner(workdir, *arguments, *engine, "hydra.sweep.dir=mine")
 
     assert (workdir / "deaths").read_text() == "0"
     if deaths == 1:
@@ -93,7 +107,7 @@ def test_a_dying_worker_costs_its_own_run_at_most(workdir: Path, deaths: int) ->
     else:
         assert code == 137
         assert [row["status"] for row in table("mine")] == ["finished", "failed", "finished"]
-        assert "its worker process died twice" in table("mine")[1]["reason"]
+        assert told in table("mine")[1]["reason"]
         assert runner(workdir, "resume", "mine", "hydra/launcher=basic") == 0
     assert numbers("mine") == numbers("serial")
     assert energies(workdir / "mine") == energies(workdir / "serial")

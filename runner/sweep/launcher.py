@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from importlib.util import find_spec
@@ -45,6 +46,9 @@ GONE = (EOFError, ConnectionError)
 
 MOST_DEATHS_IN_VAIN = 3
 """Times that workers may die in a row without a run to show for it."""
+
+LIVES = {"interrupted": 1, "waiting": MOST_DEATHS_IN_VAIN - 1}
+"""Times that a run whose job was killed gets another one: in a job of its own where it had begun."""
 
 
 class Launcher(Protocol):
@@ -280,27 +284,40 @@ class SubmititLauncher(ChecksHere):
 
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
         """Submit the jobs and report runs as they end, read from the shared file system."""
-        submitit = required("submitit", "slurm")
+        required("submitit", "slurm")
         threads = threads_of(tasks)
         self.get_ready(threads)
-        folder = str(directory.path / self.submitit_folder)
-        executor = submitit.AutoExecutor(folder=folder, cluster=self.cluster, **self.constructor())
-        executor.update_parameters(**self.parameters(threads))
-        with environment(worker_environment(threads)):
-            shares = self._shares(tasks, threads)
-            jobs = list(zip(executor.map_array(Share(), shares), shares, strict=True))
+        executor = self.executor(str(directory.path / self.submitit_folder), threads)
+
+        def submit(shares: list[list[Task]]) -> list[tuple[Any, list[Task]]]:
+            with environment(worker_environment(threads)):
+                return list(zip(executor.map_array(Share(), shares), shares, strict=True))
+
+        jobs = submit(self._shares(tasks, threads))
         waiting = {task.number: task for task in tasks}
+        deaths: Counter[tuple[int, str]] = Counter()
         while waiting:
             time.sleep(POLL)
             over = {task.number: job for job, share in jobs if job.done() for task in share}
+            again: dict[str, list[Task]] = {"interrupted": [], "waiting": []}
             for task in list(waiting.values()):
                 row = directory.look(task)
+                status = row["status"]
                 if task.number in over:
+                    left = "energy" not in row and deaths[task.number, status] < LIVES.get(status, 0)
+                    if left and stop.signum is None and _was_killed(over[task.number]):
+                        deaths[task.number, status] += 1
+                        again[status].append(task)
+                        continue
                     row = _fate(task, over[task.number], row)
-                elif row["status"] in ("waiting", "interrupted", "running"):
+                elif status in ("waiting", "interrupted", "running"):
                     continue
                 del waiting[task.number]
                 yield row
+            jobs = [(job, share) for job, share in jobs if not set(over) & {task.number for task in share}]
+            if any(again.values()):
+                shares = [[task] for task in again["interrupted"]]
+                jobs += submit(shares + (self._shares(again["waiting"], threads) if again["waiting"] else []))
             if stop.signum is not None and not any(
                 directory.look(task)["status"] == "running" for task in waiting.values()
             ):
@@ -308,6 +325,14 @@ class SubmititLauncher(ChecksHere):
                     _cancel(job)
                 yield from (directory.look(task) for task in waiting.values())
                 return
+
+    def executor(self, folder: str, threads: int) -> Any:
+        """What takes the jobs."""
+        from submitit import AutoExecutor
+
+        executor = AutoExecutor(folder=folder, cluster=self.cluster, **self.constructor())
+        executor.update_parameters(**self.parameters(threads))
+        return executor
 
     def constructor(self) -> dict[str, Any]:
         """What submitit's executor is made with."""
@@ -447,12 +472,21 @@ class Share:
         return DelayedSubmission(self, tasks)
 
 
+def _was_killed(job: Any) -> bool:
+    """Whether a job is gone without a word, by no decision of its owner and within its time."""
+    from submitit.core.utils import FailedJobError, UncompletedJobError
+
+    error = job.exception()
+    gone = isinstance(error, UncompletedJobError) and not isinstance(error, FailedJobError)
+    return gone and not str(job.state).startswith(("CANCELLED", "TIMEOUT"))
+
+
 def _fate(task: Task, job: Any, row: Row) -> Row:
     """The line of a run whose job is over although the run is not."""
     if row["status"] not in ("waiting", "interrupted", "running") or "energy" in row:
         return row
     error = job.exception()
-    return row if error is None else task.fail(f"its job died: {_last_line(error)}")
+    return row if error is None else task.fail(f"its job died: {_last_line(error)}", exit_code=137)
 
 
 @dataclass(kw_only=True)
