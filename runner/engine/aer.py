@@ -274,7 +274,7 @@ class AerProgram:
         """The data of every circuit for every parameter set, one after the other, computed in this process."""
         return (self._run_native if self.native else self._run_public)(values, shots, seed, memory)
 
-    @property
+    @cached_property
     def _by_shots(self) -> bool:
         """Does every shot take its own simulation?"""
         noisy = self.options.noise_model is not None and self.options.method != "density_matrix"
