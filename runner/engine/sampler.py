@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray, DataBin
 
+from runner.engine import kernel
 from runner.engine.aer import AerOptions, AerProgram, bits_from_memory
 from runner.engine.circuits import Anatomy, compact, dissect, dynamic_groups, together
 from runner.engine.classification import Classification, classify
@@ -41,6 +42,8 @@ from runner.errors import ConfigError
 _CHUNK_BYTES = 64 << 20
 _POINTS = 1 << 17
 """Random numbers of one-qubit pieces that are held at once (1 MiB)."""
+_MANY = 1 << 20
+"""From so many outcomes on drawing them saves time although the compiled loop has to be loaded."""
 DISCARDED, DISTANCE = "discarded weight", "truncation distance"
 """What a Sampler's numbers call what was left out of states, beside its registers; `runner.runtime.results` knows."""
 
@@ -243,6 +246,7 @@ class SamplerPlan:
         bits = np.zeros((len(rows), shots, self._num_clbits), dtype=bool)
         clbit_of = {qubit: clbit for clbit, qubit in self._apart.final.items()}
         streams = Streams()
+        many = bits.size > _MANY and kernel.available()
         for number, piece in enumerate(self._pieces):
             measured = piece.measured[0]
             columns = [clbit_of[qubit] for qubit in measured]
@@ -252,7 +256,11 @@ class SamplerPlan:
                 continue
             table, places = piece.probabilities(rows)[0], np.arange(len(columns))
             if table.shape[1] == 2:
-                _draw_bits(table, bits[:, :, columns[0]], (seed, first, 1 + number), streams)
+                if many:
+                    own = np.ascontiguousarray(table), bits[:, :, columns[0]]
+                    kernel.loop("draw_bits")(*own, np.uint64(seed), first, 1 + number)
+                else:
+                    _draw_bits(table, bits[:, :, columns[0]], (seed, first, 1 + number), streams)
                 continue
             for row in range(len(rows)):
                 outcomes = draw(table[row], shots, streams.at(seed, first + row, 1 + number))

@@ -11,7 +11,7 @@ from qiskit.circuit.library import efficient_su2
 from qiskit.primitives import StatevectorSampler
 from qiskit.quantum_info import Statevector
 
-from runner.engine import Engine
+from runner.engine import Engine, kernel
 from runner.engine.measurement import Streams, stream
 from runner.errors import ConfigError
 from tests.engine.strategies import circuits
@@ -162,6 +162,38 @@ def test_one_generator_goes_from_stream_to_stream() -> None:
         streams.at(3, 3).integers(0, 7, 3, dtype=np.uint32)
 
         assert (streams.at(*where).random(9) == stream(*where).random(9)).all()
+
+
+@pytest.mark.parametrize("shots", [1, 4, 7, 313])
+def test_compiled_draws_are_those_of_numpy(shots: int, rng: np.random.Generator) -> None:
+    """A bit is 1 where NumPy's own Philox gives at least the weight of 0; weights of none or all are kept."""
+    table = rng.uniform(0, 1, (5, 2))
+    table[1], table[3] = (0.7, 0.0), (0.0, 0.3)
+    for seed, first, place in ((0, 0, 1), (2**63 - 1, 2, 133), (12345, 10**6, 1)):
+        bits = np.zeros((5, shots, 3), dtype=bool)
+        kernel.loop("draw_bits")(table, bits[:, :, 1], np.uint64(seed), first, place)
+        philox = [np.random.Philox(key=[seed, first + k], counter=[0, place, 0, 0]) for k in range(5)]
+        points = [np.random.Generator(one).random(shots) for one in philox]
+        expected = np.array(points) * table.sum(axis=1, keepdims=True) >= table[:, :1]
+
+        assert (bits[:, :, 1] == expected).all()
+        assert not bits[1].any()
+        assert bits[3, :, 1].all()
+        assert not bits[:, :, (0, 2)].any()
+
+
+def test_many_shots_are_the_same_as_few_of_each_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compiled loop takes over where there are many outcomes; which one draws is nobody's concern."""
+    circuit = QuantumCircuit(40)
+    angle = Parameter("a")
+    for qubit in range(40):
+        circuit.rx(angle * (qubit % 3), qubit)
+    circuit.measure_all()
+    plan, values = ENGINE.sampler_plan(circuit), np.linspace(0.2, 3, 9)[:, None]
+    compiled = plan.run(values, shots=4096, seed=6)["meas"].array
+    monkeypatch.setattr("runner.engine.sampler._MANY", 1 << 40)
+
+    assert (plan.run(values, shots=4096, seed=6)["meas"].array == compiled).all()
 
 
 def test_an_equal_circuit_has_the_same_plan_and_another_register_has_not() -> None:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from numba import int64, njit
+from numba import int64, njit, uint64
 
 from runner.engine.kernel.vector import (
     add,
@@ -28,6 +28,7 @@ from runner.engine.kernel.vector import (
     choose,
     flip,
     gather,
+    high_product,
     load,
     mul,
     parity,
@@ -54,6 +55,13 @@ _TURN_BITS = 14
 
 _LEAN_BLOCK_BITS, _LEAN_MIDDLE_BITS = 10, 13
 """Blocks of rotations of three bits at a time: as many bits as three or six such passes take."""
+
+_PHILOX = uint64(0xD2E7470EE14C6C93), uint64(0xCA5A826395121157)
+_WEYL = uint64(0x9E3779B97F4A7C15), uint64(0xBB67AE8584CAA73B)
+"""Multipliers and steps of the keys of Philox-4×64 (Salmon et al., SC 2011)."""
+
+_TO_UNIT = 1.0 / (1 << 53)
+"""NumPy's double is the upper 53 of 64 bits, of 1."""
 
 _LEAST_COSINE = 1e-6
 """Rotations nearer to a half turn than this are not divided by their cosine: its power could overflow."""
@@ -1975,3 +1983,31 @@ def draw(cumulated, points, guide, outcomes):
         while index < count - 1 and cumulated[index] <= point:
             index += 1
         outcomes[shot] = index
+
+
+@_inlined
+def philox(seed, index, counter, place):
+    """Four numbers of 64 bits, those of NumPy's `Philox(key=[seed, index], counter=[counter - 1, place, 0, 0])`."""
+    a, b, c, d = uint64(counter), uint64(place), uint64(0), uint64(0)
+    key, other_key = uint64(seed), uint64(index)
+    for _ in range(10):
+        high, other_high = high_product(_PHILOX[0], a), high_product(_PHILOX[1], c)
+        a, b, c, d = other_high ^ b ^ key, _PHILOX[1] * c, high ^ d ^ other_key, _PHILOX[0] * a
+        key += _WEYL[0]
+        other_key += _WEYL[1]
+    return a, b, c, d
+
+
+@_jit
+def draw_bits(table, bits, seed, first, place):
+    """What `draw` gives of two outcomes with weights (B, 2), written to (B, shots) zeros, each row from its stream."""
+    shots = bits.shape[1]
+    for row in range(table.shape[0]):
+        edge, weight = table[row, 0], table[row, 0] + table[row, 1]
+        if table[row, 1] == 0.0:
+            continue
+        for start in range(0, shots, 4):
+            numbers = philox(seed, first + row, start // 4 + 1, place)
+            for offset in range(min(4, shots - start)):
+                point = (numbers[offset] >> uint64(11)) * _TO_UNIT
+                bits[row, start + offset] = point * weight >= edge

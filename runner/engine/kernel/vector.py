@@ -182,3 +182,15 @@ def parity(_typing: Any, value: Any) -> Any:
         return builder.and_(builder.ctpop(args[0]), ir.Constant(ir.IntType(64), 1))
 
     return types.int64(types.int64), generate
+
+
+@intrinsic
+def high_product(_typing: Any, left: Any, right: Any) -> Any:
+    """The upper 64 bits of a product of two unsigned numbers of 64 bits."""
+
+    def generate(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+        return builder.trunc(builder.lshr(product, ir.Constant(wide, 64)), ir.IntType(64))
+
+    return types.uint64(types.uint64, types.uint64), generate
