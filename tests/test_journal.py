@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import json
 import math
-import multiprocessing
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -274,20 +275,19 @@ def test_one_writer_at_a_time(tmp_path):
     Journal.append_to(path).close()
 
 
-def _write_and_die(path: str) -> None:
-    journal = Journal.create(path)
-    journal.write(told("last", {"words": 1}))
-    os.kill(os.getpid(), 9)
-
-
 def test_death_frees_the_journal_and_loses_nothing(tmp_path):
     """After kill -9 the lock is gone and every event whose write returned is there."""
     path = tmp_path / "journal.jsonl"
-    process = multiprocessing.get_context("fork").Process(target=_write_and_die, args=(str(path),))
-    process.start()
-    process.join()
+    program = (
+        "import os\n"
+        "from runner.record.journal import Journal\n"
+        "from tests.journals import told\n"
+        f"Journal.create({str(path)!r}).write(told('last', {{'words': 1}}))\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=False, timeout=60)
 
-    assert process.exitcode == -9
+    assert done.returncode == -9
     assert not is_open(path)
     assert payloads(path) == [{"words": 1}]
 

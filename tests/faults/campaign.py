@@ -450,7 +450,7 @@ class Campaign:
 
     def writers(self, _case: str, number: int) -> str:
         """G5: eight processes meet at a store that none of them finds; all their values are in it."""
-        from tests.tracking.test_uploader import meet_at_a_fresh_store
+        from tests.tracking.apart import meet_at_a_fresh_store
 
         home = self.home / f"writers-{number}"
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import signal
 import sqlite3
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from runner.tracking import TrackingConfig, sync
+from runner.tracking import TrackingConfig
 from runner.tracking.report import UploadState
 from tests.faults.proxy import FaultyProxy
 from tests.tracking import made
+from tests.tracking.apart import carry_out
 
 TRACE = [(k, made.energy(k)) for k in range(20)]
 
@@ -58,24 +56,12 @@ def test_tracking_can_be_off(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def _run_that_is_killed(directory: str, config: TrackingConfig) -> None:
-    journal = made.start(Path(directory), config.uri, Path(config.artifacts))
-    uploader = config.build(directory)
-    uploader.start()
-    made.evaluate(journal, range(20))
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_G14_a_killed_run_does_not_stay_running(tmp_path, empty_store):
     """After kill -9 of the run its uploader brings in what the journal holds, marks the run KILLED and goes."""
     empty_store(tmp_path / "mlflow.db")
     config = TrackingConfig(uri=f"sqlite:///{tmp_path}/mlflow.db", artifacts=str(tmp_path / "artifacts"))
     directory = tmp_path / "run"
-    process = multiprocessing.get_context("fork").Process(
-        target=_run_that_is_killed, args=(str(directory), config)
-    )
-    process.start()
-    process.join()
+    assert carry_out("killed", directory, config.uri, config.artifacts) == -signal.SIGKILL
     wait_until(lambda: UploadState.load(directory).phase == "synced")
 
     with sqlite3.connect(tmp_path / "mlflow.db") as store:
@@ -107,47 +93,16 @@ def test_G4_a_server_that_is_not_there_is_not_waited_for(tmp_path, mode):
     assert waited < config.timeout / 4  # not a speed: it did not sit out the time-out for healthy stores
 
 
-def _cold_start(number: int, home: Path, evaluations: int, barrier) -> None:
-    config = TrackingConfig(uri=f"sqlite:///{home}/mlflow.db", artifacts=f"{home}/artifacts")
-    directory = made.whole(home / f"run-{number}", config.uri, Path(config.artifacts), evaluations)
-    barrier.wait()
-    assert sync(directory, config).state == "synced"
-
-
-def meet_at_a_fresh_store(home: Path, evaluations: int, count: int = 8) -> None:
-    """So many processes upload a run each to a database that none of them finds; nothing may be missing."""
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - imported once here, not in every child
-
-    context = multiprocessing.get_context("fork")
-    barrier = context.Barrier(count)
-    processes = [
-        context.Process(target=_cold_start, args=(n, home, evaluations, barrier)) for n in range(count)
-    ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
-
-    assert [process.exitcode for process in processes] == [0] * count
-    with sqlite3.connect(home / "mlflow.db") as store:
-        finished = store.execute("SELECT count(*) FROM runs WHERE status = 'FINISHED'").fetchone()
-        named = "key LIKE 'energy/%' OR key LIKE 'evaluation/%'"
-        values = store.execute(f"SELECT count(*) FROM metrics WHERE {named}").fetchone()
-        # value, spread, best and error of each evaluation, and the error of the answer
-        assert (finished, values) == ((count,), (count * (evaluations * 4 + 1),))
-        assert store.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-
-
 def test_G5_four_processes_meet_at_a_fresh_store(tmp_path):
     """Four cold starts on one new database: four runs, no value lost, the database intact (naive: one of them)."""
-    meet_at_a_fresh_store(tmp_path, 25, count=4)
+    assert carry_out("meet", tmp_path, "25", "4") == 0
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("repeat", range(20))
 def test_G5_eight_processes_meet_twenty_times(tmp_path, repeat):
     """The same with 500 values each, twenty times."""
-    meet_at_a_fresh_store(tmp_path, 125)
+    assert carry_out("meet", tmp_path, "125", "8") == 0
 
 
 def test_a_run_that_is_refused_leaves_no_process(tmp_path):
