@@ -32,6 +32,9 @@ COMPILED = Path(__file__).parents[1] / "runner/engine/kernel/__pycache__"
 
 def pytest_configure(config: pytest.Config) -> None:
     """On a new machine, compile the kernel while the workers collect the tests, which would wait for it later."""
+    if hasattr(config, "workerinput"):
+        CONDUCTED.extend(pipes())
+        let_go_of(CONDUCTED)
     if not hasattr(config, "workerinput") and not any(COMPILED.glob("loops.gradients-*.nbi")):
         command = [sys.executable, "-c", "import runner.sweep.stack"]
         compiling = subprocess.Popen(command, stderr=subprocess.DEVNULL)
@@ -53,6 +56,34 @@ def pytest_collection_finish() -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """One worker per processor, hyperthreads included; one more costs more in importing than it gains."""
     return os.cpu_count() or 1
+
+
+CONDUCTED: list[int] = []
+"""A worker's pipes to the process that conducts the tests."""
+
+
+def pipes() -> list[int]:
+    """The pipes of this process but for its standard streams."""
+    return [
+        int(entry.name)
+        for entry in Path("/proc/self/fd").glob("*")
+        if int(entry.name) > 2 and entry.is_fifo()
+    ]
+
+
+def let_go_of(descriptors: list[int]) -> None:
+    """What is forked from here has nothing behind these.
+
+    A worker that is ended because its test hangs is only missed when nobody holds its pipe any more; a forked process
+    that hangs did, and the tests never came to their end.
+    """
+    nowhere = os.open(os.devnull, os.O_RDWR)
+
+    def close() -> None:
+        for descriptor in descriptors:
+            os.dup2(nowhere, descriptor)
+
+    os.register_at_fork(after_in_child=close)
 
 
 @pytest.fixture
