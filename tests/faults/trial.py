@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import select
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -78,7 +79,7 @@ class Trial:
                 stderr=target,
                 env={**os.environ, "RUNNER_FAULT": self.fault, "PYTHONHASHSEED": str(self.hash_seed)},
             )
-            code = _see_through(process.pid, self.signals)
+            code = see_through(process.pid, self.signals)
             process.returncode = code  # it was waited for already
         return Ending(code, time.monotonic() - began, output.read_text(errors="replace"))
 
@@ -134,12 +135,12 @@ def in_a_process(
     os.close(told)
     os.read(ready, 1)
     os.close(ready)
-    code = _see_through(child, signals, deadline)
+    code = see_through(child, signals, deadline)
     text = output.read_text(errors="replace") if output.exists() else ""
     return Ending(code, time.monotonic() - began, text)
 
 
-def _see_through(child: int, signals: Sequence[tuple[float, int]], deadline: float = DEADLINE) -> int:
+def see_through(child: int, signals: Sequence[tuple[float, int]], deadline: float = DEADLINE) -> int:
     """Send a child its signals, wait for it and return its exit code; one that hangs is killed and told of."""
     descriptor = os.pidfd_open(child)
     try:
@@ -151,14 +152,23 @@ def _see_through(child: int, signals: Sequence[tuple[float, int]], deadline: flo
         ended, _, _ = select.select([descriptor], [], [], deadline)
         while not ended and time.monotonic() - began < deadline * _load():
             ended, _, _ = select.select([descriptor], [], [], 1.0)
+        where = "" if ended else stacks(child)
         if not ended:
             signal.pidfd_send_signal(descriptor, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
     finally:
         os.close(descriptor)
     if not ended:
-        raise AssertionError(f"process {child} hung for {deadline:g} s")
+        raise AssertionError(f"process {child} hung for {deadline:g} s\n{where}")
     return os.waitstatus_to_exitcode(status)
+
+
+def stacks(process: int) -> str:
+    """Where a process that hangs stands, as py-spy tells; nothing where that is not installed."""
+    if shutil.which("py-spy") is None:
+        return ""
+    command = ["py-spy", "dump", "--subprocesses", "--pid", str(process)]
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60).stdout
 
 
 def _load() -> float:
