@@ -109,7 +109,6 @@ SUBJECTS = {
     "test_refusal.py": ("declare.checks", "declare.messages"),
     "test_run.py": (
         "cli.resume",
-        "record.environment",
         "record.logfile",
         "run.context",
         "run.execution",

@@ -54,15 +54,18 @@ def processor() -> str:
 
 
 def commit() -> str | None:
-    """The git commit of the current folder, with a + when there are changes; None outside a repository."""
+    """The git commit of the current folder, with a + when there are changes; None outside a repository.
+
+    `git describe --dirty` would write the index, and where it is killed leave a lock behind that stops its owner.
+    """
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=40", "--dirty=+"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=True,
-        )
+        named = _git("describe", "--always", "--abbrev=40")
+        changed = _git("--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
     except (OSError, subprocess.SubprocessError):
         return None
-    return described.stdout.strip() or None
+    return f"{named}+" if named and changed else named or None
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, timeout=5, check=True)
+    return done.stdout.strip()
