@@ -119,10 +119,10 @@ class KrylovOverlaps(Krylov):
                 fit(self.overlap(bits, ordered, number, imaginary=part), backend, config)
                 for part in (False, True)
             ]
-            if backend.planner is not None:
-                for circuit in circuits:
-                    backend.planner.sampler_plan(circuit)
             pairs.append((circuits[0], circuits[1]))
+        if backend.planner is not None:
+            for circuit in pairs[-1]:  # the longest: whatever is refused of another is refused of it
+                backend.planner.sampler_plan(circuit)
         reference = Reference.of(config.hamiltonian, hamiltonian)
         return Overlaps(pairs, bits.index(1), energies, reference, len(sets) > 1)
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from qiskit.circuit import ControlFlowOp, ParameterExpression, QuantumCircuit
+from qiskit.circuit import ParameterExpression, QuantumCircuit
 
 _UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "ps": 1e-12}
 
@@ -49,15 +49,14 @@ def _schedule(circuit: QuantumCircuit, target: Any, free: list[float]) -> list[f
     qubit_index = {bit: index for index, bit in enumerate(circuit.qubits)}
     clbit_free = dict.fromkeys(circuit.clbits, 0.0)
     for item in circuit.data:
-        operation = item.operation
         qubits = tuple(qubit_index[bit] for bit in item.qubits)
         start = max([free[q] for q in qubits] + [clbit_free[bit] for bit in item.clbits], default=0.0)
-        if operation.name == "delay":
-            length = delay_length(operation, target)
-        elif isinstance(operation, ControlFlowOp):
-            length = max((_block(block, target, qubits) for block in operation.blocks), default=0.0)
+        if item.name == "delay":
+            length = delay_length(item.operation, target)
+        elif item.is_control_flow():
+            length = max((_block(block, target, qubits) for block in item.operation.blocks), default=0.0)
         else:
-            length = _length(target, operation.name, qubits)
+            length = _length(target, item.name, qubits)
         for qubit in qubits:
             free[qubit] = start + length
         for bit in item.clbits:
@@ -79,7 +78,7 @@ def misaligned_delay(circuit: QuantumCircuit, target: Any) -> tuple[Any, int, in
     """The first wait of a circuit that a device cannot keep to, how long it is, and what has to divide that [dt]."""
     step = math.lcm(target.acquire_alignment, target.pulse_alignment)
     for item in circuit.data if target.dt else ():
-        if item.operation.name == "delay":
+        if item.name == "delay":
             length = round(delay_length(item.operation, target) / target.dt)
             if length % step:
                 return item, length, step

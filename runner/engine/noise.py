@@ -88,7 +88,7 @@ class DeviceNoise:
 def with_relaxation(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:
     """The circuit with the noise model's own passes applied: relaxation during delays."""
     manager = noise_model._pass_manager()
-    if manager is None or not any(item.operation.name == "delay" for item in circuit.data):
+    if manager is None or not any(item.name == "delay" for item in circuit.data):
         return circuit
     return manager.run(circuit)
 

@@ -135,19 +135,20 @@ class PropagationProgram:
         frame = _Frame(circuit.num_qubits)
         for item in circuit.data:
             qubits = [circuit.find_bit(bit).index for bit in item.qubits]
-            if item.operation.name == "measure":
+            if item.name == "measure":
                 continue  # a final one
-            if item.operation.name == LINDBLAD:
-                frame.layer(item.operation, qubits, gain)
+            operation = item.operation  # of a standard gate, a new one at every access
+            if item.name == LINDBLAD:
+                frame.layer(operation, qubits, gain)
                 continue
-            if item.operation.name in CHANNELS:
-                frame.channel(qubits, _amplified(known_fidelities(item.operation), gain))
+            if item.name in CHANNELS:
+                frame.channel(qubits, _amplified(known_fidelities(operation), gain))
                 continue
-            if item.operation.name == "ecr":
+            if item.name == "ecr":
                 frame.echoed(*qubits)
             else:
                 append(frame, item, qubits)
-            error = error_of(noise_model, item.operation, tuple(qubits))
+            error = error_of(noise_model, operation, tuple(qubits))
             if error is not None:
                 frame.channel(qubits, _amplified(known_fidelities(error), gain))
         frame.finish()
@@ -212,16 +213,29 @@ class PropagationProgram:
 
     def _cone(self, strings: Sequence[Pauli]) -> list[int]:
         """The late operations, last first, that can act on the strings or on what becomes of them."""
-        span: list[Pauli] = list(strings)
+        span: list[Pauli] = []
+        flipped = signed = 0
         kept = []
+
+        def reach(string: Pauli) -> None:
+            nonlocal flipped, signed
+            span.append(string)
+            flipped, signed = flipped | string[0], signed | string[1]
+
+        def meets(string: Pauli) -> bool:  # what flips and signs nothing that the span does commutes with all of it
+            apart = not (string[0] & signed or string[1] & flipped)
+            return not apart and any(anticommute(string, other) for other in span)
+
+        for string in strings:
+            reach(string)
         for number in reversed(self._late):
             string, _ = self._frame.operations[number]
             if isinstance(string[0], tuple):
-                if any(anticommute(one, other) for one in string for other in span):
+                if any(map(meets, string)):
                     kept.append(number)
-            elif any(anticommute(string, other) for other in span):
+            elif meets(string):
                 kept.append(number)
-                span.append(string)
+                reach(string)
         return kept
 
     def _value(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from qiskit.circuit import ControlFlowOp, Instruction, ParameterExpression, QuantumCircuit
+from qiskit.circuit import CircuitInstruction, Instruction, ParameterExpression, QuantumCircuit
 
 from runner.engine.duration import delay_length, has_durations, length_of
 from runner.engine.noise import error_of
@@ -40,21 +40,21 @@ class Schedule:
 
     def __init__(self, target: Any) -> None:
         self._target = target
-        self._decays: dict[tuple[int, float], Instruction] = {}
+        self._decays: dict[tuple[int, float], Instruction | None] = {}
         self._lock = threading.Lock()
 
     def obstacle(self, circuit: QuantumCircuit) -> str | None:
         """Why it cannot be known when this circuit's instructions happen; None where it can."""
         if circuit.num_vars:
             return "it has run-time variables"
+        number = {bit: index for index, bit in enumerate(circuit.qubits)}
         for item, final in zip(circuit.data, _finals(circuit), strict=True):
-            operation = item.operation
-            if isinstance(operation, ControlFlowOp):
-                return f"{operation.name} takes a time that is only known when it runs"
-            places = tuple(circuit.find_bit(bit).index for bit in item.qubits)
-            if not final and operation.name != "barrier" and self._length(operation, places) is None:
+            if item.is_control_flow():
+                return f"{item.name} takes a time that is only known when it runs"
+            places = tuple(number[bit] for bit in item.qubits)
+            if not final and item.name != "barrier" and self._length(item, places) is None:
                 where = ", ".join(map(str, places))
-                return f"the device does not say how long {operation.name} takes on qubit {where}"
+                return f"the device does not say how long {item.name} takes on qubit {where}"
         return None
 
     def with_decay(self, circuit: QuantumCircuit, measured: Iterable[int] = ()) -> QuantumCircuit:
@@ -68,7 +68,7 @@ class Schedule:
         for item, decays in zip(circuit.data, self.decays(circuit, measured), strict=True):
             result._append(item)
             for qubit, decay in decays.items():
-                result.append(decay, [qubit])
+                result._append(CircuitInstruction(decay, (result.qubits[qubit],), ()))
         return result
 
     def decays(self, circuit: QuantumCircuit, measured: Iterable[int] = ()) -> list[dict[int, Instruction]]:
@@ -91,7 +91,7 @@ class Schedule:
         """
         bare = circuit.copy_empty_like()
         for item in circuit.data:
-            if item.operation.name != "measure":
+            if item.name != "measure":
                 bare._append(item)
         qubits = list(measured)
         return [self.with_decay(bare.compose(rotation, bare.qubits), qubits) for rotation in rotations]
@@ -107,11 +107,11 @@ class Schedule:
         waits: list[dict[int, float]] = []
         spans = self._spans(circuit, measured)
         for item, (end, length) in zip(reversed(circuit.data), reversed(spans), strict=True):
-            if item.operation.name == "barrier":
+            if item.name == "barrier":
                 waits.append({})
                 continue
             qubits = [where[bit] for bit in item.qubits]
-            idle = length if item.operation.name == "delay" else 0.0
+            idle = length if item.name == "delay" else 0.0
             waits.append({q: round(end - begins[q] + idle, _RESOLUTION) for q in qubits if q in begins})
             begins.update(dict.fromkeys(qubits, end + length))
         waits.reverse()
@@ -127,7 +127,7 @@ class Schedule:
             bits = (*item.qubits, *item.clbits)
             qubits = tuple(where[bit] for bit in item.qubits)
             end = max((taken.get(bit, 0.0) for bit in bits), default=0.0)
-            length = reading if is_final else self._length(item.operation, qubits) or 0.0
+            length = reading if is_final else self._length(item, qubits) or 0.0
             taken.update(dict.fromkeys(bits, end + length))
             spans.append((end, length))
         spans.reverse()
@@ -143,29 +143,33 @@ class Schedule:
     def _reading(self, qubit: int) -> float:
         return length_of(self._target, "measure", (qubit,)) or 0.0
 
-    def _length(self, operation: Instruction, qubits: tuple[int, ...]) -> float | None:
+    def _length(self, item: CircuitInstruction, qubits: tuple[int, ...]) -> float | None:
         """Seconds that an instruction takes; None where nobody knows."""
-        if operation.name == "barrier":
+        if item.name == "barrier":
             return 0.0
-        if operation.name == "delay":
+        if item.name == "delay":
+            operation = item.operation
             value = operation.duration
             known = operation.unit != "expr" and not (
                 isinstance(value, ParameterExpression) and value.parameters
             )
             return delay_length(operation, self._target) if known else None
-        return length_of(self._target, operation.name, qubits)
+        return length_of(self._target, item.name, qubits)
 
     def _decay(self, qubit: int, seconds: float) -> Instruction | None:
         """Relaxation of a qubit for so long, made once."""
-        t1, t2 = _times(self._target, qubit)
-        if seconds <= 0.0 or t1 == t2 == math.inf:
+        if seconds <= 0.0:
             return None
         with self._lock:
             key = qubit, seconds
             if key not in self._decays:
                 from qiskit_aer.noise import thermal_relaxation_error
 
-                self._decays[key] = thermal_relaxation_error(t1, t2, seconds).to_instruction()
+                t1, t2 = _times(self._target, qubit)
+                lasting = t1 == t2 == math.inf
+                self._decays[key] = (
+                    None if lasting else thermal_relaxation_error(t1, t2, seconds).to_instruction()
+                )
             return self._decays[key]
 
 
@@ -174,8 +178,8 @@ def _finals(circuit: QuantumCircuit) -> list[bool]:
     busy: set[Any] = set()
     found = []
     for item in reversed(circuit.data):
-        found.append(item.operation.name == "measure" and item.qubits[0] not in busy)
-        if item.operation.name != "barrier":
+        found.append(item.name == "measure" and item.qubits[0] not in busy)
+        if item.name != "barrier":
             busy.update(item.qubits)
     found.reverse()
     return found

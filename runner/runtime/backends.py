@@ -493,7 +493,7 @@ class LocalBackend(BackendV2):
         if not self._faulty:
             return
         for instruction in circuit.data:
-            if instruction.operation.name in SIMULATED_OPERATIONS:
+            if instruction.name in SIMULATED_OPERATIONS:
                 continue
             qubits = tuple(circuit.find_bit(bit).index for bit in instruction.qubits)
             bad = {qubits, *((qubit,) for qubit in qubits)} & self._faulty
@@ -501,7 +501,7 @@ class LocalBackend(BackendV2):
                 place = min(bad, key=len)
                 worn = f"faulty qubit {place[0]}" if len(place) == 1 else f"faulty edge {place}"
                 raise ConfigError(
-                    f"the circuit uses {instruction.operation.name} on {qubits}, and {self.name} says that "
+                    f"the circuit uses {instruction.name} on {qubits}, and {self.name} says that "
                     f"{place} does not work ({worn}); transpile it with an initial_layout of other qubits"
                 )
 
@@ -604,21 +604,20 @@ def require_supported(circuit: QuantumCircuit, target: Target, name: str) -> Non
 
 def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Qubit, int]) -> str | None:
     for instruction in circuit.data:
-        operation = instruction.operation
-        qubits = tuple(places[bit] for bit in instruction.qubits)
-        if operation.name in SIMULATED_OPERATIONS:
+        name, qubits = instruction.name, tuple(places[bit] for bit in instruction.qubits)
+        if name in SIMULATED_OPERATIONS:
             continue
-        if getattr(operation, "blocks", None):
-            if operation.name not in target.operation_names:
-                return f"it has no instruction {operation.name}"
-            for block in operation.blocks:
+        if instruction.is_control_flow():
+            if name not in target.operation_names:
+                return f"it has no instruction {name}"
+            for block in instruction.operation.blocks:
                 inner = dict(zip(block.qubits, qubits, strict=True))
                 if problem := _not_supported(block, target, inner):
                     return problem
-        elif not target.instruction_supported(operation.name, qubits):
-            return f"it has no instruction {operation.name} on qubits {qubits}"
-        elif operation.name == "rzz" and not isinstance(operation.params[0], ParameterExpression):
-            _require_calibrated("the device", float(operation.params[0]))
+        elif not target.instruction_supported(name, qubits):
+            return f"it has no instruction {name} on qubits {qubits}"
+        elif name == "rzz" and not isinstance(instruction.params[0], ParameterExpression):
+            _require_calibrated("the device", float(instruction.params[0]))
     return None
 
 
