@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 
 from runner import run
 from runner.declare.composer import declare, restore
-from runner.declare.config import CONF, GROUPS
+from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.registry import registered
 from runner.errors import ConfigError
 from runner.run.preflight import Preparation
+from runner.whatif.forecast import forecast
 from tests.choices import choices
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=6", "estimator.default_shots=200")
@@ -212,3 +215,33 @@ def test_every_schema_has_a_choice() -> None:
             shown.add(first.removeprefix(f"/schema/{group}/").partition("@")[0])
 
         assert shown >= set(schemas), group
+
+
+PARTS = ("hamiltonian", "ansatz", "optimizer", "gradient")
+"""Parts of a configuration that some experiments have no use for."""
+USERS = ("experiments/", "runner/run/problem.py", "runner/run/context.py")
+"""Files whose reading of a part is its use; all others look at every configuration."""
+
+
+class _Recorded(RunConfig):
+    """A configuration that remembers which of its parts an experiment has read."""
+
+    read: ClassVar[set[str]] = set()
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in PARTS:
+            reader = sys._getframe(1).f_code.co_filename
+            if any(user in reader for user in USERS):
+                _Recorded.read.add(name)
+        return super().__getattribute__(name)
+
+
+@pytest.mark.parametrize("name", [name for name in EXPERIMENTS if name not in EXTRAS])
+def test_what_an_experiment_ignores_is_what_it_does_not_read(name: str) -> None:
+    """A part that is refused changes nothing, and one that is shown and compared by is used."""
+    config = declare([f"experiment={name}", *SMALL[:2], *SHRUNK.get(name, [])]).config
+    config.__class__ = _Recorded
+    _Recorded.read = set()
+    forecast(config)
+
+    assert _Recorded.read == set(PARTS) - set(config.experiment.ignores)

@@ -333,7 +333,7 @@ class EstimatorPlan:
         elif exact and self._product is not None:
             self._product.require()
         elif self._by_readout or not exact:
-            self._readout.require(exact=exact)
+            self._demanding.require(exact=exact)
         elif not self._no_kernel_because:
             size = len(self._active)
             require(
@@ -531,12 +531,12 @@ class EstimatorPlan:
             return "Pauli strings are taken backwards"
         if self._options.noisy_kernel is None:
             return NO_KERNEL
-        if self._readout.differentiable:
+        if self._demanding.differentiable:
             return ""
         method = self._options.method
         if method not in ("automatic", "density_matrix"):
             return f"the simulation method is {method}, and it is noisy"
-        return self._readout.no_derivatives_because
+        return self._demanding.no_derivatives_because
 
     @cached_property
     def _no_kernel_because(self) -> str:
@@ -603,11 +603,18 @@ class EstimatorPlan:
     @cached_property
     def _readout(self) -> Readout | DriftingReadout:
         with self._lock:
-            if self._options.quasi_static is not None:
-                return DriftingReadout(
-                    self._anatomy.circuit, self.terms, self._groups, self._options.quasi_static, self._options
-                )
-            return Readout(self._anatomy, self.terms, self._groups, self._options)
+            return self._reading_of(self._groups)
+
+    def _reading_of(self, groups: Sequence[Sequence[int]]) -> Readout | DriftingReadout:
+        options = self._options
+        if options.quasi_static is not None:
+            return DriftingReadout(self._anatomy.circuit, self.terms, groups, options.quasi_static, options)
+        return Readout(self._anatomy, self.terms, groups, options)
+
+    @property
+    def _demanding(self) -> Readout | DriftingReadout:
+        """What is asked how much memory it takes, and whether it has derivatives."""
+        return self._readout
 
     def _exact_readout(self, rows: NDArray) -> NDArray:
         return self._readout.exact(rows)

@@ -222,7 +222,8 @@ class PropagationProgram:
             span.append(string)
             flipped, signed = flipped | string[0], signed | string[1]
 
-        def meets(string: Pauli) -> bool:  # what flips and signs nothing that the span does commutes with all of it
+        def meets(string: Pauli) -> bool:
+            # what flips no bit that the span signs, and signs none that it flips, commutes with all of it
             apart = not (string[0] & signed or string[1] & flipped)
             return not apart and any(anticommute(string, other) for other in span)
 

@@ -334,7 +334,7 @@ class Lab:
             sloped: `gradient=auto` means one whatever the optimizer is.
         """
         terms = terms or (Term(self.problem.circuit, self.problem.observable),)
-        gradient = self.config.gradient
+        gradient = "auto" if "gradient" in self.config.experiment.ignores else self.config.gradient
         if gradient != "auto" or sloped or (optimizer or self.config.optimizer).uses_gradient:
             gradient = chosen_gradient(
                 gradient, self.config, self._backend, *((term.circuit, term.observable) for term in terms)

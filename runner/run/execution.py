@@ -123,10 +123,12 @@ def run(
                 where["chosen"] = preparation.choice.chosen.name
             if (words := preparation.mitigates) is not None:
                 where["mitigation"] = words
-            if (unit := declaration.config.hamiltonian.energy_unit) is not None:
+            ignored = declaration.config.experiment.ignores
+            unit = None if "hamiltonian" in ignored else declaration.config.hamiltonian.energy_unit
+            if unit is not None:
                 where["energy_unit"] = unit
-            if declaration.config.experiment.ignores:
-                where["unused"] = list(declaration.config.experiment.ignores)
+            if ignored:
+                where["unused"] = list(ignored)
             if declaration.config_dirs:
                 where["config_dirs"] = list(declaration.config_dirs)
             if declaration.programmed:

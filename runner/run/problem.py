@@ -239,8 +239,10 @@ def _transpiled(circuit: QuantumCircuit, backend: Backend, config: RunConfig) ->
     from qiskit.exceptions import QiskitError
 
     level, seed = config.backend.optimization_level, config.seed % 2**31
-    with own_stages(backend):
-        passes = config.ansatz.passes(circuit, backend, level, seed)
+    passes = None
+    if "ansatz" not in config.experiment.ignores:
+        with own_stages(backend):
+            passes = config.ansatz.passes(circuit, backend, level, seed)
     try:
         return (passes or pass_manager(backend, level, seed)).run(circuit)
     except QiskitError as error:

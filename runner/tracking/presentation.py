@@ -39,10 +39,16 @@ Row = TypeVar("Row")
 _UNUSUAL = re.compile(r"[^\w\-. :/]")
 
 
-def parameters(config: Mapping[str, Any]) -> dict[str, str]:
-    """The configuration's values by dotted name; a choice's own name stands for the choice."""
+def parameters(config: Mapping[str, Any], ignored: Sequence[str] = ()) -> dict[str, str]:
+    """The configuration's values by dotted name; a choice's own name stands for the choice.
+
+    Args:
+        config: as it was declared.
+        ignored: its parts that take no part in the experiment.
+    """
     found: dict[str, str] = {}
-    for path, value in _leaves({key: item for key, item in config.items() if key not in NOISE}, ()):
+    told = {key: item for key, item in config.items() if key not in NOISE and key not in ignored}
+    for path, value in _leaves(told, ()):
         if value is None or value == [] or value == {}:
             continue
         if len(path) > 1 and path[-1] == "name":

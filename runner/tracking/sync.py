@@ -153,7 +153,7 @@ class RunSync:
         if self.progress.fingerprint != fingerprint:
             assert self._store is not None
             started = self.translation.started
-            said = parameters(started.config) | {
+            said = parameters(started.config, started.unused) | {
                 STARTED: f"{datetime.fromtimestamp(started.t, UTC):%Y-%m-%d %H:%M:%S}"
             }
             shown = [{"path": name, "type": "table"} for name in ("jobs.json", "evaluations.json")]

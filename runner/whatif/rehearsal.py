@@ -7,6 +7,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,10 +16,12 @@ from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray
 
 from runner.engine.commuting import CommutingPlan
+from runner.engine.drifting import DriftingReadout
 from runner.engine.engine import Engine
 from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
 from runner.engine.grouping import COMMUTING
 from runner.engine.reading import TermReading
+from runner.engine.readout import Readout
 from runner.engine.sampler import SamplerPlan
 from runner.errors import RunnerError
 from runner.optimizer import Candidate, OptimizerConfig, OptimizerResult
@@ -83,6 +86,13 @@ class RehearsalEngine(Engine):
 
 
 class _MadeUpEstimates(EstimatorPlan):
+    @cached_property
+    def _demanding(self) -> Readout | DriftingReadout:
+        """One basis of a noisy circuit: its density matrix is what takes memory, and scheduling each takes seconds."""
+        if not (self._noisy and self._groups):
+            return self._readout
+        return self._reading_of([max(self._groups, key=len)])
+
     def variances(self, reading: TermReading | None) -> NDArray:
         """Of one shot of each basis: the most they can be, (observables, bases)."""
         if reading is None:

@@ -228,6 +228,14 @@ def test_parameters_say_what_was_chosen():
     assert not [key for key in found if key.startswith(("tracking", "run")) or key == "optimizer.tolerance"]
 
 
+def test_parameters_leave_out_what_takes_no_part():
+    """An experiment without an optimizer is not compared by one, nor by its settings."""
+    found = parameters(made.CONFIG, ["optimizer", "seed"])
+
+    assert found["hamiltonian"] == "h2"
+    assert not [key for key in found if key.startswith(("optimizer", "seed"))]
+
+
 def test_parameters_fit_any_store():
     """Long values are cut visibly, odd keys mapped without collisions, secrets and NULs gone."""
     found = parameters(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -201,6 +202,7 @@ def _cleaned(matrix: NDArray) -> NDArray:
     return matrix
 
 
+@cache
 def _strings(num_qubits: int) -> NDArray:
     """All Pauli strings as matrices, (4^k, 2^k, 2^k); qubit 0 is the lowest digit and the lowest bit."""
     if num_qubits == 1:
@@ -240,6 +242,7 @@ class BlockWriter:
     def __init__(self, noise_model: Any) -> None:
         self._noise = noise_model
         self._channels: dict[int, tuple[Any, NDArray]] = {}
+        self._unitaries: dict[bytes, NDArray] = {}
 
     def append(self, blocks: Blocks, items: Iterable[CircuitInstruction], circuit: QuantumCircuit) -> None:
         """Append instructions of a circuit.
@@ -268,7 +271,10 @@ class BlockWriter:
         if matrix is None:
             append(blocks, item, qubits)
         else:
-            blocks.channel(qubits, of_unitary(matrix))
+            key = matrix.tobytes()
+            if key not in self._unitaries:
+                self._unitaries[key] = of_unitary(matrix)
+            blocks.channel(qubits, self._unitaries[key])
 
     def channel(self, error: Any, num_qubits: int, name: str = "the noise of measure") -> NDArray:
         """The Pauli transfer matrix of an error or a channel of this name, on as many qubits as it is expected on."""
