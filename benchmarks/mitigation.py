@@ -19,6 +19,7 @@ from qiskit.circuit.library import efficient_su2  # noqa: E402
 from qiskit.quantum_info import SparsePauliOp  # noqa: E402
 from qiskit.transpiler import generate_preset_pass_manager  # noqa: E402
 
+from benchmarks.measure import in_this_process  # noqa: E402
 from benchmarks.targets import Goal, table  # noqa: E402
 from runner import compose  # noqa: E402
 from runner.run.preflight import Preparation  # noqa: E402
@@ -50,6 +51,7 @@ def h2(device: str) -> tuple[QuantumCircuit, SparsePauliOp]:
     return problem.circuit, problem.observable
 
 
+@in_this_process()
 def processor(job: Callable[[], object], rounds: int) -> float:
     """Seconds of processor time of a job that is not the first."""
     job()
