@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.record import log
-from runner.record.events import Evaluation, Iteration
+from runner.record.events import Evaluation, Iteration, JobCompleted
 from runner.record.journal import Journal, read_journal
 from runner.record.log import EventLog, count, first, last, of, remembered
 from runner.record.replay import lasting
@@ -59,6 +59,23 @@ def test_only_what_is_asked_for_is_parsed(events: EventLog, monkeypatch: pytest.
     assert last(events, Iteration).iteration == EVENTS
     assert count(lasting(events), Evaluation) == EVENTS
     assert len(parsed) == EVENTS + 2
+
+
+def test_ends_of_jobs_are_read_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In any order, near one another in one piece of the file, far from one another line by line: as written."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        for index in range(5):
+            for event in job(index, 10 * index, 10 * index, 10 * index + 5, result=[{"evs": 0.5}]):
+                journal.write(event)
+    ended = read_journal(path).events
+    places = list(ended.places(JobCompleted))[3:0:-1]
+
+    together = ended.jobs_done(places)
+    monkeypatch.setattr(log, "WINDOW", 8)
+
+    assert [(event.index, event.finished) for event in together] == [(3, 35), (2, 25), (1, 15)]
+    assert ended.jobs_done(places) == together
 
 
 def test_events_are_a_sequence_like_any_other(events: EventLog) -> None:

@@ -18,6 +18,7 @@ from types import UnionType
 from typing import (
     Any,
     ClassVar,
+    NamedTuple,
     Self,
     TypeVar,
     Union,
@@ -236,21 +237,22 @@ def _check_types(cls: type[Event], said: Said) -> None:
         ValueError: naming the field.
     """
     # most lines of a journal have one of a few forms, so what a form needs is worked out once
-    containers = _containers(cls, tuple(said), tuple(map(type, said.values())))  # type: ignore[arg-type]
-    if containers is None:
+    form = _form(cls, tuple(said), tuple(map(type, said.values())))  # type: ignore[arg-type]
+    if form is None:
         _check_each(cls, said)
         return
-    for name, inner in containers:
+    for name, inner in form.containers:
         value = said[name]
         kinds = set(map(type, value if type(value) is list else value.values()))
         if int in kinds or not inner.issuperset(kinds):
             _check_each(cls, said)
             break
-    for name, value in said.items():
-        if type(value) is int:
-            _check_size(name, value)
-        elif name in _SECONDS and type(value) is float and not isfinite(value):
-            raise ValueError(f"{name} is {value}")
+    for name in form.whole:
+        if not -LARGEST <= said[name] < LARGEST:
+            _check_size(name, said[name])
+    for name in form.seconds:
+        if not isfinite(said[name]):
+            raise ValueError(f"{name} is {said[name]}")
 
 
 def _check_size(name: str, value: int) -> None:
@@ -258,23 +260,34 @@ def _check_size(name: str, value: int) -> None:
         raise ValueError(f"{name} is a number of {value.bit_length()} bits")
 
 
-@lru_cache(maxsize=512)
-def _containers(
-    cls: type[Event], names: tuple[str, ...], kinds: tuple[type, ...]
-) -> tuple[tuple[str, frozenset[type]], ...] | None:
-    """The fields whose entries have types of their own, of lines with these names and types of values.
+class _Form(NamedTuple):
+    """What is to be looked at in lines with the same names and types of values."""
 
-    None where the types do not fit, or not always.
-    """
+    containers: tuple[tuple[str, frozenset[type]], ...]
+    """Fields whose entries have types of their own, and these."""
+    whole: tuple[str, ...]
+    """Fields that are whole numbers."""
+    seconds: tuple[str, ...]
+    """Fields that have to be finite."""
+
+
+@lru_cache(maxsize=512)
+def _form(cls: type[Event], names: tuple[str, ...], kinds: tuple[type, ...]) -> _Form | None:
+    """The form of lines with these names and types of values; None where the types do not fit, or not always."""
     known = _types(cls)  # type: ignore[arg-type]
-    found = []
+    containers = []
     for name, kind in zip(names, kinds, strict=True):
         own, inner = known.get(name, (frozenset((kind,)), frozenset()))
         if kind is not type(None) and kind not in own:
             return None
         if inner and (kind is list or kind is dict):
-            found.append((name, inner))
-    return tuple(found)
+            containers.append((name, inner))
+    typed = list(zip(names, kinds, strict=True))
+    return _Form(
+        tuple(containers),
+        tuple(name for name, kind in typed if kind is int),
+        tuple(name for name, kind in typed if kind is float and name in _SECONDS),
+    )
 
 
 def _check_each(cls: type[Event], said: Said) -> None:

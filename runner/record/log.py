@@ -144,8 +144,12 @@ class EventLog(Looked):
 
     def places(self, *wanted: type[Event]) -> Iterator[int]:
         """Where the events of some sorts are."""
-        chosen = self._chosen(wanted)
-        return (place for place, code in enumerate(self._kinds) if code in chosen)
+        return self.chosen(range(len(self)), *wanted)
+
+    def chosen(self, places: Iterable[int], *wanted: type[Event]) -> Iterator[int]:
+        """Those of the places at which there are events of some sorts."""
+        chosen, kinds = self._chosen(wanted), self._kinds
+        return (place for place in places if kinds[place] in chosen)
 
     def at(self, places: Iterable[int]) -> Iterator[Event]:
         """The events at these places."""
@@ -231,12 +235,21 @@ class EventLog(Looked):
         return found
 
     def _parsed(self, places: Sequence[int]) -> list[dict[str, Any]]:
-        lines = list(map(self.text, places))
+        lines = self._texts(places)
         with contextlib.suppress(ValueError):  # half a surrogate pair
             found: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
             if len(found) == len(lines):
                 return found
         return list(map(json.loads, lines))
+
+    def _texts(self, places: Sequence[int]) -> list[bytes]:
+        """Lines that are near one another, read beside the window: who asks for them goes on with those between."""
+        starts = self._starts
+        first, end = starts[min(places)], starts[max(places) + 1]
+        if end - first > WINDOW:
+            return list(map(self.text, places))
+        read = self._file.read(end - first, first)
+        return [read[starts[place] - first : starts[place + 1] - first - 1] for place in places]
 
     @property
     def spoiled(self) -> Sequence[int]:
@@ -289,11 +302,11 @@ class Selection(Looked):
 
     def of(self, *wanted: type[Event]) -> Iterator[Event]:
         """The events of some sorts, oldest first."""
-        return self._log.at(place for place in self._places if self._log.fact(place) in wanted)
+        return self._log.at(self._log.chosen(self._places, *wanted))
 
     def count_of(self, wanted: type[Event]) -> int:
         """How many events of a sort there are."""
-        return sum(self._log.fact(place) is wanted for place in self._places)
+        return sum(1 for _ in self._log.chosen(self._places, wanted))
 
 
 @overload

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner import engine
 from runner.ansatz.openqasm import read_received
+from runner.declare.files import without_collection
 from runner.display.command import run_command, sweep_command
 from runner.display.words import choices, clock, counts, energy_lines, percent, truncation_in_words
 from runner.errors import ConfigError
@@ -89,7 +90,8 @@ def illustrate(files: RunDirectory, problem: Problem | None = None, *, interacti
     """
     plots = Plots(interactive)
     events = read_telling(files.journal)
-    look_through(events)
+    with without_collection():
+        look_through(events)
     circuits = recorded_circuits(events) if problem is None else [
         ("as declared", engine.with_names(problem.ansatz)), ("on the device", engine.with_names(problem.circuit))
     ]  # fmt: skip
