@@ -275,6 +275,10 @@ class KickedIsing(Experiment):
         """As the backend says of its noisy circuit; of learning there is nothing to say."""
         return None if isinstance(prepared, KickedLayers) else prepared.simulation
 
+    def mitigates(self, prepared: KickedCircuits | KickedLayers) -> str | None:
+        """Nothing is done against the noise that is only learned."""
+        return "none: noise is learned and nothing else done" if isinstance(prepared, KickedLayers) else None
+
     def _learned(self, lab: Lab, prepared: KickedLayers) -> Outcome:
         """One job; a row for every layer."""
         pub = (prepared.circuit, prepared.observable, [0.0])

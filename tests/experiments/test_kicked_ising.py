@@ -313,6 +313,7 @@ def test_noise_is_learned_and_used(tmp_path: Path) -> None:
         left.append(run(compose(*words), directory=str(tmp_path / f"run{depth}")).table[0]["Z1"])
     read = left[0] ** 2 / left[1]  # what misreading takes is the same at all depths
 
+    assert learned.mitigation["setting"].startswith("none")
     assert [row["gates"] for row in learned.table] == [1, 1]
     assert (tmp_path / "learned" / "noise_model.json").is_file()
     assert 0.5 < left[2] < left[1] < left[0] < 1

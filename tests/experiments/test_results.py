@@ -72,3 +72,12 @@ def test_a_curve_of_what_is_told_at_some_places_only() -> None:
     assert lines["Z, reference"] == [1.0, 0.5, 0.0]
     assert not any("stabilizer" in str(label) for label in lines)
     assert sorted(text.get_text() for text in axes.get_legend().get_texts()) == ["Z", "Z, reference"]
+
+
+def test_layers_are_drawn_by_their_noise_and_not_by_their_sizes() -> None:
+    """Whole numbers along the axis, and one curve: counts of gates and qubits would press it flat."""
+    rows = [{"layer": n, "gates": 10 - n, "qubits": 20, "generators": 231, "gamma": 1.2} for n in range(3)]
+    axes = curves(rows).axes[0]
+
+    assert axes.get_ylabel() == "gamma"
+    assert [tick for tick in axes.get_xticks() if tick != round(tick)] == []

@@ -15,7 +15,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 ASIDE = frozenset(
     ("steps", "evaluations", "iterations", "gradient", "error", "count", "parameter_set", "variance",
-     "spin_square", "configurations", "valid", "rank", "bias", "fidelity")
+     "spin_square", "configurations", "valid", "rank", "bias", "fidelity", "gates", "qubits", "generators")
 )  # fmt: skip
 """Columns that are no result."""
 SPREAD, EXACT, LEFT_OUT = "stddev", "exact", "truncation"
@@ -30,6 +30,8 @@ def curves(rows: Rows) -> ShownFigure | None:
     """Every result against the first column, with standard errors, beside the exact values; None: rows are no curve."""
     if not is_curve(rows):
         return None
+    from matplotlib.ticker import MaxNLocator
+
     along, *others = rows[0]
     places = [row[along] for row in rows]
     names = [name for name in others if _is_result(name, rows[0][name])]
@@ -53,6 +55,8 @@ def curves(rows: Rows) -> ShownFigure | None:
                 [places[row] for row in known], list(known.values()), "--", linewidth=1.2, color=colour,
                 label=f"{name}, {told}",
             )  # fmt: skip
+    if all(isinstance(place, int) for place in places):  # layers, dimensions: there is none in between
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(along.replace("_", " "))
     axes.set_ylabel(names[0].replace("_", " ") if len(names) == 1 else "value")
     axes.legend(frameon=False, fontsize=9)
