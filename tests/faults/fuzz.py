@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
+from tests.faults.ledger import spent
 from tests.faults.payloads import Payload, files, mutated, mutated_object, requests
 
 MEMORY = 2**30
@@ -319,14 +320,14 @@ def campaign(
         seed: of all choices.
         only: this input alone.
         parts: what is tried of the two.
-        workers: processes that try them; one has all requests, for one server.
+        workers: processes that try them, each request's with a server of its own.
     """
     numbers = list(range(inputs)) if only is None else [only]
-    shares = [[number for number in numbers if number % 2]] if "requests" in parts else []
-    if "files" in parts:
-        even = [number for number in numbers if number % 2 == 0]
-        pieces = 1 if workers == 1 else 2 * workers
-        shares += [even[piece::pieces] for piece in range(pieces)]
+    odd = [number for number in numbers if number % 2] if "requests" in parts else []
+    even = [number for number in numbers if number % 2 == 0] if "files" in parts else []
+    shares = [
+        every[piece::workers] for piece in range(workers) for every in (odd, even)
+    ]  # while one waits for its server, another reads
     if workers == 1:
         found = [_share(share, seed) for share in shares]
     else:
@@ -373,9 +374,11 @@ def main() -> int:
     if options.row:
         lost = len(findings.failures) or "nothing"
         print(f"| damaged files and requests | {findings.inputs} | {outcomes} | {lost} |")
+    seconds = time.monotonic() - began
     print(
         f"{findings.inputs} inputs, seed {options.seed}: {outcomes}; {len(findings.failures)} failures, "
-        f"at most {findings.peak / 2**20:.0f} MiB, {time.monotonic() - began:.0f} s"
+        f"at most {findings.peak / 2**20:.0f} MiB, {seconds:.0f} s, {findings.inputs / seconds:.0f} a second, "
+        f"{spent() / max(findings.inputs, 1) * 1000:.1f} ms of a processor each"
     )
     return 1 if findings.failures else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -67,3 +68,9 @@ def _git(*words: str) -> str:
     return subprocess.run(
         ["git", *words], check=True, capture_output=True, text=True, cwd=os.path.dirname(__file__)
     ).stdout
+
+
+def spent() -> float:
+    """Processor time of this process and of all that it waited for."""
+    every = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(used.ru_utime + used.ru_stime for used in every)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import resource
 import sys
 import traceback
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any
 from tests.faults import searches
 from tests.faults.campaign import Campaign, Reference
 from tests.faults.kinds import COUNTED, FORKS
-from tests.faults.ledger import Ledger
+from tests.faults.ledger import Ledger, spent
 from tests.faults.searches import Facts
 
 WAITING = ("outages", "writers", "tracked", "sweep_workers")
@@ -111,17 +110,11 @@ def spread(rows: Sequence[Row]) -> list[tuple[Row, int]]:
 
 def _attempt(campaign: Campaign, method: str, arguments: tuple[Any, ...]) -> tuple[str, str | None, float]:
     """What one trial says, or its traceback, and what it took; in one of the pool's processes."""
-    began = _spent()
+    began = spent()
     try:
-        return getattr(campaign, method)(*arguments), None, _spent() - began
+        return getattr(campaign, method)(*arguments), None, spent() - began
     except Exception:
-        return "", traceback.format_exc(), _spent() - began
-
-
-def _spent() -> float:
-    """Processor time of this process and of all that it waited for."""
-    every = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(used.ru_utime + used.ru_stime for used in every)
+        return "", traceback.format_exc(), spent() - began
 
 
 def summary(notes: Sequence[str]) -> str:
