@@ -17,9 +17,13 @@ import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
+import yaml
+from qiskit import QuantumCircuit, QuantumRegister, qpy
+from qiskit.circuit import Parameter
 
 from runner import compose, run
 from runner.__main__ import main
@@ -532,6 +536,166 @@ def test_K19_no_value_moves_the_cursor_or_has_a_colour(
     assert "\\x1b[2A\\x1b[Kenergy" in said
     assert "\\r\\n[conceal]" in said.replace("\n", "").replace(" ", "")
     assert not set(said) & {"\x1b", "\r"}
+
+
+def texts(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Where there are texts in it."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inside:
+        yield from texts(one, (*place, key))
+    if isinstance(value, str):
+        yield place
+
+
+def moved(value: Any, place: tuple[Any, ...]) -> None:
+    """Let the text in this place be `MOVING`, where there is one."""
+    for key in place[:-1]:
+        value = value[key] if isinstance(value, list) or key in value else {}
+    if isinstance(value, list) or place[-1] in value:
+        value[place[-1]] = MOVING
+
+
+@pytest.mark.parametrize("verb", ["retime", "resume", "sync"])
+def test_K19_no_text_of_a_journal_or_a_configuration_moves_the_cursor(
+    recorded: Path,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    verb: str,
+) -> None:
+    """Every fifth text, alone, with checksums that are right; said is one line or the verb's own table."""
+    monkeypatch.setenv("COLUMNS", "300")
+    store = [f"tracking.uri=sqlite:///{workdir}/mlflow.db"] if verb == "sync" else []
+    facts = [json.loads(line) for line in (recorded / "journal.jsonl").read_bytes().splitlines()]
+    config = yaml.safe_load((recorded / "config.yaml").read_text(encoding="utf-8"))
+    places = {(fact["kind"], *place) for fact in facts for place in texts(fact)}
+    places |= {(None, *place) for place in texts(config)}
+    for place in sorted(places, key=str)[len(verb) % 5 :: 5]:
+        shutil.copytree(recorded, "run")
+        if place[0] is None:
+            changed = json.loads(json.dumps(config))
+            moved(changed, place[1:])
+            Path("run/config.yaml").write_text(yaml.safe_dump(changed), encoding="utf-8")
+        else:
+            forged(
+                Path("run"),
+                lambda facts, place=place: [
+                    moved(fact, place[1:]) for fact in facts if fact["kind"] == place[0]
+                ],
+            )
+        code = main([verb, "run", *store])
+        said = "".join(capsys.readouterr())
+        assert code in (0, 1, 2, 4), (place, said)
+        assert not set(said) & {"\x1b", "\r"}, (place, said)
+        assert "\n[conceal]" not in said, (place, said)
+        assert "Traceback" not in said, (place, said)
+        shutil.rmtree("run")
+
+
+@pytest.mark.parametrize(
+    ("verb", "place", "told"),
+    [
+        ("retime", ("job.submitted", "job"), "is submitted twice in the journal; it is damaged"),
+        ("retime", ("run.started", "schemas", "session"), "session.schema: unknown choice"),
+        ("resume", ("run.started", "kind"), "does not begin with what was declared; it is damaged"),
+    ],
+    ids=["twice", "schema", "headless"],
+)
+def test_K17_a_journal_of_no_run_is_one_line(
+    recorded: Path,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    place: tuple[str, ...],
+    told: str,
+) -> None:
+    """Texts that are a text's, with checksums that are right, of which no run can be made."""
+    shutil.copytree(recorded, "run")
+    forged(Path("run"), lambda facts: [moved(fact, place[1:]) for fact in facts if fact["kind"] == place[0]])
+    assert main([verb, "run"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert told in said
+
+
+@pytest.mark.parametrize(
+    ("terms", "settings"),
+    [
+        ("XX 0.5\nZZ 1\n", "name: "),
+        (f"# {MOVING}\nXX 0.5\n", ""),
+        (f"XX {MOVING}\n", ""),
+        ("XX 0.5\n", "reference_energy: "),
+    ],
+    ids=["name", "comment", "number", "setting"],
+)
+def test_K19_forecast_writes_out_what_files_hold(
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    terms: str,
+    settings: str,
+) -> None:
+    """A file of terms whose name moves the cursor, and somebody else's choice that holds such texts."""
+    monkeypatch.setenv("COLUMNS", "300")
+    file = workdir / (MOVING.replace("/", "") + ".txt")
+    file.write_text(terms)
+    choice = workdir / "theirs" / "hamiltonian" / "mine.yaml"
+    choice.parent.mkdir(parents=True)
+    values = f"path: {json.dumps(str(file))}\n" + (settings and settings + json.dumps(MOVING) + "\n")
+    choice.write_text(f"defaults:\n  - /schema/hamiltonian/pauli_file@_here_\n  - _self_\n{values}")
+    code = main(["forecast", "--config-dir", "theirs", "hamiltonian=mine", "ansatz=efficient_su2"])
+    said = "".join(capsys.readouterr())
+
+    assert code in (0, 2), said
+    assert said
+    assert not set(said) & {"\x1b", "\r"}, said
+    assert "\n[conceal]" not in said, said
+    assert "Traceback" not in said, said
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (f"{MOVING}.txt".replace("/", ""), b"XX 0.5\n"),
+        (f"{MOVING}.txt".replace("/", ""), b"XQ 0.5\n"),
+        ("words.json", json.dumps({MOVING: 1.0, "XX": 0.5}).encode()),
+        ("qubo.json", json.dumps({"linear": {MOVING: 1.0}, "quadratic": [[MOVING, "b", 2.0]]}).encode()),
+        ("graph.json", json.dumps({"nodes": [{"id": MOVING}], "links": [{"source": MOVING, "target": 1}]}).encode()),
+        ("water.xyz", f"1\n{MOVING}\nHe 0 0 0\n".encode()),
+        ("water.xyz", f"1\nwater\n{MOVING} 0 0 0\n".encode()),
+        ("lines.txt", f"# {MOVING}\nXX 0.5 {MOVING}\n".encode()),
+        ("one.qasm", f'OPENQASM 2.0;\ninclude "{MOVING}";\nqreg q[1];\n'.encode()),
+        ("one.qasm", f"OPENQASM 3.0;\n// {MOVING}\nqubit[1] q;\nfoo {MOVING} q[0];\n".encode()),
+        ("FCIDUMP", f" &FCI NORB= {MOVING},NELEC= 2,\n &END\n".encode()),
+        ("circuit.qpy", None),
+    ],
+)  # fmt: skip
+def test_K19_inspect_writes_out_what_a_file_and_its_name_hold(
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    content: bytes | None,
+) -> None:
+    """Names of circuits, registers and parameters, comments, labels, and what is wrong with a file."""
+    monkeypatch.setenv("COLUMNS", "300")
+    if content is None:
+        circuit = QuantumCircuit(QuantumRegister(1, MOVING), name=MOVING, metadata={MOVING: MOVING})
+        circuit.rx(Parameter(MOVING), 0)
+        inner = QuantumCircuit(1, name=MOVING)
+        circuit.append(inner.to_gate(), [0])
+        with open(name, "wb") as file:
+            qpy.dump(circuit, file)
+    else:
+        Path(name).write_bytes(content)
+    code = main(["inspect", name])
+    said = "".join(capsys.readouterr())
+
+    assert code in (0, 2), said
+    assert said
+    assert not set(said) & {"\x1b", "\r"}, said
+    assert "\n[conceal]" not in said, said
+    assert "Traceback" not in said, said
 
 
 def test_K19_a_terminal_has_our_own_colours_and_nothing_of_a_value(recorded: Path, workdir: Path) -> None:

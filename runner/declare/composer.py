@@ -332,9 +332,11 @@ class Composer:
             messages.check_key(key)
         messages.check_overrides(overrides)
         self.check_choices(overrides)
+        known = registered()[group]
+        require_choice(f"{group}.schema", schemas.get(group, ""), list(known))
         with messages.translated(self.folders):
             node: Any = OmegaConf.merge(
-                OmegaConf.structured(registered()[group][schemas[group]]),
+                OmegaConf.structured(known[schemas[group]]),
                 as_it_was(dict(values), dict(schemas), registered())[group],
             )
             chosen = overrides.last(group)

@@ -225,7 +225,10 @@ def complete(
         ConfigError: nothing is missing.
     """
     started = first(events, RunStarted)
-    assert started is not None
+    if started is None:
+        raise ConfigError(
+            f"{files.journal} does not begin with what was declared; it is damaged", key="resume"
+        )
     config = started.config
     content = read_result(files.result)
     done = list(tidied)

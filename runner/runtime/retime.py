@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from sys import intern
 from typing import Any, NamedTuple, Self
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError, UsageLimitError
 from runner.record.events import Estimate, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.log import of, remembered
@@ -363,6 +364,8 @@ def _read(
     replaced: dict[str, tuple[str | None, float]] = {}
     first: list[_Recorded] = []
     for told in story.jobs:
+        if told.id in jobs:
+            raise ConfigError(f"job {shorten(told.id, 80)} is submitted twice in the journal; it is damaged")
         after = told.after
         gap = max(0.0, told.submitted - (ended[after].finished if after in ended else 0.0))
         while after in replaced:  # it followed on a job that was lost with its session: take that one's place
