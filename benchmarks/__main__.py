@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 
-THREADS = int(sys.argv[sys.argv.index("--threads") + 1]) if "--threads" in sys.argv else 1
+from benchmarks.arguments import QUICK as QUICK_WORD
+from benchmarks.arguments import read
+
+ASKED = read(__name__, __doc__, QUICK_WORD, ("--threads", {"type": int, "default": 1, "metavar": "N"}))
+THREADS = ASKED.threads
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "QULACS_NUM_THREADS"):
     os.environ[variable] = str(THREADS)  # read when the libraries are loaded, so set before
 
@@ -20,7 +23,7 @@ from benchmarks import peers, targets  # noqa: E402
 from benchmarks.measure import interleaved, table  # noqa: E402
 from runner.engine import DeviceNoise, Engine  # noqa: E402
 
-QUICK = "--quick" in sys.argv
+QUICK = ASKED.quick
 SIZES = [2, 4, 6, 8, 12] if QUICK else [2, 4, 6, 8, 10, 12, 14, 16, 20]
 ROUNDS = 5 if QUICK else 15
 CLOCK = time.process_time if THREADS == 1 else time.perf_counter

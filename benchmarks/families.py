@@ -5,7 +5,6 @@ Processor time, so that a busy machine counts for less: the least of several rou
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
@@ -15,6 +14,8 @@ import numpy as np
 from qiskit.circuit import ParameterVector, QuantumCircuit
 from qiskit.quantum_info import SparsePauliOp
 
+from benchmarks import arguments
+from benchmarks.arguments import read
 from benchmarks.measure import table
 from runner import compose
 from runner.ansatz.excitations import excitations
@@ -23,7 +24,7 @@ from runner.engine import Engine
 Case = tuple[QuantumCircuit, SparsePauliOp]
 Rows = dict[str, dict[str, float]]
 generator = np.random.default_rng(1)
-QUICK = "--quick" in sys.argv
+QUICK = read(__name__, __doc__, arguments.QUICK).quick
 _ROUNDS, _SLICE = (3, 0.01) if QUICK else (5, 0.02)
 _OPERATIONS = {
     "rx": "RX", "ry": "RY", "rz": "RZ", "rxx": "IsingXX", "ryy": "IsingYY", "rzz": "IsingZZ", "h": "Hadamard",

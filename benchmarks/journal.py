@@ -5,13 +5,13 @@ python benchmarks/journal.py [evaluations]
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.arguments import read
 from runner.record.events import Evaluation, JobCompleted, JobSubmitted
 from runner.record.journal import Journal, read_journal
 
@@ -41,7 +41,9 @@ def record_evaluation(journal: Journal, index: int, values: np.ndarray, energy: 
 
 
 def main() -> None:
-    evaluations = int(sys.argv[1]) if len(sys.argv) > 1 else 5_000
+    evaluations = read(
+        __name__, __doc__, ("evaluations", {"nargs": "?", "type": int, "default": 5_000})
+    ).evaluations
     rng = np.random.default_rng(1)
     parameters = rng.uniform(-np.pi, np.pi, (evaluations, 24))
     energies = rng.normal(-1.1, 0.1, evaluations)

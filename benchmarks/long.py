@@ -18,6 +18,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.arguments import read
+
 COMMON = ("tracking=off", "run.figures=false")
 RECORDINGS = {
     "two sets a job": ("estimator=exact", "optimizer=spsa", "session=job", "optimizer.stability=10"),
@@ -76,8 +78,13 @@ def looked(verb: str, folder: Path) -> tuple[float, float]:
 
 def main() -> None:
     """Print a table."""
-    folder = Path(sys.argv[1])
-    evaluations = int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
+    asked = read(
+        "__main__",
+        __doc__,
+        ("folder", {"type": Path, "metavar": "FOLDER"}),
+        ("evaluations", {"nargs": "?", "type": int, "default": 100_000}),
+    )
+    folder, evaluations = asked.folder, asked.evaluations
     print("| recording | verb | s | MB | MB of imports |\n|---|---|---|---|---|")
     for name, words in RECORDINGS.items():
         long, short = folder / name.replace(", ", "_").replace(" ", "_"), folder / "short"

@@ -18,6 +18,7 @@ from typing import Any  # noqa: E402
 import numpy as np  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
+from benchmarks.arguments import read  # noqa: E402
 from runner import compose, run  # noqa: E402
 from runner.engine import Engine  # noqa: E402
 from runner.record.journal import read_journal  # noqa: E402
@@ -255,4 +256,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    read(__name__, __doc__)
     main()

@@ -7,7 +7,6 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # read when the libraries are loaded, so set before
 
-import sys  # noqa: E402
 import time  # noqa: E402
 import warnings  # noqa: E402
 from collections.abc import Callable  # noqa: E402
@@ -19,13 +18,15 @@ from qiskit.circuit.library import efficient_su2  # noqa: E402
 from qiskit.quantum_info import SparsePauliOp  # noqa: E402
 from qiskit.transpiler import generate_preset_pass_manager  # noqa: E402
 
+from benchmarks import arguments  # noqa: E402
+from benchmarks.arguments import read  # noqa: E402
 from benchmarks.measure import in_this_process  # noqa: E402
 from benchmarks.targets import Goal, table  # noqa: E402
 from runner import compose  # noqa: E402
 from runner.run.preflight import Preparation  # noqa: E402
 from runner.runtime import EstimatorV2, LocalRuntimeService  # noqa: E402
 
-ROUNDS = 3 if "--quick" in sys.argv else 9
+ROUNDS = 3 if read(__name__, __doc__, arguments.QUICK).quick else 9
 PAGE = SparsePauliOp.from_list([("YZ", 0.398), ("ZI", -0.398), ("ZZ", -0.0113), ("XX", 0.181)])
 """The Hamiltonian of the page."""
 

@@ -23,6 +23,7 @@ from qiskit_aer.noise import (  # noqa: E402
     thermal_relaxation_error,
 )
 
+from benchmarks.arguments import read  # noqa: E402
 from benchmarks.measure import in_this_process, interleaved, table  # noqa: E402
 from benchmarks.targets import Goal  # noqa: E402
 from benchmarks.targets import table as goals  # noqa: E402
@@ -127,4 +128,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    read(__name__, __doc__)
     main()

@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import http.client
 import re
-import sys
 from urllib.parse import urlsplit
+
+from benchmarks.arguments import read
 
 JOB = re.compile(rb"/jobs/[0-9a-f-]{36}")
 
@@ -70,4 +71,4 @@ async def main(root: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1]))
+    asyncio.run(main(read(__name__, __doc__, ("root", {"metavar": "ROOT"})).root))

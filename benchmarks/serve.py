@@ -23,6 +23,8 @@ from qiskit.circuit.library import efficient_su2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import generate_preset_pass_manager
 
+from benchmarks.arguments import read
+
 HAMILTONIAN = SparsePauliOp.from_list([("YZ", 0.3980), ("ZI", -0.3980), ("ZZ", -0.0113), ("XX", 0.1810)])
 VIRTUAL, SCALED = ["session.clock=virtual"], ["session.clock_scale=1000"]
 TICK = 1 / os.sysconf("SC_CLK_TCK")
@@ -184,4 +186,8 @@ def main(rounds: int) -> None:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 25)
+    main(
+        read(
+            __name__, __doc__, ("rounds", {"nargs": "?", "type": int, "default": 25, "metavar": "ROUNDS"})
+        ).rounds
+    )

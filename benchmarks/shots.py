@@ -11,7 +11,6 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # read when the libraries are loaded, so set before
 
 import statistics  # noqa: E402
-import sys  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 import warnings  # noqa: E402
@@ -25,6 +24,8 @@ from qiskit.circuit.library import efficient_su2  # noqa: E402
 from qiskit.quantum_info import SparsePauliOp, Statevector  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
+from benchmarks import arguments  # noqa: E402
+from benchmarks.arguments import read  # noqa: E402
 from benchmarks.targets import Goal, timed  # noqa: E402
 from benchmarks.targets import table as goals  # noqa: E402
 from runner import compose, run  # noqa: E402
@@ -55,7 +56,7 @@ REPETITIONS = 300
 """Energies that are sampled to confirm a standard error: it is known to 4 % then."""
 CHEMICAL = 1.6e-3
 """Chemical accuracy [Ha]."""
-QUICK = "--quick" in sys.argv
+QUICK = read(__name__, __doc__, arguments.QUICK).quick
 SEEDS = range(1, 3 if QUICK else 11)
 BUDGET = 1500
 """Evaluations after which a loop is given up."""

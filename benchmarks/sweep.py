@@ -15,6 +15,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.arguments import read
+
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 H2 = ["experiment=vqe", "hamiltonian=h2", "seed=range(16)"]
@@ -129,4 +131,8 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 2)
+    main(
+        read(
+            __name__, __doc__, ("rounds", {"nargs": "?", "type": int, "default": 2, "metavar": "ROUNDS"})
+        ).rounds
+    )
