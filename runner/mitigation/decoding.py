@@ -10,7 +10,7 @@ the same way at each noise factor; what the client would say stands in `ensemble
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,6 +121,22 @@ class Read:
     """Of each qubit's rate of misreading, (qubits,)."""
 
 
+@dataclass(frozen=True)
+class Injected:
+    """Paulis that chance puts behind layers to amplify noise, the same one in all shots of a randomization."""
+
+    lowest: int
+    """Which noise factor is the lowest."""
+    chances: NDArray
+    """That each is there at a noise factor, beyond what the lowest has, (F, I)."""
+    changes: NDArray
+    """By how much each pair falls with it where there is no noise, (I, pairs)."""
+    sizes: NDArray
+    """The part of that which noise leaves at a noise factor, at least, (F, pairs)."""
+    randomizations: int
+    """Of each configuration."""
+
+
 def decode(
     found: Sequence[NDArray],
     shots: int,
@@ -131,6 +147,7 @@ def decode(
     gain: float = 1.0,
     learned: Callable[[NDArray, NDArray, NDArray], NDArray] | None = None,
     counts: NDArray | None = None,
+    injected: Injected | None = None,
 ) -> dict[str, NDArray]:
     """Values of observables, and their standard errors.
 
@@ -146,6 +163,7 @@ def decode(
         learned: what the errors of learned noise add to the variance of each value, from the pairs' values (pairs,),
             means at the noise factors (F, pairs), and how values change with means (F, pairs); None: nothing.
         counts: what each randomization counts, 1 or −1, (R, N); None: all count 1.
+        injected: what amplifies noise; None: it is not amplified by Paulis at random, or nobody knows by which.
     """
     every = gain * np.stack(list(found))  # (F, pairs, samples)
     means = every.mean(axis=2)
@@ -163,12 +181,12 @@ def decode(
         fits = [one for one, _ in fitted]
         values = np.array([one.value for one in fits])
         weights = np.array([changes for _, changes in fitted]).reshape(means.shape[::-1]).T
-        result |= _amplified(every, means, variances, shots, layout, factors, read)
+        result |= _amplified(every, means, variances, shots, layout, factors, read, injected)
         result |= _extrapolated(fits, points, layout, factors)
         if np.isnan(values).any():
             result["untold"] = _untold(values, layout)
     evs = layout.summed(values * factors) + layout.constants
-    spread = sum(_spread(every[place], factors * weights[place], layout, gain) for place in range(len(every)))
+    spread = _spreads(every, weights, factors, shots, layout, injected, gain).sum(axis=0)
     if counts is not None:
         spread = spread + _undrawn(counts, gain, factors * means[0], layout)
     if read is not None:
@@ -187,25 +205,76 @@ def _shaped(values: NDArray, shape: tuple[int, ...]) -> NDArray:
     return np.asarray(values).reshape((*shape, *np.shape(values)[1:]))
 
 
-def _spread(samples_of: NDArray, weights: NDArray, layout: Layout, most: float = 1.0) -> NDArray:
-    """Variance of each value's mean, from how what a configuration gives spreads over its samples, (values,)."""
-    count = samples_of.shape[1]
-    result = np.zeros(len(layout.constants))
+def _parts(weights: NDArray, layout: Layout) -> Iterator[tuple[NDArray, NDArray, NDArray, NDArray]]:
+    """Of each configuration: values that it has a part in, and of which pairs, times what, each of these is the sum."""
     order = np.argsort(layout.pairs, kind="stable")
     edges = np.searchsorted(layout.pairs[order], layout.starts)
     for first, last in itertools.pairwise(edges):
         chosen = order[first:last]
-        if not len(chosen):
-            continue
-        touched, where = np.unique(layout.values[chosen], return_inverse=True)
-        pairs = layout.pairs[chosen]
+        if len(chosen):
+            touched, where = np.unique(layout.values[chosen], return_inverse=True)
+            pairs = layout.pairs[chosen]
+            yield touched, where, pairs, layout.coefficients[chosen] * weights[pairs]
+
+
+def _spread(samples_of: NDArray, weights: NDArray, layout: Layout, most: float = 1.0) -> NDArray:
+    """Variance of each value's mean, from how what a configuration gives spreads over its samples, (values,)."""
+    count = samples_of.shape[1]
+    result = np.zeros(len(layout.constants))
+    for touched, where, pairs, scales in _parts(weights, layout):
         sums = np.zeros((len(touched), count))
-        np.add.at(sums, where, (layout.coefficients[chosen] * weights[pairs])[:, None] * samples_of[pairs])
+        np.add.at(sums, where, scales[:, None] * samples_of[pairs])
         if count > 1:
             result[touched] += sums.var(axis=1, ddof=1) / count
         else:  # one shot says nothing of its spread: the most that it can be
-            bounds = np.bincount(where, most * np.abs(layout.coefficients[chosen] * weights[pairs]))
-            np.add.at(result, touched, bounds**2)
+            np.add.at(result, touched, np.bincount(where, most * np.abs(scales)) ** 2)
+    return result
+
+
+def _spreads(
+    every: NDArray,
+    weights: NDArray,
+    factors: NDArray,
+    shots: int,
+    layout: Layout,
+    injected: Injected | None,
+    gain: float = 1.0,
+) -> NDArray:
+    """Variance of each value's mean at every noise factor, from its samples, (F, values).
+
+    Where few Paulis are injected, chance draws none or too many of them, and values seem to spread too little or too
+    much. Twirls and shots alone spread them as at the lowest noise factor; what injected Paulis add lies between two
+    bounds, for independent ones of chances p that change a value by Δ: Σ p (1 − p) (mean Δ)² and Σ p (1 − p) mean Δ²
+    (Efron and Stein), where the means are over what else is injected.
+    """
+    found = np.stack(
+        [_spread(one, factors * own, layout, gain) for one, own in zip(every, weights, strict=True)]
+    )
+    if injected is None:
+        return found
+    means = every.mean(axis=2)
+    for place in np.flatnonzero(np.arange(len(every)) != injected.lowest).tolist():
+        own = weights[place]
+        base = _spread(every[injected.lowest], factors * own, layout)
+        # shots spread more where a Pauli takes a value to zero, by no more than the values' squares fall
+        fallen = np.maximum(means[injected.lowest] ** 2 - means[place] ** 2, 0.0) / shots
+        shot = np.zeros(len(base))
+        for touched, where, pairs, scales in _parts(factors * own, layout):
+            shot[touched] += np.bincount(where, np.abs(scales) * np.sqrt(fallen[pairs])) ** 2
+        least = _injected(injected, place, own * injected.sizes[place], layout)
+        most = _injected(injected, place, own, layout)
+        found[place] = np.clip(found[place], base + least, base + shot + most)
+    return found
+
+
+def _injected(injected: Injected, place: int, weights: NDArray, layout: Layout) -> NDArray:
+    """Σ p (1 − p) Δ² / R of each value, (values,)."""
+    chances = injected.chances[place]
+    result = np.zeros(len(layout.constants))
+    for touched, where, pairs, scales in _parts(weights, layout):
+        sums = np.zeros((len(touched), len(chances)))
+        np.add.at(sums, where, scales[:, None] * injected.changes[:, pairs].T)
+        result[touched] += sums**2 @ (chances * (1 - chances)) / injected.randomizations
     return result
 
 
@@ -238,10 +307,11 @@ def _amplified(
     layout: Layout,
     factors: NDArray,
     read: Read | None,
+    injected: Injected | None,
 ) -> dict[str, NDArray]:
     """Values and standard errors at every noise factor, (values, F)."""
     pooled = layout.squared(factors**2 * variances) / shots
-    spread = np.stack([_spread(one, factors, layout) for one in every])
+    spread = _spreads(every, np.ones_like(means), factors, shots, layout, injected)
     if read is not None:
         spread += np.stack([_calibration_spread(mean, read, layout) for mean in means])
     return {

@@ -19,7 +19,7 @@ from runner.engine.observables import ObservableTerms
 from runner.errors import ConfigError
 from runner.mitigation import client
 from runner.mitigation.client import Setting, Template
-from runner.mitigation.decoding import Layout, Outcomes, Read, decode, samples
+from runner.mitigation.decoding import Injected, Layout, Outcomes, Read, decode, samples
 from runner.mitigation.decoupling import decoupled
 from runner.mitigation.fitting import fit
 from runner.mitigation.noise import Layer, labels_of
@@ -193,7 +193,8 @@ class MitigatedPlan:
         self._sensitivity: Sensitivity | None = None
         if chosen.needs_noise:
             sensitivity = Sensitivity(small, self._labels, chosen, self._qubits)
-            self._sensitivity = sensitivity if sensitivity.tells else None
+            told = sensitivity.tells or chosen.pea
+            self._sensitivity = sensitivity if sensitivity.follows and told else None
         self._layouts: dict[tuple[int, ...], Layout] = {}
         self._lock = threading.Lock()
 
@@ -240,11 +241,16 @@ class MitigatedPlan:
         points = (len(self.chosen.extrapolators), len(self.chosen.extrapolated_noise_factors))
         template = self._programs[0].template
         learned: Callable[..., NDArray] | None = None
+        injected: Injected | None = None
         if self._sensitivity is not None:
-            rows = self._rows(values)[layout.sets]
-            learned = partial(self._sensitivity.variance, rows, layout, template.left)
+            lost = self._sensitivity.lost(self._rows(values)[layout.sets], layout)
+            if self._sensitivity.tells:
+                learned = partial(self._sensitivity.variance, lost, layout, template.left)
+            if self.chosen.pea:
+                injected = self._sensitivity.injected(lost, randomizations)
         shots = randomizations * each
-        result = decode(found, shots, layout, read, points, extrapolate, template.gain, learned, counts)
+        gain = template.gain
+        result = decode(found, shots, layout, read, points, extrapolate, gain, learned, counts, injected)
         if "untold" in result:
             result["untold"] = among_all(result["untold"], self._qubits, self.width)
         if self.chosen.pec:

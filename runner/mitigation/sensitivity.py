@@ -18,7 +18,7 @@ from qiskit.circuit import Parameter, QuantumCircuit
 from runner.engine import Engine
 from runner.mitigation import client
 from runner.mitigation.client import Setting
-from runner.mitigation.decoding import Layout
+from runner.mitigation.decoding import Injected, Layout
 from runner.mitigation.noise import Layer, LayerNoise
 
 _MOST = 1 << 28
@@ -71,9 +71,14 @@ class Sensitivity:
         return [one for one in found if one is not None]
 
     @property
+    def follows(self) -> bool:
+        """Is the circuit small enough?"""
+        return self._work <= _MOST
+
+    @property
     def tells(self) -> bool:
-        """Is it known how sure the rates are, and is the circuit small enough to follow?"""
-        return self._work <= _MOST and all(len(one.deviations) for one in self.known)
+        """Is it known how sure the rates are?"""
+        return all(len(one.deviations) for one in self.known)
 
     def _rows(self, names: Sequence[Sequence[tuple[str, str]]], columns: dict[str, int]) -> NDArray:
         """Angles that put each generator behind each occurrence of its layer, (1 + insertions, parameters)."""
@@ -90,32 +95,53 @@ class Sensitivity:
                 rows.append(row)
         return np.array(rows)
 
-    def changes(self, sets: NDArray) -> list[NDArray]:
-        """By how much every term falls with each rate of each layer of `known`, (sets, G, terms).
+    def lost(self, sets: NDArray, layout: Layout) -> NDArray:
+        """By how much each pair falls with each Pauli behind each occurrence of its layer, (insertions, pairs).
 
         Args:
-            sets: parameters, (sets, P).
+            sets: parameters of each configuration that is measured, (N, P).
+            layout: what is measured and read.
         """
+        different, numbers = np.unique(layout.sets, return_inverse=True)
+        sets = sets[np.searchsorted(layout.sets, different)]
         rows = np.repeat(self._inserted[None], len(sets), axis=0)
         rows[:, :, self._given] = sets[:, None, :]
         terms = self._plan.run(rows[:, :, None, :], shots=None, seed=1).evs  # (sets, 1 + insertions, terms)
         lost = terms[:, :1] - terms[:, 1:]
-        found = {one.layer: np.zeros((len(sets), len(one.rates), lost.shape[2])) for one in self.known}
+        found: NDArray = lost[np.repeat(numbers, np.diff(layout.starts)), :, layout.terms].T
+        return found
+
+    def _by_rate(self, lost: NDArray) -> list[NDArray]:
+        """The same with each rate of each layer of `known`, its occurrences added up, (G, pairs)."""
+        found = {one.layer: np.zeros((len(one.rates), lost.shape[1])) for one in self.known}
         start = 0
         for layer in self._layers:
             if layer in found:
-                count = found[layer].shape[1]
-                found[layer] += lost[:, start : start + count]
+                count = len(found[layer])
+                found[layer] += lost[start : start + count]
                 start += count
         return list(found.values())
 
+    def injected(self, lost: NDArray, randomizations: int) -> Injected:
+        """What amplifies noise in each of so many randomizations, where pairs fall with each Pauli by `lost`."""
+        known = {one.layer: one.rates for one in self.known}
+        rates = np.concatenate([np.zeros(0), *(known[layer] for layer in self._layers if layer in known)])
+        factors = self._chosen.noise_factors
+        # noise of e^(−2fλ) takes away as much of what another Pauli changes, where it turns a value's sign
+        taken = -np.expm1(-2 * factors[:, None] * rates)
+        turned = np.minimum(np.abs(lost), 1.0)
+        sizes = np.array([(1 - own[:, None] * turned).prod(axis=0) for own in taken])
+        beyond = factors - factors.min()
+        chances = -np.expm1(-2 * beyond[:, None] * rates) / 2
+        return Injected(int(factors.argmin()), chances, lost, sizes, randomizations)
+
     def variance(
-        self, sets: NDArray, layout: Layout, left: float, values: NDArray, means: NDArray, weights: NDArray
+        self, lost: NDArray, layout: Layout, left: float, values: NDArray, means: NDArray, weights: NDArray
     ) -> NDArray:
         """What the errors of learned rates add to the variance of each value, (values,).
 
         Args:
-            sets: parameters of each configuration that is measured, (N, P).
+            lost: by how much each pair falls with each Pauli.
             layout: what is measured and read.
             left: the part of the noise that is left where it is cancelled.
             values: each pair's without noise, (pairs,).
@@ -123,12 +149,7 @@ class Sensitivity:
             weights: how `values` change with these, (F, pairs).
         """
         scales = self._amplified(values, means, weights) if self._chosen.zne else 1.0 - left
-        different, numbers = np.unique(layout.sets, return_inverse=True)
-        first = np.searchsorted(layout.sets, different)
-        own = np.repeat(numbers, np.diff(layout.starts))
-        slopes = [
-            layout.summed(one[own, :, layout.terms].T * scales) for one in self.changes(sets[first])
-        ]  # (G, values) of each layer
+        slopes = [layout.summed(one * scales) for one in self._by_rate(lost)]  # (G, values) of each layer
         if self._chosen.pec and left and self._chosen.options.resilience.pec.noise_gain == "auto":
             slopes = self._at_this_overhead(slopes)
         result = np.zeros(len(layout.constants))

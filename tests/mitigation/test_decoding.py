@@ -3,7 +3,7 @@
 import numpy as np
 
 from runner.mitigation.client import Fits
-from runner.mitigation.decoding import Layout, Read, decode, samples, signs
+from runner.mitigation.decoding import Injected, Layout, Read, decode, samples, signs
 
 
 def test_signs_are_parities_over_words() -> None:
@@ -57,6 +57,42 @@ def test_inverses_that_chance_has_not_drawn_count() -> None:
     )  # more than a tenth: as they spread
 
 
+def line(pair: int, means: np.ndarray, deviations: np.ndarray, errors: np.ndarray) -> tuple[Fits, np.ndarray]:
+    """Through noise × 1 and 3."""
+    slopes = np.array([1.5, -0.5])
+    del pair, deviations, errors
+    return Fits(means @ slopes, 0, np.zeros((1, 1)), np.zeros((1, 1)), means), slopes
+
+
+def test_injected_paulis_count_by_their_chance_and_not_as_they_were_drawn() -> None:
+    """One that turns both signs is there with p = 0.1: Z₀ + 2Z₁ falls by 6, and spreads by p (1 − p) 6² / 4 over four.
+
+    Noise leaves at least half of that, and a quarter of the variance; drawn are none, one and two of four.
+    """
+    none, one, two = (
+        np.array([row, row], dtype=float) for row in ([1, 1, 1, 1], [1, 1, -1, 1], [1, -1, -1, 1])
+    )
+    injected = Injected(
+        lowest=0,
+        chances=np.array([[0.0], [0.1]]),
+        changes=np.full((1, 2), 2.0),
+        sizes=np.array([[1.0, 1.0], [0.5, 0.5]]),
+        randomizations=4,
+    )
+
+    def variances(drawn: np.ndarray) -> np.ndarray:
+        found = decode([none, drawn], 400, layout(), None, (1, 1), line, injected=injected)
+        np.testing.assert_allclose(found["stds"] ** 2, 0.25 * found["stds_noise_factors"][1] ** 2)
+        return np.asarray(found["stds_noise_factors"] ** 2)
+
+    most = 0.1 * 0.9 * 36 / 4
+
+    np.testing.assert_allclose(variances(none), [0, most / 4])
+    # shots of what has fallen to 1/2 and to 0 spread by 1 − 1/4 and by 1 more, 3² of both together
+    np.testing.assert_allclose(variances(one), [0, most + 9 * 0.75 / 400])
+    np.testing.assert_allclose(variances(two), [0, most + 9 * 1.0 / 400])
+
+
 def test_the_calibrations_own_error_counts() -> None:
     """E = f₀m₀ + 2f₁m₁ + ½ with f = e^{2r}: ∂E/∂r₀ = 2f₀m₀, ∂E/∂r₁ = 4f₁m₁, and nothing else spreads."""
     outcomes = np.zeros((1, 1, 4, 1), dtype=np.uint64)
@@ -74,14 +110,6 @@ def test_the_calibrations_own_error_counts_at_every_noise_factor() -> None:
     noiseless = np.ones((2, 4))
     noisy = np.array([[1.0, 1.0, 1.0, -1.0], [1.0, 1.0, -1.0, 1.0]])
     read = Read(np.array([1.1, 1.3]), np.eye(2, dtype=bool), np.array([0.01, 0.02]))
-
-    def line(
-        pair: int, means: np.ndarray, deviations: np.ndarray, errors: np.ndarray
-    ) -> tuple[Fits, np.ndarray]:
-        slopes = np.array([1.5, -0.5])
-        del pair, deviations, errors
-        return Fits(means @ slopes, 0, np.zeros((1, 1)), np.zeros((1, 1)), means), slopes
-
     found = decode([noiseless, noisy], 4, layout(), read, (1, 1), line)
     sums = 1.1 * noisy[0] + 2 * 1.3 * noisy[1]
     shots = np.array([0.0, sums.var(ddof=1) / 4])

@@ -1,5 +1,6 @@
 """How mitigated values change with learned rates, by dense algebra, and how sure the rates are, by learning again."""
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 from qiskit.circuit.library import CXGate
-from qiskit.quantum_info import DensityMatrix, Operator, Pauli, SuperOp
+from qiskit.quantum_info import DensityMatrix, Operator, Pauli, Statevector, SuperOp
 from qiskit_aer import AerSimulator
 
 from runner.engine import Engine
@@ -59,9 +60,9 @@ def known(deviation: NDArray, rates: NDArray = RATES) -> LayerNoise:
     )
 
 
-def plan_of(options: dict[str, object], layer: LayerNoise) -> MitigatedPlan:
+def plan_of(options: dict[str, object], layer: LayerNoise, engine: Engine | None = None) -> MitigatedPlan:
     """The weighted sum of all labels; readout without errors."""
-    engine = Engine(noise_model=noise(readout=False))
+    engine = engine or Engine(noise_model=noise(readout=False))
     observable = dict(zip(LABELS, WEIGHTS.tolist(), strict=True))
     base = engine.estimator_plan(twice(), observable)
     return MitigatedPlan(twice(), base, setting(options).knowing(NoiseOfLayers.joined([layer])), engine)
@@ -118,6 +119,53 @@ def test_the_share_of_amplified_noise_is_that_of_the_fit() -> None:
     slope = (limit(RATES + deviation) - limit(RATES - deviation)) / 2
 
     assert learned_share(PEA, deviation, shots=1 << 18) == pytest.approx(abs(slope), rel=0.2)
+
+
+def spreads_of_amplified(rates: NDArray, randomizations: int, shots: int) -> NDArray:
+    """How far the sum's mean spreads at noise × 1, 3, 5, in dense algebra: with every two Paulis behind the two layers.
+
+    Behind a layer one is there with the chance that the channel has, whose fidelities are e^(−2t Σ λ) of those that
+    anticommute; values spread over which are there, and shots about each.
+    """
+    names = ["II", *NAMES]
+    paulis = [Operator(Pauli(name)) for name in names]
+    signs = np.array([[1 if Pauli(one).commutes(Pauli(other)) else -1 for other in names] for one in names])
+    means, squares = np.zeros((2, 3, 16, 16))  # of the three bases
+    bound = twice().assign_parameters([THETA])
+    for first, second in itertools.product(range(16), repeat=2):
+        behind = iter((paulis[first], paulis[second]))
+        state = Statevector.from_label("00")
+        for item in bound.data:
+            state = state.evolve(item.operation, [bound.qubits.index(bit) for bit in item.qubits])
+            if item.name == "cx":
+                state = state.evolve(next(behind))
+        for basis, own in enumerate(([0, 3], [1], [2])):
+            read = Operator(sum(WEIGHTS[place] * Pauli(LABELS[place]).to_matrix() for place in own))
+            means[basis, first, second] = state.expectation_value(read).real
+            squares[basis, first, second] = state.expectation_value(read @ read).real
+    found = []
+    for times in (0.0, 2.0, 4.0):
+        chances = signs @ np.exp(-times * rates @ (1 - signs[1:])) / 16
+        together = np.outer(chances, chances)
+        between = (together * means**2).sum() - ((together * means).sum(axis=(1, 2)) ** 2).sum()
+        found.append(between + (together * (squares - means**2)).sum() / shots)
+    return np.sqrt(np.array(found) / randomizations)
+
+
+def test_bars_of_amplified_noise_do_not_depend_on_what_chance_has_drawn() -> None:
+    """Few of 32 randomizations have a Pauli; bars are as dense algebra says, whether chance has drawn none or many."""
+    rates = RATES / 5
+    twirling = {"num_randomizations": 32, "shots_per_randomization": 128}
+    plan = plan_of({**PEA, "twirling": twirling}, known(np.zeros(15), rates), Engine())
+    expected = spreads_of_amplified(rates, 32, 128)
+    told = [
+        plan.run(np.array([THETA]), shots=4096, seed=seed, rates=None)["stds_noise_factors"]
+        for seed in range(1, 9)
+    ]
+
+    assert expected[2] > 2 * expected[0]
+    np.testing.assert_allclose(told, np.broadcast_to(expected, (8, 3)), rtol=0.25)
+    np.testing.assert_allclose(np.mean(np.square(told), axis=0), expected**2, rtol=0.2)
 
 
 def test_rates_whose_errors_nobody_knows_are_taken_for_exact() -> None:
