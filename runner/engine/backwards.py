@@ -58,7 +58,7 @@ class Propagation:
                 self._circuits = [anatomy.circuit.compose(rotation) for rotation in rotations]
             else:
                 measured = np.flatnonzero(terms.support.any(axis=0)).tolist()
-                self._circuits = options.schedule.measured_in(anatomy.circuit, rotations, measured)
+                self._circuits = list(options.schedule.measured_in(anatomy.circuit, rotations, measured))
         self._parameters = parameters
         self._ahead: tuple[bytes, tuple[NDArray, NDArray]] | None = None
 

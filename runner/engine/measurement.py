@@ -20,7 +20,7 @@ from runner.engine.expressions import each_times
 from runner.engine.kernel.program import Unsupported
 from runner.engine.lindblad import LayerNoiseModel
 from runner.engine.matrix_product import BondLimits, Losses, ProductProgram
-from runner.engine.memory import beyond, fits, require
+from runner.engine.memory import beyond, fits, has_room, require
 from runner.engine.noise import DeviceNoise, as_channels, confusion, error_of, misread, restrict
 from runner.engine.propagation import PropagationLimits
 from runner.engine.quasi_static import QuasiStatic
@@ -400,6 +400,10 @@ class Piece:
         """Ask for the state together with the outcome probabilities and what drawing from them takes."""
         size = len(self.qubits)
         widest = max(map(len, self.measured))
+        if self._noisy and self.has_tables and "_noisy_program" not in self.__dict__:
+            tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
+            if has_room((16 << 2 * max(size, 2)) + 3 * tables + (16 << widest)):
+                return  # whatever simulates it, which takes long to find out
         if self._pauli is not None:
             tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
             needed = self._pauli.missing_bytes + 3 * tables

@@ -43,6 +43,11 @@ def fits(needed: int) -> bool:
     return needed <= SHARE * total_bytes()
 
 
+def has_room(needed: int) -> bool:
+    """Would `require` let a simulation of so many bytes pass at this moment?"""
+    return needed <= _SMALL or needed <= SHARE * available_bytes()
+
+
 def beyond(needed: int, what: str) -> str:
     """In words that a machine like this never holds so much."""
     return (
@@ -52,10 +57,8 @@ def beyond(needed: int, what: str) -> str:
 
 def require(needed: int, what: str, remedy: str = "take fewer qubits or another simulation method") -> None:
     """Refuse a simulation that takes more than `SHARE` of the free memory."""
-    if needed <= _SMALL:
-        return
-    free = available_bytes()
-    if needed > SHARE * free:
+    if not has_room(needed):
+        free = available_bytes()
         raise ConfigError(
             f"{what} needs {_human(needed)}, more than {SHARE:.0%} of the {_human(free)} that are free; "
             f"{remedy}"

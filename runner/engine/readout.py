@@ -25,6 +25,7 @@ from runner.engine.measurement import (
     stream,
 )
 from runner.engine.observables import ObservableTerms, letters_of
+from runner.record.interruption import pause
 
 _TABLE_BITS = 14
 """Up to this many measured qubits a basis keeps the observables' value of every outcome."""
@@ -366,4 +367,8 @@ def _scheduled(
     if options.schedule is None:
         return None
     measured = np.flatnonzero(terms.support.any(axis=0)).tolist()
-    return [dissect(one) for one in options.schedule.measured_in(circuit, rotations, measured)]
+    found = []
+    for one in options.schedule.measured_in(circuit, rotations, measured):
+        pause()  # each takes long where the circuit is
+        found.append(dissect(one))
+    return found

@@ -81,7 +81,7 @@ class Schedule:
 
     def measured_in(
         self, circuit: QuantumCircuit, rotations: Sequence[QuantumCircuit], measured: Iterable[int]
-    ) -> list[QuantumCircuit]:
+    ) -> Iterator[QuantumCircuit]:
         """The circuit without its final measurements, ready to be measured in each of several bases.
 
         Args:
@@ -94,7 +94,8 @@ class Schedule:
             if item.name != "measure":
                 bare._append(item)
         qubits = list(measured)
-        return [self.with_decay(bare.compose(rotation, bare.qubits), qubits) for rotation in rotations]
+        for rotation in rotations:
+            yield self.with_decay(bare.compose(rotation, bare.qubits), qubits)
 
     def middles(self, circuit: QuantumCircuit) -> list[float]:
         """When each instruction is half over, in seconds before the end; the final measurements included."""

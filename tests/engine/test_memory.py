@@ -242,3 +242,27 @@ def test_memory_is_asked_for_before_any_table_is_built(qubits: int) -> None:
     tracemalloc.stop()
 
     assert peak < 2**20
+
+
+def test_room_is_asked_for_before_a_noisy_program_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three qubits have room whatever simulates them, so that nothing is made to find that out."""
+    made: list[object] = []
+
+    def make(*parts: Any, **named: Any) -> Any:
+        made.append(0)
+        return pauli_vector.PauliVectorKernel(*parts, **named)
+
+    monkeypatch.setattr("runner.engine.engine.PauliVectorKernel", make)
+    circuit = QuantumCircuit(3)
+    circuit.h(0)
+    circuit.cx(0, 1)
+    circuit.cx(1, 2)
+    plan = Engine(None, NoisyBackend(name="noisy").noise_model()).estimator_plan(
+        circuit, SparsePauliOp(["ZZZ", "XXX"])
+    )
+
+    plan.require(exact=True)
+    asked = len(made)
+    plan.run(np.zeros(0), shots=None, seed=1)
+
+    assert (asked, len(made)) == (0, 1)

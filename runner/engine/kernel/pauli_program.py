@@ -23,6 +23,8 @@ from runner.engine.kernel.program import Angle, Unsupported, append
 from runner.engine.noise import error_of
 
 _PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
+_SAME = np.eye(4)
+"""What one qubit's Pauli transfer matrix is where nothing happens to it."""
 _ROUNDING = 1e-15
 """Entries below this are 0: they come from sines of π."""
 _TRACE = 1e-10
@@ -157,8 +159,13 @@ class Blocks:
         for qubit in channel.qubits:
             waiting = self.pending[qubit]
             constant = bool(waiting) and isinstance(waiting[-1], Channel)
-            factors.append(waiting.pop().matrix if constant else np.eye(4))  # type: ignore[union-attr]
-        return Channel(channel.matrix @ np.kron(factors[1], factors[0]), channel.qubits)
+            factors.append(waiting.pop().matrix if constant else _SAME)  # type: ignore[union-attr]
+        low, high = factors
+        if low is high is _SAME:
+            return channel
+        # np.kron, which asks for so much beforehand that it was a third of the time of making a program
+        before = (high[:, None, :, None] * low[None, :, None, :]).reshape(16, 16)
+        return Channel(channel.matrix @ before, channel.qubits)
 
     def _released(self, qubit: int) -> list[Operation]:
         waiting, self.pending[qubit] = self.pending[qubit], []

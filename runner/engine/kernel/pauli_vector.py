@@ -331,6 +331,7 @@ def _translated(
         translation.append(shared, common.data, common)
     found = []
     for circuit, _ in measurements:
+        pause()
         blocks = Blocks(circuit.num_qubits, expressions) if shared is None else shared.copy()
         translation.append(blocks, circuit.data, circuit)
         found.append(blocks)
