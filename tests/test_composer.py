@@ -606,7 +606,8 @@ def test_completion_of_choices_and_keys(mine: Path) -> None:
     assert composer.completions(["optimizer=patient"], "optimizer.ada") == ["optimizer.adaptive="]
     assert composer.completions(["optimizer=nobody"], "see") == ["seed="]
     assert composer.completions([], "run.") == [
-        "run.allow_environment_change=", "run.figures=", "run.require_convergence=", "run.resume=",
+        "run.allow_environment_change=", "run.figures=", "run.max_compute_time=", "run.require_convergence=",
+        "run.resume=",
     ]  # fmt: skip
 
 

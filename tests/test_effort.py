@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from runner import compose
+from runner import compose, resume, run
+from runner.errors import ConfigError
+from runner.run.execution import plain
+from runner.run.objective import JobStream
 from runner.whatif import effort as module
+from runner.whatif.affordable import require_time
 from runner.whatif.effort import CLOSING, JOURNAL, Effort, effort, in_words
 from runner.whatif.forecast import forecast
 
@@ -81,3 +87,58 @@ def test_what_is_computed_from_results_is_told_where_it_was_not_tried(
     assert whole is not None
     assert part is not None
     assert (whole.afterwards, part.afterwards) == (0.0, 5400.0)
+
+
+def test_what_takes_longer_than_declared_is_refused_before_anything_is_created(workdir: Path) -> None:
+    """30 evaluations of two qubits take more than a second with the files at the end, by hand 0.8; never an hour."""
+    with pytest.raises(
+        ConfigError, match=r"takes about .*; 1\.0 s are allowed: refused; allow more"
+    ) as refused:
+        run(compose(*SMALL, "optimizer.max_evaluations=3000", "run.max_compute_time=1"))
+
+    assert refused.value.key == "run.max_compute_time"
+    assert not list(workdir.iterdir())
+    assert run(compose(*SMALL, "run.max_compute_time=1h"), directory="run").exit_code == 0
+
+
+def test_what_is_not_known_to_fit_is_refused(workdir: Path) -> None:
+    """A trial that was given up tells only the least; a real machine's work takes no time here that could be tried."""
+    known = {"seconds": 20.0, "usual_seconds": None, "memory": 1, "allowed": 60.0}
+
+    assert not Effort(**known, at_least=True).fits
+    assert Effort(**known, at_least=False).fits
+    assert not Effort(**known, at_least=False, afterwards=50.0).fits
+    with pytest.raises(ConfigError, match="cannot be tried"):
+        require_time(plain(compose(*SMALL, "backend=ibm", "run.max_compute_time=1h")))
+
+
+def test_a_run_that_goes_on_is_not_asked_how_long_it_takes(workdir: Path) -> None:
+    """Its beginning is over."""
+    run(compose(*SMALL, "session.max_time=20"), directory="run")
+
+    with pytest.raises(ConfigError, match="before a run begins"):
+        resume("run", overrides=["run.max_compute_time=1h"])
+
+
+def test_a_trial_of_the_kicked_ising_model_begins_where_strings_branch_most(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At θ = 0 the circuit is Clifford; of three points the middle one, π/4, is what takes long."""
+    config = compose(
+        "experiment=kicked_ising", "backend=generic", "backend.num_qubits=4", "experiment.readout=none",
+        "backend.engine=pauli",
+        "experiment.depth=1", "experiment.points=3", "experiment.observables=[Z1]", "tracking=off",
+    )  # fmt: skip
+    seen: list[float] = []
+    estimate = JobStream.estimate
+
+    def noted(stream: JobStream, *pubs: Any, **more: Any) -> Any:
+        seen.extend(pubs[0][2])
+        return estimate(stream, *pubs, **more)
+
+    found = forecast(config)
+    monkeypatch.setattr(JobStream, "estimate", noted)
+    effort(config, found, starting=0.0)
+
+    assert seen == [pytest.approx(math.pi / 4), *seen[1:]]
+    assert sorted(seen) == pytest.approx([0, math.pi / 4, math.pi / 2])

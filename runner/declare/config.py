@@ -20,6 +20,7 @@ from runner.errors import ConfigError
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.optimizer import OptimizerConfig
 from runner.run.experiment import Experiment
+from runner.runtime.duration import parse_duration
 from runner.tracking.config import TrackingConfig
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ BUDGET = "optimizer.max_evaluations"
 """May be typed for every experiment: one without an optimizer stays within any budget."""
 
 RESUME = ("never", "auto")
+COMPUTING = "run.max_compute_time"
 MISSING: Any = "???"
 """What OmegaConf calls a value that has to be given."""
 
@@ -60,11 +62,23 @@ class RunOptions:
     require_convergence: bool = False
     """End as failed, with everything kept, where a minimizer stopped before its own criterion was met."""
 
+    max_compute_time: str | None = None
+    """Refuse, before anything is created, what would take longer on this machine by a trial: 90, 25m, 1h 30m."""
+
     figures: bool = True
     """Draw figures and write report.html at the end; `python -m runner report DIR` can do it later."""
 
     def __post_init__(self) -> None:
         require_choice("run.resume", self.resume, RESUME)
+        _ = self.max_compute_seconds
+
+    @property
+    def max_compute_seconds(self) -> int | None:
+        """The same in seconds."""
+        allowed = self.max_compute_time  # a number that is typed comes as text, too
+        if allowed is not None and allowed.isascii() and allowed.isdecimal():
+            return parse_duration(int(allowed), key=COMPUTING)
+        return parse_duration(allowed, key=COMPUTING)
 
 
 @dataclass(kw_only=True)

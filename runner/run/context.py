@@ -202,6 +202,8 @@ class Lab:
             self.record(Checkpoint.of(len(self.table), fields))
         self.table.append(fields)
 
+    trying: ClassVar[bool] = False
+    """Only its first jobs are carried out, to know how long all take: those that take longest come first."""
     rehearsing: ClassVar[bool] = False
     """Results of jobs are made up, and what is computed from them here tells nothing: leave it out."""
 

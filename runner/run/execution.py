@@ -18,7 +18,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import review
+from runner import review, whatif
 from runner.declare.composer import schema_names
 from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
@@ -104,6 +104,8 @@ def run(
     began = time.monotonic()
     declaration = declared if isinstance(declared, Declaration) else plain(declared)
     check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
+    if declaration.config.run.max_compute_time is not None:
+        whatif.require_time(declaration)
     with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
         ids = digest_of(declaration.values)
         with Preparing(quiet=quiet is not False) as stage:

@@ -14,7 +14,7 @@ from runner import review
 from runner.ansatz.start import require_old_order
 from runner.declare.checks import shorten
 from runner.declare.composer import Composer, declare, restore
-from runner.declare.config import Declaration, RunConfig, flatten
+from runner.declare.config import COMPUTING, Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
 from runner.declare.provenance import check_plugins, mention_unused, not_trusted
@@ -261,6 +261,8 @@ def _run_options(overrides: Overrides) -> dict[str, object]:
             continue
         if override.part != "run":
             raise ConfigError("cannot be changed in a resumed run; start a new one", key=override.key)
+        if override.key == COMPUTING:
+            raise ConfigError("is asked before a run begins, which this one has; leave it out", key=COMPUTING)
         options[override.key.partition(".")[2]] = override.value
     return options
 

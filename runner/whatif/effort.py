@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.display.words import clock
 from runner.engine.engine import Engine
@@ -58,6 +58,14 @@ class Effort:
     """A job was given up, so that it is known only what it takes at the least."""
     afterwards: float = 0.0
     """What is computed from the results of the jobs takes so many seconds more at most; 0 if it is in `seconds`."""
+    allowed: float | None = None
+    """Seconds that `run.max_compute_time` allows; None where nothing is declared."""
+
+    @property
+    def fits(self) -> bool:
+        """It is known not to take longer than what is allowed."""
+        longest = self.seconds + self.afterwards
+        return self.allowed is None or not (self.at_least or longest > self.allowed)
 
 
 class _Enough(BaseException):
@@ -98,6 +106,8 @@ class _Timed:
 class _TimedLab(ForecastLab):
     """A lab in which jobs are carried out until enough are timed."""
 
+    trying: ClassVar[bool] = True
+
     def __init__(self, *parts: Any) -> None:
         super().__init__(*parts)
         self.watch = _Watch()
@@ -106,28 +116,35 @@ class _TimedLab(ForecastLab):
 
     def execute(self, workload: str, *what: Any) -> Any:
         """Carry out one job."""
-        notes = self.record
-        assert isinstance(notes, Notes)
+        if self.timed.then[1] and self._look() > ENOUGH:  # with what was computed from the job before
+            self.enough = True
+            raise _Enough
         found = super().execute(workload, *what)
-        sets, seconds = notes.total().sets, self.watch.seconds
-        timed = self.timed
-        if timed.first is None:
-            timed.first = seconds, sets
-        else:
-            timed.then = seconds - timed.first[0], sets - timed.first[1]
-            if timed.then[0] > ENOUGH:
-                self.enough = True
-                raise _Enough
+        self._look()
         return found
 
+    def _look(self) -> float:
+        """Seconds since the first job, which are kept with the parameter sets."""
+        notes = self.record
+        assert isinstance(notes, Notes)
+        sets, seconds = notes.total().sets, self.watch.seconds
+        if self.timed.first is None:
+            self.timed.first = seconds, sets
+        first = self.timed.first
+        self.timed.then = seconds - first[0], sets - first[1]
+        return self.timed.then[0]
 
-def effort(config: RunConfig, found: Forecast, *, starting: float) -> Effort | None:
+
+def effort(
+    config: RunConfig, found: Forecast, *, starting: float, patience: float = PATIENCE
+) -> Effort | None:
     """Try how long a forecast run takes here; None where it cannot be tried, or does its work elsewhere.
 
     Args:
         config: the declaration.
         found: its forecast.
         starting: seconds until the first job, as the forecast took them.
+        patience: seconds after which a job is given up.
     """
     if not config.backend.simulated:
         return None
@@ -137,23 +154,23 @@ def effort(config: RunConfig, found: Forecast, *, starting: float) -> Effort | N
         config, session=session, optimizer=optimizer, estimator=config.estimator.without_job_limit()
     )
     preparation = Preparation(changed, engine_factory=Engine, limits=session.limits.unlimited())
-    timed = _point(preparation)
+    timed = _point(preparation, patience)
     if timed is None or (timed.first is not None and timed.then[0] < QUICK):
         before = timed
         try:
-            timed = _jobs(changed, preparation)
+            timed = _jobs(changed, preparation, patience)
         except RunnerError:
             return None
         if before is not None and before.first is not None and timed.first is not None:
             compiling = before.first[0] - before.then[0]
             timed.first = timed.first[0] + compiling, timed.first[1]
-    reckoned = _reckoned(config, found, timed, starting=starting)
+    reckoned = _reckoned(config, found, timed, starting=starting, patience=patience)
     if timed.ended:
         return reckoned
     return replace(reckoned, afterwards=config.experiment.seconds_afterwards(preparation.prepared))
 
 
-def _point(preparation: Preparation) -> _Timed | None:
+def _point(preparation: Preparation, patience: float) -> _Timed | None:
     """The energy at the starting point, twice; None where there is no such circuit."""
     problem, planner = preparation.problem, preparation.backend.planner
     if problem is None or planner is None or not problem.ansatz.num_parameters:
@@ -162,7 +179,7 @@ def _point(preparation: Preparation) -> _Timed | None:
     exact = preparation.config.estimator.precision == 0
     shots = None if exact else preparation.first_shots(plan)
     timed = _Timed()
-    with _patience():
+    with _patience(patience):
         for seed in (1, 2):
             clock = _Watch()
             plan.run(problem.initial_point, shots=shots, seed=seed)
@@ -172,25 +189,25 @@ def _point(preparation: Preparation) -> _Timed | None:
     return timed
 
 
-def _jobs(config: RunConfig, preparation: Preparation) -> _Timed:
+def _jobs(config: RunConfig, preparation: Preparation, patience: float) -> _Timed:
     """The run's first jobs, each with what passes between it and the one before."""
     with StopFlag() as stop:
         lab = preparation.lab(Notes(), stop, _TimedLab)
-        with _patience(), lab:
+        with _patience(patience), lab:
             config.experiment.run(lab)
             lab.timed.ended = True
     timed: _Timed = lab.timed
-    timed.given_up = not (timed.ended or lab.enough) and lab.watch.seconds > PATIENCE
+    timed.given_up = not (timed.ended or lab.enough) and lab.watch.seconds > patience
     return timed
 
 
 @contextlib.contextmanager
-def _patience() -> Iterator[None]:
+def _patience(seconds: float) -> Iterator[None]:
     """Give up what takes too long."""
     clock = _Watch()
 
     def give_up() -> None:
-        if clock.seconds > PATIENCE:
+        if clock.seconds > seconds:
             raise _Enough
 
     watch(give_up)
@@ -201,8 +218,10 @@ def _patience() -> Iterator[None]:
         unwatch(give_up)
 
 
-def _reckoned(config: RunConfig, found: Forecast, timed: _Timed, *, starting: float) -> Effort:
-    first, sets_first = timed.first or (PATIENCE, max(1.0, found.parameter_sets))
+def _reckoned(
+    config: RunConfig, found: Forecast, timed: _Timed, *, starting: float, patience: float = PATIENCE
+) -> Effort:
+    first, sets_first = timed.first or (patience, max(1.0, found.parameter_sets))
     seconds, sets = timed.then
     each = seconds / sets if sets else first / max(sets_first, 1.0)
 
@@ -213,7 +232,7 @@ def _reckoned(config: RunConfig, found: Forecast, timed: _Timed, *, starting: fl
             rest = seconds
         here = starting + first + rest + jobs * JOURNAL + CLOSING
         if timed.given_up:
-            here = max(here, starting + PATIENCE)
+            here = max(here, starting + patience)
         if config.session.clock == "wall":
             here = max(here, found.wall_seconds * share / config.session.clock_scale)
         return here
@@ -224,6 +243,7 @@ def _reckoned(config: RunConfig, found: Forecast, timed: _Timed, *, starting: fl
         usual_seconds=None if usual is None else whole(usual.evaluations, usual.jobs),
         memory=_peak(),
         at_least=timed.first is None or timed.given_up,
+        allowed=config.run.max_compute_seconds,
     )
 
 
@@ -240,4 +260,7 @@ def in_words(found: Effort) -> str:
         words += f", {clock(found.usual_seconds)} where it ends as usual"
     if found.afterwards:
         words += f", and up to {clock(found.afterwards)} more for what is computed from the results"
-    return f"{words}; {found.memory / 1e9:.2g} GB of memory"
+    words += f"; {found.memory / 1e9:.2g} GB of memory"
+    if found.allowed is None:
+        return words
+    return f"{words}; {clock(found.allowed)} are allowed: {'fits' if found.fits else 'refused'}"
