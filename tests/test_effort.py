@@ -94,11 +94,17 @@ def test_what_takes_longer_than_declared_is_refused_before_anything_is_created(w
     with pytest.raises(
         ConfigError, match=r"takes about .*; 1\.0 s are allowed: refused; allow more"
     ) as refused:
-        run(compose(*SMALL, "optimizer.max_evaluations=3000", "run.max_compute_time=1"))
+        run(
+            compose(*SMALL, "optimizer.max_evaluations=3000", "run.max_compute_time=1"),
+            affordable=require_time,
+        )
 
     assert refused.value.key == "run.max_compute_time"
     assert not list(workdir.iterdir())
-    assert run(compose(*SMALL, "run.max_compute_time=1h"), directory="run").exit_code == 0
+    with pytest.raises(ConfigError, match="single runs at the command line only"):
+        run(compose(*SMALL, "run.max_compute_time=1h"))
+    allowed = compose(*SMALL, "run.max_compute_time=1h")
+    assert run(allowed, directory="run", affordable=require_time).exit_code == 0
 
 
 def test_what_is_not_known_to_fit_is_refused(workdir: Path) -> None:

@@ -130,4 +130,8 @@ def _run(declaration: Declaration) -> int:
             plugins = declaration.config.plugins
             again = [f"plugins=[{','.join(plugins)}]"] if plugins else []
             return resume(earlier.path, overrides=again, quiet=False).exit_code
+    if declaration.config.run.max_compute_time is not None:
+        from runner.whatif.affordable import require_time
+
+        return run(declaration, quiet=False, affordable=require_time).exit_code
     return run(declaration, quiet=False).exit_code

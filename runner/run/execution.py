@@ -12,20 +12,28 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner import review, whatif
+from runner import review
 from runner.declare.composer import schema_names
-from runner.declare.config import Declaration, RunConfig, flatten
+from runner.declare.config import COMPUTING, Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.live import notebook
 from runner.display.stream import as_text, reader
-from runner.errors import Interrupted, JournalError, RunnerError, TrackingError, TruncationError, in_words
+from runner.errors import (
+    ConfigError,
+    Interrupted,
+    JournalError,
+    RunnerError,
+    TrackingError,
+    TruncationError,
+    in_words,
+)
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
 from runner.record.encoding import encode
@@ -85,6 +93,7 @@ def run(
     directory: str | None = None,
     quiet: bool | None = None,
     sweep: Sweep | None = None,
+    affordable: Callable[[Declaration], None] | None = None,
 ) -> RunResult:
     """Carry out a declared run.
 
@@ -93,6 +102,7 @@ def run(
         directory: where to put everything; None: `outputs/runs/<date>_<time>_<name>`.
         quiet: False: a progress line and the summary; True: neither; None: a progress line in a notebook.
         sweep: what it is one of many of.
+        affordable: refuses what would take longer here than `run.max_compute_time`; without it that is refused.
 
     Returns:
         The result; a run that stopped early or failed is told by its `status` and `exit_code`, not by an exception.
@@ -104,8 +114,10 @@ def run(
     began = time.monotonic()
     declaration = declared if isinstance(declared, Declaration) else plain(declared)
     check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
-    if declaration.config.run.max_compute_time is not None:
-        whatif.require_time(declaration)
+    if affordable is not None:
+        affordable(declaration)
+    elif declaration.config.run.max_compute_time is not None:
+        raise ConfigError("acts in single runs at the command line only; leave it out", key=COMPUTING)
     with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
         ids = digest_of(declaration.values)
         with Preparing(quiet=quiet is not False) as stage:
