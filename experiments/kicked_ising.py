@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_choice, require_integer, require_number
+from runner.display.words import counted
 from runner.errors import ConfigError, NumericalError
 from runner.run.experiment import Experiment
 from runner.run.mitigation import declared
@@ -364,7 +365,7 @@ class KickedIsing(Experiment):
             lab.row(**{column: unrounded(value) for column, value in row.items()})
         return Outcome(
             energy=None,
-            stop_reason=f"{len(kicks.angles)} angles at {len(self.noise_gains)} noise gains",
+            stop_reason=f"{counted(len(kicks.angles), 'angle')} at {counted(len(self.noise_gains), 'noise gain')}",
             table=lab.table,
         )
 
@@ -596,8 +597,7 @@ class Extrapolated:
     value: float
     """As the fit says."""
     spread: float
-    """What it may be off by: its standard error, twice what the next order of the fit would change, and on top
-    what simulations left out."""
+    """What it may be off by: its standard error, what the fit may be off by, and on top what simulations left out."""
     fit: str
     """none | linear | exponential | both, of sums."""
 
@@ -630,6 +630,10 @@ def extrapolated(
 ) -> Extrapolated:
     """A value at no noise, by least squares.
 
+    The fit is taken to be off by twice the most that the next orders would change, up to the third. Two points have no
+    next order, and nothing in them tells how good a fit is: there it is all that the fit has changed of the first
+    value, or twice what exponential and line are apart, if that is more.
+
     Args:
         gains: noise factors, rising from 1.
         values: measured at each.
@@ -648,15 +652,18 @@ def extrapolated(
     scale = np.abs(seen) if decays else np.ones_like(seen)
     points = np.log(scale) if decays else seen
     at_none = []
-    for order in range(1, min(len(gains), 3)):
+    for order in range(1, min(len(gains), 4)):
         solve = np.linalg.pinv(np.vander(gains, order + 1, increasing=True))[0]
         at_none.append((float(solve @ points), solve))
     found = [math.copysign(math.exp(one), seen[0]) if decays else one for one, _ in at_none]
     solve = at_none[0][1]
     unit = abs(found[0]) if decays else 1.0
     error = unit * math.sqrt(float(solve**2 @ (spreads / scale) ** 2))
-    next_order = 2 * abs(found[-1] - found[0])  # the orders after it are smaller, and may add up to as much
+    # the orders after them are smaller, and may add up to as much
+    others = [2 * abs(other - found[0]) for other in found[1:]]
+    if not others:
+        others = [abs(found[0] - float(seen[0])), 2 * abs(float(solve @ seen) - found[0]) if decays else 0.0]
     truncated = unit * float(np.abs(solve) @ (lost / scale))
     return Extrapolated(
-        found[0], math.hypot(error, next_order) + truncated, "exponential" if decays else "linear"
+        found[0], math.hypot(error, max(others)) + truncated, "exponential" if decays else "linear"
     )

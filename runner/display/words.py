@@ -28,6 +28,11 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", " ")
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun: 1 angle, 2 angles."""
+    return f"{grouped(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def choices(config: Mapping[str, Any], groups: Sequence[str], unused: Sequence[str] = ()) -> dict[str, str]:
     """Group → name of what was chosen in it, for those that have a name and take part."""
     return {

@@ -188,6 +188,46 @@ def test_bars_of_an_extrapolation() -> None:
     assert parabola.spread == pytest.approx(20 / 3)
 
 
+def test_two_points_do_not_tell_how_good_their_fit_is() -> None:
+    """By pencil: 1 and 1/2 at gains 1 and 2 are 3/2 on a line, 2 on an exponential; that has changed 1 by 1.
+
+    Of 0.3 and −0.1, which no exponential has, the line makes 0.7. At 1, 2, 3, 4 the line through g³ gives −27 and
+    the cubic 0, but the parabola 10.5, which is farther away.
+    """
+    decay = extrapolated([1.0, 2.0], [1.0, 0.5], [0.0] * 2, [0.0] * 2, "exponential")
+    steep = extrapolated([1.0, 2.0], [0.5, 0.05], [0.0] * 2, [0.0] * 2, "exponential")
+    line = extrapolated([1.0, 2.0], [0.3, -0.1], [0.0] * 2, [0.0] * 2, "exponential")
+    cubic = extrapolated([1.0, 2.0, 3.0, 4.0], [1.0, 8.0, 27.0, 64.0], [0.0] * 4, [0.0] * 4, "linear")
+
+    assert (decay.value, decay.spread) == pytest.approx((2.0, 1.0))
+    assert (steep.value, steep.spread) == pytest.approx((5.0, 2 * (5.0 - 0.95)))
+    assert (line.value, line.spread) == pytest.approx((0.7, 0.4))
+    assert (cubic.value, cubic.spread) == pytest.approx((-27.0, 2 * 37.5))
+
+
+@pytest.mark.parametrize("gains", ["[1,1.5]", "[1,1.2,1.5,2]"])
+def test_bars_hold_whatever_the_gains(tmp_path: Path, gains: str) -> None:
+    """Of a ring of six in twelve steps, whose terms are sums of many decays; exact values are the state vector's."""
+    names = ("Z3", "Y0 Y3")
+    result = run(
+        compose(
+            "experiment=kicked_ising", "tracking=off", "run.figures=false", "backend=generic", "backend.num_qubits=6",
+            "backend.topology=ring", "experiment.depth=12", "experiment.points=6", f"experiment.noise_gains={gains}",
+            "experiment.observables=[Z3,Y0 Y3]",
+        ),
+        directory=str(tmp_path / "run"),
+    )  # fmt: skip
+    circuit = kicked(6, [[(0, 1), (2, 3), (4, 5)], [(1, 2), (3, 4), (0, 5)]], 12)
+
+    for row in result.table:
+        state = Statevector(circuit.assign_parameters([row["theta"]]))
+        for name in names:
+            exact = float(state.expectation_value(operator(name, 6)).real)
+
+            assert abs(row[name] - exact) <= 2 * row[f"{name} stddev"] + 1e-9
+    assert result.stop_reason == f"6 angles at {gains.count(',') + 1} noise gains"
+
+
 def test_pairs_that_do_not_work() -> None:
     """Five gates of the snapshot have an error of 1; the model leaves those pairs out, and no others."""
     from qiskit_ibm_runtime.fake_provider import FakeKyiv
