@@ -12,6 +12,7 @@ from runner import compose, resume, run
 from runner.errors import ConfigError
 from runner.run.execution import plain
 from runner.run.objective import JobStream
+from runner.sweep.entry import sweep
 from runner.whatif import effort as module
 from runner.whatif.affordable import require_time
 from runner.whatif.effort import CLOSING, JOURNAL, Effort, effort, in_words
@@ -103,6 +104,9 @@ def test_what_takes_longer_than_declared_is_refused_before_anything_is_created(w
     assert not list(workdir.iterdir())
     with pytest.raises(ConfigError, match="single runs at the command line only"):
         run(compose(*SMALL, "run.max_compute_time=1h"))
+    with pytest.raises(ConfigError, match="single runs at the command line only"):
+        sweep([*SMALL, "seed=1,2", "run.max_compute_time=1h"], quiet=True)
+    assert not list(workdir.iterdir())
     allowed = compose(*SMALL, "run.max_compute_time=1h")
     assert run(allowed, directory="run", affordable=require_time).exit_code == 0
 
