@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from qiskit import QuantumCircuit
+from qiskit.quantum_info import SparsePauliOp
 
+from runner.engine import Engine
 from runner.errors import ConfigError
 from tests.choices import choice
 
@@ -125,3 +128,37 @@ def test_long_fractions_are_read(workdir: Path) -> None:
     circuit = choice("ansatz", "file", path="c.qasm").as_written()
 
     assert float(circuit.data[0].params[0]) == pytest.approx(0.12345678901234568)
+
+
+def doubling(levels: int, first: str = "rx(t) a;") -> str:
+    """Gates whose definitions double at each level, on halves and thirds of an angle."""
+    deeper = (f"gate g{n}(t) a {{ g{n - 1}(t/2) a; g{n - 1}(t/3) a; }}\n" for n in range(1, levels))
+    return f"{TWO}gate g0(t) a {{ {first} }}\n{''.join(deeper)}qreg q[1];\ng{levels - 1}(1) q[0];\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (doubling(24), "definitions are"), (doubling(40), "definitions are"),
+        (doubling(24).replace("t/3", "t/2"), "definitions are"),
+        (doubling(2000).replace("t/3", "t/2"), "nested too deeply"),
+        (doubling(24).replace("t/3", "t*t+1"), "definitions are|takes more than|MiB to be read"),
+        (doubling(2, "u0(2000000000) a;"), "definitions are"),
+    ],
+    ids=["24", "40", "alike", "chain", "unlike", "identities"],
+)  # fmt: skip
+def test_definitions_are_counted_before_they_are_written_out(text: str, told: str, workdir: Path) -> None:
+    """K14: 10⁷ to 10¹² gates in a few lines are refused within the time and memory of the reader."""
+    Path("c.qasm").write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        choice("ansatz", "file", path="c.qasm").as_written()
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_definitions_that_double_are_carried_out(alike: bool, workdir: Path) -> None:
+    """8192 turns about one axis add up: (1/2 + 1/3)¹³ of the angle, or all of it where both parts are halves."""
+    Path("c.qasm").write_text(doubling(14).replace("t/3", "t/2") if alike else doubling(14))
+    circuit = choice("ansatz", "file", path="c.qasm").as_written()
+
+    found = Engine().estimator_plan(circuit, SparsePauliOp("Z")).run(np.zeros(0), shots=None, seed=1).evs
+    np.testing.assert_allclose(found, np.cos(1 if alike else (5 / 6) ** 13), atol=1e-9)

@@ -249,16 +249,23 @@ def _read2(program: SourceText) -> QuantumCircuit:
     from qiskit import qasm2
 
     try:
-        return qasm2.loads(
+        circuit = qasm2.loads(
             program.text, include_path=(), custom_instructions=qasm2.LEGACY_CUSTOM_INSTRUCTIONS, strict=False
         )
+        engine.define(circuit)
+        engine.require_extent(circuit)
+    except ConfigError as error:
+        raise ConfigError(f"{program.path}: {error}", key=program.key) from error
     except Exception as error:
         text = " ".join(str(error).strip("'\"").split())
         if match := re.search(r"<input>:(\d+),(\d+): (.*)", text):
             line, column, reason = match.groups()
             raise program.refuse(program.offset(int(line), int(column)), reason) from error
-        told = text[:120] or type(error).__name__
+        told = (
+            "nested too deeply" if isinstance(error, RecursionError) else text[:120] or type(error).__name__
+        )
         raise ConfigError(f"{program.path}: {told}; correct it", key=program.key) from error
+    return circuit
 
 
 def _load_qasm3(program: SourceText) -> QuantumCircuit:

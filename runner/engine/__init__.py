@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from runner.engine.duration import misaligned_delay
     from runner.engine.engine import Engine
     from runner.engine.estimator import EstimatorNumbers, EstimatorPlan
+    from runner.engine.extent import define, require_extent
     from runner.engine.identity import canonical_text
     from runner.engine.kernel.state_vector import StateVectorKernel
     from runner.engine.noise import DeviceNoise, amplified
@@ -38,6 +39,7 @@ __all__ = [
     "amplified",
     "canonical_text",
     "classify",
+    "define",
     "dissect",
     "in_order",
     "measurement_bases",
@@ -45,6 +47,7 @@ __all__ = [
     "names_of",
     "narrow",
     "pauli_terms",
+    "require_extent",
     "shares_of",
     "variance_bounds",
     "why_not",
@@ -68,6 +71,7 @@ __getattr__ = face(
         "amplified": "noise",
         "canonical_text": "identity",
         "classify": "classification",
+        "define": "extent",
         "dissect": "circuits",
         "in_order": "classification",
         "measurement_bases": "observables",
@@ -77,6 +81,7 @@ __getattr__ = face(
         "pauli_terms": "observables",
         "ProductStates": "structure",
         "Propagated": "structure",
+        "require_extent": "extent",
         "shares_of": "reading",
         "variance_bounds": "observables",
         "why_not": "schedule",

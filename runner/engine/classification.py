@@ -116,7 +116,7 @@ def classify(
         branches=any(
             isinstance(operation, ControlFlowOp) or operation.name == "store" for operation in operations
         ),
-        opaque=tuple(dict.fromkeys(_opaque(circuit))),
+        opaque=tuple(dict.fromkeys(_opaque(circuit, {}))),
         loose=tuple(
             index for index in sorted(anatomy.final) if anatomy.circuit.clbits[index] not in registered
         ),
@@ -170,24 +170,30 @@ def _blocks(operation: Any) -> tuple[QuantumCircuit, ...]:
     return () if definition is None else (definition,)
 
 
-def _opaque(circuit: QuantumCircuit) -> Iterator[str]:
+def _opaque(circuit: QuantumCircuit, seen: dict[int, Any]) -> Iterator[str]:
     for item in circuit.data:
         if not item.is_standard_gate():
-            yield from _opaque_in(item.operation)
+            yield from _opaque_in(item.operation, seen)
 
 
-def _opaque_in(operation: Any) -> Iterator[str]:
-    """Names of what an operation is made of and nobody can carry out."""
+def _opaque_in(operation: Any, seen: dict[int, Any]) -> Iterator[str]:
+    """Names of what an operation is made of and nobody can carry out.
+
+    What was looked into before is passed over: definitions that share others are as many as there are paths to them.
+    """
+    if id(operation) in seen:
+        return
+    seen[id(operation)] = operation  # kept: another operation could have its number
     if isinstance(operation, ControlFlowOp):
         for block in operation.blocks:
-            yield from _opaque(block)
+            yield from _opaque(block, seen)
     elif hasattr(operation, "base_op"):  # annotated: controlled, inverted or to a power
-        yield from _opaque_in(operation.base_op)
+        yield from _opaque_in(operation.base_op, seen)
     elif isinstance(operation, ControlledGate) and type(operation) is ControlledGate:
-        yield from _opaque_in(operation.base_gate)
+        yield from _opaque_in(operation.base_gate, seen)
     elif operation.name in CHANNELS | _BUILT_IN or str(type(operation).__module__).startswith(_LIBRARY):
         return
     elif (definition := definition_of(operation)) is not None:
-        yield from _opaque(definition)
+        yield from _opaque(definition, seen)
     elif not operation.name.startswith(("save_", "set_")) and matrix_of(operation) is None:
         yield operation.name

@@ -32,6 +32,39 @@ def require_extent(circuit: QuantumCircuit) -> None:
         )
 
 
+def define(circuit: QuantumCircuit) -> None:
+    """Work out what gates of OpenQASM 2 are made of, once for all that are declared and bound alike.
+
+    Qiskit's gates do it anew each time they are asked, so that definitions which double at every level would be as
+    many circuits as they are gates; `require_extent` counts what is known only.
+
+    Raises:
+        ConfigError: they are bound in more than `MAX_WRITTEN_OUT` ways.
+    """
+    known: dict[tuple[Any, ...], Any] = {}
+    waiting = [circuit]
+    while waiting:
+        part = waiting.pop()
+        for index, item in enumerate(part.data):
+            if item.is_standard_gate():
+                continue
+            operation = item.operation
+            waiting.extend(getattr(operation, "blocks", ()))
+            if not hasattr(operation, "_gates"):  # those declared before it
+                continue
+            key = operation.name, id(operation._gates), *operation.params
+            if key in known:
+                part.data[index] = item.replace(operation=known[key])
+                continue
+            known[key] = operation
+            waiting.append(operation.definition)
+        if len(known) > MAX_WRITTEN_OUT:
+            raise ConfigError(
+                f"the circuit's definitions are more than {MAX_WRITTEN_OUT} instructions when written out; "
+                "repeat less in one circuit"
+            )
+
+
 class _Count:
     """Counts instructions, each definition once; `given` is how many there are as it stands."""
 
@@ -56,6 +89,10 @@ class _Count:
             return math.ceil(math.prod(powers)) * self._operation(operation.base_op)
         if isinstance(operation, ForLoopOp):
             return 1 + length(operation.params[0]) * self.of(operation.params[2])
+        if operation.name == "u0" and isinstance(
+            operation.params[0], int
+        ):  # of OpenQASM 2: so many identities
+            return 1 + max(0, operation.params[0])
         inner = [*getattr(operation, "blocks", ()), getattr(operation, "_definition", None)]
         extent = 1 + sum(self.of(part) for part in inner if isinstance(part, QuantumCircuit))
         repetitions = getattr(getattr(operation, "synthesis", None), "reps", 1)
