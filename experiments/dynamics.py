@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
@@ -63,7 +65,7 @@ class Dynamics(Experiment):
     steps: int = 20
     """Trotter steps to the last moment."""
     every: int = 1
-    """Look at the observables after this many steps."""
+    """Look at the observables after this many steps, and after the last one."""
     order: int = 2
     """Order of the product formula: 1 (Lie–Trotter) | 2 | 4 (Suzuki); the error falls as (time/steps)^order."""
     initial_state: str = ""
@@ -90,6 +92,8 @@ class Dynamics(Experiment):
                 key="experiment.initial_state",
             )
         self._check_multi_product()
+        if len(set(self.observables)) < len(self.observables):
+            raise ConfigError("must name each once; leave one out", key="experiment.observables")
         for index, name in enumerate(self.observables):
             if name not in ("mean_z", "energy") and not re.fullmatch(r"[IXYZ]+", name):
                 raise ConfigError(
@@ -116,8 +120,8 @@ class Dynamics(Experiment):
 
     @property
     def moments(self) -> list[int]:
-        """Numbers of steps after which the observables are looked at."""
-        return list(range(0, self.steps + 1, self.every))
+        """Numbers of steps after which the observables are looked at; the last one is among them."""
+        return [*range(0, self.steps, self.every), self.steps]
 
     def prepare(self, config: RunConfig, backend: Backend, problem: Problem | None) -> DeclaredEvolution:  # noqa: ARG002
         """Initial state, observables and the exact solution.
@@ -276,9 +280,9 @@ class Dynamics(Experiment):
         matrices = [observable.to_matrix(sparse=True) for observable in evolution.observables]
         state = kernel.basis_state(int(evolution.bits, 2))
         values = []
-        for number in range(len(self.moments)):
-            if number:
-                kernel.carry_on(state, self.every * multiple)
+        for before, moment in pairwise([0, *self.moments]):
+            if moment > before:
+                kernel.carry_on(state, (moment - before) * multiple)
             parts = state.reshape(2, -1)[
                 :, : matrices[0].shape[0]
             ]  # small systems have idle qubits behind theirs
@@ -363,15 +367,19 @@ def trotterized(
 def exact_values(
     hamiltonian: SparsePauliOp, bits: str, observables: list[SparsePauliOp], times: list[float]
 ) -> np.ndarray:
-    """⟨O⟩ in exp(−iHt)|bits⟩, shape (times, observables); the times are equally spaced from 0."""
+    """⟨O⟩ in exp(−iHt)|bits⟩, shape (times, observables); the times are equally spaced from 0, up to the last one."""
     import numpy as np
     from scipy.sparse.linalg import expm_multiply
 
     state = np.zeros(2**hamiltonian.num_qubits, dtype=complex)
     state[int(bits, 2)] = 1
     states = [state]
-    if len(times) > 1:
-        generator = -1j * hamiltonian.to_matrix(sparse=True)
-        states = list(expm_multiply(generator, state, start=0, stop=times[-1], num=len(times)))
+    generator = -1j * hamiltonian.to_matrix(sparse=True)
+    # a shorter way to the last time is taken by itself
+    even = len(times) - (len(times) > 2 and not math.isclose(times[-1] - times[-2], times[1], rel_tol=1e-9))
+    if even > 1:
+        states = list(expm_multiply(generator, state, start=0, stop=times[even - 1], num=even))
+    if even < len(times):
+        states.append(expm_multiply((times[-1] - times[-2]) * generator, states[-1]))
     matrices = [observable.to_matrix(sparse=True) for observable in observables]
     return np.array([[np.vdot(psi, matrix @ psi).real for matrix in matrices] for psi in states])

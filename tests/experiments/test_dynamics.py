@@ -63,7 +63,7 @@ def trotter_step(operator: SparsePauliOp, seconds: float) -> np.ndarray:
     return np.linalg.multi_dot([*halves, *halves[::-1]])
 
 
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("every", [1, 3, 4])
 @pytest.mark.parametrize(
     "hamiltonian",
     [
@@ -82,8 +82,13 @@ def test_every_moment_is_that_of_all_its_steps(
     result = evolve(*overrides)
     step = trotter_step(compose(*DYNAMICS, *overrides).hamiltonian.build(), 2.0 / 9)
 
-    assert len(result.table) == 9 // every + 1
+    generator = -1j * compose(*DYNAMICS, *overrides).hamiltonian.build().to_matrix()
+
+    assert [row["steps"] for row in result.table] == [*range(0, 9, every), 9]
     for row in result.table:
+        exact = expm(row["time"] * generator)[:, 0b011]
+        expected = np.vdot(exact, Pauli("XYZ").to_matrix() @ exact).real
+        assert row["XYZ exact"] == pytest.approx(expected, abs=1e-9)
         state = np.linalg.matrix_power(step, row["steps"])[:, 0b011]
         for name in ("XYZ", "ZII"):
             expected = np.vdot(state, Pauli(name).to_matrix() @ state).real
@@ -150,6 +155,7 @@ def test_an_evolution_goes_on_as_it_was_begun(workdir: Path, monkeypatch: pytest
         ("experiment.order=3", r"experiment\.order: must be 1, 2 or 4, got 3"),
         ("experiment.steps=0", r"experiment\.steps: must be at least 1"),
         ("experiment.every=21", r"experiment\.every: must be at most 20"),
+        ("experiment.observables=[ZZZZ,energy,ZZZZ]", r"experiment\.observables: must name each once"),
         ("experiment.initial_state=01x", r"experiment\.initial_state: must be zeros and ones"),
         ("experiment.initial_state='01'", r"experiment\.initial_state: has 2 bits, the hamiltonian 8 qubits"),
         (
