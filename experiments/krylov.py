@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cmath
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +20,10 @@ from runner.subspace.krylov import (
     conserved,
     contrast,
     energy_of_overlaps,
+    lowest_within,
     noise_norm,
     numbers_of,
+    share_in_span,
     spectrum,
 )
 
@@ -41,6 +44,13 @@ SAFETY = 2.0
 ALIKE = 2.0
 """Times the smallest error bar, up to which a larger subspace is preferred."""
 
+SHOWN = 0.97
+"""Share of the lowest state's phases in the span, below which noise hides that state."""
+HIDDEN = (
+    "; noise hides the lowest state, of which the start has too little, and the energy is of a higher one: "
+    "take another experiment.initial_state or more shots"
+)
+"""What is said where the energy is compared with none."""
 UNTOLD = (
     "; noise of the device or of shots leaves no energy in them: take a backend with less noise or more shots, "
     "or experiment=skqd, which sifts it out"
@@ -123,8 +133,12 @@ class KrylovOverlaps(Krylov):
         if backend.planner is not None:
             for circuit in pairs[-1]:  # the longest: whatever is refused of another is refused of it
                 backend.planner.sampler_plan(circuit)
-        reference = Reference.of(config.hamiltonian, hamiltonian)
+        reference = self.reference(config, hamiltonian, sum(bit << place for place, bit in enumerate(bits)))
         return Overlaps(pairs, bits.index(1), energies, reference, len(sets) > 1)
+
+    def lowest_of(self, hamiltonian: SparsePauliOp, states: np.ndarray, start: int) -> float | None:
+        """The lowest one that the start has a part in."""
+        return lowest_within(hamiltonian, states, start)
 
     def overlap(
         self, bits: tuple[int, ...], hamiltonian: SparsePauliOp, number: int, *, imaginary: bool
@@ -171,19 +185,26 @@ class KrylovOverlaps(Krylov):
                 energy = stddev = None
             if energy is not None:
                 energy += prepared.energies.vacuum
-                found.append(Found(len(overlaps) - 1, energy, math.inf if stddev is None else stddev))
+                hidden = (
+                    exact is not None
+                    and share_in_span(overlaps, self.step, rank, exact - prepared.energies.vacuum) < SHOWN
+                )
+                bar = math.inf if stddev is None else stddev
+                found.append(Found(len(overlaps) - 1, energy, bar, hidden=hidden))
+            # with the phase of the state without ones, which is measured against
+            full = overlaps[-1] * cmath.exp(-1j * prepared.energies.vacuum * (len(overlaps) - 1) * self.step)
             lab.row(
                 dimension=len(overlaps) - 1, time=(len(overlaps) - 1) * self.step, energy=energy, stddev=stddev,
                 exact=exact, error=None if exact is None or energy is None else energy - exact, rank=rank,
-                real=real, imaginary=imaginary, **({"overlap truncation": lost} if told else {}),
+                real=full.real, imaginary=full.imag, **({"overlap truncation": lost} if told else {}),
             )  # fmt: skip
         best = most_certain(found)
         return Outcome(
             energy=best.energy if best else None,
             stddev=best.stddev if best else None,
             energy_kind=kind,
-            reference_energy=exact,
-            reference_note=prepared.reference.note,
+            reference_energy=None if best and best.hidden else exact,
+            reference_note=None if best and best.hidden else prepared.reference.note,
             outside_sector=0.0 if prepared.keeps_electrons else None,
             stop_reason=f"{self.dimension} overlaps" + (best.in_words(self.dimension) if best else UNTOLD),
             table=lab.table,
@@ -230,10 +251,13 @@ class Found:
     """In the Hamiltonian's unit."""
     stddev: float
     """Its error bar."""
+    hidden: bool = False
+    """Noise hides the lowest state, so that the energy is of a higher one."""
 
     def in_words(self, last: int) -> str:
-        """Which row it is, where that is not the last."""
-        return "" if self.dimension == last else f"; the energy is that of dimension {self.dimension}"
+        """Which row it is, where that is not the last, and that it is of a higher state."""
+        which = "" if self.dimension == last else f"; the energy is that of dimension {self.dimension}"
+        return which + (HIDDEN if self.hidden else "")
 
 
 def most_certain(found: Sequence[Found]) -> Found | None:

@@ -12,13 +12,15 @@ from runner.display.words import grouped
 from runner.errors import ConfigError
 from runner.hamiltonian.lattice import product_state
 from runner.hamiltonian.physics import physics_of
+from runner.hamiltonian.sector import MAX_STATES
 from runner.run.experiment import Experiment
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
-from runner.subspace.krylov import by_flips, conserved, energy_among, kept, numbers_of, require
+from runner.subspace.krylov import by_flips, conserved, energy_among, kept, numbers_of, reached, require
 from runner.subspace.samples import EarlierSamples, samples_of_run
 
 if TYPE_CHECKING:
+    import numpy as np
     from qiskit import QuantumCircuit
     from qiskit.quantum_info import SparsePauliOp
 
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from runner.services.protocol import Backend
 
 
+FEW_QUBITS = 20
+"""Up to so many all states are gone through."""
+SAME = 1e-6
+"""Relative distance up to which two energies are one."""
 ROTATIONS = {1: 1, 2: 2, 4: 10}
 """Order of a product formula → rotations of a step for each term."""
 MAX_ROTATIONS = 1_000_000
@@ -109,6 +115,39 @@ class Krylov(Experiment):
             )
         return declared
 
+    def reference(self, config: RunConfig, hamiltonian: SparsePauliOp, start: int) -> Reference:
+        """The lowest energy that evolution from a basis state leads to; none where that is not known.
+
+        That is the Hamiltonian's own where nothing keeps the start from it.
+        """
+        whole, states = (
+            Reference.of(config.hamiltonian, hamiltonian),
+            self.leads_to(config, hamiltonian, start),
+        )
+        if states is None:
+            # of so many only what is known of the Hamiltonian's own start can be told
+            own = physics_of(hamiltonian).reference_state
+            numbers = None if own is None else sum(bit << qubit for qubit, bit in enumerate(own))
+            return whole if numbers == start else Reference(None, None)
+        energy = self.lowest_of(hamiltonian, states, start)
+        if energy is None:
+            return Reference(None, None)
+        if whole.energy is not None and abs(energy - whole.energy) <= SAME * max(1.0, abs(energy)):
+            return whole
+        count = grouped(len(states))
+        return Reference(
+            energy, f"exact diagonalization, of the {count} states that the initial one leads to"
+        )
+
+    def leads_to(self, config: RunConfig, hamiltonian: SparsePauliOp, start: int) -> np.ndarray | None:  # noqa: ARG002
+        """Numbers of the basis states that results may be of; None where they are too many to tell."""
+        return reached(hamiltonian, start)
+
+    def lowest_of(self, hamiltonian: SparsePauliOp, states: np.ndarray, start: int) -> float | None:
+        """The lowest energy among the states that the start leads to."""
+        del start
+        return energy_among(hamiltonian, states)
+
     def check_rotations(self, hamiltonian: SparsePauliOp, steps: int) -> None:
         """Refuse circuits that take too long to be written down.
 
@@ -155,6 +194,17 @@ class Skqd(Krylov):
                 f"must be run:NAME, got {self.samples!r}; write run: before it", key="experiment.samples"
             )
 
+    def leads_to(self, config: RunConfig, hamiltonian: SparsePauliOp, start: int) -> np.ndarray | None:
+        """Those that noise leads to, too, where there may be some, unless shots of them are left out."""
+        import numpy as np
+
+        quiet = config.backend.name == "ideal" and not config.backend.noisy and not self.samples
+        if quiet or hamiltonian.num_qubits > FEW_QUBITS:
+            return reached(hamiltonian, start) if quiet else None
+        states = np.arange(1 << hamiltonian.num_qubits)
+        states = states[kept(states, conserved(hamiltonian) if self.postselect else [], start)]
+        return states if len(states) <= MAX_STATES else None
+
     def sampled_circuit(self, prepared: KrylovStates) -> QuantumCircuit | None:
         """The longest; None where an earlier run's shots are taken."""
         return prepared.circuits[-1] if prepared.circuits else None
@@ -171,8 +221,8 @@ class Skqd(Krylov):
             hamiltonian, min(self.max_states, 1 << min(hamiltonian.num_qubits, 62)), "experiment.max_states"
         )
         ordered = by_flips(hamiltonian)
-        reference = Reference.of(config.hamiltonian, hamiltonian)
         start = sum(bit << qubit for qubit, bit in enumerate(bits))
+        reference = self.reference(config, hamiltonian, start)
         if self.samples:
             earlier = samples_of_run(self.samples, hamiltonian.num_qubits)
             return KrylovStates(hamiltonian, start, [], earlier, reference)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner.engine import memory
 from runner.errors import ConfigError
-from runner.hamiltonian.sector import lowest, matrix_among, sector_of
+from runner.hamiltonian.sector import DENSE_STATES, MAX_STATES, lowest, matrix_among, sector_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,11 @@ LARGEST_RANGE = 14
 """Qubits up to which the range of the energies is computed; above, the sum of the coefficients bounds it."""
 LEAST_MODULUS = 0.5
 """An eigenvalue of a time step lies on the unit circle; one that noise has brought so far inside is no energy."""
+
+UNMOVED = 1e-9
+"""Of the coefficients' sizes, what is no more than their rounding."""
+NO_PART = 1e-12
+"""Weight of an eigenstate in a basis state that is no more than rounding."""
 
 ROUNDED = 0.02
 """Of the range, how far outside of it shot noise and Trotter's error may bring an energy."""
@@ -125,6 +130,52 @@ def kept(states: np.ndarray, sets: Sequence[int], like: int) -> np.ndarray:
     return found
 
 
+def reached(hamiltonian: SparsePauliOp, start: int) -> np.ndarray | None:
+    """Basis states that the Hamiltonian's terms lead to from one, whatever way, by their numbers, rising.
+
+    Rounded coefficients lead out of the numbers of ones that it conserves; that is not followed.
+
+    Returns:
+        None where they are more than 16 384.
+    """
+    import numpy as np
+
+    powers = 1 << np.arange(hamiltonian.num_qubits, dtype=np.int64)
+    flips, signs = hamiltonian.paulis.x @ powers, hamiltonian.paulis.z @ powers
+    weights = hamiltonian.coeffs * 1j ** (hamiltonian.paulis.x & hamiltonian.paulis.z).sum(axis=1)
+    nothing = UNMOVED * np.abs(weights).sum()
+    groups = [(flip, signs[flips == flip], weights[flips == flip]) for flip in np.unique(flips) if flip]
+    sets = conserved(hamiltonian)
+    found = new = np.array([start])
+    while new.size and len(found) <= MAX_STATES:
+        parts = [new[:0]]
+        for flip, own, weight in groups:
+            odd = np.bitwise_count(new[:, None] & own) & 1
+            parts.append(new[np.abs((1 - 2.0 * odd) @ weight) > nothing] ^ flip)
+        moved = np.concatenate(parts)
+        new = np.setdiff1d(moved[kept(moved, sets, start)], found)
+        found = np.union1d(found, new)
+    return found if len(found) <= MAX_STATES else None
+
+
+def lowest_within(hamiltonian: SparsePauliOp, states: np.ndarray, start: int) -> float | None:
+    """The lowest energy among basis states of whose eigenstates one has a part in one of them.
+
+    Returns:
+        None where there are too many to see to that, and the lowest of all has none.
+    """
+    import numpy as np
+    from scipy.sparse.linalg import eigsh
+
+    matrix, place = matrix_among(hamiltonian, states), int(np.searchsorted(states, start))
+    if len(states) <= DENSE_STATES:
+        energies, vectors = np.linalg.eigh(matrix.toarray())
+        return float(energies[np.flatnonzero(np.abs(vectors[place]) ** 2 > NO_PART)[0]])
+    # ARPACK's own start is not reproducible
+    (energy,), vector = eigsh(matrix, k=1, which="SA", v0=np.random.default_rng(1).normal(size=len(states)))
+    return float(energy) if abs(vector[place, 0]) ** 2 > NO_PART else None
+
+
 @dataclass(frozen=True)
 class Spectrum:
     """Where the energies are that a state has a part in."""
@@ -219,6 +270,26 @@ def energy_of_overlaps(
     modulus = float(abs(values[place]))
     uncertainty = math.sqrt(max(1 - modulus**2, 0)) / step
     return PhaseEnergy(float(energies[place]), uncertainty, int(large.sum()), modulus)
+
+
+def share_in_span(overlaps: Sequence[complex], step: float, rank: int, energy: float) -> float:
+    """How much of the phases of an energy lies among so many dimensions of the largest weight, 0 … 1.
+
+    An eigenstate is in the matrix of overlaps with its weight in the start times e^(−iE(m−n)·step): one that noise
+    hides is in none of the dimensions that are kept.
+
+    Args:
+        overlaps: ⟨ψ|Uᵏ|ψ⟩ for k = 0 … d.
+        step: the time of one U.
+        rank: dimensions that are kept.
+        energy: as phases have it.
+    """
+    import numpy as np
+
+    _, vectors = np.linalg.eigh(hermitian_toeplitz(np.asarray(overlaps)[:-1]))
+    size = len(vectors)
+    phases = np.exp(-1j * energy * step * np.arange(size)) / math.sqrt(size)
+    return float((np.abs(vectors[:, size - rank :].conj().T @ phases) ** 2).sum())
 
 
 def hermitian_toeplitz(series: np.ndarray) -> np.ndarray:

@@ -20,7 +20,9 @@ from runner.subspace.krylov import (
     contrast,
     energy_of_overlaps,
     kept,
+    lowest_within,
     numbers_of,
+    reached,
     spectrum,
 )
 from runner.whatif.forecast import forecast
@@ -196,12 +198,54 @@ def test_overlaps_give_the_ground_state(workdir: Path) -> None:
     step = expm(-1j * 0.2 * dense("heisenberg", shape=[4]))
     hamiltonian = choice("hamiltonian", "heisenberg", shape=[4]).build()
     place = sum(bit << qubit for qubit, bit in enumerate(hamiltonian.physics.reference_state))
-    turn = np.exp(0.2j * spectrum(hamiltonian, 2).vacuum)
     state = np.eye(16)[place]
     for row in result.table:
         state = step @ state
-        turned = turn ** row["dimension"] * state[place]
-        assert (row["real"], row["imaginary"]) == pytest.approx((turned.real, turned.imag), abs=0.05)
+        overlap = state[place]
+        assert (row["real"], row["imaginary"]) == pytest.approx((overlap.real, overlap.imag), abs=0.05)
+
+
+HOPPING = (
+    "hamiltonian=pauli",
+    "hamiltonian.terms=[[XXII,0.7],[YYII,0.7],[IXXI,-0.4],[IYYI,-0.4],[IIXX,0.9],[IIYY,0.9],[ZZII,0.3],[IIZZ,-0.5],"
+    "[ZIII,0.35],[IIIZ,-0.2],[IIII,1.5]]",
+    "experiment.initial_state='0001'",
+)
+"""Its lowest level is among states of two ones, and those of one have a level that 0001 has 0.8 % of."""
+
+
+@pytest.mark.parametrize("experiment", ["skqd", "krylov"])
+def test_references_are_of_what_the_start_leads_to(workdir: Path, experiment: str) -> None:
+    """By dense algebra among states of a single one; Krylov states leave it out, and then nothing is compared."""
+    words = ("experiment.dimension=10", "estimator.default_shots=100000")
+    declared = compose(f"experiment={experiment}", *QUIET, *HOPPING, *words)
+    result = run(declared)
+    hamiltonian = declared.hamiltonian.build()
+    wanted = lowest(np.asarray(hamiltonian.to_matrix()).real, 1)
+
+    assert wanted == pytest.approx(-1.039168, abs=1e-6)
+    assert reached(hamiltonian, 1).tolist() == [1, 2, 4, 8]
+    assert result.table[-1]["exact"] == pytest.approx(wanted)
+    if experiment == "skqd":
+        assert result.energy == pytest.approx(wanted)
+        assert result.reference_note == "exact diagonalization, of the 4 states that the initial one leads to"
+    else:
+        assert result.reference_energy is None
+        assert "noise hides the lowest state" in result.stop_reason
+
+
+def test_symmetries_hide_levels() -> None:
+    """By pencil: of one excitation on a ring of three the odd level, −6, has no part in the site between.
+
+    The even ones are those of [[0, 2√2], [2√2, 6]]. An Ising chain in a transverse field leads everywhere.
+    """
+    bonds = [("XXI", 1.0), ("YYI", 1.0), ("IXX", 1.0), ("IYY", 1.0), ("XIX", 3.0), ("YIY", 3.0)]
+    ring = SparsePauliOp.from_list(bonds)
+    states = reached(ring, 0b010)
+
+    assert lowest_within(ring, states, 0b010) == pytest.approx(3 - np.sqrt(17))
+    assert lowest_within(ring, states, 0b001) == pytest.approx(-6)
+    assert len(reached(choice("hamiltonian", "tfim", shape=[4]).build(), 0)) == 16
 
 
 @pytest.mark.parametrize("words", [SKQD, OVERLAPS], ids=["skqd", "krylov"])
