@@ -13,7 +13,7 @@ from runner.declare.checks import require_integer, require_number, require_range
 from runner.errors import ConfigError
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
-from runner.run.mitigation import declared, require_noise_model
+from runner.run.mitigation import declared, require_suitable
 from runner.run.problem import declared_circuit, fit
 from runner.run.results import Outcome
 
@@ -122,7 +122,7 @@ class Estimation(Experiment):
             plan = backend.planner.estimator_plan(fitted, observables)
             exact = config.estimator.precision == 0
             plan.require(exact=exact)
-            require_noise_model(declared(config.estimator.mitigation), backend, fitted, observables)
+            require_suitable(declared(config.estimator.mitigation), backend, fitted, observables)
             words = plan.simulation(None if exact else config.estimator.options["default_shots"])
         return DeclaredPub(fitted, observables, np.array(names).reshape(shape), values, words)
 

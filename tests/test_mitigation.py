@@ -59,6 +59,14 @@ def test_what_is_declared_are_the_clients_options() -> None:
             r"^estimator\.zne\.noise_factors: Must have at least",
         ),
         (
+            ("estimator=level2", "estimator.zne.noise_factors=[1,1e9]"),
+            r"^estimator\.zne\.noise_factors: noise × 1e\+09 is that of .* two-qubit gates",
+        ),
+        (
+            ("estimator=level2", "estimator.zne.noise_factors=[3,3]"),
+            r"^estimator\.zne\.noise_factors: exponential requires at least 2 different",
+        ),
+        (
             ("estimator=level1", "estimator.zne.noise_factors=[1,3]"),
             r"^estimator\.zne\.noise_factors: acts with zne_m",
         ),

@@ -17,11 +17,13 @@ if TYPE_CHECKING:
         learner_setting,
         noise_learner_result,
         received_noise,
+        require_amplifiable,
         setting,
     )
     from runner.mitigation.layered import layer_noise_model
     from runner.mitigation.learning import DRESSING, LearningPlan
     from runner.mitigation.noise import (
+        MAX_PAIRS,
         Layer,
         LayerNoise,
         Learning,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DRESSING",
+    "MAX_PAIRS",
     "Calibration",
     "Layer",
     "LayerNoise",
@@ -59,6 +62,7 @@ __all__ = [
     "noise_learner_result",
     "read_noise",
     "received_noise",
+    "require_amplifiable",
     "require_installed",
     "require_of_device",
     "sampler_setting",
@@ -71,6 +75,7 @@ __getattr__ = face(
         "Calibration": "plan",
         "DRESSING": "learning",
         "Layer": "noise",
+        "MAX_PAIRS": "noise",
         "LayerNoise": "noise",
         "Learning": "noise",
         "LearningPlan": "learning",
@@ -88,6 +93,7 @@ __getattr__ = face(
         "noise_learner_result": "client",
         "read_noise": "noise",
         "received_noise": "client",
+        "require_amplifiable": "client",
         "require_installed": "readout",
         "require_of_device": "noise",
         "sampler_setting": "sampling",

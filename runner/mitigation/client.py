@@ -24,13 +24,16 @@ from qiskit.circuit import CircuitInstruction, QuantumCircuit
 from qiskit.quantum_info import PauliLindbladMap, PauliList
 from qiskit.transpiler import Target
 
+from runner.declare.checks import shorten
 from runner.errors import ConfigError
-from runner.mitigation.noise import Layer, LayerNoise, Learning, NoiseOfLayers
+from runner.mitigation.noise import MAX_PAIRS, Layer, LayerNoise, Learning, NoiseOfLayers
 from runner.mitigation.samplex import broadcast, sample_each
 
 MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
 MULTIPLE = -1
 """Stands for a fit's number where the terms of an observable took different ones."""
+MAX_AMPLIFIED = 20_000
+"""Two-qubit gates that noise may be amplified to the noise of; twirling so many takes the client minutes."""
 _MOST_GROUPS = 32
 """Groups of randomizations that are left out one after the other, to see how sure learned rates are."""
 _LEAST_FIDELITY = 1e-3
@@ -341,8 +344,28 @@ def _finalized(values: Mapping[str, Any], named: Callable[[str], str]) -> Settin
         if options.resilience.zne_mitigation:
             zne = options.resilience.zne
             factors, _ = client.resolve_noise_factors(zne)
-            client.validate_noise_factors(factors, zne.extrapolator)
+            _require_factors(factors.tolist(), zne.extrapolator, named("resilience.zne.noise_factors"))
     return Setting(options.resilience_level, options, learning, model)
+
+
+def _require_factors(factors: Sequence[float], extrapolators: str | Sequence[str], key: str) -> None:
+    """Refuse fewer different noise factors than a fit has coefficients; the client counts equal ones as well.
+
+    Raises:
+        ConfigError: naming the first fit.
+    """
+    client = _client()
+    different = list(dict.fromkeys(factors))
+    for name in (extrapolators,) if isinstance(extrapolators, str) else extrapolators:
+        try:
+            client.validate_noise_factors(different, name)
+        except client.IBMInputValueError as error:
+            least = max(len(different) + 1, *map(int, re.findall(r"at least (\d+)", str(error))))
+            raise ConfigError(
+                f"{name} requires at least {least} different noise factors, got {len(different)} in "
+                f"{shorten(factors, 60)}; add some, or take another extrapolator",
+                key=key,
+            ) from error
 
 
 @contextmanager
@@ -404,6 +427,11 @@ def _of_layers(
     """How the noise of layers is learned, or where it is read; the client's Estimator knows neither any more."""
     resilience = dict(given.get("resilience") or {})
     declared = resilience.pop("layer_noise_learning", {})
+    if declared.get("max_layers_to_learn", 1) == 0:
+        raise ConfigError(
+            "must be at least 1, for without a layer there is nothing to cancel or amplify, got 0",
+            key=named("resilience.layer_noise_learning.max_layers_to_learn"),
+        )
     model = resilience.pop("layer_noise_model", None)
     if "resilience" in given:
         given["resilience"] = resilience
@@ -479,6 +507,11 @@ def learning_options(declared: Mapping[str, Any], named: Callable[[str], str]) -
         raise ConfigError(
             "a decay is fitted to at least two different depths", key=named("layer_pair_depths")
         )
+    if (pairs := sum(found.get("layer_pair_depths", ()))) > MAX_PAIRS:
+        raise ConfigError(
+            f"are {shorten(pairs, 30)} pairs of layers in all, more than {MAX_PAIRS}; take smaller ones",
+            key=named("layer_pair_depths"),
+        )
     return Learning(**found)
 
 
@@ -520,6 +553,12 @@ def _require_possible(options: Any, named: Callable[[str], str]) -> None:
         raise ConfigError(
             f"must be at least 1, for cancelling noise never takes less, got {most:g}; with 1 nothing is cancelled",
             key=named("resilience.pec.max_overhead"),
+        )
+    gain = resilience.pec.noise_gain
+    if resilience.pec_mitigation and gain != "auto" and gain > 1:
+        raise ConfigError(
+            f"must be at most 1, of which nothing is cancelled, got {gain:g}; 0 cancels all noise",
+            key=named("resilience.pec.noise_gain"),
         )
     learns = resilience.pec_mitigation or (resilience.zne_mitigation and resilience.zne.amplifier == "pea")
     if learns and options.twirling.group != "pauli":
@@ -662,6 +701,7 @@ def templates(
     Raises:
         ConfigError: it cannot be twirled, folded or measured in other bases.
     """
+    require_amplifiable(circuit, chosen)
     # the readout's calibration is made for all circuits of a job at once, and every noise factor has a circuit here
     changes: dict[str, Any] = {"measure_mitigation": False}
     if chosen.needs_noise:
@@ -987,6 +1027,27 @@ def noise_learner_result(found: Sequence[LayerNoise], metadata: Mapping[str, Any
         error = PauliLindbladError(PauliList(known.labels()), known.rates)
         data.append(LayerError(circuit, qubits, error))
     return NoiseLearnerResult(data, None if metadata is None else dict(metadata))
+
+
+def require_amplifiable(
+    circuit: QuantumCircuit, chosen: Setting, named: Callable[[str], str] = "options.{}".format
+) -> None:
+    """Refuse noise factors that stand for more two-qubit gates than are folded in a reasonable time.
+
+    PEA writes out no gates; noise of as many leaves as little to extrapolate from.
+
+    Raises:
+        ConfigError: with how many they are.
+    """
+    if not chosen.zne:
+        return
+    gates, most = circuit.num_nonlocal_gates(), float(chosen.noise_factors.max())
+    if gates * most > MAX_AMPLIFIED:
+        raise ConfigError(
+            f"noise × {most:g} is that of {gates * most:.3g} two-qubit gates, for the circuit has {gates}, more than "
+            f"{MAX_AMPLIFIED}; take at most {MAX_AMPLIFIED // gates}",
+            key=named("resilience.zne.noise_factors"),
+        )
 
 
 def _folded(circuit: QuantumCircuit, chosen: Setting, seed: int) -> list[QuantumCircuit]:

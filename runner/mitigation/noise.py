@@ -15,6 +15,8 @@ from runner.errors import ConfigError
 from runner.record.directory import OUTPUTS
 from runner.record.files import read_object
 
+MAX_PAIRS = 5000
+"""Pairs of layers in the circuits that one job learns noise from: preparing each takes about 5 ms."""
 LETTERS = "IZXY"
 """Paulis by their numbers."""
 

@@ -174,6 +174,8 @@ class Sensitivity:
         counts = Counter(self._layers)
         every = list(zip(self.known, slopes, strict=True))
         whole = sum(counts[one.layer] * one.rates.sum() for one, _ in every)
+        if not whole:
+            return list(slopes)  # nothing is known of any layer, or there was no noise to see
         mean = sum(one.rates @ slope for one, slope in every) / whole
         return [slope - counts[one.layer] * mean for one, slope in every]
 

@@ -122,8 +122,8 @@ class Added:
         return asdict(self)
 
 
-def require_noise_model(setting: Setting | None, backend: Backend, *pub: Any) -> None:
-    """Refuse noise that was learned in another run where it does not go with this one.
+def require_suitable(setting: Setting | None, backend: Backend, *pub: Any) -> None:
+    """Refuse noise factors and noise that was learned in another run where they do not go with this one.
 
     Args:
         setting: what is done.
@@ -131,10 +131,15 @@ def require_noise_model(setting: Setting | None, backend: Backend, *pub: Any) ->
         pub: circuit and observables; without them only the device is compared, where circuits come later.
 
     Raises:
-        ConfigError: it lacks a layer of the circuit, is of another device or noise, or the service takes none.
+        ConfigError: factors are too large for the circuit; noise lacks a layer of it, is of another device or noise, or
+            the service takes none.
     """
     key = "estimator.layer_noise_model"
-    if setting is None or not isinstance(setting.model, str):
+    if setting is None:
+        return
+    if pub:
+        mitigation.require_amplifiable(pub[0], setting, _named)
+    if not isinstance(setting.model, str):
         return
     if backend.planner is None:
         raise ConfigError(f"{backend.name} learns the noise of layers by itself; leave it out", key=key)
@@ -159,7 +164,7 @@ def checked(options: Values, backend: Backend, problem: Problem) -> Setting:
     if (found.zne or found.pec) and not problem.circuit.num_nonlocal_gates():
         how = "cancelled" if found.pec else "amplified"
         raise ConfigError(f"the circuit has no two-qubit gates whose noise could be {how}", key="ansatz")
-    require_noise_model(found, backend, problem.circuit, problem.observable)
+    require_suitable(found, backend, problem.circuit, problem.observable)
     return found
 
 

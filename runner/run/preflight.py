@@ -13,7 +13,7 @@ from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.choice import settled
 from runner.run.context import MOST_CANDIDATES, Lab
-from runner.run.mitigation import CORRECTED, declared, in_words, require_noise, require_noise_model, sampled
+from runner.run.mitigation import CORRECTED, declared, in_words, require_noise, require_suitable, sampled
 from runner.run.problem import Problem, chosen_gradient, unheard
 from runner.run.readout import require_readout
 from runner.run.shots import needed
@@ -93,11 +93,11 @@ class Preparation:
         self.simulation: str | None = None
         """How noise or branches of the ansatz are simulated, and why, in words; None where there are none."""
         if not config.experiment.needs_problem:
-            self._require_noise_model()
+            self._require_suitable()
         else:
             self.problem = Problem.build(config, self.backend, stage)
             stage("compiling circuit and observable")
-            self._require_noise_model(self.problem.circuit, self.problem.observable)
+            self._require_suitable(self.problem.circuit, self.problem.observable)
             self._check_plan(self.problem)
         stage(f"preparing experiment {config.experiment.name}")
         self.prepared = config.experiment.prepare(config, self.backend, self.problem)
@@ -105,9 +105,9 @@ class Preparation:
         self._check_sampled()
         self.simulation = self.simulation or self._sampled_words()
 
-    def _require_noise_model(self, *pub: Any) -> None:
+    def _require_suitable(self, *pub: Any) -> None:
         for setting in (self.mitigation, self.final_mitigation):
-            require_noise_model(setting, self.backend, *pub)
+            require_suitable(setting, self.backend, *pub)
 
     @property
     def mitigates(self) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 
 from runner.declare.checks import shorten
-from runner.mitigation import Layer, Learning
+from runner.mitigation import MAX_PAIRS, Layer, Learning
 from runner.serve.config import ServeConfig
 from runner.serve.errors import ApiError
 
@@ -19,8 +19,6 @@ MAX_SECONDS = 1e9
 """Longest QPU time a job is accepted with; its own limit and the plan's end it much earlier."""
 BASES = 9
 """Bases that all Pauli strings of two neighbouring qubits are measured in."""
-MAX_PAIRS = 5000
-"""Pairs of layers in the circuits that one job learns noise from: preparing each takes about 5 ms."""
 UNCLASSIFIED = ("kerneled", "avg_kerneled", "both")
 """What a Sampler or a quantum program can ask for beside bits."""
 LENGTHS = {"estimator": (2, 4), "sampler": (1, 3)}

@@ -62,6 +62,47 @@ def test_shots_are_divided_as_twirling_options_say(
             "requires at least 4",
         ),
         (
+            {
+                "resilience_level": 2,
+                "resilience": {"zne": {"noise_factors": [1, 1], "extrapolator": "linear"}},
+            },
+            r"zne\.noise_factors: linear requires at least 2 different noise factors, got 1 in \[1\.0, 1\.0\]; add",
+        ),
+        (
+            {
+                "resilience_level": 2,
+                "resilience": {
+                    "zne": {
+                        "amplifier": "pea",
+                        "noise_factors": [1, 3, 1],
+                        "extrapolator": ["polynomial_degree_2"],
+                    }
+                },
+            },
+            r"zne\.noise_factors: polynomial_degree_2 requires at least 3 different noise factors, got 2",
+        ),
+        (
+            {"resilience_level": 1, "resilience": {"pec_mitigation": True, "pec": {"noise_gain": 1.5}}},
+            r"resilience\.pec\.noise_gain: must be at most 1, .* got 1\.5",
+        ),
+        (
+            {
+                "resilience_level": 1,
+                "resilience": {"pec_mitigation": True, "layer_noise_learning": {"max_layers_to_learn": 0}},
+            },
+            r"layer_noise_learning\.max_layers_to_learn: must be at least 1, .* got 0",
+        ),
+        (
+            {
+                "resilience_level": 1,
+                "resilience": {
+                    "pec_mitigation": True,
+                    "layer_noise_learning": {"layer_pair_depths": [0, 10**9]},
+                },
+            },
+            r"layer_noise_learning\.layer_pair_depths: are 1000000000 pairs of layers in all, more than 5000",
+        ),
+        (
             {"resilience_level": 1, "resilience": {"zne": {"noise_factors": [1, 3]}}},
             "acts with zne_mitigation",
         ),
@@ -254,3 +295,31 @@ def test_a_circuit_that_folding_does_nothing_to_is_refused() -> None:
 
     with pytest.raises(ConfigError, match="folds two-qubit gates"):
         client.templates(single, {"Z": 1.0}, setting({"resilience_level": 2}), 1, [0])
+
+
+@pytest.mark.parametrize("amplifier", ["gate_folding", "pea"])
+def test_noise_factors_that_stand_for_too_many_gates_are_refused_before_any_is_folded(amplifier: str) -> None:
+    """By hand: two gates 10 000 times are 20 000, which may be; 1e9 times and infinitely often not."""
+    two = QuantumCircuit(2)
+    two.cx(0, 1)
+    two.cx(0, 1)
+
+    def chosen(most: float) -> client.Setting:
+        return setting(
+            {
+                "resilience_level": 2,
+                "resilience": {"zne": {"amplifier": amplifier, "noise_factors": [1, most]}},
+            }
+        )
+
+    client.require_amplifiable(two, chosen(10_000))
+    for most in (1e9, float("inf")):
+        with pytest.raises(ConfigError, match=r"two-qubit gates, .* more than 20000; take at most 10000$"):
+            client.templates(two, {"ZZ": 1.0}, chosen(most), 1, [0, 1])
+
+
+def test_equal_noise_factors_are_points_of_a_fit_that_has_others() -> None:
+    """Two different ones are enough for a line, as two points are."""
+    zne = {"noise_factors": [1, 1, 3], "extrapolator": "linear"}
+
+    assert setting({"resilience_level": 2, "resilience": {"zne": zne}}).noise_factors.tolist() == [1, 1, 3]

@@ -103,6 +103,19 @@ def test_where_the_overhead_is_limited_more_noise_of_the_same_kind_changes_nothi
     assert learned_share(limited, other) > 1e-5
 
 
+def test_of_no_layer_known_nothing_is_cancelled_and_nothing_added() -> None:
+    """A model of no layers, as a NoiseLearner of none gives it: as without, for one randomization of each."""
+    observable = dict(zip(LABELS, WEIGHTS.tolist(), strict=True))
+    engine = Engine(noise_model=noise(readout=False))
+    chosen = setting(PEC).knowing(NoiseOfLayers.joined([]))
+    found = MitigatedPlan(twice(), engine.estimator_plan(twice(), observable), chosen, engine).run(
+        np.array([THETA]), shots=128, seed=3, rates=None
+    )
+
+    assert found["sampling_overhead"] == 1
+    assert np.isfinite(found["stds"])
+
+
 def test_the_share_of_amplified_noise_is_that_of_the_fit() -> None:
     """The values at noise × 1, 3, 5 by dense channels with more and less of what was learned, extrapolated by SciPy."""
     from scipy.optimize import curve_fit
