@@ -17,6 +17,7 @@ from runner.engine.aer import AerOptions, AerProgram, is_clifford
 from runner.engine.backwards import Propagation
 from runner.engine.circuits import Anatomy, compact, components, dissect
 from runner.engine.classification import Classification, classify
+from runner.engine.clifford import in_clifford_gates
 from runner.engine.drifting import DriftingReadout
 from runner.engine.duration import scheduled_duration
 from runner.engine.executed import as_executed
@@ -506,7 +507,11 @@ class EstimatorPlan:
     @cached_property
     def compact(self) -> QuantumCircuit:
         """The circuit on the active qubits."""
-        return compact(self._anatomy, self._active)
+        circuit = compact(self._anatomy, self._active)
+        wide = len(self._active) > _SPLIT_FROM
+        if self._anatomy.dynamic or self._options.engine == "pauli" or not self._options.stabilizes(wide):
+            return circuit
+        return in_clifford_gates(circuit)
 
     @property
     def _noisy(self) -> bool:

@@ -16,6 +16,7 @@ from runner.engine import kernel
 from runner.engine.aer import CLIFFORD, AerOptions, AerProgram, bits_from_counts, is_clifford
 from runner.engine.branching import Branching, Density, Ensemble, splits
 from runner.engine.circuits import CHANNELS, Anatomy, compact, components, dynamic_groups
+from runner.engine.clifford import in_clifford_gates
 from runner.engine.expressions import each_times
 from runner.engine.kernel.program import Unsupported
 from runner.engine.lindblad import LayerNoiseModel
@@ -148,6 +149,16 @@ class SimulationOptions:
         program = ProductProgram(circuit, parameters, self.bonds)
         return program if program.fits or truncated else None
 
+    def stabilizes(self, wide: bool) -> bool:
+        """May Clifford gates of all kinds be written as those that a stabilizer state takes?
+
+        Args:
+            wide: a state vector is not what automatic takes for Clifford circuits.
+        """
+        if self.noise_model is not None or self.quasi_static is not None or self.engine == "mps":
+            return False
+        return self.method == "stabilizer" or (self.method == "automatic" and wide)
+
     @property
     def addressed(self) -> frozenset[str]:
         """The names and labels that the noise goes by."""
@@ -196,6 +207,8 @@ class Piece:
         self._options = options
         self._parameters: list[Parameter] = list(anatomy.circuit.parameters)
         self.circuit = compact(anatomy, self.qubits, classical=anatomy.dynamic)
+        if not anatomy.dynamic and options.stabilizes(len(self.qubits) > _LARGEST_TABLE):
+            self.circuit = in_clifford_gates(self.circuit)
         self.measured = [[q for q in basis.qubits if q in self._where] for basis in bases]
         self._rotations = [self._own(rotation) for rotation in rotations]
         self._bases = bases
