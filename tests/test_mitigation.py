@@ -328,7 +328,7 @@ def test_the_result_is_measured_at_a_level_of_its_own(workdir: Path) -> None:
     assert whole.mitigation["mitigated"] == whole.energy
     assert found["noise_factors"] == [1, 3, 5]
     linear = np.polyfit([1, 3, 5], found["energies"], 1)
-    assert len(found["energies"]) == len(found["stddevs"]) == 3
+    assert len(found["energies"]) == len(found["stddevs"]) == len(found["fit_stddevs"]) == 3
     assert found["fits"]["linear"][0] == pytest.approx(linear[1], abs=0.1)
     assert forecast(compose(*typed)).shots == whole.shots
 

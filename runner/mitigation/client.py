@@ -36,6 +36,10 @@ MAX_AMPLIFIED = 20_000
 """Two-qubit gates that noise may be amplified to the noise of; twirling so many takes the client minutes."""
 _MOST_GROUPS = 32
 """Groups of randomizations that are left out one after the other, to see how sure learned rates are."""
+_MOST_BY_SHOTS = 1 << 14
+"""Decays × rates of a layer up to which it is told how the errors of the ones by shots move the others."""
+_MOST_MOVED = 50.0
+"""Of a decay's logarithm; more says no less."""
 _LEAST_FIDELITY = 1e-3
 """Of a pair of layers; no decay is seen in one below."""
 
@@ -871,11 +875,12 @@ class LayerExperiment:
         item.samplex.finalize()
         return broadcast(item.samplex, item.samplex_arguments, tuple(item.shape), rng)
 
-    def learned(self, data: Sequence[Mapping[str, NDArray]]) -> tuple[NDArray, NDArray, NDArray]:
+    def learned(self, data: Sequence[Mapping[str, NDArray]]) -> tuple[NDArray, NDArray, NDArray, NDArray]:
         """What follows from the outcomes of every circuit: generators (G, qubits) and rates (G,).
 
         Generators are 0, 1, 2, 3 for I, Z, X, Y. The third are the rates with each of J groups of randomizations left
-        out, (J, G); of a single randomization there are none, (0, G).
+        out, (J, G); of a single randomization there are none, (0, G). The fourth are how far the shots' error of each
+        of D decays moves them, (D, G); of large layers it is not told, (0, G).
 
         Raises:
             ConfigError: the client cannot fit them.
@@ -891,12 +896,13 @@ class LayerExperiment:
                 warnings.simplefilter("ignore")  # of fits to values that hardly vary
                 (found, *_), _, fit = process_vanilla_result(result)
                 others = _without_groups(fit, self.program.items[0].shape[-1])
+                by_shots = _by_shots(fit, self.program.shots)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"no noise model fits what was measured: {reason}; take more shots") from error
         generators, rates = _in_order(found)
         left_out = np.array([_in_order(one)[1] for one in others]).reshape(len(others), len(rates))
-        return generators, rates, left_out
+        return generators, rates, left_out, np.array(by_shots).reshape(len(by_shots), len(rates))
 
 
 def _in_order(found: Any) -> tuple[NDArray, NDArray]:
@@ -909,24 +915,38 @@ def _in_order(found: Any) -> tuple[NDArray, NDArray]:
     return generators[order], np.asarray(found.rates, dtype=float)[order]
 
 
-def _without_groups(fit: Any, randomizations: int) -> list[PauliLindbladMap]:
-    """What the client would have learned without each group of randomizations: decays to first order, rates in full.
+@dataclass(frozen=True)
+class _Decay:
+    """What was measured of one decay a·fᵈ, and how the fit's f changes with each mean.
 
-    A decay a·fᵈ was fitted to means at depths d with weights W = 1/σ²; with J = ∂(a·fᵈ)/∂(a, f) it changes with them by
+    It was fitted to means at depths d with weights W = 1/σ²; with J = ∂(a·fᵈ)/∂(a, f) it changes with them by
     (JᵀWJ)⁻¹JᵀW.
     """
-    from qiskit_noise_learning.analysis.legacy import fit_noise_model_legacy
-    from qiskit_noise_learning.data import AggregatedObservableData
 
-    groups = min(randomizations, _MOST_GROUPS)
-    if groups < 2:
-        return []
+    values: NDArray
+    """At every depth, of each randomization, (depths, R)."""
+    fidelity: float
+    weights: NDArray
+    """∂f/∂mean, (depths,)."""
+
+    def without(self, left_out: NDArray) -> float:
+        """The fidelity without some randomizations, to first order."""
+        means = np.nanmean(self.values[:, ~left_out], axis=1)
+        return float(self.fidelity + self.weights @ (means - np.nanmean(self.values, axis=1)))
+
+    def shot_error(self, shots: int) -> float:
+        """The fidelity's standard error by shots alone; by a flat prior (Laplace), for outcomes may be all alike."""
+        counts = shots * np.isfinite(self.values).sum(axis=1)
+        likely = (counts * (1 + np.nanmean(self.values, axis=1)) / 2 + 1) / (counts + 2)
+        return float(np.sqrt(self.weights**2 @ (4 * likely * (1 - likely) / (counts + 3))))
+
+
+def _decays(fit: Any) -> tuple[Any, list[_Decay]]:
+    """The client's own data of the decays that it fitted, and what each was fitted to."""
     decays = fit.aggregated_observable_data.dataset
     decays = decays.sel({"observable": decays["fragment_depth"].data == -1})
     seen = fit.observable_data.dataset
-    # what several circuits tell of a path stands one after the other, each with all randomizations
-    group = np.arange(seen.sizes["randomization"]) % randomizations % groups
-    changed = np.empty((groups, decays.sizes["observable"]))
+    found = []
     for place, path in enumerate(decays["unbound_path"].data):
         rows = np.array([other == path for other in seen["unbound_path"].data])
         depths = seen["fragment_depth"].data[rows].astype(float)
@@ -934,21 +954,54 @@ def _without_groups(fit: Any, randomizations: int) -> list[PauliLindbladMap]:
         factor = float(decays["metadata"].data[place]["spam_fidelity"])
         fidelity = float(decays["estimate_values"].data[place])
         errors = np.nanstd(values, axis=1, ddof=1)
-        errors = np.clip(errors, errors.max() * 1e-6 or 1.0, None)
+        largest = errors[np.isfinite(errors)].max(initial=0.0)  # a single randomization has no spread
+        errors = np.clip(np.nan_to_num(errors, nan=largest), largest * 1e-6 or 1.0, None)
         powers = fidelity ** np.maximum(depths - 1, 0)
         jacobian = np.stack([fidelity**depths, factor * depths * powers], axis=1) / errors[:, None]
-        weights = np.linalg.pinv(jacobian)[1] / errors
-        for number in range(groups):
-            means = np.nanmean(values[:, group != number], axis=1)
-            changed[number, place] = fidelity + weights @ (means - np.nanmean(values, axis=1))
-    changed = np.maximum(changed, _LEAST_FIDELITY)
+        found.append(_Decay(values, fidelity, np.linalg.pinv(jacobian)[1] / errors))
+    return decays, found
+
+
+def _rates(decays: Any, fidelities: NDArray, **how: Any) -> PauliLindbladMap:
+    """The client's rates of other fidelities."""
+    from qiskit_noise_learning.analysis.legacy import fit_noise_model_legacy
+    from qiskit_noise_learning.data import AggregatedObservableData
+
+    return fit_noise_model_legacy(
+        AggregatedObservableData(decays.assign(estimate_values=("observable", fidelities))),
+        noise_assumption="symmetric_fidelities",
+        **how,
+    )
+
+
+def _without_groups(fit: Any, randomizations: int) -> list[PauliLindbladMap]:
+    """What the client would have learned without each group of randomizations: decays to first order, rates in full."""
+    groups = min(randomizations, _MOST_GROUPS)
+    if groups < 2:
+        return []
+    decays, every = _decays(fit)
+    # what several circuits tell of a path stands one after the other, each with all randomizations
+    group = np.arange(fit.observable_data.dataset.sizes["randomization"]) % randomizations % groups
     return [
-        fit_noise_model_legacy(
-            AggregatedObservableData(decays.assign(estimate_values=("observable", one))),
-            noise_assumption="symmetric_fidelities",
-        )
-        for one in changed
+        _rates(decays, np.maximum([one.without(group == number) for one in every], _LEAST_FIDELITY))
+        for number in range(groups)
     ]
+
+
+def _by_shots(fit: Any, shots: int) -> list[NDArray]:
+    """How far each decay's error by shots moves all rates, had they no bound at 0: they are linear in logarithms."""
+    decays, every = _decays(fit)
+    if len(every) ** 2 > _MOST_BY_SHOTS:
+        return []
+    fidelities = np.maximum([one.fidelity for one in every], _LEAST_FIDELITY)
+    free = {"optimizer_name": "lsq_linear_sparse", "constrained": False}
+    before = _in_order(_rates(decays, fidelities, **free))[1]
+    found = []
+    for place, one in enumerate(every):
+        moved = fidelities.copy()
+        moved[place] *= math.exp(min(one.shot_error(shots) / moved[place], _MOST_MOVED))
+        found.append(_in_order(_rates(decays, moved, **free))[1] - before)
+    return found
 
 
 def experiment(layer: Layer, target: Target, learning: Learning) -> LayerExperiment:

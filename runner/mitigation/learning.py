@@ -79,7 +79,8 @@ class LearningPlan:
         }
 
     def run(self, seed: int) -> dict[str, NDArray]:
-        """Learn the noise: `generators` (G, qubits) as 0, 1, 2, 3 for I, Z, X, Y, `rates` (G,) and `left_out` (J, G).
+        """Learn the noise: `generators` (G, qubits) as 0, 1, 2, 3 for I, Z, X, Y, `rates` (G,), and of these
+        `left_out` (J, G) and `by_shots` (D, G).
 
         Raises:
             ConfigError: no model fits what was measured.
@@ -104,8 +105,10 @@ class LearningPlan:
                 for name, array in read.items()
             }
             data.append({**drawn, **bits})
-        generators, rates, left_out = self._experiment.learned(data)
-        return {"generators": generators.astype(float), "rates": rates, "left_out": left_out}
+        generators, rates, left_out, by_shots = self._experiment.learned(data)
+        return {
+            "generators": generators.astype(float), "rates": rates, "left_out": left_out, "by_shots": by_shots,
+        }  # fmt: skip
 
     def noise(self, numbers: dict[str, NDArray]) -> LayerNoise:
         """The layer's noise from what `run` gave."""

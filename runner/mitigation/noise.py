@@ -90,6 +90,9 @@ class LayerNoise:
     """Digest of the noise that the device had there."""
     left_out: NDArray | None = None
     """The rates with each of J groups of randomizations left out, (J, G); None: how sure they are is not known."""
+    by_shots: NDArray | None = None
+    """What the rates' covariance by shots alone is the sum of squares of, had they no bound at 0, (D, G); None or no
+    rows: not known. Where nothing was seen rates are 0 in every group of randomizations, and only this is not."""
 
     @property
     def deviations(self) -> NDArray:
@@ -129,6 +132,7 @@ class LayerNoise:
             "generators": self.labels(),
             "rates": self.rates.tolist(),
             **({} if self.left_out is None else {"rates_left_out": self.left_out.tolist()}),
+            **({} if self.by_shots is None else {"rates_by_shots": self.by_shots.tolist()}),
             "device": self.device,
             "noise": self.noise,
         }
@@ -139,8 +143,8 @@ class LayerNoise:
         layer = _layer(told)
         generators = np.array(numbers["generators"], dtype=float).reshape(-1, len(layer.qubits)).astype(int)
         rates = np.array(numbers["rates"], dtype=float)
-        left_out = _left_out(numbers.get("left_out"), len(rates))
-        return cls(layer, generators, rates, told["device"], told["noise"], left_out)
+        left_out, by_shots = (_rows(numbers.get(name), len(rates)) for name in ("left_out", "by_shots"))
+        return cls(layer, generators, rates, told["device"], told["noise"], left_out, by_shots)
 
     @classmethod
     def read(cls, values: Mapping[str, Any]) -> Self:
@@ -166,20 +170,21 @@ class LayerNoise:
             raise ConfigError(
                 f"has {rates.size} rates for {len(letters)} generators; write one rate for each generator"
             )
-        without = values.get("rates_left_out")
-        if any(len(row) != len(rates) for row in without or ()):
-            raise ConfigError(
-                f"has a row of rates_left_out that is not of {len(rates)} rates; write one for each generator, or "
-                "leave rates_left_out out"
-            )
-        left_out = _left_out(without, len(rates))
-        if not np.isfinite(rates).all() or (left_out is not None and not np.isfinite(left_out).all()):
+        unsure: list[NDArray | None] = []
+        for key in ("rates_left_out", "rates_by_shots"):
+            if any(len(row) != len(rates) for row in values.get(key) or ()):
+                raise ConfigError(
+                    f"has a row of {key} that is not of {len(rates)} rates; write one for each generator, or "
+                    f"leave {key} out"
+                )
+            unsure.append(_rows(values.get(key), len(rates)))
+        if not all(np.isfinite(one).all() for one in (rates, *unsure) if one is not None):
             raise ConfigError("has a rate that is not finite; write numbers")
-        return cls(layer, generators, rates, str(values["device"]), str(values["noise"]), left_out)
+        return cls(layer, generators, rates, str(values["device"]), str(values["noise"]), *unsure)
 
 
-def _left_out(values: Any, count: int) -> NDArray | None:
-    """(J, G) of what was written down; earlier releases did not."""
+def _rows(values: Any, count: int) -> NDArray | None:
+    """(…, G) of what was written down; earlier releases did not."""
     return None if values is None else np.array(values, dtype=float).reshape(-1, count)
 
 
@@ -215,8 +220,9 @@ class NoiseOfLayers:
             one = self.known[layer]
             digest.update(layer.text.encode() + one.generators.astype(np.uint8).tobytes())
             digest.update(one.rates.astype(float).tobytes())
-            if one.left_out is not None:
-                digest.update(one.left_out.astype(float).tobytes())
+            for unsure in (one.left_out, one.by_shots):
+                if unsure is not None:
+                    digest.update(unsure.astype(float).tobytes())
         return digest.hexdigest()
 
 

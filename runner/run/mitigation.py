@@ -263,6 +263,8 @@ def _extrapolation(numbers: Mapping[str, Any], setting: Setting) -> dict[str, ob
         "noise_factors": setting.noise_factors.tolist(),
         "energies": np.asarray(numbers["evs_noise_factors"], dtype=float).reshape(-1).tolist(),
         "stddevs": np.asarray(numbers["stds_noise_factors"], dtype=float).reshape(-1).tolist(),
+        # by what fits are weighted: as if all shots were one sample
+        "fit_stddevs": np.asarray(numbers["ensemble_stds_noise_factors"], dtype=float).reshape(-1).tolist(),
         "extrapolator": setting.extrapolators[chosen] if chosen >= 0 else "not the same for every term",
         "extrapolated_noise_factors": factors,
         "fits": {

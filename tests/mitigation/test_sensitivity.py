@@ -13,7 +13,16 @@ from qiskit.quantum_info import DensityMatrix, Operator, Pauli, Statevector, Sup
 from qiskit_aer import AerSimulator
 
 from runner.engine import Engine
-from runner.mitigation import Layer, LayerNoise, Learning, LearningPlan, MitigatedPlan, NoiseOfLayers, setting
+from runner.mitigation import (
+    Layer,
+    LayerNoise,
+    Learning,
+    LearningPlan,
+    MitigatedPlan,
+    NoiseOfLayers,
+    client,
+    setting,
+)
 from tests.mitigation.devices import DEPOLARIZING, circuit, noise
 
 CX = Layer((("cx", (0, 1)),), (0, 1))
@@ -203,3 +212,34 @@ def test_rates_learned_again_spread_as_their_groups_say() -> None:
 
     assert np.sqrt(np.mean((told / spread) ** 2)) == pytest.approx(1, rel=0.4)
     assert CXGate().name == CX.gates[0][0]
+
+
+def test_where_no_group_of_randomizations_saw_anything_shots_say_how_sure_rates_are() -> None:
+    """By the difference quotient of dense channels of rates that all groups have at the same value."""
+    deviation = 1e-4 * np.random.default_rng(5).normal(size=15)
+    slope = (dense(RATES + deviation, -1.0) - dense(RATES - deviation, -1.0)) @ WEIGHTS / 2
+    blind = replace(known(RATES), left_out=np.array([RATES, RATES]), by_shots=deviation[None])
+    found = plan_of(PEC, blind).run(np.array([THETA]), shots=1 << 14, seed=3, rates=None)
+
+    assert float(found["learned_stds"]) == pytest.approx(abs(slope), rel=1e-3)
+
+
+def test_rates_of_one_randomization_spread_as_their_shots_say() -> None:
+    """A single one leaves no group out; of Pauli noise shots are all that spreads."""
+    once = Learning(num_randomizations=1, shots_per_randomization=512, layer_pair_depths=(0, 2, 8))
+    plan = LearningPlan(
+        CX, AerSimulator(noise_model=noise()).target, 2, once, Engine(noise_model=noise()), ""
+    )
+    found = [plan.noise(plan.run(seed)) for seed in range(1, 9)]
+    spread = np.std([one.rates.sum() for one in found], ddof=1)
+    told = np.sqrt(np.mean([(one.by_shots.sum(axis=1) ** 2).sum() for one in found]))
+
+    assert [len(one.deviations) for one in found] == [0] * 8
+    assert told / spread == pytest.approx(1, rel=0.6)
+
+
+def test_shots_that_are_all_alike_have_an_error() -> None:
+    """By pencil: of 4 ones a flat prior leaves p = 5/6, and 2p − 1 with the variance 4 · 5/36 / 7."""
+    decay = client._Decay(np.ones((1, 2)), 1.0, np.ones(1))
+
+    assert decay.shot_error(2) == pytest.approx((4 * 5 / 36 / 7) ** 0.5)
