@@ -28,10 +28,12 @@ from qiskit.circuit import Parameter
 from runner import compose, run
 from runner.__main__ import main
 from runner.declare.foreign import load_npy
-from runner.errors import ConfigError
+from runner.errors import ConfigError, JournalError
 from runner.record import files
 from runner.record.directory import read_result
 from runner.record.encoding import require_shallow
+from runner.record.journal import Journal
+from tests.journals import plain
 
 QUIET = ("run.figures=false", "tracking=off")
 
@@ -738,3 +740,24 @@ def test_K19_what_a_terminal_obeys_is_written_out(
     assert "\x1b[2J" not in said
     assert "\x1b]" not in said
     assert "\x07" not in said
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "journal.jsonl.gz"])
+def test_K16_nothing_is_written_through_a_journal_that_is_a_link(
+    name: str, recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever made the directory chose where the link leads; the file there stays as it is."""
+    shutil.copytree(recorded, "run")
+    journal = plain(Path("run"))
+    journal = journal.rename("victim")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join(lines[: len(lines) // 2]))
+    before = journal.read_bytes()
+    Path("run/result.json").unlink()
+    (Path("run") / name).symlink_to(journal.resolve())
+
+    assert main(["resume", "run"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert journal.read_bytes() == before
+    with pytest.raises(JournalError, match=f"{re.escape(name)} is a link, through which nothing is written"):
+        Journal.append_to("run/journal.jsonl")

@@ -147,6 +147,11 @@ class EstimatorPlan:
         return not self._no_gradient_because
 
     @cached_property
+    def largest(self) -> NDArray:
+        """The most that each observable can be, the sum of its coefficients' sizes, (*shape)."""
+        return np.asarray(np.abs(self.terms.coefficients).sum(axis=1).reshape(self.shape))
+
+    @cached_property
     def variance_bounds(self) -> NDArray:
         """The most that each observable's variance by one shot per basis can be, (observables,)."""
         return variance_bounds(self.terms, self._groups)

@@ -39,6 +39,11 @@ class Moment:
         self.digest = digest_of("moment", evolution.start, plan.digest, str(times))
 
     @property
+    def largest(self) -> NDArray:
+        """The most that each observable can be, (*shape)."""
+        return self._evolution.plan.largest
+
+    @property
     def variance_bounds(self) -> NDArray:
         """The most that each observable's variance by one shot per basis can be, (observables,)."""
         return self._evolution.plan.variance_bounds

@@ -436,7 +436,12 @@ def pack(path: Path) -> bool:
 
 
 def _unpacked(path: Path) -> int:
-    """Open a journal to go on with it, also one that is packed."""
+    """Open a journal to go on with it, also one that is packed; none through a link, which may lead anywhere."""
+    for one in (path, packed_path(path)):
+        if one.is_symlink():
+            raise JournalError(
+                f"{one} is a link, through which nothing is written; put the journal itself there"
+            )
     while True:
         if not path.exists():
             try:
@@ -462,7 +467,7 @@ def _open(path: Path, flags: int) -> int:
     try:
         if not flags:
             require_ordinary(path)
-        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | flags, 0o600)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | flags, 0o600)
     except ConfigError as error:
         raise JournalError(str(error)) from error
     except FileExistsError as error:
@@ -494,7 +499,9 @@ def _set_aside(path: Path, descriptor: int, offset: int) -> None:
     """Keep the bytes after `offset` in a file of their own before they are cut off."""
     rest = OpenFile(path).read(os.fstat(descriptor).st_size - offset, offset)
     aside = path.with_name(f"{path.name}.dropped-{offset}")
-    with os.fdopen(os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "wb") as file:
+    with os.fdopen(
+        os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb"
+    ) as file:
         file.write(rest)
 
 

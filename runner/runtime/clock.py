@@ -28,7 +28,7 @@ class VirtualClock:
 
     def date(self, seconds: float) -> datetime:
         """Return the date at `seconds` on this clock."""
-        return self.epoch + timedelta(seconds=seconds)
+        return _date(self.epoch, seconds)
 
 
 class WallClock:
@@ -49,4 +49,19 @@ class WallClock:
 
     def date(self, seconds: float) -> datetime:
         """Return the date at `seconds` on this clock."""
-        return self.epoch + timedelta(seconds=seconds)
+        return _date(self.epoch, seconds)
+
+
+def _date(epoch: datetime, seconds: float) -> datetime:
+    """The date so long after another.
+
+    Raises:
+        ConfigError: it is beyond the year 9999.
+    """
+    try:
+        return epoch + timedelta(seconds=seconds)
+    except (OverflowError, ValueError) as error:  # ValueError: nan
+        raise ConfigError(
+            f"{seconds:g} s on the session's clock are beyond the year 9999; use less time, or restore the journal",
+            key="clock",
+        ) from error

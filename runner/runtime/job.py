@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from qiskit.primitives import BasePrimitiveJob, PrimitiveResult
 
+from runner.declare.checks import shorten
 from runner.errors import (
     ConfigError,
     Interrupted,
@@ -54,6 +55,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         simulate: Makes the numbers of every PUB.
         contain: Puts the numbers into the V2 containers.
         describe: Makes what only the primitive knows of its submission: PUBs and work.
+        misfit: What is wrong with recorded numbers, if it cannot have given them.
         digest: What was asked, as a digest.
         seed: The seed of the job.
     """
@@ -66,6 +68,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         "_describe",
         "_error",
         "_guard",
+        "_misfit",
         "_numbers",
         "_recorded",
         "_service",
@@ -88,6 +91,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         simulate: Callable[[], list[Numbers]] | None = None,
         contain: Callable[[RuntimeJob, list[Numbers]], PrimitiveResult] | None = None,
         describe: Callable[[], Description] | None = None,
+        misfit: Callable[[list[Numbers]], str | None] | None = None,
         digest: str,
         seed: int,
     ) -> None:
@@ -97,6 +101,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         self._simulate = simulate
         self._contain = contain
         self._describe = describe
+        self._misfit = misfit
         self.digest = digest
         self.seed = seed
         self.record: machine.Job
@@ -203,7 +208,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
             try:
                 if recorded is not None:
                     self._recorded = recorded
-                    self._numbers = _as_numbers(recorded, job)
+                    self._numbers = _as_numbers(recorded, job, self._misfit)
                 else:
                     assert self._simulate is not None
                     if faults.ACTIVE:
@@ -217,7 +222,7 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
             except Exception as error:
                 self._error = error
                 job.spoil(f"its simulation failed: {in_words(error)}")
-            self._simulate = None
+            self._simulate = self._misfit = None
             self.settled = True
 
     def _give_up(self, error: Interrupted) -> None:
@@ -566,15 +571,21 @@ def _unpickled(service: LocalRuntimeService, job_id: str) -> RuntimeJob:
     return found
 
 
-def _as_numbers(recorded: Sequence[Plain], job: machine.Job) -> list[Numbers]:
+def _as_numbers(
+    recorded: Sequence[Plain], job: machine.Job, misfit: Callable[[list[Numbers]], str | None] | None
+) -> list[Numbers]:
     """The numbers of a result that was recorded.
 
     Raises:
-        JournalError: they are none that a job gives.
+        JournalError: they are none that the job gives.
     """
     try:
-        return [from_plain(numbers) for numbers in recorded]
+        found = [from_plain(numbers) for numbers in recorded]
+        wrong = None if misfit is None else misfit(found)
     except (ValueError, TypeError, LookupError, OverflowError) as error:
+        wrong = f"it holds no arrays ({shorten(str(error), 80)})"
+    if wrong is not None:
         raise JournalError(
-            f"the journal's result of job {job.index} of workload {job.workload!r} holds no arrays: {error}"
-        ) from error
+            f"the journal is damaged: result of job {job.index} of workload {job.workload!r}: {wrong}; restore it"
+        )
+    return found

@@ -46,6 +46,7 @@ from runner.runtime.options import (
     set_in_client,
     shots_for,
 )
+from runner.runtime.recorded import Expected, expected_of, misfit, mitigated, slopes_of
 from runner.runtime.repetition import Kind, Repetition
 from runner.runtime.results import (
     DISCARDED,
@@ -287,6 +288,9 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             digest=digest,
             unmitigated=unmitigated,
             truncates=lambda: any(pub.plan.truncates(exact=pub.shots is None) for pub in prepared),
+            misfit=lambda numbers: misfit(
+                numbers, [_expected(pub) if mitigation is None else mitigated(pub.shape) for pub in prepared]
+            ),
         )
         return self._remember(job, lambda: list(map(_estimator_pub, asked, prepared)))
 
@@ -347,7 +351,10 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             if program == "gradient":
                 shots, shape = exact_shots, (*shape, pub.plan.gradient_sets)
             work = partial(_parts, pub.plan, shape=shape)
-            kinds.append(Kind(pub.circuit, pub.plan, pub.values.shape, pub.shots, shots, work))
+            expected = slopes_of(pub.plan, pub.shape) if program == "gradient" else _expected(pub)
+            kinds.append(
+                Kind(pub.circuit, pub.plan, pub.values.shape, pub.shots, shots, work, pub.shape, expected)
+            )
         found = Repetition(desk, program, kinds)
         return found if found.fits(pubs) else None
 
@@ -492,6 +499,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             simulate=simulate,
             contain=contain,
             digest=digest_of("gradient", prepared),
+            misfit=lambda numbers: misfit(numbers, [slopes_of(pub.plan, pub.shape) for pub in prepared]),
         )
 
     def _prepare(self, pub: EstimatorPubLike, precision: float | None) -> Pub[EstimatorPlan]:
@@ -549,6 +557,12 @@ def _numbers(pub: Pub[EstimatorPlan], seed: int) -> Numbers:
     }
     numbers = {"evs": found.evs, "stds": found.stds, "shots": pub.shots}
     return numbers | {name: value for name, value in told.items() if value is not None}
+
+
+def _expected(pub: Pub[EstimatorPlan]) -> Expected:
+    """Return what a PUB gives where nothing is done against errors."""
+    sampled, by_basis = pub.shots is not None, pub.by_basis is not None
+    return expected_of(pub.plan, pub.shape, sampled=sampled, by_basis=by_basis, reading=pub.reading)
 
 
 def _require_mitigated(pubs: Sequence[Pub[EstimatorPlan]]) -> None:

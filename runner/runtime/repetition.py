@@ -18,6 +18,7 @@ from runner.record.events import JobCompleted
 from runner.runtime.backends import Planned
 from runner.runtime.job import RuntimeJob
 from runner.runtime.machine import DONE, Job
+from runner.runtime.recorded import Expected, expected_of, misfit
 from runner.runtime.results import UNTOLD, arrays_of
 from runner.runtime.seeds import derive_id, derive_seed
 from runner.runtime.submission import asked
@@ -65,6 +66,10 @@ class Kind(NamedTuple):
     """Shots of every basis that are charged, where they have none of their own."""
     work: Callable[[int | tuple[int, ...]], list[Work]]
     """What shots, of every or of each basis, make the device do."""
+    found: tuple[int, ...]
+    """Of what comes out."""
+    expected: Expected
+    """What comes out where every basis has the same shots, and reads its own terms."""
 
 
 class Repetition:
@@ -139,7 +144,7 @@ class Repetition:
         if wake is None or event.said() != _said(job, digest, event.result):
             return None
         numbers = _numbers(event.result or ())
-        if numbers is None:
+        if numbers is None or misfit(numbers, self._expected(pubs)):
             return None
         if desk.admit is not None:
             desk.admit(qpu_seconds, executions)
@@ -164,6 +169,21 @@ class Repetition:
             self._cost = self._desk.qpu_seconds(work), sum(part.executions for part in work)
             self._charged = charged
         return self._cost
+
+    def _expected(self, pubs: Sequence[EstimatorPubLike]) -> list[Expected]:
+        """What a job of such PUBs gives."""
+        return [
+            kind.expected
+            if kind.shots is None or (observables.shots is None and observables.reading is None)
+            else expected_of(
+                kind.plan,
+                kind.found,
+                sampled=True,
+                by_basis=observables.shots is not None,
+                reading=observables.reading,
+            )
+            for (_, observables, _), kind in zip(pubs, self._kinds, strict=True)
+        ]
 
     def _digest_of(self, pubs: Sequence[EstimatorPubLike], seed: int) -> str:
         """The digest of a job as `digest_of` and `Desk.submit` make it."""

@@ -19,6 +19,7 @@ from runner.errors import ConfigError
 from runner.record.replay import LEARNER
 from runner.runtime.cost import Work
 from runner.runtime.job import RuntimeJob
+from runner.runtime.recorded import misfit_of_bits
 from runner.runtime.results import executions, sampler_result
 from runner.runtime.seeds import derive_seed
 from runner.runtime.spans import execution_spans
@@ -110,6 +111,7 @@ class Desk:
         digest: bytes,
         unmitigated: list[Work] | None = None,
         truncates: Callable[[], bool] | None = None,
+        misfit: Callable[[list[Numbers]], str | None] | None = None,
     ) -> RuntimeJob:
         """Submit PUBs as one job.
 
@@ -122,6 +124,7 @@ class Desk:
             digest: Of what is asked.
             unmitigated: What the device would do if nothing were done against errors, where something is.
             truncates: Whether simulating may leave out more than it may, and be refused.
+            misfit: What is wrong with recorded numbers, if the job cannot have given them.
 
         Raises:
             TruncationError: It is, before anything was submitted.
@@ -140,6 +143,7 @@ class Desk:
                 self.backend,
                 simulate=lambda: simulate(job_seed),
                 contain=contain,
+                misfit=misfit,
                 describe=lambda: (
                     [pub.told() for pub in pubs],
                     _listed_work(work),
@@ -208,6 +212,7 @@ class Desk:
             digest=digest_of("sampler", pubs) + (b"" if chosen is None else chosen.text.encode()),
             unmitigated=None if chosen is None else sampler_work(pubs),
             truncates=lambda: any(pub.plan.truncates for pub in pubs),
+            misfit=lambda numbers: misfit_of_bits(numbers, pubs, drawn),
         )
 
 

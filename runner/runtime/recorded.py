@@ -1,0 +1,140 @@
+"""Whether numbers that a journal holds as the result of a job are such as that job can give.
+
+A checksum tells that a line is as it was written, not that it is true. Numbers of another shape would end somewhere in
+the arithmetic of whoever asked, and impossible ones would be believed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from qiskit.primitives import BitArray
+
+from runner.runtime.results import READING
+
+if TYPE_CHECKING:
+    from runner.engine import EstimatorPlan, SamplerPlan, TermReading
+    from runner.engine.evolution import Moment
+    from runner.runtime.results import Numbers
+    from runner.runtime.submission import Pub
+
+_ROUNDING = 1e-6
+"""By which part a value may be beyond its bound, of which it is a sum."""
+
+
+class Bounds(NamedTuple):
+    """What an array of a result is."""
+
+    shape: tuple[int, ...]
+    least: float | NDArray[Any]
+    most: float | NDArray[Any]
+
+
+class Expected(NamedTuple):
+    """What a PUB of the Estimator gives."""
+
+    arrays: Mapping[str, Bounds]
+    sampled: bool
+    """Its shots are told."""
+    untold: bool = False
+    """Values may be nan, and beyond their bounds."""
+
+
+def expected_of(
+    plan: EstimatorPlan | Moment,
+    shape: tuple[int, ...],
+    *,
+    sampled: bool,
+    by_basis: bool = False,
+    reading: TermReading | None = None,
+) -> Expected:
+    """What a PUB gives where nothing is done against errors.
+
+    Args:
+        plan: of its circuit and observables.
+        shape: of its values.
+        sampled: it is measured with shots.
+        by_basis: each basis has shots of its own.
+        reading: how its terms are read.
+    """
+    largest: NDArray[Any] = plan.largest
+    if (
+        reading is not None
+    ):  # a term may be read as more of one sign in one basis, and of the other in another
+        largest = largest + np.abs(reading.weights).sum(axis=1).reshape(plan.shape)
+    most = largest * (1 + _ROUNDING) + _ROUNDING
+    # what is left out of strings or states is not known to leave values within their bounds
+    beyond = np.inf if plan.truncates(exact=not sampled) else most
+    arrays = {"evs": Bounds(shape, -beyond, beyond), "stds": Bounds(shape, 0.0, 2 * beyond)}
+    if by_basis:
+        square = (
+            most.reshape(-1, 1) ** 2
+        )  # of one shot, whose values are within ± most; sampled, it may be twice that
+        arrays["variances"] = Bounds((square.size, plan.num_bases), -_ROUNDING * square, 2 * square)
+    if reading is not None and reading.learns:
+        arrays[READING] = Bounds(reading.weights.shape, -np.finfo(float).max, np.finfo(float).max)
+    return Expected(arrays, sampled)
+
+
+def slopes_of(plan: EstimatorPlan, shape: tuple[int, ...]) -> Expected:
+    """What a PUB gives of which exact values and gradients are wanted."""
+    most = plan.largest * (1 + _ROUNDING) + _ROUNDING
+    far = np.finfo(float).max
+    gradients = Bounds((*shape, plan.num_parameters), -far, far)
+    return Expected({"evs": Bounds(shape, -most, most), "gradients": gradients}, sampled=False)
+
+
+def mitigated(shape: tuple[int, ...]) -> Expected:
+    """What a PUB gives where something is done against errors: no value is impossible, and some may be nan."""
+    arrays = {"evs": Bounds(shape, -np.inf, np.inf), "stds": Bounds(shape, 0.0, np.inf)}
+    return Expected(arrays, sampled=True, untold=True)
+
+
+def misfit(found: Sequence[Numbers], expected: Sequence[Expected]) -> str | None:
+    """What is wrong with the numbers of PUBs of the Estimator, in words; None: nothing."""
+    if len(found) != len(expected):
+        return f"it has numbers of {len(found)} PUBs, not of {len(expected)}"
+    for numbers, (arrays, sampled, untold) in zip(found, expected, strict=True):
+        for name, (shape, least, most) in arrays.items():
+            array = numbers.get(name)
+            if type(array) is not np.ndarray or (array.shape != shape and array.size + math.prod(shape)):
+                return f"{name} {_shaped(array)}, not {_dimensions(shape)}"
+            within = (least <= array) & (array <= most)
+            if untold:
+                within |= np.isnan(array)
+            if not within.all():
+                return f"{name} holds {array[~within].flat[0]:g}, which cannot be"
+        if sampled:
+            shots = numbers.get("shots")
+            if type(shots) is not int or shots < 1:
+                return "shots are no whole number of at least 1"
+    return None
+
+
+def misfit_of_bits(
+    found: Sequence[Numbers], pubs: Sequence[Pub[SamplerPlan]], drawn: Sequence[int]
+) -> str | None:
+    """What is wrong with the bits of PUBs of the Sampler that drew so many shots, in words; None: nothing."""
+    if len(found) != len(pubs):
+        return f"it has bits of {len(found)} PUBs, not of {len(pubs)}"
+    for numbers, pub, shots in zip(found, pubs, drawn, strict=True):
+        registers = {name: bits for name, bits in numbers.items() if isinstance(bits, BitArray)}
+        if {name: bits.num_bits for name, bits in registers.items()} != pub.plan.registers:
+            return "its registers are not those of the circuit"
+        for name, bits in registers.items():
+            if (bits.shape, bits.num_shots) != (pub.shape, shots):
+                told = f"{bits.num_shots} shots in {_dimensions(bits.shape)}"
+                return f"{name} has {told}, not {shots} in {_dimensions(pub.shape)}"
+    return None
+
+
+def _shaped(array: Any) -> str:
+    return f"has {_dimensions(array.shape)}" if isinstance(array, np.ndarray) else "is no array"
+
+
+def _dimensions(shape: tuple[int, ...]) -> str:
+    return f"shape ({', '.join(map(str, shape))})"
