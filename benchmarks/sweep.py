@@ -46,7 +46,7 @@ def events(folder: Path) -> list[list[object]]:
 
 COMPUTE = """
 import sys, tempfile, time
-from runner.declare.config import declare
+from runner.declare.composer import declare
 from runner.record.journal import Journal
 from runner.run.preflight import Preparation
 from runner.record.replay import Record
