@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.stream import as_text
-from runner.errors import ConfigError
+from runner.errors import ConfigError, RunnerError
 
 VERB = Verb(
     name="sync",
@@ -26,20 +27,30 @@ VERB = Verb(
 
 
 def main(line: CommandLine) -> int:
-    """Upload every named run and say what became of it; 4 when something is still missing."""
+    """Upload every named run and say what became of it; 4 when something is still missing.
+
+    One that cannot be read is told and passed over; its code is the verb's then.
+    """
     from runner.declare.messages import check_secrets
     from runner.tracking import sync
 
     settings = dict(map(_setting, line.settings))
     check_secrets({f"tracking.{key}": value for key, value in settings.items()})
-    unsynced = 0
+    unsynced = code = 0
     for directory in line.paths:
-        report = sync(directory, settings=settings)
+        try:
+            report = sync(directory, settings=settings)
+        except RunnerError as error:
+            if len(line.paths) == 1:
+                raise
+            print(as_text(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
+            code = code or error.exit_code
+            continue
         where = f" in {report.uri}" if settings else ""
         again = " ".join([report.message, *line.settings]) if report.message else ""
         print(as_text(f"{directory}: {again or report.state + where}"))
         unsynced += report.records_unsynced
-    return 4 if unsynced else 0
+    return code or (4 if unsynced else 0)
 
 
 def _setting(word: str) -> tuple[str, str]:

@@ -20,6 +20,7 @@ from runner.record.journal import Journal
 from runner.record.redaction import protect
 from runner.run import execution
 from runner.tracking import TrackingConfig, reconcile, sync
+from runner.tracking.report import SyncReport
 from runner.tracking.store import StoreError
 from runner.tracking.sync import RunSync, recorded_config
 from tests.journals import told
@@ -453,3 +454,23 @@ def test_R5_a_run_takes_at_most_200_kilobytes(
     assert "finished" in capsys.readouterr().out
     assert Path("run/journal.jsonl.gz").is_file()
     assert sync("run").state == "synced"
+
+
+def test_a_damaged_directory_keeps_none_of_the_others_from_being_uploaded(
+    workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second of three holds no journal; the first and the third are reached."""
+    reached: list[str] = []
+
+    def stand_in(directory: str, **_: object) -> SyncReport:
+        if directory == "b":
+            raise JournalError("b holds no journal.jsonl")
+        reached.append(directory)
+        return SyncReport(state="synced")
+
+    monkeypatch.setattr("runner.tracking.sync", stand_in)
+    for name in "abc":
+        Path(name).mkdir()
+    assert main(["sync", "a", "b", "c"]) == JournalError.exit_code
+    assert reached == ["a", "c"]
+    assert "error: b holds no journal.jsonl" in capsys.readouterr().err
