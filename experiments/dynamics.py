@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner import engine
 from runner.declare.checks import require_integer, require_positive
+from runner.display.words import counted
 from runner.errors import ConfigError
 from runner.run.answer import EXACT, MEASURED, TRUNCATED, worth
 from runner.run.experiment import Experiment
@@ -242,16 +243,27 @@ class Dynamics(Experiment):
         return Outcome(
             energy=None,
             truncation=most,
-            stop_reason=f"{self.steps} steps of order {self.order}" + self.in_words(coefficients),
+            stop_reason=f"{counted(self.steps, 'step')} of order {self.order}"
+            + self.in_words(coefficients, known=biases is not None),
             table=lab.table,
         )
 
-    def in_words(self, coefficients: np.ndarray) -> str:
-        """What is combined, and by how much that can enlarge an error of every formula; empty where nothing is."""
+    def in_words(self, coefficients: np.ndarray, *, known: bool) -> str:
+        """What is combined, and by how much that can enlarge an error of every formula; empty where nothing is.
+
+        Args:
+            coefficients: of the formulas.
+            known: whether rows have what the combination leaves of their errors.
+        """
         if not self.multi_product:
             return ""
         times = ", ".join(map(str, self.multi_product))
-        return f", those times {times} combined; condition number {abs(coefficients).sum():.3g}"
+        left = (
+            ""
+            if known
+            else "; how far the combination is off nobody knows here, and stddev does not count it"
+        )
+        return f", those times {times} combined; condition number {abs(coefficients).sum():.3g}{left}"
 
     def biases(self, evolution: DeclaredEvolution, coefficients: np.ndarray) -> np.ndarray | None:
         """What the combination leaves of the formulas' errors, without noise: shape (times, observables).

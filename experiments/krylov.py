@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from experiments.skqd import Krylov
 from runner.declare.checks import require_range
+from runner.display.words import counted
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED, TRUNCATED, worth
 from runner.run.problem import Reference, fit
@@ -206,7 +207,8 @@ class KrylovOverlaps(Krylov):
             reference_energy=None if best and best.hidden else exact,
             reference_note=None if best and best.hidden else prepared.reference.note,
             outside_sector=0.0 if prepared.keeps_electrons else None,
-            stop_reason=f"{self.dimension} overlaps" + (best.in_words(self.dimension) if best else UNTOLD),
+            stop_reason=counted(self.dimension, "overlap")
+            + (best.in_words(self.dimension) if best else UNTOLD),
             table=lab.table,
         )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from experiments.dynamics import ORDERS, trotterized
 from runner.declare.checks import require_integer, require_positive
 from runner.declare.estimator import MAX_SHOTS
-from runner.display.words import grouped
+from runner.display.words import counted, grouped
 from runner.errors import ConfigError
 from runner.hamiltonian.lattice import product_state
 from runner.hamiltonian.physics import physics_of
@@ -268,7 +268,7 @@ class Skqd(Krylov):
             reference_energy=exact,
             reference_note=prepared.reference.note,
             outside_sector=0.0 if len(sets) > 1 else None,
-            stop_reason=f"{self.dimension} Krylov states",
+            stop_reason=counted(self.dimension, "Krylov state"),
             table=lab.table,
         )
 

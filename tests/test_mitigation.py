@@ -21,7 +21,7 @@ from runner.review.figures.mitigation import extrapolation
 from runner.run.execution import resume
 from runner.run.mitigation import Added
 from runner.run.preflight import Preparation
-from runner.run.progress import mitigation_lines
+from runner.run.progress import fit_in_words, mitigation_lines
 from runner.run.results import RunResult
 from runner.runtime.cost import CostModel
 from runner.tracking.translation import Translation
@@ -344,6 +344,19 @@ def test_how_something_is_done_belongs_to_the_jobs_that_do_it() -> None:
     assert both.mitigation == both.final_mitigation == apart.final_mitigation
     assert choice("estimator", "level2", final="level0").final_mitigation == {}
     assert choice("estimator", "level2").final_mitigation == {"resilience_level": 2}
+
+
+def test_bars_are_told_not_to_count_the_fit() -> None:
+    """By hand: the fit that was taken is named, the others have their values at no noise, not finite ones none."""
+    fits = {"exponential": [-0.9, -0.7], "linear": [-0.8, -0.7], "double_exponential": [None, None]}
+    found = {"extrapolator": "exponential", "extrapolated_noise_factors": [0.0, 1.0], "fits": fits}
+    told = {"setting": "so", "extrapolation": found, "qpu_seconds": None}
+
+    assert mitigation_lines(told)[1] == (
+        "  fit",
+        "exponential; ± does not count what the fit itself is off by; linear gives -0.800000",
+    )
+    assert "gives" not in fit_in_words({**found, "extrapolated_noise_factors": [1.0, 2.0]})
 
 
 def test_an_extrapolation_is_drawn_with_its_points_and_fits() -> None:

@@ -395,6 +395,17 @@ def price_in_words(cost: float, plan: Plan | None) -> str:
     return f"{cost:.2f} USD: {plan.name} plan, {plan.price_per_second:g} USD a second"
 
 
+def fit_in_words(extrapolation: Mapping[str, Any]) -> str:
+    """By what fit a value was extrapolated, what the others give, and that its bar is of the points, not of the fit."""
+    chosen, places = str(extrapolation["extrapolator"]), extrapolation["extrapolated_noise_factors"]
+    others = [
+        f"{name} gives {values[places.index(0)]:.6f}"
+        for name, values in extrapolation["fits"].items()
+        if name != chosen and name != "fallback" and 0 in places and values[places.index(0)] is not None
+    ]
+    return "; ".join([f"{chosen}; ± does not count what the fit itself is off by", *others])
+
+
 def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was done against errors, and what it added."""
     lines = [("mitigation", str(told["setting"]))]
@@ -402,6 +413,8 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(
             ("  raw", f"{told['raw']:.6f} as read, {told['mitigated']:.6f} ± {_error_in_words(told)} after")
         )
+    if (fits := told.get("extrapolation")) is not None:
+        lines.append(("  fit", fit_in_words(fits)))
     if told.get("sampling_overhead") is not None:
         left = "" if told["noise_gain"] == 0 else f", {told['noise_gain']:.3g} of the noise is left"
         lines.append(

@@ -10,7 +10,7 @@ import pytest
 from qiskit.quantum_info import Pauli, SparsePauliOp
 from scipy.linalg import expm
 
-from experiments.dynamics import multi_product_coefficients
+from experiments.dynamics import Dynamics, multi_product_coefficients
 from runner import RunResult, compose, resume, run
 from runner.engine.kernel.program import compile_program
 from runner.engine.kernel.state_vector import StateVectorKernel
@@ -276,7 +276,9 @@ def test_combined_error_bars_are_honest(workdir: Path, backend: str) -> None:
     assert row["X stddev"] == pytest.approx(sigma, rel=0.1)
     assert row["X"] == pytest.approx(wanted, abs=4 * sigma + (0.1 if backend == "noisy" else 0))
     assert row["bias"] == pytest.approx(abs(wanted - row["X exact"]), abs=1e-9)
-    assert "times 1, 2 combined; condition number 1.67" in result.stop_reason
+    assert result.stop_reason == "1 step of order 2, those times 1, 2 combined; condition number 1.67"
+    unknown = Dynamics(multi_product=[1, 2]).in_words(np.array([-1 / 3, 4 / 3]), known=False)
+    assert unknown.endswith("off nobody knows here, and stddev does not count it")
 
 
 def test_a_combination_goes_on_and_is_forecast(workdir: Path) -> None:
