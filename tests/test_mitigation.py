@@ -201,6 +201,39 @@ def test_noise_is_learned_by_one_job_of_the_session_and_kept_with_the_run(cancel
     assert any(layer["layer"] in words for _, words in mitigation_lines(mitigation))
 
 
+@pytest.mark.parametrize(
+    ("gain", "left", "words"),
+    [
+        (0.0, "", "cancelled"),
+        (0.25, "0.25 of the noise is left", "but for 0.25 of it"),
+        (1.0, "all noise is left", "not at all"),
+    ],
+)
+@pytest.mark.usefixtures("workdir")
+def test_what_cancelling_leaves_of_the_noise_is_told_of_several_values(
+    gain: float, left: str, words: str
+) -> None:
+    """γ of the layer, which occurs twice, to the power of 2 · 2 · (1 − gain), by pencil."""
+    learning = "estimator.layer_noise_learning"
+    found = run(
+        compose(
+            "experiment=estimation", "ansatz.gates=[[ry,0.7,0],[cx,0,1],[ry,0.4,1],[cx,0,1]]", *QUICK[:1], *QUICK[3:],
+            "experiment.observables=[ZZ,XX]", "estimator=pec", f"estimator.pec.noise_gain={gain}",
+            f"{learning}.num_randomizations=4", f"{learning}.layer_pair_depths=[0,4]",
+        )
+    ).mitigation  # fmt: skip
+
+    assert found is not None
+    (gamma,) = found["learning"]["gammas"]
+    assert found["sampling_overhead"] == pytest.approx(gamma ** (4 * (1 - gain)))
+    assert found["noise_gain"] == pytest.approx(gain, abs=1e-12)
+    assert (found["learned_stddev"] > 0) == (gain < 1)
+    assert words in found["setting"]
+    assert dict(mitigation_lines(found))["  cancelled"].endswith(
+        left or f"γ² = {found['sampling_overhead']:.4g}"
+    )
+
+
 def test_a_forecast_has_learned_what_the_run_will_learn(cancelled: RunResult) -> None:
     """The same seeds: γ is foreseen, and what is charged within 5 %; retiming has the recorded jobs."""
     found = forecast(compose(*LEARNS))

@@ -244,7 +244,9 @@ class Setting(Randomizing):
             more = " of what was learned (PEA)" if self.pea else ""
             parts.append(f"zero-noise extrapolation from noise × {factors}{more}")
         if self.pec:
-            parts.append("learned noise cancelled (PEC)")
+            gain = self.options.resilience.pec.noise_gain
+            left = "" if gain in ("auto", 0) else f" but for {gain:g} of it" if gain < 1 else " not at all"
+            parts.append(f"learned noise cancelled{left} (PEC)")
         parts += self._randomized(flips_told=self.measure)
         return f"resilience level {self.level}: {', '.join(parts) or 'nothing'}"
 

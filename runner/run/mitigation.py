@@ -194,6 +194,19 @@ def measured(events: Sequence[Event], options_of: Callable[[str], Values]) -> di
                 share = numbers.get("learned_stds")
                 found["learned_stddev"] = None if share is None else _single(share)
         return found
+    return _of_many(events)
+
+
+def _of_many(events: Sequence[Event]) -> dict[str, object]:
+    """What the last job of several values whose noise was cancelled tells of the one that it is worst for."""
+    for event in reversed(list(of(events, JobCompleted))):
+        every = [one for one in event.result or () if all(name in one for name in CANCELLED)]
+        if every:
+            shares = [np.max(one["learned_stds"]) for one in every if "learned_stds" in one]
+            return {
+                **{name: max(_single(one[name]) for one in every) for name in CANCELLED},
+                "learned_stddev": float(max(shares)) if len(shares) == len(every) else None,
+            }
     return {}
 
 

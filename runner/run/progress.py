@@ -416,13 +416,17 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     if (fits := told.get("extrapolation")) is not None:
         lines.append(("  fit", fit_in_words(fits)))
     if told.get("sampling_overhead") is not None:
-        left = "" if told["noise_gain"] == 0 else f", {told['noise_gain']:.3g} of the noise is left"
-        lines.append(
-            (
-                "  cancelled",
-                f"{told['mitigated']:.6f} ± {_error_in_words(told)}, γ² = {told['sampling_overhead']:.4g}{left}",
-            )
+        gain = told["noise_gain"]
+        left = (
+            "" if gain == 0 else f", {gain:.3g} of the noise is left" if gain < 1 else ", all noise is left"
         )
+        if "mitigated" in told:
+            value = f"{told['mitigated']:.6f} ± {_error_in_words(told)}, "
+        elif (share := told["learned_stddev"]) is None:
+            value = "the noise that was learned is taken for exact, "
+        else:
+            value = f"± {share:.2g} at most by the noise that was learned, "
+        lines.append(("  cancelled", f"{value}γ² = {told['sampling_overhead']:.4g}{left}"))
     if (learned := told.get("learning")) is not None:
         lines.append(("  learned", learned_in_words(learned)))
     if told["qpu_seconds"] is not None:
