@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,36 @@ _ROUNDING = 1e-6
 """By which part a value may be beyond its bound, of which it is a sum."""
 
 
+_FEW = 16
+"""Up to so many numbers are looked at one by one, which takes less than a call of NumPy."""
+
+
 class Bounds(NamedTuple):
     """What an array of a result is."""
 
     shape: tuple[int, ...]
     least: float | NDArray[Any]
     most: float | NDArray[Any]
+    sides: list[tuple[float, float]] | None = None
+    """Both of every number, where these are few."""
+
+    @classmethod
+    def of(cls, shape: tuple[int, ...], least: float | NDArray[Any], most: float | NDArray[Any]) -> Self:
+        """With the sides of every number, where these are few."""
+        if math.prod(shape) > _FEW:
+            return cls(shape, least, most)
+        low, high = (np.broadcast_to(side, shape).ravel().tolist() for side in (least, most))
+        return cls(shape, least, most, list(zip(low, high, strict=True)))
+
+    def hold(self, array: NDArray[Any], *, untold: bool) -> bool:
+        """Whether they hold an array of this size; `untold`: values may be nan."""
+        if self.sides is not None:
+            values = zip(array.ravel().tolist(), self.sides, strict=True)
+            return all(
+                least <= value <= most or (untold and value != value) for value, (least, most) in values
+            )
+        within = (self.least <= array) & (array <= self.most)
+        return bool((within | np.isnan(array) if untold else within).all())
 
 
 class Expected(NamedTuple):
@@ -69,14 +93,14 @@ def expected_of(
     most = largest * (1 + _ROUNDING) + _ROUNDING
     # what is left out of strings or states is not known to leave values within their bounds
     beyond = np.inf if plan.truncates(exact=not sampled) else most
-    arrays = {"evs": Bounds(shape, -beyond, beyond), "stds": Bounds(shape, 0.0, 2 * beyond)}
+    arrays = {"evs": Bounds.of(shape, -beyond, beyond), "stds": Bounds.of(shape, 0.0, 2 * beyond)}
     if by_basis:
         square = (
             most.reshape(-1, 1) ** 2
         )  # of one shot, whose values are within ± most; sampled, it may be twice that
-        arrays["variances"] = Bounds((square.size, plan.num_bases), -_ROUNDING * square, 2 * square)
+        arrays["variances"] = Bounds.of((square.size, plan.num_bases), -_ROUNDING * square, 2 * square)
     if reading is not None and reading.learns:
-        arrays[READING] = Bounds(reading.weights.shape, -np.finfo(float).max, np.finfo(float).max)
+        arrays[READING] = Bounds.of(reading.weights.shape, -np.finfo(float).max, np.finfo(float).max)
     return Expected(arrays, sampled)
 
 
@@ -84,13 +108,13 @@ def slopes_of(plan: EstimatorPlan, shape: tuple[int, ...]) -> Expected:
     """What a PUB gives of which exact values and gradients are wanted."""
     most = plan.largest * (1 + _ROUNDING) + _ROUNDING
     far = np.finfo(float).max
-    gradients = Bounds((*shape, plan.num_parameters), -far, far)
-    return Expected({"evs": Bounds(shape, -most, most), "gradients": gradients}, sampled=False)
+    gradients = Bounds.of((*shape, plan.num_parameters), -far, far)
+    return Expected({"evs": Bounds.of(shape, -most, most), "gradients": gradients}, sampled=False)
 
 
 def mitigated(shape: tuple[int, ...]) -> Expected:
     """What a PUB gives where something is done against errors: no value is impossible, and some may be nan."""
-    arrays = {"evs": Bounds(shape, -np.inf, np.inf), "stds": Bounds(shape, 0.0, np.inf)}
+    arrays = {"evs": Bounds.of(shape, -np.inf, np.inf), "stds": Bounds.of(shape, 0.0, np.inf)}
     return Expected(arrays, sampled=True, untold=True)
 
 
@@ -99,14 +123,12 @@ def misfit(found: Sequence[Numbers], expected: Sequence[Expected]) -> str | None
     if len(found) != len(expected):
         return f"it has numbers of {len(found)} PUBs, not of {len(expected)}"
     for numbers, (arrays, sampled, untold) in zip(found, expected, strict=True):
-        for name, (shape, least, most) in arrays.items():
-            array = numbers.get(name)
+        for name, bounds in arrays.items():
+            array, shape = numbers.get(name), bounds.shape
             if type(array) is not np.ndarray or (array.shape != shape and array.size + math.prod(shape)):
                 return f"{name} {_shaped(array)}, not {_dimensions(shape)}"
-            within = (least <= array) & (array <= most)
-            if untold:
-                within |= np.isnan(array)
-            if not within.all():
+            if not bounds.hold(array, untold=untold):
+                within = (bounds.least <= array) & (array <= bounds.most)
                 return f"{name} holds {array[~within].flat[0]:g}, which cannot be"
         if sampled:
             shots = numbers.get("shots")

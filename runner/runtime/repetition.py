@@ -91,6 +91,7 @@ class Repetition:
         self._tags = tuple(desk.tags)
         self._charged: tuple[int | tuple[int, ...], ...] = ()
         self._cost = 0.0, 0
+        self._by_basis: dict[int, Expected] = {}
 
     def fits(self, pubs: Sequence[EstimatorPubLike]) -> bool:
         """Whether PUBs are of this kind."""
@@ -172,18 +173,19 @@ class Repetition:
 
     def _expected(self, pubs: Sequence[EstimatorPubLike]) -> list[Expected]:
         """What a job of such PUBs gives."""
-        return [
-            kind.expected
-            if kind.shots is None or (observables.shots is None and observables.reading is None)
-            else expected_of(
-                kind.plan,
-                kind.found,
-                sampled=True,
-                by_basis=observables.shots is not None,
-                reading=observables.reading,
-            )
-            for (_, observables, _), kind in zip(pubs, self._kinds, strict=True)
-        ]
+        result = []
+        for place, ((_, observables, _), kind) in enumerate(zip(pubs, self._kinds, strict=True)):
+            reading, by_basis = observables.reading, observables.shots is not None
+            if kind.shots is None or (reading is None and not by_basis):
+                result.append(kind.expected)
+            elif reading is None and place in self._by_basis:
+                result.append(self._by_basis[place])
+            else:
+                found = expected_of(kind.plan, kind.found, sampled=True, by_basis=by_basis, reading=reading)
+                if reading is None:
+                    self._by_basis[place] = found
+                result.append(found)
+        return result
 
     def _digest_of(self, pubs: Sequence[EstimatorPubLike], seed: int) -> str:
         """The digest of a job as `digest_of` and `Desk.submit` make it."""
