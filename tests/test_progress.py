@@ -272,7 +272,9 @@ def test_the_progress_line_follows_the_evaluations() -> None:
         assert "vqe -1.750000  other 0.250000" in progress.line(progress._started)
 
 
-@pytest.mark.parametrize(("seconds", "words"), [(41.24, "41.2 s"), (200, "3 min 20 s"), (7500, "2 h 05 min")])
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(41.24, "41.2 s"), (200, "3 min 20 s"), (7500, "2 h 05 min"), (1e300, "1e+300 s")]
+)
 def test_times_read_as_people_say_them(seconds: float, words: str) -> None:
     """Seconds, minutes, hours."""
     assert clock(seconds) == words
