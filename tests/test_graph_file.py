@@ -61,6 +61,7 @@ LAYOUTS = {
     "networkx of NumPy 2": "".join(f"{u} {v} {{'weight': np.float64({w})}}\n" for u, v, w in EDGES),
     "networkx capacity": "".join(f"{u} {v} {{'capacity': {w}}}\n" for u, v, w in EDGES),
     "dimacs": "c a graph\np edge 5 5\n" + lines(EDGES, first=1, prefix="e "),
+    "dimacs behind empty lines": " \n\n" * 30 + "c\nC\tof whom\n\n\tP edge 5 5\n" + lines(EDGES, first=1, prefix="e "),
     "dimacs arcs": "p sp 5 10\n" + lines(EDGES, first=1, prefix="a ") + lines(BACK, first=1, prefix="a "),
     "matrix market": "%%MatrixMarket matrix coordinate real symmetric\n5 5 5\n" + lines(BACK, first=1),
     "matrix market array": "%%MatrixMarket matrix array real general\n5 5\n"
@@ -118,6 +119,15 @@ def test_marks_inside_a_word_are_no_comments(tmp_path):
     path.write_text("A F#\nB F  # a comment\nA B\nF# http://b/c%20d\n")
 
     assert read_graph(path, "k").names == ("A", "F#", "B", "F", "http://b/c%20d")
+
+
+@pytest.mark.parametrize("line", ["\n", " \n", "c\n", "c \n", "\t\r\n"])
+def test_many_lines_without_content_are_no_graph_at_once(line, tmp_path):
+    """Each of them can be the end of what came before: every further one doubled the time (found by the fuzzer)."""
+    (tmp_path / "g.txt").write_text(line * 2000)
+
+    with pytest.raises(ConfigError, match="g.txt"):
+        read_graph(tmp_path / "g.txt", "hamiltonian.graph")
 
 
 def test_damaged_numpy_headers_are_refused(tmp_path):

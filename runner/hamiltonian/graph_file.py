@@ -487,7 +487,8 @@ def _problem_line(
     content: _Content, kinds: Sequence[str], numbers: int, shape: str
 ) -> tuple[list[int], list[tuple[int, list[str]]]]:
     """The numbers of the line `p KIND …`, and what follows it; `c` starts a comment."""
-    if content.binary or not re.match(r"(\s*c(\s.*)?\n|\s*\n)*\s*p\s", content.text + "\n", re.IGNORECASE):
+    first = (words[0].lower() for line in content.lines if (words := line.split()))
+    if content.binary or next((word for word in first if word != "c"), None) != "p":
         raise _Unfit("")
     lines = [
         (number, words)
