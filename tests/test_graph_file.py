@@ -130,6 +130,23 @@ def test_many_lines_without_content_are_no_graph_at_once(line, tmp_path):
         read_graph(tmp_path / "g.txt", "hamiltonian.graph")
 
 
+@pytest.mark.parametrize(
+    ("read", "text"),
+    [
+        (read_graph, "[]"),
+        (read_graph, '{"nodes": 1, "links": []}'),
+        (read_graph, "p edge 3 0\n"),
+        (read_qubo, '{"linear": {}, "quadratic": {}}'),
+    ],
+)
+def test_files_without_an_edge_are_refused(read, text, tmp_path):
+    """Well-formed in their layout, and nothing in them (found by the fuzzer)."""
+    (tmp_path / "g.json").write_text(text)
+
+    with pytest.raises(ConfigError, match=r"g\.json has no edges or entries; give at least one"):
+        read(tmp_path / "g.json", "hamiltonian.graph")
+
+
 def test_damaged_numpy_headers_are_refused(tmp_path):
     """Every byte of the header replaced by a bracket or a quote."""
     np.save(tmp_path / "a.npy", square())

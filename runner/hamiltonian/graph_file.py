@@ -935,6 +935,8 @@ def _order(
         if first is not None:
             raise _Unfit("has nodes with names, which are not counted; set hamiltonian.count_from to null")
         return _sized(list(seen), declared, raw), [_who(seen)]
+    if not seen:
+        raise _Unfit("has no edges or entries; give at least one")
     low, high = min(seen), max(seen)
     if low < 0:
         raise _Unfit(f"has the node {low}; count from 0 or 1")
