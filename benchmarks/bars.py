@@ -12,7 +12,6 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # read when the libraries are loaded, so set before
 
-import argparse  # noqa: E402
 import warnings  # noqa: E402
 from collections.abc import Sequence  # noqa: E402
 from dataclasses import dataclass  # noqa: E402
@@ -21,6 +20,7 @@ import numpy as np  # noqa: E402
 from qiskit.quantum_info import Statevector  # noqa: E402
 from scipy.optimize import minimize  # noqa: E402
 
+from benchmarks.arguments import read  # noqa: E402
 from runner import compose  # noqa: E402
 from runner.engine import Engine  # noqa: E402
 from runner.run.preflight import Preparation  # noqa: E402
@@ -102,12 +102,14 @@ def measured(
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("cases", nargs="*", type=int, help="places in the table; all by default")
-    parser.add_argument("--seeds", type=int, default=10, help="how many energies each")
-    parser.add_argument("--first", type=int, default=1, help="the first seed")
-    parser.add_argument("--shots", type=int, default=4096, help="of every circuit")
-    asked = parser.parse_args()
+    asked = read(
+        __name__,
+        __doc__,
+        ("cases", {"nargs": "*", "type": int, "help": "places in the table; all by default"}),
+        ("--seeds", {"type": int, "default": 10, "help": "how many energies each"}),
+        ("--first", {"type": int, "default": 1, "help": "the first seed"}),
+        ("--shots", {"type": int, "default": 4096, "help": "of every circuit"}),
+    )
     seeds = range(asked.first, asked.first + asked.seeds)
     warnings.simplefilter("ignore")
     print(

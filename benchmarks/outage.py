@@ -11,7 +11,6 @@ import os
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[variable] = "1"  # read when the libraries are loaded, so set before
 
-import argparse  # noqa: E402
 import contextlib  # noqa: E402
 import multiprocessing  # noqa: E402
 import signal  # noqa: E402
@@ -21,6 +20,7 @@ import time  # noqa: E402
 from collections.abc import Iterator  # noqa: E402
 from pathlib import Path  # noqa: E402
 
+from benchmarks.arguments import read  # noqa: E402
 from runner import compose, run  # noqa: E402
 from runner.tracking.report import UploadState  # noqa: E402
 from tests.faults.proxy import FaultyProxy  # noqa: E402
@@ -81,10 +81,12 @@ def measure(home: Path, evaluations: int, uri: str | None) -> tuple[float, float
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=4.0, help="about how long a run takes")
-    parser.add_argument("--rounds", type=int, default=5)
-    options = parser.parse_args()
+    options = read(
+        __name__,
+        __doc__,
+        ("--seconds", {"type": float, "default": 4.0, "help": "about how long a run takes"}),
+        ("--rounds", {"type": int, "default": 5}),
+    )
     with tempfile.TemporaryDirectory() as name, servers(Path(name)) as addresses:
         home = Path(name)
         measure(home, 50, None)

@@ -134,7 +134,7 @@ class KrylovOverlaps(Krylov):
         if backend.planner is not None:
             for circuit in pairs[-1]:  # the longest: whatever is refused of another is refused of it
                 backend.planner.sampler_plan(circuit)
-        reference = self.reference(config, hamiltonian, sum(bit << place for place, bit in enumerate(bits)))
+        reference = self.reference(config, hamiltonian, bits)
         return Overlaps(pairs, bits.index(1), energies, reference, len(sets) > 1)
 
     def lowest_of(self, hamiltonian: SparsePauliOp, states: np.ndarray, start: int) -> float | None:

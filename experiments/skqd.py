@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,6 +40,11 @@ ROTATIONS = {1: 1, 2: 2, 4: 10}
 """Order of a product formula → rotations of a step for each term."""
 MAX_ROTATIONS = 1_000_000
 """Of all circuits together, which are written down beforehand: some minutes and gigabytes."""
+
+
+def number_of(bits: Sequence[int]) -> int:
+    """A basis state, qubit 0 first, as its number."""
+    return sum(bit << qubit for qubit, bit in enumerate(bits))
 
 
 @dataclass(frozen=True)
@@ -115,20 +121,18 @@ class Krylov(Experiment):
             )
         return declared
 
-    def reference(self, config: RunConfig, hamiltonian: SparsePauliOp, start: int) -> Reference:
+    def reference(self, config: RunConfig, hamiltonian: SparsePauliOp, bits: tuple[int, ...]) -> Reference:
         """The lowest energy that evolution from a basis state leads to; none where that is not known.
 
         That is the Hamiltonian's own where nothing keeps the start from it.
         """
-        whole, states = (
-            Reference.of(config.hamiltonian, hamiltonian),
-            self.leads_to(config, hamiltonian, start),
-        )
+        start = number_of(bits)
+        whole = Reference.of(config.hamiltonian, hamiltonian)
+        states = self.leads_to(config, hamiltonian, start)
         if states is None:
             # of so many only what is known of the Hamiltonian's own start can be told
             own = physics_of(hamiltonian).reference_state
-            numbers = None if own is None else sum(bit << qubit for qubit, bit in enumerate(own))
-            return whole if numbers == start else Reference(None, None)
+            return whole if own is not None and number_of(own) == start else Reference(None, None)
         energy = self.lowest_of(hamiltonian, states, start)
         if energy is None:
             return Reference(None, None)
@@ -221,8 +225,8 @@ class Skqd(Krylov):
             hamiltonian, min(self.max_states, 1 << min(hamiltonian.num_qubits, 62)), "experiment.max_states"
         )
         ordered = by_flips(hamiltonian)
-        start = sum(bit << qubit for qubit, bit in enumerate(bits))
-        reference = self.reference(config, hamiltonian, start)
+        start = number_of(bits)
+        reference = self.reference(config, hamiltonian, bits)
         if self.samples:
             earlier = samples_of_run(self.samples, hamiltonian.num_qubits)
             return KrylovStates(hamiltonian, start, [], earlier, reference)

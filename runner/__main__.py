@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 try:
     from runner.cli.verb import CommandLine
-    from runner.display.stream import Reader, as_text, readers
+    from runner.display.stream import Reader, error_line, readers
     from runner.errors import Interrupted, RunnerError
 except KeyboardInterrupt:
     os.write(2, b"interrupted\n")  # nobody imports this module but for a command line
@@ -62,7 +62,7 @@ def _main(arguments: list[str], output: Reader) -> int:
         print(f"error: {error.filename}: permission denied; ask its owner, or name another", file=sys.stderr)
         return 2
     except RunnerError as error:
-        print(as_text("error: " + " ".join(str(error).split())), file=sys.stderr)
+        print(error_line(error), file=sys.stderr)
         return error.exit_code
     except (MemoryError, ImportError) as error:
         if isinstance(error, ImportError) and NO_ROOM not in str(error):

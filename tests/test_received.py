@@ -513,6 +513,13 @@ MOVING = "\x1b[2A\x1b[Kenergy  -0.702930\x1b[8m\x1b[32m\r\n[conceal]finished[/]"
 """Up two lines, one cleared, what follows hidden, green, at the start of another line, and hidden by markup."""
 
 
+def require_written_out(said: str, where: object = "") -> None:
+    """It holds nothing that a terminal or a console obeys, and no traceback."""
+    assert not set(said) & {"\x1b", "\r"}, (where, said)
+    assert "\n[conceal]" not in said, (where, said)
+    assert "Traceback" not in said, (where, said)
+
+
 @pytest.mark.parametrize(
     "words",
     [["watch", "run"], ["list", "."], ["compare", "run", "run"], ["sessions", "."]],
@@ -588,9 +595,7 @@ def test_K19_no_text_of_a_journal_or_a_configuration_moves_the_cursor(
         code = main([verb, "run", *store])
         said = "".join(capsys.readouterr())
         assert code in (0, 1, 2, 4), (place, said)
-        assert not set(said) & {"\x1b", "\r"}, (place, said)
-        assert "\n[conceal]" not in said, (place, said)
-        assert "Traceback" not in said, (place, said)
+        require_written_out(said, place)
         shutil.rmtree("run")
 
 
@@ -650,9 +655,7 @@ def test_K19_forecast_writes_out_what_files_hold(
 
     assert code in (0, 2), said
     assert said
-    assert not set(said) & {"\x1b", "\r"}, said
-    assert "\n[conceal]" not in said, said
-    assert "Traceback" not in said, said
+    require_written_out(said)
 
 
 @pytest.mark.parametrize(
@@ -695,9 +698,7 @@ def test_K19_inspect_writes_out_what_a_file_and_its_name_hold(
 
     assert code in (0, 2), said
     assert said
-    assert not set(said) & {"\x1b", "\r"}, said
-    assert "\n[conceal]" not in said, said
-    assert "Traceback" not in said, said
+    require_written_out(said)
 
 
 def test_K19_a_terminal_has_our_own_colours_and_nothing_of_a_value(recorded: Path, workdir: Path) -> None:

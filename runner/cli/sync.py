@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
-from runner.display.stream import as_text
+from runner.display.stream import as_text, error_line
 from runner.errors import ConfigError, RunnerError
 
 VERB = Verb(
@@ -43,7 +43,7 @@ def main(line: CommandLine) -> int:
         except RunnerError as error:
             if len(line.paths) == 1:
                 raise
-            print(as_text(f"error: {' '.join(str(error).split())}"), file=sys.stderr)
+            print(error_line(error), file=sys.stderr)
             code = code or error.exit_code
             continue
         where = f" in {report.uri}" if settings else ""

@@ -72,6 +72,15 @@ class RunOptions:
         require_choice("run.resume", self.resume, RESUME)
         _ = self.max_compute_seconds
 
+    def refuse_time_limit(self) -> None:
+        """Refuse a limit on the time here, where nobody asks whether it is kept.
+
+        Raises:
+            ConfigError: there is one.
+        """
+        if self.max_compute_time is not None:
+            raise ConfigError("acts in single runs at the command line only; leave it out", key=COMPUTING)
+
     @property
     def max_compute_seconds(self) -> int | None:
         """The same in seconds."""

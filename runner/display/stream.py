@@ -44,6 +44,11 @@ def as_text(value: object) -> str:
     )
 
 
+def error_line(error: Exception) -> str:
+    """What is said of an error that was expected, in one line."""
+    return as_text("error: " + " ".join(str(error).split()))
+
+
 class Reader:
     """A text stream that is written to as long as it takes what it is given.
 

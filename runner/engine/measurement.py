@@ -413,18 +413,16 @@ class Piece:
         """Ask for the state together with the outcome probabilities and what drawing from them takes."""
         size = len(self.qubits)
         widest = max(map(len, self.measured))
-        if self._noisy and self.has_tables and "_noisy_program" not in self.__dict__:
-            tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
-            if has_room((16 << 2 * max(size, 2)) + 3 * tables + (16 << widest)):
-                return  # whatever simulates it, which takes long to find out
+        tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
+        undecided = self._noisy and self.has_tables and "_noisy_program" not in self.__dict__
+        if undecided and has_room((16 << 2 * max(size, 2)) + 3 * tables + (16 << widest)):
+            return  # whatever simulates it, which takes long to find out
         if self._pauli is not None:
-            tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
             needed = self._pauli.missing_bytes + 3 * tables
         elif self._kernel is not None:
             tables = 8 * sets * len(self.measured) << size
             needed = self._kernel.missing_bytes + tables + (16 << widest)
         else:  # Aer has let go of its state when the probabilities are copied, and drawn from
-            tables = 8 * sets * sum(1 << len(measured) for measured in self.measured)
             held = self._state_bytes(tables=True)
             needed = max(held + tables, 2 * tables, tables + (16 << widest))
         require(needed, f"the outcome probabilities of {size} qubits for {sets} parameter sets")

@@ -897,8 +897,12 @@ class LayerExperiment:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of fits to values that hardly vary
                 (found, *_), _, fit = process_vanilla_result(result)
-                others = _without_groups(fit, self.program.items[0].shape[-1])
-                by_shots = _by_shots(fit, self.program.shots)
+                fitted = _decays(fit)
+                # what several circuits tell of a path stands one after the other, each with all randomizations
+                randomizations = self.program.items[0].shape[-1]
+                places = np.arange(fit.observable_data.dataset.sizes["randomization"]) % randomizations
+                others = _without_groups(*fitted, places, randomizations)
+                by_shots = _by_shots(*fitted, self.program.shots)
         except (ValueError, RuntimeError) as error:
             reason = " ".join(str(error).split())
             raise ConfigError(f"no noise model fits what was measured: {reason}; take more shots") from error
@@ -976,23 +980,25 @@ def _rates(decays: Any, fidelities: NDArray, **how: Any) -> PauliLindbladMap:
     )
 
 
-def _without_groups(fit: Any, randomizations: int) -> list[PauliLindbladMap]:
-    """What the client would have learned without each group of randomizations: decays to first order, rates in full."""
+def _without_groups(
+    decays: Any, every: Sequence[_Decay], places: NDArray, randomizations: int
+) -> list[PauliLindbladMap]:
+    """What the client would have learned without each group of randomizations: decays to first order, rates in full.
+
+    `places` are which of the randomizations each value of a decay is of.
+    """
     groups = min(randomizations, _MOST_GROUPS)
     if groups < 2:
         return []
-    decays, every = _decays(fit)
-    # what several circuits tell of a path stands one after the other, each with all randomizations
-    group = np.arange(fit.observable_data.dataset.sizes["randomization"]) % randomizations % groups
+    group = places % groups
     return [
         _rates(decays, np.maximum([one.without(group == number) for one in every], _LEAST_FIDELITY))
         for number in range(groups)
     ]
 
 
-def _by_shots(fit: Any, shots: int) -> list[NDArray]:
+def _by_shots(decays: Any, every: Sequence[_Decay], shots: int) -> list[NDArray]:
     """How far each decay's error by shots moves all rates, had they no bound at 0: they are linear in logarithms."""
-    decays, every = _decays(fit)
     if len(every) ** 2 > _MOST_BY_SHOTS:
         return []
     fidelities = np.maximum([one.fidelity for one in every], _LEAST_FIDELITY)

@@ -106,6 +106,11 @@ class LayerNoise:
         found: NDArray = np.sqrt((groups - 1) / groups) * (self.left_out - self.left_out.mean(axis=0))
         return found
 
+    @property
+    def shot_deviations(self) -> NDArray:
+        """The same by shots alone, (D, G); none where nothing is known, (0, G)."""
+        return np.zeros((0, len(self.rates))) if self.by_shots is None else self.by_shots
+
     def labels(self) -> list[str]:
         """The generators as the client writes them, the first qubit last."""
         return labels_of(self.generators)

@@ -78,7 +78,7 @@ class Sensitivity:
     @property
     def tells(self) -> bool:
         """Is it known how sure the rates are?"""
-        return all(len(one.deviations) or len(_by_shots(one)) for one in self.known)
+        return all(len(one.deviations) or len(one.shot_deviations) for one in self.known)
 
     def _rows(self, names: Sequence[Sequence[tuple[str, str]]], columns: dict[str, int]) -> NDArray:
         """Angles that put each generator behind each occurrence of its layer, (1 + insertions, parameters)."""
@@ -155,7 +155,7 @@ class Sensitivity:
         result = np.zeros(len(layout.constants))
         for one, slope in zip(self.known, slopes, strict=True):
             spread = ((one.deviations @ slope) ** 2).sum(axis=0)
-            result += np.maximum(spread, ((_by_shots(one) @ slope) ** 2).sum(axis=0))
+            result += np.maximum(spread, ((one.shot_deviations @ slope) ** 2).sum(axis=0))
         return result
 
     def _amplified(self, values: NDArray, means: NDArray, weights: NDArray) -> NDArray:
@@ -179,10 +179,6 @@ class Sensitivity:
             return list(slopes)  # nothing is known of any layer, or there was no noise to see
         mean = sum(one.rates @ slope for one, slope in every) / whole
         return [slope - counts[one.layer] * mean for one, slope in every]
-
-
-def _by_shots(one: LayerNoise) -> NDArray:
-    return np.zeros((0, len(one.rates))) if one.by_shots is None else one.by_shots
 
 
 def _insert(circuit: QuantumCircuit, name: str, qubits: Sequence[int]) -> list[tuple[str, str]]:

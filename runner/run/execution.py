@@ -20,20 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from runner import review
 from runner.declare.composer import schema_names
-from runner.declare.config import COMPUTING, Declaration, RunConfig, flatten
+from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.live import notebook
 from runner.display.stream import as_text, reader
-from runner.errors import (
-    ConfigError,
-    Interrupted,
-    JournalError,
-    RunnerError,
-    TrackingError,
-    TruncationError,
-    in_words,
-)
+from runner.errors import Interrupted, JournalError, RunnerError, TrackingError, TruncationError, in_words
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
 from runner.record.encoding import encode
@@ -116,8 +108,8 @@ def run(
     check_secrets(flatten(declaration.values) | {"hydra.run.dir": directory or declaration.directory})
     if affordable is not None:
         affordable(declaration)
-    elif declaration.config.run.max_compute_time is not None:
-        raise ConfigError("acts in single runs at the command line only; leave it out", key=COMPUTING)
+    else:
+        declaration.config.run.refuse_time_limit()
     with _stop_flag(sweep) as stop, _uploader(declaration.config, sweep) as uploader:
         ids = digest_of(declaration.values)
         with Preparing(quiet=quiet is not False) as stage:

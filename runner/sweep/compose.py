@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runner.declare.composer import Composer
-from runner.declare.config import COMPUTING, Declaration
+from runner.declare.config import Declaration
 from runner.declare.messages import check_directory, check_key, check_secrets
 from runner.declare.overrides import Interval, Override, Overrides, Steps
 from runner.declare.provenance import check_preset
@@ -132,8 +132,7 @@ class SweepPlanner:
             ConfigError: bad input.
         """
         declaration = self._similar.declare(overrides)
-        if declaration.config.run.max_compute_time is not None:
-            raise ConfigError("acts in single runs at the command line only; leave it out", key=COMPUTING)
+        declaration.config.run.refuse_time_limit()
         return declaration
 
     def _count(self, override: Override) -> int:
