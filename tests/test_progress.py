@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from runner.display.live import rows, value_console
 from runner.display.words import clock, energy_lines, error_in_words, truncation_in_words
 from runner.record.directory import RunDirectory
 from runner.record.events import Iteration
@@ -284,3 +285,14 @@ def test_what_is_rounding_is_not_told_as_left_out() -> None:
     """A state that lost nothing has no words; one that lost a weight, but no value, has those of the weight."""
     assert truncation_in_words({"discarded_weight": 0.0, "error": 3e-15}) == ""
     assert truncation_in_words({"discarded_weight": 2e-7, "error": 0.0}) == "a weight of 2e-07 of the state"
+
+
+def test_a_table_in_a_pipe_has_no_blanks_at_the_ends_of_its_lines() -> None:
+    """A long last cell would fill every line with hundreds of them; blanks between the columns stay."""
+    pipe = io.StringIO()
+
+    value_console(pipe, width=10_000).print(
+        rows([{"what": "jobs", "value": "7"}, {"what": "x", "value": "7" * 50}])
+    )
+
+    assert pipe.getvalue() == "what  value\njobs  7\nx     " + "7" * 50 + "\n"

@@ -22,6 +22,8 @@ _CONTROL = re.compile(
 )
 """What a terminal obeys; among it what a console writes: colours, the cursor's visibility, the line that changes."""
 
+_FILLING = re.compile(r" +$", re.MULTILINE)
+
 
 def printable(text: str, *, styled: bool = False) -> str:
     """`text` with everything that a terminal would obey written out, but for tabs and the ends of lines.
@@ -125,7 +127,9 @@ class Styled:
         self._reader: Any = reader(stream)
 
     def write(self, text: str) -> int:
-        """Print what a console made."""
+        """Print what a console made; in a file or pipe without the blanks that fill a table's last column."""
+        if not self._reader.isatty():
+            text = _FILLING.sub("", text)
         return int(self._reader.write(text, styled=True))
 
     def __getattr__(self, name: str) -> Any:
