@@ -30,9 +30,9 @@ from runner.serve.devices import ServedDevice
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
 from runner.serve.page import WorkloadQuery, page_routes
-from runner.serve.query import Query
+from runner.serve.query import FLAGS, JOBS, MOCKS, SESSIONS, WORKLOADS, Query, choice, date, require_known
 from runner.serve.runtime import CRN, Runtime, require_calibration
-from runner.serve.wire import field, parse, tags
+from runner.serve.wire import field, parse, require_fields, tags
 from runner.serve.workloads import Workloads
 
 log = logging.getLogger("runner.serve")
@@ -84,21 +84,21 @@ class Routes:
 
     def api(self) -> list[Route]:
         """The routes of the Runtime API."""
-        paths: list[tuple[str, str, Handler]] = [
-            ("GET", "/backends", self.backends),
-            ("GET", "/backends/{name}/configuration", self.configuration),
-            ("GET", "/backends/{name}/properties", self.properties),
+        paths: list[tuple[str, str, Handler, *tuple[str, ...]]] = [
+            ("GET", "/backends", self.backends, "include_mocks"),
+            ("GET", "/backends/{name}/configuration", self.configuration, "calibration_id"),
+            ("GET", "/backends/{name}/properties", self.properties, "calibration_id", "updated_before"),
             ("GET", "/backends/{name}/status", self.status),
             ("GET", "/instances/usage", self.usage),
             ("POST", "/sessions", self.open_session),
-            ("GET", "/sessions", self.sessions),
-            ("GET", "/workloads", self.workloads),
+            ("GET", "/sessions", self.sessions, *SESSIONS),
+            ("GET", "/workloads", self.workloads, *WORKLOADS),
             ("GET", "/sessions/{id}", self.session),
             ("PATCH", "/sessions/{id}", self.close_session),
             ("DELETE", "/sessions/{id}/close", self.cancel_session),
             ("POST", "/jobs", self.submit),
-            ("GET", "/jobs", self.jobs),
-            ("GET", "/jobs/{id}", self.job),
+            ("GET", "/jobs", self.jobs, *JOBS),
+            ("GET", "/jobs/{id}", self.job, "exclude_params"),
             ("DELETE", "/jobs/{id}", self.delete),
             ("GET", "/jobs/{id}/results", self.results),
             ("GET", "/jobs/{id}/metrics", self.metrics),
@@ -106,7 +106,10 @@ class Routes:
             ("PUT", "/jobs/{id}/tags", self.retag),
             ("POST", "/jobs/{id}/cancel", self.cancel),
         ]
-        return [Route(path, authorized(handler), methods=[method]) for method, path, handler in paths]
+        return [
+            Route(path, authorized(handler, *names), methods=[method])
+            for method, path, handler, *names in paths
+        ]
 
     # -- account ----------------------------------------------------------------------------------------
 
@@ -149,8 +152,9 @@ class Routes:
 
     # -- backends ---------------------------------------------------------------------------------------
 
-    async def backends(self, _request: Request) -> Response:
+    async def backends(self, request: Request) -> Response:
         """GET /backends."""
+        choice(request.query_params, "include_mocks", MOCKS)
         described = [
             {
                 "name": device.name,
@@ -171,8 +175,11 @@ class Routes:
         return JSONResponse({**device.configuration, "calibration_id": device.calibration})
 
     async def properties(self, request: Request) -> Response:
-        """GET /backends/{name}/properties."""
-        return JSONResponse(self._calibrated(request).properties)
+        """GET /backends/{name}/properties: of the one calibration, none where it was not made by then."""
+        properties = self._calibrated(request).properties
+        by, made = date(request.query_params.get("updated_before")), date(properties.get("last_update_date"))
+        known = by is None or made is None or made < by
+        return JSONResponse(properties if known else {})
 
     def _calibrated(self, request: Request) -> ServedDevice:
         """The device that is asked for, whose calibration is the one that is asked for."""
@@ -201,7 +208,7 @@ class Routes:
 
     async def open_session(self, request: Request) -> Response:
         """POST /sessions."""
-        body = await self._object(request)
+        body = await self._read(request, lambda body: body)
         return JSONResponse(await run_in_threadpool(self.runtime.open_session, body))
 
     async def sessions(self, request: Request) -> Response:
@@ -217,7 +224,9 @@ class Routes:
 
     async def close_session(self, request: Request) -> Response:
         """PATCH /sessions/{id}: the only change there is, is to accept no more jobs."""
-        accepting = field(await self._object(request), "accepting_jobs", bool, required=True)
+        accepting = field(
+            await self._object(request, "accepting_jobs"), "accepting_jobs", bool, required=True
+        )
         if accepting:
             raise ApiError(400, "A session that was closed cannot be opened again.")
         await run_in_threadpool(self.runtime.close_session, request.path_params["id"])
@@ -225,6 +234,7 @@ class Routes:
 
     async def cancel_session(self, request: Request) -> Response:
         """DELETE /sessions/{id}/close."""
+        await self._object(request)
         await run_in_threadpool(lambda: self.runtime.close_session(request.path_params["id"], cancel=True))
         return Response(status_code=204)
 
@@ -255,10 +265,11 @@ class Routes:
     async def job(self, request: Request) -> Response:
         """GET /jobs/{id}; held for a moment when the job is about to be over."""
         entry = self._entry(request)
+        whole = choice(request.query_params, "exclude_params", FLAGS) != "true"
         if self.runtime.soon(entry):
             await self._until_over(entry)
         answer = self.runtime.describe(entry)
-        if request.query_params.get("exclude_params") != "true":
+        if whole:
             answer["params"] = await run_in_threadpool(self.runtime.ledger.params, entry)
         return JSONResponse(answer)
 
@@ -281,17 +292,19 @@ class Routes:
     async def retag(self, request: Request) -> Response:
         """PUT /jobs/{id}/tags."""
         entry = self._entry(request)
-        wanted = tags((await self._object(request)).get("tags"))
+        wanted = tags(field(await self._object(request, "tags"), "tags", list, required=True))
         await run_in_threadpool(self.runtime.ledger.retag, entry, wanted)
         return Response(status_code=204)
 
     async def cancel(self, request: Request) -> Response:
         """POST /jobs/{id}/cancel."""
+        await self._object(request)
         await run_in_threadpool(self.runtime.cancel, self._entry(request))
         return Response(status_code=204)
 
     async def delete(self, request: Request) -> Response:
         """DELETE /jobs/{id}."""
+        await self._object(request)
         await run_in_threadpool(self.runtime.delete, self._entry(request))
         return Response(status_code=204)
 
@@ -314,8 +327,11 @@ class Routes:
         finally:
             self.runtime.stop_listening(entry, listener)
 
-    async def _object(self, request: Request) -> dict[str, Any]:
-        return await self._read(request, lambda body: body)
+    async def _object(self, request: Request, *names: str) -> dict[str, Any]:
+        """The body of a request, which has no other fields than these."""
+        body = await self._read(request, lambda body: body)
+        require_fields(body, names, "this request")
+        return body
 
     async def _read(self, request: Request, use: Callable[[dict[str, Any]], Answer]) -> Answer:
         """Give a request's body to `use`, in a thread; large ones one after the other, or they fill the memory."""
@@ -386,12 +402,18 @@ def _require_modest(scope: Scope) -> None:
         raise ApiError(400, "The request is for another host than this one.")
 
 
-def authorized(handler: Handler) -> Handler:
-    """Ask for a bearer token, whatever it says: a web page cannot send one to this address unasked."""
+def authorized(handler: Handler, *names: str) -> Handler:
+    """Ask for a bearer token, whatever it says: a web page cannot send one to this address unasked.
+
+    Args:
+        handler: Answers who has one.
+        names: The parameters that it knows; see `query.require_known`.
+    """
 
     async def checked(request: Request) -> Response:
         if not request.headers.get("authorization", "").lower().startswith(("bearer ", "apikey ")):
             raise ApiError(401, "The request has no bearer token.", code=1402, solution="Log in.")
+        require_known(request.query_params, names)
         return await handler(request)
 
     return checked

@@ -14,6 +14,7 @@ from typing import Any
 
 from qiskit.exceptions import QiskitError
 from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -21,7 +22,7 @@ from starlette.routing import Route
 from runner.declare.checks import shorten
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
-from runner.serve.query import Period, choice, number
+from runner.serve.query import MOCKS, Period, choice, number
 from runner.serve.runtime import Runtime
 from runner.serve.summary import answered, asked
 from runner.serve.workloads import MAX_LIMIT, MODES, STATUSES, Workload, Workloads
@@ -43,24 +44,24 @@ HEADERS = {
 }
 
 
-def page_routes(runtime: Runtime, authorized: Callable[[Handler], Handler]) -> list[Route]:
+def page_routes(runtime: Runtime, authorized: Callable[..., Handler]) -> list[Route]:
     """The routes of the page.
 
     Args:
         runtime: What it shows.
-        authorized: Makes a handler ask for a bearer token.
+        authorized: Makes a handler ask for a bearer token, and refuse parameters other than the named ones.
     """
     page = Page(runtime)
     told = {
-        "/page/workloads": page.workloads,
-        "/page/sessions/{id}": page.session,
-        "/page/jobs/{id}": page.job,
-        "/page/jobs/{id}/content": page.content,
+        "/page/workloads": authorized(page.workloads, "mode", "status", "search", "limit", "offset"),
+        "/page/sessions/{id}": authorized(page.session, "limit", "offset"),
+        "/page/jobs/{id}": authorized(page.job),
+        "/page/jobs/{id}/content": authorized(page.content),
     }
     return [
         Route("/", asset),
         Route("/page/assets/{name}", asset),
-        *(Route(path, authorized(handler)) for path, handler in told.items()),
+        *(Route(path, handler) for path, handler in told.items()),
     ]
 
 
@@ -87,7 +88,7 @@ class Page:
     async def workloads(self, request: Request) -> Response:
         """The instance and some of its workloads."""
         query = request.query_params
-        mode, status = choice(query.get("mode"), MODES), choice(query.get("status"), STATUSES)
+        mode, status = choice(query, "mode", MODES), choice(query, "status", STATUSES)
         limit, offset = _span(request)
         search = query.get("search", "")
         return await _told(
@@ -136,15 +137,20 @@ class WorkloadQuery:
 
     def __init__(self, request: Request) -> None:
         query = request.query_params
-        self._mode = choice(query.get("mode"), MODES)
-        self._statuses = [choice(one, STATUSES) or "" for one in query.getlist("status")]
-        self._ascending = choice(query.get("sort"), ("createdAt", "-createdAt")) != "-createdAt"
-        choice(query.get("user"), ("me",))
+        self._mode = choice(query, "mode", MODES)
+        self._statuses = query.getlist("status")
+        for one in self._statuses:
+            choice(QueryParams({"status": one}), "status", STATUSES)
+        self._ascending = choice(query, "sort", ("createdAt", "-createdAt")) != "-createdAt"
+        choice(query, "user", ("me",))
+        choice(query, "include_mocks", MOCKS)
         self._limit = max(1, min(number(query.get("limit"), "limit", 10), MAX_LIMIT))
         self._backend, self._search = query.get("backend"), query.get("search", "").lower()
         self._tags = query.getlist("tags")
         self._period = Period(query)
         self._next, self._previous = query.get("next"), query.get("previous")
+        if self._next is not None and self._previous is not None:
+            raise ApiError(400, "A page is the 'next' or the 'previous' one; say one of them.")
 
     def ask(self, workloads: Workloads) -> tuple[dict[str, Any], str | None, str | None]:
         """The answer, and the cursors of the pages before and behind."""

@@ -18,7 +18,20 @@ from runner.serve.runtime import Runtime
 MAX_PAGE = 200
 """Jobs or sessions in one answer."""
 
-PENDING = {"true": True, "false": False}
+FLAGS = ("true", "false")
+MOCKS = ("true", "True", "false", "False")
+"""Words of `include_mocks`; no backend here is one, so both give the same."""
+PERIOD = ("created_after", "created_before")
+JOBS = (
+    "exclude_params", "limit", "offset", "sort", "backend", "pending", "program", "tags*", "session_id",
+    "include_mocks", *PERIOD,
+)  # fmt: skip
+SESSIONS = ("limit", "offset", "sort", "backend", "state", "mode", *PERIOD)
+WORKLOADS = (
+    "user", "sort", "limit", "previous", "next", "backend", "search", "status*", "mode", "tags*",
+    "include_mocks", *PERIOD,
+)  # fmt: skip
+"""The parameters of the lists; those with a star may be said several times."""
 MODES = (DEDICATED, BATCH)
 STATES = (OPEN, ACTIVE, INACTIVE, CLOSED)
 
@@ -52,9 +65,11 @@ class Query:
 
     def __init__(self, request: Request) -> None:
         self._query = query = request.query_params
-        self._pending = choice(query.get("pending"), tuple(PENDING))
-        self._state, self._mode = choice(query.get("state"), STATES), choice(query.get("mode"), MODES)
-        self._ascending = choice(query.get("sort"), ("ASC", "DESC")) == "ASC"
+        self._pending = choice(query, "pending", FLAGS)
+        self._state, self._mode = choice(query, "state", STATES), choice(query, "mode", MODES)
+        self._ascending = choice(query, "sort", ("ASC", "DESC")) == "ASC"
+        choice(query, "include_mocks", MOCKS)
+        choice(query, "exclude_params", ("true",))
         self.limit = min(number(query.get("limit"), "limit", 10), MAX_PAGE)
         self.offset = number(query.get("offset"), "offset", 0)
         self._period = Period(query)
@@ -63,7 +78,7 @@ class Query:
         """The jobs that fit, newest first unless asked otherwise."""
         query = self._query
         wanted = set(query.getlist("tags"))
-        pending = None if self._pending is None else PENDING[self._pending]
+        pending = None if self._pending is None else self._pending == "true"
         return self._ordered(
             [
                 entry
@@ -110,14 +125,37 @@ def opened(details: Mapping[str, Any]) -> str:
     return str(details["timestamps"][0]["timestamp"])
 
 
-def choice(text: str | None, choices: Sequence[str]) -> str | None:
+def require_known(query: QueryParams, names: Sequence[str]) -> None:
+    """Refuse parameters that a route does not have, which it would not honour.
+
+    Args:
+        query: What the request asks.
+        names: The parameters there are; one with a star at its end may be said several times.
+
+    Raises:
+        ApiError: there is another one, or two values where one counts.
+    """
+    for name in query:
+        if name + "*" in names:
+            continue
+        if name not in names:
+            known = ", ".join(one.rstrip("*") for one in names) or "none"
+            raise ApiError(
+                400, f"{shorten(ascii(name), 60)} is no parameter of this request; it has {known}."
+            )
+        if len(query.getlist(name)) > 1:
+            raise ApiError(400, f"'{name}' is said twice; say it once.")
+
+
+def choice(query: QueryParams, name: str, choices: Sequence[str]) -> str | None:
     """A word of a query; None where there is none.
 
     Raises:
         ApiError: it is none of the choices.
     """
+    text = query.get(name)
     if text and text not in choices:
-        raise ApiError(400, f"{shorten(text, 40)!r} is none of {', '.join(choices)}.")
+        raise ApiError(400, f"'{name}' must be one of {', '.join(choices)}, not {shorten(ascii(text), 40)}.")
     return text or None
 
 

@@ -38,7 +38,7 @@ from runner.serve.ledger import Entry, Ledger
 from runner.serve.limits import Limits
 from runner.serve.pace import Pace, PacedClock, StandingClock
 from runner.serve.programs import JobRequest, Programs
-from runner.serve.wire import Decoder, field, not_found, refused, tags
+from runner.serve.wire import Decoder, field, not_found, refused, require_fields, tags
 
 log = logging.getLogger("runner.serve")
 
@@ -383,6 +383,9 @@ class Runtime:
         Raises:
             ApiError: the request is wrong, or the plan has no such session.
         """
+        require_fields(body, OF_SESSION, "a session")
+        if field(body, "instance", str) not in (None, CRN):
+            raise ApiError(400, f"'instance' must be {CRN}, the one there is.")
         mode = field(body, "mode", str) or DEDICATED
         if mode not in (DEDICATED, BATCH):
             raise ApiError(400, f"'mode' must be {DEDICATED} or {BATCH}, not {mode!r}.")
@@ -541,6 +544,7 @@ UNUSED = {
     "group": str, "project": str,
 }  # fmt: skip
 """What a client may say about a job beside what is looked at here."""
+OF_SESSION = ("mode", "backend", "instance", "max_ttl", "interactive_ttl")
 USED = ("program_id", "params", "backend", "session_id", "tags", "cost", "private", "calibration_id")
 LOG_LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG")
 
@@ -551,9 +555,7 @@ def _require_known(body: dict[str, Any]) -> None:
     Raises:
         ApiError: there is such a field, or one is of another type.
     """
-    for name in body:
-        if name not in USED and name not in UNUSED:
-            raise ApiError(400, f"{shorten(ascii(name), 60)} is no field of a job; leave it out.")
+    require_fields(body, (*USED, *UNUSED), "a job")
     for name, kind in UNUSED.items():
         field(body, name, kind)
     if body.get("start_session") or body.get("session_time") is not None:

@@ -9,7 +9,7 @@ import math
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from typing import Any, NoReturn
 
@@ -17,6 +17,7 @@ import numpy as np
 from qiskit import QuantumCircuit
 from qiskit.quantum_info import PauliList
 
+from runner.declare.checks import shorten
 from runner.declare.foreign import NUMBERS, causes, load_npy, load_qpy
 from runner.engine.circuits import dissect
 from runner.engine.executed import as_executed
@@ -71,7 +72,7 @@ def parse(body: bytes, max_values: int) -> dict[str, Any]:
     if values > max_values:
         raise ApiError(413, f"The request has more than {max_values} values; serve with max_memory=… MiB.")
     try:
-        value = json.loads(body.decode() or "{}", parse_constant=_no_number)
+        value = json.loads(body.decode() or "{}", parse_constant=_no_number, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         why = "a whole number has too many digits" if "set_int_max_str_digits" in str(error) else error
         raise ApiError(400, f"The request is not valid JSON: {why}") from error
@@ -79,6 +80,13 @@ def parse(body: bytes, max_values: int) -> dict[str, Any]:
         raise ApiError(400, f"The request must be a JSON object, not {_kind(value)}.")
     _require_plain(value)
     return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field is said twice")
+    return found
 
 
 def _no_number(name: str) -> NoReturn:
@@ -111,6 +119,18 @@ def _require_characters(text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise ApiError(400, "The request is not valid JSON: a text has half a character.") from None
+
+
+def require_fields(body: dict[str, Any], names: Collection[str], of: str) -> None:
+    """Refuse fields that a request does not have, which nothing here would honour.
+
+    Raises:
+        ApiError: there is one.
+    """
+    for name in body:
+        if name not in names:
+            told = f"it has {', '.join(names)}" if names else "it has none"
+            raise ApiError(400, f"{shorten(ascii(name), 60)} is no field of {of}; {told}.")
 
 
 def field(body: dict[str, Any], name: str, kind: type, *, required: bool = False) -> Any:

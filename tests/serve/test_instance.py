@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,36 @@ def test_couplers_that_are_tuned_are_physical_qubits() -> None:
         counted[name] = describe(declared.build(service), declared).physical_qubits
 
     assert counted == {"fake_fez": FakeFez().physical_qubits, "fake_manila": 5}
+
+
+def test_all_that_the_client_asks_with_is_taken(service: Any, wire: Wire) -> None:
+    """Every parameter of its REST adapters (`qiskit_ibm_runtime.api.rest`): none is refused, each acts."""
+    client = service._get_api_client(service.instances()[0]["crn"])
+    backend = service.backend("ibmq_manila")
+    with Session(backend, max_time=60) as session:
+        job = SamplerV2(mode=session).run([(bell(backend), [0.1])], shots=10)
+        job.update_tags(["asked"])
+        job.result()
+    soon, date = datetime.now() + timedelta(days=365), backend.properties().last_update_date
+    jobs = client.jobs_get(
+        limit=5, skip=0, backend_name="ibmq_manila", pending=False, program_id="sampler", job_tags=["asked"],
+        session_id=session.session_id, created_after=date, created_before=soon, descending=False,
+        include_mocks=True,
+    )  # fmt: skip
+    workloads = client._api.workloads_get(
+        user="me", sort="-createdAt", limit=5, backend="ibmq_manila", search="asked", status=["completed"],
+        mode="session", created_after=date, created_before=soon, tags=["asked"], include_mocks=True,
+    )  # fmt: skip
+
+    assert [one["id"] for one in jobs["jobs"]] == [job.job_id()]
+    assert [one["id"] for one in workloads["workloads"]] == [session.session_id]
+    assert len(client.list_backends(include_mocks=True)) == 2
+    assert "params" not in client.job_get(job.job_id(), exclude_params=True)
+    assert backend.properties(datetime=date + timedelta(days=1)).last_update_date == date
+    assert (
+        backend.properties(datetime=date - timedelta(days=1)) is None
+    )  # "older than": the client's docstring
+    service.delete_job(job.job_id())
 
 
 def test_a_calibration_is_found_by_its_id(service: Any, wire: Wire) -> None:

@@ -24,7 +24,7 @@ from qiskit_ibm_runtime import RuntimeEncoder
 
 from runner.serve.server import OneLine
 from tests.serve.serving import thread
-from tests.serve.test_wire import BASE, DEVICE, Wire, assert_error, circuit_text, sampling, still_alive
+from tests.serve.test_wire import BASE, DEVICE, Wire, assert_error, circuit_text, sampling, still_alive, wait
 
 HEAD = b"Host: 127.0.0.1\r\nAuthorization: Bearer x\r\n"
 POST = f"POST {BASE}/jobs HTTP/1.1\r\n".encode() + HEAD
@@ -282,6 +282,55 @@ def test_K14_absurd_options_are_refused(wire: Wire, options: Any) -> None:
 def test_K14_fields_that_a_job_does_not_have_are_refused(wire: Wire, more: dict[str, Any]) -> None:
     """What no client says, what it says in another type, and a session that a job would start."""
     assert_error(*wire.api("POST", "/jobs", sampling(**more)), 400)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/sessions", {"zzz": 1}),
+        ("POST", "/sessions", {"max_time": 60}),
+        ("POST", "/sessions", {"instance": "crn:of:another"}),
+        ("POST", "/sessions", b'{"max_ttl": 60, "max_ttl": 70}'),
+        ("PATCH", "/sessions/@", {"accepting_jobs": False, "max_ttl": 60}),
+        ("PATCH", "/sessions/@", {}),
+        ("DELETE", "/sessions/@/close", {"cancel": False}),
+        ("PUT", "/jobs/#/tags", {"tags": ["a"], "add": True}),
+        ("PUT", "/jobs/#/tags", {}),
+        ("POST", "/jobs/#/cancel", {"reason": "x"}),
+        ("DELETE", "/jobs/#", {"sure": True}),
+        ("GET", "/backends?fields=x", None),
+        ("GET", "/backends?include_mocks=2", None),
+        ("GET", "/backends/local_ideal/configuration?at=now", None),
+        ("GET", "/backends/local_ideal/configuration?calibration_id=a&calibration_id=b", None),
+        ("GET", "/backends/local_ideal/properties?updated_before=soon", None),
+        ("GET", "/backends/local_ideal/status?x=1", None),
+        ("GET", "/instances/usage?from=1", None),
+        ("GET", "/jobs?state=open", None),
+        ("GET", "/jobs?limit=1&limit=2", None),
+        ("GET", "/jobs?exclude_params=false", None),
+        ("GET", "/jobs?skip=1", None),
+        ("GET", "/jobs/#?fields=id", None),
+        ("GET", "/jobs/#?exclude_params=1", None),
+        ("GET", "/jobs/#/results?offset=1", None),
+        ("GET", "/jobs/#/metrics?x=", None),
+        ("GET", "/sessions?pending=true", None),
+        ("GET", "/sessions/@?a=b", None),
+        ("GET", "/workloads?offset=1", None),
+        ("GET", "/workloads?mode=job&mode=batch", None),
+        ("GET", "/workloads?next=a&previous=b", None),
+        ("POST", "/jobs?backend=x", None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_K14_what_would_not_be_honoured_is_refused(wire: Wire, method: str, path: str, body: Any) -> None:
+    """Unknown or repeated fields and parameters of every route: 400, and nothing has changed."""
+    session = wire.api("POST", "/sessions", {"backend": DEVICE})[1]["id"]
+    job = wire.api("POST", "/jobs", sampling(tags=["kept"]))[1]["id"]
+    wait(wire, job)
+    before = wire.api("GET", f"/jobs/{job}"), wire.api("GET", f"/sessions/{session}")
+    assert_error(*wire.api(method, path.replace("@", session).replace("#", job), body), 400)
+    assert (wire.api("GET", f"/jobs/{job}"), wire.api("GET", f"/sessions/{session}")) == before
+    assert wire.api("DELETE", f"/sessions/{session}/close")[0] == 204
 
 
 @pytest.mark.parametrize(
