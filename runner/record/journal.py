@@ -85,6 +85,9 @@ class Journal:
         self._hurried = 0
         self._failure: str | None = None
         self._waiting: list[bytes] = []
+        self._found: JournalReader | None = None
+        self._announced: list[bytes] = []
+        self._touched: list[Callable[[], None]] = []
         last = reader.events[-1].t if reader.events else 0.0
         self._ahead = max(last - clock.now(), 0.0)  # where the clock was set back since another process wrote
 
@@ -104,30 +107,79 @@ class Journal:
         *,
         write: Callable[[int, bytes], int] = os.write,
         vocabulary: Vocabulary = RUN,
+        at_once: bool = True,
     ) -> Self:
         """Continue a journal after its last intact event.
 
         A line cut off by a kill is removed. Damaged lines, and everything after them, are moved to a file
         beside the journal, so that nothing is destroyed. `contents` holds what was intact. A packed one is unpacked.
+
+        Args:
+            path: of the journal.
+            write: writes to a file.
+            vocabulary: the events it knows.
+            at_once: Do this now; False: with the first event, and where none comes, the journal stays as it is.
         """
         path = Path(path)
+        if not at_once and not path.exists():
+            _require_no_link(path)
+            if packed_path(path).exists():
+                read_journal(path)
+                reader = JournalReader(path, vocabulary)
+                reader.scan()
+                journal = cls(path, -1, reader, write)
+                journal._found = reader
+                return journal
         descriptor = _unpacked(path)
         try:
             reader = JournalReader(path, vocabulary)
             reader.scan()
             if not reader.events and not reader.resembles_journal():
                 raise JournalError(f"{path} is not a journal, or its first line is damaged")
-            if reader.damaged:
-                _set_aside(path, descriptor, reader.offset)
-            os.ftruncate(descriptor, reader.offset)
-            os.lseek(descriptor, 0, os.SEEK_END)
+            if at_once:
+                _mend(path, descriptor, reader)
         except OSError as error:
             os.close(descriptor)
             raise _storage_error(path, error) from error
         except JournalError:
             os.close(descriptor)
             raise
-        return cls(path, descriptor, reader, write)
+        journal = cls(path, descriptor, reader, write)
+        journal._found = None if at_once else reader
+        return journal
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the file is as it was found, and can be left so."""
+        return self._found is not None
+
+    def announce(self, *events: Event) -> None:
+        """Append events just before the next one; where none comes, not at all."""
+        with self._lock:
+            self._announced += [to_line(event, clock.now() + self._ahead) for event in events]
+
+    def when_touched(self, act: Callable[[], None]) -> None:
+        """Call `act` before the first event is appended, or now where there is one."""
+        with self._lock:
+            if self.untouched:
+                self._touched.append(act)
+                return
+        act()
+
+    def _touch(self, found: JournalReader) -> None:
+        """Make the file ready to be appended to, as it was found."""
+        for act in self._touched:
+            act()
+        if self._descriptor < 0:  # it was packed, and nobody could be kept from it
+            other = Journal.append_to(self.path)
+            if other._crc != self._crc:
+                other.close()
+                raise JournalError(f"{self.path} has been written by another process meanwhile")
+            self._descriptor, other._descriptor = other._descriptor, -1
+            self._size = other._size
+        else:
+            _mend(self.path, self._descriptor, found)
+        self._found = None
 
     def write(self, event: Event) -> int:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
@@ -154,7 +206,14 @@ class Journal:
         """Append what has been waiting, in one go, and return the number of the last event."""
         if self._failure:
             raise StorageError(self._failure)
-        waiting, self._waiting = self._waiting, []
+        if self._found is not None:
+            try:
+                self._touch(self._found)
+            except OSError as error:
+                self._refuse(error)
+                raise StorageError(str(self._failure)) from error
+        waiting, self._waiting = self._announced + self._waiting, []
+        self._announced = []
         if faults.ACTIVE:  # these concern one line
             for event in waiting:
                 self._write_lines([event])
@@ -179,6 +238,7 @@ class Journal:
         """Ask the disk to keep everything and let go of the file; closing twice is harmless."""
         with self._lock:
             if self._descriptor < 0:
+                self._failure = self._failure or f"{self.path}: the journal is closed"
                 return
             try:
                 if not self._failure:
@@ -435,13 +495,25 @@ def pack(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _unpacked(path: Path) -> int:
-    """Open a journal to go on with it, also one that is packed; none through a link, which may lead anywhere."""
+def _require_no_link(path: Path) -> None:
     for one in (path, packed_path(path)):
         if one.is_symlink():
             raise JournalError(
                 f"{one} is a link, through which nothing is written; put the journal itself there"
             )
+
+
+def _mend(path: Path, descriptor: int, reader: JournalReader) -> None:
+    """Leave only what is intact, to append to it; what is damaged stays beside it."""
+    if reader.damaged:
+        _set_aside(path, descriptor, reader.offset)
+    os.ftruncate(descriptor, reader.offset)
+    os.lseek(descriptor, 0, os.SEEK_END)
+
+
+def _unpacked(path: Path) -> int:
+    """Open a journal to go on with it, also one that is packed; none through a link, which may lead anywhere."""
+    _require_no_link(path)
     while True:
         if not path.exists():
             try:

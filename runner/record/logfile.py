@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from runner.errors import StorageError
@@ -17,6 +17,33 @@ CHATTERS = ("qiskit", "qiskit_ibm_runtime", "matplotlib", "stevedore", "alembic"
 class LogFile(logging.FileHandler):
     """A log that gives up lines a full disk does not take: the journal says what happened, in one line."""
 
+    def __init__(self, path: str | Path, *, delay: bool = False, held: bool = False) -> None:
+        super().__init__(path, encoding="utf-8", delay=delay or held)
+        self._held: list[logging.LogRecord] | None = [] if held else None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line, or keep it until `begin`."""
+        if self._held is None:
+            super().emit(record)
+        else:
+            self._held.append(record)
+
+    def begin(self) -> None:
+        """Write what has been held, and everything from now on.
+
+        Raises:
+            OSError: there can be no such file.
+        """
+        self.acquire()
+        try:
+            if self._held is not None:
+                self.stream = self._open()
+            held, self._held = self._held, None
+            for record in held or ():
+                super().emit(record)
+        finally:
+            self.release()
+
     def handleError(self, record: logging.LogRecord) -> None:
         """Leave it out; logging's own answer would be a traceback on the terminal."""
 
@@ -27,16 +54,31 @@ class LogFile(logging.FileHandler):
 
 
 @contextlib.contextmanager
-def log_file(path: Path) -> Iterator[None]:
+def _as_storage_error(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+@contextlib.contextmanager
+def log_file(path: Path, *, held: bool = False) -> Iterator[Callable[[], None]]:
     """Everything that is logged or warned goes to the run's log file; the terminal stays ours.
+
+    Args:
+        path: of the file.
+        held: nothing is written before what this yields is called.
 
     Raises:
         StorageError: there can be no such file.
     """
-    try:
-        handler = LogFile(path, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+    def begin() -> None:
+        with _as_storage_error(path):
+            handler.begin()
+
+    with _as_storage_error(path):
+        handler = LogFile(path, held=held)
     handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     level, others = root.level, list(root.handlers)
@@ -48,7 +90,7 @@ def log_file(path: Path) -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     try:
-        yield
+        yield begin
     finally:
         logging.captureWarnings(False)
         root.removeHandler(handler)

@@ -77,6 +77,7 @@ class Record:
         self._listeners: list[tuple[Listener, tuple[type[Event], ...]]] = []
         self._told: dict[type[Event], tuple[Listener, ...]] = {}
         self._released: tuple[type[Event], ...] = ()
+        self._silent = False
         self.recalled = 0
         """Jobs answered from the journal so far."""
         self._recalled: Counter[str] = Counter()
@@ -125,6 +126,15 @@ class Record:
             del self._past[stream]
         return list(of(self._recorded, *facts))
 
+    def refuse(self) -> bool:
+        """Write nothing from now on, where nothing new has been written; whether that is so.
+
+        For a run whose past is not what it repeats: what it does to come to its end is no fact, and a journal that
+        is refused stays as it is.
+        """
+        self._silent = self._silent or self._journal.untouched
+        return self._silent
+
     def __call__(self, event: Event) -> None:
         """Record one fact.
 
@@ -132,6 +142,8 @@ class Record:
             ResumeError: the journal says that something else happened at this point.
             StorageError: the disk refused.
         """
+        if self._silent:
+            return
         kind = type(event)
         place = None
         if kind is RunInterrupted:

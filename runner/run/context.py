@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runner.declare.config import RunConfig
 from runner.declare.plain import Values
-from runner.errors import RunnerError, RuntimeSessionError, StorageError, TruncationError
+from runner.errors import (
+    JournalError,
+    ResumeError,
+    RunnerError,
+    RuntimeSessionError,
+    StorageError,
+    TruncationError,
+)
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
 from runner.record.events import (
@@ -153,7 +160,10 @@ class Lab:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         broken = error is not None and not isinstance(error, StorageError | StopOptimization)
-        if broken:
+        repeats = self._service.capabilities.repeats_its_past
+        if isinstance(error, JournalError | ResumeError) and repeats and self.record.refuse():
+            pass  # nothing has happened
+        elif broken:
             # what closing adds to the journal is this process's doing; a resumed run goes on without it
             self.record(RunInterrupted(reason=redact(str(error)) or type(error).__name__))
         for session in self.sessions[-1:]:

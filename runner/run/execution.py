@@ -25,7 +25,15 @@ from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.live import notebook
 from runner.display.stream import as_text, reader
-from runner.errors import Interrupted, JournalError, RunnerError, TrackingError, TruncationError, in_words
+from runner.errors import (
+    Interrupted,
+    JournalError,
+    ResumeError,
+    RunnerError,
+    TrackingError,
+    TruncationError,
+    in_words,
+)
 from runner.optimizer import StopOptimization
 from runner.record.directory import RunDirectory
 from runner.record.encoding import encode
@@ -175,8 +183,9 @@ def resume(
 
     Raises:
         ConfigError: there is no run to resume, or it is finished and complete.
-        JournalError: another process is writing it.
-        ResumeError: code, configuration or environment changed, with the first difference.
+        JournalError: another process is writing it, or what it holds is damaged.
+        ResumeError: code, configuration or environment changed, with the first difference. As long as nothing new
+            has happened, the directory stays as it is, to the byte.
     """
     began = time.monotonic()
     files = RunDirectory.existing(path)
@@ -184,7 +193,7 @@ def resume(
         events = read_journal(files.journal).events
         if is_finished(files, events, overrides):
             return _completed(files, events, overrides, quiet)
-    with _stop_flag(sweep) as stop, Journal.append_to(files.journal) as journal:
+    with _stop_flag(sweep) as stop, Journal.append_to(files.journal, at_once=False) as journal:
         if is_finished(files, journal.contents.events, overrides):
             journal.close()  # an upload waits for that
             return _completed(files, journal.contents.events, overrides, quiet)
@@ -203,10 +212,10 @@ def resume(
                 )
             same_noise(files, preparation.backend, identity)
             if journal.contents.dropped:
-                journal.write(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
+                journal.announce(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
                 log.warning("journal: %s", journal.contents.dropped)
             more = {} if not budgets else {"budgets": budgets}
-            journal.write(RunResumed(pid=os.getpid(), **more))
+            journal.announce(RunResumed(pid=os.getpid(), **more))
             execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
             return execution.carry_out(preparation)
 
@@ -298,8 +307,9 @@ class _Execution:
 
     def carry_out(self, preparation: Preparation) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
-        with log_file(self.files.log):
-            self.uploader.start(self.files.path)
+        with log_file(self.files.log, held=self.journal.untouched) as begin_log:
+            self.journal.when_touched(begin_log)
+            self.journal.when_touched(lambda: self.uploader.start(self.files.path))
             lab = preparation.lab(self.record, self.stop)
             self._describe(preparation.problem)
             self._names = preparation.problem.parameter_names if preparation.problem else []
@@ -392,8 +402,8 @@ class _Execution:
                 outcome = self.config.experiment.run(lab)
         except Interrupted as error:
             return _Ending(lab.so_far(signal.Signals(error.signum).name), "interrupted", error.exit_code)
-        except JournalError:
-            raise  # what cannot be read of the past is no ending of the run
+        except (JournalError, ResumeError):
+            raise  # what cannot be read or repeated of the past is no ending of the run
         except StopOptimization as stop:
             return _Ending(lab.so_far(stop.reason), "stopped", 3)
         except RunnerError as error:
@@ -428,14 +438,13 @@ class _Execution:
         """Put sizes and circuits into the journal, and how a file was understood, once."""
         reading = self.config.hamiltonian.reading
         told = set(self.journal.contents.events.facts())
+        posed = first(self.journal.contents.events, ProblemPosed)
+        if problem is not None and posed is not None:
+            same_problem(posed, problem.describe())
         if reading is not None and HamiltonianRead not in told:
             self.journal.write(HamiltonianRead(**reading.describe()))
-        if problem is not None and ProblemPosed not in told:
+        if problem is not None and posed is None:
             self.journal.write(ProblemPosed(**problem.describe()))
-        elif problem is not None:
-            posed = first(self.journal.contents.events, ProblemPosed)
-            assert posed is not None
-            same_problem(posed, problem.describe())
 
     def _read(self, problem: Problem | None) -> str | None:
         """How the file of the Hamiltonian was understood, in words; None where it is from no file."""
