@@ -156,9 +156,9 @@ def test_definitions_are_counted_before_they_are_written_out(text: str, told: st
 
 @pytest.mark.parametrize("alike", [False, True])
 def test_definitions_that_double_are_carried_out(alike: bool, workdir: Path) -> None:
-    """8192 turns about one axis add up: (1/2 + 1/3)¹³ of the angle, or all of it where both parts are halves."""
-    Path("c.qasm").write_text(doubling(14).replace("t/3", "t/2") if alike else doubling(14))
+    """2048 turns about one axis add up: (1/2 + 1/3)¹¹ of the angle, or all of it where both parts are halves."""
+    Path("c.qasm").write_text(doubling(12).replace("t/3", "t/2") if alike else doubling(12))
     circuit = choice("ansatz", "file", path="c.qasm").as_written()
 
     found = Engine().estimator_plan(circuit, SparsePauliOp("Z")).run(np.zeros(0), shots=None, seed=1).evs
-    np.testing.assert_allclose(found, np.cos(1 if alike else (5 / 6) ** 13), atol=1e-9)
+    np.testing.assert_allclose(found, np.cos(1 if alike else (5 / 6) ** 11), atol=1e-9)

@@ -97,6 +97,7 @@ def roots(declared: HamiltonianConfig, count: int) -> list[tuple[float, float]]:
 
 
 @needs_subspaces
+@pytest.mark.nightly  # by day H4 below
 def test_the_lowest_of_states_close_together_is_found() -> None:
     """N2 pulled apart: singlet, triplet and quintet within 5 mHa; a search from one determinant takes another."""
     pytest.importorskip("qiskit_nature")

@@ -19,6 +19,7 @@ from qiskit_aer.noise import NoiseModel
 from qiskit_ibm_runtime.fake_provider import FakeManilaV2
 
 from runner import compose, resume, run
+from runner.__main__ import main
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
 from runner.record.journal import read_journal
@@ -150,9 +151,9 @@ def in_a_process(hash_seed: int, *words: str, fault: str = "") -> int:
 
 
 def test_processes_whose_sets_come_in_other_orders_climb_the_same_ladder(workdir: Path) -> None:
-    """Unbroken, killed when the noise was learned, and resumed: three processes, each with a hash seed of its own."""
+    """Unbroken here, killed when the noise was learned, and resumed: each in a process with a hash seed of its own."""
     words = (*LADDER, "experiment.rungs=[raw,pec,pea]", *LEARNING)
-    unbroken = in_a_process(1, *words, "hydra.run.dir=whole")
+    unbroken = main([*words, "hydra.run.dir=whole"])
     killed = in_a_process(2, *words, "hydra.run.dir=broken", fault="simulate:4:kill9")
     before = read_journal("broken/journal.jsonl").events
     resumed = in_a_process(3, "resume", "broken")

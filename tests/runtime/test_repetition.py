@@ -23,9 +23,6 @@ from tests.journals import plain
 from tests.runtime.fakes import fake_service
 
 QUIET = ("tracking=off", "run.figures=false")
-CUTS = 3
-"""Random places at which every run is cut off."""
-
 REPEATED = {
     "two sets a job": ("estimator=exact", "optimizer=spsa", "session=job", "optimizer.max_evaluations=60"),
     "one set a job": ("estimator=level0", "optimizer=cobyla", "optimizer.max_evaluations=30"),
@@ -147,14 +144,15 @@ def recorded(words: Sequence[str], seed: int) -> tuple[Path, int]:
     return path, len(read_journal(plain(path)).events)
 
 
+@pytest.mark.parametrize("cuts", [1, pytest.param(5, marks=pytest.mark.nightly)])
 @pytest.mark.parametrize("kind", [*REPEATED, *USUAL])
 def test_a_run_resumed_at_random_is_the_same_both_ways(
-    kind: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+    kind: str, cuts: int, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Journal, session.json and result.json; most jobs go in one go where they can, and none where they cannot."""
     draw = random.Random(kind)
     whole, count = recorded({**REPEATED, **USUAL}[kind], draw.randrange(1, 1000))
-    places = [draw.randrange(count // 2, count - 2) for _ in range(CUTS)]
+    places = [draw.randrange(count // 2, count - 2) for _ in range(cuts)]
 
     answered = 0
     for keep in places:
@@ -175,16 +173,22 @@ DIFFERENCES = {
 }
 
 
-@pytest.mark.parametrize("difference", DIFFERENCES)
+DIFFERING = (
+    "two sets a job", "one set a job", "exact gradients", "reopened", "shots of each basis",
+    "terms read off every basis",
+)  # fmt: skip
+
+
 @pytest.mark.parametrize(
-    "kind",
+    ("kind", "difference"),
     [
-        "two sets a job",
-        "one set a job",
-        "exact gradients",
-        "reopened",
-        "shots of each basis",
-        "terms read off every basis",
+        pytest.param(
+            kind,
+            difference,
+            marks=() if place == 0 or index == place - 1 else pytest.mark.nightly,
+        )
+        for place, kind in enumerate(DIFFERING)
+        for index, difference in enumerate(DIFFERENCES)
     ],
 )
 def test_a_journal_that_differs_is_accused_in_the_same_words(

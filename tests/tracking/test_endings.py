@@ -36,7 +36,8 @@ QUIET = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=3")
         '"$@" >&-',
         pytest.param('"$@" >/dev/full 2>&-', marks=pytest.mark.nightly),  # of the two beside it one half each
         '"$@" >/dev/full 2>/dev/full',
-        'PYTHONIOENCODING=ascii "$@"',
+        # a reader of ASCII in this process is tried below
+        pytest.param('PYTHONIOENCODING=ascii "$@"', marks=pytest.mark.nightly),
         pytest.param('sleep 0.1 | "$@" >&0', marks=pytest.mark.nightly),  # a pipe that can only be read
     ],
 )  # fmt: skip
