@@ -242,6 +242,9 @@ def test_what_an_experiment_ignores_is_what_it_does_not_read(name: str) -> None:
     config = declare([f"experiment={name}", *SMALL, *SHRUNK.get(name, [])]).config
     config.__class__ = _Recorded
     _Recorded.read = set()
-    forecast(config)
+    found = forecast(config)
 
+    assert found.jobs >= 1
+    assert found.shots >= 1
+    assert found.usage_seconds > 0
     assert _Recorded.read == set(PARTS) - set(config.experiment.ignores)

@@ -295,8 +295,16 @@ def test_what_cannot_be_done_is_one_line(workdir: Path, words: list[str], line: 
 @pytest.mark.parametrize(
     ("energies", "weights"),
     [
-        ([-8.5, -6.1, -4.3, -4.2, -1.6, -0.8], [0.34, 0.01, 0.35, 0.05, 0.13, 0.12]),
-        ([-15.0, -13.0, -10.7, -9.7, -8.9, -6.5, -5.1, -3.6], [0.2, 0.31, 0.03, 0.01, 0.08, 0.1, 0.06, 0.21]),
+        pytest.param(
+            [-8.5, -6.1, -4.3, -4.2, -1.6, -0.8],
+            [0.34, 0.01, 0.35, 0.05, 0.13, 0.12],
+            marks=pytest.mark.nightly,
+        ),
+        pytest.param(
+            [-15.0, -13.0, -10.7, -9.7, -8.9, -6.5, -5.1, -3.6],
+            [0.2, 0.31, 0.03, 0.01, 0.08, 0.1, 0.06, 0.21],
+            marks=pytest.mark.nightly,
+        ),
         ([-4.097, -3.866, -1.4, -1.1, 0.0, 1.6, 2.7], [0.11, 0.13, 0.22, 0.28, 0.04, 0.18, 0.04]),
         ([0.0], [1.0]),
     ],
@@ -338,7 +346,9 @@ def phases_of(name: str, **settings: object) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "ones"), [("xxz", {"shape": [4]}, 2), ("siam", {"bath": 2}, 3)], ids=["xxz", "siam"]
+    ("name", "settings", "ones"),
+    [("xxz", {"shape": [4]}, 2), pytest.param("siam", {"bath": 2}, 3, marks=pytest.mark.nightly)],
+    ids=["xxz", "siam"],
 )
 def test_overlaps_that_noise_has_shrunk_tell_no_energy(
     name: str, settings: dict[str, object], ones: int
