@@ -145,7 +145,9 @@ def test_coupled_cluster_needs_electrons():
         setting("tfim", "uccsd")
 
 
-@pytest.mark.parametrize("field", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize(
+    "field", [pytest.param(0.5, marks=pytest.mark.nightly), 1.0, pytest.param(2.0, marks=pytest.mark.nightly)]
+)
 def test_hva_solves_the_ising_chain(field):
     """Eight sites within 1 % of the exact energy from the ramp, in either phase and at the critical point."""
     operator, declared, circuit = setting("tfim", "hva", on={"field": field})
@@ -154,7 +156,7 @@ def test_hva_solves_the_ising_chain(field):
     assert minimum(operator, declared, circuit) <= exact + 0.01 * abs(exact)
 
 
-@pytest.mark.parametrize("name", ["heisenberg", "xxz", "hubbard"])
+@pytest.mark.parametrize("name", ["heisenberg", pytest.param("xxz", marks=pytest.mark.nightly), "hubbard"])
 def test_hva_comes_close_on_other_lattices(name):
     """Four spins, or two electrons on two sites, within 1 %."""
     shape = [2] if name == "hubbard" else [4]

@@ -85,7 +85,8 @@ def test_forecast_agrees_in_every_mode(session: tuple[str, ...], tmp_path: Path)
 
 
 LONG = (
-    "adapt_vqe", "dissociation_curve", "vqd", "dynamics", "kicked_ising", "krylov", "mitigation_ladder", "sqd", "varqite",
+    "adapt_vqe", "dissociation_curve", "vqd", "dynamics", "kicked_ising", "krylov", "mitigation_ladder", "sqd",
+    "varqite",
 )  # fmt: skip
 """Experiments with many optimizations or circuits; made smaller, test_presets.py forecasts them too."""
 

@@ -161,11 +161,12 @@ def in_layers(couplings: list[list[tuple[int, int]]], depth: int) -> list[Quantu
 
 def damped(string: Pauli, layers: list[QuantumCircuit], noises: list[LayerNoise]) -> float:
     """⟨string⟩ by Qiskit's Clifford evolution of it, times e^(−2λ) of every generator that anticommutes with it."""
+    generators = [PauliList(noise.labels()) for noise in noises]
     found = string.evolve(layers[-1], frame="h")
     exponent = 0.0
     for number in reversed(range(len(layers) - 1)):
-        noise = noises[number % len(noises)]
-        exponent += 2 * float(noise.rates[PauliList(noise.labels()).anticommutes(found)].sum())
+        which = number % len(noises)
+        exponent += 2 * float(noises[which].rates[generators[which].anticommutes(found)].sum())
         found = found.evolve(layers[number], frame="h")
     return 0.0 if found.x.any() else (-1.0) ** (found.phase // 2) * math.exp(-exponent)
 

@@ -122,7 +122,7 @@ def test_amplified_noise_shrinks_every_term_by_a_power_and_the_exponential_undoe
     assert found["evs"] == pytest.approx(ideal(), abs=0.05)
 
 
-@pytest.mark.parametrize("batch", [(), (1,), (2, 3)])
+@pytest.mark.parametrize("batch", [(), pytest.param((1,), marks=pytest.mark.nightly), (2, 3)])
 @pytest.mark.parametrize(
     "resilience", [PEC["resilience"], {"zne_mitigation": True, "zne": {"amplifier": "pea"}}]
 )

@@ -201,7 +201,7 @@ def test_rates_whose_errors_nobody_knows_are_taken_for_exact() -> None:
 
 def test_rates_learned_again_spread_as_their_groups_say() -> None:
     """12 seeds: what cancelling multiplies errors by, 2 Σ rates, and two other sums; each is known to a fifth."""
-    quick = Learning(num_randomizations=16, shots_per_randomization=64, layer_pair_depths=(0, 2, 8))
+    quick = Learning(num_randomizations=8, shots_per_randomization=128, layer_pair_depths=(0, 2, 8))
     plan = LearningPlan(
         CX, AerSimulator(noise_model=noise()).target, 2, quick, Engine(noise_model=noise()), ""
     )
