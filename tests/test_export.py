@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from qiskit import QuantumCircuit, qasm2, qasm3
+from qiskit import QuantumCircuit, qasm2, qasm3, qpy
+from qiskit.circuit import Parameter
 from qiskit.quantum_info import Operator, SparsePauliOp, Statevector
 
 from runner import compose, run
@@ -46,6 +47,38 @@ def test_idle_qubits_go_along(format: str, tmp_path: Path) -> None:
 
     read = OperatorFile(name="file", path=str(tmp_path / "o")).build()
     assert np.abs(read.to_matrix() - operator.to_matrix()).max() < 1e-15
+
+
+def test_a_circuit_that_openqasm_cannot_say_is_run_and_leaves_as_qpy(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An inverse that is not worked out: the run ends as that of the circuit with the inverse gate, by Qiskit."""
+    gate = QuantumCircuit(1, name="turn")
+    gate.rx(0.3, 0)
+    energies = []
+    for name, inverse in (
+        ("lazy", gate.to_gate().inverse(annotated=True)),
+        ("done", gate.to_gate().inverse()),
+    ):
+        circuit = QuantumCircuit(2)
+        circuit.ry(Parameter("a"), 0)
+        circuit.append(inverse, [1])
+        with open(f"{name}.qpy", "wb") as file:
+            qpy.dump(circuit, file)
+        words = ("optimizer=nelder_mead", "optimizer.max_evaluations=20", "tracking=off", "run.figures=false")
+        declared = compose("ansatz=file", f"ansatz.path={name}.qpy", "estimator=exact", *words)
+        energies.append(run(declared, directory=name).energy)
+    assert energies[0] == pytest.approx(energies[1], abs=1e-12)
+    for format, instead in (("qasm2", "qasm3 or qpy"), ("qasm3", "qpy")):
+        assert main(["export", "lazy", f"--format={format}", "--bound"]) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: --format: OpenQASM")
+        assert error.endswith(f"; take {instead}\n")
+        assert "0x" not in error
+    assert main(["export", "lazy", "--format=qpy", "-o", "out.qpy"]) == 0
+    for file in map(Path, ("out.qpy", "lazy.qpy")):
+        (left,) = qpy.load(file.open("rb"))
+        assert left.data[1].operation == gate.to_gate().inverse(annotated=True)
 
 
 @pytest.mark.parametrize("format", ["csv", "json", "sparse", "openfermion", "pennylane", "npy"])

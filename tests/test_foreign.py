@@ -5,17 +5,24 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
 
 import pytest
 from qiskit import QuantumCircuit, qpy
+from qiskit.circuit import AnnotatedOperation, Gate, InverseModifier, Operation
 from qiskit.qpy import formats
+from qiskit.qpy.binary_io import circuits
 
 from runner.__main__ import main
 from runner.declare import foreign
 from runner.declare.foreign import load_qpy, require_readable
 from runner.errors import ConfigError
 
+LEVELS = 60
 HEADER = struct.calcsize(formats.CIRCUIT_HEADER_V12_PACK)
 QUBITS = struct.calcsize("!H1cH")  # where a circuit's header has its number of qubits
 
@@ -29,6 +36,50 @@ def nested(version: int = qpy.common.QPY_VERSION) -> bytearray:
     buffer = io.BytesIO()
     qpy.dump(circuit, buffer, version=version)
     return bytearray(buffer.getvalue())
+
+
+def doubling(wrap: Callable[[Gate], Operation] = lambda gate: gate) -> bytes:
+    """A gate that is two of another one, and so on `LEVELS` deep, each definition said once: 20 kB.
+
+    Qiskit gives each use a name of its own; here all that are alike share one, as the format allows.
+    """
+    inner = QuantumCircuit(2)
+    inner.rx(0.1, 0)
+    inner.cx(0, 1)
+    for level in range(LEVELS):
+        gate = Gate(f"g{level}", 2, [])
+        gate.definition = inner
+        inner = QuantumCircuit(2)
+        for _ in range(2):
+            inner.append(wrap(gate), [0, 1])
+    buffer = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(circuits, "uuid", SimpleNamespace(uuid4=lambda: UUID(int=0)))
+        qpy.dump(inner, buffer, version=13)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda gate: gate,
+        lambda gate: AnnotatedOperation(gate, [InverseModifier()]),
+    ],
+    ids=["gate", "annotated"],
+)
+@pytest.mark.parametrize("command", [["forecast"], ["backend=fake_manila"]], ids=str)
+def test_definitions_that_double_are_counted_not_written_out(
+    workdir: Path, capsys: pytest.CaptureFixture[str], wrap: Any, command: list[str]
+) -> None:
+    """Two instructions, doubled 60 times, each counted with what it holds: e = 2 (e + 1), from 2, is 2^62 - 2."""
+    content = doubling(wrap)
+    Path("c.qpy").write_bytes(content)
+    assert len(content) < 50_000
+    assert main([*command, "ansatz=file", "ansatz.path=c.qpy", "tracking=off"]) == 2
+    error = capsys.readouterr().err
+    assert f"{2**62 - 2} instructions when written out" in error
+    assert error.count("error: ") == 1
+    assert not Path("outputs").exists()
 
 
 def claiming(name: bytes, qubits: int, version: int = qpy.common.QPY_VERSION) -> bytes:

@@ -194,9 +194,14 @@ def _misfit(circuit: QuantumCircuit) -> str | None:
     from qiskit.circuit.library import get_standard_gate_name_mapping
 
     gates = get_standard_gate_name_mapping()
+    seen: dict[int, QuantumCircuit] = {}
     waiting = [circuit]
     while waiting:
-        for instruction in waiting.pop().data:
+        part = waiting.pop()
+        if id(part) in seen:  # a file may say a definition once, and use it everywhere
+            continue
+        seen[id(part)] = part
+        for instruction in part.data:
             if not isinstance(instruction.label, str | None):
                 return f"the label of {instruction.name!r} is no text"
             if instruction.is_standard_gate():

@@ -86,7 +86,11 @@ def _same(circuit: QuantumCircuit, hamiltonian: SparsePauliOp, events: Sequence[
     if problem is None:
         return
     written = problem.program("declared")
-    if written is not None and written != qasm3.dumps(circuit):
+    try:
+        changed = written is not None and written != qasm3.dumps(circuit)
+    except qasm3.QASM3ExporterError:  # that of the run could be written
+        changed = True
+    if changed:
         raise ConfigError(
             "the ansatz is not the one of the run; a file it is read from has changed", key="export"
         )
@@ -125,20 +129,26 @@ def _qasm2(circuit: QuantumCircuit) -> bytes:
 
     if circuit.num_parameters:
         raise ConfigError("OpenQASM 2 has no parameters; add --bound, or take qasm3 or qpy", key=KEY)
-    try:
-        text = qasm2.dumps(circuit) + "\n"
-    except qasm2.QASM2ExportError as error:
-        told = f"OpenQASM 2 cannot hold the circuit ({str(error).strip(chr(34))}); take qasm3 or qpy"
-        raise ConfigError(told, key=KEY) from error
-    _require_readable(text, "OpenQASM 2", "qasm3 or qpy")
-    return text.encode()
+    return _text(qasm2.dumps, circuit, "OpenQASM 2", "qasm3 or qpy")
 
 
 def _qasm3(circuit: QuantumCircuit) -> bytes:
     from qiskit import qasm3
 
-    text = qasm3.dumps(circuit) + "\n"
-    _require_readable(text, "OpenQASM 3", "qpy")
+    return _text(qasm3.dumps, circuit, "OpenQASM 3", "qpy")
+
+
+def _text(
+    write: Callable[[QuantumCircuit], str], circuit: QuantumCircuit, language: str, instead: str
+) -> bytes:
+    from qiskit.exceptions import QiskitError
+
+    try:
+        text = write(circuit) + "\n"
+    except (QiskitError, AttributeError) as error:  # the latter from what Qiskit's writer does not know
+        why = re.sub(r"<(?:\w+\.)*(\w+) object at 0x\w+>", r"\1", str(error).strip('"'))
+        raise ConfigError(f"{language} cannot hold the circuit ({why}); take {instead}", key=KEY) from error
+    _require_readable(text, language, instead)
     return text.encode()
 
 

@@ -167,7 +167,7 @@ class Problem:
 
 
 def _describe(circuit: QuantumCircuit) -> dict[str, object]:
-    """Depth and gate counts, and the circuit itself in OpenQASM 3 unless it is very long."""
+    """Depth and gate counts, and the circuit itself in OpenQASM 3 unless it is very long, or has what that lacks."""
     return {
         "depth": circuit.depth(),
         "two_qubit_gates": circuit.num_nonlocal_gates(),
@@ -176,11 +176,14 @@ def _describe(circuit: QuantumCircuit) -> dict[str, object]:
     }
 
 
-def _program(circuit: QuantumCircuit) -> str:
-    """The circuit in OpenQASM 3, its inputs called and ordered as they were declared."""
+def _program(circuit: QuantumCircuit) -> str | None:
+    """The circuit in OpenQASM 3, its inputs called and ordered as they were declared; None where it cannot be said."""
     from qiskit import qasm3
 
-    text: str = qasm3.dumps(engine.with_names(circuit))
+    try:
+        text: str = qasm3.dumps(engine.with_names(circuit))
+    except qasm3.QASM3ExporterError:  # an inverse that is not worked out, say
+        return None
     names = engine.names_of(circuit)
     if sorted(re.findall(r"(?m)^input .* (\S+);$", text)) != sorted(names):
         return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import logging
@@ -10,6 +11,7 @@ import os
 import socket
 import sys
 import time
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,6 +27,7 @@ from qiskit_ibm_runtime import RuntimeEncoder
 from runner.serve.server import OneLine
 from tests.serve.serving import thread
 from tests.serve.test_wire import BASE, DEVICE, Wire, assert_error, circuit_text, sampling, still_alive, wait
+from tests.test_foreign import doubling
 
 HEAD = b"Host: 127.0.0.1\r\nAuthorization: Bearer x\r\n"
 POST = f"POST {BASE}/jobs HTTP/1.1\r\n".encode() + HEAD
@@ -401,6 +404,15 @@ def test_K15_an_error_of_our_own_is_one_line(root: str, caplog: pytest.LogCaptur
     assert_error(500, json.loads(sent[1]["body"]), 500)
     assert len(caplog.records) == 1
     assert os.linesep not in caplog.records[0].getMessage()
+
+
+def test_K14_definitions_that_double_are_counted_before_they_are_written_out(wire: Wire) -> None:
+    """Twenty kilobytes that are 2^62 - 2 gates, see `tests/test_foreign.py`: the same words as in process."""
+    text = base64.b64encode(zlib.compress(doubling())).decode()
+    pub = [{"__type__": "QuantumCircuit", "__value__": text}, [], 10]
+    status, answer = wire.api("POST", "/jobs", sampling(params={"pubs": [pub]}))
+    assert_error(status, answer, 400)
+    assert f"{2**62 - 2} instructions when written out" in answer["errors"][0]["message"]
 
 
 @pytest.mark.parametrize(
