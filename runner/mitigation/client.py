@@ -32,6 +32,8 @@ from runner.mitigation.samplex import broadcast, sample_each
 MISSING = "error mitigation takes a newer client: pip install 'session-runner[mitigation]'"
 MULTIPLE = -1
 """Stands for a fit's number where the terms of an observable took different ones."""
+MAX_FACTOR = 1e6
+"""Largest noise factor for which fits are told: powers of more are no numbers any more."""
 MAX_AMPLIFIED = 20_000
 """Two-qubit gates that noise may be amplified to the noise of; twirling so many takes the client minutes."""
 _MOST_GROUPS = 32
@@ -350,7 +352,18 @@ def _finalized(values: Mapping[str, Any], named: Callable[[str], str]) -> Settin
         if options.resilience.zne_mitigation:
             zne = options.resilience.zne
             factors, _ = client.resolve_noise_factors(zne)
+            along = zne.extrapolated_noise_factors
             _require_factors(factors.tolist(), zne.extrapolator, named("resilience.zne.noise_factors"))
+            if along != "auto" and max(along, default=0) > MAX_FACTOR:
+                raise ConfigError(
+                    f"must be at most {MAX_FACTOR:g}, got {max(along):g}; take smaller ones",
+                    key=named("resilience.zne.extrapolated_noise_factors"),
+                )
+            if not zne.extrapolator:
+                raise ConfigError(
+                    "must name at least one fit, such as exponential; got none",
+                    key=named("resilience.zne.extrapolator"),
+                )
     return Setting(options.resilience_level, options, learning, model)
 
 
@@ -459,13 +472,19 @@ def received_noise(model: Any, key: str) -> NoiseOfLayers:
     if isinstance(model, NoiseOfLayers):
         return model
     try:
-        return NoiseOfLayers.joined(_received(known) for known in model if known.error is not None)
+        found = NoiseOfLayers.joined(_received(known) for known in model if known.error is not None)
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise ConfigError(
             "takes what a NoiseLearner has learned, or run:ID or file:PATH of a run that has learned it; "
             "leave it out to learn it here",
             key=key,
         ) from error
+    for one in found.known.values():
+        try:
+            one.require_noise()
+        except ConfigError as error:
+            raise ConfigError(str(error), key=key) from error
+    return found
 
 
 def _received(known: Any) -> LayerNoise:
@@ -1103,6 +1122,8 @@ def require_amplifiable(
     if not chosen.zne:
         return
     gates, most = circuit.num_nonlocal_gates(), float(chosen.noise_factors.max())
+    if math.isinf(most) and not gates:
+        raise ConfigError("must be finite, got inf", key=named("resilience.zne.noise_factors"))
     if gates * most > MAX_AMPLIFIED:
         raise ConfigError(
             f"noise × {most:g} is that of {gates * most:.3g} two-qubit gates, for the circuit has {gates}, more than "

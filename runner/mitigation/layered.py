@@ -37,20 +37,7 @@ def layer_noise_model(source: str, device: str) -> LayerNoiseModel:
             f"{source} is of {min(others)}, and the backend is {device}; take a model of {device}, or that backend",
             key=KEY,
         )
-    for one in found.known.values():
-        _require_noise(source, one)
     return LayerNoiseModel(source, found.text, lambda circuit: with_noise(circuit, found, source))
-
-
-def _require_noise(source: str, one: LayerNoise) -> None:
-    """Refuse what is no noise: rates below zero take some away, and identities do nothing."""
-    for label, rate in zip(one.labels(), one.rates.tolist(), strict=True):
-        if rate < 0:
-            raise ConfigError(
-                f"{source} has the rate {rate:g} of {label} in the layer {one.layer.text}, and rates of noise are 0 or "
-                "more; learn it with more shots, or write 0",
-                key=KEY,
-            )
 
 
 def with_noise(circuit: QuantumCircuit, known: NoiseOfLayers, source: str) -> QuantumCircuit:

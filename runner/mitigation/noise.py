@@ -185,7 +185,22 @@ class LayerNoise:
             unsure.append(_rows(values.get(key), len(rates)))
         if not all(np.isfinite(one).all() for one in (rates, *unsure) if one is not None):
             raise ConfigError("has a rate that is not finite; write numbers")
-        return cls(layer, generators, rates, str(values["device"]), str(values["noise"]), *unsure)
+        found = cls(layer, generators, rates, str(values["device"]), str(values["noise"]), *unsure)
+        found.require_noise()
+        return found
+
+    def require_noise(self) -> None:
+        """Refuse what is no noise: rates below zero take some away.
+
+        Raises:
+            ConfigError: naming one.
+        """
+        for label, rate in zip(self.labels(), self.rates.tolist(), strict=True):
+            if rate < 0:
+                raise ConfigError(
+                    f"has the rate {rate:g} of {label} in the layer {self.layer.text}, and rates of noise are 0 or "
+                    "more; learn it with more shots, or write 0"
+                )
 
 
 def _rows(values: Any, count: int) -> NDArray | None:

@@ -284,8 +284,9 @@ def _require_options(given: dict[str, Any], primitive: type) -> None:
         wrong = [one for one in error.errors() if one["type"] not in _UNTOLD]
         if wrong:
             place = ".".join(str(part) for part in wrong[0]["loc"] if str(part) in _names(given))
+            said = wrong[0]["msg"].removeprefix("Value error, ").rstrip(".")
             told = shorten(ascii(wrong[0]["input"]), 60)
-            raise ApiError(400, f"'params.options.{place}' cannot be {told}: {wrong[0]['msg']}.") from error
+            raise ApiError(400, f"params.options.{place}: {said}, got {told}") from error
     limit = given.get("max_execution_time")
     if limit is not None and (type(limit) is not int or limit < 1):
         raise ApiError(

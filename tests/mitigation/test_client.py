@@ -1,5 +1,7 @@
 """What is asked of IBM's client and its libraries, which are 0.x: a new minor that changes any of it fails here."""
 
+import math
+
 import numpy as np
 import pytest
 from qiskit.circuit import QuantumCircuit
@@ -80,6 +82,26 @@ def test_shots_are_divided_as_twirling_options_say(
                 },
             },
             r"zne\.noise_factors: polynomial_degree_2 requires at least 3 different noise factors, got 2",
+        ),
+        *(
+            (
+                {"resilience_level": 2, "resilience": {"zne": {name: value}}},
+                rf"resilience\.zne\.{name}: {said}",
+            )
+            for name, value, said in (
+                ("extrapolated_noise_factors", [0, math.inf], r"must be at most 1e\+06, got inf"),
+                ("extrapolated_noise_factors", [1e300], r"must be at most 1e\+06, got 1e\+300"),
+                ("extrapolated_noise_factors", [-1], "Input should be greater than or equal to 0, got -1"),
+                (
+                    "extrapolated_noise_factors",
+                    [math.nan],
+                    "Input should be greater than or equal to 0, got nan",
+                ),
+                ("noise_factors", [0.5, 3, 5], "Input should be greater than or equal to 1, got 0.5"),
+                ("noise_factors", [], "Must have at least two noise factors"),
+                ("extrapolator", [], "must name at least one fit"),
+                ("amplifier", "loud", "Input should be 'gate_folding'"),
+            )
         ),
         (
             {"resilience_level": 1, "resilience": {"pec_mitigation": True, "pec": {"noise_gain": 1.5}}},

@@ -14,13 +14,14 @@ from qiskit.circuit import Parameter
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import Operator, Pauli, PauliList, SparsePauliOp
 from qiskit.transpiler import CouplingMap
+from qiskit_ibm_runtime.results import LayerError, PauliLindbladError
 
 from experiments.kicked_ising import WEIGHT_10, WEIGHT_17, coupled, letters
 from runner import compose, run
 from runner.engine import Engine, amplified
 from runner.engine.lindblad import LayerNoiseModel
 from runner.errors import ConfigError
-from runner.mitigation import Layer, LayerNoise, NoiseOfLayers, layer_noise_model
+from runner.mitigation import Layer, LayerNoise, NoiseOfLayers, client, layer_noise_model
 from runner.mitigation.layered import with_noise
 from runner.runtime import EstimatorV2, LocalRuntimeService
 
@@ -327,3 +328,12 @@ def test_where_it_does_nothing(words: list[str], told: str, tmp_path: Path) -> N
         )
     with pytest.raises(ConfigError, match="write run:ID or file:PATH"):
         compose("backend=generic", "backend.engine=pauli", "backend.layer_noise_model=noise.json")
+
+
+def test_learned_noise_of_negative_rates_is_refused() -> None:
+    """What a client hands over, like a file: rates below zero are no noise, for PEC as for PEA."""
+    circuit = QuantumCircuit(2)
+    circuit.cz(0, 1)
+    received = [LayerError(circuit, [0, 1], PauliLindbladError(PauliList(["XX", "ZI"]), [0.01, -0.02]))]
+    with pytest.raises(ConfigError, match=r"^given: has the rate -0\.02 of ZI in the layer cz\(0,1\)"):
+        client.received_noise(received, "given")

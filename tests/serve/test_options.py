@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,13 +14,15 @@ pytest.importorskip("qiskit_ibm_runtime")
 from qiskit import QuantumCircuit
 from qiskit.circuit import Parameter
 from qiskit.quantum_info import SparsePauliOp
-from qiskit_ibm_runtime import EstimatorV2, IBMRuntimeError, QiskitRuntimeService, SamplerV2
+from qiskit_ibm_runtime import EstimatorV2, IBMRuntimeError, QiskitRuntimeService, RuntimeEncoder, SamplerV2
 
+from runner.errors import ConfigError
 from runner.runtime import EstimatorV2 as InProcess
 from runner.runtime import LocalRuntimeService
 from runner.runtime import SamplerV2 as SamplingInProcess
 from runner.serve.options import program_notes, read_options
 from tests.serve.serving import environment, thread, variables
+from tests.serve.test_wire import Wire, assert_error
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -48,13 +51,17 @@ def circuit() -> QuantumCircuit:
 
 
 @pytest.fixture(scope="module")
-def backend(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A noisy device on a virtual clock, found by the unmodified client."""
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A noisy device on a virtual clock."""
     words = ("backend=fake_manila", "session.clock=virtual", "seed=5")
-    with (
-        thread(tmp_path_factory.mktemp("options") / "serve", *words) as (_, root),
-        environment(variables(root)),
-    ):
+    with thread(tmp_path_factory.mktemp("options") / "serve", *words) as (_, root):
+        yield root
+
+
+@pytest.fixture(scope="module")
+def backend(root: str) -> Iterator[Any]:
+    """The device as the unmodified client finds it."""
+    with environment(variables(root)):
         yield QiskitRuntimeService().least_busy()
 
 
@@ -190,6 +197,46 @@ def test_what_takes_learned_noise_is_refused_at_once(
 
     with pytest.raises(IBMRuntimeError, match=told):
         estimator.run([(circuit(), OBSERVABLE, [[0.3]])])
+
+
+@pytest.mark.parametrize("level", [{}, {"resilience_level": 2}], ids=["none", "said"])
+@pytest.mark.parametrize(
+    "zne",
+    [
+        {"extrapolated_noise_factors": [1e300]},
+        {"noise_factors": [1, 1e9]},
+        {"noise_factors": [1, 1], "extrapolator": "linear"},
+        {"noise_factors": [1, 2], "extrapolator": ["exponential", "polynomial_degree_3"]},
+        {"extrapolator": []},
+        {"extrapolator": "cubic"},
+        {"amplifier": "loud"},
+        {"noise_factors": [0.5, 1, 3]},
+        {"noise_factors": [-1, 1, 3]},
+        {"noise_factors": []},
+        {"extrapolated_noise_factors": [-1]},
+    ],
+    ids=str,
+)
+def test_an_extrapolation_that_cannot_be_is_refused_in_the_words_of_the_process(
+    root: str, level: dict[str, int], zne: dict[str, Any]
+) -> None:
+    """One text for both, the option's name apart; 400, and no job."""
+    options = {**level, "resilience": {"zne_mitigation": True, "zne": zne}}
+    with pytest.raises(ConfigError) as refusal:
+        InProcess(mode=LocalRuntimeService().backend("fake_manila"), options=options).run(
+            [(circuit(), OBSERVABLE, [[0.3]])]
+        )
+    wire = Wire(root)
+    pub = [json.loads(json.dumps(circuit(), cls=RuntimeEncoder)), {"IIIZZ": 1.0}, [0.3]]
+    params = {"pubs": [pub], "options": options, "version": 2}
+    before = wire.api("GET", "/jobs")[1]["count"]
+    status, answer = wire.api(
+        "POST", "/jobs", {"program_id": "estimator", "backend": "ibmq_manila", "params": params}
+    )
+    assert_error(status, answer, 400)
+    said = answer["errors"][0]["message"]
+    assert said.partition("resilience.")[2] == str(refusal.value).partition("resilience.")[2]
+    assert wire.api("GET", "/jobs")[1]["count"] == before
 
 
 def test_what_nobody_asked_to_mitigate_is_not_refused(backend: Any) -> None:
