@@ -6,6 +6,7 @@ A module `runner/room/noun.py` is tested by `test_noun.py` or `test_room_noun.py
 from __future__ import annotations
 
 SUBJECTS = {
+    "runtime/test_repetition.py": ("run.ahead",),
     "test_effort.py": ("whatif.affordable",),
     "runtime/test_citizenship.py": ("runtime.errors",),
     "engine/test_batches.py": ("engine.estimator",),

@@ -308,20 +308,21 @@ def test_a_job_is_repeated_in_one_go_only_where_it_is_next(tmp_path: Path) -> No
     with Journal.append_to(tmp_path / "j") as journal:
         record = Record(journal, events)
         record.listen(heard.append, JobCompleted)
-        end = record.end_of("vqe", 0, "d")
+        ends = record.ends_of("vqe", 0, ["d"])
 
-        assert record.end_of("vqe", 0, "another") is None
-        assert record.end_of("vqe", 1, "d") is None
-        assert record.end_of("other", 0, "d") is None
+        assert len(record.ends_of("vqe", 0, ["d", "d", "d", "d"])) == 3
+        assert len(record.ends_of("vqe", 0, ["d", "another", "d"])) == 1
+        assert record.ends_of("vqe", 0, ["another"]) == []
+        assert record.ends_of("vqe", 1, ["d"]) == []
+        assert record.ends_of("other", 0, ["d"]) == []
         assert (record.recalled, heard) == (0, [])
-        assert end is not None
-        record.repeat(end)
+        record.repeat(ends)
         assert record.recalled == 1
         assert [event.index for event in heard] == [0]
         assert record.follows("vqe", 1, "d")
         record(told("job.completed", completed(1)))
-        assert record.end_of("vqe", 2, "d") is not None
+        assert [event.index for event in record.ends_of("vqe", 2, ["d"])] == [2]
         record.listen(heard.append, JobSubmitted)
-        assert record.end_of("vqe", 2, "d") is None  # somebody wants to hear of the submission
+        assert record.ends_of("vqe", 2, ["d"]) == []  # somebody wants to hear of the submission
 
     assert len(read_journal(tmp_path / "j").events) == 6

@@ -81,10 +81,8 @@ class Record:
         self.recalled = 0
         """Jobs answered from the journal so far."""
         self._recalled: Counter[str] = Counter()
-        self._at_hand: dict[str, JobCompleted] = {}
-        """The recorded end of each workload's job that is repeated now."""
         self._next: dict[str, dict[int, JobCompleted]] = {}
-        """Those of the jobs after it, by index."""
+        """The recorded ends of each workload's jobs that are repeated now, by index."""
         self._recorded = recorded
         self.identity = identity_of(recorded)
         places = lasting_places(recorded, resumed=True)
@@ -186,21 +184,45 @@ class Record:
         past.pop()
         return True
 
+    def all(self, events: Sequence[Event]) -> None:
+        """Record facts one after the other; those of the past are read many at a time, which takes less for each."""
+        recorded, places = self._recorded, array("Q")
+        said: Sequence[dict[str, Any]] = ()
+        if isinstance(recorded, EventLog):
+            for event in events:
+                past = self._past.get((event.kind, event.stream))
+                if not past:
+                    break
+                places.append(past.pop())
+            said = recorded.said(places) if places else ()
+        for found, place, event in zip(said, places, events, strict=False):
+            if found != event.said():
+                self._compare(place, event)
+            for listener in self._hears(type(event)):
+                listener(event)
+        for event in events[len(places) :]:
+            self(event)
+
+    def ahead(self, workload: str, index: int) -> list[JobCompleted]:
+        """The recorded ends of a workload's jobs from one on that gave results, in order, as many as are at hand."""
+        if not self._past or workload not in self._results:
+            return []
+        return [event for number, event in self._at_hand(workload, index).items() if number >= index]
+
     def _end(self, workload: str, index: int) -> JobCompleted | None:
         """The recorded end of a job that has a result; None of any other."""
-        event = self._at_hand.get(workload)
-        if event is not None and event.index == index:
-            return event
-        places = self._results.get(workload)
-        if places is None or index not in places:
+        if index not in self._results.get(workload, ()):
             return None
-        event = self._next.get(workload, {}).pop(index, None)
-        if event is None:
+        return self._at_hand(workload, index)[index]
+
+    def _at_hand(self, workload: str, index: int) -> dict[int, JobCompleted]:
+        """The recorded ends of a workload's jobs that were read last, by index, of this one if it has a result."""
+        known = self._next.get(workload, {})
+        if index not in known:
+            places = self._results[workload]
             ahead = [places[number] for number in range(index, index + READ_AHEAD) if number in places]
-            self._next[workload] = {event.index: event for event in self._ends(ahead)}
-            event = self._next[workload].pop(index)
-        self._at_hand[workload] = event
-        return event
+            known = self._next[workload] = {event.index: event for event in self._ends(ahead)}
+        return known
 
     def _ends(self, places: Sequence[int]) -> list[JobCompleted]:
         if isinstance(self._recorded, EventLog):
@@ -226,29 +248,41 @@ class Record:
         """Whether the past, with all of what is recorded, may hold the end of the next job of a workload."""
         return bool(self._past) and self.repeats(workload)
 
-    def end_of(self, workload: str, index: int, digest: str) -> JobCompleted | None:
-        """The recorded end of a job, where it is the next of its workload and its submission needs no telling.
+    def ends_of(self, workload: str, index: int, digests: Sequence[str]) -> list[JobCompleted]:
+        """The recorded ends of the jobs from one on with these digests, up to the first of which that is not so simple.
 
-        Nothing counts as repeated by that: what `follows`, `recall` and the comparison of the end do, `repeat` does
-        once the end is found to be as recorded.
+        Each is what comes next of its workload, and its submission needs no telling. Nothing counts as repeated by
+        that: what `follows`, `recall` and the comparison of the end do, `repeat` does once the ends are found to be as
+        recorded.
         """
-        over = self._past.get((JobCompleted.kind, workload))
-        if not over or not self._past.get((JobSubmitted.kind, workload)) or self._hears(JobSubmitted):
-            return None
-        event = self._end(workload, index)
-        if event is None or event.digest != digest or over[-1] != self._results[workload][index]:
-            return None
-        return event
+        over, begun = (
+            self._past.get((kind, workload), ()) for kind in (JobCompleted.kind, JobSubmitted.kind)
+        )
+        if self._hears(JobSubmitted):
+            return []
+        found: list[JobCompleted] = []
+        coming = zip(digests, reversed(over), reversed(begun), strict=False)
+        for number, (digest, place, _) in enumerate(coming, index):
+            if self._results[workload].get(number) != place:
+                break
+            event = self._at_hand(workload, number)[number]
+            if event.digest != digest:
+                break
+            found.append(event)
+        return found
 
-    def repeat(self, event: JobCompleted) -> None:
-        """Take a job as repeated, from its submission to the end which `end_of` gave, and tell the listeners."""
-        workload = event.workload
-        self._past[JobSubmitted.kind, workload].pop()
-        self._past[JobCompleted.kind, workload].pop()
-        self.recalled += 1
-        self._recalled[workload] += 1
+    def repeat(self, events: Sequence[JobCompleted]) -> None:
+        """Take jobs as repeated, from their submissions to the ends which `ends_of` gave, and tell the listeners."""
+        if not events:
+            return
+        workload, count = events[0].workload, len(events)
+        del self._past[JobSubmitted.kind, workload][-count:]
+        del self._past[JobCompleted.kind, workload][-count:]
+        self.recalled += count
+        self._recalled[workload] += count
         for listener in self._hears(JobCompleted):
-            listener(event)
+            for event in events:
+                listener(event)
 
     def repeats(self, workload: str) -> bool:
         """Whether the next job of a workload is one that the journal holds the result of."""
@@ -258,7 +292,7 @@ class Record:
         """Let pass what is written as it was recorded, to the byte; look closer at what is not."""
         recorded = self._recorded
         if type(event) is JobCompleted:  # most were read for their result just before
-            at_hand = self._at_hand.get(event.workload)
+            at_hand = self._next.get(event.workload, {}).get(event.index)
             if at_hand is not None and at_hand.said() == event.said():
                 return
         if isinstance(recorded, EventLog) and is_said_by(recorded.text(place), event):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,6 +35,7 @@ from runner.record.events import (
 )
 from runner.record.redaction import redact
 from runner.record.replay import COUNTED, RESULTS, Record
+from runner.run.ahead import Ahead
 from runner.run.allocation import AllottedShots, ShotAllocation, allocation_of
 from runner.run.answer import (
     EXACT,
@@ -384,15 +385,21 @@ class Lab:
         more = {}
         if optimizer.uses_frequencies:
             more["frequencies"] = energy.frequencies()
-        found = optimizer.build().minimize(
-            energy,
-            start,
-            gradient=energy.value_and_gradient,
-            fidelity=fidelity,
-            rng=stream.rng,
-            callback=stream.iteration,
-            **more,
-        )
+        ahead = Ahead.of(self, energy, optimizer)
+        asked = ahead or energy
+        try:
+            found = optimizer.build().minimize(
+                asked,
+                start,
+                gradient=asked.value_and_gradient,
+                fidelity=fidelity,
+                rng=stream.rng,
+                callback=stream.iteration if ahead is None else ahead.iteration,
+                **more,
+            )
+        finally:
+            if ahead is not None:
+                ahead.settle()
         measured = optimizer.uses_gradient and energy.value_and_gradient
         if found.success and stream.lowest.stddev and not (measured or optimizer.sees_through_noise):
             doubt = "differences of noisy energies cannot tell that it stands still"
@@ -748,6 +755,23 @@ class Lab:
             except RuntimeSessionError as error:
                 self.spending.give_back(workload)
                 self._after_expiry(attempt, error)
+
+    def ahead(self, workload: str) -> list[JobCompleted]:
+        """The recorded ends of a workload's next jobs, the next one last; none where others may come between.
+
+        Raises:
+            Interrupted: a signal arrived.
+        """
+        self._stop.check()
+        index = self._service.next_alone(workload)
+        return [] if index is None else self.record.ahead(workload, index)[::-1]
+
+    def repeated(
+        self, workload: str, jobs: Sequence[Sequence[Pub]], *, sloped: bool
+    ) -> Sequence[Sequence[Mapping[str, Any]]]:
+        """What is recorded of the numbers of jobs, up to the first that has to go the usual way; see `execute`."""
+        primitive = self._primitive(workload, "estimator", len(self.sessions))
+        return primitive.repeat(jobs, sloped=sloped, **self._precision("estimator"))
 
     def _precision(self, kind: str) -> dict[str, float]:
         precision = self.config.estimator.precision

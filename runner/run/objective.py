@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from runner.errors import NumericalError
 from runner.record.events import Evaluation, Iteration
@@ -14,7 +14,7 @@ from runner.run.allocation import ShotAllocation
 from runner.run.gradient import ParameterShift, spsa_gradient, spsa_points
 from runner.run.shots import ShotChoice, highest_variance, with_shots
 from runner.run.suitability import common_frequencies
-from runner.runtime.results import READING, READING_VARIANCES, UNTOLD, require_told
+from runner.runtime.results import READING, READING_VARIANCES, UNTOLD, from_plain, require_told
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from runner.optimizer import Candidate
     from runner.optimizer.method import Gradient
     from runner.run.context import Lab
+    from runner.runtime.results import Plain
     from runner.services.protocol import Observables, Planner, Primitive, Pub, SubmittedJob
 
     Slope = tuple[float, np.ndarray, np.ndarray]
     """Energy, gradient and its standard errors, shape (P,) each."""
+
+Answer = TypeVar("Answer")
 
 
 @dataclass
@@ -133,10 +136,24 @@ class JobStream:
     def _repeat(
         self, pubs: list[Pub], primitive: Primitive, options: dict[str, float]
     ) -> list[dict[str, np.ndarray]] | None:
-        found = primitive.repeat(pubs, **options)
+        found = _first(primitive.repeat([pubs], **options))
         if found is not None and self.allocation is not None:
             self._lab.allotted.add(pubs)
         return found
+
+    def repeated(self, jobs: Iterable[list[Pub]], *, sloped: bool) -> int:
+        """Do jobs as `values` or `gradients` does, up to the first that has to go the usual way; how many were done."""
+        if sloped or self.allocation is None:
+            return len(self._lab.repeated(self.name, list(jobs), sloped=sloped))
+        count = 0
+        for pubs in jobs:  # whose shots follow from what was learned of the one before
+            found = self._lab.repeated(self.name, [pubs], sloped=sloped)
+            if not found:
+                break
+            self._lab.allotted.add(pubs)
+            self.learn(pubs, list(map(from_plain, found[0])))
+            count += 1
+        return count
 
     def gradients(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one exact-gradient job and wait for `evs` and `gradients` of every PUB; simulators only."""
@@ -145,7 +162,7 @@ class JobStream:
             "estimator",
             lambda primitive, _: primitive.run_gradient(pubs),
             _numbers,
-            lambda primitive, _: primitive.repeat_gradient(pubs),
+            lambda primitive, _: _first(primitive.repeat([pubs], sloped=True)),
         )
 
     def learn_noise(self, *pubs: Pub) -> Any:
@@ -173,8 +190,12 @@ class JobStream:
 
     def iteration(self, progress: Mapping[str, object]) -> None:
         """Report one step of the optimizer."""
+        self._lab.record(self.stepped(progress))
+
+    def stepped(self, progress: Mapping[str, object]) -> Iteration:
+        """Count one step of the optimizer; what is to be reported of it."""
         self.iterations += 1
-        self._lab.record(Iteration.of(self.name, self.iterations, progress))
+        return Iteration.of(self.name, self.iterations, progress)
 
     def observe(
         self, energy: float, stddev: float, parameters: np.ndarray, *, candidate: bool = True, **more: object
@@ -184,6 +205,15 @@ class JobStream:
         Raises:
             NumericalError: the energy is not a finite number.
         """
+        event = self.evaluated(energy, stddev, parameters, candidate, more)
+        self._lab.record(event)
+        if not math.isfinite(energy):
+            raise NumericalError(f"evaluation {event.index} of {self.name!r} gave the energy {energy}")
+
+    def evaluated(
+        self, energy: float, stddev: float, parameters: np.ndarray, candidate: bool, more: dict[str, Any]
+    ) -> Evaluation:
+        """Count one evaluation, and remember a candidate if it is the best; what is to be reported of it."""
         number = self.evaluations
         self.evaluations += 1
         self.stddev = stddev
@@ -192,13 +222,9 @@ class JobStream:
         if self.lowest.energy < self.best.energy:
             self.best = self.lowest
             more["parameters"] = self.best.parameters
-        self._lab.record(
-            Evaluation.of(
-                more, workload=self.name, index=number, energy=energy, stddev=stddev, best=self.best.energy
-            )
+        return Evaluation.of(
+            more, workload=self.name, index=number, energy=energy, stddev=stddev, best=self.best.energy
         )
-        if not math.isfinite(energy):
-            raise NumericalError(f"evaluation {number} of {self.name!r} gave the energy {energy}")
 
 
 def _point(pubs: Sequence[Pub]) -> np.ndarray | None:
@@ -216,6 +242,10 @@ def _variances(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 def _learned(job: SubmittedJob) -> Any:
     return job.result()
+
+
+def _first(found: Sequence[Sequence[Plain]]) -> list[dict[str, Any]] | None:
+    return list(map(from_plain, found[0])) if found else None
 
 
 def _result(job: SubmittedJob) -> PrimitiveResult:
@@ -263,6 +293,30 @@ class EnergyFunction(Protocol):
     def frequencies(self) -> list[tuple[float, ...] | None]:
         """For each parameter, in order, the positive frequencies [1/rad] of its values; None where nobody knows."""
         ...
+
+
+class Reply(NamedTuple, Generic[Answer]):
+    """What a job comes to."""
+
+    answer: Answer
+    """For the minimizer."""
+    seen: list[tuple[float, float, np.ndarray, bool, dict[str, Any]]]
+    """Evaluations as `JobStream.evaluated` takes them."""
+
+
+class Question(NamedTuple):
+    """What a minimizer asks by one job."""
+
+    pubs: Callable[[np.ndarray], list[Pub]]
+    """Those of the job at parameters."""
+    told: Callable[[np.ndarray, Sequence[dict[str, np.ndarray]]], Reply[Any]]
+    """What its numbers come to."""
+    usual: Callable[[np.ndarray], Any]
+    """Asks it."""
+    shapes: Callable[[np.ndarray], dict[str, tuple[int, ...]]]
+    """Those of the arrays of each PUB that answer it."""
+    sloped: bool = False
+    """It is answered by `JobStream.gradients`."""
 
 
 class Objective:
@@ -336,13 +390,43 @@ class Objective:
         return self._observed(points, candidates=1)
 
     def _observed(self, parameters: np.ndarray, candidates: int | None = None) -> np.ndarray:
+        return self._seen(self._rows(parameters, *self._evaluate(parameters), candidates))
+
+    def _seen(self, told: Reply[Answer]) -> Answer:
+        for energy, stddev, row, candidate, more in told.seen:
+            self.stream.observe(energy, stddev, row, candidate=candidate, **more)
+        return told.answer
+
+    def _rows(
+        self, parameters: np.ndarray, energies: np.ndarray, stddevs: np.ndarray, candidates: int | None
+    ) -> Reply[np.ndarray]:
         rows = parameters[None, :] if parameters.ndim == 1 else parameters
-        energies, stddevs = self._evaluate(parameters)
         energies = energies.reshape(-1)
-        measured = zip(rows, energies.tolist(), stddevs.reshape(-1).tolist(), strict=True)
-        for place, (row, energy, stddev) in enumerate(measured):
-            self.stream.observe(energy, stddev, row, candidate=candidates is None or place < candidates)
-        return energies
+        measured = zip(energies.tolist(), stddevs.reshape(-1).tolist(), rows, strict=True)
+        most = len(rows) if candidates is None else candidates
+        return Reply(energies, [(*one, place < most, {}) for place, one in enumerate(measured)])
+
+    def questions(self) -> tuple[Question, Question, Question | None]:
+        """That for energies, for energies of which all but the first are probes, and for an exact gradient."""
+
+        def of_points(candidates: int | None, usual: Callable[[np.ndarray], Any]) -> Question:
+            told = partial(self._rows_told, candidates)
+            return Question(
+                self.pubs, told, usual, lambda points: {"evs": points.shape[:-1], "stds": points.shape[:-1]}
+            )
+
+        slope = Question(
+            self._adjoint_pubs, self._adjoint_told, self._adjoint,
+            lambda point: {"evs": (), "gradients": point.shape}, sloped=True,
+        )  # fmt: skip
+        exact = self.value_and_gradient == self._adjoint
+        return of_points(None, self.__call__), of_points(1, self.with_probes), slope if exact else None
+
+    def _rows_told(
+        self, candidates: int | None, parameters: np.ndarray, parts: Sequence[dict[str, np.ndarray]]
+    ) -> Reply[Any]:
+        told = self._rows(parameters, *self.sum(parts), candidates)
+        return told if parameters.ndim > 1 else Reply(float(told.answer[0]), told.seen)
 
     def pubs(self, points: np.ndarray) -> list[Pub]:
         """The PUBs that evaluate it at points of shape (C, P), or at (P,): one per term."""
@@ -422,10 +506,16 @@ class Objective:
             term.weight**2 * shift.variance(part["stds"])
             for term, shift, part in zip(self.terms, self._shifts, parts, strict=True)
         )
-        return self._with_gradient(parameters, energy, variance**0.5, gradient, spread**0.5)
+        return self._seen(self._with_gradient(parameters, energy, variance**0.5, gradient, spread**0.5))
 
     def _adjoint(self, parameters: np.ndarray) -> Slope:
-        parts = self.stream.gradients([(*pub, parameters) for pub in self._pubs])
+        parts = self.stream.gradients(self._adjoint_pubs(parameters))
+        return self._seen(self._adjoint_told(parameters, parts))
+
+    def _adjoint_pubs(self, parameters: np.ndarray) -> list[Pub]:
+        return [(*pub, parameters) for pub in self._pubs]
+
+    def _adjoint_told(self, parameters: np.ndarray, parts: Sequence[dict[str, np.ndarray]]) -> Reply[Slope]:
         energy = self._weighted([float(part["evs"]) for part in parts])
         gradient = self._weighted([part["gradients"].reshape(-1) for part in parts])
         return self._with_gradient(parameters, energy, 0.0, gradient, None)
@@ -435,7 +525,9 @@ class Objective:
         energies, stddevs = self._evaluate(points)
         gradient = spsa_gradient(energies, direction)
         unknown = math.nan * gradient  # one random direction cannot tell that a gradient vanishes
-        return self._with_gradient(parameters, float(energies[0]), float(stddevs[0]), gradient, unknown)
+        return self._seen(
+            self._with_gradient(parameters, float(energies[0]), float(stddevs[0]), gradient, unknown)
+        )
 
     def _with_gradient(
         self,
@@ -444,13 +536,14 @@ class Objective:
         stddev: float,
         gradient: np.ndarray,
         errors: np.ndarray | None,
-    ) -> Slope:
+    ) -> Reply[Slope]:
         """The energy as an evaluation, its gradient and the errors of that; None: it is exact."""
         norm = math.sqrt(gradient.dot(gradient))
-        self.stream.observe(energy, stddev, parameters, gradient_norm=norm)
         if errors is None:
             errors = self._nothing(gradient) if math.isfinite(norm) else 0.0 * gradient
-        return energy, gradient, errors
+        return Reply(
+            (energy, gradient, errors), [(energy, stddev, parameters, True, {"gradient_norm": norm})]
+        )
 
     def _nothing(self, gradient: np.ndarray) -> np.ndarray:
         """Zeros of this shape, the same array every time: who minimizes keeps the errors of every gradient."""

@@ -53,6 +53,7 @@ from runner.runtime.results import (
     READING,
     READING_VARIANCES,
     TRUNCATION,
+    Plain,
     estimator_result,
     executions,
     gradient_result,
@@ -295,33 +296,35 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         return self._remember(job, lambda: list(map(_estimator_pub, asked, prepared)))
 
     def repeat(
-        self, pubs: Sequence[EstimatorPubLike], *, precision: float | None = None
-    ) -> list[Numbers] | None:
-        """Submit as `run()` does a job that a record answers, and return its numbers.
+        self,
+        jobs: Sequence[Sequence[EstimatorPubLike]],
+        *,
+        precision: float | None = None,
+        sloped: bool = False,
+    ) -> list[Sequence[Plain]]:
+        """Submit as `run()` does the next jobs that a record answers, and return their recorded numbers.
 
-        None: nothing was submitted, because nothing answers it or something may come between, and `run()` has to.
+        Of the first that nothing answers, or where something may come between, nothing is submitted, nor of those after
+        it: `run()` has to.
+
+        Args:
+            jobs: The PUBs of each.
+            precision: As for `run()`.
+            sloped: It is `run_gradient()` that they are for.
         """
-        return self._repeated("estimator", pubs, precision)
-
-    def repeat_gradient(self, pubs: Sequence[EstimatorPubLike]) -> list[Numbers] | None:
-        """Do the same for `run_gradient()`."""
-        return self._repeated("gradient", pubs, 0.0)
-
-    def _repeated(
-        self, program: str, pubs: Sequence[EstimatorPubLike], precision: float | None
-    ) -> list[Numbers] | None:
+        program, precision = ("gradient", 0.0) if sloped else ("estimator", precision)
         past = self._service.past_of(self.workload)
-        if past is None:
-            return None
+        if past is None or not jobs:
+            return []
         key, known = (program, precision, CHANGES.count), self._repetition
-        if known is None or known[0] != key or not known[1].fits(pubs):
-            found = self._repetition_of(program, pubs, precision)
+        if known is None or known[0] != key or not known[1].fits(jobs[0]):
+            found = self._repetition_of(program, jobs[0], precision)
             if found is None:
-                return None
+                return []
             known = self._repetition = key, found
         if self._session is not None:
             self._session.require_open()
-        return known[1].answer(past, pubs)
+        return known[1].answer(past, jobs)
 
     def _repetition_of(
         self, program: str, pubs: Sequence[EstimatorPubLike], precision: float | None
@@ -642,8 +645,10 @@ class SamplerV2(_Primitive, BaseSamplerV2):  # type: ignore[misc]
         prepared = self._prepare(pubs, shots)
         return self._qpu_seconds(sampler_work(prepared, self._mitigation(prepared)))
 
-    def repeat(self, pubs: Iterable[SamplerPubLike], *, shots: int | None = None) -> None:
-        """Return None: bits are read from a record the usual way."""
+    def repeat(self, jobs: Sequence[Iterable[SamplerPubLike]], **options: object) -> list[Sequence[Plain]]:
+        """Return nothing: bits are read from a record the usual way."""
+        del jobs, options
+        return []
 
     def learning(self, pubs: Iterable[SamplerPubLike]) -> tuple[int, float]:
         """Return 0: nothing is learned before bits are measured."""

@@ -8,6 +8,7 @@ not that simple, goes the usual way, which alone tells what is wrong.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from runner.engine import EstimatorPlan
     from runner.engine.evolution import Moment
     from runner.runtime.cost import Work
-    from runner.runtime.results import Numbers
+    from runner.runtime.results import Numbers, Plain
     from runner.runtime.submission import Desk
 
 _FLOAT = np.dtype(float)
@@ -43,12 +44,12 @@ class Past(Protocol):
         """Whether there may be a recorded end of the next job of a workload."""
         ...
 
-    def end_of(self, workload: str, index: int, digest: str) -> JobCompleted | None:
-        """The recorded end of a job, if it is what comes next of the workload; else None."""
+    def ends_of(self, workload: str, index: int, digests: Sequence[str]) -> Sequence[JobCompleted]:
+        """The recorded ends of the jobs from one on, as far as they are what comes next of the workload."""
         ...
 
-    def repeat(self, event: JobCompleted) -> None:
-        """Take a job as repeated up to its end, and tell that."""
+    def repeat(self, events: Sequence[JobCompleted]) -> None:
+        """Take jobs as repeated up to their ends, and tell that."""
         ...
 
 
@@ -92,6 +93,7 @@ class Repetition:
         self._charged: tuple[int | tuple[int, ...], ...] = ()
         self._cost = 0.0, 0
         self._by_basis: dict[int, Expected] = {}
+        self._exact = all(kind.shots is None for kind in kinds)
 
     def fits(self, pubs: Sequence[EstimatorPubLike]) -> bool:
         """Whether PUBs are of this kind."""
@@ -110,55 +112,63 @@ class Repetition:
                 return False
         return True
 
-    def answer(self, past: Past, pubs: Sequence[EstimatorPubLike]) -> list[Numbers] | None:
-        """Submit the next job, of these PUBs, and return its numbers; None: it has to go the usual way.
+    def answer(self, past: Past, jobs: Sequence[Sequence[EstimatorPubLike]]) -> list[Sequence[Plain]]:
+        """Submit the next jobs, of these PUBs, up to the first that has to go the usual way; their recorded numbers.
+
+        What can be done for one job after the other is done for all: a long way for each takes twice as long.
 
         Raises:
             Exception: what `Desk.admit` raises.
         """
         desk = self._desk
-        service, workload = desk.backend.service, desk.workload
-        timeline, machine = service.timeline, service.machine
-        index = service.submitted(workload)
-        seed = derive_seed(service.seed if desk.seed is None else desk.seed, workload, index)
-        digest = self._digest_of(pubs, seed)
-        event = past.end_of(workload, index, digest)
-        if event is None:
-            return None
-        qpu_seconds, executions = self._cost_of(pubs)
-        if qpu_seconds > service.plan.max_time("job"):
-            return None
-        job = Job(
-            derive_id(service.seed, "job", workload, index, service.ids),
-            machine.device(desk.backend.name),
-            desk.session,
-            qpu_seconds,
-            service.cost.preparation,
-            service.queue_delay.draw(service.seed, workload, index),
-            0,
-            workload,
-            index,
-            self._tags,
-            self._program,
-        )
-        wake = machine.foresee(job, timeline.latency(job))
-        if wake is None or event.said() != _said(job, digest, event.result):
-            return None
-        numbers = _numbers(event.result or ())
-        if numbers is None or misfit(numbers, self._expected(pubs)):
-            return None
-        if desk.admit is not None:
-            desk.admit(qpu_seconds, executions)
-        job.payload = RuntimeJob.answered(service, desk.backend, job, digest=digest, seed=seed)
-        with timeline.lock:
-            machine.carry_out(job, wake)
-            service.count(workload)
-            timeline.passed(job)
-        past.repeat(event)
-        return numbers
+        service, workload, backend = desk.backend.service, desk.workload, desk.backend
+        timeline, machine, cost = service.timeline, service.machine, service.cost
+        device, name, first = machine.device(backend.name), service.seed, service.submitted(workload)
+        longest, delay = service.plan.max_time("job"), service.queue_delay.draw
+        jobs = list(itertools.takewhile(self.fits, jobs))
+        own = name if desk.seed is None else desk.seed
+        seeds = [derive_seed(own, workload, index) for index in range(first, first + len(jobs))]
+        digests = list(map(self._digest_of, jobs, seeds))
+        ends = past.ends_of(workload, first, digests)
+        ends = ends[: self._fitting(ends, jobs)]
+        costs = list(map(self._cost_of, jobs[: len(ends)]))
+        ids = [derive_id(name, "job", workload, event.index, service.ids) for event in ends]
+        done: list[JobCompleted] = []
+        try:
+            for event, seed, digest, (qpu_seconds, executions), job_id in zip(
+                ends, seeds, digests, costs, ids, strict=False
+            ):
+                job = Job(
+                    job_id, device, desk.session, qpu_seconds, cost.preparation,
+                    delay(name, workload, event.index), 0, workload, event.index, self._tags, self._program,
+                )  # fmt: skip
+                wake = None if qpu_seconds > longest else machine.foresee(job, timeline.latency(job))
+                if wake is None or event.said() != _said(job, digest, event.result):
+                    break
+                if desk.admit is not None:
+                    desk.admit(qpu_seconds, executions)
+                job.payload = RuntimeJob.answered(service, backend, job, digest=digest, seed=seed)
+                with timeline.lock:
+                    machine.carry_out(job, wake)
+                    service.count(workload)
+                    timeline.passed(job)
+                done.append(event)
+        finally:
+            past.repeat(done)
+        return [event.result or () for event in done]
+
+    def _fitting(self, ends: Sequence[JobCompleted], jobs: Sequence[Sequence[EstimatorPubLike]]) -> int:
+        """Of how many jobs, from the first on, the numbers are such as these PUBs can give."""
+        for count, (event, pubs) in enumerate(zip(ends, jobs, strict=False)):
+            numbers = _numbers(event.result or ())
+            if numbers is None or misfit(numbers, self._expected(pubs)):
+                return count
+        return len(ends)
 
     def _cost_of(self, pubs: Sequence[EstimatorPubLike]) -> tuple[float, int]:
         """QPU seconds and executions of a job; as those of the job before where it has the same shots."""
+        if self._exact and self._charged:
+            return self._cost
         charged = tuple(
             kind.charged if kind.shots is None else pub[1].shots or kind.charged
             for pub, kind in zip(pubs, self._kinds, strict=True)

@@ -177,6 +177,11 @@ class IbmService:
 
     # -- the past ---------------------------------------------------------------------------------------
 
+    def next_alone(self, workload: str) -> int | None:
+        """Return None: nothing repeats itself on a real machine."""
+        del workload
+        return None
+
     def continue_from(self, events: Iterable[Event], identity: int = IDENTITY) -> None:
         """Take over what an earlier process of this run has recorded, and how it told jobs apart."""
         self.identity = identity
@@ -562,8 +567,10 @@ class IbmPrimitive:
         arguments = {name: value for name, value in asked.items() if value is not None}
         return self._service.submit(self, list(pubs), arguments)
 
-    def repeat(self, pubs: Iterable[PubLike], **arguments: object) -> None:
+    def repeat(self, jobs: Iterable[Iterable[PubLike]], **arguments: object) -> list[Any]:
         """Nothing repeats itself on a real machine; its jobs are found again (`run`)."""
+        del jobs, arguments
+        return []
 
     def seconds(self, pubs: Iterable[PubLike], **arguments: object) -> None:
         """Only the service knows how long its jobs take."""

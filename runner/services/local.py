@@ -41,6 +41,10 @@ class LocalService(LocalRuntimeService):
         made.admit = admit
         return made
 
+    def next_alone(self, workload: str) -> int | None:
+        """The index of a workload's next job if the journal may answer it and nobody else acts or looks; else None."""
+        return None if self.past_of(workload) is None else self.submitted(workload)
+
     def continue_from(self, events: Iterable[Event], identity: int) -> None:
         """Do nothing: the same program with the same seed repeats its past by itself, answered by `recall`."""
 

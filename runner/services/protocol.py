@@ -269,8 +269,8 @@ class Primitive(Protocol):
         ...
 
     @property
-    def repeat(self) -> Callable[..., list[Numbers] | None]:
-        """Submits as `run` does a job that the journal answers and returns its numbers; None: it does not."""
+    def repeat(self) -> Callable[..., list[Sequence[Mapping[str, Any]]]]:
+        """Submits as `run` does, or for gradients if `sloped`, jobs that the journal answers; what it says of them."""
         ...
 
     @property
@@ -475,6 +475,10 @@ class Service(Protocol):
 
     def jobs(self, limit: int | None = 10, *, descending: bool = True) -> Sequence[SubmittedJob]:
         """Its jobs, `limit` of them (None: all), the newest or the oldest first."""
+        ...
+
+    def next_alone(self, workload: str) -> int | None:
+        """The index of a workload's next job if the journal may answer it and nobody else acts or looks; else None."""
         ...
 
     def continue_from(self, events: Iterable[Event], identity: int) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,8 @@ from runner.declare.composer import compose
 from runner.errors import RunnerError
 from runner.record.events import Evaluation, Event, JobCompleted
 from runner.record.journal import Journal, read_journal
+from runner.run.ahead import Ahead
+from runner.run.context import Lab
 from runner.run.execution import resume, run
 from runner.runtime.machine import Job, Machine
 from runner.runtime.plan import PLANS
@@ -30,6 +34,7 @@ REPEATED = {
         "estimator=level0", "optimizer=spsa", "optimizer.resamplings=5", "optimizer.max_evaluations=90",
     ),
     "shots": ("estimator=level0", "optimizer=nelder_mead", "optimizer.max_evaluations=30"),
+    "one angle at a time": ("optimizer=nft", "optimizer.max_evaluations=40"),
     "exact gradients": ("estimator=exact", "optimizer=adam", "gradient=adjoint", "optimizer.max_evaluations=30"),
     "shifted gradients": (
         "estimator=level0", "optimizer=l_bfgs_b", "gradient=parameter_shift", "optimizer.max_evaluations=20",
@@ -124,14 +129,15 @@ def both_ways(
     def counted(self: Repetition, *what: Any) -> Any:
         nonlocal answered
         found = answer(self, *what)
-        answered += found is not None
+        answered += len(found)
         return found
 
     with monkeypatch.context() as patched:
         patched.setattr(Repetition, "answer", counted)
         fast = outcome(broken_off(whole, "fast", keep, change))
     with monkeypatch.context() as patched:
-        patched.setattr(Repetition, "answer", lambda *_: None)
+        patched.setattr(Repetition, "answer", lambda *_: [])
+        patched.setattr(Ahead, "of", lambda *_: None)
         usual = outcome(broken_off(whole, "usual", keep, change))
     shutil.rmtree("fast")
     shutil.rmtree("usual")
@@ -208,6 +214,30 @@ def test_a_journal_that_differs_is_accused_in_the_same_words(
     assert fast == usual
     assert "whole" not in str(fast)
     assert jobs >= 3
+
+
+def test_a_signal_while_the_past_is_repeated_accuses_nobody(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is seen before the next few dozen jobs; the run goes on afterwards to the same bits."""
+    whole, count = recorded((*REPEATED["two sets a job"], "optimizer.max_evaluations=200"), 5)
+    expected = outcome(broken_off(whole, "usual", count - 3))
+    broken_off(whole, "broken", count - 3)
+    ahead, calls = Lab.ahead, []
+
+    def interrupted(lab: Lab, workload: str) -> Any:
+        calls.append(workload)
+        if len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+        return ahead(lab, workload)
+
+    monkeypatch.setattr(Lab, "ahead", interrupted)
+    assert resume("broken").status == "interrupted"
+    monkeypatch.setattr(Lab, "ahead", ahead)
+    again = resume("broken")
+
+    assert again.energy == expected[2]["energy"]
+    assert (again.directory / "session.json").read_bytes() == expected[1]
 
 
 def test_an_evaluation_that_differs_is_accused_in_the_same_words(
@@ -313,5 +343,5 @@ def test_a_service_without_a_record_answers_nothing() -> None:
     primitive = service.primitive("estimator", service.backend("ideal"), {}, "stream")
 
     assert service.past_of("stream") is None
-    assert primitive.repeat([]) is None
-    assert primitive.repeat_gradient([]) is None
+    assert primitive.repeat([[]]) == []
+    assert primitive.repeat([[]], sloped=True) == []
