@@ -398,11 +398,26 @@ def test_a_sweep_over_terms_runs(workdir: Path, capsys: pytest.CaptureFixture[st
 def test_what_excludes_each_other_is_decided_by_what_is_typed(
     line: list[str], wanted: dict[str, object], presets: Path
 ) -> None:
-    """A file set one of them; typed is another, or the same anew: alone, and in a sweep."""
+    """A file set one of them; typed is another, or the same anew."""
     group = line[-1].partition(".")[0]
     declared = declare(line, config_dirs=[str(presets)])
 
     assert {key: declared.values[group][key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["hamiltonian=maxcut", "hamiltonian.path=g.txt"],
+        ["estimator=target", "estimator.default_shots=7"],
+        ["hamiltonian=mine_file", "hamiltonian.geometry=H 0 0 0; H 0 0 1"],
+        ["experiment=mine_estimation", "experiment.parameter_values=[0.1]"],
+    ],
+)
+def test_what_excludes_each_other_is_decided_alike_in_a_sweep(line: list[str], presets: Path) -> None:
+    """A choice of the house and one of a file, of a part and of the experiment."""
+    declared = declare(line, config_dirs=[str(presets)])
+
     assert SweepPlanner([*line, "seed=1,2"], [str(presets)]).declare([*line, "seed=2"]).values == {
         **declared.values, "seed": 2,
     }  # fmt: skip

@@ -107,7 +107,7 @@ def test_what_takes_longer_than_declared_is_refused_before_anything_is_created(w
     with pytest.raises(ConfigError, match="single runs at the command line only"):
         sweep([*SMALL, "seed=1,2", "run.max_compute_time=1h"], quiet=True)
     assert not list(workdir.iterdir())
-    allowed = compose(*SMALL, "run.max_compute_time=1h")
+    allowed = compose(*SMALL, "run.max_compute_time=1h", "run.figures=false")
     assert run(allowed, directory="run", affordable=require_time).exit_code == 0
 
 

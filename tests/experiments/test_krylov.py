@@ -217,7 +217,7 @@ HOPPING = (
 @pytest.mark.parametrize("experiment", ["skqd", "krylov"])
 def test_references_are_of_what_the_start_leads_to(workdir: Path, experiment: str) -> None:
     """By dense algebra among states of a single one; Krylov states leave it out, and then nothing is compared."""
-    words = ("experiment.dimension=10", "estimator.default_shots=100000")
+    words = ("experiment.dimension=7", "estimator.default_shots=100000")
     declared = compose(f"experiment={experiment}", *QUIET, *HOPPING, *words)
     result = run(declared)
     hamiltonian = declared.hamiltonian.build()
