@@ -393,10 +393,19 @@ def test_K17_a_result_of_a_journal_that_is_no_array_ends_a_resume_in_one_line(
     assert b"run.ended" not in Path("run/journal.jsonl").read_bytes()
 
 
+DEEP, WALKED = "[" * 100_000 + "]" * 100_000, "[" * 500 + "]" * 500
+"""What no parser reads, and what is read and then walked through."""
+
+
 @pytest.mark.parametrize(
-    "nested", ["[" * 100_000 + "]" * 100_000, "[" * 500 + "]" * 500], ids=["deep", "walked"]
+    ("verb", "nested"),
+    [
+        *((verb, DEEP) for verb in ("retime", "watch", "report", "sync", "resume")),
+        *((verb, WALKED) for verb in ("retime", "watch", "resume")),
+        *(pytest.param(verb, WALKED, marks=pytest.mark.nightly) for verb in ("report", "sync")),
+    ],
+    ids=lambda value: {DEEP: "deep", WALKED: "walked"}.get(value, value),
 )
-@pytest.mark.parametrize("verb", ["retime", "watch", "report", "sync", "resume"])
 def test_K17_a_line_of_a_journal_that_is_nested_without_end_ends_what_is_believed(
     recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], verb: str, nested: str
 ) -> None:

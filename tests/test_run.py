@@ -173,7 +173,9 @@ def goes_on(whole: RunResult, every: int, told: Callable[[RunResult], object]) -
         shutil.rmtree(broken)
 
 
-@pytest.mark.parametrize("optimizer", ["cobyla", "nelder_mead", "spsa", "l_bfgs_b"])
+@pytest.mark.parametrize(
+    "optimizer", ["cobyla", pytest.param("nelder_mead", marks=pytest.mark.nightly), "spsa", "l_bfgs_b"]
+)
 def test_resume_is_bit_identical(workdir: Path, optimizer: str) -> None:
     """A run cut off anywhere ends as if nothing had happened, and no recorded job is executed again."""
     declared = compose(*SMALL, f"optimizer={optimizer}", "optimizer.max_evaluations=30")
