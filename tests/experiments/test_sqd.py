@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from runner import RunResult, compose, resume, run
-from runner.errors import ConfigError
+from runner.errors import ConfigError, ResumeError
 from runner.record.journal import read_journal
 from runner.whatif.forecast import forecast
 from tests.test_run import cut, events, goes_on
@@ -109,10 +109,8 @@ def test_other_shots_than_those_begun_with_are_refused(workdir: Path) -> None:
     shutil.rmtree("run")
     sqd("seed=2")
 
-    result = resume("again")
-
-    assert result.status == "failed"
-    assert "samples differs from the journal at 'digest'" in result.stop_reason
+    with pytest.raises(ResumeError, match="samples differs from the journal at 'digest'"):
+        resume("again")
 
 
 def test_a_forecast_says_what_is_charged(workdir: Path) -> None:
