@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.errors import ResumeError
@@ -31,6 +32,8 @@ class _Asked(NamedTuple):
 
     question: Question
     parameters: np.ndarray
+    numbers: list[Any]
+    """Of every PUB."""
     told: Reply[object]
 
 
@@ -88,14 +91,14 @@ class Ahead:
             self.settle()
             self._known = self._lab.ahead(self._stream.name)
         parameters = parameters.copy()  # which minimizers may change in place
-        told = self._told(question, parameters) if self._known else None
-        if told is None:
+        one = self._told(question, parameters) if self._known else None
+        if one is None:
             self.settle()
             return question.usual(parameters)
-        self._asked.append(_Asked(question, parameters, told))
-        return told.answer
+        self._asked.append(one)
+        return one.told.answer
 
-    def _told(self, question: Question, parameters: np.ndarray) -> Reply[object] | None:
+    def _told(self, question: Question, parameters: np.ndarray) -> _Asked | None:
         """What the next job comes to; None where that is nothing that this question is answered by."""
         parts: list[Any] = [arrays_of(part) for part in self._known.pop().result or ()]
         shapes = question.shapes(parameters).items()
@@ -112,7 +115,7 @@ class Ahead:
         for one in told.seen:
             if not math.isfinite(one[0]):
                 return None
-        return told
+        return _Asked(question, parameters, parts, told)
 
     def settle(self) -> None:
         """Do all that there was to be done for what was answered so far.
@@ -144,8 +147,13 @@ class Ahead:
         """Do the jobs of what was asked up to the first that has to go the usual way; how many these were."""
         asked = [one for one in waiting if isinstance(one, _Asked)]
         sloped = bool(asked) and asked[0].question.sloped
-        same = itertools.takewhile(lambda one: one.question.sloped == sloped, asked)
-        return self._stream.repeated((one.question.pubs(one.parameters) for one in same), sloped=sloped)
+        return self._stream.repeated(
+            [
+                (partial(one.question.pubs, one.parameters), one.numbers)
+                for one in itertools.takewhile(lambda one: one.question.sloped == sloped, asked)
+            ],
+            sloped=sloped,
+        )
 
     def _again(self, one: _Asked) -> None:
         """Ask the usual way, which has to come to the same.

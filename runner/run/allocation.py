@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from runner import engine
@@ -36,6 +36,9 @@ class KnownReading:
     """Of one shot of each basis with these weights, (observables, bases); None: nothing was measured yet."""
     jobs: int = 0
     """That were measured."""
+
+
+Known = tuple[dict[bytes, "np.ndarray"], dict[bytes, KnownReading]]
 
 
 class ShotAllocation:
@@ -116,6 +119,14 @@ class ShotAllocation:
             else:
                 usual = observables.plan.mean_variances_by_basis
                 self._learned[usual.tobytes()] = _believed(observables.shots, found["variances"], usual)
+
+    def known(self) -> Known:
+        """What it has learned so far, to go back to."""
+        return dict(self._learned), {key: replace(known) for key, known in self._read.items()}
+
+    def forget(self, known: Known) -> None:
+        """Go back to what was known; that is not to be used again."""
+        self._learned, self._read = known
 
     def _learn_reading(self, observables: Any, found: Mapping[str, Any]) -> None:
         """Take in what was read off every basis, and how to read later jobs where the engine has told it."""

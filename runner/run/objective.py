@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from runner.runtime.results import Plain
     from runner.services.protocol import Observables, Planner, Primitive, Pub, SubmittedJob
 
+    Numbers = Sequence[Mapping[str, Any]]
+    """What a job gave, for each PUB."""
     Slope = tuple[float, np.ndarray, np.ndarray]
     """Energy, gradient and its standard errors, shape (P,) each."""
 
@@ -141,19 +144,29 @@ class JobStream:
             self._lab.allotted.add(pubs)
         return found
 
-    def repeated(self, jobs: Iterable[list[Pub]], *, sloped: bool) -> int:
-        """Do jobs as `values` or `gradients` does, up to the first that has to go the usual way; how many were done."""
-        if sloped or self.allocation is None:
-            return len(self._lab.repeated(self.name, list(jobs), sloped=sloped))
-        count = 0
-        for pubs in jobs:  # whose shots follow from what was learned of the one before
-            found = self._lab.repeated(self.name, [pubs], sloped=sloped)
-            if not found:
-                break
-            self._lab.allotted.add(pubs)
-            self.learn(pubs, list(map(from_plain, found[0])))
-            count += 1
-        return count
+    def repeated(self, asked: Sequence[tuple[Callable[[], list[Pub]], Numbers]], *, sloped: bool) -> int:
+        """Do jobs as `values` or `gradients` does, up to the first that has to go the usual way; how many were done.
+
+        Args:
+            asked: what makes the PUBs of each, and what it gave, from which the shots of the next follow.
+            sloped: as `gradients` does.
+        """
+        allocation = None if sloped else self.allocation
+        if allocation is None:
+            return len(self._lab.repeated(self.name, [pubs() for pubs, _ in asked], sloped=sloped))
+        before, jobs = allocation.known(), []
+        with suppress(ValueError, KeyError, TypeError):  # what cannot be learned from is no result of its job
+            for pubs, numbers in asked:
+                jobs.append(pubs())
+                self.learn(jobs[-1], numbers)
+        done = len(self._lab.repeated(self.name, jobs, sloped=False))
+        for job in jobs[:done]:
+            self._lab.allotted.add(job)
+        if done < len(asked):
+            allocation.forget(before)
+            for job, (_, numbers) in zip(jobs[:done], asked, strict=False):
+                self.learn(job, numbers)
+        return done
 
     def gradients(self, pubs: list[Pub]) -> list[dict[str, np.ndarray]]:
         """Run one exact-gradient job and wait for `evs` and `gradients` of every PUB; simulators only."""
