@@ -79,13 +79,16 @@ def _separated(arguments: Sequence[str]) -> tuple[list[str], list[Typed]]:
     rest = iter(arguments)
     for word in rest:
         spelling, equal, value = word.partition("=")
+        if not word:
+            raise ConfigError("an argument is empty; leave it out, or say what it stands for")
         if not word.startswith("-"):
             words.append(word)
         else:
             flag = _flag(spelling, likely)
             if flag.value and not equal:
                 value = next(rest, "")
-            if bool(flag.value) != bool(value) or (value.startswith("-") and not equal):
+            taken = bool(value) if flag.value else bool(equal)
+            if bool(flag.value) != taken or (value.startswith("-") and not equal):
                 told = f"needs a value: {spelling} {flag.value}" if flag.value else "takes no value"
                 raise ConfigError(told, key=spelling)
             typed.append((spelling, flag.name, value))

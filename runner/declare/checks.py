@@ -13,9 +13,9 @@ from runner.record.redaction import redact
 
 def require_range(key: str, value: float, low: float | None = None, high: float | None = None) -> None:
     """Refuse a number outside [low, high]; `key` is the setting's dotted path."""
-    if low is not None and value < low:
+    if low is not None and not value >= low:  # nan is in no range
         raise ConfigError(f"must be at least {low:g}, got {value}; raise it", key=key)
-    if high is not None and value > high:
+    if high is not None and not value <= high:
         shown = f"{high:g}" if high < 2**53 else f"2**63 - 1 = {high}"
         raise ConfigError(f"must be at most {shown}, got {value}; lower it", key=key)
 

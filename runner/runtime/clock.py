@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -9,6 +10,8 @@ from runner.errors import ConfigError
 from runner.runtime.cost import QueueDelay, as_delay
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+EARLIEST, LATEST = 1970, 9000
+"""Years in which a clock may start: MLflow counts from the first, and after the last there is no room for a session."""
 
 
 class VirtualClock:
@@ -24,7 +27,7 @@ class VirtualClock:
 
     def __init__(self, *, latency: float | QueueDelay = 0.1, epoch: datetime = EPOCH) -> None:
         self.latency = as_delay(latency)
-        self.epoch = epoch
+        self.epoch = _start(epoch)
 
     def date(self, seconds: float) -> datetime:
         """Return the date at `seconds` on this clock."""
@@ -37,10 +40,10 @@ class WallClock:
     virtual = False
 
     def __init__(self, *, scale: float = 1.0, epoch: datetime | None = None) -> None:
-        if not scale > 0:
-            raise ConfigError(f"must be above 0, got {scale!r}", key="clock.scale")
+        if not 0 < scale < math.inf:
+            raise ConfigError(f"must be above 0 and finite, got {scale!r}", key="clock.scale")
         self.scale = scale
-        self.epoch = epoch or datetime.now(UTC)
+        self.epoch = datetime.now(UTC) if epoch is None else _start(epoch)
         self._start = time.monotonic()
 
     def now(self) -> float:
@@ -50,6 +53,26 @@ class WallClock:
     def date(self, seconds: float) -> datetime:
         """Return the date at `seconds` on this clock."""
         return _date(self.epoch, seconds)
+
+
+def _start(epoch: datetime) -> datetime:
+    """The date at which a clock starts, in UTC, as all dates are told.
+
+    Raises:
+        ConfigError: it is none, has no zone, or is before `EARLIEST` or after `LATEST`.
+    """
+    if not isinstance(epoch, datetime) or epoch.utcoffset() is None:
+        raise ConfigError(
+            f"must be a date with a zone, such as datetime(2026, 1, 1, tzinfo=UTC), got {epoch!r}",
+            key="clock.epoch",
+        )
+    try:
+        start = epoch.astimezone(UTC)
+    except OverflowError:  # beyond the first or last year there is
+        start = None
+    if start is None or not EARLIEST <= start.year <= LATEST:
+        raise ConfigError(f"must be from {EARLIEST} to {LATEST}, got {epoch}", key="clock.epoch")
+    return start
 
 
 def _date(epoch: datetime, seconds: float) -> datetime:

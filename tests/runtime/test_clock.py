@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import Any
 
@@ -49,6 +50,41 @@ def test_C1_virtual_time_moves_by_cost_and_latency() -> None:
 
     assert service.now() == pytest.approx(3 * (QPU + 0.5))
     assert session.usage() == pytest.approx(3 * (QPU + 0.5))
+
+
+@pytest.mark.parametrize("clock", [VirtualClock, WallClock])
+def test_C1_dates_are_told_in_utc_whatever_the_zone_of_the_start(clock: type) -> None:
+    """By pencil: two in the afternoon in a zone two hours ahead is noon in UTC, and a quarter past after 900 s."""
+    start = datetime(2027, 6, 1, 14, tzinfo=timezone(timedelta(hours=2)))
+    service = fake_service(clock=clock(epoch=start))
+    assert service.date(900.0) == "2027-06-01T12:15:00.000000Z"
+    with Session(service.backend("ideal")) as session:
+        EstimatorV2(session).run([PUB]).result()
+    opened = session.details()["timestamps"][0]["timestamp"]
+    assert opened.startswith("2027-06-01T12:00:0")
+
+
+@pytest.mark.parametrize("clock", [VirtualClock, WallClock])
+@pytest.mark.parametrize(
+    "start",
+    [
+        datetime(2027, 1, 1),
+        datetime(1969, 12, 31, tzinfo=UTC),
+        datetime(1970, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+        datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+        datetime(9001, 1, 1, tzinfo=UTC),
+        datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-5))),
+        "2027-01-01",
+        2027,
+        date(2027, 1, 1),
+    ],
+    ids=str,
+)
+def test_C1_a_start_that_dates_cannot_be_told_from_is_refused(clock: type, start: Any) -> None:
+    """Without a zone, before the first of MLflow's times, too late for a session, and what is no date."""
+    with pytest.raises(ConfigError, match=r"^clock\.epoch: must be "):
+        clock(epoch=start)
+    assert clock(epoch=datetime(1970, 1, 1, tzinfo=UTC)).date(0.5).timestamp() == 0.5
 
 
 def test_C1_wall_time_is_scaled() -> None:
