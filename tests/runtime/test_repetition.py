@@ -17,6 +17,7 @@ from runner.declare.composer import compose
 from runner.errors import RunnerError
 from runner.record.events import Evaluation, Event, JobCompleted
 from runner.record.journal import Journal, read_journal
+from runner.record.replay import RESULTS
 from runner.run.ahead import Ahead
 from runner.run.context import Lab
 from runner.run.execution import resume, run
@@ -129,7 +130,9 @@ def both_ways(
     def counted(self: Repetition, *what: Any) -> Any:
         nonlocal answered
         found = answer(self, *what)
-        answered += len(found)
+        answered += len(found) * (
+            self._desk.workload != RESULTS
+        )  # these are measured when the threads are over
         return found
 
     with monkeypatch.context() as patched:
@@ -170,12 +173,18 @@ def test_a_run_resumed_at_random_is_the_same_both_ways(
     assert bool(answered) == (kind in REPEATED)
 
 
+def _shifted(value: Any) -> Any:
+    return [_shifted(one) for one in value] if isinstance(value, list) else value + 1e-9
+
+
 DIFFERENCES = {
     "digest": lambda _: {"digest": "0" * 32},
     "time": lambda event: {"finished": event.finished + 1e-9},
     "id": lambda _: {"job": "another"},
     "wait": lambda _: {"queue_seconds": 1.0},
     "result": lambda event: {"result": [{**event.result[0], "evs": "nan"}]},
+    "energy": lambda event: {"result": [{**event.result[0], "evs": _shifted(event.result[0]["evs"])}]},
+    "shape": lambda event: {"result": [{**event.result[0], "variances": [[1.0]]}]},
 }
 
 
