@@ -16,6 +16,7 @@ from runner.run.answer import MEASURED, TRUNCATED, worth
 from runner.run.problem import Reference, fit
 from runner.run.results import Outcome
 from runner.subspace.krylov import (
+    PhaseEnergy,
     Spectrum,
     by_flips,
     conserved,
@@ -24,7 +25,6 @@ from runner.subspace.krylov import (
     lowest_within,
     noise_norm,
     numbers_of,
-    share_in_span,
     spectrum,
 )
 
@@ -181,14 +181,15 @@ class KrylovOverlaps(Krylov):
             kind = TRUNCATED if told else kind
             overlaps.append(complex(real, imaginary))
             spreads.append(complex(off, off_too))
-            energy, stddev, rank = self.lowest(overlaps, spreads, stream.rng)
+            energy, stddev, lowest = self.lowest(overlaps, spreads, stream.rng)
             if energy is not None and not prepared.energies.tells(energy, stddev, self.step):
                 energy = stddev = None
             if energy is not None:
                 energy += prepared.energies.vacuum
                 hidden = (
                     exact is not None
-                    and share_in_span(overlaps, self.step, rank, exact - prepared.energies.vacuum) < SHOWN
+                    and lowest is not None
+                    and lowest.share_of(exact - prepared.energies.vacuum, self.step) < SHOWN
                 )
                 bar = math.inf if stddev is None else stddev
                 found.append(Found(len(overlaps) - 1, energy, bar, hidden=hidden))
@@ -196,7 +197,8 @@ class KrylovOverlaps(Krylov):
             full = overlaps[-1] * cmath.exp(-1j * prepared.energies.vacuum * (len(overlaps) - 1) * self.step)
             lab.row(
                 dimension=len(overlaps) - 1, time=(len(overlaps) - 1) * self.step, energy=energy, stddev=stddev,
-                exact=exact, error=None if exact is None or energy is None else energy - exact, rank=rank,
+                exact=exact, error=None if exact is None or energy is None else energy - exact,
+                rank=0 if lowest is None else lowest.rank,
                 real=full.real, imaginary=full.imag, **({"overlap truncation": lost} if told else {}),
             )  # fmt: skip
         best = most_certain(found)
@@ -214,8 +216,8 @@ class KrylovOverlaps(Krylov):
 
     def lowest(
         self, overlaps: list[complex], spreads: list[complex], rng: np.random.Generator
-    ) -> tuple[float | None, float | None, int]:
-        """The lowest energy, its error bar, and how many dimensions it is from; energies as phases have them.
+    ) -> tuple[float | None, float | None, PhaseEnergy | None]:
+        """The lowest energy, its error bar, and what it is from; energies as phases have them.
 
         The bar is of shot noise, by draws in as many dimensions, and of what the span leaves out of the state.
 
@@ -232,15 +234,15 @@ class KrylovOverlaps(Krylov):
         threshold = SAFETY * noise_norm(noise[:, :-1]) if self.threshold is None else self.threshold
         found = energy_of_overlaps(overlaps, self.step, threshold)
         if found is None:
-            return None, None, 0
+            return None, None, None
         drawn_again = [energy_of_overlaps(centre + one, self.step, rank=found.rank) for one in noise]
         others = [other for other in drawn_again if other is not None]
         if len(others) < 2:
-            return found.energy, None, found.rank
+            return found.energy, None, found
         spread_of_energy = np.std([other.energy for other in others])
         # r² is known no better than |λ|² is: noise may bring |λ| to 1, or beyond, of a state that is no eigenstate.
         off = np.std([other.modulus**2 for other in others]) / self.step**2
-        return found.energy, math.sqrt(spread_of_energy**2 + found.uncertainty**2 + off), found.rank
+        return found.energy, math.sqrt(spread_of_energy**2 + found.uncertainty**2 + off), found
 
 
 @dataclass(frozen=True)

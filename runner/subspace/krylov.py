@@ -232,6 +232,24 @@ class PhaseEnergy:
     """Dimensions that are above the noise."""
     modulus: float
     """|λ|: 1 of an eigenstate; above, noise has moved it."""
+    dimensions: np.ndarray
+    """An orthonormal basis of these, (d, rank)."""
+
+    def share_of(self, energy: float, step: float) -> float:
+        """How much of the phases of an energy lies among the dimensions, 0 … 1.
+
+        An eigenstate is in the matrix of overlaps with its weight in the start times e^(−iE(m−n)·step): one that noise
+        hides is in none of the dimensions that are kept.
+
+        Args:
+            energy: as phases have it.
+            step: the time of one U.
+        """
+        import numpy as np
+
+        size = len(self.dimensions)
+        phases = np.exp(-1j * energy * step * np.arange(size)) / math.sqrt(size)
+        return float((np.abs(self.dimensions.conj().T @ phases) ** 2).sum())
 
 
 def energy_of_overlaps(
@@ -269,27 +287,7 @@ def energy_of_overlaps(
     place = np.argmin(energies)
     modulus = float(abs(values[place]))
     uncertainty = math.sqrt(max(1 - modulus**2, 0)) / step
-    return PhaseEnergy(float(energies[place]), uncertainty, int(large.sum()), modulus)
-
-
-def share_in_span(overlaps: Sequence[complex], step: float, rank: int, energy: float) -> float:
-    """How much of the phases of an energy lies among so many dimensions of the largest weight, 0 … 1.
-
-    An eigenstate is in the matrix of overlaps with its weight in the start times e^(−iE(m−n)·step): one that noise
-    hides is in none of the dimensions that are kept.
-
-    Args:
-        overlaps: ⟨ψ|Uᵏ|ψ⟩ for k = 0 … d.
-        step: the time of one U.
-        rank: dimensions that are kept.
-        energy: as phases have it.
-    """
-    import numpy as np
-
-    _, vectors = np.linalg.eigh(hermitian_toeplitz(np.asarray(overlaps)[:-1]))
-    size = len(vectors)
-    phases = np.exp(-1j * energy * step * np.arange(size)) / math.sqrt(size)
-    return float((np.abs(vectors[:, size - rank :].conj().T @ phases) ** 2).sum())
+    return PhaseEnergy(float(energies[place]), uncertainty, int(large.sum()), modulus, vectors[:, large])
 
 
 def hermitian_toeplitz(series: np.ndarray) -> np.ndarray:

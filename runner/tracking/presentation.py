@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from runner.display.command import run_command
-from runner.display.words import choices, counts, energy_lines, outside_in_words
+from runner.display.words import choices, counted, counts, energy_lines, outside_in_words
 from runner.hamiltonian import unit_of
 from runner.record.events import RunStarted, SessionChanged
 from runner.record.files import read_bytes
@@ -213,7 +213,7 @@ def description(run: Translation) -> str:
     lines += _result_table(result, unit_of(started))
     if (session := run.session) is not None:
         reason = f" ({plain(session.reason)})" if session.reason else ""
-        jobs = f"{len(run.jobs)} job{'s' if len(run.jobs) != 1 else ''}"
+        jobs = counted(len(run.jobs), "job")
         usage = number(result.get("usage_seconds"))
         spent = f", {usage:.1f} s of usage" if usage is not None else ""
         where = ", ".join(map(plain, (session.mode, session.backend, session.state)))

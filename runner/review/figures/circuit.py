@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from runner.display.words import counted
 from runner.record.redaction import redact
 from runner.review.figures.canvas import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, canvas
 
@@ -68,7 +69,7 @@ def measures(drawn: QuantumCircuit) -> str:
     """Depth and gate counts in words."""
     flat = _flat(drawn)
     two = flat.num_nonlocal_gates()
-    return f"depth {flat.depth()}, {two} two-qubit gate{'s' if two != 1 else ''}, {flat.size()} gates"
+    return f"depth {flat.depth()}, {counted(two, 'two-qubit gate')}, {counted(flat.size(), 'gate')}"
 
 
 def _flat(drawn: QuantumCircuit) -> QuantumCircuit:
