@@ -14,6 +14,16 @@ def told(kind: str, fields: dict[str, Any] | None = None, **more: Any) -> Event:
     return event_of({"kind": kind, **(fields or {}), **more})
 
 
+def resulted(**more: Any) -> dict[str, Any]:
+    """What every release tells in result.json, of a run that found nothing."""
+    return {
+        "experiment": "vqe", "status": "finished", "energy": None, "stddev": None, "reference_energy": None,
+        "error": None,
+        "evaluations": 0, "iterations": 0, "parameters": [], "stop_reason": "done", "usage_seconds": 0.0, "cost": 0.0,
+        "session_ids": [], "mlflow_run_id": None, "seed": 1, "wall_seconds": 1.0, "versions": {}, **more,
+    }  # fmt: skip
+
+
 def plain(directory: str | Path) -> Path:
     """The journal of a run, unpacked where the run is long enough to have it packed."""
     path = Path(directory, "journal.jsonl")

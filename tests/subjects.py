@@ -106,6 +106,7 @@ SUBJECTS = {
     "test_presets.py": ("declare.registry",),
     "test_progress.py": ("display.console", "display.live", "display.words"),
     "test_protocol.py": ("runtime.capabilities", "services.local"),
+    "test_received.py": ("record.reading", "record.result"),
     "test_record.py": ("record.replay",),
     "test_redact.py": ("record.redaction",),
     "test_refusal.py": ("declare.checks", "declare.messages"),

@@ -9,6 +9,7 @@ from qiskit.quantum_info import Statevector
 
 from runner.errors import ConfigError
 from tests.choices import choice
+from tests.journals import resulted
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_start_from_a_file_or_a_run(h2, tmp_path):
     (tmp_path / "point.json").write_text(json.dumps(values))
     (tmp_path / "point.csv").write_text("\n".join(map(str, values)))
     (tmp_path / "earlier").mkdir()
-    (tmp_path / "earlier" / "result.json").write_text(json.dumps({"parameters": values}))
+    (tmp_path / "earlier" / "result.json").write_text(json.dumps(resulted(parameters=values)))
 
     for initial in (f"file:{tmp_path}/point.json", f"file:{tmp_path}/point.csv", "run:earlier"):
         assert start(choice("ansatz", "efficient_su2", initial=initial), h2, runs=tmp_path).tolist() == values

@@ -17,6 +17,7 @@ from runner.record.directory import dated
 from runner.record.ledger import jobs_of
 from runner.run.progress import session_lines
 from runner.runtime import LocalRuntimeService, Session
+from tests.journals import resulted
 
 QUICK = (
     "tracking=off",
@@ -111,11 +112,10 @@ def listed(width: int, *paths: Path) -> list[str]:
 def test_paths_in_the_list_are_never_torn(width: int, tmp_path: Path) -> None:
     """Each stands in one line, quoted where it has to be; everything else keeps within the terminal."""
     paths = [tmp_path / "2026-11-29_00-10-20_vqe_max_evaluations-30_and_more", tmp_path / "with blank"]
-    result = {
-        "status": "finished", "energy": -0.702123, "stddev": 0.0043, "error": 0.000807, "energy_kind": "measured",
-        "exact_energy": -0.7022, "reference_energy": -0.70293, "evaluations": 120, "usage_seconds": 4758.0,
-        "cost": 3722.98,
-    }  # fmt: skip
+    result = resulted(
+        status="finished", energy=-0.702123, stddev=0.0043, error=0.000807, energy_kind="measured",
+        exact_energy=-0.7022, reference_energy=-0.70293, evaluations=120, usage_seconds=4758.0, cost=3722.98,
+    )  # fmt: skip
     for path in paths:
         path.mkdir()
         (path / "result.json").write_text(json.dumps(result))

@@ -16,6 +16,7 @@ from runner.engine.classification import classify, with_names
 from runner.engine.engine import Engine
 from runner.errors import ConfigError
 from tests.choices import choice
+from tests.journals import resulted
 from tests.test_run import events
 
 QASM3 = """OPENQASM 3.0;
@@ -77,7 +78,7 @@ def test_a_run_goes_on_where_another_ended_by_name(workdir: Path) -> None:
 def test_values_recorded_in_another_order_are_not_taken(workdir: Path) -> None:
     """A result without names, from when parameters were sorted by name, cannot start a circuit in declared order."""
     Path("old").mkdir()
-    Path("old/result.json").write_text(json.dumps({"parameters": [0.3, 0.2, 1.1]}))
+    Path("old/result.json").write_text(json.dumps(resulted(parameters=[0.3, 0.2, 1.1])))
 
     with pytest.raises(
         ConfigError, match="sorted by name, and they are in declared order now: a1, a2, a10; give"

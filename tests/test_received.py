@@ -31,9 +31,10 @@ from runner.__main__ import main
 from runner.declare.foreign import load_npy
 from runner.errors import ConfigError, JournalError
 from runner.record import files
-from runner.record.directory import read_result
 from runner.record.encoding import require_shallow
 from runner.record.journal import Journal
+from runner.record.reading import read_result
+from runner.tracking.report import UploadState
 from tests.journals import plain
 
 QUIET = ("run.figures=false", "tracking=off")
@@ -441,7 +442,7 @@ def test_K17_numbers_of_a_result_that_are_none_of_a_run_are_refused(recorded: Pa
     content = (recorded / "result.json").read_text(encoding="utf-8")
     for name, value in {"energy": "1" + "0" * 400, "usage_seconds": "Infinity", "cost": "NaN"}.items():
         Path("result.json").write_text(re.sub(rf'"{name}": [^,]+', f'"{name}": {value}', content))
-        with pytest.raises(ConfigError, match=f"damaged .{name} is no number"):
+        with pytest.raises(ConfigError, match=rf"damaged .{name} is (a number of 1329 bits|inf|nan), not "):
             read_result(Path("result.json"))
 
 
@@ -533,9 +534,21 @@ def require_written_out(said: str, where: object = "") -> None:
     assert "Traceback" not in said, (where, said)
 
 
+def retold(folder: Path, **changes: object) -> None:
+    """Change what a run tells as its result, in result.json and in the journal."""
+    content = json.loads((folder / "result.json").read_text(encoding="utf-8")) | changes
+    (folder / "result.json").write_text(json.dumps(content), encoding="utf-8")
+
+    def change(facts: list[dict]) -> None:
+        (fact,) = (fact for fact in facts if fact["kind"] == "result")
+        fact["result"] |= changes
+
+    forged(folder, change)
+
+
 @pytest.mark.parametrize(
     "words",
-    [["watch", "run"], ["list", "."], ["compare", "run", "run"], ["sessions", "."]],
+    [["watch", "run"], ["compare", "run", "run"], ["sessions", "."]],
     ids=lambda words: words[0],
 )
 def test_K19_no_value_moves_the_cursor_or_has_a_colour(
@@ -543,11 +556,10 @@ def test_K19_no_value_moves_the_cursor_or_has_a_colour(
 ) -> None:
     """In every text of result.json and session.json what our own console writes, too: all of it is to be read."""
     shutil.copytree(recorded, "run")
-    result = json.loads(Path("run/result.json").read_text(encoding="utf-8"))
-    content = result | dict.fromkeys(
-        ("experiment", "status", "stop_reason", "reference_note", "energy_kind"), MOVING
+    retold(
+        Path("run"),
+        **dict.fromkeys(("experiment", "stop_reason", "reference_note", "energy_kind"), MOVING),
     )
-    Path("run/result.json").write_text(json.dumps(content), encoding="utf-8")
     sessions = json.loads(Path("run/session.json").read_text(encoding="utf-8"))
     for one in sessions["sessions"]:
         one |= {"reason": MOVING, "backend": MOVING}
@@ -721,9 +733,7 @@ def test_K19_inspect_writes_out_what_a_file_and_its_name_hold(
 def test_K19_a_terminal_has_our_own_colours_and_nothing_of_a_value(recorded: Path, workdir: Path) -> None:
     """`watch` in a terminal of 80 columns: bold names, and no sequence that our console does not write there."""
     shutil.copytree(recorded, "run")
-    content = json.loads(Path("run/result.json").read_text(encoding="utf-8"))
-    content |= {"reference_note": MOVING, "experiment": MOVING}
-    Path("run/result.json").write_text(json.dumps(content), encoding="utf-8")
+    retold(Path("run"), reference_note=MOVING, experiment=MOVING)
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "80", "NO_COLOR": ""}
     process = subprocess.Popen(
@@ -748,9 +758,7 @@ def test_K19_what_a_terminal_obeys_is_written_out(
     """Keys and values of a table with sequences that clear the screen and name its window."""
     evil = "\x1b[2J\x1b]0;x\x07\x1b[31m"
     shutil.copytree(recorded, "run")
-    content = json.loads(Path("run/result.json").read_text(encoding="utf-8"))
-    content |= {"table": [{evil: evil, "a": 1}], "stop_reason": evil}
-    Path("run/result.json").write_text(json.dumps(content), encoding="utf-8")
+    retold(Path("run"), table=[{evil: evil, "a": 1}], stop_reason=evil)
     main(["watch", "run"])
     said = "".join(capsys.readouterr())
 
@@ -779,3 +787,184 @@ def test_K16_nothing_is_written_through_a_journal_that_is_a_link(
     assert journal.read_bytes() == before
     with pytest.raises(JournalError, match=f"{re.escape(name)} is a link, through which nothing is written"):
         Journal.append_to("run/journal.jsonl")
+
+
+VALUES: list[object] = [
+    None, True, -1, 0, 2**63, 10**60, 10**5000, 0.5, -1e308, 1e308, float("nan"), float("inf"), "", "x", "9" * 500,
+    MOVING, [], [1], ["x"], [[]], [None], {}, {"a": 1}, {"id": 1}, [{}], [{"a": []}],
+]  # fmt: skip
+"""What somebody may write in the place of a value; 10**5000 is too long for Python's reader of JSON."""
+
+
+def written(value: object) -> str:
+    """As JSON with whatever numbers."""
+    sys.set_int_max_str_digits(0)
+    try:
+        return json.dumps(value)
+    finally:
+        sys.set_int_max_str_digits(4300)
+
+
+def changed(content: Any, random: np.random.Generator) -> Any:
+    """The content of a file with one entry, at any depth, left out, added or replaced."""
+    holder, place = content, None
+    while isinstance(holder, dict | list) and holder:
+        keys = list(holder) if isinstance(holder, dict) else list(range(len(holder)))
+        key = keys[random.integers(len(keys))]
+        place = holder, key
+        if not isinstance(holder[key], dict | list) or random.random() < 0.5:
+            break
+        holder = holder[key]
+    if place is None:
+        return VALUES[random.integers(len(VALUES))]
+    holder, key = place
+    kind = random.integers(4)
+    if kind == 0:
+        del holder[key]
+    elif kind == 1 and isinstance(holder, dict):
+        holder["another"] = VALUES[random.integers(len(VALUES))]
+    else:
+        holder[key] = VALUES[random.integers(len(VALUES))]
+    return content
+
+
+LOOKING = [["list", "."], ["sessions", "."], ["watch", "run"], ["compare", "run", "run"], ["retime", "run"]]
+
+
+@pytest.mark.parametrize("tries", [40, pytest.param(600, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize("vouched", [True, False], ids=["beside", "alone"])
+def test_K17_any_change_of_a_file_at_a_run_s_end_is_one_line_or_a_row(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], vouched: bool, tries: int
+) -> None:
+    """Keys left out, added, and given any value, beside a journal that tells the result, or one that does not.
+
+    A verb that looks at many says so in a row; one that was given the run ends with 2 and one line. No number that is
+    printed has more than 40 digits.
+    """
+    random = np.random.default_rng(17 + vouched)
+    shutil.copytree(recorded, "run")
+    if not vouched:
+        forged(Path("run"), lambda facts: facts.__delitem__(slice(-2, None)))
+    originals = {name: json.loads(Path("run", name).read_bytes()) for name in ("result.json", "session.json")}
+    for number in range(tries):
+        name = list(originals)[number % 2]
+        content = written(changed(json.loads(json.dumps(originals[name])), random))
+        Path("run", name).write_text(content)
+        for words in [*LOOKING, ["resume", "run"]] if vouched else LOOKING[:4]:
+            code = main(words)
+            said = capsys.readouterr()
+            assert code in ((0,) if words[1] == "." else (0, 1, 2)), (words, content, said)
+            assert "Traceback" not in said.err, (words, content)
+            assert len([line for line in said.err.splitlines() if line.startswith("error: ")]) == (code == 2)
+            assert re.search(r"(?<!9)\d{40}", said.out + said.err) is None, (words, content, said)
+            require_written_out(said.out + said.err, content)
+        Path("run", name).write_text(json.dumps(originals[name]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"energy": -99.0}, {"usage_seconds": 1e10}, {"cost": 1e308}, {"evaluations": 10**18}, {"status": "stopped"},
+        {"table": [{"a": 1}]}, {"parameters": [0.0]}, {"versions": {}}, {"stddev": None},
+    ],
+    ids=lambda changes: next(iter(changes)),
+)  # fmt: skip
+def test_K17_a_result_that_the_journal_contradicts_is_damaged(
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], changes: dict[str, object]
+) -> None:
+    """Each value one that a run may have: `list` has a row that says damaged, the others a line with both values."""
+    shutil.copytree(recorded, "run")
+    shutil.copytree(recorded, "sound")
+    content = json.loads(Path("run/result.json").read_bytes()) | changes
+    Path("run/result.json").write_text(json.dumps(content))
+    (name,) = changes
+    for words in (
+        ["watch", "run"],
+        ["compare", "run", "sound"],
+        ["resume", "run"],
+        ["export", "run", "--format=qasm3", "--bound"],
+    ):
+        assert main(words) == 2, words
+        (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("error: "))
+        assert re.search(rf"run/result\.json is damaged \({name} is .*, .* in its journal\)", line), line
+    assert main(["list", "."]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"^damaged +run$|run\n +damaged$", said, re.MULTILINE), said
+    assert "finished" in said
+
+
+def test_K17_a_result_that_was_deleted_is_written_again_from_the_journal(
+    recorded: Path, workdir: Path
+) -> None:
+    """As the refusal of a damaged one says: the same to the bit, but for what tells of the process."""
+    shutil.copytree(recorded, "run")
+    Path("run/result.json").unlink()
+    assert main(["resume", "run"]) == 0
+    found, expected = (json.loads(Path(place, "result.json").read_bytes()) for place in ("run", recorded))
+    assert {**found, "wall_seconds": 0} == {**expected, "wall_seconds": 0}
+
+
+@pytest.mark.parametrize(
+    "content", [{"layers": 5}, {"layers": None}, {"layers": [5]}, {"layers": {"a": 1}}, {}]
+)
+def test_K17_a_noise_model_that_lists_no_layers_is_one_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str], content: dict
+) -> None:
+    """Of whatever type they are."""
+    Path("learned.json").write_text(json.dumps(content))
+    words = [
+        "backend=noisy",
+        "estimator.layer_noise_model=file:learned.json",
+        "estimator.resilience_level=2",
+    ]
+    assert main([*words, *QUIET]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [{"synced": "x"}, {"uri": 5}, {"run_id": []}, {"failures": -1}, {"since": "x"}, {"phase": {}}, {"slowest": None}],
+    ids=lambda content: next(iter(content)),
+)  # fmt: skip
+def test_K17_what_was_uploaded_is_not_believed_of_another_type(workdir: Path, content: dict) -> None:
+    """Everything is uploaded again, as where there is no such file."""
+    Path("mlflow.json").write_text(json.dumps(content))
+    assert UploadState.load(workdir) == UploadState()
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        ("preparation", 1e308, ()),
+        ("qpu_estimate", -1e308, ()),
+        ("work", [[1e308, 1e308]], ("session.rep_delay=1", "session.mode=session,job")),
+        ("work", [[-1e9, 1.0]], ("session.rep_delay=1",)),
+    ],
+    ids=["preparation", "estimate", "endless", "negative"],
+)
+def test_K17_times_of_jobs_that_are_none_are_one_line(
+    recorded: Path,
+    workdir: Path,
+    capsys: pytest.CaptureFixture[str],
+    place: str,
+    value: object,
+    words: tuple[str, ...],
+) -> None:
+    """In every submission, with the right checksums: no total is printed that no clock can tell."""
+    shutil.copytree(recorded, "run")
+
+    def change(facts: list[dict]) -> None:
+        for fact in facts:
+            if fact["kind"] == "job.submitted":
+                fact[place] = value
+
+    forged(Path("run"), change)
+    code = main(["retime", "run", *words])
+    said = capsys.readouterr()
+
+    assert "Traceback" not in said.err
+    assert "nan" not in said.out
+    assert "inf" not in said.out
+    assert code in (0, 2)
+    assert said.err.count("error: ") == (code == 2)
+    assert re.search(r"\d{20}", said.out) is None

@@ -14,7 +14,7 @@ from runner.declare.checks import require_choice, require_integer, require_numbe
 from runner.declare.files import read_text
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
-from runner.record.directory import read_result
+from runner.record.reading import read_result
 
 if TYPE_CHECKING:
     import numpy as np
@@ -273,10 +273,15 @@ def require_old_order(circuit: QuantumCircuit, what: str, key: str) -> None:
 
 def _named(result: dict[str, Any]) -> Any:
     """The parameters of a result: {name: value}, or a list where there are no names to them."""
-    values, names = result.get("parameters"), result.get("parameter_names")
-    if names and values and len(names) == len(values):
+    values: Any = result.get("parameters")
+    names: Any = result.get("parameter_names")
+    if _are(names, str) and isinstance(values, list) and len(names) == len(values):
         return dict(zip(names, values, strict=True))
     return values
+
+
+def _are(values: Any, kind: type) -> bool:
+    return isinstance(values, list) and bool(values) and all(isinstance(one, kind) for one in values)
 
 
 def _checked(values: Any, circuit: QuantumCircuit, key: str) -> np.ndarray:

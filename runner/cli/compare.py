@@ -9,7 +9,7 @@ from typing import Any
 from runner.cli.list import existing, result, runs, state
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.declare.config import flatten
-from runner.display.words import clock
+from runner.display.words import clock, decimals
 from runner.errors import ConfigError
 from runner.record.files import read_mapping
 from runner.record.redaction import redact
@@ -88,17 +88,17 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     states = [one.get("status") or state(path) for one, path in zip(found, paths, strict=True)]
     rows = [
         ("status", *states),
-        line("energy", "{:.6f}".format),
+        line("energy", decimals),
         line("energy_kind", str),
         line("stddev", "{:.2g}".format),
-        line("error", "{:+.6f}".format),
-        line("error_sigmas", "{:+.1f} σ".format),
-        line("exact_energy", "{:.6f}".format),
-        line("reference_energy", "{:.6f}".format),
+        line("error", lambda value: decimals(value, sign="+")),
+        line("error_sigmas", lambda value: f"{decimals(value, 1, '+')} σ"),
+        line("exact_energy", decimals),
+        line("reference_energy", decimals),
         line("evaluations", count),
         line("iterations", count),
         line("usage_seconds", clock),
-        line("cost", "{:.2f} USD".format),
+        line("cost", lambda value: f"{decimals(value, 2)} USD"),
         line("wall_seconds", clock),
     ]
     return [row for row in rows if any(row[1:])]

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.stream import as_text
-from runner.display.words import clock
+from runner.display.words import clock, decimals
 from runner.errors import ConfigError
-from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS, read_result
+from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -153,29 +153,43 @@ def row(path: Path) -> list[str]:
     """A run in one line: state, energy ± σ, error, that of the exact energy there, evaluations, usage, cost, where."""
     from runner.sweep.ranking import exact_here
 
-    found = result(path)
+    try:
+        found = result(path)
+    except ConfigError:  # `watch` says what is the matter with it
+        return ["damaged", *[""] * 6, str(path)]
     if not found:
         return [state(path), *[""] * 6, str(path)]
     known = exact_here(found) if found.get("energy_kind") == "measured" else None
-    noise = " (pick)" if found.get("energy_kind") == "pick" else _number(found.get("stddev") or None, ".2g")
+    stddev = found["stddev"]
+    noise = " (pick)" if found.get("energy_kind") == "pick" else f"{stddev:.2g}" if stddev else ""
     return [
         found["status"],
-        _number(found["energy"], ".6f", f" ± {noise}" if noise[:1].isdigit() else noise),
-        _number(found["error"], "+.6f"),
-        _number(known, "+.6f"),
+        _number(found["energy"], 6, f" ± {noise}" if noise[:1].isdigit() else noise),
+        _number(found["error"], 6, sign="+"),
+        _number(known, 6, sign="+"),
         str(found["evaluations"] or ""),
         clock(found["usage_seconds"]),
-        _number(found["cost"], ".2f", " USD"),
+        _number(found["cost"], 2, " USD"),
         str(path),
     ]
 
 
 def result(path: Path) -> dict[str, Any]:
-    """The content of result.json; empty where there is none yet."""
+    """The content of result.json; empty where there is none yet.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    from runner.record.reading import read_result
+
     try:
         return read_result(path / "result.json")
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return {}
+    except OSError as error:
+        raise ConfigError(
+            f"{path / 'result.json'} cannot be read: {(error.strerror or '').lower()}"
+        ) from error
 
 
 def state(path: Path) -> str:
@@ -185,8 +199,8 @@ def state(path: Path) -> str:
     return "running" if is_open(path / JOURNAL) else "interrupted"
 
 
-def _number(value: Any, form: str, unit: str = "") -> str:
-    return "" if value is None else f"{value:{form}}{unit}"
+def _number(value: float | None, places: int, unit: str = "", *, sign: str = "") -> str:
+    return "" if value is None else decimals(value, places, sign) + unit
 
 
 def count(text: str) -> int:

@@ -13,7 +13,7 @@ from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.stream import as_text
 from runner.display.words import clock
 from runner.errors import ConfigError, RunnerError
-from runner.record.directory import OUTPUTS, RunDirectory, read_sessions
+from runner.record.directory import OUTPUTS, RunDirectory
 from runner.record.files import read_object
 from runner.record.ledger import jobs_of
 
@@ -137,6 +137,8 @@ def _read(path: Path) -> tuple[float | None, list[Recorded]]:
 
 
 def _of_file(path: Path) -> list[Recorded]:
+    from runner.record.reading import read_sessions
+
     content = read_object(path)
     found: dict[str | None, Recorded] = {}
     for one in read_sessions(path):

@@ -9,7 +9,7 @@ from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.stream import as_text
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_of
-from runner.record.directory import OUTPUTS, RunDirectory, read_result, read_sessions, run_directories
+from runner.record.directory import OUTPUTS, RunDirectory, run_directories
 from runner.record.events import Note, RunEnded, RunStarted, SessionChanged
 
 VERB = Verb(
@@ -90,6 +90,7 @@ def _summary(files: RunDirectory) -> None:
     from runner.declare.session import plan_of
     from runner.record.journal import read_journal
     from runner.record.log import first
+    from runner.record.reading import read_result, read_sessions
     from runner.run.execution import resume_command
     from runner.run.progress import summary
     from runner.run.results import RunResult
@@ -99,7 +100,7 @@ def _summary(files: RunDirectory) -> None:
     content: dict[str, Any] = read_result(files.result)
     sessions = read_sessions(files.session)
     started = first(read_journal(files.journal).events, RunStarted)
-    result = RunResult(**content, directory=files.path)
+    result = RunResult.of(content, files.path)
     exact = started is not None and started.schemas.get("estimator") == "exact"
     again = None if result.status == "finished" else resume_command(files)
     plan = plan_of({} if started is None else started.config)

@@ -107,7 +107,7 @@ class SessionConfig:
             value = getattr(self, name)
             if not math.isfinite(value):
                 raise ConfigError(f"must be a finite number, got {value}", key=f"session.{name}")
-            require_range(f"session.{name}", value, low)
+            require_range(f"session.{name}", value, low, 1e7)
         for name in ("interactive_timeout", "price_per_second"):
             if getattr(self, name) is not None:
                 require_range(f"session.{name}", getattr(self, name), 0)

@@ -11,6 +11,8 @@ from runner.hamiltonian.declared import HARTREE
 
 ROUNDING = 1e-12
 """Of an energy, what is no distance from another."""
+WRITTEN_OUT = 1e15
+"""From here on a number has an exponent: a float has no more than 16 digits."""
 
 
 def clock(seconds: float) -> str:
@@ -73,14 +75,20 @@ def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
 
 
 def percent(share: float, digits: int) -> str:
-    """A share of one in percent, to some digits and never with an exponent: 120 %, 0.0031 %."""
-    return f"{Decimal(f'{100 * share:.{digits}g}'):f} %"
+    """A share of one in percent, to some digits: 120 %, 0.0031 %; only absurd ones have an exponent."""
+    text = f"{100 * share:.{digits}g}"
+    return f"{Decimal(text):f} %" if not share or 1 / WRITTEN_OUT < abs(share) < WRITTEN_OUT else f"{text} %"
 
 
 def plain_number(value: float, digits: int) -> str:
-    """A number to some digits; large ones are written out, only very small ones have an exponent."""
+    """A number to some digits; large ones are written out, only very small ones have an exponent, and absurd ones."""
     text = f"{value:.{digits}g}"
-    return f"{Decimal(text):f}" if abs(value) >= 1 else text
+    return f"{Decimal(text):f}" if 1 <= abs(value) < WRITTEN_OUT else text
+
+
+def decimals(value: float, places: int = 6, sign: str = "") -> str:
+    """A number to some decimals; with an exponent from where a float has none left, whoever wrote it."""
+    return f"{value:{sign}.{places}f}" if abs(value) < WRITTEN_OUT else f"{value:{sign}.6g}"
 
 
 _ROUNDING = 1e-10
@@ -105,21 +113,21 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
     kind = result.get("energy_kind")
     if kind == "pick" and energy is not None:
         return [
-            ("energy", f"{energy:.6f}", "the lowest of noisy evaluations, biased low: not measured afresh")
+            ("energy", decimals(energy), "the lowest of noisy evaluations, biased low: not measured afresh")
         ]
     left_out = left_out_in_words(result.get("truncation"), stddev)
     lines = []
     if energy is not None:
         words = "" if error is None else error_in_words(error, reference, unit)
         if stddev and error is not None and kind != "truncated":
-            words = f"{error / stddev:+.1f} σ from the reference"
+            words = f"{decimals(error / stddev, 1, '+')} σ from the reference"
             words += "" if here is not None else f": {error_in_words(error, reference, unit)}"
         elif error is not None:
             words += " from the reference"
         noiseless = [] if stddev else ["without shot noise"]
         without = {"exact": ["without shot noise"], "truncated": [", ".join([*noiseless, left_out])]}
         notes = [*without.get(str(kind), []), *([words] if words else [])]
-        value = f"{energy:.6f}" + (f" ± {stddev:.2g}" if stddev else "")
+        value = decimals(energy) + (f" ± {stddev:.2g}" if stddev else "")
         if kind == "truncated" and (lost := _bound(result.get("truncation")) or 0.0) > abs(energy):
             value, notes = f"0 within {lost + abs(energy):.2g}", without["truncated"]
         lines.append(("energy", value, ": ".join(notes)))
@@ -129,9 +137,9 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         note = f"at the same parameters without shot noise{noise}"
         if reference is not None:
             note += f": {error_in_words(here - reference, reference, unit)} from the reference"
-        lines.append(("exact here", f"{here:.6f}", note))
+        lines.append(("exact here", decimals(here), note))
     if reference is not None:
-        lines.append(("reference", f"{reference:.6f}", str(result.get("reference_note") or "")))
+        lines.append(("reference", decimals(reference), str(result.get("reference_note") or "")))
     return lines
 
 

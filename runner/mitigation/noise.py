@@ -268,7 +268,7 @@ def read_noise(source: str) -> NoiseOfLayers:
     if not path.is_file():
         raise ConfigError(f"names no noise model, for there is no {path}")
     try:
-        written = read_object(path)["layers"]
+        written = list(read_object(path)["layers"])
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise ConfigError(
             f'is no noise model: {path} cannot be read ({type(error).__name__}); write {{"layers": [...]}}'

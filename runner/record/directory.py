@@ -8,13 +8,11 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from sys import float_info
-from typing import Any
 
 import orjson
 
 from runner.errors import ConfigError, StorageError
-from runner.record.files import read_object, replace_file
+from runner.record.files import replace_file
 from runner.record.packed import is_there, packed_path
 
 OUTPUTS = Path("outputs")
@@ -183,77 +181,6 @@ def check_parts(path: Path) -> None:
         raise ConfigError(
             f"{figures} is no folder of its own; delete it, for pictures would be written there"
         )
-
-
-def read_result(path: Path) -> dict[str, Any]:
-    """The content of a result.json, each known name with a value of its type.
-
-    Raises:
-        ConfigError: it is damaged.
-        OSError: it is missing or unreadable.
-    """
-    content = read_object(path)
-    check_result(content, path)
-    return content
-
-
-def check_result(content: Mapping[str, Any], path: str | Path) -> None:
-    """Refuse what is no result: a known name with a value of another type, a table of anything but rows.
-
-    Raises:
-        ConfigError: naming `path`, where it was read.
-    """
-    for name, value in content.items():
-        if value is not None and not isinstance(value, RESULT_TYPES.get(name, object)):
-            raise ConfigError(f"{path} is damaged ({name} is a {type(value).__name__}); restore it")
-        number = value if name in _NUMBERS and isinstance(value, int | float) else 0
-        if not abs(number) <= float_info.max:  # NaN is not, either
-            raise ConfigError(f"{path} is damaged ({name} is no number of a run); restore it")
-    if not all(isinstance(row, dict) for row in content.get("table") or []):
-        raise ConfigError(f"{path} is damaged (table holds what is no row); restore it")
-
-
-def read_sessions(path: Path) -> list[dict[str, Any]]:
-    """The sessions that a session.json lists.
-
-    Raises:
-        ConfigError: it is damaged.
-        OSError: it is missing or unreadable.
-    """
-    sessions = read_object(path).get("sessions")
-    if isinstance(sessions, list) and all(
-        isinstance(one, dict) and all(isinstance(one.get(name), str) for name in ("id", "status", "reason"))
-        for one in sessions
-    ):
-        return sessions
-    raise ConfigError(f"{path} is damaged (it lists no sessions); restore it")
-
-
-_NUMBERS = (
-    "energy", "stddev", "reference_energy", "error", "error_sigmas", "exact_energy", "outside_sector", "evaluations",
-    "iterations", "usage_seconds", "cost", "wall_seconds", "seed",
-)  # fmt: skip
-_TEXTS = (
-    "experiment",
-    "status",
-    "stop_reason",
-    "energy_kind",
-    "exact_method",
-    "simulation",
-    "reference_note",
-    "mlflow_run_id",
-)
-RESULT_TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(_NUMBERS, (int, float)),
-    **dict.fromkeys(_TEXTS, str),
-    "parameters": list,
-    "parameter_names": list,
-    "session_ids": list,
-    "table": list,
-    "versions": dict,
-    "truncation": dict,
-}
-"""What the values of result.json are, where they are not null."""
 
 
 def _fresh(wanted: Path) -> Path:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
-from math import isfinite
 from types import UnionType
 from typing import (
     Any,
@@ -28,7 +27,7 @@ from typing import (
     get_type_hints,
 )
 
-from runner.record.directory import check_result
+from runner.record.result import LARGEST, LATEST, LONGEST, check_result
 
 Kind = TypeVar("Kind", bound="Event")
 Vocabulary = dict[str, "type[Event]"]
@@ -189,9 +188,30 @@ def check_said(said: Said, vocabulary: Mapping[str, type[Event]] = RUN) -> None:
         _check_types(found, said)
     if found is JobCompleted and said.get("result") is not None:
         check_numbers(said["result"])
+    if found is JobSubmitted:
+        _check_work(said.get("work") or ())
+        _check_work(said.get("unmitigated") or ())
     if found is Result and "result" in said:
         finite = {name: one for name, one in said["result"].items() if one not in _NOT_FINITE}
         check_result(finite, "the result")
+
+
+def _check_work(parts: Sequence[object]) -> None:
+    """Refuse what are no executions of circuits, each with its length [s], which may not be known.
+
+    Raises:
+        ValueError: telling the part.
+    """
+    for part in parts:
+        if type(part) is list and len(part) == 2:
+            count, length = part
+            if (
+                type(count) in _NUMBERS
+                and 0 <= count < LARGEST
+                and (length is None or (type(length) in _NUMBERS and 0 <= length < LONGEST))
+            ):
+                continue
+        raise ValueError(f"work holds {str(part)[:40]!r}")
 
 
 def check_numbers(result: Sequence[Any]) -> None:
@@ -217,13 +237,20 @@ def check_numbers(result: Sequence[Any]) -> None:
                 raise ValueError(f"{name} of a result is a {kind.__name__}")
 
 
-LATEST = 1e11
-"""No line was written after this [Unix seconds]."""
-LARGEST = 2**63
-"""Every whole number that a fact tells is below this: seeds are, and all counts and places."""
 _NUMBERS = frozenset((float, int))
-_SECONDS = frozenset(("time", "started", "finished", "queue_seconds", "qpu_seconds"))
-"""Fields that tell when something was, or how long it took, which is finite."""
+_SECONDS = frozenset(
+    (
+        "time",
+        "started",
+        "finished",
+        "queue_seconds",
+        "qpu_seconds",
+        "qpu_estimate",
+        "preparation",
+        "usage_time",
+    )
+)
+"""Fields that tell when something was, or how long it took, which is less than `LONGEST`."""
 _NOT_FINITE = ("nan", "inf", "-inf")
 _EXPECTED = frozenset(("evs", "stds"))
 """Arrays of floats, or one."""
@@ -251,7 +278,7 @@ def _check_types(cls: type[Event], said: Said) -> None:
         if not -LARGEST <= said[name] < LARGEST:
             _check_size(name, said[name])
     for name in form.seconds:
-        if not isfinite(said[name]):
+        if not -LONGEST < said[name] < LONGEST:
             raise ValueError(f"{name} is {said[name]}")
 
 
@@ -268,7 +295,7 @@ class _Form(NamedTuple):
     whole: tuple[str, ...]
     """Fields that are whole numbers."""
     seconds: tuple[str, ...]
-    """Fields that have to be finite."""
+    """Fields that tell a time."""
 
 
 @lru_cache(maxsize=512)
@@ -302,6 +329,8 @@ def _check_each(cls: type[Event], said: Said) -> None:
             raise ValueError(f"{name} is a {kind.__name__}")
         if kind is int:
             _check_size(name, value)
+        if kind is float and name in _SECONDS and not -LONGEST < value < LONGEST:
+            raise ValueError(f"{name} is {value}")
         if inner and (kind is list or kind is dict):
             items = value if kind is list else value.values()
             if not inner.issuperset(map(type, items)) and not (

@@ -17,17 +17,17 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from zlib import crc32
 
 from runner.errors import ConfigError, ConfigWarning, JournalError, StorageError
 from runner.record import clock, faults
 from runner.record.encoding import from_line, to_line
-from runner.record.events import RUN, Event, RunEnded, RunStarted, Vocabulary
+from runner.record.events import RUN, Event, Result, RunEnded, RunStarted, Vocabulary
 from runner.record.files import MAX_LINE, open_ordinary, require_ordinary
 from runner.record.lock import lock
 from runner.record.log import EventLog
@@ -445,6 +445,33 @@ def ending(path: str | Path) -> RunEnded | None:
     ):  # a line that was cut off, or that is longer than one that ends a run
         last = from_line(lines[-1]) if lines else None
         return last if isinstance(last, RunEnded) else None
+    return None
+
+
+def result_at_end(path: str | Path) -> Mapping[str, Any] | None:
+    """What a journal that has come to the end of its run tells as the result; only the end of the file is read.
+
+    None where it ends with anything else, a line whose checksum is not right included.
+    """
+    file = open_kept(Path(path))
+    size, count = file.size, _LAST
+    while True:
+        content = file.read(min(count, size), max(0, size - count))
+        lines = content.splitlines()
+        if len(lines) > 3 or count >= min(size, MAX_LINE):  # the first one may have been cut off
+            break
+        count *= 16
+    if len(lines) < 3:
+        return None
+    before, told, ended = lines[-3:]
+    with contextlib.suppress(ValueError):
+        seed = int(before[-_TAIL:][len(',"crc":"') : -len('"}')], 16)
+        crc = crc32(told[:-_TAIL], seed)
+        whole = told.endswith(b',"crc":"%08x"}' % crc)
+        whole = whole and ended.endswith(b',"crc":"%08x"}' % crc32(ended[:-_TAIL], crc))
+        if whole and isinstance(from_line(ended), RunEnded):
+            event = from_line(told)
+            return event.result if isinstance(event, Result) else None
     return None
 
 

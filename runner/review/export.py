@@ -17,11 +17,12 @@ from runner.declare.composer import restore
 from runner.declare.provenance import mention_unused
 from runner.errors import ConfigError
 from runner.hamiltonian.physics import physics_of
-from runner.record.directory import RunDirectory, read_result
+from runner.record.directory import RunDirectory
 from runner.record.encoding import as_cell
 from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted
 from runner.record.journal import read_journal
 from runner.record.log import first, of
+from runner.record.reading import read_result
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,6 +14,7 @@ from runner.display.stream import as_text
 from runner.display.words import (
     clock,
     counts,
+    decimals,
     energy_lines,
     grouped,
     outside_in_words,
@@ -384,22 +385,22 @@ def earlier_in_words(result: RunResult) -> str:
     assert told is not None
     words = f"{told['usage_seconds']:.1f} s charged more, {grouped(told['shots'])} shots: measured where it stopped"
     if result.cost is not None:
-        words += f"; {result.cost + told['cost']:.2f} USD together"
+        words += f"; {decimals(result.cost + told['cost'], 2)} USD together"
     return words
 
 
 def price_in_words(cost: float, plan: Plan | None) -> str:
     """USD, the plan, and what it takes for a second."""
     if plan is None:
-        return f"{cost:.2f} USD"
-    return f"{cost:.2f} USD: {plan.name} plan, {plan.price_per_second:g} USD a second"
+        return f"{decimals(cost, 2)} USD"
+    return f"{decimals(cost, 2)} USD: {plan.name} plan, {plan.price_per_second:g} USD a second"
 
 
 def fit_in_words(extrapolation: Mapping[str, Any]) -> str:
     """By what fit a value was extrapolated, what the others give, and that its bar is of the points, not of the fit."""
     chosen, places = str(extrapolation["extrapolator"]), extrapolation["extrapolated_noise_factors"]
     others = [
-        f"{name} gives {values[places.index(0)]:.6f}"
+        f"{name} gives {decimals(values[places.index(0)])}"
         for name, values in extrapolation["fits"].items()
         if name != chosen and name != "fallback" and 0 in places and values[places.index(0)] is not None
     ]
@@ -411,7 +412,10 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = [("mitigation", str(told["setting"]))]
     if told.get("raw") is not None:
         lines.append(
-            ("  raw", f"{told['raw']:.6f} as read, {told['mitigated']:.6f} ± {_error_in_words(told)} after")
+            (
+                "  raw",
+                f"{decimals(told['raw'])} as read, {decimals(told['mitigated'])} ± {_error_in_words(told)} after",
+            )
         )
     if (fits := told.get("extrapolation")) is not None:
         lines.append(("  fit", fit_in_words(fits)))
@@ -421,7 +425,7 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
             "" if gain == 0 else f", {gain:.3g} of the noise is left" if gain < 1 else ", all noise is left"
         )
         if "mitigated" in told:
-            value = f"{told['mitigated']:.6f} ± {_error_in_words(told)}, "
+            value = f"{decimals(told['mitigated'])} ± {_error_in_words(told)}, "
         elif (share := told["learned_stddev"]) is None:
             value = "the noise that was learned is taken for exact, "
         else:
@@ -430,7 +434,7 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     if (learned := told.get("learning")) is not None:
         lines.append(("  learned", learned_in_words(learned)))
     if told["qpu_seconds"] is not None:
-        price = "" if told["cost"] is None else f", {told['cost']:.2f} USD"
+        price = "" if told["cost"] is None else f", {decimals(told['cost'], 2)} USD"
         lines.append(("  added", f"{clock(told['qpu_seconds'])} on the QPU{price}"))
     return lines
 
@@ -449,7 +453,7 @@ def _error_in_words(told: Mapping[str, Any]) -> str:
 def learned_in_words(told: Mapping[str, Any]) -> str:
     """Layers whose noise was learned, and what that took, as `2 layers: cz(3,4), cz(4,5); 1 min 40 s on the QPU`."""
     layers = list(told["layers"])
-    price = "" if told["cost"] is None else f", {told['cost']:.2f} USD"
+    price = "" if told["cost"] is None else f", {decimals(told['cost'], 2)} USD"
     more = f" … {len(layers)} in all" if len(layers) > MOST_LAYERS else ""
     return (
         f"noise of {', '.join(layers[:MOST_LAYERS])}{more}; {clock(told['qpu_seconds'])} on the QPU, "

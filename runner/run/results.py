@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from runner import review
 from runner.declare.session import plan_of
@@ -142,6 +143,13 @@ class RunResult:
     """What the process ends with."""
     directory: Path = field(default=Path())
     """The run directory."""
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any], directory: Path) -> Self:
+        """What a result.json says that was read by `runner.record.reading`; what a later release adds is left out."""
+        known = {one.name for one in fields(cls)} - {"directory"}
+        told = {name: value for name, value in content.items() if name in known}
+        return cls(**told, directory=directory)
 
     def to_json(self) -> str:
         """The text of result.json."""

@@ -19,7 +19,7 @@ from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
 from runner.declare.provenance import check_plugins, mention_unused, not_trusted
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
-from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, read_result, run_directories
+from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, run_directories
 from runner.record.encoding import encode
 from runner.record.environment import environment
 from runner.record.events import (
@@ -36,6 +36,7 @@ from runner.record.events import (
 from runner.record.files import read_mapping, read_object
 from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
+from runner.record.reading import read_result
 from runner.record.replay import EVOLVED, RESULTS
 from runner.run.budget import BUDGETS, SHOTS, USAGE
 from runner.run.results import RunResult
@@ -174,11 +175,13 @@ def calibration_of(files: RunDirectory) -> Values | None:
     """The device's calibration that the run was begun with; None where it kept none.
 
     Raises:
-        StorageError: its file is damaged.
+        ConfigError: its file is damaged.
     """
     if not files.calibration.exists():
         return None
-    properties: Values = read_object(files.calibration)["properties"]
+    properties = read_object(files.calibration).get("properties")
+    if not isinstance(properties, dict):
+        raise ConfigError(f"{files.calibration} is damaged (it holds no properties of a device); restore it")
     return properties
 
 
@@ -245,7 +248,7 @@ def complete(
         fact = used_up(events)
         more = "" if fact is None else f"; a larger {fact.key} goes on: {fact.key}={2 * fact.allowed:.15g}"
         raise ConfigError(f"{files.path} is finished; there is nothing to resume{more}", key="resume")
-    return RunResult(**content, directory=files.path), done
+    return RunResult.of(content, files.path), done
 
 
 def _status(events: Sequence[Event]) -> str | None:

@@ -19,6 +19,8 @@ from runner.record.files import read_first, read_object, read_rows, read_text, r
 from runner.record.journal import is_ended, is_open
 from runner.record.lock import lock
 from runner.record.packed import is_there
+from runner.record.reading import read_result
+from runner.record.result import is_count
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
 
@@ -180,15 +182,17 @@ class SweepDirectory:
     def look(self, task: Task) -> Row:
         """How far a run has come, from its directory alone."""
         with suppress(OSError, ValueError):
-            return task.row(**read_object(task.failure))
+            return task.row(**_failure(task.failure))
         journal = task.directory / JOURNAL
         if not is_there(journal):
             return task.row(status="waiting")
         if is_open(journal):
             return task.row(status="running")
         try:
-            result = read_object(task.directory / "result.json")
-        except (OSError, ValueError):
+            result = read_result(task.directory / "result.json")
+        except ConfigError as error:
+            return task.row(status="damaged", exit_code=ConfigError.exit_code, reason=str(error))
+        except OSError:
             result = {}
         if not result or not is_ended(journal):
             return task.row(status="interrupted", exit_code=137, reason="the process was killed")
@@ -284,6 +288,26 @@ def _number(value: Any) -> Any:
             return kind(value)
     return value
 
+
+def _failure(path: Path) -> dict[str, Any]:
+    """What `Task.fail` wrote.
+
+    Raises:
+        ConfigError: it is anything else.
+        OSError: there is nothing.
+    """
+    content = read_object(path)
+    if content.get("status") == "failed" and is_count(content.get("exit_code")):
+        return {
+            "status": "failed",
+            "exit_code": content["exit_code"],
+            "reason": str(content.get("reason") or "")[:MOST_SAID],
+        }
+    raise ConfigError(f"{path} is damaged; delete it")
+
+
+MOST_SAID = 2000
+"""Characters of the reason why a run failed."""
 
 HEADER: dict[str, type] = {"id": str, "folder": str, "overrides": list, "values": dict, "schemas": dict}
 """What sweep.json needs."""

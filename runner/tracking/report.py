@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from runner.errors import StorageError
 from runner.record.directory import JOURNAL, run_directories
 from runner.record.files import read_object, replace_file
 from runner.record.packed import open_kept
+from runner.record.result import is_amount, is_count, is_number
 
 FILE = "mlflow.json"
 
@@ -90,9 +91,28 @@ class UploadState:
         try:
             content: dict[str, Any] = read_object(directory / file)
             known = {field.name for field in fields(cls)}  # another version may have written more
-            return cls(**{key: value for key, value in content.items() if key in known})
-        except (OSError, ValueError, AttributeError):
+            told = {key: value for key, value in content.items() if key in known}
+        except (OSError, ValueError):
             return cls()
+        return cls(**told) if all(KINDS[name](value) for name, value in told.items()) else cls()
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_text_or_none(value: object) -> bool:
+    return value is None or isinstance(value, str)
+
+
+KINDS: dict[str, Callable[[object], bool]] = {
+    **dict.fromkeys(("uri", "phase", "message", "fingerprint"), _is_text),
+    **dict.fromkeys(("run_id", "experiment_id"), _is_text_or_none),
+    **dict.fromkeys(("synced", "failures", "uploader"), is_count),
+    "since": lambda value: value is None or is_number(value),
+    "slowest": is_amount,
+}
+"""What the values of `mlflow.json` are."""
 
 
 def report_of(directory: Path, progress: UploadState) -> SyncReport:

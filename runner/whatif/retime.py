@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from runner.declare.files import without_collection
 from runner.declare.overrides import Overrides
 from runner.declare.provenance import check_plugins, mention_unused
 from runner.declare.session import SessionConfig
-from runner.display.words import clock
+from runner.display.words import clock, decimals
 from runner.errors import ConfigError
 from runner.record.directory import RunDirectory
 from runner.record.events import (
@@ -100,13 +101,35 @@ def columns(
         sessions[title] = _session(composer, started, Overrides.of(changes))
     with without_collection():
         lived = lasting(events)
-        return [
+        found = [
             Column("as recorded", recorded, _as_recorded(events, lived, recorded)),
             *(
                 Column(title, session, _retime(lived, started, recorded, session, typed))
                 for title, session in sessions.items()
             ),
         ]
+    for column in found:
+        _require_times(column.retimed, files.journal)
+    return found
+
+
+def _require_times(retimed: Retimed, journal: Path) -> None:
+    """Refuse what no times of jobs add up to.
+
+    Raises:
+        ConfigError: the journal tells lengths of circuits that are none, say.
+    """
+    told = (
+        retimed.duration,
+        retimed.queue_seconds,
+        retimed.qpu_seconds,
+        retimed.usage_seconds or 0.0,
+        retimed.cost or 0.0,
+    )
+    if not all(0 <= seconds < inf for seconds in told):
+        raise ConfigError(
+            f"{journal} tells of its jobs what adds up to no times; it is damaged: restore it", key="retime"
+        )
 
 
 def was_stopped(directory: str | Path) -> bool:
@@ -191,7 +214,7 @@ def _charged(
     """Seconds and USD; None where the service has not told them."""
     result, resumed = last(events, Result), last(events, RunResumed)
     if result is not None and (resumed is None or resumed.seq < result.seq):
-        return result.result["usage_seconds"], result.result["cost"]
+        return result.result.get("usage_seconds"), result.result.get("cost")
     usage = Usage()
     for event in of(lived, SessionChanged, JobCompleted):
         usage.feed(event)
@@ -229,7 +252,7 @@ def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, 
             ("queueing", clock(retimed.queue_seconds) if known else UNKNOWN),
             ("QPU time", clock(retimed.qpu_seconds) if known else UNKNOWN),
             ("usage", _charge(retimed, retimed.usage_seconds, clock)),
-            ("cost", _charge(retimed, retimed.cost, "{:.2f} USD".format)),
+            ("cost", _charge(retimed, retimed.cost, lambda cost: f"{decimals(cost, 2)} USD")),
         ):
             lines.setdefault(name, []).append(value)
     return [(name, *values) for name, values in lines.items()]

@@ -15,6 +15,8 @@ from runner.display.words import clock
 from runner.record.directory import JOURNAL, OUTPUTS
 from runner.record.files import read_object
 from runner.record.journal import opening
+from runner.record.ledger import jobs_of
+from runner.record.reading import read_result
 
 EVALUATIONS: Mapping[str, tuple[float, float]] = {
     "adam": (140.0, 0.04),
@@ -127,10 +129,10 @@ def _newest() -> list[Path]:
 def _taken(path: Path, wanted: dict[str, Any]) -> dict[str, float] | None:
     """What a finished run of this configuration took; None of any other, or where a file cannot be read."""
     try:
-        result = read_object(path / "result.json")
+        result = read_result(path / "result.json")
         if result["status"] != "finished" or _comparable(_config(path)) != wanted:
             return None
-        jobs = read_object(path / "session.json")["jobs"]
+        jobs = jobs_of(read_object(path / "session.json"))
         numbers = {name: float(result[name]) for name in ("usage_seconds", "cost", "evaluations")}
         return {**numbers, "jobs": float(len(jobs))}
     except (OSError, ValueError, KeyError, TypeError):

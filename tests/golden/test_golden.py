@@ -17,7 +17,7 @@ from runner import resume
 from runner.__main__ import main
 from runner.errors import RunnerError
 from runner.record.environment import versions
-from runner.record.journal import read_journal
+from runner.record.journal import read_journal, result_at_end
 from runner.record.ledger import jobs_of
 from runner.record.replay import RESULTS
 from runner.runtime.job import RuntimeJob
@@ -141,6 +141,10 @@ def test_G17_it_can_be_read_anywhere(workdir: Path, capsys: pytest.CaptureFixtur
     for release in {entry.parent for entry in CORPUS}:
         shutil.copytree(release, workdir / "outputs" / "runs", dirs_exist_ok=True)
     runs = sorted(path for path in (workdir / "outputs" / "runs").iterdir())
+    for path in runs:  # the results are of unbroken runs, and a broken journal may end with its own
+        told = result_at_end(path / "journal.jsonl")
+        if told is not None and told["status"] != read(path / "result.json")["status"]:
+            (path / "result.json").unlink()
     before = [(path / "journal.jsonl").read_bytes() for path in runs]
 
     assert main(["list"]) == 0

@@ -1,0 +1,60 @@
+"""What a run wrote at its end, read again: it may be damaged, or somebody else's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from runner.errors import ConfigError
+from runner.record.directory import JOURNAL
+from runner.record.encoding import encode
+from runner.record.files import read_object
+from runner.record.journal import result_at_end
+from runner.record.packed import is_there
+from runner.record.result import check_result, damaged, is_seconds, shown
+
+LATER = frozenset(("mlflow_run_id", "wall_seconds", "exit_code"))
+"""What result.json tells as it was after the journal had ended."""
+
+
+def read_result(path: Path) -> dict[str, Any]:
+    """The content of a result.json: complete, each known name with a value that it can have.
+
+    Where the journal beside it ends with a result, it is that one.
+
+    Raises:
+        ConfigError: it is damaged.
+        OSError: it is missing or unreadable.
+    """
+    content = read_object(path)
+    check_result(content, path, whole=True)
+    journal = path.with_name(JOURNAL)
+    told = result_at_end(journal) if is_there(journal) else None
+    if told is not None:
+        found = json.loads(encode(content))  # the journal has words for what JSON cannot say
+        for name in [name for name in {**told, **found} if name not in LATER]:
+            if told.get(name) != found.get(name):
+                raise damaged(
+                    path, f"{name} is {shown(found.get(name))}, {shown(told.get(name))} in its journal"
+                )
+    return content
+
+
+def read_sessions(path: Path) -> list[dict[str, Any]]:
+    """The sessions that a session.json lists.
+
+    Raises:
+        ConfigError: it is damaged.
+        OSError: it is missing or unreadable.
+    """
+    sessions = read_object(path).get("sessions")
+    if not isinstance(sessions, list):
+        raise ConfigError(f"{path} is damaged (it lists no sessions); restore it")
+    for one in sessions:
+        known = isinstance(one, dict) and all(
+            isinstance(one.get(name), str) for name in ("id", "status", "reason")
+        )
+        if not known or not (one.get("usage_seconds") is None or is_seconds(one["usage_seconds"])):
+            raise ConfigError(f"{path} is damaged (it lists what is no session); restore it")
+    return sessions
