@@ -6,15 +6,20 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 from runner.__main__ import main
-from runner.declare.composer import compose
+from runner.declare.composer import Composer, compose
+from runner.declare.config import GROUPS
 from runner.declare.overrides import Overrides
+from runner.declare.registry import load
 from runner.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -236,3 +241,58 @@ def test_bad_yaml_is_told_in_one_line(
 
     assert re.search(pattern, line), line
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def floats() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Group, a choice and what is changed of it, for every setting of every schema that takes a number."""
+    composer, known = Composer(), set[object]()
+    for group in GROUPS:
+        for name in composer.options(group):
+            schema = OmegaConf.get_type(composer._named(group, name, {}))
+            if schema in known or not is_dataclass(schema):
+                continue
+            known.add(schema)
+            settings, kinds = [item.name for item in fields(schema)], get_type_hints(schema)
+            for setting in settings:
+                if "float" in (kind := str(kinds[setting])):
+                    nan = float("nan")
+                    value = [nan] if "list" in kind else {"a": nan} if "dict" in kind else nan
+                    needed = {"path": "file"} if name == "file" and "path" in settings else {}
+                    yield group, name, {setting: value, **needed}
+
+
+def test_nan_is_no_value_of_any_setting() -> None:
+    """It is neither below nor above any bound, so that every comparison lets it pass."""
+    load()
+    everywhere, taken = list(floats()), []
+    for group, name, changes in everywhere:
+        try:
+            Composer().choice(group, name, changes, key=group)
+        except ConfigError as error:
+            if "nan" in str(error):
+                continue
+        taken.append((group, name, changes))
+
+    assert len(everywhere) > 100
+    assert taken == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["serve", "request_timeout=nan"],
+        ["serve", "session.clock_scale=nan"],
+        ["serve", "usage_limit=nan"],
+        ["forecast", "session.clock_scale=nan"],
+        ["forecast", "optimizer=spsa", "optimizer.learning_rate=nan"],
+        ["ui", "tracking.timeout=nan"],
+        ["ui", "port=nan"],
+        ["-m", "hydra/launcher=joblib", "hydra.launcher.timeout=nan", "seed=1,2"],
+        ["-m", "hydra/sweeper=optuna", "hydra.sweeper.max_failure_rate=nan", "seed=range(1,3)"],
+    ],
+)
+def test_nan_is_refused_by_every_verb(
+    words: list[str], workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also by those with settings of their own."""
+    assert "nan" in refused(words, capsys)

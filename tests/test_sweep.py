@@ -48,8 +48,9 @@ class InterruptedAfter:
     def __init__(self, runs: int) -> None:
         self.runs = runs
 
-    def check(self, configs: Sequence[Any]) -> list[Any]:
+    def check(self, configs: Sequence[Any], runs: int) -> list[Any]:
         """Find nothing wrong."""
+        assert runs
         return [None for _ in configs]
 
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
@@ -105,6 +106,18 @@ def test_combinations_are_counted_before_they_are_made() -> None:
         ),
         (["hydra/launcher=jobli", "seed=1,2"], "did you mean 'joblib'"),
         (["hydra/launcher=joblib", "hydra.launcher.n_jobs=0", "seed=1,2"], "n_jobs: must not be 0"),
+        (
+            ["hydra/launcher=joblib", "hydra.launcher.n_jobs=100000", "seed=1,2"],
+            "n_jobs: must be at most 1024",
+        ),
+        (
+            ["hydra/launcher=submitit_local", "hydra.launcher.array_parallelism=100000", "seed=1,2"],
+            "array_parallelism: must be at most 1024",
+        ),
+        (
+            ["hydra/launcher=ray", "+hydra.launcher.ray.init.num_cpus=100000", "seed=1,2"],
+            "num_cpus: must be at most 1024",
+        ),
         (["hydra/launcher=joblib", "hydra.launcher.backend=threading", "seed=1,2"], "processes of their own"),
         (["hydra.launcher.n_jobs=1,2"], "cannot be swept"),
         (["tracking=off,mlflow"], "the same for all runs"),
@@ -365,6 +378,34 @@ def test_workers_times_threads_fit_the_cores() -> None:
     assert worker_environment(3)["OPENBLAS_NUM_THREADS"] == "1"
 
 
+def test_there_are_never_more_workers_than_runs(
+    workdir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A count of workers is a most: two runs have two, whether they are checked or carried out."""
+    asked: list[int] = []
+
+    def here(_: object, workers: int, function: Any, arguments: Sequence[Any], **__: Any) -> Any:
+        asked.append(workers)
+        return map(function, arguments)
+
+    monkeypatch.setattr(JoblibLauncher, "_parallel", here)
+    launcher = JoblibLauncher(n_jobs=500)
+    declared = [declare((*SMALL, f"seed={seed}")) for seed in (1, 2)]
+    directory = SweepDirectory.create(tmp_path / "sweep", {})
+    tasks = [
+        directory.task(number, one.overrides, {}, one.values, one.schemas, one.config)
+        for number, one in enumerate(declared)
+    ]
+
+    assert launcher.check([declared[0].config], 2) == [None]
+    assert [row["status"] for row in launcher.launch(tasks, directory, StopFlag())] == ["finished"] * 2
+    assert asked == [2, 2]
+    assert launcher.check([declared[0].config], 1) == [None]
+    assert asked == [2, 2]
+    for other in (SubmititLauncher(array_parallelism=500), SlurmLauncher(array_parallelism=50_000)):
+        assert [len(share) for share in other._shares(tasks, 1)] == [1, 1]
+
+
 def test_slurm_is_told_what_was_declared() -> None:
     """The keys of Hydra's submitit launcher arrive under submitit's names, and unset ones not at all."""
     launcher = SlurmLauncher(
@@ -552,10 +593,8 @@ def test_a_worker_that_dies_while_everything_is_checked_is_not_needed(
 
     monkeypatch.setattr(JoblibLauncher, "_parallel", dying)
 
-    assert JoblibLauncher(n_jobs=2).check([declare(SMALL).config, declare((*SMALL, "seed=2")).config]) == [
-        None,
-        None,
-    ]
+    configs = [declare(SMALL).config, declare((*SMALL, "seed=2")).config]
+    assert JoblibLauncher(n_jobs=2).check(configs, 2) == [None, None]
 
 
 def test_workers_that_never_begin_a_run_are_given_up(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sys
 from collections.abc import Iterable, Sequence
 
 from runner.errors import ConfigError
@@ -37,7 +38,10 @@ def require_number(key: str, value: object) -> None:
     """Refuse what is not a finite real number; text that looks like a number is none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"must be a real number, got {value!r}; write it without quotes or i", key=key)
-    if not math.isfinite(value):
+    if isinstance(value, int):
+        if abs(value) > sys.float_info.max:
+            raise ConfigError(f"must be below 1e308, got {shorten(value, 40)}; lower it", key=key)
+    elif not math.isfinite(value):
         raise ConfigError(f"must be finite, got {value}; give a number", key=key)
 
 

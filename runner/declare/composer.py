@@ -405,6 +405,7 @@ class Composer:
                 put(root, override)
         messages.check_resolvable(root)
         messages.check_complete(root)
+        messages.check_numbers(OmegaConf.to_container(root[group], resolve=True), group)
         with messages.translated(self.folders):
             live = OmegaConf.to_object(root[group])
         check_acting({group: live}, overrides)
@@ -662,6 +663,7 @@ def finished(
     messages.check_complete(composed)
     with messages.translated(folders):
         values = OmegaConf.to_container(composed, resolve=True)
+        messages.check_numbers(values)
         config = OmegaConf.to_object(composed)
     assert isinstance(config, RunConfig)
     assert isinstance(values, dict)
@@ -860,6 +862,7 @@ def _live(part: str, hydra: DictConfig) -> Any:
     if "_target_" in node:
         require_ours(part, str(hydra.runtime.choices[f"hydra/{part}"]), str(node["_target_"]))
         return None
+    messages.check_numbers(OmegaConf.to_container(node), f"hydra.{part}")
     return OmegaConf.to_object(node)
 
 

@@ -7,6 +7,7 @@ into a `ConfigError` here, and what it would silently accept is refused.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import re
 import sys
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.aliases import choice_meant, key_meant
-from runner.declare.checks import nearest, plain, shorten
+from runner.declare.checks import nearest, plain, require_number, shorten
 from runner.declare.config import CONF, GROUPS, RunConfig
 from runner.declare.hydra_support import PAGE, check_file, leaves, plain_content, plain_loader, refuse_key
 from runner.declare.overrides import Override, Overrides
@@ -116,6 +117,26 @@ def check_secrets(values: Mapping[str, object]) -> None:
                 "(MLFLOW_TRACKING_PASSWORD, QISKIT_IBM_TOKEN) or an account file, or rename what is no secret",
                 key=redact(key),
             )
+
+
+def check_numbers(values: object, key: str = "") -> None:
+    """Refuse nan, which no setting means anything by, and which passes every comparison with a bound.
+
+    Args:
+        values: what was composed, mappings and lists in each other.
+        key: dotted path of it.
+
+    Raises:
+        ConfigError: naming the first setting that is none.
+    """
+    if isinstance(values, Mapping):
+        for name, value in values.items():
+            check_numbers(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            check_numbers(value, f"{key}[{index}]")
+    elif isinstance(values, float) and math.isnan(values):
+        require_number(key, values)
 
 
 def _texts(value: object) -> Iterator[str]:

@@ -24,6 +24,8 @@ _PROJECTORS = {
     "l": (("I", 0.5), ("Y", -0.5)),
 }
 _MAX_PROJECTORS = 12
+LARGEST = 1e60
+"""Largest coefficient: squares of sums of them, and squares of those, are still numbers."""
 _ROUNDING = 1e-12
 """Imaginary parts of coefficients, of the largest one's size, that arithmetic leaves behind."""
 _RANGE_BITS = 12
@@ -100,7 +102,7 @@ def _coerce(observables: Any) -> ObservablesArray:
     coefficients = getattr(observables, "coeffs", None)
     if isinstance(coefficients, np.ndarray):
         numbers = coefficients.astype(complex)
-        for place in np.flatnonzero(~np.isfinite(numbers))[:1]:
+        for place in np.flatnonzero(~(np.abs(numbers) <= LARGEST))[:1]:
             _require_finite(numbers[place], observables.paulis[int(place)].to_label())
         bad = np.flatnonzero(np.abs(numbers.imag) > _ROUNDING * np.abs(numbers).max(initial=0.0))
         if not len(bad) and numbers.imag.any():
@@ -121,6 +123,10 @@ def _coerce(observables: Any) -> ObservablesArray:
 def _require_finite(coefficient: complex, label: str) -> None:
     if not cmath.isfinite(coefficient):
         raise ConfigError(f"an observable must have finite coefficients, got {coefficient.real} for {label}")
+    if abs(coefficient) > LARGEST:
+        raise ConfigError(
+            f"an observable must have coefficients up to {LARGEST:g}, got {abs(coefficient):g} for {label}"
+        )
 
 
 def _real(observable: Any) -> Any:

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.alternatives import acts_with, either
-from runner.declare.checks import require_choice, require_integer, require_number
+from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.connectivity import bonds_of, check_lattice, sites_of
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.graph_file import MAX_NODES, Network, Pair, read_graph, read_qubo
 from runner.hamiltonian.physics import Physics
+from runner.hamiltonian.scale import collected, require_coefficient
 
 if TYPE_CHECKING:
     from runner.hamiltonian.operator import Hamiltonian
@@ -229,7 +230,7 @@ class Qubo(HamiltonianConfig):
     """Energy to compare results with; null: the lowest eigenvalue, computed up to 14 qubits."""
 
     def __post_init__(self) -> None:
-        require_number("hamiltonian.constant", self.constant)
+        require_coefficient("hamiltonian.constant", self.constant)
         check_reading(self.path, self.layout, self.count_from)
         if self.variables is not None:
             require_integer("hamiltonian.variables", self.variables, 1, MAX_NODES)
@@ -298,7 +299,7 @@ class SherringtonKirkpatrick(HamiltonianConfig):
     def __post_init__(self) -> None:
         require_integer("hamiltonian.spins", self.spins, 2, MAX_NODES)
         require_choice("hamiltonian.couplings", self.couplings, ("normal", "signs"))
-        require_number("hamiltonian.field", self.field)
+        require_coefficient("hamiltonian.field", self.field)
         require_integer("hamiltonian.disorder_seed", self.disorder_seed, 0, 2**63 - 1)
 
     def build(self) -> Hamiltonian:
@@ -369,7 +370,7 @@ def check_edge(key: str, edge: Any, nodes: int | None, lengths: tuple[int, ...])
     for node in edge[:2]:
         require_integer(key, node, 0, (nodes or MAX_NODES) - 1)
     if len(edge) == 3:
-        require_number(key, edge[2])
+        require_coefficient(key, edge[2])
 
 
 def check_reading(path: str, layout: str | None, count_from: int | None) -> None:
@@ -394,7 +395,7 @@ def diagonal(
 
     from runner.hamiltonian.operator import Hamiltonian
 
-    total = SparsePauliOp.from_sparse_list(list(terms), size).simplify()
+    total = collected(SparsePauliOp.from_sparse_list(list(terms), size))
     if not total.coeffs.any():
         raise ConfigError("all weights are zero or cancel; give one that is not", key="hamiltonian")
     if not total.paulis.z.any():

@@ -19,6 +19,7 @@ from runner.declare.checks import nearest, shorten
 from runner.declare.files import read_bytes, without_collection
 from runner.declare.foreign import load_npy
 from runner.errors import ConfigError
+from runner.hamiltonian.scale import LARGEST, UNIT
 
 Pair = tuple[int, int, float]
 
@@ -277,9 +278,11 @@ def _number(word: Any, where: str) -> float:
             value = math.nan
         if not math.isfinite(value):
             raise _Unfit(f"{where}: {shorten(text, 40)!r} is no number; write e.g. 1.5")
-        return value
-    if isinstance(word, bool) or not isinstance(word, int | float) or not abs(word) < 1e300:
+        word = value
+    if isinstance(word, bool) or not isinstance(word, int | float) or not abs(word) < math.inf:
         raise _Unfit(f"{where}: {shorten(type(word).__name__, 40)} is no finite real number; write e.g. 1.5")
+    if abs(word) > LARGEST:
+        raise _Unfit(f"{where}: {shorten(word, 40)} is more than {LARGEST:g} in size; {UNIT}")
     return float(word)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from runner.declare.checks import require_choice, require_integer, require_number
+from runner.declare.checks import require_choice, require_integer
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.lattice import Term, assemble, product_state
+from runner.hamiltonian.scale import require_coefficient
 from runner.hamiltonian.sector import SECTORS
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class AndersonImpurity(HamiltonianConfig):
     def __post_init__(self) -> None:
         require_integer("hamiltonian.bath", self.bath, 1, 100)
         for name in ("interaction", "hybridization", "hopping", "bath_energy"):
-            require_number(f"hamiltonian.{name}", getattr(self, name))
+            require_coefficient(f"hamiltonian.{name}", getattr(self, name))
         require_choice("hamiltonian.sector", self.sector, SECTORS)
 
     @property

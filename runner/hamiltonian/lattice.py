@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from runner.declare.alternatives import OtherThan, acts_with
-from runner.declare.checks import require_choice, require_integer, require_number
+from runner.declare.checks import require_choice, require_integer
 from runner.errors import ConfigError
 from runner.hamiltonian.connectivity import Bond, bonds_of, check_lattice, sites_of, two_colours
 from runner.hamiltonian.declared import HamiltonianConfig
 from runner.hamiltonian.physics import Physics
+from runner.hamiltonian.scale import collected, require_coefficient
 from runner.hamiltonian.sector import SECTORS
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class SpinLattice(Lattice):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("coupling", "field", "coupling_disorder", "field_disorder"):
-            require_number(f"hamiltonian.{name}", getattr(self, name))
+            require_coefficient(f"hamiltonian.{name}", getattr(self, name))
         for name in ("coupling_disorder", "field_disorder"):
             if getattr(self, name) < 0:
                 raise ConfigError(
@@ -152,7 +153,7 @@ class XXZ(Heisenberg):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_number("hamiltonian.anisotropy", self.anisotropy)
+        require_coefficient("hamiltonian.anisotropy", self.anisotropy)
 
     @property
     def weights(self) -> dict[str, float]:
@@ -169,7 +170,7 @@ class TransverseIsing(SpinLattice):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_number("hamiltonian.longitudinal", self.longitudinal)
+        require_coefficient("hamiltonian.longitudinal", self.longitudinal)
 
     def build(self) -> Hamiltonian:
         """The operator; the HVA starts from the ground state of the transverse field."""
@@ -215,9 +216,9 @@ class Hubbard(Lattice):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name in ("hopping", "interaction"):
-            require_number(f"hamiltonian.{name}", getattr(self, name))
+            require_coefficient(f"hamiltonian.{name}", getattr(self, name))
         if self.chemical_potential is not None:
-            require_number("hamiltonian.chemical_potential", self.chemical_potential)
+            require_coefficient("hamiltonian.chemical_potential", self.chemical_potential)
         require_choice("hamiltonian.sector", self.sector, SECTORS)
         if len(self.electrons) not in (0, 2):
             raise ConfigError(
@@ -325,7 +326,7 @@ def assemble(
     held: list[bool] = []
     for layer, is_prepared in zip(layers, prepared, strict=True):
         if terms := [term for term in layer if term[2]]:
-            parts.append(SparsePauliOp.from_sparse_list(terms, qubits).simplify())
+            parts.append(collected(SparsePauliOp.from_sparse_list(terms, qubits)))
             held.append(is_prepared)
     if not parts:
         raise ConfigError("is zero; give a coupling or a field", key="hamiltonian")
@@ -338,5 +339,5 @@ def assemble(
         every_sector=every_sector,
         mapper="jordan_wigner" if electrons else None,
     )
-    total = SparsePauliOp.sum(parts).simplify()
+    total = collected(SparsePauliOp.sum(parts))
     return Hamiltonian(total.paulis, total.coeffs.real, physics=physics)

@@ -7,13 +7,19 @@ from typing import Any
 from qiskit.quantum_info import SparsePauliOp
 
 from runner.hamiltonian.physics import Physical, Physics
+from runner.hamiltonian.scale import check_scale
 
 
 class Hamiltonian(SparsePauliOp, Physical):
-    """A SparsePauliOp with `physics`; arithmetic on it gives plain SparsePauliOps."""
+    """A SparsePauliOp with `physics`; arithmetic on it gives plain SparsePauliOps.
+
+    Raises:
+        ConfigError: its numbers would overflow, or vanish, where they are squared.
+    """
 
     def __init__(
         self, data: Any, coeffs: Any = None, *, physics: Physics | None = None, **options: Any
     ) -> None:
         super().__init__(data, coeffs, **options)
         self.physics = physics or Physics()
+        check_scale(self.coeffs, ~(self.paulis.x.any(axis=1) | self.paulis.z.any(axis=1)), "hamiltonian")

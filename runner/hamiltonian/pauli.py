@@ -14,6 +14,7 @@ from runner.errors import ConfigError, ConfigWarning
 from runner.hamiltonian.declared import HARTREE, HamiltonianConfig
 from runner.hamiltonian.fermion import MAPPERS, hartree_fock_state
 from runner.hamiltonian.physics import Physics
+from runner.hamiltonian.scale import require_coefficient
 from runner.hamiltonian.sector import SECTORS, Sector
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _check_term(key: str, term: Any, size: int) -> None:
     _check_label(key, label)
     if coefficient is None:
         raise ConfigError(f"{label!r} has no coefficient; write e.g. [{label}, 0.5]", key=key)
-    require_number(f"{key}[1]", coefficient)
+    require_coefficient(f"{key}[1]", coefficient)
     if len(term) == 3:
         _check_places(key, label, term[2], size)
     elif len(label) != size:

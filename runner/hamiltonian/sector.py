@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner.hamiltonian.fermion import remap, stored
 from runner.hamiltonian.physics import Physics, physics_of
+from runner.hamiltonian.scale import collected
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,7 +93,7 @@ class Sector:
 
         size = np.abs(operator.coeffs).sum()
         changes = [operator @ number - number @ operator for number in self.numbers()]
-        return all(np.abs(change.simplify().coeffs).sum() <= TOLERANCE * size for change in changes)
+        return all(np.abs(collected(change).coeffs).sum() <= TOLERANCE * size for change in changes)
 
     def outside(self, amplitudes: np.ndarray) -> float:
         """Probability of finding other numbers of electrons in a state vector of shape (2^qubits,)."""

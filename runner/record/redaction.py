@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from html import escape
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import parse_qsl, quote, unquote
 
 REDACTED = "[redacted]"
 
@@ -31,6 +31,9 @@ _ADDRESS = re.compile(r"://([^/\s\"']+)@")
 """User name and password of an address."""
 _SECRET_WORDS = r"token|api[_-]?key|secret|passw(?:or)?d|passphrase|credential|authorization"
 _SECRET_NAME = re.compile(_SECRET_WORDS, re.IGNORECASE)
+_ASKED = re.compile(r"://[^\s\"'?#]*\?([^\s\"']+)")
+"""What stands behind the question mark of an address."""
+_ASKED_SECRET = re.compile(rf"{_SECRET_WORDS}|(^|[._-])(pwd|auth|sig|signature)$", re.IGNORECASE)
 _NEVER_SECRET = {"", "none", "null", "true", "false", "yes", "no", "auto"}
 
 _HARMLESS = re.compile(r"[0-9a-f-]*|[a-z0-9 _.-]{0,24}").fullmatch
@@ -114,6 +117,10 @@ def secret_in(text: str) -> str | None:
             return origin
     if any(":" in login for login in _ADDRESS.findall(text)):
         return "a password in an address"
+    for asked in _ASKED.findall(text):
+        for name, value in parse_qsl(asked.replace(";", "&").replace("#", "&")):
+            if _ASKED_SECRET.search(name) and value.lower() not in _NEVER_SECRET:
+                return f"a secret in an address ({name[:20]}=…)"
     if any(pattern.search(text) for pattern in _UNMISTAKABLE):
         return "what looks like a token or a private key"
     return None

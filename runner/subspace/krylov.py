@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from runner.engine import memory
 from runner.errors import ConfigError
+from runner.hamiltonian.scale import collected
 from runner.hamiltonian.sector import DENSE_STATES, MAX_STATES, lowest, matrix_among, sector_of
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _keeps_ones(hamiltonian: SparsePauliOp) -> bool:
 
     size = hamiltonian.num_qubits
     ones = SparsePauliOp.from_sparse_list([("Z", [qubit], 1.0) for qubit in range(size)], size)
-    change = (hamiltonian @ ones - ones @ hamiltonian).simplify()
+    change = collected(hamiltonian @ ones - ones @ hamiltonian)
     return bool(np.abs(change.coeffs).sum() <= 1e-9 * np.abs(hamiltonian.coeffs).sum())
 
 

@@ -242,7 +242,7 @@ def check_together(
         ConfigError: parts of a combination do not fit each other.
     """
     kinds = list(distinct(declared))
-    found = (launcher or BasicLauncher()).check([item.config for _, item in kinds])
+    found = (launcher or BasicLauncher()).check([item.config for _, item in kinds], len(declared))
     for (position, _), error in zip(kinds, found, strict=True):
         if error is not None:
             with named(combinations[position].label):

@@ -7,6 +7,7 @@ below are theirs, so their documentation holds.
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field, is_dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Protocol
 
-from runner.declare.checks import require_range
+from runner.declare.checks import require_integer, require_range
 from runner.display.stream import reader
 from runner.errors import ConfigError, RunnerError, in_words
 from runner.run.preflight import Preparation
@@ -41,6 +42,11 @@ POLL = 0.2
 """Seconds between two looks at jobs on a cluster."""
 
 
+MOST_WORKERS = 1024
+"""Processes of this machine at the same time: each takes the memory of Qiskit."""
+MOST_JOBS = 100_000
+"""Jobs of a cluster at the same time."""
+
 GONE = (EOFError, ConnectionError)
 """What is met when the process that workers are forked from was killed itself, for want of memory say."""
 
@@ -58,8 +64,13 @@ class Launcher(Protocol):
         """Start what takes a while, knowing how many threads the first of the runs declares."""
         ...
 
-    def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
-        """Build every run's problem against its backend; what is wrong with each, None where nothing is."""
+    def check(self, configs: Sequence[RunConfig], runs: int) -> list[RunnerError | None]:
+        """Build every run's problem against its backend; what is wrong with each, None where nothing is.
+
+        Args:
+            configs: one of each kind.
+            runs: how many there will be to launch at once.
+        """
         ...
 
     def launch(self, tasks: Sequence[Task], directory: SweepDirectory, stop: StopFlag) -> Iterator[Row]:
@@ -73,7 +84,11 @@ class ChecksHere:
     def get_ready(self, threads: int) -> None:
         """Nothing takes a while."""
 
-    def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
+    def check(
+        self,
+        configs: Sequence[RunConfig],
+        runs: int,  # noqa: ARG002 - what launchers of other processes look at
+    ) -> list[RunnerError | None]:
         """Build every run's problem against its backend."""
         return [check(config) for config in configs]
 
@@ -102,7 +117,7 @@ class JoblibLauncher:
     """
 
     n_jobs: int = -1
-    """Worker processes; -1: as many as there are cores for the threads of one run, -2: one less, …"""
+    """Worker processes, at most one a run; -1: as many as there are cores for the threads of one run, -2: one less"""
     backend: str | None = None
     """loky (also null): a run needs a process of its own for its signals and threads."""
     prefer: str | None = "processes"
@@ -127,6 +142,7 @@ class JoblibLauncher:
     def __post_init__(self) -> None:
         if self.n_jobs == 0:
             raise ConfigError("must not be 0; use -1 for all cores", key="hydra.launcher.n_jobs")
+        require_range("hydra.launcher.n_jobs", self.n_jobs, -MOST_WORKERS, MOST_WORKERS)
         if self.backend not in (None, "loky") or self.prefer not in (None, "processes") or self.require:
             raise ConfigError(
                 "runs need processes of their own, started afresh; leave backend, prefer and require as they are",
@@ -141,10 +157,10 @@ class JoblibLauncher:
             with environment(worker_environment(threads)), forked_from_the_stack():
                 pass  # that has begun it
 
-    def check(self, configs: Sequence[RunConfig]) -> list[RunnerError | None]:
+    def check(self, configs: Sequence[RunConfig], runs: int) -> list[RunnerError | None]:
         """Check in the workers, all of which have Qiskit loaded then."""
         threads = max(config.backend.threads for config in configs)
-        workers = self._workers(threads)
+        workers = min(self._workers(threads), runs)
         if workers == 1:
             return [check(config) for config in configs]
         several = list(configs) * (1 if len(configs) >= workers else workers)
@@ -163,8 +179,8 @@ class JoblibLauncher:
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
         threads = threads_of(tasks)
-        workers = self._workers(threads)
-        if workers == 1 or len(tasks) == 1:
+        workers = min(self._workers(threads), len(tasks))
+        if workers <= 1:
             yield from BasicLauncher().launch(tasks, directory, stop)
             return
         waiting = {task.number: task for task in tasks}
@@ -275,6 +291,8 @@ class SubmititLauncher(ChecksHere):
 
     def __post_init__(self) -> None:
         require_range("hydra.launcher.timeout_min", self.timeout_min, 1)
+        most = MOST_WORKERS if self.cluster == "local" else MOST_JOBS
+        require_range("hydra.launcher.array_parallelism", self.array_parallelism, 0, most)
         if self.tasks_per_node != 1 or self.nodes != 1:
             raise ConfigError("a run is one process on one node; leave it at 1", key="hydra.launcher.nodes")
         if self.runs_per_job is not None:
@@ -499,6 +517,9 @@ class RayLauncher(ChecksHere):
     def __post_init__(self) -> None:
         if unknown := set(self.ray) - {"init", "remote"}:
             raise ConfigError(f"knows init and remote, got {sorted(unknown)}", key="hydra.launcher.ray")
+        workers = (self.ray.get("init") or {}).get("num_cpus")
+        if workers is not None:
+            require_integer("hydra.launcher.ray.init.num_cpus", workers, 1, MOST_WORKERS)
 
     def launch(
         self,
@@ -509,6 +530,7 @@ class RayLauncher(ChecksHere):
         """Carry out every task on the cluster."""
         ray = required("ray", "ray")
         threads = threads_of(tasks)
+        options = {"num_cpus": threads, "max_retries": 1, **(self.ray.get("remote") or {})}
         ours = not ray.is_initialized()
         if ours:
             init: dict[str, Any] = {
@@ -518,8 +540,10 @@ class RayLauncher(ChecksHere):
                 "runtime_env": {"env_vars": worker_environment(threads)},
             }
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-            ray.init(**{**init, **(self.ray.get("init") or {})})
-        options = {"num_cpus": threads, "max_retries": 1, **(self.ray.get("remote") or {})}
+            init |= self.ray.get("init") or {}
+            if init.get("num_cpus") is not None:  # Ray starts a worker for each
+                init["num_cpus"] = min(init["num_cpus"], _cpus(options) * len(tasks))
+            ray.init(**init)
         remote = ray.remote(carry_out).options(**options)
         try:
             waiting = {remote.remote(task): task for task in tasks}
@@ -530,6 +554,16 @@ class RayLauncher(ChecksHere):
         finally:
             if ours:
                 ray.shutdown()
+
+
+def _cpus(options: Mapping[str, Any]) -> int:
+    """Cores that one task is given, at least 1."""
+    wanted = options.get("num_cpus")
+    return (
+        max(math.ceil(wanted), 1)
+        if isinstance(wanted, int | float) and wanted < MOST_WORKERS
+        else MOST_WORKERS
+    )
 
 
 def _collect(ray: Any, reference: Any, task: Task) -> Row:

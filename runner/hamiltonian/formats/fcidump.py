@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from runner.declare.checks import shorten
 from runner.errors import ConfigError
 from runner.hamiltonian.declared import HARTREE
-from runner.hamiltonian.formats.number import real
+from runner.hamiltonian.formats.number import check_size, real
 from runner.hamiltonian.formats.reading import Reading
 from runner.hamiltonian.formats.source import Source
 from runner.hamiltonian.molecule import active, chemistry, mapped
@@ -202,6 +202,7 @@ def _lines(source: Source, start: int) -> Iterator[Integral]:
             raise source.refuse(f"{shorten(text, 60)!r} is not understood; write value i j k l", line)
         if not math.isfinite(value):
             raise source.refuse(f"{words[0]!r} is not finite; give a number", line)
+        check_size(value, words[0], source, line)
         first, second, third, fourth = map(int, words[1:])
         yield line, value, (first, second, third, fourth)
 

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from runner.declare.foreign import load_npy
+from runner.hamiltonian.formats.number import check_size
 from runner.hamiltonian.formats.reading import Reading
 from runner.hamiltonian.formats.source import Source
 
@@ -41,6 +42,7 @@ def read(path: Path, key: str, content: bytes, *, qubits: int | None, order: str
     scale = float(np.abs(matrix).max())
     if not math.isfinite(scale):
         raise source.refuse("holds a number that is not finite; correct it")
+    check_size(scale, f"{scale:g}", source, None)
     row, column = np.unravel_index(np.abs(matrix - matrix.conj().T).argmax(), shape)
     if abs(matrix[row, column] - matrix[column, row].conj()) > HERMITIAN * scale:
         raise source.refuse(

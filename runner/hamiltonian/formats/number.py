@@ -7,6 +7,7 @@ import re
 
 from runner.declare.checks import shorten
 from runner.hamiltonian.formats.source import Place, Source
+from runner.hamiltonian.scale import LARGEST, UNIT
 
 UNSIGNED = r"(?:\d+\.?\d*|\.\d+)(?:[eEdD][+-]?\d+)?"
 _REAL = re.compile(rf"([+-]?)({UNSIGNED})(?:/({UNSIGNED}))?", re.ASCII)
@@ -51,7 +52,7 @@ def coefficient(word: str, source: Source, place: Place) -> float:
     """The real number a word means.
 
     Raises:
-        ConfigError: it is none, is not finite, or has an imaginary part.
+        ConfigError: it is none, is not finite, is too large, or has an imaginary part.
     """
     value = number(word)
     if value is None:
@@ -63,15 +64,26 @@ def real_part(value: complex, word: str, source: Source, place: Place) -> float:
     """The number without its imaginary part.
 
     Raises:
-        ConfigError: that part is not zero, or the number is not finite.
+        ConfigError: that part is not zero, or the number is not finite or too large.
     """
     if not (math.isfinite(value.real) and math.isfinite(value.imag)):
         raise source.refuse(f"{shorten(word, 60)!r} is not finite; give a number", place)
+    check_size(value.real, word, source, place)
     if value.imag != 0:
         raise source.refuse(
             f"{shorten(word, 60)!r} has an imaginary part, and an observable is real; remove it", place
         )
     return value.real
+
+
+def check_size(value: float, word: str, source: Source, place: Place) -> None:
+    """Refuse a number that overflows where it is added up and squared.
+
+    Raises:
+        ConfigError: it is larger than 1e60.
+    """
+    if abs(value) > LARGEST:
+        raise source.refuse(f"{shorten(word, 60)!r} is more than {LARGEST:g} in size; {UNIT}", place)
 
 
 def _decimal(text: str) -> float:
