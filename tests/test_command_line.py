@@ -150,6 +150,22 @@ def test_a_verb_may_be_written_in_any_letters() -> None:
     assert read(["RESUME", "x"]).verb == read(["Resume", "x"]).verb == "resume"
 
 
+@pytest.mark.parametrize("verb", [name for name, verb in verbs().items() if verb.path])
+def test_a_folder_may_begin_with_a_dash(verb: str) -> None:
+    """Behind `--` every word is a path, as for other programs; what stands before is read as ever."""
+    assert read([verb, "--", "-x"]).paths == ["-x"]
+    assert read(["--", verb, "-x"]).paths == ["-x"]
+    assert read([verb, "--", "--help"]).flags == set()
+
+
+def test_behind_two_dashes_there_are_no_flags() -> None:
+    """They end the flags once; a setting stays one."""
+    assert read(["--config-dir", "d", "--", "seed=3"]).settings == ["seed=3"]
+    assert read(["list", "--", "--"]).paths == ["--"]
+    with pytest.raises(ConfigError, match="needs a value"):
+        read(["run", "--config-dir", "--", "seed=3"])
+
+
 def test_a_folder_may_be_called_like_a_setting(workdir: Path) -> None:
     """Runs are named by what differs from the defaults, with equals signs."""
     (workdir / "seed=1").mkdir()

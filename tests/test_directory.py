@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from runner.__main__ import main
 from runner.declare.messages import check_directory
 from runner.errors import ConfigError, StorageError
-from runner.record.directory import RunDirectory
+from runner.record.directory import WRITTEN, RunDirectory
 
 
 def test_sixty_four_starts_in_one_second_get_sixty_four_directories(workdir: Path) -> None:
@@ -100,3 +101,76 @@ def test_a_directory_that_cannot_be_one_is_refused_before_the_run(wanted: str) -
         ConfigError, match=r"^hydra.run.dir: '/dev/\w+' is no folder; name another directory$"
     ):
         check_directory(wanted)
+
+
+SMALL = ("experiment=sampling", "tracking=off", "run.figures=false")
+
+
+@pytest.mark.parametrize("name", [*WRITTEN, "figures/mine.png", "figures/circuit.png"])
+def test_somebodys_files_are_not_replaced(
+    name: str, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder with files by the names of a run's, and no journal: refused, and left as it is to the byte."""
+    (workdir / "d" / name).parent.mkdir(parents=True)
+    (workdir / "d" / name).write_text("mine")
+    if name == "forecast.json":  # belongs there before the run, which does not replace it
+        RunDirectory.create("run", "d")
+        assert main(["forecast", "experiment=vqe", "optimizer.max_evaluations=3", "hydra.run.dir=d"]) == 2
+    else:
+        with pytest.raises(ConfigError, match="d holds ") as refused:
+            RunDirectory.create("run", "d")
+        assert refused.value.key == "hydra.run.dir"
+
+    assert (workdir / "d" / name).read_text() == "mine"
+    assert [path.name for path in (workdir / "d").rglob("*") if path.is_file()] == [Path(name).name]
+
+
+def test_nor_are_those_of_the_current_folder(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`hydra.run.dir=.` is a folder like any other; one line, exit code 2, nothing created."""
+    (workdir / "config.yaml").write_text("mine")
+
+    assert main([*SMALL, "hydra.run.dir=."]) == 2
+
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line == (
+        "error: hydra.run.dir: . holds config.yaml, which a run would replace; name an empty folder, or a new one"
+    )
+    assert [path.name for path in workdir.iterdir()] == ["config.yaml"]
+    (workdir / "config.yaml").rename("notes.txt")
+    assert main([*SMALL, "hydra.run.dir=."]) == 0
+    assert (workdir / "notes.txt").read_text() == "mine"
+
+
+def test_a_page_that_was_not_made_here_is_not_replaced(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table by hand gets a page, as often as it is asked for; not over a page, or a picture, of somebody else's."""
+    Path("sweep.csv").write_text("run,status,energy\na,finished,-1.25\n")
+    assert [main(["report", "."]), main(["report", "."])] == [0, 0]
+    Path("report.html").write_text("mine")
+    assert main(["report", "."]) == 2
+    assert Path("report.html").read_text() == "mine"
+    Path("report.html").unlink()
+    Path("figures/sweep.png").write_text("mine")
+    assert main(["report", "."]) == 2
+
+    assert Path("figures/sweep.png").read_text() == "mine"
+    assert "was not made here" in capsys.readouterr().err
+
+
+def test_an_export_does_not_write_through_a_link(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A link to nowhere is a file that exists."""
+    assert main([*SMALL, "hydra.run.dir=run"]) == 0
+    Path("out.qasm").symlink_to("elsewhere")
+
+    assert main(["export", "run", "--format=qasm3", "-o", "out.qasm"]) == 2
+    assert not Path("elsewhere").exists()
+
+
+def test_a_server_does_not_replace_a_file_either(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """server.json says where a server listens; one that says something else is somebody's."""
+    Path("s").mkdir()
+    Path("s/server.json").write_text('{"mine": 1}')
+
+    assert main(["serve", "dir=s", "port=0", "backend=ideal"]) == 2
+    assert Path("s/server.json").read_text() == '{"mine": 1}'

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from runner.display.live import rows, value_console
-from runner.display.words import clock, energy_lines, error_in_words, truncation_in_words
+from runner.display.words import clock, energy_lines, error_in_words, in_cell, truncation_in_words
 from runner.record.directory import RunDirectory
 from runner.record.events import Iteration
 from runner.run import progress
@@ -296,3 +296,16 @@ def test_a_table_in_a_pipe_has_no_blanks_at_the_ends_of_its_lines() -> None:
     )
 
     assert pipe.getvalue() == "what  value\njobs  7\nx     " + "7" * 50 + "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("stddev", 0.0130677, "0.013"), ("Z0 stddev", 160.3, "160"), ("stddev", 0.0, "0"), ("cost", 9.99358, "9.99"),
+        ("cost", 0.004, "0.004"), ("cost", 1e308, "1e+308"), ("cost", 0.0, "0.00"), ("qpu_seconds", 12.492, "12.49"),
+        ("usage_seconds", -3.0, "-3.00"), ("energy", -0.70404412, "-0.704044"), ("energy", 0.0, "0"),
+    ],
+)  # fmt: skip
+def test_a_number_in_a_table_has_the_digits_of_its_column(name: str, value: float, told: str) -> None:
+    """As the lines above the table have them; none is lost, and there are never hundreds."""
+    assert in_cell(name, value) == told

@@ -58,6 +58,32 @@ def test_a_declared_number_that_overflows_is_refused(key: str) -> None:
     assert refused.value.key == key
 
 
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (
+            "ZZ nan\n",
+            "as an operator: .*'nan' is no number.*; if it is a graph, run it with hamiltonian=maxcut",
+        ),
+        ("X0 Z1000000000 1.0\n", "as an operator: .*names qubit 1000000000, and there are at most 1000"),
+        ("0 1\n1 999999999\n", "as a graph: .*has 1000000000 nodes; give at most 1000; if it is a QUBO"),
+    ],
+)
+def test_what_looks_like_something_else_is_not_guessed_at(content: str, told: str, workdir: Path) -> None:
+    """Pauli words are no nodes, and edges between nodes that are too many no matrix of two rows."""
+    Path("file.txt").write_text(content)
+
+    with pytest.raises(ConfigError, match=told):
+        inspect_file(Path("file.txt"))
+
+
+def test_nodes_may_be_called_like_paulis(tmp_path: Path) -> None:
+    """A triangle of X, Y and Z is a graph."""
+    (tmp_path / "file.txt").write_text("X Y\nY Z\nZ X\n")
+
+    assert [one.kind for one in inspect_file(tmp_path / "file.txt")] == ["graph"]
+
+
 def test_matrices_are_measured_too(tmp_path: Path) -> None:
     """A NumPy file has no line to name."""
     np.save(tmp_path / "m.npy", np.diag([1e160, 1.0]))

@@ -284,6 +284,24 @@ def test_ui_answers_and_stops_with_its_server(workdir: Path) -> None:
 
 
 @pytest.mark.nightly
+def test_ui_that_is_killed_takes_its_server_along(workdir: Path) -> None:
+    """After SIGKILL the port is free again, at once or nearly so."""
+    run(compose("run.figures=false", "optimizer.max_evaluations=4"))
+    ui = subprocess.Popen([sys.executable, "-m", "runner", "ui"], stdout=subprocess.PIPE, text=True)
+    assert ui.stdout is not None
+    port = int(ui.stdout.readline().split()[0].split("/")[2].rpartition(":")[2])
+
+    ui.kill()
+    ui.wait()
+    for _ in range(300):
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return
+        time.sleep(0.1)
+    pytest.fail("the server answers still")
+
+
+@pytest.mark.nightly
 def test_ui_opens_what_is_named(workdir: Path) -> None:
     """With the directory of a run or of a sweep the address is that run's page; ids from the store itself."""
     import sqlite3

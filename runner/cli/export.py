@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def main(line: CommandLine) -> int:
     target = Path(line.values["output"]) if "output" in line.values else None
     if target is None and format in BINARY:
         raise ConfigError(f"{format} is no text; name a file with -o", key="--output")
-    if target is not None and target.exists():
+    if target is not None and os.path.lexists(target):
         raise ConfigError(f"{target} exists; name another file", key="--output")
     content = export(line.paths[0], format, bound="bound" in line.flags, plugins=plugins)
     if (found := secret_in(content.decode(errors="replace"))) is not None:
@@ -63,7 +64,8 @@ def main(line: CommandLine) -> int:
         sys.stdout.write(content.decode())
         return 0
     try:
-        target.write_bytes(content)
+        with target.open("xb") as file:  # nothing that has come there meanwhile is replaced
+            file.write(content)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {(error.strerror or str(error)).lower()}") from error
     print(redact(str(target)))

@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb, require_one_run
 from runner.declare.composer import declare
 from runner.display.stream import as_text
-from runner.record.directory import RunDirectory, dated
+from runner.record.directory import RunDirectory, check_made_here, dated
 
 VERB = Verb(
     name="forecast",
@@ -44,6 +44,7 @@ def main(line: CommandLine) -> int:
     terminal().print(shown)
     if declaration.directory is not None:
         folder = Path(declaration.directory)
+        check_made_here(folder / "forecast.json", '"qpu_seconds"', "hydra.run.dir")
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         files = RunDirectory(folder)
     else:

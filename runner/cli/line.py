@@ -77,12 +77,15 @@ def _separated(arguments: Sequence[str]) -> tuple[list[str], list[Typed]]:
     typed: list[Typed] = []
     likely = next((word.lower() for word in arguments if word.lower() in VERBS), "run")
     rest = iter(arguments)
+    flags_over = False
     for word in rest:
         spelling, equal, value = word.partition("=")
         if not word:
             raise ConfigError("an argument is empty; leave it out, or say what it stands for")
-        if not word.startswith("-"):
+        if flags_over or not word.startswith("-"):
             words.append(word)
+        elif word == "--":  # what follows is no flag, whatever it begins with
+            flags_over = True
         else:
             flag = _flag(spelling, likely)
             if flag.value and not equal:

@@ -23,7 +23,7 @@ from runner.cli.verb import CONFIG_DIR, Argument, CommandLine, Verb
 from runner.declare.checks import require_choice
 from runner.declare.composer import declare
 from runner.errors import ConfigError, Interrupted, RunnerError
-from runner.tracking import views
+from runner.tracking import attended, views
 from runner.tracking.report import UploadState
 
 if TYPE_CHECKING:
@@ -219,22 +219,21 @@ def _server(
     from runner.tracking.store import absolute, reachable
 
     command = [
+        sys.executable, "-I", attended.__file__,  # a server that nobody can stop keeps the port
         sys.executable, "-m", "mlflow", "server", "--host", host, "--port", str(port), "--workers", "1",
         "--backend-store-uri", reachable(absolute(config.uri)),
         "--default-artifact-root", Path(config.artifacts).absolute().as_uri(),
     ]  # fmt: skip
     quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = subprocess.Popen(
-        command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **quiet}, start_new_session=True
-    )
-    try:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,  # closes with this process
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, **quiet},
+        start_new_session=True,
+    ) as server:
         yield server
-    finally:
-        server.terminate()
-        try:
-            server.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            server.kill()
 
 
 def _answers(host: str, port: int, server: subprocess.Popen[bytes]) -> bool:

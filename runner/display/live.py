@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from runner.display.stream import as_text
+from runner.display.words import in_cell
 from runner.lazy import rich
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ def rows(content: list[dict[str, Any]]) -> Table:
             rich.text.Text(as_text(name)), justify="right" if isinstance(first[name], int | float) else "left"
         )
     for row in content:
-        values = (row.get(name, "") for name in names)
-        cells = (f"{value:.6g}" if isinstance(value, float) else as_text(value) for value in values)
+        cells = (
+            in_cell(name, value) if isinstance(value, float) else as_text(value)
+            for name, value in ((name, row.get(name, "")) for name in names)
+        )
         table.add_row(*map(rich.text.Text, cells))
     return table

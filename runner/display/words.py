@@ -91,6 +91,14 @@ def decimals(value: float, places: int = 6, sign: str = "") -> str:
     return f"{value:{sign}.{places}f}" if abs(value) < WRITTEN_OUT else f"{value:{sign}.6g}"
 
 
+def in_cell(name: str, value: float) -> str:
+    """A number of a table, by its column: a standard error to two digits, money in cents, seconds in hundredths."""
+    if name.endswith("stddev"):
+        return plain_number(value, 2)
+    told = value == 0 or 0.1 <= abs(value) < 1e9  # others lose all their digits, or have too many
+    return f"{value:.2f}" if told and name.endswith(("cost", "seconds")) else f"{value:.6g}"
+
+
 _ROUNDING = 1e-10
 """What is left out of a state, or of what it gives, is told from here on."""
 

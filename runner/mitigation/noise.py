@@ -265,14 +265,18 @@ def read_noise(source: str) -> NoiseOfLayers:
     path = Path(rest)
     if kind == "run":
         path = (path if path.is_dir() else OUTPUTS / "runs" / rest) / NOISE_MODEL
-    if not path.is_file():
-        raise ConfigError(f"names no noise model, for there is no {path}")
     try:
-        written = list(read_object(path)["layers"])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        written = read_object(path).get("layers")
+    except FileNotFoundError as error:
+        raise ConfigError(f"names no noise model, for there is no {path}") from error
+    except OSError as error:
         raise ConfigError(
-            f'is no noise model: {path} cannot be read ({type(error).__name__}); write {{"layers": [...]}}'
+            f"names no noise model: {path} cannot be read ({(error.strerror or 'unknown reason').lower()})"
         ) from error
+    except ConfigError as error:
+        raise ConfigError(f"is no noise model: {error}") from error
+    if not isinstance(written, list):
+        raise ConfigError(f'is no noise model: {path} has no list of layers; write {{"layers": [...]}}')
     layers = [_read_layer(path, place, values) for place, values in enumerate(written)]
     seen: set[Layer] = set()
     for one in layers:
@@ -291,8 +295,7 @@ def _read_layer(path: Path, place: int, values: Any) -> LayerNoise:
         raise ConfigError(f"is no noise model: {path}: layers[{place}] {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
-            f"is no noise model: {path}: layers[{place}] is not as a run's noise_model.json has it "
-            f"({type(error).__name__}: {error})"
+            f"is no noise model: {path}: layers[{place}] is not as a run's noise_model.json has it; copy one of those"
         ) from error
 
 

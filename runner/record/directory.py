@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from runner.errors import ConfigError, StorageError
-from runner.record.files import replace_file
+from runner.record.files import read_bytes, replace_file
 from runner.record.packed import is_there, packed_path
 
 OUTPUTS = Path("outputs")
@@ -52,23 +52,31 @@ class RunDirectory:
         self.figures = path / "figures"
 
     @classmethod
-    def create(cls, name: str, chosen: str | None = None) -> RunDirectory:
+    def create(cls, name: str, chosen: str | None = None, *, ours: bool = False) -> RunDirectory:
         """Make a directory nobody else has: `outputs/runs/<date>_<time>_<name>`, or exactly `chosen`.
 
+        Args:
+            name: what is run, in words.
+            chosen: where it is to be.
+            ours: whether nobody but this program has written there, as in a sweep's directory.
+
         Raises:
-            ConfigError: `chosen` holds a run already.
+            ConfigError: `chosen` holds a run already, or files of others by the names that a run gives its own.
             StorageError: it cannot be written.
         """
         try:
             if chosen is not None:
                 path = Path(chosen)
-                path.mkdir(mode=0o700, parents=True, exist_ok=True)
-                check_parts(path)
                 if is_there(path / JOURNAL):
+                    check_parts(path)
                     raise ConfigError(
                         f"{path} holds a run already; choose another, or `python -m runner resume {path}`",
                         key="hydra.run.dir",
                     )
+                if not ours:
+                    check_free(path)
+                path.mkdir(mode=0o700, parents=True, exist_ok=True)
+                check_parts(path)
             else:
                 path = _fresh(dated("runs", name))
             directory = cls(path)
@@ -180,6 +188,54 @@ def check_parts(path: Path) -> None:
     if figures.is_symlink() or (figures.exists() and not figures.is_dir()):
         raise ConfigError(
             f"{figures} is no folder of its own; delete it, for pictures would be written there"
+        )
+
+
+WRITTEN = (
+    *PARTS, *JOURNALS, "calibration.json", "interactive.html", "runs.jsonl", "sweep.parquet", "failure.json",
+)  # fmt: skip
+"""Files that a run or a sweep, or a verb that is asked about it, writes into its directory."""
+BEFORE = ("forecast.json",)
+"""What is written there before the run, and taken along by it."""
+
+
+def check_free(path: Path) -> None:
+    """Refuse a folder with files that a run would replace and that are no run's: whose they are, nobody knows.
+
+    Raises:
+        ConfigError: naming one of them.
+    """
+    figures = path / "figures"
+    found = [path / name for name in WRITTEN if name not in BEFORE and os.path.lexists(path / name)]
+    if not figures.is_symlink() and figures.is_dir():
+        found += sorted(figures.iterdir())
+    if found:
+        raise ConfigError(
+            f"{path} holds {found[0].relative_to(path)}, which a run would replace; name an empty folder, or a new one",
+            key="hydra.run.dir",
+        )
+
+
+def check_made_here(path: Path, mark: str, key: str) -> None:
+    """Refuse to replace a file that has not what every file of that name has that was made here.
+
+    Args:
+        path: what is to be replaced.
+        mark: text that stands in every one of ours.
+        key: what led there, for the message.
+
+    Raises:
+        ConfigError: it is somebody else's.
+    """
+    if not os.path.lexists(path):
+        return
+    try:
+        made_here = mark.encode() in read_bytes(path)
+    except (OSError, ConfigError):  # a pipe, a link to nowhere, what may not be read
+        made_here = False
+    if not made_here:
+        raise ConfigError(
+            f"{path} was not made here and would be replaced; move it, or choose another folder", key=key
         )
 
 

@@ -15,6 +15,7 @@ from runner.ansatz.file import CircuitFile
 from runner.declare.files import read_bytes
 from runner.errors import ConfigError
 from runner.hamiltonian.file import OperatorFile
+from runner.hamiltonian.formats.word import word
 from runner.hamiltonian.geometry import SYMBOLS, read_geometry
 from runner.hamiltonian.graph_file import read_graph, read_qubo
 
@@ -67,16 +68,38 @@ def inspect_file(path: Path) -> list[Inspection]:
                 found.append(READERS[kind](path))
         except ConfigError as error:
             reasons[kind] = error
+    likeliest = reasons.get(kinds[0])
+    use = found[0].use.partition(" hamiltonian.path")[0] if found else ""
+    if likeliest is not None and found and _is_meant(kinds[0], likeliest, content):
+        raise _as_told(
+            path,
+            kinds[0],
+            likeliest,
+            f"; if it is a {found[0].kind}, run it with {use}",
+        )
     if not found:
         raise _as_told(path, kinds[0], reasons[kinds[0]])
     return found
 
 
-def _as_told(path: Path, kind: str, error: ConfigError) -> ConfigError:
+def _is_meant(kind: str, reason: ConfigError, content: bytes) -> bool:
+    """Whether a file is of its likeliest kind although that cannot be read: another reading would be a guess.
+
+    Lines that all begin with a Pauli word are an operator, whose words a graph would take for nodes; and edges between
+    nodes that are too many are a graph, whose two lines would be a matrix of two rows.
+    """
+    if kind == "graph":
+        return bool(re.search(r"has \d+ nodes; give at most", str(reason)))
+    lines = [line.split() for line in content[:100_000].decode(errors="replace").splitlines()]
+    starts = [words[0] for words in lines if words and not words[0].startswith(("#", "%", "//"))]
+    return kind == "operator" and all(len(start) > 1 and word(start) is not None for start in starts)
+
+
+def _as_told(path: Path, kind: str, error: ConfigError, otherwise: str = "") -> ConfigError:
     """The reason with the place in the file, if it has one, instead of a setting that nobody has set."""
     reason = str(error).removeprefix(f"{error.key}: ")
     placed = re.search(r":\d+(:\d+)?$", error.key or "")
-    return ConfigError(f"as {_a(kind)}: {reason}", key=error.key if placed else str(path))
+    return ConfigError(f"as {_a(kind)}: {reason}{otherwise}", key=error.key if placed else str(path))
 
 
 def _a(kind: str) -> str:

@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import io
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -15,10 +16,10 @@ from runner import engine
 from runner.ansatz.openqasm import read_received
 from runner.declare.files import without_collection
 from runner.display.command import run_command, sweep_command
-from runner.display.words import choices, clock, counts, energy_lines, percent, truncation_in_words
+from runner.display.words import choices, clock, counts, energy_lines, in_cell, percent, truncation_in_words
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
-from runner.record.directory import RunDirectory
+from runner.record.directory import RunDirectory, check_made_here
 from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted
 from runner.record.files import read_bytes, read_object, read_rows
 from runner.record.journal import read_telling
@@ -75,6 +76,10 @@ DRAW = """
 })();
 """
 """What turns the figures of an interactive page from data into pictures; plotly.js is packed, to fit into a mail."""
+
+
+MARK = '<meta name="generator" content="session-runner">'
+"""What every page has in it."""
 
 
 def illustrate(files: RunDirectory, problem: Problem | None = None, *, interactive: bool = False) -> Path:
@@ -216,6 +221,10 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
         rows, energy_unit=in_words(unit_by(header.get("energy_unit"), header.get("schemas", {})))
     )
     files = RunDirectory(directory)
+    if not header:  # the table may be anybody's, and so may what lies beside it
+        check_made_here(directory / plots.page, MARK, "report")
+        if not os.path.lexists(directory / plots.page):
+            check_made_here(files.figures / "sweep.png", MARK, "report")
     files.figures.mkdir(exist_ok=True)
     save(sweep_overview(rows, axes), files.figures / "sweep.png")
     plots.of_sweep(rows, axes)
@@ -235,7 +244,7 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
                 figures=_embedded(files.figures, plots),
                 **plots.content(),
                 runs=table,
-                in_all=", ".join(f"{heading(name)} {shown(value)}" for name, value in in_all.items()),
+                in_all=", ".join(f"{heading(name)} {shown(value, name)}" for name, value in in_all.items()),
             )
         ),
     )
@@ -291,12 +300,12 @@ def numeric(rows: Sequence[Mapping[str, Any]]) -> list[int]:
     ]
 
 
-def shown(value: Any) -> str:
-    """A cell of a table."""
+def shown(value: Any, name: str = "") -> str:
+    """A cell of a table, in the column of that name."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return f"{value:.6g}".replace("-", "−")
+        return in_cell(name, value).replace("-", "−")
     return str(value)
 
 
@@ -379,7 +388,7 @@ def _sweep_tiles(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         tiles.append(
             {
                 "name": "lowest energy without shot noise" if exactly else "lowest energy",
-                "value": shown(best[name]),
+                "value": shown(best[name], name),
                 "note": str(best.get("run")),
             }
         )

@@ -123,7 +123,9 @@ def run(
         with Preparing(quiet=quiet is not False) as stage:
             preparation = Preparation(declaration.config, ids=ids, stage=stage)
             preparation.require_truncation()
-        files = RunDirectory.create(declaration.name, directory or declaration.directory)
+        files = RunDirectory.create(
+            declaration.name, directory or declaration.directory, ours=sweep is not None
+        )
         files.write(files.config, to_yaml(declaration.values))
         if (kept := preparation.kept) is not None:
             files.write(files.calibration, json.dumps(kept, default=str))

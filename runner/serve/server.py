@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from runner.errors import ConfigError
+from runner.record.directory import check_made_here
 from runner.serve.config import HOST, ServeConfig
 
 NEEDED = ("starlette", "uvicorn", "qiskit_ibm_runtime")
@@ -94,6 +95,7 @@ def listen(port: int) -> socket.socket:
 @contextlib.contextmanager
 def address_file(config: ServeConfig, port: int) -> Iterator[None]:
     """Say in the folder where its server listens, as long as it does."""
+    check_made_here(config.address, '"pid"', "dir")
     config.address.write_text(json.dumps({"port": port, "pid": os.getpid()}), encoding="utf-8")
     try:
         yield

@@ -206,6 +206,26 @@ class Decoder:
                 self._cached -= self._circuits.popitem(last=False)[1][1]
 
 
+def _is_pair(content: Any) -> bool:
+    return (
+        isinstance(content, list)
+        and len(content) == 2
+        and all(isinstance(part, int | float) and not isinstance(part, bool) for part in content)
+    )
+
+
+def _has_data(content: Any) -> bool:
+    return isinstance(content, dict) and "data" in content
+
+
+_WRITTEN: dict[Any, tuple[Callable[[Any], bool], str]] = {
+    "QuantumCircuit": (lambda content: isinstance(content, str), "text, packed QPY"),
+    "complex": (_is_pair, "two numbers, its real and imaginary part"),
+    "NoiseLearnerResult": (_has_data, "a mapping with data"),
+}
+"""Type → what is recognized as a value of it, and that in words."""
+
+
 class Unpacking:
     """The data of one request, which share what there is room for when they are unpacked."""
 
@@ -227,6 +247,10 @@ class Unpacking:
             return {key: self(item) for key, item in value.items()}
         kind: Any = value["__type__"]
         content: Any = value.get("__value__")
+        if kind in _WRITTEN and not _WRITTEN[kind][0](content):
+            raise ApiError(
+                400, f"A {kind} in the request must be {_WRITTEN[kind][1]}; write it as the client does."
+            )
         try:
             if kind == "QuantumCircuit":
                 return self._circuit(content)

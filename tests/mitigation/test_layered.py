@@ -279,7 +279,7 @@ def test_a_model_of_more_qubits() -> None:
         ("negative", "has the rate -0.5 of .* in the layer"),
         ("layer", r"has no noise of the layer cz\(\d,\d\).*on qubits 0, 1, 2, 3, 4"),
         ("qubits", "says nothing of qubits 4, which wait during the layer"),
-        ("none", "is no noise model: .* cannot be read"),
+        ("none", "is no noise model: .* is damaged"),
         ("missing", "names no noise model, for there is no"),
         ("empty", "has no layers"),
     ],

@@ -212,10 +212,19 @@ def test_a_model_written_by_hand_is_read(workdir: Path) -> None:
     assert one.labels() == ["IX", "ZZ"]
 
 
+def test_a_device_is_no_model() -> None:
+    """It is there, and it would never end."""
+    with pytest.raises(ConfigError, match=r"/dev/zero is no ordinary file; give an existing file"):
+        read_noise("file:/dev/zero")
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        ("[]", "is no noise model: .* cannot be read"),
+        ("[]", "is no noise model: .* is damaged .it holds no JSON object"),
+        ('{"a": 1}', "is no noise model: .* has no list of layers; write"),
+        ('{"layers": {"a": 1}}', "is no noise model: .* has no list of layers; write"),
+        ('{"layers": [5]}', r"layers\[0\] is not as a run's noise_model.json has it; copy one of those"),
         ('{"layers": [{}]}', "is no noise model"),
         (
             '{"layers": [{"gates": [["cx", [0, 1]]], "qubits": [0, 1], "generators": ["XQ"], "rates": [1]}]}',

@@ -167,6 +167,17 @@ def test_a_job_with_a_wrong_field_is_refused(wire: Wire, wrong: dict[str, Any]) 
     assert wire.api("GET", "/jobs")[1]["count"] == before
 
 
+@pytest.mark.parametrize("value", [5, None, [], {}, True, 1.5])
+@pytest.mark.parametrize("kind", ["QuantumCircuit", "complex", "NoiseLearnerResult"])
+def test_values_of_another_kind_are_told_in_our_words(wire: Wire, kind: str, value: Any) -> None:
+    """What they must be, not what Python misses in them."""
+    pubs = [[{"__type__": kind, "__value__": value}]]
+    status, answer = wire.api("POST", "/jobs", sampling(params={"pubs": pubs}))
+
+    assert_error(status, answer, 400)
+    assert f"A {kind} in the request must be " in json.dumps(answer)
+
+
 def test_arrays_are_never_unpickled(wire: Wire) -> None:
     """An object array in NumPy's own format would run code when loaded; it is refused."""
     buffer = io.BytesIO()

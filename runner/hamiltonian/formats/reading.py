@@ -168,7 +168,7 @@ def _indexed_size(terms: Sequence[WordTerm], source: Source, qubits: int | None)
         for qubit in term.word.qubits or ():
             if qubit >= (qubits or MAX_QUBITS):
                 raise source.refuse(
-                    f"{shorten(shown(term.word), 60)!r} names qubit {qubit}, and there are at most "
+                    f"{shorten(shown(term.word), 60)!r} names qubit {shorten(qubit, 20)}, and there are at most "
                     f"{qubits or MAX_QUBITS}; correct it, or raise hamiltonian.qubits",
                     term.place,
                 )

@@ -47,7 +47,7 @@ def word(text: str) -> Word | None:
         if match is None:
             return None
         letters += match[1]
-        qubits.append(int(next(digits for digits in match.groups()[1:] if digits is not None)[:9]))
+        qubits.append(int(next(digits for digits in match.groups()[1:] if digits is not None)[:4000]))
         between = _BETWEEN.match(text, match.end())
         assert between is not None
         position = between.end()
