@@ -94,7 +94,7 @@ def test_what_no_job_gives_is_refused(
     line = rf"^the journal is damaged: result of job .*: ({told}).*; restore it$"
     with pytest.raises(JournalError, match=line):
         resume(damaged)
-    monkeypatch.setattr(Repetition, "answer", lambda *_: None)
+    monkeypatch.setattr(Repetition, "answer", lambda *_: [])
     with pytest.raises(
         JournalError, match=line
     ):  # it was no end of the run: once more, job by job, is the same
