@@ -32,6 +32,7 @@ from runner.declare.foreign import load_npy
 from runner.errors import ConfigError, JournalError
 from runner.record import files
 from runner.record.encoding import require_shallow
+from runner.record.files import read_rows
 from runner.record.journal import Journal
 from runner.record.reading import read_result
 from runner.tracking.report import UploadState
@@ -831,17 +832,19 @@ def changed(content: Any, random: np.random.Generator) -> Any:
 LOOKING = [["list", "."], ["sessions", "."], ["watch", "run"], ["compare", "run", "run"], ["retime", "run"]]
 
 
-@pytest.mark.parametrize("tries", [40, pytest.param(600, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    ("tries", "seed"), [(40, 17), *(pytest.param(150, seed, marks=pytest.mark.nightly) for seed in range(4))]
+)
 @pytest.mark.parametrize("vouched", [True, False], ids=["beside", "alone"])
 def test_K17_any_change_of_a_file_at_a_run_s_end_is_one_line_or_a_row(
-    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], vouched: bool, tries: int
+    recorded: Path, workdir: Path, capsys: pytest.CaptureFixture[str], vouched: bool, tries: int, seed: int
 ) -> None:
     """Keys left out, added, and given any value, beside a journal that tells the result, or one that does not.
 
     A verb that looks at many says so in a row; one that was given the run ends with 2 and one line. No number that is
     printed has more than 40 digits.
     """
-    random = np.random.default_rng(17 + vouched)
+    random = np.random.default_rng([seed, vouched])
     shutil.copytree(recorded, "run")
     if not vouched:
         forged(Path("run"), lambda facts: facts.__delitem__(slice(-2, None)))
@@ -968,3 +971,59 @@ def test_K17_times_of_jobs_that_are_none_are_one_line(
     assert code in (0, 2)
     assert said.err.count("error: ") == (code == 2)
     assert re.search(r"\d{20}", said.out) is None
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep of two short runs, one of which has not begun."""
+    folder = tmp_path_factory.mktemp("swept") / "sweep"
+    code = main(["-m", "seed=1,2", "optimizer.max_evaluations=2", *QUIET, f"hydra.sweep.dir={folder}"])
+    assert code == 0
+    shutil.rmtree(folder / "1")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("sweep.json", {"schemas": {"hamiltonian": {}}}), ("sweep.json", {"schemas": []}),
+        ("sweep.json", {"overrides": [1]}), ("sweep.json", {"config_dirs": 5}), ("sweep.json", {"sweeper": [1]}),
+        ("sweep.json", {"total": "x"}), ("sweep.json", {"energy_unit": {}}), ("sweep.json", {"values": None}),
+        ("runs.jsonl", {"schemas": {"hamiltonian": 5}}), ("runs.jsonl", {"label": {"seed": []}}),
+        ("runs.jsonl", {"number": -1}), ("runs.jsonl", {"number": True}), ("runs.jsonl", {"overrides": [None]}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else next(iter(value)),
+)  # fmt: skip
+def test_K17_a_sweep_that_says_another_type_is_one_line(
+    swept: Path, workdir: Path, capsys: pytest.CaptureFixture[str], name: str, changes: dict[str, object]
+) -> None:
+    """What the sweep was declared to be, and what was planned: the file and the name that is wrong."""
+    shutil.copytree(swept, "sweep")
+    first, *rest = Path("sweep", name).read_text(encoding="utf-8").splitlines() if name == "runs.jsonl" else [
+        Path("sweep", name).read_text(encoding="utf-8")
+    ]  # fmt: skip
+    Path("sweep", name).write_text("\n".join([json.dumps(json.loads(first) | changes), *rest, ""]))
+    for words in [["resume", "sweep"], *([["report", "sweep"]] if name == "sweep.json" else [])]:
+        code = main(words)
+        said = capsys.readouterr().err
+        assert code == 2, (words, said)
+        (line,) = (line for line in said.splitlines() if line.startswith("error: "))
+        assert f"{name} is damaged ({next(iter(changes))} is " in line
+
+
+def test_K17_a_run_of_a_sweep_with_a_damaged_result_is_a_row_of_its_table(
+    swept: Path, workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is not taken for finished, and the others are; a failure of another type counts as none."""
+    shutil.copytree(swept, "sweep")
+    content = json.loads(Path("sweep/0/result.json").read_bytes())
+    Path("sweep/0/result.json").write_text(json.dumps({**content, "energy": -99.0}))
+    Path("sweep/1").mkdir()
+    Path("sweep/1/failure.json").write_text('{"status": [], "self": 1}')
+    assert main(["resume", "sweep"]) != 0
+    said = "".join(capsys.readouterr())
+    assert "Traceback" not in said
+    assert "-99" not in Path("sweep/sweep.csv").read_text(encoding="utf-8").replace("is -99.0", "")
+    rows = read_rows("sweep/sweep.csv")
+    assert [row["status"] for row in rows] == ["failed", "finished"]
+    assert "result.json is damaged (energy is -99.0, " in rows[0]["reason"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,18 @@ from runner.record.encoding import encode
 from runner.record.files import read_object
 from runner.record.journal import result_at_end
 from runner.record.packed import is_there
-from runner.record.result import check_result, damaged, is_seconds, shown
+from runner.record.result import (
+    Check,
+    check_result,
+    damaged,
+    dict_of,
+    is_count,
+    is_seconds,
+    is_text,
+    list_of,
+    of_kind,
+    shown,
+)
 
 LATER = frozenset(("mlflow_run_id", "wall_seconds", "exit_code"))
 """What result.json tells as it was after the journal had ended."""
@@ -58,3 +70,53 @@ def read_sessions(path: Path) -> list[dict[str, Any]]:
         if not known or not (one.get("usage_seconds") is None or is_seconds(one["usage_seconds"])):
             raise ConfigError(f"{path} is damaged (it lists what is no session); restore it")
     return sessions
+
+
+SWEEP: dict[str, Check] = {
+    "id": is_text,
+    "folder": is_text,
+    "overrides": list_of(is_text),
+    "values": of_kind(dict),
+    "schemas": dict_of(is_text),
+}
+"""What every sweep.json tells."""
+MORE: dict[str, Check] = {
+    "config_dirs": list_of(is_text),
+    "total": is_count,
+    "sweeper": of_kind(dict),
+    "energy_unit": is_text,
+}
+"""What one may tell, or say null."""
+PLANNED: dict[str, Check] = {
+    "number": is_count,
+    "overrides": list_of(is_text),
+    "label": dict_of(is_text),
+    "changes": of_kind(dict),
+    "schemas": dict_of(is_text),
+}
+"""What a line of runs.jsonl tells."""
+
+
+def check_sweep(content: Mapping[str, object], path: Path, *, whole: bool = False) -> None:
+    """Refuse what is no sweep.json; `whole`: what lacks something that going on with the sweep needs, too.
+
+    Raises:
+        ConfigError: naming what is wrong.
+    """
+    check_fields(content, SWEEP, path, whole=whole)
+    check_fields({name: value for name, value in content.items() if value is not None}, MORE, path)
+
+
+def check_fields(
+    content: Mapping[str, object], fields: Mapping[str, Check], path: Path, *, whole: bool = False
+) -> None:
+    """Refuse a file that somebody changed.
+
+    Raises:
+        ConfigError: naming what is missing, or not what it should be.
+    """
+    for name, fits in fields.items():
+        if whole and name not in content:
+            raise ConfigError(f"{path} is damaged ({name} is missing); restore it")
+        if name in content and not fits(content[name]):
+            raise ConfigError(f"{path} is damaged ({name} is {shown(content[name])}); restore it")

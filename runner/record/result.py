@@ -42,7 +42,7 @@ def check_result(content: Mapping[str, object], path: str | Path, *, whole: bool
     for name, (kind, fits) in FIELDS.items():
         value = content.get(name)
         if not whole and name in INSIDE:
-            fits = _of_kind(INSIDE[name])
+            fits = of_kind(INSIDE[name])
         if value is not None and not fits(value):
             raise damaged(path, f"{name} is {shown(value)}, not {kind}")
 
@@ -86,7 +86,8 @@ def is_count(value: object) -> bool:
     return type(value) is int and 0 <= value < LARGEST
 
 
-def _is_text(value: object) -> bool:
+def is_text(value: object) -> bool:
+    """Whether it is text."""
     return type(value) is str
 
 
@@ -98,7 +99,8 @@ def _is_status(value: object) -> bool:
     return type(value) is str and value in STATUSES
 
 
-def _of_kind(kind: type) -> Check:
+def of_kind(kind: type) -> Check:
+    """Whether a value is of this type."""
     return lambda value: type(value) is kind
 
 
@@ -106,11 +108,13 @@ def _maybe(fits: Check) -> Check:
     return lambda value: value is None or fits(value)
 
 
-def _list_of(fits: Check) -> Check:
+def list_of(fits: Check) -> Check:
+    """Whether a value is a list of what fits."""
     return lambda value: type(value) is list and all(map(fits, value))
 
 
-def _dict_of(fits: Check) -> Check:
+def dict_of(fits: Check) -> Check:
+    """Whether a value is an object whose values fit."""
     return lambda value: type(value) is dict and all(map(fits, value.values()))
 
 
@@ -140,9 +144,9 @@ def _is_float(value: object) -> bool:
 def _is_extrapolation(value: object) -> bool:
     known = _with(
         {
-            "extrapolator": _is_text,
-            "extrapolated_noise_factors": _list_of(is_number),
-            "fits": _dict_of(_list_of(_maybe(is_number))),
+            "extrapolator": is_text,
+            "extrapolated_noise_factors": list_of(is_number),
+            "fits": dict_of(list_of(_maybe(is_number))),
         }
     )
     return known(value) and all(
@@ -157,7 +161,7 @@ def _is_mitigation(value: object) -> bool:
     taken = {"qpu_seconds": _maybe(is_number), "cost": _maybe(is_number)}
     measured = dict.fromkeys(("mitigated", "stddev"), _is_float)
     if not _with(
-        {"setting": _is_text, **taken},
+        {"setting": is_text, **taken},
         {
             **measured,
             "raw": _maybe(_is_float),
@@ -166,7 +170,7 @@ def _is_mitigation(value: object) -> bool:
             "learned_stddev": _maybe(_is_float),
             "extrapolation": _maybe(_is_extrapolation),
             "learning": _maybe(
-                _with({"layers": _list_of(_is_text), "shots": is_count, "qpu_seconds": is_seconds, "cost": costs})
+                _with({"layers": list_of(is_text), "shots": is_count, "qpu_seconds": is_seconds, "cost": costs})
             ),
         },
     )(value):  # fmt: skip
@@ -183,8 +187,8 @@ _NUMBER = ("a finite number", is_number)
 _AMOUNT = ("a finite number from 0 on", is_amount)
 _SECONDS = (f"a time in seconds from 0 to {LONGEST:.0e}", is_seconds)
 _COUNT = ("a whole number from 0 to 2**63", is_count)
-_TEXT = ("text", _is_text)
-_TEXTS = ("a list of texts", _list_of(_is_text))
+_TEXT = ("text", is_text)
+_TEXTS = ("a list of texts", list_of(is_text))
 
 FIELDS: dict[str, tuple[str, Check]] = {
     "experiment": _TEXT,
@@ -195,7 +199,7 @@ FIELDS: dict[str, tuple[str, Check]] = {
     "error": _NUMBER,
     "evaluations": _COUNT,
     "iterations": _COUNT,
-    "parameters": ("a list of numbers", _list_of(_is_float)),
+    "parameters": ("a list of numbers", list_of(_is_float)),
     "stop_reason": _TEXT,
     "usage_seconds": _SECONDS,
     "cost": _AMOUNT,
@@ -203,7 +207,7 @@ FIELDS: dict[str, tuple[str, Check]] = {
     "mlflow_run_id": _TEXT,
     "seed": _COUNT,
     "wall_seconds": _SECONDS,
-    "versions": ("package → version", _dict_of(_is_text)),
+    "versions": ("package → version", dict_of(is_text)),
     "parameter_names": _TEXTS,
     "energy_kind": _TEXT,
     "error_sigmas": _NUMBER,
@@ -219,9 +223,9 @@ FIELDS: dict[str, tuple[str, Check]] = {
         _with({"usage_seconds": is_seconds, "cost": is_amount, "shots": is_count}),
     ),
     "simulation": _TEXT,
-    "truncation": ("name → number", _dict_of(_is_float)),
+    "truncation": ("name → number", dict_of(_is_float)),
     "mitigation": ("what was done against errors", _is_mitigation),
-    "table": ("a list of rows", _list_of(_dict_of(_is_cell))),
+    "table": ("a list of rows", list_of(dict_of(_is_cell))),
     "exit_code": _COUNT,
 }
 """Name → what its value is, in words, and whether a value is that."""

@@ -24,6 +24,7 @@ from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Resul
 from runner.record.files import read_bytes, read_object, read_rows
 from runner.record.journal import read_telling
 from runner.record.log import count, first, last, of
+from runner.record.reading import check_sweep
 from runner.record.redaction import redact
 from runner.record.replay import lasting
 from runner.review.figures import Activities, SweepAxes, draw_run, interactive, save, sweep_overview
@@ -254,9 +255,11 @@ def sweep_page(directory: Path, *, interactive: bool = False) -> Path:
 def _header(directory: Path) -> dict[str, Any]:
     """What sweep.json says of how the sweep was declared; nothing where somebody made the table by hand."""
     try:
-        return read_object(directory / "sweep.json")
+        content = read_object(directory / "sweep.json")
     except FileNotFoundError:
         return {}
+    check_sweep(content, directory / "sweep.json")
+    return content
 
 
 def read_table(path: Path) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from runner.record.files import read_first, read_object, read_rows, read_text, r
 from runner.record.journal import is_ended, is_open
 from runner.record.lock import lock
 from runner.record.packed import is_there
-from runner.record.reading import read_result
+from runner.record.reading import PLANNED, check_fields, check_sweep, read_result
 from runner.record.result import is_count
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
@@ -59,12 +59,13 @@ class SweepDirectory:
         """
         directory = cls(Path(path).absolute())
         try:
-            directory.header = read_object(directory.path / "sweep.json")
+            content = read_object(directory.path / "sweep.json")
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"{path} holds no readable sweep.json, so it is not a sweep", key="resume"
             ) from error
-        _check_types(directory.header, HEADER, directory.path / "sweep.json")
+        check_sweep(content, directory.path / "sweep.json", whole=True)
+        directory.header = content
         check_parts(directory.path)
         return directory
 
@@ -146,7 +147,7 @@ class SweepDirectory:
                 if isinstance(content, dict):
                     found.append(content)
         for content in found:
-            _check_types(content, PLANNED, self._plan)
+            check_fields(content, PLANNED, self._plan, whole=True)
         return found
 
     def swept(self) -> list[str]:
@@ -308,22 +309,3 @@ def _failure(path: Path) -> dict[str, Any]:
 
 MOST_SAID = 2000
 """Characters of the reason why a run failed."""
-
-HEADER: dict[str, type] = {"id": str, "folder": str, "overrides": list, "values": dict, "schemas": dict}
-"""What sweep.json needs."""
-PLANNED: dict[str, type] = {"number": int, "overrides": list, "label": dict, "changes": dict, "schemas": dict}
-"""What a line of runs.jsonl needs."""
-
-
-def _check_types(content: Mapping[str, object], needed: Mapping[str, type], path: Path) -> None:
-    """Refuse a file that somebody changed.
-
-    Raises:
-        ConfigError: naming what is missing, or of another type.
-    """
-    for name, kind in needed.items():
-        if not isinstance(content.get(name), kind):
-            told = type(content[name]).__name__ if name in content else "missing"
-            raise ConfigError(f"{path} is damaged ({name} is {told}, not {kind.__name__}); restore it")
-    if not all(isinstance(word, str) for word in content["overrides"]):  # type: ignore[attr-defined]
-        raise ConfigError(f"{path} is damaged (overrides are no words); restore it")

@@ -12,6 +12,7 @@ from typing import Any
 
 from runner.display.command import sweep_command
 from runner.record.files import read_object, read_rows
+from runner.record.reading import check_sweep
 from runner.record.redaction import redact
 from runner.tracking.config import TrackingConfig
 from runner.tracking.presentation import (
@@ -132,6 +133,7 @@ def _tags(directory: Path, rows: Sequence[Mapping[str, str]]) -> dict[str, str]:
     """Command, state and description."""
     try:
         header: dict[str, Any] = read_object(directory / "sweep.json")
+        check_sweep(header, directory / "sweep.json")
     except (OSError, ValueError):
         header = {}
     command = sweep_command(header)
