@@ -579,7 +579,7 @@ def test_progress_says_how_many_how_fast_how_long() -> None:
 
 def test_the_plain_launcher_needs_nothing() -> None:
     """One run after the other, in this process, is what there is without any engine."""
-    assert BasicLauncher().check([]) == []
+    assert BasicLauncher().check([], 1) == []
 
 
 def test_a_worker_that_dies_while_everything_is_checked_is_not_needed(
