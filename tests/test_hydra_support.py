@@ -372,3 +372,17 @@ def test_launchers_and_sweepers_are_explained(capsys: pytest.CaptureFixture[str]
         for name, cls in known.items():
             assert f"\n  {name} " in text
             assert all(f"hydra.{group}.{item.name}=" in text for item in fields(cls))
+
+
+def test_a_file_called_like_hydras_own_launcher_is_refused_in_one_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Hydra by itself would warn about its name first, in four lines."""
+    file = workdir / "more" / "hydra" / "launcher" / "basic.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text("foo: 1\n")
+
+    assert main(["-m", "--config-dir", "more", "seed=1,2", "tracking=off"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1

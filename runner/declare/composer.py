@@ -12,6 +12,7 @@ import copy
 import os
 import re
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from functools import cached_property
@@ -628,7 +629,7 @@ class Composer:
         from hydra.types import RunMode
 
         try:
-            with _lock, _version_base(), only_ours(self.folders, presets):
+            with _lock, _version_base(), only_ours(self.folders, presets), _without_remarks():
                 words = [*self._own, *chosen]
                 return self._loader.load_configuration("config", words, RunMode.RUN, from_shell=False)
         except RecursionError as error:
@@ -943,6 +944,14 @@ def _version_base() -> Iterator[None]:
         yield
     finally:
         VersionBase.set_instance(theirs)
+
+
+@contextlib.contextmanager
+def _without_remarks() -> Iterator[None]:
+    """Leave out what Hydra says of a file that is called like something of its own: what is wrong in it is refused."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"\s*'.*' is validated against ConfigStore schema", UserWarning)
+        yield
 
 
 def _stamp(folders: Sequence[Path]) -> tuple[object, ...]:
