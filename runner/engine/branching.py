@@ -33,7 +33,7 @@ from qiskit.circuit.classical import expr
 from qiskit.circuit.controlflow import CASE_DEFAULT
 
 from runner.engine.circuits import CHANNELS
-from runner.engine.noise import confusion, error_of, misread
+from runner.engine.noise import confusion, error_of, misread, superoperator
 from runner.errors import ConfigError
 
 LOST = 1e-14
@@ -346,10 +346,8 @@ class Branching:
         return changed if noise is None else lambda state: changed(state).channel(noise, qubits)
 
     def _superoperator(self, error: Any) -> NDArray:
-        from qiskit.quantum_info import SuperOp
-
         if id(error) not in self._superoperators:
-            self._superoperators[id(error)] = error, np.asarray(SuperOp(error).data, dtype=complex)
+            self._superoperators[id(error)] = error, superoperator(error)
         return self._superoperators[id(error)][1]
 
     def outcomes(self, qubits: Sequence[int]) -> tuple[list[int], NDArray]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from types import SimpleNamespace
@@ -15,6 +16,35 @@ from qiskit.transpiler import Target
 
 _REMEMBERED = 16
 _GAIN = "noise gain"
+_superoperators: dict[int, tuple[weakref.ref[Any], NDArray]] = {}
+"""Of each noise model's error that lives, by its id."""
+
+
+def superoperator(error: Any) -> NDArray:
+    """The matrix of an error or a channel on column-stacked vec(ρ), not to be written to.
+
+    Qiskit takes up to 0.1 s for the error of a two-qubit gate, and an adaptive ansatz brings the same errors in every
+    circuit: an error of a noise model, which nothing changes once it is made, is converted once while it lives.
+    """
+    from qiskit.quantum_info import SuperOp
+    from qiskit_aer.noise import QuantumError
+
+    if not isinstance(error, QuantumError):
+        return np.asarray(SuperOp(error).data, dtype=complex)
+    key = id(error)
+    held = _superoperators.get(key)
+    if held is None or held[0]() is not error:
+        matrix = np.asarray(SuperOp(error).data, dtype=complex)
+        matrix.flags.writeable = False
+        held = weakref.ref(error, lambda gone: _forget(key, gone)), matrix
+        _superoperators[key] = held
+    return held[1]
+
+
+def _forget(key: int, gone: weakref.ref[Any]) -> None:
+    held = _superoperators.get(key)
+    if held is not None and held[0] is gone:  # else an error made since has this id
+        _superoperators.pop(key, None)
 
 
 def amplified(circuit: QuantumCircuit, gain: float) -> QuantumCircuit:
@@ -130,7 +160,7 @@ def as_channels(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:
         if id(error) not in channels:
             channels[id(error)] = (
                 error,
-                SuperOp(error).to_instruction(),
+                SuperOp(superoperator(error)).to_instruction(),
             )  # the error is kept so its id is not reused
         return channels[id(error)][1]
 

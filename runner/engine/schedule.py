@@ -11,7 +11,7 @@ import numpy as np
 from qiskit.circuit import CircuitInstruction, Instruction, ParameterExpression, QuantumCircuit
 
 from runner.engine.duration import delay_length, has_durations, length_of
-from runner.engine.noise import error_of
+from runner.engine.noise import error_of, superoperator
 
 _RESOLUTION = 15
 """Decimals of a second that waiting times are rounded to: a femtosecond."""
@@ -236,7 +236,7 @@ def _superoperator(channel: _Channel, alone: dict[int, Any]) -> np.ndarray:
     total = SuperOp(np.eye(4 ** len(channel.qubits)))
     for error, places in channel.parts:
         if id(error) not in alone:
-            alone[id(error)] = error, SuperOp(error)
+            alone[id(error)] = error, SuperOp(superoperator(error))
         total = total.compose(alone[id(error)][1], qargs=list(places))
     return np.asarray(total.data)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,11 @@ from qiskit.primitives import BackendEstimatorV2
 from qiskit.providers.fake_provider import GenericBackendV2
 from qiskit.quantum_info import SparsePauliOp
 from qiskit.transpiler import generate_preset_pass_manager
+from qiskit_aer.noise import QuantumError, amplitude_damping_error
 
 from runner.engine import DeviceNoise, Engine
 from runner.engine import measurement as measurement_module
+from runner.engine.noise import superoperator
 from tests.engine.strategies import heisenberg
 
 NONE = np.zeros(0)
@@ -32,10 +36,12 @@ def device() -> GenericBackendV2:
     return backend
 
 
-def fitted(backend: Any, qubits: int, layout: list[int]) -> tuple[QuantumCircuit, SparsePauliOp]:
+def fitted(
+    backend: Any, qubits: int, layout: list[int], reps: int = 1
+) -> tuple[QuantumCircuit, SparsePauliOp]:
     """An ansatz on the device, and the Heisenberg chain on its layout."""
     manager = generate_preset_pass_manager(1, backend=backend, seed_transpiler=1, initial_layout=layout)
-    circuit = manager.run(efficient_su2(qubits, reps=1))
+    circuit = manager.run(efficient_su2(qubits, reps=reps))
     return circuit, heisenberg(qubits).apply_layout(circuit.layout)
 
 
@@ -101,6 +107,41 @@ def test_exact_noisy_values_are_the_limit_of_many_shots(
     sampled = plan.run(np.tile(values, (100, 1)), shots=4096, seed=3)
 
     assert abs(sampled.evs.mean() - exact) < 4 * sampled.stds.mean() / 10
+
+
+def test_the_errors_of_a_device_are_converted_once_for_all_circuits(
+    device: GenericBackendV2, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An ansatz that grows brings the same errors in every circuit; Qiskit's conversion of one takes up to 0.1 s."""
+    converted = []
+
+    def counted(error: QuantumError, plain: Any = QuantumError.to_quantumchannel) -> Any:
+        converted.append(error)
+        return plain(error)
+
+    monkeypatch.setattr(QuantumError, "to_quantumchannel", counted)
+    for way, method in (("kernel", "automatic"), ("aer", "density_matrix")):
+        engine = Engine(device.target, DeviceNoise(device), engine=way, method=method)
+        for reps in (1, 2):
+            circuit, operator = fitted(device, 2, [5, 6], reps)
+            engine.estimator_plan(circuit, operator).run(np.zeros(4 + 4 * reps), shots=None, seed=1)
+
+    assert converted
+    assert len(converted) == len({id(error) for error in converted})
+
+
+def test_a_matrix_that_is_kept_goes_with_its_error() -> None:
+    """Errors may follow each other at one address; Kraus operators by pencil: √(1-γ) and √γ of amplitude damping."""
+    for gamma in (0.1, 0.2, 0.3):
+        error = amplitude_damping_error(gamma)
+        keep, lose = np.diag([1.0, math.sqrt(1 - gamma)]), np.array([[0.0, math.sqrt(gamma)], [0.0, 0.0]])
+        expected = np.kron(keep, keep) + np.kron(lose, lose)
+        assert superoperator(error) == pytest.approx(expected)
+        assert superoperator(error) is superoperator(error)
+        gone = weakref.ref(error)
+        del error
+        gc.collect()
+        assert gone() is None
 
 
 def test_device_noise_equals_the_whole_model(device: GenericBackendV2, rng: np.random.Generator) -> None:

@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from qiskit.circuit import CircuitInstruction, ParameterExpression, QuantumCircuit
 from qiskit.circuit.library import UnitaryGate
-from qiskit.quantum_info import SuperOp
 
 from runner.engine.circuits import CHANNELS
 from runner.engine.kernel.program import Angle, Unsupported, append
-from runner.engine.noise import error_of
+from runner.engine.noise import error_of, superoperator
 
 _PAULIS = np.array([[[1, 0], [0, 1]], [[0, 1], [1, 0]], [[0, -1j], [1j, 0]], [[1, 0], [0, -1]]])
 _SAME = np.eye(4)
@@ -289,7 +288,7 @@ class BlockWriter:
             if num_qubits > 2 or error.num_qubits != num_qubits:
                 on = "" if error.num_qubits == num_qubits else f" on {num_qubits}"
                 raise Unsupported(f"{name}, a channel of {error.num_qubits} qubits{on}")
-            self._channels[id(error)] = error, of_superoperator(np.asarray(SuperOp(error).data))
+            self._channels[id(error)] = error, of_superoperator(superoperator(error))
         return self._channels[id(error)][1]
 
 
