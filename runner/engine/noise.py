@@ -71,6 +71,8 @@ class DeviceNoise:
     def __init__(self, backend: Any) -> None:
         self._backend = backend
         self._models: OrderedDict[tuple[frozenset[int], frozenset[int]], Any] = OrderedDict()
+        self._errors: dict[tuple[str, tuple[int, ...]], Any] = {}
+        """Of each gate: the same object in every model, so that it is converted once."""
         self._lock = threading.Lock()
 
     def of(self, qubits: Iterable[int], read: Iterable[int] = ()) -> Any:
@@ -112,7 +114,11 @@ class DeviceNoise:
             operation_names=list(target.operation_names),
             dt=target.dt,
         )
-        return NoiseModel.from_backend(view)
+        model = NoiseModel.from_backend(view)
+        for name, errors in model._local_quantum_errors.items():
+            for acted, error in errors.items():
+                errors[acted] = self._errors.setdefault((name, acted), error)
+        return model
 
 
 def with_relaxation(circuit: QuantumCircuit, noise_model: Any) -> QuantumCircuit:

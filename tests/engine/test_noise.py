@@ -112,7 +112,7 @@ def test_exact_noisy_values_are_the_limit_of_many_shots(
 def test_the_errors_of_a_device_are_converted_once_for_all_circuits(
     device: GenericBackendV2, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An ansatz that grows brings the same errors in every circuit; Qiskit's conversion of one takes up to 0.1 s."""
+    """An ansatz that grows brings the same errors in every circuit, on more and more qubits."""
     converted = []
 
     def counted(error: QuantumError, plain: Any = QuantumError.to_quantumchannel) -> Any:
@@ -122,12 +122,15 @@ def test_the_errors_of_a_device_are_converted_once_for_all_circuits(
     monkeypatch.setattr(QuantumError, "to_quantumchannel", counted)
     for way, method in (("kernel", "automatic"), ("aer", "density_matrix")):
         engine = Engine(device.target, DeviceNoise(device), engine=way, method=method)
-        for reps in (1, 2):
-            circuit, operator = fitted(device, 2, [5, 6], reps)
-            engine.estimator_plan(circuit, operator).run(np.zeros(4 + 4 * reps), shots=None, seed=1)
+        for layout, reps in (([5, 6], 1), ([5, 6], 2), ([4, 5, 6], 1)):
+            circuit, operator = fitted(device, len(layout), layout, reps)
+            values = np.zeros(circuit.num_parameters)
+            engine.estimator_plan(circuit, operator).run(values, shots=None, seed=1)
 
-    assert converted
     assert len(converted) == len({id(error) for error in converted})
+    noise = DeviceNoise(device)
+    few, more = (noise.of(qubits)._local_quantum_errors["cx"][5, 6] for qubits in ([5, 6], [4, 5, 6]))
+    assert few is more
 
 
 def test_a_matrix_that_is_kept_goes_with_its_error() -> None:
