@@ -177,6 +177,26 @@ def test_a_packed_journal_that_another_process_went_on_with_is_not_written(workd
     assert kinds[-3:] == ["run.ended", "session", "problem"]
 
 
+def test_resume_auto_goes_on_in_the_folder_that_is_typed(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A job of a queue that is put in again goes on to what it would have come to, and no other folder is looked at."""
+    typed = [*SMALL, "run.resume=auto", "hydra.run.dir=run"]
+    broken()
+    assert main([*typed, "seed=2"]) == 2
+    assert "run holds a run already" in capsys.readouterr().err
+    run(compose(*SMALL), directory="outputs/runs/whole")
+    Path("outputs/runs/cut").mkdir()
+    shutil.copytree("run", "outputs/runs/cut", dirs_exist_ok=True)
+    cut = snapshot(Path("outputs/runs/cut"))
+
+    assert main(typed) == 0
+    assert "continuing run" in capsys.readouterr().err
+    assert deterministic(Path("run")) == deterministic(Path("outputs/runs/whole"))
+    assert snapshot(Path("outputs/runs/cut")) == cut
+    assert main(typed) == 2
+
+
 def test_what_has_happened_before_a_refusal_is_kept(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that finds out late, after a job that was paid for, has it in its journal, and is interrupted there."""
     broken()

@@ -124,7 +124,7 @@ def _run(declaration: Declaration) -> int:
     if declaration.config.run.resume == "auto":
         from runner.run.resume import unfinished
 
-        earlier = unfinished(declaration.values)
+        earlier = unfinished(declaration.values, declaration.directory)
         if earlier is not None:
             print(f"continuing {earlier.path}", file=sys.stderr)
             plugins = declaration.config.plugins

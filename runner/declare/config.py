@@ -54,7 +54,8 @@ class RunOptions:
     """How this process goes about the run; nothing here changes a number."""
 
     resume: str = "never"
-    """`auto` continues an unfinished run of the same configuration; `never` starts a new one."""
+    """`auto` continues an unfinished run of the same configuration (in `hydra.run.dir` where that is typed); `never`
+    starts a new one."""
 
     allow_environment_change: bool = False
     """Resume although packages, threads or the processor changed; numbers may then differ in their last bits."""

@@ -270,9 +270,15 @@ def _run_options(overrides: Overrides) -> dict[str, object]:
     return options
 
 
-def unfinished(values: Mapping[str, object]) -> RunDirectory | None:
-    """The newest run of exactly this configuration that has not finished and that no process is writing."""
-    for directory in reversed(run_directories(OUTPUTS / "runs")):
+def unfinished(values: Mapping[str, object], chosen: str | None = None) -> RunDirectory | None:
+    """The newest run of exactly this configuration that has not finished and that no process is writing.
+
+    Args:
+        values: the configuration.
+        chosen: the one directory where it may be; None: anywhere below `outputs/runs`.
+    """
+    directories = run_directories(OUTPUTS / "runs") if chosen is None else [Path(chosen)]
+    for directory in reversed(directories):
         path = directory / JOURNAL
         try:
             started = opening(path)
