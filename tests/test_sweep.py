@@ -210,6 +210,19 @@ def test_a_plan_is_whole_or_not_there(serial: Path, tmp_path: Path) -> None:
     assert not list(plan.parent.glob(".runs.jsonl*"))
 
 
+def test_a_sweep_goes_where_it_is_told_or_nowhere(workdir: Path, serial: Path) -> None:
+    """As `hydra.run.dir`; where the folder that is typed holds a sweep, the line says how to go on with that."""
+    arguments = [*SMALL, "seed=1,2"]
+    (workdir / "empty").mkdir()
+    for name, hint in (
+        ("empty", "another$"),
+        (str(serial), f"another, or `python -m runner resume {serial}`$"),
+    ):
+        with pytest.raises(ConfigError, match=rf"^hydra.sweep.dir: {name} is there already; choose {hint}"):
+            sweep([*arguments, f"hydra.sweep.dir={name}"], quiet=True)
+    assert [path.name for path in workdir.iterdir()] == ["empty"]
+
+
 def test_a_full_disk_is_one_line(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the runs are planned: the error of the disk, and no half of a plan."""
     replace = Path.replace

@@ -269,9 +269,17 @@ def header(
 
 
 def wanted(settings: SweepSettings, declared: Declaration, label: Iterable[str]) -> Path:
-    """Where a sweep goes: as told, or named by what is run and what is swept."""
+    """Where a sweep goes: as told, or named by what is run and what is swept.
+
+    Raises:
+        ConfigError: what was told is there already.
+    """
     if settings.directory:
-        return Path(settings.directory)
+        path = Path(settings.directory)
+        if os.path.lexists(path):
+            other = f", or `python -m runner resume {path}`" if (path / "sweep.json").is_file() else ""
+            raise ConfigError(f"{path} is there already; choose another{other}", key="hydra.sweep.dir")
+        return path
     given = {item.key: str(item.value) for item in settings.swept if not item.swept}
     first = given.get("experiment", declared.config.experiment.name)
     fixed = [given[group] for group in ("hamiltonian", "ansatz", "backend") if group in given]
