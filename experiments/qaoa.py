@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner.declare.checks import require_integer, require_positive
 from runner.declare.estimator import MAX_SHOTS
 from runner.declare.sampling import SamplerConfig
+from runner.display.words import energy_number
 from runner.errors import ConfigError
 from runner.run.answer import MEASURED
 from runner.run.experiment import Experiment
@@ -224,7 +225,10 @@ class Qaoa(SamplerConfig, Experiment):
         if self.cvar == 1 or problem.ansatz.num_qubits > MAX_ENUMERATED:
             return answer, ""
         value = exact_cvar(lab.prepared.cost, problem.ansatz, answer.parameters, self.cvar)
-        return answer, f"; the mean of the best {self.cvar:g} is {value:.6f} there without shot noise"
+        return (
+            answer,
+            f"; the mean of the best {self.cvar:g} is {energy_number(value)} there without shot noise",
+        )
 
 
 def exact_cvar(cost: Cost, ansatz: QuantumCircuit, parameters: Sequence[float], share: float) -> float:

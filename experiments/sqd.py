@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from runner.ansatz.lucj import subspaces
 from runner.declare.checks import require_integer, require_positive, require_range
 from runner.declare.estimator import MAX_SHOTS
-from runner.display.words import clock
+from runner.display.words import clock, energy_number
 from runner.errors import ConfigError
 from runner.hamiltonian.integrals import Integrals
 from runner.run.experiment import Experiment
@@ -251,4 +251,6 @@ class Sqd(Experiment):
             words += "; its diagonalization did not converge, a lower state may be in it"
         if extrapolated is None:
             return words
-        return f"{words}; extrapolated to no variance {extrapolated[0]:.6f} ± {extrapolated[1]:.1g}"
+        return (
+            f"{words}; extrapolated to no variance {energy_number(extrapolated[0])} ± {extrapolated[1]:.1g}"
+        )

@@ -10,6 +10,7 @@ from runner import engine
 from runner.declare.checks import require_integer, require_number, require_positive
 from runner.display.words import error_in_words
 from runner.errors import ConfigError
+from runner.hamiltonian.scale import collected
 from runner.hamiltonian.sector import levels, number_of_states, sector_of
 from runner.run.answer import Answer
 from runner.run.experiment import Experiment
@@ -107,7 +108,7 @@ class Vqd(Experiment):
         weight = above if self.sector_penalty is None else self.sector_penalty
         if problem.sector is None or problem.leaves_sector is False or not weight:
             return problem.observable
-        kept = (problem.hamiltonian + weight * problem.sector.penalty()).simplify()
+        kept = collected(problem.hamiltonian + weight * problem.sector.penalty())
         return kept.apply_layout(problem.circuit.layout) if problem.circuit.layout else kept
 
     def run(self, lab: Lab) -> Outcome:

@@ -290,3 +290,12 @@ def test_a_damaged_file_is_refused_or_read_right(count: int, tmp_path: Path) -> 
 
     assert refused > 5
     assert right > 5
+
+
+def test_integrals_in_another_unit_are_refused(tmp_path: Path) -> None:
+    """In joules qiskit-nature would leave nothing of H2 but its constant."""
+    rows = [line.split() for line in H2[len(HEADER) :].splitlines()]
+    joules = HEADER + "".join(f"{float(row[0]) * 4.359744722e-18!r} {' '.join(row[1:])}\n" for row in rows)
+
+    with pytest.raises(ConfigError, match=r"no integral above 5\.06699e-18, and .* give it in Hartree"):
+        read(tmp_path / "joules.fcidump", joules)

@@ -13,7 +13,15 @@ import pytest
 from rich.console import Console
 
 from runner.display.live import rows, value_console
-from runner.display.words import clock, energy_lines, error_in_words, in_cell, truncation_in_words
+from runner.display.words import (
+    clock,
+    energy_lines,
+    energy_number,
+    error_in_words,
+    error_number,
+    in_cell,
+    truncation_in_words,
+)
 from runner.record.directory import RunDirectory
 from runner.record.events import Iteration
 from runner.run import progress
@@ -34,6 +42,8 @@ from tests.journals import evaluation, job
         (0.5, 0.0, "eV", "+0.5 eV"),
         (1.0, None, None, "+1"),
         (1.8e-15, -13.5, "J", "+0 J (exact to rounding)"),
+        (0.008667, -1e12, "J", "+0.00867 J (0.00000000000087 %)"),  # a float at 1e12 resolves 1.2e-4
+        (2.4e-4, -1e12, "J", "+0 J (exact to rounding)"),
     ],
 )
 def test_only_hartree_are_in_thousandths(
@@ -41,6 +51,20 @@ def test_only_hartree_are_in_thousandths(
 ) -> None:
     """A lattice has no Hartree: its error is in its own unit and in per cent."""
     assert error_in_words(error, exact, unit) == words
+
+
+@pytest.mark.parametrize(
+    ("energy", "words"),
+    [
+        (-2.69072491e-08, "-2.69072e-08"), (-4.36e-18, "-4.36e-18"), (0.0, "0.000000"), (-1.5, "-1.500000"),
+        (1.5e-4, "0.000150"), (2.5e15, "2.5e+15"),
+    ],
+)  # fmt: skip
+def test_energies_have_digits_in_any_unit(energy: float, words: str) -> None:
+    """Six decimals of 10⁻⁸ are zeros; a distance that is rounding is none."""
+    assert energy_number(energy) == words
+    assert error_number(4e-16, -1.0) == "+0.000000"
+    assert error_number(6.9e-9, -2.7e-8) == "+6.9e-09"
 
 
 def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from qiskit import QuantumCircuit, generate_preset_pass_manager
+from qiskit.quantum_info import Pauli, SparseObservable, SparsePauliOp, Statevector
 
+from runner.__main__ import main
 from runner.declare.composer import compose
+from runner.engine import Engine, pauli_terms
 from runner.engine.observables import LARGEST as OF_ENGINE
 from runner.errors import ConfigError
-from runner.hamiltonian.scale import LARGEST
+from runner.hamiltonian.scale import LARGEST, collected
 from runner.review.inspection import inspect_file
+from runner.runtime import EstimatorV2, LocalRuntimeService
 
 FILES = {
     "sum.txt": "1e308 * ZZ\n1e308 * ZZ\n",
@@ -128,3 +134,128 @@ def test_small_terms_beside_large_ones_are_kept() -> None:
 def test_the_engine_refuses_what_a_hamiltonian_may_not_hold() -> None:
     """Observables of programs and plug-ins come by another way."""
     assert OF_ENGINE == LARGEST
+
+
+WORDS = {"ZZ": 2.0, "XI": 0.9, "IX": 0.9, "YY": 1e-9}
+"""A Hamiltonian with a term that is small beside the others."""
+SCALES = (1e-18, 1e-9, 1.0, 1e9)
+
+
+def _circuit() -> QuantumCircuit:
+    circuit = QuantumCircuit(2)
+    for qubit, angle in enumerate((0.4, 1.1)):
+        circuit.ry(angle, qubit)
+    circuit.cx(0, 1)
+    circuit.ry(0.7, 0)
+    return circuit
+
+
+def _operator(scale: float) -> SparsePauliOp:
+    return SparsePauliOp(list(WORDS), [scale * number for number in WORDS.values()])
+
+
+def _dense(scale: float) -> float:
+    """⟨ψ|H|ψ⟩ by NumPy, with matrices of 2 × 2 multiplied out here."""
+    letters = {
+        "I": np.eye(2),
+        "X": np.fliplr(np.eye(2)),
+        "Z": np.diag([1, -1]),
+        "Y": np.array([[0, -1j], [1j, 0]]),
+    }
+    matrix = sum(
+        scale * number * np.kron(letters[word[0]], letters[word[1]]) for word, number in WORDS.items()
+    )
+    state = Statevector(_circuit()).data
+    return float(np.real(state.conj() @ matrix @ state))
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_an_energy_is_right_in_any_unit(scale: float) -> None:
+    """Without shot noise to 1e-12 of the dense energy, with shots within five standard errors of it."""
+    for method in ("kernel", "aer"):
+        plan = Engine(engine=method).estimator_plan(_circuit(), _operator(scale))
+        exact, shots = (plan.run(np.zeros(0), shots=count, seed=3) for count in (None, 4096))
+
+        assert float(exact.evs) == pytest.approx(_dense(scale), rel=1e-12, abs=0)
+        assert abs(float(shots.evs) - _dense(scale)) < 5 * float(shots.stds)
+        assert float(shots.stds) < 0.1 * abs(_dense(scale))
+
+
+@pytest.mark.parametrize("power", [-60, -30, 30])
+def test_energies_scale_to_the_bit(power: int) -> None:
+    """E(cH) = c E(H) for powers of two: nothing on the way rounds or leaves out by an absolute size."""
+    one, other = (
+        Engine().estimator_plan(_circuit(), _operator(scale)).run(np.zeros(0), shots=None, seed=1).evs
+        for scale in (1.0, 2.0**power)
+    )
+
+    assert float(other) == 2.0**power * float(one)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        lambda scale: _operator(scale),
+        lambda scale: {word: scale * number for word, number in WORDS.items()},
+        lambda scale: {Pauli(word): scale * number for word, number in WORDS.items()},
+        lambda scale: SparseObservable(_operator(scale)),
+        lambda scale: [[_operator(scale)]],
+    ],
+)
+def test_an_estimator_keeps_small_terms(kind: Any) -> None:
+    """Of every kind of observables that a PUB of one's own may have; the job's inputs have them too."""
+    estimator = EstimatorV2(LocalRuntimeService().backend("ideal"))
+    job = estimator.run([(_circuit(), kind(1e-9))], precision=0)
+    (found,) = job.result()
+
+    assert np.ravel(found.data.evs)[0] == pytest.approx(_dense(1e-9), rel=1e-12, abs=0)
+    (asked,) = job.inputs["pubs"]
+    assert next(iter(asked.observables.ravel().tolist())) == pytest.approx(
+        {word: 1e-9 * number for word, number in WORDS.items()}, rel=1e-15, abs=0
+    )
+
+
+def test_noise_takes_from_small_energies_what_it_takes_from_large_ones() -> None:
+    """The energy of a device's density matrix is as many of any unit, and not the noiseless one."""
+    backend = LocalRuntimeService().backend("fake_manila")
+    circuit = generate_preset_pass_manager(1, backend=backend, seed_transpiler=1).run(_circuit())
+    found = [
+        float(
+            EstimatorV2(backend)
+            .run([(circuit, _operator(scale).apply_layout(circuit.layout))], precision=0)
+            .result()[0]
+            .data.evs
+        )
+        for scale in SCALES
+    ]
+
+    assert [one / scale for one, scale in zip(found, SCALES, strict=True)] == pytest.approx(
+        [found[2]] * 4, rel=1e-12
+    )
+    assert abs(found[2]) < abs(_dense(1.0))
+
+
+def test_what_cancels_is_no_term() -> None:
+    """0.3 − 0.1 − 0.2 leaves 5·10⁻¹⁷ of Z; a constant, however large, takes nothing with it."""
+    assert pauli_terms(SparsePauliOp(["Z", "Z", "X"], [0.3, -0.1 - 0.2, 1])).labels == ("X",)
+    assert pauli_terms(SparsePauliOp(["II", "ZZ"], [1e12, 1e-3])).labels == ("II", "ZZ")
+    assert len(collected(SparsePauliOp(["II", "ZZ"], [1e12, 1e-3]))) == 2
+    with pytest.raises(ConfigError, match="Empty observable"):
+        pauli_terms(SparsePauliOp(["Z", "Z"], [0.3, -0.1 - 0.2]))
+
+
+def test_a_graph_of_tiny_weights_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `inspect` accepts has an energy; the lowest of ZZ, XI, IX by NumPy is −2.690725 of the unit."""
+    path = tmp_path / "t.csv"
+    path.write_text("pauli,coefficient\nZZ,2e-9\nXI,9e-10\nIX,9e-10\n")
+    code = main(
+        [
+            "hamiltonian=file", f"hamiltonian.path={path}", "estimator=exact", "optimizer.sweeps=3",
+            "tracking=off", "run.figures=false", f"hydra.run.dir={tmp_path / 'run'}",
+        ]
+    )  # fmt: skip
+    said = capsys.readouterr().out
+
+    assert code == 0, said
+    assert "-2.69072e-09" in said
+    assert "-0.000000" not in said

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from runner.cli.list import existing, result, runs, state
+from runner.cli.list import error_of, existing, result, runs, state
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.declare.config import flatten
-from runner.display.words import clock, decimals
+from runner.display.words import clock, decimals, energy_number
 from runner.errors import ConfigError
 from runner.record.files import read_mapping
 from runner.record.redaction import redact
@@ -88,13 +88,13 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     states = [one.get("status") or state(path) for one, path in zip(found, paths, strict=True)]
     rows = [
         ("status", *states),
-        line("energy", decimals),
+        line("energy", energy_number),
         line("energy_kind", str),
         line("stddev", "{:.2g}".format),
-        line("error", lambda value: decimals(value, sign="+")),
+        ("error", *(error_of(one, one.get("error")) for one in found)),
         line("error_sigmas", lambda value: f"{decimals(value, 1, '+')} σ"),
-        line("exact_energy", decimals),
-        line("reference_energy", decimals),
+        line("exact_energy", energy_number),
+        line("reference_energy", energy_number),
         line("evaluations", count),
         line("iterations", count),
         line("usage_seconds", clock),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
 from runner.display.stream import as_text
-from runner.display.words import clock, decimals
+from runner.display.words import clock, decimals, energy_number, error_number
 from runner.errors import ConfigError
 from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS
 
@@ -160,16 +160,16 @@ def row(path: Path) -> list[str]:
     if not found:
         return [state(path), *[""] * 6, str(path)]
     known = exact_here(found) if found.get("energy_kind") == "measured" else None
-    stddev = found["stddev"]
+    energy, stddev = found["energy"], found["stddev"]
     noise = " (pick)" if found.get("energy_kind") == "pick" else f"{stddev:.2g}" if stddev else ""
     return [
         found["status"],
-        _number(found["energy"], 6, f" ± {noise}" if noise[:1].isdigit() else noise),
-        _number(found["error"], 6, sign="+"),
-        _number(known, 6, sign="+"),
+        "" if energy is None else energy_number(energy) + (f" ± {noise}" if noise[:1].isdigit() else noise),
+        error_of(found, found["error"]),
+        error_of(found, known),
         str(found["evaluations"] or ""),
         clock(found["usage_seconds"]),
-        _number(found["cost"], 2, " USD"),
+        "" if found["cost"] is None else f"{decimals(found['cost'], 2)} USD",
         str(path),
     ]
 
@@ -199,8 +199,9 @@ def state(path: Path) -> str:
     return "running" if is_open(path / JOURNAL) else "interrupted"
 
 
-def _number(value: float | None, places: int, unit: str = "", *, sign: str = "") -> str:
-    return "" if value is None else decimals(value, places, sign) + unit
+def error_of(found: Mapping[str, Any], error: float | None) -> str:
+    """An energy's distance from what it should have been, in a run's line; empty where it is not known."""
+    return "" if error is None else error_number(error, found.get("reference_energy"))
 
 
 def count(text: str) -> int:

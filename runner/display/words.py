@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,8 +10,10 @@ from typing import Any
 
 from runner.hamiltonian.declared import HARTREE
 
-ROUNDING = 1e-12
-"""Of an energy, what is no distance from another."""
+ROUNDING = 16
+"""In units of an energy's last place, what is no distance from another: as much as adding up its terms may lose."""
+FEW_DIGITS = 1e-4
+"""Below this, six decimals show two digits at most."""
 WRITTEN_OUT = 1e15
 """From here on a number has an exponent: a float has no more than 16 digits."""
 
@@ -64,7 +67,7 @@ def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
     """
     if unit == HARTREE:
         return f"{1000 * error:+.3f} m{HARTREE}"
-    if exact and abs(error) < ROUNDING * abs(exact):
+    if exact and abs(error) <= ROUNDING * math.ulp(exact):
         return "+0" + (f" {unit}" if unit else "") + " (exact to rounding)"
     return (
         ("+" if error >= 0 else "")
@@ -86,7 +89,17 @@ def plain_number(value: float, digits: int) -> str:
     return f"{Decimal(text):f}" if 1 <= abs(value) < WRITTEN_OUT else text
 
 
-def decimals(value: float, places: int = 6, sign: str = "") -> str:
+def energy_number(value: float, sign: str = "") -> str:
+    """An energy to six decimals; to six digits where these would show next to none, as in a large unit."""
+    return f"{value:{sign}.6g}" if 0 < abs(value) < FEW_DIGITS else decimals(value, 6, sign)
+
+
+def error_number(error: float, exact: float | None) -> str:
+    """An energy's distance from the exact one with its sign, to as many digits as energies have; rounding is none."""
+    return energy_number(0.0 if abs(error) <= ROUNDING * math.ulp(exact or 0.0) else error, "+")
+
+
+def decimals(value: float, places: int, sign: str = "") -> str:
     """A number to some decimals; with an exponent from where a float has none left, whoever wrote it."""
     return f"{value:{sign}.{places}f}" if abs(value) < WRITTEN_OUT else f"{value:{sign}.6g}"
 
@@ -121,7 +134,11 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
     kind = result.get("energy_kind")
     if kind == "pick" and energy is not None:
         return [
-            ("energy", decimals(energy), "the lowest of noisy evaluations, biased low: not measured afresh")
+            (
+                "energy",
+                energy_number(energy),
+                "the lowest of noisy evaluations, biased low: not measured afresh",
+            )
         ]
     left_out = left_out_in_words(result.get("truncation"), stddev)
     lines = []
@@ -135,7 +152,7 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         noiseless = [] if stddev else ["without shot noise"]
         without = {"exact": ["without shot noise"], "truncated": [", ".join([*noiseless, left_out])]}
         notes = [*without.get(str(kind), []), *([words] if words else [])]
-        value = decimals(energy) + (f" ± {stddev:.2g}" if stddev else "")
+        value = energy_number(energy) + (f" ± {stddev:.2g}" if stddev else "")
         if kind == "truncated" and (lost := _bound(result.get("truncation")) or 0.0) > abs(energy):
             value, notes = f"0 within {lost + abs(energy):.2g}", without["truncated"]
         lines.append(("energy", value, ": ".join(notes)))
@@ -145,9 +162,9 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         note = f"at the same parameters without shot noise{noise}"
         if reference is not None:
             note += f": {error_in_words(here - reference, reference, unit)} from the reference"
-        lines.append(("exact here", decimals(here), note))
+        lines.append(("exact here", energy_number(here), note))
     if reference is not None:
-        lines.append(("reference", decimals(reference), str(result.get("reference_note") or "")))
+        lines.append(("reference", energy_number(reference), str(result.get("reference_note") or "")))
     return lines
 
 

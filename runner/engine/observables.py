@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from qiskit.primitives.containers.estimator_pub import EstimatorPub
+from qiskit.primitives.containers.object_array import object_array
 from qiskit.primitives.containers.observables_array import ObservablesArray
-from qiskit.quantum_info import PauliList
+from qiskit.quantum_info import Pauli, PauliList, SparseObservable, SparsePauliOp
 
 from runner.errors import ConfigError
 
@@ -28,6 +30,8 @@ LARGEST = 1e60
 """Largest coefficient: squares of sums of them, and squares of those, are still numbers."""
 _ROUNDING = 1e-12
 """Imaginary parts of coefficients, of the largest one's size, that arithmetic leaves behind."""
+_CANCELLED = 1e-14
+"""Coefficients below this, of the largest one's size, are what is left of numbers that cancel."""
 _RANGE_BITS = 12
 """Up to this many measured qubits all outcomes of a basis are looked at."""
 
@@ -64,7 +68,7 @@ def pauli_terms(observables: Any) -> ObservableTerms:
     """Observables of any kind the primitives take, as Pauli sums with real coefficients; such sums as they are."""
     if isinstance(observables, ObservableTerms):
         return observables
-    array = _coerce(observables)
+    array = observables_array(observables)
     if not array.size:
         raise ConfigError("Empty observables array is not allowed; give one observable at least")
     sums = [_expand(element) for element in array.ravel().tolist()]
@@ -96,28 +100,72 @@ def summed(sums: Sequence[Mapping[str, float]], num_qubits: int, shape: tuple[in
     )
 
 
-def _coerce(observables: Any) -> ObservablesArray:
+def observables_array(observables: Any) -> ObservablesArray:
+    """Observables of any kind the primitives take as Qiskit's own array, with terms of whatever size.
+
+    Qiskit's `coerce` leaves out what is below 1e-8, in whatever unit; an array of its own has lost that before.
+
+    Raises:
+        ConfigError: they are none.
+    """
     if isinstance(observables, ObservablesArray):
         return observables
-    coefficients = getattr(observables, "coeffs", None)
-    if isinstance(coefficients, np.ndarray):
-        numbers = coefficients.astype(complex)
-        for place in np.flatnonzero(~(np.abs(numbers) <= LARGEST))[:1]:
-            _require_finite(numbers[place], observables.paulis[int(place)].to_label())
-        bad = np.flatnonzero(np.abs(numbers.imag) > _ROUNDING * np.abs(numbers).max(initial=0.0))
-        if not len(bad) and numbers.imag.any():
-            return ObservablesArray.coerce(type(observables)(observables.paulis, numbers.real))
-        if len(bad):
-            raise ConfigError(
-                f"an observable must have real coefficients, got {complex(coefficients[bad[0]])} "
-                f"for {observables.paulis[int(bad[0])].to_label()}"
-            )
-    if isinstance(observables, list | tuple) and any(hasattr(one, "coeffs") for one in observables):
-        observables = [_real(one) for one in observables]
     try:
-        return ObservablesArray.coerce(observables)
+        array = object_array(observables, copy=True, list_types=(PauliList,))
+        for place, one in np.ndenumerate(array):
+            array[place] = _added_up(one)
+        if len({one.num_qubits for one in array.flat}) > 1:
+            raise ValueError("all of them must have the same number of qubits")
+        return ObservablesArray(array, copy=False, validate=False)
+    except ConfigError:
+        raise
     except (ValueError, TypeError) as error:
         raise ConfigError(f"not an observable: {error}".splitlines()[0]) from error
+
+
+def kept_whole(pub: Any) -> Any:
+    """An Estimator PUB whose observables lose nothing where Qiskit or the client makes an array of them."""
+    if isinstance(pub, EstimatorPub) or not isinstance(pub, list | tuple) or len(pub) < 2:
+        return pub
+    return (pub[0], observables_array(pub[1]), *pub[2:])
+
+
+def _added_up(observable: Any) -> SparseObservable:
+    """One observable, whose equal terms are added up, without terms that are what is left of numbers that cancel."""
+    if isinstance(observable, Mapping):
+        total = SparseObservable.from_list([_letters(word, number) for word, number in observable.items()])
+    elif isinstance(observable, str | Pauli | SparsePauliOp | SparseObservable):
+        total = SparseObservable(observable)
+    else:
+        raise TypeError(f"{type(observable).__name__} is no kind of it")
+    sizes = np.abs(total.coeffs)
+    for place in np.flatnonzero(~(sizes <= LARGEST))[:1]:
+        _require_finite(complex(total.coeffs[place]), _label_of(total, place))
+    # a constant may be larger than all else by far, and what is measured is the rest
+    measured = sizes[np.diff(total.boundaries) > 0]
+    total = total.simplify(_CANCELLED * float((measured if measured.any() else sizes).max(initial=0.0)))
+    numbers = np.asarray(total.coeffs)
+    if not len(numbers):
+        raise ValueError("Empty observable was detected.")
+    for place in np.flatnonzero(np.abs(numbers.imag) > _ROUNDING * np.abs(numbers).max())[:1]:
+        raise ConfigError(
+            f"an observable must have real coefficients, got {complex(numbers[place])} for {_label_of(total, place)}"
+        )
+    return SparseObservable.from_raw_parts(
+        total.num_qubits, numbers.real.astype(complex), total.bit_terms, total.indices, total.boundaries
+    )
+
+
+def _letters(word: str | Pauli, number: complex) -> tuple[str, complex]:
+    """One term of a mapping; a Pauli's phase goes into its coefficient."""
+    return (word[:].to_label(), (-1j) ** word.phase * number) if isinstance(word, Pauli) else (word, number)
+
+
+def _label_of(observable: SparseObservable, place: int) -> str:
+    """The word of one of its terms."""
+    word, qubits, _ = observable.to_sparse_list()[place]
+    letters = dict(zip(qubits, word, strict=True))
+    return "".join(letters.get(qubit, "I") for qubit in reversed(range(observable.num_qubits)))
 
 
 def _require_finite(coefficient: complex, label: str) -> None:
@@ -127,16 +175,6 @@ def _require_finite(coefficient: complex, label: str) -> None:
         raise ConfigError(
             f"an observable must have coefficients up to {LARGEST:g}, got {abs(coefficient):g} for {label}"
         )
-
-
-def _real(observable: Any) -> Any:
-    """One of a list of observables, without imaginary parts that are rounding."""
-    if not isinstance(getattr(observable, "coeffs", None), np.ndarray):
-        return observable
-    numbers = observable.coeffs.astype(complex)
-    if not numbers.imag.any() or np.abs(numbers.imag).max() > _ROUNDING * np.abs(numbers).max():
-        return observable
-    return type(observable)(observable.paulis, numbers.real)
 
 
 def _expand(element: Mapping[str, complex]) -> dict[str, float]:

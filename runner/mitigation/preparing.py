@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.engine import canonical_text
+from runner.engine import canonical_text, kept_whole
 
 if TYPE_CHECKING:
     from qiskit.primitives.containers import EstimatorPubLike
@@ -41,7 +41,7 @@ class PreparedEstimator:
         from qiskit.primitives.containers.estimator_pub import EstimatorPub
         from qiskit_ibm_runtime.executor import Executor
 
-        coerced = [EstimatorPub.coerce(pub, precision) for pub in pubs]
+        coerced = [EstimatorPub.coerce(kept_whole(pub), precision) for pub in pubs]
         program, settings = self._prepared(coerced, precision)
         settings.environment.job_tags = self._estimator.options.environment.job_tags
         mode = self._estimator.mode or self._estimator.backend()

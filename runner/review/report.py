@@ -16,7 +16,16 @@ from runner import engine
 from runner.ansatz.openqasm import read_received
 from runner.declare.files import without_collection
 from runner.display.command import run_command, sweep_command
-from runner.display.words import choices, clock, counts, energy_lines, in_cell, percent, truncation_in_words
+from runner.display.words import (
+    choices,
+    clock,
+    counts,
+    energy_lines,
+    energy_number,
+    in_cell,
+    percent,
+    truncation_in_words,
+)
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory, check_made_here
@@ -354,7 +363,7 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
         most = number(left_out.get("error", left_out.get("distance"))) or 0.0
         tiles.append(("left out", f"{most:.2g}", f"at most, by simulation: {truncation_in_words(left_out)}"))
     if (raw := number(mitigated.get("raw"))) is not None:
-        tiles.append(("without mitigation", f"{raw:.6f}", unit(events)))
+        tiles.append(("without mitigation", energy_number(raw), unit(events)))
     if (learned := mitigated.get("learning")) is not None:
         gammas = ", ".join(
             f"{name} γ {gamma:.4f}" for name, gamma in zip(learned["layers"], learned["gammas"], strict=True)

@@ -16,6 +16,7 @@ from runner.display.words import (
     counts,
     decimals,
     energy_lines,
+    energy_number,
     grouped,
     outside_in_words,
     truncation_in_words,
@@ -240,7 +241,7 @@ class Progress(LiveLine):
             return f"{jobs}{self._iteration()}session {clock(self._clock)}"
         of = f"/{self._limit}" if self._limit else ""
         best = "  ".join(
-            f"best {energy:.6f}" if len(self._best) == 1 else f"{name} {energy:.6f}"
+            f"best {energy_number(energy)}" if len(self._best) == 1 else f"{name} {energy_number(energy)}"
             for name, energy in self._best.items()
         )
         text = f"evaluation {self._evaluations}{of}  {best}  session {clock(self._clock)}"
@@ -252,7 +253,7 @@ class Progress(LiveLine):
     def _iteration(self) -> str:
         if self._step is None:
             return ""
-        energy = "" if self._step.energy is None else f": {self._step.energy:.6f}"
+        energy = "" if self._step.energy is None else f": {energy_number(self._step.energy)}"
         return f"iteration {self._step.iteration}{energy}  "
 
 
@@ -327,7 +328,7 @@ def summary(
     if read:
         table.add_row("hamiltonian", read)
     for name, value, note in energy_lines(vars(result), unit):
-        table.add_row(name, f"{value:<22}{note}".rstrip())
+        table.add_row(name, f"{value:<21} {note}".rstrip())
     if result.parameter_names and not all("[" in name for name in result.parameter_names):
         table.add_row("parameters", _by_name(result.parameter_names, result.parameters))
     words = outside_in_words(
@@ -400,7 +401,7 @@ def fit_in_words(extrapolation: Mapping[str, Any]) -> str:
     """By what fit a value was extrapolated, what the others give, and that its bar is of the points, not of the fit."""
     chosen, places = str(extrapolation["extrapolator"]), extrapolation["extrapolated_noise_factors"]
     others = [
-        f"{name} gives {decimals(values[places.index(0)])}"
+        f"{name} gives {energy_number(values[places.index(0)])}"
         for name, values in extrapolation["fits"].items()
         if name != chosen and name != "fallback" and 0 in places and values[places.index(0)] is not None
     ]
@@ -414,7 +415,8 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         lines.append(
             (
                 "  raw",
-                f"{decimals(told['raw'])} as read, {decimals(told['mitigated'])} ± {_error_in_words(told)} after",
+                f"{energy_number(told['raw'])} as read, "
+                f"{energy_number(told['mitigated'])} ± {_error_in_words(told)} after",
             )
         )
     if (fits := told.get("extrapolation")) is not None:
@@ -425,7 +427,7 @@ def mitigation_lines(told: Mapping[str, Any]) -> list[tuple[str, str]]:
             "" if gain == 0 else f", {gain:.3g} of the noise is left" if gain < 1 else ", all noise is left"
         )
         if "mitigated" in told:
-            value = f"{decimals(told['mitigated'])} ± {_error_in_words(told)}, "
+            value = f"{energy_number(told['mitigated'])} ± {_error_in_words(told)}, "
         elif (share := told["learned_stddev"]) is None:
             value = "the noise that was learned is taken for exact, "
         else:

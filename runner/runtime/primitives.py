@@ -21,6 +21,7 @@ from qiskit.primitives.containers.sampler_pub import SamplerPub
 from qiskit.providers import BackendV2
 
 from runner.declare.checks import shorten
+from runner.engine import observables_array
 from runner.errors import ConfigError, ConfigWarning
 from runner.mitigation import NoiseOfLayers, learner_setting, noise_learner_result, sampler_setting, setting
 from runner.record.replay import LEARNER
@@ -733,7 +734,7 @@ class NoiseLearner(_Primitive):
 def _estimator_pub(asked: EstimatorPubLike, pub: Pub[EstimatorPlan]) -> EstimatorPub:
     """Return a PUB as it was submitted."""
     observables = asked.observables if isinstance(asked, EstimatorPub) else asked[1]
-    return EstimatorPub.coerce((pub.circuit, observables, pub.values, pub.precision))
+    return EstimatorPub.coerce((pub.circuit, observables_array(observables), pub.values, pub.precision))
 
 
 def _where(mode: Session | BackendV2 | None) -> tuple[Session | None, LocalBackend]:

@@ -600,6 +600,7 @@ class IbmPrimitive:
         Raises:
             ConfigError: a circuit is not one of the machine's.
         """
+        pubs = list(map(engine.kept_whole, pubs)) if self.kind == "estimator" else pubs
         for pub in _coerced(self.kind, pubs):
             self._device.require_isa(pub.circuit)
         mode = self.session.accepting() if self.session is not None else self._device.wrapped
@@ -869,7 +870,9 @@ def _coerced(kind: str, pubs: list[PubLike]) -> list[Pub]:
     from qiskit.primitives.containers.estimator_pub import EstimatorPub
     from qiskit.primitives.containers.sampler_pub import SamplerPub
 
-    return [(SamplerPub if kind == "sampler" else EstimatorPub).coerce(pub) for pub in pubs]
+    if kind == "sampler":
+        return [SamplerPub.coerce(pub) for pub in pubs]
+    return [EstimatorPub.coerce(engine.kept_whole(pub)) for pub in pubs]
 
 
 def _values(pub: Pub) -> np.ndarray:

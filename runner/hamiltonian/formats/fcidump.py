@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 MAX_ORBITALS = 40
 """Most orbitals that are read: their two-electron integrals fill 20 MB and give a million Pauli words."""
+SMALLEST = 1e-3
+"""Least that the largest integral may be: qiskit-nature leaves out what is below 1e-8, and so the rest of others."""
 TOLERANCE = 1e-8
 """Largest difference of two values given for one integral."""
 _HEADER = re.compile(r"\s*[&$]FCI\b(.*?)(?:[&$]END\b|/(?:\s*[&$]END\b)?)", re.IGNORECASE | re.DOTALL)
@@ -364,6 +366,14 @@ def _reading(
     from qiskit_nature.second_q.hamiltonians import ElectronicEnergy
     from qiskit_nature.second_q.problems import ElectronicBasis, ElectronicStructureProblem
 
+    largest = max(
+        (abs(value) for (kind, _), value in integrals.values.items() if kind != "core"), default=0.0
+    )
+    if 0 < largest < SMALLEST:
+        raise source.refuse(
+            f"has no integral above {largest:g}, and FCIDUMP files are in Hartree, whose largest reach {SMALLEST:g}; "
+            "give it in Hartree"
+        )
     names = ("a", "aa", "b", "bb", "ab") if unrestricted else ("a", "aa")
     arrays = {name: integrals.array(name, orbitals) for name in names}
     if unrestricted:

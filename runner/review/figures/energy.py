@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from runner.display.words import energy_number
 from runner.record.events import Estimate, Evaluation, Event, Iteration, JobCompleted
 from runner.record.log import of, remembered
 from runner.review.figures.canvas import (
@@ -216,7 +217,7 @@ def error_scale(
 
 def exact(reference: float) -> str:
     """What the line of the exact energy is called."""
-    return f"exact: {reference:.6f}".replace("-", "−")
+    return f"exact: {energy_number(reference)}".replace("-", "−")
 
 
 def _scatter(

@@ -6,7 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from runner.display.words import clock
+from runner.display.words import clock, energy_number
 from runner.errors import ConfigError
 from runner.record.events import Estimate, Evaluation, JobCompleted
 from runner.record.log import of
@@ -394,7 +394,7 @@ def _line(row: Mapping[str, Any], axes: SweepAxes) -> str:
 
 
 def _measured(energy: float, spread: float | None, energy_unit: str) -> str:
-    return f"{energy:.6f}{f' ± {spread:.2g}' if spread else ''} {energy_unit}".replace("-", "−", 1)
+    return f"{energy_number(energy)}{f' ± {spread:.2g}' if spread else ''} {energy_unit}".replace("-", "−", 1)
 
 
 def _distance(value: float, energy_unit: str) -> str:
