@@ -25,6 +25,7 @@ from runner.display.words import (
 from runner.record.directory import RunDirectory
 from runner.record.events import Iteration
 from runner.run import progress
+from runner.run.answer import worth
 from runner.run.execution import resume_command
 from runner.run.progress import Preparing, Progress, summary, usage_in_words
 from runner.run.results import RunResult
@@ -65,6 +66,19 @@ def test_energies_have_digits_in_any_unit(energy: float, words: str) -> None:
     assert energy_number(energy) == words
     assert error_number(4e-16, -1.0) == "+0.000000"
     assert error_number(6.9e-9, -2.7e-8) == "+6.9e-09"
+
+
+def test_what_is_left_out_of_a_small_energy_is_told() -> None:
+    """2 % of an energy of 2.7·10⁻⁹ are not rounding, though 5·10⁻¹¹ of an energy of 1 are."""
+    told = {"error": 5e-11, "energy": 5e-11}
+    result = {"energy": -2.7e-9, "energy_kind": worth("exact", None, 5e-11, -2.7e-9), "truncation": told}
+
+    assert worth("exact", None, 5e-11, -1.3) == worth("exact", None, 5e-11) == "exact"
+    assert energy_lines(result, None) == [
+        ("energy", "-2.7e-09", "without shot noise, within 5e-11 by what its simulation left out")
+    ]
+    assert truncation_in_words(told, -2.7e-9) == "expectation values within 5e-11"
+    assert truncation_in_words(told, -1.3) == ""
 
 
 def test_the_summary_says_what_came_out(capsys: pytest.CaptureFixture[str]) -> None:

@@ -140,7 +140,7 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
                 "the lowest of noisy evaluations, biased low: not measured afresh",
             )
         ]
-    left_out = left_out_in_words(result.get("truncation"), stddev)
+    left_out = left_out_in_words(result.get("truncation"), stddev, energy)
     lines = []
     if energy is not None:
         words = "" if error is None else error_in_words(error, reference, unit)
@@ -168,10 +168,10 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
     return lines
 
 
-def truncation_in_words(truncation: Mapping[str, Any]) -> str:
+def truncation_in_words(truncation: Mapping[str, Any], energy: float | None = None) -> str:
     """What a run's simulations left out at most, and by how much that may have changed what they gave.
 
-    Nothing where all of it is rounding.
+    Nothing where all of it is rounding, of the energy where that is small.
     """
     said = {
         "discarded_weight": "a weight of {} of the state",
@@ -181,16 +181,22 @@ def truncation_in_words(truncation: Mapping[str, Any]) -> str:
     return "; ".join(
         words.format(f"{truncation[name]:.2g}")
         for name, words in said.items()
-        if (_number(truncation.get(name)) or 0.0) > _ROUNDING
+        if (_number(truncation.get(name)) or 0.0) > (_rounding(energy) if name == "error" else _ROUNDING)
     )
 
 
-def left_out_in_words(truncation: Mapping[str, Any] | None, error_bar: float | None) -> str:
+def _rounding(energy: float | None) -> float:
+    return _ROUNDING * (1.0 if energy is None else min(1.0, abs(energy)))
+
+
+def left_out_in_words(
+    truncation: Mapping[str, Any] | None, error_bar: float | None, energy: float | None = None
+) -> str:
     """What is said of what simulations left out; nothing where it is no more than the error bar, or rounding."""
     told, error = truncation or {}, _bound(truncation)
     if error is None and (distance := _number(told.get("distance"))):
         return f"from probabilities within {distance:.2g} in all by what its simulation left out"
-    if error is None or error <= max(error_bar or 0.0, _ROUNDING):
+    if error is None or error <= max(error_bar or 0.0, _rounding(energy)):
         return ""
     return f"within {error:.2g} by what its simulation left out"
 

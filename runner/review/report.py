@@ -359,9 +359,11 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
     if outside := number(result.get("outside_sector")):
         tiles.append(("outside the sector", percent(outside, 3), "of the state, without noise"))
     mitigated = result.get("mitigation") or {}
-    if (left_out := result.get("truncation")) is not None and truncation_in_words(left_out):
+    if (left_out := result.get("truncation")) is not None and (
+        told := truncation_in_words(left_out, number(result.get("energy")))
+    ):
         most = number(left_out.get("error", left_out.get("distance"))) or 0.0
-        tiles.append(("left out", f"{most:.2g}", f"at most, by simulation: {truncation_in_words(left_out)}"))
+        tiles.append(("left out", f"{most:.2g}", f"at most, by simulation: {told}"))
     if (raw := number(mitigated.get("raw"))) is not None:
         tiles.append(("without mitigation", energy_number(raw), unit(events)))
     if (learned := mitigated.get("learning")) is not None:

@@ -33,17 +33,19 @@ Measure = Callable[[Sequence[tuple["JobStream", "np.ndarray"]]], Samples]
 """Groups of points (stream, parameters (C, P)) → their energies, all in one job of fresh shots."""
 
 
-def worth(kind: str, stddev: float | None, truncation: float | None) -> str:
+def worth(kind: str, stddev: float | None, truncation: float | None, energy: float | None = None) -> str:
     """What an energy is worth: `truncated` where it may be further off than its standard error, or rounding, tells.
 
     Args:
         kind: what it is worth but for what its simulation left out.
         stddev: its standard error, in the Hamiltonian's unit.
         truncation: by how much what was left out may have changed it; None where nothing can be.
+        energy: itself, of whose size rounding is where it is below 1, as in a large unit.
     """
     if kind == PICK or truncation is None:
         return kind
-    return TRUNCATED if truncation > max(stddev or 0.0, ROUNDING) else kind
+    rounding = ROUNDING * (1.0 if energy is None else min(1.0, abs(energy)))
+    return TRUNCATED if truncation > max(stddev or 0.0, rounding) else kind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +89,7 @@ class Answer:
     @property
     def worth(self) -> str:
         """Measured | exact | truncated | pick."""
-        return worth(self.kind, self.stddev, self.truncation)
+        return worth(self.kind, self.stddev, self.truncation, self.energy)
 
     def row(self) -> dict[str, float | None]:
         """Energy and standard error as a table's row holds them; None where nothing was evaluated.

@@ -541,7 +541,7 @@ class _Execution:
         own = (found or {}).get("error") if outcome.truncation is None else outcome.truncation
         if found is not None and own is not None:
             found = {**found, "energy": own}
-        return found, worth(outcome.energy_kind, outcome.stddev, own)
+        return found, worth(outcome.energy_kind, outcome.stddev, own, outcome.energy)
 
 
 @dataclass(frozen=True)

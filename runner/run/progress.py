@@ -340,7 +340,7 @@ def summary(
         table.add_row("noise", f"idle qubits {idle}")
     if simulation is not None:
         table.add_row("simulated", simulation)
-    if result.truncation is not None and (lost := truncation_in_words(result.truncation)):
+    if result.truncation is not None and (lost := truncation_in_words(result.truncation, result.energy)):
         table.add_row("left out", lost)
     if chosen is not None:
         table.add_row("chosen", chosen)

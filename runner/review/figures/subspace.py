@@ -61,7 +61,8 @@ def _growth(axes: Axes, rows: Rows, exact: float | None, unit: str) -> None:
         axes.errorbar(dimensions, energies, yerr=spreads, fmt="o-", color=BLUE, capsize=3)
         axes.set_ylabel(f"energy ({unit})")
     else:
-        errors = [max(abs(energy - exact), 1e-10) for energy in energies]
+        least = 1e-10 * min(1.0, abs(exact) or 1.0)
+        errors = [max(abs(energy - exact), least) for energy in energies]
         axes.errorbar(dimensions, errors, yerr=spreads, fmt="o-", color=BLUE, capsize=3)
         axes.set_yscale("log", nonpositive="clip")
         axes.set_ylabel(f"|energy − exact| ({unit})")
