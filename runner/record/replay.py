@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.errors import ResumeError
@@ -85,7 +85,7 @@ class Record:
         """The recorded ends of each workload's jobs that are repeated now, by index."""
         self._recorded = recorded
         self.identity = identity_of(recorded)
-        places = lasting_places(recorded, resumed=True)
+        places, gone_on = _lasting(recorded, resumed=True)
         measured: set[int] = set()
         for place, kind, stream in _told_apart(recorded, places):
             past = self._past.get((kind, stream))
@@ -96,14 +96,14 @@ class Record:
                 measured.add(place)
         for past in self._past.values():
             past.reverse()
-        before: list[tuple[JobSubmitted, JobCompleted]] = []
+        before: list[int] = []
         for place, workload, index in _jobs_done(recorded):
-            if workload == RESULTS and place not in measured:
-                before.append(_whole(recorded, place))
+            if workload == RESULTS and place not in measured and place < gone_on:
+                before.append(place)
                 continue  # it measured the result of a run that goes on now
             # a job that came to its end while the session was closed is paid for as well
             self._results[workload][index] = place
-        self.measured_before = before
+        self.measured_before = _charged_once(recorded, before, self._results.get(RESULTS, {}).values())
 
     def listen(self, listener: Listener, *facts: type[Event]) -> None:
         """Call `listener(event)` for all of these facts from now on, replayed ones included; none: for every fact.
@@ -329,6 +329,26 @@ def _whole(recorded: Sequence[Event], place: int) -> tuple[JobSubmitted, JobComp
     return submitted, over
 
 
+def _charged_once(
+    recorded: Sequence[Event], places: Sequence[int], others: Iterable[int]
+) -> list[tuple[JobSubmitted, JobCompleted]]:
+    """The jobs which are over at some places, those told again left out, and those told at other places."""
+    told = {_one(recorded[place]) for place in others} if places else set()
+    found = []
+    for place in places:
+        one = _one(recorded[place])
+        if one not in told:
+            told.add(one)
+            found.append(_whole(recorded, place))
+    return found
+
+
+def _one(over: Event) -> tuple[object, ...]:
+    """What tells the end of a job from all others: its number is used again once a run has gone on."""
+    assert isinstance(over, JobCompleted)
+    return over.job, over.session, over.digest, over.started, over.finished
+
+
 def identity_of(recorded: Sequence[Event]) -> int:
     """How a run's jobs were told apart, and its shots drawn, when it was started."""
     started = first(recorded[:1], RunStarted)
@@ -371,15 +391,20 @@ def lasting(events: Sequence[Event]) -> Sequence[Event]:
     return [events[place] for place in places]
 
 
-def lasting_places(events: Sequence[Event], *, resumed: bool = False) -> array[int]:
-    """Where the events are that last.
+def lasting_places(events: Sequence[Event]) -> array[int]:
+    """Where the events of a journal are that last."""
+    return _lasting(events, resumed=False)[0]
+
+
+def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int]:
+    """Where the events are that last, and where a run went on the last time that undid a stop.
 
     Args:
         events: of a journal.
         resumed: the run goes on now.
     """
     kept = array("Q")
-    shutting_down, reached = False, 0
+    shutting_down, reached, gone_on = False, 0, 0
     stop = Stop()
     # An interrupted process still closes its session and measures what it has. The next one repeats the program, which
     # knows nothing of that, so these facts are left out before the past is compared.
@@ -389,12 +414,13 @@ def lasting_places(events: Sequence[Event], *, resumed: bool = False) -> array[i
         reached = place
         if (undone := stop.undone(event, len(kept))) is not None:
             del kept[undone:]
+            gone_on = place
         boundary = goes_on(event)
         if boundary is not None:
             shutting_down, reached = not boundary, place + 1
     if not shutting_down:
         kept.extend(_replayed(events, range(reached, len(events))))
-    return kept
+    return kept, gone_on
 
 
 def _replayed(events: Sequence[Event], places: range) -> Iterator[int]:
@@ -418,24 +444,68 @@ def _boundaries(events: Sequence[Event], *, resumed: bool) -> Iterator[tuple[int
 
 
 class Stop:
-    """Finds out when a stop in good time, to measure the result, is undone by going on."""
+    """Finds out when a stop in good time, to measure the result, is undone by going on, and what a run stopped for."""
+
+    reopens = False
+    """Whether its session ended a part of the run and it went on: from then on another session follows on each."""
 
     def __init__(self) -> None:
         self._since: Any = None
         self._status: str | None = None
+        self._budget: BudgetReached | None = None
+        self._shutting_down = self._astray = False
+
+    @property
+    def used_up(self) -> BudgetReached | None:
+        """The budget that ended the run, where it has not gone on since; None where none did."""
+        return self._budget if self._status in _OVER else None
 
     def undone(self, event: Event, state: Any) -> Any:
         """What `state` was when the run stopped, if this event is that it goes on; else None."""
+        boundary = goes_on(event)
+        if boundary is not None:
+            self._shutting_down = not boundary
         if isinstance(event, Reserve | BudgetReached):
+            if self._shutting_down:  # the run comes to that once more
+                return None
             self._since = state if self._since is None else self._since
+            if isinstance(event, BudgetReached):
+                self._budget = self._budget or event
+            elif self.reopens:
+                # Early releases forgot, when a run was broken while it went on, that another session follows, and
+                # stopped it once more where it had gone on from.
+                self._astray = True
         elif isinstance(event, RunEnded):
             self._status = event.status
         elif isinstance(event, RunResumed):
-            status, self._status = self._status, None
-            if status in ("stopped", "finished"):  # one that used up its shots is finished, and may get more
-                since, self._since = self._since, None
-                return since
+            return self._gone_on()
         return None
+
+    def _gone_on(self) -> Any:
+        status, self._status = self._status, None
+        if status not in _OVER and not self._astray:
+            return None  # it was broken, and what it was about to stop for is still to come
+        self.reopens = self.reopens or (status == "stopped" and self._budget is None)
+        since, self._since = self._since, None
+        self._budget, self._astray = None, False
+        return since
+
+
+_OVER = ("stopped", "finished")
+"""How a part of a run ends that goes on with more: one that used up its shots is finished, and may get more."""
+
+
+def stop_of(events: Sequence[Event], *, resumed: bool = False) -> Stop:
+    """What a run stopped for.
+
+    Args:
+        events: of its journal.
+        resumed: the run goes on now.
+    """
+    stop = Stop()
+    for _, event in _boundaries(events, resumed=resumed):
+        stop.undone(event, None)
+    return stop
 
 
 def _compare(recorded: Event, event: Event, identity: int) -> None:

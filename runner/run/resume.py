@@ -37,7 +37,7 @@ from runner.record.files import read_mapping, read_object
 from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
 from runner.record.reading import read_result
-from runner.record.replay import EVOLVED, RESULTS
+from runner.record.replay import EVOLVED, RESULTS, stop_of
 from runner.run.budget import BUDGETS, SHOTS, USAGE
 from runner.run.results import RunResult
 from runner.runtime.duration import parse_duration
@@ -79,23 +79,15 @@ def reopen(
             f"{files.path} comes from an earlier release, which measured results in another way; start it again, "
             "or go on from its best parameters with --fork"
         )
-    if _status(events) == "stopped" and used_up(events) is None:
-        # its session has ended: going on means another session
+    if stop_of(events, resumed=True).reopens:
+        # its session has ended, now or before the run was broken again: going on means another session
         declaration.config.session.on_expiry = "reopen"
     return replace(declaration, directory=str(files.path)), budgets
 
 
 def used_up(events: Sequence[Event]) -> BudgetReached | None:
     """The budget that ended a run, where that has not gone on since; None where none did."""
-    found, ended = None, False
-    for event in of(events, BudgetReached, RunEnded, RunResumed):
-        if isinstance(event, BudgetReached):
-            found = found or event
-        elif isinstance(event, RunEnded):
-            ended = True
-        elif ended:
-            found, ended = None, False
-    return found if ended else None
+    return stop_of(events).used_up
 
 
 def _budgets(events: Sequence[Event], typed: Overrides) -> dict[str, Any]:
