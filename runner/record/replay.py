@@ -344,9 +344,9 @@ def _charged_once(
 
 
 def _one(over: Event) -> tuple[object, ...]:
-    """What tells the end of a job from all others: its number is used again once a run has gone on."""
+    """What tells the end of a job from all others: its number and id are used again once a run has gone on, later."""
     assert isinstance(over, JobCompleted)
-    return over.job, over.session, over.digest, over.started, over.finished
+    return over.job, over.session, over.started, over.finished
 
 
 def identity_of(recorded: Sequence[Event]) -> int:

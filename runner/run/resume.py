@@ -244,9 +244,9 @@ def complete(
 
 
 def _status(events: Sequence[Event]) -> str | None:
-    """How a run ended the last time it did."""
-    ended = last(events, RunEnded)
-    return None if ended is None else ended.status
+    """How a run ended; None where it did not, or has gone on since."""
+    *_, ended = (None, *of(events, RunEnded, RunResumed))
+    return ended.status if isinstance(ended, RunEnded) else None
 
 
 def _run_options(overrides: Overrides) -> dict[str, object]:
@@ -279,8 +279,7 @@ def unfinished(values: Mapping[str, object], chosen: str | None = None) -> RunDi
             events = read_journal(path).events
         except (ConfigError, JournalError, OSError):
             continue
-        finished = any(event.status == "finished" for event in of(events, RunEnded))
-        if not finished and not is_open(path):
+        if _status(events) != "finished" and not is_open(path):
             return RunDirectory(directory)
     return None
 

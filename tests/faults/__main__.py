@@ -129,7 +129,7 @@ def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
     """Warm up, make the unbroken runs, and list the rows with their trials."""
     from runner.record import packed
     from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign
-    from tests.faults.kinds import kills_of
+    from tests.faults.kinds import STOPS, kills_of
     from tests.faults.place import mounting_is_permitted
     from tests.faults.rows import Row, make_references
 
@@ -151,6 +151,9 @@ def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
         chains = [(case, n, min(CHAIN, kills[case] - n * CHAIN)) for n in range(count)]
         rows.append(Row(f"kill -9, {case}", "kills", chains))
         rows.append(Row(f"SIGINT/SIGTERM, {case}", "signals", [(case, n) for n in range(signals)]))
+    for case in STOPS if nightly else ("stopped",):
+        going_on = [(case, n) for n in range(40 if nightly else 2)]
+        rows.append(Row(f"going on broken, {case}", "stops", going_on))
     for case in cases[:2] if nightly else cases[:1]:
         last = campaign.reference(case).events
         for action in ("enospc", "eio", "erofs") if nightly else ("enospc",):

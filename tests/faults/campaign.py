@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from runner.record.packed import is_there, open_kept, packed_path
 from runner.tracking import TrackingConfig, sync
 from runner.tracking.sync import locked
 from tests.faults import engines, place, searches, trial
-from tests.faults.kinds import CASES, FORKS
+from tests.faults.kinds import CASES, FORKS, STOPS
 from tests.faults.trial import Ending, Trial
 
 SMALL = ("tracking=off", "run.figures=false", "seed=11")
@@ -57,6 +58,10 @@ class Reference:
     """How long it takes."""
     declared: Declaration | None
     """What its command line means, where that is wanted; a fork's means what its origin says."""
+    resumed: dict[str, str] = field(default_factory=dict)
+    """What must come out where it stopped and goes on."""
+    more: int = 0
+    """Events that going on writes."""
 
 
 @dataclass
@@ -100,7 +105,15 @@ class Campaign:
             events = len(read_journal(directory / "journal.jsonl").events)
             jobs = len(trial.done_jobs(directory))
             found = trial.identity(directory)
-            self.references[case] = Reference(found, events, jobs, ended.seconds, self._declared(case))
+            made = Reference(found, events, jobs, ended.seconds, self._declared(case))
+            if case in STOPS:
+                assert ended.code == 3, f"it was to stop: {ended.output}"
+                twin = self.home / f"resumed-{case}"
+                shutil.copytree(directory, twin)
+                ended = Trial(arguments=("resume", str(twin))).run(twin.with_suffix(".txt"))
+                assert ended.code == 0, ended.output
+                made = replace(made, resumed=trial.identity(twin), more=trial.events(twin) - events)
+            self.references[case] = made
         return self.references[case]
 
     def _declared(self, case: str) -> Declaration | None:
@@ -165,6 +178,51 @@ class Campaign:
             f"{interrupted} interrupted, {recomputed} recomputed, {len(given_up)} given up, "
             f"{int(run.plain)} plain processes"
         )
+
+    def stops(self, case: str, number: int) -> str:
+        """A run that stops is broken, before and while it stops; and going on is, by signals and kills; the same comes
+        out as if it had stopped and gone on undisturbed, and its jobs are charged once.
+        """
+        run = Broken(self, case, f"stopped-{case}-{number}")
+        if run.rng.random() < 0.5:
+            self._kill(run)
+        lost = WORKLOADS.get(case, 1) * int(not run.ended)
+        while not run.ended:
+            run.go_on(signals=((run.rng.uniform(0, run.seconds), signal.SIGINT),))
+            lost += WORKLOADS.get(case, 1)
+        run.finish(lost=lost, keep=True)
+        kills = signals = 0
+        for _ in range(run.rng.randint(1, 6)):
+            which = run.rng.choice((signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
+            at = run.rng.choice((run.seconds, 0.3))
+            broken: dict[str, Any] = {"signals": ((run.rng.uniform(0, at), int(which)),)}
+            if run.rng.random() < 1 / 3:
+                place = run.rng.randint(1, run.expected.more)
+                broken = {"fault": f"{run.rng.choice(trial.POINTS)}:{place}:kill9"}
+            code = self._resumed(run, **broken)
+            kills += code == -signal.SIGKILL
+            signals += code in (130, 143, -signal.SIGINT, -signal.SIGTERM)
+            if code == 0:
+                break
+        if trial.status(run.directory) != "finished":
+            assert self._resumed(run) == 0, run.output.read_text()
+        found = trial.identity(run.directory)
+        different = [name for name, digest in run.expected.resumed.items() if found[name] != digest]
+        assert not different, f"{', '.join(different)} differ from the unbroken run in {run.directory}"
+        run.forget()
+        return f"{kills} kills, {signals} interrupted"
+
+    def _resumed(self, run: Broken, **broken: Any) -> int:
+        """Go on with a run that stopped; the exit code, which is none of a run that stopped or was refused."""
+        ended = Trial(
+            arguments=("resume", str(run.directory)),
+            plain=run.plain,
+            hash_seed=run.rng.getrandbits(32),
+            **broken,
+        ).run(run.output)
+        over = (0, 130, 143, -signal.SIGINT, -signal.SIGTERM, -signal.SIGKILL)
+        assert ended.code in over, f"exit {ended.code}: {ended.output}"
+        return ended.code
 
     def disk(self, case: str, k: int, action: str) -> str:
         """The k-th write to the journal fails; one clear line, exit 5, resumable, same result."""
@@ -567,7 +625,7 @@ class Broken:
 
 
 def _overrides(case: str) -> tuple[str, ...]:
-    return CASES[case] if case in CASES else engines.CASES[case]
+    return next(kinds[case] for kinds in (CASES, STOPS, engines.CASES) if case in kinds)
 
 
 def limit_memory(room: int) -> None:

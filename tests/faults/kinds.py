@@ -161,6 +161,19 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "fork": ("optimizer=spsa", "optimizer.max_evaluations=12"),
 }
+STOPS: dict[str, tuple[str, ...]] = {
+    "stopped": ("optimizer=cobyla", "optimizer.max_evaluations=12", "session.max_time=90s"),
+    "stopped_batch": (
+        "session=batch",
+        "optimizer=spsa",
+        "optimizer.max_evaluations=10",
+        "session.max_time=90s",
+    ),
+    "stopped_nft": ("optimizer=nft", "optimizer.max_evaluations=25", "session.max_time=3m"),
+    "stopped_adam": ("optimizer=adam", "optimizer.max_evaluations=6", "session.max_time=15m"),
+    "stopped_race": ("experiment=vqe_race", "optimizer.max_evaluations=6", "session.max_time=2m"),
+}
+"""Kinds whose session ends before they do: they stop, and going on is what is broken."""
 FORKS = {"fork": "cobyla"}
 """Kinds that go on from the best parameters of a finished run of another kind."""
 MITIGATED = ("level1", "level2", "pec", "pec_device", "pea", "final", "final_pec", "mitigation_ladder")

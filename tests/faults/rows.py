@@ -147,6 +147,8 @@ PUBLISHED: dict[str, tuple[tuple[str, ...], str]] = {
         ("signals",),
         "trials",
     ),
+    "a run that stops at the end of its session, killed and interrupted before that and, up to six times, while it "
+    "goes on": (("stops",), "kills"),
     "disk full, I/O error, read-only at every write of two journals": (("disk",), "trials"),
     "a small disk that is really full, no inode left, read-only, directory deleted or moved": (
         ("full", "crowded", "read_only", "vanishes"),

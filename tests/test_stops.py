@@ -1,0 +1,234 @@
+"""Going on after a stop may be broken anywhere and as often as one likes: all comes out as if it had not been."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runner import RunResult, compose, resume, run
+from runner.errors import ConfigError
+from runner.record.events import (
+    BudgetReached,
+    Event,
+    JobCompleted,
+    Reserve,
+    RunEnded,
+    RunInterrupted,
+    RunResumed,
+)
+from runner.record.journal import read_journal
+from runner.record.log import of
+from runner.record.replay import Stop, stop_of
+from runner.run.signals import StopFlag
+from tests.journals import plain, told
+
+SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=4")
+
+STOPPED: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
+    "session": (("session.max_time=60",), ((),)),
+    "batch": (("session=batch", "session.max_time=60"), ((),)),
+    "session, then a budget": (
+        ("session.max_time=50", "session.max_cost=70"),
+        ((), ("session.max_cost=1000",)),
+    ),
+    "two budgets in money": (
+        ("session=batch", "session.max_cost=50", "optimizer.max_evaluations=6"),
+        (("session.max_cost=88",), ("session.max_cost=1000",)),
+    ),
+    "budget in seconds": (("session.max_usage=60",), (("session.max_usage=1000",),)),
+    "two budgets of shots": (
+        ("optimizer.max_shots=160000",),
+        (("optimizer.max_shots=200000",), ("optimizer.max_shots=10000000",)),
+    ),
+    "race": (
+        (
+            "session.max_time=60",
+            "experiment=vqe_race",
+            "hamiltonian=two_qubit",
+            "optimizer.max_evaluations=3",
+        ),
+        ((),),
+    ),
+    "gradients": (("session.max_time=10m", "optimizer=adam", "optimizer.max_evaluations=3"), ((),)),
+    "its session ended under it": (
+        (
+            "session.max_time=30",
+            "experiment=dissociation_curve",
+            "experiment.values=[0.6,0.9]",
+            "optimizer.max_evaluations=3",
+        ),
+        ((),),
+    ),
+}
+"""What is declared, and what is typed each time that the run goes on."""
+
+
+class Breaks:
+    """Ctrl-C at the k-th moment (from 1) of a process at which it is looked for; without k the moments are counted."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.moments = 0
+        self._at: int | None = None
+        honest = StopFlag.check
+
+        def check(flag: StopFlag) -> None:
+            self.moments += 1
+            if self.moments == self._at:
+                flag.signum = signal.SIGINT
+            honest(flag)
+
+        monkeypatch.setattr(StopFlag, "check", check)
+
+    def at(self, k: int | None) -> None:
+        """Let it come at this moment of the next process."""
+        self.moments, self._at = 0, k
+
+
+def outcome(result: RunResult) -> dict[str, Any]:
+    """What has to be the same: the result but for the time that it took, sessions with all jobs, the exit code."""
+    files = {
+        name: json.loads((result.directory / name).read_text()) for name in ("result.json", "session.json")
+    }
+    del files["result.json"]["wall_seconds"]
+    return {**files, "exit code": result.exit_code}
+
+
+def finished(typed: Sequence[str], k: int, breaks: Breaks) -> RunResult:
+    """What comes of going on that is interrupted at the k-th moment, once and again, and then is not."""
+    overrides: Sequence[str] = typed
+    for at in (k, k, None):
+        breaks.at(at)
+        result = resume("broken", overrides=overrides)
+        if result.status != "interrupted":
+            return result
+        overrides = ()
+    raise AssertionError("nothing interrupted it the last time")
+
+
+@pytest.mark.parametrize("case", STOPPED)
+def test_going_on_may_be_interrupted_at_every_moment(
+    case: str, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C twice at each; and a kill between any two events of the journal. The twin was left alone."""
+    declared, typed = STOPPED[case]
+    breaks = Breaks(monkeypatch)
+    result = run(compose(*SMALL, *declared), directory="twin")
+    twins, moments = [], []
+    for number, more in enumerate(typed):
+        shutil.copytree("twin", f"stopped-{number}")
+        breaks.at(None)
+        result = resume("twin", overrides=more)
+        twins.append(outcome(result))
+        moments.append(breaks.moments)
+    lines = plain("twin").read_bytes().splitlines(keepends=True)
+    assert result.status == "finished"
+
+    def goes_on(number: int, k: int, overrides: Sequence[str]) -> None:
+        assert outcome(finished(overrides, k, breaks)) == twins[number], (number, k)
+        for later in range(number + 1, len(typed)):
+            breaks.at(None)
+            assert outcome(resume("broken", overrides=typed[later])) == twins[later], (number, k, later)
+        shutil.rmtree("broken")
+
+    for number in range(len(typed)):
+        for k in range(1, moments[number] + 1, len(typed)):
+            shutil.copytree(f"stopped-{number}", "broken")
+            goes_on(number, k, typed[number])
+        begun = len(read_journal(f"stopped-{number}/journal.jsonl").events)
+        ended = next(n for n in range(begun, len(lines)) if b'"kind":"run.ended"' in lines[n])
+        for n in range(begun + 1, ended + 1, 6):
+            shutil.copytree(f"stopped-{number}", "broken")
+            plain("broken").write_bytes(b"".join(lines[:n]))
+            goes_on(number, (n - begun) % moments[number] + 1, ())
+    assert moments[0] > 5
+
+
+@pytest.mark.parametrize("declared", [("session.max_time=60",), ("session=batch", "session.max_cost=50")])
+def test_a_stop_may_be_interrupted_itself(
+    declared: tuple[str, ...], workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed or interrupted while it measures its result, it stops as it would have, and then goes on as it would."""
+    breaks = Breaks(monkeypatch)
+    stopped = outcome(run(compose(*SMALL, *declared), directory="twin"))
+    moments = breaks.moments
+    lines = plain("twin").read_bytes().splitlines(keepends=True)
+    more = ["session.max_cost=1000"] * ("max_cost" in declared[-1])
+    twin = outcome(resume("twin", overrides=more))
+
+    for k in range(1, moments + 1):
+        breaks.at(k)
+        run(compose(*SMALL, *declared), directory="broken")
+        breaks.at(None)
+        assert outcome(resume("broken")) == stopped
+        if more:
+            with pytest.raises(ConfigError, match="is used up"):
+                resume("broken")
+        assert outcome(resume("broken", overrides=more)) == twin
+        shutil.rmtree("broken")
+    for n in range(3, len(lines)):
+        shutil.copytree("twin", "broken")
+        for kept in Path("broken").glob("journal*"):
+            kept.unlink()
+        Path("broken/journal.jsonl").write_bytes(b"".join(lines[:n]))
+        assert outcome(resume("broken")) == stopped
+        assert outcome(resume("broken", overrides=more)) == twin
+        shutil.rmtree("broken")
+
+
+def test_a_run_that_was_stopped_twice_at_one_place_goes_on(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As earlier releases stopped once more where going on had been interrupted; its jobs were charged once."""
+    breaks = Breaks(monkeypatch)
+    run(compose(*SMALL, "session.max_time=60"), directory="twin")
+    stop = plain("twin").read_bytes().splitlines(keepends=True)
+    shutil.copytree("twin", "broken")
+    twin = outcome(resume("twin"))
+    for k in (1, 4):
+        breaks.at(k)
+        resume("broken")
+    breaks.at(None)
+    with monkeypatch.context() as forgetting:
+        forgetting.setattr(Stop, "reopens", property(lambda _: False, lambda *_: None))
+        again = resume("broken")
+
+    assert again.status == "stopped"
+    assert len(plain("broken").read_bytes().splitlines()) > len(stop)
+    assert outcome(resume("broken")) == twin
+    measured = [
+        job for job in of(read_journal(plain("broken")).events, JobCompleted) if job.workload == "result"
+    ]
+    assert len(measured) > twin["result.json"]["measured_before"]["jobs"] + 1
+
+
+def test_what_a_run_stopped_for_is_told_by_all_of_its_past() -> None:
+    """Sessions, once ended, are followed by others; a budget holds until the run has gone on from its end."""
+    ended, broken = told("run.ended", status="stopped"), told("run.ended", status="interrupted")
+    budget = told(
+        "budget", workload="vqe", key="session.max_cost", allowed=1.0, spent=1.0, needed=1.0, measuring=0.0
+    )
+    reserve = told("reserve", workload="vqe", seconds_left=1.0, seconds_needed=2.0)
+    assert isinstance(budget, BudgetReached)
+    assert isinstance(reserve, Reserve)
+    assert isinstance(ended, RunEnded)
+
+    def found(*events: Event) -> tuple[bool, bool]:
+        return stop_of(events, resumed=True).reopens, stop_of(events).used_up is not None
+
+    resumed, interrupted = RunResumed(), RunInterrupted()
+    assert found(reserve, ended) == (True, False)
+    assert found(reserve, ended, resumed, interrupted, broken) == (True, False)
+    assert found(reserve, interrupted, broken, resumed, ended) == (True, False)
+    assert found(reserve, interrupted, broken) == (False, False)
+    assert found(budget, ended) == (False, True)
+    assert found(budget, ended, resumed) == (False, False)
+    assert found(budget, interrupted, broken) == (False, False)
+    assert found(budget, interrupted, broken, resumed, ended) == (False, True)
+    assert found(interrupted, budget, broken, resumed, reserve, ended) == (True, False)
+    assert found(reserve, ended, resumed, budget, ended) == (True, True)
