@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -259,3 +260,22 @@ def test_a_graph_of_tiny_weights_runs(tmp_path: Path, capsys: pytest.CaptureFixt
     assert code == 0, said
     assert "-2.69072e-09" in said
     assert "-0.000000" not in said
+
+
+@pytest.mark.parametrize("optimizer", ["spsa", "nft", "cobyla"])
+def test_optimizers_move_in_any_unit(optimizer: str, tmp_path: Path) -> None:
+    """H₂-like energies in joules: E0 of 2 ZZ + 0.9 (XI + IX) by NumPy is −2.690725."""
+    path = tmp_path / "t.csv"
+    path.write_text("pauli,coefficient\nZZ,2e-18\nXI,9e-19\nIX,9e-19\n")
+    folder = tmp_path / "run"
+    code = main(
+        [
+            "hamiltonian=file", f"hamiltonian.path={path}", "estimator=exact", f"optimizer={optimizer}",
+            "tracking=off", "run.figures=false", f"hydra.run.dir={folder}",
+        ]
+    )  # fmt: skip
+
+    assert code == 0
+    assert json.loads((folder / "result.json").read_text())["energy"] == pytest.approx(
+        -2.690725e-18, rel=0.02, abs=0
+    )

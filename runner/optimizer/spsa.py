@@ -173,7 +173,9 @@ class SPSA(OptimizerConfig):
             points = np.clip(points, *box)
         up, down = np.split(watch.many(points), 2)
         slope = float(np.mean(np.abs(up - down))) / (2 * self.perturbation)
-        return self.first_step / max(slope, 1e-10)
+        # where all is flat, what is left of the slope is rounding, of the energies' size where that is below 1
+        size = float(np.mean(np.abs(up)))
+        return self.first_step / max(slope, 1e-10 * (min(1.0, size) or 1.0))
 
 
 def _slope_inside(watch: Watch, points: np.ndarray) -> np.ndarray:
