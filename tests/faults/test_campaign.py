@@ -23,7 +23,7 @@ def test_G1_G3_G11_G12_whatever_breaks_the_run_ends_the_same():
     """Kills, signals, stops, disks full or gone, damage, nan, Aer failing, a clock that is set: nothing is lost."""
     table = campaign("--seed", "1", "--kills", "2")
 
-    assert table.count(" 2 kills") == 3
+    assert sum("kill -9" in row and " 2 kills" in row for row in table.splitlines()) == 3
     assert table.count("nothing |") == (16 if mounting_is_permitted() else 13)
 
 
