@@ -77,13 +77,14 @@ def test_one_that_does_not_converge_says_so(workdir: Path) -> None:
     assert result.stop_reason == "max_evaluations 8 used up"
 
 
+@pytest.mark.parametrize("told", [MemoryError(), RuntimeError("can't start new thread")])
 def test_no_memory_before_the_run_is_one_line(
-    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: Exception
 ) -> None:
-    """Memory that runs out while everything is prepared leaves a line and no directory."""
+    """Memory that runs out while everything is prepared leaves a line and no directory, whoever's thread it was for."""
 
     def exhausted(*_: Any, **__: Any) -> None:
-        raise MemoryError
+        raise told
 
     monkeypatch.setattr(Preparation, "__init__", exhausted)
 
