@@ -353,7 +353,9 @@ _LEARNED: dict[str, Callable[[dict[str, Any]], Any]] = {
     "PauliList": lambda parts: PauliList([str(label) for label in parts["data"]]),
 }
 """What makes the client's objects of learned noise, by the names of their classes."""
-_KINDS: dict[type, str] = {str: "a text", int: "a whole number", dict: "an object", bool: "true or false"}
+_KINDS: dict[type, str] = {
+    str: "a text", int: "a whole number", dict: "an object", list: "a list", bool: "true or false",
+}  # fmt: skip
 
 
 def _kind(value: Any) -> str:
