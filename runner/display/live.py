@@ -107,9 +107,7 @@ def rows(content: list[dict[str, Any]]) -> Table:
             rich.text.Text(as_text(name)), justify="right" if isinstance(first[name], int | float) else "left"
         )
     for row in content:
-        cells = (
-            in_cell(name, value) if isinstance(value, float) else as_text(value)
-            for name, value in ((name, row.get(name, "")) for name in names)
-        )
+        told = {name: row.get(name, "") for name in names}
+        cells = (in_cell(name, one) if isinstance(one, float) else as_text(one) for name, one in told.items())
         table.add_row(*map(rich.text.Text, cells))
     return table

@@ -112,7 +112,7 @@ def in_cell(name: str, value: float) -> str:
     return f"{value:.2f}" if told and name.endswith(("cost", "seconds")) else f"{value:.6g}"
 
 
-_ROUNDING = 1e-10
+LEFT_OUT = 1e-10
 """What is left out of a state, or of what it gives, is told from here on."""
 
 
@@ -181,12 +181,13 @@ def truncation_in_words(truncation: Mapping[str, Any], energy: float | None = No
     return "; ".join(
         words.format(f"{truncation[name]:.2g}")
         for name, words in said.items()
-        if (_number(truncation.get(name)) or 0.0) > (_rounding(energy) if name == "error" else _ROUNDING)
+        if (_number(truncation.get(name)) or 0.0) > (left_out_from(energy) if name == "error" else LEFT_OUT)
     )
 
 
-def _rounding(energy: float | None) -> float:
-    return _ROUNDING * (1.0 if energy is None else min(1.0, abs(energy)))
+def left_out_from(energy: float | None) -> float:
+    """From where on what is left out of an energy is told: of its size where that is below 1, as in a large unit."""
+    return LEFT_OUT * (1.0 if energy is None else min(1.0, abs(energy)))
 
 
 def left_out_in_words(
@@ -196,7 +197,7 @@ def left_out_in_words(
     told, error = truncation or {}, _bound(truncation)
     if error is None and (distance := _number(told.get("distance"))):
         return f"from probabilities within {distance:.2g} in all by what its simulation left out"
-    if error is None or error <= max(error_bar or 0.0, _rounding(energy)):
+    if error is None or error <= max(error_bar or 0.0, left_out_from(energy)):
         return ""
     return f"within {error:.2g} by what its simulation left out"
 

@@ -404,21 +404,20 @@ def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int
         resumed: the run goes on now.
     """
     kept = array("Q")
-    shutting_down, reached, gone_on = False, 0, 0
+    reached, gone_on = 0, 0
     stop = Stop()
     # An interrupted process still closes its session and measures what it has. The next one repeats the program, which
     # knows nothing of that, so these facts are left out before the past is compared.
     for place, event in _boundaries(events, resumed=resumed):
-        if not shutting_down:
+        if not stop.shutting_down:
             kept.extend(_replayed(events, range(reached, place)))
         reached = place
         if (undone := stop.undone(event, len(kept))) is not None:
             del kept[undone:]
             gone_on = place
-        boundary = goes_on(event)
-        if boundary is not None:
-            shutting_down, reached = not boundary, place + 1
-    if not shutting_down:
+        if goes_on(event) is not None:
+            reached = place + 1
+    if not stop.shutting_down:
         kept.extend(_replayed(events, range(reached, len(events))))
     return kept, gone_on
 
@@ -453,7 +452,9 @@ class Stop:
         self._since: Any = None
         self._status: str | None = None
         self._budget: BudgetReached | None = None
-        self._shutting_down = self._astray = False
+        self._astray = False
+        self.shutting_down = False
+        """Whether what comes is of a process that was interrupted, or failed, and comes to its end."""
 
     @property
     def used_up(self) -> BudgetReached | None:
@@ -464,9 +465,9 @@ class Stop:
         """What `state` was when the run stopped, if this event is that it goes on; else None."""
         boundary = goes_on(event)
         if boundary is not None:
-            self._shutting_down = not boundary
+            self.shutting_down = not boundary
         if isinstance(event, Reserve | BudgetReached):
-            if self._shutting_down:  # the run comes to that once more
+            if self.shutting_down:  # the run comes to that once more
                 return None
             self._since = state if self._since is None else self._since
             if isinstance(event, BudgetReached):

@@ -104,7 +104,8 @@ def of_kind(kind: type) -> Check:
     return lambda value: type(value) is kind
 
 
-def _maybe(fits: Check) -> Check:
+def maybe(fits: Check) -> Check:
+    """Whether a value is null, or fits."""
     return lambda value: value is None or fits(value)
 
 
@@ -146,7 +147,7 @@ def _is_extrapolation(value: object) -> bool:
         {
             "extrapolator": is_text,
             "extrapolated_noise_factors": list_of(is_number),
-            "fits": dict_of(list_of(_maybe(is_number))),
+            "fits": dict_of(list_of(maybe(is_number))),
         }
     )
     return known(value) and all(
@@ -157,19 +158,19 @@ def _is_extrapolation(value: object) -> bool:
 
 def _is_mitigation(value: object) -> bool:
     """Whether it is as `runner.run.mitigation` tells it: what goes together is there together."""
-    costs = _maybe(is_amount)
-    taken = {"qpu_seconds": _maybe(is_number), "cost": _maybe(is_number)}
+    costs = maybe(is_amount)
+    taken = {"qpu_seconds": maybe(is_number), "cost": maybe(is_number)}
     measured = dict.fromkeys(("mitigated", "stddev"), _is_float)
     if not _with(
         {"setting": is_text, **taken},
         {
             **measured,
-            "raw": _maybe(_is_float),
-            "sampling_overhead": _maybe(_is_float),
-            "noise_gain": _maybe(_is_float),
-            "learned_stddev": _maybe(_is_float),
-            "extrapolation": _maybe(_is_extrapolation),
-            "learning": _maybe(
+            "raw": maybe(_is_float),
+            "sampling_overhead": maybe(_is_float),
+            "noise_gain": maybe(_is_float),
+            "learned_stddev": maybe(_is_float),
+            "extrapolation": maybe(_is_extrapolation),
+            "learning": maybe(
                 _with({"layers": list_of(is_text), "shots": is_count, "qpu_seconds": is_seconds, "cost": costs})
             ),
         },

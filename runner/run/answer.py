@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from runner.display.words import left_out_from
 from runner.record.events import Candidates, Estimate, Event
 
 if TYPE_CHECKING:
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 MEASURED, EXACT, TRUNCATED, PICK = "measured", "exact", "truncated", "pick"
 """An energy from fresh shots | without shot noise | one that what its simulation left out may have changed by more than
 its standard error | the lowest of several noisy ones, biased low."""
-
-ROUNDING = 1e-10
-"""Errors of expectation values up to which they count as exact."""
 
 Samples = list[tuple["np.ndarray", "np.ndarray"]]
 """For each group of points its energies and their standard errors, shape (C,) each."""
@@ -44,8 +42,7 @@ def worth(kind: str, stddev: float | None, truncation: float | None, energy: flo
     """
     if kind == PICK or truncation is None:
         return kind
-    rounding = ROUNDING * (1.0 if energy is None else min(1.0, abs(energy)))
-    return TRUNCATED if truncation > max(stddev or 0.0, rounding) else kind
+    return TRUNCATED if truncation > max(stddev or 0.0, left_out_from(energy)) else kind
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from runner.declare.config import RunConfig
 from runner.declare.plain import Values
+from runner.display.words import LEFT_OUT
 from runner.errors import (
     JournalError,
     ResumeError,
@@ -41,7 +42,6 @@ from runner.run.answer import (
     EXACT,
     MEASURED,
     PICK,
-    ROUNDING,
     Answer,
     Measure,
     Samples,
@@ -581,7 +581,7 @@ class Lab:
             if method is None:
                 return None, None
             found = plan.run(np.array(parameters, dtype=float), shots=None, seed=0, reading=reading)
-            if found.truncation is not None and float(np.max(found.truncation)) > ROUNDING:
+            if found.truncation is not None and float(np.max(found.truncation)) > LEFT_OUT:
                 return None, None
             return float(found.evs), method
         except RunnerError:  # too large for the memory that is free

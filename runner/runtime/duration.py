@@ -6,9 +6,8 @@ import re
 
 from runner.declare.checks import shorten
 from runner.errors import ConfigError
+from runner.record.result import LONGEST
 
-LONGEST = 10**15
-"""Seconds: not every file can hold what is longer."""
 SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 FORMS = 'use whole seconds (90) or parts like "25m", "1h 30m", "2h30m40s", "1d"'
 
@@ -35,7 +34,7 @@ def parse_duration(value: int | str | None, *, key: str | None = None, strict: b
     if seconds < 1:
         raise ConfigError(f"must be at least 1 second, got {value!r}", key=key)
     if seconds > LONGEST:
-        raise ConfigError(f"must be at most {LONGEST} seconds, got {shorten(value, 40)}", key=key)
+        raise ConfigError(f"must be at most {LONGEST:.0f} seconds, got {shorten(value, 40)}", key=key)
     return seconds
 
 

@@ -14,7 +14,6 @@ from typing import Any
 
 from qiskit.exceptions import QiskitError
 from starlette.concurrency import run_in_threadpool
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -22,7 +21,7 @@ from starlette.routing import Route
 from runner.declare.checks import shorten
 from runner.serve.errors import ApiError
 from runner.serve.ledger import Entry
-from runner.serve.query import MOCKS, Period, choice, number
+from runner.serve.query import MOCKS, Period, choice, number, one_of
 from runner.serve.runtime import Runtime
 from runner.serve.summary import answered, asked
 from runner.serve.workloads import MAX_LIMIT, MODES, STATUSES, Workload, Workloads
@@ -140,7 +139,7 @@ class WorkloadQuery:
         self._mode = choice(query, "mode", MODES)
         self._statuses = query.getlist("status")
         for one in self._statuses:
-            choice(QueryParams({"status": one}), "status", STATUSES)
+            one_of(one, "status", STATUSES)
         self._ascending = choice(query, "sort", ("createdAt", "-createdAt")) != "-createdAt"
         choice(query, "user", ("me",))
         choice(query, "include_mocks", MOCKS)

@@ -153,7 +153,15 @@ def choice(query: QueryParams, name: str, choices: Sequence[str]) -> str | None:
     Raises:
         ApiError: it is none of the choices.
     """
-    text = query.get(name)
+    return one_of(query.get(name), name, choices)
+
+
+def one_of(text: str | None, name: str, choices: Sequence[str]) -> str | None:
+    """One value of a parameter; None where it is empty or there is none.
+
+    Raises:
+        ApiError: it is none of the choices.
+    """
     if text and text not in choices:
         raise ApiError(400, f"'{name}' must be one of {', '.join(choices)}, not {shorten(ascii(text), 40)}.")
     return text or None

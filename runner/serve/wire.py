@@ -361,5 +361,4 @@ _KINDS: dict[type, str] = {
 def _kind(value: Any) -> str:
     if isinstance(value, bool):
         return "true or false"
-    names = {str: "a text", int: "a number", float: "a number", list: "a list", dict: "an object"}
-    return names.get(type(value), "null")
+    return "a number" if isinstance(value, int | float) else _KINDS.get(type(value), "null")

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from runner.errors import StorageError
 from runner.record.directory import JOURNAL, run_directories
 from runner.record.files import read_object, replace_file
 from runner.record.packed import open_kept
-from runner.record.result import is_amount, is_count, is_number
+from runner.record.result import Check, is_amount, is_count, is_number, is_text, maybe
 
 FILE = "mlflow.json"
 
@@ -97,19 +97,11 @@ class UploadState:
         return cls(**told) if all(KINDS[name](value) for name, value in told.items()) else cls()
 
 
-def _is_text(value: object) -> bool:
-    return isinstance(value, str)
-
-
-def _is_text_or_none(value: object) -> bool:
-    return value is None or isinstance(value, str)
-
-
-KINDS: dict[str, Callable[[object], bool]] = {
-    **dict.fromkeys(("uri", "phase", "message", "fingerprint"), _is_text),
-    **dict.fromkeys(("run_id", "experiment_id"), _is_text_or_none),
+KINDS: dict[str, Check] = {
+    **dict.fromkeys(("uri", "phase", "message", "fingerprint"), is_text),
+    **dict.fromkeys(("run_id", "experiment_id"), maybe(is_text)),
     **dict.fromkeys(("synced", "failures", "uploader"), is_count),
-    "since": lambda value: value is None or is_number(value),
+    "since": maybe(is_number),
     "slowest": is_amount,
 }
 """What the values of `mlflow.json` are."""
