@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 import yaml
 
+from runner.__main__ import main
 from runner.declare.composer import declare
 from runner.declare.config import CONF
 from runner.declare.overrides import Overrides
 from runner.errors import ConfigError, JournalError, StorageError
+from runner.record import faults
 from runner.record.journal import read_journal
 from runner.run.signals import StopFlag
 from runner.sweep.compose import SweepPlanner, distinct
@@ -237,6 +239,36 @@ def test_a_full_disk_is_one_line(workdir: Path, monkeypatch: pytest.MonkeyPatch)
         sweep([*FOUR, *SMALL, "hydra.sweep.dir=full"], quiet=True)
 
     assert not list((workdir / "full").glob("*runs.jsonl*"))
+
+
+SEARCH = (
+    "hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "hydra.sweeper.storage=null", "ansatz.reps=range(1,4)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("swept", [FOUR, SEARCH])
+def test_a_disk_that_is_full_for_one_run_is_one_line(
+    workdir: Path, capsys: pytest.CaptureFixture[str], swept: tuple[str, ...]
+) -> None:
+    """The sweep's own files may find room where a run's journal found none; it ends as the disk's errors do."""
+    words = ["-m", *swept, *PLAIN]
+    assert main([*words, "hydra.sweep.dir=whole"]) == 0
+    capsys.readouterr()
+    faults.plan("before_journal:5:enospc")
+    try:
+        code = main([*words, "hydra.sweep.dir=full"])
+    finally:
+        faults.plan("")
+    told = capsys.readouterr()
+    errors = [line for line in (told.out + told.err).splitlines() if line.startswith("error: ")]
+
+    assert code == 5
+    assert len(errors) == 1
+    assert "run 0: " in errors[0]
+    assert "no space left on device" in errors[0]
+    assert table(workdir / "full")[0]["status"] == "failed"
+    assert main(["resume", "full"]) == 0
+    assert numbers(workdir / "full") == numbers(workdir / "whole")
 
 
 def test_a_sweep_leaves_tables_figure_and_page(serial: Path) -> None:

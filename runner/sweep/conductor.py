@@ -140,7 +140,11 @@ class Conductor:
                 self._close()
 
     def _close(self) -> None:
-        """Tables, figure, upload, ranking and exit code."""
+        """Tables, figure, upload, ranking and exit code.
+
+        Raises:
+            StorageError: the disk refused, a file of the sweep or of one of its runs.
+        """
         table = self.table
         self.directory.write_table(table)
         self.directory.write_parquet(table)
@@ -159,6 +163,8 @@ class Conductor:
             if any(row["status"] != "finished" for row in table):
                 notes.append(f"continue with: python -m runner resume {shown(self.directory.path)}")
             report(table, self.directory.swept(), shown(self.directory.path), notes)
+        if self.exit_code == StorageError.exit_code:
+            raise StorageError(_refused(table))
 
 
 def to_complete(
@@ -210,6 +216,13 @@ def exit_code(table: Sequence[Row], signum: int | None) -> int:
         return 128 + signum
     trouble = [int(row.get("exit_code") or 1) for row in table if row["status"] != "finished"]
     return next((code for code in trouble if code != 3), 3 if trouble else 0)
+
+
+def _refused(table: Sequence[Row]) -> str:
+    """What the disk did to a sweep's runs, where the sweep's own files found room."""
+    first, *others = [row for row in table if row.get("exit_code") == StorageError.exit_code]
+    more = f" (and {len(others)} more)" if others else ""
+    return f"run {first['number']}{more}: {first.get('reason')}; see to the disk, then resume the sweep"
 
 
 def declare_all(

@@ -38,6 +38,7 @@ def sweep(overrides: Sequence[str], *, config_dirs: Sequence[str] = (), quiet: b
 
     Raises:
         ConfigError: one of the combinations is bad input; nothing was run.
+        StorageError: the disk refused, be it a run of the sweep; the others were carried out.
     """
     anticipate(Overrides.of(overrides))
     planner = SweepPlanner(overrides, config_dirs)
@@ -106,6 +107,7 @@ def resume_sweep(path: str | Path, *, overrides: Sequence[str] = (), quiet: bool
     Raises:
         ConfigError: there is no sweep, or it is finished and complete.
         JournalError: another process is carrying it out.
+        StorageError: the disk refused, be it a run of the sweep; the others were carried out.
     """
     directory = SweepDirectory.existing(path)
     typed = Overrides.of(overrides)
