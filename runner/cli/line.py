@@ -165,6 +165,21 @@ def _torn(words: Sequence[str], word: str) -> str:
     return shorten(" ".join([words[place - 1], *rest]), 80)
 
 
+def _refuse_repeated(settings: Sequence[str]) -> None:
+    """Refuse a key with two values, of which Hydra takes the last in silence; `a=1 ++a=2` says that it is meant.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    values: dict[str, str] = {}
+    for word in settings:
+        key, equal, value = word.partition("=")
+        before = values.setdefault(key, value)
+        if equal and before != value and not key.startswith("~"):
+            both = f"{shorten(repr(before), 60)} and {shorten(repr(value), 60)}"
+            raise ConfigError(f"is given twice, {both}; keep one", key=shorten(key.lstrip("+"), 60))
+
+
 def _have(owners: Sequence[str]) -> str:
     named = ", ".join(f"`{name}`" for name in owners)
     return f"{named} {'has' if len(owners) == 1 else 'have'} it"
@@ -193,7 +208,7 @@ def _sort_words(line: CommandLine, verb: Verb) -> None:
     """Tell paths from settings.
 
     Raises:
-        ConfigError: too few or too many of the one, or one of the other that the verb does not have.
+        ConfigError: too few or too many of the one, or one of the other that the verb does not have, or twice.
     """
     for word in line.arguments:
         if not verb.path and word.lower() in VERBS:
@@ -216,6 +231,7 @@ def _sort_words(line: CommandLine, verb: Verb) -> None:
         if verb.settings is not None and not {key, key.partition(".")[0]} & {*verb.settings}:
             known = f"it has {', '.join(verb.settings)}" if verb.settings else "leave it out"
             raise ConfigError(f"`{verb.name}` has no such setting; {known}", key=shorten(key, 60))
+    _refuse_repeated(line.settings)
     least, most = verb.paths
     if len(line.paths) < least:
         raise ConfigError(f"needs a {verb.path}: python -m runner {verb.examples[0]}", key=verb.name)
