@@ -117,7 +117,10 @@ def test_every_verb_explains_itself(
         (["--cfg", "job", "-c", "all"], "-c: is given twice, 'job' and 'all'"),
         (["list", "limit=3", "limit=4"], "limit: is given twice, '3' and '4'; keep one"),
         (["seed=1", "optimizer=spsa", "seed=2"], "seed: is given twice, '1' and '2'; keep one"),
-        (["-m", "optimizer=spsa", "optimizer=cobyla,nft"], "optimizer: is given twice, 'spsa' and 'cobyla,nft'"),
+        (
+            ["-m", "optimizer=spsa", "optimizer=cobyla,nft"],
+            "optimizer: is given twice, 'spsa' and 'cobyla,nft'",
+        ),
         (["forecast", "++seed=1", "++seed=2"], "seed: is given twice, '1' and '2'"),
         (["resume", "x", "plugins=[a]", "plugins=[b]"], "plugins: is given twice"),
         (["serve", "port=1", "port=2"], "port: is given twice"),

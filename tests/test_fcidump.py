@@ -293,9 +293,27 @@ def test_a_damaged_file_is_refused_or_read_right(count: int, tmp_path: Path) -> 
 
 
 def test_integrals_in_another_unit_are_refused(tmp_path: Path) -> None:
-    """In joules qiskit-nature would leave nothing of H2 but its constant."""
+    """In joules H2 would have energies that are called Hartree."""
     rows = [line.split() for line in H2[len(HEADER) :].splitlines()]
     joules = HEADER + "".join(f"{float(row[0]) * 4.359744722e-18!r} {' '.join(row[1:])}\n" for row in rows)
 
     with pytest.raises(ConfigError, match=r"no integral above 5\.06699e-18, and .* give it in Hartree"):
         read(tmp_path / "joules.fcidump", joules)
+
+
+@pytest.mark.parametrize("mapper", ["jordan_wigner", "parity", "bravyi_kitaev"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "&FCI NORB=2,NELEC=2,MS2=0 /\n 1.0 1 1 0 0\n -4e-9 2 2 0 0\n 1e-9 2 2 2 2\n 0.0 0 0 0 0\n",
+        "&FCI NORB=4,NELEC=2,MS2=0,UHF=.TRUE. /\n 1.0 1 1 0 0\n 1.0 2 2 0 0\n -4e-9 3 3 0 0\n -4e-9 4 4 0 0\n"
+        " 1e-9 3 3 4 4\n 0.0 0 0 0 0\n",
+    ],
+    ids=["restricted", "spin-resolved"],
+)
+def test_small_integrals_beside_large_ones_count(tmp_path: Path, lines: str, mapper: str) -> None:
+    """Both electrons are in the lower orbital: 2·(−4e-9) + 1e-9 Hartree, by pencil."""
+    _, hamiltonian = read(tmp_path / "x", lines, mapper=mapper)
+
+    assert hamiltonian.physics.reference_energy == pytest.approx(-7e-9, abs=1e-15)
+    assert np.linalg.eigvalsh(hamiltonian.to_matrix())[0] == pytest.approx(-7e-9, abs=1e-15)

@@ -21,6 +21,7 @@ from runner.hamiltonian.fermion import (
 from runner.hamiltonian.geometry import Geometry, inline_geometry, read_geometry
 from runner.hamiltonian.integrals import Integrals, integrals_of
 from runner.hamiltonian.physics import Physics
+from runner.hamiltonian.scale import ROUNDING, collected
 from runner.hamiltonian.sector import SECTORS, sector_energy
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
     from runner.hamiltonian.operator import Hamiltonian
 
+_LARGER = 2.0**40
+"""Mapped times this, and divided again to the same bits: qiskit-nature drops what is below 1e-8 on its way."""
 HYDROGEN = "H 0 0 0; H 0 0 0.735"
 """What `molecule` is where nothing else is declared."""
 
@@ -233,6 +236,8 @@ def active(problem: Any, frozen: int, space: Sequence[int], orbitals: Sequence[i
 
 def mapped(problem: Any, mapper: str, sector: str, *, source: str | None = None) -> Hamiltonian:
     """A qiskit-nature problem on qubits, its constants in the identity term; `source` as for `molecular`."""
+    from qiskit.quantum_info import SparsePauliOp
+    from qiskit_nature.second_q.hamiltonians import ElectronicEnergy
     from qiskit_nature.second_q.mappers import BravyiKitaevMapper, JordanWignerMapper, ParityMapper
 
     kinds = {
@@ -240,7 +245,10 @@ def mapped(problem: Any, mapper: str, sector: str, *, source: str | None = None)
         "parity": ParityMapper,
         "bravyi_kitaev": BravyiKitaevMapper,
     }
-    operator = kinds[mapper]().map(problem.hamiltonian.second_q_op()).simplify()
+    energies = ElectronicEnergy(_LARGER * problem.hamiltonian.electronic_integrals).second_q_op()
+    largest = max(map(abs, energies.values()), default=0.0)
+    larger = kinds[mapper]().map(energies.chop(ROUNDING * largest))
+    operator = SparsePauliOp(larger.paulis, larger.coeffs / _LARGER)
     constant = float(sum(problem.hamiltonian.constants.values()))
     up, down = problem.num_particles
     operator = with_constant(operator, constant)
@@ -324,4 +332,4 @@ def with_constant(operator: SparsePauliOp, constant: float) -> SparsePauliOp:
     """The operator plus a constant in its identity term."""
     from qiskit.quantum_info import SparsePauliOp
 
-    return (operator + SparsePauliOp("I" * operator.num_qubits, constant)).simplify(atol=1e-12)
+    return collected(operator + SparsePauliOp("I" * operator.num_qubits, constant))

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MAX_ORBITALS = 40
 """Most orbitals that are read: their two-electron integrals fill 20 MB and give a million Pauli words."""
 SMALLEST = 1e-3
-"""Least that the largest integral may be: qiskit-nature leaves out what is below 1e-8, and so the rest of others."""
+"""Least that the largest integral may be in Hartree; a file without one is in another unit."""
 TOLERANCE = 1e-8
 """Largest difference of two values given for one integral."""
 _HEADER = re.compile(r"\s*[&$]FCI\b(.*?)(?:[&$]END\b|/(?:\s*[&$]END\b)?)", re.IGNORECASE | re.DOTALL)
