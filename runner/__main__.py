@@ -11,13 +11,10 @@ from collections.abc import Sequence
 try:
     from runner.cli.verb import CommandLine
     from runner.display.stream import Reader, error_line, readers
-    from runner.errors import Interrupted, RunnerError
+    from runner.errors import Interrupted, RunnerError, out_of_memory
 except KeyboardInterrupt:
     os.write(2, b"interrupted\n")  # nobody imports this module but for a command line
     os._exit(130)
-
-NO_ROOM = "failed to map segment", "can't start new thread"
-"""What is said where there is no memory for a library by the system's loader, and for a thread by Python."""
 
 # a process that ends need not look for garbage among all it has loaded: that takes a second, after a sweep
 atexit.register(gc.freeze)
@@ -64,8 +61,8 @@ def _main(arguments: list[str], output: Reader) -> int:
     except RunnerError as error:
         print(error_line(error), file=sys.stderr)
         return error.exit_code
-    except (MemoryError, ImportError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in NO_ROOM):
+    except (MemoryError, ImportError, RuntimeError, SystemError) as error:
+        if not out_of_memory(error):
             raise
         print("error: out of memory; take a smaller problem, or free some", file=sys.stderr)
         return 1

@@ -23,10 +23,16 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from runner.record.redaction import redact
 
 LONGEST = 380
 """Characters of a refusal; longer ones lose their middle."""
+
+NO_ROOM = "failed to map segment", "cannot allocate memory", "can't start new thread"
+"""What is said where there is no memory for a library by the system's loader, and for a thread by Python."""
 
 
 class RunnerError(Exception):
@@ -147,11 +153,42 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signum
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error came for want of memory, whatever it is called."""
+    if isinstance(error, SystemError):  # what Python raises where it had no room for the error it meant
+        return not _has_room()
+    told = isinstance(error, ImportError | RuntimeError) and str(error).lower()
+    return isinstance(error, MemoryError) or bool(told and any(words in told for words in NO_ROOM))
+
+
+def _has_room(size: int = 1 << 23) -> bool:
+    try:
+        return len(bytearray(size)) == size
+    except MemoryError:
+        return False
+
+
+@contextlib.contextmanager
+def installed(told: str, *, key: str | None = None, why: bool = False) -> Iterator[None]:
+    """Import here what may not be installed, or be too old; `told` says what to install, with `why` Python's reason.
+
+    Raises:
+        ConfigError: it is not.
+        MemoryError: it is, and there was no room for it.
+    """
+    try:
+        yield
+    except ImportError as error:
+        if out_of_memory(error):
+            raise MemoryError(str(error)) from error
+        raise ConfigError(f"{told} ({error})" if why else told, key=key) from error
+
+
 def in_words(error: BaseException) -> str:
     """What an exception says, on one line, without secrets; another library's with its kind where that tells more."""
     if isinstance(error, RunnerError):
         return redact(str(error))
-    if isinstance(error, MemoryError):
+    if out_of_memory(error):
         return "out of memory"
     said = " ".join(str(getattr(error, "message", error)).split())  # Qiskit's put theirs in quotes
     return redact(f"{type(error).__name__}: {said}") if said else type(error).__name__

@@ -17,7 +17,7 @@ from runner.__main__ import main
 from runner.cli import VERBS
 from runner.cli.completion import candidates
 from runner.cli.line import read
-from runner.errors import ConfigError
+from runner.errors import ConfigError, installed, out_of_memory
 from runner.record.journal import read_journal
 
 
@@ -31,6 +31,22 @@ def runner(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=120,
     )
+
+
+def test_a_package_that_there_is_no_room_for_is_not_called_missing() -> None:
+    """What the system's loader says of it is about memory; only what is not there, or is old, is to be installed."""
+    for error in (ModuleNotFoundError("No module named 'cma'"), ImportError("cannot import name 'PEC'")):
+        with (
+            pytest.raises(ConfigError, match=r"^optimizer: install it$"),
+            installed("install it", key="optimizer"),
+        ):
+            raise error
+    with pytest.raises(ConfigError, match=r"^install it \(no\)$"), installed("install it", why=True):
+        raise ImportError("no")
+    with pytest.raises(MemoryError), installed("install it"):
+        raise ImportError("/lib/x.so: failed to map segment from shared object")
+    assert not out_of_memory(SystemError("error return without exception set"))  # there is room here
+    assert not out_of_memory(RuntimeError("another"))
 
 
 def test_the_main_job(tmp_path: Path) -> None:

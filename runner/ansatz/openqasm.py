@@ -16,7 +16,7 @@ from runner import engine
 from runner.ansatz.start import MAX_QUBITS
 from runner.declare.files import MAX_BYTES, read_text
 from runner.declare.foreign import causes, require_readable
-from runner.errors import ConfigError
+from runner.errors import ConfigError, installed
 
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
@@ -285,12 +285,9 @@ def _read3(program: SourceText, tree: Any) -> QuantumCircuit:
 
 def _parsed(program: SourceText) -> Any:
     """The syntax tree of an OpenQASM 3 program."""
-    try:
+    with installed("OpenQASM 3 needs another package; pip install 'session-runner[qasm3]'", key=program.key):
         import openqasm3
         import qiskit_qasm3_import  # noqa: F401
-    except ImportError as error:
-        told = "OpenQASM 3 needs another package; pip install 'session-runner[qasm3]'"
-        raise ConfigError(told, key=program.key) from error
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # where the parser's own errors go
             return openqasm3.parse(program.text)

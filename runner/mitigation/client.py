@@ -25,7 +25,7 @@ from qiskit.quantum_info import PauliLindbladMap, PauliList
 from qiskit.transpiler import Target
 
 from runner.declare.checks import shorten
-from runner.errors import ConfigError
+from runner.errors import ConfigError, installed
 from runner.mitigation.noise import MAX_PAIRS, Layer, LayerNoise, Learning, NoiseOfLayers
 from runner.mitigation.samplex import broadcast, sample_each
 
@@ -53,7 +53,7 @@ def _client() -> Any:
     Raises:
         ConfigError: they are not installed; says what to install.
     """
-    try:
+    with installed(MISSING, why=True):
         from qiskit_ibm_runtime.exceptions import IBMInputValueError
         from qiskit_ibm_runtime.executor.calculate_twirling_shots import calculate_twirling_shots
         from qiskit_ibm_runtime.executor.dynamical_decoupling import generate_dd_pass_manager
@@ -73,8 +73,6 @@ def _client() -> Any:
         from qiskit_mitigation import PEC, TREX
         from qiskit_mitigation.zne.extrapolation import _process_extrapolated_expectation_values
         from samplomatic.quantum_program import QuantumProgram
-    except ImportError as error:
-        raise ConfigError(f"{MISSING} ({error})") from error
     return SimpleNamespace(
         EstimatorOptions=EstimatorOptions,
         IBMInputValueError=IBMInputValueError,
@@ -1042,11 +1040,9 @@ def experiment(layer: Layer, target: Target, learning: Learning) -> LayerExperim
     Raises:
         ConfigError: the client cannot learn it, or is not installed.
     """
-    try:
+    with installed(MISSING, why=True):
         from qiskit_noise_learning.protocols import prepare_vanilla_program
         from samplomatic import InjectNoise, Twirl
-    except ImportError as error:
-        raise ConfigError(f"{MISSING} ({error})") from error
     small = _part(target, layer.qubits)
     for name, _ in layer.gates:
         if name not in small.operation_names:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from runner.declare.checks import require_integer
-from runner.errors import ConfigError
+from runner.errors import installed
 from runner.optimizer.method import Ending, Method, OptimizerConfig, Watch, optional_count, optional_positive
 
 if TYPE_CHECKING:
@@ -47,12 +47,8 @@ class CMAES(OptimizerConfig):
         Raises:
             ConfigError: the cma package is not installed.
         """
-        try:
+        with installed("needs the package cma; pip install 'session-runner[cma]'", key="optimizer"):
             import cma  # noqa: F401 - only to find out before anything starts
-        except ImportError as error:
-            raise ConfigError(
-                "needs the package cma; pip install 'session-runner[cma]'", key="optimizer"
-            ) from error
         return super().build()  # type: ignore[return-value]
 
     def descend(self, watch: Watch, x0: np.ndarray, rng: np.random.Generator) -> Ending:

@@ -24,7 +24,7 @@ from qiskit.transpiler import Target
 
 from runner.declare.checks import nearest
 from runner.engine import DeviceNoise
-from runner.errors import ConfigError, ConfigWarning
+from runner.errors import ConfigError, ConfigWarning, installed
 from runner.mitigation import Calibration, LearningPlan, MitigatedPlan, SampledPlan, layers_of
 from runner.runtime import circuits
 from runner.runtime.learning import given_noise
@@ -210,13 +210,11 @@ class LocalBackend(BackendV2):
         Raises:
             ConfigError: The client is not installed.
         """
-        try:
+        with installed(
+            "a backend's status has the client's form: pip install 'qiskit-ibm-runtime<0.60', "
+            "or ask service.pending(backend)"
+        ):
             from qiskit_ibm_runtime.models import BackendStatus
-        except ImportError:
-            raise ConfigError(
-                "a backend's status has the client's form: pip install 'qiskit-ibm-runtime<0.60', "
-                "or ask service.pending(backend)"
-            ) from None
         return BackendStatus(
             backend_name=self.name,
             backend_version=self.backend_version or "",
@@ -624,13 +622,11 @@ def _not_supported(circuit: QuantumCircuit, target: Target, places: dict[Qubit, 
 @lru_cache(maxsize=8)
 def snapshot(name: str) -> BackendV2:
     """Return the client's snapshot of a real device, e.g. `fake_torino`."""
-    try:
+    with installed(
+        f"{name!r} is a snapshot that comes with qiskit-ibm-runtime: pip install 'qiskit-ibm-runtime<0.60'"
+    ):
         from qiskit_ibm_runtime import fake_provider
         from qiskit_ibm_runtime.fake_provider import fake_backend
-    except ImportError:
-        raise ConfigError(
-            f"{name!r} is a snapshot that comes with qiskit-ibm-runtime: pip install 'qiskit-ibm-runtime<0.60'"
-        ) from None
     base = fake_backend.FakeBackendV2
     found: list[Any] = [
         kind

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from runner.errors import out_of_memory
+
 
 class DoubleSliceSpan:
     """The time between `start` and `stop`, and which data of which PUB were taken in it.
@@ -66,7 +68,9 @@ def execution_spans(
     try:
         from qiskit_ibm_runtime.execution_span import DoubleSliceSpan as ClientSpan
         from qiskit_ibm_runtime.execution_span import ExecutionSpans as ClientSpans
-    except ImportError:
+    except ImportError as error:
+        if out_of_memory(error):
+            raise MemoryError(str(error)) from error
         return ExecutionSpans([DoubleSliceSpan(start, stop, slices)])
     spans: ExecutionSpans = ClientSpans(
         [ClientSpan(start, stop, slices)]

@@ -32,6 +32,7 @@ from runner.errors import (
     RunnerError,
     RuntimeSessionError,
     SessionClosedError,
+    installed,
 )
 from runner.mitigation import setting
 from runner.record.events import Event, IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
@@ -91,13 +92,9 @@ def connect() -> QiskitRuntimeService:
     Raises:
         ConfigError: the client is not installed, or finds no account it can use.
     """
-    try:
+    with installed("real machines need qiskit-ibm-runtime; pip install 'session-runner[ibm]'", key="backend"):
         from qiskit_ibm_runtime import QiskitRuntimeService
         from qiskit_ibm_runtime.exceptions import IBMError
-    except ImportError:
-        raise ConfigError(
-            "real machines need qiskit-ibm-runtime; pip install 'session-runner[ibm]'", key="backend"
-        ) from None
     logger = logging.getLogger("qiskit_ibm_runtime")
     logger.setLevel(max(logger.level, logging.WARNING))  # it would tell of every request on the terminal
     protect_saved()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runner import compose, resume, run
+from runner import compose, errors, resume, run
 from runner.__main__ import main
 from runner.record import faults
 from runner.run.objective import JobStream
@@ -77,7 +77,16 @@ def test_one_that_does_not_converge_says_so(workdir: Path) -> None:
     assert result.stop_reason == "max_evaluations 8 used up"
 
 
-@pytest.mark.parametrize("told", [MemoryError(), RuntimeError("can't start new thread")])
+@pytest.mark.parametrize(
+    "told",
+    [
+        MemoryError(),
+        RuntimeError("can't start new thread"),
+        ImportError("/lib/_rust.abi3.so: failed to map segment from shared object"),
+        SystemError("error return without exception set"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
 def test_no_memory_before_the_run_is_one_line(
     workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: Exception
 ) -> None:
@@ -87,6 +96,7 @@ def test_no_memory_before_the_run_is_one_line(
         raise told
 
     monkeypatch.setattr(Preparation, "__init__", exhausted)
+    monkeypatch.setattr(errors, "_has_room", lambda: False)
 
     assert main([*SMALL]) == 1
     assert capsys.readouterr().err == "error: out of memory; take a smaller problem, or free some\n"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from runner.display.words import clock, energy_number
-from runner.errors import ConfigError
+from runner.errors import installed
 from runner.record.events import Estimate, Evaluation, JobCompleted
 from runner.record.log import of
 from runner.record.redaction import redact
@@ -65,13 +65,9 @@ def library() -> str:
     Raises:
         ConfigError: plotly is not installed.
     """
-    try:
+    told = "needs plotly, which is not installed; pip install 'session-runner[interactive]'"
+    with installed(told, key="--interactive"):
         from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise ConfigError(
-            "needs plotly, which is not installed; pip install 'session-runner[interactive]'",
-            key="--interactive",
-        ) from None
     return str(get_plotlyjs())
 
 
