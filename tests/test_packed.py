@@ -337,3 +337,46 @@ def test_K17_a_packed_journal_unpacks_to_a_bounded_size(tmp_path: Path) -> None:
         packed.packed_path(path).write_bytes(content)
         with pytest.raises(JournalError, match=words):
             read_journal(path)
+
+
+def test_K17_what_a_member_claims_to_take_is_not_read_before_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three gigabytes of a file that takes a few on the disk, behind nothing and behind a whole block."""
+    path = tmp_path / "journal.jsonl"
+    block = os.urandom(packed.BLOCK)
+    asked: list[int] = []
+    read = packed.OpenFile.read
+
+    def counted(self: packed.OpenFile, count: int, offset: int) -> bytes:
+        asked.append(count)
+        return read(self, count, offset)
+
+    monkeypatch.setattr(packed.OpenFile, "read", counted)
+    for before in (b"", member(block)):
+        head = bytearray(member(b"x")[: 12 + 12])
+        head[16:20], head[20:24] = struct.pack("<I", 3_000_000_000), struct.pack("<I", packed.BLOCK)
+        with packed.packed_path(path).open("wb") as file:
+            file.write(before + head)
+            file.truncate(3_000_000_000 + 3 * packed.BLOCK)
+        with pytest.raises(JournalError, match="begins nothing that was packed here|line 1 is damaged"):
+            read_journal(path)
+    assert 0 < max(asked) < 2 * packed.BLOCK
+
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+def test_a_block_that_cannot_be_packed_is_still_a_block(tmp_path: Path, level: int) -> None:
+    """Random bytes, stored or with codes: no member is too long to be one of ours."""
+    content = os.urandom(packed.BLOCK)
+    packing = zlib.compressobj(
+        level, zlib.DEFLATED, -15, 9, zlib.Z_FIXED if level else zlib.Z_DEFAULT_STRATEGY
+    )
+    body = packing.compress(content) + packing.flush()
+    whole = bytearray(member(content))
+    tail = whole[-8:]
+    field = b"RJ" + struct.pack("<HII", 8, len(body), len(content))
+    file = tmp_path / "journal.jsonl.gz"
+    file.write_bytes(bytes(whole[:12]) + field + body + bytes(tail) + member(b""))
+    found = packed.PackedFile(file)
+    assert found.read(found.size, 0) == content
+    assert found.fault is None

@@ -37,6 +37,9 @@ PIECE = 256
 NOTHING = 2
 """Bytes that a member takes which holds none (RFC 1951: one block with fixed codes and its end)."""
 
+OVERHEAD = 64
+"""Bytes that a member takes at most beside nine bits for each of a block (RFC 1951: what fixed codes take)."""
+
 MOST = 100
 """Times its size that a packed journal may have when it is unpacked; ours have 5 to 10 times."""
 
@@ -140,7 +143,7 @@ class PackedFile(OpenFile):
             self.fault = f"{self.path.name} is empty"
         while place < size and self.fault is None:
             head = self._head(place)
-            if head is None or last != BLOCK or head[1] > BLOCK or (not head[1] and head[0] != NOTHING):
+            if head is None or last != BLOCK or (not head[1] and head[0] != NOTHING):
                 self.fault = f"byte {place + 1} of {self.path.name} begins nothing that was packed here"
             elif place + _HEAD.size + head[0] + _TAIL.size > size:
                 self.fault = f"{self.path.name} was cut off"
@@ -162,7 +165,9 @@ class PackedFile(OpenFile):
         if len(head) < _HEAD.size:
             return None
         magic, *_, length, name, inner, taken, held = _HEAD.unpack(head)
-        return (taken, held) if (magic, length, name, inner) == (_MAGIC, 12, _FIELD, 8) else None
+        ours = (magic, length, name, inner) == (_MAGIC, 12, _FIELD, 8)
+        # a header may claim anything, and what it claims is read at once
+        return (taken, held) if ours and held <= BLOCK and taken <= BLOCK * 9 // 8 + OVERHEAD else None
 
     def _block(self, number: int) -> bytes:
         """What a member holds; of a damaged one what stands before the damage, whose lines are checked one by one."""
@@ -188,13 +193,13 @@ class PackedFile(OpenFile):
 def _before_damage(stream: bytes, most: int) -> bytes:
     """What a damaged stream gives before it is found to be damaged."""
     unpacking = decompressobj(-15)
-    content = b""
+    content = bytearray()
     with contextlib.suppress(ZlibError):
         for start in range(0, len(stream), PIECE):
             if len(content) == most:
                 break
             content += unpacking.decompress(stream[start : start + PIECE], most - len(content))
-    return content
+    return bytes(content)
 
 
 def open_kept(path: Path) -> OpenFile:
