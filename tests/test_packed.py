@@ -359,7 +359,7 @@ def test_K17_what_a_member_claims_to_take_is_not_read_before_it_is_looked_at(
         with packed.packed_path(path).open("wb") as file:
             file.write(before + head)
             file.truncate(3_000_000_000 + 3 * packed.BLOCK)
-        with pytest.raises(JournalError, match="begins nothing that was packed here|line 1 is damaged"):
+        with pytest.raises(JournalError, match=r"begins nothing that was packed here|line 1 is damaged"):
             read_journal(path)
     assert 0 < max(asked) < 2 * packed.BLOCK
 
