@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runner.errors import ResumeError
-from runner.record.encoding import is_said_by
+from runner.record.encoding import are_said_by, is_said_by
 from runner.record.events import Event, IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.journal import Journal, read_journal
 from runner.record.log import EventLog
@@ -270,6 +270,26 @@ def test_a_repeated_fact_that_differs_in_anything_is_not_what_a_line_says(
     assert is_said_by(first, completion())
     assert not is_said_by(first, completion(**changed))
     assert not is_said_by(second, completion())
+
+
+def test_facts_together_are_what_lines_say_only_where_each_of_them_is(tmp_path: Path) -> None:
+    """Another number, order or count is found; so is what JSON says as null, which may be something else."""
+    facts = [
+        told("evaluation", {**evaluation(index, 0.1 * index), "stddev": 0.0, "best": 0.0})
+        for index in range(3)
+    ]
+    unknown = told("iteration", {"workload": "vqe", "iteration": 1, "energy": float("nan")})
+    with Journal.create(tmp_path / "j") as journal:
+        for event in (*facts, unknown):
+            journal.write(event)
+    lines = [read_journal(tmp_path / "j").events.text(place) for place in range(4)]
+    other = told("evaluation", {**evaluation(2, 0.2 + 2**-54), "stddev": 0.0, "best": 0.0})
+
+    assert are_said_by(lines[:3], facts)
+    assert not are_said_by(lines[:3], [*facts[:2], other])
+    assert not are_said_by(lines[:3], [facts[1], facts[0], facts[2]])
+    assert not are_said_by([*lines[:2], lines[3]], facts)
+    assert not are_said_by(lines, [*facts, unknown])
 
 
 @pytest.mark.parametrize(

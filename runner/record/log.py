@@ -243,14 +243,14 @@ class EventLog(Looked):
         return found
 
     def _parsed(self, places: Sequence[int]) -> list[dict[str, Any]]:
-        lines = self._texts(places)
+        lines = self.texts(places)
         with contextlib.suppress(ValueError):  # half a surrogate pair
             found: list[dict[str, Any]] = orjson.loads(b"[%b]" % b",".join(lines))
             if len(found) == len(lines):
                 return found
         return list(map(json.loads, lines))
 
-    def _texts(self, places: Sequence[int]) -> list[bytes]:
+    def texts(self, places: Sequence[int]) -> list[bytes]:
         """Lines that are near one another, read beside the window: who asks for them goes on with those between."""
         starts = self._starts
         first, end = starts[min(places)], starts[max(places) + 1]

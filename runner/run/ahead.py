@@ -9,9 +9,8 @@ it makes no difference to anybody that its jobs come a little later.
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,12 +18,14 @@ from runner.errors import ResumeError
 from runner.lazy import np
 from runner.optimizer import StopOptimization
 from runner.run.objective import Objective, Question, Reply
-from runner.runtime.results import UNTOLD, arrays_of
+from runner.runtime.results import UNTOLD, numbers_of
 
 if TYPE_CHECKING:
     from runner.optimizer.method import Gradient, OptimizerConfig
-    from runner.record.events import Event, JobCompleted
+    from runner.record.events import Event
     from runner.run.context import Lab
+    from runner.runtime.results import Numbers
+    from runner.services.protocol import Pub
 
 
 class _Asked(NamedTuple):
@@ -32,7 +33,7 @@ class _Asked(NamedTuple):
 
     question: Question
     parameters: np.ndarray
-    numbers: list[Any]
+    numbers: list[Numbers]
     """Of every PUB."""
     told: Reply[object]
 
@@ -50,8 +51,8 @@ class Ahead:
         self._stream = objective.stream
         self._asked: list[_Asked | Mapping[str, object]] = []
         """Not made up for yet; also the steps of the minimizer between."""
-        self._known: list[JobCompleted] = []
-        """The ends of the next jobs, the next one last."""
+        self._known: list[list[Numbers] | None] = []
+        """The numbers of the next jobs, the next one last; None where they are more than floats."""
         self._terms = len(objective.terms)
         self._energies, self._probes, self._slope = objective.questions()
 
@@ -89,7 +90,7 @@ class Ahead:
     def _answer(self, question: Question, parameters: np.ndarray) -> Any:
         if not self._known:
             self.settle()
-            self._known = self._lab.ahead(self._stream.name)
+            self._known = numbers_of([end.result or () for end in self._lab.ahead(self._stream.name)])
         parameters = parameters.copy()  # which minimizers may change in place
         one = self._told(question, parameters) if self._known else None
         if one is None:
@@ -100,17 +101,16 @@ class Ahead:
 
     def _told(self, question: Question, parameters: np.ndarray) -> _Asked | None:
         """What the next job comes to; None where that is nothing that this question is answered by."""
-        parts: list[Any] = [arrays_of(part) for part in self._known.pop().result or ()]
-        shapes = question.shapes(parameters).items()
-        if len(parts) != self._terms:
+        parts = self._known.pop()
+        if parts is None or len(parts) != self._terms:
             return None
+        shapes = question.shapes(parameters).items()
         for part in parts:
-            if (
-                part is None
-                or UNTOLD in part
-                or any(np.shape(part.get(name)) != shape for name, shape in shapes)
-            ):
+            if UNTOLD in part:
                 return None
+            for name, shape in shapes:
+                if name not in part or np.shape(part[name]) != shape:
+                    return None
         told = question.told(parameters, parts)
         for one in told.seen:
             if not math.isfinite(one[0]):
@@ -145,15 +145,16 @@ class Ahead:
 
     def _repeated(self, waiting: Sequence[_Asked | Mapping[str, object]]) -> int:
         """Do the jobs of what was asked up to the first that has to go the usual way; how many these were."""
-        asked = [one for one in waiting if isinstance(one, _Asked)]
-        sloped = bool(asked) and asked[0].question.sloped
-        return self._stream.repeated(
-            [
-                (partial(one.question.pubs, one.parameters), one.numbers)
-                for one in itertools.takewhile(lambda one: one.question.sloped == sloped, asked)
-            ],
-            sloped=sloped,
-        )
+        asked: list[tuple[Callable[[], list[Pub]], list[Numbers]]] = []
+        sloped: bool | None = None
+        for one in waiting:
+            if isinstance(one, _Asked):
+                if sloped is None:
+                    sloped = one.question.sloped
+                elif one.question.sloped != sloped:
+                    break
+                asked.append((partial(one.question.pubs, one.parameters), one.numbers))
+        return self._stream.repeated(asked, sloped=bool(sloped))
 
     def _again(self, one: _Asked) -> None:
         """Ask the usual way, which has to come to the same.

@@ -155,6 +155,11 @@ class Spending:
             self._seconds += seconds
             self._last[workload] = (shots, seconds)
 
+    def add_all(self, workload: str, jobs: Iterable[tuple[float, int]]) -> None:
+        """Take note of jobs that are submitted one after the other, by their seconds and executions."""
+        for seconds, shots in jobs:
+            self.add(workload, seconds, shots)
+
     def give_back(self, workload: str) -> None:
         """The last job of a workload was lost with its session before it began."""
         with self._lock:

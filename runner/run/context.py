@@ -654,7 +654,7 @@ class Lab:
         Raises:
             StopOptimization: what is left of the session, or of a budget, is for measuring the results.
         """
-        if name != RESULTS and (self._kept or self.spending.limited):
+        if self._may_stop(name):
             with self._lock:
                 kept = dict(self._kept)
             evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]
@@ -666,6 +666,10 @@ class Lab:
                 self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
         self.spending.add(name, seconds, shots)
         return not self.record.repeats(name)
+
+    def _may_stop(self, name: str) -> bool:
+        """Whether a job of a workload may be refused, so that results can still be measured or for a budget."""
+        return name != RESULTS and (bool(self._kept) or self.spending.limited)
 
     def _within_budget(
         self,
@@ -771,7 +775,9 @@ class Lab:
     ) -> Sequence[Sequence[Mapping[str, Any]]]:
         """What is recorded of the numbers of jobs, up to the first that has to go the usual way; see `execute`."""
         primitive = self._primitive(workload, "estimator", len(self.sessions))
-        return primitive.repeat(jobs, sloped=sloped, **self._precision("estimator"))
+        knows = self._service.capabilities.knows_its_queue
+        admit = None if not knows or self._may_stop(workload) else partial(self.spending.add_all, workload)
+        return primitive.repeat(jobs, sloped=sloped, admit=admit, **self._precision("estimator"))
 
     def _precision(self, kind: str) -> dict[str, float]:
         precision = self.config.estimator.precision

@@ -124,11 +124,11 @@ class RuntimeJob(BasePrimitiveJob[PrimitiveResult, str]):  # type: ignore[misc]
         *,
         digest: str,
         seed: int,
+        after: str | None,
     ) -> RuntimeJob:
         """Return a job that is done, whose result was given and whose end was told."""
         job = cls(service, backend, digest=digest, seed=seed)
-        seen = service.timeline.seen
-        job.after = None if seen is None else seen.id
+        job.after = after
         job.record = record
         job.settled = True
         return job

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -513,41 +513,43 @@ class Machine:
             job.alarm = self._schedule(job.available, _AVAILABLE, job)
         self._dispatch(job.device)
 
-    def foresee(self, job: Job, latency: float) -> float | None:
-        """Return when the caller of a job submitted now goes on, and enter the job's times in it; changes nothing else.
+    def foresee(self, jobs: Sequence[Job], latency: Callable[[Job], float]) -> list[float]:
+        """Return when the caller of each job goes on, who submits the next one then, and enter the jobs' times in them.
 
-        None where anything else may happen until then, so that `submit` and `step` have to find out: another job or an
-        alarm, a session that changes, usage that is limited. The sums are those of `submit`, `_start`, `_plan_qpu` and
-        `_complete`.
+        Changes nothing else. As many as nothing else can happen meanwhile, so that `submit` and `step` do not have to
+        find out: another job or an alarm, a session that changes, usage that is limited. The sums are those of
+        `submit`, `_start`, `_plan_qpu` and `_complete`.
 
         Args:
-            job: Neither submitted nor over its limit.
-            latency: What passes between its end and its caller's going on [s].
+            jobs: Of one device and session, neither submitted nor over their limits; the first is submitted now.
+            latency: What passes between the end of a job and its caller's going on [s].
         """
-        session, device, now = job.session, job.device, self.now
-        if self.unfinished or self.plan.allocation is not None:
-            return None
-        delay, idle = job.delay, 0
+        if not jobs or self.unfinished or self.plan.allocation is not None:
+            return []
+        session, device, now = jobs[0].session, jobs[0].device, self.now
+        waits, idle = True, 0
         if session is None:
             if device.owner is not None:
-                return None
+                return []
         else:
             if not session.accepting or session.state != ACTIVE:
-                return None
-            if session.dedicated:
-                delay = 0.0
+                return []
             if device.owner is not (session if session.dedicated else None):
-                return None
-            idle = session.idle_alarm
-        job.submitted = now
-        job.available = job.started = started = now + delay
-        job.qpu_started = max(started + job.preparation, device.qpu_free_at)
-        job.finished = finished = job.qpu_started + job.qpu_seconds
-        wake = max(finished, finished + latency)
-        if session is not None and finished + session.interactive_timeout <= wake:
-            return None
-        coming = self._next_but(idle)
-        return wake if coming is None or coming > wake else None
+                return []
+            waits, idle = not session.dedicated, session.idle_alarm
+        patience = None if session is None else session.interactive_timeout
+        coming, free = self._next_but(idle), device.qpu_free_at
+        wakes: list[float] = []
+        for job in jobs:
+            job.submitted = now
+            job.available = job.started = started = now + (job.delay if waits else 0.0)
+            job.qpu_started = begun = max(started + job.preparation, free)
+            job.finished = free = begun + job.qpu_seconds
+            now = max(free, free + latency(job))
+            if (patience is not None and free + patience <= now) or (coming is not None and coming <= now):
+                break
+            wakes.append(now)
+        return wakes
 
     def _next_but(self, number: int) -> float | None:
         """Return when something will happen by itself other than one entry of the agenda."""
@@ -559,21 +561,23 @@ class Machine:
         heapq.heappush(agenda, entry)
         return instant
 
-    def carry_out(self, job: Job, wake: float) -> None:
-        """Let a job that was foreseen be submitted, run to its end and its caller go on at `wake`, without telling."""
-        session, finished = job.session, job.finished
+    def carry_out(self, jobs: Sequence[Job], wake: float) -> None:
+        """Let foreseen jobs be submitted and run to their ends and the caller of the last go on at `wake`, untold."""
+        last = jobs[-1]
+        session, finished = last.session, last.finished
         assert finished is not None
-        self._count += 1
-        job.order = self._count
-        self.jobs[job.id] = job
-        job.device.qpu_free_at = finished
-        job.qpu_used = job.qpu_seconds
-        job.status = DONE
-        if session is not None:
-            session.last_job_started = job.started
-            session.last_job_completed = self.now = finished
-            if not session.dedicated:
+        for job in jobs:
+            self._count += 1
+            job.order = self._count
+            self.jobs[job.id] = job
+            job.qpu_used = job.qpu_seconds
+            job.status = DONE
+            if session is not None and not session.dedicated:
                 session.spent += job.qpu_used
+        last.device.qpu_free_at = finished
+        if session is not None:
+            session.last_job_started = last.started
+            session.last_job_completed = self.now = finished
             self._start_idle_timer(session, session.interactive_timeout)
         self.now = wake
 

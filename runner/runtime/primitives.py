@@ -302,6 +302,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
         *,
         precision: float | None = None,
         sloped: bool = False,
+        admit: Callable[[Sequence[tuple[float, int]]], None] | None = None,
     ) -> list[Sequence[Plain]]:
         """Submit as `run()` does the next jobs that a record answers, and return their recorded numbers.
 
@@ -312,6 +313,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             jobs: The PUBs of each.
             precision: As for `run()`.
             sloped: It is `run_gradient()` that they are for.
+            admit: See `Repetition.answer`.
         """
         program, precision = ("gradient", 0.0) if sloped else ("estimator", precision)
         past = self._service.past_of(self.workload)
@@ -325,7 +327,7 @@ class EstimatorV2(_Primitive, BaseEstimatorV2):  # type: ignore[misc]
             known = self._repetition = key, found
         if self._session is not None:
             self._session.require_open()
-        return known[1].answer(past, jobs)
+        return known[1].answer(past, jobs, admit)
 
     def _repetition_of(
         self, program: str, pubs: Sequence[EstimatorPubLike], precision: float | None

@@ -19,7 +19,7 @@ from runner.runtime.results import READING
 if TYPE_CHECKING:
     from runner.engine import EstimatorPlan, SamplerPlan, TermReading
     from runner.engine.evolution import Moment
-    from runner.runtime.results import Numbers
+    from runner.runtime.results import Columns, Numbers
     from runner.runtime.submission import Pub
 
 _ROUNDING = 1e-6
@@ -135,6 +135,22 @@ def misfit(found: Sequence[Numbers], expected: Sequence[Expected]) -> str | None
             if type(shots) is not int or shots < 1:
                 return "shots are no whole number of at least 1"
     return None
+
+
+def all_fit(found: Columns, expected: Sequence[Expected]) -> bool:
+    """Whether `misfit` has nothing to say of any of several jobs whose numbers are all bounded in the same way."""
+    if len(found) != len(expected):
+        return False
+    for columns, (arrays, sampled, untold) in zip(found, expected, strict=True):
+        for name, bounds in arrays.items():
+            column = columns.get(name)
+            if untold or type(column) is not np.ndarray or column.shape[1:] != bounds.shape:
+                return False
+            if not ((bounds.least <= column) & (column <= bounds.most)).all():
+                return False
+        if sampled and not all(type(shots) is int and shots >= 1 for shots in columns.get("shots", (None,))):
+            return False
+    return True
 
 
 def misfit_of_bits(

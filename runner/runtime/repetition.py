@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
+from operator import is_
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,8 +20,8 @@ from runner.record.events import JobCompleted
 from runner.runtime.backends import Planned
 from runner.runtime.job import RuntimeJob
 from runner.runtime.machine import DONE, Job
-from runner.runtime.recorded import Expected, expected_of, misfit
-from runner.runtime.results import UNTOLD, arrays_of
+from runner.runtime.recorded import Expected, all_fit, expected_of, misfit
+from runner.runtime.results import UNTOLD, arrays_of, columns_of
 from runner.runtime.seeds import derive_id, derive_seed
 from runner.runtime.submission import asked
 
@@ -94,6 +95,7 @@ class Repetition:
         self._cost = 0.0, 0
         self._by_basis: dict[int, Expected] = {}
         self._exact = all(kind.shots is None for kind in kinds)
+        self._heads = [asked(kind.plan.digest, kind.shape, kind.shots) for kind in kinds]
 
     def fits(self, pubs: Sequence[EstimatorPubLike]) -> bool:
         """Whether PUBs are of this kind."""
@@ -112,10 +114,21 @@ class Repetition:
                 return False
         return True
 
-    def answer(self, past: Past, jobs: Sequence[Sequence[EstimatorPubLike]]) -> list[Sequence[Plain]]:
+    def answer(
+        self,
+        past: Past,
+        jobs: Sequence[Sequence[EstimatorPubLike]],
+        admit: Callable[[Sequence[tuple[float, int]]], None] | None = None,
+    ) -> list[Sequence[Plain]]:
         """Submit the next jobs, of these PUBs, up to the first that has to go the usual way; their recorded numbers.
 
         What can be done for one job after the other is done for all: a long way for each takes twice as long.
+
+        Args:
+            past: What is recorded.
+            jobs: The PUBs of each.
+            admit: Takes note of the QPU seconds and executions of jobs that are submitted, in place of `Desk.admit`,
+                where none is refused; None: that has to be asked before each, when its time has come.
 
         Raises:
             Exception: what `Desk.admit` raises.
@@ -131,34 +144,53 @@ class Repetition:
         digests = list(map(self._digest_of, jobs, seeds))
         ends = past.ends_of(workload, first, digests)
         ends = ends[: self._fitting(ends, jobs)]
-        costs = list(map(self._cost_of, jobs[: len(ends)]))
-        ids = [derive_id(name, "job", workload, event.index, service.ids) for event in ends]
-        done: list[JobCompleted] = []
+        costs = list(
+            itertools.takewhile(lambda one: one[0] <= longest, map(self._cost_of, jobs[: len(ends)]))
+        )
+        records = [
+            Job(
+                derive_id(name, "job", workload, event.index, service.ids),
+                device, desk.session, qpu_seconds, cost.preparation,
+                delay(name, workload, event.index), 0, workload, event.index, self._tags, self._program,
+            )
+            for event, (qpu_seconds, _) in zip(ends, costs, strict=False)
+        ]  # fmt: skip
+        done = 0
         try:
-            for event, seed, digest, (qpu_seconds, executions), job_id in zip(
-                ends, seeds, digests, costs, ids, strict=False
-            ):
-                job = Job(
-                    job_id, device, desk.session, qpu_seconds, cost.preparation,
-                    delay(name, workload, event.index), 0, workload, event.index, self._tags, self._program,
-                )  # fmt: skip
-                wake = None if qpu_seconds > longest else machine.foresee(job, timeline.latency(job))
-                if wake is None or event.said() != _said(job, digest, event.result):
+            while done < len(records):
+                some = records[done : None if admit is not None or desk.admit is None else done + 1]
+                wakes = machine.foresee(some, timeline.latency)
+                count = _repeated(some[: len(wakes)], ends[done:], digests[done:])
+                if not count:
                     break
-                if desk.admit is not None:
-                    desk.admit(qpu_seconds, executions)
-                job.payload = RuntimeJob.answered(service, backend, job, digest=digest, seed=seed)
+                if admit is not None:
+                    admit(costs[done : done + count])
+                elif desk.admit is not None:
+                    desk.admit(*costs[done])
+                seen = timeline.seen
+                after = None if seen is None else seen.id
+                for place, job in enumerate(some[:count], done):
+                    job.payload = RuntimeJob.answered(
+                        service, backend, job, digest=digests[place], seed=seeds[place], after=after
+                    )
+                    after = job.id
                 with timeline.lock:
-                    machine.carry_out(job, wake)
-                    service.count(workload)
-                    timeline.passed(job)
-                done.append(event)
+                    machine.carry_out(some[:count], wakes[count - 1])
+                    service.count(workload, count)
+                    timeline.passed(some[:count])
+                done += count
         finally:
-            past.repeat(done)
-        return [event.result or () for event in done]
+            past.repeat(ends[:done])
+        return [event.result or () for event in ends[:done]]
 
     def _fitting(self, ends: Sequence[JobCompleted], jobs: Sequence[Sequence[EstimatorPubLike]]) -> int:
         """Of how many jobs, from the first on, the numbers are such as these PUBs can give."""
+        results = [event.result or () for event in ends]
+        columns = columns_of(results) if results else None
+        if columns is not None and not any(UNTOLD in one for one in columns):
+            alike = self._alike(jobs[: len(ends)])
+            if alike is not None and all_fit(columns, alike):
+                return len(ends)
         for count, (event, pubs) in enumerate(zip(ends, jobs, strict=False)):
             numbers = _numbers(event.result or ())
             if numbers is None or misfit(numbers, self._expected(pubs)):
@@ -181,6 +213,13 @@ class Repetition:
             self._charged = charged
         return self._cost
 
+    def _alike(self, jobs: Sequence[Sequence[EstimatorPubLike]]) -> list[Expected] | None:
+        """What each of these jobs gives, where all are bounded in the same way; else None."""
+        if self._exact:
+            return [kind.expected for kind in self._kinds]
+        first, *others = map(self._expected, jobs)
+        return first if all(all(map(is_, one, first)) for one in others) else None
+
     def _expected(self, pubs: Sequence[EstimatorPubLike]) -> list[Expected]:
         """What a job of such PUBs gives."""
         result = []
@@ -200,36 +239,40 @@ class Repetition:
     def _digest_of(self, pubs: Sequence[EstimatorPubLike], seed: int) -> str:
         """The digest of a job as `digest_of` and `Desk.submit` make it."""
         digest = self._digest.copy()
-        for (_, observables, values), kind in zip(pubs, self._kinds, strict=True):
-            shots = kind.shots and (observables.shots or kind.shots)
-            digest.update(asked(kind.plan.digest, kind.shape, shots))
+        for (_, observables, values), kind, head in zip(pubs, self._kinds, self._heads, strict=True):
+            own = None if kind.shots is None else observables.shots
+            digest.update(head if not own else asked(kind.plan.digest, kind.shape, own))
             digest.update(values.tobytes())
             if kind.shots is not None and observables.reading is not None:
                 digest.update(observables.reading.digest)
         return blake2b(digest.digest() + seed.to_bytes(8, "big"), digest_size=16).hexdigest()
 
 
-def _said(job: Job, digest: str, result: object) -> dict[str, object]:
-    """What `RuntimeJob` would tell of a job that is done."""
-    assert job.finished is not None
-    assert job.started is not None
-    return {
-        "job": job.id,
-        "workload": job.workload,
-        "index": job.index,
-        "digest": digest,
-        "session": None if job.session is None else job.session.id,
-        "status": DONE,
-        "reason": None,
-        "code": None,
-        "session_ended": False,
-        "started": job.started,
-        "finished": job.finished,
-        "time": job.finished,
-        "queue_seconds": job.started - job.submitted,
-        "qpu_seconds": job.qpu_seconds,
-        "result": result,
-    }
+def _repeated(jobs: Sequence[Job], ends: Sequence[JobCompleted], digests: Sequence[str]) -> int:
+    """How many jobs, from the first on, are done as is recorded of their ends: all that `RuntimeJob` would tell."""
+    for count, (job, event, digest) in enumerate(zip(jobs, ends, digests, strict=False)):
+        said, started, finished = event.said(), job.started, job.finished
+        assert started is not None
+        found = {
+            "job": job.id,
+            "workload": job.workload,
+            "index": job.index,
+            "digest": digest,
+            "session": None if job.session is None else job.session.id,
+            "status": DONE,
+            "reason": None,
+            "code": None,
+            "session_ended": False,
+            "started": started,
+            "finished": finished,
+            "time": finished,
+            "queue_seconds": started - job.submitted,
+            "qpu_seconds": job.qpu_seconds,
+            "result": event.result,
+        }
+        if said != found:
+            return count
+    return len(jobs)
 
 
 def _numbers(result: Sequence[Mapping[str, Any]]) -> list[Numbers] | None:

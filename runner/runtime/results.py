@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import math
+from array import array
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -255,6 +256,9 @@ def from_plain(numbers: Plain) -> Numbers:
 
 _FLOATS = frozenset((float,))
 _LISTS = frozenset((list,))
+_WHOLE = frozenset((int, type(None)))
+DEEPEST = 3
+"""Axes of an array, of values or of what bases and terms have, with that of several jobs before."""
 
 
 def _restored(value: object) -> object:
@@ -282,6 +286,83 @@ def arrays_of(numbers: Plain) -> Numbers | None:
         else:
             return None
     return found
+
+
+Columns = list[dict[str, Any]]
+"""The numbers of several jobs, of each PUB by name: an array for all, the jobs along its first axis, or a list."""
+
+
+def columns_of(results: Sequence[Sequence[Plain]]) -> Columns | None:
+    """Return what `arrays_of` does for every PUB of jobs whose numbers are of one form; else None.
+
+    For a few dozen jobs at a time this takes a quarter of what it takes one by one.
+    """
+    found: Columns = [{} for _ in results[0]]
+    if not found or set(map(len, results)) != {len(found)}:
+        return None
+    for place, column in enumerate(found):
+        rows = [result[place] for result in results]
+        names = rows[0].keys()
+        if any(row.keys() != names for row in rows):
+            return None
+        for name in names:
+            values = _column([row[name] for row in rows])
+            if values is None:
+                return None
+            column[name] = values
+    return found
+
+
+def _column(values: list[Any]) -> Any:
+    """The array of values that are floats, or lists or tables of floats of one shape; the list of whole numbers."""
+    kinds = set(map(type, values))
+    if kinds <= _WHOLE:
+        return values
+    shape, entries = [len(values)], values
+    while kinds == _LISTS:
+        lengths = set(map(len, entries))
+        entries = list(itertools.chain.from_iterable(entries))
+        kinds = set(map(type, entries))
+        shape.append(lengths.pop())
+        if lengths or len(shape) > DEEPEST:
+            return None
+    return np.frombuffer(array("d", entries)).reshape(shape) if kinds == _FLOATS else None
+
+
+def numbers_of(results: Sequence[Sequence[Plain]]) -> list[list[Numbers] | None]:
+    """Return what `arrays_of` does for every PUB of jobs, one list for each; None where it gives none for a PUB."""
+    columns = columns_of(results) if results else None
+    if columns is None:
+        return [_arrays_of_each(result) for result in results]
+    parts = [
+        [dict(zip(part, row, strict=True)) for row in zip(*map(_rows, part.values()), strict=True)]
+        for part in columns
+        if part
+    ]
+    if len(parts) < len(columns):
+        return [_arrays_of_each(result) for result in results]
+    return list(map(list, zip(*parts, strict=True)))
+
+
+def _arrays_of_each(result: Sequence[Plain]) -> list[Numbers] | None:
+    found = []
+    for one in result:
+        numbers = arrays_of(one)
+        if numbers is None:
+            return None
+        found.append(numbers)
+    return found
+
+
+def _rows(column: Any) -> list[Any]:
+    """The entries of a column, each array aligned as if it were alone: BLAS may add up others in another order."""
+    if type(column) is list or column.ndim == 1:
+        return list(column)
+    shape, width = column.shape[1:], math.prod(column.shape[1:])
+    apart = np.empty((len(column), width + width % 2))[:, :width]
+    apart[:] = column.reshape(len(column), width)
+    rows = list(apart)
+    return rows if len(shape) == 1 else [row.reshape(shape) for row in rows]
 
 
 def _is_table(rows: Sequence[Any]) -> bool:

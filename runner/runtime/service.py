@@ -528,9 +528,9 @@ class LocalRuntimeService:
         """Return how many jobs of a workload were submitted."""
         return self._counts.get(workload, 0)
 
-    def count(self, workload: str) -> None:
-        """Count, under the timeline's lock, one more job of a workload."""
-        self._counts[workload] = self._counts.get(workload, 0) + 1
+    def count(self, workload: str, jobs: int = 1) -> None:
+        """Count, under the timeline's lock, more jobs of a workload."""
+        self._counts[workload] = self._counts.get(workload, 0) + jobs
 
     def seed_ahead(self, workload: str, seed: int | None = None) -> int:
         """Return the seed of the workload's next job; `seed` in place of the service's."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any, Protocol, TypeVar
 
@@ -345,10 +345,10 @@ class Timeline:
             or CURRENT.get() is not None
         )
 
-    def passed(self, job: Job) -> None:
-        """Take note, under the lock, that this thread alone has submitted `job` and waited for it."""
-        self._changes += 1
-        self.see(job)
+    def passed(self, jobs: Sequence[Job]) -> None:
+        """Take note, under the lock, that this thread alone has submitted `jobs` and waited for each in turn."""
+        self._changes += len(jobs)
+        self.see(jobs[-1])
 
     def _get_through(self, job: Job) -> bool:
         """Let time pass until the caller of `job` goes on, if nobody else is there to wait or to think."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from runner.declare.composer import compose
@@ -14,7 +16,9 @@ from runner.errors import JournalError
 from runner.record.events import Event, JobCompleted
 from runner.record.journal import read_journal
 from runner.run.execution import resume, run
+from runner.runtime.recorded import Bounds, Expected, all_fit, misfit
 from runner.runtime.repetition import Repetition
+from runner.runtime.results import arrays_of, columns_of, numbers_of
 from tests.runtime.test_repetition import QUIET, broken_off
 
 KINDS = {
@@ -116,3 +120,60 @@ def test_results_of_other_pubs_are_refused(result: Any, runs: Callable[[str], Pa
 
     with pytest.raises(JournalError, match=r"it has numbers of [02] PUBs, not of 1; restore it"):
         resume(broken_off(whole, "damaged", place + 1, untrue))
+
+
+FORMS: tuple[Callable[[float], Any], ...] = (
+    lambda x: {"evs": x, "gradients": [x, -x, 0.5]},
+    lambda x: {"evs": [x, 0.5], "stds": [0.0, x], "shots": 7, "variances": [[x], [0.0]]},
+    lambda x: {"evs": [[x, 0.1, -x]], "shots": None},
+    lambda x: {"evs": []} if x else {"evs": [x]},
+    lambda x: {"evs": [x] * int(1 + 10 * x)},
+    lambda x: {"evs": "nan" if x > 0.5 else x},
+    lambda x: {"evs": [x, 1 if x > 0.5 else 1.0]},
+    lambda x: {"evs": x, "shots": True},
+    lambda x: {"evs": x} if x > 0.5 else {"stds": x},
+    lambda x: {"evs": {"array": "", "bits": 1, "shape": []}, "stds": x},
+    lambda _: {},
+)
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("form", FORMS)
+def test_numbers_of_many_jobs_are_read_as_those_of_each(form: Callable[[float], Any], parts: int) -> None:
+    """To the type and bit what `arrays_of` reads of one, which says of what it cannot be that it is none."""
+    results = [[form(0.1 * number)] * parts for number in range(9)]
+    for found, result in zip(numbers_of(results), results, strict=True):
+        single = [arrays_of(one) for one in result]
+        if None in single:
+            assert found is None
+            continue
+        assert found is not None
+        for one, other in zip(found, single, strict=True):
+            assert list(one) == list(other)
+            for name, value in one.items():
+                assert np.shape(value) == np.shape(other[name])
+                assert type(value) is type(other[name]) or np.shape(value) == ()
+                assert repr(np.asarray(value).tolist()) == repr(np.asarray(other[name]).tolist())
+    assert numbers_of([[form(0.1)], []])[1] == []
+
+
+@pytest.mark.parametrize("value", [0.5, 1.5, -1.5, math.nan])
+@pytest.mark.parametrize("changed", ["evs", "stds", "shots", "nothing", "shape"])
+def test_numbers_of_many_jobs_fit_where_those_of_each_do(changed: str, value: float) -> None:
+    """What `misfit` says of one job decides."""
+    bounds = {"evs": Bounds.of((2,), -1.0, 1.0), "stds": Bounds.of((2,), 0.0, 1.0)}
+    expected = [Expected(bounds, sampled=True)]
+    results = [[{"evs": [0.1, 0.2], "stds": [0.0, 0.1], "shots": 5}] for _ in range(4)]
+    if changed == "shape":
+        results = [[{**one[0], "evs": [0.1, 0.2, 0.3]}] for one in results]
+    elif changed == "shots":
+        results[2][0]["shots"] = int(value) if value == value else None
+    elif changed != "nothing":
+        results[2][0][changed][1] = value
+    columns = columns_of(results)
+
+    each = [misfit(numbers or [], expected) is None for numbers in numbers_of(results)]
+
+    assert columns is not None
+    assert all_fit(columns, expected) == all(each)
+    assert not all_fit(columns, [])

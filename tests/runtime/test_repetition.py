@@ -137,6 +137,7 @@ def both_ways(
 
     with monkeypatch.context() as patched:
         patched.setattr(Repetition, "answer", counted)
+        patched.setattr("runner.record.replay.READ_AHEAD", 7)  # so that a short run takes several reads
         fast = outcome(broken_off(whole, "fast", keep, change))
     with monkeypatch.context() as patched:
         patched.setattr(Repetition, "answer", lambda *_: [])
@@ -229,7 +230,7 @@ def test_a_signal_while_the_past_is_repeated_accuses_nobody(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is seen before the next few dozen jobs; the run goes on afterwards to the same bits."""
-    whole, count = recorded((*REPEATED["two sets a job"], "optimizer.max_evaluations=200"), 5)
+    whole, count = recorded((*REPEATED["two sets a job"], "optimizer.max_evaluations=500"), 5)
     expected = outcome(broken_off(whole, "usual", count - 3))
     broken_off(whole, "broken", count - 3)
     ahead, calls = Lab.ahead, []
@@ -275,45 +276,43 @@ def submitted(machine: Machine, job: Job) -> Job:
     return job
 
 
+def told_of(job: Job) -> list[object]:
+    """What became of a job."""
+    return [
+        job.status, job.submitted, job.available, job.started, job.qpu_started, job.finished, job.qpu_used,
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("mode", [None, "dedicated", "batch"])
 def test_the_machine_comes_to_the_same_in_one_go(mode: str | None) -> None:
     """Random times in job mode, sessions and batches: jobs that are foreseen end as those that are stepped through."""
     draw = random.Random(str(mode))
     ways = [Machine(PLANS["premium"]) for _ in range(2)]
     sessions = [None if mode is None else way.open_session("s", "qpu", mode, 3000.0, 60.0) for way in ways]
-    foreseen = 0
-    for index in range(300):
-        takes, prepares, waits = draw.choice([1.0, 9.7]), draw.choice([0.0, 0.3]), draw.choice([0.0, 4.1])
-        latency = draw.choice([0.0, 0.1, 0.1, 0.1, 59.9, 60.0, 61.0])
-        jobs = [
-            Job(f"j{index}", way.device("qpu"), session, takes, prepares, waits)
-            for way, session in zip(ways, sessions, strict=True)
-        ]
-        if sessions[0] is not None and not sessions[0].accepting:
-            break
-        wake = ways[0].foresee(jobs[0], latency)
-        if wake is None:
-            submitted(ways[0], jobs[0])
-            ways[0].advance(jobs[0].finished + latency)
+    foreseen = together = 0
+    while foreseen < 300 and (sessions[0] is None or sessions[0].accepting):
+        latencies: dict[str, float] = {}
+        some: list[list[Job]] = [[], []]
+        for place in range(draw.choice([1, 2, 5])):
+            takes, prepares, waits = draw.choice([1.0, 9.7]), draw.choice([0.0, 0.3]), draw.choice([0.0, 4.1])
+            latencies[f"j{foreseen}-{place}"] = draw.choice([0.0, 0.1, 0.1, 0.1, 59.9, 60.0, 61.0])
+            for jobs, way, session in zip(some, ways, sessions, strict=True):
+                jobs.append(Job(f"j{foreseen}-{place}", way.device("qpu"), session, takes, prepares, waits))
+        wakes = ways[0].foresee(some[0], lambda job, known=latencies: known[job.id])
+        count = len(wakes)
+        if count:
+            ways[0].carry_out(some[0][:count], wakes[-1])
+            together += count > 1
         else:
-            ways[0].carry_out(jobs[0], wake)
-            foreseen += 1
-        submitted(ways[1], jobs[1])
-        ways[1].advance(jobs[1].finished + latency)
+            count = 1
+            submitted(ways[0], some[0][0])
+            ways[0].advance(some[0][0].finished + latencies[some[0][0].id])
+        for job in some[1][:count]:
+            submitted(ways[1], job)
+            ways[1].advance(job.finished + latencies[job.id])
+        foreseen += len(wakes)
 
-        told = [
-            [
-                one.status,
-                one.submitted,
-                one.available,
-                one.started,
-                one.qpu_started,
-                one.finished,
-                one.qpu_used,
-            ]
-            for one in jobs
-        ]
-        assert told[0] == told[1]
+        assert list(map(told_of, some[0][:count])) == list(map(told_of, some[1][:count]))
         assert (ways[0].now, ways[0].next_time()) == (ways[1].now, ways[1].next_time())
         assert not ways[0].unfinished
         if sessions[0] is not None:
@@ -327,6 +326,7 @@ def test_the_machine_comes_to_the_same_in_one_go(mode: str | None) -> None:
             assert one == other
 
     assert foreseen >= 20
+    assert together >= 5
 
 
 def test_nothing_is_foreseen_beside_another_job_or_beyond_an_alarm() -> None:
@@ -336,14 +336,18 @@ def test_nothing_is_foreseen_beside_another_job_or_beyond_an_alarm() -> None:
     session = machine.open_session("s", "qpu", "dedicated", 100.0, 60.0)
     job = Job("a", device, session, 10.0)
 
-    assert machine.foresee(job, 0.1) is None  # it would start the session
+    def wakes(latency: float, *jobs: Job) -> list[float]:
+        return machine.foresee(jobs, lambda _: latency)
+
+    assert wakes(0.1, job) == []  # it would start the session
     submitted(machine, Job("b", device, session, 10.0))
-    assert machine.foresee(job, 0.1) == 20.1
-    assert machine.foresee(job, 60.0) is None  # the session would rest
-    assert machine.foresee(Job("c", device, session, 90.0), 0.0) is None  # it would expire
-    assert machine.foresee(Job("d", device, None, 10.0), 0.1) is None  # it would wait for the session's end
+    assert wakes(0.1, job) == [20.1]
+    assert wakes(60.0, job) == []  # the session would rest
+    assert wakes(0.0, Job("c", device, session, 90.0)) == []  # it would expire
+    assert wakes(10.0, job, *(Job(name, device, session, 30.0) for name in "cde")) == [30.0, 70.0]  # at 100
+    assert wakes(0.1, Job("d", device, None, 10.0)) == []  # it would wait for the session's end
     machine.submit(Job("e", device, session, 10.0))
-    assert machine.foresee(job, 0.1) is None
+    assert wakes(0.1, job) == []
 
 
 def test_a_service_without_a_record_answers_nothing() -> None:
