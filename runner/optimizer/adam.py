@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,8 @@ class Adam(OptimizerConfig):
         while True:
             trail.add(x)
             energy, slope = watch.value_and_gradient(x, self.difference_step)
-            norm = float(np.linalg.norm(slope if box is None else x - np.clip(x - slope, *box)))
+            inward = slope if box is None else x - np.clip(x - slope, *box)
+            norm = math.sqrt(inward.dot(inward))  # as `np.linalg.norm`, in half the time
             if norm < self.gtol:
                 return Ending(parameters=x, energy=energy, message=f"gradient {norm:.1e} below gtol")
             if self.iterations is not None and k == self.iterations:

@@ -165,23 +165,28 @@ class EventLog(Looked):
 
     def stream(self, place: int) -> str:
         """The stream of one event."""
-        return next(self.told_apart((place,)))[2]
+        return next(iter(self.streams((place,))))[1]
 
-    def told_apart(self, places: Iterable[int]) -> Iterator[tuple[int, str, str]]:
-        """Place, kind and stream of events; where a line begins with plain fields, its workload is all that is read."""
+    def streams(self, places: Iterable[int]) -> dict[tuple[str, str], array[int]]:
+        """Where the events of each kind and stream are, of these places.
+
+        Where a line begins with plain fields, its workload is all that is read.
+        """
         facts, kinds = self._facts, self._kinds
         fitting = [fact in _OF_A_WORKLOAD for fact in facts]
-        words = [fact.kind for fact in facts]
-        names: dict[bytes, str] = {}
-        for place, found in self._matched(_WORKLOAD, places):
+        found: dict[tuple[str, str], array[int]] = {}
+        named: dict[tuple[int, bytes], array[int]] = {}
+        for place, match in self._matched(_WORKLOAD, places):
             code = kinds[place]
-            if found is None or not fitting[code]:
-                yield place, words[code], self._event(place).stream
-                continue
-            name = found[1]
-            if name not in names:
-                names[name] = name.decode()
-            yield place, words[code], names[name]
+            key = None if match is None or not fitting[code] else (code, match[1])
+            stream = None if key is None else named.get(key)
+            if stream is None:
+                name = self._event(place).stream if key is None else key[1].decode()
+                stream = found.setdefault((facts[code].kind, name), array("Q"))
+                if key is not None:
+                    named[key] = stream
+            stream.append(place)
+        return found
 
     def _matched(
         self, match: Callable[[bytes, int, int], re.Match[bytes] | None], places: Iterable[int]

@@ -87,14 +87,8 @@ class Record:
         self._recorded = recorded
         self.identity = identity_of(recorded)
         places, gone_on = _lasting(recorded, resumed=True)
-        measured: set[int] = set()
-        for place, kind, stream in _told_apart(recorded, places):
-            past = self._past.get((kind, stream))
-            if past is None:
-                past = self._past[kind, stream] = array("Q")
-            past.append(place)
-            if stream == RESULTS:
-                measured.add(place)
+        self._past = _streams(recorded, places)
+        measured = {place for (_, stream), past in self._past.items() if stream == RESULTS for place in past}
         for past in self._past.values():
             past.reverse()
         before: list[int] = []
@@ -303,11 +297,15 @@ class Record:
         _compare(recorded[place], event, self.identity)
 
 
-def _told_apart(recorded: Sequence[Event], places: Sequence[int]) -> Iterator[tuple[int, str, str]]:
-    """Place, kind and stream of events; of a journal's, most are not read for that."""
-    if not isinstance(recorded, EventLog):
-        return ((place, recorded[place].kind, recorded[place].stream) for place in places)
-    return recorded.told_apart(places)
+def _streams(recorded: Sequence[Event], places: Sequence[int]) -> dict[tuple[str, str], array[int]]:
+    """Where the events of each kind and stream are, of these places; of a journal's, most are not read for that."""
+    if isinstance(recorded, EventLog):
+        return recorded.streams(places)
+    found: dict[tuple[str, str], array[int]] = {}
+    for place in places:
+        event = recorded[place]
+        found.setdefault((event.kind, event.stream), array("Q")).append(place)
+    return found
 
 
 def _jobs_done(recorded: Sequence[Event]) -> Iterator[tuple[int, str, int]]:

@@ -22,7 +22,7 @@ from runner.runtime.job import RuntimeJob
 from runner.runtime.machine import DONE, Job
 from runner.runtime.recorded import Expected, all_fit, expected_of, misfit
 from runner.runtime.results import UNTOLD, arrays_of, columns_of
-from runner.runtime.seeds import derive_id, derive_seed
+from runner.runtime.seeds import derive_ids, derive_seeds
 from runner.runtime.submission import asked
 
 if TYPE_CHECKING:
@@ -140,20 +140,20 @@ class Repetition:
         longest, delay = service.plan.max_time("job"), service.queue_delay.draw
         jobs = list(itertools.takewhile(self.fits, jobs))
         own = name if desk.seed is None else desk.seed
-        seeds = [derive_seed(own, workload, index) for index in range(first, first + len(jobs))]
+        seeds = derive_seeds(own, workload, range(first, first + len(jobs)))
         digests = list(map(self._digest_of, jobs, seeds))
         ends = past.ends_of(workload, first, digests)
         ends = ends[: self._fitting(ends, jobs)]
         costs = list(
             itertools.takewhile(lambda one: one[0] <= longest, map(self._cost_of, jobs[: len(ends)]))
         )
+        ids = derive_ids(name, "job", workload, range(first, first + len(costs)), service.ids)
         records = [
             Job(
-                derive_id(name, "job", workload, event.index, service.ids),
-                device, desk.session, qpu_seconds, cost.preparation,
+                job_id, device, desk.session, qpu_seconds, cost.preparation,
                 delay(name, workload, event.index), 0, workload, event.index, self._tags, self._program,
             )
-            for event, (qpu_seconds, _) in zip(ends, costs, strict=False)
+            for job_id, event, (qpu_seconds, _) in zip(ids, ends, costs, strict=False)
         ]  # fmt: skip
         done = 0
         try:
