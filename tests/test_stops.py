@@ -17,10 +17,12 @@ from runner.record.events import (
     BudgetReached,
     Event,
     JobCompleted,
+    JobSubmitted,
     Reserve,
     RunEnded,
     RunInterrupted,
     RunResumed,
+    SessionChanged,
 )
 from runner.record.journal import read_journal
 from runner.record.log import of
@@ -205,6 +207,55 @@ def test_a_run_that_was_stopped_twice_at_one_place_goes_on(
         job for job in of(read_journal(plain("broken")).events, JobCompleted) if job.workload == "result"
     ]
     assert len(measured) > twin["result.json"]["measured_before"]["jobs"] + 1
+
+
+@pytest.mark.parametrize("case", [case for case in STOPPED if "ended under" not in case])
+def test_a_session_that_was_closed_where_a_run_stopped_is_not_used_again(case: str, workdir: Path) -> None:
+    """What is paid in all is what was paid until the stop, as that was told, and what later sessions cost.
+
+    By the journal: the first part's jobs and its closed session, and all jobs after it.
+    """
+    declared, typed = STOPPED[case]
+    after = run(compose(*SMALL, *declared), directory="run")
+    for more in typed:
+        before, after = after, resume("run", overrides=more)
+        sessions = json.loads(Path("run/session.json").read_text())["sessions"]
+        later = [one["usage_seconds"] for one in sessions if one["id"] not in before.session_ids]
+        measured = [
+            (one.measured_before or {"usage_seconds": 0.0})["usage_seconds"] for one in (before, after)
+        ]
+        if before.session_ids:
+            paid = before.usage_seconds + measured[0] + sum(later)
+            assert after.usage_seconds + measured[1] == pytest.approx(paid, rel=1e-9)
+    closed: set[str | None] = set()
+    for event in of(read_journal("run/journal.jsonl").events, SessionChanged, JobSubmitted):
+        if isinstance(event, JobSubmitted):  # one that was submitted before is carried out
+            assert event.session not in closed
+        elif isinstance(event, SessionChanged) and event.state == "closed":
+            closed.add(event.session)
+
+
+def test_a_run_that_an_earlier_release_went_on_with_stays_in_its_session(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is broken in its second part: what is recorded there is repeated, in the session that it was in."""
+    breaks = Breaks(monkeypatch)
+    stopped = run(compose(*SMALL, "session.max_time=60"), directory="twin")
+    shutil.copytree("twin", "broken")
+    honest = RunResumed.__init__
+    with monkeypatch.context() as earlier:
+        earlier.setattr(
+            RunResumed, "__init__", lambda self, **said: honest(self, **{**said, "leaves": False})
+        )
+        breaks.at(None)
+        twin = resume("twin")
+        breaks.at(breaks.moments - 2)
+        assert resume("broken").status == "interrupted"
+    breaks.at(None)
+
+    assert outcome(resume("broken")) == outcome(twin)
+    sessions = json.loads(Path("twin/session.json").read_text())["sessions"]
+    assert sessions[0]["usage_seconds"] > stopped.usage_seconds
 
 
 def test_what_a_run_stopped_for_is_told_by_all_of_its_past() -> None:

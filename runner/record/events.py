@@ -433,6 +433,8 @@ class RunResumed(Event):
     """That process."""
     budgets: Mapping[str, Any] | None = None
     """Key → value of the budgets that it goes on with in place of those declared; None: with no others."""
+    leaves: bool = False
+    """Whether it leaves the session that was closed where the run stopped; earlier releases went on in it."""
 
 
 @fact("run.interrupted")

@@ -70,6 +70,9 @@ class Record:
     measured_before: Sequence[tuple[JobSubmitted, JobCompleted]] = ()
     """Jobs that measured the result of a part that stopped, and that going on does not repeat: they were charged."""
 
+    _left: Sequence[Mapping[str, int]] = ()
+    """For each stop that the run left behind and has not repeated yet, the jobs that it was stopped before."""
+
     def __init__(self, journal: Journal, recorded: Sequence[Event] = ()) -> None:
         self._journal = journal
         self._past: dict[tuple[str, str], array[int]] = {}
@@ -86,7 +89,7 @@ class Record:
         """The recorded ends of each workload's jobs that are repeated now, by index."""
         self._recorded = recorded
         self.identity = identity_of(recorded)
-        places, gone_on = _lasting(recorded, resumed=True)
+        places, gone_on, self._left = _lasting(recorded, resumed=True)
         self._past = _streams(recorded, places)
         measured = {place for (_, stream), past in self._past.items() if stream == RESULTS for place in past}
         for past in self._past.values():
@@ -259,8 +262,9 @@ class Record:
             return []
         found: list[JobCompleted] = []
         coming = zip(digests, reversed(over), reversed(begun), strict=False)
+        leaving = self._left[0].get(workload) if self._left else None
         for number, (digest, place, _) in enumerate(coming, index):
-            if self._results[workload].get(number) != place:
+            if self._results[workload].get(number) != place or number == leaving:
                 break
             event = self._at_hand(workload, number)[number]
             if event.digest != digest:
@@ -280,6 +284,13 @@ class Record:
         for listener in self._hears(JobCompleted):
             for event in events:
                 listener(event)
+
+    def leaves(self, workload: str, index: int) -> bool:
+        """Whether the run stopped before this job and closed its session, and now goes on; told once."""
+        before = len(self._left)
+        while self._left and self._left[0].get(workload) == index:
+            self._left = self._left[1:]
+        return len(self._left) < before
 
     def repeats(self, workload: str) -> bool:
         """Whether the next job of a workload is one that the journal holds the result of."""
@@ -397,8 +408,9 @@ def lasting_places(events: Sequence[Event]) -> array[int]:
     return _lasting(events, resumed=False)[0]
 
 
-def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int]:
-    """Where the events are that last, and where a run went on the last time that undid a stop.
+def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int, list[Mapping[str, int]]]:
+    """Where the events are that last, where a run went on the last time that undid a stop, and which jobs it was
+    stopped before, each time.
 
     Args:
         events: of a journal.
@@ -407,20 +419,40 @@ def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int
     kept = array("Q")
     reached, gone_on = 0, 0
     stop = Stop()
+    left: list[Mapping[str, int]] = []
+    stops: dict[str, int] = {}
     # An interrupted process still closes its session and measures what it has. The next one repeats the program, which
     # knows nothing of that, so these facts are left out before the past is compared.
     for place, event in _boundaries(events, resumed=resumed):
         if not stop.shutting_down:
             kept.extend(_replayed(events, range(reached, place)))
         reached = place
+        if isinstance(event, Reserve | BudgetReached) and not stop.shutting_down:
+            stops.setdefault(event.workload, len(kept))
         if (undone := stop.undone(event, len(kept))) is not None:
+            if isinstance(event, RunResumed) and event.leaves:
+                left.append(_left(events, kept, stops))
             del kept[undone:]
-            gone_on = place
+            gone_on, stops = place, {}
         if goes_on(event) is not None:
             reached = place + 1
     if not stop.shutting_down:
         kept.extend(_replayed(events, range(reached, len(events))))
-    return kept, gone_on
+    return kept, gone_on, left
+
+
+def _left(events: Sequence[Event], kept: array[int], stops: Mapping[str, int]) -> dict[str, int]:
+    """Workload → index of its job that did not begin when the run stopped.
+
+    Args:
+        events: of its journal.
+        kept: places of those that lasted until then.
+        stops: workload → how many of these came before it was stopped.
+    """
+    return {
+        workload: len(_streams(events, kept[:before]).get((JobSubmitted.kind, workload), ()))
+        for workload, before in stops.items()
+    }
 
 
 def _replayed(events: Sequence[Event], places: range) -> Iterator[int]:
@@ -440,7 +472,7 @@ def _boundaries(events: Sequence[Event], *, resumed: bool) -> Iterator[tuple[int
             if type(event) in _DECIDING or (isinstance(event, JobCompleted) and event.simulation_failed):
                 yield place, event
     if resumed:
-        yield len(events), RunResumed()
+        yield len(events), RunResumed(leaves=True)
 
 
 class Stop:

@@ -104,7 +104,8 @@ class Lab:
         self.config = config
         self.record = record
         self.sessions: list[Any] = []
-        """Every session opened, in order; more than one only where `session.on_expiry=reopen`."""
+        """Every session opened, in order; more than one where `session.on_expiry=reopen`, or where the run has stopped
+        before its session ended, which closed it, and has gone on."""
         self.prepared = prepared
         """What the experiment's `prepare` gave."""
         self.table: list[dict[str, object]] = []
@@ -117,6 +118,8 @@ class Lab:
         """Every minimization so far met its own criterion; None before the first."""
         self._lock = threading.Lock()
         self._expired = False
+        self._closed_early: set[int] = set()
+        """Which sessions, by number from 1, were closed where the run had stopped that goes on now."""
         self.session_over = False
         """Whether the run ends because its session does."""
         self._primitives: dict[tuple[str, str, int], Primitive] = {}
@@ -665,11 +668,26 @@ class Lab:
                 seconds_then = seconds + self._queueing + latency
                 self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
         self.spending.add(name, seconds, shots)
+        if name != RESULTS:
+            self._leave(name, mode)
         return not self.record.repeats(name)
 
     def _may_stop(self, name: str) -> bool:
         """Whether a job of a workload may be refused, so that results can still be measured or for a budget."""
         return name != RESULTS and (bool(self._kept) or self.spending.limited)
+
+    def _leave(self, name: str, mode: OpenSession) -> None:
+        """Close the session where the run had stopped before the next job of a workload.
+
+        Raises:
+            RuntimeSessionError: it did, so that the job has to go to another session.
+        """
+        with self._lock:
+            leaves = self.record.leaves(name, self._service.submitted(name))
+        if leaves and self.config.session.mode != "job":
+            self._closed_early.add(self.sessions.index(mode) + 1)
+            mode.close()
+            raise RuntimeSessionError("its session was closed where the run had stopped", session_ended=True)
 
     def _within_budget(
         self,
@@ -787,7 +805,7 @@ class Lab:
         """Stop, fail or reopen; returns only when there is a session to try again in."""
         if not error.session_ended:
             raise error
-        if self.config.session.on_expiry != "reopen":
+        if self.config.session.on_expiry != "reopen" and attempt not in self._closed_early:
             self._expired = self.session_over = True
             why = f"session ended: {self.sessions[attempt - 1].reason or str(error).rstrip('.')}"
             if self.config.session.on_expiry == "fail":

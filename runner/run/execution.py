@@ -217,7 +217,7 @@ def resume(
                 journal.announce(Note(level="warning", text=f"journal: {journal.contents.dropped}"))
                 log.warning("journal: %s", journal.contents.dropped)
             more = {} if not budgets else {"budgets": budgets}
-            journal.announce(RunResumed(pid=os.getpid(), **more))
+            journal.announce(RunResumed(pid=os.getpid(), leaves=True, **more))
             execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
             return execution.carry_out(preparation)
 

@@ -179,6 +179,10 @@ class IbmService:
         del workload
         return None
 
+    def submitted(self, workload: str) -> int:
+        """How many jobs of a workload were submitted, by this process or found again."""
+        return self._counts.get(workload, 0)
+
     def continue_from(self, events: Iterable[Event], identity: int = IDENTITY) -> None:
         """Take over what an earlier process of this run has recorded, and how it told jobs apart."""
         self.identity = identity

@@ -481,6 +481,10 @@ class Service(Protocol):
         """The index of a workload's next job if the journal may answer it and nobody else acts or looks; else None."""
         ...
 
+    def submitted(self, workload: str) -> int:
+        """How many jobs of a workload were submitted: the index of its next one."""
+        ...
+
     def continue_from(self, events: Iterable[Event], identity: int) -> None:
         """Take over what an earlier process of this run has recorded; for one that does not repeat its past."""
         ...

@@ -59,9 +59,20 @@ def test_any_experiment_stops_with_its_session_and_goes_on(workdir: Path, experi
 
     assert (again.status, again.exit_code) == ("finished", 0)
     assert again.table == whole.table
-    assert again.session_ids == whole.session_ids
+    # a session that was closed to measure the result is not used again; its rest is lost
+    closed = bool(events(stopped, "reserve"))
+    assert closed == (experiment in {"qaoa", "vqd"})
+    assert again.session_ids[: len(stopped.session_ids)] == stopped.session_ids
+    assert len(whole.session_ids) <= len(again.session_ids) <= len(whole.session_ids) + closed
     assert len(again.session_ids) > 1
-    assert deterministic(again.directory) == deterministic(whole.directory)
+    if closed:
+        assert (again.energy, again.evaluations, again.shots) == (
+            whole.energy,
+            whole.evaluations,
+            whole.shots,
+        )
+    else:
+        assert deterministic(again.directory) == deterministic(whole.directory)
 
 
 def test_what_is_known_of_a_curve_survives(workdir: Path) -> None:
