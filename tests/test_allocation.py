@@ -184,7 +184,7 @@ def asked(*shots: tuple[int, ...] | None) -> list[Any]:
 
 
 def test_the_summary_tells_the_shots_of_all_jobs() -> None:
-    """Of the fewest to the most; nothing where every basis has as many."""
+    """Of the fewest to the most, of each PUB its own bases; nothing where every basis has as many."""
     told = AllottedShots()
     told.add([*asked(None), (None, "ZZ")])
 
@@ -194,4 +194,9 @@ def test_the_summary_tells_the_shots_of_all_jobs() -> None:
 
     told.add(asked((40, 60, 50, 70)))
 
-    assert told.in_words == "40 to 1 200 in each of 4 bases"
+    assert told.in_words == "40 to 1 200 in each of up to 4 bases"
+
+    twice = AllottedShots()
+    twice.add(asked((1200, 50, 400), (90, 300, 200)))  # one job, two points of one Hamiltonian of 3 bases
+
+    assert twice.in_words == "50 to 1 200 in each of 3 bases"

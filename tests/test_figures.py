@@ -20,6 +20,7 @@ from runner.review.figures import (
     COLOURS,
     Activities,
     SweepAxes,
+    bitstrings,
     circuit_pair,
     convergence,
     draw_run,
@@ -285,6 +286,17 @@ def test_histogram_shows_shares_and_sums_up_the_rest() -> None:
     heights = [bar.get_height() for bar in figure.axes[0].patches]
     assert heights == pytest.approx([0.6, 0.3, 0.1])
     assert "2 others" in texts(figure)
+
+
+def test_bitstrings_whose_correction_is_not_told_have_no_mark() -> None:
+    """A table lists the most frequent few; what of the others was corrected is not known, which is not zero."""
+    table = [{"bitstring": "00", "quasi_probability": 0.7}, {"bitstring": "11", "quasi_probability": -0.01}]
+    figure = bitstrings({"00": 60, "01": 25, "11": 15}, table)
+    (marks,) = (line for line in figure.axes[0].lines if str(line.get_label()).startswith("corrected"))
+
+    assert [bar.get_height() for bar in figure.axes[0].patches] == pytest.approx([0.6, 0.25, 0.15])
+    assert np.transpose(marks.get_data()).tolist() == [[0, 0.7], [2, -0.01]]  # 01, in the middle, has none
+    assert "corrected, of those in the table" in texts(figure)
 
 
 def test_bitstrings_are_read_from_the_last_sampler_job() -> None:

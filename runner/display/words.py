@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -242,23 +242,25 @@ class SharedShots:
     """Of any basis; None as long as every basis had as many."""
     most: int = 0
     """Of any basis."""
-    bases: int = 0
-    """Of the job that had most."""
+    bases: set[int] = field(default_factory=set)
+    """How many a PUB was measured in; those of a job measure the same ones again, or others with other circuits."""
 
     def add(self, pubs: Sequence[Mapping[str, Any]]) -> None:
         """Take note of one job."""
-        self.take([count for pub in pubs for count in pub.get("shots_per_basis") or ()])
+        for pub in pubs:
+            self.take(pub.get("shots_per_basis") or ())
 
     def take(self, shots: Sequence[int]) -> None:
-        """Take note of one job whose bases had so many; none where every basis had as many."""
+        """Take note of one PUB whose bases had so many; none where every basis had as many."""
         if shots:
             self.fewest = min(shots) if self.fewest is None else min(self.fewest, *shots)
             self.most = max(self.most, *shots)
-            self.bases = max(self.bases, len(shots))
+            self.bases.add(len(shots))
 
     @property
     def in_words(self) -> tuple[str, str] | None:
         """The fewest and the most, and of how many bases; None where every basis had as many."""
         if self.fewest is None:
             return None
-        return f"{grouped(self.fewest)} to {grouped(self.most)}", f"in each of {self.bases} bases"
+        most = f"{max(self.bases)}" if len(self.bases) == 1 else f"up to {max(self.bases)}"
+        return f"{grouped(self.fewest)} to {grouped(self.most)}", f"in each of {most} bases"

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING
 from runner.lazy import face
 
 if TYPE_CHECKING:
-    from runner.review.figures import convergence, curves, histogram
+    from runner.review.figures import bitstrings, convergence, curves, last_counts
     from runner.review.report import illustrate, sweep_page
 
-__all__ = ["convergence", "curves", "histogram", "illustrate", "sweep_page"]
+__all__ = ["bitstrings", "convergence", "curves", "illustrate", "last_counts", "sweep_page"]
 
 __getattr__ = face(
     __name__,
     {
+        "bitstrings": "figures",
         "convergence": "figures",
         "curves": "figures",
-        "histogram": "figures",
         "illustrate": "report",
+        "last_counts": "figures",
         "sweep_page": "report",
     },
 )

@@ -170,14 +170,10 @@ class AllottedShots:
 
     def add(self, pubs: Sequence[Pub]) -> None:
         """Take note of a job of these PUBs, which was submitted."""
-        shots = [
-            count
-            for _, observables, *_ in pubs
-            if is_planned(observables)
-            for count in observables.shots or ()
-        ]
         with self._lock:
-            self._shared.take(shots)
+            for _, observables, *_ in pubs:
+                if is_planned(observables):
+                    self._shared.take(observables.shots or ())
 
     @property
     def in_words(self) -> str | None:

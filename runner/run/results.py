@@ -182,9 +182,11 @@ class RunResult:
         figure = review.curves(self.table)
         if figure is not None:
             return figure
+        events = read_journal(self.directory / JOURNAL).events
         if self.table and {"bitstring", "count"} <= self.table[0].keys():
-            return review.histogram({row["bitstring"]: row["count"] for row in self.table})
-        return review.convergence(read_journal(self.directory / JOURNAL).events, self.reference_energy)
+            # of all shots: the table may list a part of what was read, and of several registers the same words
+            return review.bitstrings(review.last_counts(events), self.table)
+        return review.convergence(events, self.reference_energy)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: what was found, what it cost, where it lies, and the figure."""

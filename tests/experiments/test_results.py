@@ -38,6 +38,25 @@ def test_samples_are_a_frame_and_a_histogram(workdir: Path) -> None:
     assert result.plot().axes[0].get_xlabel().startswith("bitstring")
 
 
+def test_a_histogram_has_the_shots_that_the_table_does_not_list(workdir: Path) -> None:
+    """All shots' shares, though one row is told; two registers side by side, and not what each of them held."""
+    circuit = workdir / "two.qasm"
+    circuit.write_text('OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; bit[1] a; bit[1] b; h q[0]; x q[1];'
+                       "a[0] = measure q[0]; b[0] = measure q[1];")  # fmt: skip
+    result = run(
+        compose(
+            "experiment=sampling", "tracking=off", f"ansatz.path={circuit}", "ansatz=file",
+            "experiment.shots=100", "experiment.top=1",
+        )
+    )  # fmt: skip
+    figure = result.plot()
+
+    names = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert names == ["1 0", "1 1"]  # b, which is 1, stands on the left of a, which is either
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == pytest.approx(1)
+    assert "measured, 100 shots" in [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+
+
 def test_an_optimization_keeps_both_views(workdir: Path) -> None:
     """Evaluations by default, the racers' table on demand; racers are no curve, so the figure is the convergence."""
     result = run(compose("experiment=vqe_race", "tracking=off", "optimizer.max_evaluations=4"))

@@ -3,7 +3,7 @@
 from runner.review.figures.canvas import COLOURS, save
 from runner.review.figures.circuit import circuit, circuit_pair
 from runner.review.figures.energy import convergence, energy_against_usage
-from runner.review.figures.run import draw_run
+from runner.review.figures.run import bitstrings, draw_run, last_counts
 from runner.review.figures.samples import histogram
 from runner.review.figures.sweep import SweepAxes, sweep_overview
 from runner.review.figures.table import curves
@@ -13,6 +13,7 @@ __all__ = [
     "COLOURS",
     "Activities",
     "SweepAxes",
+    "bitstrings",
     "circuit",
     "circuit_pair",
     "convergence",
@@ -20,6 +21,7 @@ __all__ = [
     "draw_run",
     "energy_against_usage",
     "histogram",
+    "last_counts",
     "save",
     "session_timeline",
     "sweep_overview",

@@ -23,6 +23,8 @@ from runner.runtime.results import from_plain
 if TYPE_CHECKING:
     from qiskit import QuantumCircuit
 
+    from runner.review.figures.shown import ShownFigure
+
 
 def draw_run(
     events: Events,
@@ -64,16 +66,20 @@ def draw_run(
     keep("timeline.png", session_timeline(events))
     counts = last_counts(events)
     if counts:
-        corrected = {
-            str(row["bitstring"]): float(row["quasi_probability"])
-            for row in table
-            if "quasi_probability" in row
-        }
-        listed = {name: corrected[name] for name in counts if name in corrected}
-        keep("bitstrings.png", histogram(counts, expected=listed or None, label="corrected"))
+        keep("bitstrings.png", bitstrings(counts, table))
     if circuits:
         keep("circuit.png", circuit_pair(list(circuits)))
     return drawn
+
+
+def bitstrings(counts: Mapping[str, int], table: Sequence[Mapping[str, Any]]) -> ShownFigure:
+    """What was read, and beside it what the rows of a result that have any say it was before it was misread."""
+    corrected = {
+        str(row["bitstring"]): float(row["quasi_probability"]) for row in table if "quasi_probability" in row
+    }
+    listed = {name: corrected[name] for name in counts if name in corrected}
+    label = "corrected" if len(listed) == len(counts) else "corrected, of those in the table"
+    return histogram(counts, expected=listed or None, label=label)
 
 
 def look_through(events: Events) -> None:

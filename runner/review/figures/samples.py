@@ -25,7 +25,7 @@ def histogram(
 
     Args:
         counts: bitstring → shots (or probability).
-        expected: bitstring → probability, drawn as lines.
+        expected: bitstring → probability, drawn as lines; one that is not there is not known, which is not 0.
         label: what these are.
         most: bars before the rest is summed up.
     """
@@ -49,8 +49,9 @@ def histogram(
         axes.bar([len(names)], [rest], color="#BBBBBB", hatch="///", edgecolor="white")
         names.append(f"{len(ranked) - most} others")
     if expected is not None:
+        known = [(place, expected[name]) for place, (name, _) in enumerate(shown) if name in expected]
         axes.plot(
-            range(len(shown)), [expected.get(name, 0.0) for name in names[: len(shown)]], "_",
+            [place for place, _ in known], [value for _, value in known], "_",
             color=VERMILION, markersize=14, markeredgewidth=2, linestyle="none", label=label,
         )  # fmt: skip
     axes.set_xticks(range(len(names)), names, rotation=90 if long else 0, family="monospace", fontsize=9)
