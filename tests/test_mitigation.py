@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from importlib.util import find_spec
@@ -19,7 +20,7 @@ from runner.record.journal import read_journal
 from runner.record.log import of
 from runner.review.figures.mitigation import extrapolation
 from runner.run.execution import resume
-from runner.run.mitigation import Added
+from runner.run.mitigation import Added, measured
 from runner.run.preflight import Preparation
 from runner.run.progress import fit_in_words, mitigation_lines
 from runner.run.results import RunResult
@@ -27,6 +28,7 @@ from runner.runtime.cost import CostModel
 from runner.tracking.translation import Translation
 from runner.whatif.forecast import forecast, table
 from runner.whatif.retime import columns
+from tests import journals
 from tests.choices import choice
 
 pytestmark = pytest.mark.skipif(
@@ -397,7 +399,10 @@ def test_an_extrapolation_is_drawn_with_its_points_and_fits() -> None:
     extrapolated = {
         "noise_factors": [1, 3, 5], "energies": [-0.9, -0.7, -0.5], "stddevs": [0.01] * 3, "extrapolator": "linear",
         "extrapolated_noise_factors": [0, 1, 3, 5],
-        "fits": {"exponential": [None, -0.9, -0.7, -0.5], "linear": [-1.0, -0.9, -0.7, -0.5]},
+        "fits": {
+            "exponential": [None, -0.9, -0.7, -0.5], "linear": [-1.0, -0.9, -0.7, -0.5],
+            "double_exponential": [None] * 4,
+        },
     }  # fmt: skip
     (axes,) = extrapolation(
         {"mitigated": -1.0, "stddev": 0.02, "extrapolation": extrapolated}, "Hartree"
@@ -406,7 +411,23 @@ def test_an_extrapolation_is_drawn_with_its_points_and_fits() -> None:
 
     assert dashed["linear fit"] == [[0, -1.0], [1, -0.9], [3, -0.7], [5, -0.5]]
     assert dashed["exponential fit"] == [[1, -0.9], [3, -0.7], [5, -0.5]]
+    assert "double exponential fit" not in dashed
     assert "without noise: −1.0000 ± 0.0200" in [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_a_fit_that_goes_astray_for_a_term_gives_no_energy() -> None:
+    """Where the job says that a term is led out of what it can have there is none; the others stay as they are."""
+    numbers = {
+        "raw": [1.0], "evs": [1.2], "stds": [0.1], "extrapolators": [1.0], "shots": 64,
+        "evs_noise_factors": [[1.0, 0.8, 0.6]], "stds_noise_factors": [[0.1] * 3],
+        "ensemble_stds_noise_factors": [[0.1] * 3],
+        "evs_extrapolated": [[[7.0, 1.0], [1.2, 1.1]]], "astray": [[[1.0, 0.0], [0.0, 0.0]]],
+    }  # fmt: skip
+    done = dataclasses.replace(journals.job(0, 0, 1, 2)[1], result=[numbers])
+    zne = {"noise_factors": [1, 3, 5], "extrapolated_noise_factors": [0, 1]}
+    told = measured([done], lambda _: {"resilience_level": 2, "resilience": {"zne": zne}})
+
+    assert told["extrapolation"]["fits"] == {"exponential": [None, 1.0], "linear": [1.2, 1.1]}
 
 
 def test_an_echo_wins_in_a_run_and_costs_nothing(workdir: Path) -> None:

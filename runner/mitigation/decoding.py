@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.mitigation.client import MULTIPLE, Fits
+from runner.mitigation.fitting import beyond
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,8 @@ def decode(
         weights = np.array([changes for _, changes in fitted]).reshape(means.shape[::-1]).T
         result |= _amplified(every, means, variances, shots, layout, factors, read, injected)
         result |= _extrapolated(fits, points, layout, factors)
+        if (lost := _astray(fits, points, layout)).any():
+            result["astray"] = lost
         if np.isnan(values).any():
             result["untold"] = _untold(values, layout)
     evs = layout.summed(values * factors) + layout.constants
@@ -327,6 +330,17 @@ def _untold(values: NDArray, layout: Layout) -> NDArray:
     for value, pair in zip(layout.values[::-1].tolist(), layout.pairs[::-1].tolist(), strict=True):
         if np.isnan(values[pair]):
             result[value] = layout.letters[layout.terms[pair]]
+    return result
+
+
+def _astray(fits: Sequence[Fits], points: tuple[int, int], layout: Layout) -> NDArray:
+    """Where a fit of one of a value's terms is none that it can have: 1, else 0, (values, M, K).
+
+    What the client adds up there is not the value by that fit, however sensible the sum may look.
+    """
+    terms = np.array([beyond(one.values, one.stds) for one in fits]).reshape(len(fits), *points)
+    result = np.zeros((len(layout.constants), *points))
+    np.maximum.at(result, layout.values, terms[layout.pairs].astype(float))
     return result
 
 

@@ -49,6 +49,17 @@ def fit(
     return replace(first, value=np.nan), np.full(len(values), np.nan)
 
 
+def beyond(values: NDArray, errors: NDArray) -> NDArray:
+    """Whether a term's values by a fit are none that it can have, or have standard errors that say nothing.
+
+    Args:
+        values: any shape.
+        errors: the client's standard errors of them; nan where too few points leave no scatter.
+    """
+    found: NDArray = ~(np.abs(values) <= 1.0 + _ROOM) | (errors > 1.0)
+    return found
+
+
 def _tells(fits: Fits, changes: NDArray, errors: NDArray) -> bool:
     """Whether a fit's value is one that the term can have, with a standard error that says something."""
     if not np.isfinite(fits.value) or not np.isfinite(changes).all():

@@ -268,9 +268,14 @@ def _single(value: object) -> float:
 
 
 def _extrapolation(numbers: Mapping[str, Any], setting: Setting) -> dict[str, object]:
-    """Energies at every noise factor, and every fit where the client evaluates it; what is not finite is None."""
+    """Energies at every noise factor, and every fit where the client evaluates it.
+
+    None where that is not finite, or a term's value by that fit is none that it can have.
+    """
     factors, count = setting.extrapolated_noise_factors.tolist(), len(setting.extrapolators)
-    fits = np.asarray(numbers["evs_extrapolated"], dtype=float).reshape(count, len(factors)).tolist()
+    fits = np.asarray(numbers["evs_extrapolated"], dtype=float).reshape(count, len(factors))
+    if (astray := numbers.get("astray")) is not None:
+        fits = np.where(np.asarray(astray).reshape(fits.shape) > 0, np.nan, fits)
     chosen = int(_single(numbers["extrapolators"]))
     return {
         "noise_factors": setting.noise_factors.tolist(),
@@ -282,6 +287,6 @@ def _extrapolation(numbers: Mapping[str, Any], setting: Setting) -> dict[str, ob
         "extrapolated_noise_factors": factors,
         "fits": {
             name: [value if math.isfinite(value) else None for value in values]
-            for name, values in zip(setting.extrapolators, fits, strict=True)
+            for name, values in zip(setting.extrapolators, fits.tolist(), strict=True)
         },
     }

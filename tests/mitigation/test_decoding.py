@@ -93,6 +93,20 @@ def test_injected_paulis_count_by_their_chance_and_not_as_they_were_drawn() -> N
     np.testing.assert_allclose(variances(two), [0, most + 9 * 1.0 / 400])
 
 
+def test_a_fit_is_none_of_a_value_where_it_is_none_of_a_term() -> None:
+    """Of ½ + Z₀ + 2Z₁ with ⟨Z₀⟩ = −9 and ⟨Z₁⟩ = 6 an observable of −3.5 … 3.5 is 3.5: only its terms tell."""
+    values = {0: [[-9.0, 0.9], [0.8, 0.7]], 1: [[6.0, 0.9], [0.8, 0.7]]}
+    errors = {0: [[0.1, 0.1], [0.1, 1.5]], 1: [[np.nan, np.nan], [0.1, 0.1]]}
+
+    def two(pair: int, means: np.ndarray, *_: np.ndarray) -> tuple[Fits, np.ndarray]:
+        return Fits(0.8, 1, np.array(values[pair]), np.array(errors[pair]), means), np.array([1.5, -0.5])
+
+    found = decode([np.ones((2, 4))] * 2, 4, layout(), None, (2, 2), two)
+
+    np.testing.assert_allclose(found["evs_extrapolated"], [[3.5, 3.2], [2.9, 2.6]])
+    assert found["astray"].tolist() == [[1, 0], [0, 1]]
+
+
 def test_the_calibrations_own_error_counts() -> None:
     """E = f₀m₀ + 2f₁m₁ + ½ with f = e^{2r}: ∂E/∂r₀ = 2f₀m₀, ∂E/∂r₁ = 4f₁m₁, and nothing else spreads."""
     outcomes = np.zeros((1, 1, 4, 1), dtype=np.uint64)

@@ -90,6 +90,8 @@ def extrapolation(told: Mapping[str, Any], unit: str) -> ShownFigure:
     for place, (name, values) in enumerate(found["fits"].items()):
         along = sorted(zip(found["extrapolated_noise_factors"], values, strict=True))
         points = [point for point in along if number(point[1]) is not None]
+        if not points:
+            continue
         axes.plot(
             *zip(*points, strict=True), "--", linewidth=1.2, color=FITS[place % len(FITS)],
             label=f"{name.replace('_', ' ')} fit",
