@@ -458,6 +458,7 @@ class Composer:
         from hydra.core.config_store import ConfigStore
 
         with _lock:
+            _ = self._loader  # made later, it would put the schema's defaults in the place of the base
             store = ConfigStore.instance()
             store.store(group=f"schema/{group}", name=schema, node=base)
             try:
