@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 
 from runner import RunResult, compose, resume, run
+from runner.cli.compare import outcomes
+from runner.cli.list import row
 from runner.errors import ConfigError
 from runner.record.events import BudgetReached, JobCompleted, JobSubmitted, RunResumed
 from runner.record.journal import read_journal
@@ -153,6 +155,10 @@ def test_what_measuring_took_before_is_paid_once_and_told(
     assert 0.8 * paid <= 200
     assert result.shots + before["shots"] == sum(shots_of(result).values())
     assert f"{0.8 * paid:.2f} USD together" in capsys.readouterr().out
+    price = f"{0.8 * paid:.2f} USD"
+    assert price in row(Path("run"))
+    assert ("cost", price) in outcomes([Path("run")])
+    assert price in result._repr_html_()
 
 
 def test_a_budget_that_is_used_up_has_to_be_raised(workdir: Path) -> None:

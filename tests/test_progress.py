@@ -131,10 +131,13 @@ def test_what_is_copied_is_in_one_line(capsys: pytest.CaptureFixture[str]) -> No
     )  # fmt: skip
     again = resume_command(RunDirectory(where), ["my_plugin"])
 
-    summary(result, [], "off", unit=None, again=again)
+    summary(result, [], "off", unit=None, again=again, session_over=True)
 
     lines = capsys.readouterr().out.splitlines()
     assert f"files        {where}" in lines
+    assert any(
+        line.startswith("going on") and "opens another session, and one more" in line for line in lines
+    )
     (line,) = [line for line in lines if line.startswith("go on with")]
     assert shlex.split(line.removeprefix("go on with")) == [
         "python", "-m", "runner", "resume", str(where), "plugins=[my_plugin]",

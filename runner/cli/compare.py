@@ -13,6 +13,7 @@ from runner.display.words import clock, decimals, energy_number
 from runner.errors import ConfigError
 from runner.record.files import read_mapping
 from runner.record.redaction import redact
+from runner.record.result import in_all
 
 VERB = Verb(
     name="compare",
@@ -79,8 +80,8 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     """What came out: name, then one value per run; nothing that is told of none of them."""
     found = [result(path) for path in paths]
 
-    def line(name: str, shown: Any) -> tuple[str, ...]:
-        return (name, *("" if one.get(name) is None else shown(one[name]) for one in found))
+    def line(name: str, shown: Any, of: Any = dict.get) -> tuple[str, ...]:
+        return (name, *("" if (value := of(one, name)) is None else shown(value) for one in found))
 
     def count(number: int) -> str:
         return str(number or "")
@@ -97,8 +98,8 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
         line("reference_energy", energy_number),
         line("evaluations", count),
         line("iterations", count),
-        line("usage_seconds", clock),
-        line("cost", lambda value: f"{decimals(value, 2)} USD"),
+        line("usage_seconds", clock, in_all),
+        line("cost", lambda value: f"{decimals(value, 2)} USD", in_all),
         line("wall_seconds", clock),
     ]
     return [row for row in rows if any(row[1:])]

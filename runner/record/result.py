@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
+from typing import Any
 
 from runner.errors import ConfigError
 
@@ -52,6 +53,18 @@ def damaged(path: str | Path, what: str) -> ConfigError:
     return ConfigError(
         f"{path} is damaged ({what}); restore it, or delete it and `resume` the run, which writes it again"
     )
+
+
+def in_all(content: Mapping[str, Any], name: str) -> float | None:
+    """What was charged for a run in all, with what measuring took where it had stopped before it went on.
+
+    Args:
+        content: of result.json.
+        name: `usage_seconds` [s] or `cost` [USD]; what it is None for is not known.
+    """
+    charged = content.get(name)
+    before = content.get("measured_before") or {}
+    return None if charged is None else charged + before.get(name, 0)
 
 
 def shown(value: object) -> str:

@@ -361,6 +361,7 @@ class _Execution:
                 exact=self.config.estimator.precision == 0,
                 plan=preparation.service.plan,
                 again=self._again(result, lab),
+                session_over=lab.session_over,
             )
         return result
 

@@ -303,6 +303,7 @@ def summary(
     exact: bool = False,
     plan: Plan | None = None,
     again: str | None = None,
+    session_over: bool = False,
 ) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
 
@@ -319,6 +320,7 @@ def summary(
         exact: the values have no standard errors, and none is printed.
         plan: what the usage is paid by.
         again: the command that goes on with a run that has not come to its end.
+        session_over: it has not because its session ended.
     """
     console = terminal()
     table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -359,6 +361,10 @@ def summary(
     if result.measured_before is not None:
         table.add_row("earlier", earlier_in_words(result))
     table.add_row("took", clock(result.wall_seconds))
+    if again and session_over:
+        table.add_row(
+            "going on", "opens another session, and one more whenever that ends, until the run has finished"
+        )
     console.print(table)
     copied = {"files": str(result.directory), "tracking": tracking, "go on with": again}
     for name, copy in copied.items():  # whatever the width, in one line that can be copied

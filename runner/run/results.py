@@ -18,6 +18,7 @@ from runner.record.events import Evaluation, RunStarted
 from runner.record.journal import read_journal
 from runner.record.log import first, of
 from runner.record.packed import is_there
+from runner.record.result import in_all
 
 if TYPE_CHECKING:
     import pandas
@@ -195,7 +196,8 @@ class RunResult:
         started = first(read_journal(journal).events, RunStarted) if recorded else None
         unit = unit_of(started)
         plan = plan_of({} if started is None else started.config)
-        cost = "" if self.cost is None else f"{self.cost:.2f} USD" + (f": {plan.name} plan" if plan else "")
+        usage, price = (in_all(vars(self), name) for name in ("usage_seconds", "cost"))
+        cost = "" if price is None else f"{price:.2f} USD" + (f": {plan.name} plan" if plan else "")
         rows = [
             ("experiment", f"{self.experiment}: {self.status}", self.stop_reason),
             *energy_lines(vars(self), unit),
@@ -207,7 +209,7 @@ class RunResult:
             )
             if self.session_ids
             else ("session", "none", ""),
-            ("usage", clock(self.usage_seconds), cost),
+            ("usage", clock(usage or 0.0), cost),
             ("files", str(self.directory), ""),
         ]
         return markup.facts(rows) + markup.table(self.table) + (self.plot().in_html() if recorded else "")
