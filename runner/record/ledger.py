@@ -26,9 +26,12 @@ def heading(jobs: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     for number, job in enumerate(jobs):
         if not number:
             shared = {name: job[name] for name in SHARED}
-        for name in [name for name, value in shared.items() if job[name] != value]:
-            del shared[name]
-        usual -= {name for name in usual if job[name] != USUAL[name](job)}
+        for name in tuple(shared):
+            if job[name] != shared[name]:
+                del shared[name]
+        for name in tuple(usual):
+            if job[name] != USUAL[name](job):
+                usual.remove(name)
         if not shared and not usual:
             break
     return {
