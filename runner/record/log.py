@@ -36,6 +36,9 @@ Found = TypeVar("Found")
 WINDOW = 1 << 18
 """Bytes that are read at a time."""
 
+TOGETHER = 1 << 20
+"""Bytes that are read at once where lines are asked for together."""
+
 _PLAIN = frozenset((SessionChanged, JobSubmitted, JobCompleted, Evaluation, Iteration))
 """Facts without integers beyond 64 bits, which the fast parser would round; there are very many of these."""
 
@@ -255,11 +258,18 @@ class EventLog(Looked):
                 return found
         return list(map(json.loads, lines))
 
+    def near(self, places: Sequence[int]) -> Sequence[int]:
+        """The first of some places, in order, that one read reaches; at least one, however long its line is."""
+        starts, count = self._starts, len(places)
+        while count > 1 and starts[places[count - 1] + 1] - starts[places[0]] > TOGETHER:
+            count //= 2
+        return places[:count]
+
     def texts(self, places: Sequence[int]) -> list[bytes]:
         """Lines that are near one another, read beside the window: who asks for them goes on with those between."""
         starts = self._starts
         first, end = starts[min(places)], starts[max(places) + 1]
-        if end - first > WINDOW:
+        if end - first > TOGETHER:
             return list(map(self.text, places))
         read = self._file.read(end - first, first)
         return [read[starts[place] - first : starts[place + 1] - first - 1] for place in places]

@@ -44,8 +44,8 @@ FUSED = 5
 """From this identity on the kernel lets gates of one layer or pair take one pass together, which rounds in another
 way."""
 
-READ_AHEAD = 96
-"""Jobs of a workload whose ends are read at once: one by one, each takes several times as long."""
+READ_AHEAD = 256
+"""Jobs of a workload whose ends are read at once, if they are near: one by one, each takes several times as long."""
 
 RESULTS = "result"
 """The workload whose jobs measure the results of the others."""
@@ -226,7 +226,7 @@ class Record:
 
     def _ends(self, places: Sequence[int]) -> list[JobCompleted]:
         if isinstance(self._recorded, EventLog):
-            return self._recorded.jobs_done(places)
+            return self._recorded.jobs_done(self._recorded.near(places))
         return [event for event in map(self._recorded.__getitem__, places) if isinstance(event, JobCompleted)]
 
     def recall(self, workload: str, index: int, digest: str) -> Sequence[Mapping[str, Any]] | None:

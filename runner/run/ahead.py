@@ -1,7 +1,7 @@
 """What a minimizer asks while the journal knows the answers: told at once, and made up for some jobs at a time.
 
 A resumed run spends most of its time on jobs whose numbers are known. The minimizer goes on with these right away; what
-it asked is kept, and for a few dozen jobs at a time all else is done that there is to be done: it is checked that what
+it asked is kept, and for some hundred jobs at a time all else is done that there is to be done: it is checked that what
 was asked is what is recorded, jobs are submitted and waited for, and every fact is compared. Whatever is not as
 recorded goes the usual way, which alone tells what is wrong. While a minimizer is at work nobody else acts or looks, so
 it makes no difference to anybody that its jobs come a little later.

@@ -513,7 +513,7 @@ class Machine:
             job.alarm = self._schedule(job.available, _AVAILABLE, job)
         self._dispatch(job.device)
 
-    def foresee(self, jobs: Sequence[Job], latency: Callable[[Job], float]) -> list[float]:
+    def foresee(self, jobs: Sequence[Job], latency: Callable[[Job], float] | None = None) -> list[float]:
         """Return when the caller of each job goes on, who submits the next one then, and enter the jobs' times in them.
 
         Changes nothing else. As many as nothing else can happen meanwhile, so that `submit` and `step` do not have to
@@ -522,7 +522,7 @@ class Machine:
 
         Args:
             jobs: Of one device and session, neither submitted nor over their limits; the first is submitted now.
-            latency: What passes between the end of a job and its caller's going on [s].
+            latency: What passes between the end of a job and its caller's going on [s]; None: nothing.
         """
         if not jobs or self.unfinished or self.plan.allocation is not None:
             return []
@@ -545,7 +545,7 @@ class Machine:
             job.available = job.started = started = now + (job.delay if waits else 0.0)
             job.qpu_started = begun = max(started + job.preparation, free)
             job.finished = free = begun + job.qpu_seconds
-            now = max(free, free + latency(job))
+            now = free if latency is None else max(free, free + latency(job))
             if (patience is not None and free + patience <= now) or (coming is not None and coming <= now):
                 break
             wakes.append(now)

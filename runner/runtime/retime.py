@@ -540,7 +540,7 @@ class _Replay:
             recorded.tags,
             payload=recorded,
         )
-        over = machine.foresee((job,), _at_once)
+        over = machine.foresee((job,))
         if over and (not self._agenda or over[0] <= self._agenda[0][0]):
             machine.carry_out((job,), over[0])  # nothing can come between
             self._ended.append(job)
@@ -573,8 +573,3 @@ class _Replay:
             )
             self._sessions[device] = session
         return session
-
-
-def _at_once(_job: Job) -> float:
-    """No seconds pass between a job's end and its caller's going on: what was recorded of that is in the gaps."""
-    return 0.0

@@ -229,8 +229,9 @@ def test_a_journal_that_differs_is_accused_in_the_same_words(
 def test_a_signal_while_the_past_is_repeated_accuses_nobody(
     workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is seen before the next few dozen jobs; the run goes on afterwards to the same bits."""
-    whole, count = recorded((*REPEATED["two sets a job"], "optimizer.max_evaluations=500"), 5)
+    """It is seen before the next jobs are read; the run goes on afterwards to the same bits."""
+    monkeypatch.setattr("runner.record.replay.READ_AHEAD", 32)
+    whole, count = recorded((*REPEATED["two sets a job"], "optimizer.max_evaluations=200"), 5)
     expected = outcome(broken_off(whole, "usual", count - 3))
     broken_off(whole, "broken", count - 3)
     ahead, calls = Lab.ahead, []
