@@ -57,6 +57,16 @@ STOPPED: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
         ),
         ((),),
     ),
+    "race, one of which has used up shots of its own": (
+        (
+            "session.max_time=60",
+            "experiment=vqe_race",
+            "hamiltonian=two_qubit",
+            "optimizer.max_evaluations=3",
+            "experiment.optimizers=[cobyla,{nelder_mead:{max_shots:150000}}]",
+        ),
+        ((),),
+    ),
     "gradients": (("session.max_time=10m", "optimizer=adam", "optimizer.max_evaluations=3"), ((),)),
     "its session ended under it": (
         (
@@ -258,6 +268,35 @@ def test_a_run_that_an_earlier_release_went_on_with_stays_in_its_session(
     assert sessions[0]["usage_seconds"] > stopped.usage_seconds
 
 
+def test_shots_of_a_racers_own_that_are_used_up_stay_so(workdir: Path) -> None:
+    """Its session may end beside that, and another one follows; nothing is typed, nothing measured or spent twice.
+
+    By hand: measuring three results takes 150 000 of the 210 000, so the racer takes two points of 30 000 each, and
+    nothing of that depends on how many sessions there are.
+    """
+    declared = (
+        *("tracking=off", "run.figures=false", "experiment=vqe_race", "hamiltonian=two_qubit"),
+        *("optimizer.max_evaluations=6", "experiment.optimizers=[cobyla,{nelder_mead:{max_shots:210000}}]"),
+    )
+    whole = run(compose(*declared), directory="whole")
+    broken = run(compose(*declared, "session.max_time=175"), directory="broken")
+    used = list(of(read_journal(plain("broken")).events, BudgetReached))
+    again = resume("broken")
+    events = read_journal(plain("broken")).events
+    jobs = [job for job in of(events, JobCompleted) if job.workload == "nelder_mead"]
+
+    assert broken.status == "stopped"
+    assert [(fact.workload, fact.allowed, fact.spent) for fact in used] == [("nelder_mead", 210_000, 60_000)]
+    assert (again.status, whole.status) == ("finished", "finished")
+    assert again.table == whole.table
+    assert again.energy == whole.energy
+    assert len({job.digest for job in jobs}) == 2
+    assert again.shots == whole.shots
+    for typed in ((), ("optimizer.max_shots=1000000",)):
+        with pytest.raises(ConfigError, match=r"there is nothing to resume$|did not end this run"):
+            resume("broken", overrides=typed)
+
+
 def test_what_a_run_stopped_for_is_told_by_all_of_its_past() -> None:
     """Sessions, once ended, are followed by others; a budget holds until the run has gone on from its end."""
     ended, broken = told("run.ended", status="stopped"), told("run.ended", status="interrupted")
@@ -270,7 +309,7 @@ def test_what_a_run_stopped_for_is_told_by_all_of_its_past() -> None:
     assert isinstance(ended, RunEnded)
 
     def found(*events: Event) -> tuple[bool, bool]:
-        return stop_of(events, resumed=True).reopens, stop_of(events).used_up is not None
+        return stop_of(events, resumed=True).reopens, bool(stop_of(events).used_up)
 
     resumed, interrupted = RunResumed(), RunInterrupted()
     assert found(reserve, ended) == (True, False)

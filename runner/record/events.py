@@ -630,6 +630,10 @@ class Reserve(Event):
     """To measure the result, in seconds of its clock."""
 
 
+SHOTS = "optimizer.max_shots"
+"""The budget that workloads which race have each for itself; after it there is a result, and the others go on."""
+
+
 @fact("budget", replayed=True)
 class BudgetReached(Event):
     """The next job would exceed a budget, so the run measures its result and ends."""

@@ -12,6 +12,7 @@ from typing import Any
 from runner.errors import ResumeError
 from runner.record.encoding import are_said_by, encode, is_said_by
 from runner.record.events import (
+    SHOTS,
     BudgetReached,
     Event,
     JobCompleted,
@@ -484,15 +485,28 @@ class Stop:
     def __init__(self) -> None:
         self._since: Any = None
         self._status: str | None = None
-        self._budget: BudgetReached | None = None
+        self._budgets: list[BudgetReached] = []
+        self._reserved = False
         self._astray = False
         self.shutting_down = False
         """Whether what comes is of a process that was interrupted, or failed, and comes to its end."""
 
     @property
-    def used_up(self) -> BudgetReached | None:
-        """The budget that ended the run, where it has not gone on since; None where none did."""
-        return self._budget if self._status in _OVER else None
+    def used_up(self) -> list[BudgetReached]:
+        """The budgets that ended the run, where it has not gone on since: none of shots where its session did that."""
+        if self._status not in _OVER:
+            return []
+        return [fact for fact in self._budgets if fact.key != SHOTS or not self._session_over]
+
+    @property
+    def _session_over(self) -> bool:
+        """Whether the part of the run that is over ended with its session, if some that raced had used up their shots.
+
+        A run that stops for a budget of shots alone has evaluated nothing, or it were finished.
+        """
+        if self._status != "stopped":
+            return False
+        return self._reserved or all(fact.key == SHOTS and fact.spent > 0 for fact in self._budgets)
 
     def undone(self, event: Event, state: Any) -> Any:
         """What `state` was when the run stopped, if this event is that it goes on; else None."""
@@ -504,8 +518,10 @@ class Stop:
                 return None
             self._since = state if self._since is None else self._since
             if isinstance(event, BudgetReached):
-                self._budget = self._budget or event
-            elif self.reopens:
+                self._budgets.append(event)
+                return None
+            self._reserved = True
+            if self.reopens:
                 # Early releases forgot, when a run was broken while it went on, that another session follows, and
                 # stopped it once more where it had gone on from.
                 self._astray = True
@@ -516,12 +532,12 @@ class Stop:
         return None
 
     def _gone_on(self) -> Any:
-        status, self._status = self._status, None
-        if status not in _OVER and not self._astray:
+        if self._status not in _OVER and not self._astray:
+            self._status = None
             return None  # it was broken, and what it was about to stop for is still to come
-        self.reopens = self.reopens or (status == "stopped" and self._budget is None)
+        self.reopens = self.reopens or self._session_over
         since, self._since = self._since, None
-        self._budget, self._astray = None, False
+        self._status, self._budgets, self._reserved, self._astray = None, [], False, False
         return since
 
 

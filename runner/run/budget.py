@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runner.display.words import grouped
-from runner.record.events import BudgetReached, JobCompleted, JobSubmitted
+from runner.record.events import SHOTS, BudgetReached, JobCompleted, JobSubmitted
 
 if TYPE_CHECKING:
     from runner.declare.config import RunConfig
     from runner.declare.session import SessionConfig
 
-BUDGETS = SHOTS, COST, USAGE = "optimizer.max_shots", "session.max_cost", "session.max_usage"
+COST, USAGE = "session.max_cost", "session.max_usage"
+BUDGETS = SHOTS, COST, USAGE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,17 +227,13 @@ class Spending:
     @property
     def larger(self) -> str | None:
         """What to type to go on with twice the budget that was reached; None where none was, or a racer's own."""
-        if not self.reached:
-            return None
-        fact = self.reached[0]
         declared = {
             SHOTS: self._declared,
             COST: self._session.max_cost,
             USAGE: self._session.max_usage_seconds,
         }
-        if declared[fact.key] != fact.allowed:
-            return None
-        return f"{fact.key}={2 * fact.allowed:.15g}"
+        facts = (fact for fact in self.reached if declared[fact.key] == fact.allowed)
+        return next((f"{fact.key}={2 * fact.allowed:.15g}" for fact in facts), None)
 
 
 def in_words(fact: BudgetReached) -> str:

@@ -27,6 +27,7 @@ from runner.errors import (
 from runner.optimizer import Candidate, OptimizerResult, StopOptimization
 from runner.optimizer.method import doubted
 from runner.record.events import (
+    SHOTS,
     BudgetReached,
     Checkpoint,
     JobCompleted,
@@ -49,7 +50,7 @@ from runner.run.answer import (
     lowest_seen,
     report,
 )
-from runner.run.budget import SHOTS, MeasuredBefore, Measuring, Spending, Spent, in_all
+from runner.run.budget import MeasuredBefore, Measuring, Spending, Spent, in_all
 from runner.run.objective import EnergyFunction, JobStream, Objective, Term
 from runner.run.overlap import Overlap
 from runner.run.problem import Problem, chosen_gradient, fit

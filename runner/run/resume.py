@@ -23,6 +23,7 @@ from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, run_director
 from runner.record.encoding import encode
 from runner.record.environment import environment
 from runner.record.events import (
+    SHOTS,
     BudgetReached,
     Estimate,
     Evaluation,
@@ -38,7 +39,7 @@ from runner.record.journal import Journal, is_open, opening, read_journal
 from runner.record.log import first, last, of
 from runner.record.reading import read_result
 from runner.record.replay import EVOLVED, RESULTS, stop_of
-from runner.run.budget import BUDGETS, SHOTS, USAGE
+from runner.run.budget import BUDGETS, USAGE
 from runner.run.results import RunResult
 from runner.runtime.duration import parse_duration
 from runner.services.protocol import Backend
@@ -86,8 +87,19 @@ def reopen(
 
 
 def used_up(events: Sequence[Event]) -> BudgetReached | None:
-    """The budget that ended a run, where that has not gone on since; None where none did."""
-    return stop_of(events).used_up
+    """The budget that ended a run, where that has not gone on since; None where none did, or a racer's own.
+
+    One of its own a racer has for good: what is typed is the budget of those that have none.
+    """
+    facts = stop_of(events).used_up
+    started = first(events, RunStarted)
+    if not facts or started is None:
+        return None
+    declared = dict(_budgets(events, Overrides.of(())))
+    for key in BUDGETS:
+        part, _, name = key.partition(".")
+        declared.setdefault(key, started.config[part].get(name))
+    return next((fact for fact in facts if _seconds_or(declared[fact.key], fact.key) == fact.allowed), None)
 
 
 def _budgets(events: Sequence[Event], typed: Overrides) -> dict[str, Any]:
