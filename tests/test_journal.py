@@ -98,6 +98,39 @@ def test_the_quick_way_of_writing_says_what_the_thorough_one_says(kind, fields):
     assert str({key: said[key] for key in fields}) == str(thorough(fields))
 
 
+NO_ROOM = """
+import resource
+from runner.record.encoding import to_line
+from tests.journals import told
+
+event = told("evaluation", workload="vqe", index=2, energy=-0.59)
+to_line(event, 0.0)
+pages, held, size = int(open("/proc/self/statm").read().split()[0]), [], 1 << 20
+hard = resource.getrlimit(resource.RLIMIT_AS)[1]
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize(), hard))
+while size >= 16:
+    try:
+        held.append(bytes(size))
+    except MemoryError:
+        size //= 2
+try:
+    to_line(event, 0.0)
+except MemoryError:
+    del held
+    print("out of memory")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="address space is limited in another way elsewhere")
+def test_a_line_that_there_is_no_memory_for_ends_no_process():
+    """Orjson alone would end it by SIGSEGV."""
+    done = subprocess.run(
+        [sys.executable, "-c", NO_ROOM], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stdout) == (0, "out of memory\n"), done.stderr
+
+
 def test_floats_round_trip_exactly(tmp_path):
     """Random doubles of every magnitude are read back to the same bits, from numpy arrays too."""
     values = np.random.default_rng(7).integers(0, 2**63, 2000, dtype=np.int64).view(np.float64)

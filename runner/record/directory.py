@@ -12,6 +12,7 @@ from pathlib import Path
 import orjson
 
 from runner.errors import ConfigError, StorageError
+from runner.record.encoding import require_room
 from runner.record.files import read_bytes, replace_file
 from runner.record.packed import is_there, packed_path
 
@@ -25,6 +26,8 @@ JOURNALS = (JOURNAL, packed_path(Path(JOURNAL)).name)
 """What it is called: a run that has finished may have it packed."""
 
 
+_FILE = 1 << 20
+"""Bytes that there must be room for before a file is made."""
 _INDENTED = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE | orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -134,6 +137,7 @@ class RunDirectory:
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
+        require_room(_FILE)
         self.write_bytes(path, orjson.dumps(content, default=str, option=_INDENTED))
 
     def write_long_json(
@@ -144,6 +148,7 @@ class RunDirectory:
         Raises:
             StorageError: the disk refused; the old content is untouched.
         """
+        require_room(_FILE)
         end = b"\n  ]\n}\n"
         head = orjson.dumps({**content, name: []}, default=str, option=_INDENTED)
         before = itertools.chain([b"\n    "], itertools.repeat(b",\n    "))

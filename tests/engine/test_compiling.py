@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from runner.engine import kernel
 
 COUNT = """
 import numpy as np
@@ -28,6 +31,17 @@ plan = Engine().estimator_plan(circuit, SparsePauliOp(["ZZII", "IXXI"]))
 plan.gradient(np.zeros((1, circuit.num_parameters)))
 plan.run(np.zeros((1, circuit.num_parameters)), shots=100, seed=1)
 """
+
+
+def test_no_room_for_compiled_code_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before LLVM finds out, which ends the process."""
+    monkeypatch.setattr(kernel, "ROOM", 1 << 62)
+    monkeypatch.setattr(kernel, "_ready", {})
+
+    with pytest.raises(MemoryError, match="MiB to load compiled code into"):
+        kernel.loop("draw")(
+            np.zeros(1), np.zeros(1), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+        )
 
 
 @pytest.mark.nightly

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import logging
+import mmap
 import os
 import stat
 import tempfile
@@ -26,6 +27,10 @@ _CALLED_FIRST = {
 }
 """The modules with compiled loops: state vectors, density matrices as vectors of Pauli strings, sums of Pauli
 strings, states on a few basis states."""
+ROOM = 64 << 20
+"""Bytes that there must be room for before a loop is compiled (LLVM takes up to 60 MB) or loaded.
+
+Where LLVM finds none, the process ends, or hangs and keeps all others waiting for the lock that it holds."""
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _ready: dict[tuple[str, str], Any] = {}
@@ -47,7 +52,12 @@ def loop(name: str, home: str = "loops") -> Callable[..., Any]:
 
 
 def _first_call(home: str, name: str, *arguments: Any) -> Any:
-    """Of many processes that need a loop on a new machine one compiles it; the others wait and find it on disk."""
+    """Of many processes that need a loop on a new machine one compiles it; the others wait and find it on disk.
+
+    Raises:
+        MemoryError: there is no room for that.
+    """
+    _require_room()
     import numba
 
     with _lock:
@@ -57,6 +67,13 @@ def _first_call(home: str, name: str, *arguments: Any) -> Any:
             found.compile(tuple(numba.typeof(argument) for argument in arguments))
         _ready[home, name] = found
     return found(*arguments)
+
+
+def _require_room() -> None:
+    try:
+        mmap.mmap(-1, ROOM).close()
+    except OSError as error:
+        raise MemoryError(f"no {ROOM >> 20} MiB to load compiled code into") from error
 
 
 @contextmanager
