@@ -271,6 +271,37 @@ def test_a_disk_that_is_full_for_one_run_is_one_line(
     assert numbers(workdir / "full") == numbers(workdir / "whole")
 
 
+def test_damaged_runs_are_a_line_each_and_the_others_go_on(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A result of other types, and a journal whose first line was edited, of which no byte is lost; then the total."""
+    assert main(["-m", "seed=1,2,3,4", *PLAIN, "hydra.sweep.dir=s"]) == 0
+    whole = numbers(workdir / "s")
+    (workdir / "s" / "sweep.csv").unlink()
+    (workdir / "s" / "0" / "result.json").write_text('{"a": 1}')
+    for number in (1, 2):
+        (workdir / "s" / str(number) / "result.json").unlink()
+    journals = [workdir / "s" / str(number) / "journal.jsonl" for number in (1, 2)]
+    kept = {path: path.read_bytes() for path in journals}
+    journals[0].write_bytes(kept[journals[0]].replace(b"seq", b"sez", 1))
+    journals[1].write_bytes(b"".join(kept[journals[1]].splitlines(keepends=True)[:6]))
+    damaged = journals[0].read_bytes()
+    capsys.readouterr()
+
+    assert main(["resume", "s"]) == 2
+    said = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in said if "damaged" in line] == [
+        "run 0 (seed=1) failed",
+        "run 1 (seed=2) failed",
+    ]
+    assert "2 failed, 2 finished of 4 runs" in said
+    assert journals[0].read_bytes() == damaged
+    journals[0].write_bytes(kept[journals[0]])
+    (workdir / "s" / "0" / "result.json").unlink()
+    assert main(["resume", "s"]) == 0
+    assert numbers(workdir / "s") == whole
+
+
 def test_a_sweep_leaves_tables_figure_and_page(serial: Path) -> None:
     """One line per run with what was swept, as text and as numbers; a figure; a page."""
     from pyarrow import parquet

@@ -388,6 +388,19 @@ class JournalReader:
         return not self.damaged and _MAGIC.startswith(start)
 
 
+def is_begun(path: Path) -> bool:
+    """Whether a journal has an event; one that was cut off before its first has none.
+
+    Raises:
+        JournalError: its first line is damaged, and what follows is not believed.
+    """
+    reader = JournalReader(path)
+    reader.scan()
+    if not reader.events and not reader.resembles_journal():
+        raise JournalError(f"{path} is not a journal, or its first line is damaged")
+    return bool(reader.events)
+
+
 def read_journal(path: str | Path) -> JournalContents:
     """The intact prefix of a journal, and a line on what had to be dropped."""
     path = Path(path)

@@ -20,10 +20,10 @@ from typing import Any, Self
 from runner.declare.composer import restore
 from runner.declare.config import Declaration, RunConfig
 from runner.declare.registry import load
-from runner.errors import Interrupted, JournalError, RunnerError, in_words
+from runner.errors import ConfigError, Interrupted, JournalError, RunnerError, in_words
 from runner.record.directory import JOURNAL
 from runner.record.files import read_text
-from runner.record.journal import is_open, read_journal
+from runner.record.journal import is_begun, is_open
 from runner.record.packed import is_there
 from runner.run.execution import Sweep, resume, run
 from runner.run.signals import StopFlag
@@ -242,10 +242,19 @@ def _carry_out(task: Task, stop: StopFlag) -> Row:
 
 
 def _begun(journal: Path) -> bool:
-    """Whether a run has anything to continue from; what was killed before its first event starts anew."""
+    """Whether a run has anything to continue from; what was killed before its first event starts anew.
+
+    Raises:
+        ConfigError: its first line is damaged; what follows may have been paid for, so it is left as it is.
+    """
     if not is_there(journal):
         return False
-    if is_open(journal) or read_journal(journal).events:
-        return True
+    try:
+        if is_open(journal) or is_begun(journal):
+            return True
+    except JournalError as error:
+        raise ConfigError(
+            f"{error}; restore it, or delete it and resume the sweep: the run begins anew"
+        ) from error
     journal.unlink(missing_ok=True)
     return False
