@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import StorageError
+from runner.record import packed as packing
 from runner.record.encoding import encode
 from runner.record.events import Checkpoint
 from runner.record.journal import Journal, JournalError, follow, is_open, read_journal
@@ -548,3 +550,84 @@ def test_the_journal_is_private_to_its_user(tmp_path):
     Journal.create(tmp_path / "journal.jsonl").close()
 
     assert (tmp_path / "journal.jsonl").stat().st_mode & 0o077 == 0
+
+
+def chained(*lines: bytes) -> bytes:
+    """Lines of a journal with right checksums, as the format's page says: CRC-32 of all that is before."""
+    content, crc = b"", 0
+    for line in lines:
+        crc = zlib.crc32(line, crc)
+        content += line + b',"crc":"%08x"}\n' % crc
+    return content
+
+
+@pytest.mark.parametrize(
+    ("filling", "words"),
+    [
+        (b'"' + b"a" * (1 << 26) + b'"', "line 3 is longer than 67108864 bytes"),
+        (b'"' + b"a" * (1 << 25) + b'"', None),
+        (b"[" + b"0," * (1 << 22) + b"0]", "line 3 is no event"),
+        (b"[" + b"0," * (1 << 21) + b"0]", None),
+    ],
+    ids=["long", "less long", "many", "fewer"],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
+def test_K17_a_line_has_a_bounded_length_and_number_of_values(tmp_path, filling, words, packed):
+    """What is before it is kept; a line of half the length, or with half the values, is read."""
+    path = tmp_path / "journal.jsonl"
+    lines = [b'"t":1.0,"kind":"x"', b'"t":2.0,"kind":"x"', b'"t":3.0,"kind":"x","more":' + filling]
+    content = chained(
+        *((b'{"journal":1,"seq":0,' if not n else b'{"seq":%d,' % n) + line for n, line in enumerate(lines))
+    )
+    path.write_bytes(content)
+    if packed:
+        body = b"".join(packing._members(packing.OpenFile(path)))
+        packing.packed_path(path).write_bytes(
+            body + os.urandom(len(content) // 90)
+        )  # not too small for its content
+        path.unlink()
+    found = read_journal(path)
+    assert len(found.events) == (3 if words is None else 2)
+    assert words is None or (found.dropped or "").startswith(words)
+
+
+def test_K17_the_first_line_holds_a_configuration_and_no_more(tmp_path):
+    """As many values as 262 144 lists; half of them are read."""
+    path = tmp_path / "journal.jsonl"
+    for count in (1 << 18, 1 << 17):
+        config = b'"config":{"x":[' + b"1," * count + b"1]}"
+        path.write_bytes(chained(b'{"journal":1,"seq":0,"t":1.0,"kind":"x",' + config))
+        assert len(read_journal(path).events) == (count < 1 << 18)
+
+
+def test_K17_no_line_is_written_that_would_not_be_read(tmp_path):
+    """Refused with what to do, before anything of it is on the disk."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        journal.write(told("x", {"text": "begin"}))
+        before = path.read_bytes()
+        for text, values in (("a" * (1 << 26), []), ("", [0] * (1 << 22))):
+            for write in (journal.write, journal.write_later):
+                with pytest.raises(StorageError, match=r"takes no line .*; take fewer shots"):
+                    write(told("x", {"text": text, "values": values}))
+        assert path.read_bytes() == before
+        journal.write(told("x", {"text": "a" * (1 << 25)}))
+    assert len(read_journal(path).events) == 2
+
+
+def test_what_is_set_aside_is_read_a_piece_at_a_time(tmp_path, monkeypatch):
+    """Behind the damage there are three megabytes, which are kept to the byte."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        journal.write(told("x", {}))
+    intact, rest = path.read_bytes(), os.urandom(3_000_000)
+    path.write_bytes(intact + rest + b"\n")
+    asked: list[int] = []
+    read = packing.OpenFile.read
+    monkeypatch.setattr(
+        packing.OpenFile, "read", lambda self, count, offset: asked.append(count) or read(self, count, offset)
+    )
+    Journal.append_to(path).close()
+    assert max(asked) <= 1 << 20
+    (aside,) = tmp_path.glob("*.dropped-*")
+    assert (path.read_bytes(), aside.read_bytes()) == (intact, rest + b"\n")

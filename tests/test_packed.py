@@ -168,7 +168,7 @@ def _break(patch: pytest.MonkeyPatch, step: str, error: BaseException) -> None:
 
     if step == "write":
         patch.setattr(packed, "_members", broken)
-        patch.setattr(packed, "_blocks", broken)
+        patch.setattr(packed, "blocks", broken)
     elif step in ("replace", "rename", "unlink"):
         patch.setattr(packed.Path, step, broken)
     elif step == "open":

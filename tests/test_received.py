@@ -32,7 +32,7 @@ from runner.declare.foreign import load_npy
 from runner.errors import ConfigError, JournalError
 from runner.record import files
 from runner.record.encoding import require_shallow
-from runner.record.files import read_rows
+from runner.record.files import read_mapping, read_rows, require_short
 from runner.record.journal import Journal
 from runner.record.reading import read_result
 from runner.tracking.report import UploadState
@@ -1027,3 +1027,21 @@ def test_K17_a_run_of_a_sweep_with_a_damaged_result_is_a_row_of_its_table(
     rows = read_rows("sweep/sweep.csv")
     assert [row["status"] for row in rows] == ["failed", "finished"]
     assert "result.json is damaged (energy is -99.0, " in rows[0]["reason"]
+
+
+def test_no_configuration_is_written_that_would_not_be_read_again(tmp_path: Path) -> None:
+    """A list of 100 000 numbers, itself, its name and the mapping are three values too many; 99 997 are read."""
+    path = tmp_path / "config.yaml"
+    for count, fits in ((99_997, True), (99_998, False)):
+        text = "x: [" + "1," * (count - 1) + "1]\n"
+        path.write_text(text)
+        if fits:
+            require_short(text, "it")
+            assert len(read_mapping(path)["x"]) == count
+            continue
+        with pytest.raises(ConfigError, match="it has more than 100000 values; put long lists into files"):
+            require_short(text, "it")
+        with pytest.raises(ConfigError, match="expands to more than 100000 values"):
+            read_mapping(path)
+    with pytest.raises(ConfigError, match="it takes more than 1000000 bytes"):
+        require_short("x: " + "1" * 1_000_000, "it")

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from runner.record.events import RUN, Event, Vocabulary, check_said, event_of
+from runner.record.files import MAX_LINE, MAX_VALUES
 
 # what jobs were given and gave back: numbers, often very many
 _NUMBERS = frozenset(("pubs", "work", "result"))
@@ -129,8 +130,9 @@ def from_line(line: bytes, vocabulary: Vocabulary = RUN, *, plain: bool = False)
         plain: it holds no integers beyond 64 bits, which the faster parser would round.
 
     Raises:
-        ValueError: it is no JSON object, or says something of another type than a fact can.
+        ValueError: it is no JSON object, too long, or says something of another type than a fact can.
     """
+    require_readable(line)
     said: Any = None
     if plain:
         try:
@@ -147,6 +149,25 @@ def from_line(line: bytes, vocabulary: Vocabulary = RUN, *, plain: bool = False)
     said.pop("crc", None)
     check_said(said, vocabulary)
     return event_of(said, vocabulary)
+
+
+def require_readable(line: bytes, *, room: int = 0, most: int = MAX_VALUES) -> None:
+    """Refuse a line that would take a gigabyte of memory to be read: a value takes up to 30 times what it is said in.
+
+    Args:
+        line: all of it, or what there is.
+        room: bytes and values that are still to come.
+        most: values that it may hold.
+
+    Raises:
+        ValueError: it is too long, or holds too many values.
+    """
+    if len(line) + room <= most:  # as nearly always
+        return
+    if len(line) + room > MAX_LINE:
+        raise ValueError(f"longer than {MAX_LINE} bytes")
+    if sum(map(line.count, (b",", b"[", b"{"))) + room > most:
+        raise ValueError(f"of more than {most} values")
 
 
 def require_shallow(line: bytes) -> None:

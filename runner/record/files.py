@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 256 * 2**20
 """Largest file of a run or sweep directory that is read at once."""
-MAX_LINE = 2**30
-"""Longest line of a journal [bytes]."""
+MAX_LINE = 2**26
+"""Longest line of a journal [bytes]: 16 million shots of three bytes; ours have a few megabytes at most, as a rule."""
+MAX_VALUES = 2**22
+"""Values that a line of a journal may hold; with 16 bytes and more each, as numbers have, they fill the longest one."""
+MAX_DECLARED = 2**18
+"""The same of its first line, which holds the configuration: that has at most `MAX_NODES`, and may be typed beside."""
 MAX_YAML = 1_000_000
 """Largest YAML file."""
 MAX_NODES = 100_000
@@ -185,6 +189,24 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds no YAML mapping; restore it or delete it")
     return content
+
+
+def require_short(text: str, what: str) -> None:
+    """Refuse YAML that `read_mapping` would refuse for its size.
+
+    Raises:
+        ConfigError: it is too long, or has too many values.
+    """
+    import yaml
+
+    if len(text) <= MAX_NODES:  # a value takes a character at least
+        return
+    if len(text.encode()) > MAX_YAML:
+        raise ConfigError(f"{what} takes more than {MAX_YAML} bytes; put long lists into files")
+    try:
+        _count(yaml.compose(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader)), {})
+    except ConfigError:
+        raise ConfigError(f"{what} has more than {MAX_NODES} values; put long lists into files") from None
 
 
 def _count(node: Node | None, known: dict[int, int]) -> int:

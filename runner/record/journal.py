@@ -26,12 +26,12 @@ from zlib import crc32
 
 from runner.errors import ConfigError, ConfigWarning, JournalError, StorageError
 from runner.record import clock, faults
-from runner.record.encoding import from_line, to_line
+from runner.record.encoding import from_line, require_readable, to_line
 from runner.record.events import RUN, Event, Result, RunEnded, RunStarted, Vocabulary
-from runner.record.files import MAX_LINE, open_ordinary, require_ordinary
+from runner.record.files import MAX_DECLARED, MAX_LINE, open_ordinary, require_ordinary
 from runner.record.lock import lock
 from runner.record.log import EventLog
-from runner.record.packed import OpenFile, open_kept, packed_path, require_no_less, unpack
+from runner.record.packed import OpenFile, blocks, open_kept, packed_path, require_no_less, unpack
 from runner.record.packed import pack as pack_file
 
 FORMAT = 1
@@ -54,6 +54,8 @@ _FIRST = b'{"journal":%d,"seq":0,' % FORMAT
 _LAST = 4096
 """Bytes at the end of a journal among which its last line is looked for."""
 _TAIL = len(',"crc":"01234567"}')
+ROOM = 128
+"""Bytes and values of a line that are left for its number and checksum."""
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ class Journal:
 
     def write(self, event: Event) -> int:
         """Append one event and return its number; when this returns, killing the process cannot lose it."""
-        line = to_line(event, clock.now() + self._ahead)
+        line = self._line(event)
         now = time.monotonic()
         with self._lock:
             self._hurried = self._hurried + 1 if now - self._written < HURRY else 0
@@ -193,7 +195,7 @@ class Journal:
 
     def write_later(self, event: Event) -> None:
         """Append one event, in a hurry only with the next one: for what can be worked out again from those before."""
-        line = to_line(event, clock.now() + self._ahead)
+        line = self._line(event)
         with self._lock:
             if self._failure:
                 raise StorageError(self._failure)
@@ -201,6 +203,18 @@ class Journal:
             # A kill may cost what waits here, and a resumed run makes it again; no later line overtakes it.
             if self._hurried < HURRIED:
                 self._write_waiting()
+
+    def _line(self, event: Event) -> bytes:
+        """What its line says behind its number and before its checksum."""
+        line = to_line(event, clock.now() + self._ahead)
+        try:
+            require_readable(line, room=ROOM)
+        except ValueError as error:
+            raise StorageError(
+                f"{self.path} takes no line {error}, and {event.kind} would be one ({len(line)} bytes); take fewer "
+                "shots or points in a job"
+            ) from error
+        return line
 
     def _write_waiting(self) -> int:
         """Append what has been waiting, in one go, and return the number of the last event."""
@@ -341,11 +355,13 @@ class JournalReader:
             if not chunk:
                 break
             reached += len(chunk)
-            begun.append(chunk)
             if b"\n" in chunk:
-                *lines, rest = b"".join(begun).split(b"\n")
+                *lines, rest = chunk.split(b"\n")
+                lines[0] = b"".join((*begun, lines[0]))
                 begun = [rest]
                 self._take_in(lines)
+            else:
+                begun.append(chunk)
             self._torn = sum(map(len, begun))
             if self._torn > MAX_LINE and not self.damaged:
                 self.damaged = f"line {len(self.events) + 1} is longer than {MAX_LINE} bytes"
@@ -356,6 +372,9 @@ class JournalReader:
         """Take in lines up to the first that is not intact, with `damaged` saying why it is not."""
         add, number = self.events.add, len(self.events)
         for line in lines:
+            if len(line) > MAX_LINE:
+                self.damaged = f"line {number + 1} is longer than {MAX_LINE} bytes"
+                return
             crc = crc32(line[:-_TAIL], self.crc)
             if not line.endswith(b',"crc":"%08x"}' % crc):
                 self.damaged = f"line {number + 1} is damaged"
@@ -430,6 +449,7 @@ def opening(path: str | Path) -> RunStarted | None:
     """What the first line of a journal says of the run; only this line is read, and None where it is damaged."""
     line = open_kept(Path(path)).line(MAX_LINE)
     with contextlib.suppress(ValueError):
+        require_readable(line, most=MAX_DECLARED)
         if line.startswith(_FIRST) and line[-_TAIL:] == b',"crc":"%08x"}' % crc32(line[:-_TAIL]):
             event = from_line(line)
             return event if isinstance(event, RunStarted) else None
@@ -473,7 +493,7 @@ def result_at_end(path: str | Path) -> Mapping[str, Any] | None:
         lines = content.splitlines()
         if len(lines) > 3 or count >= min(size, MAX_LINE):  # the first one may have been cut off
             break
-        count *= 16
+        count = min(16 * count, MAX_LINE)
     if len(lines) < 3:
         return None
     before, told, ended = lines[-3:]
@@ -546,7 +566,7 @@ def _require_no_link(path: Path) -> None:
 def _mend(path: Path, descriptor: int, reader: JournalReader) -> None:
     """Leave only what is intact, to append to it; what is damaged stays beside it."""
     if reader.damaged:
-        _set_aside(path, descriptor, reader.offset)
+        _set_aside(path, reader.offset)
     os.ftruncate(descriptor, reader.offset)
     os.lseek(descriptor, 0, os.SEEK_END)
 
@@ -607,14 +627,14 @@ def _another_version(line: bytes) -> str:
     return f"written by another version (format {from_line(line).journal}, this version reads {FORMAT})"
 
 
-def _set_aside(path: Path, descriptor: int, offset: int) -> None:
+def _set_aside(path: Path, offset: int) -> None:
     """Keep the bytes after `offset` in a file of their own before they are cut off."""
-    rest = OpenFile(path).read(os.fstat(descriptor).st_size - offset, offset)
+    source = OpenFile(path)
     aside = path.with_name(f"{path.name}.dropped-{offset}")
     with os.fdopen(
         os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb"
     ) as file:
-        file.write(rest)
+        file.writelines(blocks(source, offset))
 
 
 def _storage_error(path: Path, error: OSError) -> StorageError:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 import orjson
 
 from runner.errors import JournalError
-from runner.record.encoding import from_line, require_shallow
+from runner.record.encoding import from_line, require_readable, require_shallow
 from runner.record.events import (
     RESERVED,
     RUN,
@@ -27,6 +27,7 @@ from runner.record.events import (
     check_numbers,
     event_of,
 )
+from runner.record.files import MAX_DECLARED, MAX_VALUES
 from runner.record.packed import OpenFile
 
 Kind = TypeVar("Kind", bound=Event)
@@ -93,6 +94,7 @@ class EventLog(Looked):
         Raises:
             ValueError: it is no event.
         """
+        require_readable(line, most=MAX_VALUES if self._kinds else MAX_DECLARED)
         require_shallow(line)
         start = line.find(_KIND, 0, 96) + len(_KIND)
         plain = start >= len(_KIND)

@@ -294,7 +294,7 @@ def unpack(path: Path) -> None:
     source = PackedFile(packed_path(path))
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        _write(temporary, _blocks(source), source)
+        _write(temporary, blocks(source), source)
         with contextlib.suppress(FileExistsError):  # another process was faster
             os.link(temporary, path)
         faults.reach("packed")
@@ -307,16 +307,17 @@ def unpack(path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _blocks(source: OpenFile) -> Iterator[bytes]:
-    for offset in range(0, source.size, BLOCK):
-        yield source.read(BLOCK, offset)
+def blocks(source: OpenFile, offset: int = 0) -> Iterator[bytes]:
+    """A file from some byte on, a piece at a time."""
+    for place in range(offset, source.size, BLOCK):
+        yield source.read(BLOCK, place)
 
 
 def _members(source: OpenFile) -> Iterator[bytes]:
     end = [] if source.size % BLOCK else [b""]
     # of a long one the fewest seconds: at this level a smaller table loses nothing
     level, memory = (9, 9) if source.size <= 4 * BLOCK else (1, 8)
-    for block in itertools.chain(_blocks(source), end):
+    for block in itertools.chain(blocks(source), end):
         packing = compressobj(level, DEFLATED, -15, memory, Z_FILTERED)
         content = packing.compress(block) + packing.flush()
         yield _HEAD.pack(_MAGIC, 0, 0, 255, 12, _FIELD, 8, len(content), len(block))
@@ -326,7 +327,7 @@ def _members(source: OpenFile) -> Iterator[bytes]:
 
 def _same(one: OpenFile, other: OpenFile) -> bool:
     return one.size == other.size and all(
-        mine == yours for mine, yours in zip(_blocks(one), _blocks(other), strict=True)
+        mine == yours for mine, yours in zip(blocks(one), blocks(other), strict=True)
     )
 
 

@@ -50,7 +50,7 @@ from runner.record.events import (
     RunResumed,
     RunStarted,
 )
-from runner.record.files import read_object
+from runner.record.files import read_object, require_short
 from runner.record.journal import Journal, pack, read_journal
 from runner.record.ledger import heading, rows
 from runner.record.log import EventLog, first, last
@@ -123,10 +123,12 @@ def run(
         with Preparing(quiet=quiet is not False) as stage:
             preparation = Preparation(declaration.config, ids=ids, stage=stage)
             preparation.require_truncation()
+        declared_as = to_yaml(declaration.values)
+        require_short(declared_as, "the configuration")
         files = RunDirectory.create(
             declaration.name, directory or declaration.directory, ours=sweep is not None
         )
-        files.write(files.config, to_yaml(declaration.values))
+        files.write(files.config, declared_as)
         if (kept := preparation.kept) is not None:
             files.write(files.calibration, json.dumps(kept, default=str))
         with Journal.create(files.journal) as journal:

@@ -9,6 +9,7 @@ from runner.declare.config import RunConfig
 from runner.declare.plain import Values
 from runner.errors import ConfigError, ConfigWarning, TruncationError
 from runner.record.events import IbmAnnounced, JobCompleted, JobSubmitted, SessionChanged
+from runner.record.files import MAX_LINE
 from runner.record.replay import COUNTED, FUSED, IDENTITY, Record
 from runner.run.allocation import allocation_of
 from runner.run.choice import settled
@@ -23,10 +24,15 @@ from runner.runtime.cost import Work
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qiskit import QuantumCircuit
+
     from runner.services.protocol import Backend, CompiledPlan, Planner, Service
 
 RECORDED = (IbmAnnounced, SessionChanged, JobSubmitted, JobCompleted)
 """Facts that a service takes over which does not repeat its past."""
+
+ROOM_BESIDE = 1 << 16
+"""Bytes of a job's line that hold no bits."""
 
 
 class Preparation:
@@ -148,6 +154,8 @@ class Preparation:
         circuit = self.config.experiment.sampled_circuit(self.prepared)
         if self.config.experiment.corrects and circuit is not None:
             require_readout(circuit, self.backend)
+        if circuit is not None:
+            self._require_recorded(circuit)
         if self.sampling is None or circuit is None or self.backend.planner is None:
             return
         import numpy as np
@@ -156,13 +164,31 @@ class Preparation:
         primitive = self.service.primitive("sampler", self.backend, options, "preflight")
         primitive.seconds([(circuit, np.zeros(circuit.num_parameters))])
 
+    @property
+    def _draws(self) -> int:
+        """Shots of a job that samples."""
+        return self.config.experiment.own_shots or int(self.config.estimator.options["default_shots"])
+
+    def _require_recorded(self, circuit: QuantumCircuit) -> None:
+        """Refuse a job whose bits are more than a line of the journal takes."""
+        bytes_a_shot = sum(-(-register.size // 8) for register in circuit.cregs)
+        most = 3 * (MAX_LINE - ROOM_BESIDE) // 4 // max(bytes_a_shot, 1)  # four characters say three bytes
+        if self._draws > most:
+            key = (
+                "estimator.default_shots" if self.config.experiment.own_shots is None else "experiment.shots"
+            )
+            raise ConfigError(
+                f"{self._draws} shots of {bytes_a_shot} bytes are more than a journal takes of one job; take at "
+                f"most {most}",
+                key=key,
+            )
+
     def _sampled_words(self) -> str | None:
         """How the circuit that is sampled is simulated, in words; None where there is none, or it is a state vector."""
         circuit = self.config.experiment.sampled_circuit(self.prepared)
         if circuit is None or self.backend.planner is None:
             return None
-        shots = self.config.experiment.own_shots or int(self.config.estimator.options["default_shots"])
-        return self.backend.planner.sampler_plan(circuit).simulation(shots)
+        return self.backend.planner.sampler_plan(circuit).simulation(self._draws)
 
     @property
     def kept(self) -> dict[str, object] | None:

@@ -129,3 +129,17 @@ def test_a_circuit_that_measures_nothing_is_refused(workdir: Path) -> None:
 
     with pytest.raises(ConfigError, match="ansatz: measures nothing"):
         run(compose(*SAMPLING, "ansatz=file", "ansatz.path=mine.qasm"))
+
+
+def test_K17_bits_that_a_journal_would_not_take_are_refused_before_anything_is_there(workdir: Path) -> None:
+    """Base64 says 3 bytes in 4 characters: of 64 MiB, 48 hold bits, 6 bytes for each shot of 48 bits: 8.39 million."""
+    Path("wide.qasm").write_text(
+        'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[48];\nh q[0];\nmeasure q[0] -> c[0];\n'
+    )
+    wide = (*SAMPLING, "ansatz=file", "ansatz.path=wide.qasm", "experiment.shots=8400000")
+    with pytest.raises(
+        ConfigError, match=r"experiment\.shots: 8400000 shots of 6 bytes .* take at most 8380"
+    ) as refused:
+        run(compose(*wide))
+    assert 48 * 2**20 / 6 * 0.998 < int(str(refused.value).split()[-1]) < 48 * 2**20 / 6
+    assert not Path("outputs").exists()
