@@ -15,6 +15,7 @@ from rich.console import Console
 from runner.display.live import rows, value_console
 from runner.display.words import (
     clock,
+    counted_up,
     energy_lines,
     energy_number,
     error_in_words,
@@ -31,6 +32,19 @@ from runner.run.progress import Preparing, Progress, summary, usage_in_words
 from runner.run.results import RunResult
 from runner.runtime.plan import PLANS
 from tests.journals import evaluation, job
+
+
+def test_evaluations_that_are_counted_up_say_so() -> None:
+    """5, 11, 18 of 18 in all are of an ansatz that grows; 5, 6, 7 of 18 are minimizations, and one row may be both."""
+    grown, apart = (
+        [{"evaluations": count, "error": 0.1} for count in counts] for counts in ((5, 11, 18), (5, 6, 7))
+    )
+
+    assert [list(row) for row in counted_up(grown, 18)] == [["evaluations so far", "error"]] * 3
+    assert counted_up(grown, 20) == counted_up(grown, 18)  # the fourth was not minimized to the end
+    assert counted_up(apart, 18) == apart
+    assert counted_up(grown[:1], 5) == grown[:1]
+    assert counted_up([{"energy": 1.0}], None) == [{"energy": 1.0}]
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,38 @@ def test_what_counts_is_the_true_error_where_it_is_known() -> None:
     )
 
 
+def test_rounding_decides_no_place_and_asks_for_no_shots() -> None:
+    """−4.4e-16 is two units of the last place of −1.1; nobody takes shots."""
+    errors = {"a": 0.0, "b": -4.4e-16, "c": 1e-9}
+    ranked = found(
+        [
+            row(n, name, 1, energy=-1.1 + error, error=error, exact_energy=-1.1 + error, stddev=0.0)
+            | {"reference_energy": -1.1}
+            for n, (name, error) in enumerate(errors.items())
+        ],
+        "optimizer",
+    )
+
+    assert [(line["optimizer"], line[""], line[TRUE]) for line in ranked.lines] == [
+        ("a", 1, 0), ("b", 1, 0), ("c", 3, pytest.approx(1e-9, rel=1e-6)),
+    ]  # fmt: skip
+    assert ranked.verdict == "no winner: a (0) and b (0) are equal but for rounding by true error"
+
+
+def test_seeds_are_no_competitors() -> None:
+    """By pencil: −0.98, −0.96, −0.94 are −0.96 ± 0.02/√3, spread by 0.02; true errors 0.01, 0.03, 0.05."""
+    rows = over_seeds(only=[0.03, 0.01, 0.05])
+    ranked = found(rows, "seed")
+
+    assert [line["run"] for line in ranked.lines] == [1, 0, 2]
+    assert not [line for line in ranked.lines if "" in line]
+    assert ranked.verdict == (
+        "3 seeds: energy -0.960000 on average ± 0.012; runs spread by 0.02 where their own ± is 0.01; "
+        "true error 0.03 in the median, 0.01 to 0.05"
+    )
+    assert found(rows[:1], "seed").verdict == "0: 0.03 by true error"
+
+
 def test_a_winner_over_seeds_has_its_uncertainty() -> None:
     """Five against five that do not overlap: 2 of C(10,5) = 252 orders, p = 0.0079; σ of a median is √(π/2)·s/√5."""
     good, bad = [0.001, 0.002, 0.003, 0.004, 0.005], [0.011, 0.012, 0.013, 0.014, 0.015]

@@ -57,7 +57,7 @@ def main(line: CommandLine) -> int:
     return 0
 
 
-NAMES = ("state", "energy", "error", "exact here", "evaluations", "usage", "cost", "run")
+NAMES = ("state", "energy", "error", "true error", "evaluations", "usage", "cost", "run")
 """Columns of the table."""
 
 
@@ -152,7 +152,7 @@ def dated_runs(folder: Path) -> Iterator[tuple[float, Path]]:
 
 def row(path: Path) -> list[str]:
     """A run in one line: state, energy ± σ, error, that of the exact energy there, evaluations, usage, cost, where."""
-    from runner.sweep.ranking import exact_here
+    from runner.sweep.ranking import true_error
 
     try:
         found = result(path)
@@ -160,7 +160,7 @@ def row(path: Path) -> list[str]:
         return ["damaged", *[""] * 6, str(path)]
     if not found:
         return [state(path), *[""] * 6, str(path)]
-    known = exact_here(found) if found.get("energy_kind") == "measured" else None
+    known = true_error(found) if found.get("energy_kind") == "measured" else None
     energy, stddev = found["energy"], found["stddev"]
     noise = " (pick)" if found.get("energy_kind") == "pick" else f"{stddev:.2g}" if stddev else ""
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -57,6 +58,23 @@ def counts(result: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return [("iterations", str(iterations), "")] if iterations else []
 
 
+def counted_up(table: Sequence[Mapping[str, Any]], evaluations: int | None) -> list[dict[str, Any]]:
+    """Rows to be shown, under a heading that says so where each one's evaluations hold those of the rows before.
+
+    Those of an ansatz that grows do, and of several minimizations they do not: then they add up to all.
+
+    Args:
+        table: what a result tells beyond one energy.
+        evaluations: of all.
+    """
+    told = [row.get("evaluations") for row in table]
+    counts = [count for count in told if isinstance(count, int)]
+    grows = 1 < len(counts) == len(told) and all(a < b for a, b in itertools.pairwise(counts))
+    grows = grows and (counts[-1] == evaluations or sum(counts) > (evaluations or math.inf))
+    heading = {"evaluations": "evaluations so far"} if grows else {}
+    return [{heading.get(name, name): value for name, value in row.items()} for row in table]
+
+
 def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
     """An energy's distance from the exact one: of Hartree in mHa, of anything else in its own unit and relative.
 
@@ -67,7 +85,7 @@ def error_in_words(error: float, exact: float | None, unit: str | None) -> str:
     """
     if unit == HARTREE:
         return f"{1000 * error:+.3f} m{HARTREE}"
-    if exact and abs(error) <= ROUNDING * math.ulp(exact):
+    if exact and not but_for_rounding(error, exact):
         return "+0" + (f" {unit}" if unit else "") + " (exact to rounding)"
     return (
         ("+" if error >= 0 else "")
@@ -96,7 +114,12 @@ def energy_number(value: float, sign: str = "") -> str:
 
 def error_number(error: float, exact: float | None) -> str:
     """An energy's distance from the exact one with its sign, to as many digits as energies have; rounding is none."""
-    return energy_number(0.0 if abs(error) <= ROUNDING * math.ulp(exact or 0.0) else error, "+")
+    return energy_number(but_for_rounding(error, exact), "+")
+
+
+def but_for_rounding(error: float, exact: float | None) -> float:
+    """An energy's distance from the exact one; 0 where it is no more than adding up its terms may lose."""
+    return 0.0 if abs(error) <= ROUNDING * math.ulp(exact or 0.0) else error
 
 
 def decimals(value: float, places: int, sign: str = "") -> str:

@@ -19,6 +19,7 @@ from runner.display.command import run_command, sweep_command
 from runner.display.words import (
     choices,
     clock,
+    counted_up,
     counts,
     energy_lines,
     energy_number,
@@ -203,7 +204,7 @@ def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
         stop_reason=result.get("stop_reason"),
         tiles=_tiles(result, timeline.end, ended, events),
         command=run_command(started),
-        table=_table(result.get("table", [])),
+        table=_table(counted_up(result.get("table", []), result.get("evaluations"))),
         figures=_embedded(figures, plots),
         **(plots or Plots()).content(),
         sessions=_sessions(timeline),

@@ -13,6 +13,7 @@ from runner.display.live import LiveLine, rows, terminal, value_console
 from runner.display.stream import as_text
 from runner.display.words import (
     clock,
+    counted_up,
     counts,
     decimals,
     energy_lines,
@@ -372,7 +373,8 @@ def summary(
             line = rich.text.Text.assemble((f"{name:<{LABELS}}", "bold"), as_text(copy))
             console.print(line, soft_wrap=True, highlight=False)
     if result.table:
-        console.print(rows(_without_spreads(result.table) if exact else result.table))
+        shown = counted_up(result.table, result.evaluations)
+        console.print(rows(_without_spreads(shown) if exact else shown))
 
 
 def usage_in_words(result: RunResult) -> str:

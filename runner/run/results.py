@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from runner import review
 from runner.declare.session import plan_of
 from runner.display import markup
-from runner.display.words import clock, counts, energy_lines
+from runner.display.words import clock, counted_up, counts, energy_lines
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
 from runner.record.events import Evaluation, RunStarted
@@ -212,4 +212,8 @@ class RunResult:
             ("usage", clock(usage or 0.0), cost),
             ("files", str(self.directory), ""),
         ]
-        return markup.facts(rows) + markup.table(self.table) + (self.plot().in_html() if recorded else "")
+        return (
+            markup.facts(rows)
+            + markup.table(counted_up(self.table, self.evaluations))
+            + (self.plot().in_html() if recorded else "")
+        )

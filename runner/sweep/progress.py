@@ -59,7 +59,7 @@ class SweepProgress(LiveLine):
 
 def _short(line: Mapping[str, Any]) -> dict[str, Any]:
     """The line with distances in three digits, which is more than ± tells and fits into a terminal."""
-    distances = ("median", "±", "exact here", "best", "worst", "stddev")
+    distances = ("median", "±", "true error", "best", "worst", "stddev")
     return {name: f"{value:.3g}" if name in distances else value for name, value in line.items()}
 
 

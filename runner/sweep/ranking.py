@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from runner.display.words import but_for_rounding, energy_number
 from runner.run.answer import PICK
 from runner.sweep.member import Row
 
@@ -35,17 +36,23 @@ def merit(row: Row) -> float | None:
     """
     if row.get("energy_kind") == PICK:
         return None
-    for name, value in (("error", row.get("error")), ("energy", row.get("energy"))):
-        if isinstance(value, int | float):
-            return abs(value) if name == "error" else value
-    return None
+    error, energy = _error(row), row.get("energy")
+    if error is not None:
+        return abs(error)
+    return energy if isinstance(energy, int | float) else None
 
 
-def exact_here(row: Row) -> float | None:
-    """What is left between the exact energy at a run's parameters and the reference; None where one is not known."""
+def _error(row: Row) -> float | None:
+    """Of the energy that was measured; rounding, which must decide no place, is none."""
+    error = row.get("error")
+    return but_for_rounding(error, row.get("reference_energy")) if isinstance(error, int | float) else None
+
+
+def true_error(row: Row) -> float | None:
+    """Of the exact energy at a run's parameters, less the reference; None where one of them is not known."""
     here, reference = row.get("exact_energy"), row.get("reference_energy")
     known = isinstance(here, int | float) and isinstance(reference, int | float)
-    return here - reference if known else None  # type: ignore[operator]
+    return but_for_rounding(here - reference, reference) if known else None  # type: ignore[operator]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +62,9 @@ class Ranking:
     by: str
     """What is ranked by: true error | |energy − exact| | energy."""
     lines: list[dict[str, Any]]
-    """The table, best first; those at one place cannot be told apart from the first there."""
+    """The table, best first; those at one place cannot be told apart from the first there, and seeds have none."""
     verdict: str
-    """The winner, or that there is none, in a sentence."""
+    """The winner, or that there is none, in a sentence; of seeds alone what they come to together."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +103,14 @@ def rank(table: Sequence[Row], swept: Sequence[str]) -> Ranking | None:
         return None
     by = ENERGY
     if all(row.get("error") is not None for row in rows):
-        by = TRUE if all(exact_here(row) is not None for row in rows) else MEASURED
+        by = TRUE if all(true_error(row) is not None for row in rows) else MEASURED
     over_seeds = "seed" in swept and len(swept) > 1
     keys = [key for key in swept if key != "seed"] if over_seeds else list(swept)
     entries = list(_settings(rows, keys, by) if over_seeds else _runs(rows, keys, by))
     entries.sort(key=lambda entry: (entry.middle, entry.line["run"]))
     shown = entries[:RANKED]
+    if list(swept) == ["seed"]:
+        return Ranking(by=by, lines=[entry.line for entry in shown], verdict=_over_seeds(rows, entries, by))
     lines = [{"": place, **entry.line} for place, entry in zip(_places(shown), shown, strict=True)]
     return Ranking(by=by, lines=lines, verdict=_verdict(entries, by, over_seeds=over_seeds))
 
@@ -109,7 +118,7 @@ def rank(table: Sequence[Row], swept: Sequence[str]) -> Ranking | None:
 def _value(row: Row, by: str) -> tuple[float, float]:
     """What a row is ranked by, and its standard error by shots."""
     if by == TRUE:
-        here = exact_here(row)
+        here = true_error(row)
         assert here is not None
         return abs(here), 0.0
     value = merit(row)
@@ -118,12 +127,13 @@ def _value(row: Row, by: str) -> tuple[float, float]:
 
 
 def _runs(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]:
-    names = [*keys, "energy", "stddev", "error", "exact here", "evaluations", "shots", "usage_seconds"]
+    names = [*keys, "energy", "stddev", "error", TRUE, "evaluations", "shots", "usage_seconds"]
     for row in rows:
         value, noise = _value(row, by)
         line: dict[str, Any] = {"run": row["number"]}
         for name in names:
-            found = exact_here(row) if name == "exact here" else row.get(name)
+            own = {TRUE: true_error, "error": _error}.get(name)
+            found = own(row) if own else row.get(name)
             nothing = name == "evaluations" and not found  # where nothing is optimized
             if found is not None and not nothing:
                 line[name.rpartition(".")[2]] = found
@@ -179,6 +189,26 @@ def _places(entries: Sequence[_Entry]) -> list[int]:
     return places
 
 
+def _over_seeds(rows: Sequence[Row], entries: Sequence[_Entry], by: str) -> str:
+    """How runs that differ in nothing but chance come out: mean and spread of their energies, and of their errors.
+
+    Where the spread of measured energies is larger than their standard errors tell, the rest is the optimizer's.
+    """
+    energies = [float(row["energy"]) for row in rows if isinstance(row.get("energy"), int | float)]
+    values = [entry.middle for entry in entries]
+    if len(rows) < 2 or len(energies) < len(rows):
+        return f"{entries[0].name}: {values[0]:.3g} by {by}"
+    spread = statistics.stdev(energies)
+    words = f"{len(rows)} seeds: energy {energy_number(statistics.fmean(energies))} on average"
+    words += f" ± {spread / math.sqrt(len(rows)):.2g}; runs spread by {spread:.2g}"
+    stddevs = [row.get("stddev") or 0.0 for row in rows]
+    if any(stddevs):
+        words += f" where their own ± is {math.sqrt(statistics.fmean(one**2 for one in stddevs)):.2g}"
+    if by != ENERGY:
+        words += f"; {by} {statistics.median(values):.3g} in the median, {values[0]:.3g} to {values[-1]:.3g}"
+    return words
+
+
 def _verdict(entries: Sequence[_Entry], by: str, *, over_seeds: bool) -> str:
     """`winner: nft, true error 0.0011 ± 0.0003, median of 5 seeds`, or who cannot be told apart."""
     first, *others = entries
@@ -192,6 +222,8 @@ def _verdict(entries: Sequence[_Entry], by: str, *, over_seeds: bool) -> str:
     if alike:
         names = [told(entry) for entry in (first, *alike)]
         listed = ", ".join(names[:-1]) + f" and {names[-1]}"
+        if not any(entry.error for entry in (first, *alike)):
+            return f"no winner: {listed} are equal but for rounding by {what}"
         more = "more seeds" if over_seeds else "more shots, or several seeds,"
         return f"no winner: {listed} cannot be told apart by {what}; {more} may"
     words = f"winner: {told(first)} by {what}"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.display.command import sweep_command
+from runner.display.words import but_for_rounding
 from runner.record.files import read_object, read_rows
 from runner.record.reading import check_sweep
 from runner.record.redaction import redact
@@ -172,7 +173,7 @@ def _judged(rows: Sequence[Mapping[str, str]]) -> list[tuple[float, Mapping[str,
 
     def distance(row: Mapping[str, str]) -> float:
         left = float(row["exact_energy"]) - float(row["reference_energy"]) if exactly else float(row["error"])
-        return abs(left)
+        return abs(but_for_rounding(left, float(row.get("reference_energy") or 0.0)))
 
     return sorted(((distance(row), row) for row in _measured(rows)), key=lambda pair: pair[0])
 
