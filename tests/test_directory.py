@@ -35,6 +35,33 @@ def test_files_are_private(workdir: Path) -> None:
     assert stat.S_IMODE(directory.result.stat().st_mode) == 0o600
 
 
+def test_a_file_that_is_replaced_keeps_its_rights(workdir: Path) -> None:
+    """Of a run that others may read or go on with, which never are more than its owner gave."""
+    directory = RunDirectory.create("shared")
+    directory.write(directory.result, "{}")
+    directory.result.chmod(0o640)
+    directory.write(directory.result, "{ }")
+    assert stat.S_IMODE(directory.result.stat().st_mode) == 0o640
+
+    directory.path.chmod(0o2770)
+    directory.write(directory.session, "{}")
+    assert stat.S_IMODE(directory.session.stat().st_mode) == 0o660
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give files away")
+def test_what_root_goes_on_with_stays_its_owners(workdir: Path) -> None:
+    """Files that are there, and new ones in his folder; K10 for the one who began the run."""
+    directory = RunDirectory.create("another")
+    directory.write(directory.result, "{}")
+    os.chown(directory.path, 65534, 65534)
+    os.chown(directory.result, 65534, 65534)
+    directory.write(directory.result, "{ }")
+    directory.write(directory.session, "{}")
+
+    for file in (directory.result, directory.session):
+        assert (file.stat().st_uid, stat.S_IMODE(file.stat().st_mode)) == (65534, 0o600)
+
+
 def test_a_file_is_replaced_in_one_step(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failing write leaves the old content and no temporary file."""
     directory = RunDirectory.create("whole")

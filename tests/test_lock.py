@@ -39,6 +39,18 @@ def test_runs_and_sweeps_are_refused_in_one_line(
     assert not list(workdir.glob("outputs/**/journal.jsonl"))
 
 
+def test_what_was_refused_for_want_of_locks_can_be_started_once_there_are_some(workdir: Path) -> None:
+    """In the same place: nothing of the first attempt is in its way."""
+    (workdir / "place").mkdir()
+    faults.plan(NO_LOCKS)
+    try:
+        assert main([*PLAIN, "hydra.run.dir=place"]) == 5
+    finally:
+        faults.plan("")
+    assert not list((workdir / "place").iterdir())
+    assert main([*PLAIN, "hydra.run.dir=place"]) == 0
+
+
 def test_a_finished_run_can_be_read_without_locks(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`list` looks only; `resume` would write."""
     assert main([*PLAIN, "hydra.run.dir=outputs/runs/one"]) == 0

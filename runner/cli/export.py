@@ -64,8 +64,13 @@ def main(line: CommandLine) -> int:
         sys.stdout.write(content.decode())
         return 0
     try:
-        with target.open("xb") as file:  # nothing that has come there meanwhile is replaced
-            file.write(content)
+        file = target.open("xb")  # nothing that has come there meanwhile is replaced
+        try:
+            with file:
+                file.write(content)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise StorageError(f"cannot write {target}: {(error.strerror or str(error)).lower()}") from error
     print(redact(str(target)))

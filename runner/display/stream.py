@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import re
 import sys
@@ -77,11 +78,25 @@ class Reader:
                 raise OSError(errno.EBADF, os.strerror(errno.EBADF))
             said = printable(redact(text), styled=styled) if self.clean else text
             try:
-                self._stream.write(said)
+                self._hand_over(said)
             except UnicodeEncodeError:
                 coding = self._stream.encoding
-                self._stream.write(said.encode(coding, "backslashreplace").decode(coding))
+                self._hand_over(said.encode(coding, "backslashreplace").decode(coding))
         return len(text)
+
+    def _hand_over(self, text: str) -> None:
+        """Write all of it: where nothing is buffered, Python's own stream does not look at how much was taken."""
+        assert self._stream is not None
+        raw = getattr(self._stream, "buffer", None)
+        if not isinstance(raw, io.RawIOBase):
+            self._stream.write(text)
+            return
+        rest = text.encode(self._stream.encoding, self._stream.errors or "strict")
+        while rest:
+            taken = raw.write(rest)
+            if taken is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            rest = rest[taken:]
 
     def flush(self) -> None:
         """Hand over what is waiting; raises what `write` does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import re
@@ -90,6 +91,13 @@ class RunDirectory:
                 f"cannot write to {place}: {(error.strerror or str(error)).lower()}"
             ) from error
         return directory
+
+    def withdraw(self) -> None:
+        """Remove what `create` and its caller have put there before a run begins, so that it can be begun there."""
+        with contextlib.suppress(OSError):
+            for file in (self.config, self.calibration):
+                file.unlink(missing_ok=True)
+            self.figures.rmdir()
 
     @classmethod
     def create_sweep(cls, wanted: Path) -> RunDirectory:

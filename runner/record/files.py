@@ -65,8 +65,32 @@ def _require_ordinary(path: str | Path, status: os.stat_result) -> None:
         raise ConfigError(f"{path} is {what}; give an existing file")
 
 
+def share(descriptor: int, like: Path) -> None:
+    """Give a new file, which its owner alone may read, the rights and owner of what it is to replace.
+
+    Somebody else may go on with a run: a colleague in a folder that the group may write, or root. The run stays that
+    of who began it.
+
+    Args:
+        descriptor: of the new file.
+        like: what it comes in the place of; where there is none, what the folder's group may do counts.
+    """
+    folder = like.parent.stat()
+    try:
+        before = like.stat()
+        mode = stat.S_IMODE(before.st_mode) & 0o666
+    except FileNotFoundError:
+        before = folder
+        mode = 0o060 if folder.st_mode & stat.S_IWGRP else 0
+    if mode | 0o600 != 0o600:
+        os.fchmod(descriptor, mode | 0o600)
+    if before.st_uid != os.geteuid():
+        with contextlib.suppress(OSError):  # nobody but root may
+            os.fchown(descriptor, before.st_uid, before.st_gid)
+
+
 def replace_file(path: Path, content: Iterable[bytes], temporary: Path | None = None) -> None:
-    """Replace a file in one step, so that a reader never sees half of it; only its owner may read it.
+    """Replace a file in one step, so that a reader never sees half of it; see `share` for who may read it.
 
     Args:
         path: the file.
@@ -80,6 +104,7 @@ def replace_file(path: Path, content: Iterable[bytes], temporary: Path | None = 
     try:
         descriptor = os.open(temporary, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as file:
+            share(descriptor, path)
             file.writelines(content)
         temporary.replace(path)
     except OSError as error:

@@ -28,7 +28,7 @@ from runner.errors import ConfigError, ConfigWarning, JournalError, StorageError
 from runner.record import clock, faults
 from runner.record.encoding import from_line, require_readable, to_line
 from runner.record.events import RUN, Event, Result, RunEnded, RunStarted, Vocabulary
-from runner.record.files import MAX_DECLARED, MAX_LINE, open_ordinary, require_ordinary
+from runner.record.files import MAX_DECLARED, MAX_LINE, open_ordinary, require_ordinary, share
 from runner.record.lock import lock
 from runner.record.log import EventLog
 from runner.record.packed import OpenFile, blocks, open_kept, packed_path, require_no_less, unpack
@@ -634,6 +634,7 @@ def _set_aside(path: Path, offset: int) -> None:
     with os.fdopen(
         os.open(aside, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb"
     ) as file:
+        share(file.fileno(), path)
         file.writelines(blocks(source, offset))
 
 

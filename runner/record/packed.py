@@ -23,7 +23,7 @@ from zlib import error as ZlibError
 
 from runner.errors import ConfigError
 from runner.record import faults
-from runner.record.files import open_ordinary
+from runner.record.files import open_ordinary, share
 
 SMALLEST = 1 << 16
 """Bytes from which on a journal is packed."""
@@ -335,6 +335,7 @@ def _write(path: Path, content: Iterator[bytes], like: OpenFile) -> None:
     """Write a file that is on the disk when this returns, and as old as another one."""
     descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        share(descriptor, like.path)
         file.writelines(content)
         file.flush()
         os.fsync(descriptor)

@@ -30,6 +30,7 @@ from runner.errors import (
     JournalError,
     ResumeError,
     RunnerError,
+    StorageError,
     TrackingError,
     TruncationError,
     in_words,
@@ -131,7 +132,12 @@ def run(
         files.write(files.config, declared_as)
         if (kept := preparation.kept) is not None:
             files.write(files.calibration, json.dumps(kept, default=str))
-        with Journal.create(files.journal) as journal:
+        try:
+            journal = Journal.create(files.journal)
+        except StorageError:
+            files.withdraw()
+            raise
+        with journal:
             where: dict[str, Any] = {} if sweep is None else {"parent": sweep.name}
             if (idle := preparation.backend.idle_qubits) is not None:
                 where["idle_qubits"] = idle

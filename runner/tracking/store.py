@@ -386,7 +386,8 @@ def _alone(uri: str) -> Iterator[None]:
             database.with_name(f".{database.name}.lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600
         )
     except OSError as error:
-        raise StoreError(f"{database} cannot be written: {(error.strerror or str(error)).lower()}") from error
+        what = error.filename or database
+        raise StoreError(f"{what} cannot be written: {(error.strerror or str(error)).lower()}") from error
     try:
         try:
             lock(descriptor, database, wait=None)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -74,6 +75,35 @@ def test_a_reader_of_ascii_gets_what_it_can_show() -> None:
     stream.flush()
 
     assert bytes_.getvalue() == rb"E(\u03c8) = \u22121"
+
+
+class Reluctant(io.RawIOBase):
+    """Takes five bytes at a time, and no more than so many in all, as a full disk does."""
+
+    def __init__(self, room: int) -> None:
+        self.taken = b""
+        self._room = room
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def write(self, content: Any) -> int | None:
+        """Take a piece; None where there is no room."""
+        piece = bytes(content[: min(5, self._room - len(self.taken))])
+        self.taken += piece
+        return len(piece) or None
+
+
+def test_what_is_not_buffered_is_written_to_its_end_or_told() -> None:
+    """As with PYTHONUNBUFFERED: what a disk, a quota or a pipe did not take at once was dropped in silence."""
+    raw = Reluctant(100)
+    Reader(io.TextIOWrapper(raw, "utf-8", write_through=True), forgiving=False).write("-0.702930\n" * 3)
+    assert raw.taken == b"-0.702930\n" * 3
+
+    full = io.TextIOWrapper(Reluctant(12), "utf-8", write_through=True)
+    with pytest.raises(StorageError, match="the output cannot be written: "):
+        Reader(full, forgiving=False).write("-0.702930\n" * 3)
 
 
 def test_a_reader_that_is_gone_is_passed_over_or_told() -> None:
