@@ -7,6 +7,7 @@ import errno
 import gzip
 import os
 import random
+import re
 import struct
 import subprocess
 import sys
@@ -380,3 +381,34 @@ def test_a_block_that_cannot_be_packed_is_still_a_block(tmp_path: Path, level: i
     found = packed.PackedFile(file)
     assert found.read(found.size, 0) == content
     assert found.fault is None
+
+
+def test_every_verb_that_shows_a_run_tells_that_its_journal_is_damaged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, small_blocks: None
+) -> None:
+    """One bit in the middle of a finished run: one line each on stderr, and `retime` does not call it finished."""
+    folder = tmp_path / "run"
+    quick = ("estimator=exact", "optimizer=cobyla", "optimizer.max_evaluations=9")
+    result = run(compose(*quick, "tracking=off", "run.figures=false"), directory=str(folder))
+    file = folder / "journal.jsonl.gz"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    monkeypatch.chdir(tmp_path)
+    assert main(["watch", "run"]) == main(["list", "."]) == result.exit_code == 0
+    assert "damaged" not in capsys.readouterr().err
+    file.write_bytes(content)
+    for words in (
+        ("watch", "run"),
+        ("list", "."),
+        ("compare", "run", "run"),
+        ("export", "run", "--format=evaluations"),
+        ("retime", "run", "session=batch"),
+        ("report", "run"),
+    ):
+        assert main(list(words)) == 0
+        told = capsys.readouterr()
+        (line,) = [line for line in told.err.splitlines() if line.startswith("warning: ")]
+        assert "the events before it are intact" in re.sub(r"the \d+ events", "the events", line)
+        if words[0] == "retime":
+            assert re.search(r"would have finished +no +as far as recorded", told.out)
+            assert "had not finished, as far as its journal can be read" in " ".join(told.out.split())

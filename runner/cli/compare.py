@@ -11,6 +11,7 @@ from runner.cli.verb import Argument, CommandLine, Verb
 from runner.declare.config import flatten
 from runner.display.words import clock, decimals, energy_number
 from runner.errors import ConfigError
+from runner.record.directory import JOURNAL
 from runner.record.files import read_mapping
 from runner.record.redaction import redact
 from runner.record.result import in_all
@@ -38,6 +39,7 @@ def main(line: CommandLine) -> int:
 
     from runner.display.live import terminal
     from runner.display.stream import as_text
+    from runner.record.journal import tell_damage
 
     paths = [path for word in line.paths for path in sorted(runs(existing(word)), key=_natural)]
     if len(paths) < 2:
@@ -46,6 +48,8 @@ def main(line: CommandLine) -> int:
         )
     if len(paths) > MOST:
         raise ConfigError(f"{len(paths)} runs do not fit side by side; name at most {MOST}", key="compare")
+    for path in paths:
+        tell_damage(path / JOURNAL)
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("")
     for number, path in enumerate(paths, start=1):

@@ -44,7 +44,10 @@ def main(line: CommandLine) -> int:
         shown.add_row(*row)
     terminal().print(shown)
     if stopped:
-        print("The recorded run had not finished: jobs that it never came to are missing in every column.")
+        print(
+            "The recorded run had not finished, as far as its journal can be read: "
+            "jobs that it never came to are missing in every column."
+        )
     if any(column.retimed.held_back for column in found):
         print(
             "A session's last seconds are kept for measuring the result: what a run measures that has to end for that "

@@ -120,7 +120,7 @@ def _rows(path: Path) -> list[tuple[str, ...]]:
 def _read(path: Path) -> tuple[float | None, list[Recorded]]:
     """The price of a second and the workloads of a run: from what it wrote at its end, else from its journal."""
     from runner.declare.session import plan_of
-    from runner.record.journal import is_ended, opening, read_journal
+    from runner.record.journal import is_ended, opening, read_telling
 
     files = RunDirectory(path)
     started = opening(files.journal)
@@ -129,7 +129,7 @@ def _read(path: Path) -> tuple[float | None, list[Recorded]]:
     if files.session.is_file() and is_ended(files.journal):
         found = _of_file(files.session)
     else:
-        found = _of_events(read_journal(files.journal).events)
+        found = _of_events(read_telling(files.journal))
     for one in found:
         one.device = one.device or str((started.config.get("backend") or {}).get("name", ""))
     plan = plan_of(started.config)

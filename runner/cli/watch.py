@@ -28,9 +28,9 @@ def main(line: CommandLine) -> int:
     """Show progress until the run ends, then its summary; looking does not touch the run.
 
     Returns:
-        The run's exit code; 1 where its process died.
+        The run's exit code, of a damaged journal that of result.json; 1 where its process died.
     """
-    from runner.record.journal import follow
+    from runner.record.journal import follow, tell_damage
     from runner.run.execution import resume_command
     from runner.run.progress import Progress
 
@@ -50,12 +50,13 @@ def main(line: CommandLine) -> int:
             elif isinstance(event, RunEnded):
                 exit_code = event.exit_code
             progress(event)
+    damaged = tell_damage(files.journal)
     if exit_code and not files.result.is_file():
         print("the run's process is gone without a result; continue it with:")
         print(as_text(resume_command(files)))
         return exit_code
-    _summary(files)
-    return exit_code
+    ended = _summary(files)
+    return ended if damaged and ended is not None else exit_code
 
 
 def most_evaluations(started: RunStarted) -> int | None:
@@ -86,7 +87,8 @@ def newest() -> Path:
     return max(runs, key=lambda path: path.stat().st_ctime)
 
 
-def _summary(files: RunDirectory) -> None:
+def _summary(files: RunDirectory) -> int | None:
+    """Print what result.json says; the exit code of the process that wrote it, None where there is none."""
     from runner.declare.session import plan_of
     from runner.record.journal import read_journal
     from runner.record.log import first
@@ -96,7 +98,7 @@ def _summary(files: RunDirectory) -> None:
     from runner.run.results import RunResult
 
     if not (files.result.is_file() and files.session.is_file()):
-        return
+        return None
     content: dict[str, Any] = read_result(files.result)
     sessions = read_sessions(files.session)
     started = first(read_journal(files.journal).events, RunStarted)
@@ -105,3 +107,4 @@ def _summary(files: RunDirectory) -> None:
     again = None if result.status == "finished" else resume_command(files)
     plan = plan_of({} if started is None else started.config)
     summary(result, sessions, "", unit=unit_of(started), exact=exact, plan=plan, again=again)
+    return result.exit_code

@@ -440,9 +440,22 @@ def read_journal(path: str | Path) -> JournalContents:
 def read_telling(path: str | Path) -> EventLog:
     """The intact events of a journal, with a warning of what had to be dropped."""
     contents = read_journal(path)
-    if contents.dropped:
+    if contents.dropped and not is_open(path):  # who writes it may be within a line
         warnings.warn(f"{path}: {contents.dropped}", ConfigWarning, stacklevel=3)
     return contents.events
+
+
+def tell_damage(path: str | Path) -> bool:
+    """Warn of what cannot be read of a journal, where what was written beside it is shown; whether there is such."""
+    try:
+        told = read_journal(path).dropped
+    except JournalError as error:
+        told = str(error)
+    else:
+        told = None if told is None or is_open(path) else f"{path}: {told}"
+    if told:
+        warnings.warn(told, ConfigWarning, stacklevel=3)
+    return bool(told)
 
 
 def opening(path: str | Path) -> RunStarted | None:

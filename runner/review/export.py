@@ -20,7 +20,7 @@ from runner.hamiltonian.physics import physics_of
 from runner.record.directory import RunDirectory
 from runner.record.encoding import as_cell
 from runner.record.events import Evaluation, Event, ProblemPosed, RunStarted
-from runner.record.journal import read_journal
+from runner.record.journal import read_telling
 from runner.record.log import first, of
 from runner.record.reading import read_result
 
@@ -53,7 +53,7 @@ class Exported:
             ConfigError: nothing was recorded, or a file that it was built from is not what it was.
         """
         files = RunDirectory.existing(path)
-        events = read_journal(files.journal).events
+        events = read_telling(files.journal)
         started = first(events, RunStarted)
         if started is None:
             raise ConfigError(f"{path} stopped before anything was recorded; start it again", key="export")

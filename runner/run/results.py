@@ -15,7 +15,7 @@ from runner.display.words import clock, counted_up, counts, energy_lines
 from runner.hamiltonian import unit_of
 from runner.record.directory import JOURNAL
 from runner.record.events import Evaluation, RunStarted
-from runner.record.journal import read_journal
+from runner.record.journal import read_telling
 from runner.record.log import first, of
 from runner.record.packed import is_there
 from runner.record.result import in_all
@@ -165,7 +165,7 @@ class RunResult:
         """
         import pandas
 
-        events = read_journal(self.directory / JOURNAL).events
+        events = read_telling(self.directory / JOURNAL)
         columns = ["workload", "index", "energy", "stddev", "best"]
         rows = [
             (event.workload, event.index, event.energy, event.stddev, event.best)
@@ -183,7 +183,7 @@ class RunResult:
         figure = review.curves(self.table)
         if figure is not None:
             return figure
-        events = read_journal(self.directory / JOURNAL).events
+        events = read_telling(self.directory / JOURNAL)
         if self.table and {"bitstring", "count"} <= self.table[0].keys():
             # of all shots: the table may list a part of what was read, and of several registers the same words
             return review.bitstrings(review.last_counts(events), self.table)
@@ -193,7 +193,7 @@ class RunResult:
         """What a notebook shows: what was found, what it cost, where it lies, and the figure."""
         journal = self.directory / JOURNAL
         recorded = is_there(journal)
-        started = first(read_journal(journal).events, RunStarted) if recorded else None
+        started = first(read_telling(journal), RunStarted) if recorded else None
         unit = unit_of(started)
         plan = plan_of({} if started is None else started.config)
         usage, price = (in_all(vars(self), name) for name in ("usage_seconds", "cost"))

@@ -35,7 +35,7 @@ from runner.record.events import (
     RunStarted,
 )
 from runner.record.files import read_mapping, read_object
-from runner.record.journal import Journal, is_open, opening, read_journal
+from runner.record.journal import Journal, is_open, opening, read_journal, read_telling
 from runner.record.log import first, last, of
 from runner.record.reading import read_result
 from runner.record.replay import EVOLVED, RESULTS, stop_of
@@ -308,7 +308,7 @@ def fork(path: str | Path, overrides: Sequence[str] = (), *, config_dirs: Sequen
         ConfigError: the earlier run evaluated nothing, or the parts do not fit together.
     """
     files = RunDirectory.existing(path)
-    events = read_journal(files.journal).events
+    events = read_telling(files.journal)
     started = first(events, RunStarted)
     found = [event for event in of(events, Evaluation) if event.parameters is not None]
     if started is not None:

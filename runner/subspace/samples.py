@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from runner.errors import ConfigError
 from runner.record.directory import JOURNAL, OUTPUTS
 from runner.record.events import JobCompleted
-from runner.record.journal import read_journal
+from runner.record.journal import read_telling
 from runner.record.log import of
 from runner.record.packed import is_there
 from runner.runtime.results import from_plain
@@ -62,7 +62,7 @@ def samples_of_run(declared: str, bits: int) -> EarlierSamples:
     from qiskit.primitives import BitArray
 
     jobs: list[BitArray] = []
-    for event in of(read_journal(directory / JOURNAL).events, JobCompleted):
+    for event in of(read_telling(directory / JOURNAL), JobCompleted):
         if event.status != "DONE" or not event.result or "evs" in event.result[0]:
             continue
         numbers = from_plain(dict(event.result[0])).values()

@@ -22,11 +22,12 @@ from runner.record.events import (
     JobCompleted,
     JobSubmitted,
     Result,
+    RunEnded,
     RunResumed,
     RunStarted,
     SessionChanged,
 )
-from runner.record.journal import ending, read_telling
+from runner.record.journal import read_journal, read_telling
 from runner.record.log import first, last, of
 from runner.record.replay import lasting
 from runner.record.usage import Usage
@@ -134,8 +135,9 @@ def _require_times(retimed: Retimed, journal: Path) -> None:
 
 def was_stopped(directory: str | Path) -> bool:
     """Whether the recorded run ended before it was done, so that jobs are missing that it never came to."""
-    ended = ending(RunDirectory.existing(directory).journal)
-    return ended is None or ended.status != "finished"
+    events = read_journal(RunDirectory.existing(directory).journal).events
+    ended = events[-1] if events else None  # its last line may be there, and lines before it not
+    return not isinstance(ended, RunEnded) or ended.status != "finished"
 
 
 def _combinations(composer: Composer, overrides: Overrides) -> list[list[str]]:
