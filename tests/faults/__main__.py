@@ -128,6 +128,7 @@ def read() -> argparse.Namespace:
 def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
     """Warm up, make the unbroken runs, and list the rows with their trials."""
     from runner.record import packed
+    from tests.faults import searches
     from tests.faults.campaign import CASES, DEFAULT_CASES, Campaign
     from tests.faults.kinds import STOPS, kills_of
     from tests.faults.place import mounting_is_permitted
@@ -135,7 +136,9 @@ def prepare(options: argparse.Namespace, home: Path, ledger: Ledger):
 
     packed.SMALLEST = 0  # these runs are small, and what happens to long ones happens to them
     nightly = options.nightly
-    cases = options.cases or (list(CASES) if nightly else DEFAULT_CASES)
+    # rows of sweeps have kinds of their own, as the command has that a failure is printed with
+    named = [case for case in options.cases or () if case not in searches.CASES]
+    cases = named or (list(CASES) if nightly and not options.cases else DEFAULT_CASES)
     warm_up(home, cases)
     if nightly:
         import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - once, for every sync that is forked
