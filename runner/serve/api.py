@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from starlette.applications import Starlette
@@ -18,7 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -43,6 +43,8 @@ METRICS_CHANGED = "2026-03-15"
 """API version from which metrics have their present form."""
 TOKEN_SECONDS = 3600
 MAX_HEADERS = 100
+PIECE = 64 * 1024
+"""Bytes of a result that can be read once, between which it is seen whether somebody still reads."""
 LARGE = 256 * 1024
 """Requests of more bytes than this are read one after the other."""
 
@@ -275,10 +277,29 @@ class Routes:
 
     async def results(self, request: Request) -> Response:
         """GET /jobs/{id}/results; empty as long as there are none, and after those of a private job were read."""
-        content = await run_in_threadpool(self.runtime.result, self._entry(request))
+        entry = self._entry(request)
+        content = await run_in_threadpool(self.runtime.result, entry)
         if content is None:
             return Response(status_code=204)
-        return Response(content, media_type="application/json")
+        if not entry.read:  # it may be read as often as one likes
+            return Response(content, media_type="application/json")
+        return StreamingResponse(
+            self._once(request, entry, content),
+            media_type="application/json",
+            headers={"content-length": str(len(content))},
+        )
+
+    async def _once(self, request: Request, entry: Entry, content: bytes) -> AsyncIterator[bytes]:
+        """A result piece by piece, which is gone when all of them were taken."""
+        whole = False
+        try:
+            for start in range(0, len(content), PIECE):
+                yield content[start : start + PIECE]
+                if start + PIECE < len(content) and await request.is_disconnected():
+                    return
+            whole = True
+        finally:
+            self.runtime.ledger.taken(entry, whole=whole)
 
     async def metrics(self, request: Request) -> Response:
         """GET /jobs/{id}/metrics, in the form of the client's API version."""

@@ -229,14 +229,21 @@ class Ledger:
         self._journal.write(EntryTagged(id=entry.id, tags=tags))
 
     def take(self, entry: Entry) -> bytes | None:
-        """The result of a private job, which can be read once; None where it was read, or there is none."""
+        """The result of a private job, for one reader; None where it was read, or there is none. See `taken`."""
         with self._taking:
             if entry.read or (content := self.result(entry)) is None:
                 return None
-            self._journal.write(EntryRead(id=entry.id))
             entry.read = True
-            self._result(entry.id).unlink(missing_ok=True)
             return content
+
+    def taken(self, entry: Entry, *, whole: bool) -> None:
+        """Forget a result that was taken; where the connection broke before its end, it can be read again."""
+        with self._taking:
+            if whole:
+                self._journal.write(EntryRead(id=entry.id))
+                self._result(entry.id).unlink(missing_ok=True)
+            else:
+                entry.read = False
 
     def delete(self, entry: Entry) -> None:
         """Forget a job that is over, and its files."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import socket
+import struct
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,8 +15,9 @@ import pytest
 
 pytest.importorskip("qiskit_ibm_runtime")
 
+from qiskit import QuantumCircuit
 from qiskit.providers.exceptions import QiskitBackendNotFoundError
-from qiskit_ibm_runtime import Batch, QiskitRuntimeService, SamplerV2, Session
+from qiskit_ibm_runtime import Batch, QiskitRuntimeService, RuntimeEncoder, SamplerV2, Session
 from qiskit_ibm_runtime.exceptions import IBMRuntimeError
 
 from runner.errors import ConfigError
@@ -20,7 +25,7 @@ from runner.runtime import LocalRuntimeService
 from runner.serve.config import called, read
 from runner.serve.devices import describe
 from tests.serve.serving import bell, environment, thread, variables
-from tests.serve.test_wire import Wire, assert_error, sampling, wait
+from tests.serve.test_wire import TOKEN, Wire, assert_error, sampling, wait
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -210,6 +215,35 @@ def test_a_private_result_is_read_once(tmp_path: Path) -> None:
     assert open_ones[0] == open_ones[1] != (204, b"")
     assert (told["private"], told["params"]) == (True, {})
     assert list((tmp_path / "serve" / "jobs").glob(f"{job}*")) == []
+
+
+def test_a_private_result_can_be_read_again_where_the_connection_broke(tmp_path: Path) -> None:
+    """It was paid for: a client that is gone after a few bytes of several megabytes has not read it."""
+    with thread(tmp_path / "serve", *IDEAL) as (_, root):
+        wire = Wire(root)
+        spread = QuantumCircuit(20)
+        spread.sx(range(20))
+        spread.measure_all()
+        told = json.loads(json.dumps(spread, cls=RuntimeEncoder))
+        asked = sampling(params={"pubs": [[told, [], 2_000_000]], "version": 2}, private=True)
+        job = wire.api("POST", "/jobs", asked)[1]["id"]
+        wait(wire, job)
+        path = f"/experimental/jobs/{job}/results"
+        host, _, port = wire.address.partition(":")
+        with socket.create_connection((host, int(port))) as broken:
+            broken.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # no farewell
+            said = [f"GET {path} HTTP/1.1", f"Host: {wire.address}"]
+            said += [f"{name}: {value}" for name, value in TOKEN.items()]
+            broken.sendall("\r\n".join([*said, "", ""]).encode())
+            assert broken.recv(100).startswith(b"HTTP/1.1 200")
+        for _ in range(200):  # until the server has noticed
+            if (found := wire.ask("GET", path))[0] != 204:
+                break
+            time.sleep(0.05)
+        again = wire.ask("GET", path)
+
+    assert (found[0], len(found[1]) > 4_000_000) == (200, True)
+    assert again == (204, b"")
 
 
 # -- sessions -----------------------------------------------------------------------------------------------
