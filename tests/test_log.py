@@ -73,9 +73,28 @@ def test_ends_of_jobs_are_read_together(tmp_path: Path, monkeypatch: pytest.Monk
 
     together = ended.jobs_done(places)
     monkeypatch.setattr(log, "WINDOW", 8)
+    monkeypatch.setattr(log, "TOGETHER", 8)
 
     assert [(event.index, event.finished) for event in together] == [(3, 35), (2, 25), (1, 15)]
     assert ended.jobs_done(places) == together
+
+
+def test_no_more_is_read_ahead_than_one_read_reaches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Results of samplers take a line of megabytes each; what is read ahead of them takes no more memory for that."""
+    path = tmp_path / "journal.jsonl"
+    with Journal.create(path) as journal:
+        for index in range(9):
+            for event in job(index, 10 * index, 10 * index, 10 * index + 5, result=[{"evs": [0.5] * 100}]):
+                journal.write(event)
+    ended = read_journal(path).events
+    places = list(ended.places(JobCompleted))
+    size = len(ended.text(places[0]))
+
+    assert ended.near(places) == places
+    for limit, most in ((1, 1), (3 * size, 3), (20 * size, 9)):
+        monkeypatch.setattr(log, "TOGETHER", limit)
+        assert 1 <= len(ended.near(places)) <= most
+        assert ended.near(places) == places[: len(ended.near(places))]
 
 
 def test_events_are_a_sequence_like_any_other(events: EventLog) -> None:
