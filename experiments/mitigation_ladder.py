@@ -209,7 +209,8 @@ class MitigationLadder(Experiment):
             told = worth(kind, stddev, bound) == TRUNCATED
             # without the raw value that mitigated jobs have beside theirs: it is of twirled circuits, no rung raw
             lab.mitigated = {
-                "setting": in_words(rung, prepared.rungs[rung]),
+                "setting": in_words(rung, prepared.rungs[rung])
+                + ("; added by all rungs together" if len(self.rungs) > 1 else ""),
                 "raw": None,
                 "mitigated": energy,
                 "stddev": stddev,

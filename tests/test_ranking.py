@@ -160,3 +160,11 @@ def test_settings_that_cannot_be_told_apart_have_no_winner() -> None:
 def test_nothing_is_ranked_where_nothing_was_measured() -> None:
     """The lowest of several noisy energies would win by its noise."""
     assert rank([row(0, "a", 1, energy=-2.0, energy_kind="pick")], ["optimizer"]) is None
+
+
+def test_exact_energies_have_no_standard_error_in_the_ranking() -> None:
+    """Where one run of two was sampled, its own is there, and none in the other's line."""
+    exact = row(0, "nft", 0, energy=-0.9, error=0.1, stddev=0.0)
+    sampled = row(1, "spsa", 0, energy=-0.8, error=0.2, stddev=0.01)
+    told = {line["run"]: line.get("stddev") for line in found([exact, sampled], "optimizer").lines}
+    assert told == {0: None, 1: 0.01}

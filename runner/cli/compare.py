@@ -95,7 +95,7 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
         ("status", *states),
         line("energy", energy_number),
         line("energy_kind", str),
-        line("stddev", "{:.2g}".format),
+        line("stddev", lambda value: f"{value:.2g}" if value else ""),  # exact values have none
         ("error", *(error_of(one, one.get("error")) for one in found)),
         line("error_sigmas", lambda value: f"{decimals(value, 1, '+')} σ"),
         line("exact_energy", energy_number),

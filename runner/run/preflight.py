@@ -360,7 +360,9 @@ class Preparation:
         ]
         reckoned += [self._learning(problem, final=final) for final in (False, True)[: 1 + bool(after)]]
         executions = sum(count for count, _ in reckoned)
-        told = f"{what}" + (" and measuring what comes of it" if after else "")
+        told = (
+            f"{what} and measuring what comes of it may" if after else what
+        )  # where three candidates are chosen among
         budget = config.optimizer.max_shots
         if budget is not None and executions > budget:
             raise ConfigError(

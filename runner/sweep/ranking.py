@@ -134,7 +134,7 @@ def _runs(rows: Sequence[Row], keys: Sequence[str], by: str) -> Iterator[_Entry]
         for name in names:
             own = {TRUE: true_error, "error": _error}.get(name)
             found = own(row) if own else row.get(name)
-            nothing = name == "evaluations" and not found  # where nothing is optimized
+            nothing = name in ("evaluations", "stddev") and not found  # nothing is optimized; it is exact
             if found is not None and not nothing:
                 line[name.rpartition(".")[2]] = found
         name = " ".join(str(row.get(key)) for key in keys) or f"run {row['number']}"

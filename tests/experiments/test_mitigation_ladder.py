@@ -89,6 +89,10 @@ def test_the_ladder_starts_at_what_the_device_gives_and_ends_at_the_truth(climbe
     told = climbed.mitigation
     assert told["setting"].startswith("rung pea: resilience level 2: ")
     assert (told["mitigated"], told["raw"]) == (climbed.energy, None)  # what was twirled is no rung raw
+    assert told["setting"].endswith("; added by all rungs together")
+    # by the table's own rows: all of them, learning included, against six times the raw one
+    took = sum(row["qpu_seconds"] for row in rows.values()) - 6 * rows["raw"]["qpu_seconds"]
+    assert told["qpu_seconds"] == pytest.approx(took, rel=1e-9)
 
 
 def test_every_rung_is_one_job_of_the_one_session_with_its_shots_and_price(climbed: RunResult) -> None:
