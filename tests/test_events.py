@@ -153,3 +153,17 @@ def test_a_line_of_a_known_form_is_looked_at_for_what_its_lists_hold() -> None:
         with pytest.raises(ValueError, match=f"{name} is a "):
             check_said({"kind": "evaluation", **line, name: value})
     check_said({"kind": "evaluation", **line, "energy": "nan", "new": "of a later release"})
+
+
+@pytest.mark.parametrize("value", [-4.0, -4, -1e-12, 0.0])
+@pytest.mark.parametrize("name", ["qpu_seconds", "qpu_estimate", "preparation", "usage_time"])
+def test_K17_nothing_took_less_than_no_time(name: str, value: float) -> None:
+    """But for rounding; a time by a clock may be before its zero."""
+    kinds = {"qpu_seconds": "job.completed", "usage_time": "session"}
+    line = b'{"seq":3,"t":5.0,"kind":"%s","time":-3.0,"%s":%r}'.replace(b"%r", repr(value).encode())
+    line = line.replace(b"%s", kinds.get(name, "job.submitted").encode(), 1).replace(b"%s", name.encode())
+    if value > -1:
+        assert from_line(line).said()[name] == value
+        return
+    with pytest.raises(ValueError, match=f"{name} is -4"):
+        from_line(line)

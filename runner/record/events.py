@@ -251,6 +251,9 @@ _SECONDS = frozenset(
     )
 )
 """Fields that tell when something was, or how long it took, which is less than `LONGEST`."""
+_LENGTHS = frozenset(("qpu_seconds", "qpu_estimate", "preparation", "usage_time"))
+"""Those that tell how long something took by one clock, which is not below 0 but for rounding."""
+_ROUNDING = 1e-6
 _NOT_FINITE = ("nan", "inf", "-inf")
 _EXPECTED = frozenset(("evs", "stds"))
 """Arrays of floats, or one."""
@@ -277,9 +280,13 @@ def _check_types(cls: type[Event], said: Said) -> None:
     for name in form.whole:
         if not -LARGEST <= said[name] < LARGEST:
             _check_size(name, said[name])
-    for name in form.seconds:
-        if not -LONGEST < said[name] < LONGEST:
+    for name, least in form.seconds:
+        if not least < said[name] < LONGEST:
             raise ValueError(f"{name} is {said[name]}")
+
+
+def _least(name: str) -> float:
+    return -_ROUNDING if name in _LENGTHS else -LONGEST
 
 
 def _check_size(name: str, value: int) -> None:
@@ -294,8 +301,8 @@ class _Form(NamedTuple):
     """Fields whose entries have types of their own, and these."""
     whole: tuple[str, ...]
     """Fields that are whole numbers."""
-    seconds: tuple[str, ...]
-    """Fields that tell a time."""
+    seconds: tuple[tuple[str, float], ...]
+    """Fields that tell a time, and what it is above."""
 
 
 @lru_cache(maxsize=512)
@@ -313,7 +320,7 @@ def _form(cls: type[Event], names: tuple[str, ...], kinds: tuple[type, ...]) -> 
     return _Form(
         tuple(containers),
         tuple(name for name, kind in typed if kind is int),
-        tuple(name for name, kind in typed if kind is float and name in _SECONDS),
+        tuple((name, _least(name)) for name, kind in typed if kind in _NUMBERS and name in _SECONDS),
     )
 
 
@@ -329,7 +336,7 @@ def _check_each(cls: type[Event], said: Said) -> None:
             raise ValueError(f"{name} is a {kind.__name__}")
         if kind is int:
             _check_size(name, value)
-        if kind is float and name in _SECONDS and not -LONGEST < value < LONGEST:
+        if kind in _NUMBERS and name in _SECONDS and not _least(name) < value < LONGEST:
             raise ValueError(f"{name} is {value}")
         if inner and (kind is list or kind is dict):
             items = value if kind is list else value.values()
