@@ -16,7 +16,7 @@ from runner.record.events import JobSubmitted, Result, RunEnded
 from runner.record.journal import Journal, read_journal
 from runner.record.log import of
 from runner.runtime.machine import TOLD
-from runner.whatif.retime import columns, table, was_stopped
+from runner.whatif.retime import columns, table
 from tests.journals import job, session, started, told
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer.max_evaluations=8")
@@ -162,7 +162,7 @@ def test_a_run_that_was_stopped_is_told_so(tmp_path: Path, capsys: pytest.Captur
 
     shown = capsys.readouterr().out
     assert code == 0
-    assert was_stopped(tmp_path / "run")
+    assert columns(tmp_path / "run")[0].stopped
     assert "as far as recorded" in shown
     assert "had not finished" in shown
 

@@ -29,7 +29,7 @@ def main(line: CommandLine) -> int:
     from rich.text import Text
 
     from runner.display.live import terminal
-    from runner.whatif.retime import columns, table, was_stopped
+    from runner.whatif.retime import columns, table
 
     (directory,) = line.paths
     found = columns(directory, line.settings, config_dirs=line.config_dirs)
@@ -39,7 +39,7 @@ def main(line: CommandLine) -> int:
         shown.add_column(
             Text("\n".join(map(as_text, column.title.split("\n")))), justify="right", overflow="fold"
         )
-    stopped = was_stopped(directory)
+    stopped = found[0].stopped
     for row in table(found, stopped=stopped):
         shown.add_row(*row)
     terminal().print(shown)

@@ -27,7 +27,7 @@ from runner.record.events import (
     RunStarted,
     SessionChanged,
 )
-from runner.record.journal import read_journal, read_telling
+from runner.record.journal import read_telling
 from runner.record.log import first, last, of
 from runner.record.replay import lasting
 from runner.record.usage import Usage
@@ -70,6 +70,8 @@ class Column:
     """The session's settings."""
     retimed: Retimed
     """What they lead to."""
+    stopped: bool = False
+    """The recorded run ended before it was done, so that jobs are missing that it never came to."""
 
 
 def columns(
@@ -100,12 +102,13 @@ def columns(
     for changes in wanted:
         title = "\n".join(change.replace("session.", "").replace("session=", "") for change in changes)
         sessions[title] = _session(composer, started, Overrides.of(changes))
+    stopped = _was_stopped(events)
     with without_collection():
         lived = lasting(events)
         found = [
-            Column("as recorded", recorded, _as_recorded(events, lived, recorded)),
+            Column("as recorded", recorded, _as_recorded(events, lived, recorded), stopped),
             *(
-                Column(title, session, _retime(lived, started, recorded, session, typed))
+                Column(title, session, _retime(lived, started, recorded, session, typed), stopped)
                 for title, session in sessions.items()
             ),
         ]
@@ -133,9 +136,8 @@ def _require_times(retimed: Retimed, journal: Path) -> None:
         )
 
 
-def was_stopped(directory: str | Path) -> bool:
-    """Whether the recorded run ended before it was done, so that jobs are missing that it never came to."""
-    events = read_journal(RunDirectory.existing(directory).journal).events
+def _was_stopped(events: Sequence[Event]) -> bool:
+    """Whether the recorded run ended before it was done."""
     ended = events[-1] if events else None  # its last line may be there, and lines before it not
     return not isinstance(ended, RunEnded) or ended.status != "finished"
 
