@@ -38,7 +38,6 @@ LIMIT = 20
 def main(line: CommandLine) -> int:
     """Print one line per run directory below the given folders (outputs/)."""
     from runner.display.live import terminal
-    from runner.record.journal import tell_damage
 
     limit = LIMIT
     for word in line.settings:
@@ -52,8 +51,6 @@ def main(line: CommandLine) -> int:
     if not found:
         print(as_text(f"no runs below {', '.join(map(str, folders or [OUTPUTS]))}"))
         return 0
-    for _, path in found[:limit]:
-        tell_damage(path / JOURNAL)
     show(terminal(), [row(path) for _, path in found[:limit]])
     if len(found) > limit:
         print(f"{len(found) - limit} more; limit={len(found)} shows all")
