@@ -7,7 +7,7 @@ import json
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.errors import ResumeError
 from runner.record.encoding import are_said_by, encode, is_said_by
@@ -22,6 +22,7 @@ from runner.record.events import (
     RunInterrupted,
     RunResumed,
     RunStarted,
+    SessionChanged,
 )
 from runner.record.journal import Journal
 from runner.record.log import EventLog, Selection, first, of
@@ -71,8 +72,8 @@ class Record:
     measured_before: Sequence[tuple[JobSubmitted, JobCompleted]] = ()
     """Jobs that measured the result of a part that stopped, and that going on does not repeat: they were charged."""
 
-    _left: Sequence[Mapping[str, int]] = ()
-    """For each stop that the run left behind and has not repeated yet, the jobs that it was stopped before."""
+    left: Sequence[Left] = ()
+    """Where the run stopped, and has gone on in another session."""
 
     def __init__(self, journal: Journal, recorded: Sequence[Event] = ()) -> None:
         self._journal = journal
@@ -90,7 +91,7 @@ class Record:
         """The recorded ends of each workload's jobs that are repeated now, by index."""
         self._recorded = recorded
         self.identity = identity_of(recorded)
-        places, gone_on, self._left = _lasting(recorded, resumed=True)
+        places, gone_on, self.left = _lasting(recorded, resumed=True)
         self._past = _streams(recorded, places)
         measured = {place for (_, stream), past in self._past.items() if stream == RESULTS for place in past}
         for past in self._past.values():
@@ -263,9 +264,9 @@ class Record:
             return []
         found: list[JobCompleted] = []
         coming = zip(digests, reversed(over), reversed(begun), strict=False)
-        leaving = self._left[0].get(workload) if self._left else None
+        leaving = {part.jobs.get(workload) for part in self.left}
         for number, (digest, place, _) in enumerate(coming, index):
-            if self._results[workload].get(number) != place or number == leaving:
+            if self._results[workload].get(number) != place or number in leaving:
                 break
             event = self._at_hand(workload, number)[number]
             if event.digest != digest:
@@ -286,12 +287,14 @@ class Record:
             for event in events:
                 listener(event)
 
-    def leaves(self, workload: str, index: int) -> bool:
-        """Whether the run stopped before this job and closed its session, and now goes on; told once."""
-        before = len(self._left)
-        while self._left and self._left[0].get(workload) == index:
-            self._left = self._left[1:]
-        return len(self._left) < before
+    def leaves(self, workload: str, index: int) -> SessionChanged | None:
+        """The end of the session that was closed where the run stopped before this job; told once, else None."""
+        ends = []
+        for part in self.left:
+            if part.jobs.get(workload) == index:
+                del part.jobs[workload]
+                ends.append(part.closed)
+        return ends[-1] if ends else None
 
     def repeats(self, workload: str) -> bool:
         """Whether the next job of a workload is one that the journal holds the result of."""
@@ -409,9 +412,17 @@ def lasting_places(events: Sequence[Event]) -> array[int]:
     return _lasting(events, resumed=False)[0]
 
 
-def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int, list[Mapping[str, int]]]:
-    """Where the events are that last, where a run went on the last time that undid a stop, and which jobs it was
-    stopped before, each time.
+class Left(NamedTuple):
+    """Where a run stopped while its session lasted, which it closed then, and has gone on in another."""
+
+    jobs: dict[str, int]
+    """Workload that was stopped → index of its job that did not begin, until that is repeated."""
+    closed: SessionChanged | None
+    """The end of the session; None in job mode."""
+
+
+def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int, list[Left]]:
+    """Where the events are that last, where a run went on the last time that undid a stop, and what it left, each time.
 
     Args:
         events: of a journal.
@@ -420,7 +431,7 @@ def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int
     kept = array("Q")
     reached, gone_on = 0, 0
     stop = Stop()
-    left: list[Mapping[str, int]] = []
+    left: list[Left] = []
     stops: dict[str, int] = {}
     # An interrupted process still closes its session and measures what it has. The next one repeats the program, which
     # knows nothing of that, so these facts are left out before the past is compared.
@@ -432,7 +443,7 @@ def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int
             stops.setdefault(event.workload, len(kept))
         if (undone := stop.undone(event, len(kept))) is not None:
             if isinstance(event, RunResumed) and event.leaves:
-                left.append(_left(events, kept, stops))
+                left.append(_left(events, kept, undone, stops))
             del kept[undone:]
             gone_on, stops = place, {}
         if goes_on(event) is not None:
@@ -442,18 +453,27 @@ def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int
     return kept, gone_on, left
 
 
-def _left(events: Sequence[Event], kept: array[int], stops: Mapping[str, int]) -> dict[str, int]:
-    """Workload → index of its job that did not begin when the run stopped.
+def _left(events: Sequence[Event], kept: array[int], undone: int, stops: Mapping[str, int]) -> Left:
+    """What a run has left that stopped.
 
     Args:
         events: of its journal.
-        kept: places of those that lasted until then.
+        kept: places of those that lasted until its end.
+        undone: how many of these came before the first stop.
         stops: workload → how many of these came before it was stopped.
     """
-    return {
+    jobs = {
         workload: len(_streams(events, kept[:before]).get((JobSubmitted.kind, workload), ()))
         for workload, before in stops.items()
     }
+    changes = [
+        event
+        for (kind, _), places in _streams(events, kept[undone:]).items()
+        if kind == SessionChanged.kind
+        for event in map(events.__getitem__, places)
+        if isinstance(event, SessionChanged) and event.state == "closed"
+    ]
+    return Left(jobs, max(changes, key=lambda event: event.time, default=None))
 
 
 def _replayed(events: Sequence[Event], places: range) -> Iterator[int]:

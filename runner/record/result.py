@@ -60,11 +60,11 @@ def in_all(content: Mapping[str, Any], name: str) -> float | None:
 
     Args:
         content: of result.json.
-        name: `usage_seconds` [s] or `cost` [USD]; what it is None for is not known.
+        name: `usage_seconds` [s], `cost` [USD] or another number, which has no such part.
     """
     charged = content.get(name)
-    before = content.get("measured_before") or {}
-    return None if charged is None else charged + before.get(name, 0)
+    before = (content.get("measured_before") or {}).get(name) if name in ("usage_seconds", "cost") else None
+    return charged if charged is None or before is None else charged + before
 
 
 def shown(value: object) -> str:

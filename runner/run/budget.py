@@ -6,6 +6,7 @@ what it takes. Money is the usage that is charged times the plan's price. What m
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -66,7 +67,11 @@ class MeasuredBefore:
 
     @classmethod
     def of(
-        cls, jobs: Sequence[tuple[JobSubmitted, JobCompleted]], session: SessionConfig, price: float
+        cls,
+        jobs: Sequence[tuple[JobSubmitted, JobCompleted]],
+        session: SessionConfig,
+        price: float,
+        charged: Mapping[str, float],
     ) -> MeasuredBefore | None:
         """Added up; None where there are none.
 
@@ -74,13 +79,19 @@ class MeasuredBefore:
             jobs: their submissions and ends.
             session: as declared; between jobs of a session the time goes on that it is charged for.
             price: USD per second of usage.
+            charged: session that was closed then → seconds that it was charged for beyond those it is charged for now.
         """
         if not jobs:
             return None
         qpu = sum(over.qpu_seconds for _, over in jobs)
         usage = qpu
         if session.mode == "session":
-            usage = sum(over.finished - begun.time + session.latency for begun, over in jobs)
+            usage = max(math.fsum(charged.values()), 0.0)
+            usage += sum(
+                over.finished - begun.time + session.latency
+                for begun, over in jobs
+                if over.session not in charged
+            )
         shots = sum(int(executions) for begun, _ in jobs for executions, _ in begun.work or ())
         return cls(jobs=len(jobs), qpu_seconds=qpu, usage_seconds=usage, cost=usage * price, shots=shots)
 

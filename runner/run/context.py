@@ -85,6 +85,10 @@ MOST_CANDIDATES = 3
 log = logging.getLogger("runner")
 
 
+class _LeftError(RuntimeSessionError):
+    """The session was closed where the run had stopped, so that the job, of which nothing is counted, needs another."""
+
+
 class Lab:
     """The session, and everything an experiment may do in it.
 
@@ -141,12 +145,28 @@ class Lab:
         self.left_out = LeftOut()
         """What simulations of jobs have left out."""
         record.listen(self.left_out, JobCompleted)
-        self.measured_before = (
-            MeasuredBefore.of(record.measured_before, config.session, service.price_per_second)
-            if service.capabilities.knows_its_queue
-            else None
+
+    @property
+    def measured_before(self) -> MeasuredBefore | None:
+        """What measuring results took before the run went on, beside what its sessions have been charged for."""
+        if not self._service.capabilities.knows_its_queue:
+            return None
+        charged = {session.session_id: session.usage() or 0.0 for session in self.sessions if self._dedicated}
+        closed = {
+            part.closed.session: part.closed.usage_time or 0.0
+            for part in self.record.left
+            if part.closed is not None and part.closed.session in charged
+        }
+        return MeasuredBefore.of(
+            self.record.measured_before,
+            self.config.session,
+            self._service.price_per_second,
+            charged={name: usage - charged[name] for name, usage in closed.items()},
         )
-        """What measuring results took before the run went on."""
+
+    @property
+    def _dedicated(self) -> bool:
+        return bool(self.config.session.mode == "session")
 
     made_up = False
     """Its jobs give numbers that mean nothing, as in forecasts."""
@@ -668,9 +688,9 @@ class Lab:
                 latency = self.config.session.latency
                 seconds_then = seconds + self._queueing + latency
                 self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
-        self.spending.add(name, seconds, shots)
         if name != RESULTS:
             self._leave(name, mode)
+        self.spending.add(name, seconds, shots)
         return not self.record.repeats(name)
 
     def _may_stop(self, name: str) -> bool:
@@ -684,11 +704,15 @@ class Lab:
             RuntimeSessionError: it did, so that the job has to go to another session.
         """
         with self._lock:
-            leaves = self.record.leaves(name, self._service.submitted(name))
-        if leaves and self.config.session.mode != "job":
+            closed = self.record.leaves(name, self._service.submitted(name))
+        if closed is None:
+            return
+        # others that had not stopped yet go on until then, and results were measured
+        self._service.pass_until(closed.time)
+        with self._lock:
             self._closed_early.add(self.sessions.index(mode) + 1)
-            mode.close()
-            raise RuntimeSessionError("its session was closed where the run had stopped", session_ended=True)
+        mode.close()
+        raise _LeftError("its session was closed where the run had stopped", session_ended=True)
 
     def _within_budget(
         self,
@@ -708,8 +732,8 @@ class Lab:
                 others = (session.usage() or 0.0 for session in self.sessions if session is not mode)
                 charged = sum(others) + (mode.usage_ahead() or 0.0)
                 pause = self.config.session.latency
-            if self.measured_before is not None and not self.record.repeats(name):
-                charged += self.measured_before.usage_seconds
+            if not self.record.repeats(name) and (before := self.measured_before) is not None:
+                charged += before.usage_seconds
             exceeded = self.spending.usage_exceeded(name, charged, seconds + pause, needed(pause))
         if exceeded is not None:
             self._stop_for(exceeded)
@@ -775,6 +799,8 @@ class Lab:
             except TruncationError:  # nothing was submitted
                 self.spending.give_back(workload)
                 raise
+            except _LeftError as error:
+                self._after_expiry(attempt, error)
             except RuntimeSessionError as error:
                 self.spending.give_back(workload)
                 self._after_expiry(attempt, error)

@@ -392,7 +392,11 @@ def earlier_in_words(result: RunResult) -> str:
     """What measuring results took before the run went on, and the price of all together."""
     told = result.measured_before
     assert told is not None
-    words = f"{told['usage_seconds']:.1f} s charged more, {grouped(told['shots'])} shots: measured where it stopped"
+    shots, more = grouped(told["shots"]), f"{told['usage_seconds']:.1f}"
+    if float(more) == 0:
+        seconds = f"{told['qpu_seconds']:.1f}"
+        return f"{seconds} s on the QPU and {shots} shots more, charged with their session: measured where it stopped"
+    words = f"{more} s charged more, {shots} shots: measured where it stopped"
     if result.cost is not None:
         words += f"; {decimals(result.cost + told['cost'], 2)} USD together"
     return words

@@ -183,6 +183,9 @@ class IbmService:
         """How many jobs of a workload were submitted, by this process or found again."""
         return self._counts.get(workload, 0)
 
+    def pass_until(self, moment: float) -> None:
+        """Do nothing: time passes by itself."""
+
     def continue_from(self, events: Iterable[Event], identity: int = IDENTITY) -> None:
         """Take over what an earlier process of this run has recorded, and how it told jobs apart."""
         self.identity = identity

@@ -45,6 +45,11 @@ class LocalService(LocalRuntimeService):
         """The index of a workload's next job if the journal may answer it and nobody else acts or looks; else None."""
         return None if self.past_of(workload) is None else self.submitted(workload)
 
+    def pass_until(self, moment: float) -> None:
+        """Let time pass on the session's clock until a moment [s]; nothing where that is no clock of its own."""
+        if self.clock.virtual:
+            self.sleep(max(moment - self.now(), 0.0))
+
     def continue_from(self, events: Iterable[Event], identity: int) -> None:
         """Do nothing: the same program with the same seed repeats its past by itself, answered by `recall`."""
 

@@ -485,6 +485,10 @@ class Service(Protocol):
         """How many jobs of a workload were submitted: the index of its next one."""
         ...
 
+    def pass_until(self, moment: float) -> None:
+        """Let time pass on the session's clock until a moment [s]; nothing where that is no clock of its own."""
+        ...
+
     def continue_from(self, events: Iterable[Event], identity: int) -> None:
         """Take over what an earlier process of this run has recorded; for one that does not repeat its past."""
         ...

@@ -21,6 +21,7 @@ from runner.record.events import (
     RunStarted,
     SessionChanged,
 )
+from runner.record.result import in_all
 from runner.record.usage import Usage
 
 STATUSES = {"finished": "FINISHED", "failed": "FAILED"}
@@ -194,7 +195,7 @@ class Translation:
         self.result = event.result
         when = _milliseconds(event)
         for field, key in _RESULT_METRICS.items():
-            value = number(self.result.get(field))
+            value = number(in_all(self.result, field))
             if value is not None:
                 yield Point(None, key, value, when, 0)
         for name, item in (self.result.get("truncation") or {}).items():
