@@ -20,6 +20,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.errors import StorageError
+from runner.record import encoding, files
+from runner.record import journal as journals
 from runner.record import packed as packing
 from runner.record.encoding import encode
 from runner.record.events import Checkpoint
@@ -561,19 +563,33 @@ def chained(*lines: bytes) -> bytes:
     return content
 
 
+@pytest.fixture
+def shorter(monkeypatch):
+    """A quarter of the longest line is enough to try; it took 270 MiB of the process of all tests."""
+    for module in (journals, encoding):
+        monkeypatch.setattr(module, "MAX_LINE", 1 << 24)
+
+
+def test_K17_a_line_has_the_length_and_the_values_that_are_told():
+    """SECURITY.md K17."""
+    assert (files.MAX_LINE, files.MAX_VALUES, files.MAX_DECLARED) == (64 << 20, 4_194_304, 262_144)
+    assert journals.MAX_LINE == encoding.MAX_LINE == files.MAX_LINE
+
+
 @pytest.mark.parametrize(
-    ("filling", "words"),
+    ("text", "times", "words"),
     [
-        (b'"' + b"a" * (1 << 26) + b'"', "line 3 is longer than 67108864 bytes"),
-        (b'"' + b"a" * (1 << 25) + b'"', None),
-        (b"[" + b"0," * (1 << 22) + b"0]", "line 3 is no event"),
-        (b"[" + b"0," * (1 << 21) + b"0]", None),
+        (b'"%s"', 1 << 24, "line 3 is longer than 16777216 bytes"),
+        (b'"%s"', 1 << 23, None),
+        (b"[%s0]", 1 << 22, "line 3 is no event"),
+        (b"[%s0]", 1 << 21, None),
     ],
     ids=["long", "less long", "many", "fewer"],
 )
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "packed"])
-def test_K17_a_line_has_a_bounded_length_and_number_of_values(tmp_path, filling, words, packed):
+def test_K17_a_line_has_a_bounded_length_and_number_of_values(tmp_path, shorter, text, times, words, packed):
     """What is before it is kept; a line of half the length, or with half the values, is read."""
+    filling = text % ((b"a" if text[:1] == b'"' else b"0,") * times)
     path = tmp_path / "journal.jsonl"
     lines = [b'"t":1.0,"kind":"x"', b'"t":2.0,"kind":"x"', b'"t":3.0,"kind":"x","more":' + filling]
     content = chained(
@@ -600,18 +616,18 @@ def test_K17_the_first_line_holds_a_configuration_and_no_more(tmp_path):
         assert len(read_journal(path).events) == (count < 1 << 18)
 
 
-def test_K17_no_line_is_written_that_would_not_be_read(tmp_path):
+def test_K17_no_line_is_written_that_would_not_be_read(tmp_path, shorter):
     """Refused with what to do, before anything of it is on the disk."""
     path = tmp_path / "journal.jsonl"
     with Journal.create(path) as journal:
         journal.write(told("x", {"text": "begin"}))
         before = path.read_bytes()
-        for text, values in (("a" * (1 << 26), []), ("", [0] * (1 << 22))):
+        for text, values in (("a" * (1 << 24), []), ("", [0] * (1 << 22))):
             for write in (journal.write, journal.write_later):
                 with pytest.raises(StorageError, match=r"takes no line .*; take fewer shots"):
                     write(told("x", {"text": text, "values": values}))
         assert path.read_bytes() == before
-        journal.write(told("x", {"text": "a" * (1 << 25)}))
+        journal.write(told("x", {"text": "a" * (1 << 23)}))
     assert len(read_journal(path).events) == 2
 
 

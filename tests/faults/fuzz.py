@@ -1,9 +1,9 @@
 """`python -m tests.faults.fuzz --inputs 100000 --seed S`: damaged files and requests, one after the other.
 
-Input number N of seed S is always the same: `--only N` repeats it alone. Half of them are files, read as `inspect`
-reads them, in a process that is forked for some hundreds; half are requests to one `runner serve`. A failure is
-whatever is not the answer or one line of refusal: an exception, a 5xx, a dead or deaf process, more than a gigabyte,
-an answer or a log that is not in the agreed shape.
+Input number N of seed S is always the same, but for the identifiers that Qiskit gives parameters and gates:
+`--only N` repeats it alone. Half of them are files, read as `inspect` reads them, in a process that is forked for some
+hundreds; half are requests to one `runner serve`. A failure is whatever is not the answer or one line of refusal: an
+exception, a 5xx, a dead or deaf process, more than a gigabyte, an answer or a log that is not in the agreed shape.
 """
 
 from __future__ import annotations
@@ -326,31 +326,30 @@ def campaign(
     odd = [number for number in numbers if number % 2] if "requests" in parts else []
     even = [number for number in numbers if number % 2 == 0] if "files" in parts else []
     shares = [
-        every[piece::workers] for piece in range(workers) for every in (odd, even)
+        share for piece in range(workers) for every in (odd, even) if (share := every[piece::workers])
     ]  # while one waits for its server, another reads
-    if workers == 1:
-        found = [_share(share, seed) for share in shares]
-    else:
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            found = list(pool.map(_share, shares, [seed] * len(shares)))
+    # made here and always both: Qiskit names circuits by how many there were before, and by the process where it is
+    # not the first one, so that a number would not be the same input again
+    corpora = [files(), requests()]
+    # not forked: the peak of a fork begins with all that this process has, which no input took
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        corpus = [corpora[share[0] % 2] for share in shares]
+        found = list(pool.map(_share, shares, [seed] * len(shares), corpus))
     findings = Findings()
     for part in found:
         findings.add(part)
     return findings
 
 
-def _share(numbers: Sequence[int], seed: int) -> Findings:
+def _share(numbers: Sequence[int], seed: int, corpus: list[Payload]) -> Findings:
     """What comes of these inputs, which are all files or all requests."""
     findings = Findings()
-    if not numbers:
-        return findings
     with tempfile.TemporaryDirectory(prefix="runner-fuzz-") as name:
         folder = Path(name)
         if numbers[0] % 2:
-            send_requests(list(numbers), seed, requests(), findings, folder)
+            send_requests(list(numbers), seed, corpus, findings, folder)
         else:
-            corpus = files()
             for start in range(0, len(numbers), BATCH):
                 read_files(list(numbers[start : start + BATCH]), seed, corpus, findings, folder)
     return findings

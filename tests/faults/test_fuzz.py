@@ -24,6 +24,15 @@ def test_K18_forty_damaged_files_and_requests_are_refused_or_read() -> None:
     assert found.outcomes["200"] > 2
 
 
+def test_K18_what_the_process_of_the_tests_has_is_not_its_readers() -> None:
+    """A quarter of a gigabyte here, of which a reader, which needs less, has nothing."""
+    held = b"x" * 2**28
+    found = campaign(2, seed=11, parts="files")
+
+    assert (found.inputs, found.failures) == (1, [])
+    assert 0 < found.peak < len(held)
+
+
 def test_K18_an_input_is_the_same_whenever_it_is_made() -> None:
     """By seed and number alone: a failure can be repeated."""
     corpus = files()
