@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -36,6 +38,19 @@ def total_bytes() -> int:
         os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
     ]
     return min(limit for limit in limits if limit is not None)
+
+
+def peak_bytes() -> int:
+    """What this process has had at its peak.
+
+    Linux counts into `ru_maxrss` what the process had that started this one, however large a notebook that was.
+    """
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def fits(needed: int) -> bool:

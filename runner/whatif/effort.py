@@ -7,8 +7,6 @@ same time do not count; with several threads it is what passed.
 from __future__ import annotations
 
 import contextlib
-import resource
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from runner.display.words import clock
 from runner.engine.engine import Engine
+from runner.engine.memory import peak_bytes
 from runner.errors import RunnerError
 from runner.optimizer import StopOptimization
 from runner.record.interruption import unwatch, watch
@@ -241,16 +240,10 @@ def _reckoned(
     return Effort(
         seconds=whole(found.evaluations, found.jobs),
         usual_seconds=None if usual is None else whole(usual.evaluations, usual.jobs),
-        memory=_peak(),
+        memory=peak_bytes(),
         at_least=timed.first is None or timed.given_up,
         allowed=config.run.max_compute_seconds,
     )
-
-
-def _peak() -> int:
-    """Bytes that this process has had at its peak."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def in_words(found: Effort) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,6 +226,15 @@ def test_G13_what_does_not_fit_is_refused_before_it_is_taken(monkeypatch: pytest
     ):
         with pytest.raises(ConfigError, match=r"needs .* MiB, more than 70% of the 8\.0 MiB that are free"):
             case.carry_out()
+
+
+def test_the_peak_of_a_process_has_nothing_of_the_one_that_started_it() -> None:
+    """A process that takes 100 MiB, started by one that holds 256."""
+    held = b"x" * 2**28
+    words = "from runner.engine.memory import peak_bytes; held = b'x' * (100 << 20); print(peak_bytes())"
+    told = subprocess.run([sys.executable, "-c", words], check=True, capture_output=True, text=True).stdout
+
+    assert 100 << 20 < int(told) < len(held)
 
 
 @pytest.mark.parametrize("qubits", [44, 60])
