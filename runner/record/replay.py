@@ -287,14 +287,14 @@ class Record:
             for event in events:
                 listener(event)
 
-    def leaves(self, workload: str, index: int) -> SessionChanged | None:
-        """The end of the session that was closed where the run stopped before this job; told once, else None."""
-        ends = []
+    def leaves(self, workload: str, index: int) -> Sequence[SessionChanged]:
+        """The ends of the sessions that ended when the run had stopped before this job; told once, else none."""
+        ended: Sequence[SessionChanged] = ()
         for part in self.left:
             if part.jobs.get(workload) == index:
                 del part.jobs[workload]
-                ends.append(part.closed)
-        return ends[-1] if ends else None
+                ended = part.ended
+        return ended
 
     def repeats(self, workload: str) -> bool:
         """Whether the next job of a workload is one that the journal holds the result of."""
@@ -417,8 +417,8 @@ class Left(NamedTuple):
 
     jobs: dict[str, int]
     """Workload that was stopped → index of its job that did not begin, until that is repeated."""
-    closed: SessionChanged | None
-    """The end of the session; None in job mode."""
+    ended: Sequence[SessionChanged]
+    """The ends of sessions since then, the last of which was closed; none in job mode."""
 
 
 def _lasting(events: Sequence[Event], *, resumed: bool) -> tuple[array[int], int, list[Left]]:
@@ -473,7 +473,7 @@ def _left(events: Sequence[Event], kept: array[int], undone: int, stops: Mapping
         for event in map(events.__getitem__, places)
         if isinstance(event, SessionChanged) and event.state == "closed"
     ]
-    return Left(jobs, max(changes, key=lambda event: event.time, default=None))
+    return Left(jobs, sorted(changes, key=lambda event: event.time))
 
 
 def _replayed(events: Sequence[Event], places: range) -> Iterator[int]:

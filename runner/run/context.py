@@ -153,9 +153,10 @@ class Lab:
             return None
         charged = {session.session_id: session.usage() or 0.0 for session in self.sessions if self._dedicated}
         closed = {
-            part.closed.session: part.closed.usage_time or 0.0
+            one.session: one.usage_time or 0.0
             for part in self.record.left
-            if part.closed is not None and part.closed.session in charged
+            for one in part.ended
+            if one.session in charged
         }
         return MeasuredBefore.of(
             self.record.measured_before,
@@ -689,7 +690,7 @@ class Lab:
                 seconds_then = seconds + self._queueing + latency
                 self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
         if name != RESULTS:
-            self._leave(name, mode)
+            self._leave(name)
         self.spending.add(name, seconds, shots)
         return not self.record.repeats(name)
 
@@ -697,21 +698,26 @@ class Lab:
         """Whether a job of a workload may be refused, so that results can still be measured or for a budget."""
         return name != RESULTS and (bool(self._kept) or self.spending.limited)
 
-    def _leave(self, name: str, mode: OpenSession) -> None:
+    def _leave(self, name: str) -> None:
         """Close the session where the run had stopped before the next job of a workload.
 
         Raises:
             RuntimeSessionError: it did, so that the job has to go to another session.
         """
         with self._lock:
-            closed = self.record.leaves(name, self._service.submitted(name))
-        if closed is None:
+            ended = self.record.leaves(name, self._service.submitted(name))
+        if not ended:
             return
         # others that had not stopped yet go on until then, and results were measured
-        self._service.pass_until(closed.time)
+        self._service.pass_until(ended[-1].time)
         with self._lock:
-            self._closed_early.add(self.sessions.index(mode) + 1)
-        mode.close()
+            for one in ended:
+                numbers = {session.session_id: n for n, session in enumerate(self.sessions, 1)}
+                if one.session not in numbers:
+                    self._open()  # results were measured in it alone
+                number = numbers.get(one.session, len(self.sessions))
+                self._closed_early.add(number)
+                self.sessions[number - 1].close()
         raise _LeftError("its session was closed where the run had stopped", session_ended=True)
 
     def _within_budget(
@@ -790,7 +796,7 @@ class Lab:
         """
         while True:
             self._stop.check()
-            attempt = len(self.sessions)
+            attempt = self._lasting_session()
             primitive = self._primitive(workload, kind, attempt)
             try:
                 options = self._precision(kind)
@@ -799,8 +805,8 @@ class Lab:
             except TruncationError:  # nothing was submitted
                 self.spending.give_back(workload)
                 raise
-            except _LeftError as error:
-                self._after_expiry(attempt, error)
+            except _LeftError:
+                continue
             except RuntimeSessionError as error:
                 self.spending.give_back(workload)
                 self._after_expiry(attempt, error)
@@ -819,7 +825,7 @@ class Lab:
         self, workload: str, jobs: Sequence[Sequence[Pub]], *, sloped: bool
     ) -> Sequence[Sequence[Mapping[str, Any]]]:
         """What is recorded of the numbers of jobs, up to the first that has to go the usual way; see `execute`."""
-        primitive = self._primitive(workload, "estimator", len(self.sessions))
+        primitive = self._primitive(workload, "estimator", self._lasting_session())
         knows = self._service.capabilities.knows_its_queue
         admit = None if not knows or self._may_stop(workload) else partial(self.spending.add_all, workload)
         return primitive.repeat(jobs, sloped=sloped, admit=admit, **self._precision("estimator"))
@@ -832,7 +838,7 @@ class Lab:
         """Stop, fail or reopen; returns only when there is a session to try again in."""
         if not error.session_ended:
             raise error
-        if self.config.session.on_expiry != "reopen" and attempt not in self._closed_early:
+        if self.config.session.on_expiry != "reopen":
             self._expired = self.session_over = True
             why = f"session ended: {self.sessions[attempt - 1].reason or str(error).rstrip('.')}"
             if self.config.session.on_expiry == "fail":
@@ -842,6 +848,13 @@ class Lab:
         with self._lock:
             if len(self.sessions) == attempt:
                 self._open()
+
+    def _lasting_session(self) -> int:
+        """The number of the session that jobs go to, from 1; one that was left is followed by another."""
+        with self._lock:
+            if len(self.sessions) in self._closed_early:
+                self._open()
+            return len(self.sessions)
 
     def _open(self) -> None:
         self.sessions.append(self.config.session.open(self._service, self._backend))

@@ -307,12 +307,12 @@ class Timeline:
                 self.see(job)
             return job.final
 
-    def sleep(self, seconds: float) -> None:
-        """Let `seconds` pass on this clock."""
+    def sleep(self, seconds: float, until: float = 0.0) -> None:
+        """Let `seconds` pass on this clock, or what is left until a moment, which then is met to the bit."""
         with self.lock:
             self.catch_up()
             self._changes += 1
-            waiter = self._enter(None, self.machine.now + seconds)
+            waiter = self._enter(None, max(self.machine.now + seconds, until))
             try:
                 if isinstance(self.clock, WallClock):
                     self._wait_really(waiter, self.clock, None)

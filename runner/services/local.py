@@ -48,7 +48,7 @@ class LocalService(LocalRuntimeService):
     def pass_until(self, moment: float) -> None:
         """Let time pass on the session's clock until a moment [s]; nothing where that is no clock of its own."""
         if self.clock.virtual:
-            self.sleep(max(moment - self.now(), 0.0))
+            self.timeline.sleep(0.0, until=moment)
 
     def continue_from(self, events: Iterable[Event], identity: int) -> None:
         """Do nothing: the same program with the same seed repeats its past by itself, answered by `recall`."""
