@@ -27,6 +27,7 @@ from runner.record.events import (
 from runner.record.journal import read_journal
 from runner.record.log import of
 from runner.record.replay import Stop, stop_of
+from runner.record.result import in_all
 from runner.run.signals import StopFlag
 from tests.journals import plain, told
 
@@ -295,6 +296,69 @@ def test_shots_of_a_racers_own_that_are_used_up_stay_so(workdir: Path) -> None:
     for typed in ((), ("optimizer.max_shots=1000000",)):
         with pytest.raises(ConfigError, match=r"there is nothing to resume$|did not end this run"):
             resume("broken", overrides=typed)
+
+
+ACCOUNTS: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
+    "racers whose jobs another expiry would have numbered anew": (
+        ("experiment.optimizers=[cobyla,adam]", "optimizer.max_evaluations=20", "session.max_time=130"),
+        ((),),
+    ),
+    "results measured in a session of their own": (
+        ("experiment.optimizers=[cobyla,adam]", "optimizer.max_evaluations=20", "session.max_time=40",
+         "session.on_expiry=reopen", "estimator.default_shots=500", "optimizer.max_shots=30000"),
+        (("optimizer.max_shots=1000000",),),
+    ),
+    "racers in batches, budget by budget": (
+        ("experiment.optimizers=[cobyla,nft,adam]", "optimizer.max_evaluations=30", "session=batch",
+         "session.latency=5", "session.max_usage=150"),
+        tuple((f"session.max_usage={most}",) for most in (230, 300, 380, 460)),
+    ),
+    "a session and a budget": (
+        ("experiment.optimizers=[cobyla,adam]", "optimizer.max_evaluations=20", "session.max_time=200",
+         "session.max_cost=150"),
+        (("session.max_cost=1000",), ()),
+    ),
+    "pauses in which a session is not active": (
+        ("experiment=vqe", "optimizer=nft", "optimizer.max_evaluations=12", "session.latency=70",
+         "session.max_time=7m", "estimator.default_shots=1000"),
+        ((),),
+    ),
+}  # fmt: skip
+"""What is declared, and what is typed each time that the run goes on; all come to their end or to a budget."""
+
+
+@pytest.mark.parametrize("case", ACCOUNTS)
+def test_what_is_paid_is_what_sessions_were_charged_for(case: str, workdir: Path) -> None:
+    """Every job and every session once, added up from the journal; a budget in seconds or money holds in all."""
+    declared, typed = ACCOUNTS[case]
+    shots = "estimator.default_shots=2000"
+    result = run(
+        compose("tracking=off", "run.figures=false", "experiment=vqe_race", shots, *declared), directory="run"
+    )
+    for more in typed:
+        result = resume("run", overrides=more)
+    told = in_all(vars(result), "usage_seconds"), in_all(vars(result), "qpu_seconds")
+    events = read_journal("run/journal.jsonl").events
+    ends = {
+        (event.job, event.session, event.started, event.finished): event.qpu_seconds
+        for event in of(events, JobCompleted)
+    }
+    usage: dict[str, float] = {}
+    for event in of(events, SessionChanged):
+        if event.state == "closed":
+            usage[event.session] = max(usage.get(event.session, 0.0), event.usage_time or 0.0)
+
+    assert result.status == "finished" or reached(result)
+    assert told[1] == pytest.approx(sum(ends.values()), rel=1e-9)
+    assert told[0] == pytest.approx(sum(ends.values() if "batch" in case else usage.values()), rel=1e-9)
+    assert in_all(vars(result), "cost") == pytest.approx(0.8 * told[0], rel=1e-9)  # the premium plan's price
+    if "budget by budget" in case:
+        assert told[0] <= 460
+
+
+def reached(result: RunResult) -> bool:
+    """Whether a budget ended it."""
+    return result.status == "stopped" and "max_" in result.stop_reason
 
 
 def test_what_a_run_stopped_for_is_told_by_all_of_its_past() -> None:

@@ -349,17 +349,17 @@ def _charged_once(
     recorded: Sequence[Event], places: Sequence[int], others: Iterable[int]
 ) -> list[tuple[JobSubmitted, JobCompleted]]:
     """The jobs which are over at some places, those told again left out, and those told at other places."""
-    told = {_one(recorded[place]) for place in others} if places else set()
+    told = {when_done(recorded[place]) for place in others} if places else set()
     found = []
     for place in places:
-        one = _one(recorded[place])
+        one = when_done(recorded[place])
         if one not in told:
             told.add(one)
             found.append(_whole(recorded, place))
     return found
 
 
-def _one(over: Event) -> tuple[object, ...]:
+def when_done(over: Event) -> tuple[object, ...]:
     """What tells the end of a job from all others: its number and id are used again once a run has gone on, later."""
     assert isinstance(over, JobCompleted)
     return over.job, over.session, over.started, over.finished

@@ -56,14 +56,14 @@ def damaged(path: str | Path, what: str) -> ConfigError:
 
 
 def in_all(content: Mapping[str, Any], name: str) -> float | None:
-    """What was charged for a run in all, with what measuring took where it had stopped before it went on.
+    """What a run took in all, with what measuring took where it had stopped before it went on.
 
     Args:
         content: of result.json.
-        name: `usage_seconds` [s], `cost` [USD] or another number, which has no such part.
+        name: `usage_seconds` [s], `cost` [USD], `qpu_seconds` [s], `shots`, or another number, which has no such part.
     """
     charged = content.get(name)
-    before = (content.get("measured_before") or {}).get(name) if name in ("usage_seconds", "cost") else None
+    before = (content.get("measured_before") or {}).get(name)
     return charged if charged is None or before is None else charged + before
 
 

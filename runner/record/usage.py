@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from runner.record.events import BudgetReached, Event, JobCompleted, Reserve, SessionChanged
-from runner.record.replay import Stop, goes_on
+from runner.record.events import BudgetReached, Event, JobCompleted, Reserve, RunResumed, SessionChanged
+from runner.record.replay import Stop, goes_on, when_done
 
 
 class Usage:
@@ -24,7 +24,7 @@ class Usage:
         self._started: set[str] = set()
         self._dedicated: set[str] = set()
         self._waited_for: set[str] = set()
-        self._jobs: set[tuple[str, int]] = set()
+        self._jobs: set[tuple[object, ...]] = set()
         self._shutting_down = False
         self._stop = Stop()
 
@@ -32,7 +32,7 @@ class Usage:
         """Take in one event of the journal; what a stopping process does to its session is no part of the run."""
         stop = isinstance(event, Reserve | BudgetReached)
         before = self._stop.undone(event, deepcopy(vars(self)) if stop else None)
-        if before is not None:
+        if before is not None and not (isinstance(event, RunResumed) and event.leaves):
             vars(self).update(before, _stop=self._stop)
         boundary = goes_on(event)
         if boundary is not None:
@@ -64,7 +64,7 @@ class Usage:
             self._started.add(session)
 
     def _job(self, event: JobCompleted) -> None:
-        job = (event.workload, event.index)
+        job = when_done(event)
         if job in self._jobs:  # told twice, by a resumed run
             return
         self._jobs.add(job)

@@ -21,6 +21,7 @@ from runner.record.events import (
     RunStarted,
     SessionChanged,
 )
+from runner.record.replay import when_done
 from runner.record.result import in_all
 from runner.record.usage import Usage
 
@@ -81,7 +82,7 @@ class Translation:
         self.evaluations: list[Evaluation] = []
         self.jobs: dict[tuple[str, int], dict[str, Any]] = {}
         """Workload and index → what is known of the job, without PUBs and results."""
-        self._seen: set[tuple[str, str, int]] = set()
+        self._seen: set[tuple[object, ...]] = set()
         self._completed_jobs = 0
         self._usage = Usage()
         self._estimates: dict[str, Estimate] = {}
@@ -150,7 +151,7 @@ class Translation:
             status=event.status, started=event.started, finished=event.finished, reason=event.reason,
             queue_seconds=event.queue_seconds, qpu_seconds=event.qpu_seconds,
         )  # fmt: skip
-        if not self._first("job", event.workload, event.index):
+        if not self._first(*when_done(event)):
             return
         when, step = _milliseconds(event), self._completed_jobs
         self._completed_jobs += 1
@@ -264,9 +265,8 @@ class Translation:
             known["program"] = event.program
         return known
 
-    def _first(self, what: str, workload: str, index: int) -> bool:
+    def _first(self, *key: object) -> bool:
         """Whether this fact was not told before: a journal may repeat one after a resume."""
-        key = (what, workload, index)
         fresh = key not in self._seen
         self._seen.add(key)
         return fresh
