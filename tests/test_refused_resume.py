@@ -222,3 +222,18 @@ def test_what_has_happened_before_a_refusal_is_kept(workdir: Path, monkeypatch: 
     monkeypatch.setattr(Lab, "execute", execute)
     whole = run(compose(*SMALL), directory="whole")
     assert resume("run").energy == whole.energy
+
+
+def test_a_run_on_the_wall_clock_offers_what_can_be_done(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It stops with its session; what it says to type then works, and `resume` alone says so in one line."""
+    timed = ("session.clock=wall", "session.clock_scale=200", "session.max_time=60")
+    short = ("tracking=off", "run.figures=false", "optimizer=nft", "optimizer.max_evaluations=20")
+    assert main([*short, *timed, "estimator.default_shots=4000", "hydra.run.dir=run"]) == 3
+    assert "resume run --fork" in capsys.readouterr().out
+    before = Path("run/journal.jsonl").read_bytes()
+    assert main(["resume", "run"]) == 2
+    assert "the wall clock, whose times do not repeat" in capsys.readouterr().err
+    assert Path("run/journal.jsonl").read_bytes() == before
+    assert main(["resume", "run", "--fork", "session.max_time=2h", *short]) == 0

@@ -64,7 +64,15 @@ from runner.run.mitigation import Added, LearnedNoise, measured
 from runner.run.preflight import Preparation
 from runner.run.progress import Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
-from runner.run.resume import calibration_of, complete, is_finished, reopen, same_noise, same_problem
+from runner.run.resume import (
+    calibration_of,
+    complete,
+    is_finished,
+    reopen,
+    repeats_no_time,
+    same_noise,
+    same_problem,
+)
 from runner.run.signals import JOBS, PREPARING, StopFlag
 
 if TYPE_CHECKING:
@@ -384,7 +392,8 @@ class _Execution:
         settled = result.status == "failed" and (
             lab.session_over or result.stop_reason.startswith(NOT_CONVERGED)
         )
-        more = [larger] if larger is not None else ["--fork"] if settled else []
+        repeats = not repeats_no_time(self.config)
+        more = [larger] if larger is not None and repeats else [] if repeats and not settled else ["--fork"]
         return resume_command(self.files, self.config.plugins, *more)
 
     def _anew(self, result: RunResult) -> str | None:

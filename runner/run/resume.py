@@ -68,6 +68,12 @@ def reopen(
         part, _, name = key.partition(".")
         values[part] = {**values[part], name: value}
     declaration = restore(values, started.schemas, started.overrides, plugins=typed.plugins)
+    if repeats_no_time(declaration.config):
+        raise ConfigError(
+            f"{files.path} ran on the wall clock, whose times do not repeat; go on from its best parameters: "
+            f"python -m runner resume {files.path} --fork",
+            key="session.clock",
+        )
     if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
         warnings.warn(
             "backend.schedule: this run is from before idle qubits decayed; it goes on without, as it began",
@@ -84,6 +90,11 @@ def reopen(
         # its session has ended, now or before the run was broken again: going on means another session
         declaration.config.session.on_expiry = "reopen"
     return replace(declaration, directory=str(files.path)), budgets
+
+
+def repeats_no_time(config: RunConfig) -> bool:
+    """Whether a run that is broken cannot be gone on with: the local runtime's times were those of a real clock."""
+    return config.session.clock == "wall" and config.backend.simulated
 
 
 def used_up(events: Sequence[Event]) -> BudgetReached | None:
