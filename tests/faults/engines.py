@@ -15,10 +15,8 @@ if TYPE_CHECKING:
     from tests.faults.campaign import Broken, Campaign
 
 AER = ("backend.engine=aer", "optimizer=cobyla", "optimizer.max_evaluations=8")
-LARGE = (
-    *("hamiltonian=tfim", "hamiltonian.shape=[22]", "ansatz.reps=1"),
-    *("optimizer=cobyla", "optimizer.max_evaluations=3"),
-)
+CHAIN = ("hamiltonian=tfim", "ansatz.reps=1", "optimizer=cobyla", "optimizer.max_evaluations=3")
+LARGE = (*CHAIN, "hamiltonian.shape=[22]")
 CASES: dict[str, tuple[str, ...]] = {
     "aer_exact": (*AER, "estimator=exact"),
     "aer_shots": AER,
@@ -27,7 +25,7 @@ CASES: dict[str, tuple[str, ...]] = {
     "kernel": ("backend.engine=kernel", "estimator=exact", "optimizer=cobyla", "optimizer.max_evaluations=8"),
     "aer_large": (*LARGE, "backend.engine=aer", "estimator=exact"),
     "kernel_large": (*LARGE, "backend.engine=kernel", "estimator=exact"),
-    "kernel_middle": (*LARGE, "hamiltonian.shape=[20]", "backend.engine=kernel", "estimator=exact"),
+    "kernel_middle": (*CHAIN, "hamiltonian.shape=[20]", "backend.engine=kernel", "estimator=exact"),
 }
 """Kinds of runs by what simulates them; the large ones need 64 MiB at a time, which no heap keeps free."""
 
