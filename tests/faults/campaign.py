@@ -202,7 +202,7 @@ class Campaign:
             code = self._resumed(run, **broken)
             kills += code == -signal.SIGKILL
             signals += code in (130, 143, -signal.SIGINT, -signal.SIGTERM)
-            if code == 0:
+            if code == 0 or trial.status(run.directory) == "finished":  # it was killed after its end
                 break
         if trial.status(run.directory) != "finished":
             assert self._resumed(run) == 0, run.output.read_text()
