@@ -328,7 +328,9 @@ class Timeline:
             with self.lock:
                 self.catch_up()
                 pending = next(iter(self.machine.unfinished.values()), None)
-            if pending is None:
+                # where memory ended in the middle of a submission nothing is to come that could end the job
+                stuck = self.clock.virtual and not self._waiters and self.machine.next_time() is None
+            if pending is None or stuck:
                 break
             self.wait_for(pending)
         self.deliver(self._outbox[-1] if self._outbox else None)

@@ -220,3 +220,22 @@ def test_S15_a_session_closed_before_it_started_keeps_its_place() -> None:
     service.drain()
 
     assert (early.record.started, late.record.started) == (10, 20)
+
+
+def test_nobody_waits_for_a_job_that_memory_was_too_short_to_enter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is in no queue, so that nothing ends it; what was entered before comes to its end: two jobs of ten seconds."""
+    service = a_service()
+    backend = service.backend("ideal")
+    submit(backend, 2)
+    observe = service.machine._observe
+
+    def out_of_memory(fact: object, what: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(service.machine, "_observe", out_of_memory)
+    with pytest.raises(MemoryError):
+        submit(backend, 1)
+    monkeypatch.setattr(service.machine, "_observe", observe)
+    service.drain()
+
+    assert service.now() == 20
