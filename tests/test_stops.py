@@ -361,6 +361,23 @@ def reached(result: RunResult) -> bool:
     return result.status == "stopped" and "max_" in result.stop_reason
 
 
+def test_what_was_charged_is_not_told_by_a_resume_that_has_not_repeated_it(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Interrupted before its first job it would say 0 seconds, where jobs of 12.5 had been charged."""
+    breaks = Breaks(monkeypatch)
+    run(compose(*SMALL, "session.max_time=60"), directory="run")
+    breaks.at(1)
+    assert resume("run", quiet=False).status == "interrupted"
+    said = capsys.readouterr().out
+    breaks.at(None)
+    resume("run", quiet=False)
+
+    assert "not told: it was interrupted" in said
+    assert "USD" not in said
+    assert "s charged" in capsys.readouterr().out
+
+
 def test_what_a_run_stopped_for_is_told_by_all_of_its_past() -> None:
     """Sessions, once ended, are followed by others; a budget holds until the run has gone on from its end."""
     ended, broken = told("run.ended", status="stopped"), told("run.ended", status="interrupted")

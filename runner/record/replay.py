@@ -296,6 +296,11 @@ class Record:
                 ended = part.ended
         return ended
 
+    @property
+    def whole(self) -> bool:
+        """Whether every recorded job that gave a result has been repeated."""
+        return not any(map(self.repeats, self._results))
+
     def repeats(self, workload: str) -> bool:
         """Whether the next job of a workload is one that the journal holds the result of."""
         return self._recalled[workload] < len(self._results.get(workload, {}))

@@ -378,6 +378,7 @@ class _Execution:
                 plan=preparation.service.plan,
                 again=self._again(result, lab),
                 session_over=lab.session_over,
+                partly=result.status == "interrupted" and not lab.record.whole,
             )
         return result
 

@@ -305,6 +305,7 @@ def summary(
     plan: Plan | None = None,
     again: str | None = None,
     session_over: bool = False,
+    partly: bool = False,
 ) -> None:
     """Print the table at the end: what was found, how far from the truth, what it cost, where it lies.
 
@@ -322,6 +323,7 @@ def summary(
         plan: what the usage is paid by.
         again: the command that goes on with a run that has not come to its end.
         session_over: it has not because its session ended.
+        partly: it was interrupted before all that is recorded was repeated, so that its totals are too small.
     """
     console = terminal()
     table = rich.table.Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -356,11 +358,14 @@ def summary(
         table.add_row(name, f"{value} {remark}".rstrip())
     for name, words in session_lines(sessions):
         table.add_row(name, words)
-    table.add_row("usage", usage_in_words(result))
-    if result.cost is not None:
-        table.add_row("price", price_in_words(result.cost, plan))
-    if result.measured_before is not None:
-        table.add_row("earlier", earlier_in_words(result))
+    if partly:
+        table.add_row("usage", "not told: it was interrupted while it repeated the jobs that are recorded")
+    else:
+        table.add_row("usage", usage_in_words(result))
+        if result.cost is not None:
+            table.add_row("price", price_in_words(result.cost, plan))
+        if result.measured_before is not None:
+            table.add_row("earlier", earlier_in_words(result))
     table.add_row("took", clock(result.wall_seconds))
     if again and session_over:
         table.add_row(
