@@ -161,6 +161,16 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or bool(told and any(words in told for words in NO_ROOM))
 
 
+def require_memory(error: BaseException) -> None:
+    """Tell an error that came for want of memory as that.
+
+    Raises:
+        MemoryError: it did.
+    """
+    if out_of_memory(error):
+        raise MemoryError(str(error)) from error
+
+
 def _has_room(size: int = 1 << 23) -> bool:
     try:
         return len(bytearray(size)) == size
@@ -179,8 +189,7 @@ def installed(told: str, *, key: str | None = None, why: bool = False) -> Iterat
     try:
         yield
     except ImportError as error:
-        if out_of_memory(error):
-            raise MemoryError(str(error)) from error
+        require_memory(error)
         raise ConfigError(f"{told} ({error})" if why else told, key=key) from error
 
 

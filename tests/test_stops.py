@@ -27,7 +27,7 @@ from runner.record.events import (
 from runner.record.journal import read_journal
 from runner.record.log import of
 from runner.record.replay import Stop, stop_of
-from runner.record.result import in_all
+from runner.record.result import taken_in_all
 from runner.run.signals import StopFlag
 from tests.journals import plain, told
 
@@ -337,7 +337,7 @@ def test_what_is_paid_is_what_sessions_were_charged_for(case: str, workdir: Path
     )
     for more in typed:
         result = resume("run", overrides=more)
-    told = in_all(vars(result), "usage_seconds"), in_all(vars(result), "qpu_seconds")
+    told = taken_in_all(vars(result), "usage_seconds"), taken_in_all(vars(result), "qpu_seconds")
     events = read_journal("run/journal.jsonl").events
     ends = {
         (event.job, event.session, event.started, event.finished): event.qpu_seconds
@@ -351,7 +351,9 @@ def test_what_is_paid_is_what_sessions_were_charged_for(case: str, workdir: Path
     assert result.status == "finished" or reached(result)
     assert told[1] == pytest.approx(sum(ends.values()), rel=1e-9)
     assert told[0] == pytest.approx(sum(ends.values() if "batch" in case else usage.values()), rel=1e-9)
-    assert in_all(vars(result), "cost") == pytest.approx(0.8 * told[0], rel=1e-9)  # the premium plan's price
+    assert taken_in_all(vars(result), "cost") == pytest.approx(
+        0.8 * told[0], rel=1e-9
+    )  # the premium plan's price
     if "budget by budget" in case:
         assert told[0] <= 460
 

@@ -14,7 +14,7 @@ from runner.errors import ConfigError
 from runner.record.directory import JOURNAL
 from runner.record.files import read_mapping
 from runner.record.redaction import redact
-from runner.record.result import in_all
+from runner.record.result import taken_in_all
 
 VERB = Verb(
     name="compare",
@@ -102,8 +102,8 @@ def outcomes(paths: Sequence[Path]) -> list[tuple[str, ...]]:
         line("reference_energy", energy_number),
         line("evaluations", count),
         line("iterations", count),
-        line("usage_seconds", clock, in_all),
-        line("cost", lambda value: f"{decimals(value, 2)} USD", in_all),
+        line("usage_seconds", clock, taken_in_all),
+        line("cost", lambda value: f"{decimals(value, 2)} USD", taken_in_all),
         line("wall_seconds", clock),
     ]
     return [row for row in rows if any(row[1:])]

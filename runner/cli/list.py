@@ -13,7 +13,7 @@ from runner.display.stream import as_text
 from runner.display.words import clock, decimals, energy_number, error_number
 from runner.errors import ConfigError
 from runner.record.directory import JOURNAL, JOURNALS, OUTPUTS
-from runner.record.result import in_all
+from runner.record.result import taken_in_all
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -169,8 +169,8 @@ def row(path: Path) -> list[str]:
         error_of(found, found["error"]),
         error_of(found, known),
         str(found["evaluations"] or ""),
-        clock(in_all(found, "usage_seconds") or 0.0),
-        "" if (cost := in_all(found, "cost")) is None else f"{decimals(cost, 2)} USD",
+        clock(taken_in_all(found, "usage_seconds") or 0.0),
+        "" if (cost := taken_in_all(found, "cost")) is None else f"{decimals(cost, 2)} USD",
         str(path),
     ]
 

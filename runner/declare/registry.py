@@ -17,7 +17,7 @@ from typing import Any, get_type_hints
 from runner.declare.config import CONF, RunConfig
 from runner.declare.plain import Schema
 from runner.declare.preset import Preset
-from runner.errors import ConfigError, in_words, out_of_memory
+from runner.errors import ConfigError, in_words, require_memory
 from runner.hamiltonian.declared import adopted
 from runner.record.redaction import own_words
 
@@ -90,8 +90,7 @@ def _imported(name: str, load_it: Callable[[], ModuleType]) -> ModuleType:
     try:
         return load_it()
     except ImportError as error:
-        if out_of_memory(error):
-            raise MemoryError(str(error)) from error
+        require_memory(error)
         raise ConfigError(
             f"module {name!r} cannot be imported ({error}); install it", key="plugins"
         ) from error

@@ -77,8 +77,6 @@ class Record:
 
     def __init__(self, journal: Journal, recorded: Sequence[Event] = ()) -> None:
         self._journal = journal
-        self._past: dict[tuple[str, str], array[int]] = {}
-        """Where the events of each stream are that have not been repeated yet, the next one last."""
         self._results: defaultdict[str, dict[int, int]] = defaultdict(dict)
         self._listeners: list[tuple[Listener, tuple[type[Event], ...]]] = []
         self._told: dict[type[Event], tuple[Listener, ...]] = {}
@@ -93,6 +91,7 @@ class Record:
         self.identity = identity_of(recorded)
         places, gone_on, self.left = _lasting(recorded, resumed=True)
         self._past = _streams(recorded, places)
+        """Where the events of each stream are that have not been repeated yet, the next one last."""
         measured = {place for (_, stream), past in self._past.items() if stream == RESULTS for place in past}
         for past in self._past.values():
             past.reverse()

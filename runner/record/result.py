@@ -55,7 +55,7 @@ def damaged(path: str | Path, what: str) -> ConfigError:
     )
 
 
-def in_all(content: Mapping[str, Any], name: str) -> float | None:
+def taken_in_all(content: Mapping[str, Any], name: str) -> float | None:
     """What a run took in all, with what measuring took where it had stopped before it went on.
 
     Args:

@@ -37,7 +37,7 @@ from runner.record.log import count, first, last, of
 from runner.record.reading import check_sweep
 from runner.record.redaction import redact
 from runner.record.replay import lasting
-from runner.record.result import in_all
+from runner.record.result import taken_in_all
 from runner.review.figures import Activities, SweepAxes, draw_run, interactive, save, sweep_overview
 from runner.review.figures.canvas import in_words, number, unit
 from runner.review.figures.run import look_through, reference_of, shared_shots
@@ -353,7 +353,7 @@ def _choices(config: Mapping[str, Any], started: RunStarted | None = None) -> st
 
 
 def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> list[dict[str, str]]:
-    usage, cost = (number(in_all(result, name)) for name in ("usage_seconds", "cost"))
+    usage, cost = (number(taken_in_all(result, name)) for name in ("usage_seconds", "cost"))
     tiles = [
         (name, value, note or unit(events))
         for name, value, note in energy_lines(result, unit_of(first(events, RunStarted)))

@@ -151,7 +151,8 @@ class Lab:
         """What measuring results took before the run went on, beside what its sessions have been charged for."""
         if not self._service.capabilities.knows_its_queue:
             return None
-        charged = {session.session_id: session.usage() or 0.0 for session in self.sessions if self._dedicated}
+        dedicated = self.sessions if self.config.session.mode == "session" else []
+        charged = {session.session_id: session.usage() or 0.0 for session in dedicated}
         closed = {
             one.session: one.usage_time or 0.0
             for part in self.record.left
@@ -164,10 +165,6 @@ class Lab:
             self._service.price_per_second,
             charged={name: usage - charged[name] for name, usage in closed.items()},
         )
-
-    @property
-    def _dedicated(self) -> bool:
-        return bool(self.config.session.mode == "session")
 
     made_up = False
     """Its jobs give numbers that mean nothing, as in forecasts."""

@@ -18,7 +18,7 @@ from runner.record.events import Evaluation, RunStarted
 from runner.record.journal import read_telling
 from runner.record.log import first, of
 from runner.record.packed import is_there
-from runner.record.result import in_all
+from runner.record.result import taken_in_all
 
 if TYPE_CHECKING:
     import pandas
@@ -196,7 +196,7 @@ class RunResult:
         started = first(read_telling(journal), RunStarted) if recorded else None
         unit = unit_of(started)
         plan = plan_of({} if started is None else started.config)
-        usage, price = (in_all(vars(self), name) for name in ("usage_seconds", "cost"))
+        usage, price = (taken_in_all(vars(self), name) for name in ("usage_seconds", "cost"))
         cost = "" if price is None else f"{price:.2f} USD" + (f": {plan.name} plan" if plan else "")
         rows = [
             ("experiment", f"{self.experiment}: {self.status}", self.stop_reason),

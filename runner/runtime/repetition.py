@@ -21,7 +21,7 @@ from runner.runtime.backends import Planned
 from runner.runtime.job import RuntimeJob
 from runner.runtime.machine import DONE, Job
 from runner.runtime.recorded import Expected, all_fit, expected_of, misfit
-from runner.runtime.results import UNTOLD, arrays_of, columns_of
+from runner.runtime.results import UNTOLD, arrays_of_each, columns_of
 from runner.runtime.seeds import derive_ids, derive_seeds
 from runner.runtime.submission import asked
 
@@ -277,10 +277,4 @@ def _repeated(jobs: Sequence[Job], ends: Sequence[JobCompleted], digests: Sequen
 
 def _numbers(result: Sequence[Mapping[str, Any]]) -> list[Numbers] | None:
     """The numbers of every PUB; None where they are no plain floats, or some of them were not told."""
-    found = []
-    for one in result:
-        numbers = arrays_of(one)
-        if numbers is None or UNTOLD in one:
-            return None
-        found.append(numbers)
-    return found
+    return None if any(UNTOLD in one for one in result) else arrays_of_each(result)

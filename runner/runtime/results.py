@@ -333,18 +333,19 @@ def numbers_of(results: Sequence[Sequence[Plain]]) -> list[list[Numbers] | None]
     """Return what `arrays_of` does for every PUB of jobs, one list for each; None where it gives none for a PUB."""
     columns = columns_of(results) if results else None
     if columns is None:
-        return [_arrays_of_each(result) for result in results]
+        return [arrays_of_each(result) for result in results]
     parts = [
         [dict(zip(part, row, strict=True)) for row in zip(*map(_rows, part.values()), strict=True)]
         for part in columns
         if part
     ]
     if len(parts) < len(columns):
-        return [_arrays_of_each(result) for result in results]
+        return [arrays_of_each(result) for result in results]
     return list(map(list, zip(*parts, strict=True)))
 
 
-def _arrays_of_each(result: Sequence[Plain]) -> list[Numbers] | None:
+def arrays_of_each(result: Sequence[Plain]) -> list[Numbers] | None:
+    """Return what `arrays_of` does for every PUB of a job; None where it gives none for one."""
     found = []
     for one in result:
         numbers = arrays_of(one)

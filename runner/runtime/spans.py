@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from runner.errors import out_of_memory
+from runner.errors import require_memory
 
 
 class DoubleSliceSpan:
@@ -69,8 +69,7 @@ def execution_spans(
         from qiskit_ibm_runtime.execution_span import DoubleSliceSpan as ClientSpan
         from qiskit_ibm_runtime.execution_span import ExecutionSpans as ClientSpans
     except ImportError as error:
-        if out_of_memory(error):
-            raise MemoryError(str(error)) from error
+        require_memory(error)
         return ExecutionSpans([DoubleSliceSpan(start, stop, slices)])
     spans: ExecutionSpans = ClientSpans(
         [ClientSpan(start, stop, slices)]

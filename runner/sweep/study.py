@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.errors import ConfigError, StorageError, out_of_memory
+from runner.errors import ConfigError, StorageError, require_memory
 from runner.record import faults
 from runner.record.redaction import redact
 from runner.sweep.member import Row, Task
@@ -235,8 +235,7 @@ def in_words() -> Iterator[None]:
         why = "another program keeps it locked" if "locked" in told else _reason(told)
         raise StorageError(f"the study's database: {why}; resume the sweep once that is over") from error
     except ImportError as error:
-        if out_of_memory(error):
-            raise MemoryError(str(error)) from error
+        require_memory(error)
         raise ConfigError(
             f"the study's database needs a driver: {error}; install it, or take a sqlite:/// address",
             key="hydra.sweeper.storage",

@@ -22,7 +22,7 @@ from runner.record.events import (
     SessionChanged,
 )
 from runner.record.replay import when_done
-from runner.record.result import in_all
+from runner.record.result import taken_in_all
 from runner.record.usage import Usage
 
 STATUSES = {"finished": "FINISHED", "failed": "FAILED"}
@@ -196,7 +196,7 @@ class Translation:
         self.result = event.result
         when = _milliseconds(event)
         for field, key in _RESULT_METRICS.items():
-            value = number(in_all(self.result, field))
+            value = number(taken_in_all(self.result, field))
             if value is not None:
                 yield Point(None, key, value, when, 0)
         for name, item in (self.result.get("truncation") or {}).items():

@@ -30,7 +30,7 @@ from runner.record.events import (
 from runner.record.journal import read_telling
 from runner.record.log import first, last, of
 from runner.record.replay import lasting
-from runner.record.result import in_all
+from runner.record.result import taken_in_all
 from runner.record.usage import Usage
 from runner.runtime.cost import CostModel, QueueDelay
 from runner.runtime.retime import as_recorded, retime
@@ -219,7 +219,7 @@ def _charged(
     """Seconds and USD; None where the service has not told them."""
     result, resumed = last(events, Result), last(events, RunResumed)
     if result is not None and (resumed is None or resumed.seq < result.seq):
-        return in_all(result.result, "usage_seconds"), in_all(result.result, "cost")
+        return taken_in_all(result.result, "usage_seconds"), taken_in_all(result.result, "cost")
     usage = Usage()
     for event in of(lived, SessionChanged, JobCompleted):
         usage.feed(event)
