@@ -187,9 +187,13 @@ class Campaign:
         if run.rng.random() < 0.5:
             self._kill(run)
         lost = WORKLOADS.get(case, 1) * int(not run.ended)
+        seconds = (
+            run.seconds
+        )  # longer each time: under load a process may take more than that to get to its first job
         while not run.ended:
-            run.go_on(signals=((run.rng.uniform(0, run.seconds), signal.SIGINT),))
+            run.go_on(signals=((run.rng.uniform(0, seconds), signal.SIGINT),))
             lost += WORKLOADS.get(case, 1)
+            seconds *= 1.5
         run.finish(lost=lost, keep=True)
         kills = signals = 0
         for _ in range(run.rng.randint(1, 6)):
