@@ -90,8 +90,7 @@ def newest() -> Path:
 def _summary(files: RunDirectory) -> int | None:
     """Print what result.json says; the exit code of the process that wrote it, None where there is none."""
     from runner.declare.session import plan_of
-    from runner.record.journal import read_journal
-    from runner.record.log import first
+    from runner.record.journal import opening
     from runner.record.reading import read_result, read_sessions
     from runner.run.execution import resume_command
     from runner.run.progress import summary
@@ -101,7 +100,7 @@ def _summary(files: RunDirectory) -> int | None:
         return None
     content: dict[str, Any] = read_result(files.result)
     sessions = read_sessions(files.session)
-    started = first(read_journal(files.journal).events, RunStarted)
+    started = opening(files.journal)
     result = RunResult.of(content, files.path)
     exact = started is not None and started.schemas.get("estimator") == "exact"
     again = None if result.status == "finished" else resume_command(files)
