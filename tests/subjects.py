@@ -7,6 +7,7 @@ from __future__ import annotations
 
 SUBJECTS = {
     "runtime/test_repetition.py": ("run.ahead",),
+    "test_packed.py": ("run.packing",),
     "test_effort.py": ("whatif.affordable",),
     "runtime/test_citizenship.py": ("runtime.errors",),
     "engine/test_batches.py": ("engine.estimator",),

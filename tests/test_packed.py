@@ -13,6 +13,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ from runner.errors import JournalError, StorageError
 from runner.record import packed
 from runner.record.events import Event, RunEnded
 from runner.record.journal import Journal, ending, follow, is_open, opening, pack, read_journal, read_telling
+from runner.run import packing
 from tests.journals import told
 
 EVENTS = 60
@@ -419,3 +421,89 @@ def test_every_verb_that_reads_a_journal_tells_that_it_is_damaged(
         if words[0] == "retime":
             assert re.search(r"would have finished +no +as far as recorded", told.out)
             assert "had not finished, as far as its journal can be read" in " ".join(told.out.split())
+
+
+def begun(path: Path) -> packed.Begun:
+    """All blocks that are there of a journal, packed."""
+    found = packed.Begun(path, path.stat().st_size)
+    while found.next():
+        pass
+    return found
+
+
+def test_what_was_packed_while_a_journal_grew_is_taken_over(tmp_path: Path, small_blocks: None) -> None:
+    """Python's own gzip finds the journal as it is in the end, and the bytes are those of packing it at once."""
+    path = journal_of(tmp_path)
+    early = begun(path)
+    with Journal.append_to(path) as journal:
+        for number in range(40):
+            journal.write(told("more", {"number": number}))
+    content = path.read_bytes()
+    at_once = tmp_path / "other" / "journal.jsonl"
+    at_once.parent.mkdir()
+    at_once.write_bytes(content)
+    pack(at_once)
+    members = []
+    with pytest.MonkeyPatch.context() as patch:
+        member = packed._member
+        patch.setattr(packed, "_member", lambda *args: members.append(1) or member(*args))
+        pack(path, early)
+    early.close()
+
+    assert early.blocks > 5
+    assert len(members) <= len(content) // 512 + 1 - early.blocks
+    assert gzip.decompress(packed.packed_path(path).read_bytes()) == content
+    assert packed.packed_path(path).read_bytes() == packed.packed_path(at_once).read_bytes()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["journal.jsonl.gz", "other"]
+
+
+def test_nothing_is_packed_beside_where_the_disk_has_no_room(
+    tmp_path: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The room belongs to the run; it is all done at the end, or not at all."""
+    path = journal_of(tmp_path)
+    size = path.stat().st_size
+    monkeypatch.setattr(packed.shutil, "disk_usage", lambda _: packed.shutil._ntuple_diskusage(1, 1, size))
+    with pytest.raises(OSError, match="No space left"):
+        packed.Begun(path, size)
+    assert [file.name for file in tmp_path.iterdir()] == ["journal.jsonl"]
+
+
+@pytest.mark.parametrize("fault", ["none", "disk", "thread", "memory"])
+def test_a_run_that_goes_on_is_packed_as_if_nothing_had_been_begun(
+    workdir: Path, small_blocks: None, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    """A run that was killed before its end; with no disk, no thread and no memory for what is done beside."""
+    monkeypatch.setattr(packing, "LEAST", 1)
+    run(compose("optimizer.max_evaluations=40", "run.figures=false", "tracking=off"), directory="run")
+    path = Path("run/journal.jsonl")
+    whole = gzip.decompress(packed.packed_path(path).read_bytes())
+    path.write_bytes(whole[: whole.rindex(b'{"seq":', 0, len(whole) * 4 // 5)])
+    packed.packed_path(path).unlink()
+    kept, taken = path.read_bytes(), []
+    if fault == "disk":
+        monkeypatch.setattr(packed.Begun, "next", _raising(OSError(errno.EIO, "Input/output error")))
+    elif fault == "memory":
+        monkeypatch.setattr(packed.Begun, "next", _raising(MemoryError()))
+    elif fault == "thread":
+        monkeypatch.setattr(packing, "Background", _raising(MemoryError()))
+    finish = packed.pack
+    monkeypatch.setattr(
+        "runner.record.journal.pack_file",
+        lambda path, begun=None: taken.append(begun and begun.blocks) or finish(path, begun),
+    )
+    assert main(["resume", "run"]) == 0
+
+    content = gzip.decompress(packed.packed_path(path).read_bytes())
+    assert content.startswith(kept)
+    assert len(read_journal(path).events) == whole.count(b"\n") + 1  # that it was resumed
+    (early,) = taken
+    assert (0 < early <= len(kept) // 512) if fault == "none" else not early
+    assert not path.exists()
+
+
+def _raising(error: BaseException) -> Any:
+    def broken(*_args: object, **_more: object) -> None:
+        raise error
+
+    return broken

@@ -17,7 +17,7 @@ import os
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +31,7 @@ from runner.record.events import RUN, Event, Result, RunEnded, RunStarted, Vocab
 from runner.record.files import MAX_DECLARED, MAX_LINE, open_ordinary, require_ordinary, share
 from runner.record.lock import lock
 from runner.record.log import EventLog
-from runner.record.packed import OpenFile, blocks, open_kept, packed_path, require_no_less, unpack
+from runner.record.packed import Begun, OpenFile, blocks, open_kept, packed_path, require_no_less, unpack
 from runner.record.packed import pack as pack_file
 
 FORMAT = 1
@@ -154,6 +154,11 @@ class Journal:
     def untouched(self) -> bool:
         """Whether the file is as it was found, and can be left so."""
         return self._found is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes of it that are intact and stay as they are."""
+        return self._size
 
     def announce(self, *events: Event) -> None:
         """Append events just before the next one; where none comes, not at all."""
@@ -355,23 +360,26 @@ class JournalReader:
             if not chunk:
                 break
             reached += len(chunk)
-            if b"\n" in chunk:
-                *lines, rest = chunk.split(b"\n")
-                lines[0] = b"".join((*begun, lines[0]))
-                begun = [rest]
-                self._take_in(lines)
-            else:
-                begun.append(chunk)
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                self._take_in(b"".join((*begun, chunk[:end])))
+                begun = []
+            begun.append(chunk[end:])
             self._torn = sum(map(len, begun))
             if self._torn > MAX_LINE and not self.damaged:
                 self.damaged = f"line {len(self.events) + 1} is longer than {MAX_LINE} bytes"
         self.damaged = self.damaged or self._file.fault
         return range(known, len(self.events))
 
-    def _take_in(self, lines: Iterable[bytes]) -> None:
+    def _take_in(self, block: bytes) -> None:
         """Take in lines up to the first that is not intact, with `damaged` saying why it is not."""
         add, number = self.events.add, len(self.events)
-        for line in lines:
+        crc = self.events.add_all(block, self.crc) if number else None
+        if crc is not None:
+            self.crc = crc
+            self.offset += len(block)
+            return
+        for line in block.split(b"\n")[:-1]:
             if len(line) > MAX_LINE:
                 self.damaged = f"line {number + 1} is longer than {MAX_LINE} bytes"
                 return
@@ -546,8 +554,12 @@ def is_open(path: str | Path) -> bool:
         os.close(descriptor)
 
 
-def pack(path: Path) -> bool:
+def pack(path: Path, begun: Begun | None = None) -> bool:
     """Keep the journal of a run that has finished in fewer bytes; whether that was done: a small one stays as it is.
+
+    Args:
+        path: of the journal.
+        begun: what is packed of it already.
 
     Raises:
         JournalError: somebody writes it.
@@ -559,7 +571,7 @@ def pack(path: Path) -> bool:
         return False
     try:
         lock(descriptor, path, shared=True)  # shared, so that nobody who asks `is_open` takes us for a writer
-        return pack_file(path)
+        return pack_file(path, begun)
     except BlockingIOError as error:
         raise JournalError(f"{path} is being written by another process") from error
     except OSError as error:

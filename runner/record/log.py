@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 import orjson
 
 from runner.errors import JournalError
-from runner.record.encoding import from_line, require_readable, require_shallow
+from runner.record.encoding import DEEPEST, from_line, require_readable, require_shallow
 from runner.record.events import (
     RESERVED,
     RUN,
@@ -28,6 +28,7 @@ from runner.record.events import (
     event_of,
 )
 from runner.record.files import MAX_DECLARED, MAX_VALUES
+from runner.record.lines import LEAST, checked
 from runner.record.packed import OpenFile
 
 Kind = TypeVar("Kind", bound=Event)
@@ -101,12 +102,37 @@ class EventLog(Looked):
         kind = line[start : line.index(b'"', start)] if plain else from_line(line).kind.encode()
         code = self._codes.get(kind)
         if code is None:
-            code = self._codes[kind] = len(self._facts)
-            self._facts.append(self._vocabulary.get(kind.decode(), Other))
+            code = self._code(kind)
         if kind == _COMPLETED and _SPOILED in line:
             self._spoiled.append(len(self._kinds))
         self._kinds.append(code)
         self._starts.append(self._starts[-1] + len(line) + 1)
+
+    def add_all(self, block: bytes, crc: int) -> int | None:
+        """Take in the next lines of the file, with their ends, if all of them are intact; the last one's checksum.
+
+        None: nothing was taken in, since one may be damaged or is unusual; they have to be checked one by one.
+
+        Args:
+            block: the lines.
+            crc: of the line before, which is there.
+        """
+        if len(block) < LEAST or _SPOILED in block:
+            return None
+        lines = checked(block, len(self._kinds), crc, DEEPEST)
+        if lines is None or lines.lengths.max() > MAX_VALUES:
+            return None
+        for kind in set(lines.kinds).difference(self._codes):
+            self._code(kind)
+        self._kinds.extend(map(self._codes.__getitem__, lines.kinds))
+        self._starts.frombytes((self._starts[-1] + lines.lengths.cumsum()).astype("u8").tobytes())
+        return lines.crc
+
+    def _code(self, kind: bytes) -> int:
+        """The number of a kind that was not seen before."""
+        code = self._codes[kind] = len(self._facts)
+        self._facts.append(self._vocabulary.get(kind.decode(), Other))
+        return code
 
     # -- looking ----------------------------------------------------------------------------------------
 

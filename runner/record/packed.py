@@ -11,10 +11,13 @@ round. Where both are there, because a process was killed in between, `journal.j
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import re
+import shutil
 import struct
+import tempfile
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +42,12 @@ NOTHING = 2
 
 OVERHEAD = 64
 """Bytes that a member takes at most beside nine bits for each of a block (RFC 1951: what fixed codes take)."""
+
+LONG = 1, 8
+"""Level and memory of a journal of more than four blocks: the fewest seconds; a smaller table loses nothing here."""
+
+ROOM = 2
+"""Times its size that has to be free on the disk where a journal is packed while it grows."""
 
 MOST = 100
 """Times its size that a packed journal may have when it is unpacked; ours have 5 to 10 times."""
@@ -237,10 +246,65 @@ def require_no_less(path: Path, size: int) -> None:
         )
 
 
-def pack(path: Path) -> bool:
+class Begun:
+    """The first blocks of a journal that is being gone on with, packed while it grows, in a file without a name.
+
+    Args:
+        path: of the journal.
+        size: bytes of it that will stay as they are.
+
+    Raises:
+        OSError: the disk has no room for it, or refuses.
+    """
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._source = OpenFile(path)
+        if shutil.disk_usage(path.parent).free < ROOM * size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._file = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115 - closed by `close`
+        self._most = size // BLOCK
+        self._end = 0
+        self.blocks = 0
+        """How many there are."""
+
+    def next(self) -> bool:
+        """Pack one more; whether there is another one.
+
+        Raises:
+            OSError: the disk refused, or the block would not be read back to the same bytes.
+        """
+        if self.blocks == self._most:
+            return False
+        block = self._source.read(BLOCK, self.blocks * BLOCK)
+        member = _member(block, *LONG)
+        self._file.seek(self._end)
+        self._file.write(member)
+        self._file.flush()
+        kept = os.pread(self._file.fileno(), len(member), self._end)
+        if len(block) != BLOCK or _held(kept) != block:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._end += len(member)
+        self.blocks += 1
+        return self.blocks < self._most
+
+    def pieces(self) -> Iterator[bytes]:
+        """All of them, as they are in a packed journal."""
+        for place in range(0, self._end, BLOCK):
+            yield os.pread(self._file.fileno(), min(BLOCK, self._end - place), place)
+
+    def close(self) -> None:
+        """Forget them; twice is harmless."""
+        self._file.close()
+
+
+def pack(path: Path, begun: Begun | None = None) -> bool:
     """Pack a journal that nobody writes, in place of it; whether that was done.
 
     A small one stays as it is, and so does one that would not be read back to the same bytes.
+
+    Args:
+        path: of the journal.
+        begun: what is packed of it already.
 
     Raises:
         OSError: the disk refused; the journal is as it was.
@@ -250,9 +314,11 @@ def pack(path: Path) -> bool:
         return False
     target = packed_path(path)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    done = 0 if begun is None else begun.blocks
+    pieces = () if begun is None else begun.pieces()
     try:
-        _write(temporary, _members(source), source)
-        if not _same(source, PackedFile(temporary)):
+        _write(temporary, itertools.chain(pieces, _members(source, done)), source)
+        if not _same(source, PackedFile(temporary), done):
             return False
         temporary.replace(target)
         faults.reach("packed")
@@ -313,21 +379,31 @@ def blocks(source: OpenFile, offset: int = 0) -> Iterator[bytes]:
         yield source.read(BLOCK, place)
 
 
-def _members(source: OpenFile) -> Iterator[bytes]:
+def _members(source: OpenFile, done: int = 0) -> Iterator[bytes]:
+    """What a journal is packed to, without the first blocks, which are done."""
     end = [] if source.size % BLOCK else [b""]
-    # of a long one the fewest seconds: at this level a smaller table loses nothing
-    level, memory = (9, 9) if source.size <= 4 * BLOCK else (1, 8)
-    for block in itertools.chain(blocks(source), end):
-        packing = compressobj(level, DEFLATED, -15, memory, Z_FILTERED)
-        content = packing.compress(block) + packing.flush()
-        yield _HEAD.pack(_MAGIC, 0, 0, 255, 12, _FIELD, 8, len(content), len(block))
-        yield content
-        yield _TAIL.pack(crc32(block), len(block))
+    level, memory = (9, 9) if source.size <= 4 * BLOCK else LONG
+    for block in itertools.chain(blocks(source, done * BLOCK), end):
+        yield _member(block, level, memory)
 
 
-def _same(one: OpenFile, other: OpenFile) -> bool:
+def _member(block: bytes, level: int, memory: int) -> bytes:
+    packing = compressobj(level, DEFLATED, -15, memory, Z_FILTERED)
+    content = packing.compress(block) + packing.flush()
+    head = _HEAD.pack(_MAGIC, 0, 0, 255, 12, _FIELD, 8, len(content), len(block))
+    return b"".join((head, content, _TAIL.pack(crc32(block), len(block))))
+
+
+def _held(member: bytes) -> bytes:
+    """What one of our own members holds."""
+    return decompressobj(-15).decompress(member[_HEAD.size : -_TAIL.size])
+
+
+def _same(one: OpenFile, other: OpenFile, done: int) -> bool:
+    """Whether two journals are the same; of the first blocks that is known."""
     return one.size == other.size and all(
-        mine == yours for mine, yours in zip(blocks(one), blocks(other), strict=True)
+        mine == yours
+        for mine, yours in zip(blocks(one, done * BLOCK), blocks(other, done * BLOCK), strict=True)
     )
 
 

@@ -61,6 +61,7 @@ from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK, TRUNCATED, worth
 from runner.run.budget import BUDGETS
 from runner.run.mitigation import Added, LearnedNoise, measured
+from runner.run.packing import Packing
 from runner.run.preflight import Preparation
 from runner.run.progress import Preparing, Progress, summary
 from runner.run.results import Outcome, RunResult
@@ -182,7 +183,7 @@ def run(
                 )
             )
             execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
-            return execution.carry_out(preparation)
+            return execution.carry_out(preparation, Packing(files.journal))
 
 
 def resume(
@@ -216,7 +217,7 @@ def resume(
             journal.close()  # an upload waits for that
             return _completed(files, journal.contents.events, overrides, quiet)
         declaration, budgets = reopen(files, journal, overrides)
-        with _uploader(declaration.config, sweep) as uploader:
+        with _uploader(declaration.config, sweep) as uploader, Packing.of(journal) as packing:
             identity = identity_of(journal.contents.events)
             started = first(journal.contents.events[:1], RunStarted)
             with Preparing(quiet=quiet is not False) as stage:
@@ -235,7 +236,7 @@ def resume(
             more = {} if not budgets else {"budgets": budgets}
             journal.announce(RunResumed(pid=os.getpid(), leaves=True, **more))
             execution = _Execution(declaration, files, journal, stop, uploader, quiet, began)
-            return execution.carry_out(preparation)
+            return execution.carry_out(preparation, packing)
 
 
 def _completed(
@@ -243,7 +244,7 @@ def _completed(
 ) -> RunResult:
     """The result of a run that is over, once what it had no time for is made up for."""
     result, done = complete(files, events, overrides, _packed(files, events))
-    _pack(files, result)
+    _pack(result, Packing(files.journal))
     if quiet is False:
         ended = "finished" if result.status == "finished" else f"over ({result.stop_reason})"
         said = [f"{files.path} is {ended}; what was missing:", *done]
@@ -269,14 +270,10 @@ def _packed(files: RunDirectory, events: EventLog) -> list[str]:
     return done
 
 
-def _pack(files: RunDirectory, result: RunResult) -> None:
-    """Keep the journal of a finished run in fewer bytes; nothing is lost where that cannot be."""
-    if result.status != "finished":
-        return
-    try:
-        pack(files.journal)
-    except RunnerError as error:
-        log.info("the journal stays as it is: %s", error)
+def _pack(result: RunResult, packing: Packing) -> None:
+    """Keep the journal of a finished run in fewer bytes."""
+    if result.status == "finished":
+        packing.finish()
 
 
 def _chosen(files: RunDirectory, preparation: Preparation) -> str | None:
@@ -323,7 +320,7 @@ class _Execution:
         self._larger: tuple[str, ...] = ()
         """What lets a simulation keep more, where that ended the run."""
 
-    def carry_out(self, preparation: Preparation) -> RunResult:
+    def carry_out(self, preparation: Preparation, packing: Packing) -> RunResult:
         """Run the experiment in its session and write down how it ended, on every way out."""
         with log_file(self.files.log, held=self.journal.untouched) as begin_log:
             self.journal.when_touched(begin_log)
@@ -350,7 +347,7 @@ class _Execution:
             result = replace(result, mlflow_run_id=self.uploader.run_id(), wall_seconds=self._elapsed)
             self.files.write(self.files.result, result.to_json())
             report = self.uploader.finish()
-            _pack(self.files, result)
+            _pack(result, packing)
         if report.records_unsynced and self.config.tracking.required and result.exit_code == 0:
             result = replace(result, exit_code=TrackingError.exit_code)
             self.files.write(self.files.result, result.to_json())
