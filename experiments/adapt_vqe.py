@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -10,7 +11,7 @@ from runner.declare.checks import require_choice, require_integer, require_posit
 from runner.errors import ConfigError
 from runner.hamiltonian.sector import sector_of
 from runner.optimizer import StopOptimization
-from runner.run.answer import Answer
+from runner.run.answer import EXACT, MEASURED, PICK, Answer
 from runner.run.experiment import Experiment
 from runner.run.objective import Objective, Term
 from runner.run.problem import Reference, fit
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from runner.services.protocol import Backend
 
 POOLS = ("s", "d", "sd", "pairs")
+
+UNCHANGED = "no operator was added, so this is the energy of the reference state"
+"""Said where the run came to its end before the first one was worth more."""
 
 USUAL_SHARE, USUAL_THRESHOLD = 0.33, 1e-2
 """Share of the pool that joins down to the threshold; 10 of 26 for H4, 7 of 24 LiH, 10 of 26 BeH2, 5 of 26 H2O."""
@@ -104,7 +108,7 @@ class AdaptVqe(Experiment):
         import numpy as np
 
         pool: OperatorPool = lab.prepared
-        stream, scout = lab.stream("adapt"), lab.stream("pool")
+        stream, scout = lab.stream("adapt"), lab.stream("pool", fits=True)
         labels = list(pool.generators)
         chosen: list[str] = []
         point = np.zeros(0)
@@ -129,16 +133,20 @@ class AdaptVqe(Experiment):
                 start=np.append(point, 0.0),
                 circuit=self.grown(pool, chosen),
             )
-            (answer,) = lab.settle(stream)
-            point, resumable = np.asarray(answer.parameters), answer.resumable(found)
+            (grown,) = lab.settle(stream)
+            point, resumable = np.asarray(grown.parameters), grown.resumable(found)
             if resumable:
-                message = answer.stop_reason(found)
+                message = grown.stop_reason(found)
+            if not resumable or grown.kind != PICK:  # else what was measured before is worth more
+                answer = grown
             exact = pool.reference.energy
             lab.row(
                 operators=len(chosen), added=chosen[-1], gradient=float(abs(gradients[strongest])),
-                **answer.row(), exact=exact, error=answer.error(exact),
+                **grown.row(), exact=exact, error=grown.error(exact),
                 evaluations=stream.evaluations,
             )  # fmt: skip
+        if not math.isfinite(answer.energy) and scout.evaluations:
+            answer, message = self.unchanged(lab, scout, pool), f"{message}; {UNCHANGED}"
         return Outcome(
             **answer.outcome(),
             reference_energy=pool.reference.energy,
@@ -149,6 +157,21 @@ class AdaptVqe(Experiment):
             stop_reason=message,
             resumable=resumable,
             table=lab.table,
+        )
+
+    def unchanged(self, lab: Lab, scout: JobStream, pool: OperatorPool) -> Answer:
+        """The energy of the state that nothing has been added to, which the job of its gradients told as well."""
+        candidates = self.term(lab, pool, list(pool.generators))  # its noise is that of all their gates
+        exact, method = lab.exact_energy(
+            candidates.circuit, candidates.observable, [0.0] * len(pool.generators)
+        )
+        return Answer(
+            energy=scout.best.energy,
+            stddev=scout.best.stddev,
+            kind=EXACT if lab.config.estimator.precision == 0 else MEASURED,
+            truncation=lab.left_out.error(scout.name),
+            exact_energy=exact,
+            exact_method=method,
         )
 
     def grown(self, pool: OperatorPool, chosen: list[str]) -> QuantumCircuit:

@@ -185,6 +185,22 @@ def test_a_budget_that_is_used_up_has_to_be_raised(workdir: Path) -> None:
     assert again.cost > 100
 
 
+def test_a_budget_that_not_even_one_job_fits_in_stops_the_run(workdir: Path) -> None:
+    """Nothing is known then, and what is told to be typed lets the run begin.
+
+    By hand: H2's three excitations are 2 + 2 + 8 Pauli rotations, so the pool's gradients take 25 points in 5 bases.
+    """
+    declared = ("experiment=adapt_vqe", "hamiltonian=h2", "gradient=auto", "estimator=shots")
+    result = run(compose(*SMALL, *declared, "estimator.default_shots=1000", "optimizer.max_shots=1000"))
+
+    assert (result.status, result.exit_code, result.energy, result.shots) == ("stopped", 3, None, 0)
+    assert (reached(result).spent, reached(result).needed) == (0, 25 * 5 * 1000)
+    with pytest.raises(ConfigError, match=r"to go on, type more: .* optimizer\.max_shots=125000$"):
+        resume(result.directory)
+    again = resume(result.directory, overrides=["optimizer.max_shots=125000"])
+    assert (again.status, again.energy_kind, again.shots) == ("finished", "measured", 125_000)
+
+
 def test_racers_have_a_budget_each(workdir: Path) -> None:
     """Of shots; another for one of them is its own. Measuring the lowest once more is kept as well."""
     racers = "experiment.optimizers=[cobyla,{nelder_mead:{max_shots:600000}}]"

@@ -634,7 +634,7 @@ class Reserve(Event):
     seconds_left: float
     """Of the session, in seconds of its clock."""
     seconds_needed: float
-    """To measure the result, in seconds of its clock."""
+    """To measure the result, in seconds of its clock; 0: nothing is left to be measured, and the next job is longer."""
 
 
 SHOTS = "optimizer.max_shots"

@@ -237,14 +237,20 @@ class Spending:
 
     @property
     def larger(self) -> str | None:
-        """What to type to go on with twice the budget that was reached; None where none was, or a racer's own."""
+        """What to type to go on with a larger budget than was reached; None where none was, or a racer's own."""
         declared = {
             SHOTS: self._declared,
             COST: self._session.max_cost,
             USAGE: self._session.max_usage_seconds,
         }
         facts = (fact for fact in self.reached if declared[fact.key] == fact.allowed)
-        return next((f"{fact.key}={2 * fact.allowed:.15g}" for fact in facts), None)
+        return next(map(larger, facts), None)
+
+
+def larger(fact: BudgetReached) -> str:
+    """What to type to go on: twice the budget that was reached, or what the next job takes where that is more."""
+    enough = math.ceil(fact.spent + fact.needed + fact.measuring)
+    return f"{fact.key}={max(2 * fact.allowed, enough):.15g}"
 
 
 def in_words(fact: BudgetReached) -> str:

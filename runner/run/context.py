@@ -130,6 +130,8 @@ class Lab:
         self._primitives: dict[tuple[str, str, int], Primitive] = {}
         self._streams: list[JobStream] = []
         self._afresh: JobStream | None = None
+        self._fitting: set[str] = set()
+        """Workloads whose jobs have to fit in their session, whatever is left to be measured."""
         self._kept: dict[str, Measuring] = {}
         """Workload → what measuring its result takes."""
         self._mitigations: dict[str, Values] = {}
@@ -195,16 +197,20 @@ class Lab:
         if broken:
             self._service.abandon()  # another stream's job may run still, and nobody waits for it any more
 
-    def stream(self, name: str, *, mitigation: Values | None = None) -> JobStream:
+    def stream(self, name: str, *, mitigation: Values | None = None, fits: bool = False) -> JobStream:
         """A new stream of jobs; its random numbers depend on the run's seed and this name only.
 
         Args:
             name: whose jobs these are.
             mitigation: what is done against errors in them, as options in the client's names; None: what the estimator
                 declares.
+            fits: Once something has been evaluated, they begin only where they fit in the rest of the session, also
+                where no result is left to be measured.
         """
         import numpy as np
 
+        if fits:
+            self._fitting.add(name)
         if mitigation is not None:
             self._mitigations[name] = mitigation
         rng = np.random.default_rng(derive_seed(self.config.seed, f"{name}/classical", 0))
@@ -682,7 +688,9 @@ class Lab:
             evaluated = [stream for stream in self._streams if stream.best.evaluation >= 0]
             needed = partial(in_all, kept.values(), several=len(evaluated) > 1)
             self._within_budget(name, mode, seconds, shots, kept, needed)
-            if self._ends_with_its_session and kept and evaluated:
+            # earlier releases began jobs that do not fit, and these may be recorded
+            fits = name in self._fitting and not self.record.repeats(name)
+            if self._ends_with_its_session and (kept or fits) and evaluated:
                 latency = self.config.session.latency
                 seconds_then = seconds + self._queueing + latency
                 self._within_session(name, mode, seconds_then, needed(latency + self._queueing))
@@ -693,7 +701,8 @@ class Lab:
 
     def _may_stop(self, name: str) -> bool:
         """Whether a job of a workload may be refused, so that results can still be measured or for a budget."""
-        return name != RESULTS and (bool(self._kept) or self.spending.limited)
+        limited = bool(self._kept) or self.spending.limited
+        return name != RESULTS and (limited or name in self._fitting)
 
     def _leave(self, name: str) -> None:
         """Close the session where the run had stopped before the next job of a workload.
@@ -752,12 +761,13 @@ class Lab:
             return
         self._expired = self.session_over = True
         self.record(Reserve(workload=name, seconds_left=left, seconds_needed=needed))
-        raise StopOptimization(
-            f"the session's last {left:.0f} s are kept for measuring the result"
-            if left > 0
-            else f"session ended: {session.reason or 'maximum time reached'}",
-            resumable=True,
-        )
+        if left <= 0:
+            why = f"session ended: {session.reason or 'maximum time reached'}"
+        elif needed:
+            why = f"the session's last {left:.0f} s are kept for measuring the result"
+        else:
+            why = f"the session's last {left:.0f} s are too few for the next job, of {seconds:.0f} s"
+        raise StopOptimization(why, resumable=True)
 
     @contextmanager
     def together(self, names: Sequence[str]) -> Iterator[Callable[..., Future[Any]]]:

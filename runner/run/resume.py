@@ -39,7 +39,7 @@ from runner.record.journal import Journal, is_open, opening, read_journal, read_
 from runner.record.log import first, last, of
 from runner.record.reading import read_result
 from runner.record.replay import EVOLVED, RESULTS, stop_of
-from runner.run.budget import BUDGETS, USAGE
+from runner.run.budget import BUDGETS, USAGE, larger
 from runner.run.results import RunResult
 from runner.runtime.duration import parse_duration
 from runner.services.protocol import Backend
@@ -144,7 +144,7 @@ def _check_budget(files: RunDirectory, events: Sequence[Event], typed: Overrides
         return
     raise ConfigError(
         f"{fact.allowed:.15g} is used up; to go on, type more: "
-        f"python -m runner resume {files.path} {fact.key}={2 * fact.allowed:.15g}",
+        f"python -m runner resume {files.path} {larger(fact)}",
         key=fact.key,
     )
 
@@ -261,7 +261,7 @@ def complete(
             sync(files.path)
     if not done:
         fact = used_up(events)
-        more = "" if fact is None else f"; a larger {fact.key} goes on: {fact.key}={2 * fact.allowed:.15g}"
+        more = "" if fact is None else f"; a larger {fact.key} goes on: {larger(fact)}"
         raise ConfigError(f"{files.path} is finished; there is nothing to resume{more}", key="resume")
     return RunResult.of(content, files.path), done
 

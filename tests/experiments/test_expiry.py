@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from runner import compose, resume, run
+from runner import RunResult, compose, resume, run
+from runner.run.context import Lab
+from tests.journals import plain
 from tests.test_run import deterministic, events
 
 CURVE = (
@@ -84,3 +88,82 @@ def test_what_is_known_of_a_curve_survives(workdir: Path) -> None:
     assert stopped.status == "stopped"
     assert stopped.table[0] == finished.table[0]
     assert len(stopped.table) == 2
+
+
+ADAPT = (
+    "experiment=adapt_vqe", "hamiltonian=h2", "optimizer=cobyla", "gradient=auto", "estimator=shots",
+    "estimator.default_shots=2000", "optimizer.max_evaluations=6", "experiment.threshold=1e-6",
+    "experiment.max_operators=3", "tracking=off", "run.figures=false", "session.on_expiry=stop",
+)  # fmt: skip
+
+
+def reference_energy() -> float:
+    """The lowest diagonal entry of H2's dense matrix: no determinant is lower than Hartree and Fock's."""
+    hamiltonian = compose(*ADAPT).hamiltonian.build()
+    return float(np.diag(hamiltonian.to_matrix()).real.min())
+
+
+def jobs(result: RunResult) -> dict[str, int]:
+    """Workload → how many of its jobs gave results."""
+    done = [event.workload for event in events(result, "job.completed") if event.status == "DONE"]
+    return {workload: done.count(workload) for workload in ("pool", "adapt", "result")}
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [("session.max_time=100", "stopped"), ("optimizer.max_shots=260000", "finished")]
+)
+def test_an_ansatz_without_an_operator_has_the_energy_of_the_reference(
+    workdir: Path, limit: str, status: str
+) -> None:
+    """The job of the gradients tells it, and leaves too little for an energy of one operator and its measurement."""
+    result = run(compose(*ADAPT, limit), directory="run")
+
+    assert jobs(result) == {"pool": 1, "adapt": 0, "result": 0}
+    assert (result.status, result.energy_kind, result.parameters) == (status, "measured", [])
+    assert result.stop_reason.endswith("no operator was added, so this is the energy of the reference state")
+    assert result.exact_energy == pytest.approx(reference_energy(), abs=1e-9)
+    assert result.energy is not None
+    assert result.stddev is not None
+    assert 0 < abs(result.energy - reference_energy()) < 4 * result.stddev
+
+
+def test_a_layer_that_was_not_begun_leaves_the_energy_of_the_one_before(workdir: Path) -> None:
+    """Six sessions end in as many places; each tells what a whole run measured last before that."""
+    whole = run(compose(*ADAPT, "session.max_time=2h"))
+    measured = [row["energy"] for row in whole.table]
+    ends = [event.finished for event in events(whole, "job.completed") if event.workload == "pool"]
+    for number, end in enumerate(ends[1:], 1):
+        short, enough = (run(compose(*ADAPT, f"session.max_time={round(end) + more}")) for more in (-20, 5))
+
+        # the gradients do not fit, and are not begun; or they do, and an energy with its measurement does not
+        assert jobs(short) == {"pool": number, "adapt": 6 * number, "result": number}
+        assert jobs(enough) == {"pool": number + 1, "adapt": 6 * number, "result": number}
+        assert "too few for the next job" in short.stop_reason
+        for result in (short, enough):
+            assert (result.status, result.energy_kind) == ("stopped", "measured")
+            assert result.energy == measured[number - 1]
+            assert len(result.parameters) == number
+            assert result.usage_seconds <= round(end) + 5
+            again = resume(result.directory)
+            assert (again.status, again.table) == ("finished", whole.table)
+
+
+def test_gradients_that_an_earlier_release_began_are_gone_on_with(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It began them where they did not fit; broken after that, the run repeats them and ends where it would have."""
+    with monkeypatch.context() as earlier:
+        honest = Lab.stream
+        earlier.setattr(Lab, "stream", lambda lab, name, **_: honest(lab, name))
+        twin = run(compose(*ADAPT, "session.max_time=200"), directory="twin")
+    lines = plain("twin").read_bytes().splitlines(keepends=True)
+    last = max(n for n, line in enumerate(lines) if b'"kind":"job.completed"' in line and b'"pool"' in line)
+    shutil.copytree("twin", "broken")
+    plain("broken").write_bytes(b"".join(lines[: last + 1]))
+    for name in ("result.json", "session.json"):
+        Path("broken", name).unlink()
+    again = resume("broken")
+
+    assert jobs(twin) == {"pool": 2, "adapt": 6, "result": 1}
+    assert (again.status, again.energy, again.usage_seconds) == (twin.status, twin.energy, twin.usage_seconds)
+    assert plain("broken").read_bytes().count(b"\n") >= len(lines)
