@@ -120,6 +120,37 @@ def test_a_mitigated_run_goes_on_to_the_same_bits_and_tells_its_price(workdir: P
     assert 0 < whole.mitigation["qpu_seconds"] == pytest.approx(len(jobs) * 256 * 255e-6, rel=0.2)
 
 
+def test_what_was_added_is_of_the_jobs_whose_time_stands_beside_it(workdir: Path) -> None:
+    """A run that a budget stopped and that went on says of its own jobs what one says that was never stopped.
+
+    The result was measured where it had stopped; by hand, each job adds the calibration's 256 shots of 255 µs.
+    """
+    typed = (*QUICK, "estimator=level1", "session=batch")
+    whole = run(compose(*typed), directory="whole")
+    assert whole.shots is not None
+    assert whole.qpu_seconds is not None
+    stopped = run(compose(*typed, f"optimizer.max_shots={whole.shots - 1}"), directory="parts")
+    again = resume("parts", overrides=["optimizer.max_shots=10000000"])
+
+    assert whole.mitigation is not None
+    assert again.measured_before is not None
+    assert stopped.evaluations < again.evaluations
+    assert (again.mitigation, again.qpu_seconds) == (whole.mitigation, whole.qpu_seconds)
+    measured = again.measured_before["jobs"]
+    assert measured > 0
+    assert again.measured_before["mitigation_qpu_seconds"] == pytest.approx(measured * 256 * 255e-6, rel=0.2)
+    found = {
+        point.key: point.value
+        for told in [Translation()]
+        for event in read_journal("parts/journal.jsonl").events
+        for point in told.feed(event)
+    }
+    for name in ("qpu_seconds", "cost"):
+        both = whole.mitigation[name] + again.measured_before[f"mitigation_{name}"]
+        assert found[f"mitigation/{name}"] == pytest.approx(both, rel=1e-12)
+    assert found["result/qpu_seconds"] > whole.qpu_seconds
+
+
 @pytest.mark.parametrize(
     ("level", "optimizer"),
     [("level1", "cobyla"), ("level2", "spsa")]

@@ -67,6 +67,18 @@ def taken_in_all(content: Mapping[str, Any], name: str) -> float | None:
     return charged if charged is None or before is None else charged + before
 
 
+def added_in_all(content: Mapping[str, Any], name: str) -> float | None:
+    """What mitigation added in all, likewise.
+
+    Args:
+        content: of result.json.
+        name: `qpu_seconds` [s] or `cost` [USD].
+    """
+    added = (content.get("mitigation") or {}).get(name)
+    before = (content.get("measured_before") or {}).get(f"mitigation_{name}")
+    return added if added is None or before is None else added + before
+
+
 def shown(value: object) -> str:
     """A value in a few characters, whatever it is."""
     if isinstance(value, list | dict):
@@ -234,7 +246,10 @@ FIELDS: dict[str, tuple[str, Check]] = {
     "shots": _COUNT,
     "measured_before": (
         "what was measured before",
-        _with({"usage_seconds": is_seconds, "cost": is_amount, "shots": is_count}),
+        _with(
+            {"usage_seconds": is_seconds, "cost": is_amount, "shots": is_count},
+            dict.fromkeys(("mitigation_qpu_seconds", "mitigation_cost"), maybe(is_number)),
+        ),
     ),
     "simulation": _TEXT,
     "truncation": ("name → number", dict_of(_is_float)),

@@ -37,7 +37,7 @@ from runner.record.log import count, first, last, of
 from runner.record.reading import check_sweep
 from runner.record.redaction import redact
 from runner.record.replay import lasting
-from runner.record.result import taken_in_all
+from runner.record.result import added_in_all, taken_in_all
 from runner.review.figures import Activities, SweepAxes, draw_run, interactive, save, sweep_overview
 from runner.review.figures.canvas import in_words, number, unit
 from runner.review.figures.run import look_through, reference_of, shared_shots
@@ -385,8 +385,8 @@ def _tiles(result: Mapping[str, Any], end: float, jobs: int, events: Events) -> 
         started = first(events, RunStarted)
         plan = started and started.config.get("session", {}).get("plan")
         tiles.append(("cost", f"{cost:.2f} USD", f"on the {plan} plan" if plan else "on the declared plan"))
-    if (seconds := number(mitigated.get("qpu_seconds"))) is not None:
-        price = number(mitigated.get("cost"))
+    if (seconds := number(added_in_all(result, "qpu_seconds"))) is not None:
+        price = number(added_in_all(result, "cost"))
         words = "" if price is None else f"{price:.2f} USD; "
         tiles.append(("mitigation adds", clock(seconds), f"{words}{mitigated['setting']}"))
     return [{"name": name, "value": value.replace("-", "−"), "note": note} for name, value, note in tiles]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import itertools
 import json
 import logging
 import math
@@ -41,6 +42,7 @@ from runner.record.encoding import encode
 from runner.record.environment import environment, versions
 from runner.record.events import (
     Evaluation,
+    Event,
     HamiltonianRead,
     Iteration,
     JobCompleted,
@@ -60,7 +62,7 @@ from runner.record.packed import remove_orphans
 from runner.record.replay import IDENTITY, Record, identity_of
 from runner.run.answer import PICK, TRUNCATED, worth
 from runner.run.budget import BUDGETS
-from runner.run.mitigation import Added, LearnedNoise, measured
+from runner.run.mitigation import Added, LearnedNoise, counted, measured
 from runner.run.packing import Packing
 from runner.run.preflight import Preparation
 from runner.run.progress import Preparing, Progress, summary
@@ -335,7 +337,8 @@ class _Execution:
             listed = heading(lab.ledger())
             jobs = rows(lab.ledger(), listed["job_columns"])
             self.files.write_long_json(self.files.session, {**sessions, **listed}, "jobs", jobs)
-            result = self._result(ending, sessions, lab, self._added(preparation, lab))
+            added, before = self._added(preparation, lab), self._before(preparation, lab)
+            result = self._result(ending, sessions, lab, added, before)
             result = replace(result, simulation=preparation.simulation)
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
@@ -485,22 +488,40 @@ class _Execution:
         words = preparation.mitigates
         if words is None:
             return None
-        events = read_journal(self.files.journal).events
         service = preparation.service
-        found = Added.of(
-            words,
-            events,
-            service.cost,
-            service.price_per_second,
-        )
+        told_all = read_journal(self.files.journal).events
+        # a real machine's jobs are each told once
+        knows = service.capabilities.knows_its_queue
+        events: Sequence[Event] = counted(told_all, lab.ledger()) if knows else told_all
+        found = Added.of(words, events, service.cost, service.price_per_second)
         told = found.as_dict() | measured(events, lab.mitigation_of) | lab.mitigated
         if (learned := LearnedNoise.of(events)) is not None:
             self.files.write(self.files.noise_model, json.dumps(learned.as_dict(), indent=2) + "\n")
             told["learning"] = learned.told(service.price_per_second)
         return told
 
+    @staticmethod
+    def _before(preparation: Preparation, lab: Lab) -> dict[str, Any] | None:
+        """What measuring results took where the run had stopped, and what mitigation added to that."""
+        told, service = lab.measured_before, preparation.service
+        if told is None:
+            return None
+        if preparation.mitigates is None:
+            return asdict(told)
+        jobs = itertools.chain.from_iterable(lab.record.measured_before)
+        added = Added.of(preparation.mitigates, jobs, service.cost, service.price_per_second)
+        return asdict(told) | {
+            "mitigation_qpu_seconds": added.qpu_seconds,
+            "mitigation_cost": added.cost,
+        }
+
     def _result(
-        self, ending: _Ending, sessions: Mapping[str, Any], lab: Lab, mitigation: dict[str, Any] | None
+        self,
+        ending: _Ending,
+        sessions: Mapping[str, Any],
+        lab: Lab,
+        mitigation: dict[str, Any] | None,
+        before: dict[str, Any] | None,
     ) -> RunResult:
         outcome = ending.outcome
         names = outcome.parameter_names or self._names
@@ -533,7 +554,7 @@ class _Execution:
             cost=sessions["cost"],
             qpu_seconds=lab.qpu_seconds,
             shots=lab.shots,
-            measured_before=None if lab.measured_before is None else asdict(lab.measured_before),
+            measured_before=before,
             truncation=truncation,
             mitigation=mitigation,
             session_ids=[session["id"] for session in sessions["sessions"]],

@@ -12,8 +12,8 @@ from runner.declare.plain import Values
 from runner.errors import ConfigError
 from runner.lazy import np
 from runner.record.events import Event, JobCompleted, JobSubmitted
-from runner.record.log import of
-from runner.record.replay import LEARNER
+from runner.record.log import EventLog, Selection, of
+from runner.record.replay import LEARNER, when_done
 from runner.runtime.cost import CostModel, Work
 
 if TYPE_CHECKING:
@@ -85,6 +85,30 @@ def require_noise(setting: Setting | None, backend: Backend) -> None:
             "use estimator=level0, or a backend with noise",
             key="estimator.resilience_level",
         )
+
+
+def counted(events: EventLog, jobs: Iterable[Mapping[str, Any]]) -> Selection:
+    """Submissions and ends of the jobs that a run's totals count, each once, among all that its journal tells.
+
+    Others measured its result where it had stopped, or ran while it was shutting down.
+
+    Args:
+        events: of its journal.
+        jobs: those that are counted, as session.json lists them.
+    """
+    wanted: set[tuple[object, ...]] = {
+        (job["id"], job["session"], job["started"], job["finished"]) for job in jobs
+    }
+    submitted: dict[str, int] = {}
+    places = []
+    for place in events.places(JobSubmitted, JobCompleted):
+        event = events[place]
+        if isinstance(event, JobSubmitted):
+            submitted[event.job] = place
+        elif isinstance(event, JobCompleted) and when_done(event) in wanted:
+            wanted.remove(when_done(event))
+            places += [*([submitted.pop(event.job)] if event.job in submitted else []), place]
+    return Selection(events, sorted(places))
 
 
 @dataclass(frozen=True, kw_only=True)

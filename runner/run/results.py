@@ -118,7 +118,8 @@ class RunResult:
     """Executions of circuits: shots × parameter sets × measurement bases of all jobs; None where they are not told."""
     measured_before: dict[str, Any] | None = None
     """What measuring results took where the run had stopped (`jobs`, `qpu_seconds`, `usage_seconds`, `cost`, `shots`);
-    `usage_seconds` and `cost` are what is charged for it beyond the run's own; None where it had not."""
+    `usage_seconds` and `cost` are what is charged for it beyond the run's own; `mitigation_qpu_seconds` and
+    `mitigation_cost` what was added to it against errors, if anything was done; None where it had not."""
     simulation: str | None = None
     """How circuits were simulated, and why, in words; None where there is nothing to tell."""
     truncation: dict[str, float] | None = None

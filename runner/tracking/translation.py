@@ -22,7 +22,7 @@ from runner.record.events import (
     SessionChanged,
 )
 from runner.record.replay import when_done
-from runner.record.result import taken_in_all
+from runner.record.result import added_in_all, taken_in_all
 from runner.record.usage import Usage
 
 STATUSES = {"finished": "FINISHED", "failed": "FAILED"}
@@ -203,9 +203,10 @@ class Translation:
             if (value := number(item)) is not None:
                 yield Point(None, f"truncation/{name}", value, when, 0)
         mitigated = self.result.get("mitigation") or {}
-        for name in (
-            "raw", "mitigated", "learned_stddev", "qpu_seconds", "cost", "sampling_overhead", "noise_gain",
-        ):  # fmt: skip
+        for name in ("qpu_seconds", "cost"):
+            if (value := number(added_in_all(self.result, name))) is not None:
+                yield Point(None, f"mitigation/{name}", value, when, 0)
+        for name in ("raw", "mitigated", "learned_stddev", "sampling_overhead", "noise_gain"):
             if (value := number(mitigated.get(name))) is not None:
                 yield Point(None, f"mitigation/{name}", value, when, 0)
         for name in ("shots", "qpu_seconds", "cost"):
