@@ -15,16 +15,20 @@ from typing import Any
 import pytest
 import yaml
 
-from runner import compose, run
+from runner import compose, resume, run
 from runner.__main__ import main
 from runner.cli.compare import differences, outcomes
+from runner.cli.list import row
 from runner.cli.list import runs as runs_below
 from runner.cli.ui import Address
 from runner.cli.watch import most_evaluations, newest
 from runner.declare.composer import declare
 from runner.errors import ConfigError
-from runner.record.events import RunStarted
-from runner.record.journal import Journal
+from runner.record.events import RunResumed, RunStarted
+from runner.record.journal import Journal, read_journal
+from runner.record.log import outcome
+from runner.review.figures import run as figures
+from runner.tracking.translation import Translation
 from tests.journals import evaluation, job, session, told
 
 SMALL = ("tracking=off", "run.figures=false", "optimizer=cobyla", "optimizer.max_evaluations=4")
@@ -59,6 +63,47 @@ def test_list_shows_the_newest_first(
     assert [line.split()[0] for line in lines[1:]] == ["interrupted", "finished", "finished"]
     assert "USD" in lines[2]
     assert "2 more; limit=3 shows all" in short
+
+
+def test_a_run_that_has_gone_on_and_was_killed_is_not_as_it_ended_before(
+    workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the end of its journal: it stopped, was resumed, and nothing more; while somebody writes it, it is running.
+
+    Its table is that of the end that counts, once: rows were drawn and shown as often as it had ended.
+    """
+    declared = ("experiment=vqe_race", "hamiltonian=two_qubit", "optimizer=cobyla", "tracking=off")
+    stopped = run(compose(*declared, "optimizer.max_evaluations=3", "session.max_time=60"), directory="run")
+    ended = Path("run/journal.jsonl").read_bytes()
+    result = Path("run/result.json").read_bytes()
+    with Journal.append_to("run/journal.jsonl") as journal:
+        journal.write(RunResumed(pid=1, leaves=True))
+        assert row(Path("run"))[0] == "running"
+
+    assert stopped.status == "stopped"
+    assert row(Path("run")) == ["interrupted", *[""] * 6, "run"]
+    assert ("status", "interrupted", "interrupted") in outcomes([Path("run"), Path("run")])
+    assert main(["watch", "run"]) == 1
+    said = capsys.readouterr().out
+    assert "the run's process is gone without a result; continue it with:" in said
+    assert "USD" not in said
+    assert main(["report", "run"]) == 0
+    assert "unfinished" in Path("run/report.html").read_text()
+    assert outcome(read_journal("run/journal.jsonl").events) == {}
+    told = Translation()
+    for event in read_journal("run/journal.jsonl").events:
+        told.feed(event)
+    assert (told.state, told.result) == ("interrupted", {})
+    assert Path("run/result.json").read_bytes() == result
+
+    Path("run/journal.jsonl").write_bytes(ended)
+    assert row(Path("run"))[0] == "stopped"
+    again = resume("run")
+    assert row(Path("run"))[0] == again.status == "finished"
+    shown: list[Any] = []
+    monkeypatch.setattr(figures, "curves", shown.append)
+    figures.draw_run(read_journal("run/journal.jsonl").events, workdir / "drawn")
+    assert shown == [json.loads(Path("run/result.json").read_text())["table"]]
 
 
 def test_list_without_runs_says_so(workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -176,15 +176,15 @@ def row(path: Path) -> list[str]:
 
 
 def result(path: Path) -> dict[str, Any]:
-    """The content of result.json; empty where there is none yet.
+    """The content of result.json; empty where there is none yet, or the run has gone on since.
 
     Raises:
         ConfigError: it is damaged.
     """
-    from runner.record.reading import read_result
+    from runner.record.reading import read_latest
 
     try:
-        return read_result(path / "result.json")
+        return read_latest(path / "result.json")
     except FileNotFoundError:
         return {}
     except OSError as error:
@@ -194,7 +194,7 @@ def result(path: Path) -> dict[str, Any]:
 
 
 def state(path: Path) -> str:
-    """Whether a run without a result is going on."""
+    """Whether a run whose journal does not say how it ended is going on."""
     from runner.record.journal import is_open
 
     return "running" if is_open(path / JOURNAL) else "interrupted"

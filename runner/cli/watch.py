@@ -10,7 +10,7 @@ from runner.display.stream import as_text
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_of
 from runner.record.directory import OUTPUTS, RunDirectory, run_directories
-from runner.record.events import Note, RunEnded, RunStarted, SessionChanged
+from runner.record.events import Note, RunEnded, RunResumed, RunStarted, SessionChanged
 
 VERB = Verb(
     name="watch",
@@ -30,7 +30,7 @@ def main(line: CommandLine) -> int:
     Returns:
         The run's exit code, of a damaged journal that of result.json; 1 where its process died.
     """
-    from runner.record.journal import follow, tell_damage
+    from runner.record.journal import follow, is_ended, tell_damage
     from runner.run.execution import resume_command
     from runner.run.progress import Progress
 
@@ -47,11 +47,11 @@ def main(line: CommandLine) -> int:
                 )
             elif isinstance(event, Note):
                 progress.say(f"{event.level}: {event.text}")
-            elif isinstance(event, RunEnded):
-                exit_code = event.exit_code
+            elif isinstance(event, RunEnded | RunResumed):
+                exit_code = event.exit_code if isinstance(event, RunEnded) else 1
             progress(event)
     damaged = tell_damage(files.journal)
-    if exit_code and not files.result.is_file():
+    if exit_code and not (files.result.is_file() and is_ended(files.journal)):
         print("the run's process is gone without a result; continue it with:")
         print(as_text(resume_command(files)))
         return exit_code

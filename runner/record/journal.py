@@ -492,13 +492,10 @@ def follow(
 
 def ending(path: str | Path) -> RunEnded | None:
     """How the run ended, where the last line of its journal says so; only the end of the file is read."""
-    file = open_kept(Path(path))
-    lines = file.read(_LAST, max(0, file.size - _LAST)).splitlines()
-    with contextlib.suppress(
-        ValueError
-    ):  # a line that was cut off, or that is longer than one that ends a run
-        last = from_line(lines[-1]) if lines else None
-        return last if isinstance(last, RunEnded) else None
+    *_, last = (b"", *_last_lines(open_kept(Path(path)), 1))
+    with contextlib.suppress(ValueError):  # a line that was cut off
+        event = from_line(last)
+        return event if isinstance(event, RunEnded) else None
     return None
 
 
@@ -507,14 +504,7 @@ def result_at_end(path: str | Path) -> Mapping[str, Any] | None:
 
     None where it ends with anything else, a line whose checksum is not right included.
     """
-    file = open_kept(Path(path))
-    size, count = file.size, _LAST
-    while True:
-        content = file.read(min(count, size), max(0, size - count))
-        lines = content.splitlines()
-        if len(lines) > 3 or count >= min(size, MAX_LINE):  # the first one may have been cut off
-            break
-        count = min(16 * count, MAX_LINE)
+    lines = _last_lines(open_kept(Path(path)), 3)
     if len(lines) < 3:
         return None
     before, told, ended = lines[-3:]
@@ -527,6 +517,16 @@ def result_at_end(path: str | Path) -> Mapping[str, Any] | None:
             event = from_line(told)
             return event.result if isinstance(event, Result) else None
     return None
+
+
+def _last_lines(file: OpenFile, least: int) -> list[bytes]:
+    """Lines at the end of a file, of which at least so many are whole, if it has them; each is one, however long."""
+    size, count = file.size, _LAST
+    while True:
+        lines = file.read(min(count, size), max(0, size - count)).splitlines()
+        if len(lines) > least or count >= min(size, MAX_LINE):  # the first one may have been cut off
+            return lines
+        count = min(16 * count, MAX_LINE)
 
 
 def is_ended(path: str | Path) -> bool:

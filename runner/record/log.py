@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 import orjson
@@ -22,6 +22,8 @@ from runner.record.events import (
     JobCompleted,
     JobSubmitted,
     Other,
+    Result,
+    RunResumed,
     SessionChanged,
     Vocabulary,
     check_numbers,
@@ -381,6 +383,15 @@ def last(events: Sequence[Event], wanted: type[Kind]) -> Kind | None:
     """The newest event of a sort; None where there is none."""
     newest = [events.last(wanted)] if isinstance(events, EventLog) else reversed(events)
     return next((event for event in newest if isinstance(event, wanted)), None)
+
+
+def outcome(events: Sequence[Event]) -> Mapping[str, Any]:
+    """What a run came to, as result.json has it; nothing where it did not, or has gone on since."""
+    if isinstance(events, EventLog):
+        newest = events.last(Result, RunResumed)
+    else:
+        newest = next((one for one in reversed(events) if isinstance(one, Result | RunResumed)), None)
+    return newest.result if isinstance(newest, Result) else {}
 
 
 def remembered(events: Sequence[Event], what: str, make: Callable[[], Found]) -> Found:

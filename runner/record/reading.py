@@ -11,7 +11,7 @@ from runner.errors import ConfigError
 from runner.record.directory import JOURNAL
 from runner.record.encoding import encode
 from runner.record.files import read_object
-from runner.record.journal import result_at_end
+from runner.record.journal import is_ended, result_at_end
 from runner.record.packed import is_there
 from runner.record.result import (
     Check,
@@ -70,6 +70,18 @@ def read_sessions(path: Path) -> list[dict[str, Any]]:
         if not known or not (one.get("usage_seconds") is None or is_seconds(one["usage_seconds"])):
             raise ConfigError(f"{path} is damaged (it lists what is no session); restore it")
     return sessions
+
+
+def read_latest(path: Path) -> dict[str, Any]:
+    """The same; nothing where the run has gone on since, as the end of the journal beside it says.
+
+    Raises:
+        ConfigError: it is damaged.
+        OSError: it is missing or unreadable.
+    """
+    content = read_result(path)
+    journal = path.with_name(JOURNAL)
+    return {} if is_there(journal) and not is_ended(journal) else content
 
 
 SWEEP: dict[str, Check] = {

@@ -30,10 +30,10 @@ from runner.display.words import (
 from runner.errors import ConfigError
 from runner.hamiltonian import unit_by, unit_of
 from runner.record.directory import RunDirectory, check_made_here
-from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result, RunStarted
+from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, RunStarted
 from runner.record.files import read_bytes, read_object, read_rows
 from runner.record.journal import read_telling
-from runner.record.log import count, first, last, of
+from runner.record.log import count, first, of, outcome
 from runner.record.reading import check_sweep
 from runner.record.redaction import redact
 from runner.record.replay import lasting
@@ -186,8 +186,7 @@ class Plots:
 
 def run_page(events: Events, figures: Path, plots: Plots | None = None) -> str:
     """The text of the page, from the journal and the drawn figures."""
-    started, told = first(events, RunStarted), last(events, Result)
-    result: Mapping[str, Any] = {} if told is None else told.result
+    started, result = first(events, RunStarted), outcome(events)
     config = {} if started is None else dict(started.config)
     timeline = Activities.of(events)
     jobs, ended = _jobs(events)

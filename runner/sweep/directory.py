@@ -16,10 +16,10 @@ from runner.errors import ConfigError, JournalError, StorageError
 from runner.record.directory import JOURNAL, RunDirectory, check_parts
 from runner.record.encoding import as_cell
 from runner.record.files import read_first, read_object, read_rows, read_text, require_ordinary
-from runner.record.journal import is_ended, is_open
+from runner.record.journal import is_open
 from runner.record.lock import lock
 from runner.record.packed import is_there
-from runner.record.reading import PLANNED, check_fields, check_sweep, read_result
+from runner.record.reading import PLANNED, check_fields, check_sweep, read_latest
 from runner.record.result import is_count
 from runner.sweep.member import RESULT, STOP_FILE, Row, Task
 
@@ -190,12 +190,12 @@ class SweepDirectory:
         if is_open(journal):
             return task.row(status="running")
         try:
-            result = read_result(task.directory / "result.json")
+            result = read_latest(task.directory / "result.json")
         except ConfigError as error:
             return task.row(status="damaged", exit_code=ConfigError.exit_code, reason=str(error))
         except OSError:
             result = {}
-        if not result or not is_ended(journal):
+        if not result:
             return task.row(status="interrupted", exit_code=137, reason="the process was killed")
         return task.row(**{name: result.get(name) for name in RESULT}, reason=result["stop_reason"])
 

@@ -127,7 +127,7 @@ class Translation:
             case RunStarted():
                 self.started = event
             case RunResumed():
-                self.ended = None
+                self.ended, self.result = None, {}
             case RunEnded():
                 self.ended = event
             case HamiltonianRead():

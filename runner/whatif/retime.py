@@ -21,14 +21,12 @@ from runner.record.events import (
     Event,
     JobCompleted,
     JobSubmitted,
-    Result,
     RunEnded,
-    RunResumed,
     RunStarted,
     SessionChanged,
 )
 from runner.record.journal import read_telling
-from runner.record.log import first, last, of
+from runner.record.log import first, of, outcome
 from runner.record.replay import lasting
 from runner.record.result import taken_in_all
 from runner.record.usage import Usage
@@ -217,9 +215,8 @@ def _charged(
     events: Sequence[Event], lived: Sequence[Event], session: SessionConfig
 ) -> tuple[float | None, float | None]:
     """Seconds and USD; None where the service has not told them."""
-    result, resumed = last(events, Result), last(events, RunResumed)
-    if result is not None and (resumed is None or resumed.seq < result.seq):
-        return taken_in_all(result.result, "usage_seconds"), taken_in_all(result.result, "cost")
+    if result := outcome(events):
+        return taken_in_all(result, "usage_seconds"), taken_in_all(result, "cost")
     usage = Usage()
     for event in of(lived, SessionChanged, JobCompleted):
         usage.feed(event)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.display.words import SharedShots
 from runner.record.events import JobCompleted, JobSubmitted, ProblemPosed, Result
-from runner.record.log import EventLog, first, last, of, remembered
+from runner.record.log import EventLog, first, last, of, outcome, remembered
 from runner.record.replay import lasting_places
 from runner.review.figures.canvas import Events, number, save, unit
 from runner.review.figures.circuit import circuit_pair
@@ -51,7 +51,8 @@ def draw_run(
     if evaluations(events):
         keep("convergence.png", convergence(events, reference))
         keep("energy_against_usage.png", energy_against_usage(events, reference))
-    table = [row for event in of(events, Result) for row in event.result["table"]]
+    told = outcome(events)
+    table = told.get("table") or []
     if (grown := subspace(table, reference, unit(events))) is not None:
         keep("subspace.png", grown)
     elif (reported := curves(table)) is not None:
@@ -59,8 +60,7 @@ def draw_run(
     rungs = ladder(table, reference, unit(events))
     if rungs is not None:
         keep("ladder.png", rungs)
-    told = last(events, Result)
-    mitigated = (told.result.get("mitigation") if told else None) or {}
+    mitigated = told.get("mitigation") or {}
     if "extrapolation" in mitigated:
         keep("extrapolation.png", extrapolation(mitigated, unit(events)))
     keep("timeline.png", session_timeline(events))
