@@ -380,6 +380,53 @@ def test_what_was_charged_is_not_told_by_a_resume_that_has_not_repeated_it(
     assert "s charged" in capsys.readouterr().out
 
 
+def test_what_a_resume_leaves_that_is_interrupted_among_known_jobs_is_right(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What had been told before is told again; of a run that was killed, what its jobs add up to and nothing else.
+
+    By hand: a point takes 12.5 s on the QPU and 0.01 s pass between jobs of a session, at 0.8 USD a second.
+    """
+    breaks = Breaks(monkeypatch)
+    stopped = run(compose(*SMALL, "session.max_time=90"), directory="twin")
+    lines = plain("twin").read_bytes().splitlines(keepends=True)
+    before = outcome(stopped)
+    shutil.copytree("twin", "told")
+    twin = outcome(resume("twin"))
+    own = ("status", "stop_reason", "exit_code")
+    for k in (1, 2):
+        breaks.at(k)
+        again = outcome(resume("told"))
+        assert again["result.json"]["status"] == "interrupted"
+        for name in own:
+            del again["result.json"][name]
+        assert again["result.json"] == {k: v for k, v in before["result.json"].items() if k not in own}
+        assert again["session.json"] == before["session.json"]
+    breaks.at(None)
+    assert outcome(resume("told")) == twin
+
+    ends = [n for n, line in enumerate(lines) if b'"kind":"evaluation"' in line]
+    for count in (1, 3):
+        shutil.copytree("twin", "killed")
+        for kept in Path("killed").glob("journal*"):
+            kept.unlink()
+        Path("killed/journal.jsonl").write_bytes(b"".join(lines[: ends[count - 1] + 1]))
+        breaks.at(1)
+        result = resume("killed")
+        content = json.loads(Path("killed/result.json").read_text())
+        assert (content["status"], content["evaluations"], content["energy"]) == ("interrupted", count, None)
+        assert content["qpu_seconds"] == pytest.approx(12.5 * count)
+        assert content["usage_seconds"] == result.usage_seconds == pytest.approx(12.51 * count - 0.01)
+        assert content["cost"] == pytest.approx(0.8 * content["usage_seconds"])
+        assert (content["shots"], content["measured_before"]) == (None, None)
+        assert content["session_ids"] == stopped.session_ids
+        assert not Path("killed/session.json").exists()
+        breaks.at(None)
+        assert outcome(resume("killed")) == before
+        assert outcome(resume("killed")) == twin
+        shutil.rmtree("killed")
+
+
 def test_what_a_run_stopped_for_is_told_by_all_of_its_past() -> None:
     """Sessions, once ended, are followed by others; a budget holds until the run has gone on from its end."""
     ended, broken = told("run.ended", status="stopped"), told("run.ended", status="interrupted")

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from runner.record.events import BudgetReached, Event, JobCompleted, Reserve, RunResumed, SessionChanged
+from runner.record.events import (
+    BudgetReached,
+    Event,
+    JobCompleted,
+    Reserve,
+    RunEnded,
+    RunInterrupted,
+    RunResumed,
+    SessionChanged,
+)
 from runner.record.replay import Stop, goes_on, when_done
+
+FED = (BudgetReached, JobCompleted, Reserve, RunEnded, RunInterrupted, RunResumed, SessionChanged)
+"""The facts that it takes in; all others change nothing."""
 
 
 class Usage:
@@ -18,6 +30,8 @@ class Usage:
     def __init__(self) -> None:
         self.qpu = 0.0
         """Time on the QPU, of all jobs that are over."""
+        self.latest = 0.0
+        """On the session's clock, what is known of it last."""
         self._by_job = 0.0
         self._periods = 0.0
         self._active_since: dict[str, float] = {}
@@ -53,6 +67,7 @@ class Usage:
 
     def _session(self, event: SessionChanged) -> None:
         session, time = event.session, event.time
+        self.latest = max(self.latest, time)
         if event.mode == "batch":
             return
         self._dedicated.add(session)
@@ -68,6 +83,7 @@ class Usage:
         if job in self._jobs:  # told twice, by a resumed run
             return
         self._jobs.add(job)
+        self.latest = max(self.latest, event.finished)
         self.qpu += event.qpu_seconds
         if event.session is None or event.session not in self._dedicated:
             self._by_job += event.qpu_seconds

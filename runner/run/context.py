@@ -329,6 +329,11 @@ class Lab:
         return self.spending.shots if self._service.capabilities.knows_its_queue else None
 
     @property
+    def knows_its_queue(self) -> bool:
+        """Whether the service tells beforehand what jobs take, and repeats what it did."""
+        return self._service.capabilities.knows_its_queue
+
+    @property
     def qpu_seconds(self) -> float:
         """Seconds of all jobs on the QPU."""
         return sum(job.usage() for job in self._service.jobs(limit=None, descending=False))

@@ -41,6 +41,7 @@ from runner.record.directory import RunDirectory
 from runner.record.encoding import encode
 from runner.record.environment import environment, versions
 from runner.record.events import (
+    Checkpoint,
     Evaluation,
     Event,
     HamiltonianRead,
@@ -52,14 +53,16 @@ from runner.record.events import (
     RunEnded,
     RunResumed,
     RunStarted,
+    SessionChanged,
 )
 from runner.record.files import read_object, require_short
 from runner.record.journal import Journal, pack, read_journal
 from runner.record.ledger import heading, rows
-from runner.record.log import EventLog, first, last
+from runner.record.log import EventLog, count, first, last, of, outcome
 from runner.record.logfile import log_file
 from runner.record.packed import remove_orphans
-from runner.record.replay import IDENTITY, Record, identity_of
+from runner.record.replay import IDENTITY, Record, identity_of, lasting
+from runner.record.usage import FED, Usage
 from runner.run.answer import PICK, TRUNCATED, worth
 from runner.run.budget import BUDGETS
 from runner.run.mitigation import Added, LearnedNoise, counted, measured
@@ -334,12 +337,16 @@ class _Execution:
                 self._judged(self._experiment(lab, preparation.problem), lab), preparation.problem
             )
             sessions = lab.describe_sessions()
-            listed = heading(lab.ledger())
-            jobs = rows(lab.ledger(), listed["job_columns"])
-            self.files.write_long_json(self.files.session, {**sessions, **listed}, "jobs", jobs)
-            added, before = self._added(preparation, lab), self._before(preparation, lab)
-            result = self._result(ending, sessions, lab, added, before)
-            result = replace(result, simulation=preparation.simulation)
+            partly = ending.broken and not lab.record.whole and lab.knows_its_queue
+            if partly:
+                result = self._as_recorded(ending, preparation)
+            else:
+                listed = heading(lab.ledger())
+                jobs = rows(lab.ledger(), listed["job_columns"])
+                self.files.write_long_json(self.files.session, {**sessions, **listed}, "jobs", jobs)
+                added, before = self._added(preparation, lab), self._before(preparation, lab)
+                result = self._result(ending, sessions, lab, added, before)
+                result = replace(result, simulation=preparation.simulation)
             self.files.write(self.files.result, result.to_json())
             self.journal.write(Result(result=json.loads(result.to_json())))
             self.journal.write(
@@ -378,7 +385,7 @@ class _Execution:
                 plan=preparation.service.plan,
                 again=self._again(result, lab),
                 session_over=lab.session_over,
-                partly=result.status == "interrupted" and not lab.record.whole,
+                partly=partly,
             )
         return result
 
@@ -422,7 +429,8 @@ class _Execution:
             with _rare_collections(), progress, lab:
                 outcome = self.config.experiment.run(lab)
         except Interrupted as error:
-            return _Ending(lab.so_far(signal.Signals(error.signum).name), "interrupted", error.exit_code)
+            words = signal.Signals(error.signum).name
+            return _Ending(lab.so_far(words), "interrupted", error.exit_code, broken=True)
         except (JournalError, ResumeError):
             raise  # what cannot be read or repeated of the past is no ending of the run
         except StopOptimization as stop:
@@ -430,10 +438,10 @@ class _Execution:
         except RunnerError as error:
             self._larger = error.larger if isinstance(error, TruncationError) else ()
             log.error("%s", error)
-            return _Ending(lab.so_far(in_words(error)), "failed", error.exit_code)
+            return _Ending(lab.so_far(in_words(error)), "failed", error.exit_code, broken=True)
         except Exception as error:
             log.exception("the experiment failed")
-            return _Ending(lab.so_far(in_words(error)), "failed", 1)
+            return _Ending(lab.so_far(in_words(error)), "failed", 1, broken=True)
         if outcome.energy is not None and not math.isfinite(outcome.energy):
             outcome = replace(outcome, energy=None, stddev=None)
             if not outcome.resumable:
@@ -567,6 +575,48 @@ class _Execution:
             directory=self.files.path,
         )
 
+    def _as_recorded(self, ending: _Ending, preparation: Preparation) -> RunResult:
+        """The result where not all has been repeated that is recorded: what was told before, or what that adds up to.
+
+        The lowest energy so far is not known then, nor what its sessions are now.
+        """
+        recorded = self.journal.contents.events
+        now: dict[str, object] = {
+            "status": ending.status,
+            "stop_reason": ending.outcome.stop_reason,
+            "exit_code": ending.exit_code,
+            "wall_seconds": self._elapsed,
+            "mlflow_run_id": None,
+        }
+        if (told := outcome(recorded)) and self.files.session.is_file():
+            return RunResult.of({**told, **now}, self.files.path)
+        self.files.session.unlink(missing_ok=True)
+        usage = Usage()
+        for event in of(recorded, *FED):
+            usage.feed(event)
+        seconds, words = usage.charged(usage.latest) or 0.0, preparation.mitigates
+        lasts, changes = lasting(recorded), of(recorded, SessionChanged)
+        found: dict[str, object] = {
+            "experiment": self.config.experiment.name,
+            "energy": None,
+            "stddev": None,
+            "reference_energy": ending.outcome.reference_energy,
+            "error": None,
+            "parameters": [],
+            "evaluations": count(lasts, Evaluation),
+            "iterations": count(lasts, Iteration),
+            "usage_seconds": seconds,
+            "qpu_seconds": usage.qpu,
+            "cost": seconds * preparation.service.price_per_second,
+            "session_ids": list(dict.fromkeys(change.session for change in changes)),
+            "table": [row.columns for row in of(lasts, Checkpoint)],
+            "simulation": preparation.simulation,
+            "mitigation": words and {"setting": words, "qpu_seconds": None, "cost": None},
+            "seed": self.config.seed,
+            "versions": versions(),
+        }
+        return RunResult.of({**found, **now}, self.files.path)
+
     @staticmethod
     def _truncation(outcome: Outcome, lab: Lab) -> tuple[dict[str, float] | None, str | None]:
         """What simulations left out at most, and what the energy is worth for it; None where there is no energy."""
@@ -586,6 +636,8 @@ class _Ending:
     outcome: Outcome
     status: str
     exit_code: int
+    broken: bool = False
+    """The experiment did not get to its end."""
 
 
 def _placed(ending: _Ending, problem: Problem | None) -> _Ending:

@@ -220,8 +220,7 @@ def _charged(
     usage = Usage()
     for event in of(lived, SessionChanged, JobCompleted):
         usage.feed(event)
-    end = max((event.time for event in of(lived, SessionChanged, JobCompleted)), default=0.0)
-    charged = usage.charged(end)
+    charged = usage.charged(usage.latest)
     return charged, None if charged is None else charged * session.limits.price_per_second
 
 
