@@ -49,6 +49,8 @@ def main(line: CommandLine) -> int:
         where = f" in {report.uri}" if settings else ""
         again = " ".join([report.message, *line.settings]) if report.message else ""
         print(as_text(f"{directory}: {again or report.state + where}"))
+        if report.note:
+            print(as_text(report.note))
         unsynced += report.records_unsynced
     return code or (4 if unsynced else 0)
 

@@ -371,10 +371,11 @@ class _Execution:
             missing = report.message
             if missing and origin:
                 missing = f"{self.config.tracking.uri}{origin}: {missing}"
+            told = f"{missing or found}; {report.note}" if report.note else missing or found
             summary(
                 replace(result, wall_seconds=self._elapsed),
                 sessions["sessions"],
-                missing or found,
+                told,
                 unit=self.config.hamiltonian.energy_unit,
                 read=self._read(preparation.problem),
                 idle=preparation.backend.idle_qubits,

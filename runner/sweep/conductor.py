@@ -157,7 +157,7 @@ class Conductor:
         if synced.records_unsynced and self._tracking.required and self.exit_code == 0:
             self.exit_code = TrackingError.exit_code
         if not self._quiet:
-            notes = [*self._notes, *([f"tracking  {synced.message}"] if synced.message else [])]
+            notes = [*self._notes, *(f"tracking  {line}" for line in (synced.message, synced.note) if line)]
             if origin := self._uploader.origin(self.directory.header["overrides"]):
                 notes.append(f"tracking  {self._tracking.uri}{origin}")
             if any(row["status"] != "finished" for row in table):

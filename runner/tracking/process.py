@@ -42,6 +42,8 @@ def follow(control: RawIOBase) -> SyncReport | None:
             run = RunSync(directory, config, live=True)
             _accompany(run, control)
             _complete(run)
+            if run.progress.note:
+                log.warning("%s", run.progress.note)
     except StorageError as error:
         log.warning("%s", error)
         replace(UploadState.load(directory), phase="offline", failures=1, message=str(error)).save(directory)

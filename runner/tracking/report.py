@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ class SyncReport:
     """The MLflow run."""
     message: str = ""
     """One line for the user; empty when there is nothing to say."""
+    note: str = ""
+    """One line on what was done about the store itself; empty when there is nothing to say."""
     uri: str = ""
     """Address of the store."""
 
@@ -53,6 +55,8 @@ class UploadState:
 
     uri: str = ""
     """Address of the store, with an absolute path."""
+    experiment: str | None = None
+    """`tracking.experiment` that was asked for."""
     run_id: str | None = None
     """The MLflow run."""
     experiment_id: str | None = None
@@ -63,6 +67,8 @@ class UploadState:
     """starting | uploading | offline | failed | synced."""
     message: str = ""
     """Why it is offline or failed."""
+    note: str = ""
+    """What was done about the store itself."""
     since: float | None = None
     """Monotonic time at which the request that is under way was sent."""
     failures: int = 0
@@ -98,8 +104,8 @@ class UploadState:
 
 
 KINDS: dict[str, Check] = {
-    **dict.fromkeys(("uri", "phase", "message", "fingerprint"), is_text),
-    **dict.fromkeys(("run_id", "experiment_id"), maybe(is_text)),
+    **dict.fromkeys(("uri", "phase", "message", "note", "fingerprint"), is_text),
+    **dict.fromkeys(("run_id", "experiment_id", "experiment"), maybe(is_text)),
     **dict.fromkeys(("synced", "failures", "uploader"), is_count),
     "since": maybe(is_number),
     "slowest": is_amount,
@@ -107,21 +113,25 @@ KINDS: dict[str, Check] = {
 """What the values of `mlflow.json` are."""
 
 
-def report_of(directory: Path, progress: UploadState) -> SyncReport:
-    """The user's view of an upload's progress."""
+def report_of(directory: Path, progress: UploadState, *, followed: bool = True) -> SyncReport:
+    """The user's view of an upload's progress; `followed`: by a process that goes on with it."""
     if progress.phase == "synced":
-        return SyncReport(state="synced", mlflow_run_id=progress.run_id, uri=progress.uri)
+        return SyncReport(state="synced", mlflow_run_id=progress.run_id, note=progress.note, uri=progress.uri)
     unsynced = max(_count(directory) - progress.synced, 1)
+    state = "partial"
     if progress.phase == "offline":
-        state, reason = "offline", progress.message
+        state, said = "offline", f"{unsynced} records unsynced: {progress.message}"
+    elif followed:
+        said = f"{unsynced} records unsynced: the upload goes on by itself as long as the store answers"
     else:
-        state, reason = "partial", "the upload goes on by itself as long as the store answers"
+        said = f"{progress.synced} records so far: the run goes on, and the rest comes in when it has ended"
     return SyncReport(
         state=state,
         records_unsynced=unsynced,
         mlflow_run_id=progress.run_id,
+        note=progress.note,
         uri=progress.uri,
-        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {directory}",
+        message=f"{said}; later: python -m runner sync {directory}",
     )
 
 
@@ -135,25 +145,42 @@ def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
     unsynced = sum(report.records_unsynced for report in reports)
     states = {report.state for report in reports}
     uri = next((report.uri for report in reports), "")
+    note = next((report.note for report in reports if report.note), "")
     if not unsynced:
-        return SyncReport(state="synced", uri=uri)
+        return SyncReport(state="synced", note=note, uri=uri)
     reason = (
         next(report.message for report in reports if report.message).split(": ", 1)[-1].split("; later")[0]
     )
     return SyncReport(
         state="offline" if "offline" in states else "partial",
         records_unsynced=unsynced,
+        note=note,
         uri=uri,
         message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {sweep}",
     )
+
+
+def left_running(directory: Path) -> bool:
+    """Whether a run was brought into some store while it went on, by a process that is gone."""
+    states = [(file.name, UploadState.load(directory, file.name)) for file in directory.glob("mlflow*.json")]
+    return any(
+        state.phase == "uploading" and (name != FILE or not _lives(state.uploader))  # that of its sweep, say
+        for name, state in states
+    )
+
+
+def _lives(process: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _count(directory: Path) -> int:
     """Events in a journal, by its lines."""
     file = open_kept(directory / JOURNAL)
     return sum(file.read(1 << 20, offset).count(b"\n") for offset in range(0, file.size, 1 << 20))
-
-
-def _chunks(file: Any) -> Iterable[bytes]:
-    while chunk := file.read(1 << 20):
-        yield chunk

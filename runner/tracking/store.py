@@ -8,8 +8,8 @@ import http
 import importlib
 import logging
 import os
+import re
 import shutil
-import sqlite3
 import tempfile
 import time
 import warnings
@@ -23,6 +23,7 @@ from runner.errors import StorageError
 from runner.record import faults
 from runner.record.lock import lock
 from runner.record.redaction import protect_saved, redact
+from runner.tracking import tables
 from runner.tracking.views import RUNS, View, runs_page
 
 REQUEST_TIMEOUT = 10
@@ -89,7 +90,7 @@ class Store:
             self._call(admitted, uri)
         folder = Path(artifacts).absolute()
         with _alone(uri):
-            self._client = self._call(_connect, reachable(uri), folder)
+            self._client, self._note = self._call(_connect, reachable(uri), folder)
             place = None if is_server(uri) else folder.as_uri()
             self._experiment_id = self._call(_experiment, self._client, experiment, place)
 
@@ -97,6 +98,11 @@ class Store:
     def experiment_id(self) -> str:
         """The MLflow experiment's id."""
         return self._experiment_id
+
+    @property
+    def note(self) -> str:
+        """What was done about a store that could not be used, in one line; usually empty."""
+        return self._note
 
     def keep_view(self, view: View) -> None:
         """Give the experiment a view under its key, unless there is one that somebody may have edited."""
@@ -331,20 +337,46 @@ def _quiet_about_certificates() -> None:
         warnings.filterwarnings("ignore", message="Unverified HTTPS request")
 
 
-def _connect(uri: str, folder: Path) -> Any:
-    """A client; a new database gets its tables, files go to `folder` and readers do not block writers."""
+def _connect(uri: str, folder: Path) -> tuple[Any, str]:
+    """A client, and what was done about a store left half made; a new database gets its tables, files go to `folder`.
+
+    Raises:
+        StoreError: its tables are half changed, and something is recorded in it.
+    """
     from mlflow import MlflowClient
 
-    if uri.startswith("sqlite"):
-        path = _database(uri)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists() or path.stat().st_size == 0:
-            from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+    if not uri.startswith("sqlite"):
+        return MlflowClient(tracking_uri=uri, registry_uri=uri), ""
+    path = _database(uri)
+    note = _set_up(path, uri, folder)
+    try:
+        return MlflowClient(tracking_uri=uri, registry_uri=uri), note
+    except Exception as error:
+        raise _half_changed(path, error) from error
 
-            SqlAlchemyStore(uri, folder.as_uri())
-            with contextlib.closing(sqlite3.connect(path)) as database:
-                database.execute("PRAGMA journal_mode=WAL")
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+def _set_up(path: Path, uri: str, folder: Path) -> str:
+    """Give a database file its tables, where it lacks them; the file's lock is held. What is to be told, or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = None if tables.is_lacking(path) else tables.move_aside(path)
+    if tables.is_lacking(path):
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        tables.make(path, uri, lambda address: SqlAlchemyStore(address, folder.as_uri()).engine.dispose())
+    if aside is None:
+        return ""
+    return f"{path} was left half made by a process that was killed; it held nothing and is now {aside}"
+
+
+def _half_changed(path: Path, error: Exception) -> Exception:
+    """The error itself, or what to do where somebody was killed while the tables were brought up to date."""
+    if not re.search(r"already exists|duplicate column|_alembic_tmp_", str(error).partition("\n")[0]):
+        return error
+    return StoreError(
+        f"the tables of {path} are half changed ({_one_line(error)}) and something may be recorded in it, so it is "
+        f"left as it is; put a copy from before in its place, or move it away: syncing again makes a new one, and "
+        "the journals hold every run"
+    )
 
 
 def _experiment(client: Any, name: str, folder: str | None) -> str:

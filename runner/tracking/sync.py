@@ -86,8 +86,9 @@ class RunSync:
         self.progress = UploadState.load(directory, self._file)
         if self.progress.uri != uri:
             self.progress = UploadState(uri=uri)
+        self.progress.experiment = redact(config.experiment) if config.experiment else None
         self.progress.phase, self.progress.since, self.progress.message = "starting", None, ""
-        self.progress.slowest, self.progress.failures = 0.0, 0
+        self.progress.slowest, self.progress.failures, self.progress.note = 0.0, 0, ""
         self._save()
         try:
             self._reader = JournalReader(directory / JOURNAL)
@@ -197,6 +198,7 @@ class RunSync:
         started = self._started
         experiment = redact(self.config.experiment or started.experiment or "runner")
         store = Store(self.progress.uri, self.config.artifacts, experiment, self._request, live=self.live)
+        self.progress.note = store.note or self.progress.note
         run_id = store.find_run(self.identity)
         if run_id is not None and self.live:
             store.set_status(run_id, "RUNNING", None)
@@ -358,11 +360,11 @@ def sync(
             try:
                 if is_open(directory / JOURNAL):
                     run.advance()
-                else:
+                if not is_open(directory / JOURNAL):
                     run.finish()
             except StoreError as error:
                 run.failed(error)
-            return run.report()
+            return report_of(directory, run.progress, followed=False)
     except BlockingIOError:
         uri = absolute(config.uri)
         report = report_of(directory, UploadState.load(directory, file_for(directory, uri)))
@@ -395,20 +397,31 @@ def _take(stack: contextlib.ExitStack, path: Path, flags: int, wait: float | Non
     lock(descriptor, path, wait=wait)
 
 
-def reconcile(outputs: str | Path = "outputs") -> list[SyncReport]:
+def reconcile(outputs: str | Path = "outputs", *, wait: float = 0.0) -> list[SyncReport]:
     """Mark runs as killed whose process is gone but which MLflow still believes to be running.
 
-    Looks at the run directories below `outputs` that were uploaded in part and that nobody is writing.
+    Looks at the run directories below `outputs` that were uploaded in part and that nobody is writing, and brings in
+    the end of those that were brought into another store while they went on.
+
+    Args:
+        outputs: a folder with run directories, or one of these.
+        wait: seconds to wait for a process that is uploading the same run.
     """
     reports = []
-    for file in sorted(Path(outputs).glob("**/mlflow.json")):
+    for file in sorted(Path(outputs).glob("**/mlflow*.json")):
         directory = file.parent
-        progress = UploadState.load(directory)
-        if progress.run_id is None or progress.phase == "synced":
+        progress = UploadState.load(directory, file.name)
+        own = file.name == FILE
+        if (
+            progress.run_id is None
+            or progress.phase == "synced"
+            or not (own or progress.phase == "uploading")
+        ):
             continue
+        where = {} if own else {"uri": progress.uri, "experiment": progress.experiment}
         with contextlib.suppress(JournalError, OSError):
             if not is_open(directory / JOURNAL):
-                reports.append(sync(directory, wait=0.0))
+                reports.append(sync(directory, settings=where, wait=wait))
     return reports
 
 

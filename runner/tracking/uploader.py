@@ -7,6 +7,7 @@ the pipe to it closes, brings in what is left and exits.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -14,13 +15,13 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from runner.tracking.report import SyncReport, UploadState, report_of, runs_of, together
+from runner.tracking.report import SyncReport, UploadState, left_running, report_of, runs_of, together
 from runner.tracking.store import is_server
 from runner.tracking.views import run_page
 
@@ -38,6 +39,19 @@ _PATHS = {
 }
 
 log = logging.getLogger("runner.tracking")
+
+
+def _begin(words: Sequence[str]) -> subprocess.Popen[bytes]:
+    """A process that outlives this one, and hears of it through a pipe."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "runner.tracking", *words],
+        bufsize=0,  # what a dead uploader did not take must not be written again when the pipe is closed
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, **_PATHS, "OMP_NUM_THREADS": "1"},
+    )
 
 
 class Uploader:
@@ -60,15 +74,7 @@ class Uploader:
         """Start the process, which imports MLflow (seconds) while the run is still being prepared."""
         if not self.config.enabled or self._process is not None:
             return
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "runner.tracking", self.verb],
-            bufsize=0,  # what a dead uploader did not take must not be written again when the pipe is closed
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env={**os.environ, **_PATHS, "OMP_NUM_THREADS": "1"},
-        )
+        self._process = _begin([self.verb])
         self._tell(json.dumps(asdict(self.config)))
 
     def start(self, directory: str | Path | None = None) -> None:
@@ -99,6 +105,9 @@ class Uploader:
         long as it gets somewhere.
         """
         if self._process is None:
+            if self.directory is not None and left_running(self.directory):
+                with contextlib.suppress(OSError):  # the next run in the folder looks again
+                    _begin(["--reconcile", str(self.directory)])
             return SyncReport(state="off")
         failures = self._progress().failures
         self._tell("finish")
@@ -184,7 +193,5 @@ class SweepUploader(Uploader):
 
     def report(self) -> SyncReport:
         """How far all runs together have come."""
-        if self._progress().phase == "synced":
-            return SyncReport(state="synced")
-        runs = runs_of(self._home)
-        return together(self._home, [report_of(run, UploadState.load(run)) for run in runs])
+        runs = together(self._home, [report_of(run, UploadState.load(run)) for run in runs_of(self._home)])
+        return SyncReport(state="synced", note=runs.note) if self._progress().phase == "synced" else runs

@@ -106,6 +106,30 @@ def test_interrupted_at_every_request(tracked, tmp_path, request, point):
     assert_complete(tracked, directory)
 
 
+def test_G14_a_run_brought_into_another_store_while_it_went_on_is_not_left_running(
+    tracked, tmp_path, request
+):
+    """Two lines of its journal at the beginning, three for each evaluation; the next look after its death ends it."""
+    directory = tmp_path / request.node.name
+    journal = made.start(directory, "sqlite:////nowhere/mlflow.db", tmp_path / "artifacts")
+    made.evaluate(journal, range(7))
+    report = sync(directory, settings={"uri": tracked.config.uri, "experiment": "while it goes on"})
+
+    (run,) = tracked.of(directory)
+    assert run.info.status == "RUNNING"
+    assert report.message == (
+        "23 records so far: the run goes on, and the rest comes in when it has ended; "
+        f"later: python -m runner sync {directory}"
+    )
+    journal.close()
+    (report,) = reconcile(tmp_path)
+    (run,) = tracked.of(directory)
+    assert (report.state, run.info.status) == ("synced", "KILLED")
+    assert tracked.history(run, "energy/value") == TRACE[:7]
+    assert tracked.client.get_experiment(run.info.experiment_id).name == "while it goes on"
+    assert reconcile(tmp_path) == []
+
+
 def test_a_killed_run_is_reconciled_then_resumed(tracked, tmp_path, request):
     """G14: a run whose process died is KILLED at the next look; the same run is FINISHED once resumed."""
     directory = tmp_path / request.node.name

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from runner.tracking import TrackingConfig
+from runner.tracking import TrackingConfig, sync
 from runner.tracking.report import UploadState
 from tests.faults.proxy import FaultyProxy
 from tests.tracking import made
@@ -54,6 +54,38 @@ def test_tracking_can_be_off(tmp_path):
         assert uploader.finish().state == "off"
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_G14_the_end_of_a_run_that_is_not_tracked_reaches_the_store_it_was_brought_into(
+    tmp_path, empty_store
+):
+    """`sync` while it went on, then its end: the same that a run with tracking off does leads to FINISHED."""
+    empty_store(tmp_path / "mlflow.db")
+    place = (f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts")
+    directory = tmp_path / "run"
+    journal = made.start(directory, *place)
+    made.evaluate(journal, range(10))
+    assert sync(directory).state == "partial"
+
+    def stored() -> tuple[str, int]:
+        with sqlite3.connect(tmp_path / "mlflow.db") as store:
+            return store.execute(
+                "SELECT status, (SELECT count(*) FROM metrics WHERE key = 'energy/value') FROM runs"
+            ).fetchone()
+
+    assert stored() == ("RUNNING", 10)
+    state = UploadState.load(directory)
+    (directory / "mlflow.json").rename(
+        directory / "mlflow-0.json"
+    )  # that of a store which is not the run's own
+    assert state.phase == "uploading"
+    with TrackingConfig(enabled=False).build() as uploader:
+        uploader.start(directory)
+        made.evaluate(journal, range(10, 20))
+        made.end(directory, journal, 20)
+        assert uploader.finish().state == "off"
+
+    wait_until(lambda: stored() == ("FINISHED", 20))
 
 
 def test_G14_a_killed_run_does_not_stay_running(tmp_path, empty_store):
