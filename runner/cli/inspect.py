@@ -19,6 +19,7 @@ VERB = Verb(
 def main(line: CommandLine) -> int:
     """Print what every file is read as, and what to type to use it."""
     from rich.table import Table
+    from rich.text import Text
 
     from runner.display.live import terminal
     from runner.review.inspection import inspect_file
@@ -32,8 +33,11 @@ def main(line: CommandLine) -> int:
             table.add_row("file", f"{path}: {reading.kind}")
             for name, fact in reading.facts.items():
                 table.add_row(name, str(fact))
-            table.add_row("use it", f"python -m runner {reading.use}")
-            terminal().print(table)
+            console = terminal()
+            console.print(table)
+            width = max(len(name) for name in ("file", "use it", *reading.facts)) + 2
+            line_to_copy = Text.assemble((f"{'use it':<{width}}", "bold"), f"python -m runner {reading.use}")
+            console.print(line_to_copy, soft_wrap=True, highlight=False)
         if len(readings) > 1:
             kinds = ", ".join(reading.kind for reading in readings)
             print(f"it can be read as {kinds}; what you type decides")

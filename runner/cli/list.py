@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.display.shell import quoted
 from runner.display.stream import as_text
 from runner.display.words import clock, decimals, energy_number, error_number
 from runner.errors import ConfigError
@@ -66,7 +66,7 @@ def show(console: Console, content: Sequence[Sequence[str]]) -> None:
 
     A path is one line whatever the width, and quoted where a shell would not take it as it is.
     """
-    lines = [NAMES, *(tuple(map(as_text, (*cells, shlex.quote(path)))) for *cells, path in content)]
+    lines = [NAMES, *(tuple(map(as_text, (*cells, quoted(path)))) for *cells, path in content)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= console.width:
         for cells in lines:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runner.cli.list import count, dated_runs, existing, filled, padded, printed
 from runner.cli.verb import Argument, CommandLine, Verb
+from runner.display.shell import quoted
 from runner.display.stream import as_text
 from runner.display.words import clock
 from runner.errors import ConfigError, RunnerError
@@ -287,7 +287,7 @@ def _jobs(states: Sequence[str]) -> str:
 
 def show(console: Console, rows: Sequence[Sequence[str]]) -> None:
     """A table with the run in its last column, or two lines for each where that is too wide."""
-    lines = [NAMES, *(tuple(map(as_text, (*cells, shlex.quote(path)))) for *cells, path in rows)]
+    lines = [NAMES, *(tuple(map(as_text, (*cells, quoted(path)))) for *cells, path in rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     if sum(widths) + 2 * (len(widths) - 1) <= console.width:
         for cells in lines:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from runner.display.shell import command
 
 if TYPE_CHECKING:
     from runner.record.events import RunStarted
@@ -26,4 +27,4 @@ def sweep_command(header: Mapping[str, Any]) -> str | None:
 
 def _command(flags: Iterable[str], folders: Iterable[object], overrides: Iterable[object]) -> str:
     told = (word for folder in folders for word in ("--config-dir", folder))
-    return shlex.join(["python", "-m", "runner", *flags, *map(str, (*told, *overrides))])
+    return command(*flags, *told, *overrides)

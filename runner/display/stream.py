@@ -23,6 +23,9 @@ _CONTROL = re.compile(
 )
 """What a terminal obeys; among it what a console writes: colours, the cursor's visibility, the line that changes."""
 
+_ENDS_OF_LINES = re.compile(r"\s*\n\s*")
+"""With what is beside them; blanks elsewhere may be those of a file's name."""
+
 _FILLING = re.compile(r" +$", re.MULTILINE)
 
 
@@ -49,7 +52,7 @@ def as_text(value: object) -> str:
 
 def error_line(error: Exception) -> str:
     """What is said of an error that was expected, in one line."""
-    return as_text("error: " + " ".join(str(error).split()))
+    return as_text("error: " + _ENDS_OF_LINES.sub(" ", str(error).strip()))
 
 
 class Reader:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import orjson
 
+from runner.display.shell import command
 from runner.errors import ConfigError, StorageError
 from runner.record.encoding import require_room
 from runner.record.files import read_bytes, replace_file
@@ -74,7 +75,7 @@ class RunDirectory:
                 if is_there(path / JOURNAL):
                     check_parts(path)
                     raise ConfigError(
-                        f"{path} holds a run already; choose another, or `python -m runner resume {path}`",
+                        f"{path} holds a run already; choose another, or `{command('resume', path)}`",
                         key="hydra.run.dir",
                     )
                 if not ours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections import Counter
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from runner import engine
 from runner.ansatz.file import CircuitFile
 from runner.declare.files import read_bytes
+from runner.declare.overrides import Overrides
+from runner.display.shell import quoted
 from runner.errors import ConfigError
 from runner.hamiltonian.file import OperatorFile
 from runner.hamiltonian.formats.word import word
@@ -234,14 +237,14 @@ def _geometry(path: Path) -> Inspection:
 
 
 def _quoted(key: str, path: Path) -> str:
-    """An override for a path, quoted for the shell where it needs that."""
-    import shlex
-
-    text = str(path)
-    if not set(text) & set(",=[]{}'\"$\\"):
-        return shlex.quote(f"{key}={text}")
-    inner = f"{key}='{text}'"
-    return shlex.quote(inner) if set(text) & set("'\"$`\\") else f'"{inner}"'
+    """An override for a path, quoted for Hydra's grammar and for the shell where they need that."""
+    bare = f"{key}={path}"
+    with contextlib.suppress(ConfigError):
+        if "${" not in bare and [item.value for item in Overrides.of([bare])] == [str(path)]:
+            return quoted(bare)
+    literal = re.sub(r"(\\*)\$\{", r"\1\1\\${", str(path))
+    literal = re.sub(r"(\\*)('|\Z)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), literal)
+    return quoted(f"{key}='{literal}'")
 
 
 READERS: Mapping[str, Callable[[Path], Inspection]] = {

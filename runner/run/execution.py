@@ -9,7 +9,6 @@ import json
 import logging
 import math
 import os
-import shlex
 import signal
 import sys
 import time
@@ -25,6 +24,7 @@ from runner.declare.config import Declaration, RunConfig, flatten
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
 from runner.display.live import notebook
+from runner.display.shell import command
 from runner.display.stream import as_text, reader
 from runner.errors import (
     Interrupted,
@@ -413,7 +413,7 @@ class _Execution:
             return None
         replaced = {"hydra.run.dir", *(text.partition("=")[0] for text in self._larger)}
         typed = [text for text in self._typed if text.partition("=")[0] not in replaced]
-        return shlex.join(["python", "-m", "runner", *typed, *self._larger])
+        return command(*typed, *self._larger)
 
     @property
     def _elapsed(self) -> float:
@@ -706,6 +706,4 @@ def resume_command(files: RunDirectory, plugins: Sequence[str] = (), *more: str)
         plugins: the modules that it was declared with, which have to be named again.
         more: what else is to be typed.
     """
-    words = ["python", "-m", "runner", "resume", str(files.path), *more]
-    words += [f"plugins=[{','.join(plugins)}]"] if plugins else []
-    return shlex.join(words)
+    return command("resume", files.path, *more, *([f"plugins=[{','.join(plugins)}]"] if plugins else []))

@@ -18,6 +18,7 @@ from runner.declare.config import COMPUTING, Declaration, RunConfig, flatten
 from runner.declare.overrides import Overrides
 from runner.declare.plain import Values
 from runner.declare.provenance import check_plugins, mention_unused, not_trusted
+from runner.display.shell import command
 from runner.errors import ConfigError, ConfigWarning, JournalError, ResumeError
 from runner.record.directory import JOURNAL, OUTPUTS, RunDirectory, run_directories
 from runner.record.encoding import encode
@@ -71,7 +72,7 @@ def reopen(
     if repeats_no_time(declaration.config):
         raise ConfigError(
             f"{files.path} ran on the wall clock, whose times do not repeat; go on from its best parameters: "
-            f"python -m runner resume {files.path} --fork",
+            f"{command('resume', files.path, '--fork')}",
             key="session.clock",
         )
     if declaration.values["backend"].get("schedule") != values["backend"].get("schedule"):
@@ -143,8 +144,7 @@ def _check_budget(files: RunDirectory, events: Sequence[Event], typed: Overrides
     ):
         return
     raise ConfigError(
-        f"{fact.allowed:.15g} is used up; to go on, type more: "
-        f"python -m runner resume {files.path} {larger(fact)}",
+        f"{fact.allowed:.15g} is used up; to go on, type more: {command('resume', files.path, larger(fact))}",
         key=fact.key,
     )
 

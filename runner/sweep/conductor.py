@@ -20,6 +20,7 @@ from runner.declare.composer import restore
 from runner.declare.config import Declaration
 from runner.declare.messages import check_secrets
 from runner.declare.overrides import Overrides
+from runner.display.shell import command
 from runner.errors import ConfigError, RunnerError, StorageError, TrackingError
 from runner.record.directory import dated
 from runner.record.environment import commit, versions
@@ -161,7 +162,7 @@ class Conductor:
             if origin := self._uploader.origin(self.directory.header["overrides"]):
                 notes.append(f"tracking  {self._tracking.uri}{origin}")
             if any(row["status"] != "finished" for row in table):
-                notes.append(f"continue with: python -m runner resume {shown(self.directory.path)}")
+                notes.append(f"continue with: {command('resume', shown(self.directory.path))}")
             report(table, self.directory.swept(), shown(self.directory.path), notes)
         if self.exit_code == StorageError.exit_code:
             raise StorageError(_refused(table))
@@ -290,7 +291,7 @@ def wanted(settings: SweepSettings, declared: Declaration, label: Iterable[str])
     if settings.directory:
         path = Path(settings.directory)
         if os.path.lexists(path):
-            other = f", or `python -m runner resume {path}`" if (path / "sweep.json").is_file() else ""
+            other = f", or `{command('resume', path)}`" if (path / "sweep.json").is_file() else ""
             raise ConfigError(f"{path} is there already; choose another{other}", key="hydra.sweep.dir")
         return path
     given = {item.key: str(item.value) for item in settings.swept if not item.swept}

@@ -154,7 +154,7 @@ def plain(text: object) -> str:
 
 def code(command: str | None) -> list[str]:
     """Lines of Markdown that show what to type to do this again; none where that cannot be typed."""
-    return ["Again:", "", f"    {' '.join(command.split())}"] if command else []
+    return ["Again:", "", f"    {command}"] if command else []
 
 
 def tags(run: Translation) -> dict[str, str]:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from runner.display.shell import command
 from runner.errors import StorageError
 from runner.record.directory import JOURNAL, run_directories
 from runner.record.files import read_object, replace_file
@@ -131,7 +132,7 @@ def report_of(directory: Path, progress: UploadState, *, followed: bool = True) 
         mlflow_run_id=progress.run_id,
         note=progress.note,
         uri=progress.uri,
-        message=f"{said}; later: python -m runner sync {directory}",
+        message=f"{said}; later: {command('sync', directory)}",
     )
 
 
@@ -156,7 +157,7 @@ def together(sweep: Path, reports: Sequence[SyncReport]) -> SyncReport:
         records_unsynced=unsynced,
         note=note,
         uri=uri,
-        message=f"{unsynced} records unsynced: {reason}; later: python -m runner sync {sweep}",
+        message=f"{unsynced} records unsynced: {reason}; later: {command('sync', sweep)}",
     )
 
 

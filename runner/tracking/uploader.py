@@ -11,7 +11,6 @@ import contextlib
 import json
 import logging
 import os
-import shlex
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from runner.display.shell import command
 from runner.tracking.report import SyncReport, UploadState, left_running, report_of, runs_of, together
 from runner.tracking.store import is_server
 from runner.tracking.views import run_page
@@ -123,7 +123,7 @@ class Uploader:
         progress = self._progress()
         if is_server(self.config.uri) and progress.experiment_id and progress.run_id:
             return f"{self.config.uri.rstrip('/')}/#{run_page(progress.experiment_id, progress.run_id)}"
-        return f"python -m runner ui {shlex.quote(str(self._home))}"
+        return command("ui", self._home)
 
     def origin(self, typed: Iterable[str]) -> str:
         """Which variables of the environment chose the store, as words to add to its address."""
@@ -136,7 +136,7 @@ class Uploader:
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            log.warning("the uploader has ended early; later: python -m runner sync %s", self.directory)
+            log.warning("the uploader has ended early; later: %s", command("sync", self.directory))
 
     def _progress(self) -> UploadState:
         """What our uploader wrote; an earlier one's words about its health do not count."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+from runner.display.command import sweep_command
 from runner.record.encoding import as_cell
 from runner.record.events import RunEnded, RunStarted, SessionChanged
 from runner.sweep.directory import SweepDirectory
@@ -60,7 +61,7 @@ def test_descriptions_of_runs_and_sweeps_stay_what_they_are(attack: str) -> None
         {"number": "0", "run": attack, "status": "finished", "energy": attack, "error": "0.1"},
         {"number": "1", "run": attack, "status": "failed", "reason": attack},
     ]
-    for text in (description(run), _description(rows, f"python -m runner -m {attack}")):
+    for text in (description(run), _description(rows, sweep_command({"overrides": [attack]}))):
         assert not LIVE.findall(rendered(text)), text
 
 
