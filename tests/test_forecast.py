@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from qiskit.circuit import Parameter, QuantumCircuit
 
 from runner import compose, run
 from runner.__main__ import main
@@ -15,6 +16,7 @@ from runner.display.words import clock
 from runner.errors import ConfigError
 from runner.record.journal import read_journal
 from runner.whatif.forecast import forecast, table
+from runner.whatif.rehearsal import each_once
 from tests.choices import choice, choices
 
 BUDGET = 30
@@ -386,6 +388,62 @@ def test_the_verb_prints_a_table_and_writes_forecast_json(
     assert content["fits"] is True
     assert "fits" in printed
     assert len(list((workdir / "outputs" / "forecasts").glob("*/forecast.json"))) == 1
+
+
+def test_what_the_device_takes_is_told_before_this_computer_is_tried(
+    workdir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the trial comes to nothing, the table was printed, and no file is written."""
+
+    def stopped(*_: object, **__: object) -> None:
+        raise ConfigError("no trial")
+
+    monkeypatch.setattr("runner.whatif.effort.effort", stopped)
+    code = main(["forecast", "optimizer=cobyla", "optimizer.max_evaluations=5", "hydra.run.dir=here"])
+
+    printed = capsys.readouterr().out
+    assert re.search(r"^fits +yes$", printed, re.MULTILINE)
+    assert code == 2
+    assert "on this computer" not in printed
+    assert not (workdir / "here").exists()
+
+
+def test_each_instruction_once_keeps_qubits_couplings_and_kinds() -> None:
+    """By hand: of two alike the first stays; other angles, other qubits and what depends on a parameter are kinds."""
+    a, b = Parameter("a"), Parameter("b")
+    circuit = QuantumCircuit(3)
+    circuit.rz(0.5, 0)
+    circuit.cx(0, 1)
+    circuit.rz(0.5, 0)
+    circuit.rz(a, 0)
+    circuit.rz(a + b, 0)
+    circuit.cx(0, 1)
+    circuit.cx(1, 0)
+    circuit.rz(0.25, 0)
+    circuit.x(2)
+
+    once = each_once(circuit)
+
+    assert [
+        (item.name, [circuit.find_bit(bit).index for bit in item.qubits], item.params) for item in once.data
+    ] == [
+        ("rz", [0], [0.5]), ("cx", [0, 1], []), ("rz", [0], [a]), ("cx", [1, 0], []), ("rz", [0], [0.25]),
+        ("x", [2], []),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sites", "refused"), [(3, False), (20, True)])
+def test_a_forecast_refuses_what_a_run_refuses(sites: int, refused: bool) -> None:
+    """Exact values under noise are those of a density matrix, of 16·4²⁰ bytes: more than any machine has."""
+    declared = compose(
+        *SMALL, "backend=fake_torino", "estimator=exact", "hamiltonian=tfim", f"hamiltonian.shape=[{sites}]"
+    )
+    if not refused:
+        assert forecast(declared).fits
+        return
+    for tried in (forecast, run):
+        with pytest.raises(ConfigError, match="density matrix of 20 qubits"):
+            tried(declared)
 
 
 @pytest.mark.parametrize("declared", [("optimizer=spsa",), ("hamiltonian=tfim", "hamiltonian.shape=[9]")])

@@ -53,6 +53,28 @@ def test_every_mode_is_shown_when_nothing_is_asked(recorded: tuple[Path, float, 
     assert found["job"].duration > found["session"].duration
 
 
+def test_a_declared_price_is_told_as_such_in_every_column(tmp_path: Path) -> None:
+    """It stays when the plan changes; 1.20 USD a second is flex's in docs/cost.md; usage times price is the cost."""
+    directory = tmp_path / "run"
+    run(compose(*SMALL, "session.price_per_second=0.5"), directory=str(directory))
+
+    kept = columns(directory, ["session=flex"])
+    freed = columns(directory, ["session=flex", "session.price_per_second=null"])
+    prices = {name: values for name, *values in table(kept)}["price"]
+
+    assert prices == [
+        "0.5 USD a second as declared, not the plan's 0.80", "0.5 USD a second as declared, not the plan's 1.20",
+    ]  # fmt: skip
+    assert kept[1].retimed.cost == pytest.approx(kept[1].retimed.usage_seconds * 0.5)
+    assert {name: values for name, *values in table(freed)}["price"][1] == "1.20 USD a second, the plan's"
+    assert freed[1].retimed.cost == pytest.approx(freed[1].retimed.usage_seconds * 1.2)
+
+
+def test_without_a_declared_price_none_is_told(recorded: tuple[Path, float, float]) -> None:
+    """The plan's stands in the row of plans."""
+    assert "price" not in {name for name, *_ in table(columns(recorded[0]))}
+
+
 @pytest.mark.parametrize("seconds", [0, 30])
 def test_retimed_equals_a_run_under_those_conditions(
     recorded: tuple[Path, float, float], seconds: int, tmp_path: Path

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,17 +32,25 @@ def main(line: CommandLine) -> int:
     from rich.table import Table
 
     from runner.display.live import terminal
-    from runner.whatif.effort import effort
-    from runner.whatif.forecast import forecast, table
+    from runner.whatif.effort import effort, in_words
+    from runner.whatif.forecast import COMPUTER, forecast, table
 
     found, starting = forecast(declaration), time.process_time()
+    told = table(found)
+    width = max(len(name) for name, _ in [*told, (COMPUTER, "")])
+
+    def show(rows: Sequence[tuple[str, str]]) -> None:
+        shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        shown.add_column(style="bold", min_width=width)
+        shown.add_column(overflow="fold")
+        for row in rows:
+            shown.add_row(*row)
+        terminal().print(shown)
+
+    show(told)  # what follows is tried, which may take half a minute
     found = replace(found, effort=effort(declaration.config, found, starting=starting))
-    shown = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    shown.add_column(style="bold")
-    shown.add_column(overflow="fold")
-    for row in table(found):
-        shown.add_row(*row)
-    terminal().print(shown)
+    if found.effort is not None:
+        show([(COMPUTER, in_words(found.effort))])
     if declaration.directory is not None:
         folder = Path(declaration.directory)
         check_made_here(folder / "forecast.json", '"qpu_seconds"', "hydra.run.dir")

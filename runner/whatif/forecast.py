@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from runner.services.protocol import Planner
 
 
+COMPUTER = "on this computer"
+"""The line that tells what a run takes here, which is tried after all others are known."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limit:
     """Something that may end a run before its budget is used up."""
@@ -433,5 +437,5 @@ def table(found: Forecast) -> list[tuple[str, str]]:
     if found.usual is not None:
         table_rows += rows(found.usual)
     if found.effort is not None:
-        table_rows.append(("on this computer", effort_in_words(found.effort)))
+        table_rows.append((COMPUTER, effort_in_words(found.effort)))
     return table_rows

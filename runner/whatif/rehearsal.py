@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from qiskit.circuit import QuantumCircuit
 from qiskit.primitives import BitArray
 
+from runner.engine.circuits import dissect
 from runner.engine.commuting import CommutingPlan
 from runner.engine.drifting import DriftingReadout
 from runner.engine.engine import Engine
@@ -88,10 +89,16 @@ class RehearsalEngine(Engine):
 class _MadeUpEstimates(EstimatorPlan):
     @cached_property
     def _demanding(self) -> Readout | DriftingReadout:
-        """One basis of a noisy circuit: its density matrix is what takes memory, and scheduling each takes seconds."""
+        """One basis of a noisy circuit with each instruction once: as large as the whole, known by the same kernels.
+
+        What takes memory is a density matrix; scheduling every basis, and all of a long circuit, takes seconds.
+        """
         if not (self._noisy and self._groups):
             return self._readout
-        return self._reading_of([max(self._groups, key=len)])
+        groups = [max(self._groups, key=len)]
+        if self._anatomy.dynamic or self._options.quasi_static is not None:
+            return self._reading_of(groups)
+        return Readout(dissect(each_once(self._anatomy.circuit)), self.terms, groups, self._options)
 
     def variances(self, reading: TermReading | None) -> NDArray:
         """Of one shot of each basis: the most they can be, (observables, bases)."""
@@ -127,6 +134,20 @@ class _MadeUpEstimates(EstimatorPlan):
             np.array(np.broadcast_to(landscape(values), shape)),
             np.array(np.broadcast_to(slope, (*shape, values.shape[-1]))),
         )
+
+
+def each_once(circuit: QuantumCircuit) -> QuantumCircuit:
+    """The circuit with the first of all instructions that are alike: of a name, on the same qubits.
+
+    Those that depend on parameters are alike, others where their numbers are the same.
+    """
+    result, seen = circuit.copy_empty_like(), set()
+    for item in circuit.data:
+        numbers = () if item.is_parameterized() else tuple(map(repr, item.params))
+        if (kind := (item.name, item.label, item.qubits, numbers)) not in seen:
+            seen.add(kind)
+            result.append(item)
+    return result
 
 
 class _UsualEstimates(_MadeUpEstimates):

@@ -31,6 +31,7 @@ from runner.record.replay import lasting
 from runner.record.result import taken_in_all
 from runner.record.usage import Usage
 from runner.runtime.cost import CostModel, QueueDelay
+from runner.runtime.plan import PLANS
 from runner.runtime.retime import as_recorded, retime
 from runner.whatif.keeping import kept
 
@@ -256,7 +257,17 @@ def table(found: Sequence[Column], *, stopped: bool = False) -> list[tuple[str, 
             ("cost", _charge(retimed, retimed.cost, lambda cost: f"{decimals(cost, 2)} USD")),
         ):
             lines.setdefault(name, []).append(value)
+    if any(column.session.price_per_second is not None for column in found):
+        lines["price"] = [_price(column.session) for column in found]
     return [(name, *values) for name, values in lines.items()]
+
+
+def _price(session: SessionConfig) -> str:
+    """What a second costs, and whose price that is: one that was declared stays whatever the plan becomes."""
+    own, plans = session.price_per_second, PLANS[session.plan].price_per_second
+    if own is None:
+        return f"{plans:.2f} USD a second, the plan's"
+    return f"{own:g} USD a second as declared, not the plan's {plans:.2f}"
 
 
 def _charge(retimed: Retimed, value: float | None, shown: Callable[[float], str]) -> str:
