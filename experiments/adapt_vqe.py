@@ -162,16 +162,13 @@ class AdaptVqe(Experiment):
     def unchanged(self, lab: Lab, scout: JobStream, pool: OperatorPool) -> Answer:
         """The energy of the state that nothing has been added to, which the job of its gradients told as well."""
         candidates = self.term(lab, pool, list(pool.generators))  # its noise is that of all their gates
-        exact, method = lab.exact_energy(
-            candidates.circuit, candidates.observable, [0.0] * len(pool.generators)
-        )
+        exact = lab.exact_energy(candidates.circuit, candidates.observable, [0.0] * len(pool.generators))
         return Answer(
             energy=scout.best.energy,
             stddev=scout.best.stddev,
             kind=EXACT if lab.config.estimator.precision == 0 else MEASURED,
             truncation=lab.left_out.error(scout.name),
-            exact_energy=exact,
-            exact_method=method,
+            **exact.facts,
         )
 
     def grown(self, pool: OperatorPool, chosen: list[str]) -> QuantumCircuit:

@@ -12,7 +12,7 @@ from runner.declare.estimator import MAX_SHOTS
 from runner.declare.sampling import SamplerConfig
 from runner.display.words import energy_number
 from runner.errors import ConfigError
-from runner.run.answer import MEASURED
+from runner.run.answer import MEASURED, Noiseless
 from runner.run.experiment import Experiment
 from runner.run.problem import fit
 from runner.run.readout import calibrated, register_qubits
@@ -218,11 +218,11 @@ class Qaoa(SamplerConfig, Experiment):
         problem = lab.problem
         if answer.kind != MEASURED:
             return answer, ""
-        mean, method = lab.exact_energy(problem.circuit, problem.observable, answer.parameters)
-        if mean is None or method == "density_matrix":
-            return answer, ""
-        answer = replace(answer, exact_energy=mean, exact_method=method)
-        if self.cvar == 1 or problem.ansatz.num_qubits > MAX_ENUMERATED:
+        found = lab.exact_energy(problem.circuit, problem.observable, answer.parameters)
+        if found.method == "density_matrix":
+            found = Noiseless(note="the samples have errors of the readout, and the density matrix has none")
+        answer = replace(answer, **found.facts)
+        if found.energy is None or self.cvar == 1 or problem.ansatz.num_qubits > MAX_ENUMERATED:
             return answer, ""
         value = exact_cvar(lab.prepared.cost, problem.ansatz, answer.parameters, self.cvar)
         return (

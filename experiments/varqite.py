@@ -200,13 +200,8 @@ class Varqite(Experiment):
         sampled = lab.config.estimator.precision != 0
         found: dict[str, Any] = {"energy_kind": EXACT}
         if sampled:
-            here, how = lab.exact_energy(problem.circuit, problem.observable, parameters.tolist())
-            found = {
-                "energy_kind": MEASURED,
-                "stddev": stream.stddev,
-                "exact_energy": here,
-                "exact_method": how,
-            }
+            here = lab.exact_energy(problem.circuit, problem.observable, parameters.tolist())
+            found = {"energy_kind": MEASURED, "stddev": stream.stddev, **here.facts}
         return Outcome(
             energy=energy,
             **found,

@@ -196,6 +196,12 @@ def test_a_table_of_exact_values_has_no_standard_errors(
              ("reference", "-1.130000", "")],
         ),
         (
+            {"energy": -1.1, "stddev": 0.02, "error": 0.03, "energy_kind": "measured", "exact_note": "nobody knows"},
+            [("energy", "-1.100000 ± 0.02", "+1.5 σ from the reference: +30.000 mHa"),
+             ("exact here", "not known", "nobody knows"),
+             ("reference", "-1.130000", "")],
+        ),
+        (
             {"energy": -1.1, "stddev": 0.0, "error": 0.03, "energy_kind": "exact", "exact_energy": -1.1},
             [("energy", "-1.100000", "without shot noise: +30.000 mHa from the reference"),
              ("reference", "-1.130000", "")],

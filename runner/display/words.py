@@ -179,7 +179,10 @@ def energy_lines(result: Mapping[str, Any], unit: str | None) -> list[tuple[str,
         if kind == "truncated" and (lost := _bound(result.get("truncation")) or 0.0) > abs(energy):
             value, notes = f"0 within {lost + abs(energy):.2g}", without["truncated"]
         lines.append(("energy", value, ": ".join(notes)))
-    if here is not None and (kind == "measured" or (kind == "truncated" and stddev)):
+    sampled = kind == "measured" or (kind == "truncated" and bool(stddev))
+    if here is None and sampled and result.get("exact_note"):
+        lines.append(("exact here", "not known", str(result["exact_note"])))
+    if here is not None and sampled:
         noise = ", under the backend's noise" if result.get("exact_method") == "density_matrix" else ""
         noise += " as it is" if noise and result.get("mitigation") else ""
         note = f"at the same parameters without shot noise{noise}"

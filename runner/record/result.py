@@ -239,6 +239,7 @@ FIELDS: dict[str, tuple[str, Check]] = {
     "error_sigmas": _NUMBER,
     "exact_energy": _NUMBER,
     "exact_method": _TEXT,
+    "exact_note": _TEXT,
     "converged": ("true or false", _is_truth),
     "reference_note": _TEXT,
     "outside_sector": _NUMBER,

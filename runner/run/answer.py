@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runner.display.words import left_out_from
 from runner.record.events import Candidates, Estimate, Event
@@ -45,6 +45,22 @@ def worth(kind: str, stddev: float | None, truncation: float | None, energy: flo
     return TRUNCATED if truncation > max(stddev or 0.0, left_out_from(energy)) else kind
 
 
+class Noiseless(NamedTuple):
+    """What an energy would be without shot noise."""
+
+    energy: float | None = None
+    """None where it is not computed."""
+    method: str | None = None
+    """How it is: statevector | density_matrix (under the backend's noise) | …"""
+    note: str | None = None
+    """Why it is not, in words."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same under the names of result.json."""
+        return {"exact_energy": self.energy, "exact_method": self.method, "exact_note": self.note}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """Where an optimization ended, and what the energy is there."""
@@ -67,6 +83,8 @@ class Answer:
     """Energy at the same parameters without shot noise; None where it is not computed."""
     exact_method: str | None = None
     """How that is computed: statevector | density_matrix (under the backend's noise) | …"""
+    exact_note: str | None = None
+    """Why it is not, in words; None where it is, or nobody asks."""
 
     def error(self, reference: float | None) -> float | None:
         """Distance from what it should have been; None where that is not known, or the energy is a pick."""
@@ -109,6 +127,7 @@ class Answer:
             "truncation": self.truncation,
             "exact_energy": self.exact_energy,
             "exact_method": self.exact_method,
+            "exact_note": self.exact_note,
             "parameters": self.parameters,
         }
 

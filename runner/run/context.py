@@ -45,6 +45,7 @@ from runner.run.answer import (
     PICK,
     Answer,
     Measure,
+    Noiseless,
     Samples,
     choose,
     lowest_seen,
@@ -513,7 +514,7 @@ class Lab:
                 (answer,) = report([streams[place]], [answer], self._measure, self.record)
                 answer = self._with_truncation(streams[place], self._with_exact(streams[place], answer))
             except StopOptimization as stop:
-                answer = replace(answer, kind=PICK, stopped=stop.reason, exact_energy=None, exact_method=None)
+                answer = replace(answer, kind=PICK, stopped=stop.reason, **Noiseless().facts)
         return place, answer
 
     def _reporting(self, energy: Term | None) -> Measure:
@@ -584,10 +585,8 @@ class Lab:
             terms = list(minimized.terms)
         if answer.kind not in (MEASURED, EXACT) or len(terms) != 1:
             return answer
-        exact, method = self.exact_energy(
-            terms[0].circuit, terms[0].observable, answer.parameters, stream.reading
-        )
-        return replace(answer, exact_energy=exact, exact_method=method)
+        found = self.exact_energy(terms[0].circuit, terms[0].observable, answer.parameters, stream.reading)
+        return replace(answer, **found.facts)
 
     def exact_energy(
         self,
@@ -595,8 +594,8 @@ class Lab:
         observable: ObservablesArrayLike,
         parameters: Sequence[float],
         reading: TermReading | None = None,
-    ) -> tuple[float | None, str | None]:
-        """⟨observable⟩ without shot noise, computed here and not by a job, and how; None where it cannot be.
+    ) -> Noiseless:
+        """⟨observable⟩ without shot noise, computed here and not by a job, and how; or why it cannot be.
 
         Args:
             circuit: ISA circuit.
@@ -607,21 +606,21 @@ class Lab:
         import numpy as np
 
         if self._backend.planner is None:
-            return None, None
+            return Noiseless(note="nothing simulates the machine")
         plan = self._backend.planner.estimator_plan(circuit, observable)
         try:
             method = plan.exact_method
             if method is None:
-                return None, None
+                return Noiseless(note="this circuit and its noise are simulated shot by shot")
             found = plan.run(np.array(parameters, dtype=float), shots=None, seed=0, reading=reading)
             if found.truncation is not None and float(np.max(found.truncation)) > LEFT_OUT:
-                return None, None
-            return float(found.evs), method
-        except RunnerError:  # too large for the memory that is free
-            return None, None
+                return Noiseless(note="its simulation would leave out part of the state")
+            return Noiseless(float(found.evs), method)
+        except RunnerError:
+            return Noiseless(note="it takes more memory than is free, or leaves out more than may be")
         except Exception:  # what Aer raises: nobody paid for this number, and the run is complete without it
             log.exception("the energy without shot noise could not be computed")
-            return None, None
+            return Noiseless(note="computing it failed")
 
     def _fits_in_a_job(self, pubs: list[Pub]) -> bool:
         """Whether a job of these PUBs ends before the time limit of jobs."""

@@ -553,6 +553,7 @@ class _Execution:
             else None,
             exact_energy=outcome.exact_energy,
             exact_method=outcome.exact_method,
+            exact_note=outcome.exact_note,
             evaluations=outcome.evaluations,
             iterations=outcome.iterations,
             parameters=outcome.parameters,

@@ -44,6 +44,8 @@ class Outcome:
     """Energy at the same parameters without shot noise, where it is computed."""
     exact_method: str | None = None
     """How: statevector | density_matrix (under the backend's noise) | …"""
+    exact_note: str | None = None
+    """Why it is not computed, in words; None where it is, where nothing is measured, and in earlier results."""
     parameters: list[float] = field(default_factory=list)
     """Parameter values it was found at."""
     parameter_names: list[str] = field(default_factory=list)
@@ -102,6 +104,8 @@ class RunResult:
     """Energy at the same parameters without shot noise, where it is computed."""
     exact_method: str | None = None
     """How: statevector | density_matrix (under the backend's noise) | …"""
+    exact_note: str | None = None
+    """Why it is not computed, in words; None where it is, where nothing is measured, and in earlier results."""
     converged: bool | None = None
     """Every minimization met its own criterion or the target energy; None where nothing was minimized."""
     reference_note: str | None = None

@@ -29,6 +29,7 @@ from runner.optimizer import Candidate, OptimizerConfig, OptimizerResult
 from runner.optimizer.nft import NFT
 from runner.record.events import Candidates, Evaluation, Event, JobCompleted, JobSubmitted, SessionChanged
 from runner.record.replay import Record
+from runner.run.answer import Noiseless
 from runner.run.context import Lab
 from runner.run.mitigation import CALIBRATION
 from runner.run.objective import JobStream
@@ -261,9 +262,9 @@ class ForecastLab(Lab):
         self.skipped = Tally()
         """What the part of the budgets takes that was not rehearsed."""
 
-    def exact_energy(self, *_: Any) -> tuple[None, None]:
+    def exact_energy(self, *_: Any) -> Noiseless:
         """Nobody asks, and made-up numbers have none."""
-        return None, None
+        return Noiseless()
 
 
 class TrialLab(ForecastLab):

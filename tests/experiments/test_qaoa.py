@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from qiskit.quantum_info import SparsePauliOp, Statevector
 
 from experiments.qaoa import Cost, conditional_value_at_risk, ratio
 from runner import compose, run
+from runner.__main__ import main
 from runner.errors import ConfigError
 from tests.test_run import events
 
@@ -131,6 +133,26 @@ def test_cvar_looks_at_the_best_shots_only(workdir: Path) -> None:
     assert all(event.energy < event.mean for event in evaluations)
     assert all(event.lowest >= -6 for event in evaluations)
     assert result.energy > min(event.energy for event in evaluations)
+
+
+def test_on_a_noisy_device_the_screen_says_why_no_exact_cost_is_told(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line where the number would stand, and in result.json; docs/experiments.md has the same reason."""
+    declared = (*QAOA, *RING, "backend=noisy", "optimizer.max_evaluations=4", "hydra.run.dir=noisy", "seed=3")
+
+    assert main(list(declared)) == 0
+
+    content = json.loads((workdir / "noisy" / "result.json").read_text())
+    assert (content["energy_kind"], content["exact_energy"], content["exact_method"]) == (
+        "measured",
+        None,
+        None,
+    )
+    assert "errors of the readout" in content["exact_note"]
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("exact here")]
+    assert line.split(maxsplit=4)[:4] == ["exact", "here", "not", "known"]
+    assert "the samples have errors of the readout" in " ".join(line.split())
 
 
 @pytest.mark.parametrize("share", [1.0, 0.2])
