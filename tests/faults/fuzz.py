@@ -1,9 +1,10 @@
 """`python -m tests.faults.fuzz --inputs 100000 --seed S`: damaged files and requests, one after the other.
 
-Input number N of seed S is always the same, but for the identifiers that Qiskit gives parameters and gates:
-`--only N` repeats it alone. Half of them are files, read as `inspect` reads them, in a process that is forked for some
-hundreds; half are requests to one `runner serve`. A failure is whatever is not the answer or one line of refusal: an
-exception, a 5xx, a dead or deaf process, more than a gigabyte, an answer or a log that is not in the agreed shape.
+Input number N of seed S is the same choices in every process, of payloads in which Qiskit draws identifiers and orders
+at random. So the bytes of every input that failed are kept, and `--again FILE …` repeats them. Half of them are files,
+read as `inspect` reads them, in a process that is forked for some hundreds; half are requests to one `runner serve`. A
+failure is whatever is not the answer or one line of refusal: an exception, a 5xx, a dead or deaf process, more than a
+gigabyte, an answer or a log that is not in the agreed shape.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import json
 import multiprocessing
 import os
 import random
+import shlex
 import signal
 import socket
 import sys
 import tempfile
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -70,10 +73,20 @@ class Findings:
         for outcome, count in more.outcomes.items():
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + count
 
-    def fail(self, number: int, what: str) -> None:
-        """One more that failed, told at once."""
+    kept: Path | None = None
+    """Where inputs that failed are kept; None: nowhere."""
+
+    def fail(self, number: int, what: str, *inputs: Payload) -> None:
+        """One more that failed, told at once, with the inputs that may have done it, which are kept."""
         self.failures.append(Failure(number, what))
         print(f"input {number}: {what}", flush=True)
+        if self.kept is None or not inputs:
+            return
+        self.kept.mkdir(parents=True, exist_ok=True)
+        for payload in inputs:
+            (self.kept / payload.name).write_bytes(payload.content)
+        names = " ".join(shlex.quote(str(self.kept / payload.name)) for payload in inputs)
+        print(f"repeat it: python -m tests.faults.fuzz --again {names}", flush=True)
 
 
 def generator(seed: int, number: int) -> random.Random:
@@ -103,17 +116,29 @@ def damaged_file(corpus: list[Payload], chance: random.Random) -> Payload:
     return Payload(name, mutated(payload.content, others, chance))
 
 
+def kept_file(number: int, payload: Payload) -> Payload:
+    """An input as it is kept: its number, then its name."""
+    return Payload(f"{number}-{payload.name}", payload.content)
+
+
 def read_files(
-    numbers: list[int], seed: int, corpus: list[Payload], findings: Findings, folder: Path
+    numbers: Sequence[int], make: Callable[[int], Payload], findings: Findings, folder: Path
 ) -> None:
-    """Read inputs in a process of their own; where it ends before its time, the next goes on behind the culprit."""
+    """Read inputs in a process of their own; where it ends before its time, the next goes on behind the culprit.
+
+    Args:
+        numbers: of the inputs.
+        make: number → input.
+        findings: what came of them.
+        folder: where they are written to be read.
+    """
     waiting = list(numbers)
     while waiting:
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reading)
-            _read_all(waiting, seed, corpus, folder, writing)
+            _read_all(waiting, make, folder, writing)
         os.close(writing)
         with os.fdopen(reading) as lines:
             for line in lines:
@@ -122,18 +147,22 @@ def read_files(
                 findings.peak = max(findings.peak, peak)
                 findings.count(outcome.split(":")[0])
                 if outcome.startswith("failed"):
-                    findings.fail(number, outcome)
+                    findings.fail(number, outcome, kept_file(number, make(number)))
                 elif peak > MEMORY:
-                    findings.fail(number, f"the reader had {peak / 2**20:.0f} MiB")
+                    findings.fail(
+                        number, f"the reader had {peak / 2**20:.0f} MiB", kept_file(number, make(number))
+                    )
                     break
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
         if waiting and os.waitstatus_to_exitcode(status) not in (0, -signal.SIGKILL):
             findings.count("died")
-            findings.fail(waiting.pop(0), f"the reader ended with {os.waitstatus_to_exitcode(status)}")
+            number = waiting.pop(0)
+            what = f"the reader ended with {os.waitstatus_to_exitcode(status)}"
+            findings.fail(number, what, kept_file(number, make(number)))
 
 
-def _read_all(numbers: list[int], seed: int, corpus: list[Payload], folder: Path, writing: int) -> NoReturn:
+def _read_all(numbers: list[int], make: Callable[[int], Payload], folder: Path, writing: int) -> NoReturn:
     """Inside the process: one line for each input, then the end without a clean-up."""
     code = 1
     try:
@@ -142,7 +171,7 @@ def _read_all(numbers: list[int], seed: int, corpus: list[Payload], folder: Path
         with os.fdopen(writing, "w") as lines:
             for number in numbers:
                 signal.alarm(PATIENCE)
-                outcome = read_one(damaged_file(corpus, generator(seed, number)))
+                outcome = read_one(make(number))
                 print(json.dumps([number, outcome, peak_of("self")]), file=lines, flush=True)
         code = 0
     finally:
@@ -262,34 +291,45 @@ def _in_shape(body: bytes) -> bool:
 
 
 def send_requests(
-    numbers: list[int], seed: int, corpus: list[Payload], findings: Findings, folder: Path
+    numbers: Sequence[int], make: Callable[[int, Server], bytes], job: bytes, findings: Findings, folder: Path
 ) -> None:
-    """Send inputs to one server and look at it after every batch."""
+    """Send inputs to one server and look at it after every batch.
+
+    Args:
+        numbers: of the inputs.
+        make: number → input, for a server that has given out jobs and sessions.
+        job: what a valid one is submitted by.
+        findings: what came of them.
+        folder: the server's.
+    """
+    latest: deque[Payload] = deque(maxlen=BATCH)
     with served(folder) as server:
         for count, number in enumerate(numbers, 1):
-            outcome = send_one(server, damaged_request(corpus, server, generator(seed, number)))
+            request = Payload(f"{number}.request", make(number, server))
+            latest.append(request)
+            outcome = send_one(server, request.content)
             findings.count(outcome.split(":")[0])
             if outcome.startswith("failed"):
-                findings.fail(number, outcome)
+                findings.fail(number, outcome, request)
             if count % BATCH == 0 or count == len(numbers):
-                look(server, corpus, findings, number, count)
+                for what in look(server, job, findings, count):
+                    findings.fail(number, what, *latest)
 
 
-def look(server: Server, corpus: list[Payload], findings: Findings, number: int, sent: int) -> None:
-    """Whether the server still runs a job, within its memory and with a line at most for each request."""
+def look(server: Server, job: bytes, findings: Findings, sent: int) -> Iterator[str]:
+    """What is wrong with a server that runs no job any more, or has too much memory, or more lines than requests."""
     findings.peak = max(findings.peak, peak_of(server.pid))
     if findings.peak > MEMORY:
-        findings.fail(number, f"the server had {findings.peak / 2**20:.0f} MiB")
+        yield f"the server had {findings.peak / 2**20:.0f} MiB"
     said = server.log.read_text(errors="replace")
     if "Traceback" in said or said.count("\n") > 2 * sent + 20:
-        findings.fail(number, f"the log has {said.count(chr(10))} lines: {said[-500:]!r}")
-    job = _run_job(server, corpus)
-    if job != "Completed":
-        findings.fail(number, f"a valid job was not run: {job}")
+        yield f"the log has {said.count(chr(10))} lines: {said[-500:]!r}"
+    state = _run_job(server, job)
+    if state != "Completed":
+        yield f"a valid job was not run: {state}"
 
 
-def _run_job(server: Server, corpus: list[Payload]) -> str:
-    body = corpus[0].content
+def _run_job(server: Server, body: bytes) -> str:
     head = f"POST {BASE}/jobs HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\nConnection: close\r\n"
     status, answer = ask(server, head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body)
     if status != 200:
@@ -311,7 +351,13 @@ def _run_job(server: Server, corpus: list[Payload]) -> str:
 
 
 def campaign(
-    inputs: int, seed: int, *, only: int | None = None, parts: str = "files requests", workers: int = 1
+    inputs: int,
+    seed: int,
+    *,
+    only: int | None = None,
+    parts: str = "files requests",
+    workers: int = 1,
+    kept: Path | None = None,
 ) -> Findings:
     """Even numbers are files, odd ones requests.
 
@@ -321,6 +367,7 @@ def campaign(
         only: this input alone.
         parts: what is tried of the two.
         workers: processes that try them, each request's with a server of its own.
+        kept: where inputs that failed are kept; None: nowhere.
     """
     numbers = list(range(inputs)) if only is None else [only]
     odd = [number for number in numbers if number % 2] if "requests" in parts else []
@@ -328,30 +375,53 @@ def campaign(
     shares = [
         share for piece in range(workers) for every in (odd, even) if (share := every[piece::workers])
     ]  # while one waits for its server, another reads
-    # made here and always both: Qiskit names circuits by how many there were before, and by the process where it is
-    # not the first one, so that a number would not be the same input again
     corpora = [files(), requests()]
     # not forked: the peak of a fork begins with all that this process has, which no input took
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         corpus = [corpora[share[0] % 2] for share in shares]
-        found = list(pool.map(_share, shares, [seed] * len(shares), corpus))
+        found = list(pool.map(_share, shares, [seed] * len(shares), corpus, [kept] * len(shares)))
     findings = Findings()
     for part in found:
         findings.add(part)
     return findings
 
 
-def _share(numbers: Sequence[int], seed: int, corpus: list[Payload]) -> Findings:
+def _share(numbers: Sequence[int], seed: int, corpus: list[Payload], kept: Path | None) -> Findings:
     """What comes of these inputs, which are all files or all requests."""
-    findings = Findings()
+    findings = Findings(kept=kept)
+
+    def file(number: int) -> Payload:
+        return damaged_file(corpus, generator(seed, number))
+
+    def request(number: int, server: Server) -> bytes:
+        return damaged_request(corpus, server, generator(seed, number))
+
     with tempfile.TemporaryDirectory(prefix="runner-fuzz-") as name:
         folder = Path(name)
         if numbers[0] % 2:
-            send_requests(list(numbers), seed, corpus, findings, folder)
+            send_requests(numbers, request, corpus[0].content, findings, folder)
         else:
             for start in range(0, len(numbers), BATCH):
-                read_files(list(numbers[start : start + BATCH]), seed, corpus, findings, folder)
+                read_files(numbers[start : start + BATCH], file, findings, folder)
+    return findings
+
+
+def again(paths: Sequence[Path]) -> Findings:
+    """What comes of inputs that were kept, byte for byte: the files first, then the requests in their order."""
+    findings = Findings()
+    contents = [path.read_bytes() for path in paths]
+    sent = [number for number, path in enumerate(paths) if path.suffix == ".request"]
+
+    def file(number: int) -> Payload:
+        return Payload(paths[number].name.partition("-")[2], contents[number])
+
+    with tempfile.TemporaryDirectory(prefix="runner-fuzz-") as name:
+        read_files([n for n in range(len(paths)) if n not in sent], file, findings, Path(name))
+        if sent:
+            send_requests(
+                sent, lambda number, _: contents[number], requests()[0].content, findings, Path(name)
+            )
     return findings
 
 
@@ -360,22 +430,34 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults.fuzz", description=__doc__)
     parser.add_argument("--inputs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, help="this input alone, as a failure names it")
+    parser.add_argument("--only", type=int, help="the choices of this input alone, as a failure names it")
+    parser.add_argument(
+        "--again", type=Path, nargs="+", help="inputs that failed, by their files, byte for byte"
+    )
     parser.add_argument("--parts", default="files requests")
     parser.add_argument("--workers", type=int, default=1, help="processes that try them")
     parser.add_argument("--row", action="store_true", help="say it as a row of the campaign's table")
     options = parser.parse_args()
     began = time.monotonic()
-    findings = campaign(
-        options.inputs, options.seed, only=options.only, parts=options.parts, workers=options.workers
-    )
+    if options.again:
+        findings = again(options.again)
+    else:
+        findings = campaign(
+            options.inputs,
+            options.seed,
+            only=options.only,
+            parts=options.parts,
+            workers=options.workers,
+            kept=Path("outputs", "fuzz", str(options.seed)),
+        )
     outcomes = ", ".join(f"{count} {name}" for name, count in sorted(findings.outcomes.items()))
     if options.row:
         lost = len(findings.failures) or "nothing"
         print(f"| damaged files and requests | {findings.inputs} | {outcomes} | {lost} |")
     seconds = time.monotonic() - began
+    tried = f"{findings.inputs} inputs" + ("" if options.again else f", seed {options.seed}")
     print(
-        f"{findings.inputs} inputs, seed {options.seed}: {outcomes}; {len(findings.failures)} failures, "
+        f"{tried}: {outcomes}; {len(findings.failures)} failures, "
         f"at most {findings.peak / 2**20:.0f} MiB, {seconds:.0f} s, {findings.inputs / seconds:.0f} a second, "
         f"{spent() / max(findings.inputs, 1) * 1000:.1f} ms of a processor each"
     )
